@@ -1,0 +1,1 @@
+"""`runtimectl`, the command line of the platform; a client of the REST API."""

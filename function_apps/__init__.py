@@ -1,0 +1,1 @@
+"""The nine services, one package each; none imports another."""

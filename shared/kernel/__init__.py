@@ -1,0 +1,1 @@
+"""Clock, entropy, ids, scope and errors: no Azure, no I/O."""

@@ -1,0 +1,76 @@
+"""Time: the only place that reads a clock or sleeps, so that a simulator can own both."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""Where virtual time begins."""
+
+
+class Clock(Protocol):
+    """Wall time for records, monotonic seconds for durations, and sleep."""
+
+    def now(self) -> datetime:
+        """Return the instant as aware UTC."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Return seconds that never go back; only differences have a meaning."""
+        ...
+
+    async def sleep(self, delay_s: float) -> None:
+        """Return after *delay_s* seconds of this clock; zero yields to others once."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)  # noqa: TID251  this is the one place
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)  # noqa: TID251  this is the one place
+
+
+class LoopClock:
+    """Time as the running event loop tells it, counted from *epoch*.
+
+    On a loop whose time is virtual (tests, simulator) every timer of asyncio and this clock
+    move together, so `asyncio.timeout` and `sleep` agree.
+    """
+
+    def __init__(self, epoch: datetime = EPOCH) -> None:
+        self._epoch = epoch
+
+    def now(self) -> datetime:
+        return self._epoch + timedelta(seconds=asyncio.get_running_loop().time())
+
+    def monotonic_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)  # noqa: TID251  this is the one place
+
+
+def isoformat(instant: datetime) -> str:
+    """Return *instant* as ISO 8601 UTC with microseconds and `Z`, which sorts as text."""
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def parse_instant(text: str) -> datetime:
+    """Return the aware UTC instant that *text* names.
+
+    Raises:
+        ValueError: *text* is not ISO 8601, or names no offset.
+    """
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        msg = f"an instant needs an offset or Z, got {text!r}"
+        raise ValueError(msg)
+    return instant.astimezone(UTC)

@@ -1,0 +1,130 @@
+"""Three families of errors, rendered once per protocol (HTTP, Service Bus, activity, CLI).
+
+`Refused`: the caller must change something. `Unavailable`: try again later. Everything else is a
+defect. A service's own errors derive from these and carry their data as attributes; each `code`
+has a page in `docs/errors/`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One thing that is wrong with an input.
+
+    `target` is a JSON pointer into the input (`/components/0/version`), empty for the whole.
+    """
+
+    code: str
+    target: str
+    message: str
+    expected: str | None = None
+    received: str | None = None
+
+
+class Refused(Exception):
+    """The request cannot be honoured as it stands; repeating it changes nothing."""
+
+    http_status: ClassVar[int] = 400
+    code: str = "Refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        target: str | None = None,
+        details: Sequence[Violation] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.target = target
+        self.details = tuple(details)
+        self.headers = headers or {}
+
+
+class Invalid(Refused):
+    """Malformed or out of range: 400."""
+
+    code = "Invalid"
+
+
+class Unauthenticated(Refused):
+    """No token, or one that proves nothing: 401."""
+
+    http_status = 401
+    code = "Unauthenticated"
+
+
+class Denied(Refused):
+    """The caller's own tenant, but a scope is missing: 403."""
+
+    http_status = 403
+    code = "Denied"
+
+
+class NotFound(Refused):
+    """Absent, or another tenant's; the caller cannot tell which: 404."""
+
+    http_status = 404
+    code = "NotFound"
+
+
+class Conflict(Refused):
+    """The state does not allow it: 409. The message says which states do, and who holds it."""
+
+    http_status = 409
+    code = "Conflict"
+
+
+class Stale(Refused):
+    """An etag, plan or expected version differs from what is stored: 412."""
+
+    http_status = 412
+    code = "Stale"
+
+
+class TooLarge(Refused):
+    """A body or list is over its bound: 413."""
+
+    http_status = 413
+    code = "TooLarge"
+
+
+class UnsupportedMedia(Refused):
+    """The content type is not one the route takes: 415."""
+
+    http_status = 415
+    code = "UnsupportedMediaType"
+
+
+class PlanRefused(Refused):
+    """The request is well formed but a plan of it is not possible: 422, every refusal listed."""
+
+    http_status = 422
+    code = "PlanRefused"
+
+
+class PreconditionRequired(Refused):
+    """A precondition (`If-Match`, expected version, confirmation) is missing: 428."""
+
+    http_status = 428
+    code = "PreconditionRequired"
+
+
+class Unavailable(Exception):
+    """A dependency is away or throttles; the same request may succeed after `retry_after_s`."""
+
+    code: str = "Unavailable"
+
+    def __init__(
+        self, message: str, *, retry_after_s: float = 1.0, throttled: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_s = retry_after_s
+        self.throttled = throttled

@@ -1,0 +1,1 @@
+"""Envelope and codecs, the outbox and its relay, the dispatcher with inbox and parking."""

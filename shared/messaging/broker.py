@@ -1,0 +1,30 @@
+"""The port to a broker with Service Bus semantics; what a trigger receives comes by binding."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class OutgoingMessage:
+    """One message as Service Bus takes it. `body` at most 256 KB with its properties."""
+
+    body: bytes
+    message_id: str
+    subject: str = ""
+    content_type: str = "application/json"
+    correlation_id: str = ""
+    application_properties: Mapping[str, str] = field(default_factory=dict)
+
+
+class MessageSender(Protocol):
+    """Sends to one namespace."""
+
+    async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
+        """Put *messages* on a queue or topic; durable when this returns, all or none.
+
+        Raises:
+            Unavailable: throttled or away; some may have been sent (send again: consumers dedup).
+            NotFound: no such entity.
+        """
+        ...

@@ -1,0 +1,50 @@
+"""The Table port: append-mostly rows by partition and row key (audit records, samples)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entity. Keys sort as text; values are flat, as Azure Table storage has them."""
+
+    partition_key: str
+    row_key: str
+    values: Mapping[str, Value]
+
+
+class RowExists(Exception):
+    """`insert` met a row of the same keys; the row that is there is unchanged."""
+
+
+class Table(Protocol):
+    """One table."""
+
+    async def insert(self, row: Row) -> None:
+        """Add *row*. Raises RowExists, Unavailable."""
+        ...
+
+    async def upsert(self, rows: Sequence[Row]) -> None:
+        """Write at most 100 *rows* of one partition, all or none."""
+        ...
+
+    async def get(self, partition_key: str, row_key: str) -> Row | None: ...
+
+    async def scan(
+        self,
+        partition_key: str,
+        *,
+        after: str = "",
+        before: str | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> Sequence[Row]:
+        """Return rows with *after* < row key < *before*, in order of the row key."""
+        ...
+
+    async def delete_before(self, partition_key: str, row_key: str) -> int:
+        """Delete rows whose key sorts before *row_key*; return how many."""
+        ...
