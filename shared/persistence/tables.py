@@ -17,14 +17,23 @@ class Row:
 
 
 class RowExists(Exception):
-    """`insert` met a row of the same keys; the row that is there is unchanged."""
+    """`insert` met a row of the same keys; `row_key` says which. Nothing was added."""
+
+    def __init__(self, row_key: str) -> None:
+        super().__init__(f"a row with the key {row_key!r} exists")
+        self.row_key = row_key
 
 
 class Table(Protocol):
     """One table."""
 
-    async def insert(self, row: Row) -> None:
-        """Add *row*. Raises RowExists, Unavailable."""
+    async def insert(self, rows: Sequence[Row]) -> None:
+        """Add at most 100 *rows* of one partition, all or none (an entity group transaction).
+
+        Raises:
+            RowExists: one of the keys is taken; nothing was added.
+            Unavailable: throttled or away.
+        """
         ...
 
     async def upsert(self, rows: Sequence[Row]) -> None:
