@@ -1,14 +1,50 @@
-"""What the parts of the host say to each other: functions, invocations, listeners."""
+"""What the parts of the host say to each other: apps, functions, invocations, extensions.
 
-from collections.abc import Callable, Mapping, Sequence
+A part (timers, Service Bus, Cosmos DB, Durable) is one function of type `Extend`. The host calls it
+once, after indexing and before anything runs, with all functions; what it returns says which
+trigger types it listens to, which bindings it gives values to or takes values from, and which
+paths it answers. `local_host/extensions.py` lists the parts.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shared.embedding import Embedding
+from shared.persistence.sqlite import Database
+
+if TYPE_CHECKING:
+    from local_host.configuration import Configuration
+
+
+@dataclass(frozen=True)
+class App:
+    """A Function App to run: a folder with `host.json`, or an app object that is already there.
+
+    `name` is the site's name (`WEBSITE_SITE_NAME`), distinct in one host. With `register` (a
+    `FunctionApp`, `DFApp`, `AsgiFunctionApp` or `WsgiFunctionApp`) nothing is imported; `folder`,
+    when given, still supplies `host.json` and `local.settings.json`.
+    """
+
+    name: str
+    folder: Path | None = None
+    register: Any = None
+    module: str = "function_app"
+    """`PYTHON_SCRIPT_FILE_NAME` without `.py`."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """App settings for embedding; they win over the environment and `local.settings.json`."""
+    host_json: Mapping[str, Any] | None = None
+    """`host.json` for embedding, where there is no folder."""
 
 
 @dataclass(frozen=True)
 class Binding:
-    """One binding as `function.json` has it: camelCase keys, enums as upper-case names."""
+    """One binding as `function.json` has it: camelCase keys, `%NAME%` resolved, enums in capitals.
+
+    Compare enum values ignoring case.
+    """
 
     type: str
     name: str
@@ -20,18 +56,24 @@ class Binding:
         value = self.properties.get(key)
         return default if value is None else str(value)
 
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """Return a boolean property, which a decorator may also have written as text."""
+        value = self.properties.get(key, default)
+        return value.lower() == "true" if isinstance(value, str) else bool(value)
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
     """`max_retry_count` -1 means for ever."""
 
     strategy: str
+    """`fixed_delay` or `exponential_backoff`."""
     max_retry_count: int
     delay: timedelta
     maximum_delay: timedelta
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IndexedFunction:
     """A function the host has accepted. `handler` takes keyword arguments by binding name."""
 
@@ -41,6 +83,7 @@ class IndexedFunction:
     is_async: bool
     trigger: Binding
     bindings: Sequence[Binding]
+    """All of them, the trigger included."""
     retry: RetryPolicy | None = None
     takes_context: bool = False
     native: Any = None
@@ -50,27 +93,48 @@ class IndexedFunction:
         wanted = binding_type.lower()
         return next((b for b in self.bindings if b.type.lower() == wanted), None)
 
+    def triggered_by(self, *trigger_types: str) -> bool:
+        """Return whether the trigger is of one of *trigger_types*; case does not matter."""
+        return self.trigger.type.lower() in {wanted.lower() for wanted in trigger_types}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
+class RetryState:
+    """What `context.retry_context` tells the function; zeros when nothing is retried."""
+
+    retry_count: int = 0
+    max_retry_count: int = 0
+    exception: str = ""
+
+
+NOT_RETRIED = RetryState()
+
+
+@dataclass(frozen=True, slots=True)
 class Invocation:
-    """Arguments by binding name; outputs that were set come back under their binding names."""
+    """Arguments by binding name: the trigger's value; the host adds inputs, `Out` and `context`."""
 
     function: IndexedFunction
     arguments: Mapping[str, Any]
-    retry_count: int = 0
+    retry: RetryState = NOT_RETRIED
     traceparent: str = ""
     tracestate: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InvocationResult:
+    """What came out. The host has already handed outputs to their extensions."""
+
     returned: Any
     outputs: Mapping[str, Any] = field(default_factory=dict)
-    """Values of `Out` parameters that were set."""
+    """Values of `Out` parameters that were set, by binding name."""
 
 
 class InvocationFailed(Exception):
-    """The function raised; `text` is `<Type>: <message>` and the stack, as Azure reports it."""
+    """The function raised, ran out of time, or returned what it may not.
+
+    `text` is `<Type>: <message>`, as Azure reports it; `cause` has the stack.
+    """
 
     def __init__(self, function: str, text: str, cause: BaseException) -> None:
         super().__init__(text)
@@ -80,10 +144,14 @@ class InvocationFailed(Exception):
 
 
 class Invoker(Protocol):
-    """Runs a function with everything a worker does around it (context, outputs, timeout)."""
+    """Runs a function with everything a worker does around it."""
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
-        """Raises InvocationFailed."""
+        """Run once: input bindings, `Out`, `context`, timeout, return rules, output bindings.
+
+        Raises:
+            InvocationFailed: also when an output could not be written.
+        """
         ...
 
 
@@ -97,3 +165,74 @@ class Listener(Protocol):
     async def stop(self) -> None:
         """Take nothing new, let what runs finish (bounded by the host's grace), then return."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """One HTTP request as received, its body whole."""
+
+    method: str
+    path: str
+    """Percent-encoded, begins with `/`."""
+    query: str = ""
+    """Percent-encoded, without `?`."""
+    headers: Sequence[tuple[str, str]] = ()
+    """Lower-case names, in order; a name may repeat."""
+    body: bytes = b""
+    origin: str = "http://127.0.0.1"
+    """Scheme and host as the caller addressed them."""
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of *name*, which is lower-case."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    status: int
+    headers: Sequence[tuple[str, str]] = ()
+    """Content-Length is added by the server."""
+    body: bytes = b""
+
+
+HttpHandler = Callable[[HttpCall], Awaitable[HttpAnswer]]
+InputValue = Callable[[Binding, IndexedFunction], Awaitable[Any]]
+"""Return the argument for an input binding of one invocation."""
+OutputSink = Callable[[Binding, IndexedFunction, Any], Awaitable[None]]
+"""Write what a function returned under `$return` or set on an `Out`; durable when it returns."""
+
+
+@dataclass(frozen=True)
+class Extension:
+    """What one part adds to the host. Type names are compared ignoring case."""
+
+    triggers: frozenset[str] = frozenset()
+    """Trigger types that `listener` serves; a function of any other type is refused."""
+    listener: Listener | None = None
+    inputs: Mapping[str, InputValue] = field(default_factory=dict)
+    outputs: Mapping[str, OutputSink] = field(default_factory=dict)
+    mounts: Mapping[str, HttpHandler] = field(default_factory=dict)
+    """By path prefix without trailing `/`, matched before any function's route. Paths below
+    `/runtime/webhooks` and `/admin` are the host's: no function can have a route there."""
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    """Why a function, by name, cannot run (a missing connection, say) and what to write."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the host gives each part."""
+
+    database: Database
+    """`host.db`: each part runs its own schema script, its tables prefixed with its name."""
+    embedding: Embedding
+    """Clock, entropy, storage; `sender` is the host's own broker."""
+    invoker: Invoker
+    configurations: Mapping[str, "Configuration"]
+    """By app name: app settings, `host.json`, connections."""
+    base_url: Callable[[], str]
+    """`http://127.0.0.1:<port>`, without a path; the port is known once the host has started."""
+    grace_s: float
+    """How long `stop` may wait for what runs."""
+
+
+Extend = Callable[[Surroundings, Sequence[IndexedFunction]], Extension]
