@@ -25,6 +25,12 @@ DeploymentId = NewType("DeploymentId", str)
 ServiceId = NewType("ServiceId", str)
 OperationId = NewType("OperationId", str)
 TenantBindingId = NewType("TenantBindingId", str)
+ConfigurationId = NewType("ConfigurationId", str)
+SecretBindingId = NewType("SecretBindingId", str)
+SecretRotationId = NewType("SecretRotationId", str)
+ScalingPolicyId = NewType("ScalingPolicyId", str)
+DriftFindingId = NewType("DriftFindingId", str)
+GateId = NewType("GateId", str)
 EventId = NewType("EventId", str)
 
 KEY_LENGTH: Final = 12
@@ -52,6 +58,7 @@ _SHAPES: Final = {
     "tb": re.compile(rf"tb-{_K}-{_H}"),
     "sp": re.compile(rf"sp-{_K}-{_M}"),
     "df": re.compile(rf"df-{_K}-{_M}-{_H}"),
+    "gate": re.compile(rf"gate-{_K}-{_M}-(?P<rest>[0-9a-z]{{16}}-[0-9]{{1,4}}-[0-9]{{1,3}})"),
     "op": re.compile(rf"op-(?P<app>{'|'.join(APPS)})-{_K}(?:-{_M})?-{_S}"),
 }
 
@@ -90,6 +97,11 @@ def parse_id(text: str, *kinds: str) -> ParsedId:
     )
 
 
+def id_pattern(kind: str) -> str:
+    """Return the shape of *kind* as an anchored regular expression that ECMA 262 reads too."""
+    return f"^{re.sub(r'[?]P<[a-z]+>', '?:', _SHAPES[kind].pattern)}$"
+
+
 def _hash(length: int, *parts: str) -> str:
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return base64.b32encode(digest).decode().lower()[:length]
@@ -121,6 +133,12 @@ def deployment_id(k: EnvironmentKey, at: datetime, entropy: Entropy) -> Deployme
 
 def service_id(k: EnvironmentKey, m: ModuleKey) -> ServiceId:
     return ServiceId(f"svc-{k}-{m}")
+
+
+def gate_id(deployment: DeploymentId, m: ModuleKey, attempt: int, step: int) -> GateId:
+    """Return the id of one judgement: the same component, attempt and step are the same gate."""
+    parts = parse_id(deployment, "dep")
+    return GateId(f"gate-{parts.environment}-{m}-{parts.rest}-{attempt}-{step}")
 
 
 def tenant_binding_id(k: EnvironmentKey, bound: TenantId) -> TenantBindingId:

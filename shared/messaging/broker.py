@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 
@@ -15,6 +16,10 @@ class OutgoingMessage:
     content_type: str = "application/json"
     correlation_id: str = ""
     application_properties: Mapping[str, str] = field(default_factory=dict)
+    time_to_live_s: float | None = None
+    """None: as long as the entity keeps messages."""
+    scheduled_at: datetime | None = None
+    """Aware UTC; receivers do not see the message earlier."""
 
 
 class MessageSender(Protocol):

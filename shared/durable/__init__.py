@@ -1,0 +1,1 @@
+"""Orchestrations as plain generators, and how they are bound to a Durable host."""

@@ -1,0 +1,48 @@
+"""Why something happens: who asked, as part of which work, and the row that proves it was done."""
+
+import hashlib
+from dataclasses import dataclass
+
+from shared.kernel.entropy import Entropy
+from shared.kernel.ids import correlation_id, trace_id
+from shared.messaging.envelope import Envelope
+
+
+@dataclass(frozen=True)
+class Cause:
+    """`marker` is the id of the inbox or idempotency row; None where the aggregate itself shows it.
+
+    `kind` and `reference` say what the cause was, for the audit record (`event evt-…`,
+    `request post_environment`, `timer sweep_ttl`, `operation op-…`).
+    """
+
+    actor: str
+    kind: str
+    reference: str
+    trace_id: str
+    correlation_id: str
+    causation_id: str | None = None
+    marker: str | None = None
+
+
+def caused_by_message(envelope: Envelope) -> Cause:
+    """Return the cause of what a message leads to; its marker is an inbox row."""
+    return Cause(
+        actor=f"message:{envelope.event_type}",
+        kind="event",
+        reference=envelope.event_id,
+        trace_id=envelope.trace_id,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.event_id,
+        marker=f"inbox/{envelope.event_id}",
+    )
+
+
+def caused_by_timer(name: str, entropy: Entropy) -> Cause:
+    """Return the cause of what a timer found due."""
+    return Cause(f"timer:{name}", "timer", name, trace_id(entropy), correlation_id(entropy))
+
+
+def idempotency_marker(route: str, key: str) -> str:
+    """Return the id of the row that remembers what *key* was answered on *route*."""
+    return "idem/" + hashlib.sha256(f"{route}\0{key}".encode()).hexdigest()[:40]

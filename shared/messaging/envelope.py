@@ -1,0 +1,93 @@
+"""The envelope of every event and command, on every transport: ten keys, in this order."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel
+
+from shared.kernel.clock import isoformat
+from shared.kernel.errors import Invalid, Violation
+
+TYPE_PROPERTY: Final = "cs-event-type"
+TENANT_PROPERTY: Final = "cs-tenant-id"
+TRACE_PROPERTY: Final = "cs-trace-id"
+TENANT_PROPERTY_ACCEPTED: Final = "tenant-id"
+"""Also accepted on receipt; never sent."""
+
+_Slug = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")]
+
+
+def _utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        msg = "an instant needs an offset or Z"
+        raise ValueError(msg)
+    return value.astimezone(UTC)
+
+
+Instant = Annotated[
+    datetime, AfterValidator(_utc), PlainSerializer(isoformat, return_type=str, when_used="json")
+]
+
+
+class Envelope(BaseModel):
+    """One event or command. `payload` is the only variable part."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+    )
+
+    event_id: Annotated[str, Field(pattern=r"^evt-[0-9a-f-]{36}$")]
+    event_type: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{2,79}$")]
+    tenant_id: _Slug
+    project_id: Annotated[str, Field(pattern=r"^proj-[a-z0-9-]{1,60}$")] | None = None
+    module_id: Annotated[str, Field(pattern=r"^module-[a-z0-9-]{1,60}$")] | None = None
+    trace_id: Annotated[str, Field(pattern=r"^trace-[0-9A-Za-z-]{1,64}$")]
+    correlation_id: Annotated[str, Field(pattern=r"^corr-[0-9A-Za-z-]{1,64}$")]
+    causation_id: Annotated[str, Field(pattern=r"^evt-[0-9a-f-]{36}$")] | None = None
+    occurred_at: Instant
+    payload: dict[str, JsonValue]
+
+    def to_json(self) -> bytes:
+        """Return the canonical encoding."""
+        return self.model_dump_json(by_alias=True).encode()
+
+    def properties(self) -> Mapping[str, str]:
+        """Return the broker properties that subscriptions filter on."""
+        return {
+            TYPE_PROPERTY: self.event_type,
+            TENANT_PROPERTY: self.tenant_id,
+            TRACE_PROPERTY: self.trace_id,
+        }
+
+
+def parse_envelope(body: bytes) -> Envelope:
+    """Return the envelope that *body* holds in canonical JSON.
+
+    Raises:
+        Invalid: each key that is wrong, by JSON pointer.
+    """
+    try:
+        return Envelope.model_validate_json(body)
+    except ValidationError as problem:
+        details = [
+            Violation(
+                error["type"],
+                "".join(f"/{part}" for part in error["loc"]),
+                error["msg"],
+                received=repr(error.get("input"))[:80],
+            )
+            for error in problem.errors(include_url=False)
+        ]
+        raise Invalid(
+            "the message is not an envelope", code="MalformedEnvelope", details=details
+        ) from problem

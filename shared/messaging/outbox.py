@@ -1,0 +1,153 @@
+"""Outbox rows: the only way out of a handler, committed with what caused them.
+
+Five kinds: publish an event, send a command, start an orchestration, raise an external event to
+one, and record what happened for the audit trail.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from shared.kernel.clock import isoformat
+from shared.kernel.entropy import Entropy
+from shared.kernel.ids import sortable
+from shared.messaging.envelope import Envelope
+from shared.persistence.store import Document, Partition
+
+OUTBOX_TYPE: Final = "outbox"
+SWEEP_AFTER: Final = timedelta(seconds=15)
+"""A row this old was left behind by its invocation and by the change feed."""
+
+
+@dataclass(frozen=True)
+class Publish:
+    """An event for the topic `runtime-events`."""
+
+    envelope: Envelope
+
+
+@dataclass(frozen=True)
+class Send:
+    """A command for one service's queue."""
+
+    service: str
+    envelope: Envelope
+
+
+@dataclass(frozen=True)
+class Start:
+    """An orchestration whose instance id is its operation's."""
+
+    orchestration: str
+    instance_id: str
+    input: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Raise:
+    """An external event: a nudge. Whoever waits reads state again, so losing it only costs time."""
+
+    instance_id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the audit trail: who did what to which aggregate, why, and which events left."""
+
+    record_id: str
+    tenant: str
+    environment: str
+    actor: str
+    action: str
+    target: str
+    outcome: str
+    cause_kind: str
+    cause: str
+    trace_id: str
+    at: str
+    events: Sequence[str] = ()
+
+
+Row = Publish | Send | Start | Raise | Record
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+    """A row with the document id under which it is committed and deleted."""
+
+    id: str
+    row: Row
+
+
+def number(rows: Sequence[Row], now: datetime, entropy: Entropy) -> Sequence[OutboxRow]:
+    """Give each row an id that sorts in the order of *rows* after everything committed before."""
+    stem = sortable(now, entropy)
+    return [OutboxRow(f"outbox/{stem}-{index:02d}", row) for index, row in enumerate(rows)]
+
+
+def encode(row: Row, now: datetime) -> dict[str, Any]:
+    """Return the document body of *row*."""
+    body: dict[str, Any] = {
+        "type": OUTBOX_TYPE,
+        "createdAt": isoformat(now),
+        "dueAt": isoformat(now + SWEEP_AFTER),
+        "attempts": 0,
+    }
+    match row:
+        case Publish(envelope):
+            return body | {"kind": "publish", "envelope": _envelope_body(envelope)}
+        case Send(service, envelope):
+            return body | {
+                "kind": "send",
+                "service": service,
+                "envelope": _envelope_body(envelope),
+            }
+        case Start(orchestration, instance_id, argument):
+            return body | {
+                "kind": "start",
+                "orchestration": orchestration,
+                "instanceId": instance_id,
+                "input": dict(argument),
+            }
+        case Raise(instance_id, name):
+            return body | {"kind": "raise", "instanceId": instance_id, "name": name}
+        case Record():
+            return body | {
+                "kind": "record",
+                "record": vars(row) | {"events": list(row.events)},
+            }
+
+
+def decode(document: Document) -> OutboxRow:
+    """Return the row that *document* holds."""
+    body = document.body
+    row: Row
+    match body["kind"]:
+        case "publish":
+            row = Publish(Envelope.model_validate(body["envelope"]))
+        case "send":
+            row = Send(body["service"], Envelope.model_validate(body["envelope"]))
+        case "start":
+            row = Start(body["orchestration"], body["instanceId"], body["input"])
+        case "raise":
+            row = Raise(body["instanceId"], body["name"])
+        case "record":
+            row = Record(**body["record"])
+        case other:
+            msg = f"outbox row {document.id} in {document.partition} has unknown kind {other!r}"
+            raise ValueError(msg)
+    return OutboxRow(document.id, row)
+
+
+def _envelope_body(envelope: Envelope) -> dict[str, Any]:
+    return envelope.model_dump(mode="json", by_alias=True)
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """Rows of one partition, ready to be relayed."""
+
+    partition: Partition
+    rows: Sequence[OutboxRow]
