@@ -1,0 +1,192 @@
+"""The capability matrix: what a surface can do, and which plans it must refuse.
+
+A plan is checked whole before its first change. What cannot be honoured is refused with the
+reason; nothing is ever weakened to fit.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from shared.kernel.errors import Violation
+from shared.surfaces.spec import HttpProbe, RevisionSpec
+
+
+class Feature(StrEnum):
+    """One thing that a plan may need. Limits mean: enforced by the surface, not only recorded."""
+
+    TRAFFIC_SPLIT = "trafficSplit"
+    INSTANT_ROLLBACK = "instantRollback"
+    SCALE_TO_ZERO = "scaleToZero"
+    CONFIGURATION_IN_PLACE = "configurationInPlace"
+    SECRET_REFERENCES = "secretReferences"  # noqa: S105  the name of a feature
+    NAMESPACES = "namespaces"
+    QUOTAS = "quotas"
+    HTTP_PROBES = "httpProbes"
+    WORKERS = "workers"
+    PATH_ROUTING = "pathRouting"
+    SELF_PROOF = "selfProof"
+    MEMORY_LIMIT = "memoryLimit"
+    CPU_LIMIT = "cpuLimit"
+    OPEN_FILES_LIMIT = "openFilesLimit"
+    PROCESSES_LIMIT = "processesLimit"
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """`lacks` has every feature that is not offered, with the reason an operator is told."""
+
+    surface: str
+    lacks: Mapping[Feature, str]
+    replicas_max: int
+    weight_step_percent: int = 1
+    """Weights must be multiples of it."""
+
+    def offers(self, feature: Feature) -> bool:
+        return feature not in self.lacks
+
+
+@dataclass(frozen=True)
+class SurfacePlan:
+    """All that a deployment is going to ask of one surface.
+
+    `weights` are the percents of its steps; `features` are needs that no spec shows (instant
+    rollback, configuration in place, secret references, namespaces, quotas).
+    """
+
+    revisions: tuple[RevisionSpec, ...]
+    weights: tuple[int, ...] = (100,)
+    features: frozenset[Feature] = field(default_factory=frozenset)
+
+
+_LIMITS: Final = (
+    ("memory_mb", "memoryMb", Feature.MEMORY_LIMIT),
+    ("cpu", "cpu", Feature.CPU_LIMIT),
+    ("open_files", "openFiles", Feature.OPEN_FILES_LIMIT),
+    ("processes", "processes", Feature.PROCESSES_LIMIT),
+)
+
+
+def _lacking(feature: Feature, target: str, can: Capabilities, received: str) -> Violation:
+    return Violation(
+        code="NotSupported",
+        target=target,
+        message=f"{can.surface} cannot honour {feature}: {can.lacks[feature]}",
+        expected=f"a plan without {feature}, or another compute target",
+        received=received,
+    )
+
+
+def _needs(plan: SurfacePlan) -> Iterator[tuple[Feature, str, str]]:
+    """Yield each feature that *plan* needs, where it says so, and what it says."""
+    for feature in sorted(plan.features):
+        yield feature, "", feature
+    if any(0 < weight < 100 for weight in plan.weights):  # noqa: PLR2004  percent
+        yield Feature.TRAFFIC_SPLIT, "/strategy/steps", str(list(plan.weights))
+    for index, spec in enumerate(plan.revisions):
+        yield from _needs_of(spec, f"/components/{index}")
+
+
+def _needs_of(spec: RevisionSpec, at: str) -> Iterator[tuple[Feature, str, str]]:
+    rows = (
+        (spec.replicas == 0, Feature.SCALE_TO_ZERO, "replicas", "0"),
+        (spec.port is None, Feature.WORKERS, "port", "none"),
+        (spec.path_prefix not in {None, "/"}, Feature.PATH_ROUTING, "pathPrefix", spec.path_prefix),
+        (spec.readiness or spec.liveness, Feature.HTTP_PROBES, "probes", "HTTP probes"),
+        (spec.release, Feature.SELF_PROOF, "release", spec.release and spec.release.path),
+    )
+    for is_needed, feature, name, received in rows:
+        if is_needed:
+            yield feature, f"{at}/{name}", str(received)
+    for attribute, name, feature in _LIMITS:
+        limit = getattr(spec.resources, attribute)
+        if limit is not None:
+            yield feature, f"{at}/resources/{name}", str(limit)
+
+
+def _features(plan: SurfacePlan, can: Capabilities) -> Iterator[Violation]:
+    for feature, target, received in _needs(plan):
+        if not can.offers(feature):
+            yield _lacking(feature, target, can, received)
+
+
+def _weights(plan: SurfacePlan, can: Capabilities) -> Iterator[Violation]:
+    step = can.weight_step_percent
+    for index, weight in enumerate(plan.weights):
+        if not 0 <= weight <= 100 or weight % step:  # noqa: PLR2004  percent
+            yield Violation(
+                "OutOfRange",
+                f"/strategy/steps/{index}",
+                f"{can.surface} takes weights in steps of {step} percent",
+                f"a multiple of {step} from 0 to 100",
+                str(weight),
+            )
+
+
+def _replicas(plan: SurfacePlan, can: Capabilities) -> Iterator[Violation]:
+    for index, spec in enumerate(plan.revisions):
+        if spec.replicas > can.replicas_max:
+            yield Violation(
+                "OutOfRange",
+                f"/components/{index}/replicas",
+                f"{can.surface} runs at most {can.replicas_max} instances of a component",
+                f"at most {can.replicas_max}",
+                str(spec.replicas),
+            )
+
+
+def _probes(plan: SurfacePlan, can: Capabilities) -> Iterator[Violation]:
+    for index, spec in enumerate(plan.revisions):
+        for name, probe in (("readiness", spec.readiness), ("liveness", spec.liveness)):
+            if probe is not None and (wrong := _wrong_with(probe, spec.port)):
+                yield Violation(
+                    "Invalid",
+                    f"/components/{index}/probes/{name}",
+                    f"{can.surface} cannot run this probe: {wrong}",
+                    "a path from /, a port, a period and timeout above 0, thresholds from 1",
+                    str(probe),
+                )
+
+
+def _wrong_with(probe: HttpProbe, port: int | None) -> str:
+    if port is None:
+        return "the component has no port to ask"
+    if not probe.path.startswith("/"):
+        return "its path must begin with /"
+    if min(probe.period_s, probe.timeout_s) <= 0 or probe.initial_delay_s < 0:
+        return "period and timeout must be above 0 seconds"
+    if min(probe.failure_threshold, probe.success_threshold) < 1:
+        return "thresholds must be at least 1"
+    return ""
+
+
+def _routes(plan: SurfacePlan, can: Capabilities) -> Iterator[Violation]:
+    taken: dict[str, str] = {}
+    for index, spec in enumerate(plan.revisions):
+        prefix = spec.path_prefix
+        if prefix is None:
+            continue
+        holder = taken.setdefault(prefix, spec.component.module)
+        if holder != spec.component.module:
+            yield Violation(
+                "RouteTaken",
+                f"/components/{index}/pathPrefix",
+                f"{can.surface} has one public port per environment; {prefix} is {holder}'s",
+                "a prefix of its own",
+                prefix,
+            )
+
+
+RULES: Final[tuple[Callable[[SurfacePlan, Capabilities], Iterator[Violation]], ...]] = (
+    _features,
+    _weights,
+    _replicas,
+    _probes,
+    _routes,
+)
+
+
+def check(plan: SurfacePlan, capabilities: Capabilities) -> tuple[Violation, ...]:
+    """Return every reason why *plan* cannot be honoured; empty means it can, whole."""
+    return tuple(finding for rule in RULES for finding in rule(plan, capabilities))

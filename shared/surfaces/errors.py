@@ -1,0 +1,81 @@
+"""What a surface refuses, by name."""
+
+from shared.kernel.errors import Conflict, Invalid, NotFound, Stale, Unavailable
+from shared.kernel.fence import Fence
+
+
+class StaleFence(Stale):
+    """A writer with a higher token has been here; this one was overtaken and changed nothing."""
+
+    code = "StaleFence"
+
+    def __init__(self, what: str, fence: Fence, highest: int) -> None:
+        super().__init__(
+            f"{fence.operation} ({fence.step}) holds token {fence.token} for {what}, "
+            f"but token {highest} has written there"
+        )
+        self.fence = fence
+        self.highest = highest
+
+
+class SiteMissing(NotFound):
+    """The environment has no place on this surface."""
+
+    code = "SiteMissing"
+
+
+class RevisionMissing(NotFound):
+    """The component has no such revision here."""
+
+    code = "RevisionMissing"
+
+
+class RevisionDiffers(Conflict):
+    """That revision runs something else: a release revision never changes its content."""
+
+    code = "RevisionDiffers"
+
+
+class RouteTaken(Conflict):
+    """Another component of the environment has that path prefix."""
+
+    code = "RouteTaken"
+
+
+class NotReady(Conflict):
+    """The revision has not the ready instances that its share of the traffic needs."""
+
+    code = "NotReady"
+
+    def __init__(self, what: str, revision: int, *, ready: int, needed: int) -> None:
+        super().__init__(
+            f"revision {revision} of {what} needs {needed} ready instances for that weight "
+            f"and has {ready}"
+        )
+        self.revision = revision
+        self.ready = ready
+        self.needed = needed
+
+
+class StillWeighted(Conflict):
+    """A revision that receives traffic cannot be removed; set its weight to 0 first."""
+
+    code = "StillWeighted"
+
+
+class BadWeights(Invalid):
+    """Weights are whole percents that add up to 100, or none at all."""
+
+    code = "BadWeights"
+
+
+class BadArtifact(Invalid):
+    """The archive is not what its digest says, or cannot be unpacked or installed safely."""
+
+    code = "BadArtifact"
+
+
+class TrafficUnavailable(Unavailable):
+    """The traffic layer did not show the change in time; it may still come into force."""
+
+    code = "TrafficUnavailable"

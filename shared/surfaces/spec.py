@@ -1,0 +1,161 @@
+"""What a surface is asked for: a site, and release revisions of components on it.
+
+Pure values, complete in themselves: an adapter needs nothing else to run the workload, and two
+equal specs are the same workload.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from shared.kernel.errors import Invalid
+from shared.kernel.ids import (
+    EnvironmentId,
+    ModuleId,
+    ServiceId,
+    TenantId,
+    module_key,
+    parse_id,
+    service_id,
+)
+
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, order=True)
+class Component:
+    """One module of one tenant in one environment: what holds weights, and a fence of its own."""
+
+    environment: EnvironmentId
+    tenant: TenantId
+    module: ModuleId
+
+    @property
+    def service(self) -> ServiceId:
+        """The id under which catalog and health know it; unique on a surface."""
+        return service_id(
+            parse_id(self.environment, "env").environment, module_key(self.tenant, self.module)
+        )
+
+
+@dataclass(frozen=True)
+class HttpProbe:
+    """Asks `path` of each instance; 200-399 within `timeout_s` passes, redirects not followed.
+
+    Counts and words as in Kubernetes: `failure_threshold` failures in a row turn it to failing,
+    `success_threshold` passes in a row turn it to passing.
+    """
+
+    path: str
+    period_s: float = 1.0
+    timeout_s: float = 5.0
+    initial_delay_s: float = 0.0
+    failure_threshold: int = 3
+    success_threshold: int = 1
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Upper limits for each instance; None asks for no limit. A surface enforces or refuses."""
+
+    memory_mb: int | None = None
+    cpu: float | None = None
+    open_files: int | None = None
+    processes: int | None = None
+
+
+@dataclass(frozen=True)
+class ReleaseQuestion:
+    """How a workload itself says which release it is: a path, and where in its JSON answer.
+
+    `field` is a dot-separated path, for example `datasette.version`.
+    """
+
+    path: str
+    field: str
+
+
+@dataclass(frozen=True)
+class RevisionSpec:
+    """One release revision of one component: immutable, but for `replicas`.
+
+    `command` and the values of `environ` may hold `$PORT`, `$HOME` and `$TMPDIR`; nothing else is
+    expanded and no shell is involved. A workload with a `port` listens on `$PORT` of 127.0.0.1 or
+    all addresses; one without (a worker) gets no traffic. `unit` are the facts of the release unit
+    that the surface does not understand (configuration hash, secret versions, ...): it gives them
+    to each instance as `RUNTIME_UNIT` and hands them back from the live ones.
+    """
+
+    component: Component
+    revision: int
+    version: str
+    artifact: str
+    """`sha256:` digest of the uploaded archive."""
+    command: tuple[str, ...]
+    environ: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = 8080
+    """Port of its own network where it has one; where it shares one the surface picks `$PORT`."""
+    path_prefix: str | None = None
+    """Where the environment's public port sends to it; `/` is the default for what no other
+    prefix takes. None: reachable by its service name only."""
+    replicas: int = 1
+    readiness: HttpProbe | None = None
+    """None: ready when the port accepts (with a port), or when it has run for one second."""
+    liveness: HttpProbe | None = None
+    resources: Resources = Resources()
+    release: ReleaseQuestion | None = None
+    unit: Mapping[str, str] = field(default_factory=dict)
+    drain_s: float = 30.0
+    """How long instances stay after their weight became 0; then until no request is active."""
+    grace_s: float = 10.0
+    """From the request to stop until it is killed."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no surface could run; what one of them cannot do is `check`'s."""
+        wrong = [
+            (self.revision < 1, "revision", "a whole number from 1", str(self.revision)),
+            (not self.command, "command", "at least the program", "nothing"),
+            (self.replicas < 0, "replicas", "0 or more", str(self.replicas)),
+            (not _DIGEST.fullmatch(self.artifact), "artifact", "sha256:<64 hex>", self.artifact),
+            (
+                self.path_prefix is not None and not self.path_prefix.startswith("/"),
+                "pathPrefix",
+                "a path that begins with /",
+                self.path_prefix or "",
+            ),
+        ]
+        for is_wrong, name, expected, received in wrong:
+            if is_wrong:
+                raise Invalid(
+                    f"{name} of {self.component.module} must be {expected}, got {received[:90]!r}",
+                    target=f"/{name}",
+                )
+
+    def same_workload(self, other: "RevisionSpec") -> bool:
+        """Return whether both run the same thing, however many of it."""
+        return replace(self, replicas=0) == replace(other, replicas=0)
+
+
+def artifact_blob(digest: str) -> str:
+    """Return the blob name under which the archive *digest* is kept, for writers and readers.
+
+    Raises:
+        Invalid: *digest* is not `sha256:` and 64 hex digits, so it could name a foreign path.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise Invalid(
+            f"an artifact is named by sha256:<64 hex>, got {digest[:90]!r}", target="/artifact"
+        )
+    return digest.replace(":", "/")
+
+
+@dataclass(frozen=True)
+class SiteSpec:
+    """An environment's place on a surface. `facts` are the infrastructure's own, kept as given."""
+
+    environment: EnvironmentId
+    tenant: TenantId
+    name: str
+    stage: str
+    facts: Mapping[str, str] = field(default_factory=dict)
