@@ -1,0 +1,63 @@
+"""What an infrastructure engine refuses, by name."""
+
+from collections.abc import Sequence
+
+from shared.kernel.errors import Conflict, Refused, Stale, Violation
+
+
+class Overtaken(Stale):
+    """A newer fence has been here: this writer changes nothing any more."""
+
+    code = "Overtaken"
+
+    def __init__(self, stack: str, *, highest: int, received: int) -> None:
+        super().__init__(
+            f"stack {stack}: a newer writer holds it (expected a fencing token of at least "
+            f"{highest}, received {received})",
+            target="/fence",
+        )
+        self.highest = highest
+        self.received = received
+
+
+class PlanMoved(Stale):
+    """The stack or its program changed since the plan was made."""
+
+    code = "PlanMoved"
+
+    def __init__(self, stack: str, *, expected: str, received: str) -> None:
+        super().__init__(
+            f"stack {stack} moved since the plan was made: its plan is now {expected}, received "
+            f"{received}; plan again",
+            target="/planHash",
+        )
+        self.expected = expected
+        self.received = received
+
+
+class RunUnknown(Conflict):
+    """A step or end was asked of a run that is not the stack's current one."""
+
+    code = "RunUnknown"
+
+
+class StepsLeft(Conflict):
+    """A run was to be ended before its steps were."""
+
+    code = "StepsLeft"
+
+
+class StepFailed(Refused):
+    """A provider refused one step; `left` names every resource that is not yet as planned."""
+
+    http_status = 409
+    code = "StepFailed"
+
+    def __init__(self, cause: Refused, name: str, left: Sequence[str], total: int) -> None:
+        super().__init__(
+            f"{name}: {cause.message} ({cause.code}); {len(left)} of {total} steps are left: "
+            + ", ".join(left),
+            details=cause.details or (Violation(cause.code, cause.target or "", cause.message),),
+        )
+        self.name = name
+        self.left = tuple(left)

@@ -1,0 +1,137 @@
+"""The resource graph: what a program declares, with references to outputs that come later.
+
+A property that another resource only has once it exists is written `${urn#output}` inside a string;
+a property that is nothing but one reference becomes the output itself, of whatever type.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NewType
+
+Urn = NewType("Urn", str)
+Properties = Mapping[str, Any]
+"""JSON: what `json.dumps` takes."""
+
+_REFERENCE: Final = re.compile(r"\$\{(urn:pulumi:[^#}]+)#([A-Za-z0-9_.]+)\}")
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """Stands for a value that is only known once *urn* exists."""
+
+    urn: Urn
+    output: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """One declared resource.
+
+    `dependencies` holds parent, `depends_on` and everything its properties refer to.
+    `replace_on` names top-level properties whose change needs a new resource, `ignore` property
+    paths (`tags.trace_id`) whose change counts as none.
+    """
+
+    urn: Urn
+    type: str
+    name: str
+    properties: Properties
+    dependencies: tuple[Urn, ...] = ()
+    protected: bool = False
+    replace_on: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All resources of a stack, each after what it depends on, and the stack's outputs."""
+
+    nodes: tuple[Node, ...]
+    outputs: Properties
+
+    def node(self, urn: Urn) -> Node | None:
+        return next((node for node in self.nodes if node.urn == urn), None)
+
+
+def urn(stack: str, project: str, resource_type: str, name: str) -> Urn:
+    return Urn(f"urn:pulumi:{stack}::{project}::{resource_type}::{name}")
+
+
+def reference(to: Urn, output: str) -> str:
+    """Return the text that stands for *output* of the resource *to* inside a property."""
+    return f"${{{to}#{output}}}"
+
+
+def references(value: object) -> Iterator[Unresolved]:
+    """Yield every reference in *value*, however deep."""
+    match value:
+        case str():
+            for found in _REFERENCE.finditer(value):
+                yield Unresolved(Urn(found[1]), found[2])
+        case Mapping():
+            for inner in value.values():
+                yield from references(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from references(inner)
+        case _:
+            pass
+
+
+def resolve(value: Any, look_up: Callable[[Unresolved], Any]) -> Any:
+    """Return *value* with each reference replaced by what *look_up* says.
+
+    A string with an `Unresolved` among other text becomes that `Unresolved`: nothing of it is
+    known.
+    """
+    match value:
+        case str():
+            return _resolve_text(value, look_up)
+        case Mapping():
+            return {key: resolve(inner, look_up) for key, inner in value.items()}
+        case list() | tuple():
+            return [resolve(inner, look_up) for inner in value]
+        case _:
+            return value
+
+
+def _resolve_text(text: str, look_up: Callable[[Unresolved], Any]) -> Any:
+    whole = _REFERENCE.fullmatch(text)
+    if whole:
+        return look_up(Unresolved(Urn(whole[1]), whole[2]))
+    found = {
+        match[0]: look_up(Unresolved(Urn(match[1]), match[2]))
+        for match in _REFERENCE.finditer(text)
+    }
+    for value in found.values():
+        if isinstance(value, Unresolved):
+            return value
+    return _REFERENCE.sub(lambda match: str(found[match[0]]), text)
+
+
+def digest(document: object) -> str:
+    """Return the SHA-256 of *document* as canonical JSON: equal content, equal digest."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def graph_to_json(graph: Graph) -> dict[str, Any]:
+    """Return *graph* as JSON; `graph_from_json` gives it back."""
+    return {"nodes": [vars(node) for node in graph.nodes], "outputs": graph.outputs}
+
+
+def graph_from_json(document: Mapping[str, Any]) -> Graph:
+    return Graph(
+        tuple(
+            Node(
+                Urn(row["urn"]), row["type"], row["name"], row["properties"],
+                tuple(Urn(each) for each in row["dependencies"]), row["protected"],
+                tuple(row["replace_on"]), tuple(row["ignore"]),
+            )
+            for row in document["nodes"]
+        ),
+        document["outputs"],
+    )  # fmt: skip

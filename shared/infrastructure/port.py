@@ -1,0 +1,235 @@
+"""The InfrastructureEngine port: preview a stack, change it one bounded step at a time, read it.
+
+A run (an update or a destroy) is begun once and then taken step by step, so that each step fits one
+Durable activity; `shared.infrastructure.run` has the loop for callers without an orchestration.
+Beginning, stepping and finishing may be repeated: the answer is that of the first time. A run whose
+process was killed goes on where it was: a step that had begun reads the world before it acts.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NewType, Protocol
+
+from shared.infrastructure.graph import Graph, Urn
+from shared.infrastructure.inputs import EnvironmentInputs
+from shared.kernel.errors import Violation
+from shared.kernel.fence import Fence
+from shared.kernel.world import Reading
+
+StackName = NewType("StackName", str)
+"""Lower-case letters, digits and `-`, at most 100; an environment's id is one."""
+
+
+class Change(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    SAME = "same"
+
+
+@dataclass(frozen=True)
+class ResourceChange:
+    """What a run would do to one resource, and because of which property paths."""
+
+    urn: Urn
+    type: str
+    name: str
+    change: Change
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One bounded piece of a run: a create, an update or a delete of one resource.
+
+    A replacement is two: its delete, then its create. JSON-friendly, as activity input.
+    """
+
+    run: str
+    index: int
+    verb: Change
+    urn: Urn
+    type: str
+    name: str
+
+
+@dataclass(frozen=True)
+class MonthlyCost:
+    """An estimate, and the sentence that says what it rests on."""
+
+    amount: float
+    currency: str
+    basis: str
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an update would do. Nothing was changed to find out.
+
+    `plan_hash` depends on the graph and on the stack's state version and on nothing else: equal
+    hashes, equal plans. `monthly_cost` is None when unknown. An update cannot begin while there
+    are `refusals`.
+    """
+
+    stack: StackName
+    graph: Graph
+    changes: tuple[ResourceChange, ...]
+    steps: tuple[Step, ...]
+    refusals: tuple[Violation, ...]
+    monthly_cost: MonthlyCost | None
+    state_version: int
+    plan_hash: str
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.steps
+
+
+class RunKind(StrEnum):
+    UPDATE = "update"
+    DESTROY = "destroy"
+
+
+@dataclass(frozen=True)
+class Left:
+    """A resource that a destroy did not delete, and why (`Retained`, `Protected`, `HeldBy`, …)."""
+
+    urn: Urn
+    name: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A begun update or destroy. `id` is the plan's hash for an update."""
+
+    id: str
+    kind: RunKind
+    steps: tuple[Step, ...]
+    done: frozenset[int] = frozenset()
+    left: tuple[Left, ...] = ()
+    is_finished: bool = False
+
+    @property
+    def remaining(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.index not in self.done)
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """`left` is set when a destroy could not delete this resource and goes on without it."""
+
+    step: Step
+    left: Left | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of a run: the stack's outputs, and after a destroy what is still there."""
+
+    outputs: Mapping[str, Any]
+    left: tuple[Left, ...] = ()
+
+
+@dataclass(frozen=True)
+class StackResource:
+    """One recorded resource. `in_doubt`: a step on it began and its end is not recorded."""
+
+    urn: Urn
+    type: str
+    name: str
+    properties: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    protected: bool
+    in_doubt: bool
+
+
+@dataclass(frozen=True)
+class StackView:
+    """What is recorded of a stack. `run` is the latest one, ended or not."""
+
+    stack: StackName
+    version: int
+    resources: tuple[StackResource, ...]
+    outputs: Mapping[str, Any]
+    run: Run | None
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What reading every recorded resource brought; `unknown` ones were left as recorded."""
+
+    changed: tuple[Urn, ...]
+    absent: tuple[Urn, ...]
+    unknown: tuple[Urn, ...]
+
+
+class InfrastructureEngine(Protocol):
+    """One engine; a stack has one writer at a time, the one with the highest fencing token.
+
+    Every method raises Unavailable when something it needs is away; repeat it. Those that take a
+    fence raise Overtaken, and change nothing, once the stack has seen a higher token.
+    """
+
+    async def preview(self, stack: StackName, inputs: EnvironmentInputs) -> Preview:
+        """Evaluate the program and compare it with what is recorded.
+
+        Raises:
+            Invalid: *inputs* describe no environment; every violation is listed.
+        """
+        ...
+
+    async def begin_update(
+        self, stack: StackName, inputs: EnvironmentInputs, plan_hash: str, fence: Fence
+    ) -> Run:
+        """Record the plan whose hash is *plan_hash* as the stack's run.
+
+        Raises:
+            PlanMoved: stack or program changed since that preview.
+            PlanRefused: the plan has refusals; every one is listed.
+        """
+        ...
+
+    async def begin_destroy(
+        self,
+        stack: StackName,
+        fence: Fence,
+        *,
+        retain: Collection[str] = (),
+        unprotect: bool = False,
+    ) -> Run:
+        """Record the deletion of every resource, last first.
+
+        What is named in *retain* (by name or URN), protected (unless *unprotect*), or needed by one
+        of these is left out and listed in `Run.left`.
+        """
+        ...
+
+    async def run_step(self, stack: StackName, step: Step, fence: Fence) -> StepOutcome:
+        """Do one step of the current run, after those before it.
+
+        Raises:
+            StepFailed: an update's provider refused; what is done stays, the rest is named.
+            RunUnknown: the step is not of the stack's current run.
+            StepsLeft: a step it depends on is not done.
+        """
+        ...
+
+    async def finish(self, stack: StackName, run_id: str, fence: Fence) -> Finished:
+        """End the run and record the stack's outputs.
+
+        Raises:
+            StepsLeft: a step is not done.
+        """
+        ...
+
+    async def refresh(self, stack: StackName, fence: Fence) -> Refreshed:
+        """Read every recorded resource and record what is there now."""
+        ...
+
+    async def read(self, stack: StackName) -> Reading[StackView]:
+        """Return what is recorded; Absent when there is no resource."""
+        ...
