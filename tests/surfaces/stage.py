@@ -1,0 +1,109 @@
+"""A surface on stage: what the contract suite needs of each adapter, and nothing more."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from shared.kernel.clock import Clock
+from shared.kernel.fence import Fence
+from shared.kernel.ids import (
+    EnvironmentId,
+    ModuleId,
+    ProjectId,
+    TenantId,
+    environment_id,
+    environment_key,
+)
+from shared.surfaces.live import LiveComponent, Phase
+from shared.surfaces.port import Sites, Surface
+from shared.surfaces.reading import Absent, Present, Reading
+from shared.surfaces.spec import Component, HttpProbe, ReleaseQuestion, RevisionSpec, SiteSpec
+
+ACME = TenantId("acme")
+ENVIRONMENT: EnvironmentId = environment_id(environment_key(ACME, ProjectId("proj-shop"), "test"))
+SITE = SiteSpec(ENVIRONMENT, ACME, "test", "test", {"region": "here"})
+SHOP = Component(ENVIRONMENT, ACME, ModuleId("module-shop"))
+
+
+class SurfaceAndSites(Surface, Sites, Protocol):
+    """What both adapters are in one object."""
+
+
+def fence(token: int, step: str = "step") -> Fence:
+    return Fence(token, f"op-{token}", step)
+
+
+@dataclass
+class Stage:
+    """One surface with a site on it; `restart` is the host killed and started again."""
+
+    surface: SurfaceAndSites
+    clock: Clock
+    template: RevisionSpec
+    restart_host: Callable[[], Any]
+    break_reads: Callable[[], Any]
+    tokens: int = field(default=1)
+
+    def spec(self, revision: int = 1, **changes: Any) -> RevisionSpec:
+        version = changes.pop("version", f"{revision}.0")
+        return replace(
+            self.template,
+            revision=revision,
+            version=version,
+            environ={"VERSION": version},
+            **changes,
+        )
+
+    async def restart(self) -> None:
+        self.surface = await self.restart_host()
+
+    async def until(
+        self, holds: Callable[[LiveComponent], bool], component: Component = SHOP
+    ) -> LiveComponent:
+        """Return the first observation for which *holds*; the last one is in the failure."""
+        seen: Reading[LiveComponent] = Absent()
+        for _ in range(400):
+            seen = await self.surface.observe(component)
+            if isinstance(seen, Present) and holds(seen.value):
+                return seen.value
+            await self.clock.sleep(0.05)
+        raise AssertionError(f"never came: last seen {seen}")
+
+    async def until_gone(self, component: Component = SHOP) -> None:
+        seen: Reading[LiveComponent] = Absent()
+        for _ in range(400):
+            seen = await self.surface.observe(component)
+            if isinstance(seen, Absent):
+                return
+            await self.clock.sleep(0.05)
+        raise AssertionError(f"never went: last seen {seen}")
+
+    async def serve(self, *specs: RevisionSpec, weights: dict[int, int] | None = None) -> None:
+        """Apply *specs*, wait until all are ready, and give them *weights*."""
+        for spec in specs:
+            await self.surface.apply(spec, fence(self.tokens, "apply"))
+        numbers = {spec.revision for spec in specs}
+        await self.until(
+            lambda live: numbers <= {r.revision for r in live.revisions if r.phase is Phase.READY},
+            specs[0].component,
+        )
+        if weights is not None:
+            await self.surface.set_weights(specs[0].component, weights, fence(self.tokens, "set"))
+
+
+OpenStage = Callable[[], AbstractAsyncContextManager[Stage]]
+
+TEMPLATE = RevisionSpec(
+    component=SHOP,
+    revision=1,
+    version="1.0",
+    artifact="sha256:" + "a" * 64,
+    command=("python", "server.py"),
+    path_prefix="/",
+    readiness=HttpProbe("/ready", period_s=0.1, timeout_s=2),
+    release=ReleaseQuestion("/version", "release.version"),
+    unit={"configurationHash": "c0ffee"},
+    drain_s=0.3,
+    grace_s=2,
+)
