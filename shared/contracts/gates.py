@@ -1,0 +1,196 @@
+"""The judgement between two steps of a rollout: what is asked, measured and decided.
+
+deployments asks (`EvaluateGate`, one per component and step), health measures and answers with
+`HealthCheckCompleted` that carries the same `gate_id`; the verdict of a step over all components
+is deployments' own.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from shared.contracts.shape import Command, Value
+from shared.contracts.values import (
+    Count,
+    DeploymentId,
+    Duration,
+    EnvironmentId,
+    GateId,
+    Instant,
+    Label,
+    Milliseconds,
+    ModuleId,
+    Percent,
+    Port,
+    Probes,
+    Ratio,
+    Revision,
+    ServiceId,
+    Stage,
+    Url,
+)
+
+Wait = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=1))]
+
+
+class Verdict(StrEnum):
+    PASS = "Pass"  # noqa: S105  a verdict
+    FAIL = "Fail"
+    INCONCLUSIVE = "Inconclusive"
+
+
+class OnInconclusive(StrEnum):
+    PAUSE = "pause"
+    PASS = "pass"  # noqa: S105  a choice
+    """Goes on, and the step is marked."""
+    FAIL = "fail"
+
+
+class GateLimits(Value):
+    """Limits of the new version, against the old one and absolute; a tie passes.
+
+    Ratios are fractions of requests. Latency is judged by p99 from 1,000 samples, p95 from 100,
+    else p50, and fails only when both its relative and its absolute margin are passed, in two
+    windows in a row. Without a healthy baseline only the absolute limits hold.
+    """
+
+    error_ratio_increase_max: Ratio = 0.005
+    error_ratio_max: Ratio = 0.01
+    latency_increase_ratio_max: Annotated[float, Field(ge=0, le=100)] = 0.25
+    latency_increase_ms_max: Milliseconds = 20.0
+    p95_ms_max: Milliseconds = 800.0
+    burn_rate_max: Annotated[float, Field(gt=0, le=10_000)] = 14.4
+    """Of the error budget, over one hour and five minutes, as in the SRE Workbook."""
+
+
+class Gate(Value):
+    """What a deployment asks of every step; what is not given is the environment's default."""
+
+    limits: GateLimits = Field(default_factory=GateLimits)
+    window: Wait | None = None
+    """Of readiness, and of each of the two latency windows."""
+    min_samples: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    deadline: Wait | None = None
+    """From the start of the step; too few samples by then is Inconclusive."""
+    on_inconclusive: OnInconclusive | None = None
+    probes_count: bool | None = None
+    """Whether probes are samples; by default outside prod, and for workers."""
+
+
+@dataclass(frozen=True)
+class GateDefaults:
+    """What holds where neither the deployment nor the environment says otherwise."""
+
+    window: timedelta = timedelta(seconds=60)
+    min_samples: int = 50
+    deadline: timedelta = timedelta(minutes=10)
+
+    def on_inconclusive(self, stage: Stage) -> OnInconclusive:
+        """Prod pauses for a human, others pass, marked."""
+        return OnInconclusive.PAUSE if stage is Stage.PROD else OnInconclusive.PASS
+
+
+LOCAL_GATE: Final = GateDefaults(window=timedelta(seconds=5), deadline=timedelta(seconds=60))
+"""On one machine people watch; printed where it is used."""
+
+
+class GateVersion(Value):
+    """One of the two versions that a gate compares."""
+
+    release_revision: Annotated[int, Field(ge=1)]
+    endpoint: Url | None = None
+    """Where this version alone is reached; absent for a worker without a port."""
+    metrics_key: Label
+    """Names its samples at the surface, for example Envoy's cluster."""
+
+
+class EvaluateGate(Command):
+    """Judge one component of one step until decided or the deadline. Same `gate_id`, same gate."""
+
+    gate_id: GateId
+    deployment_id: DeploymentId
+    environment_id: EnvironmentId
+    stage: Stage
+    module_id: ModuleId
+    service_id: ServiceId
+    attempt: Annotated[int, Field(ge=1, le=9999)]
+    step: Annotated[int, Field(ge=0, le=999)]
+    weight: Percent
+    candidate: GateVersion
+    baseline: GateVersion | None = None
+    """Absent for a first release: absolute limits only."""
+    endpoint: Url | None = None
+    """The public endpoint, where both share the traffic."""
+    port: Port | None = None
+    probes: Probes = Field(default_factory=Probes)
+    probes_count: bool = True
+    limits: GateLimits = Field(default_factory=GateLimits)
+    window: Wait
+    min_samples: Annotated[int, Field(ge=1, le=1_000_000)]
+    asked_at: Instant
+    deadline_at: Instant
+
+
+class Measure(StrEnum):
+    READINESS = "readiness"
+    ERROR_RATIO = "errorRatio"
+    LATENCY = "latency"
+    BURN_RATE = "burnRate"
+    SAMPLES = "samples"
+
+
+class Analysis(Value):
+    """One rule of a gate: what was measured, against which limit, and what follows."""
+
+    measure: Measure
+    verdict: Verdict
+    value: float | None = None
+    """Of the candidate."""
+    baseline: float | None = None
+    threshold: float | None = None
+    unit: Label
+    """`ratio`, `ms`, `budget/h` or `count`; latency says its percentile in `reason`."""
+    reason: Annotated[str, Field(max_length=256)]
+
+
+class Samples(Value):
+    """How much evidence there was."""
+
+    requests: Count = 0
+    errors: Count = 0
+    probes: Count = 0
+    p50_ms: Milliseconds | None = None
+    p95_ms: Milliseconds | None = None
+    p99_ms: Milliseconds | None = None
+
+
+class GateEvidence(Value):
+    """Everything a verdict rests on; the same evidence gives the same verdict."""
+
+    gate_id: GateId
+    module_id: ModuleId
+    step: Annotated[int, Field(ge=0, le=999)]
+    weight: Percent
+    verdict: Verdict
+    candidate_revision: Revision
+    baseline_revision: Revision | None = None
+    absolute_only: bool = False
+    """No baseline, or an unhealthy one."""
+    analyses: Annotated[tuple[Analysis, ...], Field(max_length=10)] = ()
+    candidate: Samples = Field(default_factory=Samples)
+    baseline: Samples | None = None
+    first_bad_at: Instant | None = None
+    """When the first sample beyond a limit was seen."""
+    from_at: Instant
+    until_at: Instant
+
+
+class Window(Value):
+    """A span of samples."""
+
+    from_at: Instant
+    until_at: Instant
+    length: Duration

@@ -1,0 +1,238 @@
+"""What health takes, tells and answers: gates, probes, objectives and alerts.
+
+`EvaluateGate` and the evidence of a gate are in `gates.py`, which deployments shares.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from shared.contracts.catalog import ReleaseOfComponent
+from shared.contracts.gates import GateEvidence, Verdict
+from shared.contracts.shape import Command, Event, Resource, Value
+from shared.contracts.values import (
+    Count,
+    DeploymentId,
+    Digest,
+    Duration,
+    EnvironmentId,
+    GateId,
+    Instant,
+    Label,
+    Milliseconds,
+    ModuleId,
+    ProbeKind,
+    Ratio,
+    Revision,
+    ServiceId,
+    Severity,
+    Stage,
+    TenantId,
+    Text,
+    Url,
+)
+
+
+class HealthStatus(StrEnum):
+    HEALTHY = "Healthy"
+    DEGRADED = "Degraded"
+    UNHEALTHY = "Unhealthy"
+    UNKNOWN = "Unknown"
+    """Absent data, or the prober's own outage; never Healthy."""
+
+
+class CheckKind(StrEnum):
+    """What was asked; a probe's purpose, or a measure of traffic."""
+
+    READINESS = "readiness"
+    LIVENESS = "liveness"
+    STARTUP = "startup"
+    TRAFFIC = "traffic"
+
+
+class HealthCheck(Value):
+    kind: CheckKind
+    probe: ProbeKind | None = None
+    status: HealthStatus
+    latency_ms: Milliseconds | None = None
+    code: Label
+    """HTTP status, or `Timeout`, `Refused`, `Dns`, `Ok`."""
+    instance: Label | None = None
+
+
+class BurnRate(Value):
+    """How fast the error budget goes: 1.0 uses it up exactly at the end of the period."""
+
+    sli: Label
+    long_window: Duration
+    long: Annotated[float, Field(ge=0)]
+    short_window: Duration
+    short: Annotated[float, Field(ge=0)]
+
+
+class RootCause(Value):
+    """The dependency that explains it."""
+
+    service_id: ServiceId
+    module_id: ModuleId
+    status: HealthStatus
+    since: Instant
+
+
+class HealthSource(StrEnum):
+    CHANGE = "change"
+    GATE = "gate"
+    HEARTBEAT = "heartbeat"
+
+
+class HealthWindow(Value):
+    from_at: Instant
+    until_at: Instant
+    samples: Count
+    errors: Count = 0
+    p50_ms: Milliseconds | None = None
+    p95_ms: Milliseconds | None = None
+    p99_ms: Milliseconds | None = None
+
+
+Checks = Annotated[tuple[HealthCheck, ...], Field(max_length=50)]
+
+
+class HealthCheckCompleted(Event):
+    """On change, as a heartbeat every five minutes, and once per gate with its verdict.
+
+    `aggregate_id` is the service's id, or the gate's when `gate_id` is given.
+    """
+
+    service_id: ServiceId
+    environment_id: EnvironmentId
+    module_id: ModuleId
+    deployment_id: DeploymentId | None = None
+    gate_id: GateId | None = None
+    release_revision: Revision = 0
+    status: HealthStatus
+    previous_status: HealthStatus | None = None
+    checks: Checks = ()
+    samples: Count = 0
+    window: HealthWindow | None = None
+    slo_burn: Annotated[tuple[BurnRate, ...], Field(max_length=10)] = ()
+    root_cause: RootCause | None = None
+    source: HealthSource
+    verdict: Verdict | None = None
+    """With `gate_id` only, as is `evidence`."""
+    evidence: GateEvidence | None = None
+
+
+class AlertFacts(Event):
+    """What an alert says; `aggregate_id` is the alert's own id."""
+
+    alert: Label
+    severity: Severity
+    environment_id: EnvironmentId
+    service_id: ServiceId | None = None
+    evidence: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
+    runbook: Url | None = None
+
+
+class RuntimeAlertRaised(AlertFacts):
+    raised_at: Instant
+
+
+class RuntimeAlertCleared(AlertFacts):
+    raised_at: Instant
+    cleared_at: Instant
+
+
+class WatchRelease(ReleaseOfComponent):
+    """health to itself: take what a deployment left of one service as the target of probes."""
+
+
+class SetObjective(Command):
+    """PUT /services/{serviceId}/slo."""
+
+    sli: Label
+    objective: Annotated[float, Field(gt=0, lt=1)]
+    """A fraction: 0.999."""
+    window: Duration
+    min_samples: Annotated[int, Field(ge=1, le=10_000_000)] = 50
+    latency_ms_max: Milliseconds | None = None
+
+
+class ServiceObjective(Resource):
+    service_id: ServiceId
+    sli: Label
+    objective: Ratio
+    window: Duration
+    min_samples: Count
+    latency_ms_max: Milliseconds | None
+    revision: Revision
+    burn: Annotated[tuple[BurnRate, ...], Field(max_length=10)]
+
+
+class ServiceHealth(Resource):
+    """GET /services/{serviceId}/health."""
+
+    service_id: ServiceId
+    tenant_id: TenantId
+    environment_id: EnvironmentId
+    stage: Stage
+    module_id: ModuleId
+    deployment_id: DeploymentId | None
+    release_revision: Revision
+    digest: Digest | None
+    status: HealthStatus
+    previous_status: HealthStatus | None
+    reason: Text
+    since: Instant
+    checked_at: Instant | None
+    checks: Checks
+    window: HealthWindow | None
+    slo_burn: Annotated[tuple[BurnRate, ...], Field(max_length=10)]
+    root_cause: RootCause | None
+    revision: Revision
+
+
+class HealthCheckResult(Resource):
+    """One row of GET /services/{serviceId}/health/history; kept 30 days."""
+
+    service_id: ServiceId
+    window: HealthWindow
+    status: HealthStatus
+    checks: Checks
+    deployment_id: DeploymentId | None
+
+
+class GateState(Resource):
+    """A gate as health has it: undecided until `evidence` is there."""
+
+    gate_id: GateId
+    service_id: ServiceId
+    deployment_id: DeploymentId
+    verdict: Verdict | None
+    evidence: GateEvidence | None
+    deadline_at: Instant
+    revision: Revision
+
+
+@dataclass(frozen=True)
+class HealthDefaults:
+    """Numbers of probing where nobody said otherwise."""
+
+    sweep: timedelta = timedelta(seconds=30)
+    probe_timeout: timedelta = timedelta(seconds=5)
+    probe_retries: int = 3
+    failures_to_worsen: int = 3
+    passes_to_improve: int = 2
+    heartbeat: timedelta = timedelta(minutes=5)
+    prober_outage_ratio: float = 0.5
+    """More targets than this lost at once is the prober's outage: Unknown."""
+    results_kept: timedelta = timedelta(days=30)
+
+
+LOCAL_HEALTH: Final = HealthDefaults(
+    sweep=timedelta(seconds=2), probe_timeout=timedelta(seconds=1), heartbeat=timedelta(minutes=1)
+)
+"""On one machine people watch; printed where it is used."""

@@ -1,0 +1,81 @@
+"""Long-running work as a resource: what every app answers below `/v1/platform/<app>/operations`."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.contracts.shape import Resource, Value
+from shared.contracts.values import (
+    Instant,
+    Json,
+    Label,
+    OperationId,
+    Percent,
+    Text,
+)
+
+
+class OperationState(StrEnum):
+    """Azure's words for a long-running operation; the last three are final."""
+
+    NOT_STARTED = "NotStarted"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+class StepState(StrEnum):
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"
+
+
+class OperationStep(Value):
+    name: Label
+    state: StepState
+    started_at: Instant | None = None
+    ended_at: Instant | None = None
+    attempts: Annotated[int, Field(ge=0, le=1000)] = 0
+    message: Text = ""
+
+
+class OperationError(Value):
+    code: Label
+    message: Text
+    target: Text | None = None
+
+
+class OperationSummary(Value):
+    """An operation as other resources show it."""
+
+    operation_id: OperationId
+    state: OperationState
+    percent: Percent
+
+
+class Operation(Resource):
+    """Long-running work that can be watched: `Operation-Location` names it."""
+
+    operation_id: OperationId
+    kind: Label
+    """The command that began it."""
+    state: OperationState
+    resource_id: Label
+    """What it works on."""
+    steps: Annotated[tuple[OperationStep, ...], Field(max_length=200)] = ()
+    percent: Percent = 0
+    owner: Label | None = None
+    """The host instance that works on it."""
+    heartbeat_at: Instant | None = None
+    """Older than two minutes: it is taken up again from stored state."""
+    waiting_for: Label | None = None
+    """What must happen before it goes on: `environment`, `binding`, `line`, `approval`, …."""
+    result: Json = None
+    error: OperationError | None = None
+    created_at: Instant
+    updated_at: Instant
+    ended_at: Instant | None = None

@@ -1,0 +1,161 @@
+"""A release unit: everything that runs together and is restored together; and its live proof."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.contracts.shape import Value
+from shared.contracts.values import (
+    COMPONENTS_MAX,
+    ComponentType,
+    ComputeTargetKind,
+    ConfigurationMode,
+    DeploymentId,
+    Digest,
+    EnvironmentId,
+    Image,
+    Instant,
+    Label,
+    ModuleId,
+    Percent,
+    Port,
+    Probes,
+    Reason,
+    Replicas,
+    Resources,
+    Revision,
+    ServiceId,
+    Text,
+    Url,
+    Version,
+)
+
+ModuleIds = Annotated[tuple[ModuleId, ...], Field(max_length=COMPONENTS_MAX)]
+SecretVersions = Annotated[Mapping[Label, Label], Field(max_length=50)]
+"""Secret name to the version in force; never a value."""
+ReleaseRef = Label
+"""What the caller calls this release: a tag, a commit, a build number."""
+Argv = Annotated[tuple[Text, ...], Field(max_length=64)]
+"""Program and arguments; no shell."""
+
+
+class ConfigurationPin(Value):
+    """The versions of the three layers that an instance is given, and the hash of their merge."""
+
+    tenant: Revision = 0
+    environment: Revision = 0
+    module: Revision = 0
+    hash: Digest | None = None
+    """Absent while the module has no configuration."""
+
+
+class Routing(Value):
+    """How traffic reaches a service: per release revision the percentage, 100 in total."""
+
+    weights: Annotated[
+        Mapping[Annotated[str, Field(pattern=r"^\d{1,9}$")], Percent], Field(max_length=4)
+    ] = Field(default_factory=dict)
+    """By release revision."""
+    endpoint: Url | None = None
+
+
+class ReleasedComponent(Value):
+    """One service of a release unit: what runs under `release_revision`."""
+
+    module_id: ModuleId
+    service_id: ServiceId
+    release_revision: Annotated[int, Field(ge=1)]
+    """Grows per module with every change of what runs; orders the events about it."""
+    component_type: ComponentType
+    version: Version
+    image: Image | None = None
+    digest: Digest
+    compute_target: ComputeTargetKind
+    endpoint: Url | None = None
+    port: Port | None = None
+    command: Argv = ()
+    probes: Probes = Field(default_factory=Probes)
+    resources: Resources = Field(default_factory=Resources)
+    depends_on: ModuleIds = ()
+    replicas: Replicas
+    """The recorded minimum; live may be more where scaling owns the total."""
+    configuration_mode: ConfigurationMode = ConfigurationMode.PINNED
+    configuration: ConfigurationPin = Field(default_factory=ConfigurationPin)
+    secret_versions: SecretVersions = Field(default_factory=dict)
+    scaling_policy_revision: Revision = 0
+    routing: Routing = Field(default_factory=Routing)
+    owner: Label | None = None
+
+
+class ReleaseUnit(Value):
+    """All components of one deployment with everything they were given."""
+
+    components: Annotated[tuple[ReleasedComponent, ...], Field(max_length=COMPONENTS_MAX)]
+    tenant_binding_revision: Revision = 0
+    removed: ModuleIds = ()
+    """Modules that this deployment took away."""
+
+
+class Departure(Value):
+    """Where an instance differs from the recorded unit, and why that is so."""
+
+    path: Label
+    recorded: Label
+    live: Label
+    reason: Reason
+
+
+class InstanceProof(Value):
+    """What one live instance said of itself; never taken from a store."""
+
+    module_id: ModuleId
+    instance: Label
+    release_revision: Revision
+    digest: Digest
+    configuration_hash: Digest | None = None
+    secret_versions: SecretVersions = Field(default_factory=dict)
+    departures: Annotated[tuple[Departure, ...], Field(max_length=10)] = ()
+    checked_at: Instant
+
+
+class Proof(Value):
+    """The proofs of all instances: the first hundred here, all of them in a blob when more."""
+
+    instances: Annotated[tuple[InstanceProof, ...], Field(max_length=100)]
+    total: Annotated[int, Field(ge=0)]
+    whole: bool
+    """Every instance asked, each runs its recorded release revision."""
+    blob: Digest | None = None
+
+
+class Hold(Value):
+    """A release unit that was rolled back is not deployed again until released."""
+
+    environment_id: EnvironmentId
+    module_id: ModuleId
+    digest: Digest
+    release_ref: ReleaseRef
+    deployment_id: DeploymentId
+    """The deployment that was rolled back."""
+    reason: Reason
+    held_at: Instant
+
+
+class CauseKind(StrEnum):
+    DEPLOYMENT = "deployment"
+    CONFIGURATION = "configuration"
+    SECRET = "secret"  # noqa: S105  a kind of cause
+    SCALING = "scaling"
+    OBSERVATION = "observation"
+    REPAIR = "repair"
+    ROLLBACK = "rollback"
+    ENVIRONMENT = "environment"
+
+
+class ChangeCause(Value):
+    """What made a service what it is."""
+
+    kind: CauseKind
+    id: Label

@@ -1,0 +1,71 @@
+"""The four shapes of the published language: value, command, event payload, resource.
+
+JSON is camelCase by alias, Python is snake_case. Commands refuse unknown fields at every depth,
+events and resources tolerate them at every depth, so that an optional field can be added without
+a new type. Everything is frozen; lists are tuples.
+"""
+
+from typing import Annotated, Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic.config import ExtraValues
+
+
+class Value(BaseModel):
+    """A part of a command, event or resource; equal when its fields are."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        serialize_by_alias=True,
+        allow_inf_nan=False,
+    )
+
+
+class Command(Value):
+    """What a service is asked to do, over HTTP or its command queue; VerbNoun."""
+
+
+class _Tolerant(Value):
+    """Read with unknown fields left out, also those of the values inside it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    @classmethod
+    def model_validate(cls, obj: Any, *, extra: ExtraValues | None = None, **how: Any) -> Self:
+        return super().model_validate(obj, extra=extra or "ignore", **how)
+
+    @classmethod
+    def model_validate_json(
+        cls, json_data: str | bytes | bytearray, *, extra: ExtraValues | None = None, **how: Any
+    ) -> Self:
+        return super().model_validate_json(json_data, extra=extra or "ignore", **how)
+
+
+class Event(_Tolerant):
+    """The payload of an event, NounVerbPast: an aggregate's whole public state after a change.
+
+    A consumer applies it only if `revision` is newer than the last it applied of `aggregate_id`.
+    At most 192 KB as JSON; what may be longer is a list with a bound and a blob named by digest.
+    """
+
+    aggregate_id: Annotated[str, Field(min_length=1, max_length=160)]
+    revision: Annotated[int, Field(ge=1)]
+    """The aggregate's version after the change."""
+
+
+class Resource(_Tolerant):
+    """What a GET answers; carries `status` in PascalCase where the thing has states."""
+
+
+T = TypeVar("T", bound=Resource)
+
+
+class Page(Resource, Generic[T]):
+    """One page of a collection."""
+
+    value: Annotated[tuple[T, ...], Field(max_length=1000)]
+    next_link: Annotated[str | None, Field(max_length=4096)] = None

@@ -1,0 +1,201 @@
+"""From JSON bytes to a contract type, or to a refusal that says field by field what is wrong.
+
+Bytes go to pydantic's own parser; `json.loads` would cost a second pass and let deep nesting
+exhaust the stack first.
+"""
+
+import json
+import re
+from itertools import accumulate
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from shared.kernel.errors import Invalid, Violation
+
+DEPTH_MAX: Final = 32
+"""Our deepest type has 9 levels; 32 leaves room for free JSON and for nothing hostile."""
+DETAILS_MAX: Final = 50
+RECEIVED_MAX: Final = 120
+SEGMENT_MAX: Final = 128
+"""Unknown field names come from the caller, so a pointer cuts them."""
+SECRET_NAMES: Final = re.compile(
+    r"secret|password|passwd|pwd|token|credential|connectionstring|apikey|privatekey|accesskey"
+    r"|authorization|signature|\bsas\b|^pem$|^key$",
+    re.IGNORECASE,
+)
+"""What came in a field of such a name, or below one, is never echoed."""
+FREE_FORM: Final = frozenset({"values", "settings", "value", "generator"})
+"""Fields whose content is the caller's own and may be a secret under any name."""
+
+_NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'"[]{}'))
+_STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_Model = TypeVar("_Model", bound=BaseModel)
+
+_EXPECTED: Final = {
+    "missing": "a value",
+    "extra_forbidden": "no such field",
+    "json_invalid": "JSON",
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "tuple_type": "an array",
+    "list_type": "an array",
+    "dict_type": "an object",
+    "mapping_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "timezone_aware": "an instant with Z or an offset",
+    "datetime_from_date_parsing": "an ISO 8601 instant",
+    "datetime_parsing": "an ISO 8601 instant",
+    "datetime_type": "an ISO 8601 instant",
+    "time_delta_parsing": "an ISO 8601 duration such as PT5M",
+    "time_delta_type": "an ISO 8601 duration such as PT5M",
+}
+_CODES: Final = {
+    "missing": "Required",
+    "extra_forbidden": "UnknownField",
+    "json_invalid": "MalformedJson",
+    "enum": "NotAllowed",
+    "literal_error": "NotAllowed",
+    "string_pattern_mismatch": "PatternMismatch",
+    "value_error": "RuleBroken",
+}
+_KINDS: Final = {type(None): "null", bool: "a boolean", int: "a number", float: "a number"}
+_BOUNDS: Final = {
+    "ge": "at least",
+    "gt": "more than",
+    "le": "at most",
+    "lt": "less than",
+}
+
+
+def parse(model: type[_Model], data: bytes) -> _Model:
+    """Return *data*, JSON in UTF-8, as *model*; JSON types mean what they say (`"5"` is no 5).
+
+    Commands and values refuse unknown fields, events and resources leave them out.
+
+    Raises:
+        Invalid: with a violation per field (at most 50).
+    """
+    if _is_too_deep(data):
+        expected = f"at most {DEPTH_MAX} levels of nesting"
+        raise Invalid(
+            f"the body is nested too deep: expected {expected}",
+            code="TooDeep",
+            details=[Violation("TooDeep", "", "nested too deep", expected, "more")],
+        )
+    try:
+        return model.model_validate_json(data, strict=True, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def read(model: type[_Model], value: object, *, at: str = "") -> _Model:
+    """Return *value*, decoded JSON that stood at the pointer *at*, as *model*.
+
+    For what came inside something already parsed, such as an envelope's payload.
+
+    Raises:
+        Invalid: as `parse` does, with targets below *at*.
+    """
+    try:
+        return model.model_validate(value, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise invalid(error, at=at) from error
+
+
+def _is_too_deep(data: bytes) -> bool:
+    """Look at brackets outside strings only; without a copy when there are few of them."""
+    if data.count(b"{") + data.count(b"[") <= DEPTH_MAX:
+        return False
+    unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside_strings = b"".join(unescaped.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
+    return max(accumulate(_STEP[byte] for byte in outside_strings), default=0) > DEPTH_MAX
+
+
+def invalid(error: ValidationError, *, at: str = "") -> Invalid:
+    """Return *error* as a refusal; *at* is the JSON pointer of what was validated."""
+    found = error.errors(include_url=False)
+    details = [_violation(detail, at) for detail in found[:DETAILS_MAX]]
+    first = details[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    where = first.target or "the body"
+    return Invalid(f"{where}: {first.message}{more}", target=first.target, details=details)
+
+
+def pointer(*segments: str | int) -> str:
+    """Return *segments* as a JSON pointer (RFC 6901)."""
+    return "".join(
+        "/" + str(part)[:SEGMENT_MAX].replace("~", "~0").replace("/", "~1") for part in segments
+    )
+
+
+def _violation(detail: ErrorDetails, at: str) -> Violation:
+    kind = detail["type"]
+    expected = _expected(detail)
+    received = _received(detail)
+    return Violation(
+        code=_CODES.get(kind, "OutOfBounds" if _is_bound(detail) else "WrongType"),
+        target=at + pointer(*detail["loc"]),
+        message=f"expected {expected}, received {received}",
+        expected=expected,
+        received=received,
+    )
+
+
+def _context(detail: ErrorDetails) -> dict[str, Any]:
+    return detail.get("ctx", {})
+
+
+def _is_bound(detail: ErrorDetails) -> bool:
+    return bool(_context(detail).keys() & {*_BOUNDS, "max_length", "min_length"})
+
+
+def _expected(detail: ErrorDetails) -> str:
+    context = _context(detail)
+    match detail["type"]:
+        case "string_pattern_mismatch":
+            return f"text that matches {context['pattern']}"
+        case "enum" | "literal_error":
+            return f"one of {context['expected']}"
+        case "value_error":
+            return str(context["error"])
+        case kind if kind in _EXPECTED:
+            return _EXPECTED[kind]
+        case _:
+            bounds = [f"{words} {context[key]}" for key, words in _BOUNDS.items() if key in context]
+            if "min_length" in context:
+                bounds.append(f"at least {context['min_length']} long")
+            if "max_length" in context:
+                bounds.append(f"at most {context['max_length']} long")
+            return " and ".join(bounds) or detail["msg"]
+
+
+def _received(detail: ErrorDetails) -> str:
+    if detail["type"] == "missing":
+        return "nothing"
+    if detail["type"] == "json_invalid":
+        return str(_context(detail)["error"])
+    names = [str(part) for part in detail["loc"]]
+    value = detail["input"]
+    if any(SECRET_NAMES.search(name) or name in FREE_FORM for name in names):
+        return f"{_kind(value)} (not shown)"
+    if isinstance(value, dict | list | tuple | BaseModel):
+        return _kind(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= RECEIVED_MAX else f"{text[:RECEIVED_MAX]}… ({len(text)} characters)"
+
+
+def _kind(value: object) -> str:
+    match value:
+        case str():
+            return f"a string of {len(value)} characters"
+        case list() | tuple():
+            return f"an array of {len(value)}"
+        case _:
+            return _KINDS.get(type(value), "an object")

@@ -1,0 +1,240 @@
+"""Words that several services share: ids, slugs, digests, kinds, and their bounds."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    StringConstraints,
+)
+
+from shared.contracts.shape import Value
+from shared.kernel import ids
+from shared.kernel.clock import isoformat
+
+EVENT_BYTES_MAX: Final = 192 * 1024
+"""A payload's bound as JSON: a broker message is 256 KB, the rest is envelope and properties."""
+COMPONENTS_MAX: Final = 25
+"""Components of one deployment, and units of one page when an event is split."""
+
+
+def _id(kind: str) -> StringConstraints:
+    return StringConstraints(pattern=ids.id_pattern(kind), max_length=160)
+
+
+def _utc(instant: datetime) -> datetime:
+    return instant.astimezone(UTC)
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    """Refuse NaN and infinities, which JSON does not have and stores do not keep."""
+    match value:
+        case float() if not math.isfinite(value):
+            raise ValueError("a JSON number is finite")
+        case list():
+            for item in value:
+                _finite(item)
+        case dict():
+            for item in value.values():
+                _finite(item)
+        case _:
+            pass
+    return value
+
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
+"""A DNS label: lower case, digits and inner dashes, 1 to 63 characters."""
+EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
+"""A slug of at most 40 characters that begins with a letter, so that Azure names can hold it."""
+TenantId = Annotated[
+    ids.TenantId, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
+]
+ProjectId = Annotated[ids.ProjectId, Field(pattern=r"^proj-[a-z0-9](?:[a-z0-9-]{0,57})$")]
+ModuleId = Annotated[ids.ModuleId, Field(pattern=r"^module-[a-z0-9](?:[a-z0-9-]{0,55})$")]
+EnvironmentId = Annotated[ids.EnvironmentId, _id("env")]
+DeploymentId = Annotated[ids.DeploymentId, _id("dep")]
+ServiceId = Annotated[ids.ServiceId, _id("svc")]
+OperationId = Annotated[ids.OperationId, _id("op")]
+TenantBindingId = Annotated[ids.TenantBindingId, _id("tb")]
+ConfigurationId = Annotated[ids.ConfigurationId, _id("cfg")]
+SecretBindingId = Annotated[ids.SecretBindingId, _id("sec")]
+SecretRotationId = Annotated[ids.SecretRotationId, _id("rot")]
+ScalingPolicyId = Annotated[ids.ScalingPolicyId, _id("sp")]
+DriftFindingId = Annotated[ids.DriftFindingId, _id("df")]
+GateId = Annotated[ids.GateId, _id("gate")]
+
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+"""The content address of an artifact, an image or a blob."""
+Image = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-zA-Z0-9][\w.:/-]*(?:@sha256:[0-9a-f]{64})?$", max_length=512),
+]
+"""A container image by tag or digest; the release unit always pins the digest."""
+Version = Annotated[str, StringConstraints(pattern=r"^[\w][\w.+-]*$", max_length=64)]
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
+"""An Azure region as ARM names it (`westeurope`), or `local`."""
+Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
+"""One line for machines and people: names of steps, owners, codes."""
+Text = Annotated[str, StringConstraints(max_length=2048)]
+"""A sentence for people."""
+Url = Annotated[str, StringConstraints(pattern=r"^(?:https?|tcp|grpc)://\S+$", max_length=2048)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Percent = Annotated[int, Field(ge=0, le=100)]
+Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+"""A fraction, 0.0 to 1.0."""
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Revision = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""0 is "none yet"."""
+Milliseconds = Annotated[float, Field(ge=0.0, le=1e9)]
+Replicas = Annotated[int, Field(ge=0, le=1000)]
+Instant = Annotated[
+    AwareDatetime,
+    AfterValidator(_utc),
+    PlainSerializer(isoformat, return_type=str, when_used="json"),
+]
+"""An aware instant, read with any offset, written as UTC with `Z`."""
+Duration = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=400))]
+"""ISO 8601, for example `PT5M`."""
+Json = Annotated[JsonValue, AfterValidator(_finite)]
+"""Any JSON value; whoever keeps it bounds its size."""
+Tags = Annotated[
+    Mapping[
+        Annotated[str, StringConstraints(pattern=r"^[^<>%&\\?/\x00-\x1f]{1,128}$")],
+        Annotated[str, StringConstraints(max_length=256)],
+    ],
+    Field(max_length=40),
+]
+"""Azure takes 50 a resource, without `<>%&\\?/` in names; the platform adds its own."""
+Settings = Annotated[
+    Mapping[
+        Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,64}$")],
+        Annotated[str, StringConstraints(max_length=1024)],
+    ],
+    Field(max_length=50),
+]
+
+
+class Service(StrEnum):
+    """The nine, as their packages are called."""
+
+    ENVIRONMENTS = "environments"
+    DEPLOYMENTS = "deployments"
+    CATALOG = "catalog"
+    CONFIGURATIONS = "configurations"
+    SECRET_BINDINGS = "secret_bindings"  # noqa: S105  a service's name
+    TENANTS = "tenants"
+    HEALTH = "health"
+    SCALING = "scaling"
+    DRIFT = "drift"
+
+    @property
+    def outside_name(self) -> str:
+        """The name outside Python, where `_` is written `-`."""
+        return self.value.replace("_", "-")
+
+
+class Stage(StrEnum):
+    DEV = "dev"
+    TEST = "test"
+    STAGING = "staging"
+    PROD = "prod"
+
+
+class IsolationModel(StrEnum):
+    SILO = "silo"
+    POOL = "pool"
+    SHARED = "shared"
+
+
+class ComputeTargetKind(StrEnum):
+    """Where workloads run: four Azure surfaces and real processes on this machine."""
+
+    AKS = "AKS"
+    CONTAINER_APPS = "ContainerApps"
+    FUNCTIONS = "Functions"
+    APP_SERVICE = "AppService"
+    LOCAL_PROCESS = "LocalProcess"
+
+
+class ComponentType(StrEnum):
+    GATEWAY = "gateway"
+    MICROSERVICE = "microservice"
+    WORKER = "worker"
+    ADMIN_PORTAL = "admin-portal"
+    CUSTOMER_PORTAL = "customer-portal"
+    MOBILE_BACKEND = "mobile-backend"
+
+
+class ConfigurationMode(StrEnum):
+    """How a module takes configuration changes."""
+
+    PINNED = "pinned"
+    """With a deployment."""
+    FLOATING = "floating"
+    """By a configuration roll-out."""
+    LIVE = "live"
+    """Follows the head by long poll, last known good on disk."""
+
+
+class Severity(StrEnum):
+    INFO = "Info"
+    WARNING = "Warning"
+    CRITICAL = "Critical"
+
+
+class ProbeKind(StrEnum):
+    HTTP = "http"
+    TCP = "tcp"
+    COMMAND = "command"
+
+
+class Probe(Value):
+    """One question put to an instance. HTTP passes on 200 to 399."""
+
+    kind: ProbeKind = ProbeKind.HTTP
+    path: Annotated[str, StringConstraints(pattern=r"^/\S*$", max_length=512)] = "/"
+    """HTTP only."""
+    port: Port | None = None
+    """The component's own port when not given."""
+    command: Annotated[tuple[Text, ...], Field(max_length=32)] = ()
+    """For kind `command`: exit code 0 passes."""
+    interval: Annotated[timedelta, Field(ge=timedelta(milliseconds=100), le=timedelta(hours=1))] = (
+        timedelta(seconds=30)
+    )
+    timeout: Annotated[timedelta, Field(ge=timedelta(milliseconds=50), le=timedelta(minutes=5))] = (
+        timedelta(seconds=5)
+    )
+    failures_to_worsen: Annotated[int, Field(ge=1, le=20)] = 3
+    passes_to_improve: Annotated[int, Field(ge=1, le=20)] = 2
+
+
+class Probes(Value):
+    """What tells whether an instance is up, may get traffic, and must be restarted."""
+
+    startup: Probe | None = None
+    readiness: Probe | None = None
+    liveness: Probe | None = None
+
+
+class Resources(Value):
+    """Bounds of one instance; what a surface cannot hold to is refused by the plan."""
+
+    cpu: Annotated[float | None, Field(gt=0, le=128)] = None
+    """Cores."""
+    memory_mib: Annotated[int | None, Field(ge=16, le=1_048_576)] = None
+    open_files: Annotated[int | None, Field(ge=16, le=1_048_576)] = None
+    processes: Annotated[int | None, Field(ge=1, le=32_768)] = None
+
+
+class Reason(Value):
+    """Why something is as it is: one word for machines, one sentence for people."""
+
+    code: Label
+    message: Text
