@@ -74,7 +74,10 @@ class EnvironmentInputs:
         return Variant.LOCAL if kinds == {LOCAL_TARGET} else Variant.AZURE
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        document = asdict(self)
+        document["compute_targets"] = list(document["compute_targets"])
+        document["data_resources"] = list(document["data_resources"])
+        return document
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "EnvironmentInputs":

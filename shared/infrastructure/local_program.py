@@ -1,0 +1,154 @@
+"""What a local environment consists of, as pure data.
+
+`infra/pulumi/environment/local.py` wraps these declarations in Pulumi resources; the in-memory
+engine turns them into the same graph without Pulumi. A test holds the two together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.infrastructure.graph import Graph, Node, Urn, reference, references, urn
+from shared.infrastructure.inputs import EnvironmentInputs
+
+PROJECT: Final = "environment"
+ENVIRONMENT: Final = "factory:runtime:Environment"
+SITE: Final = "factory:local:Site"
+VOLUME: Final = "factory:local:Volume"
+SITE_NAME: Final = "site"
+
+STABLE_TAGS: Final = ("tags.trace_id",)
+"""A later request has another trace; that alone changes no resource."""
+
+
+@dataclass(frozen=True)
+class OutputOf:
+    """Stands, inside properties and outputs, for an output of the declaration *name*."""
+
+    name: str
+    output: str
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One resource, after what it refers to; `parent` is an earlier declaration's name."""
+
+    type: str
+    name: str
+    properties: Mapping[str, Any]
+    parent: str | None = None
+    is_component: bool = False
+    protected: bool = False
+    replace_on: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+def tags(inputs: EnvironmentInputs) -> dict[str, str]:
+    """Return the tags every resource carries; the platform's own win over the caller's."""
+    return {
+        **inputs.tags,
+        "trace_id": inputs.trace_id,
+        "provisioned_by": "factory-runtime",
+        "environment": inputs.name,
+        "environment_id": inputs.environment_id,
+        "tenant_id": inputs.tenant_id,
+        "region": inputs.region,
+    }
+
+
+def declarations(inputs: EnvironmentInputs) -> tuple[Declaration, ...]:
+    """Return the resources of a local environment: a site, and a volume per data resource."""
+    (target,) = inputs.compute_targets
+    site = Declaration(
+        SITE,
+        SITE_NAME,
+        {
+            "site": inputs.environment_id,
+            "tenantId": inputs.tenant_id,
+            "environment": inputs.name,
+            "stage": inputs.stage,
+            "isolationModel": inputs.isolation_model,
+            "capacity": dict(target.capacity),
+            "settings": dict(target.settings),
+            "tags": tags(inputs),
+        },
+        parent=inputs.name,
+        replace_on=("site", "tenantId"),
+        ignore=STABLE_TAGS,
+    )
+    return (
+        Declaration(ENVIRONMENT, inputs.name, {}, is_component=True),
+        site,
+        *(_volume(inputs, at) for at in range(len(inputs.data_resources))),
+    )
+
+
+def _volume(inputs: EnvironmentInputs, at: int) -> Declaration:
+    resource = inputs.data_resources[at]
+    return Declaration(
+        VOLUME,
+        f"volume-{resource.name}",
+        {
+            "site": OutputOf(SITE_NAME, "id"),
+            "volume": resource.name,
+            "kind": resource.kind,
+            "settings": dict(resource.settings),
+            "tags": tags(inputs),
+        },
+        parent=inputs.name,
+        protected=resource.protected,
+        replace_on=("site", "volume", "kind"),
+        ignore=STABLE_TAGS,
+    )
+
+
+def outputs(inputs: EnvironmentInputs) -> dict[str, Any]:
+    """Return the stack's outputs: the compute targets, and facts by name."""
+    return {
+        "computeTargets": [
+            {
+                "kind": target.kind,
+                "resourceIds": [OutputOf(SITE_NAME, "id")],
+                "endpoint": OutputOf(SITE_NAME, "endpoint"),
+            }
+            for target in inputs.compute_targets
+        ],
+        "facts": {
+            f"volume.{each.name}": OutputOf(f"volume-{each.name}", "path")
+            for each in inputs.data_resources
+        },
+    }
+
+
+def local_graph(stack: str, inputs: EnvironmentInputs) -> Graph:
+    """Return the graph of the local program, without Pulumi."""
+    types: dict[str, str] = {}
+    urns: dict[str, Urn] = {}
+    nodes = []
+    for each in declarations(inputs):
+        prefix = f"{types[each.parent]}$" if each.parent else ""
+        types[each.name] = prefix + each.type
+        urns[each.name] = urn(stack, PROJECT, types[each.name], each.name)
+        properties = _with_references(each.properties, urns)
+        needed = {found.urn for found in references(properties)}
+        if each.parent:
+            needed.add(urns[each.parent])
+        nodes.append(
+            Node(
+                urns[each.name], each.type, each.name, properties, tuple(sorted(needed)),
+                each.protected, each.replace_on, each.ignore,
+            )
+        )  # fmt: skip
+    return Graph(tuple(nodes), _with_references(outputs(inputs), urns))
+
+
+def _with_references(value: Any, urns: Mapping[str, Urn]) -> Any:
+    match value:
+        case OutputOf(name, output):
+            return reference(urns[name], output)
+        case Mapping():
+            return {key: _with_references(inner, urns) for key, inner in value.items()}
+        case list():
+            return [_with_references(inner, urns) for inner in value]
+        case _:
+            return value

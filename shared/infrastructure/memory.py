@@ -1,0 +1,159 @@
+"""The engine in memory: the step engine over a world that lives as long as its object.
+
+A second engine over the same `World` is the same installation after a restart of its host.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from shared.infrastructure.engine import StepEngine
+from shared.infrastructure.errors import Overtaken
+from shared.infrastructure.graph import Graph, Node, Urn
+from shared.infrastructure.inputs import EnvironmentInputs, Variant
+from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME, local_graph
+from shared.infrastructure.port import MonthlyCost, StackName
+from shared.infrastructure.provider import Components, Live, Resource
+from shared.infrastructure.state import StackState
+from shared.kernel.errors import PlanRefused, Stale, Violation
+from shared.kernel.fence import Fence
+from shared.kernel.world import Absent, Present, Reading, Unknown
+
+
+def nothing(_point: str) -> None:
+    """Let every write pass."""
+
+
+@dataclass
+class World:
+    """What outlives a process: the resources, the recorded states, and what was written.
+
+    `around_write` is called with the write's name before it and after it took effect; what it
+    raises is a crash at that point. `refusing` and `unreadable` hold resource names.
+    """
+
+    resources: dict[Urn, Resource] = field(default_factory=dict)
+    states: dict[StackName, StackState] = field(default_factory=dict)
+    tokens: dict[Urn, int] = field(default_factory=dict)
+    writes: list[str] = field(default_factory=list)
+    refusing: dict[str, Exception] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+    around_write: Callable[[str], None] = nothing
+
+    def write(self, name: str, effect: Callable[[], None]) -> None:
+        """Do *effect*, noted as *name*."""
+        self.around_write(f"before {name}")
+        effect()
+        self.writes.append(name)
+        self.around_write(f"after {name}")
+
+
+class MemoryStates:
+    """StackStates in a World."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def load(self, stack: StackName) -> StackState:
+        return self._world.states.get(stack, StackState(stack))
+
+    async def save(self, state: StackState) -> StackState:
+        now = self._world.states.get(state.stack, StackState(state.stack))
+        if now.version != state.version:
+            raise Stale(f"stack {state.stack}: expected {state.version}, stored {now.version}")
+        saved = replace(state, version=state.version + 1)
+        self._world.write(
+            f"save {state.stack}", lambda: self._world.states.update({state.stack: saved})
+        )
+        return saved
+
+
+class MemoryResources:
+    """A provider whose resources are entries of a World."""
+
+    def __init__(self, world: World, outputs: Callable[[Resource], dict[str, str]]) -> None:
+        self._world = world
+        self._outputs = outputs
+
+    def check(self, node: Node) -> Sequence[Violation]:
+        _ = node
+        return ()
+
+    def monthly_cost(self, node: Node) -> MonthlyCost | None:
+        _ = node
+        return MonthlyCost(0.0, "EUR", "nothing in memory is metered")
+
+    async def create(self, resource: Resource, fence: Fence) -> Live:
+        return self._put("create", resource, fence)
+
+    async def read(self, resource: Resource) -> Reading[Live]:
+        if resource.name in self._world.unreadable:
+            return Unknown(f"{resource.name} does not answer")
+        found = self._world.resources.get(resource.urn)
+        return Absent() if found is None else Present(self._live(found))
+
+    async def update(self, resource: Resource, fence: Fence) -> Live:
+        return self._put("update", resource, fence)
+
+    async def delete(self, resource: Resource, fence: Fence) -> None:
+        self._admit(resource, fence)
+        self._world.write(
+            f"delete {resource.name}", lambda: self._remove(resource.urn, fence.token)
+        )
+
+    def _put(self, verb: str, resource: Resource, fence: Fence) -> Live:
+        self._admit(resource, fence)
+        self._world.write(f"{verb} {resource.name}", lambda: self._store(resource, fence.token))
+        return self._live(resource)
+
+    def _store(self, resource: Resource, token: int) -> None:
+        self._world.resources[resource.urn] = resource
+        self._world.tokens[resource.urn] = token
+
+    def _remove(self, urn: Urn, token: int) -> None:
+        self._world.resources.pop(urn, None)
+        self._world.tokens[urn] = token
+
+    def _admit(self, resource: Resource, fence: Fence) -> None:
+        highest = self._world.tokens.get(resource.urn, 0)
+        if fence.token < highest:
+            raise Overtaken(resource.name, highest=highest, received=fence.token)
+        if resource.name in self._world.refusing:
+            raise self._world.refusing[resource.name]
+
+    def _live(self, resource: Resource) -> Live:
+        return Live(resource.properties, dict(self._outputs(resource)))
+
+
+class InProcessEvaluator:
+    """Evaluates the local program as plain Python; the Azure one needs Pulumi."""
+
+    async def evaluate(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:
+        if inputs.variant is not Variant.LOCAL:
+            raise PlanRefused(
+                "the in-memory engine knows the local program only",
+                code="VariantUnavailable",
+                target="/computeTargets",
+            )
+        return local_graph(stack, inputs)
+
+
+def memory_engine(world: World) -> StepEngine:
+    """Return an engine over *world*."""
+    return StepEngine(
+        InProcessEvaluator(),
+        MemoryStates(world),
+        {
+            ENVIRONMENT: Components(),
+            SITE: MemoryResources(world, _site_outputs),
+            VOLUME: MemoryResources(world, _volume_outputs),
+        },
+    )
+
+
+def _site_outputs(site: Resource) -> dict[str, str]:
+    return {"id": site.properties["site"], "endpoint": f"http://{site.properties['site']}.local"}
+
+
+def _volume_outputs(volume: Resource) -> dict[str, str]:
+    path = f"/{volume.properties['site']}/volumes/{volume.properties['volume']}"
+    return {"id": path, "path": path}
