@@ -67,7 +67,8 @@ class Record:
     cause: str
     trace_id: str
     at: str
-    events: Sequence[str] = ()
+    events: Sequence[Mapping[str, Any]] = ()
+    """Of each event that left: id, type, aggregate, revision, correlation, causation, time."""
 
 
 Row = Publish | Send | Start | Raise | Record
@@ -116,7 +117,7 @@ def encode(row: Row, now: datetime) -> dict[str, Any]:
         case Record():
             return body | {
                 "kind": "record",
-                "record": vars(row) | {"events": list(row.events)},
+                "record": vars(row) | {"events": [dict(event) for event in row.events]},
             }
 
 

@@ -17,6 +17,7 @@ from shared.kernel.errors import Conflict
 from shared.kernel.ids import event_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
+from shared.messaging.envelope import Envelope
 from shared.messaging.outbox import OUTBOX_TYPE, Outgoing, Publish, Record, Row, encode, number
 from shared.messaging.relay import Relay
 from shared.persistence.store import (
@@ -188,11 +189,21 @@ class UnitOfWork:
             trace_id=cause.trace_id,
             at=isoformat(self.clock.now()),
             events=tuple(
-                f"{row.envelope.event_type} {row.envelope.event_id}"
-                for row in decision.outbox
-                if isinstance(row, Publish)
+                _mention(row.envelope) for row in decision.outbox if isinstance(row, Publish)
             ),
         )
+
+
+def _mention(envelope: Envelope) -> Mapping[str, Any]:
+    return {
+        "eventId": envelope.event_id,
+        "eventType": envelope.event_type,
+        "aggregateId": envelope.payload.get("aggregateId"),
+        "revision": envelope.payload.get("revision"),
+        "correlationId": envelope.correlation_id,
+        "causationId": envelope.causation_id,
+        "occurredAt": isoformat(envelope.occurred_at),
+    }
 
 
 def _operation(write: Put | Remove, view: View) -> Operation:

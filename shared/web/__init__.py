@@ -1,0 +1,1 @@
+"""Route table, authentication, scope, problem details, operations, OpenAPI: once for all nine."""

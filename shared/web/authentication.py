@@ -1,0 +1,241 @@
+"""Bearer tokens: RS256 or ES256, exact audience, issuer from a list, keys from a JWKS.
+
+RFC 7519, RFC 8725 (best current practices); Entra access tokens name the tenant `tid`, roles
+`roles` and delegated scopes `scp`. There is no mode without authentication: locally
+`runtimectl login --dev` signs tokens with a key of this machine.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import jwt
+
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Denied, Unauthenticated, Unavailable
+from shared.kernel.ids import TenantId
+from shared.kernel.scope import ADMIN, Scope
+
+ALGORITHMS: Final = ("RS256", "ES256")
+LEEWAY_S: Final = 30
+TOKEN_MAX_BYTES: Final = 16 * 1024
+_REFRESH_LEAST_S: Final = 30.0
+"""An unknown kid refreshes the key set, but no caller can make us do that more often."""
+
+_READ: Final = frozenset(
+    {
+        "runtime.environments.read",
+        "runtime.deployments.read",
+        "runtime.configurations.read",
+        "runtime.secrets.read",
+        "runtime.services.read",
+        "runtime.health.read",
+        "runtime.scaling.read",
+        "runtime.drift.read",
+        "runtime.tenants.read",
+        "runtime.operations.read",
+    }
+)
+_DEPLOY: Final = _READ | {
+    "runtime.deployments.write",
+    "runtime.configurations.write",
+    "runtime.operations.write",
+}
+_OPERATE: Final = _DEPLOY | {
+    "runtime.environments.write",
+    "runtime.secrets.write",
+    "runtime.scaling.write",
+    "runtime.drift.write",
+    "runtime.audit.read",
+}
+ROLES: Final[Mapping[str, frozenset[str]]] = {
+    "Runtime.Read": _READ,
+    "Runtime.Deploy": _DEPLOY,
+    "Runtime.Operate": _OPERATE,
+    "Runtime.Admin": _OPERATE | {"runtime.tenants.write", ADMIN},
+}
+PERMISSIONS: Final = ROLES["Runtime.Admin"]
+
+
+class KeySource(Protocol):
+    """Where signing keys come from."""
+
+    async def keys(self) -> Mapping[str, Any]:
+        """Return the JWKS document. Raises Unavailable."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileKeys:
+    """A JWKS in a file, as the local issuer writes it."""
+
+    path: Path
+
+    async def keys(self) -> Mapping[str, Any]:
+        try:
+            document: Mapping[str, Any] = json.loads(self.path.read_text())
+        except FileNotFoundError as problem:
+            raise Unauthenticated(
+                "no issuer is known on this machine yet: run `runtimectl login --dev`",
+                code="NoIssuer",
+            ) from problem
+        except (OSError, ValueError) as problem:
+            raise Unavailable(f"the key set {self.path.name} cannot be read") from problem
+        return document
+
+
+@dataclass
+class Authenticator:
+    """Turns an `Authorization` header into a scope."""
+
+    keys: KeySource
+    issuers: Sequence[str]
+    audience: str
+    clock: Clock
+    _cached: dict[str, jwt.PyJWK] | None = None
+    _refreshed_at_s: float = -_REFRESH_LEAST_S
+
+    async def authenticate(self, authorization: str | None, named_tenant: str | None) -> Scope:
+        """Return the scope that the token proves.
+
+        *named_tenant* is `X-Tenant-Id`; it must agree with the token's tenant if present.
+
+        Raises:
+            Unauthenticated: no token, or one that proves nothing; `code` says which rule failed.
+            Denied: the token is good but for another tenant than the one named.
+        """
+        token = _bearer(authorization)
+        claims = await self._verified(token)
+        tenant = claims.get("tenantId", claims.get("tid"))
+        if not isinstance(tenant, str) or not tenant:
+            raise Unauthenticated("the token names no tenant", code="NoTenant")
+        if "tid" in claims and "tenantId" in claims and claims["tid"] != claims["tenantId"]:
+            raise Unauthenticated("tid and tenantId name two tenants", code="TwoTenants")
+        if named_tenant is not None and named_tenant != tenant:
+            raise Denied("X-Tenant-Id is not the token's tenant", code="TenantMismatch")
+        return Scope(TenantId(tenant), _caller(claims), _permissions(claims))
+
+    async def _verified(self, token: str) -> Mapping[str, Any]:
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.PyJWTError as problem:
+            raise Unauthenticated("the token is not a JWT", code="MalformedToken") from problem
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if algorithm not in ALGORITHMS:
+            raise Unauthenticated(
+                f"the token is signed with {algorithm!r}; expected one of {ALGORITHMS}",
+                code="AlgorithmNotAllowed",
+            )
+        if header.get("crit"):
+            raise Unauthenticated("the token has critical header extensions", code="CriticalHeader")
+        key = await self._key(kid)
+        if key.algorithm_name != algorithm:
+            raise Unauthenticated(
+                f"key {kid!r} is for {key.algorithm_name}, the token says {algorithm}",
+                code="AlgorithmMismatch",
+            )
+        try:
+            claims: Mapping[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                audience=self.audience,
+                issuer=list(self.issuers),
+                options={
+                    "require": ["exp", "iat", "iss", "aud", "sub"],
+                    "strict_aud": True,
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
+            )
+        except jwt.PyJWTError as problem:
+            raise Unauthenticated(
+                f"the token is not valid: {problem}", code=_code(problem)
+            ) from problem
+        self._check_times(claims)
+        return claims
+
+    def _check_times(self, claims: Mapping[str, Any]) -> None:
+        """Compare with the kernel's clock: PyJWT would read the machine's own."""
+        now = self.clock.now().timestamp()
+        for name in ("exp", "iat", "nbf"):
+            value = claims.get(name, now)
+            if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+                raise Unauthenticated(f"the token's {name} is no number", code="MalformedToken")
+        if now >= claims["exp"] + LEEWAY_S:
+            raise Unauthenticated("the token has expired; log in again", code="TokenExpired")
+        if claims["iat"] > now + LEEWAY_S:
+            raise Unauthenticated("the token was issued in the future", code="TokenNotYetValid")
+        if claims.get("nbf", now) > now + LEEWAY_S:
+            raise Unauthenticated("the token is not valid yet", code="TokenNotYetValid")
+
+    async def _key(self, kid: object) -> jwt.PyJWK:
+        if not isinstance(kid, str) or not kid:
+            raise Unauthenticated("the token names no key (kid)", code="NoKeyId")
+        known = self._cached
+        if known is None or kid not in known:
+            known = await self._refresh()
+        if kid not in known:
+            raise Unauthenticated(f"no key {kid[:40]!r} is known", code="UnknownKey")
+        return known[kid]
+
+    async def _refresh(self) -> dict[str, jwt.PyJWK]:
+        now = self.clock.monotonic_s()
+        if self._cached is not None and now - self._refreshed_at_s < _REFRESH_LEAST_S:
+            return self._cached
+        document = await self.keys.keys()
+        self._refreshed_at_s = now
+        try:
+            keys = jwt.PyJWKSet.from_dict(dict(document)).keys
+        except jwt.PyJWTError as problem:
+            raise Unavailable("the key set is not a JWKS with a usable key") from problem
+        self._cached = {key.key_id: key for key in keys if key.key_id}
+        return self._cached
+
+
+def _bearer(authorization: str | None) -> str:
+    if authorization is None:
+        raise Unauthenticated(
+            "this call needs `Authorization: Bearer <token>`; locally: `runtimectl login --dev`",
+            code="NoToken",
+        )
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token or " " in token:
+        raise Unauthenticated("Authorization is not `Bearer <token>`", code="MalformedToken")
+    if len(token) > TOKEN_MAX_BYTES:
+        raise Unauthenticated(f"the token is over {TOKEN_MAX_BYTES} bytes", code="MalformedToken")
+    return token
+
+
+def _caller(claims: Mapping[str, Any]) -> str:
+    name = claims.get("preferred_username") or claims.get("appid") or claims["sub"]
+    return f"user:{name}" if "scp" in claims or "preferred_username" in claims else f"app:{name}"
+
+
+def _permissions(claims: Mapping[str, Any]) -> frozenset[str]:
+    granted: set[str] = set()
+    roles = claims.get("roles", [])
+    for role in roles if isinstance(roles, list) else []:
+        granted |= ROLES.get(role, frozenset()) if isinstance(role, str) else frozenset()
+    scopes = claims.get("scp", "")
+    if isinstance(scopes, str):
+        granted |= set(scopes.split()) & PERMISSIONS
+    return frozenset(granted)
+
+
+def _code(problem: jwt.PyJWTError) -> str:
+    match problem:
+        case jwt.InvalidAudienceError():
+            return "WrongAudience"
+        case jwt.InvalidIssuerError():
+            return "WrongIssuer"
+        case jwt.InvalidSignatureError():
+            return "BadSignature"
+        case jwt.MissingRequiredClaimError():
+            return "MissingClaim"
+        case _:
+            return "InvalidToken"

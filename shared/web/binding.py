@@ -1,0 +1,211 @@
+"""Binds a route table to Azure Functions: one function a route, every check once for all nine.
+
+Order of the checks: authenticate, tenant guard, authorise, validate, then the handler. Each answer
+carries the trace and correlation ids of its request.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import azure.durable_functions as df
+import azure.functions as func
+from pydantic import BaseModel
+
+from shared.contracts.validation import parse
+from shared.durable.binding import CLIENT
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Denied, Invalid, TooLarge, UnsupportedMedia, Violation
+from shared.kernel.ids import correlation_id, trace_id
+from shared.kernel.scope import Scope
+from shared.messaging.cause import Cause, idempotency_marker
+from shared.service import Service
+from shared.web.problem import render
+from shared.web.request import Answer, Request
+from shared.web.routes import Route
+
+A = TypeVar("A")
+_IDEMPOTENCY_KEY_MAX: Final = 128
+_log = logging.getLogger(__name__)
+
+
+def bind_routes(
+    blueprint: df.Blueprint, routes: Sequence[Route], app: Any, service: Service
+) -> None:
+    """Register one HTTP function for each of *routes*; its name carries the service's."""
+    for route in routes:
+        _bind(blueprint, route, app, service)
+
+
+def _bind(blueprint: df.Blueprint, route: Route, app: Any, service: Service) -> None:
+    name = f"{service.name}_{route.operation_name}"
+
+    async def run(
+        req: func.HttpRequest, client: df.DurableOrchestrationClient
+    ) -> func.HttpResponse:
+        service.hub.attach(client)
+        return await serve(route, req, app, service)
+
+    run.__name__ = name
+    bound = blueprint.durable_client_input(client_name=CLIENT)(run)
+    bound = blueprint.route(
+        route=route.template,
+        methods=[route.method],
+        auth_level=func.AuthLevel.ANONYMOUS,
+        trigger_arg_name="req",
+    )(bound)
+    blueprint.function_name(name)(bound)
+
+
+async def serve(
+    route: Route, req: func.HttpRequest, app: Any, service: Service
+) -> func.HttpResponse:
+    """Answer one request; nothing is raised."""
+    headers = req.headers
+    trace = _trace(headers, service.entropy)
+    correlation = _named(headers.get("x-correlation-id"), "corr-") or correlation_id(
+        service.entropy
+    )
+    try:
+        answer = await _answer(route, req, app, service, trace, correlation)
+    except Exception as problem:  # noqa: BLE001  rendered once, for every family
+        answer = render(problem, trace, headers.get("accept", ""))
+        if answer.status == 500:  # noqa: PLR2004
+            _log.exception("%s %s failed, trace %s", route.method, req.url, trace)
+    return _response(answer, trace, correlation)
+
+
+async def _answer(
+    route: Route, req: func.HttpRequest, app: Any, service: Service, trace: str, correlation: str
+) -> Answer:
+    headers = req.headers
+    if route.permission is None:
+        scope = Scope(_NOBODY, "anonymous")
+        if "authorization" in headers:
+            scope = await service.authenticator.authenticate(headers["authorization"], None)
+    else:
+        scope = await service.authenticator.authenticate(
+            headers.get("authorization"), headers.get("x-tenant-id")
+        )
+        if not scope.allows(route.permission):
+            raise Denied(f"this call needs the scope {route.permission}", code="ScopeMissing")
+    content = req.get_body()
+    query = _query(route, req.url)
+    body = _body(route, content, headers)
+    cause = Cause(
+        actor=scope.caller,
+        kind="request",
+        reference=f"{route.method} {route.template}",
+        trace_id=trace,
+        correlation_id=correlation,
+        marker=_marker(route, headers, req.route_params),
+    )
+    request: Request[Any] = Request(
+        body=body,
+        scope=scope,
+        cause=cause,
+        path=dict(req.route_params),
+        query=query,
+        if_match=_etag(headers.get("if-match")),
+        if_none_match=_etag(headers.get("if-none-match")),
+        content=content if route.takes_bytes else b"",
+    )
+    return await route.handler(request, app)
+
+
+_NOBODY: Final[Any] = ""
+
+
+def _body(route: Route, content: bytes, headers: Mapping[str, str]) -> BaseModel | None:
+    if len(content) > route.body_max_bytes:
+        raise TooLarge(
+            f"the body is {len(content)} bytes; at most {route.body_max_bytes} are taken"
+        )
+    if route.takes_bytes or route.body is None:
+        if route.body is None and not route.takes_bytes and content.strip() not in {b"", b"{}"}:
+            raise Invalid("this call takes no body", code="UnexpectedBody", target="")
+        return None
+    if not content and route.optional_body:
+        return parse(route.body, b"{}")
+    media = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media != "application/json":
+        raise UnsupportedMedia(f"expected application/json, got {media[:60]!r}")
+    return parse(route.body, content)
+
+
+def _query(route: Route, url: str) -> Mapping[str, str]:
+    given = parse_qs(urlsplit(url).query, keep_blank_values=True, max_num_fields=50)
+    unknown = sorted(set(given) - set(route.query))
+    if unknown:
+        expected = ", ".join(route.query) or "none"
+        raise Invalid(
+            f"unknown query parameter {unknown[0][:40]!r}; known: {expected}",
+            code="UnknownParameter",
+            target=unknown[0][:40],
+            details=[
+                Violation("UnknownParameter", name[:40], "unknown", expected, name[:40])
+                for name in unknown
+            ],
+        )
+    twice = next((name for name, values in given.items() if len(values) > 1), None)
+    if twice is not None:
+        raise Invalid(f"query parameter {twice} is given twice", target=twice)
+    return {name: values[0] for name, values in given.items()}
+
+
+def _marker(route: Route, headers: Mapping[str, str], path: Mapping[str, str]) -> str | None:
+    key = headers.get("idempotency-key")
+    if key is None or route.method == "GET":
+        return None
+    if not 1 <= len(key) <= _IDEMPOTENCY_KEY_MAX or not key.isprintable():
+        raise Invalid(
+            f"Idempotency-Key: expected 1 to {_IDEMPOTENCY_KEY_MAX} printable characters",
+            target="Idempotency-Key",
+        )
+    named = "&".join(f"{name}={value}" for name, value in sorted(path.items()))
+    return idempotency_marker(f"{route.method} {route.template} {named}", key)
+
+
+def _etag(value: str | None) -> str | None:
+    return None if value is None else value.removeprefix("W/").strip('"')
+
+
+def _named(value: str | None, prefix: str) -> str | None:
+    """Return a forwarded id if it is one of ours and harmless, else None."""
+    if value is None or not value.startswith(prefix) or len(value) > 70:  # noqa: PLR2004
+        return None
+    return value if value.replace("-", "").isalnum() and value.isascii() else None
+
+
+def _trace(headers: Mapping[str, str], entropy: Entropy) -> str:
+    named = _named(headers.get("x-traceid"), "trace-")
+    if named:
+        return named
+    parts = headers.get("traceparent", "").split("-")
+    if len(parts) == 4 and len(parts[1]) == 32 and parts[1].isalnum() and parts[1].isascii():  # noqa: PLR2004
+        return f"trace-{parts[1]}"
+    return trace_id(entropy)
+
+
+def _response(answer: Answer, trace: str, correlation: str) -> func.HttpResponse:
+    body = answer.body
+    if isinstance(body, BaseModel):
+        content = body.model_dump_json(by_alias=True).encode()
+    elif isinstance(body, bytes):
+        content = body
+    elif body is None:
+        content = b""
+    else:
+        content = json.dumps(body, separators=(",", ":")).encode()
+    headers = {
+        "Content-Type": answer.content_type,
+        "X-TraceId": trace,
+        "X-Correlation-Id": correlation,
+        **{
+            name: f'"{value}"' if name == "ETag" else value
+            for name, value in answer.headers.items()
+        },
+    }
+    return func.HttpResponse(content, status_code=answer.status, headers=headers)

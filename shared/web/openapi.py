@@ -1,0 +1,114 @@
+"""OpenAPI 3.1 from the route table, so that the document and the checks cannot differ."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic.json_schema import models_json_schema
+
+from shared.web.routes import Route
+
+_REF: Final = "#/components/schemas/{model}"
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_ERROR: Final = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "traceId"],
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "target": {"type": "string"},
+                "details": {"type": "array", "items": {"type": "object"}},
+                "traceId": {"type": "string"},
+            },
+        }
+    },
+}
+
+
+def document(service: str, routes: Sequence[Route]) -> Mapping[str, Any]:
+    """Return the OpenAPI document of one service."""
+    models = sorted(
+        {model for route in routes for model in (route.body, route.answer) if model},
+        key=lambda model: model.__name__,
+    )
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in models], by_alias=True, ref_template=_REF
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(f"/{route.template}", {})[route.method.lower()] = _operation(
+            service, route
+        )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"Factory Runtime: {service}", "version": "v1"},
+        "paths": paths,
+        "components": {
+            "schemas": {**definitions.get("$defs", {}), "Error": _ERROR},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            },
+        },
+    }
+
+
+def joined(documents: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return one document for several services, as the gateway serves it."""
+    first = documents[0]
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for each in documents:
+        paths.update(each["paths"])
+        schemas.update(each["components"]["schemas"])
+    return {
+        **first,
+        "info": {"title": "Factory Runtime", "version": "v1"},
+        "paths": paths,
+        "components": {**first["components"], "schemas": schemas},
+    }
+
+
+def _operation(service: str, route: Route) -> Mapping[str, Any]:
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    operation: dict[str, Any] = {
+        "operationId": f"{service.replace('-', '_')}_{route.operation_name}",
+        "tags": [service],
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in _PARAMETER.findall(route.template)
+        ]
+        + [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query],
+        "responses": {
+            str(route.status): {"description": "Success", **_content(route)},
+            "default": {"description": "Error", "content": error},
+        },
+    }
+    if route.summary:
+        operation["summary"] = route.summary
+    if route.permission is not None:
+        operation["security"] = [{"bearer": []}]
+        operation["x-scope"] = route.permission
+    if route.body is not None:
+        schema = {"$ref": f"#/components/schemas/{route.body.__name__}"}
+        operation["requestBody"] = {
+            "required": not route.optional_body,
+            "content": {"application/json": {"schema": schema}},
+        }
+    if route.takes_bytes:
+        schema = {"type": "string", "format": "binary"}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": schema}},
+        }
+    return operation
+
+
+def _content(route: Route) -> Mapping[str, Any]:
+    if route.answer is None:
+        return {}
+    schema = {"$ref": f"#/components/schemas/{route.answer.__name__}"}
+    return {"content": {"application/json": {"schema": schema}}}

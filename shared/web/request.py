@@ -1,0 +1,96 @@
+"""What a route handler is given and what it answers: no Azure, no status codes in services."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from shared.kernel.errors import Invalid, PreconditionRequired, Violation
+from shared.kernel.ids import OperationId
+from shared.kernel.scope import Scope
+from shared.messaging.cause import Cause
+
+B = TypeVar("B")
+
+
+@dataclass(frozen=True)
+class Request(Generic[B]):
+    """One authenticated, authorised and validated request.
+
+    `path` holds the route's parameters, `query` the known query parameters, both as text.
+    """
+
+    body: B
+    scope: Scope
+    cause: Cause
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    if_match: str | None = None
+    if_none_match: str | None = None
+    content: bytes = b""
+    """The raw body, for routes that take bytes."""
+
+    def number(self, name: str, default: int, *, least: int, most: int) -> int:
+        """Return the query parameter *name* as a whole number in its bounds.
+
+        Raises:
+            Invalid: it is none, or out of bounds.
+        """
+        text = self.query.get(name)
+        if text is None:
+            return default
+        if not text.isdecimal() or not least <= int(text) <= most:
+            expected = f"a whole number from {least} to {most}"
+            raise Invalid(
+                f"query parameter {name}: expected {expected}, got {text[:40]!r}",
+                target=name,
+                details=[Violation("OutOfRange", name, "out of range", expected, text[:40])],
+            )
+        return int(text)
+
+    def required_etag(self) -> str:
+        """Return `If-Match`. Raises PreconditionRequired when it is missing."""
+        if self.if_match is None:
+            raise PreconditionRequired("this request needs If-Match with the etag that was read")
+        return self.if_match
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back. `body` is a resource, JSON, or raw bytes with their own content type."""
+
+    status: int = 200
+    body: BaseModel | Mapping[str, Any] | bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+
+
+def ok(body: BaseModel | Mapping[str, Any], *, etag: str | None = None) -> Answer:
+    return Answer(200, body, {"ETag": etag} if etag else {})
+
+
+def created(body: BaseModel | Mapping[str, Any], location: str) -> Answer:
+    return Answer(201, body, {"Location": location})
+
+
+def accepted(
+    body: BaseModel | Mapping[str, Any],
+    operation: OperationId,
+    location: str,
+    *,
+    is_repeat: bool = False,
+) -> Answer:
+    """Return 202 with where to watch the operation and where the resource is."""
+    headers = {
+        "Location": location,
+        "Operation-Location": operation_path(operation),
+        "Retry-After": "1",
+    }
+    if is_repeat:
+        headers["Repeatability-Result"] = "accepted"
+    return Answer(202, body, headers)
+
+
+def operation_path(operation: OperationId | str) -> str:
+    return f"/v1/runtime/operations/{operation}"

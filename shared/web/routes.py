@@ -1,0 +1,63 @@
+"""The route table: from one row come the binding, authentication, validation and OpenAPI."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from shared.web.request import Answer, Request
+
+BODY_MAX_BYTES: Final = 1024 * 1024
+ARTIFACT_MAX_BYTES: Final = 100 * 1024 * 1024
+
+Handler = Callable[[Request[Any], Any], Awaitable[Answer]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One row.
+
+    `template` is below the host's root (`v1/runtime/environments/{environmentId}`); templates of
+    one app never overlap, because the Functions host matches by function name, not literal-first.
+    `permission` None means no token at all: only for health probes. `query` lists the parameters
+    that are known; others are refused.
+    """
+
+    method: str
+    template: str
+    handler: Handler
+    permission: str | None
+    body: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
+    status: int = 200
+    query: Sequence[str] = field(default_factory=tuple)
+    takes_bytes: bool = False
+    body_max_bytes: int = BODY_MAX_BYTES
+    summary: str = ""
+    optional_body: bool = False
+    name: str = ""
+
+    @property
+    def operation_name(self) -> str:
+        """Return the handler's name, or the row's own where two rows share a handler."""
+        return self.name or self.handler.__name__
+
+
+def get(template: str, handler: Handler, permission: str | None, **rest: Any) -> Route:
+    return Route("GET", template, handler, permission, **rest)
+
+
+def post(template: str, handler: Handler, permission: str, **rest: Any) -> Route:
+    rest.setdefault("status", 202)
+    return Route("POST", template, handler, permission, **rest)
+
+
+def put(template: str, handler: Handler, permission: str, **rest: Any) -> Route:
+    rest.setdefault("status", 202)
+    return Route("PUT", template, handler, permission, **rest)
+
+
+def delete(template: str, handler: Handler, permission: str, **rest: Any) -> Route:
+    rest.setdefault("status", 202)
+    return Route("DELETE", template, handler, permission, **rest)
