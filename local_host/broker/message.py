@@ -1,0 +1,75 @@
+"""A message as it lies in the broker, and how its properties are written down."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from shared.kernel.errors import Invalid, TooLarge
+from shared.messaging.broker import OutgoingMessage
+
+MESSAGE_MAX_BYTES: Final = 256 * 1024
+"""Standard tier, body and properties together."""
+MESSAGE_ID_MAX: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedMessage:
+    """One delivery. Times are epoch seconds; `lock_token` is empty when it was only peeked."""
+
+    queue: int
+    sequence_number: int
+    message_id: str
+    body: bytes
+    subject: str
+    content_type: str
+    correlation_id: str
+    application_properties: Mapping[str, str]
+    delivery_count: int
+    """1 at the first delivery, as the .NET SDK and therefore the trigger count it."""
+    enqueued_at: float
+    expires_at: float | None
+    locked_until: float = 0.0
+    lock_token: str = ""
+    dead_letter_reason: str = ""
+    dead_letter_description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedMessage:
+    """An outgoing message ready for the database."""
+
+    body: bytes
+    properties: str
+    time_to_live_s: float | None
+
+
+def encode(message: OutgoingMessage) -> EncodedMessage:
+    """Return *message* as it is stored.
+
+    Raises:
+        TooLarge: body and properties together are over 256 KB.
+        Invalid: the message id is empty or over 128 characters.
+    """
+    if not 0 < len(message.message_id) <= MESSAGE_ID_MAX:
+        raise Invalid(
+            f"message_id has {len(message.message_id)} characters, expected 1 to {MESSAGE_ID_MAX}"
+        )
+    properties = json.dumps(
+        [
+            message.message_id,
+            message.subject,
+            message.content_type,
+            message.correlation_id,
+            dict(message.application_properties),
+        ],
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
+    size = len(message.body) + len(properties.encode())
+    if size > MESSAGE_MAX_BYTES:
+        raise TooLarge(
+            f"message {message.message_id!r} has {size} bytes with its properties, "
+            f"expected at most {MESSAGE_MAX_BYTES}"
+        )
+    return EncodedMessage(bytes(message.body), properties, message.time_to_live_s)

@@ -1,0 +1,134 @@
+"""What a namespace contains: queues, topics, subscriptions and their filters, as declared.
+
+Defaults and bounds are Service Bus':
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas and
+https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement.
+Sessions and duplicate detection are not offered: no consumer here may depend on them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared.kernel.errors import Invalid
+from shared.messaging.broker import OutgoingMessage
+
+LOCK_MAX_S: Final = 300.0
+NAME_MAX: Final = 260
+DELIVERY_COUNT_MAX: Final = 2000
+DEAD_LETTER_SUFFIX: Final = "/$deadletterqueue"
+_SUBSCRIPTIONS: Final = "/subscriptions/"
+
+
+@dataclass(frozen=True)
+class QueueSettings:
+    """How a queue, or a subscription, hands out and gives up messages."""
+
+    lock_s: float = 60.0
+    max_delivery_count: int = 10
+    time_to_live_s: float | None = None
+    """Upper bound for each message's own; None: a message lives until it is settled."""
+    dead_letters_expired: bool = False
+    """False: an expired message is dropped, as in Service Bus unless asked otherwise."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lock_s <= LOCK_MAX_S:
+            raise Invalid(f"lock_s is {self.lock_s}, expected above 0 and at most {LOCK_MAX_S:g}")
+        if not 1 <= self.max_delivery_count <= DELIVERY_COUNT_MAX:
+            raise Invalid(
+                f"max_delivery_count is {self.max_delivery_count}, "
+                f"expected 1 to {DELIVERY_COUNT_MAX}"
+            )
+
+
+@dataclass(frozen=True)
+class CorrelationFilter:
+    """Matches when every part that is given is equal, upper and lower case apart.
+
+    A filter that gives nothing matches every message (Service Bus' `$Default` rule).
+    """
+
+    subject: str | None = None
+    correlation_id: str | None = None
+    message_id: str | None = None
+    content_type: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    def matches(self, message: OutgoingMessage) -> bool:
+        for wanted, found in (
+            (self.subject, message.subject),
+            (self.correlation_id, message.correlation_id),
+            (self.message_id, message.message_id),
+            (self.content_type, message.content_type),
+        ):
+            if wanted is not None and wanted != found:
+                return False
+        found_properties = message.application_properties
+        return all(found_properties.get(name) == value for name, value in self.properties.items())
+
+
+EVERY_MESSAGE: Final = (CorrelationFilter(),)
+
+
+@dataclass(frozen=True)
+class Queue:
+    name: str
+    settings: QueueSettings = QueueSettings()
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """Takes one copy of each message that any of *filters* matches; without filters none."""
+
+    name: str
+    filters: Sequence[CorrelationFilter] = EVERY_MESSAGE
+    settings: QueueSettings = QueueSettings()
+
+    def takes(self, message: OutgoingMessage) -> bool:
+        return any(rule.matches(message) for rule in self.filters)
+
+
+@dataclass(frozen=True)
+class Topic:
+    name: str
+    subscriptions: Sequence[Subscription] = ()
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Everything declared. Names are unique over queues and topics, whatever their case."""
+
+    topics: Sequence[Topic] = ()
+    queues: Sequence[Queue] = ()
+
+    def __post_init__(self) -> None:
+        names = [entity_path(topic.name) for topic in self.topics]
+        names += [entity_path(queue.name) for queue in self.queues]
+        for topic in self.topics:
+            names += [subscription_path(topic.name, each.name) for each in topic.subscriptions]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise Invalid(f"entities declared twice: {', '.join(twice)}; expected each name once")
+        for name in names:
+            check_name(name)
+
+
+def check_name(name: str) -> None:
+    if not 0 < len(name) <= NAME_MAX or name.startswith("/") or name.endswith("/"):
+        raise Invalid(
+            f"entity name {name[:80]!r} has {len(name)} characters, "
+            f"expected 1 to {NAME_MAX} without a slash at either end"
+        )
+
+
+def entity_path(name: str) -> str:
+    """Return the form under which an entity is kept: Service Bus ignores the case of names."""
+    return name.lower()
+
+
+def subscription_path(topic: str, subscription: str) -> str:
+    return f"{entity_path(topic)}{_SUBSCRIPTIONS}{entity_path(subscription)}"
+
+
+def dead_letter_path(path: str) -> str:
+    return entity_path(path) + DEAD_LETTER_SUFFIX
