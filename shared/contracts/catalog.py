@@ -1,5 +1,7 @@
 """What catalog tells and answers: the live inventory, with history in two times."""
 
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -198,3 +200,13 @@ class Subscription(Resource):
     created_at: Instant
     last_delivered_at: Instant | None
     failing_since: Instant | None
+
+
+@dataclass(frozen=True)
+class CatalogDefaults:
+    """Numbers of the inventory where nobody said otherwise."""
+
+    sweep: timedelta = timedelta(seconds=60)
+    stale_after: timedelta = timedelta(seconds=180)
+    """Then Unknown: not observed."""
+    retired_kept: timedelta = timedelta(days=90)

@@ -1,4 +1,4 @@
-"""The four shapes of the published language: value, command, event payload, resource.
+"""The shapes of the published language: value, command, event payload, resource.
 
 JSON is camelCase by alias, Python is snake_case. Commands refuse unknown fields at every depth,
 events and resources tolerate them at every depth, so that an optional field can be added without
@@ -55,6 +55,10 @@ class Event(_Tolerant):
     aggregate_id: Annotated[str, Field(min_length=1, max_length=160)]
     revision: Annotated[int, Field(ge=1)]
     """The aggregate's version after the change."""
+
+
+class ForeignEvent(_Tolerant):
+    """What another platform publishes; without a revision, so its consumers keep inbox rows."""
 
 
 class Resource(_Tolerant):

@@ -1,0 +1,224 @@
+"""What configurations takes, tells and answers: versioned values in three layers, no secrets."""
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from shared.contracts.shape import Command, Event, Resource, Value
+from shared.contracts.values import (
+    ConfigurationId,
+    ConfigurationMode,
+    Count,
+    Digest,
+    EnvironmentId,
+    Instant,
+    Json,
+    Label,
+    ModuleId,
+    Reason,
+    Revision,
+    ServiceId,
+    TenantId,
+    Text,
+)
+
+VALUES_BYTES_MAX: Final = 128 * 1024
+"""A version row with its values stays well below the 1 MB of a batch, and of one long poll."""
+
+
+class ConfigurationLayer(StrEnum):
+    """Later layers win: tenant, environment, module."""
+
+    TENANT = "tenant"
+    ENVIRONMENT = "environment"
+    MODULE = "module"
+
+
+class ConfigurationStatus(StrEnum):
+    """Of one version."""
+
+    DRAFT = "Draft"
+    PUBLISHED = "Published"
+    SYNCED = "Synced"
+    SYNC_FAILED = "SyncFailed"
+    SUPERSEDED = "Superseded"
+    ROLLED_BACK = "RolledBack"
+
+
+class AdoptionBasis(StrEnum):
+    """How it is known that an instance runs a version."""
+
+    REPORTED = "reported"
+    OBSERVED = "observed"
+
+
+def _fits(values: Mapping[str, Json]) -> Mapping[str, Json]:
+    size = len(json.dumps(dict(values), separators=(",", ":"), ensure_ascii=False).encode())
+    if size > VALUES_BYTES_MAX:
+        raise ValueError(f"values take at most {VALUES_BYTES_MAX} bytes as JSON, these take {size}")
+    return values
+
+
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][\w.:-]*$", max_length=128)]
+Keys = Annotated[tuple[Key, ...], Field(max_length=500)]
+Values = Annotated[Mapping[Key, Json], Field(max_length=1000), AfterValidator(_fits)]
+"""A secret appears as a reference (`{"secret": "<name>"}`), never as a value."""
+Schema = Annotated[Mapping[str, Json], Field(max_length=200), AfterValidator(_fits)]
+"""JSON Schema 2020-12 of the merged values."""
+
+
+class ConfigurationScope(Value):
+    """Which layer, and of what: tenant layer has neither id, module layer has both."""
+
+    layer: ConfigurationLayer
+    environment_id: EnvironmentId | None = None
+    module_id: ModuleId | None = None
+
+
+class PublishConfiguration(Command):
+    """POST /configurations."""
+
+    scope: ConfigurationScope
+    values: Values
+    schema_: Annotated[Schema | None, Field(alias="schema")] = None
+    expected_version: Revision
+    """The head this was written against, 0 for the first; 412 if it moved."""
+    draft: bool = False
+    dry_run: bool = False
+    comment: Text = ""
+
+
+class ConfigurationReturn(Command):
+    """POST /configurations/{configurationId}/rollback: old content as a new version."""
+
+    to_version: Annotated[int, Field(ge=1)]
+    expected_version: Revision
+    comment: Text = ""
+
+
+class ConfigurationFacts(Event):
+    """What every event of a configuration says; `aggregate_id` is the configuration's id."""
+
+    configuration_id: ConfigurationId
+    environment_id: EnvironmentId | None = None
+    """Absent for the tenant layer, which reaches all environments."""
+    module_id: ModuleId | None = None
+    layer: ConfigurationLayer
+    scope: Label
+    version: Annotated[int, Field(ge=1)]
+    content_hash: Digest
+    status: ConfigurationStatus
+
+
+class ConfigurationPublished(ConfigurationFacts):
+    previous_version: Revision = 0
+    keys_changed: Keys = ()
+    """Names only. At most 500; `keys_changed_total` tells more."""
+    keys_changed_total: Count = 0
+    floating: Annotated[tuple[ModuleId, ...], Field(max_length=200)] = ()
+    """Modules that take it by a configuration roll-out."""
+
+
+class AdoptionFacts(ConfigurationFacts):
+    expected: Count
+    """Instances whose unit names this version, or that are live."""
+    acknowledged: Count
+    missing: Annotated[tuple[Label, ...], Field(max_length=100)] = ()
+    """The first hundred instances that do not run it."""
+    basis: AdoptionBasis
+
+
+class ConfigurationSynced(AdoptionFacts):
+    """All that should run this version do; at once when nothing consumes it."""
+
+
+class ConfigurationSyncFailed(AdoptionFacts):
+    reason: Reason
+
+
+class AdoptRelease(Command):
+    """configurations to itself: note what one service was given by a deployment."""
+
+    environment_id: EnvironmentId
+    module_id: ModuleId
+    service_id: ServiceId
+    release_revision: Annotated[int, Field(ge=1)]
+    configuration_hash: Digest | None
+    mode: ConfigurationMode
+
+
+class ConfigurationVersion(Resource):
+    """GET /configurations/{configurationId}/versions/{n}."""
+
+    configuration_id: ConfigurationId
+    version: Annotated[int, Field(ge=1)]
+    status: ConfigurationStatus
+    values: Values
+    schema_: Annotated[Schema | None, Field(alias="schema")]
+    content_hash: Digest
+    published_by: Label
+    published_at: Instant
+    comment: Text
+
+
+class RuntimeConfiguration(Resource):
+    """GET /configurations/{configurationId}: the head."""
+
+    configuration_id: ConfigurationId
+    tenant_id: TenantId
+    scope: ConfigurationScope
+    version: Revision
+    status: ConfigurationStatus
+    content_hash: Digest | None
+    revision: Revision
+    updated_at: Instant
+
+
+class KeyChange(Value):
+    key: Key
+    before: Json = None
+    after: Json = None
+
+
+class ConfigurationDiff(Resource):
+    """GET /configurations/{configurationId}/diff."""
+
+    configuration_id: ConfigurationId
+    from_version: Revision
+    to_version: Revision
+    changes: Annotated[tuple[KeyChange, ...], Field(max_length=1000)]
+
+
+class InstanceAdoption(Value):
+    module_id: ModuleId
+    instance: Label
+    version: Revision
+    basis: AdoptionBasis
+    at: Instant | None
+
+
+class Adoption(Resource):
+    """GET /configurations/{configurationId}/adoption."""
+
+    configuration_id: ConfigurationId
+    version: Revision
+    expected: Count
+    acknowledged: Count
+    instances: Annotated[tuple[InstanceAdoption, ...], Field(max_length=1000)]
+
+
+class EffectiveConfiguration(Resource):
+    """GET /effective-configuration: the merge for one module, by its hash; ETag and long poll."""
+
+    environment_id: EnvironmentId
+    module_id: ModuleId
+    tenant_version: Revision
+    environment_version: Revision
+    module_version: Revision
+    hash: Digest
+    values: Values
+    layer_of: Annotated[Mapping[Key, ConfigurationLayer], Field(max_length=1000)]
+    """With `explain=true`: which layer gave each value."""

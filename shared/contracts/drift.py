@@ -1,0 +1,250 @@
+"""What drift takes, tells and answers: where what is live differs from what was recorded."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from shared.contracts.catalog import ReleaseOfComponent
+from shared.contracts.shape import Command, Event, Resource, Value
+from shared.contracts.values import (
+    Count,
+    Digest,
+    DriftFindingId,
+    Duration,
+    EnvironmentId,
+    Instant,
+    Json,
+    Label,
+    ModuleId,
+    OperationId,
+    Reason,
+    Revision,
+    Service,
+    ServiceId,
+    TenantId,
+    Text,
+)
+
+
+class Plane(StrEnum):
+    """What is looked at, each with one owner."""
+
+    INFRASTRUCTURE = "infrastructure"
+    WORKLOAD = "workload"
+    REPLICAS = "replicas"
+    CONFIGURATION = "configuration"
+    SECRETS = "secrets"  # a plane
+    TENANCY = "tenancy"
+
+
+class DriftKind(StrEnum):
+    CHANGED = "Changed"
+    MISSING = "Missing"
+    UNMANAGED = "Unmanaged"
+
+
+class FindingStatus(StrEnum):
+    OPEN = "Open"
+    ACKNOWLEDGED = "Acknowledged"
+    REMEDIATING = "Remediating"
+    SUPPRESSED = "Suppressed"
+    RESOLVED = "Resolved"
+    ADOPTED = "Adopted"
+    ESCALATED = "Escalated"
+
+
+class DriftSeverity(StrEnum):
+    LOW = "Low"
+    MEDIUM = "Medium"
+    HIGH = "High"
+    CRITICAL = "Critical"
+
+
+class RepairRisk(StrEnum):
+    """What a repair may cost: nothing, a restart, or data."""
+
+    SAFE = "Safe"
+    DISRUPTIVE = "Disruptive"
+    DESTRUCTIVE = "Destructive"
+
+
+class RemediationPolicy(StrEnum):
+    AUTO = "auto"
+    ASK = "ask"
+    NEVER = "never"
+
+
+class Remediation(Value):
+    """What would repair it, and who does."""
+
+    policy: RemediationPolicy
+    command: Label
+    owner: Service
+
+
+class FindingFacts(Event):
+    """What an event about a finding says; `aggregate_id` is the finding's id.
+
+    A value that may be secret appears as its digest.
+    """
+
+    finding_id: DriftFindingId
+    environment_id: EnvironmentId
+    service_id: ServiceId | None = None
+    module_id: ModuleId | None = None
+    plane: Plane
+    kind: DriftKind
+    path: Text
+    desired: Json = None
+    actual: Json = None
+    severity: DriftSeverity
+    risk: RepairRisk
+    cause: Text | None = None
+    actor: Label | None = None
+    remediation: Remediation
+    occurrences: Annotated[int, Field(ge=1)] = 1
+    attempts: Count = 0
+    status: FindingStatus
+    baseline_revision: Revision = 0
+    """The recorded revision it was compared with."""
+
+
+class RuntimeDriftDetected(FindingFacts):
+    detected_at: Instant
+
+
+class RuntimeDriftResolved(FindingFacts):
+    resolved_at: Instant
+    reason: Reason | None = None
+
+
+class FindingReason(Command):
+    """POST /drift-findings/{findingId}/remediate, /acknowledge and /adopt."""
+
+    reason: Text = ""
+
+
+class Suppression(Command):
+    """POST /drift-findings/{findingId}/suppress: this path is not written until then."""
+
+    length: Duration
+    reason: Text
+
+
+class ScanOrder(Command):
+    """POST /drift/{environmentId}/scan."""
+
+    planes: Annotated[tuple[Plane, ...], Field(max_length=6)] = ()
+    """All when empty."""
+    confirm_absent: bool = False
+    """More than a tenth newly absent at once is believed only with this."""
+
+
+class CompareRelease(ReleaseOfComponent):
+    """drift to itself: take what a deployment left of one service as the baseline, and scan."""
+
+
+class PlaneCoverage(Value):
+    """How much of a plane a scan saw: clean and not looked at are different answers."""
+
+    plane: Plane
+    complete: bool
+    seen: Count
+    unknown: Count
+    reason: Reason | None = None
+
+
+class DriftFinding(Resource):
+    """GET /drift-findings/{findingId}."""
+
+    finding_id: DriftFindingId
+    tenant_id: TenantId
+    environment_id: EnvironmentId
+    service_id: ServiceId | None
+    module_id: ModuleId | None
+    plane: Plane
+    kind: DriftKind
+    path: Text
+    desired: Json
+    actual: Json
+    severity: DriftSeverity
+    risk: RepairRisk
+    cause: Text | None
+    actor: Label | None
+    remediation: Remediation
+    attempts: Count
+    occurrences: Count
+    status: FindingStatus
+    suppressed_until: Instant | None
+    next_attempt_at: Instant | None
+    operation_id: OperationId | None
+    revision: Revision
+    detected_at: Instant
+    resolved_at: Instant | None
+
+
+class DriftReport(Resource):
+    """GET /drift/{environmentId}."""
+
+    environment_id: EnvironmentId
+    coverage: Annotated[tuple[PlaneCoverage, ...], Field(max_length=6)]
+    scanned_at: Instant | None
+    value: Annotated[tuple[DriftFinding, ...], Field(max_length=200)]
+    next_link: Annotated[str | None, Field(max_length=4096)]
+
+
+class DriftSnapshot(Resource):
+    """One row of GET /drift/{environmentId}/snapshots; kept 30 days."""
+
+    snapshot_id: Label
+    environment_id: EnvironmentId
+    taken_at: Instant
+    coverage: Annotated[tuple[PlaneCoverage, ...], Field(max_length=6)]
+    open: Count
+    blob: Digest
+
+
+class FollowGitSource(Command):
+    """POST /git-sources: desired state from a repository of environment manifests."""
+
+    repository: Annotated[str, StringConstraints(pattern=r"^(?:https|ssh)://\S+$", max_length=2048)]
+    branch: Label = "main"
+    path: Text = ""
+    environment_ids: Annotated[tuple[EnvironmentId, ...], Field(min_length=1, max_length=50)]
+    credential_ref: Label | None = None
+    """Names the credential in the vault."""
+    webhook_secret_ref: Label
+    """Names the signing key in the vault."""
+    every: Duration = timedelta(minutes=5)
+
+
+class GitSource(Resource):
+    source_id: Label
+    tenant_id: TenantId
+    repository: Annotated[str, Field(max_length=2048)]
+    branch: Label
+    path: Text
+    environment_ids: Annotated[tuple[EnvironmentId, ...], Field(max_length=50)]
+    commit: Label | None
+    synced_at: Instant | None
+    reason: Reason | None
+    revision: Revision
+
+
+@dataclass(frozen=True)
+class DriftDefaults:
+    """Numbers of drift where nobody said otherwise."""
+
+    scan: timedelta = timedelta(minutes=5)
+    own_work: timedelta = timedelta(minutes=2)
+    """A fencing tag newer than the baseline counts as the platform's own work this long."""
+    scans_to_believe_absent: int = 2
+    absent_ratio_max: float = 0.1
+    absent_min: int = 3
+    attempts_max: int = 5
+    undone_max: int = 3
+    undone_within: timedelta = timedelta(hours=24)
+    snapshots_kept: timedelta = timedelta(days=30)

@@ -1,0 +1,253 @@
+"""What secret_bindings takes, tells and answers: which workload sees which secret, and its turns.
+
+A secret's value is in no type of this module: it is made or kept in the vault, and only the
+workload reads it.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from shared.contracts.shape import Command, Event, Resource, Value
+from shared.contracts.values import (
+    Duration,
+    EnvironmentId,
+    Instant,
+    Label,
+    ModuleId,
+    OperationId,
+    Reason,
+    Revision,
+    SecretBindingId,
+    SecretRotationId,
+    ServiceId,
+    Settings,
+    TenantId,
+    Text,
+)
+
+SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,126}$")]
+"""As Key Vault names secrets."""
+SecretVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+VaultUri = Annotated[str, StringConstraints(pattern=r"^https?://[\w.:-]+/?$", max_length=256)]
+
+
+class SecretDelivery(StrEnum):
+    """How a workload gets it."""
+
+    ENVIRONMENT_VARIABLE = "environmentVariable"
+    FILE = "file"
+    REFERENCE = "reference"
+
+
+class BindingStatus(StrEnum):
+    REQUESTED = "Requested"
+    BOUND = "Bound"
+    REVOKED = "Revoked"
+
+
+class RotationStatus(StrEnum):
+    CREATED = "Created"
+    SET = "Set"
+    """At the resource that uses it."""
+    TESTED = "Tested"
+    CANARY = "Canary"
+    ROLLING = "Rolling"
+    VERIFIED = "Verified"
+    REVOKED = "Revoked"
+    """Old versions are disabled."""
+    FAILED = "Failed"
+
+
+class GeneratorKind(StrEnum):
+    RANDOM = "random"
+    DATABASE_PASSWORD = "databasePassword"  # noqa: S105  a kind of generator
+    STORAGE_KEY = "storageKey"
+    SERVICE_BUS_KEY = "serviceBusKey"
+
+
+class Generator(Value):
+    """How new versions come to be."""
+
+    kind: GeneratorKind
+    length: Annotated[int, Field(ge=16, le=512)] = 43
+    """Characters; 43 of base64url are 256 bits."""
+    settings: Settings = Field(default_factory=dict)
+    """The resource it belongs to; never a value."""
+
+
+class RotationPolicy(Value):
+    every: Duration | None = None
+    """Rotated by hand only when not given."""
+    overlap: Duration | None = None
+    """Both versions stay enabled; the default when not given."""
+    canary: bool = True
+
+
+class BindSecret(Command):
+    """POST /secret-bindings. The natural key: environment, module and secret name."""
+
+    environment_id: EnvironmentId
+    module_id: ModuleId
+    secret_name: SecretName
+    vault_uri: VaultUri | None = None
+    """The environment's own vault when not given."""
+    external: bool = False
+    """Somebody else's: read and rotated to, never revoked."""
+    generator: Generator | None = None
+    delivery: SecretDelivery = SecretDelivery.ENVIRONMENT_VARIABLE
+    target: Label
+    """Name of the variable, or path of the file below the workload's secrets folder."""
+    rotation: RotationPolicy = Field(default_factory=RotationPolicy)
+
+    @model_validator(mode="after")
+    def _an_external_one_says_where(self) -> Self:
+        if self.external and self.vault_uri is None:
+            raise ValueError("an external secret has a vaultUri")
+        if self.external and self.generator is not None:
+            raise ValueError("an external secret has no generator: its owner makes versions")
+        return self
+
+
+class SecretRotationOrder(Command):
+    """POST /secret-bindings/{bindingId}/rotate."""
+
+    version: SecretVersion | None = None
+    """An existing version to move to; otherwise one is made."""
+    overlap: Duration | None = None
+    reason: Text = ""
+
+
+class RotateSecret(SecretRotationOrder):
+    binding_id: SecretBindingId
+
+
+class Revocation(Command):
+    """POST /secret-bindings/{bindingId}/revoke."""
+
+    reason: Text
+
+
+class ConsumerProof(Value):
+    """That one consumer runs a version: proved by its instances, not by us."""
+
+    binding_id: SecretBindingId
+    module_id: ModuleId
+    version: SecretVersion | None
+    release_revision: Revision = 0
+    proved_at: Instant | None = None
+
+
+class SecretFacts(Event):
+    """What every event about a secret says; never a value."""
+
+    environment_id: EnvironmentId
+    binding_id: SecretBindingId
+    module_id: ModuleId
+    secret_name: SecretName
+    vault_uri: VaultUri
+    version: SecretVersion
+    delivery: SecretDelivery
+    target: Label
+
+
+class SecretBound(SecretFacts):
+    """`aggregate_id` is the binding's id."""
+
+    status: BindingStatus
+
+
+class RotationFacts(SecretFacts):
+    """`aggregate_id` is the rotation's id."""
+
+    rotation_id: SecretRotationId
+    previous_version: SecretVersion | None = None
+    status: RotationStatus
+    consumers: Annotated[tuple[ConsumerProof, ...], Field(max_length=200)] = ()
+
+
+class SecretRotated(RotationFacts):
+    overlap_until: Instant
+
+
+class SecretRotationFailed(RotationFacts):
+    """The proved stay on the new version, the others on the old; all versions stay enabled."""
+
+    reason: Reason
+
+
+class SecretExpiring(SecretFacts):
+    """`aggregate_id` is the binding's id."""
+
+    expires_at: Instant
+
+
+class ProveRelease(Command):
+    """secret_bindings to itself: note which versions one service runs since a deployment."""
+
+    environment_id: EnvironmentId
+    module_id: ModuleId
+    service_id: ServiceId
+    release_revision: Annotated[int, Field(ge=1)]
+    proofs: Annotated[tuple[ConsumerProof, ...], Field(max_length=50)]
+    taken_back: bool = False
+    """The deployment was rolled back: its proofs no longer count."""
+
+
+class SecretBinding(Resource):
+    """GET /secret-bindings/{bindingId}."""
+
+    binding_id: SecretBindingId
+    tenant_id: TenantId
+    environment_id: EnvironmentId
+    module_id: ModuleId
+    secret_name: SecretName
+    vault_uri: VaultUri
+    external: bool
+    version: SecretVersion | None
+    identity: Label | None
+    delivery: SecretDelivery
+    target: Label
+    rotation: RotationPolicy
+    status: BindingStatus
+    rotated_at: Instant | None
+    expires_at: Instant | None
+    revision: Revision
+    last_operation_id: OperationId | None
+
+
+class SecretRotation(Resource):
+    """GET /secret-rotations/{rotationId}."""
+
+    rotation_id: SecretRotationId
+    tenant_id: TenantId
+    environment_id: EnvironmentId
+    vault_uri: VaultUri
+    secret_name: SecretName
+    from_version: SecretVersion | None
+    to_version: SecretVersion
+    status: RotationStatus
+    consumers: Annotated[tuple[ConsumerProof, ...], Field(max_length=200)]
+    overlap_until: Instant | None
+    reason: Reason | None
+    revision: Revision
+    created_at: Instant
+    ended_at: Instant | None
+    operation_id: OperationId
+
+
+@dataclass(frozen=True)
+class RotationDefaults:
+    """Numbers of a rotation where nobody said otherwise."""
+
+    overlap: timedelta = timedelta(hours=48)
+    """Or the slowest surface's adoption bound, whichever is longer."""
+    proof_within: timedelta = timedelta(minutes=10)
+    """Per consumer, from the start of its own roll-out."""
+    deleted_after: timedelta = timedelta(days=7)
+    reloading_ratio_max: float = 0.1
+    """Modules that reload at once."""
+    due_check: timedelta = timedelta(hours=1)

@@ -1,0 +1,195 @@
+"""What tenants takes, tells and answers: which tenant may use an environment, and how apart."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.contracts.environments import ComputeTarget
+from shared.contracts.shape import Command, Event, ForeignEvent, Resource, Value
+from shared.contracts.values import (
+    Count,
+    Digest,
+    EnvironmentId,
+    Instant,
+    IsolationModel,
+    Label,
+    ModuleId,
+    OperationId,
+    Reason,
+    Revision,
+    Slug,
+    Stage,
+    TenantBindingId,
+    TenantId,
+    Text,
+)
+
+
+class IsolationLayer(StrEnum):
+    COMPUTE = "compute"
+    NETWORK = "network"
+    DATA = "data"
+    SECRETS = "secrets"  # a layer
+    QUOTA = "quota"
+    IDENTITY = "identity"
+
+
+class TenantBindingStatus(StrEnum):
+    BOUND = "Bound"
+    ENFORCED = "Enforced"
+    SUSPENDED = "Suspended"
+    MOVING = "Moving"
+    UNBINDING = "Unbinding"
+    UNBOUND = "Unbound"
+
+
+class MovePhase(StrEnum):
+    """Of Moving; back from any before Cleaning."""
+
+    PREPARING = "Preparing"
+    COPYING = "Copying"
+    CATCHING_UP = "CatchingUp"
+    CUT_OVER = "CutOver"
+    VERIFYING = "Verifying"
+    CLEANING = "Cleaning"
+
+
+class ProofVerdict(StrEnum):
+    PASS = "Pass"  # noqa: S105  a verdict
+    BREACH = "Breach"
+    INDETERMINATE = "Indeterminate"
+    """No passing positive control: the proof could not have failed."""
+
+
+class Quota(Value):
+    """Over all namespaces of the tenant in the environment; what is not given has no bound."""
+
+    cpu: Annotated[float | None, Field(gt=0, le=100_000)] = None
+    memory_mib: Annotated[int | None, Field(ge=16, le=100_000_000)] = None
+    instances: Annotated[int | None, Field(ge=1, le=100_000)] = None
+    requests_per_second: Annotated[float | None, Field(gt=0, le=1e7)] = None
+
+
+Layers = Annotated[tuple[IsolationLayer, ...], Field(max_length=6)]
+
+
+class BindTenant(Command):
+    """POST /tenant-bindings. The natural key: tenant and environment."""
+
+    tenant_id: TenantId | None = None
+    """The caller's own when not given; only `runtime.admin` names another."""
+    environment_id: EnvironmentId
+    owner_tenant_id: TenantId | None = None
+    """Whose environment it is, when it is not the bound tenant's own."""
+    isolation_model: IsolationModel = IsolationModel.SHARED
+    requires: Layers = ()
+    quota: Quota = Field(default_factory=Quota)
+
+
+class BindingMove(Command):
+    """POST /tenant-bindings/{tenantBindingId}/move: another model inside one environment."""
+
+    isolation_model: IsolationModel
+    reason: Text = ""
+
+
+class MoveTenant(BindingMove):
+    binding_id: TenantBindingId
+
+
+class Unbinding(Command):
+    """The query of DELETE /tenant-bindings/{tenantBindingId}."""
+
+    confirm: TenantId
+    reason: Text = ""
+
+
+class UnbindTenant(Unbinding):
+    binding_id: TenantBindingId
+
+
+class Suspension(Command):
+    """POST …/suspend and …/resume."""
+
+    reason: Text
+
+
+class RuntimeTenantBound(Event):
+    """On every change of a binding; `status` says which, `aggregate_id` is its id."""
+
+    binding_id: TenantBindingId
+    environment_id: EnvironmentId
+    owner_tenant_id: TenantId
+    isolation_model: IsolationModel
+    namespace: Slug | None = None
+    identity: Label | None = None
+    quota: Quota = Field(default_factory=Quota)
+    status: TenantBindingStatus
+    phase: MovePhase | None = None
+    stage: Stage
+    compute_targets: Annotated[tuple[ComputeTarget, ...], Field(max_length=5)] = ()
+
+
+class TenantIsolationProofCompleted(Event):
+    """One layer was tested from inside; `aggregate_id` is the binding's proof of that layer."""
+
+    binding_id: TenantBindingId
+    environment_id: EnvironmentId
+    layer: IsolationLayer
+    verdict: ProofVerdict
+    positive_control: bool
+    """The same attempt succeeded where it should, so it could have shown a breach."""
+    evidence: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
+    evidence_blob: Digest | None = None
+    checked_at: Instant
+
+
+class TenantProvisioned(ForeignEvent):
+    """From the control plane: a tenant exists."""
+
+    tenant_id: TenantId
+    name: Text = ""
+    isolation_model: IsolationModel | None = None
+
+
+class IsolationProof(Value):
+    layer: IsolationLayer
+    verdict: ProofVerdict
+    positive_control: bool
+    checked_at: Instant
+
+
+class RuntimeTenantBinding(Resource):
+    """GET /tenant-bindings/{tenantBindingId}."""
+
+    binding_id: TenantBindingId
+    tenant_id: TenantId
+    environment_id: EnvironmentId
+    owner_tenant_id: TenantId
+    stage: Stage
+    isolation_model: IsolationModel
+    requires: Layers
+    namespace: Slug | None
+    identity: Label | None
+    quota: Quota
+    status: TenantBindingStatus
+    phase: MovePhase | None
+    moved: Annotated[tuple[ModuleId, ...], Field(max_length=500)]
+    proofs: Annotated[tuple[IsolationProof, ...], Field(max_length=6)]
+    reason: Reason | None
+    revision: Revision
+    created_at: Instant
+    updated_at: Instant
+    last_operation_id: OperationId | None
+
+
+class ErasureReport(Resource):
+    """What was erased of an unbound tenant, signed."""
+
+    binding_id: TenantBindingId
+    erased: Annotated[tuple[Text, ...], Field(max_length=1000)]
+    remaining: Annotated[tuple[Text, ...], Field(max_length=1000)]
+    rows: Count
+    completed_at: Instant
+    signature: Text
