@@ -91,7 +91,7 @@ def register(
 def register_activity(
     blueprint: df.Blueprint, activity: Activity[Any], app: A, hub: TaskHub
 ) -> None:
-    """Give *activity* to the host; refusals and outages become answers that `call` understands."""
+    """Give *activity* to the host; what it raises becomes an answer that `call` understands."""
     name = durable_name(activity)
     decode, encode = input_adapter(activity), result_adapter(activity)
 
@@ -112,6 +112,9 @@ def register_activity(
         except Unavailable as outage:
             _log.warning("%s found a dependency away: %s", name, outage)
             return {"unavailable": {"message": outage.message}}
+        except Exception as defect:  # noqa: BLE001  the orchestration compensates for defects too
+            _log.exception("%s failed in step %s of %s", name, step.key, step.operation_id)
+            return {"failed": {"message": f"{type(defect).__name__}: {defect}"}}
         return {"result": encode.dump_python(result, mode="json", by_alias=True)}
 
     run.__name__ = name

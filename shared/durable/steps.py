@@ -21,6 +21,15 @@ T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741  input
 R = TypeVar("R")
 
+class StepFailed(Exception):
+    """An activity ended with a defect; the orchestration compensates, the log has the stack."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+        self.message = message
+
+
 Steps = Generator[Any, Any, T]
 """An orchestration, or a part of one: yields Durable tasks, returns T."""
 
@@ -130,6 +139,7 @@ def call(story: Story, activity: Activity[R], argument: Any) -> Steps[R]:
     Raises:
         Refused: the activity refused; there was no second try.
         Unavailable: the dependency was away for all five attempts.
+        StepFailed: the activity has a defect.
     """
     results = yield from call_all(story, activity, [argument])
     return results[0]
@@ -179,6 +189,8 @@ def _result(activity: Activity[R], answer: Mapping[str, Any]) -> R:
         raise Refused(refusal["message"], code=refusal["code"], target=refusal["target"])
     if "unavailable" in answer:
         raise Unavailable(answer["unavailable"]["message"])
+    if "failed" in answer:
+        raise StepFailed(durable_name(activity), answer["failed"]["message"])
     result: R = result_adapter(activity).validate_python(answer["result"])
     return result
 

@@ -17,8 +17,8 @@ HEARTBEAT_TIMEOUT: Final = timedelta(minutes=2)
 """An unfinished operation that has not been heard of for so long is enqueued again."""
 
 
-class OperationStatus(StrEnum):
-    ACCEPTED = "Accepted"
+class OperationState(StrEnum):
+    NOT_STARTED = "NotStarted"
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -26,7 +26,7 @@ class OperationStatus(StrEnum):
 
 
 TERMINAL: Final = frozenset(
-    {OperationStatus.SUCCEEDED, OperationStatus.FAILED, OperationStatus.CANCELLED}
+    {OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED}
 )
 
 
@@ -35,7 +35,7 @@ class OperationStep:
     """One step. `ended_at` is None while it runs; `detail` is a sentence for people."""
 
     name: str
-    status: str
+    state: str
     started_at: str
     ended_at: str | None = None
     detail: str | None = None
@@ -56,7 +56,7 @@ class Operation:
     input: Mapping[str, Any]
     created_at: str
     heartbeat_at: str
-    status: OperationStatus = OperationStatus.ACCEPTED
+    state: OperationState = OperationState.NOT_STARTED
     percent: int = 0
     steps: Sequence[OperationStep] = ()
     waiting_for: str | None = None
@@ -67,7 +67,7 @@ class Operation:
 
     @property
     def is_terminal(self) -> bool:
-        return self.status in TERMINAL
+        return self.state in TERMINAL
 
 
 def accept(
@@ -102,7 +102,7 @@ def begin_step(
         steps.append(OperationStep(name, "Running", at, detail=detail))
     return replace(
         operation,
-        status=OperationStatus.RUNNING,
+        state=OperationState.RUNNING,
         percent=max(operation.percent, min(percent, 99)),
         steps=tuple(steps),
         heartbeat_at=at,
@@ -117,7 +117,7 @@ def wait(operation: Operation, waiting_for: str, wait_name: str, now: datetime) 
         return operation
     return replace(
         operation,
-        status=OperationStatus.RUNNING,
+        state=OperationState.RUNNING,
         waiting_for=waiting_for,
         wait_name=wait_name,
         heartbeat_at=isoformat(now),
@@ -126,18 +126,18 @@ def wait(operation: Operation, waiting_for: str, wait_name: str, now: datetime) 
 
 def succeed(operation: Operation, result: Mapping[str, Any], now: datetime) -> Operation:
     """Return *operation* ended well; ending an ended one changes nothing."""
-    return _end(operation, OperationStatus.SUCCEEDED, "Succeeded", now, result=result)
+    return _end(operation, OperationState.SUCCEEDED, "Succeeded", now, result=result)
 
 
 def fail(operation: Operation, code: str, message: str, now: datetime) -> Operation:
     """Return *operation* ended with an error; ending an ended one changes nothing."""
     error = {"code": code, "message": message}
-    return _end(operation, OperationStatus.FAILED, "Failed", now, error=error)
+    return _end(operation, OperationState.FAILED, "Failed", now, error=error)
 
 
 def cancel(operation: Operation, now: datetime) -> Operation:
     """Return *operation* ended by a cancellation; ending an ended one changes nothing."""
-    return _end(operation, OperationStatus.CANCELLED, "Cancelled", now)
+    return _end(operation, OperationState.CANCELLED, "Cancelled", now)
 
 
 def request_cancel(operation: Operation) -> Operation:
@@ -148,8 +148,8 @@ def request_cancel(operation: Operation) -> Operation:
     """
     if operation.is_terminal:
         raise Conflict(
-            f"operation {operation.operation_id} has ended as {operation.status}; "
-            "only Accepted and Running can be cancelled",
+            f"operation {operation.operation_id} has ended as {operation.state}; "
+            "only NotStarted and Running can be cancelled",
             code="OperationEnded",
         )
     return replace(operation, cancel_requested=True)
@@ -157,7 +157,7 @@ def request_cancel(operation: Operation) -> Operation:
 
 def to_body(operation: Operation) -> dict[str, Any]:
     """Return the document body; `dueAt` is when a silent operation is enqueued again."""
-    body = asdict(operation) | {"type": "operation", "status": operation.status.value}
+    body = asdict(operation) | {"type": "operation", "state": operation.state.value}
     body["steps"] = [asdict(step) for step in operation.steps]
     if not operation.is_terminal:
         due = datetime.fromisoformat(operation.heartbeat_at) + HEARTBEAT_TIMEOUT
@@ -168,7 +168,7 @@ def to_body(operation: Operation) -> dict[str, Any]:
 def from_body(body: Mapping[str, Any]) -> Operation:
     """Return the operation that *body* holds."""
     fields = {name: body[name] for name in Operation.__dataclass_fields__}
-    fields["status"] = OperationStatus(fields["status"])
+    fields["state"] = OperationState(fields["state"])
     fields["steps"] = tuple(OperationStep(**step) for step in fields["steps"])
     return Operation(**fields)
 
@@ -179,8 +179,8 @@ def document_id(operation_id: str) -> str:
 
 def _end(
     operation: Operation,
-    status: OperationStatus,
-    step_status: str,
+    state: OperationState,
+    step_state: str,
     now: datetime,
     *,
     result: Mapping[str, Any] | None = None,
@@ -191,9 +191,9 @@ def _end(
     at = isoformat(now)
     return replace(
         operation,
-        status=status,
-        percent=100 if status is OperationStatus.SUCCEEDED else operation.percent,
-        steps=tuple(_closed(step, step_status, at) for step in operation.steps),
+        state=state,
+        percent=100 if state is OperationState.SUCCEEDED else operation.percent,
+        steps=tuple(_closed(step, step_state, at) for step in operation.steps),
         heartbeat_at=at,
         waiting_for=None,
         wait_name=None,
@@ -202,5 +202,5 @@ def _end(
     )
 
 
-def _closed(step: OperationStep, status: str, at: str) -> OperationStep:
-    return step if step.ended_at else replace(step, status=status, ended_at=at)
+def _closed(step: OperationStep, state: str, at: str) -> OperationStep:
+    return step if step.ended_at else replace(step, state=state, ended_at=at)
