@@ -13,10 +13,13 @@ from shared.contracts.operations import OperationSummary
 from shared.contracts.releases import (
     Argv,
     ConfigurationPin,
+    Environ,
     Hold,
     ModuleIds,
+    PathPrefix,
     Proof,
     ReleasedComponent,
+    ReleaseQuestion,
     ReleaseRef,
     ReleaseUnit,
 )
@@ -162,6 +165,11 @@ class Component(Value):
     """How it starts; what the artifact or image says when empty."""
     port: Port | None = None
     """What it listens on; none for a worker."""
+    path_prefix: PathPrefix | None = None
+    """Where the environment's public port sends to it; reachable by its name only when absent."""
+    environ: Environ = Field(default_factory=dict)
+    release: ReleaseQuestion | None = None
+    """For the proof, beside the digest that the surface checks."""
     probes: Probes = Field(default_factory=Probes)
     resources: Resources = Field(default_factory=Resources)
     depends_on: ModuleIds = ()

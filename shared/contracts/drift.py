@@ -36,7 +36,7 @@ class Plane(StrEnum):
     WORKLOAD = "workload"
     REPLICAS = "replicas"
     CONFIGURATION = "configuration"
-    SECRETS = "secrets"  # a plane
+    SECRETS = "secrets"
     TENANCY = "tenancy"
 
 

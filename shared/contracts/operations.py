@@ -14,24 +14,14 @@ from shared.contracts.values import (
     Percent,
     Text,
 )
+from shared.kernel.operation import OperationState
 
 
-class OperationState(StrEnum):
-    """Azure's words for a long-running operation; the last three are final."""
-
-    NOT_STARTED = "NotStarted"
+class StepState(StrEnum):
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     CANCELLED = "Cancelled"
-
-
-class StepState(StrEnum):
-    PENDING = "Pending"
-    RUNNING = "Running"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    SKIPPED = "Skipped"
 
 
 class OperationStep(Value):
@@ -39,7 +29,6 @@ class OperationStep(Value):
     state: StepState
     started_at: Instant | None = None
     ended_at: Instant | None = None
-    attempts: Annotated[int, Field(ge=0, le=1000)] = 0
     message: Text = ""
 
 
@@ -64,16 +53,17 @@ class Operation(Resource):
     kind: Label
     """The command that began it."""
     state: OperationState
-    resource_id: Label
-    """What it works on."""
+    resource_id: Text
+    """What it works on, as a path."""
     steps: Annotated[tuple[OperationStep, ...], Field(max_length=200)] = ()
     percent: Percent = 0
     owner: Label | None = None
-    """The host instance that works on it."""
+    """The caller who asked for it."""
     heartbeat_at: Instant | None = None
     """Older than two minutes: it is taken up again from stored state."""
     waiting_for: Label | None = None
     """What must happen before it goes on: `environment`, `binding`, `line`, `approval`, …."""
+    cancel_requested: bool = False
     result: Json = None
     error: OperationError | None = None
     created_at: Instant

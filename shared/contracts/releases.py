@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from shared.contracts.shape import Value
 from shared.contracts.values import (
@@ -41,6 +41,26 @@ Argv = Annotated[tuple[Text, ...], Field(max_length=64)]
 """Program and arguments; no shell."""
 
 
+Environ = Annotated[
+    Mapping[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w{0,127}$")],
+        Annotated[str, StringConstraints(max_length=1024)],
+    ],
+    Field(max_length=50),
+]
+"""Environment variables that belong to a release; what changes without one is configuration, and
+a secret is a secret binding."""
+PathPrefix = Annotated[str, StringConstraints(pattern=r"^/[\w./~-]*$", max_length=256)]
+
+
+class ReleaseQuestion(Value):
+    """How a workload itself says which release it is: a path, and where in its JSON answer."""
+
+    path: Annotated[str, StringConstraints(pattern=r"^/\S*$", max_length=512)]
+    field: Annotated[str, StringConstraints(pattern=r"^[\w-]+(?:\.[\w-]+)*$", max_length=256)]
+    """Dot-separated, for example `datasette.version`."""
+
+
 class ConfigurationPin(Value):
     """The versions of the three layers that an instance is given, and the hash of their merge."""
 
@@ -75,7 +95,10 @@ class ReleasedComponent(Value):
     compute_target: ComputeTargetKind
     endpoint: Url | None = None
     port: Port | None = None
+    path_prefix: PathPrefix | None = None
     command: Argv = ()
+    environ: Environ = Field(default_factory=dict)
+    release: ReleaseQuestion | None = None
     probes: Probes = Field(default_factory=Probes)
     resources: Resources = Field(default_factory=Resources)
     depends_on: ModuleIds = ()

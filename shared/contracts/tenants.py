@@ -30,7 +30,7 @@ class IsolationLayer(StrEnum):
     COMPUTE = "compute"
     NETWORK = "network"
     DATA = "data"
-    SECRETS = "secrets"  # a layer
+    SECRETS = "secrets"
     QUOTA = "quota"
     IDENTITY = "identity"
 

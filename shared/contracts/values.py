@@ -205,14 +205,19 @@ class Probe(Value):
     """The component's own port when not given."""
     command: Annotated[tuple[Text, ...], Field(max_length=32)] = ()
     """For kind `command`: exit code 0 passes."""
-    interval: Annotated[timedelta, Field(ge=timedelta(milliseconds=100), le=timedelta(hours=1))] = (
-        timedelta(seconds=30)
-    )
+    period: Annotated[
+        timedelta | None, Field(ge=timedelta(milliseconds=100), le=timedelta(hours=1))
+    ] = None
+    """The asker's own when not given: a surface's for traffic, the health sweep's for health."""
     timeout: Annotated[timedelta, Field(ge=timedelta(milliseconds=50), le=timedelta(minutes=5))] = (
         timedelta(seconds=5)
     )
-    failures_to_worsen: Annotated[int, Field(ge=1, le=20)] = 3
-    passes_to_improve: Annotated[int, Field(ge=1, le=20)] = 2
+    initial_delay: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(hours=1))] = timedelta(
+        0
+    )
+    failure_threshold: Annotated[int, Field(ge=1, le=20)] = 3
+    """Failures in a row that turn it to failing, as in Kubernetes."""
+    success_threshold: Annotated[int, Field(ge=1, le=20)] = 1
 
 
 class Probes(Value):

@@ -1,0 +1,148 @@
+"""Every event: its payload, who publishes it, who consumes it. Subscriptions come from here."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from shared.contracts import (
+    catalog,
+    configurations,
+    deployments,
+    drift,
+    environments,
+    health,
+    scaling,
+    secret_bindings,
+    tenants,
+)
+from shared.contracts.shape import Event, ForeignEvent
+from shared.contracts.values import Service
+
+RUNTIME_EVENTS: Final = "runtime-events"
+"""The topic for what the nine publish, one subscription per service."""
+FACTORY_EVENTS: Final = "factory-events"
+"""The topic for what other platforms publish."""
+
+
+@dataclass(frozen=True)
+class EventType:
+    """One row of the published language. No producers: it comes from outside."""
+
+    payload: type[Event | ForeignEvent]
+    producers: frozenset[Service]
+    consumers: frozenset[Service]
+
+    @property
+    def name(self) -> str:
+        """The `eventType` of the envelope: the payload type's name."""
+        return self.payload.__name__
+
+    @property
+    def topic(self) -> str:
+        return RUNTIME_EVENTS if self.producers else FACTORY_EVENTS
+
+
+_S = Service
+_OWNERS_OF_PLANES: Final = {
+    _S.ENVIRONMENTS,
+    _S.DEPLOYMENTS,
+    _S.CONFIGURATIONS,
+    _S.SECRET_BINDINGS,
+    _S.TENANTS,
+    _S.SCALING,
+}
+_KEEP_SOMETHING_PER_ENVIRONMENT: Final = set(Service) - {_S.ENVIRONMENTS}
+_FOLLOW_DEPLOYMENTS: Final = {_S.CATALOG, _S.SCALING, _S.DRIFT}
+_FOLLOW_RELEASES: Final = {
+    _S.CATALOG,
+    _S.HEALTH,
+    _S.DRIFT,
+    _S.SCALING,
+    _S.CONFIGURATIONS,
+    _S.SECRET_BINDINGS,
+}
+_DEPLOYS_OR_COMPARES: Final = {_S.DEPLOYMENTS, _S.DRIFT}
+
+
+def _row(
+    payload: type[Event | ForeignEvent], producers: Iterable[Service], consumers: Iterable[Service]
+) -> EventType:
+    return EventType(payload, frozenset(producers), frozenset(consumers))
+
+
+_ROWS: Final = (
+    _row(
+        environments.RuntimeEnvironmentProvisioned,
+        {_S.ENVIRONMENTS},
+        {
+            _S.DEPLOYMENTS,
+            _S.CATALOG,
+            _S.TENANTS,
+            _S.CONFIGURATIONS,
+            _S.SECRET_BINDINGS,
+            _S.SCALING,
+            _S.DRIFT,
+        },
+    ),
+    _row(
+        environments.RuntimeEnvironmentStatusChanged,
+        {_S.ENVIRONMENTS},
+        {_S.DEPLOYMENTS, _S.CATALOG},
+    ),
+    _row(environments.RuntimeEnvironmentFailed, {_S.ENVIRONMENTS}, _KEEP_SOMETHING_PER_ENVIRONMENT),
+    _row(
+        environments.RuntimeEnvironmentDecommissioned,
+        {_S.ENVIRONMENTS},
+        _KEEP_SOMETHING_PER_ENVIRONMENT,
+    ),
+    _row(deployments.RuntimeEnvironmentDrained, {_S.DEPLOYMENTS}, {_S.ENVIRONMENTS}),
+    _row(
+        tenants.RuntimeTenantBound,
+        {_S.TENANTS},
+        {_S.ENVIRONMENTS, _S.DEPLOYMENTS, _S.SECRET_BINDINGS, _S.CATALOG},
+    ),
+    _row(tenants.TenantIsolationProofCompleted, {_S.TENANTS}, _DEPLOYS_OR_COMPARES),
+    _row(configurations.ConfigurationPublished, {_S.CONFIGURATIONS}, _DEPLOYS_OR_COMPARES),
+    _row(configurations.ConfigurationSynced, {_S.CONFIGURATIONS}, _DEPLOYS_OR_COMPARES),
+    _row(configurations.ConfigurationSyncFailed, {_S.CONFIGURATIONS}, _DEPLOYS_OR_COMPARES),
+    _row(secret_bindings.SecretBound, {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
+    _row(secret_bindings.SecretRotated, {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
+    _row(secret_bindings.SecretRotationFailed, {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
+    _row(secret_bindings.SecretExpiring, {_S.SECRET_BINDINGS}, _DEPLOYS_OR_COMPARES),
+    _row(deployments.RuntimeDeploymentRequested, {_S.DEPLOYMENTS}, _FOLLOW_DEPLOYMENTS),
+    _row(deployments.RuntimeDeploymentStepChanged, {_S.DEPLOYMENTS}, _FOLLOW_DEPLOYMENTS),
+    _row(deployments.RuntimeDeploymentCompleted, {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
+    _row(deployments.RuntimeDeploymentRolledBack, {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
+    _row(deployments.RuntimeDeploymentFailed, {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
+    _row(deployments.RuntimeDeploymentCancelled, {_S.DEPLOYMENTS}, _FOLLOW_RELEASES),
+    _row(catalog.RuntimeInventoryUpdated, {_S.CATALOG}, {_S.HEALTH, _S.SCALING, _S.DRIFT}),
+    _row(health.HealthCheckCompleted, {_S.HEALTH}, {_S.DEPLOYMENTS, _S.SCALING, _S.DRIFT}),
+    # Sinks are signed webhooks, and catalog keeps their subscriptions.
+    _row(
+        health.RuntimeAlertRaised,
+        {_S.HEALTH, _S.SECRET_BINDINGS, _S.DRIFT, _S.SCALING},
+        {_S.CATALOG},
+    ),
+    _row(
+        health.RuntimeAlertCleared,
+        {_S.HEALTH, _S.SECRET_BINDINGS, _S.DRIFT, _S.SCALING},
+        {_S.CATALOG},
+    ),
+    _row(scaling.ScalingPolicyApplied, {_S.SCALING}, {_S.DRIFT, _S.CATALOG, _S.DEPLOYMENTS}),
+    _row(drift.RuntimeDriftDetected, {_S.DRIFT}, _OWNERS_OF_PLANES),
+    _row(drift.RuntimeDriftResolved, {_S.DRIFT}, _OWNERS_OF_PLANES),
+    _row(tenants.TenantProvisioned, (), {_S.ENVIRONMENTS, _S.TENANTS}),
+)
+
+EVENTS: Final[Mapping[str, EventType]] = MappingProxyType({row.name: row for row in _ROWS})
+
+
+def subscription(topic: str, service: Service) -> tuple[str, ...]:
+    """Return the event types that *service*'s subscription to *topic* lets through, sorted.
+
+    Each becomes one correlation filter on `cs-event-type`; empty: there is no subscription.
+    """
+    return tuple(
+        sorted(row.name for row in _ROWS if row.topic == topic and service in row.consumers)
+    )
