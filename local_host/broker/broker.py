@@ -17,8 +17,8 @@ from local_host.broker import entities, ledger
 from local_host.broker.ledger import Copy, Ending, Row, Settlement
 from local_host.broker.locks import Lock, LockLost, Locks
 from local_host.broker.message import EncodedMessage, ReceivedMessage, encode
-from local_host.broker.signals import Alarm, Arrivals
 from local_host.broker.topology import Queue, Subscription, Topology, entity_path
+from local_host.signals import Alarm, Arrivals
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid

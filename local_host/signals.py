@@ -58,7 +58,7 @@ class Alarm:
             self._earlier.set()
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="broker alarm")
+        self._task = asyncio.create_task(self._run(), name="alarm")
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -77,7 +77,7 @@ class Alarm:
             try:
                 await self._ring()
             except Exception:  # noqa: BLE001  whatever it was, locks must go on running out
-                _log.exception("expiry failed, next attempt in %g s", _AFTER_A_FAILURE_S)
+                _log.exception("an alarm failed, next attempt in %g s", _AFTER_A_FAILURE_S)
                 self.set(self._clock.monotonic_s() + _AFTER_A_FAILURE_S)
 
     async def _pause(self, delay_s: float) -> None:

@@ -1,0 +1,289 @@
+"""The Cosmos DB part of the host: triggers that follow the change feed of an embedded container.
+
+What the real trigger does, and this one too: inserts and updates only, the latest version of each
+document, in order within a feed range; at least once; a batch whose function failed is *not* shown
+again unless the function has a retry policy (azure-webjobs-sdk-extensions#412, #837). The place in
+the feed is kept under the lease's name, not the function's, so renaming a function loses nothing.
+https://learn.microsoft.com/azure/azure-functions/functions-bindings-cosmosdb-v2-trigger
+
+Unlike Azure the feed is not only polled: a store in this process says when it was written to.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, runtime_checkable
+
+import azure.functions as func
+
+from local_host.model import (
+    Extension,
+    IndexedFunction,
+    Invocation,
+    InvocationFailed,
+    Invoker,
+    Surroundings,
+)
+from local_host.retries import invoke_with_retry
+from local_host.signals import Arrivals
+from shared.kernel.clock import Clock
+from shared.persistence.cosmos_form import raw_of
+from shared.persistence.sqlite import Database
+from shared.persistence.store import Document, Store
+
+_log = logging.getLogger(__name__)
+TRIGGER: Final = "cosmosDBTrigger"
+DEFAULT_POLL_MS: Final = 5000
+DEFAULT_MAX_ITEMS: Final = 100
+_SKIP_PAGE: Final = 1000
+_SHARED_LEASE: Final = (
+    "it shares its leases with {holder}, so each change would reach only one of them; "
+    "give each its own lease_container_prefix"
+)
+_SCHEMA: Final = """CREATE TABLE IF NOT EXISTS cosmos_lease (
+    lease TEXT NOT NULL, feed_range TEXT NOT NULL, continuation TEXT NOT NULL,
+    PRIMARY KEY (lease, feed_range)) WITHOUT ROWID"""
+
+
+@runtime_checkable
+class AnnouncesChanges(Protocol):
+    """A store in this process that says when it is worth asking for changes."""
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]: ...
+
+
+@dataclass(frozen=True)
+class FeedSettings:
+    """One trigger's binding, read."""
+
+    database: str
+    container: str
+    lease: str
+    """What Azure derives a lease's name from: functions that share it share the changes."""
+    poll_s: float
+    max_items: int
+    from_beginning: bool
+
+
+def feed_settings_of(function: IndexedFunction) -> FeedSettings:
+    """Read the trigger's binding, in the names of extension 4 or, where different, of 3."""
+    trigger = function.trigger
+    database = trigger.text("databaseName")
+    container = trigger.text("containerName") or trigger.text("collectionName")
+    lease_database = trigger.text("leaseDatabaseName") or database
+    lease_container = trigger.text("leaseContainerName") or trigger.text("leaseCollectionName")
+    prefix = trigger.text("leaseContainerPrefix") or trigger.text("leaseCollectionPrefix")
+    lease = f"{lease_database}/{lease_container or 'leases'}/{prefix}/{database}/{container}"
+    return FeedSettings(
+        database,
+        container,
+        lease,
+        poll_s=int(trigger.text("feedPollDelay") or DEFAULT_POLL_MS) / 1000,
+        max_items=int(trigger.text("maxItemsPerInvocation") or DEFAULT_MAX_ITEMS),
+        from_beginning=trigger.flag("startFromBeginning"),
+    )
+
+
+def cosmos_db(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
+    """Return the part of the host that serves `cosmosDBTrigger`."""
+    triggered = [function for function in functions if function.triggered_by(TRIGGER)]
+    refusals = dict(_refusals(triggered))
+    embedding = surroundings.embedding
+    leases = Leases(surroundings.database)
+    feeds = [
+        Feed(
+            function,
+            settings,
+            store=embedding.storage.store(settings.database, settings.container),
+            leases=leases,
+            invoker=surroundings.invoker,
+            clock=embedding.clock,
+        )
+        for function in triggered
+        if function.name not in refusals
+        for settings in (feed_settings_of(function),)
+    ]
+    listener = CosmosDbListener(feeds, leases, clock=embedding.clock, grace_s=surroundings.grace_s)
+    return Extension(triggers=frozenset({TRIGGER}), listener=listener, refusals=refusals)
+
+
+def _refusals(functions: Sequence[IndexedFunction]) -> Iterator[tuple[str, str]]:
+    """Yield why a function cannot run; in Azure both of these fail silently or later."""
+    holders: dict[str, str] = {}
+    for function in functions:
+        if function.trigger.text("startFromTime"):
+            yield function.name, "startFromTime is not served here; write start_from_beginning=True"
+        holder = holders.setdefault(feed_settings_of(function).lease, function.name)
+        if holder != function.name:
+            yield function.name, _SHARED_LEASE.format(holder=holder)
+
+
+class Leases:
+    """How far each lease has come in each feed range."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def prepare(self) -> None:
+        await self._database.write(lambda connection: connection.execute(_SCHEMA))
+
+    def read(self, lease: str, feed_range: str) -> str | None:
+        row = self._database.read(
+            lambda connection: connection.execute(
+                "SELECT continuation FROM cosmos_lease WHERE lease = ? AND feed_range = ?",
+                (lease, feed_range),
+            ).fetchone()
+        )
+        return None if row is None else str(row[0])
+
+    async def move(self, lease: str, feed_range: str, continuation: str) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO cosmos_lease VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET continuation = excluded.continuation",
+                (lease, feed_range, continuation),
+            )
+
+        await self._database.write(write)
+
+
+class CosmosDbListener:
+    """Follows every feed."""
+
+    def __init__(
+        self, feeds: Sequence["Feed"], leases: Leases, *, clock: Clock, grace_s: float
+    ) -> None:
+        self._feeds = feeds
+        self._leases = leases
+        self._clock = clock
+        self._grace_s = grace_s
+
+    async def start(self) -> None:
+        """Returns once the place of every feed is stored: what is written later is shown."""
+        await self._leases.prepare()
+        for feed in self._feeds:
+            await feed.start()
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(feed.stop(self._grace_s) for feed in self._feeds))
+
+
+class Feed:
+    """Shows one function what changed in one container, each feed range on its own."""
+
+    def __init__(
+        self,
+        function: IndexedFunction,
+        settings: FeedSettings,
+        *,
+        store: Store,
+        leases: Leases,
+        invoker: Invoker,
+        clock: Clock,
+    ) -> None:
+        self._function = function
+        self._settings = settings
+        self._store = store
+        self._leases = leases
+        self._invoker = invoker
+        self._clock = clock
+        self._changed = Arrivals()
+        self._stopping = False
+        self._followers: list[asyncio.Task[None]] = []
+        self._end_announcements: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        if isinstance(self._store, AnnouncesChanges):
+            self._end_announcements = self._store.on_change(self._changed.notify)
+        for feed_range in await self._store.feed_ranges():
+            place = await self._first_place(feed_range)
+            follower = self._follow(feed_range, place)
+            self._followers.append(asyncio.create_task(follower, name=self._function.name))
+
+    async def stop(self, grace_s: float) -> None:
+        """A batch that does not end within *grace_s* is cut off, and shown again next time."""
+        self._stopping = True
+        self._end_announcements()
+        self._changed.notify()
+        if not self._followers:
+            return
+        grace = asyncio.ensure_future(self._clock.sleep(grace_s))
+        ended = asyncio.gather(*self._followers, return_exceptions=True)
+        await asyncio.wait((grace, ended), return_when=asyncio.FIRST_COMPLETED)
+        grace.cancel()
+        for follower in self._followers:
+            follower.cancel()
+        await asyncio.gather(*self._followers, return_exceptions=True)
+
+    async def _first_place(self, feed_range: str) -> str | None:
+        """Return where to go on; without a lease that is now, unless the binding says otherwise."""
+        place = self._leases.read(self._settings.lease, feed_range)
+        if place is not None or self._settings.from_beginning:
+            return place
+        while True:
+            page = await self._store.changes(feed_range, place, limit=_SKIP_PAGE)
+            place = page.continuation
+            if not page.changes:
+                await self._leases.move(self._settings.lease, feed_range, place)
+                return place
+
+    async def _follow(self, feed_range: str, place: str | None) -> None:
+        while not self._stopping:
+            seen = self._changed.count
+            try:
+                moved = await self._show_next(feed_range, place)
+            except Exception:  # noqa: BLE001  a feed that is not followed is worse than any of them
+                _log.exception("following the changes for %s failed", self._function.name)
+                await self._pause(seen)
+                continue
+            if moved == place:
+                await self._pause(seen)
+            place = moved
+
+    async def _show_next(self, feed_range: str, place: str | None) -> str | None:
+        """Show the function one page, if there is one; return the place behind it."""
+        page = await self._store.changes(feed_range, place, limit=self._settings.max_items)
+        if not page.changes:
+            return place
+        await self._invoke([change.document for change in page.changes])
+        await self._leases.move(self._settings.lease, feed_range, page.continuation)
+        return page.continuation
+
+    async def _invoke(self, documents: Sequence[Document]) -> None:
+        argument = document_list(documents)
+        invocation = Invocation(self._function, {self._function.trigger.name: argument})
+        try:
+            await invoke_with_retry(invocation, invoker=self._invoker, clock=self._clock)
+        except InvocationFailed as failed:
+            _log.error(
+                "%s failed on %d documents from %r on, which it will not see again: %s",
+                self._function.name,
+                len(documents),
+                documents[0].id,
+                failed.text,
+            )
+
+    async def _pause(self, seen: int) -> None:
+        """Return after the poll delay, or at once when the store was written to."""
+        changed = asyncio.ensure_future(self._changed.since(seen))
+        delay = asyncio.ensure_future(self._clock.sleep(self._settings.poll_s))
+        try:
+            await asyncio.wait((changed, delay), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+            delay.cancel()
+
+
+def document_list(documents: Sequence[Document]) -> func.DocumentList:
+    """Return *documents* as the change feed of Cosmos DB shows them; `document_of` reads one."""
+    return func.DocumentList(func.Document(shown(document)) for document in documents)
+
+
+def shown(document: Document) -> dict[str, Any]:
+    """Return *document* with its partition key fields and the system fields."""
+    raw = raw_of(document.partition, document.id, document.body, None)
+    raw["_etag"] = document.etag
+    raw["_ts"] = document.changed_at_s
+    return raw

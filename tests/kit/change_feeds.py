@@ -1,0 +1,84 @@
+"""A container in memory, and functions that follow its changes, without a host around them."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import azure.functions as func
+
+from local_host.cosmos_db import CosmosDbListener, Feed, Leases, feed_settings_of
+from local_host.model import Binding, IndexedFunction, RetryPolicy
+from shared.kernel.clock import LoopClock
+from shared.persistence.sqlite import MEMORY, Database
+from shared.persistence.sqlite_store import SqliteStore
+from shared.persistence.store import Partition, Upsert
+from tests.kit.service_bus import DirectInvoker
+
+PARTITION = Partition("tenant", "environment")
+
+
+class Handler:
+    """A function that remembers the ids it was shown, and fails its first invocations."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.failures = failures
+        self.shown: list[list[str]] = []
+        self.documents: list[func.Document] = []
+
+    async def __call__(self, documents: func.DocumentList) -> None:
+        self.shown.append([document["id"] for document in documents])
+        self.documents += documents
+        if len(self.shown) <= self.failures:
+            raise RuntimeError("the function fails")
+
+    @property
+    def ids(self) -> list[str]:
+        return [document_id for batch in self.shown for document_id in batch]
+
+
+def follows(
+    handler: Callable[..., Any],
+    *,
+    name: str = "handler",
+    retry: RetryPolicy | None = None,
+    **binding: Any,
+) -> IndexedFunction:
+    properties = {"databaseName": "runtime", "containerName": "things", **binding}
+    trigger = Binding("cosmosDBTrigger", "documents", "in", properties)
+    return IndexedFunction(name, "app", handler, True, trigger, [trigger], retry=retry)
+
+
+@dataclass
+class World:
+    """What outlives a host: the container and `host.db`."""
+
+    host: Database = field(default_factory=lambda: Database(MEMORY))
+    things: Database = field(default_factory=lambda: Database(MEMORY))
+
+    def __post_init__(self) -> None:
+        self.store = SqliteStore(self.things, "things", LoopClock())
+
+    async def write(self, *ids: str, **body: Any) -> None:
+        for document_id in ids:
+            await self.store.batch(PARTITION, [Upsert(document_id, body or {"is": document_id})])
+
+    @asynccontextmanager
+    async def following(
+        self, function: IndexedFunction, *, grace_s: float = 10
+    ) -> AsyncIterator[CosmosDbListener]:
+        clock, leases = LoopClock(), Leases(self.host)
+        feed = Feed(
+            function,
+            feed_settings_of(function),
+            store=self.store,
+            leases=leases,
+            invoker=DirectInvoker(),
+            clock=clock,
+        )
+        listener = CosmosDbListener([feed], leases, clock=clock, grace_s=grace_s)
+        await listener.start()
+        try:
+            yield listener
+        finally:
+            await listener.stop()
