@@ -9,7 +9,6 @@ from shared.infrastructure.port import Change, ResourceChange, Step
 from shared.infrastructure.state import Recorded, StackState
 
 IN_DOUBT: Final = "(in doubt)"
-DEPENDENCY: Final = "(dependency)"
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,7 @@ def _changes(state: StackState, graph: Graph) -> dict[Urn, ResourceChange]:
     for node in graph.nodes:
         recorded = state.resource(node.urn)
         wanted = resolve(node.properties, known)
-        is_carried = any(
-            changes[each].change is Change.REPLACE for each in node.dependencies if each in changes
-        )
-        change, paths = _judge(node, recorded, wanted, is_carried=is_carried)
+        change, paths = _judge(node, recorded, wanted)
         changes[node.urn] = ResourceChange(node.urn, node.type, node.name, change, paths)
     for gone in state.resources:
         if gone.urn not in changes:
@@ -53,16 +49,15 @@ def _changes(state: StackState, graph: Graph) -> dict[Urn, ResourceChange]:
 
 
 def _judge(
-    node: Node, recorded: Recorded | None, wanted: Properties, *, is_carried: bool
+    node: Node, recorded: Recorded | None, wanted: Properties
 ) -> tuple[Change, tuple[str, ...]]:
     if recorded is None:
         return Change.CREATE, ()
     paths = tuple(differing_paths(recorded.properties, wanted, node.ignore))
     if any(path.split(".")[0].split("[")[0] in node.replace_on for path in paths):
+        # As in Pulumi, a replacement carries on to those whose own `replace_on` refers to it: an
+        # output that is not known yet differs.
         return Change.REPLACE, paths
-    if is_carried:
-        # Names are fixed, so a replacement deletes first; what depends on it goes and comes too.
-        return Change.REPLACE, (*paths, DEPENDENCY)
     match recorded.in_doubt:
         case Change.CREATE | Change.DELETE:
             return Change.CREATE, (*paths, IN_DOUBT)

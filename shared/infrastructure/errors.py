@@ -61,3 +61,11 @@ class StepFailed(Refused):
         )
         self.name = name
         self.left = tuple(left)
+
+
+class EvaluationDefect(Exception):
+    """An environment program failed in a way that is nobody's input: a defect of the program."""
+
+    def __init__(self, message: str, where: str) -> None:
+        super().__init__(f"{message}\n{where}")
+        self.where = where

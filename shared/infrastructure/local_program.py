@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.infrastructure.graph import Graph, Node, Urn, reference, references, urn
-from shared.infrastructure.inputs import EnvironmentInputs
+from shared.infrastructure.inputs import DataResourceInput, EnvironmentInputs
 
 PROJECT: Final = "environment"
 ENVIRONMENT: Final = "factory:runtime:Environment"
@@ -57,8 +57,12 @@ def tags(inputs: EnvironmentInputs) -> dict[str, str]:
 
 
 def declarations(inputs: EnvironmentInputs) -> tuple[Declaration, ...]:
-    """Return the resources of a local environment: a site, and a volume per data resource."""
+    """Return the resources of a local environment: a volume per data resource, then the site.
+
+    The site refers to its volumes and not they to it, so that a volume can outlive the site.
+    """
     (target,) = inputs.compute_targets
+    volumes = tuple(_volume(inputs, each) for each in inputs.data_resources)
     site = Declaration(
         SITE,
         SITE_NAME,
@@ -70,26 +74,25 @@ def declarations(inputs: EnvironmentInputs) -> tuple[Declaration, ...]:
             "isolationModel": inputs.isolation_model,
             "capacity": dict(target.capacity),
             "settings": dict(target.settings),
+            "volumes": {
+                each.name: OutputOf(volume.name, "path")
+                for each, volume in zip(inputs.data_resources, volumes, strict=True)
+            },
             "tags": tags(inputs),
         },
         parent=inputs.name,
         replace_on=("site", "tenantId"),
         ignore=STABLE_TAGS,
     )
-    return (
-        Declaration(ENVIRONMENT, inputs.name, {}, is_component=True),
-        site,
-        *(_volume(inputs, at) for at in range(len(inputs.data_resources))),
-    )
+    return (Declaration(ENVIRONMENT, inputs.name, {}, is_component=True), *volumes, site)
 
 
-def _volume(inputs: EnvironmentInputs, at: int) -> Declaration:
-    resource = inputs.data_resources[at]
+def _volume(inputs: EnvironmentInputs, resource: DataResourceInput) -> Declaration:
     return Declaration(
         VOLUME,
         f"volume-{resource.name}",
         {
-            "site": OutputOf(SITE_NAME, "id"),
+            "site": inputs.environment_id,
             "volume": resource.name,
             "kind": resource.kind,
             "settings": dict(resource.settings),
@@ -114,7 +117,7 @@ def outputs(inputs: EnvironmentInputs) -> dict[str, Any]:
             for target in inputs.compute_targets
         ],
         "facts": {
-            f"volume.{each.name}": OutputOf(f"volume-{each.name}", "path")
+            f"volume.{each.name}.path": OutputOf(f"volume-{each.name}", "path")
             for each in inputs.data_resources
         },
     }

@@ -71,7 +71,7 @@ class Components:
 
     def monthly_cost(self, node: Node) -> MonthlyCost | None:
         _ = node
-        return MonthlyCost(0.0, "EUR", "a component is only a name for its children")
+        return MonthlyCost(0.0, "EUR", "")
 
     async def create(self, resource: Resource, fence: Fence) -> Live:
         _ = fence

@@ -1,0 +1,1 @@
+"""Infrastructure programs; none of them is imported by an app."""

@@ -1,0 +1,1 @@
+"""Pulumi programs: the environments that the platform applies."""

@@ -1,0 +1,168 @@
+"""The child process that evaluates one Pulumi program to a resource graph.
+
+Run as `python -m shared.infrastructure.evaluation_child`: one JSON request on standard input, one
+JSON answer on standard output. A process of its own because Pulumi's runtime is process-global and
+hangs when two threads use it; the program runs against Pulumi's mock monitor, so no engine, plugin
+or credential is needed. An output that only exists later is answered with the reference that
+`shared.infrastructure.graph` resolves once it does.
+"""
+
+import asyncio
+import contextvars
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from pulumi import Output, ResourceTransformationArgs, ResourceTransformationResult
+from pulumi.runtime import get_root_resource, register_stack_transformation, set_all_config
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
+from pulumi.runtime.rpc import deserialize_properties
+from pulumi.runtime.settings import get_project, get_stack
+from pulumi.runtime.stack import run_pulumi_func
+
+from shared.infrastructure.graph import Graph, Node, Urn, graph_to_json, reference
+from shared.infrastructure.inputs import EnvironmentInputs
+from shared.kernel.errors import Refused
+
+Program = Callable[[EnvironmentInputs], Mapping[str, Any]]
+
+
+class Passive(Mocks):
+    """Gives resources back as declared; functions of a provider cannot be called."""
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        return args.name, args.inputs
+
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        raise Refused(
+            f"the program calls {args.token}; an environment follows from its inputs alone",
+            code="ProgramImpure",
+        )
+
+
+class Recorder(MockMonitor):
+    """Notes every registration; answers with references to the outputs that come later."""
+
+    def __init__(self, outputs: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
+        super().__init__(Passive())
+        self.nodes: dict[tuple[str, str], Node] = {}
+        self._outputs = outputs
+        self._lock = threading.Lock()  # the SDK registers from a pool of threads
+
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        """Return the URN the real engine gives: all parents' types, but not the stack's."""
+        chain = "" if _is_stack(parent) else parent.split("::")[2] + "$"
+        return f"urn:pulumi:{get_stack()}::{get_project()}::{chain}{type_}::{name}"
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802  gRPC's name
+        answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]  # ships so
+        if request.type == "pulumi:pulumi:Stack":
+            return answer
+        urn = Urn(answer.urn)
+        needed = {urn for urn in (*request.dependencies, request.parent) if not _is_stack(urn)}
+        key = (request.type, request.name)
+        node = Node(
+            urn, request.type, request.name, _whole(deserialize_properties(request.object)),
+            tuple(sorted(Urn(each) for each in needed)), request.protect,
+            tuple(request.replaceOnChanges), tuple(request.ignoreChanges),
+        )  # fmt: skip
+        with self._lock:
+            self.nodes[key] = node
+        later = self._outputs.get(key, ())
+        answer.object.update({name: reference(urn, name) for name in later})
+        answer.id = reference(urn, "id") if request.custom else ""
+        return answer
+
+
+def _is_stack(urn: str) -> bool:
+    return not urn or "::pulumi:pulumi:Stack::" in urn
+
+
+def _whole(value: Any) -> Any:
+    """Return *value* with whole floats as integers: the wire knows doubles only."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case Mapping():
+            return {key: _whole(inner) for key, inner in value.items()}
+        case list():
+            return [_whole(inner) for inner in value]
+        case _:
+            return value
+
+
+def evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInputs) -> Graph:
+    """Return what *program* declares for *inputs*, in the order of declaration."""
+    # A fresh context is the whole reset of Pulumi's runtime.
+    return contextvars.Context().run(_evaluate, program, project, stack, inputs)
+
+
+def _evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInputs) -> Graph:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    declared: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def note(args: ResourceTransformationArgs) -> ResourceTransformationResult | None:
+        absent = [name for name, value in args.props.items() if value is None]
+        names = tuple(args.resource.translate_input_property(name) for name in absent)
+        declared[args.type_, args.name] = names
+        return None
+
+    set_all_config({})
+    recorder = Recorder(declared)
+    set_mocks(Passive(), project, stack, preview=False, monitor=recorder)
+    register_stack_transformation(note)
+    result: dict[str, Any] = {}
+
+    async def main() -> None:
+        result.update(program(inputs))
+
+    loop.run_until_complete(run_pulumi_func(main))
+    assert get_root_resource() is not None
+    outputs = loop.run_until_complete(Output.from_input(result).future())
+    loop.close()
+    return Graph(tuple(recorder.nodes[key] for key in declared), _whole(outputs or {}))
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `graph`, or `refused` with what the program does not accept, or `defect`."""
+    module_name, function = request["program"].split(":")
+    try:
+        program: Program = getattr(importlib.import_module(module_name), function)
+        inputs = EnvironmentInputs.from_json(request["inputs"])
+        graph = evaluate(program, request["project"], request["stack"], inputs)
+    except Refused as refused:
+        details = [vars(each) for each in refused.details]
+        return {"refused": {"code": refused.code, "message": refused.message, "details": details}}
+    except ModuleNotFoundError as missing:
+        return {"missing": missing.name or str(missing)}
+    except Exception as defect:  # noqa: BLE001  whatever a program raises is an answer here
+        where = "".join(traceback.format_exception(defect)[-3:])
+        return {"defect": f"{type(defect).__name__}: {defect}", "where": where}
+    return {"graph": graph_to_json(graph)}
+
+
+def main() -> None:
+    """Answer one request. What the program prints goes to standard error."""
+    with _own_stdout() as out:
+        request = json.load(sys.stdin)
+        if hasattr(signal, "alarm"):
+            # The parent may be killed before it can end this process.
+            signal.alarm(int(request["timeout_s"]) + 1)
+        json.dump(answer(request), out)
+
+
+def _own_stdout() -> TextIO:
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return out
+
+
+if __name__ == "__main__":
+    main()

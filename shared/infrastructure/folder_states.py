@@ -1,0 +1,104 @@
+"""StackStates in a folder: one file per version, so that a save is a compare-and-set.
+
+`<stack>/<version>.json` is written beside its place and then linked to it; a link fails when the
+name is taken, which decides between two writers without a lock, also of two processes. The last
+versions stay for people to look at, as Pulumi's backends keep a history.
+"""
+
+import asyncio
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from shared.infrastructure.port import StackName
+from shared.infrastructure.state import StackState, state_from_json, state_to_json
+from shared.kernel.errors import Invalid, Stale, Unavailable
+
+KEPT_VERSIONS: Final = 10
+_NAME_MAX: Final = 100
+
+
+class FolderStates:
+    """States below *folder*. A save is on the disk when it returns."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def load(self, stack: StackName) -> StackState:
+        return await asyncio.to_thread(self._load, stack)
+
+    async def save(self, state: StackState) -> StackState:
+        return await asyncio.to_thread(self._save, state)
+
+    def _load(self, stack: StackName) -> StackState:
+        versions = _versions(self._place(stack))
+        if not versions:
+            return StackState(stack)
+        try:
+            return state_from_json(json.loads(versions[-1].read_bytes()))
+        except (OSError, ValueError, LookupError) as unreadable:
+            raise Unavailable(f"the state of stack {stack} cannot be read: {unreadable}") from (
+                unreadable
+            )
+
+    def _save(self, state: StackState) -> StackState:
+        saved = replace(state, version=state.version + 1)
+        place = self._place(state.stack)
+        place.mkdir(parents=True, exist_ok=True)
+        target = place / f"{saved.version:09}.json"
+        draft = place / f".{target.name}.{os.getpid()}.{id(saved)}"
+        try:
+            _write(draft, json.dumps(state_to_json(saved), indent=1).encode())
+            os.link(draft, target)
+        except FileExistsError as taken:
+            raise self._stale(state) from taken
+        except OSError as away:
+            message = f"the state of stack {state.stack} cannot be written: {away}"
+            raise Unavailable(message) from away
+        finally:
+            draft.unlink(missing_ok=True)
+        versions = _versions(place)
+        if versions[-1] != target:
+            # The name was free because that version is so old that it was pruned.
+            target.unlink()
+            raise self._stale(state)
+        _sync(place)
+        for old in versions[:-KEPT_VERSIONS]:
+            old.unlink(missing_ok=True)
+        return saved
+
+    def _stale(self, state: StackState) -> Stale:
+        return Stale(
+            f"stack {state.stack}: version {state.version} was expected, a later one is stored"
+        )
+
+    def _place(self, stack: StackName) -> Path:
+        if not stack.replace("-", "").isalnum() or not stack.isascii() or len(stack) > _NAME_MAX:
+            raise Invalid(
+                f"not a stack's name: expected up to {_NAME_MAX} letters, digits and dashes, "
+                f"received {stack[:_NAME_MAX]!r}",
+                code="StackName",
+            )
+        return self._folder / stack
+
+
+def _versions(place: Path) -> list[Path]:
+    return sorted(path for path in place.glob("*.json") if not path.name.startswith("."))
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

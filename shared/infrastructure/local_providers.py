@@ -1,0 +1,205 @@
+"""What makes local resources: a site through the surface's `Sites` port, a volume as a folder."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from shared.infrastructure.errors import Overtaken
+from shared.infrastructure.graph import Node
+from shared.infrastructure.port import MonthlyCost
+from shared.infrastructure.provider import Live, Resource
+from shared.kernel.errors import Unavailable, Violation
+from shared.kernel.fence import Fence
+from shared.kernel.ids import EnvironmentId, TenantId
+from shared.kernel.world import Absent, Present, Reading, Unknown
+from shared.surfaces.port import Sites
+from shared.surfaces.reading import Absent as SiteAbsent
+from shared.surfaces.reading import Present as SitePresent
+from shared.surfaces.reading import Unknown as SiteUnknown
+from shared.surfaces.spec import SiteSpec
+
+FREE: Final = MonthlyCost(0.0, "EUR", "runs on this machine, where nothing is metered")
+_PROPERTIES: Final = "properties"
+_SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class SiteProvider:
+    """`factory:local:Site`. The surface keeps the properties as the site's facts."""
+
+    def __init__(self, sites: Sites) -> None:
+        self._sites = sites
+
+    def check(self, node: Node) -> Sequence[Violation]:
+        found = [*_no_settings(node, "/computeTargets/0/settings")]
+        if node.properties["capacity"]:
+            found.append(
+                Violation(
+                    "CapacityNotLimited", "/computeTargets/0/capacity",
+                    "this machine cannot hold all workloads together to a limit",
+                    "no capacity; give each component its own resources",
+                    json.dumps(node.properties["capacity"], sort_keys=True),
+                )
+            )  # fmt: skip
+        return found
+
+    def monthly_cost(self, node: Node) -> MonthlyCost | None:
+        _ = node
+        return FREE
+
+    async def create(self, resource: Resource, fence: Fence) -> Live:
+        properties = resource.properties
+        spec = SiteSpec(
+            EnvironmentId(properties["site"]),
+            TenantId(properties["tenantId"]),
+            properties["environment"],
+            properties["stage"],
+            {_PROPERTIES: json.dumps(dict(properties), sort_keys=True)},
+        )
+        await self._sites.ensure_site(spec, fence)
+        match await self.read(resource):
+            case Present(live):
+                return live
+            case Absent():
+                raise Unavailable(f"site {spec.environment} is not shown yet", retry_after_s=1)
+            case Unknown(reason):
+                raise Unavailable(f"site {spec.environment} cannot be seen: {reason}")
+
+    async def read(self, resource: Resource) -> Reading[Live]:
+        environment = EnvironmentId(resource.properties["site"])
+        match await self._sites.read_site(environment):
+            case SitePresent(site):
+                properties = json.loads(site.facts.get(_PROPERTIES, "{}"))
+                outputs = {"id": str(environment), "endpoint": site.endpoint}
+                return Present(Live(properties, outputs))
+            case SiteAbsent():
+                return Absent()
+            case SiteUnknown(reason):
+                return Unknown(reason)
+
+    async def update(self, resource: Resource, fence: Fence) -> Live:
+        return await self.create(resource, fence)
+
+    async def delete(self, resource: Resource, fence: Fence) -> None:
+        await self._sites.delete_site(EnvironmentId(resource.properties["site"]), fence)
+
+
+class VolumeProvider:
+    """`factory:local:Volume`: a folder below *root*, and beside it a note of what it is.
+
+    The note holds the properties and the highest fencing token, and outlives the folder. Token and
+    folder are two writes: a writer that is overtaken exactly between its check and its write is the
+    window that `docs/limits.md` states for everything outside our stores.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def check(self, node: Node) -> Sequence[Violation]:
+        volume = str(node.properties["volume"])
+        found = [*_no_settings(node, f"/dataResources/{volume}/settings")]
+        if not _SLUG.fullmatch(volume):
+            found.append(
+                Violation(
+                    "VolumeName", f"/dataResources/{volume}/name", "not a folder's name",
+                    "lower-case letters, digits and inner dashes, 1 to 63", volume,
+                )
+            )  # fmt: skip
+        return found
+
+    def monthly_cost(self, node: Node) -> MonthlyCost | None:
+        _ = node
+        return FREE
+
+    async def create(self, resource: Resource, fence: Fence) -> Live:
+        return await asyncio.to_thread(self._put, resource, fence)
+
+    async def read(self, resource: Resource) -> Reading[Live]:
+        try:
+            return await asyncio.to_thread(self._read, resource)
+        except (OSError, ValueError) as unreadable:
+            return Unknown(f"volume {resource.name} cannot be read: {unreadable}")
+
+    async def update(self, resource: Resource, fence: Fence) -> Live:
+        return await self.create(resource, fence)
+
+    async def delete(self, resource: Resource, fence: Fence) -> None:
+        await asyncio.to_thread(self._remove, resource, fence)
+
+    def _put(self, resource: Resource, fence: Fence) -> Live:
+        note = self._admit(resource, fence)
+        folder = self._folder(resource)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_note(note, {_PROPERTIES: dict(resource.properties), "token": fence.token})
+        except OSError as away:
+            raise Unavailable(f"volume {resource.name} cannot be made: {away}") from away
+        return self._live(resource, resource.properties)
+
+    def _read(self, resource: Resource) -> Reading[Live]:
+        note = _read_note(self._note(resource))
+        if not self._folder(resource).is_dir():
+            return Absent()
+        return Present(self._live(resource, note.get(_PROPERTIES) or {}))
+
+    def _remove(self, resource: Resource, fence: Fence) -> None:
+        note = self._admit(resource, fence)
+        folder = self._folder(resource)
+        going = folder.with_name(f".{folder.name}.deleted")
+        try:
+            if going.exists():
+                shutil.rmtree(going)  # a delete that was killed half way
+            if folder.exists():
+                # Renamed first: whatever happens next, nobody finds half a volume.
+                folder.rename(going)
+                shutil.rmtree(going)
+            if note.parent.exists():
+                _write_note(note, {_PROPERTIES: None, "token": fence.token})
+        except OSError as away:
+            raise Unavailable(f"volume {resource.name} cannot be deleted: {away}") from away
+
+    def _admit(self, resource: Resource, fence: Fence) -> Path:
+        note = self._note(resource)
+        highest = int(_read_note(note).get("token", 0))
+        if fence.token < highest:
+            raise Overtaken(resource.name, highest=highest, received=fence.token)
+        return note
+
+    def _live(self, resource: Resource, properties: Mapping[str, Any]) -> Live:
+        path = str(self._folder(resource))
+        return Live(properties, {"id": path, "path": path})
+
+    def _folder(self, resource: Resource) -> Path:
+        return self._root / str(resource.properties["site"]) / str(resource.properties["volume"])
+
+    def _note(self, resource: Resource) -> Path:
+        folder = self._folder(resource)
+        return folder.with_name(f"{folder.name}.volume.json")
+
+
+def _no_settings(node: Node, target: str) -> list[Violation]:
+    settings = node.properties["settings"]
+    return [
+        Violation("UnknownSetting", f"{target}/{name}", "has no meaning here", "no setting", value)
+        for name, value in sorted(settings.items())
+    ]
+
+
+def _read_note(note: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(note.read_bytes()))
+    except FileNotFoundError:
+        return {}
+
+
+def _write_note(note: Path, content: Mapping[str, Any]) -> None:
+    draft = note.with_name(f".{note.name}.draft")
+    with draft.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(note)
