@@ -21,6 +21,7 @@ T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741  input
 R = TypeVar("R")
 
+
 class StepFailed(Exception):
     """An activity ended with a defect; the orchestration compensates, the log has the stack."""
 

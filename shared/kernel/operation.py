@@ -62,6 +62,8 @@ class Operation:
     waiting_for: str | None = None
     wait_name: str | None = None
     cancel_requested: bool = False
+    ordinal: int = 0
+    """The highest step of the orchestration whose effect is recorded; a repeat of it is none."""
     result: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
 
