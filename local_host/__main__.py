@@ -1,0 +1,170 @@
+"""`python -m local_host [DIR…]`: run Function Apps on this machine.
+
+SIGINT and SIGTERM stop gracefully, within a bounded time; a second one ends the process at once.
+Nothing that was acknowledged is lost by either, nor by SIGKILL.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from local_host import configuration
+from local_host.model import App
+from shared.kernel.clock import Clock, SystemClock
+
+DEFAULT_PORT: Final = 7071
+EXIT_USAGE: Final = 2
+EXIT_PORT_TAKEN: Final = 3
+EXIT_AT_ONCE: Final = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until told to stop; return the exit code."""
+    asked = _parser().parse_args(arguments)
+    missing = [str(folder) for folder in asked.folders if not folder.is_dir()]
+    if missing:
+        print(f"no such folder: {', '.join(missing)}", file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+    apps = apps_in(asked.folders)
+    for app in apps:
+        assert app.folder is not None, app
+        # For what an app imports by name while it runs; its own import statements need no help.
+        sys.path.append(str(app.folder))
+    if len(apps) == 1 and apps[0].folder is not None:
+        _take_settings(apps[0].folder)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_serve(apps, asked, SystemClock()))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local_host", description="Run Azure Function Apps on this machine."
+    )
+    parser.add_argument(
+        "folders",
+        nargs="*",
+        type=Path,
+        default=[Path()],
+        metavar="DIR",
+        help="folders with a function_app.py and host.json (default: the current one)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        help=f"default: LocalHttpPort of local.settings.json, else {DEFAULT_PORT}; 0: any free one",
+    )
+    parser.add_argument(
+        "--address", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=Path(".factory"),
+        help="folder for queues, histories and timers (default: %(default)s)",
+    )
+    parser.add_argument("--auth", action="store_true", help="ask for access keys, as Azure does")
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long a stop waits for what runs (default: %(default)s)",
+    )
+    return parser
+
+
+def apps_in(folders: Sequence[Path]) -> list[App]:
+    """Return one app a folder, named after it; equal names get a number."""
+    taken: dict[str, int] = {}
+    apps = []
+    for folder in folders:
+        name = re.sub(r"[^A-Za-z0-9-]", "-", folder.resolve().name) or "app"
+        taken[name] = taken.get(name, 0) + 1
+        numbered = name if taken[name] == 1 else f"{name}-{taken[name]}"
+        script = os.environ.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py")
+        apps.append(App(numbered, folder.resolve(), module=script.removesuffix(".py")))
+    return apps
+
+
+def _take_settings(folder: Path) -> None:
+    """Make `Values` environment variables, as Core Tools does; what is set already wins."""
+    try:
+        values = configuration.load("", folder, {}).values
+    except configuration.ConfigurationRefused:
+        return  # indexing meets the same file and reports it
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415  absent on Windows
+    except ImportError:
+        return None
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return new_loop
+
+
+async def _serve(apps: Sequence[App], asked: argparse.Namespace, clock: Clock) -> int:
+    from local_host import console  # noqa: PLC0415  after the arguments are known to be right
+    from local_host.host import Host, HostSettings  # noqa: PLC0415
+
+    began_s = clock.monotonic_s()
+    screen = console.standard()
+    console.log_to(screen, sys.stderr)
+    first = apps[0].folder
+    assert first is not None, apps
+    settings = HostSettings(
+        port=_port(asked.port, first),
+        address=asked.address,
+        checks_keys=asked.auth,
+        grace_s=asked.grace,
+    )
+    host = Host(apps, settings, folder=asked.state.resolve(), clock=clock)
+    stopping = _on_signals(asyncio.get_running_loop(), screen.line)
+    try:
+        await host.start()
+    except OSError as problem:
+        screen.line(
+            f"cannot listen on {settings.address}:{settings.port}: {problem.strerror};"
+            " stop what uses the port, or choose another with --port"
+        )
+        return EXIT_PORT_TAKEN
+    screen.booted(host, clock.monotonic_s() - began_s)
+    console.explain(screen, host)
+    await stopping.wait()
+    await host.stop()
+    return 0
+
+
+def _port(asked: int | None, folder: Path) -> int:
+    if asked is not None:
+        return asked
+    try:
+        return int(configuration.local_http(folder).get("LocalHttpPort", DEFAULT_PORT))
+    except (configuration.ConfigurationRefused, ValueError):
+        return DEFAULT_PORT
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, say: Callable[[str], None]) -> asyncio.Event:
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(EXIT_AT_ONCE)
+        say("stopping; once more ends it at once")
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    return stopping
+
+
+if __name__ == "__main__":
+    sys.exit(main())

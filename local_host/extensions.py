@@ -1,0 +1,14 @@
+"""The parts a host consists of besides HTTP; each is imported when a host is made."""
+
+from collections.abc import Sequence
+
+from local_host.broker.broker import Broker
+from local_host.model import Extend
+
+
+def standard(broker: Broker) -> Sequence[Extend]:
+    """Return every part, in the order in which they start; they stop in reverse."""
+    from local_host.cosmos_db import cosmos_db  # noqa: PLC0415
+    from local_host.service_bus import service_bus  # noqa: PLC0415
+
+    return (service_bus(broker), cosmos_db)

@@ -1,0 +1,169 @@
+"""Answers an HTTP call: gateway, the host's own paths, key, route, function, result.
+
+Unknown paths and methods are 404 with an empty body, a missing key 401, a function that raises 500;
+each has an empty body, as in Azure.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, Final
+
+from local_host import gateway, http_binding
+from local_host.http_gate import Gate
+from local_host.keys import Keys
+from local_host.model import (
+    Binding,
+    HttpAnswer,
+    HttpCall,
+    HttpHandler,
+    IndexedFunction,
+    Invocation,
+    InvocationFailed,
+    Invoker,
+)
+from local_host.routes import RouteTable
+
+_log = logging.getLogger("local_host.http")
+_OWN: Final = ("/admin/", "/runtime/")
+_WEBHOOKS: Final = "/runtime/webhooks/"
+_NOT_FOUND: Final = HttpAnswer(HTTPStatus.NOT_FOUND)
+_UNAUTHORIZED: Final = HttpAnswer(HTTPStatus.UNAUTHORIZED)
+_TOO_MANY: Final = HttpAnswer(HTTPStatus.TOO_MANY_REQUESTS)
+_FAILED: Final = HttpAnswer(HTTPStatus.INTERNAL_SERVER_ERROR)
+_OK: Final = HttpAnswer(HTTPStatus.OK)
+_HOME: Final = HttpAnswer(
+    HTTPStatus.OK,
+    (("content-type", "text/plain; charset=utf-8"),),
+    b"This Functions host is up and running.\n",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTarget:
+    """One HTTP function, with all that is decided once."""
+
+    function: IndexedFunction
+    argument: str
+    output: Binding | None
+    level: str
+    gate: Gate | None
+
+
+class HttpFront:
+    """Everything behind the socket."""
+
+    def __init__(
+        self,
+        table: RouteTable[HttpTarget],
+        invoker: Invoker,
+        *,
+        mounts: Mapping[str, HttpHandler],
+        keys: Keys | None,
+        functions: Sequence[IndexedFunction],
+        warm_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        """*keys* None: nobody is asked for one, as Core Tools does locally."""
+        self._table = table
+        self._invoker = invoker
+        self._mounts = mounts
+        self._keys = keys
+        self._functions = functions
+        self._warm_up = warm_up
+
+    async def handle(self, call: HttpCall) -> HttpAnswer:
+        """Return the answer to *call*; nothing is raised but cancellation."""
+        path = gateway.mapped(call.path)
+        if path is not call.path:
+            call = replace(call, path=path)
+        if path[:9].lower().startswith(_OWN):
+            return await self._own(call)
+        found = self._table.find(call.method, path)
+        if found is None:
+            return _HOME if path in ("/", "") and call.method in ("GET", "HEAD") else _NOT_FOUND
+        target, values = found
+        if self._keys is not None and not self._keys.opens(
+            call, target.level, target.function.name
+        ):
+            return _UNAUTHORIZED
+        if target.gate is None:
+            return await self._run(target, call, values)
+        async with target.gate.entry() as is_let_in:
+            return await self._run(target, call, values) if is_let_in else _TOO_MANY
+
+    async def _run(
+        self, target: HttpTarget, call: HttpCall, values: Mapping[str, str]
+    ) -> HttpAnswer:
+        function = target.function
+        if call.body and call.header("transfer-encoding"):
+            # The host forwards a body only when its length was announced.
+            call = replace(call, body=b"")
+        invocation = Invocation(
+            function,
+            {target.argument: http_binding.request(call, values)},
+            traceparent=call.header("traceparent") or "",
+            tracestate=call.header("tracestate") or "",
+        )
+        try:
+            result = await self._invoker.invoke(invocation)
+            return http_binding.answer(function, target.output, result)
+        except InvocationFailed as failed:
+            _log.error("%s failed: %s", function.name, failed.text, exc_info=failed.cause)
+        except http_binding.ResultRefused as refused:
+            _log.error("%s", refused)
+        return _FAILED
+
+    async def _own(self, call: HttpCall) -> HttpAnswer:
+        lowered = call.path.lower()
+        for prefix, handler in self._mounts.items():
+            if lowered == prefix or lowered.startswith(f"{prefix}/"):
+                if not self._may_enter(call, lowered):
+                    return _UNAUTHORIZED
+                return await self._mounted(handler, call)
+        return await self._administer(call, lowered.rstrip("/"))
+
+    def _may_enter(self, call: HttpCall, lowered: str) -> bool:
+        if self._keys is None or not lowered.startswith(_WEBHOOKS):
+            return True
+        extension = lowered.removeprefix(_WEBHOOKS).partition("/")[0]
+        return self._keys.opens_webhook(call, extension)
+
+    async def _mounted(self, handler: HttpHandler, call: HttpCall) -> HttpAnswer:
+        try:
+            return await handler(call)
+        except Exception:  # noqa: BLE001  a defect of the host: the caller gets what Azure gives it
+            _log.exception("%s %s failed in the host", call.method, call.path)
+            return _FAILED
+
+    async def _administer(self, call: HttpCall, path: str) -> HttpAnswer:
+        if path == "/admin/host/ping" and call.method in ("GET", "POST"):
+            return _OK
+        if path == "/admin/warmup" and call.method == "GET":
+            await self._warm_up()
+            return _OK
+        if self._keys is not None and not self._keys.opens(call, "ADMIN", ""):
+            return _UNAUTHORIZED
+        if path == "/admin/host/status" and call.method == "GET":
+            return _json({"id": "local", "state": "Running", "version": "4.0"})
+        if path == "/admin/functions" and call.method == "GET":
+            return _json([_described(function) for function in self._functions])
+        return _NOT_FOUND
+
+
+def _described(function: IndexedFunction) -> dict[str, Any]:
+    return {
+        "name": function.name,
+        "config": {"bindings": [dict(binding.properties) for binding in function.bindings]},
+        "language": "python",
+        "isDisabled": False,
+    }
+
+
+def _json(content: Any) -> HttpAnswer:
+    return HttpAnswer(
+        HTTPStatus.OK,
+        (("content-type", "application/json; charset=utf-8"),),
+        json.dumps(content).encode(),
+    )
