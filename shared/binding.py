@@ -1,23 +1,20 @@
 """Binds one service to its triggers: the same set, in the same order, for all nine."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import azure.durable_functions as df
-from pydantic import BaseModel
 
 from shared.durable.binding import register, register_activity
-from shared.durable.steps import Activity, Steps, Story
+from shared.durable.steps import Activity, OrchestrationTable
 from shared.messaging.binding import bind_commands, bind_events, bind_relay
-from shared.messaging.dispatcher import Dispatcher, Handler
+from shared.messaging.dispatcher import Dispatcher, HandlerTable
 from shared.service import Service
 from shared.web import openapi
 from shared.web.administration import Administration, administration_routes
 from shared.web.binding import bind_routes
 from shared.web.routes import Route
-
-Handlers = Mapping[type[BaseModel], Handler]
 
 
 @dataclass(frozen=True)
@@ -28,9 +25,9 @@ class Triggers:
     """
 
     routes: Sequence[Route] = ()
-    events: Handlers = field(default_factory=dict)
-    commands: Handlers = field(default_factory=dict)
-    orchestrations: Mapping[Callable[[Story], Steps[Any]], int] = field(default_factory=dict)
+    events: HandlerTable = field(default_factory=dict)
+    commands: HandlerTable = field(default_factory=dict)
+    orchestrations: OrchestrationTable = field(default_factory=dict)
     activities: Sequence[Activity[Any]] = ()
 
 

@@ -3,7 +3,6 @@
 The only place that knows azure-functions-durable.
 """
 
-import logging
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar
 
@@ -11,18 +10,15 @@ import azure.durable_functions as df
 
 from shared.durable.steps import (
     Activity,
-    Step,
     Steps,
     Story,
     durable_name,
-    input_adapter,
     outcome_adapter,
-    result_adapter,
+    perform,
 )
-from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.errors import Unavailable
 
 A = TypeVar("A")
-_log = logging.getLogger(__name__)
 CLIENT = "client"
 """The parameter that carries the durable client binding, in every function that may commit."""
 
@@ -93,29 +89,10 @@ def register_activity(
 ) -> None:
     """Give *activity* to the host; what it raises becomes an answer that `call` understands."""
     name = durable_name(activity)
-    decode, encode = input_adapter(activity), result_adapter(activity)
 
     async def run(request: dict, client: df.DurableOrchestrationClient) -> object:  # type: ignore[type-arg]  # the worker refuses dict[str, Any]
         hub.attach(client)
-        step = Step(request["operation"], name, request["ordinal"], request["attempt"])
-        try:
-            result = await activity(decode.validate_python(request["input"]), step, app)
-        except Refused as refusal:
-            _log.info("%s refused: %s", name, refusal)
-            return {
-                "refused": {
-                    "code": refusal.code,
-                    "message": refusal.message,
-                    "target": refusal.target,
-                }
-            }
-        except Unavailable as outage:
-            _log.warning("%s found a dependency away: %s", name, outage)
-            return {"unavailable": {"message": outage.message}}
-        except Exception as defect:  # noqa: BLE001  the orchestration compensates for defects too
-            _log.exception("%s failed in step %s of %s", name, step.key, step.operation_id)
-            return {"failed": {"message": f"{type(defect).__name__}: {defect}"}}
-        return {"result": encode.dump_python(result, mode="json", by_alias=True)}
+        return await perform(activity, request, app)
 
     run.__name__ = name
     bound = blueprint.activity_trigger(input_name="request", activity=name)(run)

@@ -6,6 +6,7 @@ and the tests drive the same generators. Name, encoding, retry policy and fencin
 decided in this one place.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +36,7 @@ Steps = Generator[Any, Any, T]
 """An orchestration, or a part of one: yields Durable tasks, returns T."""
 
 ATTEMPTS_MAX: Final = 5
+_log = logging.getLogger(__name__)
 _FIRST_BACKOFF_S: Final = 2.0
 _BACKOFF_MAX_S: Final = 120.0
 
@@ -105,6 +107,11 @@ class Story:
     def next_ordinal(self) -> int:
         self.calls += 1
         return self.calls
+
+
+Orchestration = Callable[[Story], Steps[Any]]
+OrchestrationTable = Mapping[Orchestration, int]
+"""A service's orchestrations, each with its version."""
 
 
 def durable_name(function: Callable[..., Any]) -> str:
@@ -182,6 +189,29 @@ def call_all(story: Story, activity: Activity[R], arguments: Sequence[Any]) -> S
 
 
 _ASK: Final[Mapping[str, Any]] = {"unavailable": True}
+
+
+async def perform(
+    activity: Activity[Any], request: Mapping[str, Any], app: Any
+) -> Mapping[str, Any]:
+    """Run one attempt at *activity* and return the answer that `call` understands."""
+    name = durable_name(activity)
+    step = Step(request["operation"], name, request["ordinal"], request["attempt"])
+    try:
+        argument = input_adapter(activity).validate_python(request["input"])
+        result = await activity(argument, step, app)
+    except Refused as refusal:
+        _log.info("%s refused: %s", name, refusal.message)
+        reason = {"code": refusal.code, "message": refusal.message, "target": refusal.target}
+        return {"refused": reason}
+    except Unavailable as outage:
+        _log.warning("%s found a dependency away: %s", name, outage.message)
+        return {"unavailable": {"message": outage.message}}
+    except Exception as defect:  # noqa: BLE001  the orchestration compensates for defects too
+        _log.exception("%s failed in step %s of %s", name, step.key, step.operation_id)
+        return {"failed": {"message": f"{type(defect).__name__}: {defect}"}}
+    value = result_adapter(activity).dump_python(result, mode="json", by_alias=True)
+    return {"result": value}
 
 
 def _result(activity: Activity[R], answer: Mapping[str, Any]) -> R:

@@ -23,6 +23,8 @@ class Cause:
     correlation_id: str
     causation_id: str | None = None
     marker: str | None = None
+    project: str | None = None
+    """The envelope's project, where a message is the cause and names one."""
 
 
 def caused_by_message(envelope: Envelope) -> Cause:
@@ -35,6 +37,7 @@ def caused_by_message(envelope: Envelope) -> Cause:
         correlation_id=envelope.correlation_id,
         causation_id=envelope.event_id,
         marker=f"inbox/{envelope.event_id}",
+        project=envelope.project_id,
     )
 
 

@@ -40,6 +40,9 @@ _log = logging.getLogger(__name__)
 Handler = Callable[..., Awaitable[object]]
 """`async def name(payload, *, scope: Scope, cause: Cause, app) -> object`."""
 
+HandlerTable = Mapping[type[BaseModel], Handler]
+"""A service's handlers by payload type, whose name is the message's type."""
+
 
 @dataclass(frozen=True)
 class Received:
@@ -52,9 +55,9 @@ class Received:
 
 @dataclass(frozen=True)
 class Dispatcher:
-    """The handlers of one service by payload type, whose name is the message's type."""
+    """Hands the messages of one service to its handlers."""
 
-    handlers: Mapping[type[BaseModel], Handler]
+    handlers: HandlerTable
     app: Any
     work: UnitOfWork
     clock: Clock

@@ -1,0 +1,1 @@
+"""RuntimeEnvironmentService: the infrastructure of runtime environments, and its only writer."""

@@ -1,0 +1,143 @@
+"""Routes, messages and orchestrations of environments: protocol in, use case, protocol out."""
+
+from typing import Final
+
+import azure.durable_functions as df
+
+from function_apps.environments import model, use_cases
+from function_apps.environments.activities import ACTIVITIES
+from function_apps.environments.orchestrations import ORCHESTRATIONS
+from function_apps.environments.ports import EnvironmentsApp
+from shared.binding import Triggers, bind
+from shared.contracts.deployments import RuntimeEnvironmentDrained
+from shared.contracts.environments import (
+    DecommissionEnvironment,
+    Environment,
+    EnvironmentChange,
+    EnvironmentPlan,
+    ProvisionEnvironment,
+    UpdateEnvironment,
+)
+from shared.kernel.ids import OperationId
+from shared.messaging.dispatcher import HandlerTable
+from shared.messaging.unit_of_work import Outcome
+from shared.web.request import Answer, Request, accepted, ok
+from shared.web.routes import delete, get, post, put
+
+READ: Final = "runtime.environments.read"
+WRITE: Final = "runtime.environments.write"
+_ROOT: Final = "v1/runtime/environments"
+_ONE: Final = f"{_ROOT}/{{environmentId}}"
+
+
+async def post_environment(request: Request[ProvisionEnvironment], app: EnvironmentsApp) -> Answer:
+    """Request an environment; with `dryRun`, answer the plan and change nothing."""
+    if request.body.dry_run:
+        plan = await use_cases.plan_request(
+            request.body, scope=request.scope, cause=request.cause, app=app
+        )
+        return ok(plan)
+    return _accepted(
+        await use_cases.provision_environment(
+            request.body, scope=request.scope, cause=request.cause, app=app
+        )
+    )
+
+
+async def get_environments(request: Request[None], app: EnvironmentsApp) -> Answer:
+    """List the tenant's environments."""
+    names = {"projectId": "project_id", "stage": "stage", "status": "status", "name": "name"}
+    page = await use_cases.list_environments(
+        {names[key]: value for key, value in request.query.items() if key in names},
+        limit=request.number("top", 50, least=1, most=200),
+        continuation=request.query.get("continuation"),
+        scope=request.scope,
+        app=app,
+    )
+    value = [use_cases.resource(model.from_body(each.body)) for each in page.documents]
+    return ok(
+        {
+            "value": [each.model_dump(mode="json", by_alias=True) for each in value],
+            "nextLink": f"?continuation={page.continuation}" if page.continuation else None,
+        }
+    )
+
+
+async def get_environment(request: Request[None], app: EnvironmentsApp) -> Answer:
+    """Answer one environment with its etag."""
+    document = await use_cases.load_document(
+        request.path["environmentId"], scope=request.scope, app=app
+    )
+    return ok(use_cases.resource(model.from_body(document.body)), etag=document.etag)
+
+
+async def put_environment(request: Request[EnvironmentChange], app: EnvironmentsApp) -> Answer:
+    """Apply other content; with `dryRun`, answer the plan and change nothing."""
+    identity = request.path["environmentId"]
+    command = UpdateEnvironment.model_validate(
+        {**request.body.model_dump(by_alias=True), "environmentId": identity}
+    )
+    if command.dry_run:
+        plan = await use_cases.plan_update(command, scope=request.scope, app=app)
+        return ok(plan)
+    return _accepted(
+        await use_cases.update_environment(
+            command, scope=request.scope, cause=request.cause, app=app
+        )
+    )
+
+
+async def post_environment_plan(request: Request[None], app: EnvironmentsApp) -> Answer:
+    """Answer what applying the environment as it is described would do."""
+    environment = await use_cases.load(request.path["environmentId"], scope=request.scope, app=app)
+    return ok(await use_cases.plan_environment(environment, app))
+
+
+async def delete_environment(request: Request[None], app: EnvironmentsApp) -> Answer:
+    """Decommission; a protected environment needs `confirm=<name>`."""
+    retain = request.query.get("retain", "")
+    command = DecommissionEnvironment.model_validate(
+        {
+            "environmentId": request.path["environmentId"],
+            "confirm": request.query.get("confirm"),
+            "retain": [name for name in retain.split(",") if name],
+        }
+    )
+    return _accepted(
+        await use_cases.decommission_environment(
+            command, scope=request.scope, cause=request.cause, app=app
+        )
+    )
+
+
+def _accepted(outcome: Outcome) -> Answer:
+    environment = outcome.result["environment"]
+    return accepted(
+        environment,
+        OperationId(outcome.result["operationId"]),
+        f"/{_ROOT}/{environment['environmentId']}",
+        is_repeat=outcome.is_repeat,
+    )
+
+
+_LIST: Final = ("projectId", "stage", "status", "name", "top", "continuation")
+ROUTES: Final = (
+    post(_ROOT, post_environment, WRITE, body=ProvisionEnvironment, answer=Environment),
+    get(_ROOT, get_environments, READ, query=_LIST),
+    get(_ONE, get_environment, READ, answer=Environment),
+    put(_ONE, put_environment, WRITE, body=EnvironmentChange, answer=Environment),
+    delete(_ONE, delete_environment, WRITE, query=("confirm", "retain"), answer=Environment),
+    post(f"{_ONE}/plan", post_environment_plan, READ, status=200, answer=EnvironmentPlan),
+)
+EVENTS: Final[HandlerTable] = {RuntimeEnvironmentDrained: use_cases.note_environment_drained}
+COMMANDS: Final[HandlerTable] = {
+    ProvisionEnvironment: use_cases.provision_environment,
+    UpdateEnvironment: use_cases.update_environment,
+    DecommissionEnvironment: use_cases.decommission_environment,
+}
+
+
+def blueprint(app: EnvironmentsApp) -> df.Blueprint:
+    """Bind this service's triggers to *app*; nothing is bound at import."""
+    triggers = Triggers(ROUTES, EVENTS, COMMANDS, ORCHESTRATIONS, ACTIVITIES)
+    return bind(triggers, app, app.service)

@@ -1,0 +1,120 @@
+"""Drives an orchestration without a Durable host: activities run inline, timers on the loop's time.
+
+The same generator, encoding and error mapping as in the host; no history and no replay. For what
+the host adds (replay, crash, redelivery) tests use `tests/kit/world.py`.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from shared.durable.steps import Activity, Story, durable_name, perform
+from shared.kernel.clock import Clock
+
+
+class Nudges:
+    """The `Orchestrations` port of a driven world: remembers starts, sets events on wake."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, str, Mapping[str, Any]]] = []
+        self._events: dict[tuple[str, str], asyncio.Event] = {}
+
+    async def start(self, orchestration: str, instance_id: str, argument: Mapping[str, Any]) -> None:
+        self.started.append((orchestration, instance_id, dict(argument)))
+
+    async def wake(self, instance_id: str, name: str) -> None:
+        self.event(instance_id, name).set()
+
+    def event(self, instance_id: str, name: str) -> asyncio.Event:
+        return self._events.setdefault((instance_id, name), asyncio.Event())
+
+
+@dataclass(eq=False)
+class _Task:
+    run: Callable[[], Any]
+
+    def cancel(self) -> None:
+        """Nothing runs before it is yielded, so there is nothing to stop."""
+
+
+@dataclass
+class DrivenContext:
+    """What `Story` needs of a Durable context. `asked` lists activities without their service."""
+
+    instance_id: str
+    argument: Mapping[str, Any]
+    activities: Mapping[str, Activity[Any]]
+    app: Any
+    clock: Clock
+    nudges: Nudges
+    interfere: Callable[[str, int], None] = lambda _name, _count: None
+    twice: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def current_utc_datetime(self) -> datetime:
+        return self.clock.now()
+
+    def get_input(self) -> Any:
+        return self.argument
+
+    def call_activity(self, name: str, input_: Any = None) -> _Task:
+        async def run() -> Any:
+            short = name.split("_", 1)[1]
+            self.asked.append(short)
+            request = json.loads(json.dumps(input_))
+            self.interfere(short, len(self.asked))
+            answer = await perform(self.activities[name], request, self.app)
+            if self.twice:
+                again = await perform(self.activities[name], request, self.app)
+                assert again == answer, f"{short} answered differently when run twice"
+            return json.loads(json.dumps(answer))
+
+        return _Task(run)
+
+    def create_timer(self, fire_at: datetime) -> _Task:
+        async def run() -> None:
+            await self.clock.sleep(max(0.0, (fire_at - self.clock.now()).total_seconds()))
+
+        return _Task(run)
+
+    def wait_for_external_event(self, name: str) -> _Task:
+        return _Task(self.nudges.event(self.instance_id, name).wait)
+
+    def task_all(self, tasks: Sequence[_Task]) -> _Task:
+        async def run() -> list[Any]:
+            return [await task.run() for task in tasks]
+
+        return _Task(run)
+
+    def task_any(self, tasks: Sequence[_Task]) -> _Task:
+        async def run() -> _Task:
+            running = {asyncio.ensure_future(task.run()): task for task in tasks}
+            done, rest = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for future in rest:
+                future.cancel()
+            return next(task for future, task in running.items() if future in done)
+
+        return _Task(run)
+
+    def set_custom_status(self, status: Any) -> None:
+        json.dumps(status)
+
+
+async def drive(orchestration: Callable[[Story], Any], context: DrivenContext) -> Any:
+    """Run *orchestration* to its end and return its outcome."""
+    generator = orchestration(Story(context))
+    answer: Any = None
+    while True:
+        try:
+            task = generator.send(answer)
+        except StopIteration as end:
+            return end.value
+        answer = await task.run()
+
+
+def by_name(activities: Sequence[Activity[Any]]) -> Mapping[str, Activity[Any]]:
+    return {durable_name(activity): activity for activity in activities}
