@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from shared.infrastructure.engine import StepEngine
+from shared.infrastructure.engine import Evaluator, StepEngine
 from shared.infrastructure.errors import EvaluationDefect
 from shared.infrastructure.folder_states import FolderStates
 from shared.infrastructure.graph import Graph, digest, graph_from_json
@@ -125,10 +125,12 @@ def _graph(code: int | None, out: bytes, err: bytes) -> Graph:
             raise EvaluationDefect(str(answer.get("defect")), str(answer.get("where")))
 
 
-def embedded_engine(folder: Path, sites: Sites) -> StepEngine:
+def embedded_engine(
+    folder: Path, sites: Sites, *, evaluator: Evaluator | None = None
+) -> StepEngine:
     """Return an engine that keeps its records and volumes below *folder* and places by *sites*."""
     return StepEngine(
-        ChildEvaluator(),
+        evaluator or ChildEvaluator(),
         FolderStates(folder / "stacks"),
         {
             ENVIRONMENT: Components(),

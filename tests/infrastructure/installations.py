@@ -1,0 +1,109 @@
+"""Engines with what is around them: each can be opened again, as after a restart of its host."""
+
+from pathlib import Path
+from typing import Protocol
+
+from shared.infrastructure.embedded import ChildEvaluator, embedded_engine
+from shared.infrastructure.inputs import (
+    ComputeTargetInput,
+    DataResourceInput,
+    EnvironmentInputs,
+)
+from shared.infrastructure.memory import World, memory_engine
+from shared.infrastructure.port import InfrastructureEngine, StackName
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SeededEntropy
+from shared.kernel.errors import Conflict
+from shared.kernel.fence import Fence
+from shared.kernel.ids import EnvironmentId
+from shared.surfaces.memory import MemorySurface, MemoryWorld
+from shared.surfaces.spec import SiteSpec
+
+STACK = StackName("env-abcdefghijkl")
+FENCE = Fence(1, "op-environments-abcdefghijkl-0000000000000001", "update")
+LATER = Fence(2, "op-environments-abcdefghijkl-0000000000000002", "update")
+LAST = Fence(3, "op-environments-abcdefghijkl-0000000000000003", "update")
+
+
+def inputs(*volumes: str, protected: str = "", **changed: object) -> EnvironmentInputs:
+    given: dict[str, object] = {
+        "tenant_id": "acme",
+        "project_id": "proj-shop",
+        "environment_id": "env-abcdefghijkl",
+        "name": "test",
+        "stage": "test",
+        "region": "local",
+        "isolation_model": "shared",
+        "trace_id": "trace-1",
+        "compute_targets": (ComputeTargetInput("LocalProcess"),),
+        "data_resources": tuple(
+            DataResourceInput(name, "LocalFolder", protected=name == protected) for name in volumes
+        ),
+    }
+    return EnvironmentInputs(**{**given, **changed})
+
+
+class Installation(Protocol):
+    def open(self) -> InfrastructureEngine: ...
+
+    def refuse_site(self, *, refused: bool) -> None:
+        """From now on the site's provider refuses every write, or no longer."""
+        ...
+
+    def names(self) -> set[str]:
+        """Return the names of the real resources that exist."""
+        ...
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self.world = World()
+
+    def open(self) -> InfrastructureEngine:
+        return memory_engine(self.world)
+
+    def refuse_site(self, *, refused: bool) -> None:
+        self.world.refusing = {"site": Conflict("the site is locked")} if refused else {}
+
+    def names(self) -> set[str]:
+        return {each.name for each in self.world.resources.values()}
+
+
+class LockableSites(MemorySurface):
+    is_locked = False
+
+    async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
+        if self.is_locked:
+            raise Conflict("the site is locked")
+        await super().ensure_site(spec, fence)
+
+    async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
+        if self.is_locked:
+            raise Conflict("the site is locked")
+        await super().delete_site(environment, fence)
+
+
+EVALUATOR = ChildEvaluator()
+"""One for all tests: equal inputs are evaluated once."""
+
+
+class Embedded:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.world = MemoryWorld(SystemClock(), SeededEntropy(1))
+        self.sites = LockableSites(self.world)
+
+    def open(self) -> InfrastructureEngine:
+        return embedded_engine(self.folder, self.sites, evaluator=EVALUATOR)
+
+    def refuse_site(self, *, refused: bool) -> None:
+        self.sites.is_locked = refused
+
+    def names(self) -> set[str]:
+        volumes = {
+            f"volume-{path.name}"
+            for path in self.folder.glob("volumes/*/*")
+            if path.is_dir() and not path.name.startswith(".")
+        }
+        has_site = any(site.spec is not None for site in self.world.sites.values())
+        return volumes | ({"site"} if has_site else set())
