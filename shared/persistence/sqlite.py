@@ -76,6 +76,17 @@ class Database:
         connection.execute("PRAGMA foreign_keys=ON")
         return connection
 
+    def prepare(self, schema: str) -> None:
+        """Run *schema*, a script that may run again, now; for whoever opens a database later."""
+        if self._memory:
+            self._writer.executescript(schema)
+            return
+        connection = self._connect()
+        try:
+            connection.executescript("BEGIN IMMEDIATE;" + schema + "COMMIT;")
+        finally:
+            connection.close()
+
     def read(self, work: Work[T]) -> T:
         """Run *work*, which only reads, on the committed state."""
         return work(self._reader)

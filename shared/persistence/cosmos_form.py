@@ -1,0 +1,139 @@
+"""How a document of the Store port looks inside Cosmos DB, and so in the embedded store too.
+
+`{"id", "tenantId", "environmentKey", "unit", "ttl"?, "body": {…}}` and the system fields. The body
+is nested because its own `tenantId`, `unit` or `ttl` would otherwise be read as the container's. A
+Cosmos DB trigger gets documents of this form: `document_of` reads them.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from shared.kernel.errors import Invalid, TooLarge
+from shared.persistence.store import (
+    BATCH_MAX_BYTES,
+    BATCH_MAX_OPERATIONS,
+    READ_MAX_DOCUMENTS,
+    Body,
+    Delete,
+    Document,
+    Etag,
+    Operation,
+    Partition,
+)
+
+PARTITION_FIELDS: Final = ("tenantId", "environmentKey", "unit")
+ID_MAX_BYTES: Final = 1023
+"""Cosmos DB's own bound, https://learn.microsoft.com/azure/cosmos-db/concepts-limits."""
+
+# Cosmos DB refuses `/ \ ? #` in an id. `/` is common in ours and becomes `|`, the others `~xx`.
+_SPECIAL: Final = re.compile(r"[/\\?#|~\x00-\x1f\x7f]")
+_ESCAPED: Final = re.compile(r"\||~([0-9a-f]{2})")
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
+def stored_id(document_id: str) -> str:
+    """Return *document_id* as Cosmos DB takes it; different ids stay different.
+
+    Raises:
+        Invalid: empty, or longer than 1023 bytes.
+    """
+    text = document_id
+    if _SPECIAL.search(document_id):
+        text = _SPECIAL.sub(
+            lambda found: "|" if found[0] == "/" else f"~{ord(found[0]):02x}", document_id
+        )
+    if not text or len(text) > ID_MAX_BYTES or len(text.encode()) > ID_MAX_BYTES:
+        raise Invalid(
+            f"a document id has 1 to {ID_MAX_BYTES} bytes, got {len(text)} characters:"
+            f" {document_id[:80]!r}"
+        )
+    return text
+
+
+def document_id_of(stored: str) -> str:
+    """Return the id that `stored_id` was given."""
+    if "|" not in stored and "~" not in stored:
+        return stored
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else "/", stored)
+
+
+def encoded(body: Body) -> str:
+    """Return *body* as compact JSON.
+
+    Raises:
+        Invalid: it is not JSON (also NaN and infinities).
+    """
+    try:
+        return _encode(body)
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise Invalid(f"a document's body must be JSON: {problem}") from problem
+
+
+def encoded_batch(operations: Sequence[Operation]) -> list[str]:
+    """Return the JSON of each operation's body (empty for deletes), within the batch limits.
+
+    Raises:
+        TooLarge: more than 100 operations or 1 MB.
+        Invalid: nothing to do, a body that is not JSON, or a time to live below a second.
+    """
+    if not operations:
+        raise Invalid("a batch has at least one operation, got none")
+    if len(operations) > BATCH_MAX_OPERATIONS:
+        raise TooLarge(
+            f"a batch has at most {BATCH_MAX_OPERATIONS} operations, got {len(operations)}"
+        )
+    texts = [_text_of(one) for one in operations]
+    size = sum(map(len, texts))
+    if size > BATCH_MAX_BYTES:
+        raise TooLarge(f"a batch has at most {BATCH_MAX_BYTES} bytes, got {size}")
+    return texts
+
+
+def _text_of(operation: Operation) -> str:
+    if isinstance(operation, Delete):
+        return ""
+    if operation.ttl_s is not None and operation.ttl_s < 1:
+        raise Invalid(
+            f"a time to live is at least 1 second, got {operation.ttl_s} for {operation.id!r}"
+        )
+    return encoded(operation.body)
+
+
+def checked_ids(ids: Sequence[str]) -> Sequence[str]:
+    """Return *ids* if one bounded read may ask for them. Raises TooLarge."""
+    if len(ids) > READ_MAX_DOCUMENTS:
+        raise TooLarge(f"one read takes at most {READ_MAX_DOCUMENTS} ids, got {len(ids)}")
+    return ids
+
+
+def document_of(raw: Mapping[str, Any]) -> Document:
+    """Return the document that Cosmos DB (a read, a query, the change feed) shows as *raw*.
+
+    Raises:
+        Invalid: *raw* was not written by a Store.
+    """
+    try:
+        return Document(
+            Partition(*(raw[name] for name in PARTITION_FIELDS)),
+            document_id_of(raw["id"]),
+            raw["body"],
+            Etag(raw["_etag"]),
+            int(raw["_ts"]),
+        )
+    except KeyError as missing:
+        raise Invalid(
+            f"document {raw.get('id')!r} has no field {missing}: it was not written by this store"
+        ) from missing
+
+
+def raw_of(partition: Partition, document_id: str, body: Body, ttl_s: int | None) -> dict[str, Any]:
+    """Return what is sent to Cosmos DB, without the fields that it adds itself."""
+    raw: dict[str, Any] = {"id": stored_id(document_id)}
+    raw.update(zip(PARTITION_FIELDS, partition.values, strict=True))
+    if ttl_s is not None:
+        raw["ttl"] = ttl_s
+    raw["body"] = body
+    return raw

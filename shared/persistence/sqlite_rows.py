@@ -1,0 +1,146 @@
+"""The rows of one container: single writes on an open transaction, under the rules of Cosmos DB.
+
+A row's number is its `lsn`: every write moves the document to the end of the table, so the table's
+order is the change feed and a change costs no second index. The lsn is also the etag. Expired rows
+are invisible at once and removed later.
+"""
+
+import re
+import sqlite3
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from shared.kernel.errors import Invalid
+from shared.persistence.store import Etag
+
+PURGE_MAX: Final = 500
+"""Rows removed at once: a bound on what one writer does for others."""
+LIVE: Final = "(expires_at_s IS NULL OR expires_at_s > ?)"
+_CONTAINER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS "{name}" (
+  lsn INTEGER PRIMARY KEY, partition TEXT NOT NULL, id TEXT NOT NULL, feed INTEGER NOT NULL,
+  changed_at_s INTEGER NOT NULL, expires_at_s INTEGER, ttl_s INTEGER, body TEXT NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS "{name} by key" ON "{name}" (partition, id);
+CREATE INDEX IF NOT EXISTS "{name} by end" ON "{name}" (expires_at_s)
+  WHERE expires_at_s IS NOT NULL;
+CREATE TABLE IF NOT EXISTS "{name} lsn" (last INTEGER NOT NULL);
+INSERT INTO "{name} lsn" SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM "{name} lsn");
+"""
+
+
+class Verb(Enum):
+    CREATE = auto()
+    UPSERT = auto()
+    REPLACE = auto()
+    DELETE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of a stored id. `if_lsn` None writes whatever version is there."""
+
+    verb: Verb
+    id: str
+    text: str = ""
+    if_lsn: int | None = None
+    ttl_s: int | None = None
+
+
+def etag_of(lsn: int) -> Etag:
+    """Return the etag of a row, quoted as HTTP and Cosmos DB have it."""
+    return Etag(f'"{lsn:x}"')
+
+
+def lsn_of(etag: str) -> int:
+    """Return the lsn that `etag_of` was given; 0, which no row has, for anything else."""
+    try:
+        return int(etag.strip('"'), 16)
+    except ValueError:
+        return 0
+
+
+class Rows:
+    """The SQL of one container."""
+
+    def __init__(self, container: str) -> None:
+        """Raises Invalid for a *container* that Cosmos DB would not name so."""
+        if not _CONTAINER.fullmatch(container):
+            raise Invalid(
+                f"a container's name is letters, digits, - and _, at most 255, got {container!r}"
+            )
+        self.schema = _SCHEMA.format(name=container)
+        self.table = table = f'"{container}"'
+        self._advance = f'UPDATE "{container} lsn" SET last = last + ? RETURNING last'  # noqa: S608
+        self.last = f'SELECT last FROM "{container} lsn"'  # noqa: S608
+        insert = (
+            f"INSERT INTO {table} (lsn, partition, id, feed, changed_at_s, expires_at_s, ttl_s,"  # noqa: S608
+            " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (partition, id) DO UPDATE SET"
+            " lsn = excluded.lsn, changed_at_s = excluded.changed_at_s,"
+            " expires_at_s = excluded.expires_at_s, ttl_s = excluded.ttl_s, body = excluded.body"
+        )
+        self._upsert = insert
+        self._create = f"{insert} WHERE expires_at_s <= excluded.changed_at_s"
+        self._replace = (
+            f"UPDATE {table} SET lsn = ?, changed_at_s = ?, expires_at_s = ?, ttl_s = ?, body = ?"  # noqa: S608
+            f" WHERE lsn = ? AND partition = ? AND id = ? AND {LIVE}"
+        )
+        self._delete = f"DELETE FROM {table} WHERE lsn = ? AND partition = ? AND id = ? AND {LIVE}"  # noqa: S608
+        self._find = f"SELECT lsn FROM {table} WHERE partition = ? AND id = ? AND {LIVE}"  # noqa: S608
+        self._purge = (
+            f"DELETE FROM {table} WHERE lsn IN (SELECT lsn FROM {table}"  # noqa: S608
+            " WHERE expires_at_s IS NOT NULL AND expires_at_s <= ? LIMIT ?)"
+        )
+
+    def next_lsn(self, connection: sqlite3.Connection, count: int) -> int:
+        """Return the first of *count* new numbers; never given out twice, also after a crash."""
+        row = connection.execute(self._advance, (count,)).fetchone()
+        return int(row[0]) - count + 1
+
+    def apply(
+        self,
+        connection: sqlite3.Connection,
+        write: Write,
+        *,
+        lsn: int,
+        key: tuple[str, int],
+        now_s: int,
+    ) -> int:
+        """Do *write* at *lsn* in *key* (stored partition, feed range).
+
+        Returns the status of the failure (404, 409, 412) with nothing changed, or 0.
+        """
+        partition, feed = key
+        ends_s = None if write.ttl_s is None else now_s + write.ttl_s
+        verb = write.verb
+        if verb is Verb.CREATE or (verb is Verb.UPSERT and write.if_lsn is None):
+            done = connection.execute(
+                self._create if verb is Verb.CREATE else self._upsert,
+                (lsn, partition, write.id, feed, now_s, ends_s, write.ttl_s, write.text),
+            ).rowcount
+            return 0 if done else 409
+        expected = write.if_lsn
+        if expected is None:
+            expected = self.find(connection, partition, write.id, now_s) or 0
+        if verb is Verb.DELETE:
+            done = connection.execute(self._delete, (expected, partition, write.id, now_s)).rowcount
+        else:
+            done = connection.execute(
+                self._replace,
+                (lsn, now_s, ends_s, write.ttl_s, write.text, expected, partition, write.id, now_s),
+            ).rowcount
+        if done:
+            return 0
+        return 404 if self.find(connection, partition, write.id, now_s) is None else 412
+
+    def find(
+        self, connection: sqlite3.Connection, partition: str, stored: str, now_s: int
+    ) -> int | None:
+        """Return the lsn of a live row, None when there is none."""
+        row = connection.execute(self._find, (partition, stored, now_s)).fetchone()
+        return None if row is None else int(row[0])
+
+    def purge(self, connection: sqlite3.Connection, now_s: int) -> int:
+        """Remove some of the expired rows; return how many."""
+        return connection.execute(self._purge, (now_s, PURGE_MAX)).rowcount

@@ -1,0 +1,213 @@
+"""The Store port over SQLite: one table a container, the rules of Cosmos DB.
+
+What is stored is the form in which Cosmos DB would show it (`cosmos_form`), so the embedded wire
+endpoint serves the same rows. Rows, lsn, etags and expiry are in `sqlite_rows`.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Invalid
+from shared.persistence.cosmos_form import checked_ids, document_id_of, encoded_batch, stored_id
+from shared.persistence.effective_key import SEPARATOR, feed_range_of, partition_text
+from shared.persistence.sqlite import Database
+from shared.persistence.sqlite_query import Order, Sql, condition, continuation_of, page_limit
+from shared.persistence.sqlite_rows import LIVE, Rows, Verb, Write, etag_of, lsn_of
+from shared.persistence.store import (
+    BatchRefused,
+    Change,
+    ChangePage,
+    Create,
+    Delete,
+    Document,
+    Etag,
+    Operation,
+    Page,
+    Partition,
+    Prefix,
+    Query,
+    Replace,
+)
+
+FEED_RANGES: Final = ("0", "1")
+PURGE_EVERY_S: Final = 60
+DUE_MAX: Final = 100
+_COLUMNS: Final = "partition, id, body, lsn, changed_at_s"
+
+
+class SqliteStore:
+    """One container. Several may share a database; two objects may share a container."""
+
+    def __init__(self, database: Database, container: str, clock: Clock) -> None:
+        """Create the container's tables if need be. Raises Invalid for a bad name."""
+        self.database = database
+        self.rows = Rows(container)
+        self._clock = clock
+        self._listeners: list[Callable[[], None]] = []
+        self._purge_at_s = 0
+        table = self.rows.table
+        self._read = f"SELECT {_COLUMNS} FROM {table} WHERE partition = ? AND id = ? AND {LIVE}"  # noqa: S608
+        self._changes = (
+            f"SELECT {_COLUMNS} FROM {table}"  # noqa: S608
+            f" WHERE lsn > ? AND feed = ? AND {LIVE} ORDER BY lsn LIMIT ?"
+        )
+        database.prepare(self.rows.schema)
+
+    def now_s(self) -> int:
+        """Return whole epoch seconds of this store's clock."""
+        return int(self._clock.now().timestamp())
+
+    async def read(self, partition: Partition, document_id: str) -> Document | None:
+        parameters = (partition_text(partition.values), stored_id(document_id), self.now_s())
+        row = self.database.read(lambda db: db.execute(self._read, parameters).fetchone())
+        return None if row is None else document_of_row(row)
+
+    async def read_many(self, partition: Partition, ids: Sequence[str]) -> Mapping[str, Document]:
+        stored = [stored_id(one) for one in checked_ids(ids)]
+        marks = ", ".join("?" * len(stored))
+        sql = (
+            f"SELECT {_COLUMNS} FROM {self.rows.table}"  # noqa: S608  only marks are put in
+            f" WHERE partition = ? AND id IN ({marks}) AND {LIVE}"
+        )
+        parameters = (partition_text(partition.values), *stored, self.now_s())
+        rows = self.database.read(lambda db: db.execute(sql, parameters).fetchall())
+        return {document.id: document for document in map(document_of_row, rows)}
+
+    async def query(self, within: Partition | Prefix, query: Query) -> Page:
+        text = partition_text(within.values)
+        if isinstance(within, Partition):
+            return self._page(("partition = ?", [text]), query, page_limit(query))
+        bounds = [text + SEPARATOR, text + chr(ord(SEPARATOR) + 1)]
+        return self._page(("partition >= ? AND partition < ?", bounds), query, page_limit(query))
+
+    async def query_due(self, query: Query) -> Page:
+        return self._page(("1", []), query, min(page_limit(query), DUE_MAX))
+
+    def _page(self, scope: Sql, query: Query, limit: int) -> Page:
+        order = Order(query)
+        parts = [scope, (LIVE, [self.now_s()]), *map(condition, query.where)]
+        if query.continuation is not None:
+            parts.append(order.after(query.continuation))
+        sql = (
+            f"SELECT {_COLUMNS}, {', '.join(order.columns)} FROM {self.rows.table}"  # noqa: S608
+            f" WHERE {' AND '.join(part for part, _ in parts)} ORDER BY {order.by} LIMIT ?"
+        )
+        parameters = [value for _, values in parts for value in values]
+        # One more than asked for tells whether there is a next page.
+        rows = self.database.read(lambda db: db.execute(sql, [*parameters, limit + 1]).fetchall())
+        documents = tuple(document_of_row(row[:5]) for row in rows[:limit])
+        more = len(rows) > limit
+        return Page(documents, continuation_of(rows[limit - 1][5:]) if more else None)
+
+    async def batch(
+        self, partition: Partition, operations: Sequence[Operation]
+    ) -> Sequence[Etag | None]:
+        texts = encoded_batch(operations)
+        writes = [_write_of(one, text) for one, text in zip(operations, texts, strict=True)]
+        partition_key = partition_text(partition.values)
+        key = (partition_key, feed_range_of(partition_key))
+        now_s = self.now_s()
+
+        def work(connection: sqlite3.Connection) -> int:
+            first = self.rows.next_lsn(connection, len(writes))
+            for index, write in enumerate(writes):
+                status = self.rows.apply(connection, write, lsn=first + index, key=key, now_s=now_s)
+                if status:
+                    raise BatchRefused(status, index, operations[index].id)
+            self.purge(connection, now_s)
+            return first
+
+        first = await self.database.write(work)
+        self.announce()
+        return [
+            None if write.verb is Verb.DELETE else etag_of(first + index)
+            for index, write in enumerate(writes)
+        ]
+
+    def purge(self, connection: sqlite3.Connection, now_s: int) -> None:
+        """Remove expired rows, about once a minute; part of some writer's transaction."""
+        if now_s >= self._purge_at_s:
+            self.rows.purge(connection, now_s)
+            self._purge_at_s = now_s + PURGE_EVERY_S
+
+    async def feed_ranges(self) -> Sequence[str]:
+        return FEED_RANGES
+
+    async def changes(
+        self, feed_range: str, continuation: str | None, *, limit: int = 100
+    ) -> ChangePage:
+        if feed_range not in FEED_RANGES:
+            raise Invalid(f"a feed range is one of {', '.join(FEED_RANGES)}, got {feed_range!r}")
+        after = _place(continuation)
+
+        def work(connection: sqlite3.Connection) -> tuple[int, list[Any]]:
+            # The end is read first: what is committed in between is only seen again, never missed.
+            end = connection.execute(self.rows.last).fetchone()[0]
+            parameters = (after, int(feed_range), self.now_s(), limit)
+            return end, connection.execute(self._changes, parameters).fetchall()
+
+        end, rows = self.database.read(work)
+        last = rows[-1][3] if rows else after
+        place = last if len(rows) >= limit else max(end, last)
+        return ChangePage(tuple(Change(document_of_row(row)) for row in rows), str(place))
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call *listener* after each write of this object is durable; return what ends that.
+
+        It is called on the writer's event loop and must be quick; it may miss nothing but says
+        only that `changes` is worth asking.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def announce(self) -> None:
+        """Tell the listeners that something was written."""
+        for listener in tuple(self._listeners):
+            listener()
+
+
+def document_of_row(row: Sequence[Any]) -> Document:
+    """Return the document of (partition, id, body, lsn, changed_at_s).
+
+    Raises:
+        Invalid: the row was written over the wire, not by a Store.
+    """
+    partition, stored, text, lsn, changed_at_s = row
+    raw = json.loads(text)
+    values = partition.split(SEPARATOR)
+    if "body" not in raw or len(values) != 3:  # noqa: PLR2004  tenant, environment, unit
+        raise Invalid(f"document {stored!r} has no field 'body': it was not written by this store")
+    return Document(
+        Partition(*values), document_id_of(stored), raw["body"], etag_of(lsn), changed_at_s
+    )
+
+
+def _write_of(operation: Operation, text: str) -> Write:
+    stored = stored_id(operation.id)
+    match operation:
+        case Create():
+            return Write(Verb.CREATE, stored, _wrapped(text), None, operation.ttl_s)
+        case Replace():
+            expected = lsn_of(operation.if_match)
+            return Write(Verb.REPLACE, stored, _wrapped(text), expected, operation.ttl_s)
+        case Delete():
+            if_lsn = None if operation.if_match is None else lsn_of(operation.if_match)
+            return Write(Verb.DELETE, stored, if_lsn=if_lsn)
+        case _:
+            return Write(Verb.UPSERT, stored, _wrapped(text), None, operation.ttl_s)
+
+
+def _wrapped(text: str) -> str:
+    return f'{{"body":{text}}}'
+
+
+def _place(continuation: str | None) -> int:
+    if continuation is None:
+        return 0
+    try:
+        return int(continuation)
+    except ValueError as problem:
+        raise Invalid(f"not a continuation of a feed: {continuation[:80]!r}") from problem

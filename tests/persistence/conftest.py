@@ -1,0 +1,38 @@
+"""The adapters that the contract suites run against, each with a clock that a test may turn."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.persistence.sqlite import MEMORY, Database
+from shared.persistence.sqlite_store import SqliteStore
+from shared.persistence.store import Store
+from tests.kit.stores import HandClock, Opened
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("file", id="sqlite-file"),
+        pytest.param("memory", id="sqlite-memory"),
+    ]
+)
+async def opened(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: HandClock
+) -> AsyncIterator[Opened]:
+    path = MEMORY if request.param == "memory" else tmp_path / "runtime" / "c.db"
+    database = Database(path)
+    try:
+        yield Opened(SqliteStore(database, "deployments", clock), clock)
+    finally:
+        database.close()
+
+
+@pytest.fixture
+def store(opened: Opened) -> Store:
+    return opened.store
