@@ -1,0 +1,1 @@
+"""The embedded Durable Functions engine: the extension's algorithm over the official library."""

@@ -1,0 +1,136 @@
+"""Entities: state and operations by `@name@key`, one batch at a time for each.
+
+Operations wait as messages; a batch and the replies to its callers are committed together with the
+new state. Signals get no reply.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import azure.functions as func
+
+from local_host.durable import history, records
+from local_host.durable.functions import ENTITY, DurableFunctions
+from local_host.durable.history import EventType, event
+from local_host.durable.records import Message
+from local_host.durable.settings import DurableSettings
+from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
+from shared.kernel.clock import Clock, isoformat
+
+T = TypeVar("T")
+
+
+class _Records(Protocol):
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
+
+
+class _Hub(Protocol):
+    """What the engine gives."""
+
+    database: _Records
+    settings: DurableSettings
+    clock: Clock
+    workers: tuple[DurableFunctions, ...]
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+    def deliver(self, message: Message) -> None: ...
+
+
+class EntityTurns:
+    """Gives each entity with waiting operations its turn."""
+
+    def __init__(self, hub: _Hub, invoker: Invoker) -> None:
+        self._hub = hub
+        self._invoker = invoker
+        self._active: set[str] = set()
+
+    def wake(self, target: str) -> None:
+        """Look at the operations that wait for the entity *target*, `@name@key`."""
+        if target not in self._active:
+            self._active.add(target)
+            self._hub.spawn(self._serve(target))
+
+    async def _serve(self, target: str) -> None:
+        try:
+            while batch := self._batch(target):
+                await self._turn(target, batch)
+        finally:
+            self._active.discard(target)
+
+    def _batch(self, target: str) -> list[Message]:
+        settings = self._hub.settings
+        waiting = self._hub.database.read(lambda c: records.messages(c, settings.hub, target))
+        return waiting[: settings.entity_batch_max]
+
+    async def _turn(self, target: str, batch: Sequence[Message]) -> None:
+        name, _, key = target[1:].partition("@")
+        hub = self._hub.settings.hub
+        state = self._hub.database.read(lambda c: records.entity_state(c, hub, name, key))
+        requests = [message.event for message in batch]
+        function = self._hub.workers[0].find(ENTITY, name)
+        after, results = state, [_error(self._hub.workers[0].missing(ENTITY, name))] * len(batch)
+        if function is not None:
+            try:
+                answer = await self._invoke(function, name, key, state, requests)
+                after = answer["entityState"] if answer["entityExists"] else None
+                results = answer["results"]
+            except InvocationFailed as failure:
+                results = [_error(failure.text)] * len(batch)
+        now = self._hub.clock.now()
+        replies = [
+            _reply(request, result, history.timestamp(now))
+            for request, result in zip(requests, results, strict=True)
+            if not request.get("signal")
+        ]
+
+        def store(connection: sqlite3.Connection) -> list[Message]:
+            records.forget_messages(connection, [m.seq for m in batch if m.seq is not None])
+            if after != state:
+                records.set_entity_state(connection, hub, name, key, after, isoformat(now))
+            return [records.send(connection, hub, reply) for reply in replies]
+
+        for reply in await self._hub.database.write(store):
+            self._hub.deliver(reply)
+
+    async def _invoke(
+        self,
+        function: IndexedFunction,
+        name: str,
+        key: str,
+        state: str | None,
+        requests: Sequence[Mapping[str, Any]],
+    ) -> dict[str, Any]:
+        body = {
+            "self": {"name": name, "key": key},
+            "exists": state is not None,
+            "state": state,
+            "batch": [
+                {
+                    "name": request["op"],
+                    "input": request.get("input") or "null",
+                    "isSignal": bool(request.get("signal")),
+                }
+                for request in requests
+            ],
+        }
+        context = func.EntityContext(json.dumps(body))
+        result = await self._invoker.invoke(Invocation(function, {function.trigger.name: context}))
+        answer: dict[str, Any] = json.loads(result.returned)
+        return answer
+
+
+def _error(text: str) -> dict[str, Any]:
+    return {"isError": True, "result": json.dumps(text)}
+
+
+def _reply(request: Mapping[str, Any], result: Mapping[str, Any], at: str) -> Message:
+    content = {"result": result["result"]}
+    if result["isError"]:
+        content["exceptionType"] = "Error"
+    told = event(EventType.EVENT_RAISED, at, Name=request["id"], Input=json.dumps(content))
+    return Message(request["parent"], request["parentExecution"], told)
