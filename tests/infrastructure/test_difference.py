@@ -1,0 +1,165 @@
+"""What a plan is, over graphs of any shape."""
+
+from hypothesis import given, settings
+
+from shared.infrastructure import run
+from shared.infrastructure.graph import Node, Urn, resolve
+from shared.infrastructure.memory import World
+from shared.infrastructure.port import Change
+from shared.kernel.fence import Fence
+from tests.infrastructure.graphs import engine_for, graphs, named, node
+from tests.infrastructure.installations import FENCE, LAST, LATER, STACK, inputs
+from tests.kit.virtual_time import run_virtual
+
+
+async def bring_to(world: World, nodes: tuple[Node, ...], fence: Fence) -> None:
+    engine = engine_for(world, *nodes)
+    preview = await engine.preview(STACK, inputs())
+    await run.update(engine, STACK, inputs(), preview.plan_hash, fence)
+
+
+@given(graphs(), graphs())
+@settings(max_examples=150, deadline=None)
+def test_applying_any_plan_makes_the_next_one_empty(
+    first: tuple[Node, ...], second: tuple[Node, ...]
+) -> None:
+    async def scenario() -> None:
+        world = World()
+        await bring_to(world, first, FENCE)
+        await bring_to(world, second, LATER)
+
+        assert (await engine_for(world, *second).preview(STACK, inputs())).is_empty
+        assert set(world.resources) == {each.urn for each in second}
+
+    run_virtual(scenario())
+
+
+@given(graphs(), graphs())
+@settings(max_examples=150, deadline=None)
+def test_every_resource_ends_with_the_outputs_its_references_have_in_the_end(
+    first: tuple[Node, ...], second: tuple[Node, ...]
+) -> None:
+    async def scenario() -> None:
+        world = World()
+        await bring_to(world, first, FENCE)
+        await bring_to(world, second, LATER)
+
+        outputs = {each.urn: each.outputs for each in world.states[STACK].resources}
+        for each in second:
+            wanted = resolve(each.properties, lambda to: outputs[to.urn][to.output])
+            assert world.resources[each.urn].properties == wanted
+
+    run_virtual(scenario())
+
+
+@given(graphs(), graphs())
+@settings(max_examples=150, deadline=None)
+def test_nothing_is_made_before_or_deleted_after_what_it_depends_on(
+    first: tuple[Node, ...], second: tuple[Node, ...]
+) -> None:
+    async def scenario() -> None:
+        world = World()
+        await bring_to(world, first, FENCE)
+        preview = await engine_for(world, *second).preview(STACK, inputs())
+        at = {(step.urn, step.verb): step.index for step in preview.steps}
+
+        def index(urn: Urn, *verbs: Change) -> int | None:
+            return next((at[urn, verb] for verb in verbs if (urn, verb) in at), None)
+
+        for each in second:
+            made = index(each.urn, Change.CREATE, Change.UPDATE)
+            for needed in each.dependencies:
+                before = index(needed, Change.CREATE, Change.UPDATE)
+                assert made is None or before is None or before < made
+        for each in first:
+            gone = index(each.urn, Change.DELETE)
+            for needed in each.dependencies:
+                after = index(needed, Change.DELETE)
+                assert gone is None or after is None or gone < after
+
+    run_virtual(scenario())
+
+
+@given(graphs())
+@settings(max_examples=50, deadline=None)
+def test_destroying_any_stack_leaves_nothing(nodes: tuple[Node, ...]) -> None:
+    async def scenario() -> None:
+        world = World()
+        await bring_to(world, nodes, FENCE)
+
+        finished = await run.destroy(engine_for(world, *nodes), STACK, LAST)
+
+        assert finished.left == ()
+        assert world.resources == {}
+
+    run_virtual(scenario())
+
+
+async def test_a_change_of_what_cannot_change_in_place_deletes_first_and_makes_again() -> None:
+    world = World()
+    await bring_to(world, (node("a", replace_on=["size"], size=1),), FENCE)
+
+    preview = await engine_for(world, node("a", replace_on=["size"], size=2)).preview(
+        STACK, inputs()
+    )
+
+    assert [(each.change, each.paths) for each in preview.changes] == [(Change.REPLACE, ("size",))]
+    assert [step.verb for step in preview.steps] == [Change.DELETE, Change.CREATE]
+
+
+async def test_a_replacement_carries_on_to_those_that_cannot_take_another_reference() -> None:
+    def both(size: int) -> tuple[Node, ...]:
+        return (
+            node("a", replace_on=["size"], size=size),
+            node("b", replace_on=["link"], link="<-a.id"),
+            node("c", link="<-a.id"),
+        )
+
+    world = World()
+    await bring_to(world, both(1), FENCE)
+
+    preview = await engine_for(world, *both(2)).preview(STACK, inputs())
+
+    assert {each.name: each.change for each in preview.changes} == {
+        "a": Change.REPLACE, "b": Change.REPLACE, "c": Change.UPDATE,
+    }  # fmt: skip
+    assert [(step.name, step.verb.value) for step in preview.steps] == [
+        ("b", "delete"), ("a", "delete"), ("a", "create"), ("b", "create"), ("c", "update"),
+    ]  # fmt: skip
+
+
+async def test_an_update_whose_references_turn_out_the_same_writes_nothing() -> None:
+    def both(size: int) -> tuple[Node, ...]:
+        return (node("a", replace_on=["size"], size=size), node("c", link="<-a.id"))
+
+    world = World()
+    await bring_to(world, both(1), FENCE)
+    world.writes.clear()
+
+    await bring_to(world, both(2), LATER)
+
+    assert [each for each in world.writes if not each.startswith("save")] == [
+        "delete a", "create a",
+    ]  # fmt: skip
+
+
+async def test_the_paths_of_a_change_name_what_differs_inside() -> None:
+    world = World()
+    before = node("a", tags={"x": 1, "y": 2}, rows=[{"k": 1}, {"k": 2}], gone=1)
+    await bring_to(world, (before,), FENCE)
+
+    after = node("a", tags={"x": 1, "y": 3}, rows=[{"k": 1}, {"k": 5}], new=1)
+    preview = await engine_for(world, after).preview(STACK, inputs())
+
+    assert preview.changes[0].paths == ("gone", "new", "rows[1].k", "tags.y")
+
+
+async def test_a_type_that_the_engine_cannot_make_is_refused_by_the_plan() -> None:
+    strange = Node(named("a"), "azure-native:x:Y", "a", {})
+
+    preview = await engine_for(World(), strange).preview(STACK, inputs())
+
+    assert [(each.code, each.received) for each in preview.refusals] == [
+        ("ProviderMissing", "azure-native:x:Y")
+    ]
+    assert preview.monthly_cost is None
