@@ -1,7 +1,7 @@
 """The RuntimeEnvironment: its states, and the decisions that move it. Pure; no I/O, no clock."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -159,7 +159,7 @@ class RuntimeEnvironment:
     revision: int = 1
     fence: int = 1
     targets: Sequence[ComputeTarget] = ()
-    outputs: Mapping[str, str] = MappingProxyType({})
+    outputs: Mapping[str, str] = field(default_factory=dict)
     last_update: UpdateOutcome | None = None
     reason: str | None = None
     remaining: Sequence[str] = ()

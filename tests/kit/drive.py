@@ -22,7 +22,9 @@ class Nudges:
         self.started: list[tuple[str, str, Mapping[str, Any]]] = []
         self._events: dict[tuple[str, str], asyncio.Event] = {}
 
-    async def start(self, orchestration: str, instance_id: str, argument: Mapping[str, Any]) -> None:
+    async def start(
+        self, orchestration: str, instance_id: str, argument: Mapping[str, Any]
+    ) -> None:
         self.started.append((orchestration, instance_id, dict(argument)))
 
     async def wake(self, instance_id: str, name: str) -> None:

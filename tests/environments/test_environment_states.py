@@ -1,0 +1,93 @@
+"""What the transition table of an environment allows, and that nothing else can happen."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from function_apps.environments import model
+from function_apps.environments.errors import TransitionRefused
+from function_apps.environments.model import (
+    TRANSITIONS,
+    Applied,
+    ApplyBegan,
+    ApplyFailed,
+    DecommissionBegan,
+    Destroyed,
+    DestroyFailed,
+    EnvironmentEvent,
+    PlanningBegan,
+    RequestRepeated,
+    State,
+    UpdateBegan,
+    evolve,
+)
+from shared.kernel.clock import EPOCH
+from tests.environments.driven import a_request
+
+EVENTS: list[EnvironmentEvent] = [
+    RequestRepeated(), PlanningBegan(), ApplyBegan(), UpdateBegan(), Applied((), {}),
+    ApplyFailed("boom", ["urn:a"]), DecommissionBegan(), Destroyed(), DestroyFailed("stuck"),
+]  # fmt: skip
+OUTSIDE = [
+    pytest.param(state, event, id=f"{state}-{type(event).__name__}")
+    for state in State
+    for event in EVENTS
+    if type(event) not in TRANSITIONS[state]
+]
+
+
+def an_environment(state: State = State.REQUESTED) -> model.RuntimeEnvironment:
+    fresh = model.request(
+        a_request(),
+        environment_id="env-aaaaaaaaaaaa",
+        tenant_id="acme",
+        operation_id="op-1",
+        trace_id="trace-1",
+        now=EPOCH,
+    )
+    return replace(fresh, status=state)
+
+
+def test_every_state_has_a_row() -> None:
+    assert set(TRANSITIONS) == set(State)
+
+
+@pytest.mark.parametrize(("state", "event"), OUTSIDE)
+def test_an_event_outside_the_table_is_refused_and_names_the_states_that_allow_it(
+    state: State, event: EnvironmentEvent
+) -> None:
+    with pytest.raises(TransitionRefused) as refused:
+        evolve(an_environment(state), event, EPOCH)
+
+    for allowed, row in TRANSITIONS.items():
+        assert (allowed.value in refused.value.message.split("from ")[1]) == (type(event) in row)
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=30))
+def test_each_change_is_one_revision_later_and_survives_its_encoding(
+    events: list[EnvironmentEvent],
+) -> None:
+    environment, changes = an_environment(), 0
+    for event in events:
+        try:
+            environment = evolve(environment, event, EPOCH + timedelta(seconds=changes))
+        except TransitionRefused:
+            continue
+        changes += 1
+
+    assert environment.revision == 1 + changes
+    assert model.from_body(model.to_body(environment)) == environment
+
+
+def test_a_failed_update_leaves_the_environment_provisioned_and_says_so() -> None:
+    after = evolve(an_environment(State.UPDATING), ApplyFailed("no quota"), EPOCH)
+
+    assert after.status is State.PROVISIONED
+    assert (after.last_update, after.reason) == ("Failed", "no quota")
+
+
+def test_only_provisioned_and_updating_are_usable() -> None:
+    assert {State.PROVISIONED, State.UPDATING} == model.USABLE

@@ -1,0 +1,73 @@
+"""One service over in-memory parts, for tests of use cases, activities and orchestrations."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local_host.storage import LocalStorage
+from shared.embedding import Embedding
+from shared.kernel.clock import Clock, LoopClock
+from shared.kernel.entropy import SeededEntropy
+from shared.kernel.ids import TenantId
+from shared.kernel.scope import Scope
+from shared.messaging.broker import OutgoingMessage
+from shared.messaging.cause import Cause
+from shared.messaging.relay import Relay
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.service import Service, assemble
+from tests.kit.drive import Nudges
+
+TENANT = TenantId("acme")
+SCOPE = Scope(TENANT, "user:ann")
+CAUSE = Cause("user:ann", "request", "test", "trace-1", "corr-1")
+
+
+@dataclass
+class Sent:
+    """The `MessageSender` port: keeps what was sent, by entity."""
+
+    messages: list[tuple[str, OutgoingMessage]] = field(default_factory=list)
+
+    async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
+        self.messages += [(entity, message) for message in messages]
+
+    def bodies(self, message_type: str = "") -> Sequence[Mapping[str, Any]]:
+        """Return the envelopes sent so far, of one type when it is named."""
+        decoded = [json.loads(message.body) for _, message in self.messages]
+        return [each for each in decoded if message_type in {"", each["eventType"]}]
+
+    def types(self) -> Sequence[str]:
+        return [each["eventType"] for each in self.bodies()]
+
+
+@dataclass
+class Bench:
+    """A service, and what left it."""
+
+    service: Service
+    sent: Sent
+    nudges: Nudges
+    storage: LocalStorage
+
+
+def memory_storage(clock: Clock) -> LocalStorage:
+    return LocalStorage(Path("/nowhere"), clock, in_memory=True)
+
+
+def bench(name: str, *, seed: int = 1, settings: Mapping[str, str] | None = None) -> Bench:
+    """Return the service *name* over empty in-memory parts, on the running loop's time."""
+    clock, entropy = LoopClock(), SeededEntropy(seed)
+    storage, sent, nudges = memory_storage(clock), Sent(), Nudges()
+    embedding = Embedding(clock, entropy, sent, storage, Path("/nowhere"))
+    whole = assemble(name, settings or {}, embedding)
+    relay = Relay(whole.store, sent, nudges, whole.audit, clock)
+    service = Service(
+        **{
+            **vars(whole),
+            "relay": relay,
+            "work": UnitOfWork(name, whole.store, relay, clock, entropy),
+        }
+    )
+    return Bench(service, sent, nudges, storage)
