@@ -10,5 +10,6 @@ def standard(broker: Broker) -> Sequence[Extend]:
     """Return every part, in the order in which they start; they stop in reverse."""
     from local_host.cosmos_db import cosmos_db  # noqa: PLC0415
     from local_host.service_bus import service_bus  # noqa: PLC0415
+    from local_host.timers import timers  # noqa: PLC0415
 
-    return (service_bus(broker), cosmos_db)
+    return (service_bus(broker), cosmos_db, timers)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from local_host import extensions, http_binding, routes
+from local_host.administration import Administration
 from local_host.broker.broker import Broker
 from local_host.broker.topology import Topology
 from local_host.configuration import ConfigurationRefused
@@ -233,8 +234,16 @@ class Host:
             worker,
             mounts=mounts,
             keys=self.keys,
-            functions=self.functions,
-            warm_up=lambda: self._warm_up(worker),
+            administration=Administration(
+                self.functions,
+                {
+                    kind.lower(): run
+                    for extension in self._extensions
+                    for kind, run in extension.manual.items()
+                },
+                lambda: self._warm_up(worker),
+                self.keys,
+            ),
         )
 
     def _routes(self) -> list[routes.Route[HttpTarget]]:

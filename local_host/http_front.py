@@ -4,14 +4,14 @@ Unknown paths and methods are 404 with an empty body, a missing key 401, a funct
 each has an empty body, as in Azure.
 """
 
-import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from local_host import gateway, http_binding
+from local_host.administration import Administration
 from local_host.http_gate import Gate
 from local_host.keys import Keys
 from local_host.model import (
@@ -33,7 +33,6 @@ _NOT_FOUND: Final = HttpAnswer(HTTPStatus.NOT_FOUND)
 _UNAUTHORIZED: Final = HttpAnswer(HTTPStatus.UNAUTHORIZED)
 _TOO_MANY: Final = HttpAnswer(HTTPStatus.TOO_MANY_REQUESTS)
 _FAILED: Final = HttpAnswer(HTTPStatus.INTERNAL_SERVER_ERROR)
-_OK: Final = HttpAnswer(HTTPStatus.OK)
 _HOME: Final = HttpAnswer(
     HTTPStatus.OK,
     (("content-type", "text/plain; charset=utf-8"),),
@@ -62,16 +61,14 @@ class HttpFront:
         *,
         mounts: Mapping[str, HttpHandler],
         keys: Keys | None,
-        functions: Sequence[IndexedFunction],
-        warm_up: Callable[[], Awaitable[None]],
+        administration: Administration,
     ) -> None:
         """*keys* None: nobody is asked for one, as Core Tools does locally."""
         self._table = table
         self._invoker = invoker
         self._mounts = mounts
         self._keys = keys
-        self._functions = functions
-        self._warm_up = warm_up
+        self._administration = administration
 
     async def handle(self, call: HttpCall) -> HttpAnswer:
         """Return the answer to *call*; nothing is raised but cancellation."""
@@ -122,7 +119,7 @@ class HttpFront:
                 if not self._may_enter(call, lowered):
                     return _UNAUTHORIZED
                 return await self._mounted(handler, call)
-        return await self._administer(call, lowered.rstrip("/"))
+        return await self._administration.handle(call)
 
     def _may_enter(self, call: HttpCall, lowered: str) -> bool:
         if self._keys is None or not lowered.startswith(_WEBHOOKS):
@@ -136,34 +133,3 @@ class HttpFront:
         except Exception:  # noqa: BLE001  a defect of the host: the caller gets what Azure gives it
             _log.exception("%s %s failed in the host", call.method, call.path)
             return _FAILED
-
-    async def _administer(self, call: HttpCall, path: str) -> HttpAnswer:
-        if path == "/admin/host/ping" and call.method in ("GET", "POST"):
-            return _OK
-        if path == "/admin/warmup" and call.method == "GET":
-            await self._warm_up()
-            return _OK
-        if self._keys is not None and not self._keys.opens(call, "ADMIN", ""):
-            return _UNAUTHORIZED
-        if path == "/admin/host/status" and call.method == "GET":
-            return _json({"id": "local", "state": "Running", "version": "4.0"})
-        if path == "/admin/functions" and call.method == "GET":
-            return _json([_described(function) for function in self._functions])
-        return _NOT_FOUND
-
-
-def _described(function: IndexedFunction) -> dict[str, Any]:
-    return {
-        "name": function.name,
-        "config": {"bindings": [dict(binding.properties) for binding in function.bindings]},
-        "language": "python",
-        "isDisabled": False,
-    }
-
-
-def _json(content: Any) -> HttpAnswer:
-    return HttpAnswer(
-        HTTPStatus.OK,
-        (("content-type", "application/json; charset=utf-8"),),
-        json.dumps(content).encode(),
-    )

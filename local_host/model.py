@@ -198,6 +198,8 @@ class HttpAnswer:
 HttpHandler = Callable[[HttpCall], Awaitable[HttpAnswer]]
 InputValue = Callable[[Binding, IndexedFunction], Awaitable[Any]]
 """Return the argument for an input binding of one invocation."""
+ManualRun = Callable[[IndexedFunction], Awaitable[None]]
+"""Run a function once outside its trigger; what it raises is logged by whoever it belongs to."""
 OutputSink = Callable[[Binding, IndexedFunction, Any], Awaitable[None]]
 """Write what a function returned under `$return` or set on an `Out`; durable when it returns."""
 
@@ -214,6 +216,8 @@ class Extension:
     mounts: Mapping[str, HttpHandler] = field(default_factory=dict)
     """By path prefix without trailing `/`, matched before any function's route. Paths below
     `/runtime/webhooks` and `/admin` are the host's: no function can have a route there."""
+    manual: Mapping[str, ManualRun] = field(default_factory=dict)
+    """By trigger type: how `POST /admin/functions/{name}` runs such a function."""
     refusals: Mapping[str, str] = field(default_factory=dict)
     """Why a function, by name, cannot run (a missing connection, say) and what to write."""
 
