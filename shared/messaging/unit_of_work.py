@@ -82,7 +82,7 @@ class Audited:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to write and what goes out. No writes means that nothing changes and nothing leaves.
+    """What to write and what goes out. Neither means that nothing changes and nothing leaves.
 
     `result` is JSON and is stored in the marker: it answers the same input when it comes again.
     """
@@ -143,7 +143,7 @@ class UnitOfWork:
             if cause.marker and (marker := view.body(cause.marker)) is not None:
                 return Outcome(marker["result"], is_repeat=True)
             decision = decide(view)
-            if not decision.writes:
+            if not decision.writes and not decision.outbox:
                 return Outcome(decision.result)
             outgoing, operations = self._prepare(partition, view, decision, cause)
             try:
