@@ -9,7 +9,8 @@ from local_host.model import Extend
 def standard(broker: Broker) -> Sequence[Extend]:
     """Return every part, in the order in which they start; they stop in reverse."""
     from local_host.cosmos_db import cosmos_db  # noqa: PLC0415
+    from local_host.durable.extension import durable  # noqa: PLC0415
     from local_host.service_bus import service_bus  # noqa: PLC0415
     from local_host.timers import timers  # noqa: PLC0415
 
-    return (service_bus(broker), cosmos_db, timers)
+    return (durable, service_bus(broker), cosmos_db, timers)

@@ -162,6 +162,7 @@ class Host:
             configurations={app.app.name: app.configuration for app in self.apps},
             base_url=lambda: self.base_url,
             grace_s=self.settings.grace_s,
+            webhook_key=lambda extension: self.keys.system(extension) if self.keys else "",
         )
         # A part must not listen for a function that cannot run, and what can run is known only when
         # all parts are there: so they are made again without what was refused.

@@ -237,6 +237,8 @@ class Surroundings:
     """`http://127.0.0.1:<port>`, without a path; the port is known once the host has started."""
     grace_s: float
     """How long `stop` may wait for what runs."""
+    webhook_key: Callable[[str], str] = lambda _: ""
+    """The system key of an extension, `durabletask` say; empty where nobody is asked for one."""
 
 
 Extend = Callable[[Surroundings, Sequence[IndexedFunction]], Extension]
