@@ -1,0 +1,67 @@
+"""Becomes the workload: limits itself, says who it is, then execs. Run as a file, by path.
+
+Arguments: a JSON file with `claim` (where to say who it is), `folder`, `limits` (rlimit name to
+value), `command`; and this attempt's token. Standard library only: it runs under `-I -S`.
+
+The claim decides between this process and a supervisor that comes back after a crash and does not
+know whether this process exists: both create the same file, exclusively. Who comes second leaves.
+"""
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+
+SPOKEN_FOR = 75
+"""Exit code when a supervisor has declared this attempt void (EX_TEMPFAIL)."""
+NOT_STARTED = 127
+"""Exit code when the command cannot be executed, as of a shell."""
+
+
+def _start_ticks() -> int:
+    """Return when this process started, in clock ticks since boot; 0 where there is no /proc."""
+    try:
+        stat = Path("/proc/self/stat").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def _claim(path: str, token: str) -> bool:
+    draft = f"{path}.{os.getpid()}"
+    content = json.dumps({"pid": os.getpid(), "ticks": _start_ticks(), "token": token})
+    Path(draft).write_text(content, encoding="utf-8")
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        Path(draft).unlink()
+    return True
+
+
+def _limit(limits: dict[str, int]) -> None:
+    for name, value in limits.items():
+        kind = getattr(resource, name)
+        _, ceiling = resource.getrlimit(kind)
+        bound = value if ceiling == resource.RLIM_INFINITY else min(value, ceiling)
+        resource.setrlimit(kind, (bound, bound))
+
+
+def main(file: str, token: str) -> int:
+    order = json.loads(Path(file).read_text(encoding="utf-8"))
+    if not _claim(order["claim"], token):
+        return SPOKEN_FOR
+    try:
+        os.chdir(order["folder"])
+        _limit(order["limits"])
+        command = order["command"]
+        os.execvp(command[0], command)  # noqa: S606  no shell is the point
+    except OSError as failed:
+        print(f"cannot start {order['command']}: {failed}", file=sys.stderr, flush=True)  # noqa: T201
+    return NOT_STARTED
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,64 @@
+"""Envoy's Prometheus text, read as the counters of revisions."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from shared.surfaces.local_process.xds import revision_of
+from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram, RevisionTraffic
+
+_SAMPLE: Final = re.compile(r"^(envoy_cluster_\w+)\{([^}]*)\} (\d+)", re.MULTILINE)
+_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
+_NO_ANSWER: Final = (
+    "envoy_cluster_upstream_cx_connect_fail",
+    "envoy_cluster_upstream_rq_rx_reset",
+    "envoy_cluster_upstream_rq_timeout",
+)
+_INFINITE: Final = "+Inf"
+
+
+def read_traffic(text: str) -> Mapping[int, RevisionTraffic]:
+    """Return the counters in *text*, by revision: the text is of one component's clusters."""
+    counters: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    buckets: dict[int, dict[str, int]] = defaultdict(dict)
+    for name, labels, value in _samples(text):
+        found = revision_of(labels.get("envoy_cluster_name", ""))
+        if found is None:
+            continue
+        _, revision = found
+        if name == "envoy_cluster_upstream_rq_time_bucket":
+            buckets[revision][labels["le"]] = value
+        elif name == "envoy_cluster_upstream_rq_xx":
+            counters[revision][f"{labels['envoy_response_code_class']}xx"] += value
+        else:
+            counters[revision][name] += value
+    return {revision: _traffic(of, buckets[revision]) for revision, of in counters.items()}
+
+
+def _samples(text: str) -> Iterator[tuple[str, dict[str, str], int]]:
+    for match in _SAMPLE.finditer(text):
+        yield match[1], dict(_LABEL.findall(match[2])), int(match[3])
+
+
+def _traffic(counters: Mapping[str, int], buckets: Mapping[str, int]) -> RevisionTraffic:
+    classes = {c: n for c, n in counters.items() if c.endswith("xx") and c[0].isdigit()}
+    return RevisionTraffic(
+        requests=sum(classes.values()),
+        by_class=classes,
+        no_answer=sum(counters.get(name, 0) for name in _NO_ANSWER),
+        retries=counters.get("envoy_cluster_upstream_rq_retry", 0),
+        latency=_histogram(buckets),
+    )
+
+
+def _histogram(cumulative: Mapping[str, int]) -> Histogram:
+    """Return Envoy's cumulative buckets as counts of each; bounds are those it was given."""
+    by_bound = {float(le): count for le, count in cumulative.items() if le != _INFINITE}
+    counts, below = [], 0
+    for bound in LATENCY_BOUNDS_MS:
+        reached = by_bound.get(bound, below)
+        counts.append(reached - below)
+        below = reached
+    counts.append(cumulative.get(_INFINITE, below) - below)
+    return Histogram(LATENCY_BOUNDS_MS, tuple(counts))

@@ -1,0 +1,198 @@
+"""Processes of this machine: started apart from us, recognised again, never mistaken.
+
+A process is known by pid, start time in ticks and boot: the pid alone may be somebody else's by
+now. The token of its start is looked for in its environment as a third witness, where it can be
+read. All of it survives us: the process has its own session and writes to files.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from shared.surfaces.local_process import launcher
+
+TOKEN_VARIABLE: Final = "RUNTIME_INSTANCE_TOKEN"  # noqa: S105  a name
+_PROC: Final = Path("/proc")
+_STARTED_AT_FIELD: Final = 19
+"""Of /proc/pid/stat behind the name: proc(5), field 22."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which process: equal values are the same process, also for another host."""
+
+    pid: int
+    ticks: int
+    boot: str
+    token: str
+
+
+@lru_cache(maxsize=1)
+def boot() -> str:
+    """Return what is different after each start of the machine."""
+    try:
+        return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return str(int(psutil.boot_time()))
+
+
+def start_ticks(pid: int) -> int | None:
+    """Return when *pid* started, None when it is gone or only waits to be reaped."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return _portable_start(pid)
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[_STARTED_AT_FIELD])
+
+
+def _portable_start(pid: int) -> int | None:
+    if sys.platform == "linux":
+        return None
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return int(process.create_time() * 100)
+    except psutil.Error:
+        return None
+
+
+def environ_of(pid: int) -> dict[str, str]:
+    """Return the environment *pid* was started with; empty when it cannot be read."""
+    if sys.platform != "linux":
+        with suppress(psutil.Error, OSError):
+            return dict(psutil.Process(pid).environ())
+        return {}
+    try:
+        content = (_PROC / str(pid) / "environ").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    pairs = (entry.partition("=") for entry in content.split("\0") if "=" in entry)
+    return {name: value for name, _, value in pairs}
+
+
+def is_alive(identity: Identity) -> bool:
+    """Return whether exactly that process runs; a recycled pid is not it."""
+    if identity.boot != boot():
+        return False
+    ticks = start_ticks(identity.pid)
+    if ticks is None or (identity.ticks and ticks != identity.ticks):
+        return False
+    # A program may have overwritten its environment (setproctitle does): absent is no evidence.
+    token = environ_of(identity.pid).get(TOKEN_VARIABLE)
+    return token is None or token == identity.token
+
+
+def start(
+    order: Path,
+    *,
+    token: str,
+    claim: Path,
+    folder: Path,
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    output: Path,
+    limits: Mapping[str, int],
+) -> int:
+    """Start *command* through the launcher, in a session of its own; return its pid.
+
+    It exists from now on whatever happens to us; `claimed` tells the next host about it.
+    """
+    order.write_text(
+        json.dumps(
+            {
+                "claim": str(claim),
+                "folder": str(folder),
+                "limits": dict(limits),
+                "command": list(command),
+            }
+        ),
+        encoding="utf-8",
+    )
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-S", launcher.__file__, str(order), token],
+        {**environ, TOKEN_VARIABLE: token},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(output), append, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
+    )
+
+
+def claimed(claim: Path) -> Identity | None:
+    """Return who took *claim*; None when nobody did, or it was declared void."""
+    try:
+        said = json.loads(claim.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return Identity(said["pid"], said["ticks"], said.get("boot") or boot(), said["token"])
+
+
+def void(claim: Path) -> bool:
+    """Make sure that no process takes *claim* any more; False when one already did."""
+    with suppress(FileExistsError):
+        claim.touch(exist_ok=False)
+        return True
+    return claimed(claim) is None
+
+
+def reap(pid: int) -> int | None:
+    """Return the exit code of our child *pid* when it has ended; None while it runs.
+
+    A process that is not our child (adopted from an earlier host) has no exit code: -1000.
+    """
+    try:
+        done, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return -1000
+    return os.waitstatus_to_exitcode(status) if done else None
+
+
+def members(identity: Identity) -> list[int]:
+    """Return the processes of its session that are its own by token, itself included."""
+    found = []
+    for pid in psutil.pids():
+        with suppress(OSError):
+            if os.getsid(pid) == identity.pid and start_ticks(pid) is not None:
+                token = environ_of(pid).get(TOKEN_VARIABLE)
+                if token == identity.token or (token is None and is_alive(identity)):
+                    found.append(pid)
+    return found
+
+
+def ask_to_stop(identity: Identity) -> None:
+    """Send SIGTERM to that process, if it is still that process."""
+    if is_alive(identity):
+        with suppress(ProcessLookupError):
+            os.kill(identity.pid, signal.SIGTERM)
+
+
+def kill(identity: Identity) -> None:
+    """Kill that process and what it left in its session, and nothing else."""
+    for pid in members(identity) if identity.boot == boot() else ():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def resident_bytes(identity: Identity) -> int:
+    """Return the memory of the whole session: shared pages are counted in each process."""
+    total = 0
+    for pid in members(identity):
+        with suppress(psutil.Error):
+            total += psutil.Process(pid).memory_info().rss
+    return total

@@ -1,0 +1,88 @@
+"""What a live process runs, asked from it: its environment, its files, its own answer."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from shared.kernel.clock import Clock
+from shared.surfaces.live import InstanceProof
+from shared.surfaces.local_process import processes
+from shared.surfaces.local_process.artifacts import Artifacts, content_digest
+from shared.surfaces.local_process.journal import Started
+from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
+
+ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
+
+
+class CannotAsk(Exception):
+    """A live instance did not let itself be asked; what it runs is unknown."""
+
+
+async def prove_instance(
+    started: Started, identity: Identity, spec: RevisionSpec, artifacts: Artifacts, clock: Clock
+) -> InstanceProof:
+    """Return what the process *identity* runs, and where it departs from *spec*.
+
+    Raises:
+        CannotAsk: it is gone by now, hides its environment, or does not answer.
+    """
+    environ = processes.environ_of(identity.pid)
+    if "RUNTIME_ARTIFACT" not in environ:
+        raise CannotAsk(f"{started.id} (pid {identity.pid}) does not show its environment")
+    artifact = environ["RUNTIME_ARTIFACT"]
+    unpacked = artifacts.find(artifact)
+    if unpacked is None:
+        raise CannotAsk(f"{started.id} runs {artifact}, which is not unpacked here to compare with")
+    root = Path(environ["RUNTIME_CONTENT"])
+    content = await asyncio.to_thread(content_digest, root, unpacked.files)
+    release, source = environ["RUNTIME_VERSION"], "environ"
+    if spec.release is not None:
+        release, source = await _ask_release(started, spec.release), "answer"
+    if not processes.is_alive(identity):
+        raise CannotAsk(f"{started.id} ended while it was asked")
+    unit: Mapping[str, str] = json.loads(environ["RUNTIME_UNIT"])
+    return InstanceProof(
+        instance=started.id,
+        revision=int(environ["RUNTIME_RELEASE_REVISION"]),
+        artifact=artifact,
+        content_digest=content,
+        expected_digest=unpacked.digest,
+        release=release,
+        release_source=source,
+        unit=unit,
+        checked_at=clock.now(),
+        departs=tuple(
+            f"{what} is {found}, expected {expected}"
+            for what, found, expected in (
+                ("artifact", artifact, spec.artifact),
+                ("content", content, unpacked.digest),
+                ("release", release, spec.version),
+                ("release revision", environ["RUNTIME_RELEASE_REVISION"], str(spec.revision)),
+                ("unit", dict(unit), dict(spec.unit)),
+            )
+            if found != expected
+        ),
+    )
+
+
+async def _ask_release(started: Started, question: ReleaseQuestion) -> str:
+    url = f"http://127.0.0.1:{started.port}{question.path}"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=ANSWER_TIMEOUT) as session,
+            session.get(url, allow_redirects=False) as answer,
+        ):
+            said = json.loads(await answer.text())
+        for part in question.field.split("."):
+            said = said[part]
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as failed:
+        raise CannotAsk(
+            f"{started.id} does not say its release at {question.path} ({question.field}): "
+            f"{failed!r}"
+        ) from failed
+    return str(said)

@@ -1,0 +1,371 @@
+"""LocalProcess: the surface ports on this machine's processes and an Envoy per environment.
+
+A write records what is wanted (journal) and rings the supervisor; where the port promises more
+(weights in force, a site that serves, a site gone) it waits until that shows. Any process may read
+and write; exactly one runs `supervise`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.fence import Fence
+from shared.kernel.ids import EnvironmentId
+from shared.persistence.blobs import Blobs
+from shared.surfaces.capabilities import Capabilities
+from shared.surfaces.errors import (
+    RevisionMissing,
+    SiteMissing,
+    StillWeighted,
+    TrafficUnavailable,
+)
+from shared.surfaces.live import InstanceProof, LiveComponent, LiveRevision, Site
+from shared.surfaces.local_process import limits
+from shared.surfaces.local_process.artifacts import Artifacts
+from shared.surfaces.local_process.edge import EdgeAdmin, edge_epoch
+from shared.surfaces.local_process.instances import InstancePlace
+from shared.surfaces.local_process.journal import (
+    Damaged,
+    Journal,
+    SiteFolder,
+    WantedComponent,
+    WantedRevision,
+    WantedSite,
+)
+from shared.surfaces.local_process.looking import endpoint, live_revisions, living
+from shared.surfaces.local_process.ports import free_port
+from shared.surfaces.local_process.proof import CannotAsk, prove_instance
+from shared.surfaces.local_process.supervisor import Bell, Supervisor, supervisor_is_there
+from shared.surfaces.reading import Absent, Present, Reading, Unknown
+from shared.surfaces.rules import admit, judge_apply, judge_weights
+from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
+from shared.surfaces.traffic import TrafficSample
+
+WAIT_S: Final = 15.0
+"""For what takes milliseconds on an idle machine; then `Unavailable`, and the caller repeats."""
+_LOOK_EVERY_S: Final = 0.02
+T = TypeVar("T")
+_NOBODY: Final = "no supervisor keeps this surface at the moment"
+
+
+class LocalProcessSurface:
+    """Surface, SurfaceReader and Sites below the folder *root*; artifacts come from *blobs*."""
+
+    def __init__(self, root: Path, blobs: Blobs, clock: Clock, entropy: Entropy) -> None:
+        self._root = root
+        self._journal = Journal(root)
+        self._artifacts = Artifacts(root / "artifacts", blobs)
+        self._clock = clock
+        self._entropy = entropy
+        self._bell = Bell()
+        self._can = limits.capabilities()
+
+    def capabilities(self) -> Capabilities:
+        return self._can
+
+    async def supervise(self) -> None:
+        """Keep everything as it is wanted until cancelled; what runs then goes on running.
+
+        Raises:
+            SupervisorRunning: another process does.
+        """
+        await Supervisor(
+            self._journal, self._artifacts, self._bell, self._clock, self._entropy
+        ).run()
+
+    # Sites
+
+    async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
+        await asyncio.to_thread(self._want_site, spec, fence)
+        self._bell.ring()
+
+        async def is_ready() -> bool:
+            site = self._journal.site(spec.environment).site()
+            return site is not None and await EdgeAdmin(site.admin_port).is_ready()
+
+        await self._until(is_ready, f"Envoy of {spec.environment} does not come up")
+
+    async def read_site(self, environment: EnvironmentId) -> Reading[Site]:
+        folder = self._journal.site(environment)
+        try:
+            site = folder.site()
+        except Damaged as damaged:
+            return Unknown(str(damaged))
+        if site is None or (not site.is_wanted and not folder.edge.exists()):
+            return Absent()
+        is_ready = site.is_wanted and await EdgeAdmin(site.admin_port).is_ready()
+        url = f"http://127.0.0.1:{site.public_port}/"
+        return Present(Site(environment, url, is_ready, site.spec.facts, site.fence))
+
+    async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
+        if not await asyncio.to_thread(self._unwant_site, environment, fence):
+            return
+        self._bell.ring()
+
+        async def is_gone() -> bool:
+            return not self._journal.site(environment).edge.exists()
+
+        await self._until(is_gone, f"{environment} has processes that are still stopping")
+
+    # What deployments change
+
+    async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
+        # The fence first, and once more with the write: unpacking may take long.
+        await self._change(spec.component, fence, lambda wanted: wanted)
+        await self._artifacts.prepare(spec.artifact)
+
+        def add(wanted: WantedComponent) -> WantedComponent:
+            present = wanted.revisions.get(spec.revision)
+            judge_apply(spec, present.spec if present else None, self._others(spec.component))
+            kept = replace(present or WantedRevision(spec), spec=spec, removed_at=None)
+            return replace(wanted, revisions={**wanted.revisions, spec.revision: kept})
+
+        await self._change(spec.component, fence, add)
+
+    async def scale(self, component: Component, revision: int, replicas: int, fence: Fence) -> None:
+        def resize(wanted: WantedComponent) -> WantedComponent:
+            found = wanted.revisions.get(revision)
+            if found is None:
+                raise RevisionMissing(f"revision {revision} of {component.module} is not here")
+            after = replace(found, spec=replace(found.spec, replicas=replicas))
+            return replace(wanted, revisions={**wanted.revisions, revision: after})
+
+        await self._change(component, fence, resize)
+
+    async def set_weights(
+        self, component: Component, weights: Mapping[int, int], fence: Fence
+    ) -> None:
+        def split(wanted: WantedComponent) -> WantedComponent:
+            folder = self._journal.site(component.environment)
+            live = live_revisions(folder, wanted)
+            judged = judge_weights(component, weights, live)
+            now = self._clock.now()
+            revisions = {
+                number: replace(revision, weightless_at=now)
+                if number in wanted.weights and number not in judged
+                else revision
+                for number, revision in wanted.revisions.items()
+            }
+            return replace(wanted, weights=judged, revisions=revisions)
+
+        after = await self._change(component, fence, split)
+        if not any(revision.spec.port for revision in after.revisions.values()):
+            return
+
+        async def is_in_force() -> bool:
+            return await self._weights(component) == after.weights
+
+        await self._until(is_in_force, f"the weights of {component.module} are not in force yet")
+
+    async def remove(self, component: Component, revision: int, fence: Fence) -> None:
+        def leave(wanted: WantedComponent) -> WantedComponent:
+            if wanted.weights.get(revision):
+                raise StillWeighted(
+                    f"revision {revision} of {component.module} has "
+                    f"{wanted.weights[revision]} % of the traffic: set its weight to 0 first"
+                )
+            found = wanted.revisions.get(revision)
+            if found is None or found.removed_at is not None:
+                return wanted
+            after = replace(found, removed_at=self._clock.now())
+            return replace(wanted, revisions={**wanted.revisions, revision: after})
+
+        await self._change(component, fence, leave)
+
+    # What everyone reads
+
+    async def observe(self, component: Component) -> Reading[LiveComponent]:
+        return await self._read(component, self._look)
+
+    async def inventory(self, environment: EnvironmentId) -> Reading[tuple[LiveComponent, ...]]:
+        folder = self._journal.site(environment)
+        found: list[LiveComponent] = []
+        try:
+            site = folder.site()
+            if site is None or not site.is_wanted:
+                return await self._absent_site(folder)
+            components = [folder.wanted(service) for service in folder.services()]
+        except Damaged as damaged:
+            return Unknown(str(damaged))
+        for wanted in components:
+            reading = await self.observe(wanted.component) if wanted else Absent()
+            if isinstance(reading, Unknown):
+                return reading
+            if isinstance(reading, Present):
+                found.append(reading.value)
+        return Present(tuple(sorted(found, key=lambda live: live.component)))
+
+    async def prove(self, component: Component) -> Reading[tuple[InstanceProof, ...]]:
+        async def ask(
+            folder: SiteFolder, _: WantedSite, wanted: WantedComponent
+        ) -> tuple[InstanceProof, ...]:
+            return tuple(
+                [
+                    await prove_instance(
+                        started,
+                        identity,
+                        wanted.revisions[started.revision].spec,
+                        self._artifacts,
+                        self._clock,
+                    )
+                    for started, identity in living(folder, wanted)
+                ]
+            )
+
+        return await self._read(component, ask)
+
+    async def traffic(self, component: Component) -> Reading[TrafficSample]:
+        async def count(
+            folder: SiteFolder, site: WantedSite, wanted: WantedComponent
+        ) -> TrafficSample | None:
+            if not any(revision.spec.port for revision in wanted.revisions.values()):
+                return None
+            epoch = edge_epoch(folder.edge)
+            counters = await EdgeAdmin(site.admin_port).traffic(component.service)
+            return TrafficSample(self._clock.now(), epoch, counters)
+
+        return await self._read(component, count)
+
+    async def logs(
+        self, component: Component, instance: str, tail: int
+    ) -> Reading[tuple[str, ...]]:
+        folder = self._journal.site(component.environment)
+        if instance in {".", ".."} or "/" in instance or "\0" in instance:
+            return Absent()
+        place = InstancePlace(folder.place(component.service, instance))
+        try:
+            lines = await asyncio.to_thread(place.tail, tail)
+        except OSError as failed:
+            return Unknown(f"the output of {instance} cannot be read: {failed.strerror}")
+        return Absent() if lines is None else Present(lines)
+
+    # Inside
+
+    async def _look(
+        self, folder: SiteFolder, site: WantedSite, wanted: WantedComponent
+    ) -> LiveComponent:
+        serves = any(revision.spec.port for revision in wanted.revisions.values())
+        weights: Mapping[int, int] = wanted.weights
+        if serves:
+            weights = await self._weights(wanted.component)
+        revisions: tuple[LiveRevision, ...] = live_revisions(folder, wanted)
+        url = endpoint(site, wanted) if serves else None
+        return LiveComponent(wanted.component, revisions, weights, url, wanted.fence)
+
+    async def _read(
+        self,
+        component: Component,
+        look: Callable[[SiteFolder, WantedSite, WantedComponent], Awaitable[T | None]],
+    ) -> Reading[T]:
+        folder = self._journal.site(component.environment)
+        try:
+            site = folder.site()
+            if site is None or not site.is_wanted:
+                return await self._absent_site(folder)
+            if not supervisor_is_there(self._root):
+                return Unknown(_NOBODY)
+            wanted = folder.wanted(component.service)
+            if wanted is None or not wanted.revisions:
+                return Absent()
+            seen = await look(folder, site, wanted)
+        except (Damaged, CannotAsk) as unseen:
+            return Unknown(str(unseen))
+        except TrafficUnavailable as away:
+            return Unknown(away.message)
+        return Absent() if seen is None else Present(seen)
+
+    async def _absent_site(self, folder: SiteFolder) -> Absent | Unknown:
+        return Unknown("the site is being taken away") if folder.edge.exists() else Absent()
+
+    async def _weights(self, component: Component) -> Mapping[int, int]:
+        site = self._journal.site(component.environment).site()
+        assert site is not None
+        _, weights = await EdgeAdmin(site.admin_port).table()
+        return {n: percent for n, percent in weights.get(component.service, {}).items() if percent}
+
+    def _others(self, component: Component) -> list[RevisionSpec]:
+        folder = self._journal.site(component.environment)
+        documents = [folder.wanted(s) for s in folder.services() if s != component.service]
+        return [r.spec for wanted in documents if wanted for r in wanted.revisions.values()]
+
+    async def _change(
+        self,
+        component: Component,
+        fence: Fence,
+        decide: Callable[[WantedComponent], WantedComponent],
+    ) -> WantedComponent:
+        """Write what *decide* makes of the component; the fence is kept even if it refuses."""
+
+        def change() -> WantedComponent:
+            folder = self._journal.site(component.environment)
+            with folder.turn():
+                site = folder.site()
+                if site is None or not site.is_wanted:
+                    raise SiteMissing(f"{component.environment} has no site here: provision it")
+                before = folder.wanted(component.service) or WantedComponent(component)
+                fenced = replace(before, fence=admit(component.module, fence, before.fence))
+                try:
+                    after = decide(fenced)
+                except Refused:
+                    if fenced != before:
+                        folder.write_wanted(fenced)
+                    raise
+                if after != before:
+                    folder.write_wanted(after)
+                return after
+
+        try:
+            after = await asyncio.to_thread(change)
+        except Damaged as damaged:
+            raise Unavailable(f"the surface's journal is damaged: {damaged}") from damaged
+        self._bell.ring()
+        return after
+
+    def _want_site(self, spec: SiteSpec, fence: Fence) -> None:
+        folder = self._journal.site(spec.environment)
+        with folder.turn():
+            site = folder.site()
+            if site is not None and not site.is_wanted and folder.edge.exists():
+                admit(spec.environment, fence, site.fence)
+                raise Unavailable(f"{spec.environment} is still being taken away")
+            if site is None:
+                taken = self._ports_of_sites()
+                public = free_port(self._entropy, taken)
+                admin = free_port(self._entropy, {*taken, public})
+                site = WantedSite(spec, public, admin, 0)
+            token = admit(spec.environment, fence, site.fence)
+            folder.write_site(replace(site, spec=spec, fence=token, is_wanted=True))
+
+    def _unwant_site(self, environment: EnvironmentId, fence: Fence) -> bool:
+        folder = self._journal.site(environment)
+        if folder.site() is None:
+            return False
+        with folder.turn():
+            site = folder.site()
+            assert site is not None
+            token = admit(environment, fence, site.fence)
+            folder.write_site(replace(site, fence=token, is_wanted=False))
+        return True
+
+    def _ports_of_sites(self) -> set[int]:
+        sites = [folder.site() for folder in self._journal.sites()]
+        return {p for site in sites if site for p in (site.public_port, site.admin_port)}
+
+    async def _until(self, holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:
+        deadline_s = self._clock.monotonic_s() + WAIT_S
+        while not await _or_false(holds):
+            if self._clock.monotonic_s() > deadline_s:
+                raise TrafficUnavailable(otherwise, retry_after_s=2.0)
+            await self._clock.sleep(_LOOK_EVERY_S)
+
+
+async def _or_false(holds: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await holds()
+    except TrafficUnavailable:
+        return False

@@ -1,0 +1,139 @@
+"""LocalProcess on stage: a workload of the standard library, real processes, a real Envoy."""
+
+import asyncio
+import hashlib
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
+from shared.kernel.errors import NotFound
+from shared.surfaces.local_process.surface import LocalProcessSurface
+from shared.surfaces.local_process.taking_away import stop_everything
+from shared.surfaces.spec import artifact_blob
+from tests.surfaces.stage import SHOP, SITE, TEMPLATE, Stage, fence
+
+SERVER = """
+import http.server, json, os, signal, sys, threading, time
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        time.sleep(float(os.environ.get("DELAY_S", "0")))
+        if self.path == "/eat":
+            held = [bytearray(16 << 20) for _ in range(64)]
+        if self.path == "/slow":
+            time.sleep(1.0)
+        body = json.dumps({"release": {"version": os.environ["VERSION"]}, "pid": os.getpid(),
+                           "environ": dict(os.environ)}).encode()
+        status = 503 if os.path.exists("sick") else 200
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+
+server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler) if "PORT" in os.environ else None
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+print("started", os.environ["VERSION"], flush=True)
+server.serve_forever() if server else threading.Event().wait()
+"""
+
+
+class FolderBlobs:
+    """Blobs in a folder, as far as a surface reads them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def put(self, name: str, content: AsyncIterator[bytes]) -> int:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = b"".join([chunk async for chunk in content])
+        path.write_bytes(whole)
+        return len(whole)
+
+    async def open(self, name: str) -> AsyncIterator[bytes]:
+        path = self.folder / name
+        if not path.exists():
+            raise NotFound(f"no blob {name}")
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield path.read_bytes()
+
+        return chunks()
+
+    async def size(self, name: str) -> int | None:
+        path = self.folder / name
+        return path.stat().st_size if path.exists() else None
+
+
+def zipped(files: dict[str, str | bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()
+
+
+def upload(blobs: FolderBlobs, content: bytes) -> str:
+    """Store *content* as the API does and return its digest."""
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    path = blobs.folder / artifact_blob(digest)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return digest
+
+
+class Host:
+    """A host process, as far as the surface is concerned: it supervises until it is killed."""
+
+    def __init__(self, root: Path, blobs: FolderBlobs) -> None:
+        self.root = root
+        self.blobs = blobs
+        self.task: asyncio.Task[None] | None = None
+
+    async def start(self) -> LocalProcessSurface:
+        surface = LocalProcessSurface(self.root, self.blobs, SystemClock(), SystemEntropy())
+        self.task = asyncio.create_task(surface.supervise())
+        return surface
+
+    async def kill(self) -> None:
+        assert self.task is not None
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+
+    async def restart(self) -> LocalProcessSurface:
+        await self.kill()
+        return await self.start()
+
+
+@asynccontextmanager
+async def on_this_machine(folder: Path) -> AsyncIterator[Stage]:
+    blobs = FolderBlobs(folder / "blobs")
+    host = Host(folder / "surface", blobs)
+    surface = await host.start()
+    artifact = upload(blobs, zipped({"server.py": SERVER}))
+    template = replace(TEMPLATE, artifact=artifact)
+
+    def break_reads() -> None:
+        site = host.root / "sites" / SHOP.environment
+        for kind in ("components", "running"):
+            (site / kind / f"{SHOP.service}.json").write_text("{ half a docum", encoding="utf-8")
+
+    stage = Stage(surface, SystemClock(), template, host.restart, break_reads)
+    try:
+        await surface.ensure_site(SITE, fence(1, "site"))
+        yield stage
+    finally:
+        await host.kill()
+        await stop_everything(host.root, SystemClock())
