@@ -18,6 +18,7 @@ from local_host import service_bus_messages
 from local_host.broker.broker import Broker
 from local_host.broker.locks import LockLost
 from local_host.broker.message import ReceivedMessage
+from local_host.broker.receivers import Mailbox
 from local_host.broker.topology import Queue, Subscription, subscription_path
 from local_host.configuration import Configuration
 from local_host.model import (
@@ -173,8 +174,7 @@ class Pump:
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[None]] = set()
-        self._freed = asyncio.Event()
-        self._prefetched: list[ReceivedMessage] = []
+        self._changed = asyncio.Event()
 
     async def start(self) -> None:
         """Create the queue or subscription if nobody declared it, and begin to receive."""
@@ -186,7 +186,7 @@ class Pump:
             return
         self._stopping = True
         self._broker.arrivals(self._path).notify()
-        self._freed.set()
+        self._changed.set()
         await self._loop
         if self._running:
             waiting = asyncio.ensure_future(self._clock.sleep(grace_s))
@@ -215,23 +215,39 @@ class Pump:
     # Cardinality one
 
     async def _receive_one_by_one(self) -> None:
-        arrivals = self._broker.arrivals(self._path)
+        mailbox = self._broker.open_mailbox(self._path)
+        self._changed = mailbox.changed
+        try:
+            while not self._stopping:
+                mailbox.changed.clear()
+                await self._fill(mailbox)
+                await mailbox.changed.wait()
+        finally:
+            self._broker.close_mailbox(mailbox)
+        while mailbox.expected or mailbox.messages:
+            while mailbox.messages:
+                await self._give_back(mailbox.messages.popleft())
+            if mailbox.expected:
+                mailbox.changed.clear()
+                await mailbox.changed.wait()
+
+    async def _fill(self, mailbox: Mailbox) -> None:
+        """Begin what was given, say how much more may come, look for what was there before."""
         calls = self._settings.max_concurrent_calls
-        ahead = calls + self._settings.prefetch_count
-        while not self._stopping:
-            seen = arrivals.count
-            self._freed.clear()
-            room = ahead - len(self._running) - len(self._prefetched)
-            if room > 0:
-                self._prefetched += await self._broker.lock(self._path, room)
-            while self._prefetched and len(self._running) < calls and not self._stopping:
-                self._begin(self._prefetched.pop(0))
-            if len(self._running) >= calls:
-                await self._freed.wait()
-            elif not self._prefetched:
-                await arrivals.since(seen)
-        for message in self._prefetched:
-            await self._give_back(message)
+        while True:
+            while mailbox.messages and len(self._running) < calls:
+                self._begin(mailbox.messages.popleft())
+            places = calls + self._settings.prefetch_count
+            places -= len(self._running) + len(mailbox.messages)
+            mailbox.offer(places)
+            room = places - mailbox.expected
+            if room <= 0 or not mailbox.has_backlog or self._stopping:
+                return
+            mailbox.offer(0)
+            mailbox.has_backlog = False
+            found = await self._broker.lock(self._path, room)
+            mailbox.has_backlog = mailbox.has_backlog or len(found) == room
+            mailbox.messages.extend(found)
 
     def _begin(self, message: ReceivedMessage) -> None:
         # A prefetched message is renewed only from here: while it waits its lock may run out.
@@ -246,7 +262,7 @@ class Pump:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._freed.set()
+        self._changed.set()
         if not task.cancelled() and (problem := task.exception()) is not None:
             _log.error("settling for %s failed: %s", self._function.name, problem)
 

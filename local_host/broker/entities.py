@@ -90,6 +90,9 @@ class Entities:
         """Return None for a dead-letter sub-queue, which keeps messages however often they fail."""
         return self.settings(number).max_delivery_count if number > 0 else None
 
+    def dead_letters_expired(self, number: int) -> bool:
+        return self.settings(number).dead_letters_expired
+
     def put(self, number: int, path: str, kind: str, definition: str) -> None:
         """Take one stored entity into memory."""
         if kind == TOPIC:

@@ -65,10 +65,14 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Where one copy of a message goes, and until when it lives (seconds from now)."""
+    """Where one copy of a message goes, and until when it lives (seconds from now).
+
+    With a `lock_token` it is on its first delivery at once.
+    """
 
     queue: int
     time_to_live_s: float | None
+    lock_token: str | None = None
 
 
 Row = tuple[int, int, int, bytes, str, float, float | None, str | None, str | None]
@@ -103,26 +107,30 @@ def save_entity(connection: sqlite3.Connection, path: str, kind: str, definition
 
 def enqueue(
     connection: sqlite3.Connection, message: EncodedMessage, copies: Sequence[Copy], now: float
-) -> None:
-    """Store *message* once and one delivery for each of *copies*."""
+) -> int:
+    """Store *message* once and one delivery for each of *copies*; return its sequence number."""
     if not copies:
-        return
+        return 0
     sequence_number = connection.execute(
         "INSERT INTO broker_message (body, properties, enqueued_at) VALUES (?, ?, ?)",
         (message.body, message.properties, now),
     ).lastrowid
+    assert sequence_number is not None
     connection.executemany(
-        "INSERT INTO broker_delivery (queue, message, delivery_count, expires_at) "
-        "VALUES (?, ?, 0, ?)",
+        "INSERT INTO broker_delivery (queue, message, delivery_count, lock_token, expires_at) "
+        "VALUES (?, ?, ?, ?, ?)",
         [
             (
                 copy.queue,
                 sequence_number,
+                0 if copy.lock_token is None else 1,
+                copy.lock_token,
                 None if copy.time_to_live_s is None else now + copy.time_to_live_s,
             )
             for copy in copies
         ],
     )
+    return sequence_number
 
 
 def schedule(

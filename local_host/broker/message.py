@@ -73,3 +73,17 @@ def encode(message: OutgoingMessage) -> EncodedMessage:
             f"expected at most {MESSAGE_MAX_BYTES}"
         )
     return EncodedMessage(bytes(message.body), properties, message.time_to_live_s)
+
+
+def decode(stored: EncodedMessage) -> OutgoingMessage:
+    """Return the message that `encode` was given, without its schedule."""
+    message_id, subject, content_type, correlation_id, properties = json.loads(stored.properties)
+    return OutgoingMessage(
+        stored.body,
+        message_id,
+        subject,
+        content_type,
+        correlation_id,
+        properties,
+        stored.time_to_live_s,
+    )

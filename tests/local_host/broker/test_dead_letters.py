@@ -106,7 +106,7 @@ def test_a_message_is_stored_once_and_removed_with_its_last_copy() -> None:
 
         def stored() -> int:
             query = "SELECT count(*) FROM broker_message"
-            return broker._database.read(lambda db: db.execute(query).fetchone()[0])
+            return broker._namespace.database.read(lambda db: db.execute(query).fetchone()[0])
 
         assert stored() == 1
         for path, left in ((ALL, 1), (OTHER, 0)):
