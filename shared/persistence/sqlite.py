@@ -170,9 +170,9 @@ class Database:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
+            self._reader.close()  # first: a truncating checkpoint waits for readers
             with suppress(sqlite3.OperationalError):
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._reader.close()
         self._writer.close()
 
 
