@@ -17,10 +17,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from pulumi import Output, ResourceTransformationArgs, ResourceTransformationResult
-from pulumi.runtime import get_root_resource, register_stack_transformation, set_all_config
+from pulumi.runtime import register_stack_transformation, set_all_config
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
 from pulumi.runtime.rpc import deserialize_properties
 from pulumi.runtime.settings import get_project, get_stack
@@ -29,6 +29,9 @@ from pulumi.runtime.stack import run_pulumi_func
 from shared.infrastructure.graph import Graph, Node, Urn, graph_to_json, reference
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.kernel.errors import Refused
+
+SPECIAL: Final = "4dabf18193072939515e22adb298388d"
+"""The key by which Pulumi's wire format marks an object as a secret, asset or archive."""
 
 Program = Callable[[EnvironmentInputs], Mapping[str, Any]]
 
@@ -97,6 +100,16 @@ def _whole(value: Any) -> Any:
             return value
 
 
+def _has_special(value: Any) -> bool:
+    match value:
+        case Mapping():
+            return SPECIAL in value or any(map(_has_special, value.values()))
+        case list():
+            return any(map(_has_special, value))
+        case _:
+            return False
+
+
 def evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInputs) -> Graph:
     """Return what *program* declares for *inputs*, in the order of declaration."""
     # A fresh context is the whole reset of Pulumi's runtime.
@@ -124,7 +137,12 @@ def _evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInp
         result.update(program(inputs))
 
     loop.run_until_complete(run_pulumi_func(main))
-    assert get_root_resource() is not None
+    special = [node.name for node in recorder.nodes.values() if _has_special(node.properties)]
+    if special:
+        raise Refused(
+            f"a graph is recorded, so it holds no secret, asset or archive: {', '.join(special)}",
+            code="SecretInGraph",
+        )
     outputs = loop.run_until_complete(Output.from_input(result).future())
     loop.close()
     return Graph(tuple(recorder.nodes[key] for key in declared), _whole(outputs or {}))

@@ -1,0 +1,81 @@
+"""Environment programs that misbehave; the child process imports them by name."""
+
+import itertools
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from shared.infrastructure.inputs import EnvironmentInputs
+from shared.kernel.errors import Invalid, Violation
+
+
+class Thing(pulumi.CustomResource):
+    is_ready: pulumi.Output[bool]
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None, **props: Any) -> None:
+        super().__init__("test:some:Thing", name, {**props, "is_ready": None}, opts)
+
+
+def talkative(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    sys.stdout.write('{"graph": "not this"}')
+    sys.stdout.flush()
+    return {"name": inputs.name}
+
+
+def refusing(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    raise Invalid("no", code="TooSmall", details=[Violation("TooSmall", "/x", "small", "2", "1")])
+
+
+def broken(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    raise ZeroDivisionError("of nobody's input")
+
+
+def impure(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    pulumi.runtime.invoke("test:some:lookUp", {})
+    return {}
+
+
+def endless(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    for _ in itertools.count():
+        pass
+    return {}
+
+
+def unimportable(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    import a_package_that_is_not_here  # type: ignore[import-not-found]
+
+    return {"is": a_package_that_is_not_here}
+
+
+def dying(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def linked(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    """Numbers, text with an output inside, `depends_on` and many independent resources."""
+    first = Thing("first", count=3, ratio=0.5)
+    second = Thing(
+        "second",
+        label=pulumi.Output.concat("of ", first.id),
+        opts=pulumi.ResourceOptions(depends_on=[first], protect=True),
+    )
+    for index in range(12):
+        Thing(f"many-{index}", index=index)
+    return {"isReady": second.is_ready, "list": [first.id, 1]}
+
+
+def listing(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    import os
+
+    return {"names": sorted(os.environ)}
+
+
+def secretive(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    Thing("vault", nested={"key": [pulumi.Output.secret("canary")]})
+    return {}

@@ -1,0 +1,134 @@
+"""What a child process makes of an environment program."""
+
+import asyncio
+
+import pytest
+
+from shared.contracts import values
+from shared.contracts.environments import DataResourceKind
+from shared.infrastructure import inputs as vocabulary
+from shared.infrastructure.embedded import ChildEvaluator
+from shared.infrastructure.errors import EvaluationDefect
+from shared.infrastructure.graph import Graph, Urn, reference
+from shared.infrastructure.local_program import local_graph
+from shared.infrastructure.port import StackName
+from shared.kernel.errors import PlanRefused, Unavailable, Violation
+from tests.infrastructure.installations import EVALUATOR, STACK, inputs
+
+pytestmark = pytest.mark.real
+
+
+async def evaluate(program: str, **limits: float) -> Graph:
+    evaluator = ChildEvaluator(program=f"tests.infrastructure.programs:{program}", **limits)
+    return await evaluator.evaluate(STACK, inputs())
+
+
+def thing(name: str) -> Urn:
+    return Urn(f"urn:pulumi:{STACK}::environment::test:some:Thing::{name}")
+
+
+@pytest.mark.parametrize("volumes", [(), ("data", "logs")], ids=["no-data", "two-volumes"])
+async def test_pulumi_declares_the_same_local_graph_as_plain_python(
+    volumes: tuple[str, ...],
+) -> None:
+    wanted = inputs(*volumes, protected="data", tags={"owner": "shop"})
+
+    assert await EVALUATOR.evaluate(STACK, wanted) == local_graph(STACK, wanted)
+
+
+async def test_a_graph_keeps_numbers_references_dependencies_and_the_order_of_declaration() -> None:
+    graph = await evaluate("linked")
+
+    first, second = graph.nodes[:2]
+    assert dict(first.properties) == {"count": 3, "ratio": 0.5}
+    assert isinstance(first.properties["count"], int)
+    assert second.properties["label"] == "of " + reference(thing("first"), "id")
+    assert second.dependencies == (thing("first"),)
+    assert second.protected
+    assert [node.name for node in graph.nodes[2:]] == [f"many-{index}" for index in range(12)]
+    assert graph.outputs == {
+        "isReady": reference(thing("second"), "is_ready"),
+        "list": [reference(thing("first"), "id"), 1],
+    }
+
+
+async def test_an_evaluation_is_made_once_for_equal_inputs_however_many_ask() -> None:
+    evaluator = ChildEvaluator()
+
+    asked = [evaluator.evaluate(STACK, inputs("data")) for _ in range(3)]
+    graphs = await asyncio.gather(*asked)
+    again = await evaluator.evaluate(STACK, inputs("data"))
+    assert graphs == [again] * 3
+    assert evaluator.evaluations == 1
+
+    await evaluator.evaluate(StackName("env-other"), inputs("data"))
+    assert evaluator.evaluations == 2
+
+
+async def test_what_a_program_prints_is_not_its_answer() -> None:
+    assert (await evaluate("talkative")).outputs == {"name": "test"}
+
+
+async def test_what_a_program_does_not_accept_is_refused_with_its_violations() -> None:
+    with pytest.raises(PlanRefused) as refused:
+        await evaluate("refusing")
+
+    assert refused.value.code == "TooSmall"
+    assert refused.value.details == (Violation("TooSmall", "/x", "small", "2", "1"),)
+
+
+async def test_a_program_that_asks_the_world_is_refused() -> None:
+    with pytest.raises(PlanRefused) as refused:
+        await evaluate("impure")
+
+    assert refused.value.code == "ProgramImpure"
+
+
+async def test_a_graph_with_a_secret_in_it_is_refused_because_it_would_be_recorded() -> None:
+    with pytest.raises(PlanRefused, match="vault") as refused:
+        await evaluate("secretive")
+
+    assert refused.value.code == "SecretInGraph"
+    assert "canary" not in str(refused.value)
+
+
+async def test_a_missing_provider_package_is_refused_by_name() -> None:
+    with pytest.raises(PlanRefused, match="a_package_that_is_not_here") as refused:
+        await evaluate("unimportable")
+
+    assert refused.value.code == "ProgramUnavailable"
+
+
+async def test_a_program_that_fails_is_a_defect_that_says_where() -> None:
+    with pytest.raises(EvaluationDefect, match="ZeroDivisionError: of nobody's input") as defect:
+        await evaluate("broken")
+
+    assert "in broken" in defect.value.where
+
+
+@pytest.mark.parametrize(
+    ("program", "limits"), [("endless", {"timeout_s": 2.0}), ("dying", {})], ids=["late", "killed"]
+)
+async def test_a_child_without_an_answer_is_a_dependency_that_is_away(
+    program: str, limits: dict[str, float]
+) -> None:
+    with pytest.raises(Unavailable):
+        await evaluate(program, **limits)
+
+
+async def test_no_setting_of_the_host_reaches_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACTORY_SIGNING_KEY", "canary")
+
+    graph = await evaluate("listing")
+
+    assert "FACTORY_SIGNING_KEY" not in graph.outputs["names"]
+
+
+def test_the_programs_words_are_those_of_the_contracts() -> None:
+    targets = {vocabulary.LOCAL_TARGET, *vocabulary.AZURE_TARGETS}
+    data = {*vocabulary.LOCAL_DATA, *vocabulary.AZURE_DATA}
+
+    assert targets == {each.value for each in values.ComputeTargetKind}
+    assert data == {each.value for each in DataResourceKind}
+    assert set(vocabulary.STAGES) == {each.value for each in values.Stage}
+    assert set(vocabulary.ISOLATION_MODELS) == {each.value for each in values.IsolationModel}

@@ -1,0 +1,128 @@
+"""What local resources are on the disk and on the surface."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shared.infrastructure.errors import Overtaken
+from shared.infrastructure.graph import Node, Urn
+from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput
+from shared.infrastructure.local_program import SITE, VOLUME, local_graph
+from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
+from shared.infrastructure.provider import Resource
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SeededEntropy
+from shared.kernel.world import Absent, Present, Unknown
+from shared.surfaces.memory import MemorySurface, MemoryWorld
+from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
+
+DATA = Resource(
+    Urn("urn:volume"), VOLUME, "volume-data", {"site": "env-a", "volume": "data", "settings": {}}
+)
+
+
+def nodes(resource_type: str, **changed: object) -> tuple[Node, ...]:
+    graph = local_graph(STACK, inputs(**changed))
+    return tuple(node for node in graph.nodes if node.type == resource_type)
+
+
+async def test_a_volume_is_a_folder_whose_content_survives_every_update(tmp_path: Path) -> None:
+    volumes = VolumeProvider(tmp_path)
+    assert await volumes.read(DATA) == Absent()
+
+    live = await volumes.create(DATA, FENCE)
+    (Path(live.outputs["path"]) / "rows").write_text("1")
+    tagged = replace(DATA, properties={**DATA.properties, "tags": {"a": "b"}})
+    again = await volumes.update(tagged, LATER)
+
+    assert await volumes.read(tagged) == Present(again)
+    assert again.properties == tagged.properties
+    assert (Path(again.outputs["path"]) / "rows").read_text() == "1"
+
+
+async def test_a_stale_fence_changes_no_volume_even_after_its_deletion(tmp_path: Path) -> None:
+    volumes = VolumeProvider(tmp_path)
+    await volumes.create(DATA, LATER)
+
+    with pytest.raises(Overtaken):
+        await volumes.delete(DATA, FENCE)
+    assert isinstance(await volumes.read(DATA), Present)
+
+    await volumes.delete(DATA, LATER)
+    with pytest.raises(Overtaken):
+        await volumes.create(DATA, FENCE)
+    assert await volumes.read(DATA) == Absent()
+
+
+async def test_a_deletion_that_was_killed_half_way_is_ended_by_the_next(tmp_path: Path) -> None:
+    volumes = VolumeProvider(tmp_path)
+    live = await volumes.create(DATA, FENCE)
+    folder = Path(live.outputs["path"])
+    (folder / "rows").write_text("1")
+    await asyncio.to_thread(folder.rename, folder.with_name(".data.deleted"))
+
+    await volumes.delete(DATA, FENCE)
+
+    assert [path.name for path in folder.parent.iterdir()] == ["data.volume.json"]
+    await volumes.delete(DATA, FENCE)
+
+
+async def test_a_volume_whose_note_cannot_be_read_is_unknown(tmp_path: Path) -> None:
+    volumes = VolumeProvider(tmp_path)
+    await volumes.create(DATA, FENCE)
+    (tmp_path / "env-a" / "data.volume.json").write_text("{")
+
+    assert isinstance(await volumes.read(DATA), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("resource", "code"),
+    [
+        (DataResourceInput("../up", "LocalFolder"), "VolumeName"),
+        (DataResourceInput("data", "LocalFolder", settings={"sizeGb": "5"}), "UnknownSetting"),
+    ],
+    ids=["a-name-that-leaves-the-folder", "a-limit-that-no-folder-has"],
+)
+def test_a_volume_that_cannot_be_had_is_refused_by_the_plan(
+    tmp_path: Path, resource: DataResourceInput, code: str
+) -> None:
+    (node,) = nodes(VOLUME, data_resources=(resource,))
+
+    assert [each.code for each in VolumeProvider(tmp_path).check(node)] == [code]
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"capacity": {"memory_mib": 512}}, "CapacityNotLimited"),
+        ({"settings": {"sku": "large"}}, "UnknownSetting"),
+    ],
+    ids=["a-limit-over-all-workloads", "a-setting"],
+)
+def test_a_site_that_cannot_be_had_is_refused_by_the_plan(
+    given: Mapping[str, Mapping[str, object]], code: str
+) -> None:
+    (node,) = nodes(SITE, compute_targets=(ComputeTargetInput("LocalProcess", **given),))
+    world = MemoryWorld(SystemClock(), SeededEntropy(1))
+
+    assert [each.code for each in SiteProvider(MemorySurface(world)).check(node)] == [code]
+
+
+async def test_a_site_keeps_its_properties_on_the_surface() -> None:
+    world = MemoryWorld(SystemClock(), SeededEntropy(1))
+    sites = SiteProvider(MemorySurface(world))
+    (node,) = nodes(SITE)
+    site = Resource(node.urn, node.type, node.name, node.properties)
+    assert await sites.read(site) == Absent()
+
+    live = await sites.create(site, FENCE)
+
+    assert json.loads(json.dumps(live.properties)) == site.properties
+    assert live.outputs["endpoint"].startswith("http://")
+    assert await sites.read(site) == Present(live)
+    await sites.delete(site, FENCE)
+    assert await sites.read(site) == Absent()

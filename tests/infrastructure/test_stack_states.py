@@ -1,0 +1,96 @@
+"""What every StackStates promises."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shared.infrastructure.folder_states import KEPT_VERSIONS, FolderStates
+from shared.infrastructure.graph import Graph
+from shared.infrastructure.memory import MemoryStates, World
+from shared.infrastructure.port import Change, Left, Run, RunKind, StackName, Step
+from shared.infrastructure.state import Recorded, StackState, StackStates
+from shared.kernel.errors import Invalid, Stale, Unavailable
+from tests.infrastructure.graphs import named, node
+from tests.infrastructure.installations import STACK
+
+FULL = StackState(
+    STACK,
+    token=7,
+    inputs={"stage": "test", "compute_targets": [{"kind": "LocalProcess"}]},
+    resources=(
+        Recorded(
+            named("a"), "t", "a", {"x": [1, {"y": None}]}, {"id": "ä"}, (named("b"),), True,
+            Change.UPDATE,
+        ),
+    ),
+    outputs={"facts": {"k": "v"}},
+    run=Run(
+        "r", RunKind.DESTROY, (Step("r", 0, Change.DELETE, named("a"), "t", "a"),),
+        frozenset({0}), (Left(named("a"), "a", "Retained", "asked"),), True,
+    ),
+    graph=Graph((node("a", needs=["b"], size=1),), {"o": 1}),
+)  # fmt: skip
+
+
+@pytest.fixture(params=["memory", "folder"])
+def states(request: pytest.FixtureRequest, tmp_path: Path) -> StackStates:
+    return MemoryStates(World()) if request.param == "memory" else FolderStates(tmp_path)
+
+
+async def test_a_stack_never_saved_is_empty_and_of_version_0(states: StackStates) -> None:
+    assert await states.load(STACK) == StackState(STACK)
+
+
+async def test_a_state_comes_back_as_it_was_saved_one_version_later(states: StackStates) -> None:
+    saved = await states.save(FULL)
+
+    assert saved == replace(FULL, version=1)
+    assert await states.load(STACK) == saved
+    assert await states.load(StackName("env-other")) == StackState(StackName("env-other"))
+
+
+async def test_of_two_saves_over_one_version_one_is_refused(states: StackStates) -> None:
+    outcomes = await asyncio.gather(
+        *(states.save(replace(FULL, token=token)) for token in range(8)), return_exceptions=True
+    )
+
+    won = [each for each in outcomes if isinstance(each, StackState)]
+    assert len(won) == 1
+    assert all(isinstance(each, StackState | Stale) for each in outcomes)
+    assert await states.load(STACK) == won[0]
+
+
+async def test_a_writer_that_slept_through_many_versions_is_refused(states: StackStates) -> None:
+    now = FULL
+    for _ in range(KEPT_VERSIONS + 5):
+        now = await states.save(now)
+
+    with pytest.raises(Stale):
+        await states.save(FULL)
+
+    assert await states.load(STACK) == now
+
+
+async def test_a_folder_keeps_the_last_versions_only(tmp_path: Path) -> None:
+    states, now = FolderStates(tmp_path), FULL
+    for _ in range(KEPT_VERSIONS + 5):
+        now = await states.save(now)
+
+    assert len(list((tmp_path / STACK).iterdir())) == KEPT_VERSIONS
+
+
+async def test_a_state_that_cannot_be_read_is_a_dependency_that_is_away(tmp_path: Path) -> None:
+    states = FolderStates(tmp_path)
+    await states.save(FULL)
+    (tmp_path / STACK / "000000001.json").write_text("{")
+
+    with pytest.raises(Unavailable):
+        await states.load(STACK)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "ä", "a" * 101])
+async def test_a_name_that_is_no_stacks_names_no_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Invalid):
+        await FolderStates(tmp_path).load(StackName(name))
