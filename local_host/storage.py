@@ -1,44 +1,95 @@
-"""The embedded storage and Cosmos accounts: one SQLite file a database, beside `host.db`."""
+"""The embedded storage and Cosmos accounts: opens what is asked for by name, once.
 
+`<folder>/databases/<database>/<container>.db`, `<folder>/tables/<name>.db`,
+`<folder>/blobs/<container>/`. The memory variant keeps everything in this object, which may outlive
+the host that uses it: so a test "kills" a host and starts another over the same state.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Invalid
 from shared.persistence.blobs import Blobs
+from shared.persistence.folder_blobs import FolderBlobs
+from shared.persistence.memory_blobs import MemoryBlobs
 from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.sqlite_store import SqliteStore
-from shared.persistence.store import Store
-from shared.persistence.tables import Table
+from shared.persistence.sqlite_table import SqliteTable
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 
 
 class LocalStorage:
-    """Opens what apps ask for and keeps it open. Implements `Storage`."""
+    """What `shared.embedding.Storage` asks for, over a folder or in memory."""
 
     def __init__(self, folder: Path, clock: Clock, *, in_memory: bool) -> None:
-        self._folder = folder
+        self._folder = None if in_memory else folder
         self._clock = clock
-        self._in_memory = in_memory
-        self._databases: dict[str, Database] = {}
         self._stores: dict[tuple[str, str], SqliteStore] = {}
+        self._tables: dict[str, SqliteTable] = {}
+        self._blobs: dict[str, Blobs] = {}
+        self._databases: list[Database] = []
 
-    def store(self, database: str, container: str) -> Store:
-        """Return the container, made when it is not there."""
-        key = (database, container)
+    def store(self, database: str, container: str) -> SqliteStore:
+        """Return the container, made empty when there is none. Raises Invalid for a bad name."""
+        key = (checked(database), checked(container))
         if key not in self._stores:
-            self._stores[key] = SqliteStore(self._database(database), container, self._clock)
+            opened = self._open("databases", database, f"{container}.db")
+            self._stores[key] = SqliteStore(opened, container, self._clock)
         return self._stores[key]
 
-    def _database(self, name: str) -> Database:
-        if name not in self._databases:
-            path = MEMORY if self._in_memory else self._folder / "cosmos" / f"{name}.db"
-            self._databases[name] = Database(path)
-        return self._databases[name]
-
-    def table(self, name: str) -> Table:
-        raise NotImplementedError(name)
+    def table(self, name: str) -> SqliteTable:
+        """Return the table, made empty when there is none. Raises Invalid for a bad name."""
+        if name not in self._tables:
+            opened = self._open("tables", f"{checked(name)}.db")
+            self._tables[name] = SqliteTable(opened, name)
+        return self._tables[name]
 
     def blobs(self, container: str) -> Blobs:
-        raise NotImplementedError(container)
+        """Return the container, made empty when there is none. Raises Invalid for a bad name."""
+        if checked(container) not in self._blobs:
+            self._blobs[container] = (
+                MemoryBlobs()
+                if self._folder is None
+                else FolderBlobs(self._folder / "blobs" / container)
+            )
+        return self._blobs[container]
+
+    def containers(self, database: str) -> Sequence[str]:
+        """Return the names of the containers that *database* has, open or on disk."""
+        return sorted({name for known, name in self._containers() if known == database})
+
+    def database_names(self) -> Sequence[str]:
+        return sorted({known for known, _ in self._containers()})
+
+    def _containers(self) -> Iterator[tuple[str, str]]:
+        yield from self._stores
+        if self._folder is not None:
+            for path in (self._folder / "databases").glob("*/*.db"):
+                yield path.parent.name, path.stem
+
+    def _open(self, *parts: str) -> Database:
+        path = MEMORY if self._folder is None else self._folder.joinpath(*parts)
+        opened = Database(path)
+        self._databases.append(opened)
+        return opened
 
     def close(self) -> None:
-        for database in self._databases.values():
-            database.close()
+        """Finish what was queued and close every file; nothing may be asked for afterwards."""
+        while self._databases:
+            self._databases.pop().close()
+        self._stores.clear()
+        self._tables.clear()
+        self._blobs.clear()
+
+
+def checked(name: str) -> str:
+    """Return *name* if it can stand for a file. Raises Invalid."""
+    if not _NAME.fullmatch(name):
+        raise Invalid(
+            f"a database, container or table is named by letters, digits, - and _, got {name!r}"
+        )
+    return name

@@ -1,0 +1,94 @@
+"""The Blob port over a folder: a blob is a file, put there by an atomic rename.
+
+A half-written blob is a file under `.parts`, which no name can reach; it is removed when its writer
+fails and may stay behind a crash, where `FolderBlobs` removes it when it opens the folder.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from shared.kernel.errors import Invalid, NotFound
+
+CHUNK_BYTES: Final = 256 * 1024
+_PARTS: Final = ".parts"
+_NAME_MAX: Final = 1024
+_PART_MAX_BYTES: Final = 255
+
+
+class FolderBlobs:
+    """One container, below *folder*, which one process at a time writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._parts = folder / _PARTS
+        self._parts.mkdir(parents=True, exist_ok=True)
+        for left_over in self._parts.iterdir():
+            left_over.unlink(missing_ok=True)
+
+    async def put(self, name: str, content: AsyncIterator[bytes]) -> int:
+        """Store *content* whole or not at all; what was there under *name* is replaced."""
+        target = self._path(name)
+        descriptor, path = tempfile.mkstemp(dir=self._parts)
+        part, size = Path(path), 0
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                async for chunk in content:
+                    size += len(chunk)
+                    file.write(chunk)
+                file.flush()
+                await asyncio.to_thread(os.fsync, descriptor)
+            await asyncio.to_thread(_move, part, target)
+        finally:
+            part.unlink(missing_ok=True)  # noqa: ASYNC240  a local disk, one system call
+        return size
+
+    async def open(self, name: str) -> AsyncIterator[bytes]:
+        path = self._path(name)
+        if not path.is_file():
+            raise NotFound(f"no blob has the name {name!r}")
+        return _chunks(path)
+
+    async def size(self, name: str) -> int | None:
+        path = self._path(name)
+        return path.stat().st_size if path.is_file() else None
+
+    def _path(self, name: str) -> Path:
+        return self._folder.joinpath(*checked_name(name).split("/"))
+
+
+def checked_name(name: str) -> str:
+    """Return *name* if it can only lie inside its container. Raises Invalid."""
+    parts = name.split("/")
+    if (
+        not 1 <= len(name) <= _NAME_MAX
+        or not name.isprintable()
+        or "\\" in name
+        or any(part.startswith(".") or not part for part in parts)
+        or any(len(part.encode()) > _PART_MAX_BYTES for part in parts)
+    ):
+        raise Invalid(
+            "a blob's name is 1 to 1024 printable characters in parts joined by '/',"
+            f" none empty or beginning with '.', got {name[:80]!r}"
+        )
+    return name
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield chunk
+
+
+def _move(part: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part.replace(target)
+    # The rename itself is durable only when its folder is.
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,103 @@
+"""The Table port over SQLite: rows by (partition key, row key), values as JSON."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from shared.kernel.errors import Invalid, TooLarge
+from shared.persistence.sqlite import Database
+from shared.persistence.tables import Row, RowExists
+
+ROWS_MAX: Final = 100
+"""An entity group transaction's bound: https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions."""
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS "{name}" (
+  partition_key TEXT NOT NULL, row_key TEXT NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY (partition_key, row_key)) WITHOUT ROWID;
+"""
+
+
+class SqliteTable:
+    """One table. Several may share a database."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        """Create the table if need be. Raises Invalid for a name that Azure would refuse."""
+        if not _NAME.fullmatch(name):
+            raise Invalid(f"a table's name is 3 to 63 letters and digits, got {name!r}")
+        self._database = database
+        table = f'"{name}"'
+        insert = f"INTO {table} VALUES (?, ?, ?)"
+        self._insert = f"INSERT {insert} ON CONFLICT DO NOTHING"
+        self._upsert = f"INSERT OR REPLACE {insert}"
+        self._get = f"SELECT * FROM {table} WHERE partition_key = ? AND row_key = ?"  # noqa: S608
+        self._scan = f"SELECT * FROM {table} WHERE partition_key = ? AND row_key > ?"  # noqa: S608
+        self._delete = f"DELETE FROM {table} WHERE partition_key = ? AND row_key < ?"  # noqa: S608
+        database.prepare(_SCHEMA.format(name=name))
+
+    async def insert(self, rows: Sequence[Row]) -> None:
+        entities = _entities(rows)
+
+        def work(connection: sqlite3.Connection) -> None:
+            for entity in entities:
+                if not connection.execute(self._insert, entity).rowcount:
+                    raise RowExists(entity[1])
+
+        await self._database.write(work)
+
+    async def upsert(self, rows: Sequence[Row]) -> None:
+        entities = _entities(rows)
+        await self._database.write(lambda db: db.executemany(self._upsert, entities).rowcount)
+
+    async def get(self, partition_key: str, row_key: str) -> Row | None:
+        key = (partition_key, row_key)
+        found = self._database.read(lambda db: db.execute(self._get, key).fetchone())
+        return None if found is None else _row(found)
+
+    async def scan(
+        self,
+        partition_key: str,
+        *,
+        after: str = "",
+        before: str | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> Sequence[Row]:
+        parameters: list[object] = [partition_key, after]
+        sql = self._scan
+        if before is not None:
+            sql += " AND row_key < ?"
+            parameters.append(before)
+        sql += f" ORDER BY row_key {'DESC' if newest_first else 'ASC'} LIMIT ?"
+        parameters.append(limit)
+        found = self._database.read(lambda db: db.execute(sql, parameters).fetchall())
+        return tuple(_row(one) for one in found)
+
+    async def delete_before(self, partition_key: str, row_key: str) -> int:
+        key = (partition_key, row_key)
+        return await self._database.write(lambda db: db.execute(self._delete, key).rowcount)
+
+
+def _entities(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    """Return *rows* as SQL parameters, if one transaction may write them."""
+    if len(rows) > ROWS_MAX:
+        raise TooLarge(f"one transaction writes at most {ROWS_MAX} rows, got {len(rows)}")
+    if len({row.partition_key for row in rows}) > 1:
+        raise Invalid("the rows of one transaction have one partition key, got several")
+    if len({row.row_key for row in rows}) < len(rows):
+        raise Invalid("one transaction writes a row key once, got one twice")
+    return [(row.partition_key, row.row_key, _text(row)) for row in rows]
+
+
+def _text(row: Row) -> str:
+    for name, value in row.values.items():
+        if not isinstance(value, str | int | float | bool):
+            raise Invalid(f"{name!r} must be text, number or bool, got {type(value).__name__}")
+    return json.dumps(dict(row.values), separators=(",", ":"))
+
+
+def _row(found: Sequence[Any]) -> Row:
+    partition_key, row_key, text = found
+    return Row(partition_key, row_key, json.loads(text))
