@@ -19,8 +19,14 @@ from local_host.broker.broker import Broker
 from local_host.broker.locks import LockLost
 from local_host.broker.message import ReceivedMessage
 from local_host.broker.receivers import Mailbox
-from local_host.broker.topology import Queue, Subscription, subscription_path
-from local_host.configuration import Configuration
+from local_host.broker.topology import (
+    DEAD_LETTER_SUFFIX,
+    Queue,
+    Subscription,
+    check_name,
+    subscription_path,
+)
+from local_host.configuration import Configuration, ConfigurationRefused
 from local_host.model import (
     Binding,
     Extend,
@@ -34,6 +40,7 @@ from local_host.model import (
 )
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Invalid, Refused
 from shared.messaging.broker import OutgoingMessage
 
 _log = logging.getLogger(__name__)
@@ -65,15 +72,21 @@ def settings_of(configuration: Configuration) -> ServiceBusSettings:
     section = ("extensions", "serviceBus")
     defaults = ServiceBusSettings()
 
-    def number(key: str, default: int) -> int:
-        return configuration.number(*section, key, default=default)
+    def number(key: str, default: int, least: int = 1) -> int:
+        value = configuration.number(*section, key, default=default)
+        if value < least:
+            raise ConfigurationRefused(
+                f"host.json of {configuration.app}: {'.'.join(section)}.{key} is {value}; "
+                f"write {least} or more"
+            )
+        return value
 
     def seconds(key: str, default_s: float) -> float:
         default = timedelta(seconds=default_s)
         return configuration.duration(*section, key, default=default).total_seconds()
 
     return ServiceBusSettings(
-        number("prefetchCount", defaults.prefetch_count),
+        number("prefetchCount", defaults.prefetch_count, least=0),
         number("maxConcurrentCalls", defaults.max_concurrent_calls),
         configuration.flag(
             *section, "autoCompleteMessages", default=defaults.auto_complete_messages
@@ -90,24 +103,40 @@ def service_bus(broker: Broker) -> Extend:
 
     def extend(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
         clock = surroundings.embedding.clock
-        pumps = [
-            Pump(
-                function,
-                settings_of(surroundings.configurations[function.app]),
-                broker=broker,
-                invoker=surroundings.invoker,
-                clock=clock,
-            )
-            for function in functions
-            if function.triggered_by(TRIGGER)
-        ]
+        pumps: list[Pump] = []
+        refusals: dict[str, str] = {}
+        for function in functions:
+            if not function.triggered_by(TRIGGER):
+                continue
+            try:
+                settings = settings_of(surroundings.configurations[function.app])
+                _check_binding(function)
+            except (ConfigurationRefused, Refused) as problem:
+                refusals[function.name] = str(problem)
+            else:
+                invoker = surroundings.invoker
+                pumps.append(Pump(function, settings, broker=broker, invoker=invoker, clock=clock))
         return Extension(
             triggers=frozenset({TRIGGER}),
             listener=ServiceBusListener(pumps, clock=clock, grace_s=surroundings.grace_s),
             outputs={OUTPUT: output_sink(broker, surroundings.embedding.entropy)},
+            refusals=refusals,
         )
 
     return extend
+
+
+def _check_binding(function: IndexedFunction) -> None:
+    """Raises Invalid when this host cannot serve the trigger."""
+    trigger = function.trigger
+    if trigger.flag("isSessionsEnabled"):
+        raise Invalid(
+            "sessions are not served here: leave is_sessions_enabled out, and order by what the"
+            " messages carry"
+        )
+    for key in ("queueName", "topicName", "subscriptionName"):
+        if name := trigger.text(key):
+            check_name(name.lower().removesuffix(DEAD_LETTER_SUFFIX))
 
 
 def output_sink(broker: Broker, entropy: Entropy) -> OutputSink:
@@ -205,7 +234,7 @@ class Pump:
             created = await self._broker.create_subscription(topic, Subscription(subscription))
         else:
             path = trigger.text("queueName")
-            created = not path.lower().endswith("/$deadletterqueue") and (
+            created = not path.lower().endswith(DEAD_LETTER_SUFFIX) and (
                 await self._broker.create_queue(Queue(path))
             )
         if created:
