@@ -25,10 +25,13 @@ async def _in_memory() -> AsyncIterator[Stage]:
     async def restart_host() -> MemorySurface:
         return MemorySurface(world)
 
+    async def kill_host() -> None:
+        """Nothing of this surface lives in a host."""
+
     def break_reads() -> None:
         world.unreadable = "the world is unreadable"
 
-    stage = Stage(MemorySurface(world), world.clock, TEMPLATE, restart_host, break_reads)
+    stage = Stage(MemorySurface(world), world.clock, TEMPLATE, restart_host, kill_host, break_reads)
     await stage.surface.ensure_site(SITE, fence(1, "site"))
     yield stage
 

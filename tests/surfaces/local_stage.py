@@ -107,10 +107,11 @@ class Host:
         return surface
 
     async def kill(self) -> None:
-        assert self.task is not None
-        self.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.task
+        if self.task is not None:
+            self.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.task
+            self.task = None
 
     async def restart(self) -> LocalProcessSurface:
         await self.kill()
@@ -130,7 +131,7 @@ async def on_this_machine(folder: Path) -> AsyncIterator[Stage]:
         for kind in ("components", "running"):
             (site / kind / f"{SHOP.service}.json").write_text("{ half a docum", encoding="utf-8")
 
-    stage = Stage(surface, SystemClock(), template, host.restart, break_reads)
+    stage = Stage(surface, SystemClock(), template, host.restart, host.kill, break_reads)
     try:
         await surface.ensure_site(SITE, fence(1, "site"))
         yield stage

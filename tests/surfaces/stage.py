@@ -42,6 +42,7 @@ class Stage:
     clock: Clock
     template: RevisionSpec
     restart_host: Callable[[], Any]
+    kill_host: Callable[[], Any]
     break_reads: Callable[[], Any]
     tokens: int = field(default=1)
 

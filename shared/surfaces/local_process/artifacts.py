@@ -160,7 +160,7 @@ class Artifacts:
         return unpacked
 
 
-def extract(archive: Path, folder: Path) -> list[str]:
+def extract(archive: Path, folder: Path, *, bytes_max: int = CONTENT_BYTES_MAX) -> list[str]:
     """Unpack *archive* into the new *folder*; return the names of its files.
 
     Raises:
@@ -176,7 +176,7 @@ def extract(archive: Path, folder: Path) -> list[str]:
                 )
             for entry in entries:
                 _refuse_unsafe(entry)
-            left = CONTENT_BYTES_MAX
+            left = bytes_max
             for entry in entries:
                 left = _extract_one(opened, entry, folder, left)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as damaged:
@@ -202,7 +202,7 @@ def _extract_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, 
             while chunk := source.read(_CHUNK):
                 left -= len(chunk)
                 if left < 0:
-                    raise BadArtifact(f"unpacked it is larger than {CONTENT_BYTES_MAX} bytes")
+                    raise BadArtifact("unpacked it is larger than allowed")
                 file.write(chunk)
     except OSError as clash:
         raise BadArtifact(

@@ -1,0 +1,127 @@
+"""An archive from outside cannot write outside its folder, nor fill the disk."""
+
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from shared.surfaces.errors import BadArtifact
+from shared.surfaces.local_process.artifacts import Artifacts, content_digest, extract
+from tests.surfaces.local_stage import FolderBlobs, upload, zipped
+
+
+def _entry(name: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = mode << 16
+    return entry
+
+
+def _archive(folder: Path, *entries: tuple[zipfile.ZipInfo, bytes]) -> Path:
+    path = folder / "archive.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry, content in entries:
+            archive.writestr(entry, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("../outside.py", id="up"),
+        pytest.param("a/../../outside.py", id="up-from-within"),
+        pytest.param("/tmp/outside.py", id="absolute"),
+        pytest.param("..\\outside.py", id="backslash"),
+        pytest.param("C:outside.py", id="drive"),
+    ],
+)
+def test_a_path_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
+    archive = _archive(tmp_path, (_entry("fine.py"), b""), (_entry(name), b"print()"))
+
+    with pytest.raises(BadArtifact, match="leads out"):
+        extract(archive, tmp_path / "content")
+
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["archive.zip"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(stat.S_IFLNK, id="link"), pytest.param(stat.S_IFCHR, id="device")],
+)
+def test_links_and_devices_are_refused(tmp_path: Path, kind: int) -> None:
+    archive = _archive(tmp_path, (_entry("etc", kind | 0o777), b"/etc"))
+
+    with pytest.raises(BadArtifact, match="link or device"):
+        extract(archive, tmp_path / "content")
+
+
+def test_size_is_counted_as_it_comes(tmp_path: Path) -> None:
+    archive = _archive(tmp_path, (_entry("zeros"), bytes(4 << 20)))
+
+    with pytest.raises(BadArtifact, match="larger"):
+        extract(archive, tmp_path / "content", bytes_max=1 << 20)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param([("a", b"1"), ("a/b", b"2")], id="a-file-as-folder"),
+        pytest.param([], id="nothing"),
+    ],
+)
+def test_an_archive_that_makes_no_sense_is_refused(
+    tmp_path: Path, entries: list[tuple[str, bytes]]
+) -> None:
+    archive = _archive(tmp_path, *((_entry(name), content) for name, content in entries))
+
+    with pytest.raises(BadArtifact):
+        extract(archive, tmp_path / "content")
+
+
+async def test_bytes_that_are_not_the_digest_are_refused(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+    digest = upload(blobs, zipped({"a.py": "1"}))
+    stored = blobs.folder / digest.replace(":", "/")
+    stored.write_bytes(zipped({"a.py": "2"}))
+
+    with pytest.raises(BadArtifact, match="stored bytes are"):
+        await Artifacts(tmp_path / "artifacts", blobs).prepare(digest)
+    with pytest.raises(BadArtifact, match="was uploaded"):
+        await Artifacts(tmp_path / "artifacts", blobs).prepare("sha256:" + "0" * 64)
+
+
+async def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+
+    with pytest.raises(BadArtifact, match="as a zip"):
+        await Artifacts(tmp_path / "artifacts", blobs).prepare(upload(blobs, b"not a zip"))
+
+
+async def test_an_interrupted_unpacking_is_done_again(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+    digest = upload(blobs, zipped({"a.py": "1", "b/c.txt": "2"}))
+    place = tmp_path / "artifacts" / digest.replace(":", "/")
+    (place / "content").mkdir(parents=True)
+    (place / "content" / "half").write_text("of an earlier attempt")
+
+    unpacked = await Artifacts(tmp_path / "artifacts", blobs).prepare(digest)
+
+    assert unpacked.files == ("a.py", "b/c.txt")
+    assert not (unpacked.content / "half").exists()
+    assert Artifacts(tmp_path / "artifacts", blobs).find(digest) == unpacked
+
+
+def test_the_content_digest_sees_every_change_of_what_was_brought(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    (tmp_path / "b").write_text("2")
+    before = content_digest(tmp_path, ("a", "b"))
+
+    (tmp_path / "log-of-the-workload").write_text("its own")
+    with_a_log = content_digest(tmp_path, ("a", "b"))
+    (tmp_path / "a").chmod(0o755)
+    executable = content_digest(tmp_path, ("a", "b"))
+    (tmp_path / "b").unlink()
+    missing = content_digest(tmp_path, ("a", "b"))
+
+    assert before == with_a_log
+    assert len({before, executable, missing}) == 3

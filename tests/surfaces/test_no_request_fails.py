@@ -1,0 +1,140 @@
+"""Clients that never retry see no failure while weights move, releases swap and the host dies."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from shared.kernel.clock import SystemClock
+from shared.surfaces.local_process.processes import start_ticks
+from shared.surfaces.reading import Present
+from tests.surfaces.local_stage import on_this_machine
+from tests.surfaces.stage import ENVIRONMENT, SHOP, Stage, fence
+
+pytestmark = pytest.mark.real
+
+
+@dataclass
+class Client:
+    """Sends 50 requests a second through the public endpoint, each once."""
+
+    url: str
+    is_done: bool = False
+    served: int = 0
+    failed: list[str] = field(default_factory=list)
+    releases: dict[str, int] = field(default_factory=dict)
+
+    async def ask(self, session: aiohttp.ClientSession) -> None:
+        try:
+            async with session.get(self.url) as answer:
+                said = await answer.json(content_type=None)
+                if answer.status >= 500:
+                    self.failed.append(f"status {answer.status}")
+                    return
+                version = said["release"]["version"]
+                self.releases[version] = self.releases.get(version, 0) + 1
+                self.served += 1
+        except (aiohttp.ClientError, TimeoutError, ValueError) as failed:
+            self.failed.append(repr(failed))
+
+    async def run(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            asyncio.TaskGroup() as requests,
+        ):
+            while not self.is_done:
+                requests.create_task(self.ask(session))
+                await SystemClock().sleep(0.02)
+
+
+@asynccontextmanager
+async def _client(stage: Stage) -> AsyncIterator[Client]:
+    site = await stage.surface.read_site(ENVIRONMENT)
+    assert isinstance(site, Present)
+    client = Client(site.value.endpoint)
+    running = asyncio.create_task(client.run())
+    yield client
+    client.is_done = True
+    await running
+
+
+async def test_weight_changes_and_a_swap_cost_no_request(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        surface = stage.surface
+        await stage.serve(stage.spec(1), stage.spec(2), weights={1: 100})
+        before = await surface.traffic(SHOP)
+
+        async with _client(stage) as client:
+            for step in range(20):
+                percent = (step * 37) % 101
+                await surface.set_weights(SHOP, {1: 100 - percent, 2: percent}, fence(1))
+                await stage.clock.sleep(0.05)
+            await stage.serve(stage.spec(3, replicas=2), weights={3: 100})
+            for old in (1, 2):
+                await surface.remove(SHOP, old, fence(1))
+            await stage.until(lambda seen: [r.revision for r in seen.revisions] == [3])
+            await surface.scale(SHOP, 3, 1, fence(1))
+            await stage.until(lambda seen: len(seen.revisions[0].instances) == 1)
+            await stage.clock.sleep(0.3)
+
+        after = await surface.traffic(SHOP)
+        assert client.failed == []
+        assert client.served > 50
+        assert client.releases.keys() == {"1.0", "2.0", "3.0"}
+        assert isinstance(before, Present)
+        assert isinstance(after, Present)
+        assert after.value.since(before.value)[3].requests == client.releases["3.0"]
+
+
+async def test_the_traffic_of_each_revision_is_counted(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        slow = replace(stage.spec(2), environ={"VERSION": "2.0", "DELAY_S": "0.06"})
+        await stage.serve(stage.spec(1), slow, weights={1: 50, 2: 50})
+
+        async with _client(stage) as client:
+            await stage.clock.sleep(2)
+
+        sample = await stage.surface.traffic(SHOP)
+        assert isinstance(sample, Present)
+        fast, slow_one = sample.value.revisions[1], sample.value.revisions[2]
+        assert fast.requests + slow_one.requests == client.served
+        assert fast.by_class == {"2xx": fast.requests}
+        assert fast.latency.total == fast.requests
+        assert (fast.latency.quantile_ms(0.5) or 99) < 30
+        assert 55 < (slow_one.latency.quantile_ms(0.5) or 0) < 90
+
+
+async def test_a_killed_host_leaves_everything_serving(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        await stage.serve(stage.spec(1), stage.spec(2), weights={1: 70, 2: 30})
+        before = await stage.until(lambda _: True)
+        await stage.kill_host()
+        host = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.surfaces.host_process", str(tmp_path)
+        )
+        await stage.until(lambda _: True)
+
+        async with _client(stage) as client:
+            await stage.clock.sleep(0.3)
+            host.kill()
+            await host.wait()
+            served = client.served
+            await stage.clock.sleep(0.7)
+            while_dead = client.served - served
+            await stage.restart()
+            after = await stage.until(lambda _: True)
+            await stage.surface.set_weights(SHOP, {2: 100}, fence(2))
+
+        assert client.failed == []
+        assert while_dead > 15
+        assert [(i.pid, i.started_at) for r in after.revisions for i in r.instances] == [
+            (i.pid, i.started_at) for r in before.revisions for i in r.instances
+        ]
+        assert after.weights == {1: 70, 2: 30}
+        assert all(start_ticks(i.pid or 0) for r in after.revisions for i in r.instances)
