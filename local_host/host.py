@@ -5,6 +5,7 @@ and begins to listen; what cannot run is reported in `apps` and does not stop th
 one SQLite database, so a host that was killed goes on where its last acknowledged step was.
 """
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -317,11 +318,24 @@ class Host:
         for extension in reversed(self._extensions):
             if extension.listener is not None:
                 await extension.listener.stop()
+        for app in self.apps:
+            await self._end_lifespan(app)
         if self._broker is not None:
             await self._broker.stop()
         for close in reversed(self._closing):
             close()
         self._closing.clear()
+
+    async def _end_lifespan(self, app: IndexedApp) -> None:
+        """Tell an ASGI application that its server stops; the library does so only when it can."""
+        register = app.register
+        if getattr(register, "startup_task_done", False):
+            register.startup_task_done = False
+            try:
+                async with asyncio.timeout(self.settings.grace_s):
+                    await register.middleware.notify_shutdown()
+            except TimeoutError:
+                _log.warning("%s did not end its lifespan in time", app.app.name)
 
 
 def _unserved(function: IndexedFunction, served: set[str]) -> str:

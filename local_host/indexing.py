@@ -50,6 +50,8 @@ class IndexedApp:
     refusals: list[Refusal] = field(default_factory=list)
     disabled: list[str] = field(default_factory=list)
     problem: AppRefused | None = None
+    register: Any = None
+    """The app object itself."""
 
 
 def index(app: App, environ: Mapping[str, str]) -> IndexedApp:
@@ -67,8 +69,8 @@ def index(app: App, environ: Mapping[str, str]) -> IndexedApp:
         return IndexedApp(app, empty, problem=AppRefused(app.name, [str(problem)]))
     found = IndexedApp(app, settings)
     try:
-        register = app.register or _imported(app)
-        _index_into(found, _functions(app, register))
+        found.register = app.register or _imported(app)
+        _index_into(found, _functions(app, found.register))
     except AppRefused as problem:
         found.functions.clear()
         found.problem = problem
