@@ -133,7 +133,12 @@ class Engine:
         """Run *work* as a task of this engine, ended with it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            _log.error("a part of the durable engine failed", exc_info=problem)
 
     # -- messages ----------------------------------------------------------------------------
 
