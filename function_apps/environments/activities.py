@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import shared.kernel.operation as operations
 from function_apps.environments import model
@@ -27,6 +27,7 @@ from function_apps.environments.use_cases import (
     scope_of,
 )
 from shared.contracts.environments import ComputeTarget
+from shared.contracts.values import Reason
 from shared.durable.progress import Recorded, record, stored_operation
 from shared.durable.steps import Step
 from shared.infrastructure.port import Run, StackName
@@ -47,6 +48,14 @@ class Work:
     token: int
     traceId: str  # noqa: N815
     correlationId: str  # noqa: N815
+
+
+@dataclass(frozen=True)
+class ApprovedPlan:
+    """What is to be applied, by the hash of its plan."""
+
+    work: Work
+    plan_hash: str
 
 
 @dataclass(frozen=True)
@@ -115,13 +124,24 @@ async def begin_work(work: Work, step: Step, app: EnvironmentsApp) -> Begun:
     return Begun(goes_on=True, drained=after.drained)
 
 
-async def begin_apply(work: Work, step: Step, app: EnvironmentsApp) -> PlannedRun:
-    """Plan whole, refuse whole, then record the run. Undone by nothing: it changes no resource."""
+async def plan_apply(work: Work, step: Step, app: EnvironmentsApp) -> str:
+    """Return the hash of a plan without refusals; nothing is changed."""
     environment, _ = await _load(work, step, app)
-    stack, inputs = StackName(environment.stack), inputs_of(environment)
-    preview = await app.engine.preview(stack, inputs)
+    preview = await app.engine.preview(StackName(environment.stack), inputs_of(environment))
     require_no_refusals(preview)
-    run = await app.engine.begin_update(stack, inputs, preview.plan_hash, step.fence(work.token))
+    return preview.plan_hash
+
+
+async def begin_apply(approved: ApprovedPlan, step: Step, app: EnvironmentsApp) -> PlannedRun:
+    """Record the plan as the stack's run; no resource is changed yet, so nothing to undo."""
+    work = approved.work
+    environment, _ = await _load(work, step, app)
+    run = await app.engine.begin_update(
+        StackName(environment.stack),
+        inputs_of(environment),
+        approved.plan_hash,
+        step.fence(work.token),
+    )
 
     def decide(environment: RuntimeEnvironment, operation: Operation) -> _Change:
         events = [ApplyBegan()] if environment.status is State.PLANNING else []
@@ -162,7 +182,7 @@ async def apply_piece(piece: Piece, step: Step, app: EnvironmentsApp) -> PieceDo
         now = app.service.clock.now()
         return [], operations.begin_step(operation, name, now, percent=percent)
 
-    await _record(piece.work, step, decide, app)
+    await _record(piece.work, step, decide, app, key=f"{piece.step.run[-12:]} {piece.step.index}")
     outcome = await app.engine.run_step(
         StackName(environment.stack), piece.step, step.fence(piece.work.token)
     )
@@ -221,9 +241,9 @@ async def conclude_destroy(ending: Ending, step: Step, app: EnvironmentsApp) -> 
     def decide(environment: RuntimeEnvironment, operation: Operation) -> _Change:
         now = app.service.clock.now()
         if stuck:
-            reason = "; ".join(f"{each.name}: {each.reason}" for each in stuck)[:500]
-            event = DestroyFailed(reason, [each.urn for each in stuck])
-            return [event], operations.fail(operation, "DestroyFailed", reason, now)
+            message = "; ".join(f"{each.name}: {each.reason}" for each in stuck)
+            event = DestroyFailed(_reason("DestroyFailed", message), [each.urn for each in stuck])
+            return [event], operations.fail(operation, "DestroyFailed", message, now)
         result = {"environmentId": environment.environment_id, "retained": retained}
         return [Destroyed(retained)], operations.succeed(operation, result, now)
 
@@ -240,9 +260,10 @@ async def record_failure(failure: Failure, step: Step, app: EnvironmentsApp) -> 
     def decide(environment: RuntimeEnvironment, operation: Operation) -> _Change:
         now = app.service.clock.now()
         destroying = environment.status is State.DECOMMISSIONING
-        event: EnvironmentEvent = ApplyFailed(failure.message, remaining)
+        reason = _reason(failure.code, failure.message)
+        event: EnvironmentEvent = ApplyFailed(reason, remaining)
         if destroying:
-            event = DestroyFailed(failure.message, remaining)
+            event = DestroyFailed(reason, remaining)
         if failure.code == "Cancelled":
             return [event], operations.cancel(operation, now)
         return [event], operations.fail(operation, failure.code, failure.message, now)
@@ -252,6 +273,7 @@ async def record_failure(failure: Failure, step: Step, app: EnvironmentsApp) -> 
 
 ACTIVITIES = (
     begin_work,
+    plan_apply,
     begin_apply,
     begin_destroy,
     apply_piece,
@@ -262,6 +284,8 @@ ACTIVITIES = (
     record_failure,
 )
 
+REASON_MAX: Final = 500
+"""A reason is a sentence for people; the log has the rest."""
 _Change = tuple[Sequence[EnvironmentEvent], Operation]
 
 
@@ -286,6 +310,8 @@ async def _record(
     step: Step,
     change: Callable[[RuntimeEnvironment, Operation], _Change],
     app: EnvironmentsApp,
+    *,
+    key: str | None = None,
 ) -> RuntimeEnvironment:
     """Commit the events and the operation that *change* gives, once; return the environment."""
     scope = scope_of(work.tenantId)
@@ -319,6 +345,7 @@ async def _record(
         partition=partition_of(scope, parse_id(work.environmentId, "env").environment),
         reads=[document_id],
         cause=cause,
+        key=key,
     )
     if "environment" in latest:
         return latest["environment"]
@@ -329,6 +356,10 @@ async def _remaining(environment: RuntimeEnvironment, app: EnvironmentsApp) -> S
     reading = await app.engine.read(StackName(environment.stack))
     found: Any = getattr(reading, "value", None)
     return [each.urn for each in found.resources] if found else []
+
+
+def _reason(code: str, message: str) -> Reason:
+    return Reason(code=code, message=message[:REASON_MAX])
 
 
 def _planned(run: Run) -> PlannedRun:

@@ -21,7 +21,7 @@ from shared.contracts.environments import (
     ProvisionEnvironment,
     UpdateOutcome,
 )
-from shared.contracts.values import IsolationModel
+from shared.contracts.values import IsolationModel, Reason
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Violation
 
@@ -63,7 +63,7 @@ class Applied(EnvironmentEvent):
 
 @dataclass(frozen=True)
 class ApplyFailed(EnvironmentEvent):
-    reason: str
+    reason: Reason
     remaining: Sequence[str] = ()
 
 
@@ -81,7 +81,7 @@ class Destroyed(EnvironmentEvent):
 
 @dataclass(frozen=True)
 class DestroyFailed(EnvironmentEvent):
-    reason: str
+    reason: Reason
     remaining: Sequence[str] = ()
 
 
@@ -161,7 +161,7 @@ class RuntimeEnvironment:
     targets: Sequence[ComputeTarget] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
     last_update: UpdateOutcome | None = None
-    reason: str | None = None
+    reason: Reason | None = None
     remaining: Sequence[str] = ()
     retain: Sequence[str] = ()
     drained: bool = False
@@ -236,6 +236,11 @@ def spec_of(command: EnvironmentChange) -> Spec:
     )
 
 
+_LEAVING: Final = frozenset(
+    {State.DECOMMISSIONING, State.DECOMMISSION_FAILED, State.DECOMMISSIONED}
+)
+
+
 def request(
     command: ProvisionEnvironment,
     *,
@@ -288,6 +293,8 @@ def request_again(
             last_update=None,
             drained=False,
         )
+    if known.status in _LEAVING:
+        raise TransitionRefused(known.status, "ProvisionEnvironment", ("Failed", "Decommissioned"))
     differing = differences(known, wanted, stage=command.stage, region=command.region)
     fixed = [each for each in differing if each.target in {"/stage", "/region"}]
     if known.status is State.FAILED and not fixed:
@@ -300,7 +307,7 @@ def request_again(
 
 def is_same_request(known: RuntimeEnvironment, command: ProvisionEnvironment) -> bool:
     """Return whether *command* asks for what is active: its first result is the answer then."""
-    active = known.status not in {State.FAILED, State.DECOMMISSIONED, State.DECOMMISSION_FAILED}
+    active = known.status not in {State.FAILED, *_LEAVING}
     wanted = spec_of(command)
     return active and not differences(known, wanted, stage=command.stage, region=command.region)
 
@@ -382,6 +389,7 @@ def to_body(environment: RuntimeEnvironment) -> dict[str, Any]:
             "tags": dict(spec.tags),
             "admits": list(spec.admits),
         },
+        "reason": _json(environment.reason) if environment.reason else None,
         "targets": [_json(target) for target in environment.targets],
         "outputs": dict(environment.outputs),
         "remaining": list(environment.remaining),
@@ -399,6 +407,7 @@ def from_body(body: Mapping[str, Any]) -> RuntimeEnvironment:
             **fields,
             "status": State(body["status"]),
             "last_update": UpdateOutcome(update_outcome) if update_outcome else None,
+            "reason": Reason.model_validate(body["reason"]) if body["reason"] else None,
             "targets": tuple(ComputeTarget.model_validate(each) for each in body["targets"]),
             "remaining": tuple(body["remaining"]),
             "retain": tuple(body["retain"]),
@@ -418,7 +427,7 @@ def from_body(body: Mapping[str, Any]) -> RuntimeEnvironment:
     )
 
 
-def _json(value: ComputeTarget | ComputeTargetSpec | DataResourceSpec) -> dict[str, Any]:
+def _json(value: ComputeTarget | ComputeTargetSpec | DataResourceSpec | Reason) -> dict[str, Any]:
     return value.model_dump(mode="json", by_alias=True)
 
 

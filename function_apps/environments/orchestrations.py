@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from function_apps.environments.activities import (
+    ApprovedPlan,
     Ending,
     Failure,
     Piece,
@@ -20,6 +21,7 @@ from function_apps.environments.activities import (
     conclude_apply,
     conclude_destroy,
     drain_seconds,
+    plan_apply,
     record_failure,
     work_of,
 )
@@ -41,7 +43,8 @@ def apply_environment(story: Story) -> Steps[str]:
     if not begun.goes_on:
         return "AlreadyEnded"
     try:
-        run = yield from call(story, begin_apply, work)
+        plan_hash = yield from call(story, plan_apply, work)
+        run = yield from call(story, begin_apply, ApprovedPlan(work, plan_hash))
         yield from _do_all(story, work, run)
         yield from call(story, conclude_apply, Ending(work, run.run_id))
     except (Refused, Unavailable, StepFailed, Cancelled) as problem:

@@ -387,7 +387,7 @@ def announce(environment: RuntimeEnvironment, cause: Cause, app: EnvironmentsApp
             )
         case State.FAILED | State.DECOMMISSION_FAILED:
             payload = RuntimeEnvironmentFailed(
-                **facts, reason=environment.reason or "unknown", remaining=environment.remaining
+                **facts, reason=environment.reason, remaining=environment.remaining
             )
         case State.DECOMMISSIONED:
             payload = RuntimeEnvironmentDecommissioned(**facts, remaining=environment.remaining)

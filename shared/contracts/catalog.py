@@ -128,6 +128,15 @@ class RecordRelease(ReleaseOfComponent):
     """catalog to itself: write what a deployment left of one service into the inventory."""
 
 
+class RetireService(Command):
+    """catalog to itself: the environment of a service is gone, and with it the service."""
+
+    environment_id: EnvironmentId
+    service_id: ServiceId
+    cause: ChangeCause
+    ended_at: Instant
+
+
 class RuntimeService(Resource):
     """GET /services/{serviceId}, at `asOf` (when it was so) as known at `knownAt`."""
 

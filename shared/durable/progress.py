@@ -1,7 +1,9 @@
 """How an activity records a step: its aggregate and its operation change in one batch, once.
 
-The operation keeps the highest ordinal that was recorded, so the same step run twice, late, or
-after a crash finds itself there and changes nothing.
+The operation keeps the key of every piece of work that was recorded, so the same piece run twice,
+late, after a crash, or by an orchestration that was started anew finds itself there and changes
+nothing. Keys name the work (`conclude_apply`, `set_weight 50`), not its place in the order: a
+second run of an orchestration may have fewer steps left to do.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,27 +47,31 @@ async def record(
     partition: Partition,
     reads: Sequence[str],
     cause: Cause,
+    key: str | None = None,
 ) -> Outcome:
-    """Commit what *decide* makes of the documents and of the operation of *step*, once.
+    """Commit what *decide* makes of the documents and of the operation of *step*, once for *key*.
 
-    A repeat returns an Outcome with `is_repeat` and an empty result: read the state instead.
+    *key* is the step's name when not given; an activity that runs more than once in an operation
+    says which piece this is. A repeat returns an Outcome with `is_repeat` and an empty result:
+    read the state instead.
 
     Raises:
         OperationOver: the operation has ended.
     """
     document_id = operations.document_id(step.operation_id)
+    piece = key or step.name
     repeated = False
 
     def decide_once(view: View) -> Decision:
         nonlocal repeated
         operation = stored_operation(view, step.operation_id)
-        repeated = operation.ordinal >= step.ordinal
+        repeated = piece in operation.recorded
         if repeated:
             return Decision()
         if operation.is_terminal:
             raise OperationOver(f"operation {step.operation_id} has ended as {operation.state}")
         recorded = decide(view, operation)
-        after = replace(recorded.operation, ordinal=step.ordinal)
+        after = replace(recorded.operation, recorded=(*operation.recorded, piece))
         writes = [*recorded.decision.writes, Put(document_id, operations.to_body(after))]
         return replace(recorded.decision, writes=writes)
 

@@ -76,7 +76,7 @@ class Step:
 
     @property
     def key(self) -> str:
-        """Return what a record of this step is found under, whichever attempt did it."""
+        """Return the name of this step in fences and logs, the same for every attempt."""
         return f"{self.ordinal:04d}-{self.name}"
 
     def fence(self, token: int) -> Fence:

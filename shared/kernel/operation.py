@@ -62,8 +62,8 @@ class Operation:
     waiting_for: str | None = None
     wait_name: str | None = None
     cancel_requested: bool = False
-    ordinal: int = 0
-    """The highest step of the orchestration whose effect is recorded; a repeat of it is none."""
+    recorded: Sequence[str] = ()
+    """Keys of the pieces of work whose effect is recorded; a repeat of one has none."""
     result: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
 
@@ -161,6 +161,7 @@ def to_body(operation: Operation) -> dict[str, Any]:
     """Return the document body; `dueAt` is when a silent operation is enqueued again."""
     body = asdict(operation) | {"type": "operation", "state": operation.state.value}
     body["steps"] = [asdict(step) for step in operation.steps]
+    body["recorded"] = list(operation.recorded)
     if not operation.is_terminal:
         due = datetime.fromisoformat(operation.heartbeat_at) + HEARTBEAT_TIMEOUT
         body["dueAt"] = isoformat(due)
@@ -172,6 +173,7 @@ def from_body(body: Mapping[str, Any]) -> Operation:
     fields = {name: body[name] for name in Operation.__dataclass_fields__}
     fields["state"] = OperationState(fields["state"])
     fields["steps"] = tuple(OperationStep(**step) for step in fields["steps"])
+    fields["recorded"] = tuple(fields["recorded"])
     return Operation(**fields)
 
 

@@ -28,7 +28,7 @@ async def split(
     units: Sequence[tuple[str, BaseModel]],
     *,
     key: EnvironmentKey,
-    project: str,
+    project: str | None,
     scope: Scope,
     cause: Cause,
     service: Service,

@@ -24,12 +24,14 @@ from function_apps.environments.model import (
     UpdateBegan,
     evolve,
 )
+from shared.contracts.values import Reason
 from shared.kernel.clock import EPOCH
 from tests.environments.driven import a_request
 
+NO_QUOTA = Reason(code="QuotaExceeded", message="no quota")
 EVENTS: list[EnvironmentEvent] = [
     RequestRepeated(), PlanningBegan(), ApplyBegan(), UpdateBegan(), Applied((), {}),
-    ApplyFailed("boom", ["urn:a"]), DecommissionBegan(), Destroyed(), DestroyFailed("stuck"),
+    ApplyFailed(NO_QUOTA, ["urn:a"]), DecommissionBegan(), Destroyed(), DestroyFailed(NO_QUOTA),
 ]  # fmt: skip
 OUTSIDE = [
     pytest.param(state, event, id=f"{state}-{type(event).__name__}")
@@ -83,10 +85,10 @@ def test_each_change_is_one_revision_later_and_survives_its_encoding(
 
 
 def test_a_failed_update_leaves_the_environment_provisioned_and_says_so() -> None:
-    after = evolve(an_environment(State.UPDATING), ApplyFailed("no quota"), EPOCH)
+    after = evolve(an_environment(State.UPDATING), ApplyFailed(NO_QUOTA), EPOCH)
 
     assert after.status is State.PROVISIONED
-    assert (after.last_update, after.reason) == ("Failed", "no quota")
+    assert (after.last_update, after.reason) == ("Failed", NO_QUOTA)
 
 
 def test_only_provisioned_and_updating_are_usable() -> None:

@@ -82,7 +82,8 @@ def test_a_failed_apply_says_what_is_there_and_the_next_request_goes_on() -> Non
         provisioned = await use_cases.load(identity, scope=SCOPE, app=world.app)
 
         assert failed.status == "Failed"
-        assert "port taken" in (failed.reason or "")
+        assert failed.reason is not None
+        assert "port taken" in failed.reason.message
         assert any("volume" in urn for urn in failed.remaining)
         assert provisioned.status == "Provisioned"
 

@@ -1,0 +1,1 @@
+"""ServiceCatalogRuntimeService: the live inventory, with its history in two times."""

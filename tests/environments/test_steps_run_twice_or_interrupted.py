@@ -1,0 +1,86 @@
+"""Every step may run twice, and every step may fail, without a half-done end."""
+
+from collections.abc import Callable
+
+import pytest
+
+from function_apps.environments import use_cases
+from function_apps.environments.activities import ACTIVITIES
+from shared.kernel.errors import Unavailable
+from tests.environments.driven import Environments, a_request, environments
+from tests.kit.service import CAUSE, SCOPE
+from tests.kit.virtual_time import run_virtual
+
+IN_PROVISIONING = ("begin_work", "plan_apply", "begin_apply", "apply_piece", "conclude_apply")
+
+
+async def _request(world: Environments) -> str:
+    outcome = await use_cases.provision_environment(
+        a_request(), scope=SCOPE, cause=CAUSE, app=world.app
+    )
+    return str(outcome.result["environment"]["environmentId"])
+
+
+async def _provision(**how: object) -> tuple[Environments, object]:
+    world = environments()
+    identity = await _request(world)
+    await world.run_started(**how)
+    return world, await use_cases.load(identity, scope=SCOPE, app=world.app)
+
+
+def test_every_step_run_twice_gives_the_same_world_and_the_same_environment() -> None:
+    async def main() -> None:
+        once, after_once = await _provision()
+        twice, after_twice = await _provision(twice=True)
+
+        assert after_twice == after_once
+        assert twice.world.resources == once.world.resources
+        assert twice.bench.sent.types() == once.bench.sent.types()
+
+    run_virtual(main())
+
+
+def _crash_at(activity: str) -> Callable[[str, int], None]:
+    def interfere(name: str, _count: int) -> None:
+        if name == activity:
+            raise KeyboardInterrupt
+
+    return interfere
+
+
+@pytest.mark.parametrize("activity", IN_PROVISIONING)
+def test_an_operation_that_was_cut_off_before_a_step_ends_as_if_it_had_not_been(
+    activity: str,
+) -> None:
+    async def main() -> None:
+        world = environments()
+        identity = await _request(world)
+        name, instance, argument = world.bench.nudges.started.pop()
+        with pytest.raises(KeyboardInterrupt):
+            await world.run(name, instance, argument, interfere=_crash_at(activity))
+        await world.run(name, instance, argument)
+        environment = await use_cases.load(identity, scope=SCOPE, app=world.app)
+
+        assert environment.status == "Provisioned"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("name", ["site", "volume-files"])
+def test_an_engine_that_stays_away_fails_the_environment_with_the_reason(name: str) -> None:
+    async def main() -> None:
+        world = environments()
+        world.world.refusing[name] = Unavailable("the engine is away")
+        identity = await _request(world)
+        outcomes = await world.run_started()
+        environment = await use_cases.load(identity, scope=SCOPE, app=world.app)
+
+        assert outcomes == ["Failed"]
+        assert environment.reason is not None
+        assert (environment.status, environment.reason.code) == ("Failed", "Unavailable")
+
+    run_virtual(main())
+
+
+def test_every_activity_is_registered_under_a_name_of_its_own() -> None:
+    assert len({activity.__name__ for activity in ACTIVITIES}) == len(ACTIVITIES)
