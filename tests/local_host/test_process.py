@@ -1,0 +1,152 @@
+"""`python -m local_host` as a process: what it prints, how it ends."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+pytestmark = pytest.mark.real
+
+APP = """
+    import asyncio
+    import logging
+    import azure.functions as func
+
+    app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+    @app.route("hello", methods=["GET"])
+    async def hello(req: func.HttpRequest) -> str:
+        logging.info("said hello")
+        return "hello"
+
+    @app.route("slow")
+    async def slow(req: func.HttpRequest) -> str:
+        logging.info("slow begins")
+        await asyncio.sleep(30)
+        return ""
+
+    @app.route("runtime/x")
+    async def refused(req: func.HttpRequest) -> str:
+        return ""
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "function_app.py").write_text(dedent(APP))
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    return tmp_path
+
+
+class Process:
+    """A host that runs; `text` is what it has printed so far."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.text = ""
+
+    def read_until(self, pattern: str) -> re.Match[str]:
+        assert self.process.stdout is not None
+        while (found := re.search(pattern, self.text)) is None:
+            line = self.process.stdout.readline()
+            assert line, f"it ended without {pattern!r}:\n{self.text}"
+            self.text += line
+        return found
+
+    def end(self) -> int:
+        code = self.process.wait(20)
+        assert self.process.stdout is not None
+        self.text += self.process.stdout.read()
+        return code
+
+
+@contextmanager
+def started(*arguments: str | Path, state: Path) -> Iterator[Process]:
+    command = [sys.executable, "-m", "local_host", "--state", str(state), *map(str, arguments)]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        yield Process(process)
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_it_prints_what_runs_and_what_does_not_and_stops_when_told(folder: Path) -> None:
+    with started(folder, "--port", "0", state=folder / "state") as host:
+        base = host.read_until(r"ready on (http://127\.0\.0\.1:\d+) in")[1]
+        assert re.search(rf"hello +\[GET\] {base}/api/hello", host.text)
+        assert "refused does not run: route 'runtime/x' conflicts with" in host.text
+        assert "\x1b" not in host.text
+
+        with urllib.request.urlopen(f"{base}/api/hello") as answer:
+            assert answer.read() == b"hello"
+        host.read_until("said hello")
+
+        host.process.send_signal(signal.SIGTERM)
+
+        assert host.end() == 0
+
+
+def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
+    with started(folder, "--port", "0", "--grace", "60", state=folder / "state") as host:
+        port = int(host.read_until(r"ready on http://127\.0\.0\.1:(\d+)")[1])
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(b"GET /api/slow HTTP/1.1\r\nHost: x\r\n\r\n")
+            host.read_until("slow begins")
+            host.process.send_signal(signal.SIGINT)
+            host.read_until("once more ends it at once")
+            began = time.monotonic()
+
+            host.process.send_signal(signal.SIGINT)
+
+            assert host.end() == 130
+            assert time.monotonic() - began < 10
+
+
+def test_a_taken_port_is_said_with_the_way_out(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with started(folder, "--port", str(port), state=folder / "state") as host:
+            assert host.end() == 3
+
+    assert f"cannot listen on 127.0.0.1:{port}" in host.text
+    assert "--port" in host.text
+
+
+def test_a_folder_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    with started(tmp_path / "nowhere", state=tmp_path / "state") as host:
+        assert host.end() == 2
+
+    assert "no such folder" in host.text
+
+
+def test_without_any_function_it_stays_up_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text("import nothing_like_it")
+    with started(tmp_path, "--port", "0", state=tmp_path / "state") as host:
+        base = host.read_until(r"0 functions ready on (http://\S+)")[1]
+        host.read_until("The host stays up and answers 404")
+
+        with urllib.request.urlopen(base) as answer:
+            assert answer.status == 200
+
+    assert "ModuleNotFoundError" in host.text
