@@ -9,13 +9,14 @@ function cannot settle a message itself, and `@app.retry` is not applied
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from local_host import service_bus_messages
 from local_host.broker.broker import Broker
+from local_host.broker.ledger import Ending
 from local_host.broker.locks import LockLost
 from local_host.broker.message import ReceivedMessage
 from local_host.broker.receivers import Mailbox
@@ -204,6 +205,7 @@ class Pump:
         self._loop: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._mailbox: Mailbox | None = None
 
     async def start(self) -> None:
         """Create the queue or subscription if nobody declared it, and begin to receive."""
@@ -244,7 +246,7 @@ class Pump:
     # Cardinality one
 
     async def _receive_one_by_one(self) -> None:
-        mailbox = self._broker.open_mailbox(self._path)
+        mailbox = self._mailbox = self._broker.open_mailbox(self._path)
         self._changed = mailbox.changed
         try:
             while not self._stopping:
@@ -252,6 +254,7 @@ class Pump:
                 await self._fill(mailbox)
                 await mailbox.changed.wait()
         finally:
+            self._mailbox = None
             self._broker.close_mailbox(mailbox)
         while mailbox.expected or mailbox.messages:
             while mailbox.messages:
@@ -272,11 +275,13 @@ class Pump:
             room = places - mailbox.expected
             if room <= 0 or not mailbox.has_backlog or self._stopping:
                 return
-            mailbox.offer(0)
             mailbox.has_backlog = False
-            found = await self._broker.lock(self._path, room)
-            mailbox.has_backlog = mailbox.has_backlog or len(found) == room
-            mailbox.messages.extend(found)
+            mailbox.expect(room)
+            found: Sequence[ReceivedMessage] = ()
+            try:
+                found = await self._broker.lock(self._path, room)
+            finally:
+                mailbox.fill(found, expected=room)
 
     def _begin(self, message: ReceivedMessage) -> None:
         # A prefetched message is renewed only from here: while it waits its lock may run out.
@@ -372,21 +377,12 @@ class Pump:
                 messages[0].delivery_count,
                 failed.text,
             )
-            await self._settle_all(messages, self._broker.abandon)
+            await self._settle(messages, Ending.ABANDON)
         else:
             if self._settings.auto_complete_messages:
-                await self._settle_all(messages, self._broker.complete)
+                await self._settle(messages, Ending.COMPLETE)
 
-    async def _settle_all(
-        self,
-        messages: Sequence[ReceivedMessage],
-        settle: Callable[[ReceivedMessage], Awaitable[None]],
-    ) -> None:
-        outcomes = await asyncio.gather(
-            *(settle(message) for message in messages), return_exceptions=True
-        )
-        for outcome in outcomes:
-            if isinstance(outcome, LockLost):
-                _log.warning("after %s: %s", self._function.name, outcome)
-            elif isinstance(outcome, BaseException):
-                raise outcome
+    async def _settle(self, messages: Sequence[ReceivedMessage], ending: Ending) -> None:
+        refill = None if self._stopping else self._mailbox
+        for lost in await self._broker.settle_all(messages, ending, refill=refill):
+            _log.warning("after %s: %s", self._function.name, LockLost(lost))

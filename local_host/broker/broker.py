@@ -152,9 +152,22 @@ class Broker:
         until_s = self._namespace.clock.monotonic_s() + for_s
         self._namespace.locks.keep_renewed(message, until_s)
 
+    async def settle_all(
+        self,
+        messages: Sequence[ReceivedMessage],
+        ending: Ending,
+        *,
+        refill: Mailbox | None = None,
+    ) -> Sequence[ReceivedMessage]:
+        """Complete or abandon *messages* in one commit; return those whose lock was lost.
+
+        The same commit fills the place that is freed in *refill*, when its queue holds more.
+        """
+        return await self._settler.settle(messages, ending, refill=refill)
+
     async def complete(self, message: ReceivedMessage) -> None:
         """Delete *message* from its queue. Raises LockLost."""
-        await self._settler.settle(message, Ending.COMPLETE)
+        await self._settler.settle_one(message, Ending.COMPLETE)
 
     async def abandon(self, message: ReceivedMessage) -> None:
         """Make *message* ready at once; after its last delivery it is dead-lettered.
@@ -162,17 +175,17 @@ class Broker:
         Raises:
             LockLost: the lock is not held.
         """
-        await self._settler.settle(message, Ending.ABANDON)
+        await self._settler.settle_one(message, Ending.ABANDON)
 
     async def release(self, message: ReceivedMessage) -> None:
         """Give *message* back unseen; the delivery does not count. Raises LockLost."""
-        await self._settler.settle(message, Ending.RELEASE)
+        await self._settler.settle_one(message, Ending.RELEASE)
 
     async def dead_letter(
         self, message: ReceivedMessage, reason: str, description: str = ""
     ) -> None:
         """Move *message* to the dead-letter sub-queue. Raises LockLost."""
-        await self._settler.settle(message, Ending.DEAD_LETTER, reason, description)
+        await self._settler.settle_one(message, Ending.DEAD_LETTER, reason, description)
 
     async def _expire(self) -> None:
         """Give up locks that ran out, enqueue what is due, expire what is too old."""

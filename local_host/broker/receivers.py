@@ -7,7 +7,7 @@ receivers look there, and are given nothing directly.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from local_host.broker.message import ReceivedMessage
 from local_host.signals import Arrivals
@@ -35,9 +35,10 @@ class Mailbox:
         """Take up to *places* more from now on, those on their way included."""
         self._free = max(0, places - self.expected)
 
-    def expect(self) -> None:
-        self._free -= 1
-        self.expected += 1
+    def expect(self, places: int = 1) -> None:
+        """*places* messages are on their way here."""
+        self._free -= places
+        self.expected += places
 
     def put(self, message: ReceivedMessage) -> None:
         self.expected -= 1
@@ -47,6 +48,13 @@ class Mailbox:
     def disappoint(self) -> None:
         """What was on its way will not come."""
         self.expected -= 1
+        self.changed.set()
+
+    def fill(self, messages: Sequence[ReceivedMessage], *, expected: int) -> None:
+        """Take what was found for *expected* places; fewer means that the queue is empty."""
+        self.expected -= expected
+        self.messages.extend(messages)
+        self.has_backlog = self.has_backlog or len(messages) == expected
         self.changed.set()
 
     def notify(self) -> None:
