@@ -325,8 +325,9 @@ class DeploymentFacts(Event):
 
     deployment_id: DeploymentId
     environment_id: EnvironmentId
-    project_id: ProjectId
-    stage: Stage
+    project_id: ProjectId | None
+    stage: Stage | None
+    """Both absent only while no event of the environment has come: it may be asked for later."""
     kind: DeploymentKind
     release_ref: ReleaseRef
     strategy: StrategyKind
@@ -349,6 +350,8 @@ class ModuleRevision(Value):
 class RuntimeDeploymentStepChanged(DeploymentFacts):
     """Committed before the step acts, so that own work is never taken for drift."""
 
+    project_id: ProjectId
+    stage: Stage
     step: Annotated[int, Field(ge=0, le=999)]
     name: Label
     weight: Percent
@@ -377,6 +380,8 @@ class DeploymentEnded(DeploymentFacts):
 
 
 class RuntimeDeploymentCompleted(DeploymentEnded):
+    project_id: ProjectId
+    stage: Stage
     release_unit: ReleaseUnit
     rolled_back_deployment_id: DeploymentId | None = None
     """Of a deployment of kind rollback: the one it undid."""
@@ -384,6 +389,8 @@ class RuntimeDeploymentCompleted(DeploymentEnded):
 
 
 class RuntimeDeploymentRolledBack(DeploymentEnded):
+    project_id: ProjectId
+    stage: Stage
     release_unit: ReleaseUnit
     holds: Annotated[tuple[Hold, ...], Field(max_length=COMPONENTS_MAX)] = ()
     rejected: ReleaseUnit | None = None
@@ -438,8 +445,8 @@ class Deployment(Resource):
     deployment_id: DeploymentId
     tenant_id: TenantId
     environment_id: EnvironmentId
-    project_id: ProjectId
-    stage: Stage
+    project_id: ProjectId | None
+    stage: Stage | None
     kind: DeploymentKind
     release_ref: ReleaseRef
     status: DeploymentStatus
@@ -475,6 +482,19 @@ class Deployment(Resource):
     ended_at: Instant | None
     operation_id: OperationId
     operation: OperationSummary | None
+
+
+class DeploymentAccepted(Resource):
+    """What a command that starts or finds a deployment answers at once; watch the operation."""
+
+    deployment_id: DeploymentId
+    environment_id: EnvironmentId
+    kind: DeploymentKind
+    release_ref: ReleaseRef
+    status: DeploymentStatus
+    waiting_for: Label | None
+    holder: DeploymentId | None
+    operation_id: OperationId
 
 
 class DeploymentPlan(Resource):
