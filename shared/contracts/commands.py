@@ -74,6 +74,7 @@ _ROWS: Final = (
     _row(gates.EvaluateGate, _S.HEALTH, {_S.DEPLOYMENTS}),
     _row(health.WatchRelease, _S.HEALTH, {_S.HEALTH}),
     _row(catalog.RecordRelease, _S.CATALOG, {_S.CATALOG}),
+    _row(catalog.RetireService, _S.CATALOG, {_S.CATALOG}),
     _row(scaling.ApplyScalingPolicy, _S.SCALING, {_S.DRIFT}),
     _row(scaling.ScaleRelease, _S.SCALING, {_S.SCALING}),
     _row(drift.CompareRelease, _S.DRIFT, {_S.DRIFT}),

@@ -120,7 +120,8 @@ def _is_too_deep(data: bytes) -> bool:
 
 def invalid(error: ValidationError, *, at: str = "") -> Invalid:
     """Return *error* as a refusal; *at* is the JSON pointer of what was validated."""
-    found = error.errors(include_url=False)
+    every = error.errors(include_url=False)
+    found = [detail for detail in every if not _follows(detail, every)]
     details = [_violation(detail, at) for detail in found[:DETAILS_MAX]]
     first = details[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -132,6 +133,14 @@ def pointer(*segments: str | int) -> str:
     """Return *segments* as a JSON pointer (RFC 6901)."""
     return "".join(
         "/" + str(part)[:SEGMENT_MAX].replace("~", "~0").replace("/", "~1") for part in segments
+    )
+
+
+def _follows(detail: ErrorDetails, every: list[ErrorDetails]) -> bool:
+    """Return whether a list is only too short because pydantic left out its wrong items."""
+    at = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(at) and other["loc"][: len(at)] == at for other in every
     )
 
 

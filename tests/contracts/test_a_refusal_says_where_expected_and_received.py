@@ -1,0 +1,246 @@
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from shared.contracts.configurations import PublishConfiguration
+from shared.contracts.deployments import Deploy
+from shared.contracts.environments import ProvisionEnvironment
+from shared.contracts.scaling import ApplyScalingPolicy
+from shared.contracts.secret_bindings import BindSecret
+from shared.contracts.validation import DEPTH_MAX, DETAILS_MAX, parse, read
+from shared.kernel.errors import Invalid, Violation
+
+ENVIRONMENT: dict[str, Any] = {
+    "name": "test",
+    "projectId": "proj-shop",
+    "stage": "test",
+    "region": "local",
+    "computeTargets": [{"kind": "LocalProcess"}],
+}
+COMPONENT: dict[str, Any] = {
+    "moduleId": "module-web",
+    "componentType": "microservice",
+    "version": "1.0",
+    "artifactDigest": "sha256:" + "a" * 64,
+}
+DEPLOY: dict[str, Any] = {
+    "environmentId": "env-" + "a" * 12,
+    "releaseRef": "v1",
+    "components": [COMPONENT],
+}
+POLICY: dict[str, Any] = {"serviceId": "svc-" + "a" * 12 + "-" + "b" * 10, "min": 1, "max": 3}
+
+
+def refusals(kind: type[BaseModel], document: Any) -> list[Violation]:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    with pytest.raises(Invalid) as refused:
+        parse(kind, body)
+    return list(refused.value.details)
+
+
+WRONG = [
+    pytest.param(ENVIRONMENT | {"name": "Test"}, "/name", "PatternMismatch", id="pattern"),
+    pytest.param(ENVIRONMENT | {"name": None}, "/name", "WrongType", id="null"),
+    pytest.param(ENVIRONMENT | {"stage": "tost"}, "/stage", "NotAllowed", id="word"),
+    pytest.param(ENVIRONMENT | {"protected": "yes"}, "/protected", "WrongType", id="text-for-flag"),
+    pytest.param(ENVIRONMENT | {"ttl": "8h"}, "/ttl", "WrongType", id="duration"),
+    pytest.param(ENVIRONMENT | {"ttl": "P2Y"}, "/ttl", "OutOfBounds", id="too-long-a-duration"),
+    pytest.param(ENVIRONMENT | {"tags": []}, "/tags", "WrongType", id="array-for-object"),
+    pytest.param(ENVIRONMENT | {"computeTargets": []}, "/computeTargets", "OutOfBounds", id="few"),
+    pytest.param(
+        ENVIRONMENT | {"computeTargets": [{"kind": "Mars"}]},
+        "/computeTargets/0/kind",
+        "NotAllowed",
+        id="inside-a-list",
+    ),
+    pytest.param(ENVIRONMENT | {"a/b~c": 1}, "/a~1b~0c", "UnknownField", id="escaped-pointer"),
+    pytest.param(ENVIRONMENT | {"project_id": 1}, "/project_id", "UnknownField", id="snake-case"),
+    pytest.param(
+        ENVIRONMENT | {"computeTargets": [{"kind": "AKS"}, {"kind": "AKS"}]},
+        "",
+        "RuleBroken",
+        id="a-rule-across-fields",
+    ),
+    pytest.param(
+        {key: value for key, value in ENVIRONMENT.items() if key != "region"},
+        "/region",
+        "Required",
+        id="missing",
+    ),
+    pytest.param([ENVIRONMENT], "", "WrongType", id="array-for-the-body"),
+    pytest.param(b'{"name": "te', "", "MalformedJson", id="cut-off"),
+    pytest.param(b"", "", "MalformedJson", id="empty"),
+    pytest.param(b"\xff\xfe", "", "MalformedJson", id="not-utf-8"),
+    pytest.param(b"[" * 100_000, "", "TooDeep", id="deep"),
+]
+
+
+@pytest.mark.parametrize(("document", "target", "code"), WRONG)
+def test_a_refusal_names_the_place_and_what_was_expected(
+    document: Any, target: str, code: str
+) -> None:
+    details = refusals(ProvisionEnvironment, document)
+
+    assert [(detail.target, detail.code) for detail in details] == [(target, code)]
+    assert details[0].expected
+    assert details[0].received
+
+
+@pytest.mark.parametrize(
+    ("kind", "document", "target", "expected"),
+    [
+        pytest.param(
+            Deploy,
+            DEPLOY | {"components": [COMPONENT | {"image": "web:1"}]},
+            "/components/0",
+            "exactly one of image and artifactDigest is given",
+            id="two-sources",
+        ),
+        pytest.param(
+            Deploy,
+            DEPLOY | {"components": [COMPONENT, COMPONENT]},
+            "",
+            "each module stands once in components or remove",
+            id="a-module-twice",
+        ),
+        pytest.param(
+            Deploy,
+            DEPLOY | {"strategy": {"steps": [{"weight": 50}, {"weight": 20}]}},
+            "/strategy",
+            "weights rise from step to step",
+            id="weights-fall",
+        ),
+        pytest.param(
+            Deploy,
+            DEPLOY | {"strategy": {"steps": [{"weight": 50}]}},
+            "/strategy",
+            "the last step has weight 100",
+            id="never-all",
+        ),
+        pytest.param(
+            Deploy,
+            DEPLOY | {"strategy": {"kind": "recreate", "steps": [{"weight": 100}]}},
+            "/strategy",
+            "a recreate has no steps: it stops the old version first",
+            id="recreate-in-steps",
+        ),
+        pytest.param(
+            ApplyScalingPolicy,
+            POLICY | {"min": 4},
+            "",
+            "min is at most max, which is 3",
+            id="min-over-max",
+        ),
+    ],
+)
+def test_a_rule_across_fields_says_what_holds(
+    kind: type[BaseModel], document: Any, target: str, expected: str
+) -> None:
+    details = refusals(kind, document)
+
+    assert [(detail.target, detail.expected) for detail in details] == [(target, expected)]
+
+
+def test_all_that_is_wrong_is_said_at_once_up_to_a_bound() -> None:
+    two = refusals(ProvisionEnvironment, ENVIRONMENT | {"name": "", "region": ""})
+    many = refusals(ProvisionEnvironment, ENVIRONMENT | {f"x{n}": 1 for n in range(500)})
+
+    assert {detail.target for detail in two} == {"/name", "/region"}
+    assert len(many) == DETAILS_MAX
+
+
+def test_what_came_is_cut_to_a_line() -> None:
+    (detail,) = refusals(ProvisionEnvironment, ENVIRONMENT | {"name": "x" * 10_000})
+    (unknown,) = refusals(ProvisionEnvironment, ENVIRONMENT | {"y" * 10_000: 1})
+
+    assert len(detail.received or "") < 200
+    assert len(unknown.target) < 200
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "clientSecret", "apiKey", "sasToken", "authorization"]
+)
+def test_what_came_in_a_field_named_like_a_secret_is_not_shown(name: str) -> None:
+    details = refusals(
+        ProvisionEnvironment, ENVIRONMENT | {name: "hunter2", "x": {name: "hunter2"}}
+    )
+
+    assert {detail.target for detail in details} == {f"/{name}", "/x"}
+    assert "hunter2" not in repr(details)
+
+
+@pytest.mark.parametrize(
+    ("kind", "document"),
+    [
+        pytest.param(BindSecret, {"secretName": "hunter2 !"}, id="a-secrets-name"),
+        pytest.param(
+            PublishConfiguration,
+            {"scope": {"layer": "tenant"}, "values": {"ok key": "hunter2 !"}, "expectedVersion": 0},
+            id="a-configuration-value",
+        ),
+        pytest.param(
+            ProvisionEnvironment,
+            ENVIRONMENT | {"computeTargets": [{"kind": "AKS", "settings": "hunter2 !"}]},
+            id="a-free-setting",
+        ),
+    ],
+)
+def test_free_content_is_not_shown(kind: type[BaseModel], document: Any) -> None:
+    details = refusals(kind, document)
+
+    assert details
+    assert "hunter2" not in repr(details)
+
+
+def test_numbers_that_json_does_not_have_are_refused() -> None:
+    values = b'{"scope":{"layer":"tenant"},"expectedVersion":0,"values":{"a":[{"b":NaN}]}}'
+    resources = COMPONENT | {"resources": {"cpu": float("inf")}}
+
+    assert refusals(PublishConfiguration, values)
+    assert refusals(Deploy, json.dumps(DEPLOY | {"components": [resources]}).encode())
+
+
+def nested(levels: int) -> bytes:
+    value = b"[" * levels + b"]" * levels
+    return b'{"scope":{"layer":"tenant"},"expectedVersion":0,"values":{"a":' + value + b"}}"
+
+
+def test_nesting_is_bounded_to_the_level() -> None:
+    parse(PublishConfiguration, nested(DEPTH_MAX - 2))
+
+    assert [detail.code for detail in refusals(PublishConfiguration, nested(DEPTH_MAX - 1))] == [
+        "TooDeep"
+    ]
+
+
+def test_brackets_inside_strings_are_no_nesting() -> None:
+    text = json.dumps('[{"\\' * 100 + '"').encode()
+    body = b'{"scope":{"layer":"tenant"},"expectedVersion":0,"values":{"a":' + text + b"}}"
+
+    parsed = parse(PublishConfiguration, body)
+
+    assert parsed.values["a"] == '[{"\\' * 100 + '"'
+
+
+def test_brackets_side_by_side_are_no_nesting() -> None:
+    parse(
+        Deploy,
+        json.dumps(
+            DEPLOY
+            | {
+                "components": [
+                    COMPONENT | {"moduleId": f"module-{n}", "probes": {"readiness": {}}}
+                    for n in range(25)
+                ]
+            }
+        ).encode(),
+    )
+
+
+def test_a_payload_is_refused_at_its_place_in_the_envelope() -> None:
+    with pytest.raises(Invalid) as refused:
+        read(ProvisionEnvironment, ENVIRONMENT | {"name": "Test"}, at="/payload")
+
+    assert refused.value.details[0].target == "/payload/name"
