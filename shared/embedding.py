@@ -10,6 +10,7 @@ from typing import Protocol
 
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Invalid
 from shared.messaging.broker import MessageSender
 from shared.persistence.blobs import Blobs
 from shared.persistence.store import Store
@@ -48,3 +49,18 @@ def offer(embedding: Embedding) -> None:
 def embedding() -> Embedding | None:
     """Return what the embedding host offers; None outside one."""
     return _offered[0] if _offered else None
+
+
+def required_embedding() -> Embedding:
+    """Return what the embedding host offers.
+
+    Raises:
+        Invalid: this process is not embedded; the message says how to start it so.
+    """
+    parts = embedding()
+    if parts is None:
+        raise Invalid(
+            "this app runs inside the embedded host so far: start it with `python -m local_host`",
+            code="NoEmbedding",
+        )
+    return parts

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from shared.durable.binding import TaskHub
-from shared.embedding import Embedding, embedding
+from shared.embedding import Embedding, required_embedding
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Invalid
 from shared.messaging.audit import AuditTrail
 from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
@@ -51,19 +50,18 @@ class Service:
         return self.name.replace("_", "-")
 
 
+def is_local(settings: Mapping[str, str]) -> bool:
+    """Return whether the profile with the short waits was chosen, for work on one machine."""
+    return settings.get("RUNTIME_PROFILE", "local") == "local"
+
+
 def compose(name: str, settings: Mapping[str, str]) -> Service:
     """Return the parts of the service *name* as *settings* choose them.
 
     Raises:
         Invalid: a setting is missing or names nothing that exists.
     """
-    parts = embedding()
-    if parts is None:
-        raise Invalid(
-            "this app runs inside the embedded host so far: start it with `python -m local_host`",
-            code="NoEmbedding",
-        )
-    return assemble(name, settings, parts)
+    return assemble(name, settings, required_embedding())
 
 
 def assemble(name: str, settings: Mapping[str, str], parts: Embedding) -> Service:

@@ -1,0 +1,16 @@
+"""All services in one Functions host: what `python -m local_host` and `func start` run.
+
+In Azure each service is an app of its own (`make package APP=…`); the services do not know.
+"""
+
+import os
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from function_apps.catalog import function_app as catalog
+from function_apps.environments import function_app as environments
+
+app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+for service in (environments, catalog):
+    app.register_functions(service.bound(os.environ))

@@ -1,0 +1,88 @@
+"""The local issuer: a signing key of this machine, and the tokens it signs.
+
+For development only: it is trusted because a host's settings name its key set, and its private key
+never leaves the state folder (mode 0600). In Azure the settings name Entra ID instead.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+
+_PRIVATE: Final = "key.pem"
+_PUBLIC: Final = "jwks.json"
+TOKEN_LIFE: Final = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class LocalIssuer:
+    """Signs tokens with ES256; *folder* holds the key, which is made when it is first needed."""
+
+    folder: Path
+    issuer: str
+    audience: str
+    clock: Clock
+    entropy: Entropy
+
+    def token(
+        self, tenant: str, subject: str, roles: Sequence[str], *, life: timedelta = TOKEN_LIFE
+    ) -> str:
+        """Return a signed token for *subject* with *roles* in *tenant*."""
+        key, kid = self._key()
+        now = self.clock.now()
+        claims = {
+            "iss": self.issuer,
+            "aud": self.audience,
+            "sub": subject,
+            "preferred_username": subject,
+            "tid": tenant,
+            "roles": list(roles),
+            "iat": int(now.timestamp()),
+            "nbf": int(now.timestamp()),
+            "exp": int((now + life).timestamp()),
+            "jti": str(self.entropy.uuid()),
+        }
+        return jwt.encode(claims, key, algorithm="ES256", headers={"kid": kid})
+
+    def _key(self) -> tuple[ec.EllipticCurvePrivateKey, str]:
+        private, public = self.folder / _PRIVATE, self.folder / _PUBLIC
+        if not (private.exists() and public.exists()):
+            self._make(private, public)
+        loaded = serialization.load_pem_private_key(private.read_bytes(), password=None)
+        assert isinstance(loaded, ec.EllipticCurvePrivateKey), private
+        return loaded, str(json.loads(public.read_text())["keys"][0]["kid"])
+
+    def _make(self, private: Path, public: Path) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        described = json.loads(ECAlgorithm.to_jwk(key.public_key()))
+        described |= {"kid": self.entropy.uuid().hex, "use": "sig", "alg": "ES256"}
+        _write(private, pem, 0o600)
+        # Last: whoever finds the key set finds a key that belongs to it.
+        _write(public, json.dumps({"keys": [described]}).encode(), 0o644)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    whole = path.with_suffix(".new")
+    descriptor = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    whole.replace(path)
