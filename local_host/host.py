@@ -78,18 +78,20 @@ class Host:
         *,
         folder: Path,
         database: Database | None = None,
+        storage: LocalStorage | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         parts: Callable[[Broker], Sequence[Extend]] = extensions.standard,
     ) -> None:
         """*database* None: `host.db` in *folder*, closed by `stop`; one that is given stays open.
 
-        With an in-memory database the apps' stores are in memory too.
+        Likewise *storage*, which is in memory when the database is.
         """
         self._asked = apps
         self.settings = settings or HostSettings()
         self._folder = folder
         self._given = database
+        self._given_storage = storage
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
         self._parts = parts
@@ -147,8 +149,11 @@ class Host:
         broker = Broker(database, self.settings.topology, clock=self._clock, entropy=self._entropy)
         await broker.start()
         self._broker = broker
-        storage = LocalStorage(self._folder, self._clock, in_memory=str(database.path) == MEMORY)
-        self._closing.append(storage.close)
+        storage = self._given_storage
+        if storage is None:
+            in_memory = str(database.path) == MEMORY
+            storage = LocalStorage(self._folder, self._clock, in_memory=in_memory)
+            self._closing.append(storage.close)
         embedding = Embedding(self._clock, self._entropy, broker, storage, self._folder)
         offer(embedding)
         environ = os.environ if self.settings.environ is None else self.settings.environ
