@@ -1,9 +1,10 @@
 """A namespace, and functions that listen to it, without a host around them."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import azure.functions as func
 
@@ -22,6 +23,7 @@ from shared.kernel.entropy import SeededEntropy
 from shared.messaging.broker import OutgoingMessage
 from shared.persistence.sqlite import MEMORY, Database
 
+T = TypeVar("T")
 ORDERS = Topology(queues=(Queue("orders"),))
 EVENTS = Topology(topics=(Topic("events", (Subscription("all"),)),))
 ALL = "events/Subscriptions/all"
@@ -117,11 +119,24 @@ def queue(name: str = "orders", **settings: Any) -> Topology:
     return Topology(queues=(Queue(name, QueueSettings(**settings)),))
 
 
-async def until(condition: Callable[[], bool], within_s: float = 600) -> None:
+async def until(
+    condition: Callable[[], bool], within_s: float = 600, *, look_every_s: float = 0.01
+) -> None:
     """Return once *condition* holds; on a virtual loop waiting costs nothing."""
     async with asyncio.timeout(within_s):
         while not condition():
-            await LoopClock().sleep(0.01)
+            await LoopClock().sleep(look_every_s)
+
+
+class FailingDatabase(Database):
+    """A database whose writes fail while `fails`."""
+
+    fails = False
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self.fails:
+            raise OSError("no space left on device")
+        return await super().write(work)
 
 
 def bodies(messages: Any) -> list[str]:

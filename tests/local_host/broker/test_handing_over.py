@@ -1,9 +1,10 @@
 import pytest
 
 from local_host.broker.locks import LockLost
-from shared.persistence.sqlite import MEMORY, Database
+from shared.persistence.sqlite import MEMORY
 from tests.kit.service_bus import (
     ORDERS,
+    FailingDatabase,
     bodies,
     deliveries,
     message,
@@ -87,20 +88,9 @@ def test_receivers_with_free_places_are_given_messages_in_turn() -> None:
     run_virtual(main())
 
 
-class Failing(Database):
-    """A database whose writes fail while `fails`."""
-
-    fails = False
-
-    async def write(self, work):  # noqa: ANN001, ANN201
-        if self.fails:
-            raise OSError("no space left on device")
-        return await super().write(work)
-
-
 def test_a_send_that_fails_leaves_the_place_free_and_the_queue_empty() -> None:
     async def main() -> None:
-        database = Failing(MEMORY)
+        database = FailingDatabase(MEMORY)
         broker = await open_broker(ORDERS, database)
         mailbox = broker.open_mailbox("orders")
         mailbox.has_backlog = False

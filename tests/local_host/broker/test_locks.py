@@ -5,6 +5,7 @@ from shared.kernel.clock import LoopClock
 from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.service_bus import (
     ORDERS,
+    FailingDatabase,
     bodies,
     deliveries,
     message,
@@ -155,20 +156,9 @@ def test_a_receiver_that_waits_is_woken_by_a_lock_that_runs_out() -> None:
     run_virtual(main())
 
 
-class Failing(Database):
-    """A database whose writes fail while `fails`."""
-
-    fails = False
-
-    async def write(self, work):  # noqa: ANN001, ANN201
-        if self.fails:
-            raise OSError("no space left on device")
-        return await super().write(work)
-
-
 def test_a_settlement_that_could_not_be_written_leaves_the_message_to_its_lock() -> None:
     async def main() -> None:
-        database = Failing(MEMORY)
+        database = FailingDatabase(MEMORY)
         broker = await open_broker(queue(lock_s=30), database)
         await broker.send("orders", [message()])
         (received,) = await broker.lock("orders", 1)
