@@ -5,6 +5,8 @@ import pytest
 from shared.contracts.commands import COMMANDS, command_queue
 from shared.contracts.events import EVENTS, FACTORY_EVENTS, RUNTIME_EVENTS, subscription
 from shared.contracts.values import Service
+from shared.kernel.ids import APPS
+from shared.messaging import relay
 
 REST = "deployments catalog configurations secret_bindings tenants health scaling drift"
 RELEASES = "catalog health drift scaling configurations secret_bindings"
@@ -136,3 +138,10 @@ def test_only_what_comes_from_outside_is_on_the_factory_topic() -> None:
 def test_a_queue_is_named_for_its_service_with_dashes() -> None:
     assert command_queue(Service.SECRET_BINDINGS) == "runtime-secret-bindings-commands"
     assert COMMANDS["Deploy"].queue == "runtime-deployments-commands"
+
+
+@pytest.mark.parametrize("service", list(Service))
+def test_the_relay_and_the_registry_name_the_same_topic_and_queues(service: Service) -> None:
+    assert relay.RUNTIME_EVENTS == RUNTIME_EVENTS
+    assert relay.command_queue(service.value) == command_queue(service)
+    assert service.outside_name in APPS
