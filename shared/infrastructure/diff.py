@@ -33,9 +33,9 @@ def _changes(state: StackState, graph: Graph) -> dict[Urn, ResourceChange]:
         change = changes[wanted.urn].change if wanted.urn in changes else None
         # An update in place keeps the id; any other output of it may become a new value.
         is_stable = change is Change.SAME or (change is Change.UPDATE and wanted.output == "id")
-        if recorded is None or not is_stable or wanted.output not in recorded.outputs:
+        if recorded is None or not is_stable or not recorded.has(wanted.output):
             return wanted
-        return recorded.outputs[wanted.output]
+        return recorded.output(wanted.output)
 
     for node in graph.nodes:
         recorded = state.resource(node.urn)

@@ -25,7 +25,12 @@ from shared.infrastructure.graph import (
     graph_to_json,
     resolve,
 )
-from shared.infrastructure.inputs import FIXED_INPUTS, EnvironmentInputs, require_valid
+from shared.infrastructure.inputs import (
+    FIXED_INPUTS,
+    EnvironmentInputs,
+    data_resource_name,
+    require_valid,
+)
 from shared.infrastructure.port import (
     Change,
     Finished,
@@ -404,13 +409,13 @@ def _wanted(state: StackState, node: Node, before: Recorded | None, verb: Change
 
 def _output(state: StackState, to: Unresolved) -> Any:
     recorded = state.resource(to.urn)
-    if recorded is None or to.output not in recorded.outputs:
+    if recorded is None or not recorded.has(to.output):
         raise Refused(
             f"nothing has the output {to.output!r} of {to.urn}",
             code="OutputMissing",
             target=to.urn,
         )
-    return recorded.outputs[to.output]
+    return recorded.output(to.output)
 
 
 def _failed(state: StackState, step: Step, refused: Refused) -> StepFailed:
@@ -429,8 +434,10 @@ def _holder(state: StackState, run: Run, urn: Urn) -> str | None:
 
 def _kept(state: StackState, retain: Collection[str], *, unprotect: bool) -> list[Left]:
     kept: dict[Urn, Left] = {}
+    names = {*retain, *map(data_resource_name, retain)}
     for each in state.resources:
-        if each.name in retain or each.urn in retain:
+        is_part = any(each.is_child_of(urn) for urn in kept)
+        if is_part or each.name in names or each.urn in names:
             kept[each.urn] = Left(each.urn, each.name, "Retained", "it was asked to stay")
         elif each.protected and not unprotect:
             kept[each.urn] = Left(each.urn, each.name, "Protected", "it is protected")

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TextIO
 
 from pulumi import Output, ResourceTransformationArgs, ResourceTransformationResult
+from pulumi._types import resource_py_to_pulumi_names
 from pulumi.runtime import register_stack_transformation, set_all_config
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
 from pulumi.runtime.rpc import deserialize_properties
@@ -40,7 +41,10 @@ class Passive(Mocks):
     """Gives resources back as declared; functions of a provider cannot be called."""
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        return args.name, args.inputs
+        # Lists and objects may come back in another shape (a list of identities as a mapping), so
+        # they are answered with references, like what only exists later.
+        plain = {k: v for k, v in args.inputs.items() if not isinstance(v, list | dict)}
+        return args.name, plain
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         raise Refused(
@@ -77,7 +81,8 @@ class Recorder(MockMonitor):
         )  # fmt: skip
         with self._lock:
             self.nodes[key] = node
-        later = self._outputs.get(key, ())
+        known = set(answer.object)
+        later = {*self._outputs.get(key, ()), *node.properties} - known
         answer.object.update({name: reference(urn, name) for name in later})
         answer.id = reference(urn, "id") if request.custom else ""
         return answer
@@ -123,8 +128,8 @@ def _evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInp
 
     def note(args: ResourceTransformationArgs) -> ResourceTransformationResult | None:
         absent = [name for name, value in args.props.items() if value is None]
-        names = tuple(args.resource.translate_input_property(name) for name in absent)
-        declared[args.type_, args.name] = names
+        pulumi_names = resource_py_to_pulumi_names(type(args.resource))
+        declared[args.type_, args.name] = tuple(pulumi_names.get(name, name) for name in absent)
         return None
 
     set_all_config({})

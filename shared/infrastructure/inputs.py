@@ -66,6 +66,9 @@ class EnvironmentInputs:
     compute_targets: tuple[ComputeTargetInput, ...]
     data_resources: tuple[DataResourceInput, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    generation: int = 1
+    """Grows when a decommissioned environment is requested again; a deleted vault keeps its name
+    for months, so the next one needs another."""
 
     @property
     def variant(self) -> Variant:
@@ -85,6 +88,11 @@ class EnvironmentInputs:
         targets = tuple(ComputeTargetInput(**row) for row in document["compute_targets"])
         data = tuple(DataResourceInput(**row) for row in document["data_resources"])
         return EnvironmentInputs(**{**document, "compute_targets": targets, "data_resources": data})
+
+
+def data_resource_name(name: str) -> str:
+    """Return the name that the data resource *name* has among a stack's resources."""
+    return f"data-{name}"
 
 
 def require_valid(inputs: EnvironmentInputs) -> None:

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.infrastructure.graph import Graph, Node, Urn, reference, references, urn
-from shared.infrastructure.inputs import DataResourceInput, EnvironmentInputs
+from shared.infrastructure.inputs import (
+    DataResourceInput,
+    EnvironmentInputs,
+    data_resource_name,
+)
 
 PROJECT: Final = "environment"
 ENVIRONMENT: Final = "factory:runtime:Environment"
@@ -90,7 +94,7 @@ def declarations(inputs: EnvironmentInputs) -> tuple[Declaration, ...]:
 def _volume(inputs: EnvironmentInputs, resource: DataResourceInput) -> Declaration:
     return Declaration(
         VOLUME,
-        f"volume-{resource.name}",
+        data_resource_name(resource.name),
         {
             "site": inputs.environment_id,
             "volume": resource.name,
@@ -117,7 +121,7 @@ def outputs(inputs: EnvironmentInputs) -> dict[str, Any]:
             for target in inputs.compute_targets
         ],
         "facts": {
-            f"volume.{each.name}.path": OutputOf(f"volume-{each.name}", "path")
+            f"data.{each.name}.path": OutputOf(data_resource_name(each.name), "path")
             for each in inputs.data_resources
         },
     }

@@ -203,8 +203,9 @@ class InfrastructureEngine(Protocol):
     ) -> Run:
         """Record the deletion of every resource, last first.
 
-        What is named in *retain* (by name or URN), protected (unless *unprotect*), or needed by one
-        of these is left out and listed in `Run.left`.
+        What is named in *retain* (a data resource's, a resource's name or a URN) with its children,
+        protected (unless *unprotect*), or needed by one of these is left out and listed in
+        `Run.left`.
         """
         ...
 

@@ -31,6 +31,18 @@ class Recorded:
     protected: bool = False
     in_doubt: Change | None = None
 
+    def is_child_of(self, parent: Urn) -> bool:
+        """Return whether *parent* is this one's parent resource, as the types in its URN say."""
+        chain = parent.split("::")[2]
+        return parent in self.dependencies and self.urn.split("::")[2] == f"{chain}${self.type}"
+
+    def has(self, output: str) -> bool:
+        return output in self.outputs or output in self.properties
+
+    def output(self, name: str) -> Any:
+        """Return an output; what a provider does not say is as it was declared."""
+        return self.outputs[name] if name in self.outputs else self.properties[name]
+
 
 @dataclass(frozen=True)
 class StackState:

@@ -101,7 +101,7 @@ class Embedded:
 
     def names(self) -> set[str]:
         volumes = {
-            f"volume-{path.name}"
+            f"data-{path.name}"
             for path in self.folder.glob("volumes/*/*")
             if path.is_dir() and not path.name.startswith(".")
         }

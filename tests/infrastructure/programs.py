@@ -79,3 +79,19 @@ def listing(inputs: EnvironmentInputs) -> Mapping[str, Any]:
 def secretive(inputs: EnvironmentInputs) -> Mapping[str, Any]:
     Thing("vault", nested={"key": [pulumi.Output.secret("canary")]})
     return {}
+
+
+def as_pulumi_runs_it(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    """Run the project's `__main__.py` with the configuration that `pulumi up` would give it."""
+    import json
+    import runpy
+    from pathlib import Path
+
+    from pulumi.runtime import get_root_resource, set_config
+
+    set_config("environment:inputs", json.dumps(inputs.to_json()))
+    main = Path(__file__).parents[2] / "infra/pulumi/environment/__main__.py"
+    runpy.run_path(str(main), run_name="__main__")
+    stack = get_root_resource()
+    assert stack is not None
+    return stack.outputs

@@ -3,11 +3,11 @@
 from hypothesis import given, settings
 
 from shared.infrastructure import run
-from shared.infrastructure.graph import Node, Urn, resolve
+from shared.infrastructure.graph import Node, Urn, resolve, urn
 from shared.infrastructure.memory import World
 from shared.infrastructure.port import Change
 from shared.kernel.fence import Fence
-from tests.infrastructure.graphs import engine_for, graphs, named, node
+from tests.infrastructure.graphs import THING, engine_for, graphs, named, node
 from tests.infrastructure.installations import FENCE, LAST, LATER, STACK, inputs
 from tests.kit.virtual_time import run_virtual
 
@@ -163,3 +163,18 @@ async def test_a_type_that_the_engine_cannot_make_is_refused_by_the_plan() -> No
         ("ProviderMissing", "azure-native:x:Y")
     ]
     assert preview.monthly_cost is None
+
+
+async def test_the_children_of_what_is_retained_stay_and_others_that_need_it_go() -> None:
+    account = node("account")
+    child = Node(
+        urn(STACK, "test", f"{THING}${THING}", "database"), THING, "database", {}, (account.urn,)
+    )
+    user = node("user", needs=["account"])
+    world = World()
+    await bring_to(world, (account, child, user), FENCE)
+
+    finished = await run.destroy(engine_for(world), STACK, LATER, retain=["account"])
+
+    assert {each.name for each in finished.left} == {"account", "database"}
+    assert {each.name for each in world.resources.values()} == {"account", "database"}

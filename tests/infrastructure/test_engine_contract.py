@@ -35,7 +35,7 @@ async def test_a_preview_of_a_new_stack_creates_everything_and_changes_nothing(
     preview = await engine.preview(STACK, inputs("data"))
 
     assert [(each.name, each.change) for each in preview.changes] == [
-        ("test", Change.CREATE), ("volume-data", Change.CREATE), ("site", Change.CREATE),
+        ("test", Change.CREATE), ("data-data", Change.CREATE), ("site", Change.CREATE),
     ]  # fmt: skip
     assert preview.monthly_cost is not None
     assert preview.monthly_cost.basis
@@ -57,10 +57,10 @@ async def test_after_an_update_the_next_preview_is_empty(installation: Installat
 
     finished = await provision(engine, inputs("data", "logs"))
 
-    assert installation.names() == {"site", "volume-data", "volume-logs"}
+    assert installation.names() == {"site", "data-data", "data-logs"}
     assert "${" not in str(finished.outputs)
     assert finished.outputs["computeTargets"][0]["endpoint"].startswith("http://")
-    assert set(finished.outputs["facts"]) == {"volume.data.path", "volume.logs.path"}
+    assert set(finished.outputs["facts"]) == {"data.data.path", "data.logs.path"}
     assert (await engine.preview(STACK, inputs("data", "logs"))).is_empty
 
 
@@ -74,7 +74,7 @@ async def test_a_resource_is_given_the_outputs_of_those_it_refers_to(
     reading = await engine.read(STACK)
     assert isinstance(reading, Present)
     (site,) = (each for each in reading.value.resources if each.name == "site")
-    assert site.properties["volumes"] == {"data": finished.outputs["facts"]["volume.data.path"]}
+    assert site.properties["volumes"] == {"data": finished.outputs["facts"]["data.data.path"]}
 
 
 async def test_an_update_changes_only_what_differs(installation: Installation) -> None:
@@ -84,12 +84,12 @@ async def test_an_update_changes_only_what_differs(installation: Installation) -
     preview = await engine.preview(STACK, inputs("data", "cache"))
 
     assert [(step.name, step.verb) for step in preview.steps] == [
-        ("volume-cache", Change.CREATE), ("site", Change.UPDATE), ("volume-logs", Change.DELETE),
+        ("data-cache", Change.CREATE), ("site", Change.UPDATE), ("data-logs", Change.DELETE),
     ]  # fmt: skip
     (site,) = (each for each in preview.changes if each.name == "site")
     assert site.paths == ("volumes.cache", "volumes.logs")
     await provision(engine, inputs("data", "cache"), LATER)
-    assert installation.names() == {"site", "volume-data", "volume-cache"}
+    assert installation.names() == {"site", "data-data", "data-cache"}
     assert (await engine.preview(STACK, inputs("data", "cache"))).is_empty
 
 
@@ -119,7 +119,7 @@ async def test_a_plan_is_refused_once_the_stack_has_moved(installation: Installa
     with pytest.raises(PlanMoved):
         await engine.begin_update(STACK, inputs("data"), old.plan_hash, LATER)
 
-    assert installation.names() == {"site", "volume-logs"}
+    assert installation.names() == {"site", "data-logs"}
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ async def test_a_stale_fence_changes_nothing(installation: Installation) -> None
         await engine.refresh(STACK, FENCE)
 
     assert await engine.read(STACK) == before
-    assert installation.names() == {"site", "volume-data"}
+    assert installation.names() == {"site", "data-data"}
 
 
 async def test_a_destroyed_stack_still_refuses_the_writers_before_it(
@@ -265,7 +265,7 @@ async def test_a_failed_update_names_what_is_left_and_the_next_plan_does_it(
         await provision(engine, wanted)
     assert failed.value.left == ("site",)
     assert failed.value.details[0].code == "Conflict"
-    assert installation.names() == {"volume-data"}
+    assert installation.names() == {"data-data"}
 
     installation.refuse_site(refused=False)
     preview = await engine.preview(STACK, wanted)
@@ -303,11 +303,11 @@ async def test_a_cancelled_update_stops_between_steps_and_can_be_planned_again(
             on_progress=lambda outcome: done.append(outcome.step.name),
             is_cancelled=lambda: len(done) == 2,
         )  # fmt: skip
-    assert done == ["test", "volume-data"]
-    assert installation.names() == {"volume-data"}
+    assert done == ["test", "data-data"]
+    assert installation.names() == {"data-data"}
 
     await provision(engine, wanted, LATER)
-    assert installation.names() == {"site", "volume-data"}
+    assert installation.names() == {"site", "data-data"}
 
 
 async def test_a_destroy_deletes_everything_in_reverse_order(installation: Installation) -> None:
@@ -319,7 +319,7 @@ async def test_a_destroy_deletes_everything_in_reverse_order(installation: Insta
         engine, STACK, LATER, on_progress=lambda outcome: gone.append(outcome.step.name)
     )
 
-    assert gone == ["site", "volume-data", "test"]
+    assert gone == ["site", "data-data", "test"]
     assert finished == Finished({}, ())
     assert installation.names() == set()
     assert await engine.read(STACK) == Absent()
@@ -331,14 +331,14 @@ async def test_what_is_retained_stays_with_what_it_needs_and_comes_back_into_use
     engine = installation.open()
     await provision(engine, inputs("data", "logs"))
 
-    finished = await run.destroy(engine, STACK, LATER, retain=["volume-data"])
+    finished = await run.destroy(engine, STACK, LATER, retain=["data"])
 
     assert {(each.name, each.code) for each in finished.left} == {
-        ("volume-data", "Retained"), ("test", "HeldBy"),
+        ("data-data", "Retained"), ("test", "HeldBy"),
     }  # fmt: skip
-    assert installation.names() == {"volume-data"}
+    assert installation.names() == {"data-data"}
     await provision(engine, inputs("data"), LAST)
-    assert installation.names() == {"site", "volume-data"}
+    assert installation.names() == {"site", "data-data"}
 
 
 async def test_what_is_protected_is_destroyed_only_when_asked(installation: Installation) -> None:
@@ -346,8 +346,8 @@ async def test_what_is_protected_is_destroyed_only_when_asked(installation: Inst
     await provision(engine, inputs("data", protected="data"))
 
     finished = await run.destroy(engine, STACK, LATER)
-    assert ("volume-data", "Protected") in {(each.name, each.code) for each in finished.left}
-    assert installation.names() == {"volume-data"}
+    assert ("data-data", "Protected") in {(each.name, each.code) for each in finished.left}
+    assert installation.names() == {"data-data"}
 
     assert (await run.destroy(engine, STACK, LAST, unprotect=True)).left == ()
     assert await engine.read(STACK) == Absent()
@@ -363,9 +363,9 @@ async def test_a_destroy_goes_on_past_what_is_refused_and_a_retry_ends_it(
     finished = await run.destroy(engine, STACK, LATER)
 
     assert [(each.name, each.code) for each in finished.left] == [
-        ("site", "Conflict"), ("volume-data", "HeldBy"), ("test", "HeldBy"),
+        ("site", "Conflict"), ("data-data", "HeldBy"), ("test", "HeldBy"),
     ]  # fmt: skip
-    assert installation.names() == {"site", "volume-data"}
+    assert installation.names() == {"site", "data-data"}
     installation.refuse_site(refused=False)
     assert (await run.destroy(engine, STACK, LAST)).left == ()
     assert await engine.read(STACK) == Absent()

@@ -36,6 +36,12 @@ async def test_pulumi_declares_the_same_local_graph_as_plain_python(
     assert await EVALUATOR.evaluate(STACK, wanted) == local_graph(STACK, wanted)
 
 
+async def test_pulumi_up_runs_the_same_program_from_the_stacks_configuration() -> None:
+    graph = await evaluate("as_pulumi_runs_it")
+
+    assert graph == local_graph(STACK, inputs())
+
+
 async def test_a_graph_keeps_numbers_references_dependencies_and_the_order_of_declaration() -> None:
     graph = await evaluate("linked")
 

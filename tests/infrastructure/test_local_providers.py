@@ -21,7 +21,7 @@ from shared.surfaces.memory import MemorySurface, MemoryWorld
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 
 DATA = Resource(
-    Urn("urn:volume"), VOLUME, "volume-data", {"site": "env-a", "volume": "data", "settings": {}}
+    Urn("urn:volume"), VOLUME, "data-data", {"site": "env-a", "volume": "data", "settings": {}}
 )
 
 
