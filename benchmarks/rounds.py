@@ -1,0 +1,70 @@
+"""Ours and its peers in turn: A B C A B C …, medians with min and max, one table and one JSON line.
+
+What the figures may be compared with is the peer of the same run only: machines differ, and a
+shared one differs from minute to minute.
+"""
+
+import json
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+ROUNDS = 5
+NOT_MEASURED = 3
+MISSED = 1
+
+
+class NotMeasured(Exception):
+    """A peer cannot run here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """*ours* must reach *ratio* x *peer*; figures are rates, more is better."""
+
+    ours: str
+    peer: str
+    ratio: float
+
+
+def run(
+    title: str,
+    unit: str,
+    sides: Mapping[str, Callable[[], float]],
+    goals: list[Goal],
+    rounds: int = ROUNDS,
+) -> int:
+    """Measure every side once a round; print, and return the exit code."""
+    figures: dict[str, list[float]] = {name: [] for name in sides}
+    missing: dict[str, str] = {}
+    for _ in range(rounds):
+        for name, measure in sides.items():
+            if name in missing:
+                continue
+            try:
+                figures[name].append(measure())
+            except NotMeasured as why:
+                missing[name] = str(why)
+    print(f"{title} ({unit}, median of {rounds} rounds)")
+    medians = {name: statistics.median(found) for name, found in figures.items() if found}
+    for name in sides:
+        if name in missing:
+            print(f"  {name:<40} not measured: {missing[name]}")
+        else:
+            low, high = min(figures[name]), max(figures[name])
+            print(f"  {name:<40} {medians[name]:>10,.0f}   min {low:,.0f}  max {high:,.0f}")
+    verdicts = [_verdict(goal, medians) for goal in goals]
+    print(json.dumps({"title": title, "unit": unit, "figures": figures, "goals": verdicts}))
+    if missing:
+        return NOT_MEASURED
+    return 0 if all(verdict["reached"] for verdict in verdicts) else MISSED
+
+
+def _verdict(goal: Goal, medians: Mapping[str, float]) -> dict[str, object]:
+    if goal.ours not in medians or goal.peer not in medians:
+        return {"ours": goal.ours, "peer": goal.peer, "reached": False, "ratio": None}
+    ratio = medians[goal.ours] / medians[goal.peer]
+    reached = ratio >= goal.ratio
+    word = "reached" if reached else "MISSED"
+    print(f"  {goal.ours} = {ratio:.2f} x {goal.peer}; to reach {goal.ratio:g} x: {word}")
+    return {"ours": goal.ours, "peer": goal.peer, "ratio": round(ratio, 3), "reached": reached}
