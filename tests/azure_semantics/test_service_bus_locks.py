@@ -249,3 +249,30 @@ def test_a_function_may_listen_to_a_dead_letter_queue() -> None:
         assert given.application_properties["DeadLetterReason"] == "MaxDeliveryCountExceeded"
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize("cardinality", ["one", "many"])
+def test_a_function_longer_than_the_grace_is_cut_off_and_its_message_delivered_again(
+    cardinality: str,
+) -> None:
+    async def main() -> None:
+        database = Database(MEMORY)
+        broker, begun = await open_broker(ORDERS, database), []
+
+        async def handler(message: object) -> None:
+            begun.append(message)
+            await LoopClock().sleep(3600)
+
+        async with listening(
+            broker, listens_to(handler, queueName="orders", cardinality=cardinality)
+        ):
+            await broker.send("orders", [message()])
+            await until(lambda: bool(begun))
+            stopping_at_s = LoopClock().monotonic_s()
+        assert LoopClock().monotonic_s() - stopping_at_s == pytest.approx(10, abs=0.1)
+
+        following = await open_broker(ORDERS, database, seed=2)
+        assert [each.delivery_count for each in await following.lock("orders", 10)] == [2]
+        await following.stop()
+
+    run_virtual(main())

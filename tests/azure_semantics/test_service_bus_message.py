@@ -15,7 +15,8 @@ from local_host import service_bus_messages
 from local_host.broker.message import ReceivedMessage
 from local_host.configuration import load
 from local_host.model import Binding, IndexedFunction
-from local_host.service_bus import ServiceBusSettings, output_sink, settings_of
+from local_host.service_bus import output_sink
+from local_host.service_bus_settings import ServiceBusSettings, settings_of
 from shared.kernel.entropy import SeededEntropy
 from tests.kit.service_bus import open_broker
 from tests.kit.virtual_time import run_virtual

@@ -12,7 +12,9 @@ from pathlib import Path
 import azure.functions as func
 
 from local_host.broker.broker import Broker
-from local_host.service_bus import Pump, ServiceBusListener, ServiceBusSettings
+from local_host.service_bus import ServiceBusListener
+from local_host.service_bus_pumps import pump_for
+from local_host.service_bus_settings import ServiceBusSettings
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.persistence.sqlite import Database
@@ -33,14 +35,14 @@ async def work(folder: Path, life: str, count: int) -> None:
             handled.write(f"{message.message_id}\n")
             handled.flush()
 
-        pump = Pump(
+        pump = pump_for(
             listens_to(handler, queueName="orders"),
             ServiceBusSettings(),
             broker=broker,
             invoker=DirectInvoker(),
             clock=clock,
         )
-        listener = ServiceBusListener([pump], clock=clock, grace_s=5)
+        listener = ServiceBusListener([pump], grace_s=5)
         await listener.start()
 
         async def send_every(sender: int) -> None:

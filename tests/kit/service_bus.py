@@ -17,7 +17,9 @@ from local_host.model import (
     InvocationFailed,
     InvocationResult,
 )
-from local_host.service_bus import Pump, ServiceBusListener, ServiceBusSettings
+from local_host.service_bus import ServiceBusListener
+from local_host.service_bus_pumps import pump_for
+from local_host.service_bus_settings import ServiceBusSettings
 from shared.kernel.clock import Clock, LoopClock
 from shared.kernel.entropy import SeededEntropy
 from shared.messaging.broker import OutgoingMessage
@@ -97,7 +99,7 @@ async def listening(
     """Run *functions* while inside; `settings` are those of `ServiceBusSettings`."""
     clock = LoopClock()
     pumps = [
-        Pump(
+        pump_for(
             function,
             ServiceBusSettings(**settings),
             broker=broker,
@@ -106,7 +108,7 @@ async def listening(
         )
         for function in functions
     ]
-    listener = ServiceBusListener(pumps, clock=clock, grace_s=10)
+    listener = ServiceBusListener(pumps, grace_s=10)
     await listener.start()
     try:
         yield listener

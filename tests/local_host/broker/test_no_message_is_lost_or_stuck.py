@@ -7,7 +7,8 @@ import azure.functions as func
 import pytest
 
 from local_host.broker.topology import QueueSettings, Subscription, Topic, Topology
-from local_host.service_bus import Pump, ServiceBusSettings
+from local_host.service_bus_pumps import pump_for
+from local_host.service_bus_settings import ServiceBusSettings
 from shared.kernel.clock import LoopClock
 from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.service_bus import DirectInvoker, listens_to, message, open_broker, until
@@ -57,7 +58,7 @@ class World:
             max_auto_lock_renewal_s=10,
         )
         self.pumps = [
-            Pump(
+            pump_for(
                 self.function(name),
                 settings,
                 broker=self.broker,
@@ -72,7 +73,7 @@ class World:
     async def die(self) -> None:
         """Cut everything off where it is; nothing is given back and nothing settled."""
         for pump in self.pumps:
-            for task in (pump._loop, *pump._running):
+            for task in (pump._loop, *pump._runs._tasks):
                 task.cancel()
         await self.broker._namespace.alarm.stop()
 
