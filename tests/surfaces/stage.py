@@ -47,14 +47,16 @@ class Stage:
     tokens: int = field(default=1)
 
     def spec(self, revision: int = 1, **changes: Any) -> RevisionSpec:
-        version = changes.pop("version", f"{revision}.0")
-        return replace(
-            self.template,
-            revision=revision,
-            version=version,
-            environ={"VERSION": version},
-            **changes,
+        version = changes.get("version", f"{revision}.0")
+        numbered = replace(
+            self.template, revision=revision, version=version, environ={"VERSION": version}
         )
+        return replace(numbered, **changes)
+
+    def worker(self, revision: int = 1, **changes: Any) -> RevisionSpec:
+        """Return a component without a port: no traffic, no probes, no answers."""
+        bare = {"port": None, "readiness": None, "release": None, "path_prefix": None}
+        return self.spec(revision, **{**bare, **changes})
 
     async def restart(self) -> None:
         self.surface = await self.restart_host()

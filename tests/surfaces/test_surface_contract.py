@@ -253,10 +253,7 @@ def test_the_inventory_is_whole_and_a_deleted_site_is_absent(play: Play) -> None
     async def scenario(stage: Stage) -> None:
         worker = Component(ENVIRONMENT, SHOP.tenant, ModuleId("module-worker"))
         await stage.serve(stage.spec(1))
-        await stage.surface.apply(
-            stage.spec(1, component=worker, path_prefix=None, port=None, readiness=None),
-            fence(1),
-        )
+        await stage.surface.apply(stage.worker(1, component=worker), fence(1))
 
         seen = await stage.surface.inventory(ENVIRONMENT)
         await stage.surface.delete_site(ENVIRONMENT, fence(2))

@@ -220,7 +220,10 @@ class ComponentKeeper:
         prober.look(shop.clock, shop.ask, shop.beside, shop.changed)
         if self._exceeds_memory(spec, identity):
             processes.kill(identity)
-            return replace(started, is_ready=False, is_live=False, reason="MemoryExceeded")
+            return replace(
+                started, is_ready=False, is_live=False, reason="MemoryExceeded",
+                asked_at=shop.clock.now(),
+            )  # fmt: skip
         if not prober.is_live:
             processes.ask_to_stop(identity)
             return replace(

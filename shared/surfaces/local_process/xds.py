@@ -81,7 +81,8 @@ def bootstrap(folder: Path, *, public_port: int, admin_port: int) -> Document:
     return {
         "node": {"id": "edge", "cluster": "local"},
         "admin": {"address": _address(admin_port)},
-        "stats_flush_on_admin": True,
+        # Histograms show what was merged at the last flush; counters are always of now.
+        "stats_flush_interval": "0.5s",
         "stats_config": {
             "histogram_bucket_settings": [
                 {"match": {"prefix": "cluster."}, "buckets": list(LATENCY_BOUNDS_MS)}

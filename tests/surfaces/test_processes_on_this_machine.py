@@ -1,0 +1,394 @@
+"""Workloads as processes: on their own, limited, recognised, restarted, and only ours touched."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+
+from shared.kernel.clock import SystemClock
+from shared.surfaces.errors import BadArtifact
+from shared.surfaces.live import LiveComponent, Phase
+from shared.surfaces.local_process import processes
+from shared.surfaces.local_process.instances import LOG_BYTES_MAX
+from shared.surfaces.local_process.supervisor import SupervisorRunning
+from shared.surfaces.local_process.surface import LocalProcessSurface
+from shared.surfaces.local_process.taking_away import stop_everything
+from shared.surfaces.reading import Present
+from shared.surfaces.spec import HttpProbe, Resources
+from tests.surfaces.local_stage import FolderBlobs, on_this_machine, upload, zipped
+from tests.surfaces.stage import ENVIRONMENT, SHOP, Stage, fence
+
+pytestmark = pytest.mark.real
+
+STUBBORN = """
+import signal, threading
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+threading.Event().wait()
+"""
+CHATTY = """
+import threading
+for n in range(300_000):
+    print("line", n, "x" * 20)
+print("done", flush=True)
+threading.Event().wait()
+"""
+GREEDY = """
+import subprocess, sys, threading
+child = "import threading; held = b'x' * (60 << 20); threading.Event().wait()"
+children = [subprocess.Popen([sys.executable, "-c", child]) for _ in range(3)]
+threading.Event().wait()
+"""
+
+
+async def _ask(live: LiveComponent, path: str) -> Any:
+    address = live.revisions[0].instances[0].address
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{address}{path}") as answer,
+    ):
+        return await answer.json(content_type=None)
+
+
+@asynccontextmanager
+async def _bystander(**environ: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that is not ours, in a session of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE,
+        env={**os.environ, **environ}, start_new_session=True,
+    )  # fmt: skip
+    while not processes.environ_of(process.pid):  # empty while the kernel is inside exec
+        await SystemClock().sleep(0.01)
+    yield process
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+async def test_a_workload_sees_its_own_environment_only(tmp_path: Path) -> None:
+    os.environ["A_SECRET_OF_THE_HOST"] = "must not leak"
+    async with on_this_machine(tmp_path) as stage:
+        await stage.serve(stage.spec(1))
+
+        environ = (await _ask(await stage.until(lambda _: True), "/"))["environ"]
+
+        given = {name for name in environ if not name.startswith("RUNTIME_")} - {"LC_CTYPE"}
+        assert given == {"PATH", "HOME", "TMPDIR", "PORT", "LANG", "VERSION"}
+        place = str(tmp_path / "surface" / "sites" / ENVIRONMENT / "instances")
+        assert environ["HOME"].startswith(place)
+        assert environ["TMPDIR"].startswith(place)
+
+
+async def test_a_workload_that_eats_memory_harms_only_itself(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        spec = stage.spec(1, replicas=2, resources=Resources(memory_mb=128, open_files=64))
+        await stage.serve(spec, weights={1: 100})
+        before = await stage.until(lambda _: True)
+        eater, other = before.revisions[0].instances
+
+        with pytest.raises(aiohttp.ClientError):
+            await _ask(before, "/eat")
+
+        after = await stage.until(lambda seen: seen.revisions[0].ready == 2)
+        assert after.revisions[0].instances[1] == other
+        limits = psutil.Process(eater.pid)
+        assert limits.rlimit(psutil.RLIMIT_DATA) == (128 << 20, 128 << 20)
+        assert limits.rlimit(psutil.RLIMIT_NOFILE) == (64, 64)
+
+
+async def test_processes_that_together_exceed_the_memory_limit_end(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        artifact = upload(FolderBlobs(tmp_path / "blobs"), zipped({"server.py": GREEDY}))
+        limited = Resources(memory_mb=128)
+
+        await stage.surface.apply(stage.worker(1, artifact=artifact, resources=limited), fence(1))
+
+        live = await stage.until(
+            lambda seen: any(i.restarts for r in seen.revisions for i in r.instances)
+        )
+        assert live.revisions[0].instances[0].reason == "MemoryExceeded"
+
+
+async def test_a_dead_instance_is_started_again(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        await stage.serve(stage.spec(1), weights={1: 100})
+        before = (await stage.until(lambda _: True)).revisions[0].instances[0]
+        assert before.pid is not None
+
+        os.kill(before.pid, 9)
+
+        after = await stage.until(
+            lambda seen: (
+                seen.revisions[0].ready == 1 and seen.revisions[0].instances[0].restarts == 1
+            )
+        )
+        assert after.revisions[0].instances[0].pid != before.pid
+        assert after.revisions[0].instances[0].started_at > before.started_at
+        assert after.weights == {1: 100}
+
+
+async def test_an_instance_that_is_not_live_is_started_anew(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        probe = HttpProbe("/live", period_s=0.1, failure_threshold=2)
+        await stage.serve(stage.spec(1, liveness=probe))
+        instance = (await stage.until(lambda _: True)).revisions[0].instances[0]
+
+        _work(tmp_path, instance.id).joinpath("sick").touch()
+
+        await stage.until(lambda seen: not seen.revisions[0].instances[0].is_live)
+        after = await stage.until(lambda seen: seen.revisions[0].phase is Phase.READY)
+        assert after.revisions[0].instances[0].restarts == 1
+        assert not _work(tmp_path, instance.id).joinpath("sick").exists()
+
+
+async def test_an_instance_that_is_not_ready_gets_no_traffic_and_is_left_running(
+    tmp_path: Path,
+) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        await stage.serve(stage.spec(1, replicas=2), weights={1: 100})
+        sick, well = (await stage.until(lambda _: True)).revisions[0].instances
+
+        _work(tmp_path, sick.id).joinpath("sick").touch()
+        await stage.until(lambda seen: seen.revisions[0].ready == 1)
+        await stage.clock.sleep(0.3)
+        answers = await _through_the_edge(stage, 20)
+        _work(tmp_path, sick.id).joinpath("sick").unlink()
+        after = await stage.until(lambda seen: seen.revisions[0].ready == 2)
+
+        assert set(answers) == {well.pid}
+        assert after.revisions[0].instances[0].pid == sick.pid
+
+
+async def test_a_program_that_cannot_start_says_why_and_is_retried(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        await stage.surface.apply(stage.spec(1, command=("no-such-program",)), fence(1))
+
+        live = await stage.until(
+            lambda seen: any(i.restarts > 1 for r in seen.revisions for i in r.instances)
+        )
+
+        assert live.revisions[0].phase is Phase.STARTING
+        assert live.revisions[0].reason == "Exited"
+        lines = await stage.surface.logs(SHOP, live.revisions[0].instances[0].id, 1)
+        assert isinstance(lines, Present)
+        assert "no-such-program" in lines.value[0]
+
+
+async def test_a_process_that_ignores_the_request_to_stop_is_killed(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        artifact = upload(FolderBlobs(tmp_path / "blobs"), zipped({"server.py": STUBBORN}))
+        worker = stage.worker(1, artifact=artifact, grace_s=0.5)
+        await stage.serve(worker)
+
+        await stage.surface.remove(SHOP, 1, fence(1))
+
+        await stage.until_gone()
+
+
+async def test_a_recycled_pid_is_never_killed(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        await stage.serve(stage.spec(1))
+        ours = (await stage.until(lambda _: True)).revisions[0].instances[0]
+        await stage.kill_host()
+        assert ours.pid is not None
+        os.kill(ours.pid, 9)
+        while processes.start_ticks(ours.pid) is not None:
+            await stage.clock.sleep(0.01)
+        async with _bystander() as bystander:
+            claim = next(_work(tmp_path, ours.id).parent.glob("claim-*"))
+            said = json.loads(claim.read_text())
+            claim.write_text(json.dumps({**said, "pid": bystander.pid}))
+
+            await stage.restart()
+            after = await stage.until(lambda seen: seen.revisions[0].ready == 1)
+            await stage.surface.remove(SHOP, 1, fence(2))
+            await stage.until_gone()
+
+            assert bystander.returncode is None
+            assert processes.start_ticks(bystander.pid) is not None
+            assert after.revisions[0].instances[0].pid != bystander.pid
+
+
+async def test_a_process_with_another_token_is_not_ours(tmp_path: Path) -> None:
+    async with _bystander(RUNTIME_INSTANCE_TOKEN="theirs") as bystander:
+        ticks = processes.start_ticks(bystander.pid)
+        assert ticks is not None
+        ours = processes.Identity(bystander.pid, ticks, processes.boot(), "ours")
+
+        processes.ask_to_stop(ours)
+        processes.kill(ours)
+
+        assert not processes.is_alive(ours)
+        assert processes.is_alive(replace(ours, token="theirs"))
+        assert not processes.is_alive(replace(ours, token="theirs", boot="an earlier one"))
+
+
+async def test_a_start_that_was_declared_void_does_not_happen(tmp_path: Path) -> None:
+    claim, work, output = tmp_path / "claim", tmp_path / "work", tmp_path / "output"
+    work.mkdir()
+    assert processes.void(claim)
+
+    pid = processes.start(
+        tmp_path / "order.json", token="t", claim=claim, folder=work,
+        command=["/bin/sh", "-c", "touch was-here"], environ={}, output=output, limits={},
+    )  # fmt: skip
+    _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 75
+    assert list(work.iterdir()) == []
+    assert processes.claimed(claim) is None
+
+
+async def test_a_changed_file_shows_in_the_proof(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        await stage.serve(stage.spec(1, replicas=2))
+        first, _ = (await stage.until(lambda _: True)).revisions[0].instances
+
+        _work(tmp_path, first.id).joinpath("server.py").write_text("# changed on the machine")
+        proofs = await stage.surface.prove(SHOP)
+
+        assert isinstance(proofs, Present)
+        changed, whole = proofs.value
+        assert changed.departs[0].startswith("content is sha256:")
+        assert not changed.holds
+        assert whole.holds
+
+
+async def test_a_release_other_than_the_applied_one_shows_in_the_proof(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        lying = replace(stage.spec(1), environ={"VERSION": "0.9"})
+        await stage.serve(lying)
+
+        proofs = await stage.surface.prove(SHOP)
+
+        assert isinstance(proofs, Present)
+        assert proofs.value[0].departs == ("release is 0.9, expected 1.0",)
+
+
+async def test_a_damaged_journal_starts_and_stops_nothing(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        await stage.serve(stage.spec(1), weights={1: 100})
+        pid = (await stage.until(lambda _: True)).revisions[0].instances[0].pid
+        assert pid is not None
+        await stage.kill_host()
+        stage.break_reads()
+
+        await stage.restart()
+        await stage.clock.sleep(1.0)
+
+        assert processes.start_ticks(pid) is not None
+        assert set(await _through_the_edge(stage, 5)) == {pid}
+
+
+async def test_output_is_bounded(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        artifact = upload(FolderBlobs(tmp_path / "blobs"), zipped({"server.py": CHATTY}))
+        await stage.serve(stage.worker(1, artifact=artifact))
+        instance = (await stage.until(lambda _: True)).revisions[0].instances[0].id
+        log = _work(tmp_path, instance).parent / "output.log"
+
+        for _ in range(100):
+            if log.with_suffix(".log.1").exists():
+                break
+            await stage.clock.sleep(0.1)
+
+        assert log.stat().st_size < LOG_BYTES_MAX
+        lines = await stage.surface.logs(SHOP, instance, 2)
+        assert isinstance(lines, Present)
+        assert lines.value[-1] == "done"
+
+
+async def test_a_folder_has_one_supervisor(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        assert isinstance(stage.surface, LocalProcessSurface)
+
+        with pytest.raises(SupervisorRunning):
+            await stage.surface.supervise()
+
+
+async def test_everything_can_be_stopped_and_comes_back(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        await stage.serve(stage.spec(1, replicas=2), weights={1: 100})
+        pids = [i.pid for i in (await stage.until(lambda _: True)).revisions[0].instances]
+        await stage.kill_host()
+
+        stopped = await stop_everything(tmp_path / "surface", stage.clock)
+        gone = [processes.start_ticks(pid or 0) for pid in pids]
+        again = await stop_everything(tmp_path / "surface", stage.clock)
+        await stage.restart()
+
+        await stage.until(lambda seen: seen.revisions[0].ready == 2 and seen.weights == {1: 100})
+        assert (stopped, gone, again) == (3, [None, None], 0)
+
+
+async def test_a_wheelhouse_runs_in_an_environment_of_its_own(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        blobs = FolderBlobs(tmp_path / "blobs")
+        artifact = upload(blobs, zipped({"greeter-1.0-py3-none-any.whl": _wheel()}))
+        spec = stage.spec(
+            1, artifact=artifact, command=("greeter", "$PORT"), release=None,
+            environ={}, readiness=None,
+        )  # fmt: skip
+
+        await stage.serve(spec, weights={1: 100})
+        told = await _ask(await stage.until(lambda _: True), "/")
+        proofs = await stage.surface.prove(SHOP)
+
+        assert told["packages"] == ["greeter"]
+        assert told["found"] == []
+        assert isinstance(proofs, Present)
+        assert proofs.value[0].holds
+        broken = upload(blobs, zipped({"broken-1.0-py3-none-any.whl": b"no wheel"}))
+        with pytest.raises(BadArtifact, match="install the wheels"):
+            await stage.surface.apply(stage.spec(2, artifact=broken), fence(1))
+
+
+def _work(tmp_path: Path, instance: str) -> Path:
+    site = tmp_path / "surface" / "sites" / ENVIRONMENT
+    return site / "instances" / SHOP.service / instance / "work"
+
+
+async def _through_the_edge(stage: Stage, count: int) -> list[int]:
+    site = await stage.surface.read_site(ENVIRONMENT)
+    assert isinstance(site, Present)
+    pids = []
+    async with aiohttp.ClientSession() as session:
+        for _ in range(count):
+            async with session.get(site.value.endpoint) as answer:
+                pids.append((await answer.json(content_type=None))["pid"])
+    return pids
+
+
+def _wheel() -> bytes:
+    program = """
+import http.server, importlib.metadata, json, os, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        names = sorted(d.name for d in importlib.metadata.distributions())
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"packages": names, "found": os.listdir()}).encode())
+
+def main():
+    http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+    about = "greeter-1.0.dist-info"
+    return zipped(
+        {
+            "greeter.py": program,
+            f"{about}/METADATA": "Metadata-Version: 2.1\nName: greeter\nVersion: 1.0\n",
+            f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\n"
+            "Tag: py3-none-any\n",
+            f"{about}/entry_points.txt": "[console_scripts]\ngreeter = greeter:main\n",
+            f"{about}/RECORD": "",
+        }
+    )
