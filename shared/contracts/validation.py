@@ -4,13 +4,12 @@ Bytes go to pydantic's own parser; `json.loads` would cost a second pass and let
 exhaust the stack first.
 """
 
-import json
 import re
 from itertools import accumulate
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, to_json
 
 from shared.kernel.errors import Invalid, Violation
 
@@ -196,7 +195,7 @@ def _received(detail: ErrorDetails) -> str:
         return f"{_kind(value)} (not shown)"
     if isinstance(value, dict | list | tuple | BaseModel):
         return _kind(value)
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = to_json(value, inf_nan_mode="constants", serialize_unknown=True).decode()
     return text if len(text) <= RECEIVED_MAX else f"{text[:RECEIVED_MAX]}… ({len(text)} characters)"
 
 

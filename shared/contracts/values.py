@@ -23,6 +23,9 @@ EVENT_BYTES_MAX: Final = 192 * 1024
 """A payload's bound as JSON: a broker message is 256 KB, the rest is envelope and properties."""
 COMPONENTS_MAX: Final = 25
 """Components of one deployment, and units of one page when an event is split."""
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9000
+"""Near the ends of the calendar a change of offset or the addition of a span overflows."""
 
 
 def _id(kind: str) -> StringConstraints:
@@ -30,6 +33,8 @@ def _id(kind: str) -> StringConstraints:
 
 
 def _utc(instant: datetime) -> datetime:
+    if not _FIRST_YEAR <= instant.year < _LAST_YEAR:
+        raise ValueError(f"an instant from {_FIRST_YEAR} to {_LAST_YEAR}")
     return instant.astimezone(UTC)
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from shared.contracts.configurations import PublishConfiguration
 from shared.contracts.deployments import Deploy
 from shared.contracts.environments import ProvisionEnvironment
+from shared.contracts.freezes import DeclareFreeze
 from shared.contracts.scaling import ApplyScalingPolicy
 from shared.contracts.secret_bindings import BindSecret
 from shared.contracts.validation import DEPTH_MAX, DETAILS_MAX, parse, read
@@ -200,6 +201,62 @@ def test_numbers_that_json_does_not_have_are_refused() -> None:
 
     assert refusals(PublishConfiguration, values)
     assert refusals(Deploy, json.dumps(DEPLOY | {"components": [resources]}).encode())
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00+12:00",
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        1e30,
+        1_700_000_000,
+        "now",
+    ],
+)
+def test_an_instant_is_text_with_an_offset_within_the_calendar(instant: object) -> None:
+    freeze = {
+        "environmentId": "env-" + "a" * 12,
+        "untilAt": "8000-01-01T00:00:00Z",
+        "reason": "year end",
+    }
+
+    (detail,) = refusals(DeclareFreeze, freeze | {"fromAt": instant})
+
+    assert detail.target == "/fromAt"
+    assert "instant" in (detail.expected or "")
+
+
+def test_an_instant_with_another_offset_is_written_as_utc() -> None:
+    freeze = {
+        "environmentId": "env-" + "a" * 12,
+        "fromAt": "2026-11-24T14:30:00+02:00",
+        "untilAt": "2026-11-24T13:00:00.5Z",
+        "reason": "year end",
+    }
+
+    written = json.loads(parse(DeclareFreeze, json.dumps(freeze).encode()).model_dump_json())
+
+    assert written["fromAt"] == "2026-11-24T12:30:00.000000Z"
+    assert written["untilAt"] == "2026-11-24T13:00:00.500000Z"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [b"9" * 5000, b"1e400", b"-Infinity", b'"\\ud800"'],
+    ids=lambda text: text[:8].decode(),
+)
+def test_values_that_no_store_could_keep_are_refused(number: bytes) -> None:
+    body = b'{"scope":{"layer":"tenant"},"expectedVersion":0,"values":{"a":' + number + b"}}"
+
+    assert refusals(PublishConfiguration, body)
+
+
+def test_a_duration_below_its_bound_is_shown_as_it_is_written() -> None:
+    (detail,) = refusals(ProvisionEnvironment, ENVIRONMENT | {"ttl": "-PT5M"})
+
+    assert (detail.target, detail.code, detail.received) == ("/ttl", "OutOfBounds", '"-PT5M"')
 
 
 def nested(levels: int) -> bytes:
