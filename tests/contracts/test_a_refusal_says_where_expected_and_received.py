@@ -31,6 +31,12 @@ DEPLOY: dict[str, Any] = {
     "releaseRef": "v1",
     "components": [COMPONENT],
 }
+SECRET: dict[str, Any] = {
+    "environmentId": "env-" + "a" * 12,
+    "moduleId": "module-web",
+    "secretName": "db",
+    "target": "DB",
+}
 POLICY: dict[str, Any] = {"serviceId": "svc-" + "a" * 12 + "-" + "b" * 10, "min": 1, "max": 3}
 
 
@@ -128,6 +134,45 @@ def test_a_refusal_names_the_place_and_what_was_expected(
             id="recreate-in-steps",
         ),
         pytest.param(
+            ProvisionEnvironment,
+            ENVIRONMENT | {"dataResources": [{"kind": "Redis", "name": "a"}] * 2},
+            "",
+            "dataResources has each name at most once",
+            id="a-name-twice",
+        ),
+        pytest.param(
+            BindSecret,
+            SECRET | {"external": True},
+            "",
+            "an external secret has a vaultUri",
+            id="external-without-a-vault",
+        ),
+        pytest.param(
+            BindSecret,
+            SECRET | {"external": True, "vaultUri": "https://v", "generator": {"kind": "random"}},
+            "",
+            "an external secret has no generator: its owner makes versions",
+            id="external-with-a-generator",
+        ),
+        pytest.param(
+            PublishConfiguration,
+            {
+                "scope": {"layer": "tenant"},
+                "expectedVersion": 0,
+                "values": {"a": "x" * 131_072},
+            },
+            "/values",
+            "values take at most 131072 bytes as JSON, these take 131080",
+            id="values-too-large",
+        ),
+        pytest.param(
+            Deploy,
+            DEPLOY | {"components": [COMPONENT | {"port": 0}]},
+            "/components/0/port",
+            "at least 1",
+            id="below-a-number",
+        ),
+        pytest.param(
             ApplyScalingPolicy,
             POLICY | {"min": 4},
             "",
@@ -136,7 +181,7 @@ def test_a_refusal_names_the_place_and_what_was_expected(
         ),
     ],
 )
-def test_a_rule_across_fields_says_what_holds(
+def test_a_broken_rule_says_what_holds(
     kind: type[BaseModel], document: Any, target: str, expected: str
 ) -> None:
     details = refusals(kind, document)
