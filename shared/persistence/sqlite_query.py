@@ -87,11 +87,16 @@ def _texts(where: Where) -> Sequence[str]:
     return where.value
 
 
-def json_path(path: str) -> str:
-    """Return the SQL literal of the JSON path of the body's *path*. Raises Invalid."""
+def checked_path(path: str) -> str:
+    """Return *path* if it is names joined by dots. Raises Invalid."""
     if not _PATH.fullmatch(path):
         raise Invalid(f"a query's path is names joined by dots, got {path[:80]!r}")
-    return "'$.body." + path + "'"
+    return path
+
+
+def json_path(path: str) -> str:
+    """Return the SQL literal of the JSON path of the body's *path*. Raises Invalid."""
+    return f"'$.body.{checked_path(path)}'"
 
 
 class Order:

@@ -84,7 +84,9 @@ class SqliteStore:
         return self._page(("partition >= ? AND partition < ?", bounds), query, page_limit(query))
 
     async def query_due(self, query: Query) -> Page:
-        return self._page(("1", []), query, min(page_limit(query), DUE_MAX))
+        # What is due beyond one page is found by the next tick: there is nothing to go on with.
+        page = self._page(("1", []), query, min(page_limit(query), DUE_MAX))
+        return Page(page.documents)
 
     def _page(self, scope: Sql, query: Query, limit: int) -> Page:
         order = Order(query)

@@ -8,6 +8,7 @@ import pytest
 from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.sqlite_store import SqliteStore
 from shared.persistence.store import Store
+from tests.kit.cosmos import wired
 from tests.kit.stores import HandClock, Opened
 
 
@@ -20,11 +21,16 @@ def clock() -> HandClock:
     params=[
         pytest.param("file", id="sqlite-file"),
         pytest.param("memory", id="sqlite-memory"),
+        pytest.param("wire", id="cosmos-wire", marks=pytest.mark.real),
     ]
 )
 async def opened(
     request: pytest.FixtureRequest, tmp_path: Path, clock: HandClock
 ) -> AsyncIterator[Opened]:
+    if request.param == "wire":
+        async with wired(clock) as wire:
+            yield Opened(wire.account.store("runtime", "deployments"), clock)
+        return
     path = MEMORY if request.param == "memory" else tmp_path / "runtime" / "c.db"
     database = Database(path)
     try:

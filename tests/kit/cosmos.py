@@ -1,0 +1,37 @@
+"""The embedded Cosmos endpoint with the official SDK connected to it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from local_host.cosmos_endpoint.server import CosmosEndpoint
+from local_host.storage import LocalStorage
+from shared.persistence.cosmos_store import CosmosAccount
+from tests.kit.stores import HandClock
+
+KEY: Final = "bG9jYWwga2V5IG9mIHRoZSB0ZXN0cw=="
+
+
+@dataclass
+class Wire:
+    endpoint: CosmosEndpoint
+    account: CosmosAccount
+    storage: LocalStorage
+
+
+@asynccontextmanager
+async def wired(clock: HandClock) -> AsyncIterator[Wire]:
+    """Serve an account in memory with the container `runtime/deployments`, and connect to it."""
+    storage = LocalStorage(Path("/nowhere"), clock, in_memory=True)
+    endpoint = CosmosEndpoint(storage, 0, KEY)
+    await endpoint.start()
+    account = CosmosAccount(endpoint.url, key=KEY)
+    try:
+        await account.create("runtime", "deployments")
+        yield Wire(endpoint, account, storage)
+    finally:
+        await account.close()
+        await endpoint.stop()
+        storage.close()
