@@ -52,7 +52,8 @@ class FolderStates:
         try:
             _write(draft, json.dumps(state_to_json(saved), indent=1).encode())
             os.link(draft, target)
-        except FileExistsError as taken:
+        except (FileExistsError, FileNotFoundError) as taken:
+            # Not found: a later version is there, and its writer tidied this draft away.
             raise self._stale(state) from taken
         except OSError as away:
             message = f"the state of stack {state.stack} cannot be written: {away}"
@@ -65,7 +66,8 @@ class FolderStates:
             target.unlink()
             raise self._stale(state)
         _sync(place)
-        for old in versions[:-KEPT_VERSIONS]:
+        left_by_the_killed = (each for each in place.glob(".*") if each.name < f".{target.name}")
+        for old in (*versions[:-KEPT_VERSIONS], *left_by_the_killed):
             old.unlink(missing_ok=True)
         return saved
 

@@ -5,9 +5,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from shared.infrastructure.errors import Overtaken
 from shared.infrastructure.graph import Node
@@ -23,8 +24,12 @@ from shared.surfaces.reading import Present as SitePresent
 from shared.surfaces.reading import Unknown as SiteUnknown
 from shared.surfaces.spec import SiteSpec
 
+Written = TypeVar("Written")
+
 FREE: Final = MonthlyCost(0.0, "EUR", "runs on this machine, where nothing is metered")
 _PROPERTIES: Final = "properties"
+_WRITING: Final = threading.Lock()
+"""Of the process, because several apps in one host may each have opened a provider."""
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -91,9 +96,9 @@ class SiteProvider:
 class VolumeProvider:
     """`factory:local:Volume`: a folder below *root*, and beside it a note of what it is.
 
-    The note holds the properties and the highest fencing token, and outlives the folder. Token and
-    folder are two writes: a writer that is overtaken exactly between its check and its write is the
-    window that `docs/limits.md` states for everything outside our stores.
+    The note holds the properties and the highest fencing token, and outlives the folder. Inside one
+    process a check of the token and the write it allows are one; a second process that is overtaken
+    exactly between the two is the window that every resource outside our stores has.
     """
 
     def __init__(self, root: Path) -> None:
@@ -116,7 +121,7 @@ class VolumeProvider:
         return FREE
 
     async def create(self, resource: Resource, fence: Fence) -> Live:
-        return await asyncio.to_thread(self._put, resource, fence)
+        return await asyncio.to_thread(self._alone, self._put, resource, fence)
 
     async def read(self, resource: Resource) -> Reading[Live]:
         try:
@@ -128,7 +133,13 @@ class VolumeProvider:
         return await self.create(resource, fence)
 
     async def delete(self, resource: Resource, fence: Fence) -> None:
-        await asyncio.to_thread(self._remove, resource, fence)
+        await asyncio.to_thread(self._alone, self._remove, resource, fence)
+
+    def _alone(
+        self, write: Callable[[Resource, Fence], Written], resource: Resource, fence: Fence
+    ) -> Written:
+        with _WRITING:
+            return write(resource, fence)
 
     def _put(self, resource: Resource, fence: Fence) -> Live:
         note = self._admit(resource, fence)
@@ -197,7 +208,7 @@ def _read_note(note: Path) -> dict[str, Any]:
 
 
 def _write_note(note: Path, content: Mapping[str, Any]) -> None:
-    draft = note.with_name(f".{note.name}.draft")
+    draft = note.with_name(f".{note.name}.{os.getpid()}")
     with draft.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=1)
         file.flush()

@@ -1,5 +1,6 @@
 """What every InfrastructureEngine promises; the same suite for each."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -199,6 +200,19 @@ async def test_a_run_goes_on_in_another_process(installation: Installation) -> N
 
     assert finished.outputs["computeTargets"]
     assert (await installation.open().preview(STACK, wanted)).is_empty
+
+
+async def test_two_that_do_the_same_run_at_once_end_as_one(installation: Installation) -> None:
+    wanted = inputs("data")
+    plan = (await installation.open().preview(STACK, wanted)).plan_hash
+
+    both = await asyncio.gather(
+        *(run.update(installation.open(), STACK, wanted, plan, FENCE) for _ in range(2))
+    )
+
+    assert both[0] == both[1]
+    assert (await installation.open().preview(STACK, wanted)).is_empty
+    assert installation.names() == {"site", "data-data"}
 
 
 async def test_steps_run_in_order_and_belong_to_the_current_run(

@@ -81,6 +81,19 @@ async def test_a_folder_keeps_the_last_versions_only(tmp_path: Path) -> None:
     assert len(list((tmp_path / STACK).iterdir())) == KEPT_VERSIONS
 
 
+async def test_what_a_killed_save_left_is_tidied_by_the_next_and_never_read(
+    tmp_path: Path,
+) -> None:
+    states = FolderStates(tmp_path)
+    now = await states.save(FULL)
+    (tmp_path / STACK / ".000000002.json.4711.1").write_text('{"version": 2, "sta')
+
+    assert await states.load(STACK) == now
+    now = await states.save(await states.save(now))
+
+    assert len(list((tmp_path / STACK).iterdir())) == now.version
+
+
 async def test_a_state_that_cannot_be_read_is_a_dependency_that_is_away(tmp_path: Path) -> None:
     states = FolderStates(tmp_path)
     await states.save(FULL)
