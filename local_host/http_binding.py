@@ -6,14 +6,16 @@ with an http `$return` is an error.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.cookies import CookieError, Morsel, SimpleCookie
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from azure.functions import HttpResponse
+from azure.functions._http import HttpRequestHeaders
 from azure.functions.http import HttpRequest
 
 from local_host.model import Binding, HttpAnswer, HttpCall, IndexedFunction, InvocationResult
@@ -27,27 +29,54 @@ class ResultRefused(Exception):
     """The function's result is no HTTP response; the caller gets a 500."""
 
 
-def request(call: HttpCall, route_values: Mapping[str, str]) -> HttpRequest:
-    """Return what the function is given for *call*."""
-    headers: dict[str, str] = {}
-    for name, value in call.headers:
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    query = f"?{call.query}" if call.query else ""
-    return HttpRequest(
-        call.method,
-        f"{call.origin}{call.path}{query}",
-        headers=headers,
-        params=_query(call.query) if call.query else {},
-        route_params=route_values,
-        body_type="bytes",
-        body=call.body,
-    )
+class Request(HttpRequest):
+    """The library's request, its mappings made when they are first asked for.
+
+    A function seldom looks at all of headers, query and URL, and making them costs more than
+    finding the route. What is not overridden here reads the attributes that the library's own
+    constructor sets; a test holds every member to the library's.
+    """
+
+    def __init__(self, call: HttpCall, route_values: Mapping[str, str]) -> None:
+        self._call = call
+        self._headers: HttpRequestHeaders | None = None
+        self._params: Mapping[str, str] | None = None
+        self._route_values = MappingProxyType(route_values)
+        self._HttpRequest__body_bytes = call.body
+        self._HttpRequest__body_type = "bytes"
+        self._HttpRequest__form_parsed = False
+
+    @property
+    def method(self) -> str:
+        return self._call.method.upper()
+
+    @property
+    def url(self) -> str:
+        query = f"?{self._call.query}" if self._call.query else ""
+        return f"{self._call.origin}{self._call.path}{query}"
+
+    @property
+    def headers(self) -> HttpRequestHeaders:
+        """Repeated names are one, their values joined with a comma."""
+        if self._headers is None:
+            self._headers = HttpRequestHeaders(_joined(self._call.headers))
+        return self._headers
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """Empty values are dropped, repeated ones joined with a comma."""
+        if self._params is None:
+            self._params = MappingProxyType(_joined(parse_qsl(self._call.query)))
+        return self._params
+
+    @property
+    def route_params(self) -> Mapping[str, str]:
+        return self._route_values
 
 
-def _query(text: str) -> dict[str, str]:
-    """Empty values are dropped, repeated ones joined with a comma."""
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     values: dict[str, str] = {}
-    for name, value in parse_qsl(text):
+    for name, value in pairs:
         values[name] = f"{values[name]},{value}" if name in values else value
     return values
 

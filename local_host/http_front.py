@@ -99,7 +99,7 @@ class HttpFront:
             call = replace(call, body=b"")
         invocation = Invocation(
             function,
-            {target.argument: http_binding.request(call, values)},
+            {target.argument: http_binding.Request(call, values)},
             traceparent=call.header("traceparent") or "",
             tracestate=call.header("tracestate") or "",
         )

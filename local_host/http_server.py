@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from local_host.deadlines import Deadlines
 from local_host.model import HttpAnswer, HttpCall, HttpHandler
 from shared.kernel.clock import Clock
 
@@ -42,6 +43,7 @@ class AsgiEntry:
         self._answer_max_s = answer_max_s
         self._body_max = body_max_bytes
         self._late: set[asyncio.Task[None]] = set()
+        self._deadlines: Deadlines[_Reply] = Deadlines(answer_max_s, self._give_up)
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         if scope["type"] != "http":
@@ -49,7 +51,10 @@ class AsgiEntry:
         headers = [
             (name.decode("latin-1"), text.decode("latin-1")) for name, text in scope["headers"]
         ]
-        body = await self._body(receive)
+        message = await receive()
+        body: bytes | None = message.get("body", b"")
+        if message.get("more_body") or len(body or b"") > self._body_max:
+            body = await self._rest(body or b"", message, receive)
         if body is None:
             await _send_answer(send, _TOO_LARGE)
             return
@@ -61,57 +66,45 @@ class AsgiEntry:
             body,
             _origin(scope, headers),
         )
-        reply = _Reply(send)
-        loop = asyncio.get_running_loop()
-        alarm = loop.call_later(self._answer_max_s, self._give_up, reply, call)
+        reply = _Reply(send, call)
+        self._deadlines.enter(reply, asyncio.get_running_loop())
         try:
             answer = await self._handle(call)
         finally:
-            alarm.cancel()
-        await reply.send(answer)
+            is_in_time = self._deadlines.leave(reply)
+        if is_in_time:
+            await _send_answer(send, answer)
 
-    async def _body(self, receive: _Receive) -> bytes | None:
+    async def _rest(self, first: bytes, message: _Message, receive: _Receive) -> bytes | None:
         """Return the whole body, None when it is larger than the host takes."""
-        message = await receive()
-        first: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            return first if len(first) <= self._body_max else None
         pieces, size = [first], len(first)
-        while message.get("more_body"):
+        while size <= self._body_max and message.get("more_body"):
             message = await receive()
-            piece = message.get("body", b"")
-            size += len(piece)
-            if size > self._body_max:
-                return None
-            pieces.append(piece)
-        return b"".join(pieces)
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+        return b"".join(pieces) if size <= self._body_max else None
 
-    def _give_up(self, reply: "_Reply", call: HttpCall) -> None:
+    def _give_up(self, reply: "_Reply") -> None:
         _log.warning(
             "%s %s had no answer in %g s: Azure's load balancer would have given up; answer 202 and"
             " let the caller poll",
-            call.method,
-            call.path,
+            reply.call.method,
+            reply.call.path,
             self._answer_max_s,
         )
-        late = asyncio.ensure_future(reply.send(_TOO_LATE))
+        late = asyncio.ensure_future(_send_answer(reply.out, _TOO_LATE))
         self._late.add(late)
         late.add_done_callback(self._late.discard)
 
 
 class _Reply:
-    """One answer, whoever comes first."""
+    """Where one answer goes."""
 
-    __slots__ = ("_is_sent", "_send")
+    __slots__ = ("call", "out")
 
-    def __init__(self, send: _Send) -> None:
-        self._send = send
-        self._is_sent = False
-
-    async def send(self, answer: HttpAnswer) -> None:
-        if not self._is_sent:
-            self._is_sent = True
-            await _send_answer(self._send, answer)
+    def __init__(self, out: _Send, call: HttpCall) -> None:
+        self.out = out
+        self.call = call
 
 
 async def _send_answer(send: _Send, answer: HttpAnswer) -> None:
@@ -123,11 +116,11 @@ async def _send_answer(send: _Send, answer: HttpAnswer) -> None:
 
 
 def _origin(scope: _Message, headers: list[tuple[str, str]]) -> str:
-    host = next((text for name, text in headers if name == "host"), None)
-    if host is None:
-        address, port = scope.get("server") or ("127.0.0.1", 80)
-        host = f"{address}:{port}"
-    return f"{scope['scheme']}://{host}"
+    for name, text in headers:
+        if name == "host":
+            return f"{scope['scheme']}://{text}"
+    address, port = scope.get("server") or ("127.0.0.1", 80)
+    return f"{scope['scheme']}://{address}:{port}"
 
 
 class HttpServer:

@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 
 from local_host.configuration import Configuration
 from local_host.contexts import Context, Out, TraceContext
+from local_host.deadlines import Deadlines
 from local_host.model import (
     Binding,
     IndexedFunction,
@@ -52,8 +53,24 @@ class _Plan:
     out_names: Sequence[str]
     sinks: Sequence[tuple[Binding, OutputSink]]
     may_return: bool
+    limit: "Deadlines[_Running] | None"
     timeout_s: float | None
     directory: str
+
+
+class _Running:
+    """One run under a limit."""
+
+    __slots__ = ("has_expired", "task")
+
+    def __init__(self, task: "asyncio.Task[Any] | None") -> None:
+        assert task is not None, "functions run in tasks"
+        self.task = task
+        self.has_expired = False
+
+    def expire(self) -> None:
+        self.has_expired = True
+        self.task.cancel()
 
 
 class Worker:
@@ -66,6 +83,7 @@ class Worker:
         """
         self._entropy = entropy
         self._plans: dict[IndexedFunction, _Plan] = {}
+        self._limits: dict[float, Deadlines[_Running]] = {}
         count = _threads() if threads is None else threads
         self._pool = ThreadPoolExecutor(count, "function") if count else None
 
@@ -82,15 +100,22 @@ class Worker:
         Raises:
             ValueError: a binding of a type that no part of the host serves.
         """
+        timeout_s = _timeout_s(settings)
         self._plans[function] = _Plan(
             function,
             _inputs(function, inputs),
             [b.name for b in function.bindings if b.direction == "out" and b.name != _RETURN],
             _sinks(function, outputs),
             _may_return(function),
-            _timeout_s(settings),
+            None if timeout_s is None else self._limit(timeout_s),
+            timeout_s,
             directory,
         )
+
+    def _limit(self, timeout_s: float) -> Deadlines[_Running]:
+        if timeout_s not in self._limits:
+            self._limits[timeout_s] = Deadlines(timeout_s, _Running.expire)
+        return self._limits[timeout_s]
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
         plan = self._plans[invocation.function]
@@ -100,14 +125,16 @@ class Worker:
             arguments = dict(invocation.arguments)
             for binding, value in plan.inputs:
                 arguments[binding.name] = await value(binding, plan.function)
-            outs = {name: Out() for name in plan.out_names}
-            arguments.update(outs)
+            outs: dict[str, Out] = {}
+            if plan.out_names:
+                outs = {name: Out() for name in plan.out_names}
+                arguments.update(outs)
             if plan.function.takes_context:
                 arguments["context"] = self._context(plan, invocation, invocation_id)
             returned = await self._run(plan, arguments)
             if returned is not None and not plan.may_return:
                 _refuse(plan.function.name, returned)
-            outputs = {name: out.get() for name, out in outs.items() if out.is_set}
+            outputs = {name: out.get() for name, out in outs.items() if out.is_set} if outs else {}
             for binding, sink in plan.sinks:
                 written = returned if binding.name == _RETURN else outputs.get(binding.name)
                 if written is not None:
@@ -136,19 +163,26 @@ class Worker:
         return context
 
     async def _run(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
-        limit = asyncio.timeout(plan.timeout_s)
+        if plan.limit is None:
+            return await self._call(plan, arguments)
+        running = _Running(asyncio.current_task())
+        plan.limit.enter(running, asyncio.get_running_loop())
         try:
-            async with limit:
-                if plan.function.is_async:
-                    return await plan.function.handler(**arguments)
-                return await self._run_plain(plan, arguments)
-        except TimeoutError as problem:
-            if not limit.expired():
-                raise
+            return await self._call(plan, arguments)
+        except asyncio.CancelledError as problem:
+            if not running.has_expired or running.task.uncancel() > 0:
+                raise  # the host stops
             raise FunctionTimedOut(
                 f"Timeout value of {timedelta(seconds=plan.timeout_s or 0)} was exceeded by"
                 f" function: Functions.{plan.function.name}"
             ) from problem
+        finally:
+            plan.limit.leave(running)
+
+    async def _call(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
+        if plan.function.is_async:
+            return await plan.function.handler(**arguments)
+        return await self._run_plain(plan, arguments)
 
     async def _run_plain(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
         if self._pool is None:
@@ -166,6 +200,8 @@ class Worker:
 
     def close(self) -> None:
         """Take no further plain function; those that run end with the process at the latest."""
+        for limit in self._limits.values():
+            limit.close()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 

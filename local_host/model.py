@@ -110,7 +110,7 @@ class RetryState:
 NOT_RETRIED = RetryState()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a frozen one costs more to make than all its use
 class Invocation:
     """Arguments by binding name: the trigger's value; the host adds inputs, `Out` and `context`."""
 
@@ -121,7 +121,7 @@ class Invocation:
     tracestate: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InvocationResult:
     """What came out. The host has already handed outputs to their extensions."""
 
@@ -167,7 +167,7 @@ class Listener(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpCall:
     """One HTTP request as received, its body whole."""
 
@@ -184,10 +184,13 @@ class HttpCall:
 
     def header(self, name: str) -> str | None:
         """Return the first value of *name*, which is lower-case."""
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpAnswer:
     status: int
     headers: Sequence[tuple[str, str]] = ()

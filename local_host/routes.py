@@ -29,6 +29,18 @@ class Route(Generic[T]):
     """Upper-case; empty means every method."""
     target: T
 
+    @property
+    def plain_values(self) -> "tuple[tuple[int, str], ...] | None":
+        """Return where the values stand in a path the tree has matched; None: ask the template."""
+        segments = self.template.segments
+        if any(s.pattern is not None or s.may_be_absent for s in segments):
+            return None
+        if any(parameter.checks for s in segments for parameter in s.parameters):
+            return None
+        return tuple(
+            (place, s.parameters[0].name) for place, s in enumerate(segments) if s.parameters
+        )
+
     def shares_a_method_with(self, other: "Route[T]") -> bool:
         both = self.methods & other.methods
         return bool(both) or not self.methods or not other.methods
@@ -59,7 +71,14 @@ def route_refusal(route: str) -> str | None:
 class _Node(Generic[T]):
     literals: "dict[str, _Node[T]]" = field(default_factory=dict)
     other: "_Node[T] | None" = None
-    ends: list[tuple[int, Route[T]]] = field(default_factory=list)
+    ends: "list[_End[T]]" = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _End(Generic[T]):
+    order: int
+    route: Route[T]
+    plain: tuple[tuple[int, str], ...] | None
 
 
 class RouteTable(Generic[T]):
@@ -73,9 +92,10 @@ class RouteTable(Generic[T]):
 
     def _add(self, order: int, route: Route[T]) -> None:
         node = self._root
+        end = _End(order, route, route.plain_values)
         for segment in route.template.segments:
             if segment.may_be_absent:
-                node.ends.append((order, route))
+                node.ends.append(end)
             if segment.is_catch_all:
                 return
             if segment.literal is not None:
@@ -83,18 +103,36 @@ class RouteTable(Generic[T]):
             else:
                 node.other = node.other or _Node()
                 node = node.other
-        node.ends.append((order, route))
+        node.ends.append(end)
 
     def find(self, method: str, path: str) -> tuple[T, dict[str, str]] | None:
         """Return the target and the route values for a percent-encoded *path*."""
         parts = route_templates.split(path)
-        candidates: list[tuple[int, Route[T]]] = []
+        candidates = self._candidates(parts)
+        if len(candidates) > 1:
+            candidates.sort(key=lambda end: end.order)
+        for end in candidates:
+            route = end.route
+            if route.methods and method not in route.methods:
+                continue
+            if end.plain is not None:
+                return route.target, {name: parts[place] for place, name in end.plain}
+            values = route.template.match(parts)
+            if values is not None:
+                return route.target, values
+        return None
+
+    def _candidates(self, parts: Sequence[str]) -> list[_End[T]]:
+        """Return the ends of every way through the tree; literals and lengths fit."""
+        found: list[_End[T]] = []
         nodes = [self._root]
         for part in parts:
-            following: list[_Node[T]] = []
             lowered = part.lower()
+            following: list[_Node[T]] = []
             for node in nodes:
-                candidates += node.ends
+                # A way that ends before the path does is a catch-all's.
+                if node.ends:
+                    found += [end for end in node.ends if end.plain is None]
                 child = node.literals.get(lowered)
                 if child is not None:
                     following.append(child)
@@ -102,20 +140,8 @@ class RouteTable(Generic[T]):
                     following.append(node.other)
             nodes = following
         for node in nodes:
-            candidates += node.ends
-        if len(candidates) > 1:
-            candidates.sort(key=_order)
-        for _, route in candidates:
-            if route.methods and method not in route.methods:
-                continue
-            values = route.template.match(parts)
-            if values is not None:
-                return route.target, values
-        return None
-
-
-def _order(candidate: tuple[int, object]) -> int:
-    return candidate[0]
+            found += node.ends
+        return found
 
 
 def conflicts(routes: Sequence[Route[T]]) -> Iterator[tuple[Route[T], Route[T]]]:

@@ -2,8 +2,10 @@
 
 import azure.functions as func
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from local_host.route_templates import parse
+from local_host.route_templates import Template, TemplateRefused, parse
 from local_host.routes import Route, RouteTable
 from tests.kit.hosting import ask, embedded, hosting, new_app, refusals
 from tests.kit.virtual_time import run_virtual
@@ -136,3 +138,32 @@ def test_a_route_that_cannot_be_read_costs_only_its_function() -> None:
             assert (await ask(host, "GET", "/named")).status == 200
 
     run_virtual(main())
+
+
+SEGMENT = st.sampled_from(["a", "b", "{x}", "{x:int}", "{x?}", "{*x}", "v{x}", "{x=7}"])
+ROUTE = st.lists(SEGMENT, max_size=4)
+PATH = st.lists(st.sampled_from(["a", "B", "1", "v1", "c"]), max_size=5)
+
+
+def readable(segments: list[str]) -> Template | None:
+    named = "/".join(s.replace("x", f"x{place}", 1) for place, s in enumerate(segments))
+    try:
+        return parse(named)
+    except TemplateRefused:
+        return None
+
+
+@given(routes=st.lists(ROUTE, max_size=8), paths=st.lists(PATH, min_size=1, max_size=6))
+def test_the_tree_answers_what_trying_every_template_in_order_would(
+    routes: list[list[str]], paths: list[list[str]]
+) -> None:
+    templates = [template for route in routes if (template := readable(route)) is not None]
+    found = RouteTable(
+        [Route(f"f{place}", t, frozenset(), t.text) for place, t in enumerate(templates)]
+    )
+
+    for path in paths:
+        tried = ((t.text, t.match(path)) for t in templates)
+        expected = next(((text, values) for text, values in tried if values is not None), None)
+
+        assert found.find("GET", "/" + "/".join(path)) == expected
