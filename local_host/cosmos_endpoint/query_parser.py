@@ -22,6 +22,11 @@ _TOKEN: Final = re.compile(
 )
 _COMPARISONS: Final = {"=", "!=", "<>", "<", "<=", ">", ">="}
 _REFUSED: Final = {"JOIN", "GROUP", "DISTINCT", "UDF", "EXISTS", "LIKE"}
+_FUNCTIONS: Final = {
+    "IS_DEFINED": (1, 1), "IS_NULL": (1, 1), "ARRAY_CONTAINS": (2, 2), "LOWER": (1, 1),
+    "UPPER": (1, 1), "STARTSWITH": (2, 3), "ENDSWITH": (2, 3), "CONTAINS": (2, 3), "COUNT": (1, 1),
+}  # fmt: skip
+"""Name and the least and most arguments."""
 DEPTH_MAX: Final = 64
 """Of nested expressions: a read query is many `( … ) OR ( … )`, which is flat."""
 
@@ -222,10 +227,19 @@ class _Parser:
         if name.upper() in constants:
             return Literal(constants[name.upper()])
         if self._peek() == "(":
-            return Call(name.upper(), tuple(self._list()))
+            return self._call(name.upper())
         if name != self._alias:
             raise SqlRefused(f"{name!r} is not the alias {self._alias!r} of the container")
         return Path(tuple(self._steps()))
+
+    def _call(self, name: str) -> Call:
+        arguments = self._list()
+        least, most = _FUNCTIONS.get(name, (0, -1))
+        if not least <= len(arguments) <= most:
+            raise SqlRefused(
+                f"{name} with {len(arguments)} arguments is not part of the embedded endpoint's SQL"
+            )
+        return Call(name, tuple(arguments))
 
     def _steps(self) -> list[str | int]:
         steps: list[str | int] = []

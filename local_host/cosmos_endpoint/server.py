@@ -85,6 +85,10 @@ class CosmosEndpoint:
                 refusal.status,
                 {"x-ms-substatus": str(refusal.substatus), **refusal.headers},
             )
+        except _Cut:
+            if request.transport is not None:
+                request.transport.abort()
+            response = web.Response()
         except SqlRefused as problem:
             response = _json({"code": "BadRequest", "message": str(problem)}, 400)
         own_id = UUID(int=next(self._requests))
@@ -188,10 +192,10 @@ class CosmosEndpoint:
     ) -> web.Response:
         container, documents = self._documents(target)
         fault = self.faults.strike(Kind.WRITE)
-        _cut(request, fault, Moment.CUT_BEFORE)
+        _cut(fault, Moment.CUT_BEFORE)
         if_match = request.headers.get("if-match")
         outcome = await documents.write(_partition(request, container), verb, document, if_match)
-        _cut(request, fault, Moment.CUT_AFTER)
+        _cut(fault, Moment.CUT_AFTER)
         headers = _session(container, documents)
         if outcome.document is None:
             return web.Response(status=outcome.status, headers=headers)
@@ -212,7 +216,7 @@ class CosmosEndpoint:
     async def _batch(self, request: web.Request, target: Target) -> web.Response:
         container, documents = self._documents(target)
         fault = self.faults.strike(Kind.BATCH)
-        _cut(request, fault, Moment.CUT_BEFORE)
+        _cut(fault, Moment.CUT_BEFORE)
         if not _is_set(request, "x-ms-cosmos-batch-atomic"):
             raise Refusal(400, "BadRequest", "only atomic batches are served")
         text = await request.read()
@@ -225,7 +229,7 @@ class CosmosEndpoint:
             outcomes = failed_outcomes(len(operations), len(operations) - 1, fault.status)
             return _json([_shown(one, fault) for one in outcomes], 207)
         done, outcomes = await documents.batch(_partition(request, container), operations)
-        _cut(request, fault, Moment.CUT_AFTER)
+        _cut(fault, Moment.CUT_AFTER)
         shown = [_shown(one) for one in outcomes]
         return _json(shown, 200 if done else 207, _session(container, documents))
 
@@ -271,6 +275,10 @@ class CosmosEndpoint:
     def _documents(self, target: Target) -> tuple[Container, Documents]:
         container = self._container(target)
         return container, Documents(container)
+
+
+class _Cut(Exception):
+    """The connection is to break here, by a fault."""
 
 
 Handler = Callable[[web.Request, Target], Awaitable[web.Response]]
@@ -370,8 +378,7 @@ def _shown(outcome: Outcome, fault: Fault | None = None) -> dict[str, Any]:
     return shown
 
 
-def _cut(request: web.Request, fault: Fault | None, moment: Moment) -> None:
+def _cut(fault: Fault | None, moment: Moment) -> None:
     """Break the connection when *fault* says so: the client gets no answer."""
-    if fault is not None and fault.moment is moment and request.transport is not None:
-        request.transport.abort()
-        raise ConnectionResetError
+    if fault is not None and fault.moment is moment:
+        raise _Cut

@@ -1,10 +1,11 @@
 """The Store port over Cosmos DB (NoSQL API) by the official asynchronous SDK.
 
 Documents have the form of `cosmos_form`. A batch is posted once: after a cut connection the SDK
-would post it again (it takes every aiohttp connection error for "not sent"), so its read retries
-are off for batches and the lost answer surfaces as AnswerLost. Accounts with several write regions
-may still repeat it elsewhere; that is harmless, because a batch that creates its own marker or
-replaces by etag is refused the second time (409, 412) and the write path then finds its marker.
+would post it again (azure-core takes a connection that the server closed for one that was never
+made), so its connection retries are off for batches and the lost answer surfaces as AnswerLost.
+Accounts with several write regions may still repeat it elsewhere; that is harmless, because a batch
+that creates its own marker or replaces by etag is refused the second time (409, 412) and the write
+path then finds its marker.
 """
 
 import asyncio
@@ -50,6 +51,7 @@ THROTTLE_RETRIES: Final = 3
 THROTTLE_WAIT_MAX_S: Final = 5
 """The SDK's own patience (9 tries, 30 s) is longer than a request of ours may take."""
 TIMEOUT_S: Final = 10
+_POSTED_ONCE: Final[Mapping[str, Any]] = {"retry_connect": 0, "retry_read": 0}
 _REFUSED: Final = frozenset({404, 409, 412})
 _AWAY: Final = frozenset({403, 408, 410, 429, 449, 500, 502, 503, 504})
 """403: a role assignment takes minutes to reach the data plane."""
@@ -174,19 +176,22 @@ class CosmosStore:
             pager: Any = found.by_page(query.continuation)
             documents = await _next_page(pager)
             # Read before anything else is awaited: the SDK keeps it on the shared client.
-            return Page(documents, pager.continuation_token or None)
+            return Page(tuple(documents), pager.continuation_token or None)
 
     async def query_due(self, query: Query) -> Page:
         limit = min(page_limit(query), DUE_MAX)
         text, parameters = translated(query, top=limit)
         async with self._container() as container:
             found = container.query_items(text, parameters=parameters)
-            return Page([document_of(raw) async for raw in found][:limit])
+            return Page(tuple([document_of(raw) async for raw in found][:limit]))
 
     async def batch(
         self, partition: Partition, operations: Sequence[Operation]
     ) -> Sequence[Etag | None]:
-        from azure.core.exceptions import ServiceResponseError  # noqa: PLC0415  heavy
+        from azure.core.exceptions import (  # noqa: PLC0415  heavy
+            ServiceRequestError,
+            ServiceResponseError,
+        )
         from azure.cosmos.exceptions import (  # noqa: PLC0415  heavy
             CosmosBatchOperationError,
             CosmosClientTimeoutError,
@@ -198,10 +203,12 @@ class CosmosStore:
         key = _key(partition)
         async with self._container() as container:
             try:
-                results = await container.execute_item_batch(sent, key, retry_read=0)
+                results = await container.execute_item_batch(sent, key, **_POSTED_ONCE)
             except CosmosBatchOperationError as failed:
                 raise _refusal(failed, operations) from failed
-            except (ServiceResponseError, CosmosClientTimeoutError) as lost:
+            except (ServiceRequestError, ServiceResponseError, CosmosClientTimeoutError) as lost:
+                if _never_connected(lost):
+                    raise
                 raise AnswerLost("the connection broke after a batch was sent") from lost
             except CosmosHttpResponseError as failed:
                 if failed.status_code in _UNKNOWN_EFFECT:
@@ -260,6 +267,12 @@ async def _translated_errors() -> AsyncIterator[None]:
         if failed.status_code not in _AWAY:
             raise
         raise _unavailable(failed.status_code, getattr(failed, "headers", None)) from failed
+
+
+def _never_connected(problem: Any) -> bool:
+    from aiohttp import ClientConnectorError  # noqa: PLC0415  heavy: where used
+
+    return isinstance(problem.inner_exception, ClientConnectorError)
 
 
 def _unavailable(status: int | None, headers: Mapping[str, Any] | None) -> Unavailable:
