@@ -10,7 +10,8 @@ import azure.functions as func
 
 from function_apps.catalog import function_app as catalog
 from function_apps.environments import function_app as environments
+from function_apps.health import function_app as health
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for service in (environments, catalog):
+for service in (environments, catalog, health):
     app.register_functions(service.bound(os.environ))

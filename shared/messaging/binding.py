@@ -5,9 +5,11 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
+from shared.contracts.commands import command_queue
+from shared.contracts.events import RUNTIME_EVENTS
+from shared.contracts.values import Service as ServiceName
 from shared.durable.binding import CLIENT
 from shared.messaging.dispatcher import Dispatcher, Received
-from shared.messaging.relay import RUNTIME_EVENTS, command_queue
 from shared.persistence.store import Document, Etag, Partition
 from shared.service import DATABASE, Service
 
@@ -45,7 +47,9 @@ def bind_commands(blueprint: df.Blueprint, dispatch: Dispatcher, service: Servic
     run.__name__ = name
     bound = blueprint.durable_client_input(client_name=CLIENT)(run)
     bound = blueprint.service_bus_queue_trigger(
-        arg_name="message", queue_name=command_queue(service.name), connection=CONNECTION
+        arg_name="message",
+        queue_name=command_queue(ServiceName(service.name)),
+        connection=CONNECTION,
     )(bound)
     blueprint.function_name(name)(bound)
 

@@ -6,7 +6,6 @@ redelivered, in the end dead-lettered by the broker.
 """
 
 import hashlib
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from shared.contracts.validation import parse
+from shared.contracts.validation import read
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid, NotFound, Refused, Unavailable, Violation
@@ -90,7 +89,7 @@ class Dispatcher:
         delay_s = _FIRST_DELAY_S
         while True:
             try:
-                payload = parse(payload_type, json.dumps(envelope.payload).encode())
+                payload = read(payload_type, envelope.payload, at="/payload")
                 await handler(payload, scope=scope, cause=cause, app=self.app)
             except Refused as refusal:
                 await self._park(envelope, refusal, scope)
@@ -185,7 +184,7 @@ class Dispatcher:
             payload_type, handler = found
             message_scope = scope_of_message(TenantId(envelope.tenant_id), envelope.event_type)
             await handler(
-                parse(payload_type, json.dumps(envelope.payload).encode()),
+                read(payload_type, envelope.payload, at="/payload"),
                 scope=message_scope,
                 cause=caused_by_message(envelope),
                 app=self.app,

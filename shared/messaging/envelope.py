@@ -1,21 +1,18 @@
 """The envelope of every event and command, on every transport: ten keys, in this order."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     JsonValue,
-    PlainSerializer,
     ValidationError,
 )
 from pydantic.alias_generators import to_camel
 
-from shared.kernel.clock import isoformat
+from shared.contracts.values import Instant
 from shared.kernel.errors import Invalid, Violation
 
 TYPE_PROPERTY: Final = "cs-event-type"
@@ -25,18 +22,6 @@ TENANT_PROPERTY_ACCEPTED: Final = "tenant-id"
 """Also accepted on receipt; never sent."""
 
 _Slug = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")]
-
-
-def _utc(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        msg = "an instant needs an offset or Z"
-        raise ValueError(msg)
-    return value.astimezone(UTC)
-
-
-Instant = Annotated[
-    datetime, AfterValidator(_utc), PlainSerializer(isoformat, return_type=str, when_used="json")
-]
 
 
 class Envelope(BaseModel):

@@ -29,7 +29,7 @@ class Publish:
 
 @dataclass(frozen=True)
 class Send:
-    """A command for one service's queue."""
+    """A command for the queue of *service*, by its Python name (`secret_bindings`)."""
 
     service: str
     envelope: Envelope

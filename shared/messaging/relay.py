@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from shared.contracts.commands import command_queue
+from shared.contracts.events import RUNTIME_EVENTS
+from shared.contracts.values import Service as ServiceName
 from shared.durable.port import Orchestrations
 from shared.kernel.clock import Clock, isoformat, parse_instant
 from shared.kernel.errors import Refused, Unavailable
@@ -42,16 +45,10 @@ from shared.persistence.store import (
     Where,
 )
 
-RUNTIME_EVENTS: Final = "runtime-events"
 _FEED_AGE: Final = timedelta(seconds=2)
 _BACKOFF_MAX_S: Final = 300.0
 
 _log = logging.getLogger(__name__)
-
-
-def command_queue(service: str) -> str:
-    """Return the queue of *service*, whose name may be the Python or the outside spelling."""
-    return f"runtime-{service.replace('_', '-')}-commands"
 
 
 @dataclass(frozen=True)
@@ -176,7 +173,7 @@ def _destination(row: Row) -> str:
         case Publish():
             return RUNTIME_EVENTS
         case Send(service, _):
-            return command_queue(service)
+            return command_queue(ServiceName(service))
         case Record():
             return "audit"
         case Start(_, instance_id, _) | Raise(instance_id, _):

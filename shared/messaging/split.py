@@ -48,7 +48,7 @@ async def split(
         )
         stable = uuid.uuid5(_NAMESPACE, f"{cause.causation_id} {service.name} {module}")
         same = envelope.model_copy(update={"event_id": f"evt-{stable}"})
-        rows.append(Send(service.outside_name, same))
+        rows.append(Send(service.name, same))
     return await service.work.write(
         scope, Partition(scope.tenant, key), [], lambda _view: Decision(outbox=rows), cause
     )

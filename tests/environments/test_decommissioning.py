@@ -48,7 +48,7 @@ def test_it_waits_for_the_drain_then_destroys_the_last_resource_first() -> None:
 
         assert before == []
         assert outcome == ["Decommissioned"]
-        assert deletes == ["delete site", "delete volume-files"]
+        assert deletes == ["delete site", "delete data-files"]
         assert await _status(world, identity) == "Decommissioned"
         assert world.app.service.clock.monotonic_s() < 60
 
@@ -82,13 +82,13 @@ def test_a_protected_environment_needs_its_name() -> None:
 def test_what_is_retained_stays_and_is_named() -> None:
     async def main() -> None:
         world, identity = await _provisioned()
-        await _leave(world, identity, retain=["volume-files"])
+        await _leave(world, identity, retain=["data-files"])
         await world.run_started()
         environment = await use_cases.load(identity, scope=SCOPE, app=world.app)
 
         assert environment.status == "Decommissioned"
-        assert any("volume-files" in urn for urn in environment.remaining)
-        assert "delete volume-files" not in world.world.writes
+        assert any("data-files" in urn for urn in environment.remaining)
+        assert "delete data-files" not in world.world.writes
 
     run_virtual(main())
 
@@ -96,7 +96,7 @@ def test_what_is_retained_stays_and_is_named() -> None:
 def test_what_cannot_be_deleted_is_named_and_a_second_try_goes_on() -> None:
     async def main() -> None:
         world, identity = await _provisioned()
-        world.world.refusing["volume-files"] = Refused("in use", code="InUse")
+        world.world.refusing["data-files"] = Refused("in use", code="InUse")
         await _leave(world, identity)
         await world.run_started()
         failed = await use_cases.load(identity, scope=SCOPE, app=world.app)
@@ -105,7 +105,7 @@ def test_what_cannot_be_deleted_is_named_and_a_second_try_goes_on() -> None:
         await world.run_started()
 
         assert failed.status == "DecommissionFailed"
-        assert any("volume-files" in urn for urn in failed.remaining)
+        assert any("data-files" in urn for urn in failed.remaining)
         assert await _status(world, identity) == "Decommissioned"
 
     run_virtual(main())

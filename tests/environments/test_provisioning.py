@@ -84,7 +84,7 @@ def test_a_failed_apply_says_what_is_there_and_the_next_request_goes_on() -> Non
         assert failed.status == "Failed"
         assert failed.reason is not None
         assert "port taken" in failed.reason.message
-        assert any("volume" in urn for urn in failed.remaining)
+        assert any("data-files" in urn for urn in failed.remaining)
         assert provisioned.status == "Provisioned"
 
     run_virtual(main())

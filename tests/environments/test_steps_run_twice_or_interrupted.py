@@ -66,7 +66,7 @@ def test_an_operation_that_was_cut_off_before_a_step_ends_as_if_it_had_not_been(
     run_virtual(main())
 
 
-@pytest.mark.parametrize("name", ["site", "volume-files"])
+@pytest.mark.parametrize("name", ["site", "data-files"])
 def test_an_engine_that_stays_away_fails_the_environment_with_the_reason(name: str) -> None:
     async def main() -> None:
         world = environments()

@@ -1,0 +1,1 @@
+"""RuntimeHealthService: probes, health with hysteresis, and the verdicts of gates."""

@@ -1,0 +1,36 @@
+"""Composition root of health: chooses adapters from settings."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import azure.durable_functions as df
+
+from function_apps.health.ports import GateRules, HealthApp
+from function_apps.health.triggers import blueprint
+from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
+from shared.embedding import required_embedding
+from shared.probing.http_prober import HttpProber
+from shared.service import compose, is_local
+from shared.surfaces.local import local_surface
+
+SAMPLES = "healthsamples"
+
+
+def build(settings: Mapping[str, str]) -> HealthApp:
+    """Return the app that *settings* describe, reading the local surface."""
+    service = compose("health", settings)
+    parts = required_embedding()
+    local = is_local(settings)
+    return HealthApp(
+        service,
+        local_surface(parts),
+        HttpProber(parts.clock),
+        parts.storage.table(SAMPLES),
+        LOCAL_HEALTH if local else HealthDefaults(),
+        GateRules(timedelta(seconds=0.5), 5, timedelta(seconds=1)) if local else GateRules(),
+    )
+
+
+def bound(settings: Mapping[str, str]) -> df.Blueprint:
+    """Return the triggers of the app that *settings* describe."""
+    return blueprint(build(settings))

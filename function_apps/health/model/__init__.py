@@ -1,0 +1,1 @@
+"""Decisions of health: pure functions, in `hysteresis`, `gates` and `significance`."""

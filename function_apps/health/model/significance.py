@@ -1,0 +1,76 @@
+"""The two tests a gate rests on. One-sided, at 95 %; pure arithmetic on counts.
+
+A gate looks at samples, so equal versions differ by chance. A difference counts when it is large
+enough to matter (the limits) and too large for chance (these tests).
+"""
+
+import math
+from typing import Final
+
+SIGNIFICANCE: Final = 0.05
+_EXACT_MAX: Final = 2000
+"""Above that many trials the normal approximation is within a thousandth of the exact tail."""
+
+
+def binomial_tail(successes: int, trials: int, probability: float) -> float:
+    """Return P(X >= *successes*) of *trials* at *probability* each."""
+    if successes <= 0:
+        return 1.0
+    if successes > trials or probability <= 0.0:
+        return 0.0
+    if probability >= 1.0:
+        return 1.0
+    if trials > _EXACT_MAX:
+        mean = trials * probability
+        deviation = math.sqrt(mean * (1.0 - probability))
+        return 0.5 * math.erfc((successes - 0.5 - mean) / (deviation * math.sqrt(2.0)))
+    log_p, log_q = math.log(probability), math.log1p(-probability)
+    total = 0.0
+    for count in range(successes, trials + 1):
+        term = _log_choose(trials, count) + count * log_p + (trials - count) * log_q
+        total += math.exp(term)
+    return min(1.0, total)
+
+
+def more_errors_than_chance(
+    errors: int, requests: int, baseline_errors: int, baseline_requests: int
+) -> bool:
+    """Return whether the first group's error ratio is above the second's at 95 %.
+
+    Fisher's exact test, one-sided: given all errors, how likely does chance put so many of them
+    into the first group.
+    """
+    total, all_errors = requests + baseline_requests, errors + baseline_errors
+    if not requests or not baseline_requests or not errors:
+        return False
+    most = min(requests, all_errors)
+    denominator = _log_choose(total, requests)
+    tail = math.fsum(
+        math.exp(
+            _log_choose(all_errors, count)
+            + _log_choose(total - all_errors, requests - count)
+            - denominator
+        )
+        for count in range(errors, most + 1)
+        if requests - count <= total - all_errors
+    )
+    return tail < SIGNIFICANCE
+
+
+def ratio_above(errors: int, requests: int, limit: float) -> bool:
+    """Return whether a ratio is above *limit* at 95 %, and not only in this sample."""
+    if not requests or errors / requests <= limit:
+        return False
+    return binomial_tail(errors, requests, limit) < SIGNIFICANCE
+
+
+def quantile_above(slower: int, requests: int, fraction: float) -> bool:
+    """Return whether the *fraction* quantile is above a limit that *slower* requests exceeded.
+
+    If the quantile were at the limit, each request would exceed it with 1 - *fraction*.
+    """
+    return binomial_tail(slower, requests, 1.0 - fraction) < SIGNIFICANCE
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

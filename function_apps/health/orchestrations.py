@@ -1,0 +1,36 @@
+"""The order of looks at a gate, and nothing else. Instance id = operationId."""
+
+from typing import Final
+
+from function_apps.health.activities import (
+    GateLook,
+    GateVerdict,
+    begin_gate,
+    conclude_gate,
+    look_at_gate,
+    work_of,
+)
+from shared.durable.steps import OrchestrationTable, Steps, Story, call, sleep
+
+LOOKS_MAX: Final = 400
+"""Bounds the history of one gate; looks are spread over long deadlines."""
+
+
+def evaluate_gate(story: Story) -> Steps[str]:
+    """Look at both versions until there is a verdict, at the latest at the deadline."""
+    work = work_of(story.context.get_input())
+    begun = yield from call(story, begin_gate, work)
+    if begun.gate is None:
+        return "AlreadyDecided"
+    gate, progress = begun.gate, begun.progress
+    left_s = (gate.deadline_at - story.now).total_seconds()
+    every_s = max(begun.look_every_s, left_s / LOOKS_MAX)
+    while progress.verdict is None:
+        progress = yield from call(story, look_at_gate, GateLook(work.tenantId, gate, progress))
+        if progress.verdict is None:
+            yield from sleep(story, every_s)
+    verdict = yield from call(story, conclude_gate, GateVerdict(work, gate, progress))
+    return verdict.value
+
+
+ORCHESTRATIONS: Final[OrchestrationTable] = {evaluate_gate: 1}

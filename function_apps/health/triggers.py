@@ -1,0 +1,74 @@
+"""Routes, messages and timers of health: protocol in, use case, protocol out."""
+
+from typing import Final
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from function_apps.health import use_cases
+from function_apps.health.activities import ACTIVITIES
+from function_apps.health.orchestrations import ORCHESTRATIONS
+from function_apps.health.ports import HealthApp
+from shared.binding import Triggers, bind
+from shared.contracts.deployments import (
+    RuntimeDeploymentCompleted,
+    RuntimeDeploymentRolledBack,
+)
+from shared.contracts.gates import EvaluateGate
+from shared.contracts.health import ServiceHealth, WatchRelease
+from shared.durable.binding import CLIENT
+from shared.kernel.scope import PlatformScope
+from shared.messaging.dispatcher import HandlerTable
+from shared.web.request import Answer, Request, ok
+from shared.web.routes import get
+
+READ: Final = "runtime.health.read"
+_ROOT: Final = "v1/runtime/services/{serviceId}/health"
+
+
+async def get_service_health(request: Request[None], app: HealthApp) -> Answer:
+    """Answer the health of a service, its checks and since when it is so."""
+    return ok(await use_cases.get_health(request.path["serviceId"], scope=request.scope, app=app))
+
+
+async def get_service_health_history(request: Request[None], app: HealthApp) -> Answer:
+    """Answer what each look said in the last 30 days, newest first."""
+    value = await use_cases.get_history(
+        request.path["serviceId"],
+        since=app.service.clock.now() - use_cases.HISTORY_KEPT,
+        limit=request.number("top", 100, least=1, most=1000),
+        scope=request.scope,
+        app=app,
+    )
+    return ok({"value": list(value), "nextLink": None})
+
+
+ROUTES: Final = (
+    get(_ROOT, get_service_health, READ, answer=ServiceHealth),
+    get(f"{_ROOT}/history", get_service_health_history, READ, query=("top",)),
+)
+EVENTS: Final[HandlerTable] = {
+    RuntimeDeploymentCompleted: use_cases.note_deployment_ended,
+    RuntimeDeploymentRolledBack: use_cases.note_deployment_ended,
+}
+COMMANDS: Final[HandlerTable] = {
+    EvaluateGate: use_cases.evaluate_gate,
+    WatchRelease: use_cases.watch_release,
+}
+
+
+def blueprint(app: HealthApp) -> df.Blueprint:
+    """Bind this service's triggers to *app*; nothing is bound at import."""
+    triggers = Triggers(ROUTES, EVENTS, COMMANDS, ORCHESTRATIONS, ACTIVITIES)
+    bound = bind(triggers, app, app.service)
+
+    @bound.function_name("health_sweep_due")
+    @bound.timer_trigger(arg_name="_timer", schedule="*/2 * * * * *")
+    @bound.durable_client_input(client_name=CLIENT)
+    async def health_sweep_due(
+        _timer: func.TimerRequest, client: df.DurableOrchestrationClient
+    ) -> None:
+        app.service.hub.attach(client)
+        await use_cases.sweep_due(app, PlatformScope("timer:health_sweep_due"))
+
+    return bound

@@ -1,0 +1,1 @@
+"""HTTP probes of workloads, guarded against being sent elsewhere."""

@@ -1,0 +1,12 @@
+"""What one probe came back with."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """`code` is the HTTP status, or `Timeout`, `Refused`, `Broken`, `Denied`."""
+
+    passed: bool
+    code: str
+    latency_ms: float
