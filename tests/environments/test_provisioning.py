@@ -32,7 +32,7 @@ def test_a_request_ends_provisioned_with_outputs_and_tells_everyone() -> None:
         assert outcomes == ["Applied"]
         assert environment.status == "Provisioned"
         assert environment.targets[0].endpoint
-        assert environment.outputs["volume.files.path"]
+        assert environment.outputs["data.files.path"]
         assert world.bench.sent.types() == [
             "RuntimeEnvironmentStatusChanged",
             "RuntimeEnvironmentStatusChanged",
