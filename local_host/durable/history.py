@@ -64,7 +64,8 @@ UNSCHEDULED: Final = -1
 
 def timestamp(instant: datetime) -> str:
     """Return *instant* with seven fraction digits, as .NET writes it."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+    at = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return f"{at.isoformat(timespec='microseconds')[:26]}0Z"
 
 
 def instant(text: str) -> datetime:

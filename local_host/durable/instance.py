@@ -9,7 +9,8 @@ happen.
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -84,9 +85,9 @@ class Resident:
         The caller commits it and calls `settle`, or has no further use for this object.
         """
         at = history.timestamp(now)
-        commit = Commit(
-            self.instance.execution, replace(self.instance, updated_at=at), self._pieces, ""
-        )
+        after = copy(self.instance)
+        after.updated_at = at
+        commit = Commit(self.instance.execution, after, self._pieces, "")
         begin = len(self.events)
         fresh = self._take(commit, at)
         kinds = {item["EventType"] for item in fresh}

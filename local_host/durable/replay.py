@@ -64,8 +64,23 @@ def replay_of(handler: Handler) -> Replay:
     return TextReplay(handler)
 
 
+_made: Final = TaskOrchestrationExecutor()
+_HEEDED: Final = _made.task_completion_events | {
+    EventType.ORCHESTRATOR_STARTED,
+    EventType.EXECUTION_STARTED,
+    EventType.EVENT_SENT,
+}
+"""What the library does anything about."""
+
+
 class _Executor(TaskOrchestrationExecutor):  # type: ignore[misc]  # the library has no types
     """The library's executor, whose state is read instead of encoded."""
+
+    def __init__(self) -> None:
+        # Tables that are the same for all; the library makes them, and a class, each time anew.
+        self.event_to_SetTaskValuePayload = _made.event_to_SetTaskValuePayload
+        self.task_completion_events = _made.task_completion_events
+        self.initialize()
 
     def get_orchestrator_state_str(self) -> str:
         return ""
@@ -115,7 +130,8 @@ class LiveReplay:
                 return
             if index >= border:
                 executor._is_processing_new_events = True  # noqa: SLF001
-            executor.process_event(item)
+            if item._event_type in _HEEDED:  # noqa: SLF001  a property of it costs a call
+                executor.process_event(item)
 
     def _outcome(self) -> Outcome:
         executor, context = self._executor, self._context
