@@ -21,6 +21,8 @@ from shared.kernel.ids import (
 )
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""One label of a host name: names become parts of hosts, folders and metrics."""
 
 
 @dataclass(frozen=True, order=True)
@@ -30,6 +32,15 @@ class Component:
     environment: EnvironmentId
     tenant: TenantId
     module: ModuleId
+
+    def __post_init__(self) -> None:
+        """Refuse names that could not stand in a host name or a path."""
+        for field_name, value in (("tenantId", self.tenant), ("moduleId", self.module)):
+            if not _NAME.fullmatch(value):
+                raise Invalid(
+                    f"{field_name} must be 1 to 63 of a-z, 0-9 and -, got {value[:90]!r}",
+                    target=f"/{field_name}",
+                )
 
     @property
     def service(self) -> ServiceId:

@@ -121,10 +121,13 @@ class TrafficSample:
     revisions: Mapping[int, RevisionTraffic]
 
     def since(self, earlier: "TrafficSample") -> Mapping[int, RevisionTraffic]:
-        """Return what came after *earlier*; everything, if the counters began again."""
-        if earlier.epoch != self.epoch:
-            return self.revisions
-        return {
-            number: now.minus(earlier.revisions.get(number, NO_TRAFFIC))
-            for number, now in self.revisions.items()
-        }
+        """Return what came after *earlier*; everything, where the counters began again.
+
+        They begin again with another epoch, and for a revision that was taken away in between.
+        """
+        found = {}
+        for number, now in self.revisions.items():
+            then = earlier.revisions.get(number, NO_TRAFFIC)
+            is_anew = earlier.epoch != self.epoch or then.requests > now.requests
+            found[number] = now if is_anew else now.minus(then)
+        return found

@@ -19,9 +19,9 @@ from shared.surfaces.errors import BadArtifact
 from shared.surfaces.live import LiveComponent, Phase
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.instances import LOG_BYTES_MAX
+from shared.surfaces.local_process.stopping import stop_everything
 from shared.surfaces.local_process.supervisor import SupervisorRunning
 from shared.surfaces.local_process.surface import LocalProcessSurface
-from shared.surfaces.local_process.taking_away import stop_everything
 from shared.surfaces.reading import Present
 from shared.surfaces.spec import HttpProbe, Resources
 from tests.surfaces.local_stage import FolderBlobs, on_this_machine, upload, zipped
@@ -312,6 +312,8 @@ async def test_a_folder_has_one_supervisor(tmp_path: Path) -> None:
 
         with pytest.raises(SupervisorRunning):
             await stage.surface.supervise()
+        with pytest.raises(SupervisorRunning, match="host first"):
+            await stop_everything(tmp_path / "surface", stage.clock)
 
 
 async def test_everything_can_be_stopped_and_comes_back(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.local_process import processes, xds
 from shared.surfaces.local_process.journal import WantedSite, write_whole
 from shared.surfaces.local_process.metrics import read_traffic
-from shared.surfaces.local_process.processes import Identity
 from shared.surfaces.local_process.xds import ComponentRoute, Document, RevisionRoute, cluster_name
 from shared.surfaces.traffic import RevisionTraffic
 
@@ -120,24 +119,15 @@ class Edge:
         self._entropy = entropy
         self._confirmed: tuple[ComponentRoute, ...] | None = None
         self._started_s = float("-inf")
-
-    def identity(self) -> Identity | None:
-        attempt = self._attempt()
-        return processes.claimed(attempt.claim) if attempt else None
+        self._spawned: tuple[str, int] | None = None
 
     async def keep(self, site: WantedSite) -> None:
         """Start Envoy unless it runs; adopted when an earlier host started it."""
         attempt = self._attempt()
-        if attempt is not None:
-            if not processes.void(attempt.claim):
-                identity = processes.claimed(attempt.claim)
-                if identity is not None and processes.is_alive(identity):
-                    return
-                if identity is not None:
-                    processes.reap(identity.pid)
-            if self._clock.monotonic_s() - self._started_s < RESTART_AFTER_S:
-                return
-        await self._start(site)
+        if attempt is not None and self._is_running(attempt):
+            return
+        if self._clock.monotonic_s() - self._started_s >= RESTART_AFTER_S:
+            await self._start(site)
 
     async def publish(self, table: Sequence[ComponentRoute]) -> None:
         """Bring *table* into force: clusters warm first, then routes, then old clusters go.
@@ -169,14 +159,22 @@ class Edge:
     def stop(self) -> bool:
         """Ask Envoy to stop; True when it is gone."""
         attempt = self._attempt()
-        if attempt is None or processes.void(attempt.claim):
+        if attempt is None or not self._is_running(attempt):
             return True
         identity = processes.claimed(attempt.claim)
-        if identity is None or not processes.is_alive(identity):
-            return True
-        processes.ask_to_stop(identity)
-        processes.reap(identity.pid)
+        if identity is not None:
+            processes.ask_to_stop(identity)
         return False
+
+    def _is_running(self, attempt: _Attempt) -> bool:
+        """Return whether that start lives; one that never came to be cannot any more, then."""
+        identity = processes.claimed(attempt.claim)
+        if identity is not None:
+            return processes.is_alive(identity) or processes.reap(identity.pid) is None
+        if self._spawned is not None and self._spawned[0] == attempt.token:
+            # Ours, and maybe not yet as far as its claim.
+            return processes.reap(self._spawned[1]) is None
+        return not processes.void(attempt.claim) and self._is_running(attempt)
 
     def _attempt(self) -> _Attempt | None:
         try:
@@ -201,7 +199,7 @@ class Edge:
         write_whole(self._folder / "started", token.encode())
         self._confirmed = None
         self._started_s = self._clock.monotonic_s()
-        processes.start(
+        pid = processes.start(
             self._folder / "order.json",
             token=token,
             claim=self._folder / f"claim-{token}",
@@ -215,6 +213,7 @@ class Edge:
             output=self._folder / "envoy.log",
             limits={},
         )  # fmt: skip
+        self._spawned = (token, pid)
 
     def _admin(self) -> EdgeAdmin:
         boot = json.loads((self._folder / "boot.json").read_text(encoding="utf-8"))

@@ -23,6 +23,8 @@ from shared.surfaces.spec import RevisionSpec
 
 LOG_BYTES_MAX: Final = 5 * 2**20
 """Twice that is kept: the present file and the one before."""
+OUTPUTS_MAX: Final = 20
+"""Per component: outputs of removed instances that are kept for whoever asks why."""
 _TAIL_BYTES: Final = 2**20
 
 
@@ -133,6 +135,13 @@ class InstancePlace:
         }
 
 
+def prune_outputs(folder: Path) -> None:
+    """Delete the oldest of the removed instances below *folder*, of which only output is left."""
+    left = [path for path in folder.glob("*") if not (path / "order.json").exists()]
+    for path in sorted(left, key=lambda p: p.stat().st_mtime)[:-OUTPUTS_MAX]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def expand(text: str, own: Mapping[str, str]) -> str:
     """Return *text* with `$PORT`, `$HOME` and `$TMPDIR` filled in; other dollars stay."""
     known = {name: own[name] for name in ("PORT", "HOME", "TMPDIR") if name in own}
@@ -144,6 +153,7 @@ def make_tools(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("python", "python3"):
         link = folder / name
-        if not link.is_symlink():
+        if not link.is_symlink() or str(link.readlink()) != base_python():
+            link.unlink(missing_ok=True)
             link.symlink_to(base_python())
     return folder

@@ -18,7 +18,12 @@ from shared.surfaces.errors import BadArtifact
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts
 from shared.surfaces.local_process.edge import Host
-from shared.surfaces.local_process.instances import InstancePlace, instance_id, number_of
+from shared.surfaces.local_process.instances import (
+    InstancePlace,
+    instance_id,
+    number_of,
+    prune_outputs,
+)
 from shared.surfaces.local_process.journal import (
     RunningComponent,
     SiteFolder,
@@ -191,6 +196,7 @@ class ComponentKeeper:
             self._forget(started)
             self._place(started.id).clear()
             self._failures.pop(started.id, None)
+            prune_outputs(self._place(started.id).folder.parent)
             return None
         if started.asked_at is not None:
             return self._insist(started, spec, identity)

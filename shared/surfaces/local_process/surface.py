@@ -57,6 +57,8 @@ class LocalProcessSurface:
     """Surface, SurfaceReader and Sites below the folder *root*; artifacts come from *blobs*."""
 
     def __init__(self, root: Path, blobs: Blobs, clock: Clock, entropy: Entropy) -> None:
+        # Specs hold what workloads are given, so nobody else of this machine reads them.
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._root = root
         self._journal = Journal(root)
         self._artifacts = Artifacts(root / "artifacts", blobs)
@@ -88,7 +90,10 @@ class LocalProcessSurface:
             site = self._journal.site(spec.environment).site()
             return site is not None and await EdgeAdmin(site.admin_port).is_ready()
 
-        await self._until(is_ready, f"Envoy of {spec.environment} does not come up")
+        await self._until(
+            is_ready,
+            f"Envoy of {spec.environment} does not come up: see edge/envoy.log of its site",
+        )
 
     async def read_site(self, environment: EnvironmentId) -> Reading[Site]:
         folder = self._journal.site(environment)

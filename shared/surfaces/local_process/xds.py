@@ -20,6 +20,8 @@ Document = Mapping[str, Any]
 _TYPE: Final = "type.googleapis.com/"
 ROUTES: Final = "site"
 RETRIES_MAX: Final = 2
+BOUND: Final = 4096
+_BOUNDED: Final = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
 IDLE_S: Final = 1
 """Upstream connections idle for longer are closed from our side: below the keep-alive of common
 servers (uvicorn 5 s, gunicorn 2 s), so that no request meets a connection that is closing."""
@@ -76,6 +78,8 @@ def bootstrap(folder: Path, *, public_port: int, admin_port: int) -> Document:
             }
         ],
         "use_remote_address": True,
+        "server_header_transformation": "PASS_THROUGH",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "stream_idle_timeout": "300s",
     }
     return {
@@ -211,6 +215,8 @@ def _cluster(name: str, folder: Path) -> Document:
         "eds_cluster_config": {"eds_config": _file(folder / "endpoints" / f"{name}.json")},
         "connect_timeout": "2s",
         "lb_policy": "LEAST_REQUEST",
+        # Envoy's own bounds would refuse requests that the workload might still take.
+        "circuit_breakers": {"thresholds": [dict.fromkeys(_BOUNDED, BOUND)]},
         # A panic threshold would send requests to instances that are not ready.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "typed_extension_protocol_options": {
