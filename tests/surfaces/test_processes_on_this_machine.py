@@ -247,6 +247,31 @@ async def test_a_start_that_was_declared_void_does_not_happen(tmp_path: Path) ->
     assert processes.claimed(claim) is None
 
 
+async def test_a_host_killed_before_it_started_what_it_had_written_down_starts_it_once(
+    tmp_path: Path,
+) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        await stage.serve(stage.spec(1, replicas=2), weights={1: 100})
+        lost, kept = (await stage.until(lambda _: True)).revisions[0].instances
+        await stage.kill_host()
+        assert lost.pid is not None
+        os.kill(lost.pid, 9)
+        # As a kill between the journal and the start leaves it: a token that no process has.
+        journal = tmp_path / "surface" / "sites" / ENVIRONMENT / "running" / f"{SHOP.service}.json"
+        said = json.loads(journal.read_text())
+        said["instances"][0]["token"] = "written-down-and-never-started"
+        journal.write_text(json.dumps(said))
+
+        await stage.restart()
+
+        after = await stage.until(lambda seen: seen.revisions[0].ready == 2)
+        started, adopted = after.revisions[0].instances
+        assert (adopted.id, adopted.pid) == (kept.id, kept.pid)
+        assert started.id == lost.id
+        servers = [p.pid for p in psutil.process_iter() if _runs_below(tmp_path, p)]
+        assert sorted(servers) == sorted([adopted.pid, started.pid])
+
+
 async def test_a_changed_file_shows_in_the_proof(tmp_path: Path) -> None:
     async with on_this_machine(tmp_path) as stage:
         await stage.serve(stage.spec(1, replicas=2))
@@ -351,6 +376,11 @@ async def test_a_wheelhouse_runs_in_an_environment_of_its_own(tmp_path: Path) ->
         broken = upload(blobs, zipped({"broken-1.0-py3-none-any.whl": b"no wheel"}))
         with pytest.raises(BadArtifact, match="install the wheels"):
             await stage.surface.apply(stage.spec(2, artifact=broken), fence(1))
+
+
+def _runs_below(tmp_path: Path, process: psutil.Process) -> bool:
+    content = processes.environ_of(process.pid).get("RUNTIME_CONTENT", "")
+    return content.startswith(str(tmp_path))
 
 
 def _work(tmp_path: Path, instance: str) -> Path:
