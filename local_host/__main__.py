@@ -10,9 +10,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from local_host import configuration
 from local_host.model import App
@@ -21,6 +21,7 @@ from shared.kernel.clock import Clock, SystemClock
 DEFAULT_PORT: Final = 7071
 EXIT_USAGE: Final = 2
 EXIT_PORT_TAKEN: Final = 3
+EXIT_STATE_IN_USE: Final = 4
 EXIT_AT_ONCE: Final = 130
 
 
@@ -36,10 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         assert app.folder is not None, app
         # For what an app imports by name while it runs; its own import statements need no help.
         sys.path.append(str(app.folder))
-    if len(apps) == 1 and apps[0].folder is not None:
-        _take_settings(apps[0].folder)
+    # The apps are configured from what was there before their own files went into the environment.
+    environ = dict(os.environ)
+    notes = take_settings(apps, os.environ)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(apps, asked, SystemClock()))
+        return runner.run(_serve(apps, asked, environ, notes, SystemClock()))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,14 +94,26 @@ def apps_in(folders: Sequence[Path]) -> list[App]:
     return apps
 
 
-def _take_settings(folder: Path) -> None:
-    """Make `Values` environment variables, as Core Tools does; what is set already wins."""
-    try:
-        values = configuration.load("", folder, {}).values
-    except configuration.ConfigurationRefused:
-        return  # indexing meets the same file and reports it
-    for name, value in values.items():
-        os.environ.setdefault(name, value)
+def take_settings(apps: Sequence[App], environ: MutableMapping[str, str]) -> list[str]:
+    """Make `Values` environment variables, as Core Tools does; return what could not be.
+
+    What is set already wins. Two apps in one process share its environment, so the second value of
+    a name is seen by the host (bindings, connections) but not by the second app's own code.
+    """
+    before = set(environ)
+    notes = []
+    for app in apps:
+        try:
+            values = configuration.load(app.name, app.folder, {}).values
+        except configuration.ConfigurationRefused:
+            continue  # indexing meets the same file and reports it
+        for name, value in values.items():
+            if environ.setdefault(name, value) != value and name not in before:
+                notes.append(
+                    f"{name} of {app.name} differs from another app's: os.environ has the first;"
+                    " run the apps in processes of their own, or give the setting another name"
+                )
+    return notes
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -111,9 +125,17 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return new_loop
 
 
-async def _serve(apps: Sequence[App], asked: argparse.Namespace, clock: Clock) -> int:
+async def _serve(
+    apps: Sequence[App],
+    asked: argparse.Namespace,
+    environ: Mapping[str, str],
+    notes: Sequence[str],
+    clock: Clock,
+) -> int:
     from local_host import console  # noqa: PLC0415  after the arguments are known to be right
+    from local_host.cors import cors_of  # noqa: PLC0415
     from local_host.host import Host, HostSettings  # noqa: PLC0415
+    from local_host.state_lock import StateInUse  # noqa: PLC0415
 
     began_s = clock.monotonic_s()
     screen = console.standard()
@@ -124,7 +146,9 @@ async def _serve(apps: Sequence[App], asked: argparse.Namespace, clock: Clock) -
         port=_port(asked.port, first),
         address=asked.address,
         checks_keys=asked.auth,
+        cors=cors_of(_local(first)),
         grace_s=asked.grace,
+        environ=environ,
     )
     host = Host(apps, settings, folder=asked.state.resolve(), clock=clock)
     stopping = _on_signals(asyncio.get_running_loop(), screen.line)
@@ -136,7 +160,12 @@ async def _serve(apps: Sequence[App], asked: argparse.Namespace, clock: Clock) -
             " stop what uses the port, or choose another with --port"
         )
         return EXIT_PORT_TAKEN
+    except (StateInUse, configuration.ConfigurationRefused) as problem:
+        screen.line(str(problem))
+        return EXIT_STATE_IN_USE if isinstance(problem, StateInUse) else EXIT_USAGE
     screen.booted(host, clock.monotonic_s() - began_s)
+    for note in notes:
+        screen.line(f"warning: {note}")
     console.explain(screen, host)
     await stopping.wait()
     await host.stop()
@@ -146,10 +175,16 @@ async def _serve(apps: Sequence[App], asked: argparse.Namespace, clock: Clock) -
 def _port(asked: int | None, folder: Path) -> int:
     if asked is not None:
         return asked
+    port = str(_local(folder).get("LocalHttpPort", DEFAULT_PORT))
+    return int(port) if port.isdigit() else DEFAULT_PORT
+
+
+def _local(folder: Path) -> Mapping[str, Any]:
+    """Return the `Host` section of the first app; a broken file is reported by indexing."""
     try:
-        return int(configuration.local_http(folder).get("LocalHttpPort", DEFAULT_PORT))
-    except (configuration.ConfigurationRefused, ValueError):
-        return DEFAULT_PORT
+        return configuration.local_http(folder)
+    except configuration.ConfigurationRefused:
+        return {}
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, say: Callable[[str], None]) -> asyncio.Event:

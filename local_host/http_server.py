@@ -24,6 +24,7 @@ ANSWER_MAX_S: Final = 230.0
 """Azure's load balancer gives up then; the function runs on until `functionTimeout`."""
 BODY_MAX_BYTES: Final = 100 * 1024 * 1024
 """The host's default (`FUNCTIONS_REQUEST_BODY_SIZE_LIMIT`)."""
+_BACKLOG: Final = 2048
 _NO_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _TOO_LATE: Final = HttpAnswer(HTTPStatus.BAD_GATEWAY)
 _TOO_LARGE: Final = HttpAnswer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -143,11 +144,13 @@ class HttpServer:
         return port
 
     def open(self) -> None:
-        """Bind, so that the port is known before anything runs. Raises OSError."""
+        """Take the port, so that it is known before anything runs. Raises OSError."""
         bound = socket.socket(socket.AF_INET6 if ":" in self._address else socket.AF_INET)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((self._address, self._asked))
+            # What calls before `start` waits in the backlog: parts that resume work at once may.
+            bound.listen(_BACKLOG)
         except OSError:
             bound.close()
             raise
@@ -168,6 +171,7 @@ class HttpServer:
             self._entry,
             http="httptools",
             ws="none",
+            backlog=_BACKLOG,
             lifespan="off",
             log_config=None,
             access_log=False,

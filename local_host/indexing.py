@@ -190,20 +190,20 @@ def _retry(native: Any, settings: Configuration) -> RetryPolicy | None:
     shared = settings.host_value("retry")
     if not isinstance(shared, Mapping):
         return None
-    return _policy(shared["strategy"], shared["maxRetryCount"], shared.get, "")
+    return _policy(shared.get("strategy"), shared.get("maxRetryCount"), shared.get, "")
 
 
-def _policy(strategy: str, count: Any, interval: Any, separator: str) -> RetryPolicy:
+def _policy(strategy: Any, count: Any, interval: Any, separator: str) -> RetryPolicy:
     kind = str(strategy).lower().replace("_", "")
     spelled = (lambda first, second: f"{first}_{second}") if separator else _camel
     try:
         if kind == "fixeddelay":
             delay = parse_timespan(str(interval(spelled("delay", "interval"))))
-            return RetryPolicy("fixed_delay", int(count), delay, delay)
+            return RetryPolicy("fixed_delay", int(str(count)), delay, delay)
         if kind == "exponentialbackoff":
             return RetryPolicy(
                 "exponential_backoff",
-                int(count),
+                int(str(count)),
                 parse_timespan(str(interval(spelled("minimum", "interval")))),
                 parse_timespan(str(interval(spelled("maximum", "interval")))),
             )
