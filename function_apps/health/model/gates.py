@@ -1,7 +1,8 @@
 """The verdict of a gate: candidate against baseline, by an ordered row of small rules.
 
-Each look adds what came since the gate began. Latency is judged in windows, two bad ones in a row
-fail; errors over all samples so far. Pass needs readiness for a window, enough samples and two
+Each look adds what came since the gate began. Latency and errors are judged in windows, each by its
+own samples; two bad ones in a row fail. Errors that chance cannot explain at all fail at once. Pass
+needs readiness for a window, enough samples and two
 whole windows; whatever is undecided at the deadline is Inconclusive.
 """
 
@@ -12,9 +13,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from function_apps.health.model.significance import (
-    more_errors_than_chance,
+    AT_ONCE,
+    SIGNIFICANCE,
+    chance_of_errors,
+    chance_of_ratio,
     quantile_above,
-    ratio_above,
 )
 from shared.contracts.gates import Analysis, EvaluateGate, GateEvidence, Measure, Samples, Verdict
 from shared.kernel.clock import isoformat, parse_instant
@@ -87,6 +90,9 @@ class Progress:
     window_baseline: Counts = Counts()
     windows: int = 0
     bad_windows: int = 0
+    bad_error_windows: int = 0
+    window_probes: int = 0
+    window_probe_errors: int = 0
     ready_since: str | None = None
     probes: int = 0
     probe_errors: int = 0
@@ -151,16 +157,23 @@ def _close_window(gate: EvaluateGate, progress: Progress, seen: Observation) -> 
     compared = _is_compared(gate, progress)
     latency = _latency(gate, candidate, baseline, is_compared=compared) if enough else None
     is_bad = latency is not None and latency.verdict is Verdict.FAIL
+    errors = _judge_errors(
+        gate, candidate, baseline if compared else None, _windowed(gate, progress)
+    )
+    too_many = errors is not None and errors.is_over and errors.chance < SIGNIFICANCE
     first_bad_at = progress.first_bad_at
-    if is_bad and first_bad_at is None:
+    if (is_bad or too_many) and first_bad_at is None:
         first_bad_at = progress.window_at
     return replace(
         progress,
         window_at=seen.at,
         window_candidate=progress.candidate,
         window_baseline=progress.baseline,
+        window_probes=progress.probes,
+        window_probe_errors=progress.probe_errors,
         windows=progress.windows + 1,
         bad_windows=progress.bad_windows + 1 if is_bad else 0,
+        bad_error_windows=progress.bad_error_windows + 1 if too_many else 0,
         first_bad_at=first_bad_at,
         latency=latency or progress.latency,
     )
@@ -227,34 +240,73 @@ def _enough(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None
     )
 
 
-def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
-    candidate, baseline = progress.candidate, progress.baseline
-    requests = candidate.requests + (progress.probes if gate.probes_count else 0)
-    errors = candidate.errors + (progress.probe_errors if gate.probes_count else 0)
-    if not requests:
-        return None
-    ratio = errors / requests
-    compared = _is_compared(gate, progress)
-    if compared:
+@dataclass(frozen=True)
+class _Errors:
+    """All errors so far against their limit, and how likely chance alone gives so many."""
+
+    errors: int
+    requests: int
+    limit: float
+    baseline: float | None
+    chance: float
+
+    @property
+    def is_over(self) -> bool:
+        return self.errors >= ERRORS_LEAST and self.errors / self.requests > self.limit
+
+
+def _judge_errors(
+    gate: EvaluateGate, candidate: Counts, baseline: Counts | None, probes: tuple[int, int]
+) -> _Errors | None:
+    """Compare with *baseline* where there is one, else with the absolute limit.
+
+    *probes* are those sent and those failed; they count where there is no baseline.
+    """
+    if baseline is not None and baseline.requests and candidate.requests:
         was = baseline.errors / baseline.requests
-        limit = was + gate.limits.error_ratio_increase_max
-        worse = more_errors_than_chance(
+        chance = chance_of_errors(
             candidate.errors, candidate.requests, baseline.errors, baseline.requests
         )
-        over = candidate.requests > 0 and candidate.errors / candidate.requests > limit
-        fails = over and candidate.errors >= ERRORS_LEAST and worse
-    else:
-        was, limit = None, gate.limits.error_ratio_max
-        fails = errors >= ERRORS_LEAST and ratio_above(errors, requests, limit)
+        limit = was + gate.limits.error_ratio_increase_max
+        return _Errors(candidate.errors, candidate.requests, limit, was, chance)
+    requests, errors = candidate.requests + probes[0], candidate.errors + probes[1]
+    if not requests:
+        return None
+    limit = gate.limits.error_ratio_max
+    return _Errors(errors, requests, limit, None, chance_of_ratio(errors, requests, limit))
+
+
+def _windowed(gate: EvaluateGate, progress: Progress) -> tuple[int, int]:
+    """Return the probes of the window that is open, sent and failed."""
+    if not gate.probes_count:
+        return 0, 0
+    return (
+        progress.probes - progress.window_probes,
+        progress.probe_errors - progress.window_probe_errors,
+    )
+
+
+def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
+    baseline = progress.baseline if _is_compared(gate, progress) else None
+    probes = (progress.probes, progress.probe_errors) if gate.probes_count else (0, 0)
+    found = _judge_errors(gate, progress.candidate, baseline, probes)
+    if found is None:
+        return None
+    at_once = found.is_over and found.chance < AT_ONCE
+    verdict = Verdict.PASS
+    if at_once or progress.bad_error_windows >= BAD_WINDOWS_TO_FAIL:
+        verdict = Verdict.FAIL
+    elif progress.bad_error_windows:
+        verdict = Verdict.INCONCLUSIVE
     return Analysis(
         measure=Measure.ERROR_RATIO,
-        verdict=Verdict.FAIL if fails else Verdict.PASS,
-        value=round(ratio, 5),
-        baseline=None if was is None else round(was, 5),
-        threshold=round(limit, 5),
+        verdict=verdict,
+        value=round(found.errors / found.requests, 5),
+        baseline=None if found.baseline is None else round(found.baseline, 5),
+        threshold=round(found.limit, 5),
         unit="ratio",
-        reason=f"{errors} errors of {requests}"
-        + ("" if compared else ", absolute limit: no healthy baseline"),
+        reason=f"{found.errors} errors of {found.requests}"
+        + ("" if found.baseline is not None else ", absolute limit: no healthy baseline"),
     )
 
 

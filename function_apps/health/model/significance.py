@@ -8,6 +8,8 @@ import math
 from typing import Final
 
 SIGNIFICANCE: Final = 0.05
+AT_ONCE: Final = 0.0001
+"""A gate looks many times; what is to count at any single look must be this far from chance."""
 _EXACT_MAX: Final = 2000
 """Above that many trials the normal approximation is within a thousandth of the exact tail."""
 
@@ -32,20 +34,19 @@ def binomial_tail(successes: int, trials: int, probability: float) -> float:
     return min(1.0, total)
 
 
-def more_errors_than_chance(
+def chance_of_errors(
     errors: int, requests: int, baseline_errors: int, baseline_requests: int
-) -> bool:
-    """Return whether the first group's error ratio is above the second's at 95 %.
+) -> float:
+    """Return how likely chance puts at least so many of all errors into the first group.
 
-    Fisher's exact test, one-sided: given all errors, how likely does chance put so many of them
-    into the first group.
+    Fisher's exact test, one-sided. 1.0 where there is nothing to compare.
     """
     total, all_errors = requests + baseline_requests, errors + baseline_errors
     if not requests or not baseline_requests or not errors:
-        return False
+        return 1.0
     most = min(requests, all_errors)
     denominator = _log_choose(total, requests)
-    tail = math.fsum(
+    return math.fsum(
         math.exp(
             _log_choose(all_errors, count)
             + _log_choose(total - all_errors, requests - count)
@@ -54,14 +55,11 @@ def more_errors_than_chance(
         for count in range(errors, most + 1)
         if requests - count <= total - all_errors
     )
-    return tail < SIGNIFICANCE
 
 
-def ratio_above(errors: int, requests: int, limit: float) -> bool:
-    """Return whether a ratio is above *limit* at 95 %, and not only in this sample."""
-    if not requests or errors / requests <= limit:
-        return False
-    return binomial_tail(errors, requests, limit) < SIGNIFICANCE
+def chance_of_ratio(errors: int, requests: int, limit: float) -> float:
+    """Return how likely chance gives so many errors when the true ratio is *limit*."""
+    return binomial_tail(errors, requests, limit) if requests else 1.0
 
 
 def quantile_above(slower: int, requests: int, fraction: float) -> bool:
