@@ -7,6 +7,7 @@ from typing import Any
 
 import azure.functions as func
 
+from local_host.cosmos_containers import StoreChanges
 from local_host.cosmos_db import CosmosDbListener, Feed, Leases, feed_settings_of
 from local_host.model import Binding, IndexedFunction, RetryPolicy
 from shared.kernel.clock import LoopClock
@@ -71,7 +72,7 @@ class World:
         feed = Feed(
             function,
             feed_settings_of(function),
-            store=self.store,
+            find=lambda: StoreChanges(self.store),
             leases=leases,
             invoker=DirectInvoker(),
             clock=clock,

@@ -1,0 +1,327 @@
+"""The whole system in one process on virtual time: the real host over memory, and what outlives it.
+
+Host, broker, Durable engine, relay, dispatcher and services are the real ones; only the surface,
+the engine's resources and the prober are the in-memory adapters that pass the contract suites. A
+world can be killed at any write it makes: the host object and everything it held is dropped, all
+that is durable stays, and `boot` starts another host over it.
+"""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from function_apps.catalog.ports import CatalogApp
+from function_apps.catalog.triggers import blueprint as catalog_blueprint
+from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.triggers import blueprint as environments_blueprint
+from function_apps.health.ports import GateRules, HealthApp
+from function_apps.health.triggers import blueprint as health_blueprint
+from local_host.host import Host, HostSettings
+from local_host.model import App, HttpAnswer, HttpCall
+from local_host.storage import LocalStorage
+from shared.durable.binding import TaskHub
+from shared.embedding import Embedding, required_embedding
+from shared.infrastructure.memory import World as Infrastructure
+from shared.infrastructure.memory import memory_engine
+from shared.kernel.clock import LoopClock
+from shared.kernel.entropy import SeededEntropy
+from shared.messaging.broker import OutgoingMessage
+from shared.messaging.relay import Relay
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.persistence.sqlite import MEMORY, Database
+from shared.persistence.store import Document, Etag, Operation, Partition, Store
+from shared.probing.result import ProbeResult
+from shared.service import AUDIENCE, DEV_ISSUER, Service, assemble
+from shared.surfaces.memory import MemorySurface, MemoryWorld
+from shared.web.issuer import LocalIssuer
+
+T = TypeVar("T")
+TENANT = "acme"
+HOST_JSON: Mapping[str, Any] = {
+    "version": "2.0",
+    "extensions": {"http": {"routePrefix": ""}, "durableTask": {"hubName": "World"}},
+}
+
+
+class Killed(BaseException):
+    """The process is gone at this point; no `except Exception` keeps it alive."""
+
+
+@dataclass
+class Fate:
+    """Counts the points at which a process can die, and ends it at one of them."""
+
+    kill_at: int | None = None
+    count: int = 0
+    points: list[str] = field(default_factory=list)
+    is_dead: bool = False
+    died: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def at(self, point: str) -> None:
+        """Pass *point*, or die there. The dead do nothing more."""
+        if self.is_dead:
+            raise Killed(point)
+        self.count += 1
+        self.points.append(point)
+        if self.count == self.kill_at:
+            self.is_dead = True
+            self.died.set()
+            raise Killed(point)
+
+
+@dataclass
+class MortalStore:
+    """A store whose every batch may be the last thing a process did, before or after."""
+
+    inner: Store
+    name: str
+    fate: Fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def batch(
+        self, partition: Partition, operations: Sequence[Operation]
+    ) -> Sequence[Etag | None]:
+        self.fate.at(f"before commit in {self.name}")
+        etags = await self.inner.batch(partition, operations)
+        self.fate.at(f"after commit in {self.name}")
+        return etags
+
+
+@dataclass
+class MortalSurface:
+    """A surface whose every write may be the last thing a process did, before or after."""
+
+    inner: MemorySurface
+    fate: Fate
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.inner, name)
+        if name not in {"apply", "scale", "set_weights", "remove", "ensure_site", "delete_site"}:
+            return found
+
+        async def write(*arguments: Any) -> Any:
+            self.fate.at(f"before surface {name}")
+            result = await found(*arguments)
+            self.fate.at(f"after surface {name}")
+            return result
+
+        return write
+
+
+@dataclass
+class MortalSender:
+    """The broker of whichever host runs now."""
+
+    fate: Fate
+
+    async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
+        self.fate.at(f"before send to {entity}")
+        await required_embedding().sender.send(entity, messages)
+        self.fate.at(f"after send to {entity}")
+
+
+class MortalDatabase(Database):
+    """The host's database: broker, histories, timers; each commit may be the last."""
+
+    fate: Fate
+
+    async def write(self, work: Callable[[Any], T]) -> T:
+        self.fate.at("before host commit")
+        result = await super().write(work)
+        self.fate.at("after host commit")
+        return result
+
+
+class PassingProber:
+    """Answers at once; an address that is listed as failing answers 503."""
+
+    def __init__(self) -> None:
+        self.failing: set[str] = set()
+
+    async def probe(self, url: str, _timeout_s: float) -> ProbeResult:
+        fails = any(part in url for part in self.failing)
+        return ProbeResult(not fails, "503" if fails else "200", 3.0)
+
+
+class InProcessHub(TaskHub):
+    """The hub's own endpoints, called without a socket: what the library's client sends."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__()
+        self._world = world
+        self._rpc = ""
+
+    def attach(self, client: df.DurableOrchestrationClient) -> None:
+        url = client._orchestration_bindings.rpc_base_url
+        self._rpc = "/" + url.split("/", 3)[3]
+
+    async def start(
+        self, orchestration: str, instance_id: str, argument: Mapping[str, Any]
+    ) -> None:
+        await self._post(f"orchestrators/{orchestration}/{instance_id}", json.dumps(argument))
+
+    async def wake(self, instance_id: str, name: str) -> None:
+        await self._post(f"instances/{instance_id}/raiseEvent/{name}", json.dumps("nudge"))
+
+    async def _post(self, path: str, text: str) -> None:
+        headers = (("content-type", "application/json"),)
+        call = HttpCall("POST", self._rpc + path, "", headers, json.dumps(text).encode())
+        answer = await self._world.host.handle(call)
+        gone = answer.status in {404, 410} and "raiseEvent" in path
+        exists = b"already exists" in answer.body
+        assert answer.status <= 202 or gone or exists, (path, answer)
+
+
+class World:
+    """Everything that outlives a host. `surface` is what runs, `infrastructure` what was built."""
+
+    def __init__(self, *, seed: int = 1, requests_per_s: float = 0.0) -> None:
+        self.clock, self.entropy = LoopClock(), SeededEntropy(seed)
+        self.database = MortalDatabase(MEMORY)
+        self.storage = LocalStorage(Path("/nowhere"), self.clock, in_memory=True)
+        self.surface = MemoryWorld(self.clock, self.entropy, requests_per_s=requests_per_s)
+        self.infrastructure = Infrastructure()
+        self.prober = PassingProber()
+        self.fate = Fate()
+        self._keys = tempfile.TemporaryDirectory(prefix="keys-")
+        self.issuer = LocalIssuer(
+            Path(self._keys.name), DEV_ISSUER, AUDIENCE, self.clock, SeededEntropy(seed)
+        )
+        self.services: dict[str, Service] = {}
+        self.host: Host
+
+    async def boot(self, fate: Fate | None = None) -> None:
+        """Start a host over what there is, to die as *fate* has it."""
+        self.fate = fate or Fate()
+        self.database.fate = self.fate
+        self.infrastructure.around_write = self.fate.at
+        app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+        for bound in self._blueprints():
+            app.register_functions(bound)
+        self.host = Host(
+            [App("runtime", register=app, host_json=HOST_JSON, values={"CosmosDB": "embedded"})],
+            HostSettings(threads=0, environ={}),
+            folder=Path("/nowhere"),
+            database=self.database,
+            storage=self.storage,
+            clock=self.clock,
+            entropy=self.entropy,
+        )
+        await self.host.start()
+
+    async def kill(self) -> None:
+        """Drop the host as SIGKILL would: every task of its ends, nothing is written any more."""
+        self.fate.is_dead = True
+        me = asyncio.current_task()
+        for _ in range(100):
+            others = [each for each in asyncio.all_tasks() if each is not me]
+            if not others:
+                return
+            for each in others:
+                each.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.gather(*others, return_exceptions=True)
+
+    async def stop(self) -> None:
+        await self.kill()
+        self._keys.cleanup()
+
+    def _blueprints(self) -> list[df.Blueprint]:
+        surface: Any = MortalSurface(MemorySurface(self.surface), self.fate)
+        engine = memory_engine(self.infrastructure)
+        self.services = {
+            name: self._service(name) for name in ("environments", "catalog", "health")
+        }
+        return [
+            environments_blueprint(EnvironmentsApp(self.services["environments"], engine)),
+            catalog_blueprint(CatalogApp(self.services["catalog"], surface)),
+            health_blueprint(
+                HealthApp(
+                    self.services["health"],
+                    surface,
+                    self.prober,
+                    self.storage.table("healthsamples"),
+                    gate_rules=GateRules(look_every=timedelta(seconds=5)),
+                )
+            ),
+        ]
+
+    def _service(self, name: str) -> Service:
+        sender = MortalSender(self.fate)
+        parts = Embedding(self.clock, self.entropy, sender, self.storage, Path("/nowhere"))
+        settings = {"RUNTIME_ISSUER_KEYS": f"{self._keys.name}/jwks.json"}
+        whole = assemble(name, settings, parts)
+        hub = InProcessHub(self)
+        store: Any = MortalStore(whole.store, name, self.fate)
+        relay = Relay(store, sender, hub, whole.audit, self.clock)
+        work = UnitOfWork(name, store, relay, self.clock, self.entropy)
+        changed = {"store": store, "relay": relay, "work": work, "hub": hub}
+        return Service(**{**vars(whole), **changed})
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        tenant: str = TENANT,
+        roles: Sequence[str] = ("Runtime.Admin",),
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, Any]:
+        """Send one request as *tenant* and return status and decoded body."""
+        answer = await self.send(method, path, body, tenant=tenant, roles=roles, headers=headers)
+        return answer.status, json.loads(answer.body) if answer.body else None
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        tenant: str = TENANT,
+        roles: Sequence[str] = ("Runtime.Admin",),
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        """Send one request as *tenant* and return the whole answer."""
+        token = self.issuer.token(tenant, "ann", roles)
+        sent = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        content = b"" if body is None else json.dumps(body).encode()
+        where, _, query = path.partition("?")
+        call = HttpCall(method, where, query, tuple((sent | dict(headers or {})).items()), content)
+        return await self.host.handle(call)
+
+    async def until(
+        self, holds: Callable[[], Any], *, within_s: float = 3600.0, every_s: float = 1.0
+    ) -> Any:
+        """Return the first true result of *holds* (sync or async), or fail the test."""
+        give_up_at = self.clock.monotonic_s() + within_s
+        while True:
+            found = holds()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return found
+            assert self.clock.monotonic_s() < give_up_at, f"not within {within_s} s: {holds}"
+            await self.clock.sleep(every_s)
+
+    async def documents(self, service: str) -> list[Document]:
+        """Return every document of a service's container, by partition and id."""
+        store = self.storage.store("runtime", service)
+        found: list[Document] = []
+        for feed_range in await store.feed_ranges():
+            continuation = None
+            while (page := await store.changes(feed_range, continuation)).changes:
+                found += [change.document for change in page.changes]
+                continuation = page.continuation
+        return sorted(found, key=lambda each: (each.partition.values, each.id))
