@@ -12,12 +12,14 @@ Unlike Azure the feed is not only polled: a store in this process says when it w
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, runtime_checkable
+from functools import partial
+from typing import Final
 
 import azure.functions as func
 
+from local_host.cosmos_containers import ChangeSource, Shown, changes_of, output_sink
 from local_host.model import (
     Extension,
     IndexedFunction,
@@ -28,13 +30,13 @@ from local_host.model import (
 )
 from local_host.retries import invoke_with_retry
 from local_host.signals import Arrivals
+from local_host.storage import LocalStorage
 from shared.kernel.clock import Clock
-from shared.persistence.cosmos_form import raw_of
 from shared.persistence.sqlite import Database
-from shared.persistence.store import Document, Store
 
 _log = logging.getLogger(__name__)
 TRIGGER: Final = "cosmosDBTrigger"
+BINDING: Final = "cosmosDB"
 DEFAULT_POLL_MS: Final = 5000
 DEFAULT_MAX_ITEMS: Final = 100
 _SKIP_PAGE: Final = 1000
@@ -45,13 +47,6 @@ _SHARED_LEASE: Final = (
 _SCHEMA: Final = """CREATE TABLE IF NOT EXISTS cosmos_lease (
     lease TEXT NOT NULL, feed_range TEXT NOT NULL, continuation TEXT NOT NULL,
     PRIMARY KEY (lease, feed_range)) WITHOUT ROWID"""
-
-
-@runtime_checkable
-class AnnouncesChanges(Protocol):
-    """A store in this process that says when it is worth asking for changes."""
-
-    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]: ...
 
 
 @dataclass(frozen=True)
@@ -96,7 +91,7 @@ def cosmos_db(surroundings: Surroundings, functions: Sequence[IndexedFunction]) 
         Feed(
             function,
             settings,
-            store=embedding.storage.store(settings.database, settings.container),
+            find=partial(changes_of, embedding.storage, settings.database, settings.container),
             leases=leases,
             invoker=surroundings.invoker,
             clock=embedding.clock,
@@ -105,8 +100,15 @@ def cosmos_db(surroundings: Surroundings, functions: Sequence[IndexedFunction]) 
         if function.name not in refusals
         for settings in (feed_settings_of(function),)
     ]
+    storage = embedding.storage
+    outputs = {BINDING: output_sink(storage)} if isinstance(storage, LocalStorage) else {}
     listener = CosmosDbListener(feeds, leases, clock=embedding.clock, grace_s=surroundings.grace_s)
-    return Extension(triggers=frozenset({TRIGGER}), listener=listener, refusals=refusals)
+    return Extension(
+        triggers=frozenset({TRIGGER}),
+        listener=listener,
+        outputs=outputs,
+        refusals=refusals,
+    )
 
 
 def _refusals(functions: Sequence[IndexedFunction]) -> Iterator[tuple[str, str]]:
@@ -178,14 +180,14 @@ class Feed:
         function: IndexedFunction,
         settings: FeedSettings,
         *,
-        store: Store,
+        find: Callable[[], ChangeSource | None],
         leases: Leases,
         invoker: Invoker,
         clock: Clock,
     ) -> None:
         self._function = function
         self._settings = settings
-        self._store = store
+        self._find = find
         self._leases = leases
         self._invoker = invoker
         self._clock = clock
@@ -195,12 +197,37 @@ class Feed:
         self._end_announcements: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
-        if isinstance(self._store, AnnouncesChanges):
-            self._end_announcements = self._store.on_change(self._changed.notify)
-        for feed_range in await self._store.feed_ranges():
-            place = await self._first_place(feed_range)
-            follower = self._follow(feed_range, place)
-            self._followers.append(asyncio.create_task(follower, name=self._function.name))
+        source = self._find()
+        if source is None:
+            self._begin(self._await_container())
+        else:
+            await self._follow_all(source, from_beginning=self._settings.from_beginning)
+
+    async def _await_container(self) -> None:
+        """Look again after each poll delay; what is in the container then, came after the start."""
+        _log.warning(
+            "%s waits for the container %s/%s, which does not exist",
+            self._function.name,
+            self._settings.database,
+            self._settings.container,
+        )
+        while not self._stopping:
+            await self._pause(self._changed.count)
+            source = self._find()
+            if source is not None:
+                await self._follow_all(source, from_beginning=True)
+                return
+
+    async def _follow_all(self, source: ChangeSource, *, from_beginning: bool) -> None:
+        self._end_announcements = source.on_change(self._changed.notify)
+        for feed_range in await source.feed_ranges():
+            place = self._leases.read(self._settings.lease, feed_range)
+            if place is None and not from_beginning:
+                place = await self._end_of(source, feed_range)
+            self._begin(self._follow(source, feed_range, place))
+
+    def _begin(self, follower: Coroutine[object, object, None]) -> None:
+        self._followers.append(asyncio.create_task(follower, name=self._function.name))
 
     async def stop(self, grace_s: float) -> None:
         """A batch that does not end within *grace_s* is cut off, and shown again next time."""
@@ -217,23 +244,20 @@ class Feed:
             follower.cancel()
         await asyncio.gather(*self._followers, return_exceptions=True)
 
-    async def _first_place(self, feed_range: str) -> str | None:
-        """Return where to go on; without a lease that is now, unless the binding says otherwise."""
-        place = self._leases.read(self._settings.lease, feed_range)
-        if place is not None or self._settings.from_beginning:
-            return place
+    async def _end_of(self, source: ChangeSource, feed_range: str) -> str:
+        """Return the place behind everything there is, which from now on is the lease's."""
+        place: str | None = None
         while True:
-            page = await self._store.changes(feed_range, place, limit=_SKIP_PAGE)
-            place = page.continuation
-            if not page.changes:
+            documents, place = await source.changes(feed_range, place, _SKIP_PAGE)
+            if not documents:
                 await self._leases.move(self._settings.lease, feed_range, place)
                 return place
 
-    async def _follow(self, feed_range: str, place: str | None) -> None:
+    async def _follow(self, source: ChangeSource, feed_range: str, place: str | None) -> None:
         while not self._stopping:
             seen = self._changed.count
             try:
-                moved = await self._show_next(feed_range, place)
+                moved = await self._show_next(source, feed_range, place)
             except Exception:  # noqa: BLE001  a feed that is not followed is worse than any of them
                 _log.exception("following the changes for %s failed", self._function.name)
                 await self._pause(seen)
@@ -242,17 +266,19 @@ class Feed:
                 await self._pause(seen)
             place = moved
 
-    async def _show_next(self, feed_range: str, place: str | None) -> str | None:
+    async def _show_next(
+        self, source: ChangeSource, feed_range: str, place: str | None
+    ) -> str | None:
         """Show the function one page, if there is one; return the place behind it."""
-        page = await self._store.changes(feed_range, place, limit=self._settings.max_items)
-        if not page.changes:
+        documents, behind = await source.changes(feed_range, place, self._settings.max_items)
+        if not documents:
             return place
-        await self._invoke([change.document for change in page.changes])
-        await self._leases.move(self._settings.lease, feed_range, page.continuation)
-        return page.continuation
+        await self._invoke(documents)
+        await self._leases.move(self._settings.lease, feed_range, behind)
+        return behind
 
-    async def _invoke(self, documents: Sequence[Document]) -> None:
-        argument = document_list(documents)
+    async def _invoke(self, documents: Sequence[Shown]) -> None:
+        argument = func.DocumentList(func.Document(document) for document in documents)
         invocation = Invocation(self._function, {self._function.trigger.name: argument})
         try:
             await invoke_with_retry(invocation, invoker=self._invoker, clock=self._clock)
@@ -261,7 +287,7 @@ class Feed:
                 "%s failed on %d documents from %r on, which it will not see again: %s",
                 self._function.name,
                 len(documents),
-                documents[0].id,
+                documents[0]["id"],
                 failed.text,
             )
 
@@ -274,16 +300,3 @@ class Feed:
         finally:
             changed.cancel()
             delay.cancel()
-
-
-def document_list(documents: Sequence[Document]) -> func.DocumentList:
-    """Return *documents* as the change feed of Cosmos DB shows them; `document_of` reads one."""
-    return func.DocumentList(func.Document(shown(document)) for document in documents)
-
-
-def shown(document: Document) -> dict[str, Any]:
-    """Return *document* with its partition key fields and the system fields."""
-    raw = raw_of(document.partition, document.id, document.body, None)
-    raw["_etag"] = document.etag
-    raw["_ts"] = document.changed_at_s
-    return raw

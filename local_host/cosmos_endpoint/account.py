@@ -55,6 +55,11 @@ class Container:
         value = self.definition.get("defaultTtl")
         return None if value is None else int(value)
 
+    @property
+    def is_defined(self) -> bool:
+        """Whether it was created over the wire or by an output, with a definition of its own."""
+        return self.definition is not _OURS
+
     def shown(self) -> dict[str, Any]:
         """Return the container as the protocol shows it."""
         return {

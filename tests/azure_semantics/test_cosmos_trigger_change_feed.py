@@ -1,14 +1,17 @@
 """What a Cosmos DB trigger shows. Sources: the protocol page, section 2 "Cosmos DB", and named."""
 
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from local_host.cosmos_db import cosmos_db
 from local_host.model import RetryPolicy
+from local_host.storage import LocalStorage
 from shared.kernel.clock import LoopClock
 from shared.persistence.cosmos_form import document_of
+from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.store import Delete, Upsert
 from tests.kit.change_feeds import PARTITION, Handler, World, follows
 from tests.kit.service_bus import until
@@ -204,13 +207,13 @@ def test_a_write_in_this_process_is_shown_without_waiting_for_the_poll() -> None
     ],
 )
 def test_a_trigger_that_could_not_work_is_refused_by_name(
-    second: dict, refused: str | None
+    second: dict[str, str], refused: str | None
 ) -> None:
-    world = World()
+    clock = LoopClock()
     surroundings = SimpleNamespace(
-        database=world.host,
+        database=Database(MEMORY),
         embedding=SimpleNamespace(
-            clock=LoopClock(), storage=SimpleNamespace(store=lambda *_: world.store)
+            clock=clock, storage=LocalStorage(Path("/nowhere"), clock, in_memory=True)
         ),
         invoker=None,
         grace_s=1,
