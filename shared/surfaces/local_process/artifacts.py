@@ -27,13 +27,12 @@ from typing import Final
 
 from shared.kernel.errors import NotFound
 from shared.persistence.blobs import Blobs
+from shared.surfaces.archives import CONTENT_BYTES_MAX, refuse_unsafe_archive
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
 
 ARCHIVE_BYTES_MAX: Final = 100 * 2**20
 """The API's bound for an upload (contracts, section 7)."""
-CONTENT_BYTES_MAX: Final = 1024 * 2**20
-FILES_MAX: Final = 20_000
 INSTALL_S: Final = 300.0
 _CHUNK: Final = 1 << 20
 
@@ -164,34 +163,20 @@ def extract(archive: Path, folder: Path, *, bytes_max: int = CONTENT_BYTES_MAX) 
     """Unpack *archive* into the new *folder*; return the names of its files.
 
     Raises:
-        BadArtifact: not a zip, a path that leads out, a link or device, too many files, or more
-            bytes than it may have, counted as they come and not as the archive claims.
+        BadArtifact: what `refuse_unsafe_archive` refuses, damaged content, or more bytes than
+            it may have, counted as they come and not as the archive claims.
     """
+    with archive.open("rb") as file:
+        refuse_unsafe_archive(file)
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = [entry for entry in opened.infolist() if not entry.is_dir()]
-            if not entries or len(entries) > FILES_MAX:
-                raise BadArtifact(
-                    f"an archive must have 1 to {FILES_MAX} files, this has {len(entries)}"
-                )
-            for entry in entries:
-                _refuse_unsafe(entry)
             left = bytes_max
             for entry in entries:
                 left = _extract_one(opened, entry, folder, left)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as damaged:
-        raise BadArtifact(f"the archive cannot be read as a zip: {damaged}") from damaged
+        raise BadArtifact(f"the archive cannot be unpacked: {damaged}") from damaged
     return [entry.filename for entry in entries]
-
-
-def _refuse_unsafe(entry: zipfile.ZipInfo) -> None:
-    name = entry.filename
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name:
-        raise BadArtifact(f"the archive has a path that leads out of it: {name[:90]!r}")
-    kind = stat.S_IFMT(entry.external_attr >> 16)
-    if kind not in {0, stat.S_IFREG}:
-        raise BadArtifact(f"the archive may hold files only, {name[:90]!r} is a link or device")
 
 
 def _extract_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, left: int) -> int:

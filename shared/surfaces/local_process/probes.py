@@ -1,7 +1,7 @@
 """Readiness and liveness: asked of each instance, judged by streaks as in Kubernetes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -16,7 +16,7 @@ WORKER_READY_AFTER_S: Final = 1.0
 _ACCEPTS: Final = HttpProbe("", period_s=0.2, timeout_s=1.0)
 """Timing of the look at a port whose spec names no path."""
 
-Tasks = Callable[[Awaitable[None]], None]
+Tasks = Callable[[Coroutine[None, None, None]], None]
 """Starts something beside, which ends with the supervisor."""
 
 

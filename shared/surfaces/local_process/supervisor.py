@@ -9,7 +9,7 @@ import fcntl
 import json
 import logging
 import os
-from collections.abc import Awaitable, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -251,11 +251,12 @@ def _alone(root: Path) -> Iterator[None]:
             (root / "supervisor.json").unlink(missing_ok=True)
 
 
-def _beside(group: asyncio.TaskGroup, work: Awaitable[None]) -> None:
-    async def run() -> None:
-        await work
-
-    group.create_task(run())
+def _beside(group: asyncio.TaskGroup, work: Coroutine[None, None, None]) -> None:
+    try:
+        group.create_task(work)
+    except RuntimeError:
+        # The group is ending, so nobody waits for the answer any more.
+        work.close()
 
 
 async def _wait(woken: asyncio.Event, at_most_s: float) -> None:
