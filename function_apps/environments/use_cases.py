@@ -74,6 +74,7 @@ def inputs_of(environment: RuntimeEnvironment) -> EnvironmentInputs:
         region=environment.region,
         isolation_model=environment.spec.isolation_model,
         trace_id=environment.trace_id,
+        generation=environment.generation,
         compute_targets=tuple(
             ComputeTargetInput(
                 kind=target.kind,

@@ -11,12 +11,14 @@ from shared.infrastructure.errors import Overtaken
 from shared.infrastructure.graph import Graph, Node, Urn
 from shared.infrastructure.inputs import EnvironmentInputs, Variant
 from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME, local_graph
+from shared.infrastructure.local_providers import SiteProvider
 from shared.infrastructure.port import MonthlyCost, StackName
 from shared.infrastructure.provider import Components, Live, Resource
 from shared.infrastructure.state import StackState
 from shared.kernel.errors import PlanRefused, Stale, Violation
 from shared.kernel.fence import Fence
 from shared.kernel.world import Absent, Present, Reading, Unknown
+from shared.surfaces.port import Sites
 
 
 def nothing(_point: str) -> None:
@@ -137,14 +139,15 @@ class InProcessEvaluator:
         return local_graph(stack, inputs)
 
 
-def memory_engine(world: World) -> StepEngine:
-    """Return an engine over *world*."""
+def memory_engine(world: World, sites: Sites | None = None) -> StepEngine:
+    """Return an engine over *world*; with *sites*, what it provisions is there to deploy to."""
+    site = SiteProvider(sites) if sites else MemoryResources(world, _site_outputs)
     return StepEngine(
         InProcessEvaluator(),
         MemoryStates(world),
         {
             ENVIRONMENT: Components(),
-            SITE: MemoryResources(world, _site_outputs),
+            SITE: site,
             VOLUME: MemoryResources(world, _volume_outputs),
         },
     )

@@ -68,14 +68,23 @@ class Fate:
 
     def at(self, point: str) -> None:
         """Pass *point*, or die there. The dead do nothing more."""
-        if self.is_dead:
+        if not self._survives(point):
             raise Killed(point)
+
+    async def pass_by(self, point: str) -> None:
+        """Pass *point*, or never come back from it, as a killed process does not."""
+        if not self._survives(point):
+            await asyncio.Event().wait()
+
+    def _survives(self, point: str) -> bool:
+        if self.is_dead:
+            return False
         self.count += 1
         self.points.append(point)
         if self.count == self.kill_at:
             self.is_dead = True
             self.died.set()
-            raise Killed(point)
+        return not self.is_dead
 
 
 @dataclass
@@ -92,9 +101,9 @@ class MortalStore:
     async def batch(
         self, partition: Partition, operations: Sequence[Operation]
     ) -> Sequence[Etag | None]:
-        self.fate.at(f"before commit in {self.name}")
+        await self.fate.pass_by(f"before commit in {self.name}")
         etags = await self.inner.batch(partition, operations)
-        self.fate.at(f"after commit in {self.name}")
+        await self.fate.pass_by(f"after commit in {self.name}")
         return etags
 
 
@@ -111,9 +120,9 @@ class MortalSurface:
             return found
 
         async def write(*arguments: Any) -> Any:
-            self.fate.at(f"before surface {name}")
+            await self.fate.pass_by(f"before surface {name}")
             result = await found(*arguments)
-            self.fate.at(f"after surface {name}")
+            await self.fate.pass_by(f"after surface {name}")
             return result
 
         return write
@@ -126,9 +135,9 @@ class MortalSender:
     fate: Fate
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
-        self.fate.at(f"before send to {entity}")
+        await self.fate.pass_by(f"before send to {entity}")
         await required_embedding().sender.send(entity, messages)
-        self.fate.at(f"after send to {entity}")
+        await self.fate.pass_by(f"after send to {entity}")
 
 
 class MortalDatabase(Database):
@@ -137,9 +146,9 @@ class MortalDatabase(Database):
     fate: Fate
 
     async def write(self, work: Callable[[Any], T]) -> T:
-        self.fate.at("before host commit")
+        await self.fate.pass_by("before host commit")
         result = await super().write(work)
-        self.fate.at("after host commit")
+        await self.fate.pass_by("after host commit")
         return result
 
 
@@ -239,7 +248,7 @@ class World:
 
     def _blueprints(self) -> list[df.Blueprint]:
         surface: Any = MortalSurface(MemorySurface(self.surface), self.fate)
-        engine = memory_engine(self.infrastructure)
+        engine = memory_engine(self.infrastructure, surface)
         self.services = {
             name: self._service(name) for name in ("environments", "catalog", "health")
         }

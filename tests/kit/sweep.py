@@ -1,0 +1,139 @@
+"""Crash sweeps: kill a world at every point in turn; the end is that of the undisturbed run."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from shared.messaging.outbox import OUTBOX_TYPE
+from tests.kit.virtual_time import run_virtual
+from tests.kit.world import Fate, World
+
+Scenario = Callable[[World], Awaitable[None]]
+"""What a client does. It may be run again from its start, as a client would that got no answer."""
+
+_TIMES: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_IDS: Final = (
+    (re.compile(r"evt-[0-9a-f-]{36}"), "evt"),
+    (
+        re.compile(r"(op-[a-z-]+-[a-z2-7]{12}(?:-[a-z2-7]{10})?|dep-[a-z2-7]{12})-[0-9a-z]{16}"),
+        r"\1",
+    ),
+    (re.compile(r"(gate-[a-z2-7]{12}-[a-z2-7]{10})-[0-9a-z]{16}"), r"\1"),
+    (re.compile(r"[0-9a-z-]{12} (\d+)$"), r"run \1"),  # a run's id follows from the trace id
+    (re.compile(r"(trace|corr)-[0-9a-f-]{32,36}"), r"\1"),
+)
+_MEASURED: Final = frozenset(
+    {
+        "attempts", "latencyMs", "evidence", "first_bad_at", "proof", "due_at", "told_at",
+        "requests", "samples", "pid", "started_at", "startedAt", "reason", "checks",
+    }
+)  # fmt: skip
+"""Times and what was measured at some time: equal runs differ in these."""
+
+
+def normal(value: Any) -> Any:
+    """Return *value* without times, attempts, and the random part of ids."""
+    match value:
+        case dict():
+            return {key: normal(each) for key, each in value.items() if key not in _MEASURED}
+        case list() | tuple():
+            return [normal(each) for each in value]
+        case str():
+            text = _TIMES.sub("T", value)
+            for pattern, replacement in _IDS:
+                text = pattern.sub(replacement, text)
+            return text
+        case _:
+            return value
+
+
+async def end_state(world: World) -> list[str]:
+    """Return every document of every service, and what is live, as comparable text."""
+    found = []
+    for name in sorted(world.services):
+        for document in await world.documents(name):
+            place = [name, *document.partition.values, document.id]
+            if document.body.get("type") == "target":
+                continue  # its revision counts heartbeats, which are time
+            found.append(json.dumps([normal(place), normal(dict(document.body))], sort_keys=True))
+    for environment, site in world.surface.sites.items():
+        found.append(json.dumps(["site", environment, site.spec is not None]))
+        for component, live in site.components.items():
+            revisions = {number: len(each.copies) for number, each in live.revisions.items()}
+            shown = ["live", component.module, revisions, live.weights]
+            found.append(json.dumps(shown, sort_keys=True))
+    return sorted(found)
+
+
+async def settled(world: World) -> None:
+    """Wait until no outbox has a row, every operation has ended, and two more minutes passed."""
+
+    async def quiet() -> bool:
+        for name in world.services:
+            for document in await world.documents(name):
+                kind = document.body.get("type")
+                open_operation = kind == "operation" and document.body["state"] in {
+                    "NotStarted",
+                    "Running",
+                }
+                if kind == OUTBOX_TYPE or open_operation:
+                    return False
+        return True
+
+    await world.until(quiet, within_s=7200, every_s=5)
+    await world.clock.sleep(120)
+    await world.until(quiet, within_s=600, every_s=5)
+
+
+def undisturbed(scenario: Scenario) -> tuple[list[str], list[str]]:
+    """Run *scenario* once; return the points at which it can be killed, and its end state."""
+
+    async def main() -> tuple[list[str], list[str]]:
+        world = World()
+        await world.boot()
+        booted = world.fate.count
+        await scenario(world)
+        points = world.fate.points[booted:]
+        await settled(world)
+        state = await end_state(world)
+        await world.stop()
+        return points, state
+
+    return run_virtual(main())
+
+
+def killed_at(scenario: Scenario, point: int) -> tuple[str, list[str]]:
+    """Run *scenario*, killed at *point* (from 1), then again; return where, and its end state."""
+
+    async def main() -> tuple[str, list[str]]:
+        world = World()
+        await world.boot()
+        fate: Fate = world.fate
+        fate.kill_at = fate.count + point
+        running = asyncio.ensure_future(scenario(world))
+        dying = asyncio.ensure_future(fate.died.wait())
+        await asyncio.wait({running, dying}, return_when=asyncio.FIRST_COMPLETED)
+        where = fate.points[-1] if fate.is_dead else "never"
+        dying.cancel()
+        if fate.is_dead:
+            running.cancel()
+            with suppress(BaseException):
+                await running
+            await world.kill()
+            await world.boot()
+            await scenario(world)
+        await settled(world)
+        state = await end_state(world)
+        await world.stop()
+        return where, state
+
+    return run_virtual(main())
+
+
+def differences(expected: list[str], found: list[str]) -> list[str]:
+    missing = [f"- {each}" for each in expected if each not in found]
+    surplus = [f"+ {each}" for each in found if each not in expected]
+    return missing + surplus
