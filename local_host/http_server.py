@@ -49,9 +49,11 @@ class AsgiEntry:
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         if scope["type"] != "http":
             return
-        headers = [
-            (name.decode("latin-1"), text.decode("latin-1")) for name, text in scope["headers"]
-        ]
+        headers, host = [], None
+        for name, text in scope["headers"]:
+            if name == b"host":
+                host = text.decode("latin-1")
+            headers.append((name.decode("latin-1"), text.decode("latin-1")))
         message = await receive()
         body: bytes | None = message.get("body", b"")
         if message.get("more_body") or len(body or b"") > self._body_max:
@@ -65,7 +67,7 @@ class AsgiEntry:
             scope["query_string"].decode("latin-1"),
             headers,
             body,
-            _origin(scope, headers),
+            f"{scope['scheme']}://{host or _address(scope)}",
         )
         reply = _Reply(send, call)
         self._deadlines.enter(reply, asyncio.get_running_loop())
@@ -116,12 +118,9 @@ async def _send_answer(send: _Send, answer: HttpAnswer) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
-def _origin(scope: _Message, headers: list[tuple[str, str]]) -> str:
-    for name, text in headers:
-        if name == "host":
-            return f"{scope['scheme']}://{text}"
+def _address(scope: _Message) -> str:
     address, port = scope.get("server") or ("127.0.0.1", 80)
-    return f"{scope['scheme']}://{address}:{port}"
+    return f"{address}:{port}"
 
 
 class HttpServer:
