@@ -1,16 +1,64 @@
-"""A host of its own process, to be killed: supervises the surface below the folder it is given."""
+"""A host of its own process, to be killed: supervises the folder it is given, and rolls out.
+
+Arguments: the folder; with a second one, the artifact that it rolls out again and again, each time
+as the next revision.
+"""
 
 import asyncio
 import sys
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
+from shared.surfaces.live import LiveComponent
 from shared.surfaces.local_process.surface import LocalProcessSurface
+from shared.surfaces.reading import Present
 from tests.surfaces.local_stage import FolderBlobs
+from tests.surfaces.stage import SHOP, TEMPLATE, Stage, fence
 
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
+
+async def roll_out(stage: Stage, revision: int, others: Iterable[int]) -> None:
+    """Bring all traffic to *revision* by way of a split, then remove *others*."""
+    await stage.serve(stage.spec(revision))
+    before = await stage.until(lambda _: True)
+    for share in (50, 100):
+        split = {old: percent * (100 - share) // 100 for old, percent in before.weights.items()}
+        rest = 100 - sum(p for old, p in split.items() if old != revision)
+        await stage.surface.set_weights(SHOP, {**split, revision: rest}, fence(1))
+    for old in others:
+        await stage.surface.remove(SHOP, old, fence(1))
+
+
+async def _present(stage: Stage) -> LiveComponent:
+    while True:
+        seen = await stage.surface.observe(SHOP)
+        if isinstance(seen, Present):
+            return seen.value
+        await stage.clock.sleep(0.02)
+
+
+async def _roll_on(surface: LocalProcessSurface, artifact: str) -> None:
+    template = replace(TEMPLATE, artifact=artifact)
+    stage = Stage(surface, SystemClock(), template, _nothing, _nothing, _nothing)
+    while True:
+        there = [r.revision for r in (await _present(stage)).revisions]
+        await roll_out(stage, max(there) + 1, there)
+
+
+def _nothing() -> None:
+    """A host that is going to be killed needs no other way to end."""
+
+
+async def main(folder: Path, artifact: str) -> None:
     blobs = FolderBlobs(folder / "blobs")
     surface = LocalProcessSurface(folder / "surface", blobs, SystemClock(), SystemEntropy())
-    asyncio.run(surface.supervise())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(surface.supervise())
+        if artifact:
+            group.create_task(_roll_on(surface, artifact))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), *(sys.argv[2:] or [""])))

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 
 from shared.kernel.clock import SystemClock
-from shared.surfaces.local_process.processes import start_ticks
+from shared.surfaces.local_process.processes import environ_of, start_ticks
+from shared.surfaces.local_process.supervisor import supervisor_is_there
 from shared.surfaces.reading import Present
 from shared.surfaces.traffic import RevisionTraffic
+from tests.surfaces.host_process import roll_out
 from tests.surfaces.local_stage import on_this_machine
 from tests.surfaces.stage import ENVIRONMENT, SHOP, Stage, fence
 
@@ -152,3 +155,37 @@ async def test_a_killed_host_leaves_everything_serving(tmp_path: Path) -> None:
         ]
         assert after.weights == {1: 70, 2: 30}
         assert all(start_ticks(i.pid or 0) for r in after.revisions for i in r.instances)
+
+
+@pytest.mark.long
+async def test_a_host_killed_again_and_again_in_its_rollouts_ends_right(tmp_path: Path) -> None:
+    async with on_this_machine(tmp_path) as stage:
+        await stage.serve(stage.spec(1), weights={1: 100})
+        await stage.kill_host()
+
+        async with _client(stage) as client:
+            for delay_s in (0.3, 1.2, 0.1, 0.7, 1.6, 0.9, 0.5, 2.0):
+                host = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "tests.surfaces.host_process", str(tmp_path),
+                    stage.template.artifact,
+                )  # fmt: skip
+                while not supervisor_is_there(tmp_path / "surface"):
+                    await stage.clock.sleep(0.02)
+                await stage.clock.sleep(delay_s)
+                host.kill()
+                await host.wait()
+            await stage.restart()
+            there = [r.revision for r in (await stage.until(lambda _: True)).revisions]
+            last = max(there) + 1
+            await roll_out(stage, last, there)
+            after = await stage.until(lambda seen: [r.revision for r in seen.revisions] == [last])
+
+        assert client.failed == []
+        assert last > 2
+        assert after.weights == {last: 100}
+        ours = [p.pid for p in psutil.process_iter() if _runs_below(tmp_path, p)]
+        assert ours == [i.pid for r in after.revisions for i in r.instances]
+
+
+def _runs_below(tmp_path: Path, process: psutil.Process) -> bool:
+    return environ_of(process.pid).get("RUNTIME_CONTENT", "").startswith(str(tmp_path))
