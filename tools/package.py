@@ -1,0 +1,59 @@
+"""Writes the folder of one app: what Azure, Core Tools and the embedded host are given.
+
+    python -m tools.package environments        → build/environments/
+
+The worker imports `function_app.py` by its stem from the app's own root, so the root has one file
+that binds the service, and beside it only what the service imports.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+APPS: Final = tuple(
+    sorted(path.parent.name for path in ROOT.glob("function_apps/*/function_app.py"))
+)
+_SKIPPED: Final = shutil.ignore_patterns("__pycache__", "*.pyc")
+_ROOT_FILE: Final = '''"""The app {app}, deployed alone."""
+
+import os
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from function_apps.{app} import function_app as service
+
+app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+app.register_functions(service.bound(os.environ))
+'''
+
+
+def package(app: str, target: Path) -> Path:
+    """Write *app* into *target*, which is emptied first, and return it."""
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "function_apps").mkdir(parents=True)
+    shutil.copytree(ROOT / "shared", target / "shared", ignore=_SKIPPED)
+    shutil.copytree(ROOT / "function_apps" / app, target / "function_apps" / app, ignore=_SKIPPED)
+    shutil.copy(ROOT / "function_apps" / "__init__.py", target / "function_apps")
+    if app == "environments":  # it evaluates the environment programs
+        shutil.copytree(ROOT / "infra", target / "infra", ignore=_SKIPPED)
+    for name in ("host.json", "requirements.txt", "local.settings.sample.json"):
+        shutil.copy(ROOT / name, target)
+    (target / "function_app.py").write_text(_ROOT_FILE.format(app=app))
+    return target
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make package", description=__doc__)
+    parser.add_argument("app", choices=APPS, metavar="APP", help=" | ".join(APPS))
+    chosen = parser.parse_args().app
+    target = package(chosen, ROOT / "build" / chosen)
+    sys.stdout.write(f"{target.relative_to(ROOT)}: run it with python -m local_host {target}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
