@@ -12,11 +12,14 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from local_host import configuration
 from local_host.model import App
 from shared.kernel.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from local_host.broker.topology import Topology
 
 DEFAULT_PORT: Final = 7071
 EXIT_USAGE: Final = 2
@@ -149,6 +152,7 @@ async def _serve(
         cors=cors_of(_local(first)),
         grace_s=asked.grace,
         environ=environ,
+        topology=_topology(apps),
     )
     host = Host(apps, settings, folder=asked.state.resolve(), clock=clock)
     stopping = _on_signals(asyncio.get_running_loop(), screen.line)
@@ -170,6 +174,14 @@ async def _serve(
     await stopping.wait()
     await host.stop()
     return 0
+
+
+def _topology(apps: Sequence[App]) -> "Topology":
+    from local_host.broker.topology import Topology  # noqa: PLC0415
+    from local_host.platform_topology import is_platform, platform_topology  # noqa: PLC0415
+
+    is_ours = any(app.folder is not None and is_platform(app.folder) for app in apps)
+    return platform_topology() if is_ours else Topology()
 
 
 def _port(asked: int | None, folder: Path) -> int:

@@ -6,11 +6,13 @@ Colour only on a terminal without `NO_COLOR`; plain text reads the same.
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, TextIO
 
 from local_host import routes
 from local_host.host import Host
-from local_host.indexing import IndexedApp
+from local_host.indexing import IndexedApp, Refusal
 from local_host.invocation import current_invocation
 from local_host.model import IndexedFunction
 
@@ -57,8 +59,15 @@ class Console:
             for reason in app.problem.reasons:
                 self.line(f"    {reason}", _RED)
         self._functions(app, host)
-        for refusal in app.refusals:
-            self.line(f"  {refusal.function} does not run: {refusal.reason}", _RED)
+        for reason, refused in _by_reason(app.refusals).items():
+            verb = "does" if len(refused) == 1 else "do"
+            self.line(f"  {', '.join(refused)} {verb} not run: {reason}", _RED)
+        if _lacks_settings(app.app.folder):
+            self.line(
+                "  local.settings.json is not there: begin with a copy of"
+                " local.settings.sample.json",
+                _YELLOW,
+            )
         for name in app.disabled:
             self.line(f"  {name} is disabled by AzureWebJobs.{name}.Disabled", _DIM)
         self.line()
@@ -69,6 +78,21 @@ class Console:
         width = max((len(function.name) for function in rows), default=0)
         for function in rows:
             self.line(f"  {function.name:<{width}}  {_described(function, prefix, host)}")
+
+
+def _by_reason(refusals: Sequence[Refusal]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for refusal in refusals:
+        found.setdefault(refusal.reason, []).append(refusal.function)
+    return found
+
+
+def _lacks_settings(folder: Path | None) -> bool:
+    return (
+        folder is not None
+        and (folder / "local.settings.sample.json").exists()
+        and not (folder / "local.settings.json").exists()
+    )
 
 
 def _described(function: IndexedFunction, prefix: str, host: Host) -> str:
