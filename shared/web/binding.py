@@ -111,6 +111,7 @@ async def _answer(
         if_match=_etag(headers.get("if-match")),
         if_none_match=_etag(headers.get("if-none-match")),
         content=content if route.takes_bytes else b"",
+        token=headers.get("authorization", "").partition(" ")[2],
     )
     return await route.handler(request, app)
 

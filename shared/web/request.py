@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from shared.kernel.errors import Invalid, PreconditionRequired, Violation
+from shared.kernel.errors import Invalid, Violation
 from shared.kernel.ids import OperationId
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
@@ -26,10 +26,11 @@ class Request(Generic[B]):
     cause: Cause
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
-    if_match: str | None = None
     if_none_match: str | None = None
     content: bytes = b""
     """The raw body, for routes that take bytes."""
+    token: str = field(default="", repr=False)
+    """The caller's bearer token, to ask another service of the platform as the same caller."""
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         """Return the query parameter *name* as a whole number in its bounds.
@@ -48,12 +49,6 @@ class Request(Generic[B]):
                 details=[Violation("OutOfRange", name, "out of range", expected, text[:40])],
             )
         return int(text)
-
-    def required_etag(self) -> str:
-        """Return `If-Match`. Raises PreconditionRequired when it is missing."""
-        if self.if_match is None:
-            raise PreconditionRequired("this request needs If-Match with the etag that was read")
-        return self.if_match
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""DeploymentService: every change of a running workload, whole or turned back."""

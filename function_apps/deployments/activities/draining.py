@@ -1,0 +1,204 @@
+"""An environment that is being decommissioned: what is on its way is cancelled, what runs goes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import shared.kernel.operation as operations
+from function_apps.deployments.activities.changing import watch
+from function_apps.deployments.activities.errands import observed
+from function_apps.deployments.errors import NotCancellable
+from function_apps.deployments.model import target as targets
+from function_apps.deployments.model.target import Target
+from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.use_cases import interruptions
+from function_apps.deployments.use_cases.dossier import place, publish, writes
+from function_apps.deployments.use_cases.surroundings import emptied
+from shared.contracts.deployments import DeploymentReason, RuntimeEnvironmentDrained
+from shared.contracts.values import EnvironmentId, TenantId
+from shared.durable.steps import Step
+from shared.kernel.errors import Unavailable
+from shared.kernel.operation import Operation
+from shared.kernel.scope import Scope
+from shared.messaging.cause import Cause
+from shared.messaging.unit_of_work import NOTHING, Audited, Decision, View
+from shared.surfaces.live import LiveComponent
+from shared.surfaces.port import Surface
+from shared.surfaces.reading import Absent, Present, Unknown
+
+PAGE = 25
+_LINES_S = 120.0
+"""For deployments on their way to roll back; environments waits ten minutes for the whole drain."""
+
+
+@dataclass(frozen=True)
+class DrainTicket:
+    tenant: TenantId
+    environment: EnvironmentId
+    generation: int
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.tenant, "service:environments")
+
+
+@dataclass(frozen=True)
+class DrainPlan:
+    is_over: bool
+    lines_s: float = _LINES_S
+
+
+@dataclass(frozen=True)
+class DrainedPage:
+    removed: int
+    is_empty: bool
+
+
+async def open_drain(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> DrainPlan:
+    """Take a token above every deployment's; end at once when it was drained already."""
+    now = app.service.clock.now()
+    is_over = False
+
+    def decide(target: Target, operation: Operation) -> Decision:
+        nonlocal is_over
+        is_over = operation.is_terminal or target.drain != step.operation_id
+        if is_over or operation.steps:
+            return NOTHING
+        begun = operations.begin_step(operation, "cancel deployments", now, percent=5)
+        return Decision(
+            writes=writes(operations_=[begun]),
+            audited=Audited("OpenDrain", ticket.environment),
+        )
+
+    await _change(ticket, step, app, decide)
+    return DrainPlan(is_over)
+
+
+async def cancel_page(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> int:
+    """Cancel up to 25 deployments in the lines; return how many are still there."""
+    view = await app.service.work.read(
+        place(ticket.environment, ticket.scope), targets.document_id(ticket.environment)
+    )
+    target = targets.from_body(
+        view.body(targets.document_id(ticket.environment)), ticket.environment
+    )
+    command = DeploymentReason(reason="its environment is being decommissioned")
+    for claim in target.claims[:PAGE]:
+        try:
+            await interruptions.cancel(
+                claim.deployment, command, scope=ticket.scope, cause=_cause(step), app=app
+            )
+        except NotCancellable:
+            continue  # it ended between the read and now
+    return len(target.claims)
+
+
+async def drain_page(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> DrainedPage:
+    """Take away up to 25 workloads of the tenant under a new token; return if none is left."""
+    token = await _next_token(ticket, step, app)
+    removed = 0
+    for surface in app.surfaces.values():
+        found = await _workloads(surface, ticket)
+        for live in found[:PAGE]:
+            fence = step.fence(token)
+            if live.weights:
+                await surface.set_weights(live.component, {}, fence)
+            for revision in live.revisions:
+                await surface.remove(live.component, revision.revision, fence)
+            removed += 1
+        for live in found[:PAGE]:
+            await _gone(surface, live, app)
+        if len(found) > PAGE:
+            return DrainedPage(removed, is_empty=False)
+    return DrainedPage(removed, is_empty=True)
+
+
+async def _workloads(surface: Surface, ticket: DrainTicket) -> list[LiveComponent]:
+    match await surface.inventory(ticket.environment):
+        case Present(found):
+            return [live for live in found if live.component.tenant == ticket.tenant]
+        case Absent():
+            return []
+        case Unknown(reason):
+            raise Unavailable(f"{ticket.environment} cannot be listed: {reason}")
+
+
+async def _gone(surface: Surface, live: LiveComponent, app: DeploymentsApp) -> None:
+    async def is_gone() -> bool:
+        return await observed(surface, live.component) is None
+
+    if not await watch(is_gone, app):
+        raise Unavailable(f"{live.component.module} is still draining")
+
+
+async def _next_token(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> int:
+    token = 0
+
+    def decide(target: Target, _operation: Operation) -> Decision:
+        nonlocal token
+        token = target.fence + 1
+        return Decision(
+            writes=writes(target=replace(target, fence=token)),
+            audited=Audited("TakeToken", ticket.environment),
+        )
+
+    await _change(ticket, step, app, decide)
+    return token
+
+
+async def tell_drained(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> None:
+    """Record that nothing is in force here, and tell environments; once."""
+    now = app.service.clock.now()
+    remaining: list[str] = []
+    for surface in app.surfaces.values():
+        remaining += [live.component.module for live in await _workloads(surface, ticket)]
+
+    def decide(target: Target, operation: Operation) -> Decision:
+        if operation.is_terminal:
+            return NOTHING
+        gone = sum(1 for line in target.modules.values() if line.revision)
+        after = replace(emptied(target), revision=target.revision + 1, drain=None)
+        told = RuntimeEnvironmentDrained(
+            aggregate_id=targets.document_id(ticket.environment),
+            revision=after.revision,
+            environment_id=ticket.environment,
+            generation=ticket.generation,
+            removed=gone,
+            remaining=tuple(remaining[:100]),
+        )
+        project = target.environment.project if target.environment else None
+        result = {"environmentId": ticket.environment, "removed": gone}
+        return Decision(
+            writes=writes(target=after, operations_=[operations.succeed(operation, result, now)]),
+            outbox=[publish(told, app, ticket.scope, _cause(step), project)],
+            audited=Audited("DrainEnvironment", ticket.environment, "Drained"),
+        )
+
+    await _change(ticket, step, app, decide)
+
+
+def _cause(step: Step) -> Cause:
+    trace = step.operation_id.rsplit("-", 1)[-1]
+    return Cause(
+        "service:environments", "operation", step.operation_id, f"trace-{trace}", f"corr-{trace}"
+    )
+
+
+DecideOnTarget = Callable[[Target, Operation], Decision]
+
+
+async def _change(
+    ticket: DrainTicket, step: Step, app: DeploymentsApp, decide: DecideOnTarget
+) -> None:
+    target_id = targets.document_id(ticket.environment)
+    operation_id = operations.document_id(step.operation_id)
+
+    def decide_on(view: View) -> Decision:
+        body = view.body(operation_id)
+        assert body is not None, operation_id
+        target = targets.from_body(view.body(target_id), ticket.environment)
+        return decide(target, operations.from_body(body))
+
+    partition = place(ticket.environment, ticket.scope)
+    await app.service.work.write(
+        ticket.scope, partition, [target_id, operation_id], decide_on, _cause(step)
+    )

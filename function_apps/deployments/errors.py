@@ -1,0 +1,171 @@
+"""What deployments refuses, by name."""
+
+from collections.abc import Iterable
+
+from shared.kernel.errors import Conflict, NotFound, PlanRefused, Stale, Violation
+
+
+class DeploymentMissing(NotFound):
+    code = "DeploymentMissing"
+
+    def __init__(self, deployment: str) -> None:
+        super().__init__(f"no deployment {deployment[:80]!r}")
+
+
+class ArtifactMissing(NotFound):
+    code = "ArtifactMissing"
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"no artifact {digest[:80]!r}: upload it with POST /artifacts")
+
+
+class TransitionRefused(Conflict):
+    """The table has no row for this state and change."""
+
+    code = "TransitionRefused"
+
+    def __init__(self, status: str, change: str, allowed: Iterable[str]) -> None:
+        states = ", ".join(allowed) or "none"
+        super().__init__(f"a deployment that is {status} takes no {change}; these do: {states}")
+        self.status = status
+        self.change = change
+
+
+class Overtaken(Stale):
+    """Another operation works on the deployment now, or it has ended; this one changes nothing."""
+
+    code = "Overtaken"
+
+
+class CancelAsked(Conflict):
+    """Somebody asked for the operation to stop."""
+
+    code = "Cancelled"
+
+
+class Held(Conflict):
+    """The unit was rolled back here and nobody has released the hold yet."""
+
+    code = "Held"
+
+    def __init__(self, module: str, digest: str, holder: str) -> None:
+        super().__init__(
+            f"{module} {digest[:19]}… was rolled back here by {holder}; "
+            f"release it with POST /deployments/{holder}/release-hold, or deploy another version",
+            target="/components",
+        )
+        self.module = module
+        self.holder = holder
+
+
+class LineTaken(Conflict):
+    """`onConflict: reject` met another deployment of the same module."""
+
+    code = "LineTaken"
+
+    def __init__(self, module: str, holder: str) -> None:
+        super().__init__(
+            f"{module} is being changed by {holder}; wait for it, cancel it, "
+            "or deploy with onConflict queue",
+            target="/onConflict",
+        )
+        self.holder = holder
+
+
+class QueueFull(Conflict):
+    code = "QueueFull"
+
+
+class NaturalKeyActive(Conflict):
+    """The same modules and digests are on their way, asked for otherwise."""
+
+    code = "NaturalKeyActive"
+
+    def __init__(self, deployment: str) -> None:
+        super().__init__(
+            f"{deployment} brings the same versions with another strategy, gate or settings of "
+            "its components; wait for it or cancel it first"
+        )
+        self.deployment = deployment
+
+
+class EnvironmentNotUsable(Conflict):
+    """Deployments need an environment that is Provisioned, Updating, or on its way there."""
+
+    code = "EnvironmentNotUsable"
+
+
+class EnvironmentUnknown(NotFound):
+    """No event of the environment came within the time that is given to an unknown one."""
+
+    code = "EnvironmentUnknown"
+
+
+class BindingRequired(PlanRefused):
+    code = "TenantBindingRequired"
+
+
+class BindingSuspended(Conflict):
+    code = "TenantBindingSuspended"
+
+
+class IsolationBreached(Conflict):
+    """The last proof of the tenant's isolation said Breach; nothing is deployed until it passes."""
+
+    code = "IsolationBreached"
+
+
+class NotInForce(Conflict):
+    """Only what runs now can be rolled back; later deployments are rolled back first."""
+
+    code = "NotInForce"
+
+
+class NotRollbackable(Conflict):
+    code = "NotRollbackable"
+
+
+class NotCancellable(Conflict):
+    code = "NotCancellable"
+
+
+class NotRetryable(Conflict):
+    code = "NotRetryable"
+
+
+class NothingHeld(Conflict):
+    code = "NothingHeld"
+
+
+class NotPromotable(Conflict):
+    """Not Completed, not in force, or not Healthy for the soak time at the source."""
+
+    code = "NotPromotable"
+
+
+class EvidenceRequired(NotPromotable):
+    """A promotion by message carries health's word; this service asks nobody while it decides."""
+
+    code = "EvidenceRequired"
+
+
+class CannotBePlanned(PlanRefused):
+    """Every reason why the deployment is not possible as it stands."""
+
+    def __init__(self, violations: Iterable[Violation]) -> None:
+        found = tuple(violations)
+        first = found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        super().__init__(
+            f"{first.message}{more}", code="PlanRefused", target=first.target, details=found
+        )
+
+
+class NotReadyInTime(Conflict):
+    code = "NotReadyInTime"
+
+
+class ProofFailed(Conflict):
+    """A live instance is not what the release unit says."""
+
+    code = "ProofFailed"

@@ -1,0 +1,1 @@
+"""The domain of deployments: pure values and decisions, from target and command to what happens."""

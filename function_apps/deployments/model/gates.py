@@ -1,0 +1,140 @@
+"""The judgement of one step: what is asked of each component, and the verdict over all of them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from function_apps.deployments.model.deployment import Deployment, TrafficShift
+from shared.contracts.deployments import DeploymentKind, EndReason
+from shared.contracts.gates import (
+    EvaluateGate,
+    GateDefaults,
+    GateEvidence,
+    GateVersion,
+    OnInconclusive,
+    Verdict,
+)
+from shared.contracts.releases import ReleasedComponent
+from shared.contracts.values import ComponentType, GateId, ModuleId, Stage, Url
+from shared.kernel.ids import DeploymentId, gate_id, module_key, parse_id
+
+ANSWER_GRACE_S = 15.0
+"""Between a gate's deadline and the arrival of its evidence; then it counts as Inconclusive."""
+WHOLE = 100
+
+
+def is_gated(deployment: Deployment) -> bool:
+    """Return whether steps are judged; a rollback goes to what ran before, without a canary."""
+    return deployment.kind is not DeploymentKind.ROLLBACK
+
+
+def gate_of(deployment: Deployment, module: ModuleId, index: int) -> GateId:
+    key = module_key(deployment.tenant_id, module)
+    return gate_id(deployment.deployment_id, key, deployment.attempt, index)
+
+
+def deployment_of(gate: str) -> DeploymentId:
+    """Return the deployment whose gate this is. Raises NotFound for another shape."""
+    parts = parse_id(gate, "gate")
+    return DeploymentId(f"dep-{parts.environment}-{parts.rest.split('-', 1)[0]}")
+
+
+def deadline_of(deployment: Deployment, defaults: GateDefaults, asked_at: datetime) -> datetime:
+    return asked_at + (deployment.gate.deadline or defaults.deadline)
+
+
+def question(
+    deployment: Deployment,
+    step: TrafficShift,
+    unit: ReleasedComponent,
+    addresses: dict[int, Url],
+    public: Url | None,
+    defaults: GateDefaults,
+) -> EvaluateGate:
+    """Return what health is asked about one component; *addresses* are by release revision."""
+    assert deployment.stage is not None
+    assert step.asked_at is not None
+    assert step.deadline_at is not None
+    gate = deployment.gate
+    before = deployment.before(unit.module_id)
+    # At 100 % the old version has no traffic left to compare with: absolute limits only.
+    has_baseline = before is not None and step.weight < WHOLE
+    return EvaluateGate(
+        gate_id=gate_of(deployment, unit.module_id, step.index),
+        deployment_id=deployment.deployment_id,
+        environment_id=deployment.environment_id,
+        stage=deployment.stage,
+        module_id=unit.module_id,
+        service_id=unit.service_id,
+        attempt=deployment.attempt,
+        step=step.index,
+        weight=step.weight,
+        candidate=_version(unit, addresses),
+        baseline=_version(before, addresses) if before is not None and has_baseline else None,
+        endpoint=public,
+        port=unit.port,
+        probes=unit.probes,
+        probes_count=_probes_count(deployment, unit),
+        limits=gate.limits,
+        window=defaults.window if gate.window is None else gate.window,
+        min_samples=gate.min_samples or defaults.min_samples,
+        asked_at=step.asked_at,
+        deadline_at=step.deadline_at,
+    )
+
+
+def _version(unit: ReleasedComponent, addresses: dict[int, Url]) -> GateVersion:
+    revision = unit.release_revision
+    return GateVersion(
+        release_revision=revision, endpoint=addresses.get(revision), metrics_key=str(revision)
+    )
+
+
+def _probes_count(deployment: Deployment, unit: ReleasedComponent) -> bool:
+    if deployment.gate.probes_count is not None:
+        return deployment.gate.probes_count
+    return deployment.stage is not Stage.PROD or unit.component_type is ComponentType.WORKER
+
+
+def verdict_of(step: TrafficShift, now: datetime) -> Verdict | None:
+    """Return the verdict over all components: one Fail fails, all Pass pass, else Inconclusive.
+
+    None while evidence is awaited and nothing has failed; what has not come by the deadline
+    counts as Inconclusive.
+    """
+    verdicts = [evidence.verdict for evidence in step.evidence]
+    if Verdict.FAIL in verdicts:
+        return Verdict.FAIL
+    assert step.deadline_at is not None
+    over_at = step.deadline_at + timedelta(seconds=ANSWER_GRACE_S)
+    if len(verdicts) < len(step.gates) and now < over_at:
+        return None
+    is_whole = len(verdicts) == len(step.gates)
+    if is_whole and all(verdict is Verdict.PASS for verdict in verdicts):
+        return Verdict.PASS
+    return Verdict.INCONCLUSIVE
+
+
+def on_inconclusive(deployment: Deployment, defaults: GateDefaults) -> OnInconclusive:
+    assert deployment.stage is not None
+    return deployment.gate.on_inconclusive or defaults.on_inconclusive(deployment.stage)
+
+
+def reason_of(step: TrafficShift, verdict: Verdict) -> EndReason:
+    """Return why *step* was turned back: the gate that decided, with all evidence of the step."""
+    deciding: Sequence[GateEvidence] = [e for e in step.evidence if e.verdict is verdict]
+    gate = deciding[0].gate_id if deciding else None
+    return EndReason(
+        code="GateFailed" if verdict is Verdict.FAIL else "GateInconclusive",
+        message=_sentence(step, verdict, deciding),
+        gate_id=gate,
+        evidence=step.evidence,
+    )
+
+
+def _sentence(step: TrafficShift, verdict: Verdict, deciding: Sequence[GateEvidence]) -> str:
+    if not deciding:
+        missing = len(step.gates) - len(step.evidence)
+        return f"at {step.weight} % {missing} of {len(step.gates)} gates gave no answer in time"
+    rules = [analysis for analysis in deciding[0].analyses if analysis.verdict is verdict]
+    why = f": {rules[0].measure} {rules[0].reason}" if rules else ""
+    return f"at {step.weight} % the gate of {deciding[0].module_id} said {verdict}{why}"[:2048]

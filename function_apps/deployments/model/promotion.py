@@ -1,0 +1,145 @@
+"""Promotion: the same digests, once they were Completed and Healthy for the soak time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from function_apps.deployments.errors import EvidenceRequired, NotPromotable
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.planning import component_of
+from function_apps.deployments.model.target import Target
+from shared.contracts.deployments import (
+    Deploy,
+    DeploymentStatus,
+    PromoteDeployment,
+    SoakEvidence,
+    Strategy,
+)
+from shared.contracts.gates import Gate
+from shared.contracts.health import HealthStatus, ServiceHealth
+from shared.contracts.releases import ReleaseUnit
+from shared.contracts.values import DeploymentId, Instant, Stage
+
+
+@dataclass(frozen=True)
+class Source:
+    """A release in force that may go on to the next environment."""
+
+    deployment_id: DeploymentId
+    environment_id: str
+    stage: Stage
+    release_ref: str
+    unit: ReleaseUnit
+    completed_at: Instant
+
+    @classmethod
+    def of(cls, deployment: Deployment, target: Target) -> "Source":
+        """Return *deployment* as a source.
+
+        Raises:
+            NotPromotable: it is not Completed, has no components, or is not in force any more.
+        """
+        if deployment.status is not DeploymentStatus.COMPLETED:
+            raise NotPromotable(
+                f"{deployment.deployment_id} is {deployment.status}; only Completed is promoted"
+            )
+        assert deployment.unit is not None
+        assert deployment.stage is not None
+        assert deployment.ended_at is not None
+        if not deployment.unit.components:
+            raise NotPromotable(f"{deployment.deployment_id} only removed modules")
+        for one in deployment.unit.components:
+            line = target.line(one.module_id)
+            if line.by != deployment.deployment_id:
+                raise NotPromotable(
+                    f"{one.module_id} of {deployment.deployment_id} is not in force any more: "
+                    f"{line.by or 'nothing'} is"
+                )
+        return cls(
+            deployment.deployment_id,
+            deployment.environment_id,
+            deployment.stage,
+            deployment.release_ref,
+            deployment.unit,
+            deployment.ended_at,
+        )
+
+
+def evidence_of(
+    source: Source, said: Sequence[ServiceHealth], required: timedelta, now: datetime
+) -> SoakEvidence:
+    """Return health's word on all services of *source* as one: healthy since the last of them.
+
+    Raises:
+        NotPromotable: one of them is not Healthy, or health watches another release of it.
+    """
+    for unit, health in zip(source.unit.components, said, strict=True):
+        if health.status is not HealthStatus.HEALTHY:
+            raise NotPromotable(
+                f"{unit.module_id} is {health.status} at {source.stage} ({health.reason}); "
+                "promotion needs Healthy"
+            )
+        if health.release_revision != unit.release_revision:
+            raise NotPromotable(
+                f"health watches release revision {health.release_revision} of {unit.module_id}, "
+                f"{source.deployment_id} brought {unit.release_revision}; ask again in a moment"
+            )
+    return SoakEvidence(
+        deployment_id=source.deployment_id,
+        stage=source.stage,
+        healthy_since=max([source.completed_at, *(health.since for health in said)]),
+        checked_at=now,
+        required=required,
+    )
+
+
+def refuse_unsoaked(
+    source: Source, evidence: SoakEvidence | None, required: timedelta, now: datetime
+) -> None:
+    """Refuse a promotion before its time.
+
+    Raises:
+        EvidenceRequired: there is no word of health, or it is about another deployment.
+        NotPromotable: not Healthy for *required*; the message says how long is left.
+    """
+    if evidence is None or evidence.deployment_id != source.deployment_id:
+        raise EvidenceRequired(
+            "PromoteDeployment carries `evidence` about its deployment: POST …/promote asks "
+            "health for it",
+            target="/evidence",
+        )
+    healthy_for = min(now, evidence.checked_at) - max(evidence.healthy_since, source.completed_at)
+    if healthy_for < required:
+        left_s = (required - healthy_for).total_seconds()
+        raise NotPromotable(
+            f"{source.deployment_id} has been Healthy at {source.stage} for "
+            f"{healthy_for.total_seconds():.0f} s of {required.total_seconds():.0f} s: "
+            f"{left_s:.0f} s are left",
+            code="SoakTimeLeft",
+            headers={"Retry-After": str(max(1, int(left_s + 1)))},
+        )
+
+
+def command_of(source: Source, promotion: PromoteDeployment) -> Deploy:
+    """Return the deployment of the same digests to the environment that is asked for.
+
+    Raises:
+        NotPromotable: that is where they are.
+    """
+    if promotion.to_environment_id == source.environment_id:
+        raise NotPromotable(
+            f"{source.deployment_id} is in {source.environment_id} already",
+            target="/toEnvironmentId",
+        )
+    return Deploy(
+        environment_id=promotion.to_environment_id,
+        release_ref=source.release_ref,
+        components=tuple(
+            component_of(one).model_copy(update={"compute_target": None})
+            for one in source.unit.components
+        ),
+        strategy=promotion.strategy or Strategy(),
+        gate=promotion.gate or Gate(),
+        on_conflict=promotion.on_conflict,
+        dry_run=promotion.dry_run,
+    )

@@ -1,0 +1,281 @@
+"""What deployments knows of one environment for one tenant: facts, lines, what is in force, holds.
+
+One small document, so that every guard of a deployment is one point read. Lines: a deployment
+claims all its modules at once and starts when no earlier claim shares one with it; the claims stand
+in the order in which they are served. Each start, and each interruption, takes the next fencing
+token of the environment.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from function_apps.deployments.errors import Held, LineTaken, QueueFull
+from shared.contracts.deployments import DeploymentKind, OnConflict
+from shared.contracts.environments import EnvironmentStatus
+from shared.contracts.values import (
+    ComputeTargetKind,
+    DeploymentId,
+    EnvironmentId,
+    ModuleId,
+    OperationId,
+    ProjectId,
+    Stage,
+    TenantId,
+)
+
+CLAIMS_MAX: Final = 200
+"""Deployments on their way in one environment; 160 bytes each."""
+HOLDS_MAX: Final = 3
+"""Of one module: the newest. Older bad releases are behind at least three later ones."""
+FACTS_MAX: Final = 400
+"""Aggregates of other services that are remembered; 120 bytes each."""
+_SHORT: Final = 16
+"""Characters of a digest in the target: 64 bits, compared only within one module's holds."""
+
+
+@dataclass(frozen=True)
+class KnownEnvironment:
+    """The environment as its newest event told it."""
+
+    revision: int
+    status: EnvironmentStatus
+    project: ProjectId
+    stage: Stage
+    owner: TenantId
+    generation: int
+    targets: tuple[ComputeTargetKind, ...] = ()
+    """Empty until it was provisioned once."""
+
+    @property
+    def is_usable(self) -> bool:
+        return self.status in {EnvironmentStatus.PROVISIONED, EnvironmentStatus.UPDATING}
+
+    @property
+    def is_on_its_way(self) -> bool:
+        return self.status in {
+            EnvironmentStatus.REQUESTED,
+            EnvironmentStatus.PLANNING,
+            EnvironmentStatus.AWAITING_APPROVAL,
+            EnvironmentStatus.PROVISIONING,
+        }
+
+
+@dataclass(frozen=True)
+class KnownBinding:
+    """The tenant's binding to this environment; `breach` names a layer whose proof failed."""
+
+    revision: int
+    status: str
+    breach: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One deployment in the lines of its modules. `token` 0: it waits; `wait`: its open nudge."""
+
+    deployment: DeploymentId
+    operation: OperationId
+    modules: tuple[ModuleId, ...]
+    kind: DeploymentKind
+    key: str
+    content: str
+    token: int = 0
+    wait: str = ""
+
+
+@dataclass(frozen=True)
+class ModuleLine:
+    """What is in force for a module, and the highest release revision given out for it."""
+
+    revision: int = 0
+    last: int = 0
+    by: DeploymentId | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class HoldMark:
+    """A hold in short; the deployment named has it in full."""
+
+    digest: str
+    by: DeploymentId
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What another service said last of one of its aggregates, for the next release unit."""
+
+    kind: str
+    revision: int
+    module: str = ""
+    name: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Target:
+    """DeploymentTarget `target/{environmentId}`."""
+
+    environment_id: EnvironmentId
+    revision: int = 0
+    fence: int = 0
+    environment: KnownEnvironment | None = None
+    binding: KnownBinding | None = None
+    claims: tuple[Claim, ...] = ()
+    modules: Mapping[ModuleId, ModuleLine] = field(default_factory=dict)
+    holds: Mapping[ModuleId, tuple[HoldMark, ...]] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    drain: OperationId | None = None
+
+    def claim(self, deployment: str) -> Claim | None:
+        return next((claim for claim in self.claims if claim.deployment == deployment), None)
+
+    def line(self, module: ModuleId) -> ModuleLine:
+        return self.modules.get(module, ModuleLine())
+
+
+_ADAPTER: Final = TypeAdapter(Target)
+TYPE: Final = "target"
+
+
+def document_id(environment: str) -> str:
+    return f"target/{environment}"
+
+
+def to_body(target: Target) -> dict[str, Any]:
+    body: dict[str, Any] = _ADAPTER.dump_python(target, mode="json", exclude_defaults=True)
+    return body | {"type": TYPE}
+
+
+def from_body(body: Mapping[str, Any] | None, environment: EnvironmentId) -> Target:
+    """Return the target that *body* holds; a new one where there is none."""
+    if body is None:
+        return Target(environment)
+    return _ADAPTER.validate_python({k: v for k, v in body.items() if k != "type"})
+
+
+def holder_of(target: Target, deployment: str) -> tuple[ModuleId, DeploymentId] | None:
+    """Return the first claim before *deployment*'s that shares a module with it, and which."""
+    own = target.claim(deployment)
+    assert own is not None, deployment
+    for claim in target.claims:
+        if claim.deployment == deployment:
+            return None
+        shared = [module for module in own.modules if module in claim.modules]
+        if shared:
+            return shared[0], claim.deployment
+    return None
+
+
+def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
+    """Return *target* with *claim* in the lines of all its modules.
+
+    A rollback stands before every deployment that has not started; nothing that has started is
+    interrupted.
+
+    Raises:
+        LineTaken: *on_conflict* is reject and a module's line is taken.
+        QueueFull: too many wait already.
+    """
+    if len(target.claims) >= CLAIMS_MAX:
+        raise QueueFull(f"{CLAIMS_MAX} deployments are on their way in this environment; wait")
+    claims = list(target.claims)
+    place = len(claims)
+    if claim.kind is DeploymentKind.ROLLBACK:
+        waiting = (
+            index
+            for index, other in enumerate(claims)
+            if not other.token and other.kind is not DeploymentKind.ROLLBACK
+        )
+        place = next(waiting, place)
+    claims.insert(place, claim)
+    entered = replace(target, claims=tuple(claims))
+    if on_conflict is OnConflict.REJECT and (taken := holder_of(entered, claim.deployment)):
+        raise LineTaken(*taken)
+    return entered
+
+
+def admit(target: Target) -> tuple[Target, tuple[Claim, ...]]:
+    """Give the next token to every claim that is first in all its lines; return those too."""
+    fence, admitted, claims = target.fence, [], []
+    for claim in target.claims:
+        if not claim.token and holder_of(target, claim.deployment) is None:
+            fence += 1
+            claim = replace(claim, token=fence)  # noqa: PLW2901  the admitted one takes its place
+            admitted.append(claim)
+        claims.append(claim)
+    return replace(target, fence=fence, claims=tuple(claims)), tuple(admitted)
+
+
+def leave(target: Target, deployment: str) -> tuple[Target, tuple[Claim, ...]]:
+    """Take *deployment* out of its lines; return the claims that may start now, too."""
+    claims = tuple(claim for claim in target.claims if claim.deployment != deployment)
+    return admit(replace(target, claims=claims))
+
+
+def pass_on(target: Target, deployment: str, operation: OperationId) -> tuple[Target, int]:
+    """Give the right of *deployment* to *operation*, under a new token; return that too."""
+    fence = target.fence + 1
+    claims = tuple(
+        replace(claim, operation=operation, token=fence, wait="")
+        if claim.deployment == deployment
+        else claim
+        for claim in target.claims
+    )
+    return replace(target, fence=fence, claims=claims), fence
+
+
+def waiting(target: Target, deployment: str, wait: str) -> Target:
+    """Return *target* with the nudge that *deployment* waits for; empty: for none."""
+    claims = tuple(
+        replace(claim, wait=wait) if claim.deployment == deployment else claim
+        for claim in target.claims
+    )
+    return replace(target, claims=claims)
+
+
+def refuse_held(target: Target, wanted: Iterable[tuple[ModuleId, str]]) -> None:
+    """Refuse what was rolled back here, by module and digest.
+
+    Raises:
+        Held: it names the deployment that has the hold and how to release it.
+    """
+    for module, digest in wanted:
+        for mark in target.holds.get(module, ()):
+            if mark.digest == short(digest):
+                raise Held(module, digest, mark.by)
+
+
+def hold(target: Target, rejected: Sequence[tuple[ModuleId, str]], by: DeploymentId) -> Target:
+    """Return *target* holding each module and digest of *rejected*."""
+    holds = dict(target.holds)
+    for module, digest in rejected:
+        others = [mark for mark in holds.get(module, ()) if mark.digest != short(digest)]
+        holds[module] = (*others, HoldMark(short(digest), by))[-HOLDS_MAX:]
+    return replace(target, holds=holds)
+
+
+def release_holds(target: Target, by: str) -> Target:
+    """Return *target* without the holds of the deployment *by*."""
+    kept = {
+        module: tuple(mark for mark in marks if mark.by != by)
+        for module, marks in target.holds.items()
+    }
+    return replace(target, holds={module: marks for module, marks in kept.items() if marks})
+
+
+def short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:_SHORT]
+
+
+def learn(target: Target, aggregate: str, fact: Fact) -> Target | None:
+    """Return *target* with *fact*; None when it knows something as new, or is full of others."""
+    known = target.facts.get(aggregate)
+    if known is not None and known.revision >= fact.revision:
+        return None
+    if known is None and len(target.facts) >= FACTS_MAX:
+        return None
+    return replace(target, facts={**target.facts, aggregate: fact})

@@ -1,0 +1,242 @@
+"""The order of steps of a rollout and of a drain, and nothing else."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from function_apps.deployments.activities import (
+    changing,
+    draining,
+    ending,
+    gating,
+    preparing,
+    turning_back,
+)
+from function_apps.deployments.activities.draining import DrainTicket
+from function_apps.deployments.activities.errands import (
+    Course,
+    Errand,
+    Going,
+    Look,
+    ModuleOf,
+    Problem,
+    ProblemOf,
+    RemainsOf,
+    Retreat,
+    ShiftOf,
+    StepOf,
+    Ticket,
+)
+from function_apps.deployments.errors import NotReadyInTime
+from shared.contracts.deployments import DeploymentStatus
+from shared.durable.steps import (
+    Activity,
+    OrchestrationTable,
+    StepFailed,
+    Steps,
+    Story,
+    call,
+    sleep,
+    wait_for,
+)
+from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.ids import DeploymentId, TenantId
+
+WAITS_MAX: Final = 400
+"""24 hours of an environment on its way, looked at every 15 minutes, is 96."""
+LOOKS_MAX: Final = 400
+"""Of 20 s each while instances start or drain; the deadline comes first."""
+PAGES_MAX: Final = 40
+"""1,000 services of one environment, 25 a page."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the deployment stands now that this operation has nothing more to do."""
+
+    status: DeploymentStatus
+
+
+def roll_out_release(story: Story) -> Steps[Outcome]:
+    """Bring a release unit to its environment step by step, each judged; else turn it back whole.
+
+    Instance id = operationId; ends at once if the deployment has ended or is another operation's.
+    Started anew it goes on from stored state.
+    """
+    argument = story.context.get_input()
+    ticket = Ticket(TenantId(argument["tenant"]), DeploymentId(argument["deployment"]))
+    opening = yield from call(story, preparing.open_rollout, ticket)
+    errand = opening.errand
+    if errand is None:
+        return Outcome(opening.status)
+    problem = Problem("RollbackAsked", "asked by a caller")
+    if not opening.is_rolling_back:
+        try:
+            return (yield from _forward(story, errand))
+        except (Refused, Unavailable, StepFailed) as raised:
+            problem = _problem(raised)
+    retreat = yield from call(story, turning_back.turn_back, ProblemOf(errand, problem))
+    if retreat.is_over:
+        # Overtaken or ended meanwhile: opening it again closes this operation too.
+        last = yield from call(story, preparing.open_rollout, ticket)
+        return Outcome(last.status)
+    if not retreat.modules:
+        return Outcome(retreat.status)
+    return (yield from _back(story, errand, retreat))
+
+
+def _problem(raised: Refused | Unavailable | StepFailed) -> Problem:
+    match raised:
+        case StepFailed():
+            return Problem("StepFailed", f"{raised.name} failed: {raised.message}")
+        case _:
+            return Problem(raised.code, raised.message)
+
+
+def _forward(story: Story, errand: Errand) -> Steps[Outcome]:
+    yield from _await_environment(story, errand)
+    course = yield from call(story, preparing.fix_unit, errand)
+    yield from call(story, preparing.begin_rollout, errand)
+    if course.is_recreate:
+        yield from _stop_old(story, errand, course)
+    for module in course.order:
+        of = ModuleOf(errand, module)
+        yield from call(story, changing.apply_candidate, of)
+        yield from _until(story, changing.look_ready, of, course.ready_s, "has all instances ready")
+    for step in course.steps:
+        yield from _shift(story, errand, course, step.index, step.pause_s)
+    yield from call(story, ending.begin_promotion, errand)
+    going = [ModuleOf(errand, module) for module in (*course.order, *course.removed)]
+    for of in going:
+        yield from call(story, ending.drain_old, of)
+    for of in going:
+        yield from _until(story, changing.look_gone, of, course.gone_s, "has drained")
+    status = yield from call(story, ending.complete, errand)
+    return Outcome(status)
+
+
+def _await_environment(story: Story, errand: Errand) -> Steps[None]:
+    for _ in range(WAITS_MAX):
+        look = yield from call(story, preparing.look_at_environment, errand)
+        if look.going is Going.GO:
+            return
+        assert look.until is not None
+        yield from wait_for(story, look.wait_name, look.until)
+    raise NotReadyInTime("the environment was looked at too often", code="EnvironmentLate")
+
+
+def _stop_old(story: Story, errand: Errand, course: Course) -> Steps[None]:
+    """Recreate: who depends on others stops first."""
+    stopping = [ModuleOf(errand, module) for module in reversed(course.order)]
+    for of in stopping:
+        yield from call(story, changing.stop_old, of)
+    for of in stopping:
+        yield from _until(story, changing.look_gone, of, course.gone_s, "has stopped")
+
+
+def _shift(story: Story, errand: Errand, course: Course, index: int, pause_s: float) -> Steps[None]:
+    """One step: told, weights of all components dependencies first, then judged."""
+    is_passed = yield from call(story, gating.begin_step, StepOf(errand, index))
+    if is_passed:
+        return
+    for module in course.order:
+        yield from call(story, changing.shift_traffic, ShiftOf(errand, index, module))
+    if pause_s:
+        yield from sleep(story, pause_s)
+    if course.is_gated:
+        yield from _judge(story, StepOf(errand, index))
+
+
+def _judge(story: Story, of: StepOf) -> Steps[None]:
+    look: Look = yield from call(story, gating.ask_gates, of)
+    for _ in range(LOOKS_MAX):
+        match look.going:
+            case Going.GO:
+                return
+            case Going.FAILED:
+                raise Refused(look.message, code=look.code)
+            case Going.AGAIN:
+                look = yield from call(story, gating.ask_gates, of)
+            case Going.OPEN:
+                assert look.until is not None
+                yield from wait_for(story, look.wait_name, look.until)
+                look = yield from call(story, gating.look_at_gates, of)
+    raise Refused("the gates were looked at too often", code="GateInconclusive")
+
+
+def _until(
+    story: Story, look: Activity[bool], of: ModuleOf, within_s: float, what: str
+) -> Steps[None]:
+    """Look until it is so, at the longest *within_s* seconds."""
+    deadline = story.now + timedelta(seconds=within_s)
+    for _ in range(LOOKS_MAX):
+        if (yield from call(story, look, of)):
+            return
+        if story.now >= deadline:
+            break
+    raise NotReadyInTime(f"{of.module} never {what} within {within_s:.0f} s")
+
+
+def _back(story: Story, errand: Errand, retreat: Retreat) -> Steps[Outcome]:
+    """Traffic first, for all components in reverse order; then the rejected instances."""
+    remaining: list[str] = []
+    for module in retreat.modules:
+        of = ModuleOf(errand, module)
+        steps = _until(story, turning_back.restore, of, retreat.ready_s, "has its instances back")
+        yield from _noting(steps, module, remaining)
+    for module in retreat.modules:
+        of = ModuleOf(errand, module)
+        steps = call(story, turning_back.remove_candidate, of)
+        yield from _noting(steps, module, remaining)
+    for module in retreat.modules:
+        of = ModuleOf(errand, module)
+        steps = _until(story, changing.look_gone, of, retreat.gone_s, "has drained")
+        yield from _noting(steps, module, remaining)
+    status = yield from call(
+        story, turning_back.finish_rollback, RemainsOf(errand, tuple(remaining))
+    )
+    return Outcome(status)
+
+
+def _noting(steps: Steps[Any], module: str, remaining: list[str]) -> Steps[None]:
+    """Go on with the other components when one cannot be brought back; say what is left."""
+    try:
+        yield from steps
+    except (Refused, Unavailable, StepFailed) as problem:
+        remaining.append(f"{module}: {problem}")
+
+
+def drain_environment(story: Story) -> Steps[int]:
+    """Cancel what is on its way in an environment that goes, take away what runs, and tell it.
+
+    Instance id = operationId. Deployments that are rolling back get time to end; then what is left
+    is taken away under a higher token than theirs.
+    """
+    argument = story.context.get_input()
+    ticket = DrainTicket(
+        TenantId(argument["tenant"]), argument["environment"], argument["generation"]
+    )
+    plan = yield from call(story, draining.open_drain, ticket)
+    if plan.is_over:
+        return 0
+    yield from _cancel_all(story, ticket, plan.lines_s)
+    removed = 0
+    for _ in range(PAGES_MAX):
+        page = yield from call(story, draining.drain_page, ticket)
+        removed += page.removed
+        if page.is_empty:
+            break
+    yield from call(story, draining.tell_drained, ticket)
+    return removed
+
+
+def _cancel_all(story: Story, ticket: DrainTicket, within_s: float) -> Steps[None]:
+    deadline = story.now + timedelta(seconds=within_s)
+    for _ in range(PAGES_MAX):
+        left = yield from call(story, draining.cancel_page, ticket)
+        if not left or story.now >= deadline:
+            return
+        yield from sleep(story, 5.0)
+
+
+ORCHESTRATIONS: Final[OrchestrationTable] = {roll_out_release: 1, drain_environment: 1}

@@ -1,0 +1,72 @@
+"""What deployments needs from outside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, Protocol
+
+from shared.contracts.deployments import LOCAL_ROLLOUT, LOCAL_SOAK, RolloutDefaults, SoakDefaults
+from shared.contracts.gates import LOCAL_GATE, GateDefaults
+from shared.contracts.health import ServiceHealth
+from shared.contracts.values import ComputeTargetKind, ServiceId
+from shared.kernel.scope import Scope
+from shared.persistence.blobs import Blobs
+from shared.service import Service
+from shared.surfaces.port import Surface
+
+ARTIFACTS: Final = "artifacts"
+"""The blob container that surfaces read archives from."""
+
+
+class SoakVerdicts(Protocol):
+    """health's word on the services of a release that is to be promoted."""
+
+    async def ask(
+        self, scope: Scope, services: Sequence[ServiceId], *, token: str
+    ) -> Sequence[ServiceHealth]:
+        """Return how each of *services* is now, and since when, asked as the caller of *token*.
+
+        Raises:
+            NotFound: health does not know one of them (yet).
+            Denied: the caller may not read health.
+            Unavailable: health is away.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Numbers where nobody said otherwise; the local profile shortens the waits."""
+
+    rollout: RolloutDefaults = field(default_factory=RolloutDefaults)
+    gate: GateDefaults = field(default_factory=GateDefaults)
+    soak: SoakDefaults = field(default_factory=SoakDefaults)
+    ready_within: timedelta = timedelta(minutes=5)
+    """From the application of a component to all its instances being ready."""
+    gone_within: timedelta = timedelta(minutes=5)
+    """For old instances to finish what they have, after the drain time."""
+    paused_at_most: timedelta = timedelta(hours=24)
+    """Then a paused deployment rolls back."""
+    look_for_s: float = 20.0
+    """One activity watches a surface for so long before the orchestration looks again."""
+    look_every_s: float = 0.25
+
+
+LOCAL_RULES: Final = Rules(
+    rollout=LOCAL_ROLLOUT,
+    gate=LOCAL_GATE,
+    soak=LOCAL_SOAK,
+    ready_within=timedelta(seconds=90),
+    gone_within=timedelta(seconds=60),
+)
+
+
+@dataclass(frozen=True)
+class DeploymentsApp:
+    """The service with its surfaces, its artifacts, and whom it asks before a promotion."""
+
+    service: Service
+    surfaces: Mapping[ComputeTargetKind, Surface]
+    blobs: Blobs
+    verdicts: SoakVerdicts
+    rules: Rules = field(default_factory=Rules)

@@ -1,0 +1,115 @@
+"""Artifacts: uploaded once, named by their content, seen by the tenant that uploaded them."""
+
+import asyncio
+import hashlib
+import io
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from function_apps.deployments.errors import ArtifactMissing
+from function_apps.deployments.ports import DeploymentsApp
+from shared.contracts.deployments import Artifact, Component
+from shared.kernel.clock import isoformat
+from shared.kernel.errors import Invalid, NotFound
+from shared.kernel.scope import Scope
+from shared.messaging.cause import Cause
+from shared.messaging.unit_of_work import Audited, Decision, Put, View
+from shared.persistence.store import Partition
+from shared.surfaces.archives import refuse_unsafe_archive
+from shared.surfaces.spec import artifact_blob
+
+_CHUNK = 1 << 20
+_MEDIA_TYPE = "application/zip"
+
+
+async def upload(
+    content: bytes, *, scope: Scope, cause: Cause, app: DeploymentsApp
+) -> tuple[Artifact, bool]:
+    """Keep *content* under its digest; return it and whether it was here already.
+
+    Safe to repeat and to break off: the bytes first, then the receipt that makes them visible.
+
+    Raises:
+        BadArtifact: no zip, or one that would not be unpacked safely.
+    """
+    if not content:
+        raise Invalid("an artifact is a zip archive; the body is empty", target="")
+    await asyncio.to_thread(refuse_unsafe_archive, io.BytesIO(content))
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    known = await _receipt(digest, scope, app)
+    if known is not None:
+        return known, True
+    if await app.blobs.size(artifact_blob(digest)) is None:
+        await app.blobs.put(artifact_blob(digest), _chunks(content))
+    artifact = Artifact(
+        digest=digest,
+        size_bytes=len(content),
+        media_type=_MEDIA_TYPE,
+        created_at=app.service.clock.now(),
+    )
+    body = artifact.model_dump(mode="json", by_alias=True)
+    await app.blobs.put(_receipt_blob(digest, scope), _chunks(json.dumps(body).encode()))
+    await _record(digest, body, scope, cause, app)
+    return artifact, False
+
+
+async def find(digest: str, *, scope: Scope, app: DeploymentsApp) -> Artifact:
+    """Return the artifact as it was received. Raises ArtifactMissing, also for another tenant's."""
+    try:
+        artifact_blob(digest)
+    except Invalid as malformed:
+        raise ArtifactMissing(digest) from malformed
+    known = await _receipt(digest, scope, app)
+    if known is None:
+        raise ArtifactMissing(digest)
+    return known
+
+
+async def uploaded(
+    components: Sequence[Component], scope: Scope, app: DeploymentsApp
+) -> frozenset[str]:
+    """Return which of the digests that *components* name the tenant has uploaded."""
+    digests = sorted({one.artifact_digest for one in components if one.artifact_digest})
+    sizes = await asyncio.gather(
+        *(app.blobs.size(_receipt_blob(digest, scope)) for digest in digests)
+    )
+    return frozenset(d for d, size in zip(digests, sizes, strict=True) if size is not None)
+
+
+async def _record(
+    digest: str, body: Mapping[str, Any], scope: Scope, cause: Cause, app: DeploymentsApp
+) -> None:
+    document = f"artifact/{digest}"
+
+    def decide(view: View) -> Decision:
+        if view.body(document) is not None:
+            return Decision()
+        row = {
+            **body,
+            "type": "artifact",
+            "by": scope.caller,
+            "at": isoformat(app.service.clock.now()),
+        }
+        return Decision(writes=[Put(document, row)], audited=Audited("UploadArtifact", digest))
+
+    await app.service.work.write(scope, Partition(scope.tenant, "-"), [document], decide, cause)
+
+
+def _receipt_blob(digest: str, scope: Scope) -> str:
+    # The bytes are shared by all who have them; whose they are is told by the receipt alone.
+    return f"receipts/{scope.tenant}/{artifact_blob(digest)}"
+
+
+async def _receipt(digest: str, scope: Scope, app: DeploymentsApp) -> Artifact | None:
+    try:
+        chunks = await app.blobs.open(_receipt_blob(digest, scope))
+    except NotFound:
+        return None
+    text = b"".join([chunk async for chunk in chunks])
+    return Artifact.model_validate_json(text)
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), _CHUNK):
+        yield content[start : start + _CHUNK]

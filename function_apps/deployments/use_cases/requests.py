@@ -1,0 +1,327 @@
+"""Deploy and PromoteDeployment: the ways in for a release."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import shared.kernel.operation as operations
+from function_apps.deployments.errors import CannotBePlanned, NaturalKeyActive
+from function_apps.deployments.model import access, planning, telling
+from function_apps.deployments.model import target as targets
+from function_apps.deployments.model.deployment import Deployment, Origin
+from function_apps.deployments.model.promotion import Source, command_of, refuse_unsoaked
+from function_apps.deployments.model.target import Claim, Target
+from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.use_cases.artifacts import uploaded
+from function_apps.deployments.use_cases.dossier import (
+    ROLL_OUT,
+    answer,
+    argument,
+    dossier,
+    environment_of,
+    place,
+    publish,
+    start,
+    writes,
+)
+from shared.contracts.deployments import (
+    Deploy,
+    DeploymentKind,
+    DeploymentPlan,
+    PromoteDeployment,
+    SoakEvidence,
+)
+from shared.contracts.values import Reason
+from shared.kernel.errors import Refused
+from shared.kernel.ids import DeploymentId, OperationId, deployment_id, operation_id, parse_id
+from shared.kernel.scope import Scope
+from shared.messaging.cause import Cause
+from shared.messaging.outbox import Row
+from shared.messaging.unit_of_work import Audited, Decision, Outcome, View
+
+_REPEATED = "repeated"
+
+
+async def deploy(
+    command: Deploy,
+    *,
+    scope: Scope,
+    cause: Cause,
+    app: DeploymentsApp,
+    evidence: SoakEvidence | None = None,
+) -> Outcome:
+    """Put a release into the lines of its modules, or answer the one that is there already.
+
+    Raises:
+        CannotBePlanned: every reason why it cannot be done, with its place in the command.
+        Held, LineTaken, NaturalKeyActive, EnvironmentNotUsable, BindingRequired.
+    """
+    new = await _draw(command, scope, app)
+    partition = place(command.environment_id, scope)
+    target_id = targets.document_id(command.environment_id)
+
+    def decide(view: View) -> Decision:
+        target = targets.from_body(view.body(target_id), command.environment_id)
+        if repeated := _repeated(command, target):
+            return Decision(result={_REPEATED: repeated})
+        waits_for = new.judged(command, target)
+        deployment = new.deployment(command, target, cause, evidence)
+        return admitted_into_lines(
+            deployment, target, command, scope=scope, cause=cause, app=app, waits_for=waits_for
+        )
+
+    outcome = await app.service.work.write(scope, partition, [target_id], decide, cause)
+    if _REPEATED in outcome.result:
+        return await _answer_repeat(command, outcome.result[_REPEATED], scope=scope, app=app)
+    return outcome
+
+
+async def plan(command: Deploy, *, scope: Scope, app: DeploymentsApp) -> DeploymentPlan:
+    """Return what *command* would do and everything that speaks against it; change nothing."""
+    new = await _draw(command, scope, app)
+    partition = place(command.environment_id, scope)
+    target_id = targets.document_id(command.environment_id)
+    view = await app.service.work.read(partition, target_id)
+    target = targets.from_body(view.body(target_id), command.environment_id)
+    found = [
+        Reason(code=one.code, message=f"{one.target}: {one.message}"[:2048])
+        for one in new.refusals(command, target)
+    ]
+    waits_for: str | None = None
+    try:
+        waits_for = access.waits_for(target, scope.tenant)
+        _refuse_held(command, target)
+    except Refused as refusal:
+        found.append(Reason(code=refusal.code, message=refusal.message))
+    order, _ = planning.order_of(command.components)
+    taken = [claim for claim in target.claims if {*claim.modules} & {*_modules(command)}]
+    return DeploymentPlan(
+        environment_id=command.environment_id,
+        release_ref=command.release_ref,
+        strategy=command.strategy,
+        components=_planned(command, target, scope),
+        order=order,
+        refusals=tuple(found[:100]),
+        waiting_for=waits_for or ("line" if taken else None),
+    )
+
+
+def _planned(command: Deploy, target: Target, scope: Scope) -> tuple[Any, ...]:
+    """Return the units as they would be fixed, once it is known where they run."""
+    environment = target.environment
+    if environment is None or not environment.targets:
+        return ()
+    found = [
+        (component, planning.placed(component, environment.targets))
+        for component in command.components
+    ]
+    return tuple(
+        planning.released(
+            component,
+            kind,
+            target.line(component.module_id).last + 1,
+            command.environment_id,
+            scope.tenant,
+            target,
+        )
+        for component, kind in found
+        if kind is not None
+    )
+
+
+class _New:
+    """What is drawn before the decision, which may be made twice."""
+
+    def __init__(
+        self,
+        deployment: DeploymentId,
+        operation: OperationId,
+        now: datetime,
+        tenant: Scope,
+        ground: planning.Ground,
+    ) -> None:
+        self._deployment = deployment
+        self._operation = operation
+        self._now = now
+        self._scope = tenant
+        self._ground = ground
+
+    def refusals(self, command: Deploy, target: Target) -> tuple[Any, ...]:
+        ground = replace(self._ground, target=target)
+        return planning.refusals(command, self._scope.tenant, ground)
+
+    def judged(self, command: Deploy, target: Target) -> str | None:
+        """Return what the deployment waits for; raise what speaks against it."""
+        if found := self.refusals(command, target):
+            raise CannotBePlanned(found)
+        waits_for = access.waits_for(target, self._scope.tenant)
+        _refuse_held(command, target)
+        return waits_for
+
+    def deployment(
+        self, command: Deploy, target: Target, cause: Cause, evidence: SoakEvidence | None
+    ) -> Deployment:
+        order, _ = planning.order_of(command.components)
+        environment = target.environment
+        return Deployment(
+            deployment_id=self._deployment,
+            tenant_id=self._scope.tenant,
+            environment_id=command.environment_id,
+            kind=DeploymentKind.RELEASE,
+            release_ref=command.release_ref,
+            strategy=command.strategy,
+            gate=command.gate,
+            components=command.components,
+            remove=command.remove,
+            order=order,
+            on_conflict=command.on_conflict,
+            key=planning.natural_key(command),
+            origin=Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id),
+            operation_id=self._operation,
+            created_at=self._now,
+            updated_at=self._now,
+            restart=command.restart,
+            project_id=environment.project if environment else None,
+            stage=environment.stage if environment else None,
+            configuration=command.configuration,
+            evidence=evidence,
+        )
+
+
+async def _draw(command: Deploy, scope: Scope, app: DeploymentsApp) -> _New:
+    now = app.service.clock.now()
+    key = parse_id(command.environment_id, "env").environment
+    ground = planning.Ground(
+        targets.Target(command.environment_id),
+        {kind: surface.capabilities() for kind, surface in app.surfaces.items()},
+        await uploaded(command.components, scope, app),
+        app.rules.rollout,
+    )
+    return _New(
+        deployment_id(key, now, app.service.entropy),
+        operation_id(app.service.outside_name, key, now, app.service.entropy),
+        now,
+        scope,
+        ground,
+    )
+
+
+def admitted_into_lines(
+    deployment: Deployment,
+    target: Target,
+    command: Deploy,
+    *,
+    scope: Scope,
+    cause: Cause,
+    app: DeploymentsApp,
+    waits_for: str | None,
+    kind: str = "Deploy",
+) -> Decision:
+    """Enter all its lines at once; start it when it is first in all of them."""
+    claim = Claim(
+        deployment.deployment_id,
+        deployment.operation_id,
+        deployment.modules,
+        deployment.kind,
+        deployment.key,
+        planning.content_key(command),
+    )
+    entered, admitted = targets.admit(targets.enter(target, claim, command.on_conflict))
+    own = entered.claim(deployment.deployment_id)
+    assert own is not None
+    deployment = replace(deployment, token=own.token)
+    path = f"/v1/runtime/deployments/{deployment.deployment_id}"
+    operation = operations.accept(
+        deployment.operation_id,
+        kind,
+        path,
+        scope.caller,
+        ROLL_OUT,
+        argument(scope.tenant, deployment.deployment_id),
+        deployment.updated_at,
+    )
+    if not own.token:
+        operation = operations.wait(operation, "line", "", deployment.updated_at)
+    told = telling.requested(deployment, waits_for if own.token else "line")
+    rows: list[Row] = [publish(told, app, scope, cause, deployment.project_id)]
+    rows += [start(one, scope) for one in admitted]
+    return Decision(
+        result=answer(deployment, entered, waits_for),
+        writes=writes(target=entered, deployment=deployment, operations_=[operation]),
+        outbox=rows,
+        audited=Audited(kind, deployment.deployment_id),
+    )
+
+
+def _modules(command: Deploy) -> tuple[str, ...]:
+    return (*(component.module_id for component in command.components), *command.remove)
+
+
+def _refuse_held(command: Deploy, target: Target) -> None:
+    wanted = [(one.module_id, planning.digest_of(one)) for one in command.components]
+    targets.refuse_held(target, wanted)
+
+
+def _repeated(command: Deploy, target: Target) -> str | None:
+    """Return the deployment that answers *command*: one on its way, or what is in force now."""
+    key = planning.natural_key(command)
+    active = next((claim for claim in target.claims if claim.key == key), None)
+    if active is not None:
+        if active.content != planning.content_key(command):
+            raise NaturalKeyActive(active.deployment)
+        return active.deployment
+    if command.restart or not command.components or command.remove:
+        return None
+    unit = planning.unit_key(command.environment_id, command.components, command.configuration)
+    lines = [target.line(component.module_id) for component in command.components]
+    if all(line.revision and line.key == unit for line in lines):
+        return lines[0].by
+    return None
+
+
+async def _answer_repeat(
+    command: Deploy, deployment: str, *, scope: Scope, app: DeploymentsApp
+) -> Outcome:
+    partition = place(command.environment_id, scope)
+    view = await app.service.work.read(
+        partition, deployment, targets.document_id(command.environment_id)
+    )
+    found = dossier(view, deployment)
+    return Outcome(answer(found.deployment, found.target), is_repeat=True)
+
+
+async def promote(
+    command: PromoteDeployment, *, scope: Scope, cause: Cause, app: DeploymentsApp
+) -> Outcome:
+    """Deploy the same digests to the next environment, once they have soaked where they are.
+
+    Raises:
+        NotPromotable: not Completed, not in force, or not Healthy for long enough; says how long
+            is left.
+        EvidenceRequired: the command has no word of health.
+    """
+    source = await source_of(command.deployment_id, scope=scope, app=app)
+    now = app.service.clock.now()
+    refuse_unsoaked(source, command.evidence, app.rules.soak.of(source.stage), now)
+    wanted = command_of(source, command)
+    return await deploy(wanted, scope=scope, cause=cause, app=app, evidence=command.evidence)
+
+
+async def plan_promotion(
+    command: PromoteDeployment, *, scope: Scope, app: DeploymentsApp
+) -> DeploymentPlan:
+    """Return what the promotion would do; change nothing."""
+    source = await source_of(command.deployment_id, scope=scope, app=app)
+    return await plan(command_of(source, command), scope=scope, app=app)
+
+
+async def source_of(deployment: str, *, scope: Scope, app: DeploymentsApp) -> Source:
+    """Return what would be promoted.
+
+    Raises:
+        NotPromotable: it is not Completed, or not in force any more.
+    """
+    target_id = targets.document_id(environment_of(deployment))
+    view = await app.service.work.read(place(deployment, scope), deployment, target_id)
+    found = dossier(view, deployment)
+    return Source.of(found.deployment, found.target)

@@ -1,0 +1,402 @@
+"""Deployments over in-memory parts: a surface, a health that answers gates, and rollouts driven."""
+
+import asyncio
+import io
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import shared.kernel.operation as operations
+from function_apps.deployments.activities import ACTIVITIES
+from function_apps.deployments.model import deployment as deployments
+from function_apps.deployments.model import target as targets
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.target import Target
+from function_apps.deployments.orchestrations import ORCHESTRATIONS
+from function_apps.deployments.ports import ARTIFACTS, DeploymentsApp, Rules
+from function_apps.deployments.use_cases import (
+    artifacts,
+    interruptions,
+    reading,
+    requests,
+    signals,
+    surroundings,
+)
+from shared.contracts.deployments import Deploy, DeploymentReason, RollbackDeployment
+from shared.contracts.environments import (
+    ComputeTarget,
+    EnvironmentFacts,
+    EnvironmentStatus,
+    RuntimeEnvironmentDecommissioned,
+    RuntimeEnvironmentFailed,
+    RuntimeEnvironmentProvisioned,
+    RuntimeEnvironmentStatusChanged,
+)
+from shared.contracts.gates import EvaluateGate, GateEvidence, Verdict
+from shared.contracts.health import (
+    HealthCheckCompleted,
+    HealthSource,
+    HealthStatus,
+    ServiceHealth,
+)
+from shared.contracts.values import (
+    ComponentType,
+    ComputeTargetKind,
+    EnvironmentId,
+    IsolationModel,
+    ServiceId,
+    Stage,
+)
+from shared.durable.steps import durable_name
+from shared.kernel.ids import ProjectId, environment_id, environment_key, parse_id
+from shared.kernel.scope import Scope
+from shared.messaging.unit_of_work import Outcome
+from shared.persistence.store import Partition
+from shared.surfaces.memory import Behaviour, MemorySurface, MemoryWorld
+from shared.surfaces.spec import Component as SurfaceComponent
+from shared.surfaces.spec import SiteSpec
+from tests.kit.drive import DrivenContext, by_name, drive
+from tests.kit.service import CAUSE, SCOPE, TENANT, Bench, bench
+
+PROJECT = ProjectId("proj-shop")
+SHOP, CART, WEB = "module-shop", "module-cart", "module-web"
+
+
+def environment(name: str = "test") -> EnvironmentId:
+    return environment_id(environment_key(TENANT, PROJECT, name))
+
+
+TEST = environment()
+ORCHESTRATION = {durable_name(each): each for each in ORCHESTRATIONS}
+
+
+def archive(content: str) -> bytes:
+    """Return a zip whose bytes depend on *content* alone."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        opened.writestr(zipfile.ZipInfo("server.py"), content)
+    return buffer.getvalue()
+
+
+@dataclass
+class Health:
+    """Answers every gate at once: Fail for artifacts listed as bad, silence for the silent."""
+
+    bad: set[str] = field(default_factory=set)
+    unsure: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    asked: list[EvaluateGate] = field(default_factory=list)
+
+    def verdict(self, digest: str) -> Verdict | None:
+        if digest in self.silent:
+            return None
+        if digest in self.unsure:
+            return Verdict.INCONCLUSIVE
+        return Verdict.FAIL if digest in self.bad else Verdict.PASS
+
+
+class Soaked:
+    """The `SoakVerdicts` port: every service has been Healthy since *since*."""
+
+    def __init__(self, world: "Driven") -> None:
+        self._world = world
+        self.status = HealthStatus.HEALTHY
+
+    async def ask(
+        self, scope: Scope, services: Sequence[ServiceId], *, token: str
+    ) -> Sequence[ServiceHealth]:
+        return [await self._one(service) for service in services]
+
+    async def _one(self, service: ServiceId) -> ServiceHealth:
+        target = await self._world.target()
+        return ServiceHealth(
+            service_id=service,
+            tenant_id=TENANT,
+            environment_id=TEST,
+            stage=Stage.TEST,
+            module_id=SHOP,
+            deployment_id=None,
+            release_revision=target.line(SHOP).revision,
+            digest=None,
+            status=self.status,
+            previous_status=None,
+            reason="",
+            since=self._world.app.service.clock.now() - timedelta(hours=1),
+            checked_at=None,
+            checks=(),
+            window=None,
+            slo_burn=(),
+            root_cause=None,
+            revision=1,
+        )
+
+
+@dataclass
+class Driven:
+    """One world; `interfere` is called before every activity with its name and count."""
+
+    bench: Bench
+    world: MemoryWorld
+    app: DeploymentsApp
+    health: Health
+    twice: bool = False
+    interfere: Callable[[str, int], None] = lambda _name, _count: None
+    contexts: list[DrivenContext] = field(default_factory=list)
+    revision: int = 0
+    _running: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
+    _answered: int = 0
+
+    # What other services do.
+
+    async def tell(
+        self,
+        status: EnvironmentStatus = EnvironmentStatus.PROVISIONED,
+        *,
+        stage: Stage = Stage.TEST,
+        name: str = "test",
+    ) -> None:
+        """Tell that the environment has come to *status*."""
+        self.revision += 1
+        facts: dict[str, Any] = {
+            "aggregate_id": environment(name),
+            "revision": self.revision,
+            "environment_id": environment(name),
+            "owner_tenant_id": TENANT,
+            "name": name,
+            "stage": stage,
+            "region": "local",
+            "isolation_model": IsolationModel.SHARED,
+            "status": status,
+            "generation": 1,
+        }
+        cause = _project_cause()
+        event: EnvironmentFacts
+        match status:
+            case EnvironmentStatus.PROVISIONED:
+                await self.world_site(name)
+                target = ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS)
+                event = RuntimeEnvironmentProvisioned(
+                    **facts, compute_targets=(target,), pulumi_stack_ref="stack"
+                )
+                await surroundings.note_provisioned(event, scope=SCOPE, cause=cause, app=self.app)
+            case EnvironmentStatus.FAILED:
+                event = RuntimeEnvironmentFailed(
+                    **facts, reason={"code": "Broken", "message": "no capacity"}
+                )
+                await surroundings.note_failed(event, scope=SCOPE, cause=cause, app=self.app)
+            case EnvironmentStatus.DECOMMISSIONED:
+                event = RuntimeEnvironmentDecommissioned(**facts)
+                await surroundings.note_decommissioned(
+                    event, scope=SCOPE, cause=cause, app=self.app
+                )
+            case _:
+                event = RuntimeEnvironmentStatusChanged(**facts)
+                await surroundings.note_status(event, scope=SCOPE, cause=cause, app=self.app)
+
+    async def world_site(self, name: str = "test") -> None:
+        from shared.kernel.fence import Fence
+
+        spec = SiteSpec(environment(name), TENANT, name, "test")
+        await MemorySurface(self.world).ensure_site(spec, Fence(1, "op", "site"))
+
+    async def upload(self, content: str) -> str:
+        artifact, _ = await artifacts.upload(
+            archive(content), scope=SCOPE, cause=CAUSE, app=self.app
+        )
+        return artifact.digest
+
+    # What callers do.
+
+    async def component(
+        self, content: str, module: str = SHOP, *, version: str = "1.0", **more: Any
+    ) -> dict[str, Any]:
+        return {
+            "moduleId": module,
+            "componentType": ComponentType.MICROSERVICE,
+            "version": version,
+            "artifactDigest": await self.upload(content),
+            "command": ["python", "server.py"],
+            "port": 8080,
+            **more,
+        }
+
+    async def command(self, *components: Mapping[str, Any], **more: Any) -> Deploy:
+        return Deploy.model_validate(
+            {"environmentId": TEST, "releaseRef": "r", "components": components, **more}
+        )
+
+    async def deploy(self, *components: Mapping[str, Any], **more: Any) -> Mapping[str, Any]:
+        command = await self.command(*components, **more)
+        outcome: Outcome = await requests.deploy(command, scope=SCOPE, cause=CAUSE, app=self.app)
+        return outcome.result
+
+    async def release(self, content: str, **more: Any) -> Deployment:
+        """Deploy one component of SHOP with *content* and run it to its end."""
+        answer = await self.deploy(await self.component(content), **more)
+        await self.settle()
+        return await self.deployment(answer["deploymentId"])
+
+    async def cancel(self, deployment: str) -> Mapping[str, Any]:
+        outcome = await interruptions.cancel(
+            deployment, DeploymentReason(reason="enough"), scope=SCOPE, cause=CAUSE, app=self.app
+        )
+        return outcome.result
+
+    async def rollback(self, deployment: str, **more: Any) -> Mapping[str, Any]:
+        command = RollbackDeployment.model_validate({"deploymentId": deployment, **more})
+        outcome = await interruptions.rollback(command, scope=SCOPE, cause=CAUSE, app=self.app)
+        return outcome.result
+
+    # What the platform does.
+
+    async def settle(self, *, within_s: float = 3600.0) -> None:
+        """Run everything that was started until nothing runs; answer gates on the way."""
+        clock = self.app.service.clock
+        give_up_at_s = clock.monotonic_s() + within_s
+        while self.begin() or self._running:
+            assert clock.monotonic_s() < give_up_at_s, [c.asked[-3:] for c in self.contexts]
+            await clock.sleep(0.5)
+            await self.answer_gates()
+            for instance, task in list(self._running.items()):
+                if task.done():
+                    del self._running[instance]
+                    await task
+
+    async def until(self, holds: Callable[[], Any], *, within_s: float = 600.0) -> None:
+        """Run until *holds*."""
+        clock = self.app.service.clock
+        give_up_at_s = clock.monotonic_s() + within_s
+        while not await holds():
+            assert clock.monotonic_s() < give_up_at_s
+            self.begin()
+            await clock.sleep(0.25)
+            await self.answer_gates()
+
+    def begin(self) -> bool:
+        started, self.bench.nudges.started[:] = list(self.bench.nudges.started), []
+        for name, instance, argument in started:
+            if instance in self._running:
+                continue
+            context = DrivenContext(
+                instance,
+                argument,
+                by_name(ACTIVITIES),
+                self.app,
+                self.app.service.clock,
+                self.bench.nudges,
+                interfere=lambda name, count: self.interfere(name, count),
+                twice=self.twice,
+            )
+            self.contexts.append(context)
+            self._running[instance] = asyncio.ensure_future(drive(ORCHESTRATION[name], context))
+        return bool(started)
+
+    async def drop_running(self) -> None:
+        """Lose every orchestration, as if its history was gone."""
+        for task in self._running.values():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        self._running.clear()
+
+    async def answer_gates(self) -> None:
+        asked = self.bench.sent.bodies("EvaluateGate")
+        for envelope in asked[self._answered :]:
+            gate = EvaluateGate.model_validate(envelope["payload"])
+            self.health.asked.append(gate)
+            deployment = await self.deployment(gate.deployment_id)
+            unit = deployment.released(gate.module_id)
+            assert unit is not None
+            verdict = self.health.verdict(unit.digest)
+            if verdict is not None:
+                event = self.answer(gate, verdict)
+                await signals.note_health(event, scope=SCOPE, cause=CAUSE, app=self.app)
+        self._answered = len(asked)
+
+    def answer(self, gate: EvaluateGate, verdict: Verdict) -> HealthCheckCompleted:
+        now = self.app.service.clock.now()
+        return HealthCheckCompleted(
+            aggregate_id=gate.gate_id,
+            revision=1,
+            service_id=gate.service_id,
+            environment_id=gate.environment_id,
+            module_id=gate.module_id,
+            gate_id=gate.gate_id,
+            status=HealthStatus.HEALTHY,
+            source=HealthSource.GATE,
+            verdict=verdict,
+            evidence=GateEvidence(
+                gate_id=gate.gate_id,
+                module_id=gate.module_id,
+                step=gate.step,
+                weight=gate.weight,
+                verdict=verdict,
+                candidate_revision=gate.candidate.release_revision,
+                from_at=now,
+                until_at=now,
+            ),
+        )
+
+    # What can be seen.
+
+    async def target(self, name: str = "test") -> Target:
+        partition = Partition(TENANT, parse_id(environment(name), "env").environment)
+        found = await self.app.service.store.read(partition, targets.document_id(environment(name)))
+        return targets.from_body(found.body if found else None, environment(name))
+
+    async def deployment(self, deployment: str) -> Deployment:
+        partition = Partition(TENANT, parse_id(deployment, "dep").environment)
+        found = await self.app.service.store.read(partition, deployment)
+        assert found is not None, deployment
+        return deployments.from_body(found.body)
+
+    async def operation(self, deployment: str) -> operations.Operation:
+        found = await self.deployment(deployment)
+        partition = Partition(TENANT, parse_id(deployment, "dep").environment)
+        row = await self.app.service.store.read(
+            partition, operations.document_id(found.operation_id)
+        )
+        assert row is not None
+        return operations.from_body(row.body)
+
+    async def status(self, deployment: str) -> str:
+        return (await self.deployment(deployment)).status
+
+    async def shown(self, deployment: str) -> Any:
+        resource, _ = await reading.get(deployment, scope=SCOPE, app=self.app)
+        return resource
+
+    def live(self, module: str = SHOP) -> tuple[dict[int, int], dict[int, int]]:
+        """Return instances and weights by revision."""
+        record = self.world.component(SurfaceComponent(TEST, TENANT, module))  # type: ignore[arg-type]
+        counted = {number: len(each.copies) for number, each in record.revisions.items()}
+        return counted, dict(record.weights)
+
+
+def _project_cause() -> Any:
+    from dataclasses import replace
+
+    return replace(CAUSE, project=PROJECT)
+
+
+def driven(*, rules: Rules | None = None) -> Driven:
+    """Return a world without an environment, on the running loop's time."""
+    parts = bench("deployments")
+    world = MemoryWorld(parts.service.clock, parts.service.entropy)
+    app = DeploymentsApp(
+        parts.service,
+        {ComputeTargetKind.LOCAL_PROCESS: MemorySurface(world)},
+        parts.storage.blobs(ARTIFACTS),
+        verdicts=None,  # type: ignore[arg-type]  set below, it looks into this world
+        rules=rules or Rules(),
+    )
+    made = Driven(parts, world, app, Health())
+    object.__setattr__(app, "verdicts", Soaked(made))
+    return made
+
+
+def slow(content_digest: str, world: MemoryWorld, start_s: float) -> None:
+    world.behaviours[content_digest] = Behaviour(start_s=start_s)
