@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 from local_host import configuration
 from local_host.model import App
 from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.errors import Invalid
 
 if TYPE_CHECKING:
     from local_host.broker.topology import Topology
 
 DEFAULT_PORT: Final = 7071
+_PLATFORM: Final = Path("shared", "embedding.py")
 EXIT_USAGE: Final = 2
 EXIT_PORT_TAKEN: Final = 3
 EXIT_STATE_IN_USE: Final = 4
@@ -72,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path(".factory"),
         help="folder for queues, histories and timers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--broker",
+        type=Path,
+        metavar="FILE",
+        help="queues and topics, in the form of the Service Bus emulator's Config.json",
     )
     parser.add_argument("--auth", action="store_true", help="ask for access keys, as Azure does")
     parser.add_argument(
@@ -145,6 +153,11 @@ async def _serve(
     console.log_to(screen, sys.stderr)
     first = apps[0].folder
     assert first is not None, apps
+    try:
+        topology = topology_for(apps, asked.broker)
+    except (Invalid, OSError) as problem:
+        screen.line(f"{asked.broker}: {problem}")
+        return EXIT_USAGE
     settings = HostSettings(
         port=_port(asked.port, first),
         address=asked.address,
@@ -152,7 +165,7 @@ async def _serve(
         cors=cors_of(_local(first)),
         grace_s=asked.grace,
         environ=environ,
-        topology=_topology(apps),
+        topology=topology,
     )
     host = Host(apps, settings, folder=asked.state.resolve(), clock=clock)
     stopping = _on_signals(asyncio.get_running_loop(), screen.line)
@@ -176,12 +189,33 @@ async def _serve(
     return 0
 
 
-def _topology(apps: Sequence[App]) -> "Topology":
-    from local_host.broker.topology import Topology  # noqa: PLC0415
-    from local_host.platform_topology import is_platform, platform_topology  # noqa: PLC0415
+def topology_for(apps: Sequence[App], declared: Path | None) -> "Topology":
+    """Return what *declared*, a file in the emulator's form, says, else what the apps need.
 
-    is_ours = any(app.folder is not None and is_platform(app.folder) for app in apps)
-    return platform_topology() if is_ours else Topology()
+    A folder with services of this platform needs the platform's entities, for those services. Other
+    apps need none: their triggers create what they listen to.
+
+    Raises:
+        Invalid: the file cannot be used; names the place.
+    """
+    from local_host.broker.topology import Topology  # noqa: PLC0415
+
+    if declared is not None:
+        from local_host.broker.declaration import load_topology  # noqa: PLC0415
+
+        return load_topology(declared)
+    packages = {
+        script.parent.name
+        for app in apps
+        if app.folder is not None and (app.folder / _PLATFORM).exists()
+        for script in app.folder.glob("function_apps/*/function_app.py")
+    }
+    if not packages:
+        return Topology()
+    from local_host.runtime_topology import runtime_topology  # noqa: PLC0415  a quarter of a second
+    from shared.contracts.values import Service  # noqa: PLC0415
+
+    return runtime_topology([service for service in Service if service in packages])
 
 
 def _port(asked: int | None, folder: Path) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import azure.functions as func
 import pytest
 
-from local_host.__main__ import apps_in, take_settings
+from local_host.__main__ import apps_in, take_settings, topology_for
 from local_host.configuration import ConfigurationRefused
 from local_host.host import Host, HostSettings
 from local_host.model import App, Extension, IndexedFunction, Surroundings
@@ -169,3 +169,35 @@ def test_folders_of_one_name_become_apps_of_two(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
 
     assert [app.name for app in apps_in(folders)] == ["my-app", "my-app-2"]
+
+
+@pytest.mark.parametrize(
+    ("files", "subscribers"),
+    [
+        (["shared/embedding.py", "function_apps/health/function_app.py"], {"health"}),
+        (["shared/embedding.py"], set()),
+        (["function_apps/health/function_app.py"], set()),
+    ],
+    ids=["a-packaged-service", "no-service", "another-platform"],
+)
+def test_a_folder_of_this_platform_gets_the_entities_of_its_services(
+    tmp_path: Path, files: list[str], subscribers: set[str]
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    topology = topology_for([App("one", tmp_path)], None)
+
+    assert {s.name for topic in topology.topics for s in topic.subscriptions} == subscribers
+
+
+def test_declared_entities_win(tmp_path: Path) -> None:
+    declared = tmp_path / "Config.json"
+    declared.write_text(
+        '{"UserConfig": {"Namespaces": [{"Name": "n", "Queues": [{"Name": "orders"}]}]}}'
+    )
+
+    topology = topology_for([App("one", tmp_path)], declared)
+
+    assert [queue.name for queue in topology.queues] == ["orders"]
