@@ -68,7 +68,10 @@ class HttpProbe:
 
 @dataclass(frozen=True)
 class Resources:
-    """Upper limits for each instance; None asks for no limit. A surface enforces or refuses."""
+    """Upper limits for each instance; None asks for no limit. A surface enforces or refuses.
+
+    `processes` counts threads too, as Linux does.
+    """
 
     memory_mb: int | None = None
     cpu: float | None = None

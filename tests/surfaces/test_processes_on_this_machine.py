@@ -15,10 +15,12 @@ import psutil
 import pytest
 
 from shared.kernel.clock import SystemClock
+from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.live import LiveComponent, Phase
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.instances import LOG_BYTES_MAX
+from shared.surfaces.local_process.limits import capabilities, rlimits
 from shared.surfaces.local_process.stopping import stop_everything
 from shared.surfaces.local_process.supervisor import SupervisorRunning
 from shared.surfaces.local_process.surface import LocalProcessSurface
@@ -40,6 +42,19 @@ for n in range(300_000):
     print("line", n, "x" * 20)
 print("done", flush=True)
 threading.Event().wait()
+"""
+FORKING = """
+import os, time
+started = 0
+try:
+    for _ in range(10):
+        if os.fork() == 0:
+            time.sleep(0.3)
+            os._exit(0)
+        started += 1
+except BlockingIOError:
+    pass
+print(started)
 """
 GREEDY = """
 import subprocess, sys, threading
@@ -115,6 +130,20 @@ async def test_processes_that_together_exceed_the_memory_limit_end(tmp_path: Pat
             lambda seen: any(i.restarts for r in seen.revisions for i in r.instances)
         )
         assert live.revisions[0].instances[0].reason == "MemoryExceeded"
+
+
+async def test_a_limit_of_processes_is_offered_exactly_where_it_holds(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    pid = processes.start(
+        tmp_path / "order.json", token="t", claim=tmp_path / "claim", folder=tmp_path,
+        command=[sys.executable, "-c", FORKING], environ={}, output=output,
+        limits=rlimits(Resources(processes=4)),
+    )  # fmt: skip
+
+    await asyncio.to_thread(os.waitpid, pid, 0)
+
+    started = int(output.read_text())
+    assert started == (3 if capabilities().offers(Feature.PROCESSES_LIMIT) else 10)
 
 
 async def test_a_dead_instance_is_started_again(tmp_path: Path) -> None:

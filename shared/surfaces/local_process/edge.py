@@ -29,6 +29,8 @@ SHOWN_WITHIN_S: Final = 5.0
 """Usually about 10 ms; a starved machine may need longer."""
 LOOK_EVERY_S: Final = 0.01
 RESTART_AFTER_S: Final = 1.0
+CLAIMED_WITHIN_S: Final = 10.0
+"""From the start of an Envoy to its claim: milliseconds; a starved machine may need longer."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Edge:
         self._entropy = entropy
         self._confirmed: tuple[ComponentRoute, ...] | None = None
         self._started_s = float("-inf")
-        self._spawned: tuple[str, int] | None = None
+        self._spawned = ""
 
     async def keep(self, site: WantedSite) -> None:
         """Start Envoy unless it runs; adopted when an earlier host started it."""
@@ -171,9 +173,10 @@ class Edge:
         identity = processes.claimed(attempt.claim)
         if identity is not None:
             return processes.is_alive(identity) or processes.reap(identity.pid) is None
-        if self._spawned is not None and self._spawned[0] == attempt.token:
+        age_s = self._clock.monotonic_s() - self._started_s
+        if self._spawned == attempt.token and age_s < CLAIMED_WITHIN_S:
             # Ours, and maybe not yet as far as its claim.
-            return processes.reap(self._spawned[1]) is None
+            return True
         return not processes.void(attempt.claim) and self._is_running(attempt)
 
     def _attempt(self) -> _Attempt | None:
@@ -199,7 +202,7 @@ class Edge:
         write_whole(self._folder / "started", token.encode())
         self._confirmed = None
         self._started_s = self._clock.monotonic_s()
-        pid = processes.start(
+        processes.start(
             self._folder / "order.json",
             token=token,
             claim=self._folder / f"claim-{token}",
@@ -212,8 +215,10 @@ class Edge:
             environ={"PATH": "/usr/bin:/bin", "HOME": str(self._folder)},
             output=self._folder / "envoy.log",
             limits={},
+            # It asks to be ended when its parent dies, and must outlive every host.
+            is_orphan=True,
         )  # fmt: skip
-        self._spawned = (token, pid)
+        self._spawned = token
 
     def _admin(self) -> EdgeAdmin:
         boot = json.loads((self._folder / "boot.json").read_text(encoding="utf-8"))

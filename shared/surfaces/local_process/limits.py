@@ -3,14 +3,23 @@
 Memory is limited as data (RLIMIT_DATA: heap and private mappings), not as address space: a runtime
 may reserve far more than it uses. The limit holds for each process; the supervisor also restarts
 an instance whose processes together exceed it.
+
+Processes are counted by the system for each user, so a workload with such a limit gets a user
+namespace of its own, where it is the only one. Whether that holds here is tried once, since it
+depends on kernel, settings and user.
 """
 
+import os
 import resource
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from shared.surfaces.capabilities import Capabilities, Feature
+from shared.surfaces.local_process import launcher, processes
 from shared.surfaces.spec import Resources
 
 REPLICAS_MAX: Final = 16
@@ -24,7 +33,28 @@ def rlimits(resources: Resources) -> Mapping[str, int]:
         limits["RLIMIT_DATA"] = resources.memory_mb * 2**20
     if resources.open_files is not None:
         limits["RLIMIT_NOFILE"] = resources.open_files
+    if resources.processes is not None:
+        limits["RLIMIT_NPROC"] = resources.processes
     return limits
+
+
+@lru_cache(maxsize=1)
+def holds_processes() -> bool:
+    """Return whether a process that may not fork cannot: tried once, in about 50 ms."""
+    with TemporaryDirectory() as folder:
+        here = Path(folder)
+        pid = processes.start(
+            here / "order.json",
+            token="trial",  # noqa: S106  nobody asks for it
+            claim=here / "claim",
+            folder=here,
+            command=["/bin/sh", "-c", "/bin/true; exit 0"],
+            environ={},
+            output=here / "output",
+            limits=rlimits(Resources(processes=1)),
+        )
+        _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status) not in {0, launcher.NOT_STARTED}
 
 
 def capabilities() -> Capabilities:
@@ -35,11 +65,11 @@ def capabilities() -> Capabilities:
         Feature.NAMESPACES: "processes of one machine user can see each other",
         Feature.QUOTAS: "it limits each instance, not an environment's total",
         Feature.CPU_LIMIT: "without control groups a process cannot be held to a share of a CPU",
-        Feature.PROCESSES_LIMIT: (
-            "the system counts processes per user, and not at all for the superuser, so one "
-            "workload's limit would hit all of them or none"
-        ),
     }
+    if not holds_processes():
+        lacks[Feature.PROCESSES_LIMIT] = (
+            "tried here, and it did not hold: it needs user namespaces and a user other than root"
+        )
     if sys.platform != "linux":
         lacks[Feature.MEMORY_LIMIT] = f"{sys.platform} does not enforce a memory limit"
     if not hasattr(resource, "RLIMIT_NOFILE"):
