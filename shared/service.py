@@ -19,10 +19,10 @@ from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import Store
 from shared.web.authentication import Authenticator, FileKeys
+from shared.web.issuer import AUDIENCE, DEV_ISSUER
+from shared.web.rate_limit import RateLimit, rate_limit
 
 DATABASE: Final = "runtime"
-AUDIENCE: Final = "api://factory-runtime"
-DEV_ISSUER: Final = "https://issuer.local/factory-runtime"
 DEV_KEYS: Final = "issuer/jwks.json"
 
 
@@ -40,6 +40,7 @@ class Service:
     hub: TaskHub
     audit: AuditTrail
     authenticator: Authenticator
+    rate_limit: RateLimit
     clock: Clock
     entropy: Entropy
     settings: Mapping[str, str]
@@ -84,6 +85,7 @@ def assemble(name: str, settings: Mapping[str, str], parts: Embedding) -> Servic
             audience=settings.get("RUNTIME_AUDIENCE", AUDIENCE),
             clock=parts.clock,
         ),
+        rate_limit=rate_limit(settings, parts.clock),
         clock=parts.clock,
         entropy=parts.entropy,
         settings=settings,

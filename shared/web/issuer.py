@@ -22,6 +22,9 @@ from shared.kernel.entropy import Entropy
 
 _PRIVATE: Final = "key.pem"
 _PUBLIC: Final = "jwks.json"
+AUDIENCE: Final = "api://factory-runtime"
+DEV_ISSUER: Final = "https://issuer.local/factory-runtime"
+"""What hosts trust where their settings name nobody else."""
 TOKEN_LIFE: Final = timedelta(hours=12)
 
 
