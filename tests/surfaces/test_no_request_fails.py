@@ -12,7 +12,9 @@ import psutil
 import pytest
 
 from shared.kernel.clock import SystemClock
+from shared.surfaces.live import Phase
 from shared.surfaces.local_process.processes import environ_of, start_ticks
+from shared.surfaces.local_process.stopping import stop_everything
 from shared.surfaces.local_process.supervisor import supervisor_is_there
 from shared.surfaces.reading import Present
 from shared.surfaces.traffic import RevisionTraffic
@@ -84,6 +86,19 @@ async def _counted(stage: Stage, *revisions: int) -> list[RevisionTraffic]:
     raise AssertionError(f"the latencies never caught up with the requests: {found}")
 
 
+async def _host(folder: Path, *rolls_out: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.surfaces.host_process", str(folder), *rolls_out
+    )
+
+
+async def _hand_over(stage: Stage, folder: Path) -> asyncio.subprocess.Process:
+    """Return a host of another process that has started everything itself, as its parent."""
+    await stage.kill_host()
+    await stop_everything(folder / "surface", stage.clock)
+    return await _host(folder)
+
+
 async def test_weight_changes_and_a_swap_cost_no_request(tmp_path: Path) -> None:
     async with on_this_machine(tmp_path) as stage:
         surface = stage.surface
@@ -130,12 +145,9 @@ async def test_the_traffic_of_each_revision_is_counted(tmp_path: Path) -> None:
 async def test_a_killed_host_leaves_everything_serving(tmp_path: Path) -> None:
     async with on_this_machine(tmp_path) as stage:
         await stage.serve(stage.spec(1), stage.spec(2), weights={1: 70, 2: 30})
-        before = await stage.until(lambda _: True)
-        await stage.kill_host()
-        host = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.surfaces.host_process", str(tmp_path)
-        )
-        await stage.until(lambda _: True)
+        host = await _hand_over(stage, tmp_path)
+        before = await stage.until(lambda seen: all(r.phase is Phase.READY for r in seen.revisions))
+        await stage.until(lambda seen: seen.weights == {1: 70, 2: 30})
 
         async with _client(stage) as client:
             await client.until_served(15)
@@ -161,19 +173,19 @@ async def test_a_killed_host_leaves_everything_serving(tmp_path: Path) -> None:
 async def test_a_host_killed_again_and_again_in_its_rollouts_ends_right(tmp_path: Path) -> None:
     async with on_this_machine(tmp_path) as stage:
         await stage.serve(stage.spec(1), weights={1: 100})
-        await stage.kill_host()
+        host = await _hand_over(stage, tmp_path)
+        await stage.until(lambda seen: seen.revisions[0].ready == 1 and seen.weights == {1: 100})
 
         async with _client(stage) as client:
             for delay_s in (0.3, 1.2, 0.1, 0.7, 1.6, 0.9, 0.5, 2.0):
-                host = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "tests.surfaces.host_process", str(tmp_path),
-                    stage.template.artifact,
-                )  # fmt: skip
+                host.kill()
+                await host.wait()
+                host = await _host(tmp_path, stage.template.artifact)
                 while not supervisor_is_there(tmp_path / "surface"):
                     await stage.clock.sleep(0.02)
                 await stage.clock.sleep(delay_s)
-                host.kill()
-                await host.wait()
+            host.kill()
+            await host.wait()
             await stage.restart()
             there = [r.revision for r in (await stage.until(lambda _: True)).revisions]
             last = max(there) + 1

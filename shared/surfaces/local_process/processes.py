@@ -18,7 +18,7 @@ from typing import Final
 
 import psutil
 
-from shared.surfaces.local_process import launcher, orphan
+from shared.surfaces.local_process import launcher
 
 TOKEN_VARIABLE: Final = "RUNTIME_INSTANCE_TOKEN"  # noqa: S105  a name
 _PROC: Final = Path("/proc")
@@ -103,12 +103,10 @@ def start(
     environ: Mapping[str, str],
     output: Path,
     limits: Mapping[str, int],
-    is_orphan: bool = False,
 ) -> int:
     """Start *command* through the launcher, in a session of its own; return its pid.
 
-    It exists from now on whatever happens to us; `claimed` tells the next host about it. An orphan
-    is nobody's child, so that our death is no news to it; only its claim tells its pid.
+    It exists from now on whatever happens to us; `claimed` tells the next host about it.
     """
     order.write_text(
         json.dumps(
@@ -122,11 +120,9 @@ def start(
         encoding="utf-8",
     )
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    python = [sys.executable, "-I", "-S"]
-    launched = [*python, launcher.__file__, str(order), token]
-    pid = os.posix_spawn(
+    return os.posix_spawn(
         sys.executable,
-        [*python, orphan.__file__, *launched] if is_orphan else launched,
+        [sys.executable, "-I", "-S", launcher.__file__, str(order), token],
         {**environ, TOKEN_VARIABLE: token},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -136,9 +132,6 @@ def start(
         setsid=True,
         setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
     )
-    if is_orphan:
-        os.waitpid(pid, 0)
-    return pid
 
 
 def claimed(claim: Path) -> Identity | None:
