@@ -21,6 +21,8 @@ import azure.functions as func
 
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.triggers import blueprint as catalog_blueprint
+from function_apps.deployments.ports import ARTIFACTS, DeploymentsApp
+from function_apps.deployments.triggers import blueprint as deployments_blueprint
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.triggers import blueprint as environments_blueprint
 from function_apps.health.ports import GateRules, HealthApp
@@ -28,12 +30,16 @@ from function_apps.health.triggers import blueprint as health_blueprint
 from local_host.host import Host, HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
 from local_host.storage import LocalStorage
+from shared.contracts.health import ServiceHealth
+from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.binding import TaskHub
 from shared.embedding import Embedding, required_embedding
 from shared.infrastructure.memory import World as Infrastructure
 from shared.infrastructure.memory import memory_engine
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
+from shared.kernel.errors import NotFound
+from shared.kernel.scope import Scope
 from shared.messaging.broker import OutgoingMessage
 from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
@@ -192,6 +198,26 @@ class InProcessHub(TaskHub):
         assert answer.status <= 202 or gone or exists, (path, answer)
 
 
+@dataclass
+class AskedHealth:
+    """The `SoakVerdicts` port over health's own route, without a socket."""
+
+    world: "World"
+
+    async def ask(
+        self, scope: Scope, services: Sequence[ServiceId], *, token: str
+    ) -> Sequence[ServiceHealth]:
+        said = []
+        for service in services:
+            headers = (("authorization", f"Bearer {token}"),)
+            call = HttpCall("GET", f"/v1/runtime/services/{service}/health", "", headers, b"")
+            answer = await self.world.host.handle(call)
+            if answer.status != 200:
+                raise NotFound(f"{service}: {answer.status}")
+            said.append(ServiceHealth.model_validate_json(answer.body))
+        return said
+
+
 class World:
     """Everything that outlives a host. `surface` is what runs, `infrastructure` what was built."""
 
@@ -250,10 +276,19 @@ class World:
         surface: Any = MortalSurface(MemorySurface(self.surface), self.fate)
         engine = memory_engine(self.infrastructure, surface)
         self.services = {
-            name: self._service(name) for name in ("environments", "catalog", "health")
+            name: self._service(name)
+            for name in ("environments", "deployments", "catalog", "health")
         }
         return [
             environments_blueprint(EnvironmentsApp(self.services["environments"], engine)),
+            deployments_blueprint(
+                DeploymentsApp(
+                    self.services["deployments"],
+                    {ComputeTargetKind.LOCAL_PROCESS: surface},
+                    self.storage.blobs(ARTIFACTS),
+                    AskedHealth(self),
+                )
+            ),
             catalog_blueprint(CatalogApp(self.services["catalog"], surface)),
             health_blueprint(
                 HealthApp(

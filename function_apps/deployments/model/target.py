@@ -138,7 +138,7 @@ class Target:
 
 
 _ADAPTER: Final = TypeAdapter(Target)
-TYPE: Final = "target"
+TYPE: Final = "deploymentTarget"
 
 
 def document_id(environment: str) -> str:
