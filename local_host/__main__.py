@@ -81,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="queues and topics, in the form of the Service Bus emulator's Config.json",
     )
+    parser.add_argument(
+        "--cosmos-port",
+        type=int,
+        metavar="PORT",
+        help="serve the apps' stores to azure-cosmos clients, with the emulator's key",
+    )
     parser.add_argument("--auth", action="store_true", help="ask for access keys, as Azure does")
     parser.add_argument(
         "--grace",
@@ -162,6 +168,7 @@ async def _serve(
         port=_port(asked.port, first),
         address=asked.address,
         checks_keys=asked.auth,
+        cosmos_port=asked.cosmos_port,
         cors=cors_of(_local(first)),
         grace_s=asked.grace,
         environ=environ,

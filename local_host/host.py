@@ -38,6 +38,7 @@ from local_host.model import (
 )
 from local_host.state_lock import StateLock
 from local_host.storage import LocalStorage
+from local_host.wire_endpoints import cosmos_endpoint
 from shared.embedding import Embedding, offer
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
@@ -57,6 +58,8 @@ class HostSettings:
     checks_keys: bool = False
     """Core Tools checks none locally; True does what Azure does."""
     cors: Cors | None = None
+    cosmos_port: int | None = None
+    """Where azure-cosmos clients find the apps' stores; None: nowhere."""
     grace_s: float = 10.0
     threads: int | None = None
     """For plain functions: None as Azure decides, 0 on the loop itself (virtual time)."""
@@ -187,7 +190,9 @@ class Host:
             grace_s=self.settings.grace_s,
             webhook_key=lambda extension: self.keys.system(extension) if self.keys else "",
         )
-        parts = self._parts(broker)
+        parts = list(self._parts(broker))
+        if self.settings.cosmos_port is not None:
+            parts.append(cosmos_endpoint(self.settings.cosmos_port))
         self._extensions = admission.serve(
             lambda functions: [extend(surroundings, functions) for extend in parts], worker
         )

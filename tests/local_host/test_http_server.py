@@ -1,6 +1,7 @@
 """The socket's side: bodies, answers, the 230 s limit; once over a real connection."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from local_host.host import HostSettings
 from local_host.http_server import AsgiEntry
 from local_host.model import HttpAnswer, HttpCall
+from local_host.wire_endpoints import EMULATOR_KEY
+from shared.embedding import embedding
 from tests.kit.hosting import embedded, hosting, new_app
 from tests.kit.virtual_time import run_virtual
 
@@ -170,3 +173,26 @@ async def test_a_real_connection_is_kept_alive_and_answers_in_order() -> None:
                 assert answer.headers["X-Url"] == f"{host.base_url}/echo/{n}?a=b"
         async with session.head("/echo/1") as answer:
             assert (answer.status, answer.headers["Content-Length"]) == (200, "1")
+
+
+@pytest.mark.real
+async def test_an_official_client_reads_what_an_app_has_stored() -> None:
+    from azure.cosmos.aio import CosmosClient
+
+    from shared.persistence.store import Create, Partition
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = HostSettings(cosmos_port=port, environ={})
+    async with hosting(embedded(new_app()), settings=settings):
+        offered = embedding()
+        assert offered is not None
+        store = offered.storage.store("runtime", "orders")
+        await store.batch(Partition("acme", "-"), [Create("o1", {"n": 1})])
+
+        async with CosmosClient(f"http://127.0.0.1:{port}/", EMULATOR_KEY) as client:
+            container = client.get_database_client("runtime").get_container_client("orders")
+            found = [item["id"] async for item in container.query_items("SELECT * FROM c")]
+
+    assert found == ["o1"]
