@@ -1,5 +1,6 @@
 """An archive from outside cannot write outside its folder, nor fill the disk."""
 
+import asyncio
 import stat
 import zipfile
 from pathlib import Path
@@ -109,6 +110,18 @@ async def test_an_interrupted_unpacking_is_done_again(tmp_path: Path) -> None:
     assert unpacked.files == ("a.py", "b/c.txt")
     assert not (unpacked.content / "half").exists()
     assert Artifacts(tmp_path / "artifacts", blobs).find(digest) == unpacked
+
+
+async def test_an_artifact_asked_for_twice_at_once_is_prepared_once(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+    digest = upload(blobs, zipped({"a.py": "1"}))
+    artifacts = Artifacts(tmp_path / "artifacts", blobs)
+
+    first, second = await asyncio.gather(artifacts.prepare(digest), artifacts.prepare(digest))
+
+    assert first == second
+    place = first.content.parent
+    assert {path.name for path in place.iterdir()} == {"content", "lock", "unpacked.json"}
 
 
 def test_the_content_digest_sees_every_change_of_what_was_brought(tmp_path: Path) -> None:

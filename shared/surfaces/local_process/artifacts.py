@@ -18,12 +18,13 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import BinaryIO, Final
 
 from shared.kernel.errors import NotFound
 from shared.persistence.blobs import Blobs
@@ -110,22 +111,19 @@ class Artifacts:
         return self._folder / artifact_blob(digest)
 
     async def _fetch(self, digest: str, place: Path) -> Path:
-        archive = place / f"archive.{os.getpid()}.zip"
-        seen, size = hashlib.sha256(), 0
         try:
             chunks = await self._blobs.open(artifact_blob(digest))
         except NotFound as absent:
             raise BadArtifact(f"no artifact {digest} was uploaded", target="/artifact") from absent
-        with archive.open("wb") as file:
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > ARCHIVE_BYTES_MAX:
-                    raise BadArtifact(f"{digest} is larger than {ARCHIVE_BYTES_MAX} bytes")
-                seen.update(chunk)
-                file.write(chunk)
-        if f"sha256:{seen.hexdigest()}" != digest:
+        # A name of its own: the same digest may be fetched twice at a time.
+        handle, name = tempfile.mkstemp(suffix=".zip", dir=place)
+        archive = place / name
+        try:
+            with os.fdopen(handle, "wb") as file:
+                await _receive(chunks, digest, file)
+        except BaseException:
             archive.unlink()
-            raise BadArtifact(f"expected {digest}, the stored bytes are sha256:{seen.hexdigest()}")
+            raise
         return archive
 
     def _unpack(self, digest: str, archive: Path) -> Unpacked:
@@ -157,6 +155,18 @@ class Artifacts:
         draft.write_text(json.dumps(told), encoding="utf-8")
         draft.rename(place / "unpacked.json")
         return unpacked
+
+
+async def _receive(chunks: AsyncIterator[bytes], digest: str, file: BinaryIO) -> None:
+    seen, size = hashlib.sha256(), 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > ARCHIVE_BYTES_MAX:
+            raise BadArtifact(f"{digest} is larger than {ARCHIVE_BYTES_MAX} bytes")
+        seen.update(chunk)
+        file.write(chunk)
+    if f"sha256:{seen.hexdigest()}" != digest:
+        raise BadArtifact(f"expected {digest}, the stored bytes are sha256:{seen.hexdigest()}")
 
 
 def extract(archive: Path, folder: Path, *, bytes_max: int = CONTENT_BYTES_MAX) -> list[str]:
