@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import shared.kernel.operation as operations
-from function_apps.environments import model
-from function_apps.environments.model import (
+from function_apps.environments.model import documents
+from function_apps.environments.model.environment import RuntimeEnvironment, evolve
+from function_apps.environments.model.states import (
     Applied,
     ApplyBegan,
     ApplyFailed,
@@ -14,18 +15,12 @@ from function_apps.environments.model import (
     DestroyFailed,
     EnvironmentEvent,
     PlanningBegan,
-    RuntimeEnvironment,
     State,
 )
 from function_apps.environments.ports import EnvironmentsApp
-from function_apps.environments.use_cases import (
-    announce,
-    drained_name,
-    inputs_of,
-    partition_of,
-    require_no_refusals,
-    scope_of,
-)
+from function_apps.environments.use_cases.dossier import announce, partition_of, scope_of
+from function_apps.environments.use_cases.planning import inputs_of, require_no_refusals
+from function_apps.environments.use_cases.signals import drained_name
 from shared.contracts.environments import ComputeTarget
 from shared.contracts.values import Reason
 from shared.durable.progress import Recorded, record, stored_operation
@@ -292,7 +287,7 @@ _Change = tuple[Sequence[EnvironmentEvent], Operation]
 async def _load(
     work: Work, step: Step, app: EnvironmentsApp
 ) -> tuple[RuntimeEnvironment, Operation]:
-    document_id = model.document_id(work.environmentId)
+    document_id = documents.document_id(work.environmentId)
     partition = partition_of(
         scope_of(work.tenantId), parse_id(work.environmentId, "env").environment
     )
@@ -302,7 +297,7 @@ async def _load(
     body = view.body(document_id)
     if body is None:
         raise NotFound(f"no environment {work.environmentId!r}")
-    return model.from_body(body), stored_operation(view, step.operation_id)
+    return documents.from_body(body), stored_operation(view, step.operation_id)
 
 
 async def _record(
@@ -315,23 +310,23 @@ async def _record(
 ) -> RuntimeEnvironment:
     """Commit the events and the operation that *change* gives, once; return the environment."""
     scope = scope_of(work.tenantId)
-    document_id = model.document_id(work.environmentId)
+    document_id = documents.document_id(work.environmentId)
     latest: dict[str, RuntimeEnvironment] = {}
     cause = Cause(scope.caller, "operation", step.operation_id, work.traceId, work.correlationId)
 
     def decide(view: View, operation: Operation) -> Recorded:
         body = view.body(document_id)
         assert body is not None, document_id
-        before = model.from_body(body)
+        before = documents.from_body(body)
         events, after_operation = change(before, operation)
         after = before
         for event in events:
-            after = model.evolve(after, event, app.service.clock.now())
+            after = evolve(after, event, app.service.clock.now())
         latest["environment"] = after
         if after is before:
             return Recorded(Decision(), after_operation)
         decision = Decision(
-            writes=[Put(document_id, model.to_body(after))],
+            writes=[Put(document_id, documents.to_body(after))],
             outbox=announce(after, cause, app),
             audited=Audited(type(events[-1]).__name__, after.environment_id, after.status),
         )

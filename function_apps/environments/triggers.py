@@ -4,10 +4,11 @@ from typing import Final
 
 import azure.durable_functions as df
 
-from function_apps.environments import model, use_cases
 from function_apps.environments.activities import ACTIVITIES
+from function_apps.environments.model import documents, telling
 from function_apps.environments.orchestrations import ORCHESTRATIONS
 from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.use_cases import dossier, planning, reading, requests, signals
 from shared.binding import Triggers, bind
 from shared.contracts.deployments import RuntimeEnvironmentDrained
 from shared.contracts.environments import (
@@ -33,12 +34,12 @@ _ONE: Final = f"{_ROOT}/{{environmentId}}"
 async def post_environment(request: Request[ProvisionEnvironment], app: EnvironmentsApp) -> Answer:
     """Request an environment; with `dryRun`, answer the plan and change nothing."""
     if request.body.dry_run:
-        plan = await use_cases.plan_request(
+        plan = await planning.plan_request(
             request.body, scope=request.scope, cause=request.cause, app=app
         )
         return ok(plan)
     return _accepted(
-        await use_cases.provision_environment(
+        await requests.provision_environment(
             request.body, scope=request.scope, cause=request.cause, app=app
         )
     )
@@ -47,28 +48,28 @@ async def post_environment(request: Request[ProvisionEnvironment], app: Environm
 async def get_environments(request: Request[None], app: EnvironmentsApp) -> Answer:
     """List the tenant's environments."""
     names = {"projectId": "project_id", "stage": "stage", "status": "status", "name": "name"}
-    page = await use_cases.list_environments(
+    page = await reading.list_environments(
         {names[key]: value for key, value in request.query.items() if key in names},
         limit=request.number("top", 50, least=1, most=200),
         continuation=request.query.get("continuation"),
         scope=request.scope,
         app=app,
     )
-    value = [use_cases.resource(model.from_body(each.body)) for each in page.documents]
+    value = [telling.resource(documents.from_body(each.body)) for each in page.documents]
     return ok(
         {
             "value": [each.model_dump(mode="json", by_alias=True) for each in value],
-            "nextLink": f"?continuation={page.continuation}" if page.continuation else None,
+            "nextLink": request.next_link(page.continuation),
         }
     )
 
 
 async def get_environment(request: Request[None], app: EnvironmentsApp) -> Answer:
     """Answer one environment with its etag."""
-    document = await use_cases.load_document(
+    document = await dossier.load_document(
         request.path["environmentId"], scope=request.scope, app=app
     )
-    return ok(use_cases.resource(model.from_body(document.body)), etag=document.etag)
+    return ok(telling.resource(documents.from_body(document.body)), etag=document.etag)
 
 
 async def put_environment(request: Request[EnvironmentChange], app: EnvironmentsApp) -> Answer:
@@ -78,10 +79,10 @@ async def put_environment(request: Request[EnvironmentChange], app: Environments
         {**request.body.model_dump(by_alias=True), "environmentId": identity}
     )
     if command.dry_run:
-        plan = await use_cases.plan_update(command, scope=request.scope, app=app)
+        plan = await planning.plan_update(command, scope=request.scope, app=app)
         return ok(plan)
     return _accepted(
-        await use_cases.update_environment(
+        await requests.update_environment(
             command, scope=request.scope, cause=request.cause, app=app
         )
     )
@@ -89,8 +90,8 @@ async def put_environment(request: Request[EnvironmentChange], app: Environments
 
 async def post_environment_plan(request: Request[None], app: EnvironmentsApp) -> Answer:
     """Answer what applying the environment as it is described would do."""
-    environment = await use_cases.load(request.path["environmentId"], scope=request.scope, app=app)
-    return ok(await use_cases.plan_environment(environment, app))
+    environment = await dossier.load(request.path["environmentId"], scope=request.scope, app=app)
+    return ok(await planning.plan_environment(environment, app))
 
 
 async def delete_environment(request: Request[None], app: EnvironmentsApp) -> Answer:
@@ -104,7 +105,7 @@ async def delete_environment(request: Request[None], app: EnvironmentsApp) -> An
         }
     )
     return _accepted(
-        await use_cases.decommission_environment(
+        await requests.decommission_environment(
             command, scope=request.scope, cause=request.cause, app=app
         )
     )
@@ -129,11 +130,11 @@ ROUTES: Final = (
     delete(_ONE, delete_environment, WRITE, query=("confirm", "retain"), answer=Environment),
     post(f"{_ONE}/plan", post_environment_plan, READ, status=200, answer=EnvironmentPlan),
 )
-EVENTS: Final[HandlerTable] = {RuntimeEnvironmentDrained: use_cases.note_environment_drained}
+EVENTS: Final[HandlerTable] = {RuntimeEnvironmentDrained: signals.note_environment_drained}
 COMMANDS: Final[HandlerTable] = {
-    ProvisionEnvironment: use_cases.provision_environment,
-    UpdateEnvironment: use_cases.update_environment,
-    DecommissionEnvironment: use_cases.decommission_environment,
+    ProvisionEnvironment: requests.provision_environment,
+    UpdateEnvironment: requests.update_environment,
+    DecommissionEnvironment: requests.decommission_environment,
 }
 
 

@@ -1,7 +1,5 @@
 """Binds a service's message handlers and its relay to Azure Functions triggers."""
 
-from typing import Any
-
 import azure.durable_functions as df
 import azure.functions as func
 
@@ -10,7 +8,7 @@ from shared.contracts.events import RUNTIME_EVENTS
 from shared.contracts.values import Service as ServiceName
 from shared.durable.binding import CLIENT
 from shared.messaging.dispatcher import Dispatcher, Received
-from shared.persistence.store import Document, Etag, Partition
+from shared.persistence.cosmos_form import document_of
 from shared.service import DATABASE, Service
 
 CONNECTION = "ServiceBus"
@@ -60,7 +58,7 @@ def bind_relay(blueprint: df.Blueprint, service: Service) -> None:
 
     async def run_feed(documents: func.DocumentList, client: df.DurableOrchestrationClient) -> None:
         service.hub.attach(client)
-        await service.relay.relay_changes([_document(item) for item in documents])
+        await service.relay.relay_changes([document_of(item.to_dict()) for item in documents])
 
     run_feed.__name__ = feed
     bound = blueprint.durable_client_input(client_name=CLIENT)(run_feed)
@@ -91,12 +89,3 @@ def _received(message: func.ServiceBusMessage) -> Received:
         str(name): str(value) for name, value in (message.application_properties or {}).items()
     }
     return Received(message.get_body(), message.content_type or "application/json", properties)
-
-
-def _document(item: func.Document) -> Document:
-    values: dict[str, Any] = dict(item.to_dict())
-    partition = Partition(values.pop("tenantId"), values.pop("environmentKey"), values.pop("unit"))
-    document_id, etag = values.pop("id"), values.pop("_etag", "")
-    changed_at_s = int(values.pop("_ts", 0))
-    body = {name: value for name, value in values.items() if not name.startswith("_")}
-    return Document(partition, document_id, body, Etag(etag), changed_at_s)

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from function_apps.environments import use_cases
 from function_apps.environments.errors import ConfirmationMissing
+from function_apps.environments.use_cases import dossier, requests, signals
 from shared.contracts.deployments import RuntimeEnvironmentDrained
 from shared.contracts.environments import DecommissionEnvironment
 from shared.kernel.errors import Refused
@@ -16,7 +16,7 @@ from tests.kit.virtual_time import run_virtual
 
 async def _provisioned(**changes: object) -> tuple[Environments, str]:
     world = environments()
-    outcome = await use_cases.provision_environment(
+    outcome = await requests.provision_environment(
         a_request(**changes), scope=SCOPE, cause=CAUSE, app=world.app
     )
     await world.run_started()
@@ -25,11 +25,11 @@ async def _provisioned(**changes: object) -> tuple[Environments, str]:
 
 async def _leave(world: Environments, identity: str, **how: object) -> None:
     command = DecommissionEnvironment.model_validate({"environmentId": identity, **how})
-    await use_cases.decommission_environment(command, scope=SCOPE, cause=CAUSE, app=world.app)
+    await requests.decommission_environment(command, scope=SCOPE, cause=CAUSE, app=world.app)
 
 
 async def _status(world: Environments, identity: str) -> str:
-    return (await use_cases.load(identity, scope=SCOPE, app=world.app)).status
+    return (await dossier.load(identity, scope=SCOPE, app=world.app)).status
 
 
 def test_it_waits_for_the_drain_then_destroys_the_last_resource_first() -> None:
@@ -42,7 +42,7 @@ def test_it_waits_for_the_drain_then_destroys_the_last_resource_first() -> None:
         drained = RuntimeEnvironmentDrained(
             aggregate_id="target", revision=1, environment_id=identity, generation=1, removed=0
         )
-        await use_cases.note_environment_drained(drained, scope=SCOPE, cause=CAUSE, app=world.app)
+        await signals.note_environment_drained(drained, scope=SCOPE, cause=CAUSE, app=world.app)
         outcome = await leaving
         deletes = [each for each in world.world.writes if each.startswith("delete")]
 
@@ -84,7 +84,7 @@ def test_what_is_retained_stays_and_is_named() -> None:
         world, identity = await _provisioned()
         await _leave(world, identity, retain=["data-files"])
         await world.run_started()
-        environment = await use_cases.load(identity, scope=SCOPE, app=world.app)
+        environment = await dossier.load(identity, scope=SCOPE, app=world.app)
 
         assert environment.status == "Decommissioned"
         assert any("data-files" in urn for urn in environment.remaining)
@@ -99,7 +99,7 @@ def test_what_cannot_be_deleted_is_named_and_a_second_try_goes_on() -> None:
         world.world.refusing["data-files"] = Refused("in use", code="InUse")
         await _leave(world, identity)
         await world.run_started()
-        failed = await use_cases.load(identity, scope=SCOPE, app=world.app)
+        failed = await dossier.load(identity, scope=SCOPE, app=world.app)
         world.world.refusing.clear()
         await _leave(world, identity)
         await world.run_started()
@@ -116,11 +116,11 @@ def test_a_decommissioned_environment_can_be_requested_again_as_a_new_generation
         world, identity = await _provisioned()
         await _leave(world, identity)
         await world.run_started()
-        await use_cases.provision_environment(
+        await requests.provision_environment(
             a_request(stage="staging"), scope=SCOPE, cause=CAUSE, app=world.app
         )
         await world.run_started()
-        environment = await use_cases.load(identity, scope=SCOPE, app=world.app)
+        environment = await dossier.load(identity, scope=SCOPE, app=world.app)
 
         assert (environment.generation, environment.status) == (2, "Provisioned")
         assert environment.stage == "staging"

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function_apps.environments import model
 from function_apps.environments.errors import TransitionRefused
-from function_apps.environments.model import (
+from function_apps.environments.model import documents, states
+from function_apps.environments.model import environment as environments
+from function_apps.environments.model.states import (
     TRANSITIONS,
     Applied,
     ApplyBegan,
@@ -22,7 +23,6 @@ from function_apps.environments.model import (
     RequestRepeated,
     State,
     UpdateBegan,
-    evolve,
 )
 from shared.contracts.values import Reason
 from shared.kernel.clock import EPOCH
@@ -41,8 +41,8 @@ OUTSIDE = [
 ]
 
 
-def an_environment(state: State = State.REQUESTED) -> model.RuntimeEnvironment:
-    fresh = model.request(
+def an_environment(state: State = State.REQUESTED) -> environments.RuntimeEnvironment:
+    fresh = environments.request(
         a_request(),
         environment_id="env-aaaaaaaaaaaa",
         tenant_id="acme",
@@ -62,7 +62,7 @@ def test_an_event_outside_the_table_is_refused_and_names_the_states_that_allow_i
     state: State, event: EnvironmentEvent
 ) -> None:
     with pytest.raises(TransitionRefused) as refused:
-        evolve(an_environment(state), event, EPOCH)
+        environments.evolve(an_environment(state), event, EPOCH)
 
     for allowed, row in TRANSITIONS.items():
         assert (allowed.value in refused.value.message.split("from ")[1]) == (type(event) in row)
@@ -75,21 +75,23 @@ def test_each_change_is_one_revision_later_and_survives_its_encoding(
     environment, changes = an_environment(), 0
     for event in events:
         try:
-            environment = evolve(environment, event, EPOCH + timedelta(seconds=changes))
+            environment = environments.evolve(
+                environment, event, EPOCH + timedelta(seconds=changes)
+            )
         except TransitionRefused:
             continue
         changes += 1
 
     assert environment.revision == 1 + changes
-    assert model.from_body(model.to_body(environment)) == environment
+    assert documents.from_body(documents.to_body(environment)) == environment
 
 
 def test_a_failed_update_leaves_the_environment_provisioned_and_says_so() -> None:
-    after = evolve(an_environment(State.UPDATING), ApplyFailed(NO_QUOTA), EPOCH)
+    after = environments.evolve(an_environment(State.UPDATING), ApplyFailed(NO_QUOTA), EPOCH)
 
     assert after.status is State.PROVISIONED
     assert (after.last_update, after.reason) == ("Failed", NO_QUOTA)
 
 
 def test_only_provisioned_and_updating_are_usable() -> None:
-    assert {State.PROVISIONED, State.UPDATING} == model.USABLE
+    assert {State.PROVISIONED, State.UPDATING} == states.USABLE

@@ -2,13 +2,14 @@
 
 import pytest
 
-from function_apps.environments import use_cases
 from function_apps.environments.errors import (
     EnvironmentExists,
     NotOffered,
     PlanMoved,
     TransitionRefused,
 )
+from function_apps.environments.use_cases import dossier, planning, requests
+from shared.contracts.environments import DecommissionEnvironment
 from shared.kernel.errors import Refused
 from tests.environments.driven import Environments, a_request, environments
 from tests.kit.service import CAUSE, SCOPE
@@ -16,7 +17,7 @@ from tests.kit.virtual_time import run_virtual
 
 
 async def _provision(world: Environments, **changes: object) -> str:
-    outcome = await use_cases.provision_environment(
+    outcome = await requests.provision_environment(
         a_request(**changes), scope=SCOPE, cause=CAUSE, app=world.app
     )
     return str(outcome.result["environment"]["environmentId"])
@@ -27,7 +28,7 @@ def test_a_request_ends_provisioned_with_outputs_and_tells_everyone() -> None:
         world = environments()
         identity = await _provision(world)
         outcomes = await world.run_started()
-        environment = await use_cases.load(identity, scope=SCOPE, app=world.app)
+        environment = await dossier.load(identity, scope=SCOPE, app=world.app)
 
         assert outcomes == ["Applied"]
         assert environment.status == "Provisioned"
@@ -75,11 +76,11 @@ def test_a_failed_apply_says_what_is_there_and_the_next_request_goes_on() -> Non
         world.world.refusing["site"] = Refused("port taken", code="PortTaken")
         identity = await _provision(world)
         assert await world.run_started() == ["Failed"]
-        failed = await use_cases.load(identity, scope=SCOPE, app=world.app)
+        failed = await dossier.load(identity, scope=SCOPE, app=world.app)
         world.world.refusing.clear()
         await _provision(world)
         assert await world.run_started() == ["Applied"]
-        provisioned = await use_cases.load(identity, scope=SCOPE, app=world.app)
+        provisioned = await dossier.load(identity, scope=SCOPE, app=world.app)
 
         assert failed.status == "Failed"
         assert failed.reason is not None
@@ -93,7 +94,7 @@ def test_a_failed_apply_says_what_is_there_and_the_next_request_goes_on() -> Non
 def test_a_plan_changes_nothing() -> None:
     async def main() -> None:
         world = environments()
-        plan = await use_cases.plan_request(a_request(), scope=SCOPE, cause=CAUSE, app=world.app)
+        plan = await planning.plan_request(a_request(), scope=SCOPE, cause=CAUSE, app=world.app)
 
         assert {each.action for each in plan.resources} == {"create"}
         assert world.world.writes == []
@@ -105,7 +106,7 @@ def test_a_plan_changes_nothing() -> None:
 def test_an_approved_plan_that_moved_is_stale() -> None:
     async def main() -> None:
         world = environments()
-        plan = await use_cases.plan_request(a_request(), scope=SCOPE, cause=CAUSE, app=world.app)
+        plan = await planning.plan_request(a_request(), scope=SCOPE, cause=CAUSE, app=world.app)
         with pytest.raises(PlanMoved):
             await _provision(world, planId=plan.plan_id, tags={"changed": "since"})
         await _provision(world, planId=plan.plan_id)
@@ -138,5 +139,5 @@ def test_a_request_while_it_is_being_decommissioned_is_refused() -> None:
 
 
 async def _decommission(world: Environments, identity: str) -> None:
-    command = use_cases.DecommissionEnvironment(environment_id=identity)
-    await use_cases.decommission_environment(command, scope=SCOPE, cause=CAUSE, app=world.app)
+    command = DecommissionEnvironment(environment_id=identity)
+    await requests.decommission_environment(command, scope=SCOPE, cause=CAUSE, app=world.app)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from function_apps.environments import use_cases
 from function_apps.environments.activities import ACTIVITIES
+from function_apps.environments.use_cases import dossier, requests
 from shared.kernel.errors import Unavailable
 from tests.environments.driven import Environments, a_request, environments
 from tests.kit.service import CAUSE, SCOPE
@@ -15,7 +15,7 @@ IN_PROVISIONING = ("begin_work", "plan_apply", "begin_apply", "apply_piece", "co
 
 
 async def _request(world: Environments) -> str:
-    outcome = await use_cases.provision_environment(
+    outcome = await requests.provision_environment(
         a_request(), scope=SCOPE, cause=CAUSE, app=world.app
     )
     return str(outcome.result["environment"]["environmentId"])
@@ -25,7 +25,7 @@ async def _provision(**how: object) -> tuple[Environments, object]:
     world = environments()
     identity = await _request(world)
     await world.run_started(**how)
-    return world, await use_cases.load(identity, scope=SCOPE, app=world.app)
+    return world, await dossier.load(identity, scope=SCOPE, app=world.app)
 
 
 def test_every_step_run_twice_gives_the_same_world_and_the_same_environment() -> None:
@@ -59,7 +59,7 @@ def test_an_operation_that_was_cut_off_before_a_step_ends_as_if_it_had_not_been(
         with pytest.raises(KeyboardInterrupt):
             await world.run(name, instance, argument, interfere=_crash_at(activity))
         await world.run(name, instance, argument)
-        environment = await use_cases.load(identity, scope=SCOPE, app=world.app)
+        environment = await dossier.load(identity, scope=SCOPE, app=world.app)
 
         assert environment.status == "Provisioned"
 
@@ -73,7 +73,7 @@ def test_an_engine_that_stays_away_fails_the_environment_with_the_reason(name: s
         world.world.refusing[name] = Unavailable("the engine is away")
         identity = await _request(world)
         outcomes = await world.run_started()
-        environment = await use_cases.load(identity, scope=SCOPE, app=world.app)
+        environment = await dossier.load(identity, scope=SCOPE, app=world.app)
 
         assert outcomes == ["Failed"]
         assert environment.reason is not None

@@ -2,8 +2,8 @@
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -15,11 +15,13 @@ class _NoWait(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
-        if not ready and timeout:
-            self.loop.jump(timeout)
-        if not ready and timeout is None:
-            # Nothing can ever wake this loop but a thread or a socket: wait for that in real time.
-            ready = super().select(1)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None or self.loop.threads:
+            # Only a thread or a socket can wake this loop now, or a thread still may: no time
+            # passes for it meanwhile, or hours would go by while it works for a millisecond.
+            return super().select(1)
+        self.loop.jump(timeout)
         return ready
 
 
@@ -28,6 +30,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         selector = _NoWait()
         selector.loop = self
         self._virtual_s = 0.0
+        self.threads = 0
         super().__init__(selector)
 
     def time(self) -> float:
@@ -35,6 +38,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def jump(self, delay_s: float) -> None:
         self._virtual_s += delay_s
+
+    def run_in_executor(  # type: ignore[override]  # typeshed has it more general
+        self, executor: Any, func: Callable[..., T], *args: Any
+    ) -> "asyncio.Future[T]":
+        self.threads += 1
+        future = super().run_in_executor(executor, func, *args)
+        future.add_done_callback(self._thread_done)
+        return future
+
+    def _thread_done(self, _future: "asyncio.Future[Any]") -> None:
+        self.threads -= 1
 
 
 def run_virtual(main: Coroutine[object, object, T]) -> T:

@@ -218,6 +218,25 @@ class AskedHealth:
         return said
 
 
+class HealthInProcess:
+    """The `SoakVerdicts` port over health's own API, called without a socket."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    async def ask(
+        self, scope: Scope, services: Sequence[ServiceId], *, token: str
+    ) -> Sequence[ServiceHealth]:
+        found = []
+        for service in services:
+            path = f"/v1/runtime/services/{service}/health"
+            status, body = await self._world.call("GET", path, tenant=scope.tenant)
+            if status == 404:
+                raise NotFound(f"health does not know {service}")
+            found.append(ServiceHealth.model_validate(body))
+        return found
+
+
 class World:
     """Everything that outlives a host. `surface` is what runs, `infrastructure` what was built."""
 
@@ -289,6 +308,14 @@ class World:
                     AskedHealth(self),
                 )
             ),
+            deployments_blueprint(
+                DeploymentsApp(
+                    self.services["deployments"],
+                    {ComputeTargetKind.LOCAL_PROCESS: surface},
+                    self.storage.blobs(ARTIFACTS),
+                    HealthInProcess(self),
+                )
+            ),
             catalog_blueprint(CatalogApp(self.services["catalog"], surface)),
             health_blueprint(
                 HealthApp(
@@ -340,7 +367,9 @@ class World:
         """Send one request as *tenant* and return the whole answer."""
         token = self.issuer.token(tenant, "ann", roles)
         sent = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        content = b"" if body is None else json.dumps(body).encode()
+        content = body if isinstance(body, bytes) else b""
+        if body is not None and not content:
+            content = json.dumps(body).encode()
         where, _, query = path.partition("?")
         call = HttpCall(method, where, query, tuple((sent | dict(headers or {})).items()), content)
         return await self.host.handle(call)

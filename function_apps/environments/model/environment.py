@@ -1,10 +1,9 @@
-"""The RuntimeEnvironment: its states, and the decisions that move it. Pure; no I/O, no clock."""
+"""The RuntimeEnvironment and the decisions that move it. Pure; no I/O, no clock."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from function_apps.environments.errors import (
     ConfirmationMissing,
@@ -12,116 +11,31 @@ from function_apps.environments.errors import (
     NotOffered,
     TransitionRefused,
 )
+from function_apps.environments.model.states import (
+    TRANSITIONS,
+    Applied,
+    ApplyFailed,
+    DecommissionBegan,
+    Destroyed,
+    DestroyFailed,
+    EnvironmentEvent,
+    PlanningBegan,
+    RequestRepeated,
+    State,
+    UpdateBegan,
+    sources,
+)
 from shared.contracts.environments import (
     ComputeTarget,
     ComputeTargetSpec,
     DataResourceSpec,
     EnvironmentChange,
-    EnvironmentStatus,
     ProvisionEnvironment,
     UpdateOutcome,
 )
 from shared.contracts.values import IsolationModel, Reason
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Violation
-
-State = EnvironmentStatus
-
-
-@dataclass(frozen=True)
-class EnvironmentEvent:
-    """Something that happened to an environment."""
-
-
-@dataclass(frozen=True)
-class RequestRepeated(EnvironmentEvent):
-    """It was requested anew after it had been decommissioned."""
-
-
-@dataclass(frozen=True)
-class PlanningBegan(EnvironmentEvent):
-    pass
-
-
-@dataclass(frozen=True)
-class ApplyBegan(EnvironmentEvent):
-    pass
-
-
-@dataclass(frozen=True)
-class UpdateBegan(EnvironmentEvent):
-    pass
-
-
-@dataclass(frozen=True)
-class Applied(EnvironmentEvent):
-    """The stack is as planned; these are its outputs."""
-
-    targets: Sequence[ComputeTarget]
-    outputs: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class ApplyFailed(EnvironmentEvent):
-    reason: Reason
-    remaining: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class DecommissionBegan(EnvironmentEvent):
-    pass
-
-
-@dataclass(frozen=True)
-class Destroyed(EnvironmentEvent):
-    """Everything that was to go is gone; *retained* was asked to stay."""
-
-    retained: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class DestroyFailed(EnvironmentEvent):
-    reason: Reason
-    remaining: Sequence[str] = ()
-
-
-# What is not in this table cannot happen. AwaitingApproval is entered by the approval rules.
-TRANSITIONS: Final[Mapping[State, Mapping[type[EnvironmentEvent], State]]] = MappingProxyType(
-    {
-        State.REQUESTED: {PlanningBegan: State.PLANNING, ApplyFailed: State.FAILED},
-        State.PLANNING: {
-            ApplyBegan: State.PROVISIONING,
-            ApplyFailed: State.FAILED,
-        },
-        State.AWAITING_APPROVAL: {
-            ApplyFailed: State.FAILED,
-            DecommissionBegan: State.DECOMMISSIONING,
-        },
-        State.PROVISIONING: {Applied: State.PROVISIONED, ApplyFailed: State.FAILED},
-        State.PROVISIONED: {
-            UpdateBegan: State.UPDATING,
-            DecommissionBegan: State.DECOMMISSIONING,
-        },
-        State.UPDATING: {
-            Applied: State.PROVISIONED,
-            ApplyFailed: State.PROVISIONED,
-            DecommissionBegan: State.DECOMMISSIONING,
-        },
-        State.FAILED: {
-            PlanningBegan: State.PLANNING,
-            DecommissionBegan: State.DECOMMISSIONING,
-        },
-        State.DECOMMISSIONING: {
-            Destroyed: State.DECOMMISSIONED,
-            DestroyFailed: State.DECOMMISSION_FAILED,
-        },
-        State.DECOMMISSION_FAILED: {DecommissionBegan: State.DECOMMISSIONING},
-        State.DECOMMISSIONED: {RequestRepeated: State.REQUESTED},
-    }
-)
-
-USABLE: Final = frozenset({State.PROVISIONED, State.UPDATING})
-"""Deployments are possible in these states only."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +96,7 @@ def evolve(
     """
     target = TRANSITIONS[environment.status].get(type(event))
     if target is None:
-        raise TransitionRefused(environment.status, type(event).__name__, _sources(type(event)))
+        raise TransitionRefused(environment.status, type(event).__name__, sources(type(event)))
     moved = replace(
         environment,
         status=target,
@@ -209,10 +123,6 @@ def evolve(
             return replace(moved, reason=reason, remaining=tuple(remaining))
         case _:
             return moved
-
-
-def _sources(event: type[EnvironmentEvent]) -> Sequence[str]:
-    return [state.value for state, row in TRANSITIONS.items() if event in row]
 
 
 def spec_of(command: EnvironmentChange) -> Spec:
@@ -373,63 +283,3 @@ def decommission(
 
 def _shown(value: object) -> str:
     return str(value)[:120]
-
-
-def to_body(environment: RuntimeEnvironment) -> dict[str, Any]:
-    """Return the document body."""
-    spec = environment.spec
-    return {
-        **vars(environment),
-        "type": "environment",
-        "spec": {
-            "isolation_model": spec.isolation_model,
-            "compute_targets": [_json(target) for target in spec.compute_targets],
-            "data_resources": [_json(resource) for resource in spec.data_resources],
-            "protected": spec.protected,
-            "tags": dict(spec.tags),
-            "admits": list(spec.admits),
-        },
-        "reason": _json(environment.reason) if environment.reason else None,
-        "targets": [_json(target) for target in environment.targets],
-        "outputs": dict(environment.outputs),
-        "remaining": list(environment.remaining),
-        "retain": list(environment.retain),
-    }
-
-
-def from_body(body: Mapping[str, Any]) -> RuntimeEnvironment:
-    """Return the environment that *body* holds."""
-    spec = body["spec"]
-    update_outcome = body["last_update"]
-    fields = {name: body[name] for name in RuntimeEnvironment.__dataclass_fields__}
-    return RuntimeEnvironment(
-        **{
-            **fields,
-            "status": State(body["status"]),
-            "last_update": UpdateOutcome(update_outcome) if update_outcome else None,
-            "reason": Reason.model_validate(body["reason"]) if body["reason"] else None,
-            "targets": tuple(ComputeTarget.model_validate(each) for each in body["targets"]),
-            "remaining": tuple(body["remaining"]),
-            "retain": tuple(body["retain"]),
-            "spec": Spec(
-                isolation_model=IsolationModel(spec["isolation_model"]),
-                compute_targets=tuple(
-                    ComputeTargetSpec.model_validate(each) for each in spec["compute_targets"]
-                ),
-                data_resources=tuple(
-                    DataResourceSpec.model_validate(each) for each in spec["data_resources"]
-                ),
-                protected=spec["protected"],
-                tags=spec["tags"],
-                admits=tuple(spec["admits"]),
-            ),
-        }
-    )
-
-
-def _json(value: ComputeTarget | ComputeTargetSpec | DataResourceSpec | Reason) -> dict[str, Any]:
-    return value.model_dump(mode="json", by_alias=True)
-
-
-def document_id(environment_id: str) -> str:
-    return f"environment/{environment_id}"

@@ -1,0 +1,1 @@
+"""One function per command or inbound event of environments: load, decide, commit."""

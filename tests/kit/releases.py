@@ -1,0 +1,90 @@
+"""Releases of one small application, and what a client does to bring them out."""
+
+import io
+import json
+import zipfile
+from typing import Any
+
+from tests.kit.world import World
+
+ENVIRONMENT = {
+    "name": "shop",
+    "projectId": "proj-web",
+    "stage": "test",
+    "region": "local",
+    "computeTargets": [{"kind": "LocalProcess"}],
+    "dataResources": [{"kind": "LocalFolder", "name": "files"}],
+}
+ENDED = frozenset({"Completed", "RolledBack", "Failed", "Cancelled"})
+
+
+def archive(version: str) -> bytes:
+    """Return a zip whose content, and so its digest, follows from *version*."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as opened:
+        opened.writestr(zipfile.ZipInfo("version.json"), json.dumps({"version": version}))
+    return target.getvalue()
+
+
+async def provisioned(world: World, **changes: Any) -> str:
+    """Have the environment, and return its id."""
+    status, environment = await world.call(
+        "POST", "/runtime/environments", {**ENVIRONMENT, **changes}
+    )
+    assert status == 202, environment
+    identity: str = environment["environmentId"]
+    await until_status(world, f"/runtime/environments/{identity}", {"Provisioned"})
+    return identity
+
+
+async def uploaded(world: World, version: str) -> str:
+    """Upload the artifact of *version*, and return its digest."""
+    status, artifact = await world.call("POST", "/runtime/artifacts", archive(version))
+    assert status in {200, 201}, artifact
+    digest: str = artifact["digest"]
+    return digest
+
+
+def a_component(digest: str, version: str, module: str = "module-web", **more: Any) -> Any:
+    return {
+        "moduleId": module,
+        "componentType": "gateway",
+        "version": version,
+        "artifactDigest": digest,
+        "command": ["serve"],
+        "port": 8080,
+        "replicas": 2,
+        "probes": {"readiness": {"path": "/health"}},
+        **more,
+    }
+
+
+async def deploy(world: World, environment: str, version: str, **changes: Any) -> str:
+    """Ask for a deployment of *version*, and return its id."""
+    digest = await uploaded(world, version)
+    body = {
+        "environmentId": environment,
+        "releaseRef": f"v{version}",
+        "components": [a_component(digest, version)],
+        **changes,
+    }
+    status, deployment = await world.call("POST", "/runtime/deployments", body)
+    assert status == 202, deployment
+    identity: str = deployment["deploymentId"]
+    return identity
+
+
+async def ended(world: World, deployment: str, *, within_s: float = 7200) -> Any:
+    """Wait until *deployment* has ended, and return it."""
+    path = f"/runtime/deployments/{deployment}"
+    return await until_status(world, path, ENDED, within_s=within_s)
+
+
+async def until_status(
+    world: World, path: str, statuses: set[str] | frozenset[str], *, within_s: float = 3600
+) -> Any:
+    async def reached() -> Any:
+        _, body = await world.call("GET", path)
+        return body if body.get("status") in statuses else None
+
+    return await world.until(reached, within_s=within_s, every_s=2)
