@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from cli.exit_codes import ExitCode, exit_code_of
 from cli.failure import Detail, Failure
@@ -95,7 +95,7 @@ class Client:
         following: str | None = ""
         asked = {"top": str(PAGE), **(query or {})}
         while following is not None:
-            more = dict(part.split("=", 1) for part in following.lstrip("?").split("&") if part)
+            more = dict(parse_qsl(following.lstrip("?")))
             page = self.get(path, {**asked, **more}).body
             yield from page["value"]
             following = page.get("nextLink")

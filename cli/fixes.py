@@ -43,7 +43,7 @@ FIXES: Final[Mapping[str, str]] = {
         "fix the cause and deploy another version, or, if this one is right after all: "
         "`runtimectl release-hold {deployment}`"
     ),
-    "LineTaken": "wait for {deployment}, `runtimectl cancel {deployment}`, or `--on-conflict queue`",
+    "LineTaken": "wait for it, `runtimectl cancel {deployment}`, or `--on-conflict queue`",
     "QueueFull": "wait for the line to move: `runtimectl deployments`",
     "NaturalKeyActive": "wait for {deployment} or `runtimectl cancel {deployment}`",
     "TransitionRefused": "look at its state: `runtimectl deployment {deployment}`",

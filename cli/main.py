@@ -1,11 +1,21 @@
 """Entry point of `runtimectl`: the tree of commands, and failures as message, fix and exit code."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import typer
 
-from cli.commands import environments, events, operations, parked, system
+from cli.commands import (
+    artifacts,
+    deployments,
+    environments,
+    events,
+    operations,
+    parked,
+    services,
+    system,
+)
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 
@@ -21,13 +31,29 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(system.up)
-app.command()(system.down)
-app.command()(system.login)
-app.add_typer(environments.app, name="env")
-app.add_typer(operations.app, name="operations")
-app.command()(events.events)
-app.add_typer(parked.app, name="parked")
+_SYSTEM: Final[Sequence[Callable[..., None]]] = (system.up, system.down, system.login)
+_LOOKING: Final[Sequence[Callable[..., None]]] = (
+    deployments.deployments,
+    deployments.deployment,
+    services.status,
+    services.history,
+    deployments.logs,
+    events.events,
+)
+for command in _SYSTEM:
+    app.command(rich_help_panel="The system")(command)
+app.add_typer(environments.app, name="env", rich_help_panel="Releases")
+app.add_typer(artifacts.app, name="artifact", rich_help_panel="Releases")
+app.command(rich_help_panel="Releases")(deployments.deploy)
+app.command(rich_help_panel="Releases")(deployments.promote)
+app.command(rich_help_panel="Releases")(deployments.rollback)
+app.command(rich_help_panel="Releases")(deployments.cancel)
+app.command(rich_help_panel="Releases")(deployments.retry)
+app.command("release-hold", rich_help_panel="Releases")(deployments.release_hold)
+for command in _LOOKING:
+    app.command(rich_help_panel="What is and what was")(command)
+app.add_typer(operations.app, name="operations", rich_help_panel="What is and what was")
+app.add_typer(parked.app, name="parked", rich_help_panel="What is and what was")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,167 @@
+"""Archives that surfaces run: a wheelhouse of Python packages, or a folder; the same bytes again.
+
+Built once and kept in the cache; what decides is the requirements and the interpreter, or the
+files of the folder.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from cli.client import Client
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+
+ARCHIVE_BYTES_MAX: Final = 100 * 2**20
+ARTIFACTS: Final = "/v1/runtime/artifacts"
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+"""The first instant that a zip can hold."""
+_BUILD_S: Final = 600.0
+_SKIPPED: Final = frozenset({"__pycache__", ".git", ".venv"})
+
+
+def wheelhouse(requirements: Sequence[str], cache: Path, *, fresh: bool = False) -> Path:
+    """Return the zip of all wheels that *requirements* need, built with pip unless it is there.
+
+    A requirement is `NAME==VERSION`, or the folder of a project.
+
+    Raises:
+        Failure: pip could not; the message ends with what it said.
+    """
+    target = cache / "wheelhouses" / f"{_key(requirements)}.zip"
+    if target.exists() and not fresh:
+        return target
+    with tempfile.TemporaryDirectory(prefix="wheels-") as made:
+        folder = Path(made)
+        _pip_wheel(requirements, folder, cache)
+        pack(folder, target, compress=False)
+    return target
+
+
+def packed_folder(folder: Path, cache: Path) -> Path:
+    """Return the zip of *folder* as it is now."""
+    if not folder.is_dir():
+        raise Failure(f"{folder} is no folder", ExitCode.USAGE, fix="check the path")
+    target = cache / "folders" / f"{_content_key(folder)}.zip"
+    if not target.exists():
+        pack(folder, target, compress=True)
+    return target
+
+
+def pack(folder: Path, target: Path, *, compress: bool) -> None:
+    """Write the files of *folder* into the zip *target*; equal files give equal bytes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_suffix(f".{os.getpid()}.draft")
+    method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    with zipfile.ZipFile(draft, "w", method) as archive:
+        for path in sorted(_files(folder)):
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _EPOCH)
+            is_program = bool(path.stat().st_mode & stat.S_IXUSR)
+            entry.external_attr = (stat.S_IFREG | (0o755 if is_program else 0o644)) << 16
+            entry.compress_type = method
+            archive.writestr(entry, path.read_bytes())
+    draft.replace(target)
+
+
+def digest_of(path: Path) -> str:
+    """Return the content address of the archive at *path*."""
+    try:
+        with path.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except OSError as unread:
+        raise Failure(
+            f"{path} cannot be read: {unread.strerror}",
+            ExitCode.USAGE,
+            fix="build it first: `runtimectl artifact build <name>==<version>`",
+        ) from unread
+
+
+def push(client: Client, path: Path) -> Mapping[str, object]:
+    """Upload the archive unless the system has it; return the artifact with its digest."""
+    digest = digest_of(path)
+    if path.stat().st_size > ARCHIVE_BYTES_MAX:
+        raise Failure(
+            f"{path} has {path.stat().st_size} bytes, an artifact at most {ARCHIVE_BYTES_MAX}",
+            ExitCode.REFUSED,
+            code="TooLarge",
+        )
+    try:
+        known: Mapping[str, object] = client.get(f"{ARTIFACTS}/{digest}").body
+    except Failure as absent:
+        if absent.exit_code is not ExitCode.NOT_FOUND:
+            raise
+        return dict(client.upload(ARTIFACTS, path.read_bytes(), "application/zip").body)
+    return known
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        is_skipped = _SKIPPED & set(path.relative_to(folder).parts)
+        if path.is_file() and not path.is_symlink() and not is_skipped:
+            yield path
+
+
+def _key(requirements: Sequence[str]) -> str:
+    told = [platform.python_implementation(), platform.python_version(), platform.machine()]
+    for requirement in sorted(requirements):
+        told.append(requirement)
+        if Path(requirement).is_dir():
+            told.append(_content_key(Path(requirement)))
+    return hashlib.sha256("\0".join(told).encode()).hexdigest()[:24]
+
+
+def _content_key(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(_files(folder)):
+        is_program = bool(path.stat().st_mode & stat.S_IXUSR)
+        total.update(f"{path.relative_to(folder).as_posix()}\0{is_program}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:24]
+
+
+def _pip_wheel(requirements: Sequence[str], folder: Path, cache: Path) -> None:
+    builder = _builder(cache)
+    _run(
+        [str(builder), "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check",
+         "--wheel-dir", str(folder), *requirements],
+        f"build the wheels of {' '.join(requirements)}",
+    )  # fmt: skip
+
+
+def _builder(cache: Path) -> Path:
+    """Return an interpreter with pip of its own: ours may have none, and gets nothing installed."""
+    place = cache / "builder"
+    python = place / "bin" / "python"
+    if not (place / "complete").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        base = str(getattr(sys, "_base_executable", None) or sys.executable)
+        _run([base, "-m", "venv", str(place)], "make an environment with pip")
+        (place / "complete").touch()
+    return python
+
+
+def _run(command: Sequence[str], purpose: str) -> None:
+    # Wheels that are built here carry this instant, so that they come out the same again.
+    environ = {**os.environ, "SOURCE_DATE_EPOCH": "315532800", "PIP_NO_INPUT": "1"}
+    try:
+        done = subprocess.run(  # noqa: S603  our own command line
+            command, env=environ, stdin=subprocess.DEVNULL, timeout=_BUILD_S,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as failed:
+        raise Failure(f"could not {purpose}: {failed}", ExitCode.UNAVAILABLE) from failed
+    if done.returncode:
+        raise Failure(
+            f"could not {purpose}:\n{done.stdout.strip()[-2000:]}",
+            ExitCode.REFUSED,
+            fix="check names, versions and the network, then type the command again",
+        )
