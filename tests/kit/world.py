@@ -218,25 +218,6 @@ class AskedHealth:
         return said
 
 
-class HealthInProcess:
-    """The `SoakVerdicts` port over health's own API, called without a socket."""
-
-    def __init__(self, world: "World") -> None:
-        self._world = world
-
-    async def ask(
-        self, scope: Scope, services: Sequence[ServiceId], *, token: str
-    ) -> Sequence[ServiceHealth]:
-        found = []
-        for service in services:
-            path = f"/v1/runtime/services/{service}/health"
-            status, body = await self._world.call("GET", path, tenant=scope.tenant)
-            if status == 404:
-                raise NotFound(f"health does not know {service}")
-            found.append(ServiceHealth.model_validate(body))
-        return found
-
-
 class World:
     """Everything that outlives a host. `surface` is what runs, `infrastructure` what was built."""
 
@@ -273,6 +254,9 @@ class World:
             entropy=self.entropy,
         )
         await self.host.start()
+        refused = [str(each) for app in self.host.apps for each in app.refusals]
+        refused += [str(app.problem) for app in self.host.apps if app.problem]
+        assert not refused, refused
 
     async def kill(self) -> None:
         """Drop the host as SIGKILL would: every task of its ends, nothing is written any more."""
@@ -306,14 +290,6 @@ class World:
                     {ComputeTargetKind.LOCAL_PROCESS: surface},
                     self.storage.blobs(ARTIFACTS),
                     AskedHealth(self),
-                )
-            ),
-            deployments_blueprint(
-                DeploymentsApp(
-                    self.services["deployments"],
-                    {ComputeTargetKind.LOCAL_PROCESS: surface},
-                    self.storage.blobs(ARTIFACTS),
-                    HealthInProcess(self),
                 )
             ),
             catalog_blueprint(CatalogApp(self.services["catalog"], surface)),
