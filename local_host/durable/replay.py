@@ -114,8 +114,8 @@ class LiveReplay:
     def _begin(self, head: Head, events: Sequence[Event]) -> None:
         self._context = DurableOrchestrationContext(**head(), history=events)
         self._context._input_expected_type = getattr(self._handler, "_df_input_type", None)  # noqa: SLF001  as Orchestrator.create does
-        function = self._handler.orchestrator_function
-        self._executor.execute(self._context, self._context.histories, function)
+        heeded = [e for e in self._context.histories if e._event_type in _HEEDED]  # noqa: SLF001  a property costs a call
+        self._executor.execute(self._context, heeded, self._handler.orchestrator_function)
 
     def _continue(self, events: Sequence[Event]) -> None:
         context, executor = self._context, self._executor
@@ -130,7 +130,7 @@ class LiveReplay:
                 return
             if index >= border:
                 executor._is_processing_new_events = True  # noqa: SLF001
-            if item._event_type in _HEEDED:  # noqa: SLF001  a property of it costs a call
+            if item._event_type in _HEEDED:  # noqa: SLF001
                 executor.process_event(item)
 
     def _outcome(self) -> Outcome:

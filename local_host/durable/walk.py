@@ -190,7 +190,6 @@ class Walk:
         self._next_id = 0
         self._actions: Sequence[Action] = ()
         self._current: _Node | None = None
-        self._started = False
         self._ran_dry = False
         self._last_start = ""
         self._open: dict[int, _Call] = {}
@@ -261,29 +260,24 @@ class Walk:
         self._read = position
 
     def _take(self, item: Event) -> None:
-        match item["EventType"]:
-            case EventType.ORCHESTRATOR_STARTED:
-                self._last_start = item["Timestamp"]
-            case EventType.EXECUTION_STARTED:
-                self._started = True
-                self._advance()
-            case EventType.TASK_COMPLETED | EventType.SUB_ORCHESTRATION_COMPLETED:
-                self._complete(item["TaskScheduledId"], failed=False)
-            case EventType.TASK_FAILED | EventType.SUB_ORCHESTRATION_FAILED:
-                self._complete(item["TaskScheduledId"], failed=True)
-            case EventType.TIMER_FIRED:
-                self._complete(item["TimerId"], failed=False)
-            case EventType.EVENT_RAISED:
-                self._raised(item)
-            case (
-                EventType.TASK_SCHEDULED
-                | EventType.SUB_ORCHESTRATION_CREATED
-                | EventType.TIMER_CREATED
-                | EventType.EVENT_SENT
-            ):
-                self._recorded(item)
-            case _:
-                pass
+        heed = self._HEED.get(item["EventType"])
+        if heed is not None:
+            heed(self, item)
+
+    def _episode_began(self, item: Event) -> None:
+        self._last_start = item["Timestamp"]
+
+    def _execution_began(self, _: Event) -> None:
+        self._advance()
+
+    def _task_completed(self, item: Event) -> None:
+        self._complete(item["TaskScheduledId"], failed=False)
+
+    def _task_failed(self, item: Event) -> None:
+        self._complete(item["TaskScheduledId"], failed=True)
+
+    def _timer_fired(self, item: Event) -> None:
+        self._complete(item["TimerId"], failed=False)
 
     def _advance(self) -> None:
         while self._current is None or self._current.is_complete:
@@ -457,6 +451,20 @@ class Walk:
             request["signal"] = True
         return json.dumps(request)
 
+    _HEED: ClassVar[Mapping[int, Callable[..., None]]] = {
+        EventType.ORCHESTRATOR_STARTED: _episode_began,
+        EventType.EXECUTION_STARTED: _execution_began,
+        EventType.TASK_COMPLETED: _task_completed,
+        EventType.SUB_ORCHESTRATION_COMPLETED: _task_completed,
+        EventType.TASK_FAILED: _task_failed,
+        EventType.SUB_ORCHESTRATION_FAILED: _task_failed,
+        EventType.TIMER_FIRED: _timer_fired,
+        EventType.EVENT_RAISED: _raised,
+        EventType.TASK_SCHEDULED: _recorded,
+        EventType.SUB_ORCHESTRATION_CREATED: _recorded,
+        EventType.TIMER_CREATED: _recorded,
+        EventType.EVENT_SENT: _recorded,
+    }
     _INVOKE: ClassVar[Mapping[int, Callable[..., _Node]]] = {
         ActionType.CALL_ACTIVITY: _call,
         ActionType.CALL_ACTIVITY_WITH_RETRY: _retry,

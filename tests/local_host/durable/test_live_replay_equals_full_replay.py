@@ -303,3 +303,39 @@ def walk(hub: TaskHub) -> Walk:
 def test_timestamps_are_read_as_dateutil_reads_them(text: str) -> None:
     assert history.instant(text) == library._slowly(text)
     assert str(library._parse(text)) == str(library._slowly(text))
+
+
+class Custom:
+    """What the library writes and rebuilds with its own envelope."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def to_json(self) -> int:
+        return self.number
+
+    @classmethod
+    def from_json(cls, number: int) -> "Custom":
+        return cls(number)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(json_values)
+def test_plain_values_are_written_and_read_as_the_library_does(value: Any) -> None:
+    assert library._dumps(value) == library.codec_module.df_dumps(value)
+    assert library._loads(json.dumps(value)) == library.codec_module.df_loads(json.dumps(value))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("marker", ["__class__", "\\u005f\\u005fclass__"])
+def test_custom_objects_are_rebuilt_wherever_they_stand(marker: str) -> None:
+    text = library._dumps({"a": [Custom(3)]})
+
+    assert text == library.codec_module.df_dumps({"a": [Custom(3)]})
+    assert library._loads(text.replace("__class__", marker))["a"][0].number == 3

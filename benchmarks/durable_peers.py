@@ -1,0 +1,113 @@
+"""Restate and DBOS for G1 and G3: set up in `.benchmarks/`, run as processes of their own."""
+
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.rounds import NotMeasured
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".benchmarks"
+RESTATE_SERVER = "@restatedev/restate-server@1.7"
+RESTATE_SDK = ("restate-sdk==1.3.*", "hypercorn==0.18.*", "aiohttp>=3.13")
+DBOS_PACKAGES = ("dbos==3.4.*",)
+
+
+class Peer:
+    """A peer's process; `measure` runs a number of workflows, so many in flight."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def measure(self, in_flight: int, count: int) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{in_flight} {count}\n")
+        self._process.stdin.flush()
+        return json.loads(self._line())
+
+    def wait_ready(self) -> None:
+        while self._line().strip() != "ready":
+            pass
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise NotMeasured(f"the peer ended with {self._process.wait()}")
+        return line
+
+
+@contextmanager
+def restate() -> Iterator[Peer]:
+    """Run Restate: server from npm, SDK from PyPI. Raises NotMeasured."""
+    home = HOME / "restate"
+    python = _python(home, RESTATE_SDK)
+    binary = home / "node_modules" / ".bin" / "restate-server"
+    if not binary.exists():
+        _run(["npm", "install", "--no-audit", "--no-fund", RESTATE_SERVER], home)
+    with tempfile.TemporaryDirectory() as folder:
+        ports = [str(port) for port in _free_ports(4)]
+        with _process([python, "peer_restate.py", binary, folder, *ports]) as peer:
+            yield peer
+
+
+@contextmanager
+def dbos() -> Iterator[Peer]:
+    """Run DBOS from PyPI. Raises NotMeasured."""
+    python = _python(HOME / "dbos", DBOS_PACKAGES)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _process([python, "peer_dbos.py", folder]) as peer,
+    ):
+        yield peer
+
+
+@contextmanager
+def _process(command: list[Any]) -> Iterator[Peer]:
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        cwd=ROOT / "benchmarks",
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        peer = Peer(process)
+        peer.wait_ready()
+        yield peer
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait()
+
+
+def _python(home: Path, packages: tuple[str, ...]) -> Path:
+    python = home / "venv" / "bin" / "python"
+    if not python.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        _run([sys.executable, "-m", "venv", "venv"], home)
+        _run([python, "-m", "pip", "install", "--quiet", *packages], home)
+    return python
+
+
+def _run(command: list[Any], folder: Path) -> None:
+    try:
+        done = subprocess.run(
+            [str(part) for part in command], cwd=folder, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError as missing:
+        raise NotMeasured(str(missing)) from missing
+    if done.returncode:
+        raise NotMeasured((done.stderr or done.stdout).strip().splitlines()[-1])
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
