@@ -74,6 +74,15 @@ async def deploy(world: World, environment: str, version: str, **changes: Any) -
     return identity
 
 
+async def brought_out(world: World, environment: str, version: str) -> Any:
+    """Deploy *version* unless that was asked for already; return the deployment once it ended."""
+    status, answer = await world.call("GET", f"/runtime/deployments?environmentId={environment}")
+    assert status == 200, answer
+    asked = [each for each in answer["value"] if each["releaseRef"] == f"v{version}"]
+    identity = asked[0]["deploymentId"] if asked else await deploy(world, environment, version)
+    return await ended(world, identity)
+
+
 async def ended(world: World, deployment: str, *, within_s: float = 7200) -> Any:
     """Wait until *deployment* has ended, and return it."""
     path = f"/runtime/deployments/{deployment}"
