@@ -28,7 +28,7 @@ ID_MAX_BYTES: Final = 1023
 """Cosmos DB's own bound, https://learn.microsoft.com/azure/cosmos-db/concepts-limits."""
 
 # Cosmos DB refuses `/ \ ? #` in an id. `/` is common in ours and becomes `|`, the others `~xx`.
-_SPECIAL: Final = re.compile(r"[/\\?#|~\x00-\x1f\x7f]")
+_SPECIAL: Final = re.compile(r"[\\?#|~\x00-\x1f\x7f]")
 _ESCAPED: Final = re.compile(r"\||~([0-9a-f]{2})")
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
@@ -41,10 +41,9 @@ def stored_id(document_id: str) -> str:
         Invalid: empty, or longer than 1023 bytes.
     """
     text = document_id
-    if _SPECIAL.search(document_id):
-        text = _SPECIAL.sub(
-            lambda found: "|" if found[0] == "/" else f"~{ord(found[0]):02x}", document_id
-        )
+    if _SPECIAL.search(text):
+        text = _SPECIAL.sub(lambda found: f"~{ord(found[0]):02x}", text)
+    text = text.replace("/", "|")
     if not text or len(text) > ID_MAX_BYTES or len(text.encode()) > ID_MAX_BYTES:
         raise Invalid(
             f"a document id has 1 to {ID_MAX_BYTES} bytes, got {len(text)} characters:"

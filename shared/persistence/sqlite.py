@@ -1,20 +1,24 @@
 """SQLite with group commit: many callers' transactions, one fsync.
 
-One writer thread a database takes what is waiting, runs each piece of work inside its own
-savepoint and commits once at `synchronous=FULL`; a caller is answered after that commit, so what
-it was told is durable. One failing piece of work undoes only itself. Reads happen at once on the
-caller's thread over a second connection (WAL: readers never wait for the writer).
+What waits for one turn of the event loop is one group: each piece of work runs on the loop's thread
+(inside its own savepoint when there are several, so one failing piece undoes only itself), then one
+commit at `synchronous=FULL` makes them durable together, and only then are the callers answered.
+A commit on a quick disk takes less time than two thread switches, so it is done where it is; when
+commits become slow they move to a thread, and the loop goes on while the next group gathers.
+Reads happen at once over a second connection (WAL: readers never wait for the writer).
 
-`Database(":memory:")` has no thread: work runs at once, one piece after the other, which keeps
+`Database(":memory:")` has no groups: work runs at once, one piece after the other, which keeps
 tests on a virtual clock deterministic. It outlives the host object that uses it, so a test may
 "kill" a host and start another over the same state.
 """
 
 import asyncio
-import queue
 import sqlite3
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +30,13 @@ Work = Callable[[sqlite3.Connection], T]
 MEMORY: Final = ":memory:"
 _GROUP_MAX: Final = 256
 """Bounds the time the first caller of a group waits for the last."""
-_CHECKPOINT_PAGES: Final = 2000
+_CHECKPOINT_WORKS: Final = 500
+"""About 2,000 pages: often enough to keep the WAL in memory, seldom enough not to matter."""
+_WAL_PAGES_MAX: Final = 16_384
+"""64 MB. Beyond it a checkpoint holds the next group back, or steady writing would never end it."""
+QUICK_COMMIT_S: Final = 0.0005
+"""What the loop may stand still for a commit; two thread switches under load cost about as much."""
+_MEMORY_OF_COMMITS: Final = 0.2
 _BUSY_S: Final = 30.0
 
 
@@ -35,6 +45,8 @@ class _Pending:
     work: Work[Any]
     loop: asyncio.AbstractEventLoop
     answer: "asyncio.Future[Any]"
+    result: Any = None
+    problem: BaseException | None = None
 
 
 class Database:
@@ -45,8 +57,14 @@ class Database:
             work raised, or what the commit raised (then every piece of the group failed).
     """
 
-    def __init__(self, path: Path | str, schema: str = "") -> None:
-        """Open *path* (parents are made) and run *schema*, a script that may run again."""
+    def __init__(
+        self, path: Path | str, schema: str = "", *, quick_commit_s: float = QUICK_COMMIT_S
+    ) -> None:
+        """Open *path* (parents are made) and run *schema*, a script that may run again.
+
+        Commits that take longer than *quick_commit_s* on average move to a thread; 0 moves all.
+        """
+        self._quick_commit_s = quick_commit_s
         self._memory = str(path) == MEMORY
         self.path = path
         if not self._memory:
@@ -55,12 +73,19 @@ class Database:
         if schema:
             self._writer.executescript(schema)
         self._reader = self._writer if self._memory else self._connect(read_only=True)
-        self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        """Guards the two below."""
+        self._waiting: deque[_Pending] = deque()
+        self._owner: asyncio.AbstractEventLoop | None = None
+        """The loop that will run the next group; None while nothing waits or is under way."""
+        self._turn = threading.Lock()
+        """Held from a group's first statement to the end of its commit."""
+        self._threads = ThreadPoolExecutor(2, f"sqlite {path}")
+        self._checkpointer: sqlite3.Connection | None = None
+        self._commit_s = 0.0
+        self._works_since_checkpoint = 0
+        self._wal_is_long = False
         self._closed = False
-        if not self._memory:
-            self._thread = threading.Thread(target=self._serve, name=f"sqlite {path}", daemon=True)
-            self._thread.start()
 
     def _connect(self, *, read_only: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -69,7 +94,7 @@ class Database:
         if not self._memory:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            # Checkpoints run in the idle moments of the writer thread, not inside a commit.
+            # Checkpoints run beside the commits, not inside one.
             connection.execute("PRAGMA wal_autocheckpoint=0")
         if read_only:
             connection.execute("PRAGMA query_only=ON")
@@ -103,7 +128,13 @@ class Database:
             return self._run_alone(work)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Pending(work, loop, answer))
+        with self._lock:
+            self._waiting.append(_Pending(work, loop, answer))
+            is_owned = self._owner is not None and not self._owner.is_closed()
+            if not is_owned:
+                self._owner = loop
+        if not is_owned:
+            loop.call_soon(self._run_group)
         return await answer
 
     def _run_alone(self, work: Work[T]) -> T:
@@ -116,82 +147,145 @@ class Database:
         self._writer.execute("COMMIT")
         return result
 
-    def _serve(self) -> None:
-        written_pages = 0
-        while True:
-            first = self._queue.get()
-            if first is None:
-                return
-            group = [first]
-            stop = False
-            while len(group) < _GROUP_MAX:
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if item is None:
-                    stop = True
-                    break
-                group.append(item)
-            written_pages += self._commit(group)
-            if written_pages > _CHECKPOINT_PAGES and self._queue.empty():
-                with suppress(sqlite3.OperationalError):
-                    self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                written_pages = 0
-            if stop:
-                return
+    def _run_group(self) -> None:
+        self._turn.acquire()  # free, unless a slow commit or another loop's group is under way
+        group = self._take()
+        if not group:
+            self._turn.release()
+            return
+        self._work(group)
+        if self._closed or (self._commit_s < self._quick_commit_s and not self._wal_is_long):
+            self._finish(group)
+        else:
+            self._threads.submit(self._finish, group)
 
-    def _commit(self, group: list[_Pending]) -> int:
+    def _take(self) -> list[_Pending]:
+        with self._lock:
+            waiting = self._waiting
+            group = [waiting.popleft() for _ in range(min(len(waiting), _GROUP_MAX))]
+            if not group:
+                self._owner = None
+            return group
+
+    def _work(self, group: list[_Pending]) -> None:
+        """Run each piece of *group*; what it did is in the open transaction, or undone."""
         connection = self._writer
-        outcomes: list[tuple[_Pending, object, BaseException | None]] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
+            if len(group) == 1:
+                _run(group[0], connection)
+                if group[0].problem is not None:
+                    connection.execute("ROLLBACK")
+                return
             for pending in group:
                 connection.execute("SAVEPOINT work")
-                try:
-                    outcomes.append((pending, pending.work(connection), None))
-                except BaseException as problem:  # noqa: BLE001  it belongs to the caller
+                _run(pending, connection)
+                if pending.problem is not None:
                     connection.execute("ROLLBACK TO work")
-                    outcomes.append((pending, None, problem))
                 connection.execute("RELEASE work")
-            connection.execute("COMMIT")
         except sqlite3.Error as problem:
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            outcomes = [(pending, None, problem) for pending in group]
-        _answer(outcomes)
-        return len(group) * 4
+            self._fail(group, problem)
+
+    def _finish(self, group: list[_Pending]) -> None:
+        """Commit *group*, answer its callers and let the next one begin."""
+        try:
+            started = time.perf_counter()
+            if self._writer.in_transaction:
+                self._writer.execute("COMMIT")
+            took_s = time.perf_counter() - started
+            self._commit_s += _MEMORY_OF_COMMITS * (took_s - self._commit_s)
+            if self._wal_is_long:
+                self._checkpoint()
+        except sqlite3.Error as problem:
+            self._fail(group, problem)
+        finally:
+            self._turn.release()
+        here = _running_loop()
+        _answer(group, here)
+        self._works_since_checkpoint += len(group)
+        if self._works_since_checkpoint > _CHECKPOINT_WORKS and not self._closed:
+            self._works_since_checkpoint = 0
+            self._threads.submit(self._checkpoint)
+        self._begin_next(here)
+
+    def _fail(self, group: list[_Pending], problem: sqlite3.Error) -> None:
+        with suppress(sqlite3.Error):
+            self._writer.execute("ROLLBACK")
+        for pending in group:
+            pending.result, pending.problem = None, pending.problem or problem
+
+    def _begin_next(self, here: asyncio.AbstractEventLoop | None) -> None:
+        """Let the next group run behind the callers that were just answered: they may join it."""
+        with self._lock:
+            loop = self._waiting[0].loop if self._waiting else None
+            self._owner = loop
+        if loop is None:
+            return
+        try:
+            if loop is here:
+                loop.call_soon(self._run_group)
+            else:
+                loop.call_soon_threadsafe(self._run_group)
+        except RuntimeError:  # that loop ended while its caller waited
+            self._run_group()
+
+    def _checkpoint(self) -> None:
+        with suppress(sqlite3.OperationalError):
+            if self._checkpointer is None:
+                self._checkpointer = self._connect()
+            found = self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._wal_is_long = not self._wal_is_long and found[1] > _WAL_PAGES_MAX
 
     def close(self) -> None:
         """Finish what was queued, checkpoint and close. A closed database refuses writes."""
         if self._closed:
             return
         self._closed = True
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
-            self._reader.close()  # first: a truncating checkpoint waits for readers
+        self._threads.shutdown()
+        if not self._memory:
+            while self._waiting:
+                self._run_group()
+            # Readers first: a truncating checkpoint waits for them.
+            self._reader.close()
+            if self._checkpointer is not None:
+                self._checkpointer.close()
             with suppress(sqlite3.OperationalError):
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._writer.close()
 
 
-def _answer(outcomes: list[tuple[_Pending, object, BaseException | None]]) -> None:
-    """Wake each waiting loop once, however many of its callers are answered."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Pending, object, BaseException | None]]]
-    by_loop = {}
-    for outcome in outcomes:
-        by_loop.setdefault(outcome[0].loop, []).append(outcome)
-    for loop, rows in by_loop.items():
+def _run(pending: _Pending, connection: sqlite3.Connection) -> None:
+    try:
+        pending.result = pending.work(connection)
+    except BaseException as problem:  # noqa: BLE001  it belongs to the caller
+        pending.problem = problem
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _answer(group: list[_Pending], here: asyncio.AbstractEventLoop | None) -> None:
+    """Answer the callers on this loop at once, and wake each other loop once for all of its own."""
+    elsewhere: dict[asyncio.AbstractEventLoop, list[_Pending]] = {}
+    for pending in group:
+        if pending.loop is here:
+            _settle([pending])
+        else:
+            elsewhere.setdefault(pending.loop, []).append(pending)
+    for loop, rows in elsewhere.items():
         with suppress(RuntimeError):  # the loop ended while its caller waited: nobody is there
             loop.call_soon_threadsafe(_settle, rows)
 
 
-def _settle(rows: list[tuple[_Pending, object, BaseException | None]]) -> None:
-    for pending, result, problem in rows:
+def _settle(group: list[_Pending]) -> None:
+    for pending in group:
         if pending.answer.done():
             continue
-        if problem is None:
-            pending.answer.set_result(result)
+        if pending.problem is None:
+            pending.answer.set_result(pending.result)
         else:
-            pending.answer.set_exception(problem)
+            pending.answer.set_exception(pending.problem)

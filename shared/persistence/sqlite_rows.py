@@ -7,9 +7,9 @@ are invisible at once and removed later.
 
 import re
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from shared.kernel.errors import Invalid
 from shared.persistence.store import Etag
@@ -37,8 +37,7 @@ class Verb(Enum):
     DELETE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One write of a stored id. `if_lsn` None writes whatever version is there."""
 
     verb: Verb
@@ -46,6 +45,18 @@ class Write:
     text: str = ""
     if_lsn: int | None = None
     ttl_s: int | None = None
+
+
+class Applied(NamedTuple):
+    """How a batch went: its first lsn, how many writes were done, the refusal's status or 0."""
+
+    first_lsn: int
+    done: int
+    status: int
+
+
+Key = tuple[str, int]
+"""A stored partition and its feed range."""
 
 
 def etag_of(lsn: int) -> Etag:
@@ -74,9 +85,12 @@ class Rows:
         self.table = table = f'"{container}"'
         self._advance = f'UPDATE "{container} lsn" SET last = last + ? RETURNING last'  # noqa: S608
         self.last = f'SELECT last FROM "{container} lsn"'  # noqa: S608
-        insert = (
+        self._insert = (
             f"INSERT INTO {table} (lsn, partition, id, feed, changed_at_s, expires_at_s, ttl_s,"  # noqa: S608
-            " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (partition, id) DO UPDATE SET"
+            " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        )
+        insert = (
+            f"{self._insert} ON CONFLICT (partition, id) DO UPDATE SET"
             " lsn = excluded.lsn, changed_at_s = excluded.changed_at_s,"
             " expires_at_s = excluded.expires_at_s, ttl_s = excluded.ttl_s, body = excluded.body"
         )
@@ -87,6 +101,7 @@ class Rows:
             f" WHERE lsn = ? AND partition = ? AND id = ? AND {LIVE}"
         )
         self._delete = f"DELETE FROM {table} WHERE lsn = ? AND partition = ? AND id = ? AND {LIVE}"  # noqa: S608
+        self._take_back = f"DELETE FROM {table} WHERE lsn BETWEEN ? AND ?"  # noqa: S608
         self._find = f"SELECT lsn FROM {table} WHERE partition = ? AND id = ? AND {LIVE}"  # noqa: S608
         self._purge = (
             f"DELETE FROM {table} WHERE lsn IN (SELECT lsn FROM {table}"  # noqa: S608
@@ -98,16 +113,63 @@ class Rows:
         row = connection.execute(self._advance, (count,)).fetchone()
         return int(row[0]) - count + 1
 
+    def apply_all(
+        self, connection: sqlite3.Connection, writes: Sequence[Write], *, key: Key, now_s: int
+    ) -> Applied:
+        """Do *writes* in their order and stop at the first that is refused."""
+        first = self.next_lsn(connection, len(writes))
+        done = 0
+        while done < len(writes):
+            creates = _leading_creates(writes, done)
+            if len(creates) > 1 and self._insert_at_once(
+                connection, creates, lsn=first + done, key=key, now_s=now_s
+            ):
+                done += len(creates)
+                continue
+            status = self.apply(connection, writes[done], lsn=first + done, key=key, now_s=now_s)
+            if status:
+                return Applied(first, done, status)
+            done += 1
+        return Applied(first, done, 0)
+
+    def _insert_at_once(
+        self,
+        connection: sqlite3.Connection,
+        creates: Sequence[Write],
+        *,
+        lsn: int,
+        key: Key,
+        now_s: int,
+    ) -> bool:
+        """Insert all of *creates*, or none when an id is taken or expired; say which.
+
+        One call for several rows: most of a small statement's time is the way into SQLite.
+        """
+        partition, feed = key
+        rows = [
+            (
+                lsn + place, partition, write.id, feed, now_s,
+                None if write.ttl_s is None else now_s + write.ttl_s, write.ttl_s, write.text,
+            )
+            for place, write in enumerate(creates)
+        ]  # fmt: skip
+        try:
+            connection.executemany(self._insert, rows)
+        except sqlite3.IntegrityError:
+            connection.execute(self._take_back, (lsn, lsn + len(creates) - 1))
+            return False
+        return True
+
     def apply(
         self,
         connection: sqlite3.Connection,
         write: Write,
         *,
         lsn: int,
-        key: tuple[str, int],
+        key: Key,
         now_s: int,
     ) -> int:
-        """Do *write* at *lsn* in *key* (stored partition, feed range).
+        """Do *write* at *lsn* in *key*.
 
         Returns the status of the failure (404, 409, 412) with nothing changed, or 0.
         """
@@ -144,3 +206,10 @@ class Rows:
     def purge(self, connection: sqlite3.Connection, now_s: int) -> int:
         """Remove some of the expired rows; return how many."""
         return connection.execute(self._purge, (now_s, PURGE_MAX)).rowcount
+
+
+def _leading_creates(writes: Sequence[Write], start: int) -> Sequence[Write]:
+    end = start
+    while end < len(writes) and writes[end].verb is Verb.CREATE:
+        end += 1
+    return writes[start:end]

@@ -114,13 +114,12 @@ class SqliteStore:
         now_s = self.now_s()
 
         def work(connection: sqlite3.Connection) -> int:
-            first = self.rows.next_lsn(connection, len(writes))
-            for index, write in enumerate(writes):
-                status = self.rows.apply(connection, write, lsn=first + index, key=key, now_s=now_s)
-                if status:
-                    raise BatchRefused(status, index, operations[index].id)
+            applied = self.rows.apply_all(connection, writes, key=key, now_s=now_s)
+            if applied.status:
+                refused = operations[applied.done].id
+                raise BatchRefused(applied.status, applied.done, refused)
             self.purge(connection, now_s)
-            return first
+            return applied.first_lsn
 
         first = await self.database.write(work)
         self.announce()
