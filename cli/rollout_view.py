@@ -59,7 +59,11 @@ def verdict_of(evidence: Mapping[str, Any]) -> str:
     ]
     samples = evidence["candidate"]
     counted = samples["requests"] + samples["probes"]
-    return f"{counted} samples; " + "; ".join(failing or said_by)
+    old = evidence.get("baseline")
+    both = f"new {_samples(samples, counted)}"
+    if old:
+        both += f" | old {_samples(old, old['requests'] + old['probes'])}"
+    return f"{both} | " + "; ".join(failing or said_by)
 
 
 def _place(line: Line) -> tuple[int, int]:
@@ -70,7 +74,7 @@ def _place(line: Line) -> tuple[int, int]:
 def _step_line(step: Mapping[str, Any], *, is_over: bool) -> Line:
     verdict, is_done = step.get("verdict"), step.get("endedAt") is not None
     mark = _MARKS.get(verdict, "✓" if is_done else "…")
-    text = f"{mark} {step['name']}  {step['weight']} %"
+    text = f"{mark} {step['name']}"
     if verdict:
         text += f"  {verdict}" + (" (marked)" if step.get("marked") else "")
     return Line(f"step-{step['index']}", text, _STYLES.get(verdict, ""), is_done or is_over)
@@ -85,6 +89,13 @@ def _evidence_lines(step: Mapping[str, Any]) -> list[Line]:
         )
         for each in step.get("evidence", ())
     ]
+
+
+def _samples(samples: Mapping[str, Any], counted: int) -> str:
+    return (
+        f"{counted} samples, {samples['errors']} errors, p50 {milliseconds(samples.get('p50Ms'))},"
+        f" p95 {milliseconds(samples.get('p95Ms'))}"
+    )
 
 
 def _analysis(analysis: Mapping[str, Any]) -> str:
@@ -104,8 +115,10 @@ def _quantity(value: float, unit: str) -> str:
             return milliseconds(value)
         case "ratio":
             return f"{value:.2%}"
-        case _:
+        case "count":
             return f"{value:g}"
+        case _:
+            return f"{value:.1f} {unit}"
 
 
 def _now_line(deployment: Deployment) -> Line:

@@ -34,6 +34,7 @@ def read_traffic(answer: Mapping[str, Any]) -> list[ModuleTraffic]:
             ),
         )
         for each in answer["value"]
+        if each["takenAt"] is not None
     ]
 
 

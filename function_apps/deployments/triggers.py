@@ -94,6 +94,11 @@ async def get_deployment_logs(request: Request[None], app: DeploymentsApp) -> An
     )
 
 
+async def get_deployment_traffic(request: Request[None], app: DeploymentsApp) -> Answer:
+    """Answer what each release of the deployment's modules was asked, and how it answered."""
+    return ok(await reading.traffic(request.path["deploymentId"], scope=request.scope, app=app))
+
+
 async def post_deployment_rollback(request: Request[Rollback], app: DeploymentsApp) -> Answer:
     """Undo a deployment."""
     command = RollbackDeployment(
@@ -199,6 +204,7 @@ ROUTES: Final = (
     get(_ROOT, get_deployments, READ, query=_LIST),
     get(_ONE, get_deployment, READ, answer=Deployment),
     get(f"{_ONE}/logs", get_deployment_logs, READ, query=("moduleId", "tail")),
+    get(f"{_ONE}/traffic", get_deployment_traffic, READ),
     post(
         f"{_ONE}/rollback",
         post_deployment_rollback,

@@ -1,4 +1,4 @@
-"""What GET answers: one deployment with its place in the lines, lists, logs, operations due."""
+"""What GET answers: one deployment with its place in the lines, lists, logs, traffic."""
 
 import json
 from collections.abc import Mapping
@@ -12,10 +12,12 @@ from function_apps.deployments.model import target as targets
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.dossier import environment_of, place
 from shared.contracts import deployments as told
+from shared.kernel.clock import isoformat
 from shared.kernel.ids import parse_id
 from shared.kernel.scope import Scope
 from shared.persistence.store import Comparison, Document, Partition, Prefix, Query, Where
 from shared.surfaces.reading import Present
+from shared.surfaces.traffic import RevisionTraffic
 
 TAIL_MAX = 1000
 
@@ -117,3 +119,51 @@ async def logs(
                 }
             )
     return {"value": value, "nextLink": None}
+
+
+async def traffic(deployment: str, *, scope: Scope, app: DeploymentsApp) -> Mapping[str, Any]:
+    """Return what the traffic layer counted for each module that the deployment brought.
+
+    Counters of every revision it still knows, since it started (`epoch`): a reader takes the
+    difference of two answers. A module without traffic, or whose counters cannot be read just now,
+    says why instead.
+    """
+    view = await app.service.work.read(place(deployment, scope), deployment)
+    body = view.body(deployment)
+    if body is None:
+        raise DeploymentMissing(deployment)
+    found = deployments.from_body(body)
+    value: list[Mapping[str, Any]] = []
+    for unit in found.unit.components if found.unit else ():
+        component = planning.surface_component(unit.module_id, found.environment_id, scope.tenant)
+        said = await app.surfaces[unit.compute_target].traffic(component)
+        sample = said.value if isinstance(said, Present) else None
+        value.append(
+            {
+                "moduleId": unit.module_id,
+                "releaseRevision": unit.release_revision,
+                "takenAt": isoformat(sample.taken_at) if sample else None,
+                "epoch": sample.epoch if sample else None,
+                "revisions": [
+                    _counted(number, counters) for number, counters in sample.revisions.items()
+                ]
+                if sample
+                else [],
+                "reason": getattr(said, "reason", None),
+            }
+        )
+    return {"value": value, "nextLink": None}
+
+
+def _counted(revision: int, counters: RevisionTraffic) -> Mapping[str, Any]:
+    return {
+        "releaseRevision": revision,
+        "requests": counters.requests,
+        "byClass": dict(counters.by_class),
+        "noAnswer": counters.no_answer,
+        "retries": counters.retries,
+        "latency": {
+            "boundsMs": list(counters.latency.bounds_ms),
+            "counts": list(counters.latency.counts),
+        },
+    }
