@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, TextIO
+from types import TracebackType
+from typing import Any, Final, TextIO
 
 from local_host import routes
 from local_host.host import Host
@@ -22,6 +23,7 @@ _GREEN: Final = "32"
 _DIM: Final = "2"
 _BOLD: Final = "1"
 _LEVELS: Final = {"DEBUG": _DIM, "INFO": "", "WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _RED}
+_HERE: Final = Path(__file__).resolve().parent
 _OF_THE_RUNTIME: Final = ("azure_functions_worker", "azure.functions", "asyncio", "uvicorn")
 
 
@@ -152,6 +154,17 @@ class _Lines(logging.Formatter):
         if record.exc_info:
             text += f"\n{self.formatException(record.exc_info)}"
         return self._console.painted(text, _LEVELS.get(record.levelname, ""))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  the base class's name
+        """Begin a traceback where the app's own code begins."""
+        kind, problem, trace = ei
+        while trace is not None and trace.tb_next is not None and _is_the_hosts(trace):
+            trace = trace.tb_next
+        return super().formatException((kind, problem, trace))
+
+
+def _is_the_hosts(trace: TracebackType) -> bool:
+    return Path(trace.tb_frame.f_code.co_filename).is_relative_to(_HERE)
 
 
 def log_to(console: Console, stream: TextIO) -> None:

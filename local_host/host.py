@@ -8,6 +8,7 @@ one SQLite database, so a host that was killed goes on where its last acknowledg
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -263,6 +264,7 @@ class Host:
             if extension.listener is not None
         ]
         stops += [partial(self._end_lifespan, app) for app in self.apps]
+        stops.append(_close_client_session)
         if self._broker is not None:
             stops.append(self._broker.stop)
         for stop in stops:
@@ -283,3 +285,14 @@ class Host:
                     await register.middleware.notify_shutdown()
             except TimeoutError:
                 _log.warning("%s did not end its lifespan in time", app.app.name)
+
+
+async def _close_client_session() -> None:
+    """Close the durable client's session, one for the process and bound to this event loop.
+
+    The library has no hook for it; a session left open complains at exit, and a later host on
+    another loop would be handed it.
+    """
+    library = sys.modules.get("azure.durable_functions.models.utils.http_utils")
+    if library is not None:
+        await library._close_session()  # noqa: SLF001
