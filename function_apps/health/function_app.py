@@ -1,5 +1,6 @@
 """Composition root of health: chooses adapters from settings."""
 
+import ipaddress
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -14,6 +15,8 @@ from shared.service import compose, is_local
 from shared.surfaces.local import local_surface
 
 SAMPLES = "healthsamples"
+LOCAL_INSTANCES = (ipaddress.ip_network("127.0.0.1/32"),)
+"""Where the instances of the local surface listen, so where probes may go on this machine."""
 
 
 def build(settings: Mapping[str, str]) -> HealthApp:
@@ -24,7 +27,7 @@ def build(settings: Mapping[str, str]) -> HealthApp:
     return HealthApp(
         service,
         local_surface(parts),
-        HttpProber(parts.clock),
+        HttpProber(parts.clock, owned=LOCAL_INSTANCES),
         parts.storage.table(SAMPLES),
         LOCAL_HEALTH if local else HealthDefaults(),
         GateRules(timedelta(seconds=0.5), 5, timedelta(seconds=1)) if local else GateRules(),

@@ -1,15 +1,17 @@
-"""Probes over aiohttp: pinned to the address that was given, no redirects, a bounded answer.
+"""Probes over aiohttp: sent to the address the guard judged, no redirects, a bounded answer.
 
-Targets come from a surface, which owns them, so loopback is allowed to the surface's own addresses
-only: a target is an IP address and a port, never a name, so nothing is resolved and nothing can be
-rebound. aiohttp, because many probes of many hosts at once are what it is fastest at.
+aiohttp, because many probes of many hosts at once are what it is fastest at. Each probe has a
+connection and a session of its own: a pooled connection would show that an old one works, not that
+a new one can be made, and nothing is left to close when a host or a loop ends.
 """
 
-import ipaddress
+import asyncio
+import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from shared.kernel.clock import Clock
+from shared.probing.guard import Destination, Forbidden, Network, Resolve, admit
 from shared.probing.result import ProbeResult
 
 if TYPE_CHECKING:
@@ -18,72 +20,75 @@ if TYPE_CHECKING:
 _PASSES_FROM: Final = 200
 _PASSES_BELOW: Final = 400
 _READ_MAX: Final = 64 * 1024
-_DENIED: Final = (
-    ipaddress.ip_network("169.254.0.0/16"),  # link-local, and every cloud's metadata service
-    ipaddress.ip_network("168.63.129.16/32"),  # Azure's wire server
-    ipaddress.ip_network("0.0.0.0/8"),
-    ipaddress.ip_network("224.0.0.0/3"),
-)
+
+
+async def resolve_by_system(host: str) -> Sequence[str]:
+    """Return the addresses of *host* as the operating system resolves it."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
 class HttpProber:
-    """Keeps one client session for the loop it is first used on."""
+    """`owned` are the address ranges in which the surfaces' instances listen."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self, clock: Clock, *, owned: Sequence[Network] = (), resolve: Resolve = resolve_by_system
+    ) -> None:
         self._clock = clock
-        self._session: aiohttp.ClientSession | None = None
+        self._owned = owned
+        self._resolve = resolve
 
     async def probe(self, url: str, timeout_s: float) -> ProbeResult:
-        """Return what `GET url` came back with; nothing is raised."""
-        import aiohttp  # noqa: PLC0415  an app that probes nothing does not pay for it
-
-        if not is_allowed(url):
-            return ProbeResult(passed=False, code="Denied", latency_ms=0.0)
+        """Return what `GET url` came back with, the answer's body included; nothing is raised."""
         began_s = self._clock.monotonic_s()
-        code, passed = "Broken", False
         try:
-            async with self._open().get(
-                url, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=timeout_s)
-            ) as answer:
-                await answer.content.read(_READ_MAX)
-                code = str(answer.status)
-                passed = _PASSES_FROM <= answer.status < _PASSES_BELOW
+            async with asyncio.timeout(timeout_s):
+                destination = await admit(url, owned=self._owned, resolve=self._resolve)
+                code, passed = await _ask(destination)
+        except Forbidden:
+            return ProbeResult(passed=False, code="Denied", latency_ms=0.0)
         except TimeoutError:
-            code = "Timeout"
-        except aiohttp.ClientConnectorError:
-            code = "Refused"
-        except (aiohttp.ClientError, OSError, ValueError):
-            code = "Broken"
+            code, passed = "Timeout", False
+        except ConnectionRefusedError:
+            code, passed = "Refused", False
+        except socket.gaierror:
+            code, passed = "Dns", False
+        except (OSError, ValueError):
+            code, passed = "Broken", False
         latency_ms = (self._clock.monotonic_s() - began_s) * 1000
         return ProbeResult(passed=passed, code=code, latency_ms=latency_ms)
 
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
 
-    def _open(self) -> "aiohttp.ClientSession":
-        import aiohttp  # noqa: PLC0415
+async def _ask(destination: Destination) -> tuple[str, bool]:
+    """Return status and verdict. Raises OSError for whatever the connection broke of."""
+    import aiohttp  # noqa: PLC0415  an app that probes nothing does not pay for it
+    from yarl import URL  # noqa: PLC0415
 
-        if self._session is None or self._session.closed:
-            connector = aiohttp.TCPConnector(limit=64, force_close=True)
-            self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
-        return self._session
-
-
-def is_allowed(url: str) -> bool:
-    """Return whether *url* is a plain HTTP address that a probe may be sent to."""
+    connector = aiohttp.TCPConnector(force_close=True)
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return False
-    if parts.scheme != "http" or not host or port is None or parts.username is not None:
-        return False
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False  # a name could point anywhere by the time it is asked
-    mapped = getattr(address, "ipv4_mapped", None)
-    checked = mapped or address
-    return not any(checked in network for network in _DENIED if network.version == checked.version)
+        async with (
+            aiohttp.ClientSession(connector=connector, trust_env=False) as session,
+            session.get(
+                URL(destination.url, encoded=True),
+                headers={"Host": destination.host_header},
+                server_hostname=destination.server_name,
+                allow_redirects=False,
+            ) as answer,
+        ):
+            await _read(answer.content)
+            return str(answer.status), _PASSES_FROM <= answer.status < _PASSES_BELOW
+    except aiohttp.ClientConnectorError as problem:
+        raise problem.os_error from problem
+    except aiohttp.ClientError as problem:
+        raise OSError(str(problem)) from problem
+
+
+async def _read(content: "aiohttp.StreamReader") -> None:
+    """Read the answer to its end or its bound: what breaks off half-way did not pass."""
+    left = _READ_MAX
+    while left > 0:
+        chunk = await content.read(left)
+        if not chunk:
+            return
+        left -= len(chunk)

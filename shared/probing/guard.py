@@ -1,0 +1,171 @@
+"""Where the platform may send a request that somebody else has named: the guard against SSRF.
+
+A URL is read once, its host is resolved once, and the request goes to the address that was judged:
+what a name points to a moment later makes no difference. Literal addresses may also lie in ranges
+that a surface owns (the loopback of LocalProcess, the pods of a cluster); names never may, since
+anybody can point one there. Addresses that hold another one inside are judged by the inner one too.
+Ranges: https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry.
+"""
+
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolve = Callable[[str], Awaitable[Sequence[str]]]
+"""Returns every address of a host name, as text; OSError when there is none."""
+
+URL_MAX: Final = 2048
+_PORTS: Final = {"http": 80, "https": 443}
+_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.ASCII)
+_NUMERIC: Final = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
+"""A last label of this form makes the WHATWG URL parser and inet_aton read an IPv4 address."""
+
+_NEVER: Final[tuple[Network, ...]] = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "0.0.0.0/8",  # this host
+        "169.254.0.0/16",  # link-local, and the metadata service of every cloud
+        "168.63.129.16/32",  # Azure's wire server
+        "192.0.0.0/24",  # protocol assignments; 192.0.0.192 is a metadata service
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/128",
+        "fe80::/10",
+        "fec0::/10",
+        "ff00::/8",
+        "fd00:ec2::254/128",  # AWS's metadata service
+        "2001::/23",  # Teredo and other protocol assignments
+        "2002::/16",  # 6to4
+    )
+)
+"""Not even where a surface says that it owns them."""
+_NAT64: Final = (
+    ipaddress.IPv6Network("64:ff9b::/96"),
+    ipaddress.IPv6Network("64:ff9b:1::/48"),
+)
+_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
+
+
+class Forbidden(Exception):
+    """The request would go where nobody may send the platform; `reason` is a sentence."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Destination:
+    """`url` names the judged address; `host_header` and `server_name` are what was asked for."""
+
+    url: str
+    host_header: str
+    server_name: str | None
+
+
+async def admit(url: str, *, owned: Sequence[Network], resolve: Resolve) -> Destination:
+    """Return where a request to *url* goes.
+
+    Raises:
+        Forbidden: the URL is ambiguous, or one of its addresses is none that may be asked.
+        OSError: the name has no address.
+    """
+    scheme, host, port, rest = _read(url)
+    literal = _literal(host)
+    if literal is not None:
+        _require_allowed(literal, owned)
+        return _destination(scheme, literal, port, rest, host)
+    addresses = [ipaddress.ip_address(text) for text in await resolve(host)]
+    if not addresses:
+        raise OSError(f"{host} has no address")
+    for address in addresses:
+        _require_allowed(address, ())
+    return _destination(scheme, addresses[0], port, rest, host)
+
+
+def is_allowed(address: Address, owned: Sequence[Network] = ()) -> bool:
+    """Return whether a request may go to *address*, and to every address inside it."""
+    inner = _inside(address)
+    if inner is not None:
+        return is_allowed(inner, owned)
+    if any(address in network for network in _NEVER if network.version == address.version):
+        return False
+    if any(address in network for network in owned if network.version == address.version):
+        return True
+    return address.is_global and not address.is_multicast
+
+
+def _read(url: str) -> tuple[str, str, int, str]:
+    if (
+        len(url) > URL_MAX
+        or not url.isascii()
+        or not url.isprintable()
+        or re.search(r"[\s\\]", url)
+    ):
+        raise Forbidden("a URL is printable ASCII without spaces and backslashes")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as problem:
+        raise Forbidden(f"not a URL: {problem}") from problem
+    if parts.scheme not in _PORTS:
+        raise Forbidden(f"expected http or https, got {parts.scheme[:20]!r}")
+    if "@" in parts.netloc:
+        raise Forbidden("a URL with credentials says two hosts")
+    if not host:
+        raise Forbidden("a URL needs a host")
+    if port == 0:
+        raise Forbidden("port 0 is none")
+    rest = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    return parts.scheme, host, port or _PORTS[parts.scheme], rest
+
+
+def _literal(host: str) -> Address | None:
+    """Return the address that *host* is, in its one usual form; None when it is a name."""
+    if ":" in host:
+        try:
+            address = ipaddress.IPv6Address(host)
+        except ValueError as problem:
+            raise Forbidden(f"not an IPv6 address: {host[:60]!r}") from problem
+        if address.scope_id is not None:
+            raise Forbidden("an address with a zone is link-local")
+        return address
+    try:
+        return ipaddress.IPv4Address(host)
+    except ValueError:
+        bare = host.removesuffix(".")
+    if _NUMERIC.fullmatch(bare.rsplit(".", 1)[-1]):
+        raise Forbidden(f"an IPv4 address is four decimal numbers, got {host[:60]!r}")
+    if not _NAME.fullmatch(bare):
+        raise Forbidden(f"not a host name: {host[:60]!r}")
+    return None
+
+
+def _inside(address: Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address stands for, if it does."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    translated = any(address in network for network in _NAT64)
+    compatible = address in _COMPATIBLE and int(address) > 1
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if translated or compatible else None
+
+
+def _require_allowed(address: Address, owned: Sequence[Network]) -> None:
+    if not is_allowed(address, owned):
+        raise Forbidden(f"{address} is not an address that may be asked")
+
+
+def _destination(scheme: str, address: Address, port: int, rest: str, host: str) -> Destination:
+    def bracketed(text: str) -> str:
+        return f"[{text}]" if ":" in text else text
+
+    shown = bracketed(host) if port == _PORTS[scheme] else f"{bracketed(host)}:{port}"
+    url = f"{scheme}://{bracketed(str(address))}:{port}{rest}"
+    return Destination(url, shown, host if scheme == "https" else None)

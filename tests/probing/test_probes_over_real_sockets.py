@@ -1,0 +1,180 @@
+"""The prober against real servers: what each answer means, and that nothing is left behind."""
+
+import asyncio
+import gc
+import ipaddress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from shared.kernel.clock import SystemClock
+from shared.probing.http_prober import HttpProber, resolve_by_system
+
+pytestmark = pytest.mark.real
+
+OWNED = (ipaddress.ip_network("127.0.0.1/32"),)
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def listening(serve: Serve) -> AsyncIterator[int]:
+    """Serve on a free port; at the end every connection is closed."""
+    handlers: list[asyncio.Task[None]] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        handlers.append(task)
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+    for task in handlers:
+        task.cancel()
+    await asyncio.gather(*handlers, return_exceptions=True)
+
+
+def answering(head: str, body: str = "") -> tuple[Serve, list[str]]:
+    """Return a server that answers everything alike, and the requests it got."""
+    requests: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(f"HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.write_eof()
+        await reader.read()
+
+    return serve, requests
+
+
+def a_prober(**how: object) -> HttpProber:
+    return HttpProber(SystemClock(), owned=OWNED, **how)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("head", ["200 OK", "204 Empty", "301 Moved\r\nLocation: /", "399 Odd"])
+async def test_200_to_399_pass(head: str) -> None:
+    serve, _ = answering(head)
+    async with listening(serve) as port:
+        result = await a_prober().probe(f"http://127.0.0.1:{port}/health", 5.0)
+
+    assert (result.passed, result.code) == (True, head[:3])
+
+
+@pytest.mark.parametrize("head", ["400 Bad", "404 Not Found", "500 Broken", "503 Away"])
+async def test_everything_else_does_not(head: str) -> None:
+    serve, _ = answering(head)
+    async with listening(serve) as port:
+        result = await a_prober().probe(f"http://127.0.0.1:{port}/health", 5.0)
+
+    assert (result.passed, result.code) == (False, head[:3])
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    target, asked = answering("200 OK")
+    async with listening(target) as other:
+        serve, _ = answering(f"302 Found\r\nLocation: http://127.0.0.1:{other}/")
+        async with listening(serve) as port:
+            result = await a_prober().probe(f"http://127.0.0.1:{port}/", 5.0)
+
+    assert (result.code, asked) == ("302", [])
+
+
+async def test_a_path_is_sent_as_it_stands() -> None:
+    serve, requests = answering("200 OK")
+    async with listening(serve) as port:
+        await a_prober().probe(f"http://127.0.0.1:{port}/a%2Fb/../c?d=%20", 5.0)
+
+    assert requests[0].startswith("GET /a%2Fb/../c?d=%20 HTTP/1.1\r\n")
+
+
+async def test_nobody_listening_is_refused() -> None:
+    serve, _ = answering("200 OK")
+    async with listening(serve) as port:
+        pass
+    result = await a_prober().probe(f"http://127.0.0.1:{port}/", 5.0)
+
+    assert (result.passed, result.code) == (False, "Refused")
+
+
+async def test_silence_is_a_timeout_and_lasts_no_longer() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the prober has given up
+
+    async with listening(serve) as port:
+        result = await a_prober().probe(f"http://127.0.0.1:{port}/", 0.2)
+
+    assert (result.passed, result.code) == (False, "Timeout")
+    assert 200 <= result.latency_ms < 2000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"not http at all\r\n\r\n", id="another-protocol"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\nhalf", id="a-torn-body"),
+    ],
+)
+async def test_an_answer_that_breaks_off_does_not_pass(answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.write_eof()
+        await reader.read()
+
+    async with listening(serve) as port:
+        result = await a_prober().probe(f"http://127.0.0.1:{port}/", 5.0)
+
+    assert (result.passed, result.code) == (False, "Broken")
+
+
+async def test_an_endless_answer_is_read_to_a_bound_only() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+
+    async with listening(serve) as port:
+        result = await a_prober().probe(f"http://127.0.0.1:{port}/", 5.0)
+
+    assert (result.passed, result.code) == (True, "200")
+
+
+async def test_an_address_that_nobody_owns_is_not_asked() -> None:
+    serve, requests = answering("200 OK")
+    async with listening(serve) as port:
+        result = await HttpProber(SystemClock()).probe(f"http://127.0.0.1:{port}/", 5.0)
+
+    assert (result.code, requests) == ("Denied", [])
+
+
+async def test_a_name_without_an_address_is_a_dns_failure() -> None:
+    result = await a_prober().probe("http://nowhere.invalid/", 5.0)
+
+    assert (result.passed, result.code) == (False, "Dns")
+
+
+async def test_the_system_resolves_a_name_to_addresses() -> None:
+    assert "127.0.0.1" in await resolve_by_system("127.0.0.1")
+
+
+async def test_nothing_stays_open_after_a_probe() -> None:
+    serve, _ = answering("200 OK")
+    async with listening(serve) as port:
+        prober = a_prober()
+        results = await asyncio.gather(
+            *(prober.probe(f"http://127.0.0.1:{port}/", 5.0) for _ in range(50))
+        )
+    gc.collect()  # an unclosed session or connector would warn here, and a warning fails
+
+    assert all(each.passed for each in results)
