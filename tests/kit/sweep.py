@@ -115,11 +115,13 @@ async def settled(world: World) -> None:
     await world.until(quiet, within_s=600, every_s=5)
 
 
-def undisturbed(scenario: Scenario) -> tuple[list[str], list[str]]:
+def undisturbed(
+    scenario: Scenario, *, seed: int = 1, is_unruly: bool = False
+) -> tuple[list[str], list[str]]:
     """Run *scenario* once; return the points at which it can be killed, and its end state."""
 
     async def main() -> tuple[list[str], list[str]]:
-        world = World(requests_per_s=30)
+        world = World(seed=seed, requests_per_s=30, is_unruly=is_unruly)
         await world.boot()
         booted = world.fate.count
         await scenario(world)

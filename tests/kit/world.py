@@ -146,6 +146,28 @@ class MortalSender:
         await self.fate.pass_by(f"after send to {entity}")
 
 
+@dataclass
+class UnrulySender:
+    """A broker that delivers everything two to three times, late, and in any order."""
+
+    inner: MortalSender
+    clock: LoopClock
+    entropy: SeededEntropy
+    late_s: float = 5.0
+    _underway: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
+        for message in messages:
+            for _ in range(2 + (self.entropy.fraction() < 0.5)):
+                task = asyncio.ensure_future(self._send_late(entity, message))
+                self._underway.add(task)
+                task.add_done_callback(self._underway.discard)
+
+    async def _send_late(self, entity: str, message: OutgoingMessage) -> None:
+        await self.clock.sleep(self.entropy.fraction() * self.late_s)
+        await self.inner.send(entity, [message])
+
+
 class MortalDatabase(Database):
     """The host's database: broker, histories, timers; each commit may be the last."""
 
@@ -221,7 +243,11 @@ class AskedHealth:
 class World:
     """Everything that outlives a host. `surface` is what runs, `infrastructure` what was built."""
 
-    def __init__(self, *, seed: int = 1, requests_per_s: float = 0.0) -> None:
+    def __init__(
+        self, *, seed: int = 1, requests_per_s: float = 0.0, is_unruly: bool = False
+    ) -> None:
+        """*is_unruly*: messages come several times, late and out of order."""
+        self.is_unruly = is_unruly
         self.clock, self.entropy = LoopClock(), SeededEntropy(seed)
         self.database = MortalDatabase(MEMORY)
         self.storage = LocalStorage(Path("/nowhere"), self.clock, in_memory=True)
@@ -305,7 +331,9 @@ class World:
         ]
 
     def _service(self, name: str) -> Service:
-        sender = MortalSender(self.fate)
+        sender: Any = MortalSender(self.fate)
+        if self.is_unruly:
+            sender = UnrulySender(sender, self.clock, SeededEntropy(7))
         parts = Embedding(self.clock, self.entropy, sender, self.storage, Path("/nowhere"))
         settings = {"RUNTIME_ISSUER_KEYS": f"{self._keys.name}/jwks.json"}
         whole = assemble(name, settings, parts)

@@ -94,6 +94,14 @@ def test_killed_at_some_points_a_scenario_ends_as_undisturbed(name: str) -> None
     sweep(name, POINTS_IN_EVERY_RUN)
 
 
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_messages_that_come_twice_late_and_out_of_order_change_nothing(name: str) -> None:
+    _, expected = reference(name)
+    _, found = undisturbed(SCENARIOS[name], is_unruly=True)
+
+    assert found == expected, differences(expected, found)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_at_many_points_a_scenario_ends_as_undisturbed(name: str) -> None:
