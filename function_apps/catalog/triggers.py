@@ -69,7 +69,7 @@ async def get_services(request: Request[None], app: CatalogApp) -> Answer:
     return ok(
         {
             "value": [each.model_dump(mode="json", by_alias=True) for each in value],
-            "nextLink": f"?continuation={page.continuation}" if page.continuation else None,
+            "nextLink": request.next_link(page.continuation),
         }
     )
 

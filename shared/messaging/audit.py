@@ -18,6 +18,7 @@ from shared.persistence.tables import Row, RowExists, Table
 _ENTRY: Final = "e|"
 _ENTRY_END: Final = "e}"
 _INDEX: Final = "i|"
+_INDEX_END: Final = "i}"
 _GENESIS: Final = "0" * 64
 _ATTEMPTS: Final = 20
 """Two relays of one tenant meet rarely; twenty meetings in a row mean something else is wrong."""
@@ -81,7 +82,11 @@ class AuditTrail:
         return [_entry(row) for row in rows]
 
     async def verify(self, tenant: str) -> int | None:
-        """Return the number of the first entry that was tampered with, None for a sound chain."""
+        """Return the number of the first entry that was changed or is missing; None: all is sound.
+
+        Entries taken from the end are found by their index rows. Whoever may delete both, or write
+        the whole chain anew, is found only by comparison with a copy.
+        """
         expected, previous = 1, _GENESIS
         while entries := await self.entries(tenant, after=expected - 1):
             for entry in entries:
@@ -89,7 +94,18 @@ class AuditTrail:
                 if (entry.number, entry.previous_hash, entry.hash) != (expected, previous, sealed):
                     return expected
                 expected, previous = expected + 1, entry.hash
-        return None
+        return expected if await self._is_longer(tenant, expected) else None
+
+    async def _is_longer(self, tenant: str, number: int) -> bool:
+        """Return whether an index row names *number* or a later one."""
+        after = _INDEX
+        while rows := await self._table.scan(
+            self._partition(tenant), after=after, before=_INDEX_END, limit=1000
+        ):
+            if any(int(row.values["number"]) >= number for row in rows):
+                return True
+            after = rows[-1].row_key
+        return False
 
     async def _head(self, partition: str) -> Entry | None:
         rows = await self._table.scan(

@@ -2,10 +2,16 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from shared.kernel.entropy import Entropy
 from shared.kernel.ids import correlation_id, trace_id
 from shared.messaging.envelope import Envelope
+
+MARKER_TTL: Final = timedelta(days=7)
+UNKEYED_TTL: Final = timedelta(hours=1)
+"""A request without `Idempotency-Key` is recognised only by its own invocation."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,11 @@ class Cause:
     marker: str | None = None
     project: str | None = None
     """The envelope's project, where a message is the cause and names one."""
+    marker_ttl: timedelta = MARKER_TTL
+    fingerprint: str | None = None
+    """Of the request's content: the marker's key with another content is refused."""
+    if_match: str | None = None
+    """The etag that one of the documents read must still have."""
 
 
 def caused_by_message(envelope: Envelope) -> Cause:
@@ -44,6 +55,11 @@ def caused_by_message(envelope: Envelope) -> Cause:
 def caused_by_timer(name: str, entropy: Entropy) -> Cause:
     """Return the cause of what a timer found due."""
     return Cause(f"timer:{name}", "timer", name, trace_id(entropy), correlation_id(entropy))
+
+
+def request_marker(entropy: Entropy) -> str:
+    """Return the id of the row by which an invocation finds its own commit after a lost answer."""
+    return f"request/{entropy.uuid()}"
 
 
 def idempotency_marker(route: str, key: str) -> str:

@@ -28,7 +28,7 @@ def envelope_of(
     Raises:
         TooLarge: over 192 KB. Lists that may grow longer go into a blob named by digest.
     """
-    body = payload.model_dump_json(by_alias=True)
+    body = payload.model_dump_json(by_alias=True).encode()
     if len(body) > EVENT_BYTES_MAX:
         raise TooLarge(
             f"{type(payload).__name__} has {len(body)} bytes; a message has at most"

@@ -8,7 +8,7 @@ redelivered, in the end dead-lettered by the broker.
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from shared.contracts.validation import read
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Invalid, NotFound, Refused, Unavailable, Violation
+from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable, Violation
 from shared.kernel.ids import TenantId
 from shared.kernel.scope import Scope, scope_of_message
 from shared.messaging.cause import Cause, caused_by_message
@@ -77,7 +77,7 @@ class Dispatcher:
         await self.dispatch(envelope)
 
     async def dispatch(self, envelope: Envelope) -> None:
-        """Handle *envelope*; also how a parked message is replayed."""
+        """Handle *envelope*, or park it; what no handler is named for is left out."""
         found = self._handler(envelope.event_type)
         if found is None:
             _log.debug("%s is not for this service", envelope.event_type)
@@ -143,24 +143,16 @@ class Dispatcher:
                 return Decision()
             parked = {
                 **body,
+                **_reason(refusal),
                 "type": "parked",
-                "code": refusal.code,
-                "reason": refusal.message,
-                "details": [vars(detail) for detail in refusal.details],
                 "parkedAt": isoformat(self.clock.now()),
                 "attempts": 1,
             }
             audited = Audited("ParkMessage", document_id, refusal.code)
             return Decision(writes=[Put(document_id, parked)], audited=audited)
 
-        unmarked = Cause(
-            cause.actor,
-            cause.kind,
-            cause.reference,
-            cause.trace_id,
-            cause.correlation_id,
-            cause.causation_id,
-        )
+        # The parked document is the marker: an inbox row would make a replay look like a repeat.
+        unmarked = replace(cause, marker=None)
         await self.work.write(scope, parked_partition(scope), [document_id], decide, unmarked)
 
     async def replay(self, scope: Scope, parked: str) -> None:
@@ -169,6 +161,7 @@ class Dispatcher:
         Raises:
             NotFound: nothing is parked under that id in the scope's tenant.
             Invalid: it cannot be read as an envelope.
+            Conflict: this version of the service has no handler for it.
             Refused: it was refused again, and stays parked with the new reason.
         """
         document_id = parked_id(parked)
@@ -180,25 +173,51 @@ class Dispatcher:
             raise Invalid("this message is not an envelope; it can only be read", target="eventId")
         envelope = Envelope.model_validate(body["envelope"])
         found = self._handler(envelope.event_type)
-        if found is not None:
-            payload_type, handler = found
-            message_scope = scope_of_message(TenantId(envelope.tenant_id), envelope.event_type)
+        if found is None:
+            raise Conflict(
+                f"{envelope.event_type} has no handler in this version; the message stays parked",
+                code="NoHandler",
+            )
+        payload_type, handler = found
+        message_scope = scope_of_message(TenantId(envelope.tenant_id), envelope.event_type)
+        cause = Cause(scope.caller, "replay", parked, envelope.trace_id, envelope.correlation_id)
+        try:
             await handler(
                 read(payload_type, envelope.payload, at="/payload"),
                 scope=message_scope,
                 cause=caused_by_message(envelope),
                 app=self.app,
             )
-        cause = Cause(scope.caller, "replay", parked, envelope.trace_id, envelope.correlation_id)
+        except Refused as refusal:
+            await self._after_replay(scope, document_id, cause, refusal)
+            raise
+        await self._after_replay(scope, document_id, cause, None)
 
-        def remove(view: View) -> Decision:
-            if view.body(document_id) is None:
+    async def _after_replay(
+        self, scope: Scope, document_id: str, cause: Cause, refusal: Refused | None
+    ) -> None:
+        """Leave the parked message out, or keep it with why it was refused this time."""
+
+        def decide(view: View) -> Decision:
+            body = view.body(document_id)
+            if body is None:
                 return Decision()
-            return Decision(
-                writes=[Remove(document_id)], audited=Audited("ReplayMessage", document_id)
-            )
+            if refusal is None:
+                audited = Audited("ReplayMessage", document_id)
+                return Decision(writes=[Remove(document_id)], audited=audited)
+            kept = {**body, **_reason(refusal), "attempts": body["attempts"] + 1}
+            audited = Audited("ReplayMessage", document_id, refusal.code)
+            return Decision(writes=[Put(document_id, kept)], audited=audited)
 
-        await self.work.write(scope, partition, [document_id], remove, cause)
+        await self.work.write(scope, parked_partition(scope), [document_id], decide, cause)
+
+
+def _reason(refusal: Refused) -> Mapping[str, Any]:
+    return {
+        "code": refusal.code,
+        "reason": refusal.message,
+        "details": [vars(detail) for detail in refusal.details],
+    }
 
 
 def parked_id(event: str) -> str:

@@ -11,13 +11,20 @@ from typing import Any, Final
 
 from shared.kernel.clock import isoformat
 from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Invalid
 from shared.kernel.ids import sortable
 from shared.messaging.envelope import Envelope
-from shared.persistence.store import Document, Partition
+from shared.persistence.store import Body, Document, Partition
 
 OUTBOX_TYPE: Final = "outbox"
 SWEEP_AFTER: Final = timedelta(seconds=15)
 """A row this old was left behind by its invocation and by the change feed."""
+
+
+class MalformedRow(Invalid):
+    """An outbox row that cannot be read; it stays where it is and is looked at ever more rarely."""
+
+    code = "MalformedRow"
 
 
 @dataclass(frozen=True)
@@ -122,24 +129,32 @@ def encode(row: Row, now: datetime) -> dict[str, Any]:
 
 
 def decode(document: Document) -> OutboxRow:
-    """Return the row that *document* holds."""
-    body = document.body
-    row: Row
+    """Return the row that *document* holds.
+
+    Raises:
+        MalformedRow: it was written by a version that this one does not understand.
+    """
+    try:
+        return OutboxRow(document.id, _row(document.body))
+    except (KeyError, TypeError, ValueError) as problem:
+        raise MalformedRow(f"{document.id} in {document.partition}: {problem}") from problem
+
+
+def _row(body: Body) -> Row:
     match body["kind"]:
         case "publish":
-            row = Publish(Envelope.model_validate(body["envelope"]))
+            return Publish(Envelope.model_validate(body["envelope"]))
         case "send":
-            row = Send(body["service"], Envelope.model_validate(body["envelope"]))
+            return Send(body["service"], Envelope.model_validate(body["envelope"]))
         case "start":
-            row = Start(body["orchestration"], body["instanceId"], body["input"])
+            return Start(body["orchestration"], body["instanceId"], body["input"])
         case "raise":
-            row = Raise(body["instanceId"], body["name"])
+            return Raise(body["instanceId"], body["name"])
         case "record":
-            row = Record(**body["record"])
+            return Record(**body["record"])
         case other:
-            msg = f"outbox row {document.id} in {document.partition} has unknown kind {other!r}"
+            msg = f"unknown kind {other!r}"
             raise ValueError(msg)
-    return OutboxRow(document.id, row)
 
 
 def _envelope_body(envelope: Envelope) -> dict[str, Any]:

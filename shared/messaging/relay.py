@@ -23,6 +23,7 @@ from shared.messaging.broker import MessageSender, OutgoingMessage
 from shared.messaging.envelope import Envelope
 from shared.messaging.outbox import (
     OUTBOX_TYPE,
+    MalformedRow,
     OutboxRow,
     Outgoing,
     Publish,
@@ -80,10 +81,11 @@ class Relay:
                 continue
             ripe_at = parse_instant(document.body["createdAt"]) + _FEED_AGE
             if (wait_s := (ripe_at - self.clock.now()).total_seconds()) > 0:
-                await self.clock.sleep(wait_s)
+                # A row from a machine whose clock is ahead is not waited for any longer.
+                await self.clock.sleep(min(wait_s, _FEED_AGE.total_seconds()))
             present = await self.store.read(document.partition, document.id)
             if present is not None:
-                await self.relay(Outgoing(present.partition, [decode(present)]))
+                await self._relay_stored(present)
 
     async def sweep(self, now: datetime) -> int:
         """Relay up to 100 rows that are due across tenants; return how many were found."""
@@ -97,9 +99,18 @@ class Relay:
             )
         )
         for document in due.documents:
-            if await self.relay(Outgoing(document.partition, [decode(document)])):
+            if not await self._relay_stored(document):
                 await self._postpone(document, now)
         return len(due.documents)
+
+    async def _relay_stored(self, document: Document) -> bool:
+        """Relay the row in *document*; return whether it left. An unreadable one holds up none."""
+        try:
+            row = decode(document)
+        except MalformedRow as problem:
+            _log.error("an outbox row cannot be read and stays: %s", problem.message)
+            return False
+        return not await self.relay(Outgoing(document.partition, [row]))
 
     async def _send(self, rows: Sequence[OutboxRow]) -> set[str]:
         groups: dict[str, list[OutboxRow]] = {}

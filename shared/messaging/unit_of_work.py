@@ -8,12 +8,11 @@ marker that is there means committed, else it is decided again, at most five tim
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Final
 
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Conflict
+from shared.kernel.errors import Conflict, Stale, Unavailable
 from shared.kernel.ids import event_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
@@ -35,9 +34,20 @@ from shared.persistence.store import (
 )
 
 ATTEMPTS_MAX: Final = 5
-MARKER_TTL: Final = timedelta(days=7)
 
 _log = logging.getLogger(__name__)
+
+
+class Contended(Unavailable):
+    """Other writers of the same documents came first, five times in a row."""
+
+    code = "Contended"
+
+
+class IdempotencyKeyReused(Conflict):
+    """The `Idempotency-Key` was used before, for a request with other content."""
+
+    code = "IdempotencyKeyReused"
 
 
 @dataclass(frozen=True)
@@ -132,16 +142,21 @@ class UnitOfWork:
         *decide* is pure and may be called again with newer documents.
 
         Raises:
-            Conflict: five attempts met other writers each time.
+            Contended: five attempts met other writers each time.
+            IdempotencyKeyReused: the marker belongs to other content.
+            Stale: no document that was read has the etag that the cause expects.
             Unavailable: the store is away; nothing was written, or the marker will show it.
             Refused: what *decide* raised; nothing was written.
         """
         assert partition.tenant == scope.tenant, (partition, scope.tenant)
         ids = [*reads, cause.marker] if cause.marker else list(reads)
+        is_unsure = False
         for _ in range(ATTEMPTS_MAX):
             view = await self.read(partition, *ids)
             if cause.marker and (marker := view.body(cause.marker)) is not None:
-                return Outcome(marker["result"], is_repeat=True)
+                _require_same(marker, cause)
+                return Outcome(marker["result"], is_repeat=not is_unsure)
+            _require_match(view, cause)
             decision = decide(view)
             if not decision.writes and not decision.outbox:
                 return Outcome(decision.result)
@@ -150,12 +165,12 @@ class UnitOfWork:
                 await self.store.batch(partition, operations)
             except (BatchRefused, AnswerLost) as problem:
                 _log.debug("deciding again in %s: %s", partition, problem)
+                is_unsure = isinstance(problem, AnswerLost)
                 continue
             await self.relay.relay(outgoing)
             return Outcome(decision.result)
-        raise Conflict(
-            f"{ATTEMPTS_MAX} attempts met other writers of the same resource; send it again",
-            code="Contended",
+        raise Contended(
+            f"{ATTEMPTS_MAX} attempts met other writers of the same resource; send it again"
         )
 
     def _prepare(
@@ -169,8 +184,14 @@ class UnitOfWork:
         operations = [_operation(write, view) for write in decision.writes]
         operations += [Create(row.id, encode(row.row, now)) for row in numbered]
         if cause.marker:
-            marker = {"type": "marker", "result": dict(decision.result), "at": isoformat(now)}
-            operations.append(Create(cause.marker, marker, ttl_s=int(MARKER_TTL.total_seconds())))
+            marker = {
+                "type": "marker",
+                "result": dict(decision.result),
+                "at": isoformat(now),
+                "fingerprint": cause.fingerprint,
+            }
+            ttl_s = int(cause.marker_ttl.total_seconds())
+            operations.append(Create(cause.marker, marker, ttl_s))
         return Outgoing(partition, numbered), operations
 
     def _record(self, partition: Partition, decision: Decision, cause: Cause) -> Record:
@@ -191,6 +212,24 @@ class UnitOfWork:
             events=tuple(
                 _mention(row.envelope) for row in decision.outbox if isinstance(row, Publish)
             ),
+        )
+
+
+def _require_same(marker: Body, cause: Cause) -> None:
+    if marker["fingerprint"] != cause.fingerprint:
+        raise IdempotencyKeyReused(
+            "this Idempotency-Key answered a request with other content: expected the same"
+            " content or a new key",
+            target="Idempotency-Key",
+        )
+
+
+def _require_match(view: View, cause: Cause) -> None:
+    etags = {document.etag for document in view.documents.values()}
+    if cause.if_match is not None and cause.if_match not in etags:
+        raise Stale(
+            f"If-Match: expected the current etag, got {cause.if_match[:80]!r}; read it again",
+            target="If-Match",
         )
 
 

@@ -56,7 +56,7 @@ def decode(body: bytes, content_type: str) -> Envelope:
         raise UnsupportedMedia(f"messages are {CANONICAL}, {CLOUD_EVENTS} or {MASS_TRANSIT}")
     try:
         outer = json.loads(body)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise Invalid("the message is not JSON", code="MalformedEnvelope") from problem
     if not isinstance(outer, dict):
         raise Invalid("the message is not a JSON object", code="MalformedEnvelope")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import shared.kernel.operation as operations
-from shared.kernel.errors import NotFound
+from shared.kernel.errors import Denied, NotFound, Unavailable
 from shared.kernel.ids import TenantId, parse_id, service_id
 from shared.kernel.scope import ADMIN, Scope
 from shared.messaging.audit import Entry
@@ -41,15 +41,15 @@ def administration_routes(app: str) -> Sequence[Route]:
         get(f"{root}/operations", list_operations, read, query=(*listing, "state")),
         get(f"{root}/operations/{{operationId}}", get_operation, read, query=("wait",)),
         post(f"{root}/operations/{{operationId}}/cancel", cancel_operation, write, status=200),
-        get(f"{root}/parked", list_parked, read, query=listing),
+        get(f"{root}/parked", list_parked, read, query=(*listing, "unreadable")),
         get(f"{root}/parked/{{eventId}}", get_parked, read),
         post(f"{root}/parked/{{eventId}}/replay", replay_parked, write, status=200),
         get(f"{root}/audit", list_audit, "runtime.audit.read", query=("after", "top")),
         get(f"{root}/audit-verification", verify_audit, "runtime.audit.read"),
         get(f"{root}/events", list_events, read, query=("after", "top")),
         get(f"{root}/health", get_health, None),
-        get(f"{root}/alive", get_health, None, name="alive"),
-        get(f"{root}/startup", get_health, None, name="startup"),
+        get(f"{root}/alive", get_alive, None),
+        get(f"{root}/startup", get_health, None, name="get_startup"),
         get(f"{root}/openapi.json", get_openapi, None),
     )
 
@@ -62,7 +62,7 @@ async def list_operations(request: Request[None], app: Administration) -> Answer
         Prefix(request.scope.tenant), _query(request, where, order_by="created_at")
     )
     value = [render(operations.from_body(document.body)) for document in page.documents]
-    return ok(_collection(value, page.continuation))
+    return ok(_collection(request, value, page.continuation))
 
 
 async def get_operation(request: Request[None], app: Administration) -> Answer:
@@ -108,31 +108,32 @@ async def cancel_operation(request: Request[None], app: Administration) -> Answe
     outcome = await app.service.work.write(
         request.scope, partition, [document_id], decide, request.cause
     )
-    return ok(outcome.result)
+    headers = {"Repeatability-Result": "accepted"} if outcome.is_repeat else {}
+    return Answer(200, outcome.result, headers)
 
 
 async def list_parked(request: Request[None], app: Administration) -> Answer:
-    scopes = [request.scope]
-    if request.scope.allows(ADMIN):
-        scopes.append(Scope(TenantId(PLATFORM_TENANT), request.scope.caller))
-    value: list[Mapping[str, Any]] = []
-    continuation = None
-    for scope in scopes:
-        page = await app.service.store.query(
-            parked_partition(scope),
-            _query(request, [Where("type", Comparison.EQ, "parked")]),
-        )
-        continuation = continuation or page.continuation
-        value += [_parked(document, whole=False) for document in page.documents]
-    return ok(_collection(value, continuation))
+    """Answer the tenant's parked messages; `unreadable=true` those without a readable tenant."""
+    scopes = _parked_scopes(request.scope)
+    is_unreadable = request.query.get("unreadable", "false") == "true"
+    if is_unreadable and len(scopes) == 1:
+        raise Denied(f"unreadable messages need the scope {ADMIN}", code="ScopeMissing")
+    page = await app.service.store.query(
+        parked_partition(scopes[-1] if is_unreadable else request.scope),
+        _query(request, [Where("type", Comparison.EQ, "parked")]),
+    )
+    value = [_parked(document, whole=False) for document in page.documents]
+    return ok(_collection(request, value, page.continuation))
 
 
 async def get_parked(request: Request[None], app: Administration) -> Answer:
-    partition = parked_partition(request.scope)
-    document = await app.service.store.read(partition, parked_id(request.path["eventId"]))
-    if document is None:
-        raise NotFound(f"no message {request.path['eventId'][:80]!r} is parked here")
-    return ok(_parked(document, whole=True), etag=document.etag)
+    for scope in _parked_scopes(request.scope):
+        document = await app.service.store.read(
+            parked_partition(scope), parked_id(request.path["eventId"])
+        )
+        if document is not None:
+            return ok(_parked(document, whole=True), etag=document.etag)
+    raise NotFound(f"no message {request.path['eventId'][:80]!r} is parked here")
 
 
 async def replay_parked(request: Request[None], app: Administration) -> Answer:
@@ -173,17 +174,21 @@ async def verify_audit(request: Request[None], app: Administration) -> Answer:
 async def get_health(request: Request[None], app: Administration) -> Answer:
     """Answer whether the app and its store work; details only for a caller with a token."""
     started_s = app.service.clock.monotonic_s()
-    await app.service.store.read(Partition(PLATFORM_TENANT, "-", "-"), "health")
-    took_ms = (app.service.clock.monotonic_s() - started_s) * 1000
-    entries = {"store": {"status": "Healthy", "duration": _duration(took_ms)}}
+    status = "Healthy"
+    try:
+        await app.service.store.read(Partition(PLATFORM_TENANT, "-", "-"), "health")
+    except Unavailable:
+        status = "Unhealthy"
+    took = _duration((app.service.clock.monotonic_s() - started_s) * 1000)
+    entries = {"store": {"status": status, "duration": took}}
     is_known = request.scope.tenant != ""
-    return ok(
-        {
-            "status": "Healthy",
-            "totalDuration": _duration(took_ms),
-            "entries": entries if is_known else {},
-        }
-    )
+    body = {"status": status, "totalDuration": took, "entries": entries if is_known else {}}
+    return Answer(200 if status == "Healthy" else 503, body)
+
+
+async def get_alive(_request: Request[None], _app: Administration) -> Answer:
+    """Answer that the process runs; a store that is away is no reason to restart it."""
+    return ok({"status": "Healthy", "totalDuration": _duration(0), "entries": {}})
 
 
 async def get_openapi(_request: Request[None], app: Administration) -> Answer:
@@ -238,14 +243,23 @@ def _query(request: Request[Any], where: Sequence[Where], *, order_by: str = "id
     )
 
 
-def _collection(value: Sequence[Any], continuation: str | None) -> Mapping[str, Any]:
-    return {"value": value, "nextLink": f"?continuation={continuation}" if continuation else None}
+def _parked_scopes(scope: Scope) -> Sequence[Scope]:
+    """Return where the caller may look for parked messages; the last is the platform's own."""
+    if not scope.allows(ADMIN):
+        return [scope]
+    return [scope, Scope(TenantId(PLATFORM_TENANT), scope.caller)]
+
+
+def _collection(
+    request: Request[Any], value: Sequence[Any], continuation: str | None
+) -> Mapping[str, Any]:
+    return {"value": value, "nextLink": request.next_link(continuation)}
 
 
 async def _entries(request: Request[None], app: Administration) -> Sequence[Entry]:
     return await app.service.audit.entries(
         request.scope.tenant,
-        after=request.number("after", 0, least=0, most=10**12),
+        after=request.number("after", 0, least=0, most=10**12 - 1),
         limit=request.number("top", 100, least=1, most=LIST_MAX),
     )
 

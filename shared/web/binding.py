@@ -4,9 +4,12 @@ Order of the checks: authenticate, tenant guard, authorise, validate, then the h
 carries the trace and correlation ids of its request.
 """
 
+import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +23,7 @@ from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Denied, Invalid, TooLarge, UnsupportedMedia, Violation
 from shared.kernel.ids import correlation_id, trace_id
 from shared.kernel.scope import Scope
-from shared.messaging.cause import Cause, idempotency_marker
+from shared.messaging.cause import UNKEYED_TTL, Cause, idempotency_marker, request_marker
 from shared.service import Service
 from shared.web.problem import render
 from shared.web.request import Answer, Request
@@ -28,6 +31,11 @@ from shared.web.routes import Route
 
 A = TypeVar("A")
 _IDEMPOTENCY_KEY_MAX: Final = 128
+_QUERY_MAX: Final = 50
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-.+")
+"""W3C Trace Context: later versions may append fields, version ff and an id of zeros are none."""
+_FORWARDED: Final = re.compile(r"(?:trace|corr)-[0-9A-Za-z-]{1,64}")
+"""What the envelope takes; anything else is replaced by a new id."""
 _log = logging.getLogger(__name__)
 
 
@@ -89,6 +97,7 @@ async def _answer(
         scope = await service.authenticator.authenticate(
             headers.get("authorization"), headers.get("x-tenant-id")
         )
+        service.rate_limit.take(scope.tenant)
         if not scope.allows(route.permission):
             raise Denied(f"this call needs the scope {route.permission}", code="ScopeMissing")
     content = req.get_body()
@@ -100,20 +109,24 @@ async def _answer(
         reference=f"{route.method} {route.template}",
         trace_id=trace,
         correlation_id=correlation,
-        marker=_marker(route, headers, req.route_params),
     )
+    if route.method != "GET":
+        cause = _committing(cause, route, req, service.entropy)
     request: Request[Any] = Request(
         body=body,
         scope=scope,
         cause=cause,
         path=dict(req.route_params),
         query=query,
-        if_match=_etag(headers.get("if-match")),
-        if_none_match=_etag(headers.get("if-none-match")),
+        if_none_match=_etag(headers.get("if-none-match", "").strip().removeprefix("W/")),
         content=content if route.takes_bytes else b"",
         token=headers.get("authorization", "").partition(" ")[2],
     )
-    return await route.handler(request, app)
+    answer = await route.handler(request, app)
+    is_known = request.if_none_match is not None and request.if_none_match == answer.etag
+    if route.method == "GET" and answer.status == 200 and is_known:  # noqa: PLR2004
+        return Answer(304, None, answer.headers)
+    return answer
 
 
 _NOBODY: Final[Any] = ""
@@ -137,7 +150,10 @@ def _body(route: Route, content: bytes, headers: Mapping[str, str]) -> BaseModel
 
 
 def _query(route: Route, url: str) -> Mapping[str, str]:
-    given = parse_qs(urlsplit(url).query, keep_blank_values=True, max_num_fields=50)
+    try:
+        given = parse_qs(urlsplit(url).query, keep_blank_values=True, max_num_fields=_QUERY_MAX)
+    except ValueError as problem:
+        raise Invalid(f"expected at most {_QUERY_MAX} query parameters, got more") from problem
     unknown = sorted(set(given) - set(route.query))
     if unknown:
         expected = ", ".join(route.query) or "none"
@@ -152,42 +168,58 @@ def _query(route: Route, url: str) -> Mapping[str, str]:
         )
     twice = next((name for name, values in given.items() if len(values) > 1), None)
     if twice is not None:
-        raise Invalid(f"query parameter {twice} is given twice", target=twice)
+        raise Invalid(
+            f"query parameter {twice} is given twice",
+            code="RepeatedParameter",
+            target=twice,
+            details=[
+                Violation("RepeatedParameter", twice, "given twice", "one value", "several values")
+            ],
+        )
     return {name: values[0] for name, values in given.items()}
 
 
-def _marker(route: Route, headers: Mapping[str, str], path: Mapping[str, str]) -> str | None:
-    key = headers.get("idempotency-key")
-    if key is None or route.method == "GET":
-        return None
+def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entropy) -> Cause:
+    """Return *cause* with the row that shows a repeat, or the own commit, and what it expects."""
+    # A weak etag equals nothing here (RFC 9110, 13.1.1), and as it keeps its W/ no etag equals it.
+    expected = _etag(req.headers.get("if-match", ""))
+    key = req.headers.get("idempotency-key")
+    if key is None:
+        marker = request_marker(entropy)
+        return replace(cause, if_match=expected, marker=marker, marker_ttl=UNKEYED_TTL)
     if not 1 <= len(key) <= _IDEMPOTENCY_KEY_MAX or not key.isprintable():
         raise Invalid(
             f"Idempotency-Key: expected 1 to {_IDEMPOTENCY_KEY_MAX} printable characters",
             target="Idempotency-Key",
         )
-    named = "&".join(f"{name}={value}" for name, value in sorted(path.items()))
-    return idempotency_marker(f"{route.method} {route.template} {named}", key)
+    named = "&".join(f"{name}={value}" for name, value in sorted(req.route_params.items()))
+    content = urlsplit(req.url).query.encode() + b"\0" + req.get_body()
+    return replace(
+        cause,
+        if_match=expected,
+        marker=idempotency_marker(f"{route.method} {route.template} {named}", key),
+        fingerprint=hashlib.sha256(content).hexdigest(),
+    )
 
 
-def _etag(value: str | None) -> str | None:
-    return None if value is None else value.removeprefix("W/").strip('"')
+def _etag(text: str) -> str | None:
+    """Return one etag as the store has it, quoted; None for none and for `*`, which is any."""
+    bare = text.strip().strip('"')
+    return f'"{bare}"' if bare not in {"", "*"} else None
 
 
 def _named(value: str | None, prefix: str) -> str | None:
     """Return a forwarded id if it is one of ours and harmless, else None."""
-    if value is None or not value.startswith(prefix) or len(value) > 70:  # noqa: PLR2004
-        return None
-    return value if value.replace("-", "").isalnum() and value.isascii() else None
+    is_ours = value is not None and value.startswith(prefix) and _FORWARDED.fullmatch(value)
+    return value if is_ours else None
 
 
 def _trace(headers: Mapping[str, str], entropy: Entropy) -> str:
     named = _named(headers.get("x-traceid"), "trace-")
     if named:
         return named
-    parts = headers.get("traceparent", "").split("-")
-    if len(parts) == 4 and len(parts[1]) == 32 and parts[1].isalnum() and parts[1].isascii():  # noqa: PLR2004
-        return f"trace-{parts[1]}"
-    return trace_id(entropy)
+    parent = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return f"trace-{parent[1]}" if parent else trace_id(entropy)
 
 
 def _response(answer: Answer, trace: str, correlation: str) -> func.HttpResponse:
@@ -204,9 +236,6 @@ def _response(answer: Answer, trace: str, correlation: str) -> func.HttpResponse
         "Content-Type": answer.content_type,
         "X-TraceId": trace,
         "X-Correlation-Id": correlation,
-        **{
-            name: f'"{value}"' if name == "ETag" else value
-            for name, value in answer.headers.items()
-        },
+        **answer.headers,
     }
     return func.HttpResponse(content, status_code=answer.status, headers=headers)

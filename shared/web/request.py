@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
@@ -50,6 +51,12 @@ class Request(Generic[B]):
             )
         return int(text)
 
+    def next_link(self, continuation: str | None) -> str | None:
+        """Return the same query from *continuation* on; None at the end."""
+        if continuation is None:
+            return None
+        return "?" + urlencode({**self.query, "continuation": continuation})
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -59,6 +66,10 @@ class Answer:
     body: BaseModel | Mapping[str, Any] | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
+
+    @property
+    def etag(self) -> str | None:
+        return self.headers.get("ETag")
 
 
 def ok(body: BaseModel | Mapping[str, Any], *, etag: str | None = None) -> Answer:
