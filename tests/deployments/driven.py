@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import wraps
 from typing import Any
 
 import shared.kernel.operation as operations
@@ -51,11 +52,11 @@ from shared.contracts.values import (
     Stage,
 )
 from shared.durable.steps import durable_name
-from shared.kernel.ids import ProjectId, environment_id, environment_key, parse_id
+from shared.kernel.ids import ModuleId, ProjectId, environment_id, environment_key, parse_id
 from shared.kernel.scope import Scope
 from shared.messaging.unit_of_work import Outcome
-from shared.persistence.store import Partition
-from shared.surfaces.memory import Behaviour, MemorySurface, MemoryWorld
+from shared.persistence.store import Comparison, Document, Partition, Query, Where
+from shared.surfaces.memory import MemorySurface, MemoryWorld
 from shared.surfaces.spec import Component as SurfaceComponent
 from shared.surfaces.spec import SiteSpec
 from tests.kit.drive import DrivenContext, by_name, drive
@@ -99,10 +100,11 @@ class Health:
 
 
 class Soaked:
-    """The `SoakVerdicts` port: every service has been Healthy since *since*."""
+    """The `SoakVerdicts` port: every service has been as `status` says for an hour."""
 
-    def __init__(self, world: "Driven") -> None:
-        self._world = world
+    app: DeploymentsApp
+
+    def __init__(self) -> None:
         self.status = HealthStatus.HEALTHY
 
     async def ask(
@@ -111,7 +113,9 @@ class Soaked:
         return [await self._one(service) for service in services]
 
     async def _one(self, service: ServiceId) -> ServiceHealth:
-        target = await self._world.target()
+        partition = Partition(TENANT, parse_id(TEST, "env").environment)
+        found = await self.app.service.store.read(partition, targets.document_id(TEST))
+        assert found is not None
         return ServiceHealth(
             service_id=service,
             tenant_id=TENANT,
@@ -119,12 +123,12 @@ class Soaked:
             stage=Stage.TEST,
             module_id=SHOP,
             deployment_id=None,
-            release_revision=target.line(SHOP).revision,
+            release_revision=targets.from_body(found.body, TEST).line(ModuleId(SHOP)).revision,
             digest=None,
             status=self.status,
             previous_status=None,
             reason="",
-            since=self._world.app.service.clock.now() - timedelta(hours=1),
+            since=self.app.service.clock.now() - timedelta(hours=1),
             checked_at=None,
             checks=(),
             window=None,
@@ -136,18 +140,23 @@ class Soaked:
 
 @dataclass
 class Driven:
-    """One world; `interfere` is called before every activity with its name and count."""
+    """One world; `interfere` is called before every activity with its name."""
 
     bench: Bench
     world: MemoryWorld
     app: DeploymentsApp
     health: Health
+    soaked: Soaked
     twice: bool = False
-    interfere: Callable[[str, int], None] = lambda _name, _count: None
+    interfere: Callable[[str], None] = lambda _name: None
+    halt_at: str = ""
+    """The activity before which everything stands still, until `go_on`."""
     contexts: list[DrivenContext] = field(default_factory=list)
     revision: int = 0
     _running: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
     _answered: int = 0
+    _halted: bool = False
+    _resumed: asyncio.Event = field(default_factory=asyncio.Event)
 
     # What other services do.
 
@@ -283,16 +292,44 @@ class Driven:
             context = DrivenContext(
                 instance,
                 argument,
-                by_name(ACTIVITIES),
+                {name: self._interfered(each) for name, each in by_name(ACTIVITIES).items()},
                 self.app,
                 self.app.service.clock,
                 self.bench.nudges,
-                interfere=lambda name, count: self.interfere(name, count),
                 twice=self.twice,
             )
             self.contexts.append(context)
             self._running[instance] = asyncio.ensure_future(drive(ORCHESTRATION[name], context))
         return bool(started)
+
+    def _interfered(self, activity: Any) -> Any:
+        """Return *activity* with `interfere` before it; what that raises, it raises."""
+
+        @wraps(activity)
+        async def run(argument: Any, step: Any, app: Any) -> Any:
+            self.interfere(activity.__name__)
+            if activity.__name__ == self.halt_at:
+                self._halted = True
+                await self._resumed.wait()
+            return await activity(argument, step, app)
+
+        return run
+
+    async def is_halted(self) -> bool:
+        return self._halted
+
+    def go_on(self) -> None:
+        self.halt_at = ""
+        self._resumed.set()
+
+    async def until_ended(self, deployment: str, *, within_s: float, every_s: float) -> None:
+        """Run until *deployment* has ended, looking seldom: for waits of hours."""
+        clock = self.app.service.clock
+        give_up_at_s = clock.monotonic_s() + within_s
+        while (await self.deployment(deployment)).ended_at is None:
+            assert clock.monotonic_s() < give_up_at_s
+            self.begin()
+            await clock.sleep(every_s)
 
     async def drop_running(self) -> None:
         """Lose every orchestration, as if its history was gone."""
@@ -362,6 +399,12 @@ class Driven:
         assert row is not None
         return operations.from_body(row.body)
 
+    async def rows(self, kind: str) -> Sequence[Document]:
+        """Return all documents of the environment that are of *kind*."""
+        partition = Partition(TENANT, parse_id(TEST, "env").environment)
+        query = Query([Where("type", Comparison.EQ, kind)])
+        return (await self.app.service.store.query(partition, query)).documents
+
     async def status(self, deployment: str) -> str:
         return (await self.deployment(deployment)).status
 
@@ -386,17 +429,13 @@ def driven(*, rules: Rules | None = None) -> Driven:
     """Return a world without an environment, on the running loop's time."""
     parts = bench("deployments")
     world = MemoryWorld(parts.service.clock, parts.service.entropy)
+    soaked = Soaked()
     app = DeploymentsApp(
         parts.service,
         {ComputeTargetKind.LOCAL_PROCESS: MemorySurface(world)},
         parts.storage.blobs(ARTIFACTS),
-        verdicts=None,  # type: ignore[arg-type]  set below, it looks into this world
-        rules=rules or Rules(),
+        soaked,
+        rules or Rules(),
     )
-    made = Driven(parts, world, app, Health())
-    object.__setattr__(app, "verdicts", Soaked(made))
-    return made
-
-
-def slow(content_digest: str, world: MemoryWorld, start_s: float) -> None:
-    world.behaviours[content_digest] = Behaviour(start_s=start_s)
+    soaked.app = app
+    return Driven(parts, world, app, Health(), soaked)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from function_apps.deployments.errors import EvidenceRequired, NotPromotable
 from function_apps.deployments.model.deployment import Deployment
@@ -116,7 +117,7 @@ def refuse_unsoaked(
             f"{healthy_for.total_seconds():.0f} s of {required.total_seconds():.0f} s: "
             f"{left_s:.0f} s are left",
             code="SoakTimeLeft",
-            headers={"Retry-After": str(max(1, int(left_s + 1)))},
+            headers={"Retry-After": str(max(1, ceil(left_s)))},
         )
 
 

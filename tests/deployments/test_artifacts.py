@@ -1,0 +1,104 @@
+"""An artifact is kept under its content, checked before it is kept, and seen by its own tenant."""
+
+import hashlib
+import io
+import zipfile
+
+import pytest
+
+from function_apps.deployments.errors import ArtifactMissing, CannotBePlanned
+from function_apps.deployments.use_cases import artifacts, requests
+from shared.kernel.errors import Invalid
+from shared.kernel.ids import TenantId
+from shared.kernel.scope import Scope
+from shared.surfaces.errors import BadArtifact
+from shared.surfaces.spec import artifact_blob
+from tests.deployments.driven import archive, driven
+from tests.kit.service import CAUSE, SCOPE
+from tests.kit.virtual_time import run_virtual
+
+OTHER = Scope(TenantId("globex"), "user:bob")
+
+
+def test_it_is_named_by_its_content_and_the_same_bytes_are_the_same_artifact() -> None:
+    async def main() -> None:
+        app = driven().app
+        content = archive("one")
+
+        first, was_known = await artifacts.upload(content, scope=SCOPE, cause=CAUSE, app=app)
+        second, is_known = await artifacts.upload(content, scope=SCOPE, cause=CAUSE, app=app)
+
+        assert first == second
+        assert (was_known, is_known) == (False, True)
+        assert first.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert await app.blobs.size(artifact_blob(first.digest)) == len(content)
+        assert await artifacts.find(first.digest, scope=SCOPE, app=app) == first
+
+    run_virtual(main())
+
+
+def test_another_tenant_neither_sees_nor_deploys_it() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        component = await world.component("one")
+
+        with pytest.raises(ArtifactMissing):
+            await artifacts.find(component["artifactDigest"], scope=OTHER, app=world.app)
+        with pytest.raises(CannotBePlanned, match="has not been uploaded"):
+            await requests.deploy(
+                await world.command(component), scope=OTHER, cause=CAUSE, app=world.app
+            )
+
+    run_virtual(main())
+
+
+def test_a_name_that_is_no_digest_names_nothing() -> None:
+    async def main() -> None:
+        with pytest.raises(ArtifactMissing):
+            await artifacts.find("sha256:../../etc", scope=SCOPE, app=driven().app)
+
+    run_virtual(main())
+
+
+def zipped(*names: str, mode: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        for name in names:
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = mode << 16
+            opened.writestr(entry, "x")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"not a zip", id="no-zip"),
+        pytest.param(archive("one")[:-30], id="cut-off"),
+        pytest.param(zipped(), id="no-files"),
+        pytest.param(zipped("../out"), id="a-path-that-leads-out"),
+        pytest.param(zipped("/etc/passwd"), id="an-absolute-path"),
+        pytest.param(zipped("a\\b"), id="a-backslash"),
+        pytest.param(zipped("link", mode=0o120777), id="a-link"),
+    ],
+)
+def test_what_would_not_be_unpacked_safely_is_not_kept(content: bytes) -> None:
+    async def main() -> None:
+        app = driven().app
+
+        with pytest.raises(BadArtifact):
+            await artifacts.upload(content, scope=SCOPE, cause=CAUSE, app=app)
+
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert await app.blobs.size(artifact_blob(digest)) is None
+
+    run_virtual(main())
+
+
+def test_an_empty_body_is_no_artifact() -> None:
+    async def main() -> None:
+        with pytest.raises(Invalid, match="empty"):
+            await artifacts.upload(b"", scope=SCOPE, cause=CAUSE, app=driven().app)
+
+    run_virtual(main())

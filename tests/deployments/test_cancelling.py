@@ -1,0 +1,148 @@
+"""A deployment can be stopped in every state: at once before anything was applied, else back."""
+
+import pytest
+
+import shared.kernel.operation as operations
+from function_apps.deployments.errors import NotCancellable
+from function_apps.deployments.model.states import ENDINGS, TRANSITIONS
+from shared.contracts.deployments import DeploymentStatus
+from shared.kernel.ids import parse_id
+from shared.messaging.unit_of_work import Decision, Put, View
+from shared.persistence.store import Partition
+from tests.deployments.driven import Driven, driven
+from tests.kit.service import CAUSE, SCOPE, TENANT
+from tests.kit.virtual_time import run_virtual
+
+ACTIVE = [state for state in TRANSITIONS if state not in ENDINGS]
+AT = {
+    DeploymentStatus.PROVISIONING: "fix_unit",
+    DeploymentStatus.CONFIGURING: "begin_rollout",
+    DeploymentStatus.ROLLING_OUT: "shift_traffic",
+    DeploymentStatus.HEALTH_GATING: "look_at_gates",
+    DeploymentStatus.PROMOTING: "complete",
+    DeploymentStatus.ROLLING_BACK: "remove_candidate",
+}
+"""A step before which the deployment is in that state."""
+
+
+async def reached(world: Driven, state: DeploymentStatus) -> str:
+    """Return a deployment that is about to take the step of *state*, and stands there."""
+    await world.tell()
+    await world.release("one")
+    if state is DeploymentStatus.ROLLING_BACK:
+        world.health.bad.add(await world.upload("two"))
+    world.halt_at = AT.get(state, "open_rollout")
+    answer = await world.deploy(await world.component("two"))
+    await world.until(world.is_halted)
+    assert await world.status(answer["deploymentId"]) == state
+    return str(answer["deploymentId"])
+
+
+@pytest.mark.parametrize("state", ACTIVE)
+def test_in_every_state_what_was_in_force_stays_or_comes_back(state: DeploymentStatus) -> None:
+    async def main() -> None:
+        world = driven()
+        identity = await reached(world, state)
+
+        await world.cancel(identity)
+        world.go_on()
+        await world.settle()
+
+        done = await world.deployment(identity)
+        before = state in {
+            DeploymentStatus.REQUESTED,
+            DeploymentStatus.PROVISIONING,
+            DeploymentStatus.CONFIGURING,
+        }
+        assert done.status == ("Cancelled" if before else "RolledBack")
+        assert world.live() == ({1: 1}, {1: 100})
+        assert (await world.target()).claims == ()
+        assert await all_ended(world)
+
+    run_virtual(main())
+
+
+async def all_ended(world: Driven) -> bool:
+    """Return whether every operation has come to its end."""
+    found = await world.rows("operation")
+    return all(operations.from_body(row.body).is_terminal for row in found)
+
+
+@pytest.mark.parametrize("state", [DeploymentStatus.ROLLING_OUT, DeploymentStatus.HEALTH_GATING])
+def test_a_cancelled_deployment_leaves_no_hold(state: DeploymentStatus) -> None:
+    async def main() -> None:
+        world = driven()
+        identity = await reached(world, state)
+
+        await world.cancel(identity)
+        world.go_on()
+        await world.settle()
+
+        assert (await world.deployment(identity)).holds == ()
+        assert (await world.target()).holds == {}
+
+    run_virtual(main())
+
+
+def test_one_that_waits_in_a_line_is_cancelled_at_once() -> None:
+    async def main() -> None:
+        world = driven()
+        await reached(world, DeploymentStatus.HEALTH_GATING)
+        queued = await world.deploy(await world.component("three"))
+
+        answer = await world.cancel(queued["deploymentId"])
+
+        assert queued["waitingFor"] == "line"
+        assert answer["status"] == "Cancelled"
+        assert [one.token for one in (await world.target()).claims] == [2]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("ending", ["Completed", "RolledBack"])
+def test_one_that_has_ended_is_not_cancelled(ending: str) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        if ending == "RolledBack":
+            world.health.bad.add(await world.upload("one"))
+        done = await world.release("one")
+        assert done.status == ending
+
+        with pytest.raises(NotCancellable, match=ending):
+            await world.cancel(done.deployment_id)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("state", [DeploymentStatus.PROVISIONING, DeploymentStatus.HEALTH_GATING])
+def test_a_cancelled_operation_cancels_its_deployment(state: DeploymentStatus) -> None:
+    async def main() -> None:
+        world = driven()
+        identity = await reached(world, state)
+
+        await ask_to_cancel(world, identity)
+        world.go_on()
+        await world.settle()
+
+        done = await world.deployment(identity)
+        expected = "Cancelled" if state is DeploymentStatus.PROVISIONING else "RolledBack"
+        assert (done.status, done.holds) == (expected, ())
+        assert world.live() == ({1: 1}, {1: 100})
+
+    run_virtual(main())
+
+
+async def ask_to_cancel(world: Driven, deployment: str) -> None:
+    """Do what POST /operations/{id}/cancel does."""
+    operation = await world.operation(deployment)
+    document = operations.document_id(operation.operation_id)
+
+    def decide(view: View) -> Decision:
+        body = view.body(document)
+        assert body is not None
+        asked = operations.request_cancel(operations.from_body(body))
+        return Decision(writes=[Put(document, operations.to_body(asked))])
+
+    partition = Partition(TENANT, parse_id(deployment, "dep").environment)
+    await world.app.service.work.write(SCOPE, partition, [document], decide, CAUSE)

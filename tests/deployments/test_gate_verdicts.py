@@ -1,0 +1,195 @@
+"""All Pass = Pass, one Fail = Fail, else Inconclusive; and what follows from that."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from function_apps.deployments.model import gates
+from function_apps.deployments.model.deployment import TrafficShift
+from function_apps.deployments.ports import Rules
+from function_apps.deployments.use_cases import interruptions, signals
+from shared.contracts.deployments import DeploymentReason, DeploymentStatus
+from shared.contracts.gates import GateEvidence, Verdict
+from shared.kernel.clock import EPOCH
+from shared.kernel.errors import Invalid
+from tests.deployments.driven import SHOP, Driven, driven
+from tests.kit.service import CAUSE, SCOPE
+from tests.kit.virtual_time import run_virtual
+
+PASS, FAIL, UNSURE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
+DEADLINE = EPOCH + timedelta(minutes=10)
+
+
+def shift(*verdicts: Verdict, asked: int = 2) -> TrafficShift:
+    evidence = tuple(
+        GateEvidence.model_construct(gate_id=f"gate-{number}", verdict=verdict)
+        for number, verdict in enumerate(verdicts)
+    )
+    names = tuple(f"gate-{number}" for number in range(asked))
+    return TrafficShift(0, "w", 10, gates=names, evidence=evidence, deadline_at=DEADLINE)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "late", "expected"),
+    [
+        pytest.param((), False, None, id="nothing-has-come"),
+        pytest.param((PASS,), False, None, id="one-is-missing"),
+        pytest.param((PASS, PASS), False, PASS, id="all-pass"),
+        pytest.param((FAIL,), False, FAIL, id="one-fail-needs-no-others"),
+        pytest.param((UNSURE, FAIL), False, FAIL, id="a-fail-outweighs-doubt"),
+        pytest.param((PASS, UNSURE), False, UNSURE, id="one-doubt"),
+        pytest.param((PASS,), True, UNSURE, id="one-is-missing-at-the-deadline"),
+        pytest.param((), True, UNSURE, id="nothing-has-come-by-the-deadline"),
+    ],
+)
+def test_a_step_has_one_verdict_over_all_components(
+    verdicts: tuple[Verdict, ...], late: object, expected: Verdict | None
+) -> None:
+    now = DEADLINE + timedelta(seconds=gates.ANSWER_GRACE_S) if late else EPOCH
+
+    assert gates.verdict_of(shift(*verdicts), now) is expected
+
+
+def test_outside_prod_an_inconclusive_step_passes_and_is_marked() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        world.health.unsure.add(await world.upload("one"))
+
+        done = await world.release("one")
+
+        assert done.status is DeploymentStatus.COMPLETED
+        assert [(step.verdict, step.marked) for step in done.steps] == [(PASS, True)]
+
+    run_virtual(main())
+
+
+def test_a_health_that_never_answers_is_inconclusive_at_the_deadline() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        world.health.silent.add(await world.upload("one"))
+
+        done = await world.release("one", gate={"onInconclusive": "fail"})
+
+        assert done.status is DeploymentStatus.ROLLED_BACK
+        assert done.reason is not None
+        assert done.reason.code == "GateInconclusive"
+        assert world.app.service.clock.monotonic_s() > 600
+
+    run_virtual(main())
+
+
+async def paused(world: Driven) -> str:
+    await world.tell()
+    await world.release("one")
+    world.health.unsure.add(await world.upload("two"))
+    answer = await world.deploy(await world.component("two"), gate={"onInconclusive": "pause"})
+    identity = str(answer["deploymentId"])
+
+    async def is_paused() -> bool:
+        return (await world.deployment(identity)).paused_at is not None
+
+    await world.until(is_paused)
+    return identity
+
+
+def test_where_it_pauses_the_weight_stays_until_somebody_decides() -> None:
+    async def main() -> None:
+        world = driven()
+        identity = await paused(world)
+
+        shown = await world.shown(identity)
+
+        assert (shown.paused, shown.waiting_for, shown.weight) == (True, "approval", 10)
+        assert world.live()[1] == {1: 90, 2: 10}
+
+    run_virtual(main())
+
+
+def test_a_retry_has_a_paused_step_judged_again() -> None:
+    async def main() -> None:
+        world = driven()
+        identity = await paused(world)
+        world.health.unsure.clear()
+
+        await interruptions.retry(
+            identity, DeploymentReason(), scope=SCOPE, cause=CAUSE, app=world.app
+        )
+        await world.settle()
+
+        done = await world.deployment(identity)
+        assert (done.status, done.attempt) == (DeploymentStatus.COMPLETED, 2)
+        assert len({gate.gate_id for gate in world.health.asked}) == len(world.health.asked)
+
+    run_virtual(main())
+
+
+def test_a_pause_that_nobody_ends_ends_with_a_rollback() -> None:
+    async def main() -> None:
+        world = driven(rules=Rules(paused_at_most=timedelta(minutes=20)))
+        identity = await paused(world)
+
+        await world.settle()
+
+        done = await world.deployment(identity)
+        assert done.status is DeploymentStatus.ROLLED_BACK
+        assert world.live() == ({1: 1}, {1: 100})
+
+    run_virtual(main())
+
+
+def test_evidence_told_twice_or_of_an_old_step_changes_nothing() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        done = await world.release("one")
+        (gate,) = world.health.asked
+
+        event = world.answer(gate, FAIL)
+        await signals.note_health(event, scope=SCOPE, cause=CAUSE, app=world.app)
+
+        assert await world.deployment(done.deployment_id) == done
+
+    run_virtual(main())
+
+
+def test_health_without_a_gate_is_dropped_before_anything_is_read() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        event = world.answer(world.health.asked[0], PASS).model_copy(update={"gate_id": None})
+        nothing = replace(world.app, service=None)  # type: ignore[arg-type]  it must not be used
+
+        assert await signals.note_health(event, scope=SCOPE, cause=CAUSE, app=nothing) is None
+
+    run_virtual(main())
+
+
+def test_a_gate_answered_without_evidence_is_malformed() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        event = world.answer(world.health.asked[0], PASS).model_copy(update={"evidence": None})
+
+        with pytest.raises(Invalid, match="evidence"):
+            await signals.note_health(event, scope=SCOPE, cause=CAUSE, app=world.app)
+
+    run_virtual(main())
+
+
+def test_gates_are_named_by_component_attempt_and_step() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        done = await world.release("one")
+
+        gate = gates.gate_of(done, SHOP, 0)  # type: ignore[arg-type]
+
+        assert gates.deployment_of(gate) == done.deployment_id
+        assert world.health.asked[0].gate_id == gate
+
+    run_virtual(main())

@@ -1,0 +1,194 @@
+"""A plan is checked whole before the first change, and every refusal says where and what else."""
+
+from typing import Any
+
+import pytest
+
+from function_apps.deployments.errors import CannotBePlanned
+from function_apps.deployments.model import planning
+from function_apps.deployments.use_cases import requests
+from shared.contracts.deployments import Component
+from shared.kernel.errors import PlanRefused
+from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
+from tests.kit.service import CAUSE, SCOPE
+from tests.kit.virtual_time import run_virtual
+
+NO_ARTIFACT = "sha256:" + "0" * 64
+
+
+def refused(changes: dict[str, Any], **more: Any) -> list[tuple[str, str]]:
+    """Return code and place of each refusal of a deployment with *changes* to its component."""
+
+    async def main() -> list[tuple[str, str]]:
+        world = driven()
+        await world.tell()
+        component = await world.component("one", **changes)
+        with pytest.raises(CannotBePlanned) as problem:
+            await world.deploy(component, **more)
+        assert await world.target() == await _untouched(world)
+        assert world.bench.sent.types() == []
+        return [(one.code, one.target) for one in problem.value.details]
+
+    return run_virtual(main())
+
+
+async def _untouched(world: Driven) -> Any:
+    target = await world.target()
+    assert target.claims == ()
+    return target
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "place"),
+    [
+        pytest.param(
+            {"artifactDigest": NO_ARTIFACT},
+            "ArtifactMissing",
+            "/components/0/artifactDigest",
+            id="an-artifact-that-nobody-uploaded",
+        ),
+        pytest.param(
+            {"artifactDigest": None, "image": "web:1"},
+            "ImageNotOffered",
+            "/components/0/image",
+            id="an-image",
+        ),
+        pytest.param({"command": []}, "CommandMissing", "/components/0/command", id="no-command"),
+        pytest.param(
+            {"computeTarget": "AKS"},
+            "NoComputeTarget",
+            "/components/0/computeTarget",
+            id="a-surface-the-environment-lacks",
+        ),
+        pytest.param(
+            {"probes": {"readiness": {"kind": "tcp"}}},
+            "ProbeNotOffered",
+            "/components/0/probes/readiness/kind",
+            id="a-probe-of-another-kind",
+        ),
+        pytest.param(
+            {"probes": {"readiness": {"port": 1}}},
+            "ProbeNotOffered",
+            "/components/0/probes/readiness/port",
+            id="a-probe-of-another-port",
+        ),
+        pytest.param(
+            {"probes": {"startup": {}}},
+            "StartupProbeNotOffered",
+            "/components/0/probes/startup",
+            id="a-startup-probe",
+        ),
+        pytest.param(
+            {"resources": {"cpu": 1.0}},
+            "NotSupported",
+            "/components/0/resources/cpu",
+            id="a-limit-the-surface-cannot-hold",
+        ),
+        pytest.param(
+            {"replicas": 900}, "OutOfRange", "/components/0/replicas", id="more-than-it-runs"
+        ),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(changes: dict[str, Any], code: str, place: str) -> None:
+    assert (code, place) in refused(changes)
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        pytest.param({"strategy": {"kind": "blueGreen"}}, "StrategyNotOffered", id="blue-green"),
+        pytest.param({"strategy": {"kind": "rolling"}}, "StrategyNotOffered", id="rolling"),
+        pytest.param({"onConflict": "supersede"}, "SupersedeNotOffered", id="supersede"),
+        pytest.param(
+            {
+                "hooks": [
+                    {"point": "preDeploy", "name": "migrate", "moduleId": SHOP, "command": ["x"]}
+                ]
+            },
+            "HookNotOffered",
+            id="hooks",
+        ),
+    ],
+)
+def test_what_is_not_offered_yet_is_refused_by_name(more: dict[str, Any], code: str) -> None:
+    assert [found for found, _ in refused({}, **more)] == [code]
+
+
+def test_every_refusal_is_listed_at_once() -> None:
+    found = refused({"command": [], "artifactDigest": NO_ARTIFACT}, onConflict="supersede")
+
+    assert {code for code, _ in found} == {
+        "SupersedeNotOffered",
+        "ArtifactMissing",
+        "CommandMissing",
+    }
+
+
+def component(module: str, *needs: str) -> Component:
+    return Component.model_validate(
+        {
+            "moduleId": module,
+            "componentType": "microservice",
+            "version": "1",
+            "artifactDigest": NO_ARTIFACT,
+            "dependsOn": needs,
+        }
+    )
+
+
+def test_dependencies_come_first_and_else_the_order_given() -> None:
+    order, cycle = planning.order_of(
+        [component(WEB, SHOP, CART), component(SHOP, CART), component(CART, "module-elsewhere")]
+    )
+
+    assert (order, cycle) == ((CART, SHOP, WEB), ())
+
+
+def test_a_cycle_is_named() -> None:
+    _, cycle = planning.order_of(
+        [component(WEB, SHOP), component(SHOP, CART), component(CART, SHOP)]
+    )
+
+    assert cycle == (SHOP, CART, SHOP)
+
+
+def test_a_component_that_needs_itself_is_a_cycle() -> None:
+    assert planning.order_of([component(WEB, WEB)]) == ((), (WEB, WEB))
+
+
+def test_a_dry_run_shows_units_order_and_refusals_and_changes_nothing() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        shop = await world.component("shop", dependsOn=[CART])
+        cart = await world.component("cart", CART, resources={"cpu": 1.0})
+        command = await world.command(shop, cart, dryRun=True)
+
+        plan = await requests.plan(command, scope=SCOPE, app=world.app)
+
+        assert plan.order == (CART, SHOP)
+        assert [(one.module_id, one.release_revision) for one in plan.components] == [
+            (SHOP, 1),
+            (CART, 1),
+        ]
+        assert [one.code for one in plan.refusals] == ["NotSupported"]
+        assert (await world.target()).claims == ()
+        assert world.bench.sent.types() == []
+
+    run_virtual(main())
+
+
+def test_prod_without_a_binding_is_refused_with_the_reason() -> None:
+    from shared.contracts.values import Stage
+
+    async def main() -> None:
+        world = driven()
+        await world.tell(stage=Stage.PROD)
+        command = await world.command(await world.component("one"))
+
+        with pytest.raises(PlanRefused, match="tenant binding") as problem:
+            await requests.deploy(command, scope=SCOPE, cause=CAUSE, app=world.app)
+
+        assert problem.value.code == "TenantBindingRequired"
+
+    run_virtual(main())

@@ -1,0 +1,82 @@
+"""Three deployments of one module are served one after the other, in the order they were asked."""
+
+from itertools import pairwise
+
+import pytest
+
+from function_apps.deployments.errors import LineTaken
+from tests.deployments.driven import CART, SHOP, driven
+from tests.kit.virtual_time import run_virtual
+
+
+def test_a_queue_of_three_is_served_in_order_one_at_a_time() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("zero")
+
+        answers = [await world.deploy(await world.component(name)) for name in ("a", "b", "c")]
+        shown = [await world.shown(each["deploymentId"]) for each in answers]
+        await world.settle()
+
+        assert [(each.waiting_for, each.holder) for each in shown[1:]] == [
+            ("line", answers[0]["deploymentId"]),
+            ("line", answers[0]["deploymentId"]),
+        ]
+        done = [await world.deployment(each["deploymentId"]) for each in answers]
+        assert [each.status for each in done] == ["Completed"] * 3
+        for earlier, later in pairwise(done):
+            assert earlier.ended_at is not None
+            assert later.opened_at is not None
+            assert earlier.ended_at <= later.opened_at
+        assert world.live() == ({4: 1}, {4: 100})
+
+    run_virtual(main())
+
+
+def test_the_one_behind_starts_also_when_the_one_before_it_is_turned_back() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("zero")
+        world.health.bad.add(await world.upload("a"))
+
+        first = await world.deploy(await world.component("a"))
+        second = await world.deploy(await world.component("b"))
+        await world.settle()
+
+        assert await world.status(first["deploymentId"]) == "RolledBack"
+        done = await world.deployment(second["deploymentId"])
+        assert done.status == "Completed"
+        assert done.before(SHOP) is not None
+        assert done.before(SHOP).release_revision == 1  # type: ignore[union-attr]
+
+    run_virtual(main())
+
+
+def test_other_modules_do_not_wait() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+
+        await world.deploy(await world.component("a"))
+        other = await world.deploy(await world.component("b", CART))
+
+        assert other["waitingFor"] is None
+
+    run_virtual(main())
+
+
+def test_reject_answers_with_the_holder_and_leaves_nothing() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        first = await world.deploy(await world.component("a"))
+
+        with pytest.raises(LineTaken) as refused:
+            await world.deploy(await world.component("b"), onConflict="reject")
+
+        assert refused.value.holder == first["deploymentId"]
+        assert len((await world.target()).claims) == 1
+
+    run_virtual(main())

@@ -1,0 +1,236 @@
+"""RollbackDeployment undoes a Completed deployment by a new one, and interrupts an active one."""
+
+import pytest
+
+from function_apps.deployments.errors import Held, NothingHeld, NotInForce, NotRollbackable
+from function_apps.deployments.use_cases import interruptions
+from shared.contracts.deployments import DeploymentKind, DeploymentReason, DeploymentStatus
+from shared.surfaces.errors import StaleFence
+from tests.deployments.driven import SHOP, Driven, driven
+from tests.deployments.test_cancelling import reached
+from tests.kit.service import CAUSE, SCOPE
+from tests.kit.virtual_time import run_virtual
+
+
+async def two_releases(world: Driven) -> tuple[str, str]:
+    await world.tell()
+    one = await world.release("one")
+    two = await world.release("two")
+    return one.deployment_id, two.deployment_id
+
+
+async def release_hold(world: Driven, deployment: str) -> None:
+    await interruptions.release_hold(
+        deployment, DeploymentReason(), scope=SCOPE, cause=CAUSE, app=world.app
+    )
+
+
+def test_a_completed_one_is_undone_by_a_deployment_of_kind_rollback_without_a_canary() -> None:
+    async def main() -> None:
+        world = driven()
+        one, two = await two_releases(world)
+        asked = len(world.health.asked)
+
+        answer = await world.rollback(two)
+        await world.settle()
+
+        undo = await world.deployment(answer["deploymentId"])
+        first = await world.deployment(one)
+        assert (undo.kind, undo.status) == (DeploymentKind.ROLLBACK, DeploymentStatus.COMPLETED)
+        assert undo.rolled_back_deployment_id == two
+        assert [step.weight for step in undo.steps] == [100]
+        assert len(world.health.asked) == asked
+        assert world.live() == ({3: 1}, {3: 100})
+        assert undo.unit is not None
+        assert first.unit is not None
+        assert undo.unit.components[0].digest == first.unit.components[0].digest
+
+    run_virtual(main())
+
+
+def test_what_was_undone_is_held_until_it_is_released() -> None:
+    async def main() -> None:
+        world = driven()
+        _, two = await two_releases(world)
+        answer = await world.rollback(two)
+        await world.settle()
+        component = await world.component("two")
+
+        with pytest.raises(Held, match=answer["deploymentId"]):
+            await world.deploy(component)
+        await release_hold(world, answer["deploymentId"])
+        again = await world.deploy(component)
+        await world.settle()
+
+        assert await world.status(again["deploymentId"]) == "Completed"
+
+    run_virtual(main())
+
+
+def test_an_automatic_rollback_holds_its_unit_and_the_refusal_says_how_to_go_on() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        world.health.bad.add(await world.upload("two"))
+        bad = await world.release("two")
+
+        with pytest.raises(Held, match=f"{bad.deployment_id}/release-hold"):
+            await world.deploy(await world.component("two"))
+        await release_hold(world, bad.deployment_id)
+
+        assert (await world.deployment(bad.deployment_id)).holds == ()
+        with pytest.raises(NothingHeld):
+            await release_hold(world, bad.deployment_id)
+
+    run_virtual(main())
+
+
+def test_a_queued_one_of_a_unit_that_is_held_meanwhile_fails_as_held() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        world.health.bad.add(await world.upload("two"))
+        await world.deploy(await world.component("two"))
+        queued = await world.deploy(await world.component("two", replicas=2, version="1.1"))
+
+        await world.settle()
+
+        done = await world.deployment(queued["deploymentId"])
+        assert done.status is DeploymentStatus.FAILED
+        assert done.reason is not None
+        assert done.reason.code == "Held"
+
+    run_virtual(main())
+
+
+def test_with_nothing_before_it_the_undo_takes_the_module_away() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        one = await world.release("one")
+
+        answer = await world.rollback(one.deployment_id)
+        await world.settle()
+
+        undo = await world.deployment(answer["deploymentId"])
+        assert undo.status is DeploymentStatus.COMPLETED
+        assert undo.unit is not None
+        assert (undo.unit.components, undo.unit.removed) == ((), (SHOP,))
+        assert world.live() == ({}, {})
+
+    run_virtual(main())
+
+
+def test_one_that_is_named_is_gone_back_to() -> None:
+    async def main() -> None:
+        world = driven()
+        one, _ = await two_releases(world)
+        three = await world.release("three")
+
+        answer = await world.rollback(three.deployment_id, toDeploymentId=one)
+        await world.settle()
+
+        undo = await world.deployment(answer["deploymentId"])
+        first = await world.deployment(one)
+        assert undo.unit is not None
+        assert first.unit is not None
+        assert undo.unit.components[0].digest == first.unit.components[0].digest
+
+    run_virtual(main())
+
+
+def test_asked_twice_it_is_one_rollback() -> None:
+    async def main() -> None:
+        world = driven()
+        _, two = await two_releases(world)
+
+        first = await world.rollback(two)
+        second = await world.rollback(two)
+
+        assert first["deploymentId"] == second["deploymentId"]
+
+    run_virtual(main())
+
+
+def test_what_is_not_in_force_any_more_is_not_rolled_back() -> None:
+    async def main() -> None:
+        world = driven()
+        one, two = await two_releases(world)
+
+        with pytest.raises(NotInForce, match=two):
+            await world.rollback(one)
+
+    run_virtual(main())
+
+
+def test_what_has_ended_otherwise_is_not_rolled_back() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        world.health.bad.add(await world.upload("one"))
+        done = await world.release("one")
+
+        with pytest.raises(NotRollbackable, match="RolledBack"):
+            await world.rollback(done.deployment_id)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        DeploymentStatus.ROLLING_OUT,
+        DeploymentStatus.HEALTH_GATING,
+        DeploymentStatus.PROMOTING,
+    ],
+)
+def test_an_active_one_is_interrupted_and_the_interrupted_rollout_changes_nothing_more(
+    state: DeploymentStatus,
+) -> None:
+    async def main() -> None:
+        world = driven()
+        identity = await reached(world, state)
+        before = await world.deployment(identity)
+
+        await world.rollback(identity, reason="we saw something")
+        world.go_on()
+        await world.settle()
+
+        done = await world.deployment(identity)
+        assert done.status is DeploymentStatus.ROLLED_BACK
+        assert done.token > before.token
+        assert done.operation_id != before.operation_id
+        assert done.reason is not None
+        assert done.reason.message == "we saw something"
+        assert [hold.module_id for hold in done.holds] == [SHOP]
+        assert world.live() == ({1: 1}, {1: 100})
+
+    run_virtual(main())
+
+
+def test_a_write_of_the_interrupted_rollout_that_comes_late_is_refused_outside() -> None:
+    async def main() -> None:
+        from function_apps.deployments.model import planning
+        from shared.kernel.fence import Fence
+
+        world = driven()
+        identity = await reached(world, DeploymentStatus.HEALTH_GATING)
+        stale = await world.deployment(identity)
+        await world.rollback(identity)
+        world.go_on()
+        await world.settle()
+        unit = stale.released(SHOP)
+        assert unit is not None
+        spec = planning.spec_of(
+            unit, stale.environment_id, stale.tenant_id, world.app.rules.rollout
+        )
+        (surface,) = world.app.surfaces.values()
+
+        with pytest.raises(StaleFence):
+            await surface.apply(spec, Fence(stale.token, stale.operation_id, "late"))
+
+        assert world.live() == ({1: 1}, {1: 100})
+
+    run_virtual(main())

@@ -1,0 +1,232 @@
+"""Whatever step fails, the end is clean; whatever step runs twice, nothing differs."""
+
+import pytest
+
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.ports import Rules
+from shared.kernel.errors import Refused, Unavailable
+from tests.deployments.driven import CART, SHOP, Driven, driven
+from tests.kit.virtual_time import run_virtual
+
+FORWARD = (
+    "look_at_environment",
+    "fix_unit",
+    "begin_rollout",
+    "apply_candidate",
+    "look_ready",
+    "begin_step",
+    "shift_traffic",
+    "ask_gates",
+    "look_at_gates",
+    "begin_promotion",
+    "drain_old",
+    "look_gone",
+    "complete",
+)
+BEFORE_APPLIED = {"look_at_environment", "fix_unit", "begin_rollout"}
+
+
+async def two_in_force(world: Driven) -> None:
+    await world.tell()
+    await world.deploy(
+        await world.component("shop one", SHOP, dependsOn=[CART]),
+        await world.component("cart one", CART),
+    )
+    await world.settle()
+
+
+async def upgrade(world: Driven) -> Deployment:
+    answer = await world.deploy(
+        await world.component("shop two", SHOP, dependsOn=[CART]),
+        await world.component("cart two", CART),
+    )
+    await world.settle()
+    return await world.deployment(answer["deploymentId"])
+
+
+PROBLEMS = {
+    "refused": Refused("not like this", code="NotLikeThis"),
+    "away": Unavailable("the surface is away"),
+    "a-defect": ZeroDivisionError("division by zero"),
+}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+@pytest.mark.parametrize("step", FORWARD)
+def test_a_step_that_fails_for_good_leaves_what_was_in_force(step: str, problem: Exception) -> None:
+    async def main() -> None:
+        world = driven()
+        await two_in_force(world)
+
+        def fail(name: str) -> None:
+            if name == step:
+                raise problem
+
+        world.interfere = _forward_only(world, fail)
+        done = await upgrade(world)
+
+        expected = "Failed" if step in BEFORE_APPLIED else "RolledBack"
+        assert (done.status, done.remaining) == (expected, ())
+        assert [world.live(module) for module in (SHOP, CART)] == [({1: 1}, {1: 100})] * 2
+        target = await world.target()
+        assert target.claims == ()
+        assert {line.revision for line in target.modules.values()} == {1}
+        operation = await world.operation(done.deployment_id)
+        assert operation.state == "Failed"
+        assert operation.error is not None
+
+    run_virtual(main())
+
+
+def _forward_only(world: Driven, fail: object) -> object:
+    """Let steps fail on the way forward; `look_gone` is a step of the way back too."""
+
+    def interfere(name: str) -> None:
+        if "turn_back" not in world.contexts[-1].asked:
+            fail(name)  # type: ignore[operator]
+
+    return interfere
+
+
+@pytest.mark.parametrize("step", FORWARD)
+def test_a_step_that_is_away_for_a_while_only_costs_time(step: str) -> None:
+    async def main() -> None:
+        world = driven()
+        await two_in_force(world)
+        left = 4
+
+        def fail(name: str) -> None:
+            nonlocal left
+            if name == step and left:
+                left -= 1
+                raise Unavailable("the surface is away")
+
+        world.interfere = fail
+        done = await upgrade(world)
+
+        assert left == 0
+        assert done.status == "Completed"
+        assert [world.live(module) for module in (SHOP, CART)] == [({2: 1}, {2: 100})] * 2
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("step", ["restore", "remove_candidate", "finish_rollback"])
+def test_a_way_back_that_is_away_for_a_while_still_ends_clean(step: str) -> None:
+    async def main() -> None:
+        world = driven()
+        await two_in_force(world)
+        world.health.bad.add(await world.upload("shop two"))
+        left = 4
+
+        def fail(name: str) -> None:
+            nonlocal left
+            if name == step and left:
+                left -= 1
+                raise Unavailable("the surface is away")
+
+        world.interfere = fail
+        done = await upgrade(world)
+
+        assert left == 0
+        assert (done.status, done.remaining) == ("RolledBack", ())
+        assert [world.live(module) for module in (SHOP, CART)] == [({1: 1}, {1: 100})] * 2
+
+    run_virtual(main())
+
+
+def test_what_cannot_be_brought_back_is_said_and_the_rest_is_brought_back() -> None:
+    async def main() -> None:
+        world = driven()
+        await two_in_force(world)
+        world.health.bad.add(await world.upload("shop two"))
+        seen = 0
+
+        def fail(name: str) -> None:
+            nonlocal seen
+            if name == "restore":
+                seen += 1
+                if seen == 1:
+                    raise Refused("it will not", code="WillNot")
+
+        world.interfere = fail
+        done = await upgrade(world)
+
+        assert done.status == "Failed"
+        assert "module-shop: it will not" in done.remaining[0]
+        assert world.live(CART) == ({1: 1}, {1: 100})
+        assert (await world.target()).claims == ()
+        (event,) = world.bench.sent.bodies("RuntimeDeploymentFailed")
+        assert event["payload"]["remaining"]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "bad", [pytest.param("", id="forward"), pytest.param("shop two", id="back")]
+)
+def test_every_activity_run_twice_answers_the_same_and_ends_the_same(bad: str) -> None:
+    async def main(*, twice: bool) -> tuple[object, ...]:
+        # Longer than a drain, so that one look answers what the next would.
+        world = driven(rules=Rules(look_for_s=60))
+        world.twice = twice
+        await two_in_force(world)
+        if bad:
+            world.health.bad.add(await world.upload(bad))
+        done = await upgrade(world)
+        target = await world.target()
+        types = list(world.bench.sent.types())
+        return (
+            done.status,
+            [step.verdict for step in done.steps],
+            world.live(SHOP),
+            world.live(CART),
+            {name: line.revision for name, line in target.modules.items()},
+            types,
+        )
+
+    assert run_virtual(main(twice=True)) == run_virtual(main(twice=False))
+
+
+def test_a_rollout_whose_history_is_lost_goes_on_from_stored_state() -> None:
+    async def main() -> None:
+        from function_apps.deployments.use_cases import recovery
+        from shared.kernel.scope import PlatformScope
+
+        world = driven()
+        await two_in_force(world)
+        world.health.silent |= {await world.upload("shop two"), await world.upload("cart two")}
+        answer = await world.deploy(
+            await world.component("shop two", SHOP, dependsOn=[CART]),
+            await world.component("cart two", CART),
+        )
+        identity = answer["deploymentId"]
+
+        async def is_gating() -> bool:
+            return await world.status(identity) == "HealthGating"
+
+        await world.until(is_gating)
+        await world.drop_running()
+        world.health.silent.clear()
+        await world.app.service.clock.sleep(180)
+
+        found = await recovery.revive_silent(platform=PlatformScope("timer"), app=world.app)
+        for gate in list(world.health.asked):
+            await _answer(world, gate)
+        await world.settle()
+
+        assert found == 1
+        assert await world.status(identity) == "Completed"
+        assert world.live(SHOP) == ({2: 1}, {2: 100})
+
+    run_virtual(main())
+
+
+async def _answer(world: Driven, gate: object) -> None:
+    from function_apps.deployments.use_cases import signals
+    from shared.contracts.gates import EvaluateGate, Verdict
+    from tests.kit.service import CAUSE, SCOPE
+
+    assert isinstance(gate, EvaluateGate)
+    event = world.answer(gate, Verdict.PASS)
+    await signals.note_health(event, scope=SCOPE, cause=CAUSE, app=world.app)
