@@ -48,28 +48,47 @@ LOOK_AGAIN: timedelta = timedelta(minutes=15)
 
 
 async def open_rollout(ticket: Ticket, step: Step, app: DeploymentsApp) -> Opening:
-    """Return what this operation still has to do; close it when another has taken its place."""
+    """Return what this operation has to do: nothing while its deployment waits in a line.
+
+    Closes the operation when another has taken its place, or the deployment has ended.
+    """
     scope = Scope(ticket.tenant, f"operation:{step.operation_id}")
     partition = place(ticket.deployment, scope)
     now = app.service.clock.now()
     operation_id = operations.document_id(step.operation_id)
 
+    opening: list[Opening] = []
+
     def decide(view: View) -> Decision:
+        opening.clear()
         found = dossier(view, ticket.deployment, step.operation_id)
         deployment, operation = found.deployment, found.open_operation
-        is_over = deployment.operation_id != step.operation_id or deployment.status in ENDINGS
-        if is_over:
+        if deployment.operation_id != step.operation_id or deployment.status in ENDINGS:
+            opening.append(Opening(deployment.status))
             closed = _closed(operation, deployment, now)
             return _put_operation(operation, closed, "CloseOperation")
-        name = "turn back" if deployment.status is DeploymentStatus.ROLLING_BACK else "prepare"
-        begun = operations.begin_step(operation, name, now, percent=1)
-        opened = replace(deployment, opened_at=deployment.opened_at or now)
-        claim = found.target.claim(deployment.deployment_id)
-        if claim is not None and claim.token > opened.token:
-            opened = replace(opened, token=claim.token)
-        written = [opened] if opened != deployment else []
+        # Whoever leaves a line starts the next; one that was forgotten admits itself here.
+        target, admitted = targets.admit(found.target)
+        claim = target.claim(deployment.deployment_id)
+        assert claim is not None, deployment.deployment_id
+        if not claim.token:
+            opening.append(Opening(deployment.status))
+            return NOTHING
+        errand = Errand(ticket.tenant, ticket.deployment, deployment.origin)
+        is_back = deployment.status is DeploymentStatus.ROLLING_BACK
+        opening.append(Opening(deployment.status, errand, is_back))
+        name = "turn back" if is_back else "prepare"
+        opened = replace(
+            deployment,
+            opened_at=deployment.opened_at or now,
+            token=max(claim.token, deployment.token),
+        )
         return Decision(
-            writes=writes(operations_=[begun], deployment=written[0] if written else None),
+            writes=writes(
+                target=target if admitted else None,
+                deployment=opened if opened != deployment else None,
+                operations_=[operations.begin_step(operation, name, now, percent=1)],
+            ),
             audited=Audited("OpenRollout", deployment.deployment_id, deployment.status),
         )
 
@@ -79,12 +98,7 @@ async def open_rollout(ticket: Ticket, step: Step, app: DeploymentsApp) -> Openi
     target_id = targets.document_id(f"env-{partition.environment}")
     ids = [ticket.deployment, operation_id, target_id]
     await app.service.work.write(scope, partition, ids, decide, cause)
-    view = await app.service.work.read(partition, ticket.deployment)
-    found = dossier(view, ticket.deployment).deployment
-    if found.operation_id != step.operation_id or found.status in ENDINGS:
-        return Opening(found.status)
-    errand = Errand(ticket.tenant, ticket.deployment, found.origin)
-    return Opening(found.status, errand, found.status is DeploymentStatus.ROLLING_BACK)
+    return opening[0]
 
 
 def _closed(

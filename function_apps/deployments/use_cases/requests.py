@@ -241,7 +241,7 @@ def admitted_into_lines(
         deployment.updated_at,
     )
     if not own.token:
-        operation = operations.wait(operation, "line", "", deployment.updated_at)
+        operation = operations.wait(operation, "line", "line", deployment.updated_at)
     told = telling.requested(deployment, waits_for if own.token else "line")
     rows: list[Row] = [publish(told, app, scope, cause, deployment.project_id)]
     rows += [start(one, scope) for one in admitted]
