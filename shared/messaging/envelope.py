@@ -1,17 +1,13 @@
 """The envelope of every event and command, on every transport: ten keys, in this order."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
+from shared.contracts.validation import parse
 from shared.contracts.values import Instant
 from shared.kernel.errors import Invalid, Violation
 
@@ -62,17 +58,32 @@ def parse_envelope(body: bytes) -> Envelope:
         Invalid: each key that is wrong, by JSON pointer.
     """
     try:
-        return Envelope.model_validate_json(body)
-    except ValidationError as problem:
-        details = [
-            Violation(
-                error["type"],
-                "".join(f"/{part}" for part in error["loc"]),
-                error["msg"],
-                received=repr(error.get("input"))[:80],
-            )
-            for error in problem.errors(include_url=False)
-        ]
+        envelope = parse(Envelope, body)
+    except Invalid as problem:
         raise Invalid(
-            "the message is not an envelope", code="MalformedEnvelope", details=details
+            f"the message is not an envelope: {problem.message}",
+            code="MalformedEnvelope",
+            target=problem.target,
+            details=problem.details,
         ) from problem
+    if not _is_finite(envelope.payload):
+        expected = "finite numbers, as JSON has them"
+        raise Invalid(
+            f"/payload: expected {expected}, received NaN or an infinite one",
+            code="MalformedEnvelope",
+            target="/payload",
+            details=[Violation("WrongType", "/payload", "not finite", expected, "NaN or infinite")],
+        )
+    return envelope
+
+
+def _is_finite(value: JsonValue) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case list():
+            return all(_is_finite(each) for each in value)
+        case dict():
+            return all(_is_finite(each) for each in value.values())
+        case _:
+            return True
