@@ -1,0 +1,197 @@
+"""What callers see over HTTP: statuses, headers, resources that fit their contract, own tenant."""
+
+from typing import Any
+
+import pytest
+
+from local_host.model import HttpAnswer
+from shared.contracts.deployments import (
+    Artifact,
+    Deployment,
+    DeploymentAccepted,
+    DeploymentPlan,
+)
+from tests.kit.releases import a_component, deploy, ended, provisioned, uploaded
+from tests.kit.virtual_time import run_virtual
+from tests.kit.world import World
+
+
+def lower(answer: HttpAnswer) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers}
+
+
+def played(scenario: Any) -> None:
+    async def main() -> None:
+        world = World(requests_per_s=30)
+        await world.boot()
+        try:
+            await scenario(world, await provisioned(world))
+        finally:
+            await world.stop()
+
+    run_virtual(main())
+
+
+def test_an_accepted_deployment_says_where_to_watch_it_and_shows_itself_whole() -> None:
+    async def scenario(world: World, environment: str) -> None:
+        digest = await uploaded(world, "1")
+        body = {
+            "environmentId": environment,
+            "releaseRef": "v1",
+            "components": [a_component(digest, "1")],
+        }
+
+        answer = await world.send("POST", "/v1/runtime/deployments", body)
+        accepted = DeploymentAccepted.model_validate_json(answer.body)
+        headers = lower(answer)
+        done = await ended(world, accepted.deployment_id)
+        shown = await world.send("GET", headers["location"])
+        deployment = Deployment.model_validate_json(shown.body)
+
+        assert answer.status == 202
+        assert headers["operation-location"].endswith(accepted.operation_id)
+        assert done["status"] == "Completed"
+        assert deployment.steps[0].evidence[0].analyses
+        assert deployment.operation is not None
+        assert (deployment.operation.state, deployment.operation.percent) == ("Succeeded", 100)
+
+    played(scenario)
+
+
+def test_a_deployment_that_did_not_change_is_not_sent_again() -> None:
+    async def scenario(world: World, environment: str) -> None:
+        identity = await deploy(world, environment, "1")
+        await ended(world, identity)
+        path = f"/v1/runtime/deployments/{identity}"
+
+        first = await world.send("GET", path)
+        etag = lower(first)["etag"]
+        second = await world.send("GET", path, headers={"if-none-match": etag})
+
+        assert (first.status, second.status) == (200, 304)
+
+    played(scenario)
+
+
+def test_a_dry_run_answers_the_plan_with_its_refusals() -> None:
+    async def scenario(world: World, environment: str) -> None:
+        digest = await uploaded(world, "1")
+        component = a_component(digest, "1", resources={"cpu": 2.0})
+        body = {
+            "environmentId": environment,
+            "releaseRef": "v1",
+            "components": [component],
+            "dryRun": True,
+        }
+
+        planned = await world.send("POST", "/v1/runtime/deployments", body)
+        refused, error = await world.call(
+            "POST", "/v1/runtime/deployments", body | {"dryRun": False}
+        )
+        _, listed = await world.call("GET", "/v1/runtime/deployments")
+
+        plan = DeploymentPlan.model_validate_json(planned.body)
+        assert planned.status == 200
+        assert [one.code for one in plan.refusals] == ["NotSupported"]
+        assert refused == 422
+        assert error["error"]["details"][0]["target"] == "/components/0/resources/cpu"
+        assert listed["value"] == []
+
+    played(scenario)
+
+
+def test_lists_are_filtered_and_paged_newest_first() -> None:
+    async def scenario(world: World, environment: str) -> None:
+        one = await deploy(world, environment, "1")
+        await ended(world, one)
+        two = await deploy(world, environment, "2")
+        await ended(world, two)
+        root = f"/v1/runtime/deployments?environmentId={environment}"
+
+        _, everything = await world.call("GET", root)
+        _, first = await world.call("GET", f"{root}&top=1")
+        _, rest = await world.call("GET", f"/v1/runtime/deployments{first['nextLink']}")
+        _, other = await world.call("GET", f"{root}&moduleId=module-other")
+        _, failed = await world.call("GET", f"{root}&status=Failed")
+
+        assert [each["deploymentId"] for each in everything["value"]] == [two, one]
+        assert [each["deploymentId"] for each in first["value"]] == [two]
+        assert [each["deploymentId"] for each in rest["value"]] == [one]
+        assert (other["value"], failed["value"]) == ([], [])
+
+    played(scenario)
+
+
+def test_logs_are_those_of_its_live_instances() -> None:
+    async def scenario(world: World, environment: str) -> None:
+        identity = await deploy(world, environment, "1")
+        await ended(world, identity)
+
+        _, logs = await world.call("GET", f"/v1/runtime/deployments/{identity}/logs?tail=1")
+
+        assert [each["instance"] for each in logs["value"]] == ["module-web-1-0", "module-web-1-1"]
+        assert all(len(each["lines"]) == 1 for each in logs["value"])
+
+    played(scenario)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        pytest.param("GET", "", id="get"),
+        pytest.param("GET", "/logs", id="logs"),
+        pytest.param("POST", "/rollback", id="rollback"),
+        pytest.param("POST", "/cancel", id="cancel"),
+        pytest.param("POST", "/retry", id="retry"),
+        pytest.param("POST", "/release-hold", id="release-hold"),
+    ],
+)
+def test_another_tenants_deployment_is_not_there(method: str, path: str) -> None:
+    async def scenario(world: World, environment: str) -> None:
+        identity = await deploy(world, environment, "1")
+
+        status, answer = await world.call(
+            method,
+            f"/v1/runtime/deployments/{identity}{path}",
+            {} if method == "POST" else None,
+            tenant="globex",
+        )
+
+        assert (status, answer["error"]["code"]) == (404, "DeploymentMissing")
+
+    played(scenario)
+
+
+def test_an_artifact_is_created_once_and_shown_to_its_tenant() -> None:
+    async def scenario(world: World, _environment: str) -> None:
+        digest = await uploaded(world, "1")
+
+        shown = await world.send("GET", f"/v1/runtime/artifacts/{digest}")
+        foreign, _ = await world.call("GET", f"/v1/runtime/artifacts/{digest}", tenant="globex")
+        bad, error = await world.call("POST", "/v1/runtime/artifacts", b"no zip")
+
+        assert Artifact.model_validate_json(shown.body).digest == digest
+        assert foreign == 404
+        assert (bad, error["error"]["code"]) == (400, "BadArtifact")
+
+    played(scenario)
+
+
+def test_a_promotion_asks_health_and_goes_on_when_it_has_soaked() -> None:
+    async def scenario(world: World, environment: str) -> None:
+        identity = await deploy(world, environment, "1")
+        await ended(world, identity)
+        staging = await provisioned(world, name="staging", stage="staging")
+        path = f"/v1/runtime/deployments/{identity}/promote"
+
+        early, refusal = await world.call("POST", path, {"toEnvironmentId": staging})
+        await world.clock.sleep(600)
+        late, accepted = await world.call("POST", path, {"toEnvironmentId": staging})
+        done = await ended(world, accepted["deploymentId"])
+
+        assert early == 409
+        assert refusal["error"]["code"] in {"SoakTimeLeft", "NotPromotable"}
+        assert late == 202
+        assert done["status"] == "Completed"
+
+    played(scenario)

@@ -1,0 +1,144 @@
+"""One bounded read and one batch a command or event (contracts, section 8), whatever it is."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.use_cases import interruptions, requests, signals
+from shared.contracts.deployments import DeploymentReason, RollbackDeployment
+from shared.contracts.gates import Verdict
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.persistence.store import Etag, Operation, Partition
+from tests.deployments.driven import Driven, driven
+from tests.kit.service import CAUSE, SCOPE
+from tests.kit.virtual_time import run_virtual
+
+
+@dataclass
+class Counting:
+    """A store that counts; what the relay does with it is not the command's."""
+
+    inner: Any
+    calls: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def read(self, partition: Partition, document_id: str) -> Any:
+        self.calls.append("read")
+        return await self.inner.read(partition, document_id)
+
+    async def read_many(self, partition: Partition, ids: Sequence[str]) -> Any:
+        self.calls.append("read")
+        return await self.inner.read_many(partition, ids)
+
+    async def query(self, within: Any, query: Any) -> Any:
+        self.calls.append("query")
+        return await self.inner.query(within, query)
+
+    async def batch(
+        self, partition: Partition, operations: Sequence[Operation]
+    ) -> Sequence[Etag | None]:
+        self.calls.append("batch")
+        result: Sequence[Etag | None] = await self.inner.batch(partition, operations)
+        return result
+
+
+def counted(world: Driven) -> tuple[DeploymentsApp, Counting]:
+    """Return the app of *world* over a store that counts."""
+    service = world.app.service
+    store: Any = Counting(service.store)
+    work = UnitOfWork(service.name, store, service.relay, service.clock, service.entropy)
+    return replace(world.app, service=replace(service, store=store, work=work)), store
+
+
+async def deploys(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[object]]:
+    command = await world.command(await world.component("three"))
+    return lambda: requests.deploy(command, scope=SCOPE, cause=CAUSE, app=app)
+
+
+async def undoes(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[object]]:
+    by = (await world.target()).line("module-shop").by  # type: ignore[arg-type]
+    assert by is not None
+    command = RollbackDeployment(deployment_id=by)
+    return lambda: interruptions.rollback(command, scope=SCOPE, cause=CAUSE, app=app)
+
+
+async def queued(world: Driven) -> str:
+    await world.deploy(await world.component("three"))
+    answer = await world.deploy(await world.component("four"))
+    return str(answer["deploymentId"])
+
+
+async def cancels(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[object]]:
+    identity = await queued(world)
+    reason = DeploymentReason()
+    return lambda: interruptions.cancel(identity, reason, scope=SCOPE, cause=CAUSE, app=app)
+
+
+async def hears(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[object]]:
+    world.health.silent.add(await world.upload("three"))
+    answer = await world.deploy(await world.component("three"))
+
+    async def is_gating() -> bool:
+        return await world.status(answer["deploymentId"]) == "HealthGating"
+
+    await world.until(is_gating)
+    event = world.answer(world.health.asked[-1], Verdict.PASS)
+    return lambda: signals.note_health(event, scope=SCOPE, cause=CAUSE, app=app)
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        pytest.param(deploys, id="Deploy"),
+        pytest.param(undoes, id="RollbackDeployment"),
+        pytest.param(cancels, id="cancel"),
+        pytest.param(hears, id="HealthCheckCompleted"),
+    ],
+)
+def test_it_is_one_read_and_one_batch(
+    prepare: Callable[[Driven, DeploymentsApp], Awaitable[Callable[[], Awaitable[object]]]],
+) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        await world.release("two")
+        app, store = counted(world)
+        act = await prepare(world, app)
+        store.calls.clear()
+
+        await act()
+
+        assert store.calls == ["read", "batch"]
+
+    run_virtual(main())
+
+
+def test_a_repeat_is_one_more_read_and_writes_nothing() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        app, store = counted(world)
+        command = await world.command(await world.component("one"))
+        store.calls.clear()
+
+        await requests.deploy(command, scope=SCOPE, cause=CAUSE, app=app)
+
+        assert store.calls == ["read", "read"]
+
+    run_virtual(main())
+
+
+def test_the_names_of_orchestrations_are_those_that_commands_start() -> None:
+    from function_apps.deployments.orchestrations import drain_environment, roll_out_release
+    from function_apps.deployments.use_cases.dossier import DRAIN, ROLL_OUT
+    from shared.durable.steps import durable_name
+
+    assert durable_name(roll_out_release) == ROLL_OUT
+    assert durable_name(drain_environment) == DRAIN
