@@ -32,8 +32,9 @@ _GROUP_MAX: Final = 256
 """Bounds the time the first caller of a group waits for the last."""
 _CHECKPOINT_WORKS: Final = 500
 """About 2,000 pages: often enough to keep the WAL in memory, seldom enough not to matter."""
-_WAL_PAGES_MAX: Final = 16_384
-"""64 MB. Beyond it a checkpoint holds the next group back, or steady writing would never end it."""
+_WAL_PAGES_MAX: Final = 1_000
+"""4 MB. Beyond it the rest of a checkpoint holds the next group back, so that the log begins anew:
+a commit that makes the file longer takes half as long again as one that writes over it."""
 QUICK_COMMIT_S: Final = 0.0005
 """What the loop may stand still for a commit; two thread switches under load cost about as much."""
 _MEMORY_OF_COMMITS: Final = 0.2
