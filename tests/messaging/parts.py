@@ -1,0 +1,116 @@
+"""The write path over memory, with parts that fail on purpose and count what they are asked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.kernel.clock import LoopClock
+from shared.kernel.entropy import SeededEntropy
+from shared.kernel.errors import Unavailable
+from shared.messaging.audit import AuditTrail
+from shared.messaging.broker import OutgoingMessage
+from shared.messaging.outbox import OUTBOX_TYPE
+from shared.messaging.relay import Relay
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.persistence.store import AnswerLost, Etag, Operation, Partition, Query, Store
+from tests.kit.drive import Nudges
+from tests.kit.service import Sent, memory_storage
+
+PARTITION = Partition("acme", "abcdefghijkl")
+
+
+@dataclass
+class FaultyStore:
+    """A store whose next batches end as *faults* say, in turn; None lets one through."""
+
+    inner: Store
+    faults: list[str | None] = field(default_factory=list)
+    intruders: list[Operation] = field(default_factory=list)
+    """Each is written by somebody else right before the next batch."""
+    batches: list[Sequence[Operation]] = field(default_factory=list)
+    reads: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def read_many(self, partition: Partition, ids: Sequence[str]) -> Any:
+        self.reads += 1
+        return await self.inner.read_many(partition, ids)
+
+    async def batch(
+        self, partition: Partition, operations: Sequence[Operation]
+    ) -> Sequence[Etag | None]:
+        self.batches.append(operations)
+        fault = self.faults.pop(0) if self.faults else None
+        if self.intruders:
+            await self.inner.batch(partition, [self.intruders.pop(0)])
+        if fault == "lost-before":
+            raise AnswerLost("the connection broke")
+        if fault == "away":
+            raise Unavailable("the store is away", retry_after_s=3)
+        etags = await self.inner.batch(partition, operations)
+        if fault == "lost-after":
+            raise AnswerLost("the connection broke")
+        return etags
+
+
+@dataclass
+class FaultySender:
+    """A broker that is away while *is_away*; keeps the message ids of what it took, by entity."""
+
+    is_away: bool = False
+    sent: Sent = field(default_factory=Sent)
+
+    async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
+        if self.is_away:
+            raise Unavailable("the broker is away")
+        await self.sent.send(entity, messages)
+
+    @property
+    def ids(self) -> list[str]:
+        return [message.message_id for _, message in self.sent.messages]
+
+
+@dataclass
+class RecordingHub(Nudges):
+    """Remembers starts and wakes in their order."""
+
+    is_away: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, str]] = []
+
+    async def start(
+        self, orchestration: str, instance_id: str, argument: Mapping[str, Any]
+    ) -> None:
+        if self.is_away:
+            raise Unavailable("the hub is away")
+        self.told.append(("start", instance_id))
+
+    async def wake(self, instance_id: str, name: str) -> None:
+        if self.is_away:
+            raise Unavailable("the hub is away")
+        self.told.append((name, instance_id))
+
+
+class Parts:
+    """Everything around one container; needs a running loop for its time."""
+
+    def __init__(self) -> None:
+        self.clock, self.entropy = LoopClock(), SeededEntropy(3)
+        self.storage = memory_storage(self.clock)
+        self.store = FaultyStore(self.storage.store("runtime", "things"))
+        self.sender, self.hub = FaultySender(), RecordingHub()
+        self.audit = AuditTrail(self.storage.table("audit"), "things")
+        store: Any = self.store
+        self.relay = Relay(store, self.sender, self.hub, self.audit, self.clock)
+        self.work = UnitOfWork("things", store, self.relay, self.clock, self.entropy)
+
+    async def outbox(self) -> list[str]:
+        page = await self.store.inner.query(PARTITION, Query())
+        return [each.id for each in page.documents if each.body["type"] == OUTBOX_TYPE]
+
+    async def kinds(self) -> list[str]:
+        page = await self.store.inner.query(PARTITION, Query())
+        return sorted(each.id.split("/")[0] for each in page.documents)

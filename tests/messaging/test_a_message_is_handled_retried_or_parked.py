@@ -1,0 +1,300 @@
+"""What a handler raises decides: parked with its reason, tried again here, or redelivered."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from pydantic import Field
+
+from shared.contracts.shape import Command, Event
+from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable
+from shared.kernel.ids import TenantId
+from shared.kernel.scope import Scope
+from shared.messaging.cause import Cause
+from shared.messaging.dispatcher import (
+    RETRY_FOR_S,
+    Dispatcher,
+    Received,
+    parked_id,
+    parked_partition,
+)
+from shared.messaging.envelope import Envelope
+from shared.messaging.unit_of_work import Decision, Put
+from shared.persistence.store import Document, Partition
+from tests.kit.service import SCOPE
+from tests.kit.virtual_time import run_virtual
+from tests.messaging.envelopes import an_envelope
+from tests.messaging.parts import Parts
+
+PLATFORM = Scope(TenantId("-platform"), "admin")
+
+
+class ThingHappened(Event):
+    size: int = Field(ge=1)
+
+
+class DoThing(Command):
+    size: int = Field(ge=1)
+
+
+@dataclass
+class World:
+    """A dispatcher whose handler does what the next of *ends* says: raise it, or commit."""
+
+    parts: Parts = field(default_factory=Parts)
+    ends: list[Exception | None] = field(default_factory=list)
+    handled: list[tuple[Any, Scope, Cause]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        handlers: Any = {ThingHappened: self.handle, DoThing: self.handle}
+        work, clock, entropy = self.parts.work, self.parts.clock, self.parts.entropy
+        self.dispatch = Dispatcher(handlers, self, work, clock, entropy)
+
+    async def handle(self, payload: Any, *, scope: Scope, cause: Cause, app: Any) -> None:
+        assert app is self
+        end = self.ends.pop(0) if self.ends else None
+        if end is not None:
+            raise end
+        decision = Decision(writes=[Put(f"thing-{payload.size}", {"type": "thing"})])
+        outcome = await self.parts.work.write(
+            scope, Partition(scope.tenant, "abcdefghijkl"), [], lambda _: decision, cause
+        )
+        if not outcome.is_repeat:
+            self.handled.append((payload, scope, cause))
+
+    async def receive(self, envelope: Envelope, **properties: str) -> None:
+        named = {"cs-tenant-id": envelope.tenant_id, **properties}
+        named = {name.replace("_", "-"): value for name, value in named.items()}
+        await self.dispatch(Received(envelope.to_json(), "application/json", named))
+
+    async def parked(self, event: str, scope: Scope = SCOPE) -> Document | None:
+        return await self.parts.store.inner.read(parked_partition(scope), parked_id(event))
+
+
+def happened(number: int = 1, **payload: Any) -> Envelope:
+    body = {"aggregateId": "thing-1", "revision": number, "size": 3, **payload}
+    return an_envelope(number, payload=body)
+
+
+def command(number: int = 1, **payload: Any) -> Envelope:
+    return an_envelope(number, "DoThing", payload={"size": 3, **payload})
+
+
+def test_a_message_reaches_its_handler_in_the_scope_of_its_own_tenant() -> None:
+    async def main() -> None:
+        world = World()
+        await world.receive(happened())
+
+        ((payload, scope, cause),) = world.handled
+        assert payload == ThingHappened.model_validate(happened().payload)
+        assert (scope.tenant, cause.trace_id) == ("acme", "trace-1")
+        assert cause.causation_id == happened().event_id
+
+    run_virtual(main())
+
+
+def test_a_message_delivered_twice_has_one_effect() -> None:
+    async def main() -> None:
+        world = World()
+        await world.receive(happened())
+        await world.receive(happened())
+
+        assert len(world.handled) == 1
+
+    run_virtual(main())
+
+
+def test_what_is_for_nobody_here_is_left_out() -> None:
+    async def main() -> None:
+        world = World()
+        await world.receive(an_envelope(event_type="OtherHappened"))
+
+        assert world.handled == []
+        assert await world.parked(an_envelope().event_id) is None
+
+    run_virtual(main())
+
+
+def test_an_event_may_have_fields_that_this_version_does_not_know_and_a_command_may_not() -> None:
+    async def main() -> None:
+        world = World()
+        await world.receive(happened(1, colour="red"))
+        await world.receive(command(2, colour="red"))
+
+        assert len(world.handled) == 1
+        parked = await world.parked(command(2).event_id)
+        assert parked is not None
+        assert parked.body["details"][0]["target"] == "/payload/colour"
+
+    run_virtual(main())
+
+
+REFUSALS = {
+    "impossible": Conflict("the thing is gone", code="ThingGone"),
+    "unknown": NotFound("no such thing"),
+    "invalid": Invalid("no size"),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS.keys())
+def test_a_refused_message_is_parked_with_its_reason_and_done(refusal: Refused) -> None:
+    async def main() -> None:
+        world = World(ends=[refusal])
+        await world.receive(happened())
+
+        parked = await world.parked(happened().event_id)
+        assert parked is not None
+        assert (parked.body["code"], parked.body["reason"]) == (refusal.code, refusal.message)
+        assert parked.body["envelope"] == json.loads(happened().to_json())
+
+    run_virtual(main())
+
+
+def test_a_payload_of_another_shape_is_parked_field_by_field() -> None:
+    async def main() -> None:
+        world = World()
+        await world.receive(happened(size=0))
+
+        parked = await world.parked(happened().event_id)
+        assert parked is not None
+        (detail,) = parked.body["details"]
+        assert (detail["target"], detail["received"]) == ("/payload/size", "0")
+
+    run_virtual(main())
+
+
+UNREADABLE: dict[str, tuple[bytes, str]] = {
+    "garbage": (b"\xff\x00garbage", "application/json"),
+    "no-tenant": (happened().to_json().replace(b'"acme"', b"null"), "application/json"),
+    "foreign-property": (happened().to_json(), "application/json"),
+    "unknown-media": (happened().to_json(), "text/plain"),
+}
+
+
+@pytest.mark.parametrize(("body", "media"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_names_no_tenant_that_can_be_believed_is_parked_for_the_platform(
+    body: bytes, media: str
+) -> None:
+    async def main() -> None:
+
+        world = World()
+        await world.dispatch(Received(body, media, {"cs-tenant-id": "globex"}))
+
+        digest = hashlib.sha256(body).hexdigest()
+        parked = await world.parked(digest, PLATFORM)
+        assert parked is not None
+        assert parked.body["code"]
+        assert await world.parked(digest) is None
+        assert world.handled == []
+
+    run_virtual(main())
+
+
+def test_the_older_name_of_the_tenant_property_is_checked_too() -> None:
+    async def main() -> None:
+        world = World()
+        await world.receive(happened(), tenant_id="globex")
+
+        assert world.handled == []
+
+    run_virtual(main())
+
+
+def test_a_dependency_that_is_away_is_tried_again_inside_the_invocation() -> None:
+    async def main() -> None:
+        world = World(ends=[Unavailable("away"), Unavailable("away", retry_after_s=9), None])
+        await world.receive(happened())
+
+        assert len(world.handled) == 1
+        assert 4.5 <= world.parts.clock.monotonic_s() <= RETRY_FOR_S
+        assert await world.parked(happened().event_id) is None
+
+    run_virtual(main())
+
+
+def test_a_dependency_that_stays_away_is_raised_within_a_minute() -> None:
+    async def main() -> None:
+        world = World(ends=[Unavailable("away") for _ in range(1000)])
+        with pytest.raises(Unavailable):
+            await world.receive(happened())
+
+        assert 30 < world.parts.clock.monotonic_s() <= RETRY_FOR_S
+        assert await world.parked(happened().event_id) is None
+
+    run_virtual(main())
+
+
+def test_a_defect_is_raised_at_once_for_the_broker_to_deliver_again() -> None:
+    async def main() -> None:
+        world = World(ends=[KeyError("thing")])
+        with pytest.raises(KeyError):
+            await world.receive(happened())
+
+        assert world.parts.clock.monotonic_s() == 0
+
+    run_virtual(main())
+
+
+async def _parked_world(*ends: Exception | None) -> World:
+    world = World(ends=[Conflict("not now", code="NotNow"), *ends])
+    await world.receive(happened())
+    return world
+
+
+def test_a_replay_handles_the_message_and_takes_it_out() -> None:
+    async def main() -> None:
+        world = await _parked_world(None)
+        await world.dispatch.replay(SCOPE, happened().event_id)
+
+        assert len(world.handled) == 1
+        assert await world.parked(happened().event_id) is None
+        actions = [each.record.action for each in await world.parts.audit.entries("acme")]
+        assert actions == ["ParkMessage", "ReplayMessage"]
+
+    run_virtual(main())
+
+
+def test_a_replay_that_is_refused_again_keeps_the_message_with_the_new_reason() -> None:
+    async def main() -> None:
+        world = await _parked_world(Conflict("still not", code="StillNot"))
+        with pytest.raises(Conflict):
+            await world.dispatch.replay(SCOPE, happened().event_id)
+
+        parked = await world.parked(happened().event_id)
+        assert parked is not None
+        assert (parked.body["code"], parked.body["attempts"]) == ("StillNot", 2)
+
+    run_virtual(main())
+
+
+REPLAYS: dict[str, Callable[[World], Scope]] = {
+    "of-another-tenant": lambda _: Scope(TenantId("globex"), "user:eve"),
+    "of-the-platform": lambda _: PLATFORM,
+}
+
+
+@pytest.mark.parametrize("scope_of", REPLAYS.values(), ids=REPLAYS.keys())
+def test_a_replay_finds_only_its_own_tenant_s_messages(scope_of: Callable[[World], Scope]) -> None:
+    async def main() -> None:
+        world = await _parked_world()
+        with pytest.raises(NotFound):
+            await world.dispatch.replay(scope_of(world), happened().event_id)
+
+    run_virtual(main())
+
+
+def test_a_message_without_a_handler_any_more_stays_parked() -> None:
+    async def main() -> None:
+        world = await _parked_world()
+        parts = world.parts
+        later = Dispatcher({}, world, parts.work, parts.clock, parts.entropy)
+        with pytest.raises(Conflict) as refused:
+            await later.replay(SCOPE, happened().event_id)
+
+        assert refused.value.code == "NoHandler"
+        assert await world.parked(happened().event_id) is not None
+
+    run_virtual(main())

@@ -1,0 +1,84 @@
+"""One command per unit, the same commands however often the event comes."""
+
+import json
+
+import pytest
+
+from shared.contracts.shape import Command
+from shared.kernel.ids import EnvironmentKey
+from shared.messaging.cause import caused_by_message
+from shared.messaging.split import PAGE_MAX, split
+from tests.kit.service import SCOPE, Bench, bench
+from tests.kit.virtual_time import run_virtual
+from tests.messaging.envelopes import an_envelope
+
+KEY = EnvironmentKey("abcdefghijkl")
+
+
+class DoUnit(Command):
+    name: str
+
+
+async def _split(at: Bench, count: int) -> None:
+    units = [(f"module-{number}", DoUnit(name=str(number))) for number in range(count)]
+    cause = caused_by_message(an_envelope())
+    await split(units, key=KEY, project="proj-a", scope=SCOPE, cause=cause, service=at.service)
+
+
+def test_each_unit_becomes_a_command_to_the_service_itself() -> None:
+    async def main() -> None:
+        at = bench("secret_bindings")
+        await _split(at, 3)
+
+        assert {entity for entity, _ in at.sent.messages} == {"runtime-secret-bindings-commands"}
+        bodies = at.sent.bodies("DoUnit")
+        assert [each["moduleId"] for each in bodies] == ["module-0", "module-1", "module-2"]
+        assert {each["causationId"] for each in bodies} == {an_envelope().event_id}
+
+    run_virtual(main())
+
+
+def test_an_event_that_comes_again_after_a_crash_makes_the_same_commands() -> None:
+    async def main() -> tuple[list[str], list[str]]:
+        first, again = bench("catalog", seed=1), bench("catalog", seed=2)
+        await _split(first, 5)
+        await _split(again, 5)
+        return [each.message_id for _, each in first.sent.messages], [
+            json.loads(each.body)["eventId"] for _, each in again.sent.messages
+        ]
+
+    first, again = run_virtual(main())
+
+    assert first == again
+    assert len(set(first)) == 5
+
+
+def test_another_service_makes_commands_of_its_own() -> None:
+    async def main() -> None:
+        one, two = bench("catalog"), bench("health")
+        await _split(one, 2)
+        await _split(two, 2)
+
+        ids = {each["eventId"] for at in (one, two) for each in at.sent.bodies()}
+        assert len(ids) == 4
+
+    run_virtual(main())
+
+
+def test_an_event_handled_already_sends_nothing_more() -> None:
+    async def main() -> None:
+        at = bench("catalog")
+        await _split(at, 2)
+        await _split(at, 2)
+
+        assert len(at.sent.messages) == 2
+
+    run_virtual(main())
+
+
+def test_more_than_a_page_is_our_own_defect() -> None:
+    async def main() -> None:
+        with pytest.raises(AssertionError):
+            await _split(bench("catalog"), PAGE_MAX + 1)
+
+    run_virtual(main())

@@ -1,0 +1,171 @@
+"""The audit trail is complete, has each record once, and shows where it was changed."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from shared.kernel.clock import LoopClock
+from shared.messaging.audit import AuditTrail
+from shared.messaging.outbox import Record
+from shared.persistence.tables import Row, Table
+from tests.kit.service import memory_storage
+from tests.kit.virtual_time import run_virtual
+
+EVENT = {"eventId": "evt-1", "eventType": "ThingHappened", "revision": 1}
+
+
+def record(number: int, tenant: str = "acme") -> Record:
+    return Record(
+        record_id=f"evt-{number}",
+        tenant=tenant,
+        environment="abcdefghijkl",
+        actor="user:ann",
+        action="DoThing",
+        target="thing-1",
+        outcome="Accepted",
+        cause_kind="request",
+        cause="POST things",
+        trace_id="trace-1",
+        at="2026-01-01T00:00:00.000000Z",
+        events=(EVENT,),
+    )
+
+
+async def chain(length: int) -> tuple[AuditTrail, Table]:
+    table = memory_storage(LoopClock()).table("audit")
+    trail = AuditTrail(table, "things")
+    for number in range(1, length + 1):
+        await trail.append(record(number))
+    return trail, table
+
+
+async def rewritten(table: Table, number: int, **changes: Any) -> None:
+    """Overwrite entry *number* as somebody with access to the table could."""
+    row = await table.get("things|acme", f"e|{number:012d}")
+    assert row is not None
+    content = {**json.loads(str(row.values["record"])), **changes}
+    values = {**row.values, "record": json.dumps(content)}
+    await table.upsert([Row(row.partition_key, row.row_key, values)])
+
+
+def test_every_record_stands_in_the_chain_in_order_with_its_content() -> None:
+    async def main() -> None:
+        trail, _ = await chain(5)
+        entries = await trail.entries("acme")
+
+        assert [each.number for each in entries] == [1, 2, 3, 4, 5]
+        assert [each.record for each in entries] == [record(number) for number in range(1, 6)]
+        assert await trail.verify("acme") is None
+
+    run_virtual(main())
+
+
+def test_a_record_relayed_again_stands_there_once() -> None:
+    async def main() -> None:
+        trail, _ = await chain(3)
+        for number in (1, 3, 2):
+            await trail.append(record(number))
+
+        assert len(await trail.entries("acme")) == 3
+        assert await trail.verify("acme") is None
+
+    run_virtual(main())
+
+
+def test_relays_that_contend_lose_no_record_and_double_none() -> None:
+    async def main() -> None:
+        trail, table = await chain(0)
+        another = AuditTrail(table, "things")
+        await asyncio.gather(
+            *(each.append(record(number)) for number in range(1, 9) for each in (trail, another))
+        )
+
+        entries = await trail.entries("acme")
+        assert sorted(each.record.record_id for each in entries) == [
+            f"evt-{n}" for n in range(1, 9)
+        ]
+        assert await trail.verify("acme") is None
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("number", [1, 4, 7])
+@pytest.mark.parametrize(
+    "changes", [{"actor": "user:eve"}, {"events": []}, {"at": "2025-01-01T00:00:00.000000Z"}]
+)
+def test_a_changed_entry_is_found_where_it_was_changed(
+    number: int, changes: dict[str, Any]
+) -> None:
+    async def main() -> None:
+        trail, table = await chain(7)
+        await rewritten(table, number, **changes)
+
+        assert await trail.verify("acme") == number
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_missing_entry_is_found(number: int) -> None:
+    async def main() -> None:
+        trail, table = await chain(7)
+        for later in range(number, 7):
+            row = await table.get("things|acme", f"e|{later + 1:012d}")
+            assert row is not None
+            await table.upsert([Row(row.partition_key, f"e|{later:012d}", row.values)])
+
+        assert await trail.verify("acme") == number
+
+    run_virtual(main())
+
+
+def test_an_end_that_was_cut_off_is_found_by_its_index_rows() -> None:
+    async def main() -> None:
+        trail, table = await chain(5)
+        whole = await table.scan("things|acme", limit=100)
+        await table.delete_before("things|acme", "z")
+        kept = [row for row in whole if row.row_key not in {f"e|{n:012d}" for n in (4, 5)}]
+        await table.upsert(kept)
+
+        assert await trail.verify("acme") == 4
+
+    run_virtual(main())
+
+
+def test_an_entry_between_two_others_is_found() -> None:
+    async def main() -> None:
+        trail, table = await chain(3)
+        row = await table.get("things|acme", f"e|{2:012d}")
+        assert row is not None
+        await table.upsert([Row("things|acme", f"e|{4:012d}", row.values)])
+
+        assert await trail.verify("acme") == 4
+
+    run_virtual(main())
+
+
+def test_tenants_and_services_have_chains_of_their_own() -> None:
+    async def main() -> None:
+        trail, table = await chain(2)
+        await trail.append(record(9, tenant="globex"))
+        other = AuditTrail(table, "others")
+        await other.append(record(9))
+
+        counts = [len(await each.entries("acme")) for each in (trail, other)]
+        assert counts == [2, 1]
+        assert [each.number for each in await trail.entries("globex")] == [1]
+
+    run_virtual(main())
+
+
+def test_a_long_chain_is_verified_page_by_page() -> None:
+    async def main() -> None:
+        trail, table = await chain(230)
+        sound = await trail.verify("acme")
+        await rewritten(table, 222, actor="user:eve")
+
+        assert (sound, await trail.verify("acme")) == (None, 222)
+
+    run_virtual(main())
