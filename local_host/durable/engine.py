@@ -14,7 +14,7 @@ import json
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 from zlib import crc32
 
@@ -26,7 +26,7 @@ from local_host.durable.alarms import Alarm, Alarms
 from local_host.durable.entities import EntityTurns
 from local_host.durable.functions import ACTIVITY, ORCHESTRATION, DurableFunctions
 from local_host.durable.history import Event, EventType, event
-from local_host.durable.http_activity import call_http
+from local_host.durable.http_activity import HttpCallFailed, call_http
 from local_host.durable.instance import Commit, Resident, completes, open_work
 from local_host.durable.records import AlreadyExists, Instance, Message, Superseded
 from local_host.durable.settings import DurableSettings
@@ -75,7 +75,7 @@ class Engine:
         self._running: set[tuple[str, str, int]] = set()
         self._endings: dict[str, list[asyncio.Future[None]]] = {}
         self._turn = 0
-        self._is_stopping = False
+        self._is_stopping = self._is_dead = False
         self._alarms = Alarms(clock, self._ring)
         self._alarm_task: asyncio.Task[None] | None = None
         self._activity_slots = asyncio.Semaphore(settings.activities_max)
@@ -101,16 +101,24 @@ class Engine:
                 self._entities.wake(target)
 
     async def stop(self, grace_s: float) -> None:
-        """Begin nothing new, wait *grace_s* for what runs; what is cut off runs again later."""
+        """Begin no activity, let *grace_s* pass for those that run and what they lead to.
+
+        What is cut off then runs again later.
+        """
         self._is_stopping = True
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=grace_s)
+        if self._alarm_task is not None:
+            self._alarm_task.cancel()
+        until = self.clock.monotonic_s() + grace_s
+        while self._tasks and (left_s := until - self.clock.monotonic_s()) > 0:
+            await asyncio.wait(
+                set(self._tasks), timeout=left_s, return_when=asyncio.FIRST_COMPLETED
+            )
         self.kill()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def kill(self) -> None:
         """Drop everything at once, as a crash does."""
-        self._is_stopping = True
+        self._is_stopping = self._is_dead = True
         if self._alarm_task is not None:
             self._alarm_task.cancel()
         for task in self._tasks:
@@ -222,22 +230,21 @@ class Engine:
     # -- episodes ----------------------------------------------------------------------------
 
     def _activate(self, resident: Resident) -> None:
-        if not resident.is_active and not self._is_stopping:
+        if not resident.is_active and not self._is_dead:
             resident.is_active = True
             self.spawn(self._run(resident))
 
     async def _run(self, resident: Resident) -> None:
         """Run episodes until there is nothing to do for this instance."""
         try:
-            while not self._is_stopping:
+            while not self._is_dead:
                 if resident.is_due:
                     async with self._orchestrator_slots:
-                        await self._episode(resident)
+                        is_stored = await self._episode(resident)
+                    if not is_stored:
+                        return
                 elif not await self._keep_while_suspended(resident):
                     break
-        except Superseded:
-            self.forget(resident.instance.id)
-            return
         finally:
             resident.is_active = False
         self._rest(resident)
@@ -263,7 +270,8 @@ class Engine:
             for instance_id in idle[:surplus]:
                 self.forget(instance_id)
 
-    async def _episode(self, resident: Resident) -> None:
+    async def _episode(self, resident: Resident) -> bool:
+        """Run one episode; return whether it was stored, else *resident* is of no more use."""
         worker = self._worker(resident.instance.id)
         function = worker.find(ORCHESTRATION, resident.instance.name)
         commit = resident.decide(
@@ -276,13 +284,16 @@ class Engine:
         try:
             sent, started = await self.database.write(lambda c: self._store(c, commit))
         except Superseded:
-            raise
+            self._begin_again(resident, commit)
+            return False
         except sqlite3.Error:
             _log.exception("an episode of %s was not stored; it is tried again", commit.after.id)
-            await self._begin_again(resident, commit)
-            return
+            await self.clock.sleep(_RETRY_COMMIT_S)
+            self._begin_again(resident, commit)
+            return False
         resident.settle(commit)
         self._let_happen(commit, sent, started)
+        return True
 
     def _store(
         self, connection: sqlite3.Connection, commit: Commit
@@ -323,14 +334,11 @@ class Engine:
                 if not over.done():
                     over.set_result(None)
 
-    async def _begin_again(self, resident: Resident, commit: Commit) -> None:
-        """Read the instance anew after a while; what only memory had goes with it."""
-        instance_id = resident.instance.id
+    def _begin_again(self, resident: Resident, commit: Commit) -> None:
+        """Read the instance anew, and hand over again what only memory has."""
         unkept = [*commit.unkept, *(m for m in resident.inbox if m.seq is None)]
-        resident.inbox.clear()
-        self.forget(instance_id)
-        await self.clock.sleep(_RETRY_COMMIT_S)
-        again = self._residents.get(instance_id) or self._load(instance_id)
+        self.forget(resident.instance.id)
+        again = self._load(resident.instance.id)
         if again is not None:
             again.inbox.extend(unkept)
             self._activate(again)
@@ -375,7 +383,7 @@ class Engine:
         name, task = item["Name"], item["EventId"]
         given = json.loads(item["Input"])[0]
         if name == HTTP_ACTIVITY:
-            return self._completed(task, await call_http(given))
+            return await self._http_activity(task, given)
         self._turn += 1
         worker = self.workers[self._turn % len(self.workers)]
         function = worker.find(ACTIVITY, name)
@@ -392,6 +400,12 @@ class Engine:
         except ValueError as problem:
             return self._failed(name, task, f"ValueError: {problem}", "ValueError")
         return self._completed(task, None if text == "null" else text)
+
+    async def _http_activity(self, task: int, request: Mapping[str, Any]) -> Event:
+        try:
+            return self._completed(task, await call_http(request))
+        except HttpCallFailed as failure:
+            return self._failed(HTTP_ACTIVITY, task, str(failure), "HttpRequestException")
 
     def _completed(self, task: int, result: str | None) -> Event:
         at = history.timestamp(self.clock.now())

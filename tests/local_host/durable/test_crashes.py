@@ -141,7 +141,7 @@ def test_a_crash_around_any_commit_changes_nothing_in_the_end(*, after: bool) ->
 
 def test_an_activity_that_was_running_runs_again_and_its_first_answer_is_not_needed() -> None:
     async def main() -> tuple[Any, Any]:
-        done.clear()
+        attempts.clear()
         database = memory()
         first = TaskHub(slow_app, database=database)
         await first.engine.start()
@@ -153,6 +153,22 @@ def test_an_activity_that_was_running_runs_again_and_its_first_answer_is_not_nee
             return await hub.output(), attempts["slow"]
 
     assert run_virtual(main()) == ("done", 2)
+
+
+@pytest.mark.parametrize(("grace_s", "runs"), [(120.0, 1), (10.0, 2)])
+def test_a_stop_lets_what_runs_finish_within_its_grace(grace_s: float, runs: int) -> None:
+    async def main() -> tuple[Any, int]:
+        attempts.clear()
+        database = memory()
+        first = TaskHub(slow_app, database=database)
+        await first.engine.start()
+        await first.start("slowly")
+        await first.pass_time(1)
+        await first.engine.stop(grace_s)
+        async with task_hub(slow_app, database=database) as hub:
+            return await hub.output(), attempts["slow"]
+
+    assert run_virtual(main()) == ("done", runs)
 
 
 slow_app = durable_app()

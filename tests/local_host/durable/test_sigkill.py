@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-INSTANCES = 8
+INSTANCES = 40
 GUARD_S = 60
 """A host that says nothing for so long is killed, so that the test fails instead of hanging."""
 KILLED_IN_ROUNDS = (1, 3, 5)
@@ -29,7 +29,7 @@ PROGRAM = """
 
     @app.activity_trigger(input_name="x")
     def step(x: str) -> str:
-        print("step", x, flush=True)
+        print(f"step {x}\\n", end="", flush=True)
         return x
 
     @app.orchestration_trigger(context_name="context")
