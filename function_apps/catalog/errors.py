@@ -10,3 +10,12 @@ class ServiceNotFound(NotFound):
 
     def __init__(self, service_id: str, when: str = "") -> None:
         super().__init__(f"no service {service_id!r}{when}")
+
+
+class LogNotFound(NotFound):
+    """The surface has no log of that instance."""
+
+    code = "LogNotFound"
+
+    def __init__(self, instance: str) -> None:
+        super().__init__(f"no log of an instance {instance[:80]!r}; the service's own are listed")

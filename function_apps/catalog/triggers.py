@@ -6,8 +6,8 @@ from typing import Final
 import azure.durable_functions as df
 import azure.functions as func
 
-from function_apps.catalog import model, use_cases
 from function_apps.catalog.ports import CatalogApp
+from function_apps.catalog.use_cases import environments, observing, reading, releases
 from shared.binding import Triggers, bind
 from shared.contracts.catalog import (
     RecordRelease,
@@ -16,9 +16,7 @@ from shared.contracts.catalog import (
     ServiceDependencies,
 )
 from shared.contracts.deployments import (
-    RuntimeDeploymentCancelled,
     RuntimeDeploymentCompleted,
-    RuntimeDeploymentFailed,
     RuntimeDeploymentRolledBack,
 )
 from shared.contracts.environments import (
@@ -27,13 +25,10 @@ from shared.contracts.environments import (
 )
 from shared.durable.binding import CLIENT
 from shared.kernel.clock import parse_instant
-from shared.kernel.errors import Invalid, NotFound, Violation
-from shared.kernel.ids import EnvironmentId, ModuleId, TenantId, parse_id
+from shared.kernel.errors import Invalid, Violation
 from shared.kernel.scope import PlatformScope
 from shared.messaging.dispatcher import HandlerTable
-from shared.persistence.store import Comparison, Where
-from shared.surfaces.reading import Present, Unknown
-from shared.surfaces.spec import Component
+from shared.schedules import ncrontab
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import get
 
@@ -50,86 +45,68 @@ _FILTERS: Final = {
 
 
 async def get_services(request: Request[None], app: CatalogApp) -> Answer:
-    """List services, filtered by what stands in the query."""
-    filters = [
-        Where(_FILTERS[name], Comparison.EQ, value)
-        for name, value in request.query.items()
-        if name in _FILTERS
-    ]
-    named = request.query.get("environmentId")
-    page = await use_cases.find_services(
-        filters,
-        environment=parse_id(named, "env").environment if named else None,
+    """List the tenant's services, filtered by what stands in the query."""
+    page = await reading.list_services(
+        {_FILTERS[name]: value for name, value in request.query.items() if name in _FILTERS},
+        environment=request.query.get("environmentId"),
         limit=request.number("top", 50, least=1, most=200),
         continuation=request.query.get("continuation"),
         scope=request.scope,
         app=app,
     )
-    value = [use_cases.resource(model.from_body(each.body)) for each in page.documents]
-    return ok(
-        {
-            "value": [each.model_dump(mode="json", by_alias=True) for each in value],
-            "nextLink": request.next_link(page.continuation),
-        }
-    )
+    value = [each.model_dump(mode="json", by_alias=True) for each in page.services]
+    return ok({"value": value, "nextLink": request.next_link(page.continuation)})
 
 
 async def get_service(request: Request[None], app: CatalogApp) -> Answer:
     """Answer one service; `asOf` and `knownAt` look into the past, and into what was known then."""
     identity = request.path["serviceId"]
     if "asOf" not in request.query and "knownAt" not in request.query:
-        document = await use_cases.get_service(identity, scope=request.scope, app=app)
-        return ok(use_cases.resource(model.from_body(document.body)), etag=document.etag)
+        service, etag = await reading.get_service(identity, scope=request.scope, app=app)
+        return ok(service, etag=etag)
     now = app.service.clock.now()
     as_of, known_at = (
         _instant(request.query[name], name) if name in request.query else now
         for name in ("asOf", "knownAt")
     )
-    service = await use_cases.get_service_at(
-        identity, as_of, known_at, scope=request.scope, app=app
-    )
-    return ok(use_cases.resource(service))
+    return ok(await reading.get_service_at(identity, as_of, known_at, scope=request.scope, app=app))
 
 
 async def get_service_history(request: Request[None], app: CatalogApp) -> Answer:
-    """Answer every recorded fact of a service, oldest first, each with its cause."""
-    rows = await use_cases.get_history(request.path["serviceId"], scope=request.scope, app=app)
-    ends = [row.valid_from for row in rows[1:]] + [None]
-    value = [use_cases.history_row(row, end) for row, end in zip(rows, ends, strict=True)]
-    return ok({"value": value, "nextLink": None})
+    """Answer what is recorded of a service, oldest first, each row with its cause."""
+    value, continuation = await reading.get_history(
+        request.path["serviceId"],
+        limit=request.number("top", 100, least=1, most=200),
+        continuation=request.query.get("continuation"),
+        scope=request.scope,
+        app=app,
+    )
+    return ok({"value": list(value), "nextLink": request.next_link(continuation)})
 
 
 async def get_service_dependencies(request: Request[None], app: CatalogApp) -> Answer:
     """Answer what a service needs and what needs it."""
     return ok(
-        await use_cases.get_dependencies(request.path["serviceId"], scope=request.scope, app=app)
+        await reading.get_dependencies(request.path["serviceId"], scope=request.scope, app=app)
     )
 
 
 async def get_service_logs(request: Request[None], app: CatalogApp) -> Answer:
     """Answer the last lines that one instance wrote."""
-    document = await use_cases.get_service(request.path["serviceId"], scope=request.scope, app=app)
-    service = model.from_body(document.body)
-    instance = request.query.get("instance") or next(
-        (str(each["name"]) for each in service.instances), ""
+    instance, lines = await reading.get_logs(
+        request.path["serviceId"],
+        instance=request.query.get("instance"),
+        tail=request.number("tail", 100, least=1, most=1000),
+        scope=request.scope,
+        app=app,
     )
-    component = Component(
-        EnvironmentId(service.environment_id),
-        TenantId(service.tenant_id),
-        ModuleId(service.module_id),
-    )
-    tail = request.number("tail", 100, least=1, most=1000)
-    reading = await app.surface.logs(component, instance, tail)
-    if isinstance(reading, Present):
-        return ok({"instance": instance, "lines": list(reading.value)})
-    reason = reading.reason if isinstance(reading, Unknown) else "no such instance"
-    raise NotFound(f"no log of instance {instance!r}: {reason}")
+    return ok({"instance": instance, "lines": list(lines)})
 
 
 def _instant(text: str, name: str) -> datetime:
     try:
         return parse_instant(text)
-    except ValueError as problem:
+    except (ValueError, OverflowError) as problem:
         expected = "an ISO 8601 instant with Z or an offset"
         raise Invalid(
             f"{name}: expected {expected}, got {text[:40]!r}",
@@ -138,25 +115,23 @@ def _instant(text: str, name: str) -> datetime:
         ) from problem
 
 
-_LIST: Final = (*_FILTERS, "environmentId", "top", "continuation")
+_PAGED: Final = ("top", "continuation")
 ROUTES: Final = (
-    get(_ROOT, get_services, READ, query=_LIST),
+    get(_ROOT, get_services, READ, query=(*_FILTERS, "environmentId", *_PAGED)),
     get(_ONE, get_service, READ, query=("asOf", "knownAt"), answer=RuntimeService),
-    get(f"{_ONE}/history", get_service_history, READ),
+    get(f"{_ONE}/history", get_service_history, READ, query=_PAGED),
     get(f"{_ONE}/dependencies", get_service_dependencies, READ, answer=ServiceDependencies),
     get(f"{_ONE}/logs", get_service_logs, READ, query=("instance", "tail")),
 )
 EVENTS: Final[HandlerTable] = {
-    RuntimeDeploymentCompleted: use_cases.note_deployment_ended,
-    RuntimeDeploymentRolledBack: use_cases.note_deployment_ended,
-    RuntimeDeploymentFailed: use_cases.note_deployment_ended,
-    RuntimeDeploymentCancelled: use_cases.note_deployment_ended,
-    RuntimeEnvironmentProvisioned: use_cases.note_environment,
-    RuntimeEnvironmentDecommissioned: use_cases.note_environment,
+    RuntimeDeploymentCompleted: releases.note_deployment_ended,
+    RuntimeDeploymentRolledBack: releases.note_deployment_ended,
+    RuntimeEnvironmentProvisioned: environments.note_environment,
+    RuntimeEnvironmentDecommissioned: environments.note_environment,
 }
 COMMANDS: Final[HandlerTable] = {
-    RecordRelease: use_cases.record_release,
-    RetireService: use_cases.retire_service,
+    RecordRelease: releases.record_release,
+    RetireService: releases.retire_service,
 }
 
 
@@ -165,12 +140,13 @@ def blueprint(app: CatalogApp) -> df.Blueprint:
     bound = bind(Triggers(ROUTES, EVENTS, COMMANDS), app, app.service)
 
     @bound.function_name("catalog_observe_due")
-    @bound.timer_trigger(arg_name="_timer", schedule="*/5 * * * * *")
+    @bound.timer_trigger(arg_name="_timer", schedule=ncrontab(app.rules.sweep), use_monitor=False)
     @bound.durable_client_input(client_name=CLIENT)
     async def catalog_observe_due(
         _timer: func.TimerRequest, client: df.DurableOrchestrationClient
     ) -> None:
+        """Look at what is due; a tick that is missed is made up for by the next."""
         app.service.hub.attach(client)
-        await use_cases.observe_due(app, PlatformScope("timer:catalog_observe_due"))
+        await observing.observe_due(app, PlatformScope("timer:catalog_observe_due"))
 
     return bound

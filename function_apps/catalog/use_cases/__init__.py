@@ -1,0 +1,1 @@
+"""One function per inbound event, command, timer or read of catalog: load, decide, commit."""
