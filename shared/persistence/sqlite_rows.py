@@ -2,7 +2,8 @@
 
 A row's number is its `lsn`: every write moves the document to the end of the table, so the table's
 order is the change feed and a change costs no second index. The lsn is also the etag. Expired rows
-are invisible at once and removed later.
+are invisible at once and removed later. Timers ask across partitions for what is due: that alone
+has an index on a field of the body, of the rows that have it.
 """
 
 import re
@@ -25,6 +26,8 @@ CREATE TABLE IF NOT EXISTS "{name}" (
 CREATE UNIQUE INDEX IF NOT EXISTS "{name} by key" ON "{name}" (partition, id);
 CREATE INDEX IF NOT EXISTS "{name} by end" ON "{name}" (expires_at_s)
   WHERE expires_at_s IS NOT NULL;
+CREATE INDEX IF NOT EXISTS "{name} by due" ON "{name}" (json_extract(body, '$.body.dueAt'))
+  WHERE json_type(body, '$.body.dueAt') = 'text';
 CREATE TABLE IF NOT EXISTS "{name} lsn" (last INTEGER NOT NULL);
 INSERT INTO "{name} lsn" SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM "{name} lsn");
 """
