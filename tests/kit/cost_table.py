@@ -1,0 +1,86 @@
+"""Section 8 of the contracts as data: what each command and event of four services may cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from shared.surfaces.memory import Behaviour
+from tests.kit.costs import CountedWorld, Invocation
+from tests.kit.releases import deploy, ended, provisioned, until_status, uploaded
+from tests.kit.virtual_time import run_virtual
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Reads by id, queries by key prefix, batches; `reason` where it is not one read, one batch."""
+
+    reads: int = 1
+    queries: int = 0
+    batches: int = 1
+    reason: str = ""
+
+
+ONE: Final = Cost()
+TABLE: Final[Mapping[tuple[str, str], Cost]] = {
+    ("environments", "POST v1/runtime/environments"): ONE,
+    ("environments", "PUT v1/runtime/environments/{environmentId}"): ONE,
+    ("environments", "DELETE v1/runtime/environments/{environmentId}"): ONE,
+    ("environments", "RuntimeEnvironmentDrained"): ONE,
+    ("deployments", "POST v1/runtime/deployments"): ONE,
+    ("deployments", "POST v1/runtime/deployments/{deploymentId}/rollback"): ONE,
+    ("deployments", "HealthCheckCompleted"): ONE,
+    ("deployments", "RuntimeEnvironmentProvisioned"): ONE,
+    ("deployments", "RuntimeEnvironmentStatusChanged"): ONE,
+    ("deployments", "RuntimeEnvironmentDecommissioned"): ONE,
+    ("catalog", "RecordRelease"): ONE,
+    ("catalog", "RetireService"): ONE,
+    ("catalog", "RuntimeEnvironmentProvisioned"): ONE,
+    ("catalog", "RuntimeDeploymentCompleted"): Cost(
+        reads=2, reason="whether its environment was decommissioned meanwhile"
+    ),
+    ("catalog", "RuntimeDeploymentRolledBack"): Cost(
+        reads=2, reason="whether its environment was decommissioned meanwhile"
+    ),
+    ("catalog", "RuntimeEnvironmentDecommissioned"): Cost(
+        reads=4, queries=1, batches=2, reason="lists ids by a key prefix and splits them in pages"
+    ),
+    ("health", "EvaluateGate"): ONE,
+    ("health", "WatchRelease"): ONE,
+    ("health", "RuntimeDeploymentCompleted"): ONE,
+    ("health", "RuntimeDeploymentRolledBack"): ONE,
+}
+
+
+def observed(releases: int = 4) -> list[Invocation]:
+    """Run a whole life of an environment and return what every handler asked of its store.
+
+    *releases* are brought out one after another, one more is turned back, one rolled back by hand.
+    """
+
+    async def main() -> list[Invocation]:
+        world = CountedWorld(requests_per_s=30)
+        await world.boot()
+        try:
+            environment = await provisioned(world)
+            path = f"/runtime/environments/{environment}"
+            slow = await uploaded(world, "slow")
+            world.surface.behaviours[slow] = Behaviour(latency_ms=400.0)
+            last = ""
+            for number in range(releases):
+                last = await deploy(world, environment, str(number))
+                assert (await ended(world, last))["status"] == "Completed"
+            turned_back = await ended(world, await deploy(world, environment, "slow"))
+            assert turned_back["status"] == "RolledBack"
+            await world.call("POST", f"/runtime/deployments/{last}/rollback", {})
+            await world.clock.sleep(300)
+            targets = {"computeTargets": [{"kind": "LocalProcess"}], "tags": {"a": "b"}}
+            await world.call("PUT", path, targets)
+            await until_status(world, path, {"Provisioned"})
+            await world.call("DELETE", path)
+            await until_status(world, path, {"Decommissioned"})
+            await world.clock.sleep(300)
+        finally:
+            await world.stop()
+        return world.ledger.invocations
+
+    return run_virtual(main())
