@@ -7,6 +7,7 @@ that binds the service, and beside it only what the service imports.
 """
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -40,8 +41,13 @@ def package(app: str, target: Path) -> Path:
     shutil.copy(ROOT / "function_apps" / "__init__.py", target / "function_apps")
     if app == "environments":  # it evaluates the environment programs
         shutil.copytree(ROOT / "infra", target / "infra", ignore=_SKIPPED)
-    for name in ("host.json", "requirements.txt", "local.settings.sample.json"):
+    for name in ("requirements.txt", "local.settings.sample.json"):
         shutil.copy(ROOT / name, target)
+    # Apps that share storage take each other's work if their task hubs have one name.
+    host = json.loads((ROOT / "host.json").read_text())
+    durable = host["extensions"]["durableTask"]
+    durable["hubName"] += app.title().replace("_", "")
+    (target / "host.json").write_text(json.dumps(host, indent=2) + "\n")
     (target / "function_app.py").write_text(_ROOT_FILE.format(app=app))
     return target
 
