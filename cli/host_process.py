@@ -82,7 +82,7 @@ def start_host(
             sys.executable, "-m", "local_host", *(str(app) for app in apps),
             "--port", str(port), "--state", str(place.state),
         ],
-        environ=_environ(),
+        environ=_environ(port),
         output=place.host_log,
         limits={},
     )  # fmt: skip
@@ -158,8 +158,10 @@ def log_tail(path: Path, lines: int = _TAIL_LINES) -> list[str]:
         return []
 
 
-def _environ() -> Mapping[str, str]:
+def _environ(port: int) -> Mapping[str, str]:
     defaults = {
+        # As the real host does: apps that ask each other find each other here.
+        "WEBSITE_HOSTNAME": f"127.0.0.1:{port}",
         "RUNTIME_TASK_HUB": "FactoryRuntime",
         "RUNTIME_PROFILE": "local",
         "PYTHONUNBUFFERED": "1",
@@ -185,21 +187,32 @@ def _usable(port: int) -> int:
 
 def _until_ready(place: Place, pid: int, url: str, clock: Clock, began_s: float) -> None:
     client = Client(url, None)
-    while not _answers(client):
-        if processes.reap(pid) is not None:
-            raise _not_up(place, "it ended at once")
-        if clock.monotonic_s() - began_s > READY_WITHIN_S:
-            os.kill(pid, signal.SIGKILL)
-            raise _not_up(place, f"it did not answer within {READY_WITHIN_S:.0f} s")
+    why = ""
+    while not why and not (answer := _answers(client)):
         pause(clock, _LOOK_EVERY_S)
+        if processes.reap(pid) is not None:
+            why = "it ended at once"
+        elif answer is None:
+            why = "its services do not run"
+        elif clock.monotonic_s() - began_s > READY_WITHIN_S:
+            why = f"it did not answer within {READY_WITHIN_S:.0f} s"
     client.close()
+    if why:
+        # What does not come up is not left behind, unrecorded.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        processes.reap(pid)
+        raise _not_up(place, why)
 
 
-def _answers(client: Client) -> bool:
+def _answers(client: Client) -> bool | None:
+    """Return whether the services answer; None when the host does and they never will."""
     try:
         client.get(_ALIVE)
     except HostAway:
         return False
+    except Failure as failed:
+        return None if failed.exit_code is ExitCode.NOT_FOUND else False
     return True
 
 

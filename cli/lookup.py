@@ -4,10 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from cli.apps import over_apps
 from cli.client import Client
 from cli.session import one_of
 
 _ID: Final = re.compile(r"env-[a-z2-7]{12}")
+_ANY_ID: Final = re.compile(
+    r"(?P<gate>gate-(?P<environment>[a-z2-7]{12})-[a-z2-7]{10}-(?P<rest>[0-9a-z]{16})-\d+-(?P<step>\d+))"
+    r"|op-[a-z-]+-[a-z2-7]{12}-(?:[a-z2-7]{10}-)?[0-9a-z]{16}"
+    r"|dep-[a-z2-7]{12}-[0-9a-z]{16}|svc-[a-z2-7]{12}-[a-z2-7]{10}|env-[a-z2-7]{12}"
+)
 
 
 def environment_named(client: Client, name: str) -> Mapping[str, Any]:
@@ -34,3 +40,30 @@ def endpoint_of(environment: Mapping[str, Any]) -> str | None:
     """Return the public URL of an environment, where it has one."""
     found = [target.get("endpoint") for target in environment.get("provisioned", ())]
     return next((endpoint for endpoint in found if endpoint), None)
+
+
+def labels(client: Client) -> Mapping[str, str]:
+    """Return words for every id of an environment, deployment, service and operation."""
+    names = names_of(client)
+    found = dict(names)
+    for each in client.each("/v1/runtime/deployments"):
+        where = names.get(each["environmentId"], "?")
+        found[each["deploymentId"]] = f"{each['releaseRef']} in {where}"
+    for each in client.each("/v1/runtime/services"):
+        where = names.get(each["environmentId"], "?")
+        found[each["serviceId"]] = f"{each['moduleId']} in {where}"
+    for each in over_apps(client, "operations"):
+        found[each["operationId"]] = each["kind"]
+    return found
+
+
+def labelled(text: str, words: Mapping[str, str]) -> str:
+    """Return *text* with every id in it replaced by its words; a gate is of its deployment."""
+
+    def word(match: re.Match[str]) -> str:
+        if match["gate"]:
+            of = words.get(f"dep-{match['environment']}-{match['rest']}", match["gate"])
+            return f"gate {int(match['step']) + 1} of {of}"
+        return words.get(match[0], match[0])
+
+    return _ANY_ID.sub(word, text)

@@ -32,9 +32,9 @@ class Column:
 
 def text_of(value: Any) -> str:
     """Return *value* as a cell: what is absent is a dash."""
+    if value is None or value in ("", [], {}, ()):
+        return "-"
     match value:
-        case None | "" | [] | {}:
-            return "-"
         case bool():
             return "yes" if value else "no"
         case float():

@@ -1,7 +1,7 @@
 """Follows a deployment to its end, with the traffic of old and new while it runs."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from cli.client import HostAway
@@ -58,7 +58,8 @@ class Watch:
             self.traffic = {}
             return
         seen = {one.module: one for one in read_traffic(answer)}
-        step = tuple(each["index"] for each in self.deployment["steps"])
+        begun = [each for each in self.deployment["steps"] if each["startedAt"] is not None]
+        step = tuple(each["index"] for each in begun)
         if step != self._step:
             self._step, self._at_step = step, seen
         self.traffic = {
@@ -68,9 +69,14 @@ class Watch:
 
 
 def follow_rollout(
-    session: Session, deployment_id: str, *, timeout_s: float, form: Format = Format.TABLE
-) -> Deployment:
-    """Return the deployment when it has ended, however; show it until then.
+    session: Session,
+    deployment_id: str,
+    *,
+    timeout_s: float,
+    form: Format = Format.TABLE,
+    until: Callable[[Watch], bool] = lambda watch: watch.has_ended,
+) -> Watch:
+    """Return what was seen when *until* holds, by default when it has ended; show it until then.
 
     A host that does not answer is waited for: the rollout goes on when it is back.
 
@@ -84,8 +90,8 @@ def follow_rollout(
         with open_screen(session.clock, stream) as screen:
             while True:
                 _look(watch, screen, session)
-                if watch.has_ended:
-                    return watch.deployment
+                if watch.has_ended or until(watch):
+                    return watch
                 if session.clock.monotonic_s() > deadline_s:
                     raise Failure(
                         f"{deployment_id} has not ended within {timeout_s:.0f} s; it goes on",

@@ -3,6 +3,7 @@
 Pure: from the resource of a deployment and the traffic since its running step began.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -49,21 +50,18 @@ def rollout_lines(
     return [*lines, *_end_lines(deployment)]
 
 
+def measured(evidence: Mapping[str, Any]) -> str:
+    """Return what was measured of one component, new beside old."""
+    new, old = evidence["candidate"], evidence.get("baseline")
+    text = f"new {_samples(new)}"
+    return f"{text} | old {_samples(old)}" if old else text
+
+
 def verdict_of(evidence: Mapping[str, Any]) -> str:
-    """Return one component's evidence as a sentence: what decided, with value and limit."""
-    said_by = [_analysis(each) for each in evidence["analyses"]]
-    failing = [
-        text
-        for text, each in zip(said_by, evidence["analyses"], strict=True)
-        if each["verdict"] != "Pass"
-    ]
-    samples = evidence["candidate"]
-    counted = samples["requests"] + samples["probes"]
-    old = evidence.get("baseline")
-    both = f"new {_samples(samples, counted)}"
-    if old:
-        both += f" | old {_samples(old, old['requests'] + old['probes'])}"
-    return f"{both} | " + "; ".join(failing or said_by)
+    """Return what decided, each with its value and limit; of a pass, everything."""
+    found = evidence["analyses"]
+    failing = [_analysis(each) for each in found if each["verdict"] != "Pass"]
+    return "; ".join(failing or [_analysis(each) for each in found])
 
 
 def _place(line: Line) -> tuple[int, int]:
@@ -72,40 +70,49 @@ def _place(line: Line) -> tuple[int, int]:
 
 
 def _step_line(step: Mapping[str, Any], *, is_over: bool) -> Line:
-    verdict, is_done = step.get("verdict"), step.get("endedAt") is not None
-    mark = _MARKS.get(verdict, "✓" if is_done else "…")
-    text = f"{mark} {step['name']}"
+    verdict, key = step.get("verdict"), f"step-{step['index']}"
+    if step.get("startedAt") is None:
+        return Line(key, f"· {step['name']}", "dim", settled=False, is_ahead=True)
+    is_done = is_over or step.get("endedAt") is not None
+    text = f"{_MARKS.get(verdict, '✓' if is_done else '…')} {step['name']}"
     if verdict:
         text += f"  {verdict}" + (" (marked)" if step.get("marked") else "")
-    return Line(f"step-{step['index']}", text, _STYLES.get(verdict, ""), is_done or is_over)
+    return Line(key, text, _STYLES.get(verdict, ""), is_done)
 
 
 def _evidence_lines(step: Mapping[str, Any]) -> list[Line]:
-    return [
-        Line(
-            f"step-{step['index']}-{each['moduleId']}",
-            f"    {each['moduleId']}: {verdict_of(each)}",
-            "dim",
-        )
-        for each in step.get("evidence", ())
-    ]
+    lines = []
+    for each in step.get("evidence", ()):
+        key = f"step-{step['index']}-{each['moduleId']}"
+        lines.append(Line(f"{key}-samples", f"    {each['moduleId']} {measured(each)}", "dim"))
+        lines.append(Line(f"{key}-verdict", f"    {verdict_of(each)}", "dim"))
+    return lines
 
 
-def _samples(samples: Mapping[str, Any], counted: int) -> str:
+def _samples(samples: Mapping[str, Any]) -> str:
+    probes = f" + {samples['probes']} probes" if samples["probes"] else ""
     return (
-        f"{counted} samples, {samples['errors']} errors, p50 {milliseconds(samples.get('p50Ms'))},"
-        f" p95 {milliseconds(samples.get('p95Ms'))}"
+        f"{samples['requests']} requests{probes}, {samples['errors']} errors, "
+        f"p50 {milliseconds(samples.get('p50Ms'))}, p95 {milliseconds(samples.get('p95Ms'))}"
     )
 
 
+_LEAST: Final = frozenset({"readiness", "samples"})
+"""Measures whose threshold is a minimum."""
+_PERCENTILE: Final = re.compile(r"p\d+")
+
+
 def _analysis(analysis: Mapping[str, Any]) -> str:
-    text = f"{analysis['measure']}"
+    measure, unit = analysis["measure"], analysis["unit"]
+    percentile = _PERCENTILE.match(analysis["reason"])
+    text = f"{measure} {percentile[0]}" if percentile else str(measure)
     if analysis.get("value") is not None:
-        text += f" {_quantity(analysis['value'], analysis['unit'])}"
+        text += f" {_quantity(analysis['value'], unit)}"
     if analysis.get("baseline") is not None:
-        text += f" (old {_quantity(analysis['baseline'], analysis['unit'])})"
+        text += f" (old {_quantity(analysis['baseline'], unit)})"
     if analysis.get("threshold") is not None:
-        text += f", limit {_quantity(analysis['threshold'], analysis['unit'])}"
+        bound = "needs" if measure in _LEAST else "limit"
+        text += f", {bound} {_quantity(analysis['threshold'], unit)}"
     return f"{text}: {analysis['verdict']}"
 
 

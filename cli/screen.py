@@ -23,6 +23,8 @@ class Line:
     text: str
     style: str = ""
     settled: bool = True
+    is_ahead: bool = False
+    """Still to come: part of a picture, but nothing that happened, so no line of its own."""
 
 
 class Screen(Protocol):
@@ -71,7 +73,7 @@ class PlainScreen:
     def show(self, lines: Sequence[Line]) -> None:
         now_s = self._clock.monotonic_s()
         for line in lines:
-            if self._written.get(line.key) == line.text:
+            if line.is_ahead or self._written.get(line.key) == line.text:
                 continue
             if not line.settled:
                 if now_s - self._moved_s.get(line.key, float("-inf")) < MOVING_EVERY_S:

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -252,8 +252,8 @@ def deployment(
     session = Session(state)
     identity = _identity(session, deployment, module)
     if wait:
-        found = follow_rollout(session, identity, timeout_s=timeout, form=output)
-        require_completed(found)
+        followed = follow_rollout(session, identity, timeout_s=timeout, form=output).deployment
+        require_completed(followed)
         return
     found = session.client.get(f"{ROOT}/{identity}").body
     if output is not Format.TABLE:
@@ -270,11 +270,9 @@ def logs(
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show the last lines that the instances of a module wrote, of its newest deployment."""
+    """Show the last lines that the instances of a module wrote."""
     session = Session(state)
-    identity = _identity(session, env, module)
-    query = {"moduleId": module, "tail": str(tail)}
-    found = session.client.get(f"{ROOT}/{identity}/logs", query).body["value"]
+    found = _newest_logs(session, env, module, tail)
     if output is not Format.TABLE:
         show(found, output)
         return
@@ -282,9 +280,24 @@ def logs(
         print(f"== {instance['instance']} (r{instance['releaseRevision']})")
         print("\n".join(instance["lines"]) or instance["reason"] or "nothing yet")
     if not found:
-        note(f"no instance of {module} runs for {identity}")
+        note(f"no instance of {module} runs in {env}: `runtimectl deployments --env {env}`")
 
 
+def _newest_logs(session: Session, env: str, module: str, tail: int) -> Sequence[Mapping[str, Any]]:
+    """Return the output of the newest deployment that has instances; a failed one may have some."""
+    where = environment_named(session.client, env)["environmentId"]
+    asked = session.client.each(ROOT, {"environmentId": where, "moduleId": module})
+    newest = sorted(asked, key=lambda each: each["createdAt"], reverse=True)
+    for each in newest[:_LOOKED_AT]:
+        query = {"moduleId": module, "tail": str(tail)}
+        path = f"{ROOT}/{each['deploymentId']}/logs"
+        found: Sequence[Mapping[str, Any]] = session.client.get(path, query).body["value"]
+        if found:
+            return found
+    return ()
+
+
+_LOOKED_AT: Final = 10
 _RUNNING: Final = (
     "Requested", "Provisioning", "Configuring", "RollingOut", "HealthGating", "Promoting",
     "RollingBack",
@@ -327,7 +340,7 @@ def _finish(
         show(accepted, output)
         note(f"next:  runtimectl deployment {identity} --wait")
         return
-    found = follow_rollout(session, identity, timeout_s=timeout_s, form=output)
+    found = follow_rollout(session, identity, timeout_s=timeout_s, form=output).deployment
     if output is not Format.TABLE:
         show(found, output)
     require_completed(found)
