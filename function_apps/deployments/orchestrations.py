@@ -12,7 +12,7 @@ from function_apps.deployments.activities import (
     preparing,
     turning_back,
 )
-from function_apps.deployments.activities.draining import DrainTicket
+from function_apps.deployments.activities.draining import DrainPage, DrainTicket
 from function_apps.deployments.activities.errands import (
     Course,
     Errand,
@@ -220,9 +220,10 @@ def drain_environment(story: Story) -> Steps[int]:
     if plan.is_over:
         return 0
     yield from _cancel_all(story, ticket, plan.lines_s)
+    token = yield from call(story, draining.take_over, ticket)
     removed = 0
     for _ in range(PAGES_MAX):
-        page = yield from call(story, draining.drain_page, ticket)
+        page = yield from call(story, draining.drain_page, DrainPage(ticket, token))
         removed += page.removed
         if page.is_empty:
             break

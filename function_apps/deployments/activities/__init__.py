@@ -31,6 +31,7 @@ ACTIVITIES = (
     turning_back.finish_rollback,
     draining.open_drain,
     draining.cancel_page,
+    draining.take_over,
     draining.drain_page,
     draining.tell_drained,
 )

@@ -48,13 +48,19 @@ class DrainPlan:
 
 
 @dataclass(frozen=True)
+class DrainPage:
+    ticket: DrainTicket
+    token: int
+
+
+@dataclass(frozen=True)
 class DrainedPage:
     removed: int
     is_empty: bool
 
 
 async def open_drain(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> DrainPlan:
-    """Take a token above every deployment's; end at once when it was drained already."""
+    """Begin the drain; end at once when it is done already, or another one is."""
     now = app.service.clock.now()
     is_over = False
 
@@ -92,14 +98,14 @@ async def cancel_page(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> i
     return len(target.claims)
 
 
-async def drain_page(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> DrainedPage:
-    """Take away up to 25 workloads of the tenant under a new token; return if none is left."""
-    token = await _next_token(ticket, step, app)
+async def drain_page(page: DrainPage, step: Step, app: DeploymentsApp) -> DrainedPage:
+    """Take away up to 25 workloads of the tenant; return if none is left."""
+    ticket = page.ticket
     removed = 0
     for surface in app.surfaces.values():
         found = await _workloads(surface, ticket)
         for live in found[:PAGE]:
-            fence = step.fence(token)
+            fence = step.fence(page.token)
             if live.weights:
                 await surface.set_weights(live.component, {}, fence)
             for revision in live.revisions:
@@ -130,15 +136,18 @@ async def _gone(surface: Surface, live: LiveComponent, app: DeploymentsApp) -> N
         raise Unavailable(f"{live.component.module} is still draining")
 
 
-async def _next_token(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> int:
+async def take_over(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> int:
+    """Take, once, a token above those of all deployments, and return it."""
     token = 0
 
     def decide(target: Target, _operation: Operation) -> Decision:
         nonlocal token
-        token = target.fence + 1
+        token = target.drain_token or target.fence + 1
+        if target.drain_token:
+            return NOTHING
+        taken = replace(target, fence=token, drain_token=token)
         return Decision(
-            writes=writes(target=replace(target, fence=token)),
-            audited=Audited("TakeToken", ticket.environment),
+            writes=writes(target=taken), audited=Audited("TakeOver", ticket.environment)
         )
 
     await _change(ticket, step, app, decide)
@@ -156,7 +165,7 @@ async def tell_drained(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> 
         if operation.is_terminal:
             return NOTHING
         gone = sum(1 for line in target.modules.values() if line.revision)
-        after = replace(emptied(target), revision=target.revision + 1, drain=None)
+        after = replace(emptied(target), revision=target.revision + 1, drain=None, drain_token=0)
         told = RuntimeEnvironmentDrained(
             aggregate_id=targets.document_id(ticket.environment),
             revision=after.revision,

@@ -129,6 +129,8 @@ class Target:
     holds: Mapping[ModuleId, tuple[HoldMark, ...]] = field(default_factory=dict)
     facts: Mapping[str, Fact] = field(default_factory=dict)
     drain: OperationId | None = None
+    drain_token: int = 0
+    """Above those of all deployments; 0 until the drain takes their workloads away."""
 
     def claim(self, deployment: str) -> Claim | None:
         return next((claim for claim in self.claims if claim.deployment == deployment), None)
