@@ -10,13 +10,14 @@ from function_apps.deployments.triggers import blueprint
 from shared.contracts.health import ServiceHealth
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.embedding import required_embedding
+from shared.kernel.errors import Invalid
 from shared.kernel.scope import Scope
 from shared.service import compose, is_local
 from shared.surfaces.local import local_surface
 from shared.web.reader import HttpReader
 
 GATEWAY: Final = "RUNTIME_GATEWAY_URL"
-"""Where all apps answer under one name; without it, the host that runs this app."""
+"""Where all apps answer under one name; on one machine, without it, the host of this app."""
 
 
 class HealthOverHttp:
@@ -40,15 +41,26 @@ def build(settings: Mapping[str, str]) -> DeploymentsApp:
     """Return the app that *settings* describe, changing the local surface."""
     service = compose("deployments", settings)
     parts = required_embedding()
-    host = settings.get("WEBSITE_HOSTNAME", "127.0.0.1:7071")
-    gateway = settings.get(GATEWAY) or f"http://{host}"
     return DeploymentsApp(
         service,
         {ComputeTargetKind.LOCAL_PROCESS: local_surface(parts)},
         parts.storage.blobs(ARTIFACTS),
-        HealthOverHttp(HttpReader(gateway)),
+        HealthOverHttp(HttpReader(_gateway(settings))),
         LOCAL_RULES if is_local(settings) else Rules(),
     )
+
+
+def _gateway(settings: Mapping[str, str]) -> str:
+    """Return where all apps answer.
+
+    Raises:
+        Invalid: it is not given, and this is not one machine.
+    """
+    if given := settings.get(GATEWAY):
+        return given
+    if not is_local(settings):
+        raise Invalid(f"{GATEWAY} is missing: expected the URL of the gateway", target=GATEWAY)
+    return f"http://{settings.get('WEBSITE_HOSTNAME', '127.0.0.1:7071')}"
 
 
 def bound(settings: Mapping[str, str]) -> df.Blueprint:

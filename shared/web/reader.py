@@ -4,12 +4,9 @@ What comes back is an error of our own families, so that a use case need not kno
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from shared.kernel.errors import Denied, Invalid, NotFound, Refused, Unauthenticated, Unavailable
-
-if TYPE_CHECKING:
-    import aiohttp
 
 TIMEOUT_S: Final = 10.0
 _REFUSALS: Final[Mapping[int, type[Refused]]] = {
@@ -21,11 +18,10 @@ _REFUSALS: Final[Mapping[int, type[Refused]]] = {
 
 
 class HttpReader:
-    """GETs below *base* (`http://127.0.0.1:7071`). One session for its whole life, made lazily."""
+    """GETs below *base* (`http://127.0.0.1:7071`); for questions that are asked now and then."""
 
     def __init__(self, base: str) -> None:
         self._base = base.rstrip("/")
-        self._session: aiohttp.ClientSession | None = None
 
     async def get(self, path: str, token: str) -> bytes:
         """Return the body of a 200.
@@ -36,14 +32,14 @@ class HttpReader:
         """
         import aiohttp  # noqa: PLC0415  100 ms at a cold start, for apps that ask nobody
 
-        if self._session is None or self._session.closed:
-            timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-            self._session = aiohttp.ClientSession(timeout=timeout)
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
-            async with self._session.get(
-                self._base + path, headers=headers, allow_redirects=False
-            ) as answer:
+            # A session a question: one that is kept would outlive the host that asks.
+            async with (
+                aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+                session.get(self._base + path, allow_redirects=False) as answer,
+            ):
                 body = await answer.read()
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError) as problem:
@@ -54,8 +50,3 @@ class HttpReader:
         if refusal is None:
             raise Unavailable(f"GET {path} answered {status}")
         raise refusal(f"GET {path} answered {status}: {body[:300].decode(errors='replace')}")
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        if self._session is not None:
-            await self._session.close()
