@@ -1,0 +1,402 @@
+"""What every route does with what is sent: limits, unknown fields, keys, etags, trace ids."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+import pytest
+from pydantic import Field
+
+from local_host.host import HostSettings
+from local_host.model import App, HttpAnswer, HttpCall
+from shared.contracts.shape import Command
+from shared.kernel.errors import Conflict, Unavailable, Violation
+from shared.kernel.errors import Invalid as InvalidRequest
+from shared.messaging.unit_of_work import Decision, Put, View
+from shared.persistence.store import Partition
+from shared.service import AUDIENCE, DEV_ISSUER
+from shared.web.binding import bind_routes
+from shared.web.issuer import LocalIssuer
+from shared.web.request import Answer, Request, accepted, ok
+from shared.web.routes import BODY_MAX_BYTES, get, post, put
+from tests.kit.hosting import hosting
+from tests.kit.service import Bench, bench
+from tests.kit.virtual_time import run_virtual
+
+PARTITION = Partition("acme", "abcdefghijkl")
+
+
+class MakeThing(Command):
+    name: str = Field(max_length=20)
+    size: int = Field(ge=1, default=1)
+
+
+async def post_thing(request: Request[MakeThing], app: Bench) -> Answer:
+    """Make a thing, or make it again with one more."""
+
+    def decide(view: View) -> Decision:
+        body = view.body("thing")
+        made = 1 if body is None else body["made"] + 1
+        return Decision(
+            result={"made": made}, writes=[Put("thing", {"type": "thing", "made": made})]
+        )
+
+    outcome = await app.service.work.write(
+        request.scope, PARTITION, ["thing"], decide, request.cause
+    )
+    return accepted(
+        {**outcome.result, "traceId": request.cause.trace_id},
+        "op-1",  # type: ignore[arg-type]
+        "/v1/things/thing",
+        is_repeat=outcome.is_repeat,
+    )
+
+
+async def get_thing(request: Request[None], app: Bench) -> Answer:
+    document = await app.service.store.read(PARTITION, "thing")
+    assert document is not None
+    return ok({"made": document.body["made"]}, etag=document.etag)
+
+
+async def get_things(request: Request[None], app: Bench) -> Answer:
+    top = request.number("top", 5, least=1, most=9)
+    return ok({"top": top, "nextLink": request.next_link("a&b=c")})
+
+
+async def put_bytes(request: Request[None], app: Bench) -> Answer:
+    return ok({"length": len(request.content)})
+
+
+async def post_broken(request: Request[None], app: Bench) -> Answer:
+    raise RUNNERS[request.query["how"]]
+
+
+RUNNERS: Mapping[str, Exception] = {
+    "refused": Conflict("it is held", code="Held", target="/name"),
+    "violations": InvalidRequest(
+        "no", details=[Violation("OutOfBounds", "/size", "too small", "at least 1", "0")]
+    ),
+    "away": Unavailable("the store is away", retry_after_s=2.2),
+    "throttled": Unavailable("slower", retry_after_s=7, throttled=True),
+    "defect": KeyError("a secret of ours"),
+}
+ROUTES = (
+    post("v1/things", post_thing, "runtime.environments.write", body=MakeThing),
+    get("v1/things/{thingId}", get_thing, "runtime.environments.read"),
+    get("v1/lists", get_things, "runtime.environments.read", query=("top", "of")),
+    put(
+        "v1/bytes", put_bytes, "runtime.environments.write", takes_bytes=True, status=200,
+        body_max_bytes=2_000_000,
+    ),
+    post("v1/broken", post_broken, "runtime.environments.write", query=("how",)),
+)  # fmt: skip
+
+
+class Caller:
+    """Sends requests to the routes above, as an admin of acme."""
+
+    def __init__(self, host: Any, issuer: LocalIssuer, at: Bench) -> None:
+        self.host, self.at = host, at
+        self._token = issuer.token("acme", "ann", ["Runtime.Admin"])
+
+    async def __call__(
+        self, method: str, url: str, body: Any = b"", /, **headers: str
+    ) -> HttpAnswer:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        path, _, query = url.partition("?")
+        sent = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        answer: HttpAnswer = await self.host.handle(
+            HttpCall(method, path, query, tuple(sent.items()), content)
+        )
+        return answer
+
+
+def served(act: Callable[[Caller], Awaitable[None]], tmp_path: Any, **settings: str) -> None:
+    async def main() -> None:
+        at = bench(
+            "environments", settings={"RUNTIME_ISSUER_KEYS": f"{tmp_path}/jwks.json", **settings}
+        )
+        issuer = LocalIssuer(tmp_path, DEV_ISSUER, AUDIENCE, at.service.clock, at.service.entropy)
+        app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+        blueprint = df.Blueprint()
+        bind_routes(blueprint, ROUTES, at, at.service)
+        app.register_functions(blueprint)
+        host_json = {"version": "2.0", "extensions": {"http": {"routePrefix": ""}}}
+        one = App("app", register=app, host_json=host_json)
+        async with hosting(one, settings=HostSettings(threads=0, environ={})) as host:
+            await act(Caller(host, issuer, at))
+
+    run_virtual(main())
+
+
+def error(answer: HttpAnswer) -> Any:
+    return json.loads(answer.body)["error"]
+
+
+def header(answer: HttpAnswer, name: str) -> str | None:
+    return next((value for key, value in answer.headers if key.lower() == name), None)
+
+
+BAD_BODIES: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "Invalid"),
+    "no-json": (b"{", "Invalid"),
+    "an-array": (b"[]", "Invalid"),
+    "unknown-field": (b'{"name": "a", "colour": "red"}', "Invalid"),
+    "snake-case-twin": (b'{"name": "a", "Size": 1}', "Invalid"),
+    "text-for-a-number": (b'{"name": "a", "size": "5"}', "Invalid"),
+    "out-of-bounds": (b'{"name": "a", "size": 0}', "Invalid"),
+    "missing": (b'{"size": 1}', "Invalid"),
+    "null": (b'{"name": null}', "Invalid"),
+    "too-deep": (b'{"name": ' + b"[" * 100 + b"]" * 100 + b"}", "TooDeep"),
+    "deeper-than-any-stack": (b"[" * 500_000, "TooDeep"),
+    "not-utf-8": (b'{"name": "\xff"}', "Invalid"),
+}
+
+
+@pytest.mark.parametrize(("body", "code"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
+def test_a_bad_body_is_400_and_says_where_and_what(body: bytes, code: str, tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        answer = await call("POST", "/v1/things", body)
+
+        assert answer.status == 400
+        assert error(answer)["code"] == header(answer, "x-ms-error-code") == code
+        assert {"code", "target", "expected", "received"} <= set(error(answer)["details"][0])
+
+    served(act, tmp_path)
+
+
+def test_an_unknown_or_repeated_query_parameter_is_400(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        unknown = await call("GET", "/v1/lists?colour=red")
+        twice = await call("GET", "/v1/lists?top=1&top=2")
+        many = await call("GET", "/v1/lists?" + "&".join(f"a{n}=1" for n in range(99)))
+        bounds = [
+            await call("GET", f"/v1/lists?top={text}") for text in ("0", "10", "x", "-1", "²")
+        ]
+
+        assert error(unknown)["code"] == "UnknownParameter"
+        assert error(unknown)["details"][0]["expected"] == "top, of"
+        assert error(twice)["code"] == "RepeatedParameter"
+        assert [answer.status for answer in (unknown, twice, many, *bounds)] == [400] * 8
+        assert error(bounds[0])["details"][0]["received"] == "0"
+
+    served(act, tmp_path)
+
+
+def test_a_body_where_none_is_taken_is_400(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        answer = await call("POST", "/v1/broken?how=refused", {"name": "a"})
+
+        assert (answer.status, error(answer)["code"]) == (400, "UnexpectedBody")
+
+    served(act, tmp_path)
+
+
+def test_a_body_over_the_limit_is_413_and_at_the_limit_is_not(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        over = await call("POST", "/v1/things", b" " * (BODY_MAX_BYTES + 1))
+        at = await call("POST", "/v1/things", b'{"name": "a"}'.ljust(BODY_MAX_BYTES))
+        more = await call("PUT", "/v1/bytes", b"x" * 2_000_000)
+        too_many = await call("PUT", "/v1/bytes", b"x" * 2_000_001)
+
+        assert [each.status for each in (over, at, more, too_many)] == [413, 202, 200, 413]
+
+    served(act, tmp_path)
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/xml", "multipart/form-data", "json"])
+def test_another_media_type_is_415(media: str, tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        answer = await call("POST", "/v1/things", {"name": "a"}, content_type=media)
+
+        assert (answer.status, error(answer)["code"]) == (415, "UnsupportedMediaType")
+
+    served(act, tmp_path)
+
+
+def test_the_next_page_s_link_keeps_the_query_and_is_encoded(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        answer = await call("GET", "/v1/lists?top=3&of=x%20y")
+
+        assert json.loads(answer.body)["nextLink"] == "?top=3&of=x+y&continuation=a%26b%3Dc"
+
+    served(act, tmp_path)
+
+
+def test_each_family_of_errors_has_its_status_code_and_headers(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        found = {how: await call("POST", f"/v1/broken?how={how}") for how in RUNNERS}
+
+        statuses = {how: answer.status for how, answer in found.items()}
+        assert statuses == {
+            "refused": 409, "violations": 400, "away": 503, "throttled": 429, "defect": 500,
+        }  # fmt: skip
+        assert error(found["refused"])["target"] == "/name"
+        assert error(found["violations"])["details"][0]["target"] == "/size"
+        assert header(found["away"], "retry-after") == "3"
+        assert header(found["throttled"], "retry-after") == "7"
+        assert all(error(each)["traceId"] == header(each, "x-traceid") for each in found.values())
+
+    served(act, tmp_path)
+
+
+def test_a_defect_shows_its_trace_id_and_nothing_of_ours(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        answer = await call("POST", "/v1/broken?how=defect", x_traceid="trace-abc")
+
+        assert b"secret" not in answer.body
+        assert b"KeyError" not in answer.body
+        assert "trace-abc" in error(answer)["message"]
+
+    served(act, tmp_path)
+
+
+def test_problem_json_is_given_to_who_asks_for_it(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        answer = await call(
+            "POST", "/v1/broken?how=violations", accept="application/problem+json, */*"
+        )
+
+        problem = json.loads(answer.body)
+        assert header(answer, "content-type") == "application/problem+json"
+        assert (problem["status"], problem["title"]) == (400, "Invalid")
+        assert problem["errors"][0]["target"] == "/size"
+
+    served(act, tmp_path)
+
+
+def test_the_same_key_again_gets_the_first_answer_and_says_so(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        first, again = [
+            await call("POST", "/v1/things", {"name": "a"}, idempotency_key="k") for _ in range(2)
+        ]
+        other_key = await call("POST", "/v1/things", {"name": "a"}, idempotency_key="l")
+
+        assert json.loads(again.body)["made"] == json.loads(first.body)["made"] == 1
+        assert header(first, "repeatability-result") is None
+        assert header(again, "repeatability-result") == "accepted"
+        assert json.loads(other_key.body)["made"] == 2
+
+    served(act, tmp_path)
+
+
+def test_the_same_key_with_another_body_is_409(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        await call("POST", "/v1/things", {"name": "a"}, idempotency_key="k")
+        answer = await call("POST", "/v1/things", {"name": "b"}, idempotency_key="k")
+
+        assert (answer.status, error(answer)["code"]) == (409, "IdempotencyKeyReused")
+
+    served(act, tmp_path)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129, "a\tb"], ids=["empty", "long", "control"])
+def test_a_key_that_is_none_is_400(key: str, tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        answer = await call("POST", "/v1/things", {"name": "a"}, idempotency_key=key)
+
+        assert (answer.status, error(answer)["target"]) == (400, "Idempotency-Key")
+
+    served(act, tmp_path)
+
+
+def test_without_a_key_each_request_counts(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        made = [
+            json.loads((await call("POST", "/v1/things", {"name": "a"})).body)["made"] for _ in "ab"
+        ]
+
+        assert made == [1, 2]
+
+    served(act, tmp_path)
+
+
+def test_a_lost_update_is_412(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        await call("POST", "/v1/things", {"name": "a"})
+        etag = header(await call("GET", "/v1/things/thing"), "etag") or ""
+        statuses = [
+            (await call("POST", "/v1/things", {"name": "a"}, if_match=sent)).status
+            for sent in (f"W/{etag}", etag, etag, "*", '"other"')
+        ]
+
+        assert etag.startswith('"')
+        assert statuses == [412, 202, 412, 202, 412]
+
+    served(act, tmp_path)
+
+
+def test_what_the_caller_has_already_is_304_without_a_body(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        await call("POST", "/v1/things", {"name": "a"})
+        etag = header(await call("GET", "/v1/things/thing"), "etag") or ""
+        known = [
+            await call("GET", "/v1/things/thing", if_none_match=sent)
+            for sent in (etag, f"W/{etag}", '"other"')
+        ]
+
+        assert [(each.status, bool(each.body)) for each in known] == [
+            (304, False), (304, False), (200, True),
+        ]  # fmt: skip
+        assert header(known[0], "etag") == etag
+
+    served(act, tmp_path)
+
+
+HEX = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACES = {
+    "ours": ({"x_traceid": "trace-abc"}, "trace-abc"),
+    "w3c": ({"traceparent": f"00-{HEX}-00f067aa0ba902b7-01"}, f"trace-{HEX}"),
+    "ours-before-w3c": (
+        {"x_traceid": "trace-abc", "traceparent": f"00-{HEX}-00f067aa0ba902b7-01"},
+        "trace-abc",
+    ),
+    "zeros": ({"traceparent": f"00-{'0' * 32}-00f067aa0ba902b7-01"}, None),
+    "version-ff": ({"traceparent": f"ff-{HEX}-00f067aa0ba902b7-01"}, None),
+    "no-hex": ({"traceparent": f"00-{'z' * 32}-00f067aa0ba902b7-01"}, None),
+    "injection": ({"x_traceid": "trace-a\r\nset-cookie: b"}, None),
+    "too-long": ({"x_traceid": "trace-" + "a" * 65}, None),
+    "another-prefix": ({"x_traceid": "corr-abc"}, None),
+}
+
+
+@pytest.mark.parametrize(("headers", "expected"), TRACES.values(), ids=TRACES.keys())
+def test_a_trace_id_is_taken_from_the_caller_if_it_is_one(
+    headers: dict[str, str], expected: str | None, tmp_path: Any
+) -> None:
+    async def act(call: Caller) -> None:
+        answer = await call("POST", "/v1/things", {"name": "a"}, **headers)
+
+        shown = header(answer, "x-traceid") or ""
+        assert json.loads(answer.body)["traceId"] == shown
+        assert shown == expected if expected else shown[6:].isalnum() and len(shown) == 38
+
+    served(act, tmp_path)
+
+
+def test_a_correlation_id_goes_back_as_it_came(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        named = await call("GET", "/v1/lists", x_correlation_id="corr-7")
+        drawn = await call("GET", "/v1/lists", x_correlation_id="mine")
+
+        assert header(named, "x-correlation-id") == "corr-7"
+        assert (header(drawn, "x-correlation-id") or "").startswith("corr-")
+
+    served(act, tmp_path)
+
+
+def test_a_tenant_over_its_rate_is_429_with_when_to_come_back(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        answers = [await call("GET", "/v1/lists") for _ in range(5)]
+        await call.at.service.clock.sleep(0.5)
+        later = await call("GET", "/v1/lists")
+
+        assert [each.status for each in answers] == [200, 200, 200, 429, 429]
+        assert error(answers[3])["code"] == "TooManyRequests"
+        assert header(answers[3], "retry-after") == "1"
+        assert later.status == 200
+
+    served(act, tmp_path, RUNTIME_RATE_PER_S="2", RUNTIME_RATE_BURST="3")
