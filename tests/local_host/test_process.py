@@ -1,19 +1,16 @@
 """`python -m local_host` as a process: what it prints, how it ends."""
 
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
+from tests.kit.host_processes import started
 
 pytestmark = pytest.mark.real
 
@@ -46,47 +43,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "function_app.py").write_text(dedent(APP))
     (tmp_path / "host.json").write_text('{"version": "2.0"}')
     return tmp_path
-
-
-class Process:
-    """A host that runs; `text` is what it has printed so far."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
-        self.text = ""
-
-    def read_until(self, pattern: str) -> re.Match[str]:
-        assert self.process.stdout is not None
-        while (found := re.search(pattern, self.text)) is None:
-            line = self.process.stdout.readline()
-            assert line, f"it ended without {pattern!r}:\n{self.text}"
-            self.text += line
-        return found
-
-    def end(self) -> int:
-        code = self.process.wait(20)
-        assert self.process.stdout is not None
-        self.text += self.process.stdout.read()
-        return code
-
-
-@contextmanager
-def started(*arguments: str | Path, state: Path) -> Iterator[Process]:
-    command = [sys.executable, "-m", "local_host", "--state", str(state), *map(str, arguments)]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        yield Process(process)
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def test_it_prints_what_runs_and_what_does_not_and_stops_when_told(folder: Path) -> None:
