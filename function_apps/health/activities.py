@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import shared.kernel.operation as operations
 from function_apps.health.model import gates
-from function_apps.health.model.gates import Counts, Observation, Progress
+from function_apps.health.model.counting import Counts, Observation, Progress
+from function_apps.health.model.evidence import decided, evidence, gate_document
+from function_apps.health.model.telling import gate_completed
 from function_apps.health.ports import HealthApp
-from function_apps.health.use_cases import gate_completed
+from shared.concurrency import each_of
 from shared.contracts.gates import EvaluateGate, GateEvidence, GateVersion, Verdict
+from shared.contracts.values import ProbeKind
 from shared.durable.progress import Recorded, record, stored_operation
 from shared.durable.steps import Step
 from shared.kernel.clock import isoformat
@@ -18,28 +21,44 @@ from shared.kernel.ids import EnvironmentId, ModuleId, TenantId, parse_id
 from shared.kernel.operation import Operation
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
+from shared.messaging.compose import envelope_of
+from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import Audited, Decision, Put, View
 from shared.persistence.store import Partition
-from shared.surfaces.live import LiveComponent
-from shared.surfaces.reading import Absent, Present, Reading, Unknown
+from shared.surfaces.live import Instance, LiveComponent
+from shared.surfaces.reading import Absent, Present, Unknown
 from shared.surfaces.spec import Component
-from shared.surfaces.traffic import NO_TRAFFIC, RevisionTraffic, TrafficSample
+from shared.surfaces.traffic import RevisionTraffic
+
+INSTANCES_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True)
 class GateWork:
     """Which gate, for whom, and as part of what."""
 
-    tenantId: str  # noqa: N815  as in the operation's input
-    serviceId: str  # noqa: N815
-    gateId: str  # noqa: N815
-    traceId: str  # noqa: N815
-    correlationId: str  # noqa: N815
-    causationId: str | None  # noqa: N815
+    tenant: str
+    service: str
+    gate: str
+    trace_id: str
+    correlation_id: str
+    causation_id: str | None
 
     @property
     def partition(self) -> Partition:
-        return Partition(self.tenantId, parse_id(self.serviceId, "svc").environment, self.serviceId)
+        return Partition(self.tenant, parse_id(self.service, "svc").environment, self.service)
+
+
+def work_of(argument: Mapping[str, Any]) -> GateWork:
+    """Return the work that an operation's input describes."""
+    return GateWork(
+        argument["tenantId"],
+        argument["serviceId"],
+        argument["gateId"],
+        argument["traceId"],
+        argument["correlationId"],
+        argument["causationId"],
+    )
 
 
 @dataclass(frozen=True)
@@ -71,13 +90,13 @@ class GateVerdict:
 
 async def begin_gate(work: GateWork, step: Step, app: HealthApp) -> GateBegun:
     """Read the gate; one that is decided, or whose operation ended, needs nothing."""
-    document_id = gates.gate_document(work.gateId)
+    document_id = gate_document(work.gate)
     view = await app.service.work.read(
         work.partition, document_id, operations.document_id(step.operation_id)
     )
     body = view.body(document_id)
     if body is None:
-        raise NotFound(f"no gate {work.gateId!r}")
+        raise NotFound(f"no gate {work.gate!r}")
     is_over = stored_operation(view, step.operation_id).is_terminal
     gate = EvaluateGate.model_validate(body["gate"])
     return GateBegun(
@@ -95,28 +114,29 @@ async def look_at_gate(look: GateLook, _step: Step, app: HealthApp) -> Progress:
 async def conclude_gate(verdict: GateVerdict, step: Step, app: HealthApp) -> Verdict:
     """Record the verdict and answer whoever asked, once."""
     work, gate = verdict.work, verdict.gate
-    scope = Scope(TenantId(work.tenantId), "service:health")
-    document_id = gates.gate_document(work.gateId)
+    scope = Scope(TenantId(work.tenant), "service:health")
+    document_id = gate_document(work.gate)
     cause = Cause(
         scope.caller,
         "operation",
         step.operation_id,
-        work.traceId,
-        work.correlationId,
-        work.causationId,
+        work.trace_id,
+        work.correlation_id,
+        work.causation_id,
     )
     now = app.service.clock.now()
-    found = gates.evidence(gate, verdict.progress, now)
+    found = evidence(gate, verdict.progress, now)
 
     def decide(view: View, operation: Operation) -> Recorded:
         body = view.body(document_id)
         assert body is not None, document_id
-        row = gates.decided(body, found)
+        row = decided(body, found)
         ended = operations.succeed(operation, {"verdict": found.verdict.value}, now)
+        ttl_s = int(app.rules.results_kept.total_seconds())
         decision = Decision(
-            writes=[Put(document_id, row)],
-            outbox=[gate_completed(gate, found, row["revision"], cause, app, work.tenantId)],
-            audited=Audited("ConcludeGate", work.gateId, found.verdict),
+            writes=[Put(document_id, row, ttl_s=ttl_s)],
+            outbox=[_answer(gate, found, row["revision"], cause, scope, app)],
+            audited=Audited("ConcludeGate", work.gate, found.verdict),
         )
         return Recorded(decision, ended)
 
@@ -139,22 +159,45 @@ async def conclude_gate(verdict: GateVerdict, step: Step, app: HealthApp) -> Ver
 ACTIVITIES = (begin_gate, look_at_gate, conclude_gate)
 
 
+def _answer(
+    gate: EvaluateGate,
+    found: GateEvidence,
+    revision: int,
+    cause: Cause,
+    scope: Scope,
+    app: HealthApp,
+) -> Publish:
+    envelope = envelope_of(
+        gate_completed(gate, found, revision),
+        tenant=scope.tenant,
+        cause=cause,
+        clock=app.service.clock,
+        entropy=app.service.entropy,
+        module=gate.module_id,
+    )
+    return Publish(envelope)
+
+
 async def _observe(look: GateLook, app: HealthApp) -> Observation:
-    gate, at = look.gate, isoformat(app.service.clock.now())
+    gate = look.gate
     component = Component(
         EnvironmentId(gate.environment_id), TenantId(look.tenant), ModuleId(gate.module_id)
     )
     live = await app.surface.observe(component)
-    if not isinstance(live, Present):
-        return Observation(at, problem=_problem(live))
     traffic = await app.surface.traffic(component)
+    at = isoformat(app.service.clock.now())
+    if isinstance(live, Absent):
+        return Observation(at, problem="the service is not on its surface")
+    if isinstance(live, Unknown):
+        return Observation(at, problem=live.reason)
     if isinstance(traffic, Unknown):
         return Observation(at, problem=traffic.reason)
     probes, probe_errors = await _probe(gate, live.value, app)
-    revisions = traffic.value.revisions if isinstance(traffic, Present) else {}
+    sample = traffic.value if isinstance(traffic, Present) else None
+    revisions = sample.revisions if sample else {}
     return Observation(
         at=at,
-        epoch=traffic.value.epoch if isinstance(traffic, Present) else "none",
+        epoch=sample.epoch if sample else "",
         candidate=_counts(revisions.get(gate.candidate.release_revision)),
         baseline=_counts(revisions.get(gate.baseline.release_revision)) if gate.baseline else None,
         candidate_ready=_is_ready(gate.candidate, live.value),
@@ -165,20 +208,27 @@ async def _observe(look: GateLook, app: HealthApp) -> Observation:
 
 
 async def _probe(gate: EvaluateGate, live: LiveComponent, app: HealthApp) -> tuple[int, int]:
-    """Ask the candidate's instances; return how many probes were sent and how many failed."""
-    readiness = gate.probes.readiness
+    """Ask the candidate's instances; return how many probes were sent and how many failed.
+
+    An instance without an address for HTTP is asked by its surface; a look then counts as one.
+    """
     revision = live.revision(gate.candidate.release_revision)
-    if not gate.probes_count or readiness is None or revision is None:
+    if not gate.probes_count or revision is None:
         return 0, 0
-    sent = failed = 0
-    timeout_s = app.gate_rules.probe_timeout.total_seconds()
-    for instance in revision.instances:
-        if instance.address is None:
-            continue
+    probe = gate.probes.readiness
+    is_http = probe is not None and probe.kind is ProbeKind.HTTP
+
+    async def ask(instance: Instance) -> tuple[int, int]:
+        if probe is None or not is_http or instance.address is None:
+            return 1, int(not instance.is_ready)
+        url, failed = f"http://{instance.address}{probe.path}", 0
         for _ in range(app.gate_rules.probes_per_look):
-            result = await app.prober.probe(f"http://{instance.address}{readiness.path}", timeout_s)
-            sent, failed = sent + 1, failed + (not result.passed)
-    return sent, failed
+            result = await app.prober.probe(url, probe.timeout.total_seconds())
+            failed += not result.passed
+        return app.gate_rules.probes_per_look, failed
+
+    asked = await each_of(revision.instances, ask, at_once=INSTANCES_AT_ONCE)
+    return sum(sent for sent, _ in asked), sum(failed for _, failed in asked)
 
 
 def _is_ready(version: GateVersion, live: LiveComponent) -> bool:
@@ -186,19 +236,8 @@ def _is_ready(version: GateVersion, live: LiveComponent) -> bool:
     return revision is not None and 0 < revision.replicas <= revision.ready
 
 
-def _counts(traffic: RevisionTraffic | None) -> Counts:
-    seen = traffic or NO_TRAFFIC
-    latency = {str(at): count for at, count in enumerate(seen.latency.counts) if count}
-    return Counts(seen.requests, seen.errors, latency)
-
-
-def _problem(reading: Reading[Any] | Reading[TrafficSample]) -> str:
-    if isinstance(reading, Absent):
-        return "the service is not on its surface"
-    assert isinstance(reading, Unknown), reading
-    return reading.reason
-
-
-def work_of(argument: Mapping[str, Any]) -> GateWork:
-    """Return the work that an operation's input describes."""
-    return GateWork(**argument)
+def _counts(traffic: RevisionTraffic | None) -> Counts | None:
+    if traffic is None:
+        return None
+    latency = {str(at): count for at, count in enumerate(traffic.latency.counts) if count}
+    return Counts(traffic.requests, traffic.errors, latency)

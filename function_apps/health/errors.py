@@ -16,3 +16,9 @@ class GateDiffers(Conflict):
     """The gate's id is known with another content: the sender made two gates of one id."""
 
     code = "GateDiffers"
+
+    def __init__(self, gate_id: str) -> None:
+        super().__init__(
+            f"gate {gate_id} is known with another content: expected the same or a new id"
+        )
+        self.gate_id = gate_id

@@ -15,6 +15,7 @@ from shared.service import compose, is_local
 from shared.surfaces.local import local_surface
 
 SAMPLES = "healthsamples"
+LOCAL_GATE_RULES = GateRules(look_every=timedelta(seconds=0.5))
 LOCAL_INSTANCES = (ipaddress.ip_network("127.0.0.1/32"),)
 """Where the instances of the local surface listen, so where probes may go on this machine."""
 
@@ -30,7 +31,8 @@ def build(settings: Mapping[str, str]) -> HealthApp:
         HttpProber(parts.clock, owned=LOCAL_INSTANCES),
         parts.storage.table(SAMPLES),
         LOCAL_HEALTH if local else HealthDefaults(),
-        GateRules(timedelta(seconds=0.5), 5, timedelta(seconds=1)) if local else GateRules(),
+        LOCAL_GATE_RULES if local else GateRules(),
+        reference=settings.get("RUNTIME_REFERENCE_PROBE"),
     )
 
 

@@ -10,7 +10,11 @@ from function_apps.health.activities import (
     look_at_gate,
     work_of,
 )
-from shared.durable.steps import OrchestrationTable, Steps, Story, call, sleep
+from function_apps.health.model import gates
+from function_apps.health.model.counting import Observation, Progress
+from shared.durable.steps import OrchestrationTable, StepFailed, Steps, Story, call, sleep
+from shared.kernel.clock import isoformat
+from shared.kernel.errors import Unavailable
 
 LOOKS_MAX: Final = 400
 """Bounds the history of one gate; looks are spread over long deadlines."""
@@ -26,11 +30,20 @@ def evaluate_gate(story: Story) -> Steps[str]:
     left_s = (gate.deadline_at - story.now).total_seconds()
     every_s = max(begun.look_every_s, left_s / LOOKS_MAX)
     while progress.verdict is None:
-        progress = yield from call(story, look_at_gate, GateLook(work.tenantId, gate, progress))
+        progress = yield from _look(story, GateLook(work.tenant, gate, progress))
         if progress.verdict is None:
             yield from sleep(story, every_s)
     verdict = yield from call(story, conclude_gate, GateVerdict(work, gate, progress))
     return verdict.value
+
+
+def _look(story: Story, look: GateLook) -> Steps[Progress]:
+    """Look once; a look that could not be made has seen nothing, and the deadline still holds."""
+    try:
+        return (yield from call(story, look_at_gate, look))
+    except (Unavailable, StepFailed) as problem:
+        seen = Observation(isoformat(story.now), problem=str(problem)[:200])
+        return gates.look(look.gate, look.progress, seen)
 
 
 ORCHESTRATIONS: Final[OrchestrationTable] = {evaluate_gate: 1}

@@ -21,16 +21,18 @@ class Prober(Protocol):
 
 @dataclass(frozen=True)
 class GateRules:
-    """How a gate looks. `probes_per_look` are sent one after the other to each candidate."""
+    """How a gate looks. `probes_per_look` are sent one after the other to each instance."""
 
     look_every: timedelta = timedelta(seconds=5)
     probes_per_look: int = 5
-    probe_timeout: timedelta = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
 class HealthApp:
-    """The service's own parts, the surface it reads, its prober and its samples."""
+    """The service's own parts, the surface it reads, its prober and its samples.
+
+    `samples` has a row for every look, in a partition per service.
+    """
 
     service: Service
     surface: SurfaceReader
@@ -38,3 +40,6 @@ class HealthApp:
     samples: Table
     rules: HealthDefaults = field(default_factory=HealthDefaults)
     gate_rules: GateRules = field(default_factory=GateRules)
+    reference: str | None = None
+    """A URL that answers as long as the prober itself is well; asked when something fails."""
+    forget_every: timedelta = timedelta(days=1)

@@ -5,11 +5,12 @@ from typing import Final
 import azure.durable_functions as df
 import azure.functions as func
 
-from function_apps.health import use_cases
 from function_apps.health.activities import ACTIVITIES
 from function_apps.health.orchestrations import ORCHESTRATIONS
 from function_apps.health.ports import HealthApp
+from function_apps.health.use_cases import gates, reading, releases, sweeping
 from shared.binding import Triggers, bind
+from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.contracts.deployments import (
     RuntimeDeploymentCompleted,
     RuntimeDeploymentRolledBack,
@@ -19,6 +20,7 @@ from shared.contracts.health import ServiceHealth, WatchRelease
 from shared.durable.binding import CLIENT
 from shared.kernel.scope import PlatformScope
 from shared.messaging.dispatcher import HandlerTable
+from shared.schedules import ncrontab
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import get
 
@@ -28,32 +30,38 @@ _ROOT: Final = "v1/runtime/services/{serviceId}/health"
 
 async def get_service_health(request: Request[None], app: HealthApp) -> Answer:
     """Answer the health of a service, its checks and since when it is so."""
-    return ok(await use_cases.get_health(request.path["serviceId"], scope=request.scope, app=app))
+    return ok(await reading.get_health(request.path["serviceId"], scope=request.scope, app=app))
 
 
 async def get_service_health_history(request: Request[None], app: HealthApp) -> Answer:
     """Answer what each look said in the last 30 days, newest first."""
-    value = await use_cases.get_history(
+    value, continuation = await reading.get_history(
         request.path["serviceId"],
-        since=app.service.clock.now() - use_cases.HISTORY_KEPT,
         limit=request.number("top", 100, least=1, most=1000),
+        continuation=request.query.get("continuation"),
         scope=request.scope,
         app=app,
     )
-    return ok({"value": list(value), "nextLink": None})
+    return ok({"value": list(value), "nextLink": request.next_link(continuation)})
 
 
 ROUTES: Final = (
     get(_ROOT, get_service_health, READ, answer=ServiceHealth),
-    get(f"{_ROOT}/history", get_service_health_history, READ, query=("top",)),
+    get(
+        f"{_ROOT}/history",
+        get_service_health_history,
+        READ,
+        query=("top", "continuation"),
+    ),
 )
 EVENTS: Final[HandlerTable] = {
-    RuntimeDeploymentCompleted: use_cases.note_deployment_ended,
-    RuntimeDeploymentRolledBack: use_cases.note_deployment_ended,
+    RuntimeDeploymentCompleted: releases.note_deployment_ended,
+    RuntimeDeploymentRolledBack: releases.note_deployment_ended,
+    RuntimeInventoryUpdated: releases.note_inventory,
 }
 COMMANDS: Final[HandlerTable] = {
-    EvaluateGate: use_cases.evaluate_gate,
-    WatchRelease: use_cases.watch_release,
+    EvaluateGate: gates.evaluate_gate,
+    WatchRelease: releases.watch_release,
 }
 
 
@@ -63,12 +71,19 @@ def blueprint(app: HealthApp) -> df.Blueprint:
     bound = bind(triggers, app, app.service)
 
     @bound.function_name("health_sweep_due")
-    @bound.timer_trigger(arg_name="_timer", schedule="*/2 * * * * *")
+    @bound.timer_trigger(arg_name="_timer", schedule=ncrontab(app.rules.sweep), use_monitor=False)
     @bound.durable_client_input(client_name=CLIENT)
     async def health_sweep_due(
         _timer: func.TimerRequest, client: df.DurableOrchestrationClient
     ) -> None:
+        """Look at every target; a tick that is missed is made up for by the next."""
         app.service.hub.attach(client)
-        await use_cases.sweep_due(app, PlatformScope("timer:health_sweep_due"))
+        await sweeping.sweep_due(app, PlatformScope("timer:health_sweep_due"))
+
+    @bound.function_name("health_forget_samples")
+    @bound.timer_trigger(arg_name="_timer", schedule=ncrontab(app.forget_every))
+    async def health_forget_samples(_timer: func.TimerRequest) -> None:
+        """Delete what was measured longer ago than it is kept."""
+        await sweeping.forget_samples(app, PlatformScope("timer:health_forget_samples"))
 
     return bound

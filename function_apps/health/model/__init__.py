@@ -1,1 +1,5 @@
-"""Decisions of health: pure functions, in `hysteresis`, `gates` and `significance`."""
+"""Decisions of health: pure functions.
+
+Gates: `counting`, `comparing`, `significance`, `rules`, `gates`, `evidence`.
+Services: `target`, `hysteresis`, `telling`.
+"""

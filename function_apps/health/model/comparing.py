@@ -1,0 +1,132 @@
+"""Two versions side by side over one span: their errors and their latency, against the limits.
+
+Ratios are fractions of requests. A tie with a limit passes, as in Argo Rollouts' `failureLimit`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from function_apps.health.model.counting import Counts, Span
+from function_apps.health.model.significance import (
+    chance_of_errors,
+    chance_of_ratio,
+    quantile_above,
+)
+from shared.contracts.gates import Analysis, EvaluateGate, GateLimits, Measure, Verdict
+from shared.surfaces.traffic import Histogram
+
+P99_FROM: Final = 1000
+P95_FROM: Final = 100
+ERRORS_LEAST: Final = 3
+SAMPLES_LEAST: Final = 20
+"""Fewer requests say nothing of latency."""
+
+
+def yardstick(
+    gate: EvaluateGate, baseline: Counts, *, is_there: bool
+) -> Counts | None:  # fmt: skip
+    """Return *baseline* if the candidate can be compared with it: there, asked, and healthy.
+
+    An unhealthy one is over an absolute limit itself: it would excuse as much in the candidate, and
+    a fix that answers properly may well be slower than an error.
+    """
+    if gate.baseline is None or not is_there or not baseline.requests:
+        return None
+    if baseline.errors / baseline.requests > gate.limits.error_ratio_max:
+        return None
+    p95_ms = baseline.histogram().quantile_ms(0.95)
+    is_slow = p95_ms is not None and p95_ms > gate.limits.p95_ms_max
+    return None if is_slow and baseline.requests >= SAMPLES_LEAST else baseline
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors against their limit, and how likely chance alone gives so many."""
+
+    of: str
+    errors: int
+    asked: int
+    limit: float
+    baseline: float | None
+    chance: float
+
+    @property
+    def is_over(self) -> bool:
+        return self.errors >= ERRORS_LEAST and self.errors / self.asked > self.limit
+
+
+def compare_errors(gate: EvaluateGate, span: Span, baseline: Counts | None) -> Sequence[Errors]:
+    """Return the errors of requests, and of probes where those count, as far as there are any.
+
+    Probes are sent to the candidate only, so they are held to the absolute limit.
+    """
+    limits, candidate = gate.limits, span.candidate
+    found = []
+    if candidate.requests and baseline is not None and baseline.requests:
+        was = baseline.errors / baseline.requests
+        limit = was + limits.error_ratio_increase_max
+        chance = chance_of_errors(
+            candidate.errors, candidate.requests, baseline.errors, baseline.requests
+        )
+        found.append(Errors("requests", candidate.errors, candidate.requests, limit, was, chance))
+    elif candidate.requests:
+        found.append(_absolute("requests", candidate.errors, candidate.requests, limits))
+    if gate.probes_count and span.probes:
+        found.append(_absolute("probes", span.probe_errors, span.probes, limits))
+    return found
+
+
+def _absolute(of: str, errors: int, asked: int, limits: GateLimits) -> Errors:
+    limit = limits.error_ratio_max
+    return Errors(of, errors, asked, limit, None, chance_of_ratio(errors, asked, limit))
+
+
+def compare_latency(
+    limits: GateLimits, candidate: Counts, baseline: Counts | None
+) -> Analysis | None:
+    """Return the verdict of one window by itself; None where it has too few requests for one.
+
+    With a baseline by p99 from 1,000 requests of each, p95 from 100, else p50, worse by more than
+    both margins. Without one, or with too few requests of
+    it, by p95 against the absolute limit.
+    """
+    if candidate.requests < SAMPLES_LEAST:
+        return None
+    if baseline is not None and baseline.requests < SAMPLES_LEAST:
+        baseline = None
+    fewest = min(candidate.requests, baseline.requests) if baseline else 0
+    fraction = 0.99 if fewest >= P99_FROM else 0.95 if fewest >= P95_FROM or not baseline else 0.5
+    histogram = candidate.histogram()
+    value = histogram.quantile_ms(fraction)
+    was = baseline.histogram().quantile_ms(fraction) if baseline else None
+    limit = limits.p95_ms_max
+    if was is not None:
+        relative = was * (1.0 + limits.latency_increase_ratio_max)
+        limit = max(relative, was + limits.latency_increase_ms_max)
+    if value is None or math.isnan(value) or math.isnan(limit):
+        return None
+    slower = round(_above(histogram, limit))
+    fails = value > limit and quantile_above(slower, candidate.requests, fraction)
+    return Analysis(
+        measure=Measure.LATENCY,
+        verdict=Verdict.FAIL if fails else Verdict.PASS,
+        value=round(value, 1),
+        baseline=None if was is None else round(was, 1),
+        threshold=round(limit, 1),
+        unit="ms",
+        reason=f"p{fraction * 100:g} of {candidate.requests} requests in one window",
+    )
+
+
+def _above(histogram: Histogram, limit_ms: float) -> float:
+    """Return how many requests took longer than *limit_ms*, linear inside its bucket."""
+    above, low = 0.0, 0.0
+    for high, count in zip(histogram.bounds_ms, histogram.counts[:-1], strict=True):
+        if low >= limit_ms:
+            above += count
+        elif high > limit_ms:
+            above += count * (high - limit_ms) / (high - low)
+        low = high
+    return above + histogram.counts[-1]

@@ -1,0 +1,72 @@
+"""What a gate leaves behind: its row, and the evidence that its verdict rests on."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from function_apps.health.model.comparing import yardstick
+from function_apps.health.model.counting import Counts, Progress
+from function_apps.health.model.rules import analyse
+from shared.contracts.gates import EvaluateGate, GateEvidence, Samples, Verdict
+from shared.kernel.clock import isoformat, parse_instant
+
+
+def evidence(gate: EvaluateGate, progress: Progress, now: datetime) -> GateEvidence:
+    """Return everything the verdict rests on."""
+    total = progress.total
+    healthy = yardstick(gate, total.baseline, is_there=progress.has_baseline)
+    return GateEvidence(
+        gate_id=gate.gate_id,
+        module_id=gate.module_id,
+        step=gate.step,
+        weight=gate.weight,
+        verdict=progress.verdict or Verdict.INCONCLUSIVE,
+        candidate_revision=gate.candidate.release_revision,
+        baseline_revision=gate.baseline.release_revision if gate.baseline else None,
+        absolute_only=healthy is None,
+        analyses=analyse(gate, progress, isoformat(now)),
+        candidate=_samples(total.candidate, total.probes),
+        baseline=_samples(total.baseline, 0) if gate.baseline else None,
+        first_bad_at=parse_instant(progress.first_bad_at) if progress.first_bad_at else None,
+        from_at=parse_instant(progress.began_at),
+        until_at=now,
+    )
+
+
+def _samples(counts: Counts, probes: int) -> Samples:
+    histogram = counts.histogram()
+    p50, p95, p99 = (histogram.quantile_ms(each) for each in (0.5, 0.95, 0.99))
+    return Samples(
+        requests=counts.requests,
+        errors=counts.errors,
+        probes=probes,
+        p50_ms=None if p50 is None else round(p50, 1),
+        p95_ms=None if p95 is None else round(p95, 1),
+        p99_ms=None if p99 is None else round(p99, 1),
+    )
+
+
+def gate_document(gate_id: str) -> str:
+    return f"gate/{gate_id}"
+
+
+def gate_body(gate: EvaluateGate, operation_id: str) -> dict[str, Any]:
+    """Return the row of a gate that is being evaluated."""
+    return {
+        "type": "gate",
+        "gate": gate.model_dump(mode="json", by_alias=True),
+        "operation_id": operation_id,
+        "revision": 1,
+        "verdict": None,
+        "evidence": None,
+    }
+
+
+def decided(body: Mapping[str, Any], found: GateEvidence) -> dict[str, Any]:
+    """Return the row with its verdict; a gate is decided once."""
+    return {
+        **body,
+        "revision": int(body["revision"]) + 1,
+        "verdict": found.verdict,
+        "evidence": found.model_dump(mode="json", by_alias=True),
+    }

@@ -1,0 +1,112 @@
+"""The rules of a gate, in the order of their weight: each says what it finds in the progress."""
+
+from collections.abc import Callable
+from typing import Final
+
+from function_apps.health.model.comparing import Errors, compare_errors, yardstick
+from function_apps.health.model.counting import Progress
+from function_apps.health.model.significance import AT_ONCE
+from shared.contracts.gates import Analysis, EvaluateGate, Measure, Verdict
+from shared.kernel.clock import parse_instant
+
+BAD_WINDOWS_TO_FAIL: Final = 2
+Rule = Callable[[EvaluateGate, Progress, str], Analysis | None]
+
+
+def analyse(gate: EvaluateGate, progress: Progress, at: str) -> tuple[Analysis, ...]:
+    """Return what each rule says of what was seen so far; None says nothing."""
+    found = [rule(gate, progress, at) for rule in RULES]
+    return tuple(each for each in found if each is not None)
+
+
+def _readability(_gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
+    if not progress.problem:
+        return None
+    return Analysis(
+        measure=Measure.SAMPLES,
+        verdict=Verdict.INCONCLUSIVE,
+        unit="count",
+        reason=f"the surface could not be read: {progress.problem}"[:256],
+    )
+
+
+def _readiness(gate: EvaluateGate, progress: Progress, at: str) -> Analysis:
+    since = progress.ready_since
+    ready_s = (parse_instant(at) - parse_instant(since)).total_seconds() if since else 0.0
+    needed_s = gate.window.total_seconds()
+    passes = since is not None and ready_s >= needed_s
+    return Analysis(
+        measure=Measure.READINESS,
+        verdict=Verdict.PASS if passes else Verdict.INCONCLUSIVE,
+        value=round(ready_s, 3),
+        threshold=needed_s,
+        unit="s",
+        reason=f"all replicas ready for {ready_s:.0f} of {needed_s:.0f} s",
+    )
+
+
+def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
+    """Say what all errors so far and the windows say: one bad window is not yet a verdict."""
+    baseline = yardstick(gate, progress.total.baseline, is_there=progress.has_baseline)
+    found = compare_errors(gate, progress.total, baseline)
+    if not found:
+        return None
+    worst = min(found, key=lambda each: (not each.is_over, each.chance))
+    at_once = worst.is_over and worst.chance < AT_ONCE
+    verdict = Verdict.PASS
+    if at_once or progress.bad_error_windows >= BAD_WINDOWS_TO_FAIL:
+        verdict = Verdict.FAIL
+    elif progress.bad_error_windows:
+        verdict = Verdict.INCONCLUSIVE
+    return Analysis(
+        measure=Measure.ERROR_RATIO,
+        verdict=verdict,
+        value=round(worst.errors / worst.asked, 5),
+        baseline=None if worst.baseline is None else round(worst.baseline, 5),
+        threshold=round(worst.limit, 5),
+        unit="ratio",
+        reason=_sentence(worst),
+    )
+
+
+def _sentence(worst: Errors) -> str:
+    said = f"{worst.errors} errors of {worst.asked} {worst.of}"
+    return said if worst.baseline is not None else f"{said}, absolute limit"
+
+
+def _latency(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
+    """Say what the windows say: one bad window is not yet a verdict, two in a row are.
+
+    Where only traffic counts, latency that no window could tell is missing evidence.
+    """
+    latest = progress.latency
+    if latest is None:
+        return None if gate.probes_count else _UNTOLD
+    if progress.bad_windows >= BAD_WINDOWS_TO_FAIL:
+        return latest
+    verdict = Verdict.INCONCLUSIVE if progress.bad_windows else Verdict.PASS
+    return latest.model_copy(update={"verdict": verdict})
+
+
+_UNTOLD: Final = Analysis(
+    measure=Measure.LATENCY,
+    verdict=Verdict.INCONCLUSIVE,
+    unit="ms",
+    reason="no window had requests enough to tell latency",
+)
+
+
+def _enough(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis:
+    counted = progress.total.candidate.requests
+    counted += progress.total.probes if gate.probes_count else 0
+    return Analysis(
+        measure=Measure.SAMPLES,
+        verdict=Verdict.PASS if counted >= gate.min_samples else Verdict.INCONCLUSIVE,
+        value=float(counted),
+        threshold=float(gate.min_samples),
+        unit="count",
+        reason=f"{counted} of {gate.min_samples} samples",
+    )
+
+
+RULES: Final[tuple[Rule, ...]] = (_readability, _readiness, _errors, _latency, _enough)

@@ -1,0 +1,60 @@
+"""Reads of health: how a service is now, and what each look at it said."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from function_apps.health.errors import HealthNotFound
+from function_apps.health.model import telling
+from function_apps.health.model.target import DOCUMENT_ID, Target, from_body
+from function_apps.health.model.telling import Sample
+from function_apps.health.ports import HealthApp
+from function_apps.health.use_cases.sweeping import sample_partition
+from shared.contracts.health import ServiceHealth
+from shared.kernel.clock import isoformat
+from shared.kernel.ids import parse_id
+from shared.kernel.scope import Scope
+from shared.persistence.store import Partition
+from shared.persistence.tables import Row
+
+
+async def get_health(identity: str, *, scope: Scope, app: HealthApp) -> ServiceHealth:
+    """Return how a service is known to be now. Raises HealthNotFound."""
+    target = await _load(identity, scope, app)
+    rows = await app.samples.scan(
+        sample_partition(scope.tenant, identity), after=target.since, limit=1, newest_first=True
+    )
+    latest = next((_sample(row) for row in rows), None)
+    return telling.resource(target, latest)
+
+
+async def get_history(
+    identity: str, *, limit: int, continuation: str | None, scope: Scope, app: HealthApp
+) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+    """Return one page of what looks said, newest first, and where the next begins.
+
+    As far back as results are kept, 30 days.
+    """
+    target = await _load(identity, scope, app)
+    oldest = isoformat(app.service.clock.now() - app.rules.results_kept)
+    rows = await app.samples.scan(
+        sample_partition(scope.tenant, identity),
+        after=oldest,
+        before=continuation,
+        limit=limit + 1,
+        newest_first=True,
+    )
+    page = rows[:limit]
+    value = [telling.history_row(target, _sample(row)) for row in page]
+    return value, page[-1].row_key if len(rows) > limit else None
+
+
+def _sample(row: Row) -> Sample:
+    return Sample(row.row_key, {name: str(value) for name, value in row.values.items()})
+
+
+async def _load(identity: str, scope: Scope, app: HealthApp) -> Target:
+    partition = Partition(scope.tenant, parse_id(identity, "svc").environment, identity)
+    document = await app.service.store.read(partition, DOCUMENT_ID)
+    if document is None or not document.body["component"]:
+        raise HealthNotFound(identity)
+    return from_body(document.body)
