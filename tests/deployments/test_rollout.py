@@ -260,3 +260,23 @@ def test_a_worker_without_a_port_gets_no_traffic_and_is_completed(extra: dict[st
         assert world.live() == ({2: 1}, {})
 
     run_virtual(main())
+
+
+def test_the_proofs_of_more_than_a_hundred_instances_are_kept_whole_in_a_blob() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+
+        answer = await world.deploy(
+            *[await world.component(module, module, replicas=50) for module in (SHOP, CART, WEB)]
+        )
+        await world.settle()
+
+        proof = (await world.deployment(answer["deploymentId"])).proof
+        assert proof is not None
+        assert (len(proof.instances), proof.total) == (100, 150)
+        assert proof.blob is not None
+        name = f"proofs/{proof.blob.removeprefix('sha256:')}"
+        assert await world.app.blobs.size(name)
+
+    run_virtual(main())

@@ -336,12 +336,7 @@ def released(
     key = parse_id(environment, "env").environment
     service = service_id(key, module_key(tenant, component.module_id))
     facts = [fact for fact in target.facts.values() if fact.module in {"", component.module_id}]
-    layers = {fact.name: fact for fact in facts if fact.kind == "configuration"}
-    pins = {
-        name: layers[name].revision
-        for name in ("tenant", "environment", "module")
-        if name in layers
-    }
+    pins = {fact.name: int(fact.value) for fact in facts if fact.kind == "configuration"}
     return ReleasedComponent(
         module_id=component.module_id,
         service_id=service,
@@ -361,9 +356,11 @@ def released(
         replicas=1 if component.replicas is None else component.replicas,
         configuration_mode=component.configuration_mode,
         configuration=ConfigurationPin(**pins),
-        secret_versions={fact.name: fact.value for fact in facts if fact.kind == "secret"},
+        secret_versions={
+            fact.name: fact.value for fact in facts if fact.kind == "secret" and fact.value
+        },
         scaling_policy_revision=max(
-            (fact.revision for fact in facts if fact.kind == "scaling"), default=0
+            (int(fact.value) for fact in facts if fact.kind == "scaling"), default=0
         ),
         routing=Routing(weights={str(revision): 100} if component.port else {}),
         owner=component.owner,

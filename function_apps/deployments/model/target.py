@@ -280,4 +280,6 @@ def learn(target: Target, aggregate: str, fact: Fact) -> Target | None:
         return None
     if known is None and len(target.facts) >= FACTS_MAX:
         return None
-    return replace(target, facts={**target.facts, aggregate: fact})
+    # Last in the order: of a secret's binding and its rotation the later word counts.
+    others = {name: one for name, one in target.facts.items() if name != aggregate}
+    return replace(target, facts={**others, aggregate: fact})

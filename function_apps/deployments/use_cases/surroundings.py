@@ -18,7 +18,7 @@ from shared.contracts.environments import (
     RuntimeEnvironmentStatusChanged,
 )
 from shared.contracts.scaling import ScalingPolicyApplied
-from shared.contracts.secret_bindings import SecretBound, SecretRotated
+from shared.contracts.secret_bindings import BindingStatus, SecretBound, SecretRotated
 from shared.contracts.tenants import (
     ProofVerdict,
     RuntimeTenantBound,
@@ -190,7 +190,7 @@ async def note_configuration(
         event.revision,
         module=event.module_id or "",
         name=event.layer,
-        value=event.content_hash,
+        value=str(event.version),
     )
     return await _learn(
         event.environment_id, event.aggregate_id, fact, scope=scope, cause=cause, app=app
@@ -201,12 +201,13 @@ async def note_secret(
     event: SecretBound | SecretRotated, *, scope: Scope, cause: Cause, app: DeploymentsApp
 ) -> Outcome:
     """Remember a secret's version for the module's next release unit; never a value."""
+    is_revoked = isinstance(event, SecretBound) and event.status is BindingStatus.REVOKED
     fact = Fact(
         "secret",
         event.revision,
         module=event.module_id,
         name=event.secret_name,
-        value=event.version,
+        value="" if is_revoked else event.version,
     )
     return await _learn(
         event.environment_id, event.aggregate_id, fact, scope=scope, cause=cause, app=app
@@ -217,9 +218,7 @@ async def note_scaling(
     event: ScalingPolicyApplied, *, scope: Scope, cause: Cause, app: DeploymentsApp
 ) -> Outcome:
     """Remember which policy scales the module, for its next release unit."""
-    fact = Fact(
-        "scaling", event.revision, module=event.module_id, value=f"{event.min}..{event.max}"
-    )
+    fact = Fact("scaling", event.revision, module=event.module_id, value=str(event.policy_revision))
     return await _learn(
         event.environment_id, event.policy_id, fact, scope=scope, cause=cause, app=app
     )
