@@ -9,7 +9,9 @@ from function_apps.catalog import projections
 from shared.kernel.clock import EPOCH
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import Etag, Operation, Partition
-from tests.catalog.inventory import KEY, TENANT, Catalog, catalog, ended, environment, released
+from tests.catalog.inventory import Catalog, catalog
+from tests.kit.service import TENANT
+from tests.kit.told import KEY, ended, environment, released
 from tests.kit.virtual_time import run_virtual
 
 MODULES = [f"module-m{number:02d}" for number in range(60)]

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from function_apps.catalog.projections import weigh_absence
-from tests.catalog.inventory import WEB, Catalog, catalog, ended, environment, released
+from tests.catalog.inventory import Catalog, catalog
+from tests.kit.told import WEB, ended, environment, released, run, vanish
 from tests.kit.virtual_time import run_virtual
 
 NINE = [f"module-m{number}" for number in range(9)]
@@ -15,7 +16,7 @@ async def watched(*modules: str) -> Catalog:
     made = catalog()
     await made.hear_all(environment(1), ended(1, [released(module) for module in modules]))
     for module in modules:
-        await made.run(module)
+        await run(made.world, module)
     await made.sweep()
     made.bench.sent.messages.clear()
     return made
@@ -58,7 +59,7 @@ def test_what_runs_as_it_should_is_running() -> None:
 
 
 def test_one_scan_without_it_says_nothing_two_in_a_row_do() -> None:
-    assert seen_after(lambda made: made.vanish(WEB), nothing) == ["Running", "Unavailable"]
+    assert seen_after(lambda made: vanish(made.world, WEB), nothing) == ["Running", "Unavailable"]
 
 
 def test_a_scan_that_shows_it_again_begins_the_count_anew() -> None:
@@ -66,10 +67,10 @@ def test_a_scan_that_shows_it_again_begins_the_count_anew() -> None:
         made = await watched(WEB)
         found = []
         for _ in range(3):
-            made.vanish(WEB)
+            vanish(made.world, WEB)
             await made.sweep()
             found.append(await status(made))
-            await made.run(WEB)
+            await run(made.world, WEB)
             await made.sweep()
             found.append(await status(made))
         return found
@@ -78,17 +79,17 @@ def test_a_scan_that_shows_it_again_begins_the_count_anew() -> None:
 
 
 def test_a_scan_that_failed_in_between_does_not_count() -> None:
-    def vanish(made: Catalog) -> None:
-        made.vanish(WEB)
+    def lose(made: Catalog) -> None:
+        vanish(made.world, WEB)
 
-    assert seen_after(vanish, blind, sighted) == ["Running", "Running", "Unavailable"]
+    assert seen_after(lose, blind, sighted) == ["Running", "Running", "Unavailable"]
 
 
 def test_many_at_once_need_a_confirmation() -> None:
-    def vanish(made: Catalog) -> None:
-        made.vanish(*NINE[:3])
+    def lose(made: Catalog) -> None:
+        vanish(made.world, *NINE[:3])
 
-    assert seen_after(vanish, nothing, nothing, modules=tuple(NINE)) == [
+    assert seen_after(lose, nothing, nothing, modules=tuple(NINE)) == [
         "Running",
         "Running",
         "Unavailable",
@@ -96,10 +97,10 @@ def test_many_at_once_need_a_confirmation() -> None:
 
 
 def test_an_environment_without_a_site_shows_nothing_and_is_confirmed_like_a_scan() -> None:
-    def vanish(made: Catalog) -> None:
+    def lose(made: Catalog) -> None:
         made.world.sites.clear()
 
-    assert seen_after(vanish, nothing) == ["Running", "Unavailable"]
+    assert seen_after(lose, nothing) == ["Running", "Unavailable"]
 
 
 def test_a_surface_that_cannot_be_read_changes_nothing_until_it_is_stale() -> None:
@@ -115,10 +116,10 @@ def test_a_stale_service_is_itself_again_once_it_is_seen() -> None:
 def test_an_instance_less_is_degraded_and_none_ready_is_unavailable() -> None:
     async def main() -> list[str]:
         made = await watched(WEB)
-        await made.run(WEB, replicas=1)
+        await run(made.world, WEB, replicas=1)
         await made.sweep()
         found = [await status(made)]
-        await made.run(WEB, replicas=0)
+        await run(made.world, WEB, replicas=0)
         await made.sweep()
         return [*found, await status(made)]
 

@@ -1,0 +1,136 @@
+"""What deployments and environments tell, in short: events about one environment of `acme`."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.contracts.deployments import (
+    DeploymentEnded,
+    RuntimeDeploymentCompleted,
+    RuntimeDeploymentRolledBack,
+)
+from shared.contracts.environments import (
+    EnvironmentFacts,
+    RuntimeEnvironmentDecommissioned,
+    RuntimeEnvironmentProvisioned,
+)
+from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.fence import Fence
+from shared.kernel.ids import (
+    EnvironmentId,
+    EnvironmentKey,
+    ModuleId,
+    ServiceId,
+    TenantId,
+    module_key,
+    service_id,
+)
+from shared.surfaces.memory import MemorySurface, MemoryWorld
+from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
+from tests.kit.service import TENANT
+
+KEY = EnvironmentKey("a" * 12)
+ENVIRONMENT = EnvironmentId(f"env-{KEY}")
+WEB = ModuleId("module-web")
+DIGEST = "sha256:" + "1" * 64
+
+
+def service_of(module: str = WEB) -> ServiceId:
+    return service_id(KEY, module_key(TENANT, ModuleId(module)))
+
+
+def deployment_of(number: int) -> str:
+    return f"dep-{KEY}-{number:016d}"
+
+
+def released(module: str = WEB, revision: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return a component of a release unit, as JSON."""
+    return {
+        "moduleId": module,
+        "serviceId": service_of(module),
+        "releaseRevision": revision,
+        "componentType": "gateway",
+        "version": f"{revision}.0",
+        "digest": DIGEST,
+        "computeTarget": "LocalProcess",
+        "endpoint": "http://shop.test/",
+        "port": 8080,
+        "probes": {"readiness": {"path": "/health"}},
+        "replicas": 2,
+        "owner": "team-web",
+        **changes,
+    }
+
+
+def ended(
+    number: int,
+    components: Sequence[dict[str, Any]],
+    *,
+    at: datetime | None = None,
+    rolled_back: bool = False,
+    modules: Sequence[str] = (),
+    removed: Sequence[str] = (),
+) -> DeploymentEnded:
+    """Return the end of the deployment *number*, by default *number* minutes after the epoch."""
+    payload = RuntimeDeploymentRolledBack if rolled_back else RuntimeDeploymentCompleted
+    named = [each["moduleId"] for each in components]
+    return payload.model_validate(
+        {
+            "aggregateId": deployment_of(number),
+            "revision": 9,
+            "deploymentId": deployment_of(number),
+            "environmentId": ENVIRONMENT,
+            "projectId": "proj-web",
+            "stage": "test",
+            "kind": "release",
+            "releaseRef": f"v{number}",
+            "strategy": "canary",
+            "status": "RolledBack" if rolled_back else "Completed",
+            "modules": [*named, *modules],
+            "releaseUnit": {"components": list(components), "removed": list(removed)},
+            "endedAt": isoformat(at or EPOCH + timedelta(minutes=number)),
+        }
+    )
+
+
+def environment(revision: int, *, gone: bool = False, generation: int = 1) -> EnvironmentFacts:
+    payload = RuntimeEnvironmentDecommissioned if gone else RuntimeEnvironmentProvisioned
+    return payload.model_validate(
+        {
+            "aggregateId": ENVIRONMENT,
+            "revision": revision,
+            "environmentId": ENVIRONMENT,
+            "ownerTenantId": TENANT,
+            "name": "shop",
+            "stage": "test",
+            "region": "local",
+            "isolationModel": "shared",
+            "status": "Decommissioned" if gone else "Provisioned",
+            "generation": generation,
+            "computeTargets": [],
+            "pulumiStackRef": "stack",
+        }
+    )
+
+
+def component_of(module: str = WEB) -> Component:
+    return Component(ENVIRONMENT, TenantId(TENANT), ModuleId(module))
+
+
+async def run(
+    world: MemoryWorld, module: str = WEB, revision: int = 1, replicas: int = 2, **changes: Any
+) -> None:
+    """Have *replicas* of the module run on the surface."""
+    surface = MemorySurface(world)
+    await surface.ensure_site(SiteSpec(ENVIRONMENT, TENANT, "shop", "test"), Fence(1, "op-1", "1"))
+    spec = RevisionSpec(
+        component_of(module), revision, f"{revision}.0", DIGEST, ("serve",), replicas=replicas,
+        **changes,
+    )  # fmt: skip
+    await surface.apply(spec, Fence(1, "op-1", "2"))
+
+
+def vanish(world: MemoryWorld, *modules: str) -> None:
+    """Take modules off the surface behind everybody's back."""
+    for module in modules:
+        del world.sites[ENVIRONMENT].components[component_of(module)]
