@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
-from local_host import gateway, http_binding
+from local_host import gateway, http_binding, reference
 from local_host.administration import Administration
 from local_host.http_gate import Gate
 from local_host.keys import Keys
@@ -79,7 +79,7 @@ class HttpFront:
             return await self._own(call)
         found = self._table.find(call.method, path)
         if found is None:
-            return _HOME if path in ("/", "") and call.method in ("GET", "HEAD") else _NOT_FOUND
+            return await self._unrouted(call)
         target, values = found
         if self._keys is not None and not self._keys.opens(
             call, target.level, target.function.name
@@ -89,6 +89,16 @@ class HttpFront:
             return await self._run(target, call, values)
         async with target.gate.entry() as is_let_in:
             return await self._run(target, call, values) if is_let_in else _TOO_MANY
+
+    async def _unrouted(self, call: HttpCall) -> HttpAnswer:
+        """Answer what no function has a route for: the home page, the API of the joined apps."""
+        if call.method not in ("GET", "HEAD"):
+            return _NOT_FOUND
+        if call.path in ("/", ""):
+            return _HOME
+        if call.path in reference.PATHS:
+            return await reference.answer(call.path, self.handle) or _NOT_FOUND
+        return _NOT_FOUND
 
     async def _run(
         self, target: HttpTarget, call: HttpCall, values: Mapping[str, str]

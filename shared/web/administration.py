@@ -55,6 +55,7 @@ def administration_routes(app: str) -> Sequence[Route]:
 
 
 async def list_operations(request: Request[None], app: Administration) -> Answer:
+    """Answer the tenant's operations, newest first."""
     where = [Where("type", Comparison.EQ, "operation")]
     if state := request.query.get("state"):
         where.append(Where("state", Comparison.EQ, state))
@@ -127,6 +128,7 @@ async def list_parked(request: Request[None], app: Administration) -> Answer:
 
 
 async def get_parked(request: Request[None], app: Administration) -> Answer:
+    """Answer one parked message whole, with why it was refused."""
     for scope in _parked_scopes(request.scope):
         document = await app.service.store.read(
             parked_partition(scope), parked_id(request.path["eventId"])
@@ -137,11 +139,13 @@ async def get_parked(request: Request[None], app: Administration) -> Answer:
 
 
 async def replay_parked(request: Request[None], app: Administration) -> Answer:
+    """Hand a parked message to this service's handler again."""
     await app.dispatcher.replay(request.scope, request.path["eventId"])
     return ok({"eventId": request.path["eventId"], "status": "Replayed"})
 
 
 async def list_audit(request: Request[None], app: Administration) -> Answer:
+    """Answer who did what to what, why and when, oldest first."""
     entries = await _entries(request, app)
     value = [_audit(entry) for entry in entries]
     return ok({"value": value, "nextLink": _after(request, entries)})
@@ -167,6 +171,7 @@ async def list_events(request: Request[None], app: Administration) -> Answer:
 
 
 async def verify_audit(request: Request[None], app: Administration) -> Answer:
+    """Answer whether the audit chain is whole, or the first entry that is not."""
     broken_at = await app.service.audit.verify(request.scope.tenant)
     return ok({"status": "Sound" if broken_at is None else "Broken", "brokenAt": broken_at})
 
@@ -192,6 +197,7 @@ async def get_alive(_request: Request[None], _app: Administration) -> Answer:
 
 
 async def get_openapi(_request: Request[None], app: Administration) -> Answer:
+    """Answer this service's OpenAPI document."""
     return Answer(200, json.dumps(app.openapi).encode(), {"Cache-Control": "max-age=300"})
 
 

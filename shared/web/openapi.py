@@ -87,8 +87,8 @@ def _operation(service: str, route: Route) -> Mapping[str, Any]:
             "default": {"description": "Error", "content": error},
         },
     }
-    if route.summary:
-        operation["summary"] = route.summary
+    if summary := route.described:
+        operation["summary"] = summary
     if route.permission is not None:
         operation["security"] = [{"bearer": []}]
         operation["x-scope"] = route.permission

@@ -43,6 +43,12 @@ class Route:
         """Return the handler's name, or the row's own where two rows share a handler."""
         return self.name or self.handler.__name__
 
+    @property
+    def described(self) -> str:
+        """Return the row's summary, or the first sentence of its handler's docstring."""
+        documented = (self.handler.__doc__ or "").strip()
+        return self.summary or documented.split("\n\n")[0].replace("\n", " ")
+
 
 def get(template: str, handler: Handler, permission: str | None, **rest: Any) -> Route:
     return Route("GET", template, handler, permission, **rest)
