@@ -475,6 +475,12 @@ class Deployment(Resource):
     reason: EndReason | None
     proof: Proof | None
     holds: Annotated[tuple[Hold, ...], Field(max_length=COMPONENTS_MAX)]
+    remaining: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    """What is left where it should not be, of a Failed one."""
+    absent: Annotated[tuple[Reason, ...], Field(max_length=10)] = ()
+    """Parts of the release unit that nobody has provided, with the rule by which they will be."""
+    soak: SoakEvidence | None = None
+    """Health's word on the source, of a promoted one."""
     approvals: Annotated[tuple[DeploymentApprovalGiven, ...], Field(max_length=20)]
     requested_by: Label
     created_at: Instant

@@ -153,7 +153,8 @@ def test_what_cannot_be_brought_back_is_said_and_the_rest_is_brought_back() -> N
         done = await upgrade(world)
 
         assert done.status == "Failed"
-        assert "module-shop: it will not" in done.remaining[0]
+        shown = await world.shown(done.deployment_id)
+        assert "module-shop: it will not" in shown.remaining[0]
         assert world.live(CART) == ({1: 1}, {1: 100})
         assert (await world.target()).claims == ()
         (event,) = world.bench.sent.bodies("RuntimeDeploymentFailed")
