@@ -11,6 +11,7 @@ from cli.session import one_of
 _ID: Final = re.compile(r"env-[a-z2-7]{12}")
 _ANY_ID: Final = re.compile(
     r"(?P<gate>gate-(?P<environment>[a-z2-7]{12})-[a-z2-7]{10}-(?P<rest>[0-9a-z]{16})-\d+-(?P<step>\d+))"
+    r"|evt-(?P<event>[0-9a-f]{8})-[0-9a-f-]{27}"
     r"|op-[a-z-]+-[a-z2-7]{12}-(?:[a-z2-7]{10}-)?[0-9a-z]{16}"
     r"|dep-[a-z2-7]{12}-[0-9a-z]{16}|svc-[a-z2-7]{12}-[a-z2-7]{10}|env-[a-z2-7]{12}"
 )
@@ -64,6 +65,6 @@ def labelled(text: str, words: Mapping[str, str]) -> str:
         if match["gate"]:
             of = words.get(f"dep-{match['environment']}-{match['rest']}", match["gate"])
             return f"gate {int(match['step']) + 1} of {of}"
-        return words.get(match[0], match[0])
+        return words.get(match[0]) or (f"evt-{match['event']}…" if match["event"] else match[0])
 
     return _ANY_ID.sub(word, text)

@@ -83,7 +83,7 @@ def plan(
     cost = found.get("monthlyCost")
     amount = "not known" if cost is None else f"{cost:.2f} {found['currency']} a month"
     print(f"cost:    {amount}")
-    print(f"plan:    {found['planId']} ({found['planHash'][:19]}…)")
+    print(f"plan:    {found['planId'][:19]}…")
 
 
 @app.command()

@@ -59,7 +59,7 @@ def _in_words(session: Session, found: list[Row]) -> list[Row]:
         {
             **it,
             "about": labelled(it.get("aggregateId") or it["target"], words),
-            "cause": words.get(it["cause"].removeprefix("event "), labelled(it["cause"], words)),
+            "cause": labelled(it["cause"], words),
         }
         for it in found
     ]

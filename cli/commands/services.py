@@ -9,7 +9,7 @@ import typer
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_named, names_of
+from cli.lookup import environment_named, labelled, labels, names_of
 from cli.options import Output, State
 from cli.output import Column, Format, clock_of, show
 from cli.place import DEFAULT_STATE
@@ -25,7 +25,7 @@ _COLUMNS: Final = (
     Column("STATUS", "status"),
     Column("HEALTH", lambda it: it["health"].get("status", "Unknown")),
     Column("SINCE", lambda it: clock_of(it["health"].get("since"))),
-    Column("READY", lambda it: f"{_ready(it)}/{it['replicas']}"),
+    Column("READY", lambda it: f"{_ready(it)}/{it['replicas']}" if it["instances"] else None),
     Column("URL", "endpointUrl"),
     Column("ID", "serviceId"),
 )
@@ -36,7 +36,7 @@ _HISTORY_COLUMNS: Final = (
     Column("REVISION", "releaseRevision"),
     Column("STATUS", "status"),
     Column("DIGEST", lambda it: f"{it['digest'][:19]}…" if it.get("digest") else None),
-    Column("CAUSE", lambda it: f"{it['cause']['kind']} {it['cause']['id']}"),
+    Column("CAUSE", "why"),
 )
 Env = Annotated[str | None, typer.Option("--env", "-e", metavar="ENVIRONMENT", help="Only there.")]
 
@@ -79,6 +79,12 @@ def history(
         show(client.get(f"{_ROOT}/{identity}", query).body, output)
         return
     found = client.get(f"{_ROOT}/{identity}/history").body["value"]
+    if output is Format.TABLE:
+        words = labels(client)
+        found = [
+            {**it, "why": labelled(f"{it['cause']['kind']} {it['cause']['id']}", words)}
+            for it in found
+        ]
     show(found, output, _HISTORY_COLUMNS, empty="nothing is recorded yet")
 
 

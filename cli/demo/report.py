@@ -39,6 +39,7 @@ def plan(stage: Stage, *, is_warm: bool) -> None:
     from shared.contracts.gates import LOCAL_GATE, GateLimits  # noqa: PLC0415  pydantic
 
     limits = GateLimits()
+    weights = " → ".join(str(weight) for weight in LOCAL_ROLLOUT.canary_weights)
     stage.say("Factory Runtime: one application from no environment to a rollback", "1")
     stage.say()
     for number, (name, what, seconds) in enumerate(_ACTS, 1):
@@ -56,7 +57,7 @@ def plan(stage: Stage, *, is_warm: bool) -> None:
         "waits:   short, for one machine (RUNTIME_PROFILE=local): gate window "
         f"{_s(LOCAL_GATE.window)}, deadline {_s(LOCAL_GATE.deadline)},"
         f" {LOCAL_GATE.min_samples} samples at least; soak in test {_s(LOCAL_SOAK.test)};"
-        f" drain {_s(LOCAL_ROLLOUT.drain)}; canary {' → '.join(str(weight) for weight in LOCAL_ROLLOUT.canary_weights)} %"
+        f" drain {_s(LOCAL_ROLLOUT.drain)}; canary {weights} %"
     )
     stage.say(
         f"limits:  new against old: errors +{limits.error_ratio_increase_max:.1%},"
