@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import azure.durable_functions as df
+import azure.functions as func
 
-from shared.durable.binding import register, register_activity
+from shared.durable.binding import CLIENT, register, register_activity
+from shared.durable.recovery import Recovery
 from shared.durable.steps import Activity, OrchestrationTable
+from shared.kernel.scope import PlatformScope
 from shared.messaging.binding import bind_commands, bind_events, bind_relay
 from shared.messaging.dispatcher import Dispatcher, HandlerTable
 from shared.service import Service
@@ -55,4 +58,23 @@ def bind(triggers: Triggers, app: Any, service: Service) -> df.Blueprint:
         register(blueprint, orchestration, version=version)
     for activity in triggers.activities:
         register_activity(blueprint, activity, app, service.hub)
+    if triggers.orchestrations:
+        _bind_recovery(blueprint, service)
     return blueprint
+
+
+def _bind_recovery(blueprint: df.Blueprint, service: Service) -> None:
+    """Register the timer that starts lost operations again."""
+    name = f"{service.name}_recover_operations"
+    recovery = Recovery(service.store, service.hub, service.clock)
+
+    async def run(_timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+        service.hub.attach(client)
+        await recovery.sweep(PlatformScope(f"timer:{name}"))
+
+    run.__name__ = name
+    bound = blueprint.durable_client_input(client_name=CLIENT)(run)
+    bound = blueprint.timer_trigger(
+        arg_name="_timer", schedule="*/30 * * * * *", use_monitor=False
+    )(bound)
+    blueprint.function_name(name)(bound)

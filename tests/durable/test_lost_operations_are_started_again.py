@@ -1,0 +1,167 @@
+"""An operation whose orchestration is gone goes on by itself, and one that runs is left alone."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import shared.kernel.operation as operations
+from local_host.model import HttpCall
+from shared.durable.recovery import WAITING_TIMEOUT, Recovery
+from shared.kernel.errors import Unavailable
+from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation
+from shared.kernel.scope import PlatformScope
+from shared.persistence.store import Create, Partition, Query
+from tests.kit.releases import ENVIRONMENT
+from tests.kit.service import Bench, bench
+from tests.kit.virtual_time import run_virtual
+from tests.kit.world import World
+
+TIMER = PlatformScope("timer:test")
+PARTITION = Partition("acme", "abcdefghijkl")
+
+
+def _operation(store_bench: Bench) -> Operation:
+    return operations.accept(
+        "op-environments-abcdefghijkl-0000000000000001",
+        "ProvisionEnvironment",
+        "/v1/runtime/environments/env-abcdefghijkl",
+        "user:ann",
+        "environments_apply_environment",
+        {"environmentId": "env-abcdefghijkl"},
+        store_bench.service.clock.now(),
+    )
+
+
+async def _kept(at: Bench, operation: Operation) -> Recovery:
+    document_id = operations.document_id(operation.operation_id)
+    body = operations.to_body(operation)
+    await at.service.store.batch(PARTITION, [Create(document_id, body)])
+    return Recovery(at.service.store, at.nudges, at.service.clock)
+
+
+async def _hub(world: World, method: str, path: str) -> int:
+    rpc = world.services["environments"].hub._rpc  # type: ignore[attr-defined]
+    call = HttpCall(method, f"{rpc}instances/{path}", "", (), b"")
+    return (await world.host.handle(call)).status
+
+
+def test_an_instance_lost_from_the_hub_is_started_again_and_ends_right() -> None:
+    async def main() -> tuple[list[str], Any]:
+        world = World()
+        await world.boot()
+        _, environment = await world.call("POST", "/runtime/environments", ENVIRONMENT)
+        operation_id = environment["lastOperationId"]
+        statuses = [await _ended(world, operation_id, "terminate")]
+        statuses.append(await _ended(world, operation_id, ""))
+        path = f"/runtime/environments/{environment['environmentId']}"
+
+        async def is_provisioned() -> bool:
+            _, now = await world.call("GET", path)
+            return bool(now["status"] == "Provisioned")
+
+        started_s = world.clock.monotonic_s()
+        await world.until(is_provisioned, within_s=600)
+        took_s = world.clock.monotonic_s() - started_s
+        _, operation = await world.call("GET", f"/runtime/operations/{operation_id}")
+        await world.stop()
+        return [str(took_s > 100), *map(str, statuses)], operation
+
+    facts, operation = run_virtual(main())
+
+    assert facts == ["True", "202", "200"]
+    assert operation["state"] == "Succeeded"
+    assert operation["percent"] == 100
+
+
+async def _ended(world: World, operation_id: str, command: str) -> int:
+    if command:
+        status = await _hub(world, "POST", f"{operation_id}/{command}")
+        await world.clock.sleep(0.5)
+        return status
+    return await _hub(world, "DELETE", operation_id)
+
+
+def test_an_operation_is_started_once_in_each_span_without_a_heartbeat() -> None:
+    async def main() -> tuple[list[int], Mapping[str, Any]]:
+        at = bench("environments")
+        operation = _operation(at)
+        recovery = await _kept(at, operation)
+        counts = []
+        for wait in (timedelta(0), HEARTBEAT_TIMEOUT, timedelta(0), HEARTBEAT_TIMEOUT):
+            await at.service.clock.sleep(wait.total_seconds())
+            await recovery.sweep(TIMER)
+            counts.append(len(at.nudges.started))
+        return counts, at.nudges.started[0][2]
+
+    counts, argument = run_virtual(main())
+
+    assert counts == [0, 1, 1, 2]
+    assert argument == {"environmentId": "env-abcdefghijkl"}
+
+
+def test_a_waiting_operation_is_looked_at_every_ten_minutes() -> None:
+    async def main() -> int:
+        at = bench("environments")
+        waiting = operations.wait(_operation(at), "approval", "w-1", at.service.clock.now())
+        recovery = await _kept(at, waiting)
+        for _ in range(60):
+            await at.service.clock.sleep(60)
+            await recovery.sweep(TIMER)
+        return len(at.nudges.started)
+
+    started = run_virtual(main())
+
+    hour = timedelta(hours=1)
+    assert started <= hour / WAITING_TIMEOUT
+
+
+def test_an_operation_that_has_ended_is_never_due() -> None:
+    async def main() -> int:
+        at = bench("environments")
+        ended = operations.succeed(_operation(at), {}, at.service.clock.now())
+        recovery = await _kept(at, ended)
+        await at.service.clock.sleep(24 * 3600)
+        return await recovery.sweep(TIMER)
+
+    assert run_virtual(main()) == 0
+
+
+def test_two_timers_at_once_start_it_once() -> None:
+    async def main() -> int:
+        at = bench("environments")
+        recovery = await _kept(at, _operation(at))
+        await at.service.clock.sleep(HEARTBEAT_TIMEOUT.total_seconds())
+        due = await at.service.store.query(PARTITION, Query())
+        for document in [*due.documents, *due.documents]:
+            await recovery._start(document, TIMER)
+        return len(at.nudges.started)
+
+    assert run_virtual(main()) == 1
+
+
+def test_a_hub_that_is_away_costs_one_span_and_no_other_operation() -> None:
+    class AwayOnce:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        async def start(self, name: str, instance_id: str, argument: Mapping[str, Any]) -> None:
+            self.calls += 1
+            json.dumps(argument)
+            if self.calls == 1:
+                raise Unavailable("the hub is away")
+
+        async def wake(self, instance_id: str, name: str) -> None:
+            raise AssertionError
+
+    async def main() -> int:
+        at = bench("environments")
+        await _kept(at, _operation(at))
+        hub = AwayOnce()
+        recovery = Recovery(at.service.store, hub, at.service.clock)
+        for _ in range(2):
+            await at.service.clock.sleep(HEARTBEAT_TIMEOUT.total_seconds())
+            await recovery.sweep(TIMER)
+        return hub.calls
+
+    assert run_virtual(main()) == 2
