@@ -86,10 +86,10 @@ def comparable(document: Document) -> dict[str, Any]:
     if body.get("type") == "target" or document.id == "target":
         return {"release_revision": body["release_revision"], "status": body["status"]}
     if body.get("type") == "service":
-        facts = body["facts"]
+        release = body["knowledge"][0] or {}
         return {
-            "component": facts["component"],
-            "release_revision": facts["release_revision"],
+            "component": release.get("component"),
+            "release_revision": release.get("release_revision"),
             "status": body["status"],
         }
     return body
