@@ -57,6 +57,13 @@ class Outcome:
     status: DeploymentStatus
 
 
+@dataclass(frozen=True)
+class DrainOutcome:
+    """Not drained by this operation: it was done already, or another one does it."""
+
+    is_drained: bool
+
+
 def roll_out_release(story: Story) -> Steps[Outcome]:
     """Bring a release unit to its environment step by step, each judged; else turn it back whole.
 
@@ -76,12 +83,10 @@ def roll_out_release(story: Story) -> Steps[Outcome]:
         except (Refused, Unavailable, StepFailed) as raised:
             problem = _problem(raised)
     retreat = yield from call(story, turning_back.turn_back, ProblemOf(errand, problem))
-    if retreat.is_over:
-        # Overtaken or ended meanwhile: opening it again closes this operation too.
+    if not retreat.modules:
+        # Ended, or another operation's now: opening it again closes this operation.
         last = yield from call(story, preparing.open_rollout, ticket)
         return Outcome(last.status)
-    if not retreat.modules:
-        return Outcome(retreat.status)
     return (yield from _back(story, errand, retreat))
 
 
@@ -206,7 +211,7 @@ def _noting(steps: Steps[Any], module: str, remaining: list[str]) -> Steps[None]
         remaining.append(f"{module}: {problem}")
 
 
-def drain_environment(story: Story) -> Steps[int]:
+def drain_environment(story: Story) -> Steps[DrainOutcome]:
     """Cancel what is on its way in an environment that goes, take away what runs, and tell it.
 
     Instance id = operationId. Deployments that are rolling back get time to end; then what is left
@@ -218,17 +223,14 @@ def drain_environment(story: Story) -> Steps[int]:
     )
     plan = yield from call(story, draining.open_drain, ticket)
     if plan.is_over:
-        return 0
+        return DrainOutcome(is_drained=False)
     yield from _cancel_all(story, ticket, plan.lines_s)
     token = yield from call(story, draining.take_over, ticket)
-    removed = 0
     for _ in range(PAGES_MAX):
-        page = yield from call(story, draining.drain_page, DrainPage(ticket, token))
-        removed += page.removed
-        if page.is_empty:
+        if (yield from call(story, draining.drain_page, DrainPage(ticket, token))):
             break
     yield from call(story, draining.tell_drained, ticket)
-    return removed
+    return DrainOutcome(is_drained=True)
 
 
 def _cancel_all(story: Story, ticket: DrainTicket, within_s: float) -> Steps[None]:

@@ -1,9 +1,13 @@
 """Whatever step fails, the end is clean; whatever step runs twice, nothing differs."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import Rules
+from shared.contracts.environments import EnvironmentStatus
 from shared.kernel.errors import Refused, Unavailable
 from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.kit.virtual_time import run_virtual
@@ -35,10 +39,11 @@ async def two_in_force(world: Driven) -> None:
     await world.settle()
 
 
-async def upgrade(world: Driven) -> Deployment:
+async def upgrade(world: Driven, **more: Any) -> Deployment:
     answer = await world.deploy(
         await world.component("shop two", SHOP, dependsOn=[CART]),
         await world.component("cart two", CART),
+        **more,
     )
     await world.settle()
     return await world.deployment(answer["deploymentId"])
@@ -164,9 +169,19 @@ def test_what_cannot_be_brought_back_is_said_and_the_rest_is_brought_back() -> N
 
 
 @pytest.mark.parametrize(
-    "bad", [pytest.param("", id="forward"), pytest.param("shop two", id="back")]
+    ("bad", "more"),
+    [
+        pytest.param("", {}, id="forward"),
+        pytest.param("shop two", {}, id="back"),
+        pytest.param("", {"strategy": {"kind": "recreate"}}, id="recreate"),
+        pytest.param("shop two", {"strategy": {"kind": "recreate"}}, id="recreate-and-back"),
+        pytest.param("", {"hold": True}, id="turned-down"),
+        pytest.param("", {"decommission": True}, id="drained"),
+    ],
 )
-def test_every_activity_run_twice_answers_the_same_and_ends_the_same(bad: str) -> None:
+def test_every_activity_run_twice_answers_the_same_and_ends_the_same(
+    bad: str, more: dict[str, Any]
+) -> None:
     async def main(*, twice: bool) -> tuple[object, ...]:
         # Longer than a drain, so that one look answers what the next would.
         world = driven(rules=Rules(look_for_s=60))
@@ -174,7 +189,13 @@ def test_every_activity_run_twice_answers_the_same_and_ends_the_same(bad: str) -
         await two_in_force(world)
         if bad:
             world.health.bad.add(await world.upload(bad))
-        done = await upgrade(world)
+        if more.get("hold"):
+            world.interfere = _held_meanwhile(world)
+        strategy = {"strategy": more["strategy"]} if "strategy" in more else {}
+        done = await upgrade(world, **strategy)
+        if more.get("decommission"):
+            await world.tell(EnvironmentStatus.DECOMMISSIONING)
+            await world.settle()
         target = await world.target()
         types = list(world.bench.sent.types())
         return (
@@ -187,6 +208,14 @@ def test_every_activity_run_twice_answers_the_same_and_ends_the_same(bad: str) -
         )
 
     assert run_virtual(main(twice=True)) == run_virtual(main(twice=False))
+
+
+def _held_meanwhile(world: Driven) -> Callable[[str], None]:
+    def interfere(name: str) -> None:
+        if name == "fix_unit" and world.contexts[-1].asked.count("fix_unit"):
+            raise Refused("held meanwhile", code="Held")
+
+    return interfere
 
 
 def test_a_rollout_whose_history_is_lost_goes_on_from_stored_state() -> None:

@@ -53,12 +53,6 @@ class DrainPage:
     token: int
 
 
-@dataclass(frozen=True)
-class DrainedPage:
-    removed: int
-    is_empty: bool
-
-
 async def open_drain(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> DrainPlan:
     """Begin the drain; end at once when it is done already, or another one is."""
     now = app.service.clock.now()
@@ -98,10 +92,9 @@ async def cancel_page(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> i
     return len(target.claims)
 
 
-async def drain_page(page: DrainPage, step: Step, app: DeploymentsApp) -> DrainedPage:
+async def drain_page(page: DrainPage, step: Step, app: DeploymentsApp) -> bool:
     """Take away up to 25 workloads of the tenant; return if none is left."""
     ticket = page.ticket
-    removed = 0
     for surface in app.surfaces.values():
         found = await _workloads(surface, ticket)
         for live in found[:PAGE]:
@@ -110,12 +103,11 @@ async def drain_page(page: DrainPage, step: Step, app: DeploymentsApp) -> Draine
                 await surface.set_weights(live.component, {}, fence)
             for revision in live.revisions:
                 await surface.remove(live.component, revision.revision, fence)
-            removed += 1
         for live in found[:PAGE]:
             await _gone(surface, live, app)
         if len(found) > PAGE:
-            return DrainedPage(removed, is_empty=False)
-    return DrainedPage(removed, is_empty=True)
+            return False
+    return True
 
 
 async def _workloads(surface: Surface, ticket: DrainTicket) -> list[LiveComponent]:

@@ -146,14 +146,13 @@ class Course:
 
 @dataclass(frozen=True)
 class Retreat:
-    """How a rollout is turned back; without modules it has ended already."""
+    """How a rollout is turned back; without modules there is nothing to turn back."""
 
     status: DeploymentStatus
     modules: tuple[ModuleId, ...] = ()
     """The last one first."""
     ready_s: float = 0.0
     gone_s: float = 0.0
-    is_over: bool = False
 
 
 Decide = Callable[[Dossier], Decision]

@@ -62,11 +62,11 @@ async def turn_back(of: ProblemOf, step: Step, app: DeploymentsApp) -> Retreat:
         retreats.clear()
         deployment = found.deployment
         if deployment.operation_id != step.operation_id or deployment.status in ENDINGS:
-            retreats.append(Retreat(deployment.status, is_over=True))
+            retreats.append(Retreat(deployment.status))
             return NOTHING
         if deployment.status in BEFORE_APPLIED:
-            decision = _ended_early(found, of, step, app)
-            retreats.append(Retreat(DeploymentStatus.FAILED))
+            ended, decision = _ended_early(found, of, step, app)
+            retreats.append(Retreat(ended.status))
             return decision
         retreats.append(_retreat(deployment, app))
         if deployment.status not in CHANGING:
@@ -94,7 +94,9 @@ async def turn_back(of: ProblemOf, step: Step, app: DeploymentsApp) -> Retreat:
     return retreats[0]
 
 
-def _ended_early(found: Dossier, of: ProblemOf, step: Step, app: DeploymentsApp) -> Decision:
+def _ended_early(
+    found: Dossier, of: ProblemOf, step: Step, app: DeploymentsApp
+) -> tuple[Deployment, Decision]:
     now = app.service.clock.now()
     is_cancelled = of.problem.code == CancelAsked.code
     ended = evolve(
@@ -106,7 +108,8 @@ def _ended_early(found: Dossier, of: ProblemOf, step: Step, app: DeploymentsApp)
     )
     left = leaving(ended, found.target, app, of.errand.scope, of.errand.cause(step))
     operation = ended_operation(found.open_operation, ended, now)
-    return decided(Dossier(left.target, ended, operation), left.rows, "EndDeployment", {})
+    dossier = Dossier(left.target, ended, operation)
+    return ended, decided(dossier, left.rows, "EndDeployment", {})
 
 
 def _reason(deployment: Deployment, problem: Problem) -> EndReason:
