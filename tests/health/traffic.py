@@ -2,6 +2,7 @@
 
 import random  # noqa: TID251  a test's own seeded generator
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -88,13 +89,18 @@ def run_gate(
 
 
 def run_rollout(
-    seed: int, *, rate: float = 60.0, baseline_errors: float = 0.0, **candidate: float
+    seed: int, *, rate: float = 60.0, both: Mapping[str, float] | None = None, **candidate: float
 ) -> list[str]:
-    """Run the gates of a default canary, 10, 50, 100 %; return the verdicts up to a Fail."""
+    """Run the gates of a default canary, 10, 50, 100 %; return the verdicts up to a Fail.
+
+    *both* is how both versions are, *candidate* what is different of the new one. At 100 % the old
+    one has no traffic, so there is nothing to compare with.
+    """
     rng, verdicts = random.Random(seed), []
-    baseline, new = Version(rng, error_ratio=baseline_errors), Version(rng, **candidate)
+    baseline, new = Version(rng, **(both or {})), Version(rng, **{**(both or {}), **candidate})
     for step, weight in enumerate((10, 50, 100)):
-        gate = a_gate(step=step, weight=weight)
+        whole = {"baseline": None} if weight == 100 else {}
+        gate = a_gate(step=step, weight=weight, **whole)
         progress = run_gate(gate, new, baseline, rate=rate)
         assert progress.verdict is not None
         verdicts.append(progress.verdict.value)

@@ -1,0 +1,134 @@
+"""Three failures in a row to worsen, two passes to improve; absent data is Unknown."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from function_apps.health.model.hysteresis import (
+    SAID,
+    TRANSITIONS,
+    Look,
+    is_prober_outage,
+    judge,
+)
+from function_apps.health.model.target import Target
+from shared.contracts.health import HealthDefaults, HealthStatus
+from shared.kernel.clock import EPOCH, isoformat
+
+P, Y, F, N = Look.PASS, Look.PARTLY, Look.FAIL, Look.NOTHING
+RULES = HealthDefaults()
+
+
+def a_target(status: HealthStatus, **probe: Any) -> Target:
+    at = isoformat(EPOCH)
+    component = {"replicas": 2, "probes": {"readiness": {"path": "/", **probe}}}
+    return Target(
+        "svc-1", "acme", "env-1", "module-web", "test", at, at, status, component=component
+    )  # fmt: skip
+
+
+def after(status: HealthStatus, looks: Sequence[Look], **probe: Any) -> list[str]:
+    """Return the status after each of *looks*, by its first letter."""
+    target, found = a_target(status, **probe), []
+    for number, look in enumerate(looks):
+        now = EPOCH + timedelta(seconds=30 * (number + 1))
+        target = judge(target, look, (), "", now, RULES)
+        found.append(target.status.value)
+    return found
+
+
+H, D, U, X = "Healthy", "Degraded", "Unhealthy", "Unknown"
+
+
+@pytest.mark.parametrize(
+    ("status", "looks", "found"),
+    [
+        pytest.param(H, [P, P], [H, H], id="stays-healthy"),
+        pytest.param(H, [F, F, F], [H, H, U], id="three-failures-worsen"),
+        pytest.param(H, [F, F, P, F, F, F], [H, H, H, H, H, U], id="a-pass-in-between-forgives"),
+        pytest.param(H, [Y, Y, Y], [H, H, D], id="three-half-failures-degrade"),
+        pytest.param(H, [F, Y, F, F, F], [H, H, H, H, U], id="looks-that-differ-are-no-row"),
+        pytest.param(H, [N, N, N], [H, H, X], id="three-looks-at-nothing-are-unknown"),
+        pytest.param(U, [P, P], [U, H], id="two-passes-improve"),
+        pytest.param(U, [P, F, P, P], [U, U, U, H], id="a-failure-in-between-begins-anew"),
+        pytest.param(U, [Y, Y], [U, D], id="two-half-passes-improve-to-degraded"),
+        pytest.param(D, [F, F, F], [D, D, U], id="degraded-worsens"),
+        pytest.param(D, [P, P], [D, H], id="degraded-improves"),
+        pytest.param(D, [Y, Y, Y], [D, D, D], id="stays-degraded"),
+        pytest.param(X, [P], [H], id="the-first-pass-of-an-unknown-one"),
+        pytest.param(X, [F, F, F], [X, X, U], id="an-unknown-one-fails-like-any"),
+        pytest.param(X, [N, N, N, N], [X, X, X, X], id="absent-data-is-never-healthy"),
+        pytest.param(U, [N, N, N], [U, U, X], id="unhealthy-and-then-unseen"),
+    ],
+)
+def test_looks_in_a_row_change_the_status(status: str, looks: list[Look], found: list[str]) -> None:
+    assert after(HealthStatus(status), looks) == found
+
+
+@pytest.mark.parametrize(
+    ("probe", "status", "looks", "found"),
+    [
+        pytest.param({"failureThreshold": 1}, H, [F], [U], id="one-failure"),
+        pytest.param({"failureThreshold": 5}, H, [F] * 5, [H, H, H, H, U], id="five-do"),
+        pytest.param({"successThreshold": 4}, U, [P] * 4, [U, U, U, H], id="four-passes"),
+        pytest.param({"successThreshold": 1}, U, [P, P], [U, H], id="never-fewer-than-two-passes"),
+    ],
+)  # fmt: skip
+def test_the_thresholds_are_the_components_own(
+    probe: dict[str, int], status: str, looks: list[Look], found: list[str]
+) -> None:
+    assert after(HealthStatus(status), looks, **probe) == found
+
+
+@given(st.sampled_from(HealthStatus), st.lists(st.sampled_from(Look), max_size=30))
+def test_every_change_is_one_of_the_table_and_makes_a_revision(
+    status: HealthStatus, looks: list[Look]
+) -> None:
+    target = a_target(status)
+    for look in looks:
+        then = judge(target, look, (), "", EPOCH, RULES)
+        assert then.status is target.status or TRANSITIONS[target.status][look] is then.status
+        assert (then.revision > target.revision) == (then.status is not target.status)
+        target = then
+
+
+@given(st.sampled_from(HealthStatus), st.lists(st.sampled_from([F, N]), max_size=30))
+def test_without_a_pass_nothing_becomes_healthy(status: HealthStatus, looks: list[Look]) -> None:
+    found = after(status, looks)
+
+    assert status is HealthStatus.HEALTHY or H not in found
+
+
+def test_every_status_and_every_look_is_in_the_table() -> None:
+    assert set(TRANSITIONS) == set(HealthStatus)
+    assert set(SAID) == set(Look)
+
+
+@pytest.mark.parametrize(
+    ("looks", "is_outage"),
+    [
+        pytest.param([F, F, F, F], True, id="all-lost"),
+        pytest.param([F, F, N, P], True, id="three-of-four-lost"),
+        pytest.param([F, F, P, P], False, id="half-is-not-more-than-half"),
+        pytest.param([F, F, F], False, id="of-three-it-may-be-a-deployment"),
+        pytest.param([P, P, P, P], False, id="none-lost"),
+        pytest.param([Y, Y, Y, Y], False, id="half-up-is-not-lost"),
+    ],
+)
+def test_more_than_half_of_the_healthy_lost_at_once_is_the_probers_outage(
+    looks: list[Look],
+    is_outage: bool,  # noqa: FBT001  what is expected
+) -> None:
+    before = [a_target(HealthStatus.HEALTHY) for _ in looks]
+
+    assert is_prober_outage(before, looks, 0.5) is is_outage
+
+
+def test_what_was_unhealthy_before_says_nothing_of_an_outage() -> None:
+    before = [a_target(HealthStatus.UNHEALTHY) for _ in range(6)]
+
+    assert not is_prober_outage(before, [F] * 6, 0.5)

@@ -1,0 +1,117 @@
+"""Health over in-memory parts: what it is told, what its prober and its surface show."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from function_apps.health.model.target import Target, from_body
+from function_apps.health.ports import GateRules, HealthApp
+from function_apps.health.triggers import COMMANDS, EVENTS
+from function_apps.health.use_cases import reading, sweeping
+from shared.contracts.health import HealthDefaults, ServiceHealth
+from shared.kernel.scope import PlatformScope
+from shared.messaging.dispatcher import Dispatcher
+from shared.messaging.envelope import Envelope
+from shared.persistence.store import Document, Partition
+from shared.probing.result import ProbeResult
+from shared.surfaces.memory import MemorySurface, MemoryWorld
+from tests.kit.service import SCOPE, TENANT, Bench, bench
+from tests.kit.told import KEY, WEB, service_of
+
+TIMER = PlatformScope("timer:health_sweep_due")
+QUEUE = "runtime-health-commands"
+
+
+@dataclass
+class Prober:
+    """Answers 200 but for what is listed; remembers what it was asked and how many at once."""
+
+    world: MemoryWorld
+    failing: set[str] = field(default_factory=set)
+    takes_s: float = 0.0
+    asked: list[tuple[str, float]] = field(default_factory=list)
+    now_asking: int = 0
+    most_at_once: int = 0
+
+    async def probe(self, url: str, timeout_s: float) -> ProbeResult:
+        self.asked.append((url, timeout_s))
+        self.now_asking += 1
+        self.most_at_once = max(self.most_at_once, self.now_asking)
+        await self.world.clock.sleep(self.takes_s)
+        self.now_asking -= 1
+        fails = any(part in url for part in self.failing)
+        return ProbeResult(not fails, "503" if fails else "200", 3.0)
+
+
+@dataclass
+class Health:
+    bench: Bench
+    world: MemoryWorld
+    prober: Prober
+    app: HealthApp
+    dispatcher: Dispatcher
+    heard: int = 0
+
+    async def hear(self, payload: BaseModel, event_id: str | None = None) -> None:
+        """Deliver *payload* under an event id of its own, or again under *event_id*."""
+        self.heard += 1
+        envelope = Envelope(
+            event_id=event_id or f"evt-00000000-0000-4000-8000-{self.heard:012d}",
+            event_type=type(payload).__name__,
+            tenant_id=TENANT,
+            project_id="proj-web",
+            module_id=None,
+            trace_id="trace-1",
+            correlation_id="corr-1",
+            causation_id=None,
+            occurred_at=self.app.service.clock.now(),
+            payload=json.loads(payload.model_dump_json(by_alias=True)),
+        )
+        await self.dispatcher.dispatch(envelope)
+
+    async def hear_all(self, *payloads: BaseModel) -> None:
+        for each in payloads:
+            await self.hear(each)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Hand over what health has sent itself."""
+        sent = self.bench.sent.messages
+        mine = [message for entity, message in sent if entity == QUEUE]
+        sent[:] = [each for each in sent if each[0] != QUEUE]
+        for message in mine:
+            await self.dispatcher.dispatch(Envelope.model_validate_json(message.body))
+
+    async def sweep(self, after_s: float = 30.0) -> int:
+        await self.app.service.clock.sleep(after_s)
+        return await sweeping.sweep_due(self.app, TIMER)
+
+    async def document(self, module: str = WEB) -> Document | None:
+        partition = Partition(TENANT, KEY, service_of(module))
+        return await self.app.service.store.read(partition, "target")
+
+    async def target(self, module: str = WEB) -> Target:
+        document = await self.document(module)
+        assert document is not None, module
+        return from_body(document.body)
+
+    async def health(self, module: str = WEB) -> ServiceHealth:
+        return await reading.get_health(service_of(module), scope=SCOPE, app=self.app)
+
+    def told(self) -> list[dict[str, Any]]:
+        return [each["payload"] for each in self.bench.sent.bodies("HealthCheckCompleted")]
+
+
+def health(**changes: Any) -> Health:
+    made = bench("health")
+    world = MemoryWorld(made.service.clock, made.service.entropy)
+    prober = Prober(world)
+    parts = {"rules": HealthDefaults(), "gate_rules": GateRules(), **changes}
+    samples = made.storage.table("healthsamples")
+    app = HealthApp(made.service, MemorySurface(world), prober, samples, **parts)
+    dispatcher = Dispatcher(
+        {**EVENTS, **COMMANDS}, app, made.service.work, made.service.clock, made.service.entropy
+    )
+    return Health(made, world, prober, app, dispatcher)
