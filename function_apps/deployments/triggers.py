@@ -1,10 +1,9 @@
-"""Routes, messages and timers of deployments: protocol in, use case, protocol out."""
+"""Routes, messages and orchestrations of deployments: protocol in, use case, protocol out."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 import azure.durable_functions as df
-import azure.functions as func
 
 from function_apps.deployments.activities import ACTIVITIES
 from function_apps.deployments.model.promotion import evidence_of
@@ -14,7 +13,6 @@ from function_apps.deployments.use_cases import (
     artifacts,
     interruptions,
     reading,
-    recovery,
     requests,
     signals,
     surroundings,
@@ -43,9 +41,7 @@ from shared.contracts.health import HealthCheckCompleted
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
-from shared.durable.binding import CLIENT
 from shared.kernel.ids import OperationId
-from shared.kernel.scope import PlatformScope
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Outcome
 from shared.web.request import Answer, Request, accepted, created, ok
@@ -252,16 +248,5 @@ COMMANDS: Final[HandlerTable] = {
 
 def blueprint(app: DeploymentsApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
-    bound = bind(Triggers(ROUTES, EVENTS, COMMANDS, ORCHESTRATIONS, ACTIVITIES), app, app.service)
-
-    @bound.function_name("deployments_revive_silent")
-    @bound.timer_trigger(arg_name="_timer", schedule="*/30 * * * * *", use_monitor=False)
-    @bound.durable_client_input(client_name=CLIENT)
-    async def deployments_revive_silent(
-        _timer: func.TimerRequest, client: df.DurableOrchestrationClient
-    ) -> None:
-        app.service.hub.attach(client)
-        platform = PlatformScope("timer:deployments_revive_silent")
-        await recovery.revive_silent(platform=platform, app=app)
-
-    return bound
+    triggers = Triggers(ROUTES, EVENTS, COMMANDS, ORCHESTRATIONS, ACTIVITIES)
+    return bind(triggers, app, app.service)

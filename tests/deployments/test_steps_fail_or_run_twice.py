@@ -8,7 +8,9 @@ import pytest
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import Rules
 from shared.contracts.environments import EnvironmentStatus
+from shared.durable.recovery import Recovery
 from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.scope import PlatformScope
 from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.kit.virtual_time import run_virtual
 
@@ -220,9 +222,6 @@ def _held_meanwhile(world: Driven) -> Callable[[str], None]:
 
 def test_a_rollout_whose_history_is_lost_goes_on_from_stored_state() -> None:
     async def main() -> None:
-        from function_apps.deployments.use_cases import recovery
-        from shared.kernel.scope import PlatformScope
-
         world = driven()
         await two_in_force(world)
         world.health.silent |= {await world.upload("shop two"), await world.upload("cart two")}
@@ -240,7 +239,7 @@ def test_a_rollout_whose_history_is_lost_goes_on_from_stored_state() -> None:
         world.health.silent.clear()
         await world.app.service.clock.sleep(180)
 
-        found = await recovery.revive_silent(platform=PlatformScope("timer"), app=world.app)
+        found = await recovered(world)
         for gate in list(world.health.asked):
             await _answer(world, gate)
         await world.settle()
@@ -250,6 +249,39 @@ def test_a_rollout_whose_history_is_lost_goes_on_from_stored_state() -> None:
         assert world.live(SHOP) == ({2: 1}, {2: 100})
 
     run_virtual(main())
+
+
+async def recovered(world: Driven) -> int:
+    """Do what the timer does that starts lost operations again."""
+    service = world.app.service
+    recovery = Recovery(service.store, world.bench.nudges, service.clock)
+    return await recovery.sweep(PlatformScope("timer"))
+
+
+def test_a_queued_deployment_waits_on_when_its_operation_is_started_again() -> None:
+    async def main() -> None:
+        world = driven()
+        await two_in_force(world)
+        world.health.silent.add(await world.upload("shop two"))
+        await world.deploy(await world.component("shop two", SHOP))
+        queued = await world.deploy(await world.component("shop three", SHOP))
+        await world.until(lambda: _is_gating(world))
+        await world.app.service.clock.sleep(700)
+
+        await recovered(world)
+        world.begin()
+        await world.app.service.clock.sleep(5)
+
+        shown = await world.shown(queued["deploymentId"])
+        assert (shown.status, shown.waiting_for) == ("Requested", "line")
+        assert world.contexts[-1].asked == ["open_rollout"]
+
+    run_virtual(main())
+
+
+async def _is_gating(world: Driven) -> bool:
+    claim = (await world.target()).claims[0]
+    return await world.status(claim.deployment) == "HealthGating"
 
 
 async def _answer(world: Driven, gate: object) -> None:
