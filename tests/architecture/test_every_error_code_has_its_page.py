@@ -1,0 +1,70 @@
+"""Each code that the source can answer stands on one page of `docs/errors/`, and no other does."""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SOURCES: Final = [
+    path for folder in ("shared", "function_apps") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+_ROW: Final = re.compile(r'^\| <a id="(\w+)"></a>`(\w+)` \|(.*)\|$', re.MULTILINE)
+OF_THE_TOKEN_LIBRARY: Final = frozenset(
+    {"WrongAudience", "WrongIssuer", "BadSignature", "MissingClaim", "InvalidToken"}
+)
+"""Chosen by the kind of the library's exception, so no constructor names them."""
+
+
+def _text(node: ast.expr | None) -> Iterator[str]:
+    match node:
+        case ast.Constant(str(text)) if text:
+            yield text
+        case ast.IfExp(_, body, orelse):
+            yield from (*_text(body), *_text(orelse))
+
+
+def _codes(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.keyword("code", value):
+                yield from _text(value)
+            case ast.ClassDef(_, _, _, body):
+                for line in body:
+                    match line:
+                        case ast.Assign([ast.Name("code")], value) | ast.AnnAssign(
+                            ast.Name("code"), _, value
+                        ):
+                            yield from _text(value)
+
+
+def raised() -> set[str]:
+    return {code for path in SOURCES for code in _codes(ast.parse(path.read_text()))}
+
+
+def rows() -> list[tuple[str, str, str]]:
+    pages = (ROOT / "docs" / "errors").glob("*.md")
+    return [row for page in pages for row in _ROW.findall(page.read_text())]
+
+
+def test_each_code_has_a_row_and_each_row_a_code() -> None:
+    documented = {code for code, _, _ in rows()}
+
+    assert raised() - documented == set(), "write the row: what do caller, operator, developer do?"
+    assert documented - raised() - OF_THE_TOKEN_LIBRARY == set(), "nothing says this any more"
+
+
+def test_a_code_stands_once_under_an_anchor_of_its_own_name() -> None:
+    counted = Counter(code for code, _, _ in rows())
+
+    assert [code for code, count in counted.items() if count > 1] == []
+    assert all(anchor == shown for anchor, shown, _ in rows())
+
+
+def test_a_row_says_what_it_means_and_what_three_people_do() -> None:
+    for code, _, rest in rows():
+        cells = [cell.strip() for cell in rest.split(" | ")]
+        assert len(cells) == 4, code
+        assert cells[0].endswith("."), code
