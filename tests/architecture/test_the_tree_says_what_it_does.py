@@ -1,0 +1,160 @@
+"""What a linter cannot say: tables are total, packages have one job each, modules stay small."""
+
+import ast
+import importlib
+import re
+import tokenize
+from collections import Counter
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+HOUSES: Final = ("shared", "function_apps", "local_host", "cli")
+MODULES: Final = sorted(path for house in HOUSES for path in (ROOT / house).rglob("*.py"))
+PACKAGES: Final = [path for path in MODULES if path.name == "__init__.py"]
+TABLES: Final = [path for path in MODULES if "\nTRANSITIONS: " in path.read_text()]
+LINES_MAX: Final = 450
+LONGER: Final = {
+    "shared/contracts/deployments.py": "one service's published language, read as one list",
+    "local_host/durable/walk.py": "one algorithm over one event loop; its parts share all state",
+    "function_apps/deployments/model/planning.py": "every reason a plan can be refused for",
+    "function_apps/deployments/use_cases/interruptions.py": "cancel, undo and retry share one view",
+}
+NOBODYS: Final = frozenset({"utils", "helpers", "common", "base", "manager", "misc", "core"})
+UNDONE: Final = re.compile(r"\bTODO\b|\bFIXME\b|\bXXX\b")
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text())) or ""
+
+
+def _table(path: Path) -> tuple[Any, type[Enum]]:
+    table = importlib.import_module(_name(path)).TRANSITIONS
+    return table, type(next(iter(table)))
+
+
+@pytest.mark.parametrize("path", TABLES, ids=[_name(path) for path in TABLES])
+def test_a_state_machine_has_a_row_for_each_of_its_states(path: Path) -> None:
+    table, states = _table(path)
+
+    assert set(table) == set(states)
+
+
+@pytest.mark.parametrize("path", TABLES, ids=[_name(path) for path in TABLES])
+def test_a_state_machine_leads_to_states_of_its_own(path: Path) -> None:
+    table, states = _table(path)
+    targets = {target for row in table.values() for target in row.values()}
+    flat = {
+        each
+        for target in targets
+        for each in (target if isinstance(target, frozenset) else {target})
+    }
+
+    assert flat <= set(states)
+
+
+def test_each_service_with_an_aggregate_has_a_table() -> None:
+    services = {path.relative_to(ROOT).parts[1] for path in TABLES}
+
+    assert {"environments", "deployments", "catalog", "health"} <= services
+
+
+def test_no_two_packages_share_a_job() -> None:
+    jobs = Counter(_docstring(path) for path in PACKAGES)
+
+    assert "" not in jobs
+    assert [job for job, count in jobs.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=[_name(path) for path in PACKAGES])
+def test_a_package_says_its_job_in_a_sentence_and_only_gathers(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    gathers = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+
+    assert _docstring(path).endswith(".")
+    assert [ast.unparse(node)[:60] for node in tree.body[1:] if not isinstance(node, gathers)] == []
+
+
+def test_every_module_says_what_it_owns() -> None:
+    silent = [_name(path) for path in MODULES if not _docstring(path)]
+
+    assert silent == []
+
+
+def test_nothing_is_named_for_nobody() -> None:
+    named = {part for path in MODULES for part in path.relative_to(ROOT).with_suffix("").parts}
+
+    assert named & NOBODYS == set()
+
+
+def test_a_long_module_has_its_reason() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in MODULES}
+    long = {name for name, lines in lengths.items() if lines > LINES_MAX}
+
+    assert long <= set(LONGER), "split it at its second concept, or write down why not"
+
+
+def _comments(path: Path) -> list[tokenize.TokenInfo]:
+    with path.open("rb") as source:
+        tokens = list(tokenize.tokenize(source.readline))
+    return [token for token in tokens if token.type == tokenize.COMMENT]
+
+
+def test_nothing_is_left_to_do_in_a_comment() -> None:
+    found = [
+        f"{_name(path)}:{token.start[0]}"
+        for path in MODULES
+        for token in _comments(path)
+        if UNDONE.search(token.string)
+    ]
+
+    assert found == []
+
+
+COMMAND: Final = re.compile(r"^\s*\$?\s*(make|runtimectl)\s+([a-z][a-z-]*)(.*)$", re.MULTILINE)
+FENCED: Final = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES: Final = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "function_apps/*/README.md")
+    for path in ROOT.glob(pattern)
+)
+
+
+def _commands(tool: str) -> set[str]:
+    return {
+        command
+        for page in PAGES
+        for block in FENCED.findall(page.read_text())
+        for found, command, _ in COMMAND.findall(block)
+        if found == tool
+    }
+
+
+def test_every_make_target_in_the_docs_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert _commands("make") <= targets
+
+
+def test_every_runtimectl_command_in_the_docs_exists() -> None:
+    from cli.main import app
+
+    names = {each.name or each.callback.__name__ for each in app.registered_commands}  # type: ignore[union-attr]
+    names |= {each.name for each in app.registered_groups}  # type: ignore[misc]
+
+    assert _commands("runtimectl") <= {name.replace("_", "-") for name in names}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    inside = [link for link in links if "://" not in link and not link.startswith("mailto:")]
+
+    assert [link for link in inside if not (page.parent / link).exists()] == []
