@@ -1,0 +1,79 @@
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import function_apps
+import shared
+from cli.exit_codes import ExitCode
+from cli.failure import Detail, Failure
+from cli.fixes import FIXES, fix_for
+from cli.main import main
+from shared.kernel.errors import Refused, Unavailable
+
+DEPLOYMENT = "dep-w5ekllr23tyb-01m86yeaqmyfyf32"
+
+
+def _error_codes() -> Iterator[str]:
+    for package in (shared, function_apps):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name.endswith(".errors"):
+                importlib.import_module(module.name)
+    waiting: list[type[Exception]] = [Refused, Unavailable]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if kind.__module__.startswith(("shared.", "function_apps.")):
+            yield str(vars(kind).get("code", getattr(kind, "code", "")))
+
+
+def test_every_code_that_a_service_can_answer_has_a_fix_of_its_own() -> None:
+    missing = {code for code in _error_codes() if code not in FIXES}
+
+    assert missing == set()
+
+
+@pytest.mark.parametrize("exit_code", [code for code in ExitCode if code is not ExitCode.OK])
+def test_an_unknown_code_still_has_a_next_step(exit_code: ExitCode) -> None:
+    assert fix_for("SomethingNew", "no id here", exit_code)
+
+
+def test_a_fix_names_the_deployment_that_the_message_names() -> None:
+    refused = Failure(f"it was rolled back by {DEPLOYMENT}", ExitCode.CONFLICT, code="Held")
+
+    assert f"`runtimectl release-hold {DEPLOYMENT}`" in refused.fix
+
+
+def test_a_fix_without_an_id_has_a_placeholder() -> None:
+    assert "<deployment>" in fix_for("Held", "it is held", ExitCode.CONFLICT)
+
+
+def test_what_is_wrong_with_a_field_is_shown_with_expected_and_received() -> None:
+    details = [Detail("/components/0/port", "out of range", "1 to 65535", "0")]
+
+    shown = Failure(
+        "the body is invalid", ExitCode.REFUSED, code="Invalid", details=details
+    ).lines()
+
+    assert shown[0] == "error: the body is invalid [Invalid]"
+    assert shown[1] == "  - /components/0/port: out of range; expected 1 to 65535, got 0"
+    assert shown[2].startswith("next:  ")
+
+
+def test_a_trace_id_is_shown_for_our_own_defects_only() -> None:
+    ours = Failure("broken", ExitCode.DEFECT, trace_id="trace-1").lines()
+    theirs = Failure("refused", ExitCode.REFUSED, trace_id="trace-1").lines()
+
+    assert "trace: trace-1" in ours
+    assert "trace: trace-1" not in theirs
+
+
+def test_without_a_system_the_way_to_start_one_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["status", "--state", str(tmp_path)])
+
+    assert code == ExitCode.UNAVAILABLE
+    assert "runtimectl up" in capsys.readouterr().err

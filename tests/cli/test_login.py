@@ -1,0 +1,73 @@
+import stat
+from datetime import timedelta
+from pathlib import Path
+
+import jwt
+import pytest
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.main import main
+from cli.place import place_at, write_private
+from cli.session import Session, read_login
+from shared.kernel.clock import EPOCH, isoformat
+from tests.kit.stores import HandClock
+
+
+def test_the_token_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    main(["login", "--dev", "--state", str(tmp_path), "--tenant", "tenant-a", "--user", "ada"])
+
+    place = place_at(tmp_path)
+    assert stat.S_IMODE(place.token_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(place.own.stat().st_mode) == 0o700
+
+
+def test_the_token_says_who_and_for_which_tenant(tmp_path: Path) -> None:
+    line = ["login", "--dev", "--tenant", "tenant-a", "--user", "ada", "--role", "Runtime.Read"]
+    main([*line, "--state", str(tmp_path)])
+
+    login = read_login(place_at(tmp_path))
+    assert login is not None
+    claims = jwt.decode(login.token, options={"verify_signature": False})
+    assert (claims["sub"], claims["tid"], claims["roles"]) == ("ada", "tenant-a", ["Runtime.Read"])
+
+
+def test_a_role_that_does_not_exist_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["login", "--dev", "--role", "Root", "--state", str(tmp_path)])
+
+    assert code == ExitCode.USAGE
+    assert "Runtime.Admin" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("life", "is_refused"),
+    [(timedelta(0), True), (timedelta(seconds=1), False)],
+    ids=["the-last-instant-is-over", "a-second-is-left"],
+)
+def test_an_expired_token_says_how_to_log_in_again(
+    tmp_path: Path, life: timedelta, *, is_refused: bool
+) -> None:
+    place = place_at(tmp_path)
+    place.prepare()
+    write_private(place.host_file, {"url": "http://127.0.0.1:9"})
+    expires_at = isoformat(EPOCH + life)
+    told = {"token": "t", "tenant": "tenant-a", "user": "ada", "roles": [], "expiresAt": expires_at}
+    write_private(place.token_file, told)
+
+    session = Session(tmp_path, HandClock())
+    problem = _failure(session)
+
+    assert (problem is not None) is is_refused
+    if problem is not None:
+        assert problem.exit_code is ExitCode.NOT_LOGGED_IN
+        assert "runtimectl login --dev --tenant tenant-a --user ada" in problem.fix
+
+
+def _failure(session: Session) -> Failure | None:
+    try:
+        assert session.client
+    except Failure as failed:
+        return failed
+    return None

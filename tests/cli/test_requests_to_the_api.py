@@ -1,0 +1,151 @@
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.client import Client, HostAway
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.releases import Wish, request_of
+from shared.kernel.entropy import SeededEntropy
+from tests.cli.small_server import Asked, Server, serving
+
+pytestmark = pytest.mark.real
+DIGEST = "sha256:" + "a" * 64
+ENVIRONMENT = "env-w5ekllr23tyb"
+Answers = Callable[[Asked], tuple[int, Any] | None]
+_NOTHING: dict[str, Any] = {"value": [], "nextLink": None}
+
+
+@contextmanager
+def _connected(answer: Answers) -> Iterator[tuple[Client, Server]]:
+    with serving(answer) as server:
+        client = Client(server.url, "a-token", SeededEntropy(1))
+        yield client, server
+        # Before the server ends: it waits for connections that are kept.
+        client.close()
+
+
+def test_an_error_of_the_api_keeps_its_code_details_and_trace() -> None:
+    error = {
+        "code": "Invalid", "message": "the body is invalid", "traceId": "trace-1",
+        "details": [{"target": "/name", "message": "too long", "expected": "40", "received": "41"}],
+    }  # fmt: skip
+    with (
+        _connected(lambda _: (400, {"error": error})) as (client, _),
+        pytest.raises(Failure) as failed,
+    ):
+        client.write("POST", "/v1/runtime/environments", {})
+
+    assert failed.value.exit_code is ExitCode.REFUSED
+    assert failed.value.code == "Invalid"
+    assert failed.value.details[0].text == "/name: too long; expected 40, got 41"
+    assert failed.value.trace_id == "trace-1"
+
+
+def test_a_write_whose_answer_was_lost_is_repeated_under_the_same_key() -> None:
+    told: list[tuple[int, Any] | None] = [(200, {}), None, (200, {"is": "first"})]
+    with _connected(lambda _: told.pop(0)) as (client, server):
+        client.get("/kept")
+
+        reply = client.write("POST", "/v1/runtime/deployments", {"a": 1})
+
+    keys = {asked.headers["idempotency-key"] for asked in server.asked[1:]}
+    assert reply.body == {"is": "first"}
+    assert len(server.asked) == 3
+    assert len(keys) == 1
+
+
+def test_every_request_carries_the_token() -> None:
+    with _connected(lambda _: (200, {})) as (client, server):
+        client.get("/x")
+
+    assert server.asked[0].headers["authorization"] == "Bearer a-token"
+
+
+def test_nobody_at_the_address_is_unavailable_and_says_how_to_start() -> None:
+    with _connected(lambda _: (200, {})) as (client, _):
+        pass
+
+    with pytest.raises(HostAway) as away:
+        client.get("/v1/runtime/environments")
+
+    assert away.value.exit_code is ExitCode.UNAVAILABLE
+    assert "runtimectl up" in away.value.fix
+
+
+def test_a_collection_is_read_to_its_last_page() -> None:
+    def page(asked: Asked) -> tuple[int, Any]:
+        if "continuation=2" in asked.path:
+            return 200, {"value": [{"n": 2}], "nextLink": None}
+        return 200, {"value": [{"n": 1}], "nextLink": "?continuation=2"}
+
+    with _connected(page) as (client, server):
+        found = [each["n"] for each in client.each("/v1/runtime/services", {"status": "Running"})]
+
+    assert found == [1, 2]
+    assert all("status=Running" in asked.path for asked in server.asked)
+
+
+def _environments(_: Asked) -> tuple[int, Any]:
+    return 200, {"value": [{"environmentId": ENVIRONMENT, "name": "test"}], "nextLink": None}
+
+
+def _asked(wish: Wish) -> dict[str, Any]:
+    with _connected(_environments) as (client, _):
+        return request_of(wish, client)
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "release.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_release_file_is_sent_as_it_is_but_for_names_and_archives(tmp_path: Path) -> None:
+    file = _file(
+        tmp_path,
+        f"releaseRef: shop-1\nenvironment: test\nsurprise: 7\n"
+        f"components: [{{moduleId: module-shop, version: '1', artifact: '{DIGEST}'}}]\n",
+    )
+
+    body = _asked(Wish(file=file))
+
+    assert body == {
+        "releaseRef": "shop-1",
+        "environmentId": ENVIRONMENT,
+        "surprise": 7,
+        "components": [{"moduleId": "module-shop", "version": "1", "artifactDigest": DIGEST}],
+    }
+
+
+def test_options_override_the_one_component_of_a_file(tmp_path: Path) -> None:
+    file = _file(tmp_path, "components: [{moduleId: module-shop, version: '1', replicas: 1}]\n")
+
+    body = _asked(
+        Wish(file, "test", artifacts=[DIGEST], component={"version": "2", "replicas": None})
+    )
+
+    assert body["components"] == [
+        {"moduleId": "module-shop", "version": "2", "replicas": 1, "artifactDigest": DIGEST}
+    ]
+    assert body["releaseRef"] == "module-shop-2"
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (Wish(environment="test"), "nothing to deploy"),
+        (Wish(component={"moduleId": "module-shop"}), "which environment"),
+        (Wish(environment="prod", component={"moduleId": "module-shop"}), "prod"),
+    ],
+    ids=["no-component", "no-environment", "no-such-environment"],
+)
+def test_a_wish_that_is_not_clear_is_refused_before_it_is_sent(wish: Wish, said: str) -> None:
+    def answer(asked: Asked) -> tuple[int, Any]:
+        return _environments(asked) if "name=test" in asked.path else (200, _NOTHING)
+
+    with _connected(answer) as (client, _), pytest.raises(Failure, match=said):
+        request_of(wish, client)

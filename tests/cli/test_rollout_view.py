@@ -1,0 +1,139 @@
+import io
+from typing import Any
+
+from cli.rollout_view import rollout_lines, verdict_of
+from cli.screen import Line, PlainScreen
+from shared.surfaces.traffic import EMPTY, RevisionTraffic
+from tests.kit.stores import HandClock
+
+
+def _evidence(**changes: Any) -> dict[str, Any]:
+    samples = {"requests": 66, "errors": 0, "probes": 35, "p50Ms": 289.8, "p95Ms": 302.2}
+    return {
+        "moduleId": "module-shop",
+        "analyses": [
+            _analysis("errorRatio", "Pass", 0.0, 0.0, 0.005, "ratio", "0 errors of 66"),
+            _analysis("latency", "Fail", 289.8, 0.8, 20.8, "ms", "p50 of 24 requests"),
+        ],
+        "candidate": samples,
+        "baseline": {**samples, "p50Ms": 0.8, "p95Ms": 2.0, "probes": 0},
+        **changes,
+    }
+
+
+def _analysis(
+    measure: str, verdict: str, value: float, baseline: float | None, threshold: float, unit: str,
+    reason: str,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "measure": measure, "verdict": verdict, "value": value, "baseline": baseline,
+        "threshold": threshold, "unit": unit, "reason": reason,
+    }  # fmt: skip
+
+
+def _step(index: int, weight: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "index": index, "name": f"weight {weight} %", "weight": weight, "verdict": None,
+        "marked": False, "evidence": [], "startedAt": None, "endedAt": None, **changes,
+    }  # fmt: skip
+
+
+def _deployment(**changes: Any) -> dict[str, Any]:
+    begun = {"startedAt": "2026-01-01T00:00:00Z"}
+    return {
+        "deploymentId": "dep-1", "releaseRef": "shop-2", "status": "HealthGating", "weight": 10,
+        "steps": [_step(0, 10, **begun), _step(1, 50)], "waitingFor": None, "holder": None,
+        "reason": None, "proof": None, "holds": [], **changes,
+    }  # fmt: skip
+
+
+def _texts(lines: list[Line]) -> list[str]:
+    return [line.text for line in lines]
+
+
+def test_a_bad_verdict_is_shown_with_its_value_and_its_limit() -> None:
+    assert verdict_of(_evidence()) == "latency p50 290 ms (old 0.8 ms), limit 20.8 ms: Fail"
+
+
+def test_a_good_verdict_shows_everything_that_was_judged() -> None:
+    passed = _analysis("samples", "Pass", 101.0, None, 50.0, "count", "101 of 50 samples")
+
+    said = verdict_of(_evidence(analyses=[passed]))
+
+    assert said == "samples 101, needs 50: Pass"
+
+
+def test_new_and_old_are_told_apart_while_a_canary_runs() -> None:
+    counters = RevisionTraffic(12, {"2xx": 12}, 0, 0, EMPTY)
+
+    lines = _texts(rollout_lines(_deployment(), {"module-shop": (2, {1: counters, 2: counters})}))
+
+    assert "    module-shop new r2: 12 requests, 0 errors, p50 -, p95 -" in lines
+    assert "    module-shop old r1: 12 requests, 0 errors, p50 -, p95 -" in lines
+
+
+def test_the_end_names_reason_proof_and_hold() -> None:
+    proof = {
+        "instances": [
+            {
+                "instance": "module-shop-1-0", "releaseRevision": 1, "digest": "sha256:" + "a" * 64,
+                "departures": [],
+            }
+        ],
+        "whole": True,
+    }  # fmt: skip
+    ended = _deployment(
+        status="RolledBack",
+        reason={"code": "GateFailed", "message": "too slow"},
+        proof=proof,
+        holds=[{"moduleId": "module-shop", "digest": "sha256:" + "b" * 64}],
+    )
+
+    lines = _texts(rollout_lines(ended))
+
+    assert "GateFailed: too slow" in lines
+    assert "proof: module-shop-1-0 runs r1 sha256:aaaaaaaaaaaa…" in lines
+    assert "held: module-shop sha256:bbbbbbbbbbbb…" in lines
+    assert lines[-1] == "RolledBack shop-2"
+
+
+def test_an_instance_that_departs_is_shouted() -> None:
+    departs = {"path": "digest", "live": "b", "recorded": "a"}
+    instance = {
+        "instance": "i", "releaseRevision": 1, "digest": "sha256:aa", "departures": [departs]
+    }  # fmt: skip
+    ended = _deployment(status="Failed", proof={"instances": [instance], "whole": False})
+
+    lines = _texts(rollout_lines(ended))
+
+    assert any("DEPARTS: digest is b, not a" in line for line in lines)
+    assert "proof: not every instance could be asked" in lines
+
+
+def test_without_a_terminal_a_settled_line_is_written_once() -> None:
+    stream, clock = io.StringIO(), HandClock()
+    with PlainScreen(stream, clock) as screen:
+        for _ in range(3):
+            screen.show([Line("a", "first")])
+        screen.show([Line("a", "second")])
+
+    assert stream.getvalue().split() == ["first", "second"]
+
+
+def test_without_a_terminal_what_moves_is_sampled_every_two_seconds() -> None:
+    stream, clock = io.StringIO(), HandClock()
+    with PlainScreen(stream, clock) as screen:
+        for second in range(5):
+            screen.show([Line("count", str(second), settled=False)])
+            clock.pass_by(1)
+
+    assert stream.getvalue().split() == ["0", "2", "4"]
+
+
+def test_steps_to_come_are_no_news_without_a_terminal() -> None:
+    stream = io.StringIO()
+    with PlainScreen(stream, HandClock()) as screen:
+        screen.show(rollout_lines(_deployment()))
+
+    assert "weight 10 %" in stream.getvalue()
+    assert "weight 50 %" not in stream.getvalue()

@@ -1,0 +1,20 @@
+import subprocess
+import sys
+
+import pytest
+
+from cli.place import REPOSITORY
+
+HEAVY = ("azure", "aiohttp", "pydantic", "cryptography", "jwt", "yaml")
+
+
+@pytest.mark.real
+def test_no_heavy_package_is_imported_before_it_is_needed() -> None:
+    found = f"[name for name in sys.modules if name.partition('.')[0] in {HEAVY!r}]"
+
+    said = subprocess.run(
+        [sys.executable, "-c", f"import sys, cli.main; print({found})"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+
+    assert said.stdout.strip() == "[]"
