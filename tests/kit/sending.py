@@ -1,0 +1,35 @@
+"""Sends a message of the published language to the broker of whichever host runs now."""
+
+import json
+
+from pydantic import BaseModel
+
+from shared.embedding import required_embedding
+from shared.kernel.clock import EPOCH
+from shared.messaging.broker import OutgoingMessage
+from shared.messaging.envelope import Envelope
+from tests.kit.service import TENANT
+
+
+async def send(entity: str, payload: BaseModel, number: int) -> None:
+    """Send *payload* to a topic or queue; the same *number* is the same message again."""
+    envelope = Envelope(
+        event_id=f"evt-00000000-0000-4000-8000-{number:012d}",
+        event_type=type(payload).__name__,
+        tenant_id=TENANT,
+        project_id="proj-web",
+        module_id=None,
+        trace_id="trace-1",
+        correlation_id="corr-1",
+        causation_id=None,
+        occurred_at=EPOCH,
+        payload=json.loads(payload.model_dump_json(by_alias=True)),
+    )
+    message = OutgoingMessage(
+        body=envelope.to_json(),
+        message_id=envelope.event_id,
+        subject=envelope.event_type,
+        correlation_id=envelope.correlation_id,
+        application_properties=envelope.properties(),
+    )
+    await required_embedding().sender.send(entity, [message])
