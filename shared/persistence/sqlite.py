@@ -16,6 +16,7 @@ import asyncio
 import sqlite3
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -70,10 +71,10 @@ class Database:
         self.path = path
         if not self._memory:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._writer = self._connect()
+        self._writer = self._keep()
         if schema:
             self._writer.executescript(schema)
-        self._reader = self._writer if self._memory else self._connect(read_only=True)
+        self._reader = self._writer if self._memory else self._keep(read_only=True)
         self._lock = threading.Lock()
         """Guards the two below."""
         self._waiting: deque[_Pending] = deque()
@@ -87,6 +88,13 @@ class Database:
         self._works_since_checkpoint = 0
         self._wal_is_long = False
         self._closed = False
+
+    def _keep(self, *, read_only: bool = False) -> sqlite3.Connection:
+        """Return a connection that lasts as long as this database, also when nobody closes it."""
+        connection = self._connect(read_only=read_only)
+        # Python 3.13 warns of connections that are left to the garbage collector.
+        weakref.finalize(self, connection.close).atexit = False
+        return connection
 
     def _connect(self, *, read_only: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -233,7 +241,7 @@ class Database:
     def _checkpoint(self) -> None:
         with suppress(sqlite3.OperationalError):
             if self._checkpointer is None:
-                self._checkpointer = self._connect()
+                self._checkpointer = self._keep()
             found = self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             self._wal_is_long = not self._wal_is_long and found[1] > _WAL_PAGES_MAX
 
