@@ -39,18 +39,17 @@ class Removed(ServiceEvent):
 
 
 _SEEN: Final = frozenset({Status.RUNNING, Status.DEGRADED, Status.UNAVAILABLE})
-# A deployment's end may arrive after newer observations, which then say how its release is.
-_ALIVE: Final = _SEEN | {Status.UNKNOWN}
 _ANY: Final[Mapping[type[ServiceEvent], frozenset[Status]]] = MappingProxyType(
     {
-        Released: _ALIVE,
+        Released: frozenset({Status.RUNNING}),
         Observed: _SEEN,
         Unseen: frozenset({Status.UNKNOWN}),
         Removed: frozenset({Status.RETIRED}),
     }
 )
 
-# What is not in this table cannot happen. A retired service comes back with a release only.
+# What is not in this table cannot happen. A retired service comes back with a release only, and
+# where that is heard of late, as what has been seen of it since.
 TRANSITIONS: Final[Mapping[Status, Mapping[type[ServiceEvent], frozenset[Status]]]] = (
     MappingProxyType(
         {
@@ -59,7 +58,7 @@ TRANSITIONS: Final[Mapping[Status, Mapping[type[ServiceEvent], frozenset[Status]
             Status.DEGRADED: _ANY,
             Status.UNAVAILABLE: _ANY,
             Status.UNKNOWN: _ANY,
-            Status.RETIRED: {Released: _ALIVE},
+            Status.RETIRED: {Released: _SEEN | {Status.UNKNOWN}},
         }
     )
 )

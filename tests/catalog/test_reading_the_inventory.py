@@ -1,0 +1,198 @@
+"""The inventory over its API: lists that page, the past, causes, dependencies, logs."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from shared.kernel.clock import EPOCH, isoformat
+from tests.kit.sending import send
+from tests.kit.told import (
+    ENVIRONMENT,
+    WEB,
+    deployment_of,
+    ended,
+    environment,
+    released,
+    run,
+    service_of,
+)
+from tests.kit.virtual_time import run_virtual
+from tests.kit.world import World
+
+API = "module-api"
+TOPIC = "runtime-events"
+ROOT = "/runtime/services"
+
+
+def at(minute: float) -> str:
+    return quote(isoformat(EPOCH + timedelta(minutes=minute)))
+
+
+async def told(world: World) -> None:
+    """Tell of two services, of a second release of one, and of the end of the other."""
+    await run(world.surface, WEB)
+    await run(world.surface, API)
+    await send(TOPIC, environment(1), number=1)
+    both = [released(WEB, dependsOn=[API]), released(API, owner="team-api")]
+    await send(TOPIC, ended(1, both, at=EPOCH), number=2)
+    await until(world, lambda found: len(found) == 2)
+    await world.clock.sleep(300)
+    await send(TOPIC, ended(2, [released(WEB, 2, dependsOn=[API])], at=EPOCH), number=3)
+    await until(world, lambda found: "2.0" in {each["version"] for each in found})
+    await world.clock.sleep(300)
+
+
+async def until(world: World, holds: Callable[[list[Any]], bool]) -> None:
+    async def reached() -> bool:
+        _, body = await world.call("GET", ROOT)
+        return holds(body["value"])
+
+    await world.until(reached, within_s=600)
+
+
+def asked(ask: Callable[[World], Awaitable[Any]]) -> Any:
+    async def main() -> Any:
+        world = World()
+        await world.boot()
+        await told(world)
+        found = await ask(world)
+        await world.stop()
+        return found
+
+    return run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("query", "modules"),
+    [
+        pytest.param("", {WEB, API}, id="all"),
+        pytest.param(f"?moduleId={WEB}", {WEB}, id="by-module"),
+        pytest.param("?version=2.0", {WEB}, id="by-version"),
+        pytest.param("?owner=team-api", {API}, id="by-owner"),
+        pytest.param("?status=Running", {WEB, API}, id="by-status"),
+        pytest.param("?status=Retired", set(), id="by-a-status-that-none-has"),
+        pytest.param(f"?environmentId={ENVIRONMENT}&version=1.0", {API}, id="by-two-things"),
+        pytest.param(f"?environmentId=env-{'b' * 12}", set(), id="by-another-environment"),
+        pytest.param("?computeTarget=AKS", set(), id="by-another-target"),
+    ],
+)
+def test_a_list_is_filtered(query: str, modules: set[str]) -> None:
+    _, body = asked(lambda world: world.call("GET", ROOT + query))
+
+    assert {each["moduleId"] for each in body["value"]} == modules
+
+
+def test_a_list_is_paged_by_its_own_links_which_keep_the_filters() -> None:
+    async def ask(world: World) -> list[str]:
+        found, link = [], "?top=1&status=Running"
+        while link:
+            status, body = await world.call("GET", ROOT + link)
+            assert status == 200, body
+            found += [each["moduleId"] for each in body["value"]]
+            link = body["nextLink"]
+        return found
+
+    found = asked(ask)
+
+    assert sorted(found) == sorted([WEB, API])
+
+
+@pytest.mark.parametrize(
+    ("query", "version"),
+    [
+        pytest.param("", "2.0", id="now"),
+        pytest.param(f"?knownAt={at(4)}", "1.0", id="as-it-was-known-before"),
+        pytest.param(f"?asOf={at(0)}&knownAt={at(4)}", "1.0", id="then-as-known-then"),
+        pytest.param(f"?asOf={at(0)}", "2.0", id="then-as-known-now"),
+    ],
+)
+def test_the_past_is_answered_in_two_times(query: str, version: str) -> None:
+    status, body = asked(lambda world: world.call("GET", f"{ROOT}/{service_of()}{query}"))
+
+    assert (status, body["version"]) == (200, version)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        pytest.param(f"?asOf={at(-1)}", 404, "ServiceNotFound", id="before-it-was-there"),
+        pytest.param(f"?knownAt={at(-1)}", 404, "ServiceNotFound", id="before-it-was-known"),
+        pytest.param("?asOf=yesterday", 400, "Invalid", id="no-instant"),
+        pytest.param("?asOf=2026-01-01T00:00:00", 400, "Invalid", id="an-instant-without-offset"),
+        pytest.param("?asof=x", 400, "UnknownParameter", id="an-unknown-parameter"),
+    ],
+)
+def test_a_time_that_cannot_be_answered_is_refused(query: str, status: int, code: str) -> None:
+    found, body = asked(lambda world: world.call("GET", f"{ROOT}/{service_of()}{query}"))
+
+    assert (found, body["error"]["code"]) == (status, code)
+
+
+def test_the_history_names_each_cause_and_pages_without_gaps() -> None:
+    async def ask(world: World) -> tuple[list[Any], list[Any]]:
+        path = f"{ROOT}/{service_of()}/history"
+        _, whole = await world.call("GET", path)
+        paged, link = [], "?top=1"
+        while link:
+            _, body = await world.call("GET", path + link)
+            paged += body["value"]
+            link = body["nextLink"]
+        return whole["value"], paged
+
+    whole, paged = asked(ask)
+
+    assert paged == whole
+    assert [(each["version"], each["cause"]["id"]) for each in whole] == [
+        ("1.0", deployment_of(1)),
+        ("2.0", deployment_of(2)),
+    ]
+    assert [each["validUntil"] for each in whole] == [whole[1]["validFrom"], None]
+
+
+def test_a_service_tells_when_it_was_last_seen_although_nothing_changed() -> None:
+    async def ask(world: World) -> tuple[str, str]:
+        _, body = await world.call("GET", f"{ROOT}/{service_of()}")
+        return body["lastObservedAt"], isoformat(world.clock.now() - timedelta(seconds=120))
+
+    seen_at, two_minutes_ago = asked(ask)
+
+    assert seen_at > two_minutes_ago
+
+
+def test_dependencies_are_told_both_ways() -> None:
+    async def ask(world: World) -> tuple[Any, Any]:
+        _, web = await world.call("GET", f"{ROOT}/{service_of()}/dependencies")
+        _, api = await world.call("GET", f"{ROOT}/{service_of(API)}/dependencies")
+        return web, api
+
+    web, api = asked(ask)
+
+    assert [(each["moduleId"], each["status"]) for each in web["dependsOn"]] == [(API, "Running")]
+    assert [each["serviceId"] for each in api["neededBy"]] == [service_of()]
+    assert (web["neededBy"], api["dependsOn"]) == ([], [])
+
+
+def test_the_log_of_an_instance_is_told_and_that_of_a_stranger_is_not() -> None:
+    async def ask(world: World) -> tuple[Any, Any, Any]:
+        path = f"{ROOT}/{service_of()}/logs"
+        known = await world.call("GET", path)
+        stranger = await world.call("GET", f"{path}?instance=nobody")
+        world.surface.unreadable = "away"
+        return known, stranger, await world.call("GET", path)
+
+    known, stranger, away = asked(ask)
+
+    assert (known[0], len(known[1]["lines"])) == (200, 1)
+    assert (stranger[0], stranger[1]["error"]["code"]) == (404, "LogNotFound")
+    assert away[0] == 503
+
+
+@pytest.mark.parametrize("rest", ["", "/history", "/dependencies", "/logs", "/health"])
+def test_another_tenants_service_is_not_found(rest: str) -> None:
+    path = f"{ROOT}/{service_of()}{rest}"
+    status, _ = asked(lambda world: world.call("GET", path, tenant="globex"))
+
+    assert status == 404

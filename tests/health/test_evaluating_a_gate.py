@@ -1,0 +1,175 @@
+"""The orchestration of one gate: asked once, looked at until decided, answered once."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from function_apps.health.activities import ACTIVITIES
+from function_apps.health.errors import GateDiffers
+from function_apps.health.orchestrations import evaluate_gate
+from function_apps.health.ports import GateRules
+from function_apps.health.use_cases.gates import EVALUATE
+from shared.contracts.gates import EvaluateGate
+from shared.durable.steps import durable_name
+from shared.kernel.clock import isoformat
+from shared.kernel.errors import Unavailable
+from tests.health.traffic import a_gate
+from tests.health.watching import Health, health
+from tests.kit.drive import DrivenContext, by_name, drive
+from tests.kit.told import ENVIRONMENT, KEY, WEB, run, service_of
+from tests.kit.virtual_time import run_virtual
+
+GATE = f"gate-{KEY}-{service_of().rsplit('-', 1)[1]}-{'0' * 16}-1-0"
+
+
+def asked(made: Health, **changes: Any) -> EvaluateGate:
+    deadline_at = made.app.service.clock.now() + timedelta(minutes=10)
+    return a_gate(
+        **{
+            "gateId": GATE, "deploymentId": f"dep-{KEY}-{'0' * 16}", "environmentId": ENVIRONMENT,
+            "moduleId": WEB, "serviceId": service_of(), "baseline": None, "probesCount": True,
+            "candidate": {"releaseRevision": 1, "metricsKey": "1"},
+            "probes": {"readiness": {"path": "/ready", "timeout": "PT2S"}},
+            "deadlineAt": isoformat(deadline_at), **changes,
+        }
+    )  # fmt: skip
+
+
+async def begun(**changes: Any) -> Health:
+    made = health()
+    await run(made.world)
+    await made.hear(asked(made, **changes))
+    return made
+
+
+async def evaluated(made: Health, **how: Any) -> Any:
+    name, instance_id, argument = made.bench.nudges.started.pop(0)
+    assert name == durable_name(evaluate_gate) == EVALUATE
+    context = DrivenContext(
+        instance_id, argument, by_name(ACTIVITIES), made.app, made.app.service.clock,
+        made.bench.nudges, **how,
+    )  # fmt: skip
+    return await drive(evaluate_gate, context)
+
+
+def answers(made: Health) -> list[tuple[str, str, str]]:
+    return [(each["gateId"], each["verdict"], each["status"]) for each in made.told()]
+
+
+def test_a_release_that_answers_its_probes_passes_and_is_told_once() -> None:
+    async def main() -> tuple[Any, list[Any], set[tuple[str, float]]]:
+        made = await begun()
+        return await evaluated(made), answers(made), set(made.prober.asked)
+
+    outcome, told, probed = run_virtual(main())
+
+    assert (outcome, told) == ("Pass", [(GATE, "Pass", "Healthy")])
+    assert probed == {("http://127.0.0.1:1/ready", 2.0)}
+
+
+def test_every_activity_run_twice_changes_nothing() -> None:
+    async def main(*, twice: bool) -> tuple[Any, list[Any]]:
+        made = await begun()
+        return await evaluated(made, twice=twice), answers(made)
+
+    assert run_virtual(main(twice=True)) == run_virtual(main(twice=False))
+
+
+def test_a_gate_that_is_decided_is_not_judged_again() -> None:
+    async def main() -> tuple[Any, list[Any]]:
+        made = await begun()
+        started = made.bench.nudges.started[0]
+        await evaluated(made)
+        made.bench.nudges.started.append(started)
+        return await evaluated(made), answers(made)
+
+    assert run_virtual(main()) == ("AlreadyDecided", [(GATE, "Pass", "Healthy")])
+
+
+def test_the_same_question_twice_is_one_gate_and_another_under_its_id_is_parked() -> None:
+    async def main() -> tuple[int, list[str]]:
+        made = health()
+        await run(made.world)
+        question = asked(made)
+        await made.hear(question)
+        await made.hear(question)
+        await made.hear(asked(made, minSamples=51))
+        parked = [
+            change.document.body["code"]
+            for feed_range in await made.app.service.store.feed_ranges()
+            for change in (await made.app.service.store.changes(feed_range, None)).changes
+            if change.document.body.get("type") == "parked"
+        ]
+        return len(made.bench.nudges.started), parked
+
+    assert run_virtual(main()) == (1, [GateDiffers.code])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "verdict"),
+    [
+        pytest.param(lambda made: made.prober.failing.add("/ready"), "Fail", id="probes-fail"),
+        pytest.param(
+            lambda made: setattr(made.world, "unreadable", "away"), "Inconclusive", id="unreadable"
+        ),
+        pytest.param(lambda made: made.world.sites.clear(), "Inconclusive", id="not-there"),
+    ],
+)
+def test_what_is_seen_decides(spoil: Callable[[Health], object], verdict: str) -> None:
+    async def main() -> Any:
+        made = await begun()
+        spoil(made)
+        return await evaluated(made)
+
+    assert run_virtual(main()) == verdict
+
+
+@pytest.mark.parametrize("problem", [Unavailable("away"), ZeroDivisionError("a defect")])
+def test_a_look_that_cannot_be_made_is_one_that_saw_nothing(problem: Exception) -> None:
+    def interfere(name: str, _count: int) -> None:
+        if name == "look_at_gate":
+            made_sick.append(name)
+
+    made_sick: list[str] = []
+
+    async def main() -> tuple[Any, str]:
+        made = await begun()
+
+        async def fails(*_: object) -> Any:
+            raise problem
+
+        sick: Any = made.app.surface
+        object.__setattr__(made.app, "surface", Sick(sick, fails))
+        outcome = await evaluated(made, interfere=interfere)
+        reason = made.told()[0]["evidence"]["analyses"][0]["reason"]
+        return outcome, reason
+
+    outcome, reason = run_virtual(main())
+
+    assert outcome == "Inconclusive"
+    assert "could not be read" in reason
+    assert made_sick
+
+
+class Sick:
+    """A surface whose reads break their promise and raise."""
+
+    def __init__(self, inner: Any, observe: Any) -> None:
+        self._inner, self.observe = inner, observe
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def test_looks_are_spread_over_a_long_deadline() -> None:
+    async def main() -> int:
+        made = health(gate_rules=GateRules(look_every=timedelta(seconds=1)))
+        far = made.app.service.clock.now() + timedelta(hours=10)
+        await made.hear(asked(made, deadlineAt=isoformat(far)))
+        looks: list[str] = []
+        await evaluated(made, interfere=lambda name, _count: looks.append(name))
+        return looks.count("look_at_gate")
+
+    assert 395 <= run_virtual(main()) <= 402

@@ -1,0 +1,55 @@
+"""Many things at once, but not all: in order, bounded, and none left running after an error."""
+
+import pytest
+
+from shared.concurrency import each_of
+from shared.kernel.clock import LoopClock
+from tests.kit.virtual_time import run_virtual
+
+
+def test_results_come_in_the_order_of_the_items_however_long_each_takes() -> None:
+    async def main() -> list[int]:
+        clock = LoopClock()
+
+        async def work(item: int) -> int:
+            await clock.sleep(10 - item)
+            return item
+
+        return await each_of(range(10), work, at_once=4)
+
+    assert run_virtual(main()) == list(range(10))
+
+
+def test_no_more_run_together_than_was_said() -> None:
+    async def main() -> tuple[int, float]:
+        clock, now, most = LoopClock(), 0, 0
+
+        async def work(_item: int) -> None:
+            nonlocal now, most
+            now += 1
+            most = max(most, now)
+            await clock.sleep(1)
+            now -= 1
+
+        await each_of(range(10), work, at_once=5)
+        return most, clock.monotonic_s()
+
+    assert run_virtual(main()) == (5, 2.0)
+
+
+def test_an_error_is_raised_as_it_is_and_ends_the_rest() -> None:
+    async def main() -> list[int]:
+        clock, finished = LoopClock(), []
+
+        async def work(item: int) -> None:
+            await clock.sleep(item)
+            if item == 1:
+                raise ZeroDivisionError
+            finished.append(item)
+
+        with pytest.raises(ZeroDivisionError):
+            await each_of(range(5), work, at_once=5)
+        await clock.sleep(10)
+        return finished
+
+    assert run_virtual(main()) == [0]
