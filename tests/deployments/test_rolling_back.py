@@ -212,7 +212,7 @@ def test_an_active_one_is_interrupted_and_the_interrupted_rollout_changes_nothin
 
 def test_a_write_of_the_interrupted_rollout_that_comes_late_is_refused_outside() -> None:
     async def main() -> None:
-        from function_apps.deployments.model import planning
+        from function_apps.deployments.model import units
         from shared.kernel.fence import Fence
 
         world = driven()
@@ -223,9 +223,7 @@ def test_a_write_of_the_interrupted_rollout_that_comes_late_is_refused_outside()
         await world.settle()
         unit = stale.released(SHOP)
         assert unit is not None
-        spec = planning.spec_of(
-            unit, stale.environment_id, stale.tenant_id, world.app.rules.rollout
-        )
+        spec = units.spec_of(unit, stale.environment_id, stale.tenant_id, world.app.rules.rollout)
         (surface,) = world.app.surfaces.values()
 
         with pytest.raises(StaleFence):

@@ -9,7 +9,7 @@ from function_apps.deployments.activities.errands import (
     observed,
     surface_of,
 )
-from function_apps.deployments.model import planning
+from function_apps.deployments.model import units
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.releases import ReleasedComponent
@@ -26,9 +26,7 @@ WHOLE = 100
 def component_of(deployment: Deployment, module: str) -> Component:
     unit = deployment.released(module) or deployment.before(module)
     assert unit is not None, module
-    return planning.surface_component(
-        unit.module_id, deployment.environment_id, deployment.tenant_id
-    )
+    return units.surface_component(unit.module_id, deployment.environment_id, deployment.tenant_id)
 
 
 async def stop_old(module: ModuleOf, step: Step, app: DeploymentsApp) -> None:
@@ -79,9 +77,7 @@ async def apply_candidate(module: ModuleOf, step: Step, app: DeploymentsApp) -> 
     deployment = await holding(module.errand, step, app)
     unit = deployment.released(module.module)
     assert unit is not None, module.module
-    spec = planning.spec_of(
-        unit, deployment.environment_id, deployment.tenant_id, app.rules.rollout
-    )
+    spec = units.spec_of(unit, deployment.environment_id, deployment.tenant_id, app.rules.rollout)
     await surface_of(unit, app).apply(spec, step.fence(deployment.token))
 
 

@@ -95,8 +95,8 @@ async def complete(errand: Errand, step: Step, app: DeploymentsApp) -> Deploymen
     proof, departures = await prove(deployment, deployment.unit.components, app)
     if departures:
         raise ProofFailed(departures[0])
-    units = [await _with_endpoint(deployment, one, app) for one in deployment.unit.components]
-    unit = deployment.unit.model_copy(update={"components": tuple(units)})
+    brought = [await _with_endpoint(deployment, one, app) for one in deployment.unit.components]
+    unit = deployment.unit.model_copy(update={"components": tuple(brought)})
     now = app.service.clock.now()
 
     def decide(found: Dossier) -> Decision:
@@ -194,16 +194,16 @@ async def _with_endpoint(
 
 
 async def prove(
-    deployment: Deployment, units: Sequence[ReleasedComponent], app: DeploymentsApp
+    deployment: Deployment, wanted: Sequence[ReleasedComponent], app: DeploymentsApp
 ) -> tuple[Proof, tuple[str, ...]]:
-    """Ask every live instance of *units* what it runs; return that, and each departure in words.
+    """Ask every live instance of *wanted* what it runs; return that, and each departure in words.
 
     Raises:
         Unavailable: an instance could not be asked.
     """
     found: list[InstanceProof] = []
     departures: list[str] = []
-    for unit in units:
+    for unit in wanted:
         component = component_of(deployment, unit.module_id)
         said: tuple[LiveProof, ...]
         match await surface_of(unit, app).prove(component):

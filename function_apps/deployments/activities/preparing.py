@@ -17,7 +17,7 @@ from function_apps.deployments.activities.errands import (
     own,
 )
 from function_apps.deployments.errors import CannotBePlanned
-from function_apps.deployments.model import access, gates, planning, telling
+from function_apps.deployments.model import access, gates, planning, telling, units
 from function_apps.deployments.model import deployment as deployments
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import Deployment, evolve
@@ -185,7 +185,7 @@ def _ready(
     )
     if refusals := planning.refusals(_command(deployment), errand.tenant, ground):
         raise CannotBePlanned(refusals)
-    wanted = [(one.module_id, planning.digest_of(one)) for one in deployment.components]
+    wanted = [(one.module_id, units.digest_of(one)) for one in deployment.components]
     targets.refuse_held(target, wanted)
     ready = evolve(
         deployment,
@@ -250,17 +250,17 @@ async def _in_force(errand: Errand, app: DeploymentsApp) -> tuple[ReleasedCompon
     found = dossier(view, errand.deployment)
     lines = {module: found.target.line(module) for module in found.deployment.modules}
     holders = sorted({line.by for line in lines.values() if line.by is not None})
-    units: dict[tuple[str, int], ReleasedComponent] = {}
+    known: dict[tuple[str, int], ReleasedComponent] = {}
     for start in range(0, len(holders), READ_MAX_DOCUMENTS):
         page = await app.service.work.read(partition, *holders[start : start + READ_MAX_DOCUMENTS])
         for document in page.documents.values():
             unit = deployments.from_body(document.body).unit
             for one in unit.components if unit else ():
-                units[one.module_id, one.release_revision] = one
+                known[one.module_id, one.release_revision] = one
     return tuple(
-        units[module, line.revision]
+        known[module, line.revision]
         for module, line in lines.items()
-        if (module, line.revision) in units
+        if (module, line.revision) in known
     )
 
 
@@ -274,14 +274,14 @@ def _fixed(
     environment = target.environment
     assert environment is not None
     modules = dict(target.modules)
-    units: list[ReleasedComponent] = []
+    brought: list[ReleasedComponent] = []
     for component in deployment.components:
-        kind = planning.placed(component, environment.targets)
+        kind = units.placed(component, environment.targets)
         assert kind is not None, component.module_id
         line = target.line(component.module_id)
         modules[component.module_id] = replace(line, last=line.last + 1)
-        units.append(
-            planning.released(
+        brought.append(
+            units.released(
                 component,
                 kind,
                 line.last + 1,
@@ -291,7 +291,7 @@ def _fixed(
             )
         )
     unit = ReleaseUnit(
-        components=tuple(units),
+        components=tuple(brought),
         tenant_binding_revision=target.binding.revision if target.binding else 0,
         removed=deployment.remove,
     )
@@ -309,7 +309,7 @@ def _fixed(
         Change.UNIT_FIXED,
         now,
         unit=unit,
-        absent=planning.absences(unit),
+        absent=units.absences(unit),
         previous=tuple(replaced),
         previous_deployment_id=DeploymentId(max(before)) if before else None,
         steps=steps,

@@ -26,7 +26,7 @@ from function_apps.deployments.activities.errands import (
     surface_of,
 )
 from function_apps.deployments.errors import CancelAsked, Overtaken
-from function_apps.deployments.model import gates, planning, telling
+from function_apps.deployments.model import gates, telling, units
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.states import BEFORE_APPLIED, CHANGING, ENDINGS, Change
@@ -152,7 +152,7 @@ async def restore(module: ModuleOf, step: Step, app: DeploymentsApp) -> bool:
     if revision is None or revision.phase is Phase.DRAINING or revision.replicas < before.replicas:
         # Scaling may have raised the number since: never fewer than live.
         replicas = max(before.replicas, revision.replicas if revision else 0)
-        spec = planning.spec_of(
+        spec = units.spec_of(
             before, deployment.environment_id, deployment.tenant_id, app.rules.rollout
         )
         await surface.apply(replace(spec, replicas=replicas), step.fence(deployment.token))

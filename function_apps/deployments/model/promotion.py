@@ -7,8 +7,8 @@ from math import ceil
 
 from function_apps.deployments.errors import EvidenceRequired, NotPromotable
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.planning import component_of
 from function_apps.deployments.model.target import Target
+from function_apps.deployments.model.units import component_of
 from shared.contracts.deployments import (
     Deploy,
     DeploymentStatus,

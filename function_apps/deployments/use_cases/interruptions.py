@@ -14,7 +14,7 @@ from function_apps.deployments.errors import (
     NotRetryable,
     NotRollbackable,
 )
-from function_apps.deployments.model import access, planning
+from function_apps.deployments.model import access, planning, units
 from function_apps.deployments.model import deployment as deployments
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import (
@@ -297,7 +297,7 @@ def _undo(
     access.waits_for(found.target, scope.tenant)
     back = _units_before(undone, wanted)
     targets.refuse_held(found.target, [(one.module_id, one.digest) for one in back])
-    components = tuple(planning.component_of(one) for one in back)
+    components = tuple(units.component_of(one) for one in back)
     restored = {one.module_id for one in components}
     brought = {one.module_id for one in undone.components}
     remove = tuple(sorted(brought - restored))
@@ -415,7 +415,7 @@ def _begun_anew(
 ) -> Decision:
     before = found.deployment
     waits_for = access.waits_for(found.target, scope.tenant)
-    wanted = [(one.module_id, planning.digest_of(one)) for one in before.components]
+    wanted = [(one.module_id, units.digest_of(one)) for one in before.components]
     targets.refuse_held(found.target, wanted)
     if any(claim.key == before.key for claim in found.target.claims):
         raise NotRetryable(f"the same versions as in {before.deployment_id} are on their way")

@@ -7,8 +7,8 @@ from typing import Any
 import shared.kernel.operation as operations
 from function_apps.deployments.errors import DeploymentMissing
 from function_apps.deployments.model import deployment as deployments
-from function_apps.deployments.model import planning, telling
 from function_apps.deployments.model import target as targets
+from function_apps.deployments.model import telling, units
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.dossier import environment_of, place
 from shared.contracts import deployments as told
@@ -104,7 +104,7 @@ async def logs(
         if module not in {None, unit.module_id}:
             continue
         surface = app.surfaces[unit.compute_target]
-        component = planning.surface_component(unit.module_id, found.environment_id, scope.tenant)
+        component = units.surface_component(unit.module_id, found.environment_id, scope.tenant)
         live = await surface.observe(component)
         revision = live.value.revision(unit.release_revision) if isinstance(live, Present) else None
         for instance in revision.instances if revision else ():
@@ -135,7 +135,7 @@ async def traffic(deployment: str, *, scope: Scope, app: DeploymentsApp) -> Mapp
     found = deployments.from_body(body)
     value: list[Mapping[str, Any]] = []
     for unit in found.unit.components if found.unit else ():
-        component = planning.surface_component(unit.module_id, found.environment_id, scope.tenant)
+        component = units.surface_component(unit.module_id, found.environment_id, scope.tenant)
         said = await app.surfaces[unit.compute_target].traffic(component)
         sample = said.value if isinstance(said, Present) else None
         value.append(

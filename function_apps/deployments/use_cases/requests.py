@@ -6,7 +6,7 @@ from typing import Any
 
 import shared.kernel.operation as operations
 from function_apps.deployments.errors import CannotBePlanned, NaturalKeyActive
-from function_apps.deployments.model import access, planning, telling
+from function_apps.deployments.model import access, planning, telling, units
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import Deployment, Origin
 from function_apps.deployments.model.promotion import Source, command_of, refuse_unsoaked
@@ -112,11 +112,11 @@ def _planned(command: Deploy, target: Target, scope: Scope) -> tuple[Any, ...]:
     if environment is None or not environment.targets:
         return ()
     found = [
-        (component, planning.placed(component, environment.targets))
+        (component, units.placed(component, environment.targets))
         for component in command.components
     ]
     return tuple(
-        planning.released(
+        units.released(
             component,
             kind,
             target.line(component.module_id).last + 1,
@@ -258,7 +258,7 @@ def _modules(command: Deploy) -> tuple[str, ...]:
 
 
 def _refuse_held(command: Deploy, target: Target) -> None:
-    wanted = [(one.module_id, planning.digest_of(one)) for one in command.components]
+    wanted = [(one.module_id, units.digest_of(one)) for one in command.components]
     targets.refuse_held(target, wanted)
 
 

@@ -1,0 +1,193 @@
+"""What runs: a component as its release unit records it, and as a surface is asked for it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from function_apps.deployments.model.target import Target
+from shared.contracts.deployments import Component, RolloutDefaults
+from shared.contracts.placement import default_placement
+from shared.contracts.releases import (
+    ConfigurationPin,
+    ReleasedComponent,
+    ReleaseUnit,
+    Routing,
+)
+from shared.contracts.values import (
+    ComputeTargetKind,
+    EnvironmentId,
+    ModuleId,
+    Probe,
+    Reason,
+    TenantId,
+)
+from shared.kernel.ids import module_key, parse_id, service_id
+from shared.surfaces.spec import Component as SurfaceComponent
+from shared.surfaces.spec import HttpProbe, ReleaseQuestion, Resources, RevisionSpec
+
+PROBE_PERIOD: Final = timedelta(seconds=1)
+"""Of the surface's own probes, which decide on traffic, where the component does not say."""
+NO_DIGEST: Final = "sha256:" + "0" * 64
+
+
+def digest_of(component: Component) -> str:
+    """Return the digest of what the component runs; of an image by tag, none."""
+    if component.artifact_digest is not None:
+        return component.artifact_digest
+    _, _, pinned = (component.image or "").partition("@")
+    return pinned or NO_DIGEST
+
+
+def placed(component: Component, offered: Sequence[ComputeTargetKind]) -> ComputeTargetKind | None:
+    """Return where *component* runs: where it says, else by its type; None when nothing fits."""
+    return component.compute_target or default_placement(
+        component.component_type, offered, scheduled=component.scheduled
+    )
+
+
+def released(
+    component: Component,
+    kind: ComputeTargetKind,
+    revision: int,
+    environment: EnvironmentId,
+    tenant: TenantId,
+    target: Target,
+) -> ReleasedComponent:
+    """Return *component* as the release unit records it under *revision*.
+
+    Configuration, secret versions and scaling policy are what their services said last; what
+    nobody said is 0 or empty, and `absences` says so.
+    """
+    key = parse_id(environment, "env").environment
+    service = service_id(key, module_key(tenant, component.module_id))
+    facts = [fact for fact in target.facts.values() if fact.module in {"", component.module_id}]
+    pins = {fact.name: int(fact.value) for fact in facts if fact.kind == "configuration"}
+    return ReleasedComponent(
+        module_id=component.module_id,
+        service_id=service,
+        release_revision=revision,
+        component_type=component.component_type,
+        version=component.version,
+        digest=digest_of(component),
+        compute_target=kind,
+        port=component.port,
+        path_prefix=component.path_prefix,
+        command=component.command,
+        environ=component.environ,
+        release=component.release,
+        probes=component.probes,
+        resources=component.resources,
+        depends_on=component.depends_on,
+        replicas=1 if component.replicas is None else component.replicas,
+        configuration_mode=component.configuration_mode,
+        configuration=ConfigurationPin(**pins),
+        secret_versions={
+            fact.name: fact.value for fact in facts if fact.kind == "secret" and fact.value
+        },
+        scaling_policy_revision=max(
+            (int(fact.value) for fact in facts if fact.kind == "scaling"), default=0
+        ),
+        routing=Routing(weights={str(revision): 100} if component.port else {}),
+        owner=component.owner,
+    )
+
+
+def absences(unit: ReleaseUnit) -> tuple[Reason, ...]:
+    """Return which parts of *unit* nobody has provided, and the rule by which they will be."""
+    rows = (
+        (
+            any(one.configuration.hash is None for one in unit.components),
+            "ConfigurationAbsent",
+            "nothing is published for it; the next unit pins the versions in force then",
+        ),
+        (
+            not any(one.secret_versions for one in unit.components),
+            "SecretVersionsAbsent",
+            "no secret is bound; the next unit records the versions in force then",
+        ),
+        (
+            not any(one.scaling_policy_revision for one in unit.components),
+            "ScalingPolicyAbsent",
+            "no policy is applied; deployments own the number of replicas until one is",
+        ),
+        (
+            not unit.tenant_binding_revision,
+            "TenantBindingAbsent",
+            "the tenant is not bound; without a binding only the owner deploys, outside prod",
+        ),
+    )
+    return tuple(Reason(code=code, message=message) for is_so, code, message in rows if is_so)
+
+
+def component_of(unit: ReleasedComponent) -> Component:
+    """Return what has to be asked for to get *unit* again, under a new revision."""
+    return Component(
+        module_id=unit.module_id,
+        component_type=unit.component_type,
+        version=unit.version,
+        artifact_digest=unit.digest,
+        compute_target=unit.compute_target,
+        replicas=unit.replicas,
+        command=unit.command,
+        port=unit.port,
+        path_prefix=unit.path_prefix,
+        environ=unit.environ,
+        release=unit.release,
+        probes=unit.probes,
+        resources=unit.resources,
+        depends_on=unit.depends_on,
+        configuration_mode=unit.configuration_mode,
+        owner=unit.owner,
+    )
+
+
+def surface_component(
+    module: ModuleId, environment: EnvironmentId, tenant: TenantId
+) -> SurfaceComponent:
+    return SurfaceComponent(environment, tenant, module)
+
+
+def spec_of(
+    unit: ReleasedComponent, environment: EnvironmentId, tenant: TenantId, rollout: RolloutDefaults
+) -> RevisionSpec:
+    """Return what a surface is asked for; the same unit always gives the same workload."""
+    facts = {
+        "releaseRevision": str(unit.release_revision),
+        "configurationHash": unit.configuration.hash or "",
+        **{f"secret.{name}": version for name, version in sorted(unit.secret_versions.items())},
+    }
+    return RevisionSpec(
+        component=surface_component(unit.module_id, environment, tenant),
+        revision=unit.release_revision,
+        version=unit.version,
+        artifact=unit.digest,
+        command=unit.command,
+        environ=unit.environ,
+        port=unit.port,
+        path_prefix=unit.path_prefix,
+        replicas=unit.replicas,
+        readiness=_probe(unit.probes.readiness),
+        liveness=_probe(unit.probes.liveness),
+        resources=Resources(
+            memory_mb=unit.resources.memory_mib,
+            cpu=unit.resources.cpu,
+            open_files=unit.resources.open_files,
+            processes=unit.resources.processes,
+        ),
+        release=ReleaseQuestion(unit.release.path, unit.release.field) if unit.release else None,
+        unit=facts,
+        drain_s=rollout.drain.total_seconds(),
+    )
+
+
+def _probe(probe: Probe | None) -> HttpProbe | None:
+    if probe is None:
+        return None
+    return HttpProbe(
+        probe.path,
+        period_s=(probe.period or PROBE_PERIOD).total_seconds(),
+        timeout_s=probe.timeout.total_seconds(),
+        initial_delay_s=probe.initial_delay.total_seconds(),
+        failure_threshold=probe.failure_threshold,
+        success_threshold=probe.success_threshold,
+    )
