@@ -1,0 +1,340 @@
+"""What every app serves about itself: operations, parked messages, audit, events, health."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+import pytest
+
+import shared.kernel.operation as operations
+from local_host.host import HostSettings
+from local_host.model import App, HttpAnswer, HttpCall
+from shared.contracts.shape import Command
+from shared.contracts.validation import parse
+from shared.kernel.errors import Conflict, Unavailable
+from shared.kernel.ids import TenantId
+from shared.kernel.operation import Operation
+from shared.kernel.scope import Scope
+from shared.messaging.cause import Cause
+from shared.messaging.dispatcher import Dispatcher, HandlerTable, Received
+from shared.messaging.outbox import Publish
+from shared.messaging.unit_of_work import Audited, Decision, Put
+from shared.persistence.store import Create, Partition
+from shared.service import AUDIENCE, DEV_ISSUER
+from shared.web import openapi
+from shared.web.administration import Administration, administration_routes
+from shared.web.binding import bind_routes
+from shared.web.issuer import LocalIssuer
+from tests.kit.hosting import hosting
+from tests.kit.service import CAUSE, SCOPE, Bench, bench
+from tests.kit.virtual_time import run_virtual
+from tests.messaging.envelopes import an_envelope
+
+KEY = "abcdefghijkl"
+HOME = Partition("acme", KEY)
+ROOT = "/v1/platform/environments"
+
+
+class DoThing(Command):
+    size: int
+
+
+class Handled:
+    """A handler that refuses until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.is_refusing = True
+        self.done: list[int] = []
+
+    async def do_thing(self, payload: DoThing, *, scope: Scope, cause: Cause, app: Any) -> None:
+        if self.is_refusing:
+            raise Conflict("not now", code="NotNow")
+        self.done.append(payload.size)
+
+
+class Desk:
+    """Calls the routes of one service, and does to the service what time and others would."""
+
+    def __init__(self, host: Any, issuer: LocalIssuer, at: Bench, handled: Handled) -> None:
+        self.host, self.issuer, self.at, self.handled = host, issuer, at, handled
+        table: HandlerTable = {DoThing: handled.do_thing}
+        service = at.service
+        self.dispatcher = Dispatcher(table, None, service.work, service.clock, service.entropy)
+
+    async def call(
+        self, method: str, path: str, *, roles: Sequence[str] = ("Runtime.Admin",),
+        tenant: str = "acme", is_known: bool = True, **headers: str,
+    ) -> tuple[int, Any, dict[str, str]]:  # fmt: skip
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if is_known:
+            sent["authorization"] = f"Bearer {self.issuer.token(tenant, 'ann', roles)}"
+        where, _, query = path.partition("?")
+        call = HttpCall(method, f"{ROOT}{where}", query, tuple(sent.items()), b"")
+        answer: HttpAnswer = await self.host.handle(call)
+        body = json.loads(answer.body) if answer.body else None
+        return int(answer.status), body, {name.lower(): value for name, value in answer.headers}
+
+    async def keep(self, operation: Operation) -> None:
+        document_id = operations.document_id(operation.operation_id)
+        body = operations.to_body(operation)
+        await self.at.service.store.batch(HOME, [Create(document_id, body)])
+
+    async def end(self, operation: Operation, after_s: float) -> None:
+        service = self.at.service
+        await service.clock.sleep(after_s)
+        document_id = operations.document_id(operation.operation_id)
+        ended = operations.to_body(operations.succeed(operation, {"n": 1}, service.clock.now()))
+        decision = Decision(writes=[Put(document_id, ended)])
+        await service.work.write(SCOPE, HOME, [document_id], lambda _: decision, CAUSE)
+
+    def operation(self, number: int = 1, **changes: Any) -> Operation:
+        accepted = operations.accept(
+            f"op-environments-{KEY}-{number:016d}", "ProvisionEnvironment",
+            f"/v1/runtime/environments/env-{KEY}", "user:ann", "environments_apply_environment",
+            {}, self.at.service.clock.now(),
+        )  # fmt: skip
+        return replace(accepted, **changes)
+
+    async def receive(self, body: bytes, tenant: str = "acme") -> None:
+        await self.dispatcher(Received(body, "application/json", {"cs-tenant-id": tenant}))
+
+
+def desk(act: Callable[[Desk], Awaitable[None]], tmp_path: Any) -> None:
+    @asynccontextmanager
+    async def opened() -> Any:
+        at = bench("environments", settings={"RUNTIME_ISSUER_KEYS": f"{tmp_path}/jwks.json"})
+        clock, entropy = at.service.clock, at.service.entropy
+        issuer = LocalIssuer(tmp_path, DEV_ISSUER, AUDIENCE, clock, entropy)
+        handled = Handled()
+        here = Desk(None, issuer, at, handled)
+        rows = administration_routes("environments")
+        app, blueprint = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS), df.Blueprint()
+        document = openapi.document("environments", rows)
+        administration = Administration(at.service, here.dispatcher, document)
+        bind_routes(blueprint, rows, administration, at.service)
+        app.register_functions(blueprint)
+        host_json = {"version": "2.0", "extensions": {"http": {"routePrefix": ""}}}
+        one = App("app", register=app, host_json=host_json)
+        async with hosting(one, settings=HostSettings(threads=0, environ={})) as host:
+            here.host = host
+            yield here
+
+    async def main() -> None:
+        async with opened() as here:
+            await act(here)
+
+    run_virtual(main())
+
+
+def test_an_operation_is_shown_with_its_steps_and_listed_by_state(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        running = operations.begin_step(
+            at.operation(), "apply", at.at.service.clock.now(), percent=30, detail="one of three"
+        )
+        await at.keep(running)
+        await at.keep(at.operation(2))
+        _, shown, headers = await at.call("GET", f"/operations/{running.operation_id}")
+        _, every, _ = await at.call("GET", "/operations")
+        _, some, _ = await at.call("GET", "/operations?state=Running")
+
+        assert (shown["state"], shown["percent"]) == ("Running", 30)
+        assert shown["steps"][0]["name"] == "apply"
+        assert headers["retry-after"] == "1"
+        assert len(every["value"]) == 2
+        assert [each["operationId"] for each in some["value"]] == [running.operation_id]
+
+    desk(act, tmp_path)
+
+
+def test_a_list_goes_on_where_its_link_says(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        for number in range(5):
+            await at.keep(at.operation(number))
+        found, path = [], "/operations?top=2"
+        while path:
+            _, page, _ = await at.call("GET", path)
+            found += [each["operationId"] for each in page["value"]]
+            path = f"/operations{page['nextLink']}" if page["nextLink"] else ""
+
+        assert len(found) == len(set(found)) == 5
+
+    desk(act, tmp_path)
+
+
+def test_a_long_poll_is_answered_when_the_operation_ends(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        operation = at.operation()
+        await at.keep(operation)
+        ending = asyncio.ensure_future(at.end(operation, 5))
+        started_s = at.at.service.clock.monotonic_s()
+        _, shown, headers = await at.call("GET", f"/operations/{operation.operation_id}?wait=20")
+        await ending
+
+        assert shown["state"] == "Succeeded"
+        assert "retry-after" not in headers
+        assert 5 <= at.at.service.clock.monotonic_s() - started_s < 6
+
+    desk(act, tmp_path)
+
+
+def test_a_long_poll_with_the_known_etag_is_304_when_nothing_happens(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        operation = at.operation()
+        await at.keep(operation)
+        path = f"/operations/{operation.operation_id}"
+        _, _, headers = await at.call("GET", path)
+        started_s = at.at.service.clock.monotonic_s()
+        status, body, _ = await at.call("GET", f"{path}?wait=3", if_none_match=headers["etag"])
+
+        assert (status, body) == (304, None)
+        assert 3 <= at.at.service.clock.monotonic_s() - started_s < 4
+
+    desk(act, tmp_path)
+
+
+def test_a_cancellation_is_asked_once_and_nudges_who_waits(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        waiting = operations.wait(at.operation(), "approval", "w-1", at.at.service.clock.now())
+        await at.keep(waiting)
+        path = f"/operations/{waiting.operation_id}/cancel"
+        first = await at.call("POST", path, idempotency_key="k")
+        again = await at.call("POST", path, idempotency_key="k")
+
+        assert (first[0], first[1]["cancelRequested"]) == (200, True)
+        assert again[2]["repeatability-result"] == "accepted"
+        assert at.at.nudges.event(waiting.operation_id, "w-1").is_set()
+
+    desk(act, tmp_path)
+
+
+def test_what_has_ended_cannot_be_cancelled(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        ended = operations.fail(at.operation(), "Broken", "it broke", at.at.service.clock.now())
+        await at.keep(ended)
+        status, body, _ = await at.call("POST", f"/operations/{ended.operation_id}/cancel")
+
+        assert (status, body["error"]["code"]) == (409, "OperationEnded")
+
+    desk(act, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["nonsense", "op-environments-short-1", "env-abcdefghijkl"])
+def test_an_id_that_is_none_names_nothing(text: str, tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        status, _, _ = await at.call("GET", f"/operations/{text}")
+
+        assert status == 404
+
+    desk(act, tmp_path)
+
+
+COMMAND = an_envelope(1, "DoThing", payload={"size": 3})
+
+
+def test_a_parked_message_is_listed_shown_and_replayed(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        await at.receive(COMMAND.to_json())
+        _, listed, _ = await at.call("GET", "/parked")
+        _, shown, _ = await at.call("GET", f"/parked/{COMMAND.event_id}")
+        refused = await at.call("POST", f"/parked/{COMMAND.event_id}/replay")
+        at.handled.is_refusing = False
+        replayed = await at.call("POST", f"/parked/{COMMAND.event_id}/replay")
+        _, after, _ = await at.call("GET", "/parked")
+
+        assert [each["code"] for each in listed["value"]] == ["NotNow"]
+        assert "envelope" not in listed["value"][0]
+        assert shown["envelope"]["payload"] == {"size": 3}
+        assert (refused[0], refused[1]["error"]["code"]) == (409, "NotNow")
+        assert (replayed[0], at.handled.done, after["value"]) == (200, [3], [])
+
+    desk(act, tmp_path)
+
+
+def test_what_has_no_readable_tenant_is_for_administrators_only(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        await at.receive(b"garbage")
+        _, own, _ = await at.call("GET", "/parked")
+        _, unreadable, _ = await at.call("GET", "/parked?unreadable=true")
+        event = unreadable["value"][0]["eventId"]
+        shown = await at.call("GET", f"/parked/{event}")
+        denied = await at.call("GET", "/parked?unreadable=true", roles=["Runtime.Operate"])
+        hidden = await at.call("GET", f"/parked/{event}", roles=["Runtime.Operate"])
+
+        assert own["value"] == []
+        assert shown[1]["envelope"] == "garbage"
+        assert (denied[0], hidden[0]) == (403, 404)
+
+    desk(act, tmp_path)
+
+
+def test_audit_and_events_tell_who_did_what_and_what_left(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        decision = Decision(
+            writes=[Put("thing", {"type": "thing"})],
+            outbox=[Publish(an_envelope(7))],
+            audited=Audited("MakeThing", "thing-1"),
+        )
+        await at.at.service.work.write(SCOPE, HOME, ["thing"], lambda _: decision, CAUSE)
+        _, audit, _ = await at.call("GET", "/audit")
+        _, events, _ = await at.call("GET", "/events")
+        _, none, _ = await at.call("GET", "/events", tenant="globex")
+        _, verified, _ = await at.call("GET", "/audit-verification")
+
+        (entry,) = audit["value"]
+        assert (entry["actor"], entry["action"], entry["target"]) == (
+            "user:ann", "MakeThing", "thing-1",
+        )  # fmt: skip
+        assert entry["events"] == ["ThingHappened"]
+        assert [each["eventId"] for each in events["value"]] == [an_envelope(7).event_id]
+        assert none["value"] == []
+        assert verified == {"status": "Sound", "brokenAt": None}
+
+    desk(act, tmp_path)
+
+
+def test_health_has_the_store_s_only_for_who_is_known(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        status, anonymous, _ = await at.call("GET", "/health", is_known=False)
+        _, known, _ = await at.call("GET", "/health")
+        bad = await at.call("GET", "/health", is_known=False, authorization="Bearer x")
+
+        assert (status, anonymous["status"], anonymous["entries"]) == (200, "Healthy", {})
+        assert known["entries"]["store"]["status"] == "Healthy"
+        assert set(known) == {"status", "totalDuration", "entries"}
+        assert bad[0] == 401
+
+    desk(act, tmp_path)
+
+
+def test_an_app_whose_store_is_away_is_unhealthy_and_alive(tmp_path: Any) -> None:
+    class Away:
+        async def read(self, partition: Partition, document_id: str) -> None:
+            raise Unavailable("the store is away")
+
+    async def main() -> tuple[int, int]:
+        from shared.web.administration import get_alive, get_health
+        from shared.web.request import Request
+
+        at = bench("environments")
+        store: Any = Away()
+        app = Administration(replace(at.service, store=store), None, {})  # type: ignore[arg-type]
+        request = Request(None, Scope(TenantId(""), "anonymous"), CAUSE)
+        return (await get_health(request, app)).status, (await get_alive(request, app)).status
+
+    assert run_virtual(main()) == (503, 200)
+
+
+def test_the_resource_that_is_answered_is_the_published_one(tmp_path: Any) -> None:
+    from shared.contracts.operations import Operation as Published
+    from shared.web.administration import render
+
+    async def act(at: Desk) -> None:
+        begun = operations.begin_step(at.operation(), "apply", at.at.service.clock.now(), percent=1)
+        parse(Published, json.dumps(render(begun)).encode())
+
+    desk(act, tmp_path)
