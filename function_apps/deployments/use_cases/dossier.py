@@ -16,7 +16,14 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.target import Claim, Target
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.deployments import DeploymentStatus
-from shared.kernel.ids import EnvironmentId, parse_id
+from shared.kernel.ids import (
+    DeploymentId,
+    EnvironmentId,
+    OperationId,
+    deployment_id,
+    operation_id,
+    parse_id,
+)
 from shared.kernel.operation import Operation
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
@@ -179,3 +186,19 @@ def decided(
 def unmarked(cause: Cause) -> Cause:
     """Return *cause* for a decision whose documents show by themselves that it was made."""
     return replace(cause, marker=None)
+
+
+class Drawn:
+    """Drawn before a decision, which may be made twice."""
+
+    def __init__(self, now: datetime, deployment: DeploymentId, operation: OperationId) -> None:
+        self.now = now
+        self.deployment = deployment
+        self.operation = operation
+
+    @classmethod
+    def new(cls, deployment: str, app: DeploymentsApp) -> "Drawn":
+        now, entropy = app.service.clock.now(), app.service.entropy
+        key = parse_id(deployment, "dep").environment
+        operation = operation_id(app.service.outside_name, key, now, entropy)
+        return cls(now, deployment_id(key, now, entropy), operation)

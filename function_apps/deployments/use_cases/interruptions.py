@@ -1,34 +1,31 @@
 """Rollback, cancel, retry and the release of holds: what people do to a deployment on its way."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import shared.kernel.operation as operations
 from function_apps.deployments.errors import (
     DeploymentMissing,
     NotCancellable,
     NothingHeld,
-    NotInForce,
     NotRetryable,
     NotRollbackable,
 )
-from function_apps.deployments.model import access, planning, units
+from function_apps.deployments.model import access, units
 from function_apps.deployments.model import deployment as deployments
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import (
     Deployment,
-    Origin,
     TrafficShift,
     evolve,
 )
 from function_apps.deployments.model.states import BEFORE_APPLIED, CHANGING, Change
-from function_apps.deployments.model.target import Claim, Target
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.dossier import (
     ROLL_OUT,
     Dossier,
+    Drawn,
     answer,
     argument,
     dossier,
@@ -39,19 +36,15 @@ from function_apps.deployments.use_cases.dossier import (
     writes,
 )
 from function_apps.deployments.use_cases.requests import admitted_into_lines
+from function_apps.deployments.use_cases.undoing import undo
 from shared.contracts.deployments import (
     Deploy,
-    DeploymentKind,
     DeploymentReason,
     DeploymentStatus,
     EndReason,
-    OnConflict,
     RollbackDeployment,
-    Strategy,
 )
 from shared.contracts.gates import Verdict
-from shared.contracts.releases import ReleasedComponent
-from shared.kernel.ids import DeploymentId, OperationId, deployment_id, operation_id, parse_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
 from shared.messaging.outbox import Raise, Row, Start
@@ -67,7 +60,7 @@ async def rollback(
         NotRollbackable: it has ended otherwise, or is not the one that is in force.
         Held: what *to_deployment_id* names was itself rolled back here.
     """
-    ids = _Ids.drawn(command.deployment_id, app)
+    ids = Drawn.new(command.deployment_id, app)
     wanted = command.to_deployment_id
 
     def decide(view: View, found: Dossier) -> Decision:
@@ -76,7 +69,7 @@ async def rollback(
             return Decision(result=answer(found.deployment, found.target))
         if status is DeploymentStatus.COMPLETED:
             back = _body_of(view, wanted) if wanted else None
-            return _undo(found, back, ids, scope=scope, cause=cause, app=app)
+            return undo(found, back, ids, scope=scope, cause=cause, app=app)
         reason = EndReason(code="RollbackAsked", message=command.reason or "asked by a caller")
         if status in BEFORE_APPLIED:
             return _cancelled(found, reason, scope=scope, cause=cause, app=app)
@@ -106,7 +99,7 @@ async def cancel(
     Raises:
         NotCancellable: it has ended.
     """
-    ids = _Ids.drawn(deployment, app)
+    ids = Drawn.new(deployment, app)
 
     def decide(_view: View, found: Dossier) -> Decision:
         reason = EndReason(code="Cancelled", message=command.reason or "cancelled by a caller")
@@ -134,7 +127,7 @@ async def retry(
         NotRetryable: it is in another state.
         Held, EnvironmentNotUsable, BindingRequired: as for a new one.
     """
-    ids = _Ids.drawn(deployment, app)
+    ids = Drawn.new(deployment, app)
 
     def decide(_view: View, found: Dossier) -> Decision:
         if found.deployment.paused_at is not None:
@@ -171,22 +164,6 @@ async def release_hold(
         )
 
     return await _write(deployment, decide, scope=scope, cause=cause, app=app)
-
-
-class _Ids:
-    """Drawn before a decision, which may be made twice."""
-
-    def __init__(self, now: datetime, deployment: DeploymentId, operation: OperationId) -> None:
-        self.now = now
-        self.deployment = deployment
-        self.operation = operation
-
-    @classmethod
-    def drawn(cls, deployment: str, app: DeploymentsApp) -> "_Ids":
-        now, entropy = app.service.clock.now(), app.service.entropy
-        key = parse_id(deployment, "dep").environment
-        operation = operation_id(app.service.outside_name, key, now, entropy)
-        return cls(now, deployment_id(key, now, entropy), operation)
 
 
 Decide = Callable[[View, Dossier], Decision]
@@ -239,7 +216,7 @@ def _interrupted(
     found: Dossier,
     reason: EndReason,
     kind: str,
-    ids: _Ids,
+    ids: Drawn,
     *,
     scope: Scope,
 ) -> Decision:
@@ -270,111 +247,6 @@ def _interrupted(
         outbox=rows,
         audited=Audited(kind, before.deployment_id, turned.status),
     )
-
-
-def _undo(
-    found: Dossier,
-    wanted: Deployment | None,
-    ids: _Ids,
-    *,
-    scope: Scope,
-    cause: Cause,
-    app: DeploymentsApp,
-) -> Decision:
-    """Make the deployment of kind rollback that brings back what ran before a Completed one."""
-    undone = found.deployment
-    key = f"undo {undone.deployment_id}"
-    active = next((claim for claim in found.target.claims if claim.key == key), None)
-    if active is not None:
-        return Decision(result=_answer_claim(active, undone, found.target))
-    for module in undone.modules:
-        line = found.target.line(module)
-        if line.by not in {undone.deployment_id, None}:
-            raise NotInForce(
-                f"{module} of {undone.deployment_id} is not in force: {line.by} is; roll that "
-                "back first"
-            )
-    access.waits_for(found.target, scope.tenant)
-    back = _units_before(undone, wanted)
-    targets.refuse_held(found.target, [(one.module_id, one.digest) for one in back])
-    components = tuple(units.component_of(one) for one in back)
-    restored = {one.module_id for one in components}
-    brought = {one.module_id for one in undone.components}
-    remove = tuple(sorted(brought - restored))
-    if not components and not remove:
-        raise NotRollbackable(
-            f"{undone.deployment_id} only removed modules that nothing was before"
-        )
-    command = Deploy(
-        environment_id=undone.environment_id,
-        release_ref=wanted.release_ref if wanted else f"before {undone.release_ref}"[:128],
-        components=components,
-        remove=remove,
-        strategy=Strategy(),
-        on_conflict=OnConflict.QUEUE,
-    )
-    order, _ = planning.order_of(components)
-    environment = found.target.environment
-    assert environment is not None
-    made = Deployment(
-        deployment_id=ids.deployment,
-        tenant_id=scope.tenant,
-        environment_id=undone.environment_id,
-        kind=DeploymentKind.ROLLBACK,
-        release_ref=command.release_ref,
-        strategy=command.strategy,
-        gate=command.gate,
-        components=components,
-        remove=remove,
-        order=order,
-        on_conflict=OnConflict.QUEUE,
-        key=key,
-        origin=Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id),
-        operation_id=ids.operation,
-        created_at=ids.now,
-        updated_at=ids.now,
-        project_id=environment.project,
-        stage=environment.stage,
-        rolled_back_deployment_id=undone.deployment_id,
-    )
-    return admitted_into_lines(
-        made,
-        found.target,
-        command,
-        scope=scope,
-        cause=cause,
-        app=app,
-        waits_for=None,
-        kind="RollbackDeployment",
-    )
-
-
-def _units_before(undone: Deployment, wanted: Deployment | None) -> tuple[ReleasedComponent, ...]:
-    """Return what *undone* goes back to: what it replaced, or what *wanted* brought."""
-    if wanted is None:
-        return undone.previous
-    if wanted.status is not DeploymentStatus.COMPLETED or wanted.unit is None:
-        raise NotRollbackable(
-            f"{wanted.deployment_id} is {wanted.status}; only a Completed one is gone back to"
-        )
-    back = tuple(one for one in wanted.unit.components if one.module_id in undone.modules)
-    missing = sorted({*undone.modules} - {one.module_id for one in back})
-    if missing:
-        raise NotRollbackable(
-            f"{wanted.deployment_id} has no {missing[0]}, which {undone.deployment_id} changed"
-        )
-    return back
-
-
-def _answer_claim(claim: Claim, undone: Deployment, target: Target) -> Mapping[str, Any]:
-    shown = replace(
-        undone,
-        deployment_id=claim.deployment,
-        operation_id=claim.operation,
-        kind=claim.kind,
-        status=DeploymentStatus.REQUESTED,
-    )
-    return answer(shown, target)
 
 
 def _judged_again(found: Dossier, now: datetime) -> Decision:
@@ -411,7 +283,7 @@ def _unasked(step: TrafficShift) -> TrafficShift:
 
 
 def _begun_anew(
-    found: Dossier, ids: _Ids, *, scope: Scope, cause: Cause, app: DeploymentsApp
+    found: Dossier, ids: Drawn, *, scope: Scope, cause: Cause, app: DeploymentsApp
 ) -> Decision:
     before = found.deployment
     waits_for = access.waits_for(found.target, scope.tenant)

@@ -1,0 +1,140 @@
+"""The deployment of kind rollback: it brings back what ran before a Completed one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from function_apps.deployments.errors import (
+    NotInForce,
+    NotRollbackable,
+)
+from function_apps.deployments.model import access, planning, units
+from function_apps.deployments.model import target as targets
+from function_apps.deployments.model.deployment import (
+    Deployment,
+    Origin,
+)
+from function_apps.deployments.model.target import Claim, Target
+from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.use_cases.dossier import (
+    Dossier,
+    Drawn,
+    answer,
+)
+from function_apps.deployments.use_cases.requests import admitted_into_lines
+from shared.contracts.deployments import (
+    Deploy,
+    DeploymentKind,
+    DeploymentStatus,
+    OnConflict,
+    Strategy,
+)
+from shared.contracts.releases import ReleasedComponent
+from shared.kernel.scope import Scope
+from shared.messaging.cause import Cause
+from shared.messaging.unit_of_work import Decision
+
+
+def undo(
+    found: Dossier,
+    wanted: Deployment | None,
+    ids: Drawn,
+    *,
+    scope: Scope,
+    cause: Cause,
+    app: DeploymentsApp,
+) -> Decision:
+    """Make the deployment of kind rollback that brings back what ran before a Completed one."""
+    undone = found.deployment
+    key = f"undo {undone.deployment_id}"
+    active = next((claim for claim in found.target.claims if claim.key == key), None)
+    if active is not None:
+        return Decision(result=_answer_claim(active, undone, found.target))
+    for module in undone.modules:
+        line = found.target.line(module)
+        if line.by not in {undone.deployment_id, None}:
+            raise NotInForce(
+                f"{module} of {undone.deployment_id} is not in force: {line.by} is; roll that "
+                "back first"
+            )
+    access.waits_for(found.target, scope.tenant)
+    back = _units_before(undone, wanted)
+    targets.refuse_held(found.target, [(one.module_id, one.digest) for one in back])
+    components = tuple(units.component_of(one) for one in back)
+    restored = {one.module_id for one in components}
+    brought = {one.module_id for one in undone.components}
+    remove = tuple(sorted(brought - restored))
+    if not components and not remove:
+        raise NotRollbackable(
+            f"{undone.deployment_id} only removed modules that nothing was before"
+        )
+    command = Deploy(
+        environment_id=undone.environment_id,
+        release_ref=wanted.release_ref if wanted else f"before {undone.release_ref}"[:128],
+        components=components,
+        remove=remove,
+        strategy=Strategy(),
+        on_conflict=OnConflict.QUEUE,
+    )
+    order, _ = planning.order_of(components)
+    environment = found.target.environment
+    assert environment is not None
+    made = Deployment(
+        deployment_id=ids.deployment,
+        tenant_id=scope.tenant,
+        environment_id=undone.environment_id,
+        kind=DeploymentKind.ROLLBACK,
+        release_ref=command.release_ref,
+        strategy=command.strategy,
+        gate=command.gate,
+        components=components,
+        remove=remove,
+        order=order,
+        on_conflict=OnConflict.QUEUE,
+        key=key,
+        origin=Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id),
+        operation_id=ids.operation,
+        created_at=ids.now,
+        updated_at=ids.now,
+        project_id=environment.project,
+        stage=environment.stage,
+        rolled_back_deployment_id=undone.deployment_id,
+    )
+    return admitted_into_lines(
+        made,
+        found.target,
+        command,
+        scope=scope,
+        cause=cause,
+        app=app,
+        waits_for=None,
+        kind="RollbackDeployment",
+    )
+
+
+def _units_before(undone: Deployment, wanted: Deployment | None) -> tuple[ReleasedComponent, ...]:
+    """Return what *undone* goes back to: what it replaced, or what *wanted* brought."""
+    if wanted is None:
+        return undone.previous
+    if wanted.status is not DeploymentStatus.COMPLETED or wanted.unit is None:
+        raise NotRollbackable(
+            f"{wanted.deployment_id} is {wanted.status}; only a Completed one is gone back to"
+        )
+    back = tuple(one for one in wanted.unit.components if one.module_id in undone.modules)
+    missing = sorted({*undone.modules} - {one.module_id for one in back})
+    if missing:
+        raise NotRollbackable(
+            f"{wanted.deployment_id} has no {missing[0]}, which {undone.deployment_id} changed"
+        )
+    return back
+
+
+def _answer_claim(claim: Claim, undone: Deployment, target: Target) -> Mapping[str, Any]:
+    shown = replace(
+        undone,
+        deployment_id=claim.deployment,
+        operation_id=claim.operation,
+        kind=claim.kind,
+        status=DeploymentStatus.REQUESTED,
+    )
+    return answer(shown, target)
