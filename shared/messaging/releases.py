@@ -15,7 +15,7 @@ from shared.contracts.values import ModuleId
 from shared.kernel.ids import parse_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
-from shared.messaging.split import PAGE_MAX, split
+from shared.messaging.split import NOTHING_BESIDE, PAGE_MAX, Beside, split
 from shared.messaging.unit_of_work import Outcome
 from shared.service import Service
 
@@ -59,12 +59,18 @@ def releases_of(event: DeploymentEnded, command: type[C]) -> Sequence[C]:
 
 
 async def split_releases(
-    event: DeploymentEnded, command: type[C], *, scope: Scope, cause: Cause, service: Service
+    event: DeploymentEnded,
+    command: type[C],
+    *,
+    scope: Scope,
+    cause: Cause,
+    service: Service,
+    beside: Beside = NOTHING_BESIDE,
 ) -> Outcome:
     """Send *service* itself one *command* per module, 25 a page; a repeat sends nothing more.
 
     Each page has an inbox row of its own, so a crash between two pages costs no module and doubles
-    none: the event comes again and finds the pages that are done.
+    none: the event comes again and finds the pages that are done. *beside* is done with each page.
     """
     assert cause.marker is not None, cause
     outcome = Outcome({})
@@ -79,5 +85,6 @@ async def split_releases(
             scope=scope,
             cause=replace(cause, marker=f"{cause.marker}/{number}") if number else cause,
             service=service,
+            beside=beside,
         )
     return outcome

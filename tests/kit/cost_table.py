@@ -35,12 +35,8 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("catalog", "RecordRelease"): ONE,
     ("catalog", "RetireService"): ONE,
     ("catalog", "RuntimeEnvironmentProvisioned"): ONE,
-    ("catalog", "RuntimeDeploymentCompleted"): Cost(
-        reads=2, reason="whether its environment was decommissioned meanwhile"
-    ),
-    ("catalog", "RuntimeDeploymentRolledBack"): Cost(
-        reads=2, reason="whether its environment was decommissioned meanwhile"
-    ),
+    ("catalog", "RuntimeDeploymentCompleted"): ONE,
+    ("catalog", "RuntimeDeploymentRolledBack"): ONE,
     ("catalog", "RuntimeEnvironmentDecommissioned"): Cost(
         reads=4, queries=1, batches=2, reason="lists ids by a key prefix and splits them in pages"
     ),
@@ -48,6 +44,7 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ("health", "WatchRelease"): ONE,
     ("health", "RuntimeDeploymentCompleted"): ONE,
     ("health", "RuntimeDeploymentRolledBack"): ONE,
+    ("health", "RuntimeInventoryUpdated"): ONE,
 }
 
 

@@ -1,6 +1,6 @@
 """What deployments leave behind: releases, removals, and what they replace."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 from function_apps.catalog import projections
 from function_apps.catalog.model.service import (
@@ -20,8 +20,8 @@ from shared.kernel.ids import ModuleId, ServiceId, module_key, parse_id, service
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
 from shared.messaging.releases import split_releases
-from shared.messaging.unit_of_work import NOTHING, Decision, Outcome, Put, View
-from shared.persistence.store import Partition
+from shared.messaging.split import Beside
+from shared.messaging.unit_of_work import Outcome, Put, View
 
 
 async def note_deployment_ended(
@@ -32,28 +32,24 @@ async def note_deployment_ended(
     One that ends after its environment was decommissioned leaves services that nobody will take
     away any more, so what retires them is due again.
     """
-    outcome = await split_releases(
-        event, RecordRelease, scope=scope, cause=cause, service=app.service
-    )
     due_at = app.service.clock.now() + app.rules.stale_after
 
-    def retire_again(view: View) -> Decision:
+    def retire_again(view: View) -> Sequence[Put]:
         body = view.body(projections.WATCH_ID)
         watch = projections.from_body(body) if body is not None else None
-        if watch is None or watch.ended_at is None or watch.retire_after is not None:
-            return NOTHING
+        if watch is None or watch.ended_at is None:
+            return ()
         again = projections.retire_again(watch, due_at)
-        return Decision(writes=[Put(projections.WATCH_ID, projections.to_body(again))])
+        return [Put(projections.WATCH_ID, projections.to_body(again))]
 
-    key = parse_id(event.environment_id, "env").environment
-    await app.service.work.write(
-        scope,
-        Partition(scope.tenant, key),
-        [projections.WATCH_ID],
-        retire_again,
-        replace(cause, marker=None),
+    return await split_releases(
+        event,
+        RecordRelease,
+        scope=scope,
+        cause=cause,
+        service=app.service,
+        beside=Beside([projections.WATCH_ID], retire_again),
     )
-    return outcome
 
 
 async def record_release(
