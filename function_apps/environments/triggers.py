@@ -1,6 +1,6 @@
 """Routes, messages and orchestrations of environments: protocol in, use case, protocol out."""
 
-from typing import Final
+from typing import Any, Final
 
 import azure.durable_functions as df
 
@@ -19,7 +19,8 @@ from shared.contracts.environments import (
     ProvisionEnvironment,
     UpdateEnvironment,
 )
-from shared.kernel.ids import OperationId
+from shared.contracts.validation import read
+from shared.kernel.ids import OperationId, parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Outcome
 from shared.web.request import Answer, Request, accepted, ok
@@ -74,10 +75,8 @@ async def get_environment(request: Request[None], app: EnvironmentsApp) -> Answe
 
 async def put_environment(request: Request[EnvironmentChange], app: EnvironmentsApp) -> Answer:
     """Apply other content; with `dryRun`, answer the plan and change nothing."""
-    identity = request.path["environmentId"]
-    command = UpdateEnvironment.model_validate(
-        {**request.body.model_dump(by_alias=True), "environmentId": identity}
-    )
+    said = request.body.model_dump(by_alias=True)
+    command = read(UpdateEnvironment, {**said, "environmentId": _identity(request)})
     if command.dry_run:
         plan = await planning.plan_update(command, scope=request.scope, app=app)
         return ok(plan)
@@ -97,18 +96,26 @@ async def post_environment_plan(request: Request[None], app: EnvironmentsApp) ->
 async def delete_environment(request: Request[None], app: EnvironmentsApp) -> Answer:
     """Decommission; a protected environment needs `confirm=<name>`."""
     retain = request.query.get("retain", "")
-    command = DecommissionEnvironment.model_validate(
+    command = read(
+        DecommissionEnvironment,
         {
-            "environmentId": request.path["environmentId"],
+            "environmentId": _identity(request),
             "confirm": request.query.get("confirm"),
             "retain": [name for name in retain.split(",") if name],
-        }
+        },
     )
     return _accepted(
         await requests.decommission_environment(
             command, scope=request.scope, cause=request.cause, app=app
         )
     )
+
+
+def _identity(request: Request[Any]) -> str:
+    """Return the id in the path, so that a malformed one names nothing rather than is invalid."""
+    identity = request.path["environmentId"]
+    parse_id(identity, "env")
+    return identity
 
 
 def _accepted(outcome: Outcome) -> Answer:
