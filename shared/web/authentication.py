@@ -212,7 +212,8 @@ def _usable(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
     """Return the keys that have an id and are for signatures. Raises Unavailable when none is."""
     try:
         keys = jwt.PyJWKSet.from_dict(dict(document)).keys
-    except (jwt.PyJWTError, AttributeError) as problem:
+    except (jwt.PyJWTError, AttributeError, LookupError, TypeError, ValueError) as problem:
+        # The library takes a set's members as they come: a key without its number is a KeyError.
         raise Unavailable("the key set is not a JWKS with a usable key") from problem
     return {key.key_id: key for key in keys if key.key_id and key.public_key_use != "enc"}
 

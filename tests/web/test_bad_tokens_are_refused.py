@@ -5,14 +5,19 @@ import hmac
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from jwt.utils import base64url_encode
 
-from shared.kernel.errors import Denied, Unauthenticated
-from shared.web.authentication import KEYS_MAX_AGE_S, LEEWAY_S, REFRESH_LEAST_S
+from shared.kernel.entropy import SeededEntropy
+from shared.kernel.errors import Denied, Unauthenticated, Unavailable
+from shared.web.authentication import KEYS_MAX_AGE_S, LEEWAY_S, REFRESH_LEAST_S, FileKeys
+from shared.web.issuer import LocalIssuer
 from shared.web.problem import render
 from tests.web.tokens import (
+    AUDIENCE,
+    ISSUER,
     OTHER_EC_KEY,
     RSA_KEY,
     RSA_PUBLIC_PEM,
@@ -330,3 +335,50 @@ async def test_a_key_for_encryption_verifies_nothing(use: str) -> None:
     with pytest.raises(Unauthenticated) as refused:
         await gate.authenticator.authenticate(f"Bearer {gate.token()}", None)
     assert refused.value.code == "UnknownKey"
+
+
+async def test_without_an_issuer_the_caller_is_told_how_to_get_one(tmp_path: Path) -> None:
+    gate = Gate()
+    gate.authenticator.keys = FileKeys(tmp_path / "jwks.json")
+
+    with pytest.raises(Unauthenticated) as refused:
+        await gate.authenticator.authenticate(f"Bearer {gate.token()}", None)
+
+    assert refused.value.code == "NoIssuer"
+    assert "runtimectl login" in refused.value.message
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"keys": []}', '{"keys": [{"kty": "oct"}]}', "7"])
+async def test_a_key_set_that_is_none_is_an_outage_and_no_bad_token(
+    text: str, tmp_path: Path
+) -> None:
+    gate = Gate()
+    (tmp_path / "jwks.json").write_text(text)
+    gate.authenticator.keys = FileKeys(tmp_path / "jwks.json")
+
+    with pytest.raises(Unavailable):
+        await gate.authenticator.authenticate(f"Bearer {gate.token()}", None)
+
+
+async def test_a_key_set_that_is_away_for_a_while_is_used_as_it_was(tmp_path: Path) -> None:
+    gate = Gate()
+    await gate.authenticator.authenticate(f"Bearer {gate.token()}", None)
+    gate.authenticator.keys = FileKeys(tmp_path)
+    gate.clock.pass_by(KEYS_MAX_AGE_S)
+
+    scope = await gate.authenticator.authenticate(f"Bearer {gate.token()}", None)
+
+    assert scope.tenant == "acme"
+
+
+async def test_the_local_issuer_s_tokens_are_good_and_its_key_is_its_own(tmp_path: Path) -> None:
+    gate = Gate()
+    issuer = LocalIssuer(tmp_path, ISSUER, AUDIENCE, gate.clock, SeededEntropy(1))
+    token = issuer.token("acme", "ann", ["Runtime.Deploy"])
+    gate.authenticator.keys = FileKeys(tmp_path / "jwks.json")
+
+    scope = await gate.authenticator.authenticate(f"Bearer {token}", "acme")
+
+    assert scope.allows("runtime.deployments.write")
+    assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
+    assert "d" not in json.loads((tmp_path / "jwks.json").read_text())["keys"][0]

@@ -1,0 +1,92 @@
+"""An operation: what happens to it, and that its end is final."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+import shared.kernel.operation as operations
+from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.errors import Conflict
+from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation, OperationState
+
+LATER = EPOCH + timedelta(seconds=30)
+
+
+def accepted() -> Operation:
+    return operations.accept("op-1", "Do", "/v1/things/1", "user:ann", "things_do", {"a": 1}, EPOCH)
+
+
+def running() -> Operation:
+    return operations.begin_step(accepted(), "first", EPOCH, percent=10)
+
+
+ENDS: dict[str, Callable[[Operation], Operation]] = {
+    "succeeded": lambda it: operations.succeed(it, {"n": 1}, LATER),
+    "failed": lambda it: operations.fail(it, "Broken", "it broke", LATER),
+    "cancelled": lambda it: operations.cancel(it, LATER),
+}
+CHANGES: dict[str, Callable[[Operation], Operation]] = {
+    **ENDS,
+    "step": lambda it: operations.begin_step(it, "more", LATER, percent=50),
+    "wait": lambda it: operations.wait(it, "approval", "w", LATER),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_nothing_changes_what_has_ended(
+    end: Callable[[Operation], Operation], change: Callable[[Operation], Operation]
+) -> None:
+    ended = end(running())
+
+    assert ended.is_terminal
+    assert change(ended) == ended
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+def test_an_end_closes_the_running_step(end: Callable[[Operation], Operation]) -> None:
+    assert all(step.ended_at == isoformat(LATER) for step in end(running()).steps)
+
+
+def test_a_step_closes_the_one_before_and_a_repeat_begins_nothing() -> None:
+    second = operations.begin_step(running(), "second", LATER, percent=5)
+    again = operations.begin_step(second, "second", LATER, percent=5, detail="more")
+
+    assert [(step.name, step.state) for step in again.steps] == [
+        ("first", "Succeeded"), ("second", "Running"),
+    ]  # fmt: skip
+    assert again.steps[-1].detail == "more"
+    assert again.percent == 10, "never goes back"
+
+
+def test_a_wait_is_named_until_the_next_step() -> None:
+    waiting = operations.wait(running(), "approval", "w-1", LATER)
+    on = operations.begin_step(waiting, "second", LATER, percent=20)
+
+    assert (waiting.waiting_for, waiting.wait_name) == ("approval", "w-1")
+    assert (on.waiting_for, on.wait_name) == (None, None)
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+def test_only_what_has_not_ended_can_be_cancelled(end: Callable[[Operation], Operation]) -> None:
+    assert operations.request_cancel(running()).cancel_requested
+    with pytest.raises(Conflict):
+        operations.request_cancel(end(running()))
+
+
+@pytest.mark.parametrize(
+    "make", [accepted, running, *(lambda e=e: e(running()) for e in ENDS.values())]
+)
+def test_a_stored_operation_is_read_back_equal(make: Callable[[], Operation]) -> None:
+    assert operations.from_body(operations.to_body(make())) == make()
+
+
+def test_only_an_open_operation_is_ever_due_and_by_its_last_heartbeat() -> None:
+    due = {state: "dueAt" in operations.to_body(end(running())) for state, end in ENDS.items()}
+
+    assert operations.to_body(running())["dueAt"] == isoformat(EPOCH + HEARTBEAT_TIMEOUT)
+    assert not any(due.values())
+    assert {
+        OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED,
+    } == operations.TERMINAL  # fmt: skip
