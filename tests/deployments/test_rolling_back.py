@@ -3,7 +3,7 @@
 import pytest
 
 from function_apps.deployments.errors import Held, NothingHeld, NotInForce, NotRollbackable
-from function_apps.deployments.use_cases import interruptions
+from function_apps.deployments.use_cases import interruptions, requests
 from shared.contracts.deployments import DeploymentKind, DeploymentReason, DeploymentStatus
 from shared.surfaces.errors import StaleFence
 from tests.deployments.driven import SHOP, Driven, driven
@@ -230,5 +230,37 @@ def test_a_write_of_the_interrupted_rollout_that_comes_late_is_refused_outside()
             await surface.apply(spec, Fence(stale.token, stale.operation_id, "late"))
 
         assert world.live() == ({1: 1}, {1: 100})
+
+    run_virtual(main())
+
+
+def test_what_was_undone_already_is_not_undone_again() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        one = await world.release("one")
+        await world.rollback(one.deployment_id)
+        await world.settle()
+
+        with pytest.raises(NotInForce, match="nothing is"):
+            await world.rollback(one.deployment_id)
+
+    run_virtual(main())
+
+
+def test_a_removal_is_undone_by_bringing_the_module_back() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        command = await world.command(remove=[SHOP])
+        removal = await requests.deploy(command, scope=SCOPE, cause=CAUSE, app=world.app)
+        await world.settle()
+        assert world.live() == ({}, {})
+
+        await world.rollback(removal.result["deploymentId"])
+        await world.settle()
+
+        assert world.live() == ({2: 1}, {2: 100})
 
     run_virtual(main())

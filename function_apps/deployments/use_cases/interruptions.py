@@ -119,7 +119,7 @@ async def cancel(
 
 
 async def retry(
-    deployment: str, command: DeploymentReason, *, scope: Scope, cause: Cause, app: DeploymentsApp
+    deployment: str, _reason: DeploymentReason, *, scope: Scope, cause: Cause, app: DeploymentsApp
 ) -> Outcome:
     """Begin a Failed deployment anew, or have the step judged again at which one is paused.
 
@@ -138,7 +138,6 @@ async def retry(
             )
         return _begun_anew(found, ids, scope=scope, cause=cause, app=app)
 
-    del command
     return await _write(deployment, decide, scope=scope, cause=cause, app=app)
 
 

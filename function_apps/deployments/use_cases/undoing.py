@@ -51,11 +51,11 @@ def undo(
     if active is not None:
         return Decision(result=_answer_claim(active, undone, found.target))
     for module in undone.modules:
-        line = found.target.line(module)
-        if line.by not in {undone.deployment_id, None}:
+        by = found.target.line(module).by
+        if by != (None if module in undone.remove else undone.deployment_id):
             raise NotInForce(
-                f"{module} of {undone.deployment_id} is not in force: {line.by} is; roll that "
-                "back first"
+                f"{module} of {undone.deployment_id} is not in force: {by or 'nothing'} is; only "
+                "what is in force is rolled back"
             )
     access.waits_for(found.target, scope.tenant)
     back = _units_before(undone, wanted)
