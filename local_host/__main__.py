@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT: Final = 7071
 _PLATFORM: Final = Path("shared", "embedding.py")
+_PORT_MAX: Final = 65535
 EXIT_USAGE: Final = 2
 EXIT_PORT_TAKEN: Final = 3
 EXIT_STATE_IN_USE: Final = 4
@@ -33,6 +34,17 @@ EXIT_AT_ONCE: Final = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until told to stop; return the exit code."""
     asked = _parser().parse_args(arguments)
+    # Queues, histories and stores are for the eyes of who started the host.
+    os.umask(0o077)
+    try:
+        asked.state.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        print(  # noqa: T201
+            f"{asked.state} cannot be the state folder: {problem.strerror};"
+            " choose another with --state",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
     missing = [str(folder) for folder in asked.folders if not folder.is_dir()]
     if missing:
         print(f"no such folder: {', '.join(missing)}", file=sys.stderr)  # noqa: T201
@@ -63,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--port",
-        type=int,
+        type=_port_number,
         help=f"default: LocalHttpPort of local.settings.json, else {DEFAULT_PORT}; 0: any free one",
     )
     parser.add_argument(
@@ -83,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--cosmos-port",
-        type=int,
+        type=_port_number,
         metavar="PORT",
         help="serve the apps' stores to azure-cosmos clients, with the emulator's key",
     )
@@ -96,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
         help="how long a stop waits for what runs (default: %(default)s)",
     )
     return parser
+
+
+def _port_number(text: str) -> int:
+    if not text.isdecimal() or int(text) > _PORT_MAX:
+        raise argparse.ArgumentTypeError(f"expected 0 to {_PORT_MAX}, got {text!r}")
+    return int(text)
 
 
 def apps_in(folders: Sequence[Path]) -> list[App]:

@@ -18,6 +18,7 @@ from typing import Any
 from local_host import configuration, validation
 from local_host.configuration import Configuration, ConfigurationRefused
 from local_host.expressions import ExpressionRefused, resolve_all
+from local_host.import_problems import explained
 from local_host.model import App, Binding, IndexedFunction, RetryPolicy
 from local_host.module_table import ModuleTable
 from local_host.timespans import parse_timespan
@@ -89,9 +90,7 @@ def _imported(app: App) -> Any:
         with _working_in(app.folder):
             module = ModuleTable(app.folder).load(app.module)
     except Exception as problem:
-        raise AppRefused(
-            app.name, [f"importing {script} failed: {type(problem).__name__}: {problem}"]
-        ) from problem
+        raise AppRefused(app.name, [explained(problem, app.folder)]) from problem
     return _register_of(app, module)
 
 

@@ -106,3 +106,32 @@ def test_without_any_function_it_stays_up_and_says_so(tmp_path: Path) -> None:
             assert answer.status == 200
 
     assert "ModuleNotFoundError" in host.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--port", "99999"), "argument --port: expected 0 to 65535, got '99999'"),
+        (("--port", "0", "--state", "FILE"), "cannot be the state folder: File exists; choose"),
+    ],
+    ids=["port-of-no-socket", "state-is-a-file"],
+)
+def test_arguments_that_cannot_be_are_usage_errors(
+    folder: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    file = folder / "host.json"
+    given = [str(file) if each == "FILE" else each for each in arguments]
+    with started(folder, *given, state=folder / "state") as host:
+        assert host.end() == 2
+        assert said in host.text
+
+
+def test_what_the_host_writes_is_for_its_own_user_only(folder: Path) -> None:
+    state = folder / "state"
+    with started(folder, "--port", "0", state=state) as host:
+        host.read_until("ready on")
+
+        files = [path for path in state.rglob("*") if path.is_file()]
+        assert files
+        assert [path.name for path in files if path.stat().st_mode & 0o077] == []
+        assert state.stat().st_mode & 0o077 == 0
