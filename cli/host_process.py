@@ -81,6 +81,8 @@ def start_host(
         command=[
             sys.executable, "-m", "local_host", *(str(app) for app in apps),
             "--port", str(port), "--state", str(place.state),
+            # Histories and administration of every tenant are behind the host's own keys.
+            "--auth",
         ],
         environ=_environ(port),
         output=place.host_log,
