@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -146,6 +147,29 @@ def test_every_body_of_a_route_has_an_example_here() -> None:
     asked = {route.body.__name__ for route in ROUTES if route.body is not None}
 
     assert asked == set(BODIES)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("PUT", "/v1/runtime/environments/%08%F0%B2", 404),
+        ("DELETE", "/v1/runtime/environments/shop", 404),
+        ("DELETE", "/v1/runtime/environments/env-aaaaaaaaaaaa?confirm=", 400),
+        ("DELETE", "/v1/runtime/environments/env-aaaaaaaaaaaa?retain=%F0%9F%87%BA", 400),
+    ],
+)
+def test_an_id_or_query_of_no_form_is_refused(method: str, path: str, status: int) -> None:
+    async def main() -> None:
+        world = World()
+        await world.boot()
+        body = BODIES["EnvironmentChange"] if method == "PUT" else None
+
+        answer = await world.send(method, path, body)
+
+        assert answer.status == status, answer
+        await world.stop()
+
+    run_virtual(main())
 
 
 @settings(
