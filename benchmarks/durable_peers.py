@@ -3,17 +3,14 @@
 import json
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+from benchmarks.peer_environments import HOME, ROOT, output_of, python_of
 from benchmarks.rounds import NotMeasured
 
-ROOT = Path(__file__).resolve().parent.parent
-HOME = ROOT / ".benchmarks"
 RESTATE_SERVER = "@restatedev/restate-server@1.7"
 RESTATE_SDK = ("restate-sdk==1.3.*", "hypercorn==0.18.*", "aiohttp>=3.13")
 DBOS_PACKAGES = ("dbos==3.4.*",)
@@ -47,10 +44,10 @@ class Peer:
 def restate() -> Iterator[Peer]:
     """Run Restate: server from npm, SDK from PyPI. Raises NotMeasured."""
     home = HOME / "restate"
-    python = _python(home, RESTATE_SDK)
+    python = python_of("restate", RESTATE_SDK)
     binary = home / "node_modules" / ".bin" / "restate-server"
     if not binary.exists():
-        _run(["npm", "install", "--no-audit", "--no-fund", RESTATE_SERVER], home)
+        output_of(["npm", "install", "--no-audit", "--no-fund", RESTATE_SERVER], home)
     with tempfile.TemporaryDirectory() as folder:
         ports = [str(port) for port in _free_ports(4)]
         with _process([python, "peer_restate.py", binary, folder, *ports]) as peer:
@@ -60,7 +57,7 @@ def restate() -> Iterator[Peer]:
 @contextmanager
 def dbos() -> Iterator[Peer]:
     """Run DBOS from PyPI. Raises NotMeasured."""
-    python = _python(HOME / "dbos", DBOS_PACKAGES)
+    python = python_of("dbos", DBOS_PACKAGES)
     with (
         tempfile.TemporaryDirectory() as folder,
         _process([python, "peer_dbos.py", folder]) as peer,
@@ -83,26 +80,6 @@ def _process(command: list[Any]) -> Iterator[Peer]:
         assert process.stdin is not None
         process.stdin.close()
         process.wait()
-
-
-def _python(home: Path, packages: tuple[str, ...]) -> Path:
-    python = home / "venv" / "bin" / "python"
-    if not python.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        _run([sys.executable, "-m", "venv", "venv"], home)
-        _run([python, "-m", "pip", "install", "--quiet", *packages], home)
-    return python
-
-
-def _run(command: list[Any], folder: Path) -> None:
-    try:
-        done = subprocess.run(
-            [str(part) for part in command], cwd=folder, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError as missing:
-        raise NotMeasured(str(missing)) from missing
-    if done.returncode:
-        raise NotMeasured((done.stderr or done.stdout).strip().splitlines()[-1])
 
 
 def _free_ports(count: int) -> list[int]:

@@ -6,7 +6,7 @@ group commit (`shared.persistence.sqlite`), the peer commits each insert. Each s
 its own; the client is this process, 32 kept-alive connections on one loop.
 
 Run as `.venv/bin/python benchmarks/g5_http_trigger.py`. Peers that are not installed are put into
-`.benchmarks/venv`.
+`.benchmarks/http`.
 """
 
 import argparse
@@ -28,7 +28,6 @@ from pydantic import BaseModel, Field, ValidationError
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-PEERS = ROOT / ".benchmarks" / "venv"
 REQUIREMENTS = (
     "starlette>=1.0", "functions-framework>=3.10", "uvicorn>=0.40", "httptools>=0.7",
     "uvloop>=0.22", "pydantic>=2.12",
@@ -249,8 +248,13 @@ def free_port() -> int:
 def measured(kind: str, synchronous: str) -> float:
     import uvloop
 
+    from benchmarks.peer_environments import HOME, python_of
+
+    HOME.mkdir(exist_ok=True)
     port = free_port()
-    python = sys.executable if kind == "ours" else str(peer_python())
+    python = sys.executable
+    if kind != "ours":
+        python = str(python_of("http", REQUIREMENTS))
     command = [python, __file__, "--serve", kind, "--port", str(port), "--synchronous", synchronous]
     if kind == "framework":
         binary = str(Path(python).with_name("functions-framework"))
@@ -259,7 +263,7 @@ def measured(kind: str, synchronous: str) -> float:
             "--host", "127.0.0.1",
         ]  # fmt: skip
     with (
-        tempfile.TemporaryDirectory(dir=ROOT / ".benchmarks") as folder,
+        tempfile.TemporaryDirectory(dir=HOME) as folder,
         serving(command, port, folder, needs_key=kind == "ours") as query,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
@@ -274,24 +278,6 @@ def _wait_for_answer(port: int) -> None:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/", ORDER, method="POST")
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert answer.status == 201
-
-
-def peer_python() -> Path:
-    """Return the peers' interpreter, installing them on first use."""
-    from benchmarks.rounds import NotMeasured
-
-    python = PEERS / "bin" / "python"
-    if python.exists():
-        return python
-    base = getattr(sys, "_base_executable", sys.executable)
-    try:
-        subprocess.run([base, "-m", "venv", str(PEERS)], check=True, capture_output=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", *REQUIREMENTS]
-        subprocess.run(pip, check=True, capture_output=True)
-    except subprocess.CalledProcessError as problem:
-        python.unlink(missing_ok=True)
-        raise NotMeasured(problem.stderr.decode().strip().splitlines()[-1]) from problem
-    return python
 
 
 def benchmark() -> int:

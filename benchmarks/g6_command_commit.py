@@ -4,14 +4,13 @@ Ours is `SqliteStore.batch`: JSON, etags, change feed and all-or-nothing include
 the same statements through SQLAlchemy Core on SQLite (WAL, FULL), 16 threads that each commit. The
 floor does them by hand on one connection: grouped, 16 commands a commit; alone, one.
 
-Run as `.venv/bin/python benchmarks/g6_command_commit.py [FOLDER]`; the peer needs a venv of its
-own: `python -m venv .benchmarks/g6 && .benchmarks/g6/bin/pip install 'sqlalchemy>=2.0'`.
+Run as `.venv/bin/python benchmarks/g6_command_commit.py [FOLDER]`; the databases are made below
+FOLDER, the peer is put into `.benchmarks/sqlalchemy`.
 """
 
 import asyncio
 import json
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,13 +20,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.rounds import Goal, NotMeasured, run  # noqa: E402
+from benchmarks.peer_environments import output_of, python_of  # noqa: E402
+from benchmarks.rounds import Goal, run  # noqa: E402
 from shared.kernel.clock import SystemClock  # noqa: E402
 from shared.persistence.sqlite import Database  # noqa: E402
 from shared.persistence.sqlite_store import SqliteStore  # noqa: E402
 from shared.persistence.store import Create, Partition, Replace, Upsert  # noqa: E402
 
-PEER = ROOT / ".benchmarks" / "g6" / "bin" / "python"
+PEER = ("sqlalchemy==2.0.*",)
 WRITERS = 16
 COMMANDS = 500
 """Of each writer, in one round."""
@@ -107,17 +107,10 @@ def floor(path: Path, writers: int, commands: int) -> float:
 
 
 def peer(path: Path) -> float:
-    """Run this file's other half, `g6_peer.py`, in the peer's own environment."""
-    if not PEER.exists():
-        raise NotMeasured(f"no {PEER.relative_to(ROOT)}; see the head of this file")
+    """Run this file's other half, `peer_sqlalchemy.py`, in the peer's own environment."""
     payload = json.dumps([AGGREGATE, EVENT, WRITERS, COMMANDS // 5])
-    done = subprocess.run(
-        [PEER, ROOT / "benchmarks" / "g6_peer.py", path, payload],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise NotMeasured(done.stderr.strip().splitlines()[-1])
-    return float(done.stdout)
+    python = python_of("sqlalchemy", PEER)
+    return float(output_of([python, "peer_sqlalchemy.py", path, payload], ROOT / "benchmarks"))
 
 
 def main() -> int:

@@ -1,4 +1,7 @@
-"""The peer of G6: the same rows through SQLAlchemy Core, run by `g6_command_commit.py`."""
+"""The peer of G6: the same rows through SQLAlchemy Core.
+
+Run by `g6_command_commit.py` in the peer's own environment; prints commands a second.
+"""
 
 import json
 import sys

@@ -1,0 +1,37 @@
+"""Run every benchmark, one after the other, and say at the end how each of them went.
+
+Run as `.venv/bin/python -m benchmarks`, or `make bench`.
+
+Exits 0 when every goal was reached, 1 when one was missed or a script broke, else 3: a peer was not
+measured here. Nothing stops at the first of them.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.rounds import MISSED, NOT_MEASURED
+
+HERE = Path(__file__).resolve().parent
+WORDS = {0: "reached", MISSED: "MISSED", NOT_MEASURED: "not measured"}
+
+
+def _number(script: Path) -> int:
+    return int(script.stem.split("_")[0].removeprefix("g"))
+
+
+def main() -> int:
+    scripts = sorted(HERE.glob("g*_*.py"), key=_number)
+    codes = {}
+    for script in scripts:
+        print(f"\n{script.name}", flush=True)
+        codes[script.stem] = subprocess.run([sys.executable, script], check=False).returncode
+    print()
+    for name, code in codes.items():
+        print(f"{WORDS.get(code, f'ended with {code}'):<16}{name}")
+    wrong = set(codes.values()) - {0, NOT_MEASURED}
+    return MISSED if wrong else max(codes.values(), default=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
