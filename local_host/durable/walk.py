@@ -15,12 +15,13 @@ task already scheduled (a later action would have been invoked earlier).
 import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar, Final, Protocol
 from uuid import NAMESPACE_OID, uuid5
 
 from azure.durable_functions.models.actions.ActionType import ActionType
 
+from local_host.durable.action_tree import AllOf, AnyOf, Branch, Call, Node, Retried, Wait
 from local_host.durable.history import Event, EventType, instant, timestamp
 from local_host.durable.replay import Action
 from local_host.durable.settings import DurableSettings
@@ -46,120 +47,6 @@ class Known(Protocol):
     def refusal_of(self, kind: EventType, name: str) -> str | None:
         """Return why *name* cannot be called, None when it can."""
         ...
-
-
-class _Node:
-    """An action, or a child of one."""
-
-    __slots__ = ("is_complete", "parent")
-
-    def __init__(self, parent: "_Node | None") -> None:
-        self.parent = parent
-        self.is_complete = False
-
-    def child_completed(self, walk: "Walk", *, failed: bool) -> None:
-        raise NotImplementedError
-
-    def complete(self, walk: "Walk", *, failed: bool = False) -> None:
-        if not self.is_complete:
-            self.is_complete = True
-            if self.parent is not None:
-                self.parent.child_completed(walk, failed=failed)
-
-
-class _Call(_Node):
-    """Something that has an id: complete when its completion event is read."""
-
-    __slots__ = ("action", "fire_at", "id", "kind", "name")
-
-    def __init__(
-        self, parent: _Node | None, kind: EventType, name: str, action: Action,
-        fire_at: datetime | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(parent)
-        self.kind = kind
-        self.name = name
-        self.action = action
-        self.fire_at = fire_at
-        self.id = -1
-
-
-class _All(_Node):
-    __slots__ = ("_left",)
-
-    def __init__(self, parent: _Node | None, children: int) -> None:
-        super().__init__(parent)
-        self._left = children
-
-    def child_completed(self, walk: "Walk", *, failed: bool) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self.complete(walk, failed=failed)
-
-
-class _Any(_Node):
-    __slots__ = ()
-
-    def child_completed(self, walk: "Walk", *, failed: bool) -> None:  # noqa: ARG002  either will do
-        self.complete(walk)
-
-
-class _Wait(_Node):
-    """Waits for an external event."""
-
-    __slots__ = ()
-
-
-class _Retried(_Node):
-    """A call that is made again after a timer, and takes one more timer after its last failure."""
-
-    __slots__ = ("_action", "_attempt", "_began_at", "_kind", "_name", "_waits")
-
-    def __init__(self, parent: _Node | None, kind: EventType, name: str, action: Action) -> None:
-        super().__init__(parent)
-        self._kind, self._name, self._action = kind, name, action
-        self._attempt = 0
-        self._waits = False
-        self._began_at: datetime | None = None
-
-    def call(self, walk: "Walk") -> None:
-        self._attempt += 1
-        self._waits = False
-        if self._began_at is None and "retryTimeoutInMilliseconds" in self._action["retryOptions"]:
-            self._began_at = walk.now
-        walk.give_id(_Call(self, self._kind, self._name, self._action))
-
-    def child_completed(self, walk: "Walk", *, failed: bool) -> None:
-        if self._waits:
-            if self._may_try_again(walk):
-                self.call(walk)
-            else:
-                self.complete(walk, failed=True)
-        elif failed:
-            self._waits = True
-            timer = {"actionType": ActionType.CREATE_TIMER, "isCanceled": False}
-            due = walk.now + self._delay(walk)
-            walk.give_id(_Call(self, EventType.TIMER_CREATED, "", timer, due))
-        else:
-            self.complete(walk)
-
-    def _may_try_again(self, walk: "Walk") -> bool:
-        options = self._action["retryOptions"]
-        if self._attempt >= int(options["maxNumberOfAttempts"]):
-            return False
-        limit = options.get("retryTimeoutInMilliseconds")
-        if limit is None or self._began_at is None:
-            return True
-        return walk.now < self._began_at + timedelta(milliseconds=float(limit))
-
-    def _delay(self, walk: "Walk") -> timedelta:
-        if not self._may_try_again(walk):
-            return timedelta(0)
-        options = self._action["retryOptions"]
-        delay = float(options["firstRetryIntervalInMilliseconds"])
-        delay *= float(options.get("backoffCoefficient", 1)) ** (self._attempt - 1)
-        longest = options.get("maxRetryIntervalInMilliseconds")
-        return timedelta(milliseconds=min(delay, float(longest)) if longest else delay)
 
 
 class Walk:
@@ -189,13 +76,13 @@ class Walk:
         self._index = 0
         self._next_id = 0
         self._actions: Sequence[Action] = ()
-        self._current: _Node | None = None
+        self._current: Node | None = None
         self._ran_dry = False
         self._last_start = ""
-        self._open: dict[int, _Call] = {}
-        self._unrecorded: dict[int, _Call] = {}
-        self._given: dict[int, _Call] = {}
-        self._waits: defaultdict[str, deque[_Node]] = defaultdict(deque)
+        self._open: dict[int, Call] = {}
+        self._unrecorded: dict[int, Call] = {}
+        self._given: dict[int, Call] = {}
+        self._waits: defaultdict[str, deque[Node]] = defaultdict(deque)
         self._early: defaultdict[str, int] = defaultdict(int)
         self.refusal: str | None = None
         """Why the instance fails at once: an unknown function, or code that has changed."""
@@ -287,44 +174,44 @@ class Walk:
             self._index += 1
             self._current = self._invoke(action, None)
 
-    def _invoke(self, action: Action, parent: _Node | None) -> _Node:
+    def _invoke(self, action: Action, parent: Branch | None) -> Node:
         return self._INVOKE[action["actionType"]](self, parent, action)
 
-    def _continue(self, parent: _Node | None, action: Action) -> _Node:
-        node = _Wait(parent)
+    def _continue(self, parent: Branch | None, action: Action) -> Node:
+        node = Wait(parent)
         self.continued_with = action["input"]
         node.complete(self)
         return node
 
-    def _timer(self, parent: _Node | None, action: Action) -> _Node:
-        node = _Call(parent, EventType.TIMER_CREATED, "", action, instant(action["fireAt"]))
+    def _timer(self, parent: Branch | None, action: Action) -> Node:
+        node = Call(parent, EventType.TIMER_CREATED, "", action, instant(action["fireAt"]))
         self.give_id(node)
         if action["isCanceled"]:
             node.complete(self)
         return node
 
-    def _http(self, parent: _Node | None, action: Action) -> _Node:
-        node = _Call(parent, EventType.TASK_SCHEDULED, HTTP_ACTIVITY, action)
+    def _http(self, parent: Branch | None, action: Action) -> Node:
+        node = Call(parent, EventType.TASK_SCHEDULED, HTTP_ACTIVITY, action)
         self.give_id(node)
         return node
 
-    def _call(self, parent: _Node | None, action: Action) -> _Node:
+    def _call(self, parent: Branch | None, action: Action) -> Node:
         is_activity = action["actionType"] == ActionType.CALL_ACTIVITY
         kind = EventType.TASK_SCHEDULED if is_activity else EventType.SUB_ORCHESTRATION_CREATED
-        node = _Call(parent, kind, action["functionName"], action)
+        node = Call(parent, kind, action["functionName"], action)
         self.give_id(node)
         return node
 
-    def _retry(self, parent: _Node | None, action: Action) -> _Node:
+    def _retry(self, parent: Branch | None, action: Action) -> Node:
         is_activity = action["actionType"] == ActionType.CALL_ACTIVITY_WITH_RETRY
         kind = EventType.TASK_SCHEDULED if is_activity else EventType.SUB_ORCHESTRATION_CREATED
-        node = _Retried(parent, kind, action["functionName"], action)
+        node = Retried(parent, kind, action["functionName"], action)
         node.call(self)
         return node
 
-    def _wait(self, parent: _Node | None, action: Action) -> _Node:
+    def _wait(self, parent: Branch | None, action: Action) -> Node:
         name = action["externalEventName"].lower()
-        node = _Wait(parent)
+        node = Wait(parent)
         if self._early[name]:
             self._early[name] -= 1
             node.complete(self)
@@ -332,9 +219,9 @@ class Walk:
             self._waits[name].append(node)
         return node
 
-    def _send(self, parent: _Node | None, action: Action) -> _Node:
+    def _send(self, parent: Branch | None, action: Action) -> Node:
         is_signal = action["actionType"] == ActionType.SIGNAL_ENTITY
-        node = _Call(parent, EventType.EVENT_SENT, action["instanceId"], action)
+        node = Call(parent, EventType.EVENT_SENT, action["instanceId"], action)
         self.give_id(node)
         if is_signal:
             del self._open[node.id]
@@ -343,17 +230,17 @@ class Walk:
             self._waits[self.request_id(node.id)].append(node)
         return node
 
-    def _compound(self, parent: _Node | None, action: Action) -> _Node:
+    def _compound(self, parent: Branch | None, action: Action) -> Node:
         children = action["compoundActions"]
         is_any = action["actionType"] == ActionType.WHEN_ANY
-        node: _Node = _Any(parent) if is_any else _All(parent, len(children))
+        node: Branch = AnyOf(parent) if is_any else AllOf(parent, len(children))
         for child in children:
             self._invoke(child, node)
         if not children:
             node.complete(self)
         return node
 
-    def give_id(self, call: _Call) -> None:
+    def give_id(self, call: Call) -> None:
         """Give *call* the next id; refuse it when the host does not know what it names."""
         call.id = self._next_id
         self._next_id += 1
@@ -361,7 +248,7 @@ class Walk:
         if self.refusal is None and call.name != HTTP_ACTIVITY:
             self.refusal = self._known.refusal_of(call.kind, call.name) or self._circular(call)
 
-    def _circular(self, call: _Call) -> str | None:
+    def _circular(self, call: Call) -> str | None:
         if call.kind is EventType.SUB_ORCHESTRATION_CREATED:
             child = self._child_id(call)
             if child in self._ancestors:
@@ -371,7 +258,7 @@ class Walk:
                 )
         return None
 
-    def _child_id(self, call: _Call) -> str:
+    def _child_id(self, call: Call) -> str:
         return call.action.get("instanceId") or f"{self._execution}:{call.id}"
 
     def request_id(self, call_id: int) -> str:
@@ -391,7 +278,7 @@ class Walk:
             self.carried.append(item)
         elif waits:
             node = waits.popleft()
-            if isinstance(node, _Call):
+            if isinstance(node, Call):
                 self._open.pop(node.id, None)
             node.complete(self)
             self._advance()
@@ -412,7 +299,7 @@ class Walk:
             return
         self._unrecorded.pop(call_id, None)
 
-    def _scheduled(self, call: _Call, at: str) -> Event:
+    def _scheduled(self, call: Call, at: str) -> Event:
         action = call.action
         fields: dict[str, Any]
         match call.kind:
@@ -439,7 +326,7 @@ class Walk:
             **fields,
         }
 
-    def _request(self, call: _Call) -> str:
+    def _request(self, call: Call) -> str:
         request = {
             "op": call.action["operation"],
             "id": self.request_id(call.id),
@@ -465,7 +352,7 @@ class Walk:
         EventType.TIMER_CREATED: _recorded,
         EventType.EVENT_SENT: _recorded,
     }
-    _INVOKE: ClassVar[Mapping[int, Callable[..., _Node]]] = {
+    _INVOKE: ClassVar[Mapping[int, Callable[..., Node]]] = {
         ActionType.CALL_ACTIVITY: _call,
         ActionType.CALL_ACTIVITY_WITH_RETRY: _retry,
         ActionType.CALL_SUB_ORCHESTRATOR: _call,

@@ -19,7 +19,6 @@ TABLES: Final = [path for path in MODULES if "\nTRANSITIONS: " in path.read_text
 LINES_MAX: Final = 450
 LONGER: Final = {
     "shared/contracts/deployments.py": "one service's published language, read as one list",
-    "local_host/durable/walk.py": "one algorithm over one event loop; its parts share all state",
     "function_apps/deployments/model/planning.py": "every reason a plan can be refused for",
     "function_apps/deployments/use_cases/interruptions.py": "cancel, undo and retry share one view",
 }
