@@ -90,7 +90,7 @@ class LiveScreen:
         from rich.console import Console  # noqa: PLC0415  a tenth of a second
         from rich.live import Live  # noqa: PLC0415
 
-        self._live = Live(console=Console(file=stream, highlight=False), refresh_per_second=8)
+        self._live = Live(console=Console(file=stream, highlight=False), auto_refresh=False)
 
     def __enter__(self) -> Self:
         self._live.start()

@@ -17,7 +17,9 @@ from cli.place import REPOSITORY
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play the demo; leave nothing running unless asked to; return the exit code."""
     asked = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a shell starts jobs in the background with it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     with in_folder(REPOSITORY):
         stage = Stage(asked.state, asked.port or report.free_port())
         is_good = False
