@@ -1,0 +1,75 @@
+"""Microsoft's own worker library as the judge of what we hand to it, where it is installed.
+
+`azure-functions-runtime` (Python 3.13 and later, azure-functions 2.x) is what the real worker
+of these versions indexes with: each function is registered, its parameters, hints and return value
+are checked against its bindings. It is no dependency of ours; put it on PYTHONPATH to ask it:
+
+    python3.13 -m venv judge && judge/bin/pip install azure-functions-runtime
+    PYTHONPATH=judge/lib/python3.13/site-packages .venv/bin/pytest tests/azure_semantics
+"""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from local_host.storage import LocalStorage
+from shared import embedding
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Message:
+    """Stands in for the worker's protobuf types, which only carry what was found."""
+
+    undefined, out, inout = 0, 1, 2
+
+
+class Protos:
+    BindingInfo = Message
+
+
+def judged(script: Path) -> tuple[int, list[str]]:
+    """Return how many functions the worker finds in *script*, and what it refuses."""
+    from azure_functions_runtime import functions, handle_event, loader
+
+    handle_event.load_binding_registry()
+    registry = functions.Registry()
+    refused: list[str] = []
+    found = loader.index_function_app(str(script))
+    for each in found:
+        try:
+            registry.add_indexed_function(function=each, protos=Protos)
+        except functions.FunctionLoadError as problem:
+            refused.append(f"{each.get_function_name()}: {problem}")
+    return len(found), refused
+
+
+if find_spec("azure_functions_runtime"):
+
+    def test_every_function_of_the_platform_is_taken(tmp_path: Path) -> None:
+        clock = SystemClock()
+        storage = LocalStorage(tmp_path, clock, in_memory=True)
+        sender: Any = None
+        embedding.offer(embedding.Embedding(clock, SystemEntropy(), sender, storage, tmp_path))
+
+        found, refused = judged(REPOSITORY / "function_app.py")
+
+        assert refused == []
+        assert found > 100
+
+    def test_the_judge_refuses_what_it_should(tmp_path: Path) -> None:
+        (tmp_path / "bad_app.py").write_text(
+            "import azure.functions as func\n"
+            "app = func.FunctionApp()\n"
+            "@app.route('a')\n"
+            "def named(request: func.HttpRequest) -> str: return 'a'\n"
+        )
+        sys.path.append(str(tmp_path))
+
+        found, refused = judged(tmp_path / "bad_app.py")
+
+        sys.path.remove(str(tmp_path))
+        assert (found, len(refused)) == (1, 1)
