@@ -35,8 +35,9 @@ def free_port() -> int:
 
 def plan(stage: Stage, *, is_warm: bool) -> None:
     """Say what is going to happen, how long it takes and where."""
-    from shared.contracts.deployments import LOCAL_ROLLOUT, LOCAL_SOAK  # noqa: PLC0415
     from shared.contracts.gates import LOCAL_GATE, GateLimits  # noqa: PLC0415  pydantic
+    from shared.contracts.promotions import LOCAL_SOAK  # noqa: PLC0415
+    from shared.contracts.strategies import LOCAL_ROLLOUT  # noqa: PLC0415
 
     limits = GateLimits()
     weights = " → ".join(str(weight) for weight in LOCAL_ROLLOUT.canary_weights)

@@ -273,7 +273,7 @@ def _is_mid_canary(watch: Watch) -> bool:
 
 def _await_soak(stage: Stage) -> None:
     """Wait until test may be promoted: Completed, and Healthy for the soak time."""
-    from shared.contracts.deployments import LOCAL_SOAK  # noqa: PLC0415  pydantic takes its time
+    from shared.contracts.promotions import LOCAL_SOAK  # noqa: PLC0415  pydantic takes its time
 
     soak_s = LOCAL_SOAK.test.total_seconds()
     where = stage.environment("test")["environmentId"]
