@@ -34,6 +34,8 @@ from shared.persistence.store import (
 )
 
 ATTEMPTS_MAX: Final = 5
+_STEP_ASIDE_S: Final = 0.02
+"""Doubled at each attempt and cut at random, so that writers who met do not meet again."""
 
 _log = logging.getLogger(__name__)
 
@@ -151,7 +153,10 @@ class UnitOfWork:
         assert partition.tenant == scope.tenant, (partition, scope.tenant)
         ids = [*reads, cause.marker] if cause.marker else list(reads)
         is_unsure = False
-        for _ in range(ATTEMPTS_MAX):
+        for attempt in range(ATTEMPTS_MAX):
+            if attempt:
+                delay_s = _STEP_ASIDE_S * 2**attempt * self.entropy.fraction()
+                await self.clock.sleep(delay_s)
             view = await self.read(partition, *ids)
             if cause.marker and (marker := view.body(cause.marker)) is not None:
                 _require_same(marker, cause)

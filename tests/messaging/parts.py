@@ -1,5 +1,6 @@
 """The write path over memory, with parts that fail on purpose and count what they are asked."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,13 +30,17 @@ class FaultyStore:
     """Each is written by somebody else right before the next batch."""
     batches: list[Sequence[Operation]] = field(default_factory=list)
     reads: int = 0
+    read_s: float = 0.0
+    """How long a read takes, so that others can come between it and the batch."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
     async def read_many(self, partition: Partition, ids: Sequence[str]) -> Any:
         self.reads += 1
-        return await self.inner.read_many(partition, ids)
+        found = await self.inner.read_many(partition, ids)
+        await asyncio.sleep(self.read_s)  # noqa: TID251  the virtual loop's own time
+        return found
 
     async def batch(
         self, partition: Partition, operations: Sequence[Operation]

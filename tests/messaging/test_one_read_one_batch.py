@@ -120,6 +120,23 @@ def test_five_conflicts_in_a_row_are_unavailable_so_that_a_message_is_tried_agai
     run_virtual(main())
 
 
+def test_writers_who_meet_step_aside_and_all_of_them_get_through() -> None:
+    async def main() -> None:
+        parts = Parts()
+        parts.store.read_s = 0.005
+        await asyncio.gather(
+            *(
+                parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), CAUSE)
+                for _ in range(10)
+            )
+        )
+
+        assert await _number(parts) == 10
+        assert parts.clock.monotonic_s() < 1
+
+    run_virtual(main())
+
+
 def test_the_same_key_again_gets_the_first_answer_and_changes_nothing() -> None:
     async def main() -> None:
         parts, seen = Parts(), list[int]()
