@@ -1,0 +1,200 @@
+"""The whole system as processes of this machine: one host on a state folder, killed and restarted.
+
+A client of its API may ask again while the host is away; the client of the workload never does.
+"""
+
+import asyncio
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from cli.client import Client, HostAway
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
+from shared.service import AUDIENCE, DEV_ISSUER
+from shared.surfaces.local_process import processes
+from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.stopping import stop_everything
+from shared.web.issuer import LocalIssuer
+
+REPOSITORY = Path(__file__).parents[2]
+ALIVE = "/v1/platform/environments/alive"
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+        return found
+
+
+class RealSystem:
+    """Host, its state folder and its API. `port` stays the same over restarts."""
+
+    def __init__(self, state: Path, *apps: Path) -> None:
+        self.state = state
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._apps = apps or (REPOSITORY,)
+        self._host: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        return (self.state / "host.log").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def pid(self) -> int:
+        assert self._host is not None
+        return self._host.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._host is not None and self._host.poll() is None
+
+    def start(self) -> None:
+        """Start a host and come back at once."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        with (self.state / "host.log").open("ab") as log:
+            self._host = subprocess.Popen(
+                [
+                    sys.executable, "-m", "local_host", *map(str, self._apps),
+                    "--port", str(self.port), "--state", str(self.state), "--auth",
+                ],
+                cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={
+                    **os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1",
+                    "RUNTIME_TASK_HUB": "FactoryRuntime", "RUNTIME_PROFILE": "local",
+                },
+            )  # fmt: skip
+
+    def kill(self) -> set[Identity]:
+        """End the host as a crash does; return the workload processes it had in that instant."""
+        assert self._host is not None
+        # Stopped first, so that what is counted is what it leaves behind.
+        os.kill(self._host.pid, signal.SIGSTOP)
+        running = self.workloads()
+        self._host.kill()
+        self._host.wait()
+        return running
+
+    def stop(self) -> int:
+        """Ask the host to stop; return its exit code."""
+        assert self._host is not None
+        self._host.terminate()
+        return self._host.wait(30)
+
+    def workloads(self) -> set[Identity]:
+        """Return the processes of workloads and proxies that live, by their claims."""
+        claims = (self.state / "surface").glob("sites/*/**/claim-*")
+        found = (processes.claimed(each) for each in claims)
+        return {each for each in found if each is not None and processes.is_alive(each)}
+
+    def strangers(self) -> list[str]:
+        """Return the command lines of processes that still work below the state folder."""
+        found = []
+        for process in psutil.process_iter(["pid", "cmdline"]):
+            with suppress(psutil.Error):
+                where = [*process.cmdline(), process.cwd()]
+                if any(str(self.state) in each for each in where):
+                    found.append(f"{process.pid} {' '.join(process.cmdline())}")
+        return found
+
+    def client(self, tenant: str = "tenant-dev") -> Client:
+        keys = LocalIssuer(
+            self.state / "issuer", DEV_ISSUER, AUDIENCE, SystemClock(), SystemEntropy()
+        )
+        return Client(self.url, keys.token(tenant, "ann", ("Runtime.Admin",)))
+
+    def until(self, holds: Callable[[], Any], within_s: float = 60.0) -> Any:
+        """Return the first true result of *holds*, over restarts of the host, or fail."""
+        give_up_at = time.monotonic() + within_s
+        while True:
+            with suppress(HostAway):
+                if found := holds():
+                    return found
+            assert time.monotonic() < give_up_at, f"not within {within_s} s\n{self.log[-3000:]}"
+            threading.Event().wait(0.1)
+
+    def until_ready(self) -> None:
+        client = Client(self.url, None)
+        self.until(lambda: client.get(ALIVE))
+        client.close()
+
+
+@contextmanager
+def real_system(state: Path, *apps: Path) -> Iterator[RealSystem]:
+    """Have a system that runs; afterwards nothing of it does."""
+    system = RealSystem(state, *apps)
+    system.start()
+    try:
+        system.until_ready()
+        yield system
+    finally:
+        if system.is_running:
+            system.kill()
+        asyncio.run(stop_everything(state / "surface", SystemClock()))
+
+
+class SteadyClient:
+    """Sends so many requests a second over kept connections; asks for nothing twice.
+
+    `failed` says how each request ended that got no answer within five seconds, or a 5xx.
+    """
+
+    def __init__(self, url: str, *, rate: float, threads: int = 4) -> None:
+        host, _, port = url.removeprefix("http://").rstrip("/").partition(":")
+        self._address = (host, int(port))
+        self._every_s = threads / rate
+        self._ends = threading.Event()
+        self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(threads)]
+        self.failed: list[str] = []
+        self.served: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _send(self) -> None:
+        with closing(http.client.HTTPConnection(*self._address, timeout=5)) as connection:
+            self._send_over(connection)
+
+    def _send_over(self, connection: http.client.HTTPConnection) -> None:
+        due_s = time.monotonic()
+        while not self._ends.wait(max(0.0, due_s - time.monotonic())):
+            due_s = max(due_s + self._every_s, time.monotonic() - 1)
+            began = time.strftime("%H:%M:%S")
+            try:
+                connection.request("GET", "/")
+                answer = connection.getresponse()
+                said = answer.read().decode()
+            except (OSError, http.client.HTTPException) as problem:
+                connection.close()
+                self._failed(f"{began} {type(problem).__name__}: {problem}")
+                continue
+            if answer.status >= 500:
+                self._failed(f"{began} {answer.status} {said[:100]}")
+                continue
+            with self._lock:
+                self.served[said] = self.served.get(said, 0) + 1
+
+    def _failed(self, how: str) -> None:
+        with self._lock:
+            self.failed.append(how)
