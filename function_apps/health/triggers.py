@@ -11,10 +11,7 @@ from function_apps.health.ports import HealthApp
 from function_apps.health.use_cases import gates, reading, releases, sweeping
 from shared.binding import Triggers, bind
 from shared.contracts.catalog import RuntimeInventoryUpdated
-from shared.contracts.deployments import (
-    RuntimeDeploymentCompleted,
-    RuntimeDeploymentRolledBack,
-)
+from shared.contracts.deployments import RuntimeDeploymentCompleted, RuntimeDeploymentRolledBack
 from shared.contracts.gates import EvaluateGate
 from shared.contracts.health import ServiceHealth, WatchRelease
 from shared.durable.binding import CLIENT
@@ -42,7 +39,8 @@ async def get_service_health_history(request: Request[None], app: HealthApp) -> 
         scope=request.scope,
         app=app,
     )
-    return ok({"value": list(value), "nextLink": request.next_link(continuation)})
+    rows = [each.model_dump(mode="json", by_alias=True) for each in value]
+    return ok({"value": rows, "nextLink": request.next_link(continuation)})
 
 
 ROUTES: Final = (

@@ -201,6 +201,7 @@ class HealthCheckResult(Resource):
     service_id: ServiceId
     window: HealthWindow
     status: HealthStatus
+    reason: Text = ""
     checks: Checks
     deployment_id: DeploymentId | None
 

@@ -27,7 +27,7 @@ async def rollouts(count: int, worse: Behaviour | None = None) -> list[str]:
 
 
 def test_rollouts_of_equal_releases_all_complete() -> None:
-    assert set(run_virtual(rollouts(5))) == {"Completed"}
+    assert set(run_virtual(rollouts(3))) == {"Completed"}
 
 
 @pytest.mark.long

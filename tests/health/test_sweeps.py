@@ -1,5 +1,7 @@
 """A sweep looks at every target side by side, writes what is new, and knows its own blindness."""
 
+from datetime import datetime
+
 import pytest
 
 from function_apps.health.errors import HealthNotFound
@@ -66,7 +68,7 @@ def test_sweeps_that_find_nothing_new_write_samples_and_no_state() -> None:
         )
         checked_at = (await made.health()).checked_at
         assert checked_at == now
-        return after.etag == before.etag, len(history), history[0]["status"]
+        return after.etag == before.etag, len(history), history[0].status
 
     assert run_virtual(main()) == (True, 6, "Healthy")
 
@@ -301,7 +303,7 @@ def test_samples_older_than_they_are_kept_are_forgotten() -> None:
 
 
 def test_the_history_is_paged_newest_first_without_gaps() -> None:
-    async def main() -> tuple[list[str], list[str]]:
+    async def main() -> tuple[list[datetime], list[datetime]]:
         made = await watched(WEB, sweeps=7)
         whole, _ = await reading.get_history(
             service_of(), limit=100, continuation=None, scope=SCOPE, app=made.app
@@ -313,7 +315,9 @@ def test_the_history_is_paged_newest_first_without_gaps() -> None:
             )
             paged += page
             if continuation is None:
-                return [each["at"] for each in whole], [each["at"] for each in paged]
+                return [each.window.until_at for each in whole], [
+                    each.window.until_at for each in paged
+                ]
 
     whole, paged = run_virtual(main())
 

@@ -10,28 +10,37 @@ from typing import Final
 SIGNIFICANCE: Final = 0.05
 AT_ONCE: Final = 0.0001
 """A gate looks many times; what is to count at any single look must be this far from chance."""
-_EXACT_MAX: Final = 2000
-"""Above that many trials the normal approximation is within a thousandth of the exact tail."""
+_NEGLIGIBLE: Final = 1e-17
 
 
 def binomial_tail(successes: int, trials: int, probability: float) -> float:
-    """Return P(X >= *successes*) of *trials* at *probability* each."""
+    """Return P(X >= *successes*) of *trials* at *probability* each, exactly.
+
+    The terms fall off on both sides of the mean, so few of them say anything.
+    """
     if successes <= 0:
         return 1.0
     if successes > trials or probability <= 0.0:
         return 0.0
     if probability >= 1.0:
         return 1.0
-    if trials > _EXACT_MAX:
-        mean = trials * probability
-        deviation = math.sqrt(mean * (1.0 - probability))
-        return 0.5 * math.erfc((successes - 0.5 - mean) / (deviation * math.sqrt(2.0)))
-    log_p, log_q = math.log(probability), math.log1p(-probability)
-    total = 0.0
-    for count in range(successes, trials + 1):
-        term = _log_choose(trials, count) + count * log_p + (trials - count) * log_q
-        total += math.exp(term)
-    return min(1.0, total)
+    if successes > trials * probability:
+        return min(1.0, _terms(successes, trials, probability))
+    return max(0.0, 1.0 - _terms(trials - successes + 1, trials, 1.0 - probability))
+
+
+def _terms(first: int, trials: int, probability: float) -> float:
+    """Return the sum of the binomial terms from *first*, beyond the mean, until they vanish."""
+    log_term = _log_choose(trials, first)
+    log_term += first * math.log(probability) + (trials - first) * math.log1p(-probability)
+    term, odds = math.exp(log_term), probability / (1.0 - probability)
+    total = term
+    for count in range(first, trials):
+        term *= (trials - count) / (count + 1) * odds
+        total += term
+        if term < total * _NEGLIGIBLE:
+            break
+    return total
 
 
 def chance_of_errors(

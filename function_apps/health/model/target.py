@@ -6,13 +6,13 @@ and repeated events change nothing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from shared.contracts.catalog import ReleaseOfComponent, RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.health import HealthDefaults, HealthStatus
 from shared.contracts.values import Probe, ProbeKind
-from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.clock import isoformat
 
 DOCUMENT_ID: Final = "target"
 
@@ -134,13 +134,6 @@ def _retire(target: Target, at: str) -> Target | None:
     if target.retired_at is not None and at <= target.retired_at:
         return None
     return replace(target, retired_at=at, revision=target.revision + 1)
-
-
-def healthy_for(target: Target, now: datetime) -> timedelta:
-    """Return how long the service has been Healthy; zero when it is not."""
-    if target.status is not HealthStatus.HEALTHY or target.is_retired:
-        return timedelta(0)
-    return now - parse_instant(target.since)
 
 
 def to_body(target: Target) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """How health is told: the resource of the API, one row of its history, and its events."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Final
 
 from function_apps.health.model.target import Target
 from shared.contracts.gates import EvaluateGate, GateEvidence, Verdict
 from shared.contracts.health import (
     HealthCheckCompleted,
+    HealthCheckResult,
     HealthSource,
     HealthStatus,
     ServiceHealth,
@@ -75,16 +77,29 @@ def resource(target: Target, latest: Sample | None) -> ServiceHealth:
     )
 
 
-def history_row(target: Target, sample: Sample) -> Mapping[str, Any]:
-    """Return one look as clients see it."""
-    return {
-        "serviceId": target.service_id,
-        "at": sample.at,
-        "status": sample.values["status"],
-        "reason": sample.values["reason"],
-        "checks": sample.checks,
-        "deploymentId": sample.values["deploymentId"] or None,
-    }
+def history_row(target: Target, sample: Sample) -> HealthCheckResult:
+    """Return one look as clients see it; its window is the instant of the look."""
+    failed = [each for each in sample.checks if each["status"] != HealthStatus.HEALTHY]
+    return HealthCheckResult.model_validate(
+        {
+            "serviceId": target.service_id,
+            "window": {
+                "fromAt": sample.at,
+                "untilAt": sample.at,
+                "samples": len(sample.checks),
+                "errors": len(failed),
+                "p50Ms": _median([each["latencyMs"] for each in sample.checks]),
+            },
+            "status": sample.values["status"],
+            "reason": sample.values["reason"],
+            "checks": sample.checks,
+            "deploymentId": sample.values["deploymentId"] or None,
+        }
+    )
+
+
+def _median(latencies_ms: Sequence[float]) -> float | None:
+    return median(latencies_ms) if latencies_ms else None
 
 
 def completed(target: Target, source: HealthSource) -> HealthCheckCompleted:

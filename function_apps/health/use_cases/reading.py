@@ -1,7 +1,6 @@
 """Reads of health: how a service is now, and what each look at it said."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from function_apps.health.errors import HealthNotFound
 from function_apps.health.model import telling
@@ -9,7 +8,7 @@ from function_apps.health.model.target import DOCUMENT_ID, Target, from_body
 from function_apps.health.model.telling import Sample
 from function_apps.health.ports import HealthApp
 from function_apps.health.use_cases.sweeping import sample_partition
-from shared.contracts.health import ServiceHealth
+from shared.contracts.health import HealthCheckResult, ServiceHealth
 from shared.kernel.clock import isoformat
 from shared.kernel.ids import parse_id
 from shared.kernel.scope import Scope
@@ -29,7 +28,7 @@ async def get_health(identity: str, *, scope: Scope, app: HealthApp) -> ServiceH
 
 async def get_history(
     identity: str, *, limit: int, continuation: str | None, scope: Scope, app: HealthApp
-) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+) -> tuple[Sequence[HealthCheckResult], str | None]:
     """Return one page of what looks said, newest first, and where the next begins.
 
     As far back as results are kept, 30 days.
