@@ -21,7 +21,7 @@ from shared.contracts.validation import parse
 from shared.durable.binding import CLIENT
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Denied, Invalid, TooLarge, UnsupportedMedia, Violation
-from shared.kernel.ids import correlation_id, trace_id
+from shared.kernel.ids import correlation_id, parse_id, trace_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import UNKEYED_TTL, Cause, idempotency_marker, request_marker
 from shared.service import Service
@@ -100,6 +100,9 @@ async def _answer(
         service.rate_limit.take(scope.tenant)
         if not scope.allows(route.permission):
             raise Denied(f"this call needs the scope {route.permission}", code="ScopeMissing")
+    for name, kind in _ID_KINDS.items():
+        if name in req.route_params:
+            parse_id(req.route_params[name], kind)
     content = req.get_body()
     query = _query(route, req.url)
     body = _body(route, content, headers)
@@ -130,6 +133,13 @@ async def _answer(
 
 
 _NOBODY: Final[Any] = ""
+_ID_KINDS: Final = {
+    "environmentId": "env",
+    "deploymentId": "dep",
+    "serviceId": "svc",
+    "operationId": "op",
+}
+"""A malformed id in a path names nothing: 404 here, before a handler makes a command of it."""
 
 
 def _body(route: Route, content: bytes, headers: Mapping[str, str]) -> BaseModel | None:

@@ -100,6 +100,8 @@ class Matrix:
         bare = HttpCall(row.method, path, "", headers, content)
         self.answers[call, "nobody"] = await world.host.handle(bare)
         await ask("foreign", tenant="globex")
+        odd = "/" + _PARAMETER.sub("%C3%8A%60'%18", row.template)
+        self.answers[call, "odd"] = await world.send(row.method, odd, body)
         await ask("named-otherwise", headers={"x-tenant-id": "globex"})
         for role in ROLES:
             if row.permission is not None and row.permission not in ROLES[role]:
@@ -161,6 +163,13 @@ def test_without_the_scope_it_is_403(row: Route, role: str) -> None:
 @pytest.mark.parametrize("row", GUARDED, ids=ids(GUARDED))
 def test_with_another_tenant_in_the_header_it_is_403(row: Route) -> None:
     assert status_and_code(row, "named-otherwise") == (403, "TenantMismatch")
+
+
+@pytest.mark.parametrize("row", BY_ID, ids=ids(BY_ID))
+def test_an_id_that_is_none_is_404(row: Route) -> None:
+    status, _ = status_and_code(row, "odd")
+
+    assert status == 404
 
 
 @pytest.mark.parametrize("row", BY_ID, ids=ids(BY_ID))
