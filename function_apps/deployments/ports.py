@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
-from shared.contracts.deployments import LOCAL_ROLLOUT, LOCAL_SOAK, RolloutDefaults, SoakDefaults
 from shared.contracts.gates import LOCAL_GATE, GateDefaults
 from shared.contracts.health import ServiceHealth
+from shared.contracts.promotions import LOCAL_SOAK, SoakDefaults
+from shared.contracts.strategies import LOCAL_ROLLOUT, RolloutDefaults
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.kernel.scope import Scope
 from shared.persistence.blobs import Blobs

@@ -25,11 +25,8 @@ from shared.contracts.deployments import (
     Deployment,
     DeploymentAccepted,
     DeploymentReason,
-    PromoteDeployment,
-    Promotion,
     Rollback,
     RollbackDeployment,
-    SoakEvidence,
 )
 from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
@@ -38,6 +35,7 @@ from shared.contracts.environments import (
     RuntimeEnvironmentStatusChanged,
 )
 from shared.contracts.health import HealthCheckCompleted
+from shared.contracts.promotions import PromoteDeployment, Promotion, SoakEvidence
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted

@@ -1,54 +1,42 @@
 """What deployments takes, tells and answers: every change of a running workload."""
 
-from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
-from itertools import pairwise
-from typing import Annotated, Final, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from shared.contracts.gates import Gate, GateEvidence, Verdict, Wait
+from shared.contracts.components import Component, ConfigurationChoice, Hook
+from shared.contracts.gates import Gate, GateEvidence, Verdict
 from shared.contracts.operations import OperationSummary
+from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import (
-    Argv,
     ConfigurationPin,
-    Environ,
     Hold,
     ModuleIds,
-    PathPrefix,
     Proof,
     ReleasedComponent,
-    ReleaseQuestion,
     ReleaseRef,
     ReleaseUnit,
 )
 from shared.contracts.shape import Command, Event, Resource, Value
+from shared.contracts.strategies import OnConflict, Strategy, StrategyKind
 from shared.contracts.values import (
     COMPONENTS_MAX,
-    ComponentType,
-    ComputeTargetKind,
     ConfigurationId,
-    ConfigurationMode,
     Count,
     DeploymentId,
     Digest,
     DriftFindingId,
     EnvironmentId,
     GateId,
-    Image,
     Instant,
     IsolationModel,
     Label,
     ModuleId,
     OperationId,
     Percent,
-    Port,
-    Probes,
     ProjectId,
     Reason,
-    Replicas,
-    Resources,
     Revision,
     SecretBindingId,
     Slug,
@@ -56,7 +44,6 @@ from shared.contracts.values import (
     TenantBindingId,
     TenantId,
     Text,
-    Version,
 )
 
 
@@ -85,115 +72,6 @@ class DeploymentKind(StrEnum):
     REPAIR = "repair"
     ROLLBACK = "rollback"
     RELOCATION = "relocation"
-
-
-class StrategyKind(StrEnum):
-    CANARY = "canary"
-    BLUE_GREEN = "blueGreen"
-    ROLLING = "rolling"
-    RECREATE = "recreate"
-
-
-class OnConflict(StrEnum):
-    """What to do when a module's line is taken."""
-
-    QUEUE = "queue"
-    SUPERSEDE = "supersede"
-    """Cancels the queued, rolls the running one back first."""
-    REJECT = "reject"
-    """409 with the holder."""
-
-
-class HookPoint(StrEnum):
-    PRE_DEPLOY = "preDeploy"
-    PRE_TRAFFIC = "preTraffic"
-    POST_TRAFFIC = "postTraffic"
-    ON_ROLLBACK = "onRollback"
-
-
-class TrafficStep(Value):
-    """Weight of the new version for all components, dependencies first, then the gate."""
-
-    weight: Annotated[int, Field(ge=1, le=100)]
-    """Percent of requests."""
-    pause: Wait | None = None
-    """At least this long at this weight."""
-
-
-class Strategy(Value):
-    """How traffic moves to the new version. Canary without steps has the default ones."""
-
-    kind: StrategyKind = StrategyKind.CANARY
-    steps: Annotated[tuple[TrafficStep, ...], Field(max_length=20)] = ()
-
-    @model_validator(mode="after")
-    def _weights_rise_to_all(self) -> Self:
-        weights = [step.weight for step in self.steps]
-        if weights and self.kind is StrategyKind.RECREATE:
-            raise ValueError("a recreate has no steps: it stops the old version first")
-        if any(later <= earlier for earlier, later in pairwise(weights)):
-            raise ValueError("weights rise from step to step")
-        if weights and weights[-1] != 100:  # noqa: PLR2004  percent
-            raise ValueError("the last step has weight 100")
-        return self
-
-
-class Hook(Value):
-    """A program that runs once per attempt, fenced."""
-
-    point: HookPoint
-    name: Slug
-    module_id: ModuleId
-    command: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)]
-    timeout: Wait = timedelta(minutes=5)
-    irreversible: bool = False
-    """After it succeeded, rollback only to a unit that declares itself compatible."""
-
-
-class Component(Value):
-    """One module of a release, by image or by artifact, never both."""
-
-    module_id: ModuleId
-    component_type: ComponentType
-    version: Version
-    image: Image | None = None
-    artifact_digest: Digest | None = None
-    compute_target: ComputeTargetKind | None = None
-    """Where it runs; the placement default when not given."""
-    replicas: Replicas | None = None
-    command: Argv = ()
-    """How it starts; what the artifact or image says when empty."""
-    port: Port | None = None
-    """What it listens on; none for a worker."""
-    path_prefix: PathPrefix | None = None
-    """Where the environment's public port sends to it; reachable by its name only when absent."""
-    environ: Environ = Field(default_factory=dict)
-    release: ReleaseQuestion | None = None
-    """For the proof, beside the digest that the surface checks."""
-    probes: Probes = Field(default_factory=Probes)
-    resources: Resources = Field(default_factory=Resources)
-    depends_on: ModuleIds = ()
-    configuration_mode: ConfigurationMode = ConfigurationMode.PINNED
-    scheduled: bool = False
-    """A scheduled or bursty job, for the placement default."""
-    owner: Label | None = None
-    compatible_with: Annotated[tuple[Version, ...], Field(max_length=20)] = ()
-    """Versions whose irreversible changes it can live with."""
-
-    @model_validator(mode="after")
-    def _exactly_one_source(self) -> Self:
-        if (self.image is None) == (self.artifact_digest is None):
-            raise ValueError("exactly one of image and artifactDigest is given")
-        return self
-
-
-class ConfigurationChoice(Value):
-    """Versions to pin instead of the head; `modules` overrides per module."""
-
-    configuration_id: ConfigurationId | None = None
-    tenant: Revision | None = None
-    environment: Revision | None = None
-    module: Revision | None = None
 
 
 class Deploy(Command):
@@ -231,32 +109,6 @@ class Rollback(Command):
 
 class RollbackDeployment(Rollback):
     deployment_id: DeploymentId
-
-
-class SoakEvidence(Value):
-    """Health's word on the source of a promotion: Completed and Healthy for so long."""
-
-    deployment_id: DeploymentId
-    stage: Stage
-    healthy_since: Instant
-    checked_at: Instant
-    required: Wait
-
-
-class Promotion(Command):
-    """POST …/promote: the same digests to the next environment."""
-
-    to_environment_id: EnvironmentId
-    strategy: Strategy | None = None
-    gate: Gate | None = None
-    on_conflict: OnConflict = OnConflict.QUEUE
-    dry_run: bool = False
-
-
-class PromoteDeployment(Promotion):
-    deployment_id: DeploymentId
-    evidence: SoakEvidence | None = None
-    """Asked of health before the command is handled, so that it needs no call."""
 
 
 class DeploymentReason(Command):
@@ -523,52 +375,3 @@ class Artifact(Resource):
     size_bytes: Count
     media_type: Label
     created_at: Instant
-
-
-@dataclass(frozen=True)
-class RolloutDefaults:
-    """Numbers of a rollout where nobody said otherwise; the local profile shortens the waits."""
-
-    canary_weights: tuple[int, ...] = (10, 50, 100)
-    drain: timedelta = timedelta(seconds=30)
-    """Old instances stay this long after the last shift."""
-    step_attempts: int = 5
-    step_retry_first: timedelta = timedelta(seconds=2)
-    step_retry_longest: timedelta = timedelta(minutes=2)
-    """Exponential in between; after the last attempt the rollout rolls back."""
-    environment_wait: timedelta = timedelta(hours=24)
-    """For an environment that is on its way."""
-    unknown_environment_wait: timedelta = timedelta(minutes=2)
-    """Then Failed with `EnvironmentUnknown`."""
-    releases_kept: int = 10
-    """For rollback, at least."""
-
-    def steps(self) -> tuple[TrafficStep, ...]:
-        """Return the canary's default steps."""
-        return tuple(TrafficStep(weight=weight) for weight in self.canary_weights)
-
-
-@dataclass(frozen=True)
-class SoakDefaults:
-    """How long a release is Completed and Healthy before it is promoted from a stage."""
-
-    dev: timedelta = timedelta(0)
-    test: timedelta = timedelta(minutes=5)
-    staging: timedelta = timedelta(minutes=30)
-
-    def of(self, stage: Stage) -> timedelta:
-        """Return the soak time at *stage*; nothing is promoted from prod, so its is staging's."""
-        match stage:
-            case Stage.DEV:
-                return self.dev
-            case Stage.TEST:
-                return self.test
-            case Stage.STAGING | Stage.PROD:
-                return self.staging
-
-
-LOCAL_ROLLOUT: Final = RolloutDefaults(
-    drain=timedelta(seconds=3), step_retry_longest=timedelta(seconds=15)
-)
-LOCAL_SOAK: Final = SoakDefaults(test=timedelta(seconds=10), staging=timedelta(seconds=30))
-"""On one machine people watch; both are printed where they are used."""

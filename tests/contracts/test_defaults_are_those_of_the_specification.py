@@ -4,17 +4,12 @@ from datetime import timedelta
 import pytest
 
 from shared.contracts.catalog import CatalogDefaults
-from shared.contracts.deployments import (
-    LOCAL_ROLLOUT,
-    LOCAL_SOAK,
-    RolloutDefaults,
-    SoakDefaults,
-    Strategy,
-)
 from shared.contracts.drift import DriftDefaults
 from shared.contracts.gates import LOCAL_GATE, GateDefaults, OnInconclusive
 from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
+from shared.contracts.promotions import LOCAL_SOAK, SoakDefaults
 from shared.contracts.scaling import ScalingDefaults
+from shared.contracts.strategies import LOCAL_ROLLOUT, RolloutDefaults, Strategy
 from shared.contracts.values import Stage
 
 

@@ -11,7 +11,6 @@ from shared.contracts.deployments import (
     DeploymentKind,
     DeploymentStatus,
     RuntimeDeploymentCompleted,
-    StrategyKind,
 )
 from shared.contracts.releases import (
     ConfigurationPin,
@@ -21,6 +20,7 @@ from shared.contracts.releases import (
     ReleaseUnit,
     Routing,
 )
+from shared.contracts.strategies import StrategyKind
 from shared.contracts.values import (
     COMPONENTS_MAX,
     EVENT_BYTES_MAX,

@@ -5,12 +5,7 @@ from typing import Any
 import pytest
 
 from local_host.model import HttpAnswer
-from shared.contracts.deployments import (
-    Artifact,
-    Deployment,
-    DeploymentAccepted,
-    DeploymentPlan,
-)
+from shared.contracts.deployments import Artifact, Deployment, DeploymentAccepted, DeploymentPlan
 from tests.kit.releases import a_component, deploy, ended, provisioned, uploaded
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World

@@ -7,7 +7,8 @@ import pytest
 from function_apps.deployments.errors import Held, LineTaken, QueueFull
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.target import Claim, ModuleLine, Target
-from shared.contracts.deployments import DeploymentKind, OnConflict
+from shared.contracts.deployments import DeploymentKind
+from shared.contracts.strategies import OnConflict
 from shared.kernel.ids import DeploymentId, ModuleId, OperationId
 from tests.deployments.driven import CART, SHOP, TEST, WEB
 

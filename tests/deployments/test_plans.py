@@ -7,7 +7,7 @@ import pytest
 from function_apps.deployments.errors import CannotBePlanned
 from function_apps.deployments.model import planning
 from function_apps.deployments.use_cases import requests
-from shared.contracts.deployments import Component
+from shared.contracts.components import Component
 from shared.kernel.errors import PlanRefused
 from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
 from tests.kit.service import CAUSE, SCOPE

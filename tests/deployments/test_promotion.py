@@ -7,8 +7,8 @@ import pytest
 from function_apps.deployments.errors import EvidenceRequired, NotPromotable
 from function_apps.deployments.model.promotion import Source, evidence_of, refuse_unsoaked
 from function_apps.deployments.use_cases import requests
-from shared.contracts.deployments import PromoteDeployment, SoakEvidence
 from shared.contracts.health import HealthStatus
+from shared.contracts.promotions import PromoteDeployment, SoakEvidence
 from shared.contracts.values import Stage
 from tests.deployments.driven import Driven, driven, environment
 from tests.kit.service import CAUSE, SCOPE

@@ -34,8 +34,9 @@ from function_apps.deployments.use_cases.dossier import (
     publish,
     writes,
 )
-from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus, StrategyKind
+from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
 from shared.contracts.releases import ReleasedComponent, ReleaseUnit
+from shared.contracts.strategies import StrategyKind
 from shared.durable.steps import Step
 from shared.kernel.ids import DeploymentId
 from shared.kernel.scope import Scope

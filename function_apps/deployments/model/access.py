@@ -12,8 +12,8 @@ from function_apps.deployments.errors import (
     IsolationBreached,
 )
 from function_apps.deployments.model.target import Target
-from shared.contracts.deployments import RolloutDefaults
 from shared.contracts.environments import EnvironmentStatus
+from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import Stage, TenantId
 
 

@@ -8,18 +8,12 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from function_apps.deployments.model.states import Change, after
-from shared.contracts.deployments import (
-    Component,
-    ConfigurationChoice,
-    DeploymentKind,
-    DeploymentStatus,
-    EndReason,
-    OnConflict,
-    SoakEvidence,
-    Strategy,
-)
+from shared.contracts.components import Component, ConfigurationChoice
+from shared.contracts.deployments import DeploymentKind, DeploymentStatus, EndReason
 from shared.contracts.gates import Gate, GateEvidence, Verdict
+from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUnit
+from shared.contracts.strategies import OnConflict, Strategy
 from shared.contracts.values import (
     DeploymentId,
     EnvironmentId,

@@ -10,10 +10,9 @@ from typing import Final
 from function_apps.deployments.model import units
 from function_apps.deployments.model.deployment import TrafficShift
 from function_apps.deployments.model.target import KnownEnvironment, Target
-from shared.contracts.deployments import (
-    Component,
-    ConfigurationChoice,
-    Deploy,
+from shared.contracts.components import Component, ConfigurationChoice
+from shared.contracts.deployments import Deploy
+from shared.contracts.strategies import (
     OnConflict,
     RolloutDefaults,
     Strategy,

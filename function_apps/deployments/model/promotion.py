@@ -9,16 +9,12 @@ from function_apps.deployments.errors import EvidenceRequired, NotPromotable
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.target import Target
 from function_apps.deployments.model.units import component_of
-from shared.contracts.deployments import (
-    Deploy,
-    DeploymentStatus,
-    PromoteDeployment,
-    SoakEvidence,
-    Strategy,
-)
+from shared.contracts.deployments import Deploy, DeploymentStatus
 from shared.contracts.gates import Gate
 from shared.contracts.health import HealthStatus, ServiceHealth
+from shared.contracts.promotions import PromoteDeployment, SoakEvidence
 from shared.contracts.releases import ReleaseUnit
+from shared.contracts.strategies import Strategy
 from shared.contracts.values import DeploymentId, Instant, Stage
 
 

@@ -13,8 +13,9 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from function_apps.deployments.errors import Held, LineTaken, QueueFull
-from shared.contracts.deployments import DeploymentKind, OnConflict
+from shared.contracts.deployments import DeploymentKind
 from shared.contracts.environments import EnvironmentStatus
+from shared.contracts.strategies import OnConflict
 from shared.contracts.values import (
     ComputeTargetKind,
     DeploymentId,

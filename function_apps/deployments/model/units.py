@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from function_apps.deployments.model.target import Target
-from shared.contracts.deployments import Component, RolloutDefaults
+from shared.contracts.components import Component
 from shared.contracts.placement import default_placement
 from shared.contracts.releases import (
     ConfigurationPin,
@@ -13,6 +13,7 @@ from shared.contracts.releases import (
     ReleaseUnit,
     Routing,
 )
+from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import (
     ComputeTargetKind,
     EnvironmentId,

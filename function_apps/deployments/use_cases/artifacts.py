@@ -9,7 +9,8 @@ from typing import Any
 
 from function_apps.deployments.errors import ArtifactMissing
 from function_apps.deployments.ports import DeploymentsApp
-from shared.contracts.deployments import Artifact, Component
+from shared.contracts.components import Component
+from shared.contracts.deployments import Artifact
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Invalid, NotFound
 from shared.kernel.scope import Scope

@@ -24,13 +24,8 @@ from function_apps.deployments.use_cases.dossier import (
     start,
     writes,
 )
-from shared.contracts.deployments import (
-    Deploy,
-    DeploymentKind,
-    DeploymentPlan,
-    PromoteDeployment,
-    SoakEvidence,
-)
+from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentPlan
+from shared.contracts.promotions import PromoteDeployment, SoakEvidence
 from shared.contracts.values import Reason
 from shared.kernel.errors import Refused
 from shared.kernel.ids import DeploymentId, OperationId, deployment_id, operation_id, parse_id

@@ -22,14 +22,9 @@ from function_apps.deployments.use_cases.dossier import (
     answer,
 )
 from function_apps.deployments.use_cases.requests import admitted_into_lines
-from shared.contracts.deployments import (
-    Deploy,
-    DeploymentKind,
-    DeploymentStatus,
-    OnConflict,
-    Strategy,
-)
+from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
 from shared.contracts.releases import ReleasedComponent
+from shared.contracts.strategies import OnConflict, Strategy
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
 from shared.messaging.unit_of_work import Decision

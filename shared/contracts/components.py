@@ -1,0 +1,100 @@
+"""What a deployment brings: modules by image or artifact, their configuration, their hooks."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from shared.contracts.gates import Wait
+from shared.contracts.releases import (
+    Argv,
+    Environ,
+    ModuleIds,
+    PathPrefix,
+    ReleaseQuestion,
+)
+from shared.contracts.shape import Value
+from shared.contracts.values import (
+    ComponentType,
+    ComputeTargetKind,
+    ConfigurationId,
+    ConfigurationMode,
+    Digest,
+    Image,
+    Label,
+    ModuleId,
+    Port,
+    Probes,
+    Replicas,
+    Resources,
+    Revision,
+    Slug,
+    Text,
+    Version,
+)
+
+
+class Component(Value):
+    """One module of a release, by image or by artifact, never both."""
+
+    module_id: ModuleId
+    component_type: ComponentType
+    version: Version
+    image: Image | None = None
+    artifact_digest: Digest | None = None
+    compute_target: ComputeTargetKind | None = None
+    """Where it runs; the placement default when not given."""
+    replicas: Replicas | None = None
+    command: Argv = ()
+    """How it starts; what the artifact or image says when empty."""
+    port: Port | None = None
+    """What it listens on; none for a worker."""
+    path_prefix: PathPrefix | None = None
+    """Where the environment's public port sends to it; reachable by its name only when absent."""
+    environ: Environ = Field(default_factory=dict)
+    release: ReleaseQuestion | None = None
+    """For the proof, beside the digest that the surface checks."""
+    probes: Probes = Field(default_factory=Probes)
+    resources: Resources = Field(default_factory=Resources)
+    depends_on: ModuleIds = ()
+    configuration_mode: ConfigurationMode = ConfigurationMode.PINNED
+    scheduled: bool = False
+    """A scheduled or bursty job, for the placement default."""
+    owner: Label | None = None
+    compatible_with: Annotated[tuple[Version, ...], Field(max_length=20)] = ()
+    """Versions whose irreversible changes it can live with."""
+
+    @model_validator(mode="after")
+    def _exactly_one_source(self) -> Self:
+        if (self.image is None) == (self.artifact_digest is None):
+            raise ValueError("exactly one of image and artifactDigest is given")
+        return self
+
+
+class ConfigurationChoice(Value):
+    """Versions to pin instead of the head; `modules` overrides per module."""
+
+    configuration_id: ConfigurationId | None = None
+    tenant: Revision | None = None
+    environment: Revision | None = None
+    module: Revision | None = None
+
+
+class HookPoint(StrEnum):
+    PRE_DEPLOY = "preDeploy"
+    PRE_TRAFFIC = "preTraffic"
+    POST_TRAFFIC = "postTraffic"
+    ON_ROLLBACK = "onRollback"
+
+
+class Hook(Value):
+    """A program that runs once per attempt, fenced."""
+
+    point: HookPoint
+    name: Slug
+    module_id: ModuleId
+    command: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)]
+    timeout: Wait = timedelta(minutes=5)
+    irreversible: bool = False
+    """After it succeeded, rollback only to a unit that declares itself compatible."""
