@@ -1,0 +1,101 @@
+"""`make demo` itself: everything it promises is shown, and nothing is left running."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cli.place import REPOSITORY
+
+pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("demo")]
+ENDS_WITHIN_S = 280
+SHOWN = [
+    r"time:    about \d+ s",
+    r"ports:   API \d+",
+    r"folder:  /",
+    r"gate window 5 s",
+    r"open http://127\.0\.0\.1:\d+/ in a browser",
+    r"\$ kill -9 \d+ ",
+    r"killed:    pid \d+, in step 'weight \d+ %', weight [1-9]\d? %",
+    r"while dead: [1-9]\d* requests served, 0 failed",
+    r"resumed:   the API answers \d",
+    r"adopted:   \d+(, \d+)+ .*lost: 0",
+    r"trigger:   at \d+ % the gate of module-datasette said Fail: latency",
+    r"time:      \d+\.\d s from the first bad sample to 0 %",
+    r"exposed:   [1-9]\d* requests",
+    r"module-datasette-\d+-0  \d+ .*nothing",
+    r"\[Held\]",
+    r"runtimectl release-hold dep-",
+    r"WHEN +WHO +WHAT",
+    r"requests:  [1-9]\d* served, 0 failed",
+    r"Failed:    0",
+    r"retries:   \d+ by the proxy, 0 by the client",
+    r"disk:      \d+ MB",
+]
+
+
+def _start(state: Path, output: Path) -> subprocess.Popen[bytes]:
+    with output.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli.demo", "--state", str(state)],
+            cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
+            start_new_session=True, env={**os.environ, "NO_COLOR": "1"},
+        )  # fmt: skip
+
+
+def _left(state: Path) -> list[str]:
+    """Return what still runs in or for *state*."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = [*(process.info["cmdline"] or []), process.info["cwd"] or ""]
+        if process.status() != psutil.STATUS_ZOMBIE and any(str(state) in each for each in words):
+            found.append(" ".join(words)[:200])
+    return found
+
+
+def test_the_whole_story_is_told_without_one_failed_request(tmp_path: Path) -> None:
+    state, output = tmp_path / "demo", tmp_path / "output.txt"
+    demo = _start(state, output)
+    try:
+        code = demo.wait(ENDS_WITHIN_S)
+    finally:
+        demo.send_signal(signal.SIGTERM)
+        demo.wait(60)
+    text = output.read_text(encoding="utf-8")
+
+    missing = [wanted for wanted in SHOWN if not re.search(wanted, text)]
+
+    assert code == 0, text[-3000:]
+    assert missing == []
+    assert "\x1b" not in text
+    assert _left(state) == []
+
+
+def test_an_interruption_leaves_nothing_running(tmp_path: Path) -> None:
+    state, output = tmp_path / "demo", tmp_path / "output.txt"
+    demo = _start(state, output)
+    _until(output, "Provisioned", demo)
+
+    os.killpg(demo.pid, signal.SIGINT)
+    code = demo.wait(60)
+
+    assert code == 130
+    assert "nothing is left running" in output.read_text(encoding="utf-8")
+    assert _left(state) == []
+
+
+def _until(output: Path, text: str, demo: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        if text in output.read_text(encoding="utf-8"):
+            return
+        try:
+            demo.wait(0.2)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    raise AssertionError(output.read_text(encoding="utf-8")[-2000:])
