@@ -159,6 +159,8 @@ class HttpServer:
         """Serve; returns when connections are taken."""
         import uvicorn  # noqa: PLC0415  only a host with a port needs it
 
+        from local_host.http_protocol import BoundedProtocol  # noqa: PLC0415  as above
+
         class Embedded(uvicorn.Server):
             @contextlib.contextmanager
             def capture_signals(self) -> Iterator[None]:
@@ -168,7 +170,7 @@ class HttpServer:
         assert self._socket is not None, "open comes first"
         config = uvicorn.Config(
             self._entry,
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             backlog=_BACKLOG,
             lifespan="off",
