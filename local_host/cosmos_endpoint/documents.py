@@ -178,7 +178,7 @@ class Documents:
             existed = self._rows.find(connection, partition, write.id, now_s) is not None
             if not existed and write.if_lsn is not None:
                 write = Write(verb, write.id, write.text, None, write.ttl_s)
-        lsn = self._rows.next_lsn(connection, 1)
+        lsn = self._rows.next_lsn(connection)
         key = (partition, feed_range_of(partition))
         status = self._rows.apply(connection, write, lsn=lsn, key=key, now_s=now_s)
         if status:

