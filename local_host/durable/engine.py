@@ -14,40 +14,28 @@ import json
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 from zlib import crc32
 
-from azure.functions.durable_functions import ActivityTriggerConverter
-from azure.functions.meta import Datum
-
 from local_host.durable import history, library, records
+from local_host.durable.activities import ActivityTurns
 from local_host.durable.alarms import Alarm, Alarms
 from local_host.durable.entities import EntityTurns
-from local_host.durable.functions import ACTIVITY, ORCHESTRATION, DurableFunctions
+from local_host.durable.functions import ORCHESTRATION, DurableFunctions
 from local_host.durable.history import Event, EventType, event
-from local_host.durable.http_activity import HttpCallFailed, call_http
+from local_host.durable.hub import Records
 from local_host.durable.instance import Commit, Resident, completes, open_work
 from local_host.durable.records import AlreadyExists, Instance, Message, Superseded
 from local_host.durable.settings import DurableSettings
-from local_host.durable.walk import HTTP_ACTIVITY
-from local_host.model import Invocation, InvocationFailed, Invoker
+from local_host.model import Invoker
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _PARTITIONS: Final = 4
 """`storageProvider.partitionCount`: what apps that share a hub divide among themselves."""
 _RETRY_COMMIT_S: Final = 1.0
-
-
-class Records(Protocol):
-    """The transactions of `shared.persistence.sqlite.Database`; a test may crash around them."""
-
-    def read(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
-
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
 
 
 class Engine:
@@ -69,17 +57,14 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.entropy = entropy
-        self._invoker = invoker
         self._residents: OrderedDict[str, Resident] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._running: set[tuple[str, str, int]] = set()
         self._endings: dict[str, list[asyncio.Future[None]]] = {}
-        self._turn = 0
-        self._is_stopping = self._is_dead = False
+        self._is_dead = False
         self._alarms = Alarms(clock, self._ring)
         self._alarm_task: asyncio.Task[None] | None = None
-        self._activity_slots = asyncio.Semaphore(settings.activities_max)
         self._orchestrator_slots = asyncio.Semaphore(settings.orchestrators_max)
+        self._activities = ActivityTurns(self, invoker)
         self._entities = EntityTurns(self, invoker)
 
     # -- life --------------------------------------------------------------------------------
@@ -105,7 +90,7 @@ class Engine:
 
         What is cut off then runs again later.
         """
-        self._is_stopping = True
+        self._activities.begin_none()
         if self._alarm_task is not None:
             self._alarm_task.cancel()
         until = self.clock.monotonic_s() + grace_s
@@ -118,7 +103,8 @@ class Engine:
 
     def kill(self) -> None:
         """Drop everything at once, as a crash does."""
-        self._is_stopping = self._is_dead = True
+        self._is_dead = True
+        self._activities.begin_none()
         if self._alarm_task is not None:
             self._alarm_task.cancel()
         for task in self._tasks:
@@ -360,65 +346,12 @@ class Engine:
         """Return the app that owns the instance's partition."""
         return self.workers[crc32(instance_id.encode()) % _PARTITIONS % len(self.workers)]
 
-    # -- activities --------------------------------------------------------------------------
-
     def _dispatch(self, instance: Instance, item: Event) -> None:
-        key = (instance.id, instance.execution, item["EventId"])
         if item["EventType"] == EventType.TIMER_CREATED:
-            self._alarms.arm((history.instant(item["FireAt"]), *key))
-        elif key not in self._running and not self._is_stopping:
-            self._running.add(key)
-            self.spawn(self._run_activity(key, item))
-
-    async def _run_activity(self, key: tuple[str, str, int], item: Event) -> None:
-        instance_id, execution, _ = key
-        try:
-            async with self._activity_slots:
-                told = await self._activity(item)
-        finally:
-            self._running.discard(key)
-        self.deliver(Message(instance_id, execution, told))
-
-    async def _activity(self, item: Event) -> Event:
-        name, task = item["Name"], item["EventId"]
-        given = json.loads(item["Input"])[0]
-        if name == HTTP_ACTIVITY:
-            return await self._http_activity(task, given)
-        self._turn += 1
-        worker = self.workers[self._turn % len(self.workers)]
-        function = worker.find(ACTIVITY, name)
-        if function is None:
-            return self._failed(name, task, worker.missing(ACTIVITY, name), "")
-        try:
-            argument = ActivityTriggerConverter.decode(Datum(given, "json"), trigger_metadata=None)
-            result = await self._invoker.invoke(
-                Invocation(function, {function.trigger.name: argument})
-            )
-            text = ActivityTriggerConverter.encode(result.returned, expected_type=None).value
-        except InvocationFailed as failure:
-            return self._failed(name, task, failure.text, type(failure.cause).__name__)
-        except ValueError as problem:
-            return self._failed(name, task, f"ValueError: {problem}", "ValueError")
-        return self._completed(task, None if text == "null" else text)
-
-    async def _http_activity(self, task: int, request: Mapping[str, Any]) -> Event:
-        try:
-            return self._completed(task, await call_http(request))
-        except HttpCallFailed as failure:
-            return self._failed(HTTP_ACTIVITY, task, str(failure), "HttpRequestException")
-
-    def _completed(self, task: int, result: str | None) -> Event:
-        at = history.timestamp(self.clock.now())
-        return event(EventType.TASK_COMPLETED, at, TaskScheduledId=task, Result=result)
-
-    def _failed(self, name: str, task: int, text: str, cause: str) -> Event:
-        return event(
-            EventType.TASK_FAILED,
-            history.timestamp(self.clock.now()),
-            TaskScheduledId=task,
-            Reason=f"Activity function '{name}' failed: {text}",
-            Details=json.dumps({"ClassName": cause, "Message": text}),
-        )
+            due = history.instant(item["FireAt"])
+            self._alarms.arm((due, instance.id, instance.execution, item["EventId"]))
+        else:
+            self._activities.run(instance, item)
 
 
 def _not_started(child: Instance, problem: AlreadyExists) -> Message:

@@ -6,45 +6,24 @@ new state. Signals get no reply.
 
 import json
 import sqlite3
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import azure.functions as func
 
 from local_host.durable import history, records
-from local_host.durable.functions import ENTITY, DurableFunctions
+from local_host.durable.functions import ENTITY
 from local_host.durable.history import EventType, event
+from local_host.durable.hub import Hub
 from local_host.durable.records import Message
-from local_host.durable.settings import DurableSettings
 from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
-from shared.kernel.clock import Clock, isoformat
-
-T = TypeVar("T")
-
-
-class _Records(Protocol):
-    def read(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
-
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
-
-
-class _Hub(Protocol):
-    """What the engine gives."""
-
-    database: _Records
-    settings: DurableSettings
-    clock: Clock
-    workers: tuple[DurableFunctions, ...]
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
-
-    def deliver(self, message: Message) -> None: ...
+from shared.kernel.clock import isoformat
 
 
 class EntityTurns:
     """Gives each entity with waiting operations its turn."""
 
-    def __init__(self, hub: _Hub, invoker: Invoker) -> None:
+    def __init__(self, hub: Hub, invoker: Invoker) -> None:
         self._hub = hub
         self._invoker = invoker
         self._active: set[str] = set()

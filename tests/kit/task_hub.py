@@ -11,9 +11,10 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from local_host.durable.client import DurableClient, input_text
-from local_host.durable.engine import Engine, Records
+from local_host.durable.engine import Engine
 from local_host.durable.functions import DurableFunctions
 from local_host.durable.history import Event
+from local_host.durable.hub import Records
 from local_host.durable.records import SCHEMA, Instance
 from local_host.durable.settings import DurableSettings
 from local_host.indexing import IndexedApp, index
@@ -71,17 +72,17 @@ class TaskHub:
     ) -> None:
         self.clock = LoopClock()
         self.entropy = SeededEntropy(seed)
-        worker = Worker(self.entropy, threads=0)
+        self.worker = Worker(self.entropy, threads=0)
         workers = []
         for app in apps:
             found = indexed(app)
             for function in found.functions:
-                worker.prepare(function, found.configuration, "", {}, {})
+                self.worker.prepare(function, found.configuration, "", {}, {})
             workers.append(DurableFunctions(found.functions))
         self.engine = Engine(
             database or memory(),
             workers,
-            worker,
+            self.worker,
             settings or DurableSettings(),
             clock=self.clock,
             entropy=self.entropy,

@@ -108,7 +108,7 @@ def after_an_upgrade(*gone: str) -> TaskHub:
         async with task_hub(app, database=database) as hub:
             await hub.engine.stop(0)
             hub.engine = Engine(
-                database, [without(*gone)], hub.engine._invoker, hub.engine.settings,
+                database, [without(*gone)], hub.worker, hub.engine.settings,
                 clock=hub.clock, entropy=hub.entropy,
             )  # fmt: skip
             await hub.engine.start()

@@ -1,0 +1,99 @@
+"""Activities: each scheduled one runs once at a time, and its answer joins the next episode.
+
+The answer is in memory only until that episode is committed; cut off before, the activity runs
+again.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from azure.functions.durable_functions import ActivityTriggerConverter
+from azure.functions.meta import Datum
+
+from local_host.durable import history
+from local_host.durable.functions import ACTIVITY
+from local_host.durable.history import Event, EventType, event
+from local_host.durable.http_activity import HttpCallFailed, call_http
+from local_host.durable.hub import Hub
+from local_host.durable.records import Instance, Message
+from local_host.durable.walk import HTTP_ACTIVITY
+from local_host.model import Invocation, InvocationFailed, Invoker
+
+
+class ActivityTurns:
+    """Runs the activities of all instances, as many at once as the settings allow.
+
+    The apps that share the hub take turns.
+    """
+
+    def __init__(self, hub: Hub, invoker: Invoker) -> None:
+        self._hub = hub
+        self._invoker = invoker
+        self._slots = asyncio.Semaphore(hub.settings.activities_max)
+        self._running: set[tuple[str, str, int]] = set()
+        self._is_stopping = False
+        self._turn = 0
+
+    def begin_none(self) -> None:
+        """Let those that run go on, and begin no other."""
+        self._is_stopping = True
+
+    def run(self, instance: Instance, item: Event) -> None:
+        """Run the activity that *item* of the history of *instance* schedules, if it does not."""
+        key = (instance.id, instance.execution, item["EventId"])
+        if key not in self._running and not self._is_stopping:
+            self._running.add(key)
+            self._hub.spawn(self._run(key, item))
+
+    async def _run(self, key: tuple[str, str, int], item: Event) -> None:
+        instance_id, execution, _ = key
+        try:
+            async with self._slots:
+                told = await self._answer(item)
+        finally:
+            self._running.discard(key)
+        self._hub.deliver(Message(instance_id, execution, told))
+
+    async def _answer(self, item: Event) -> Event:
+        name, task = item["Name"], item["EventId"]
+        given = json.loads(item["Input"])[0]
+        if name == HTTP_ACTIVITY:
+            return await self._call_http(task, given)
+        self._turn += 1
+        workers = self._hub.workers
+        worker = workers[self._turn % len(workers)]
+        function = worker.find(ACTIVITY, name)
+        if function is None:
+            return self._failed(name, task, worker.missing(ACTIVITY, name), "")
+        try:
+            argument = ActivityTriggerConverter.decode(Datum(given, "json"), trigger_metadata=None)
+            result = await self._invoker.invoke(
+                Invocation(function, {function.trigger.name: argument})
+            )
+            text = ActivityTriggerConverter.encode(result.returned, expected_type=None).value
+        except InvocationFailed as failure:
+            return self._failed(name, task, failure.text, type(failure.cause).__name__)
+        except ValueError as problem:
+            return self._failed(name, task, f"ValueError: {problem}", "ValueError")
+        return self._completed(task, None if text == "null" else text)
+
+    async def _call_http(self, task: int, request: Mapping[str, Any]) -> Event:
+        try:
+            return self._completed(task, await call_http(request))
+        except HttpCallFailed as failure:
+            return self._failed(HTTP_ACTIVITY, task, str(failure), "HttpRequestException")
+
+    def _completed(self, task: int, result: str | None) -> Event:
+        at = history.timestamp(self._hub.clock.now())
+        return event(EventType.TASK_COMPLETED, at, TaskScheduledId=task, Result=result)
+
+    def _failed(self, name: str, task: int, text: str, cause: str) -> Event:
+        return event(
+            EventType.TASK_FAILED,
+            history.timestamp(self._hub.clock.now()),
+            TaskScheduledId=task,
+            Reason=f"Activity function '{name}' failed: {text}",
+            Details=json.dumps({"ClassName": cause, "Message": text}),
+        )
