@@ -68,7 +68,7 @@ SCENARIOS: dict[str, Scenario] = {
     "turn-back": turn_back,
 }
 POINTS_IN_EVERY_RUN = 16
-POINTS_IN_A_LONG_RUN = 200
+POINTS_IN_A_LONG_RUN = 100
 """Of up to 1,400: with SWEEP=all in the environment every one of them, which takes an hour."""
 
 
