@@ -25,11 +25,20 @@ _COLUMNS: Final = (
 
 
 @app.callback(invoke_without_command=True)
-def parked(ctx: typer.Context, state: State = DEFAULT_STATE, output: Output = Format.TABLE) -> None:
+def parked(
+    ctx: typer.Context,
+    unreadable: Annotated[
+        bool, typer.Option("--unreadable", help="Those without a readable tenant; for admins.")
+    ] = False,
+    state: State = DEFAULT_STATE,
+    output: Output = Format.TABLE,
+) -> None:
     """Refused messages: without a word after it, the list over all apps."""
     if ctx.invoked_subcommand is not None:
         return
-    found = sorted(over_apps(Session(state).client, "parked"), key=lambda it: it["parkedAt"])
+    query = {"unreadable": "true" if unreadable else None}
+    refused = over_apps(Session(state).client, "parked", query)
+    found = sorted(refused, key=lambda it: it["parkedAt"])
     show(found, output, _COLUMNS, empty="nothing is parked")
 
 
