@@ -64,6 +64,7 @@ def connect(synchronous: str) -> sqlite3.Connection:
 def serve_ours(port: int, synchronous: str) -> None:
     import uvloop
 
+    from local_host.__main__ import exempt_from_collection
     from local_host.host import Host, HostSettings
     from local_host.model import App
     from shared.kernel.clock import SystemClock
@@ -80,6 +81,7 @@ def serve_ours(port: int, synchronous: str) -> None:
                 folder=Path(folder),
             )
             await host.start()
+            exempt_from_collection()
             assert host.keys is not None
             KEY_FILE.write_text(host.keys.function("post_order"))  # noqa: ASYNC240  before the run
             await SystemClock().sleep(3600)
