@@ -1,6 +1,6 @@
 """The deployment of kind rollback: it brings back what ran before a Completed one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,64 +39,25 @@ def undo(
     cause: Cause,
     app: DeploymentsApp,
 ) -> Decision:
-    """Make the deployment of kind rollback that brings back what ran before a Completed one."""
+    """Make the deployment of kind rollback that brings back what ran before a Completed one.
+
+    Raises:
+        NotInForce: something else runs now in one of its modules.
+        NotRollbackable: there is nothing to go back to.
+        Held, BindingRequired, BindingSuspended, IsolationBreached, EnvironmentNotUsable.
+    """
     undone = found.deployment
     key = f"undo {undone.deployment_id}"
     active = next((claim for claim in found.target.claims if claim.key == key), None)
     if active is not None:
         return Decision(result=_answer_claim(active, undone, found.target))
-    for module in undone.modules:
-        by = found.target.line(module).by
-        if by != (None if module in undone.remove else undone.deployment_id):
-            raise NotInForce(
-                f"{module} of {undone.deployment_id} is not in force: {by or 'nothing'} is; only "
-                "what is in force is rolled back"
-            )
+    _refuse_not_in_force(undone, found.target)
     access.waits_for(found.target, scope.tenant)
     back = _units_before(undone, wanted)
     targets.refuse_held(found.target, [(one.module_id, one.digest) for one in back])
-    components = tuple(units.component_of(one) for one in back)
-    restored = {one.module_id for one in components}
-    brought = {one.module_id for one in undone.components}
-    remove = tuple(sorted(brought - restored))
-    if not components and not remove:
-        raise NotRollbackable(
-            f"{undone.deployment_id} only removed modules that nothing was before"
-        )
-    command = Deploy(
-        environment_id=undone.environment_id,
-        release_ref=wanted.release_ref if wanted else f"before {undone.release_ref}"[:128],
-        components=components,
-        remove=remove,
-        strategy=Strategy(),
-        on_conflict=OnConflict.QUEUE,
-    )
-    order, _ = planning.order_of(components)
-    environment = found.target.environment
-    assert environment is not None
-    made = Deployment(
-        deployment_id=ids.deployment,
-        tenant_id=scope.tenant,
-        environment_id=undone.environment_id,
-        kind=DeploymentKind.ROLLBACK,
-        release_ref=command.release_ref,
-        strategy=command.strategy,
-        gate=command.gate,
-        components=components,
-        remove=remove,
-        order=order,
-        on_conflict=OnConflict.QUEUE,
-        key=key,
-        origin=Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id),
-        operation_id=ids.operation,
-        created_at=ids.now,
-        updated_at=ids.now,
-        project_id=environment.project,
-        stage=environment.stage,
-        rolled_back_deployment_id=undone.deployment_id,
-    )
+    command = _command(undone, wanted, back)
     return admitted_into_lines(
-        made,
+        _rollback(undone, command, key, ids, found.target, cause),
         found.target,
         command,
         scope=scope,
@@ -104,6 +65,64 @@ def undo(
         app=app,
         waits_for=None,
         kind="RollbackDeployment",
+    )
+
+
+def _refuse_not_in_force(undone: Deployment, target: Target) -> None:
+    for module in undone.modules:
+        by = target.line(module).by
+        if by != (None if module in undone.remove else undone.deployment_id):
+            raise NotInForce(
+                f"{module} of {undone.deployment_id} is not in force: {by or 'nothing'} is; only "
+                "what is in force is rolled back"
+            )
+
+
+def _command(
+    undone: Deployment, wanted: Deployment | None, back: Sequence[ReleasedComponent]
+) -> Deploy:
+    """Return what has to be deployed: the units that were before, without what was new."""
+    brought = {one.module_id for one in undone.components}
+    remove = tuple(sorted(brought - {one.module_id for one in back}))
+    if not back and not remove:
+        raise NotRollbackable(
+            f"{undone.deployment_id} only removed modules that nothing was before"
+        )
+    return Deploy(
+        environment_id=undone.environment_id,
+        release_ref=wanted.release_ref if wanted else f"before {undone.release_ref}"[:128],
+        components=tuple(units.component_of(one) for one in back),
+        remove=remove,
+        strategy=Strategy(),
+        on_conflict=OnConflict.QUEUE,
+    )
+
+
+def _rollback(
+    undone: Deployment, command: Deploy, key: str, ids: Drawn, target: Target, cause: Cause
+) -> Deployment:
+    order, _ = planning.order_of(command.components)
+    assert target.environment is not None, "it is Completed there"
+    return Deployment(
+        deployment_id=ids.deployment,
+        tenant_id=undone.tenant_id,
+        environment_id=command.environment_id,
+        kind=DeploymentKind.ROLLBACK,
+        release_ref=command.release_ref,
+        strategy=command.strategy,
+        gate=command.gate,
+        components=command.components,
+        remove=command.remove,
+        order=order,
+        on_conflict=command.on_conflict,
+        key=key,
+        origin=Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id),
+        operation_id=ids.operation,
+        created_at=ids.now,
+        updated_at=ids.now,
+        project_id=target.environment.project,
+        stage=target.environment.stage,
+        rolled_back_deployment_id=undone.deployment_id,
     )
 
 
