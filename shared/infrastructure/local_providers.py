@@ -18,10 +18,10 @@ from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.world import Absent, Present, Reading, Unknown
+from shared.kernel.world import Absent as SiteAbsent
+from shared.kernel.world import Present as SitePresent
+from shared.kernel.world import Unknown as SiteUnknown
 from shared.surfaces.port import Sites
-from shared.surfaces.reading import Absent as SiteAbsent
-from shared.surfaces.reading import Present as SitePresent
-from shared.surfaces.reading import Unknown as SiteUnknown
 from shared.surfaces.spec import SiteSpec
 
 Written = TypeVar("Written")

@@ -15,9 +15,9 @@ from shared.kernel.ids import (
     environment_id,
     environment_key,
 )
+from shared.kernel.world import Absent, Present, Reading
 from shared.surfaces.live import LiveComponent, Phase
 from shared.surfaces.port import Sites, Surface
-from shared.surfaces.reading import Absent, Present, Reading
 from shared.surfaces.spec import Component, HttpProbe, ReleaseQuestion, RevisionSpec, SiteSpec
 
 ACME = TenantId("acme")

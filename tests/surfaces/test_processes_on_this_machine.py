@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from shared.kernel.clock import SystemClock
+from shared.kernel.world import Present
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.live import LiveComponent, Phase
@@ -24,7 +25,6 @@ from shared.surfaces.local_process.limits import capabilities, rlimits
 from shared.surfaces.local_process.stopping import stop_everything
 from shared.surfaces.local_process.supervisor import SupervisorRunning
 from shared.surfaces.local_process.surface import LocalProcessSurface
-from shared.surfaces.reading import Present
 from shared.surfaces.spec import HttpProbe, Resources
 from tests.surfaces.local_stage import FolderBlobs, on_this_machine, upload, zipped
 from tests.surfaces.stage import ENVIRONMENT, SHOP, Stage, fence
@@ -166,7 +166,7 @@ async def test_a_dead_instance_is_started_again(tmp_path: Path) -> None:
 
 async def test_an_instance_that_is_not_live_is_started_anew(tmp_path: Path) -> None:
     async with on_this_machine(tmp_path) as stage:
-        probe = HttpProbe("/live", period_s=0.1, failure_threshold=2)
+        probe = HttpProbe("/live", period_s=0.1, failure_threshold=10)
         await stage.serve(stage.spec(1, liveness=probe))
         instance = (await stage.until(lambda _: True)).revisions[0].instances[0]
 

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from shared.kernel.ids import ModuleId
+from shared.kernel.world import Present
 from shared.surfaces.local_process.processes import environ_of
-from shared.surfaces.reading import Present
 from shared.surfaces.spec import Component
 from tests.surfaces.local_stage import on_this_machine
 from tests.surfaces.stage import ENVIRONMENT, SHOP, Stage, fence

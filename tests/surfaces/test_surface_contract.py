@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.kernel.ids import ModuleId
+from shared.kernel.world import Absent, Present, Unknown
 from shared.surfaces.errors import (
     BadWeights,
     NotReady,
@@ -18,7 +19,6 @@ from shared.surfaces.errors import (
     StillWeighted,
 )
 from shared.surfaces.live import LiveComponent, Phase
-from shared.surfaces.reading import Absent, Present, Unknown
 from shared.surfaces.spec import Component
 from tests.surfaces.stage import ENVIRONMENT, SHOP, SITE, Stage, fence
 

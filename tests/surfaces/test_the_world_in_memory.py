@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
+from shared.kernel.world import Present
 from shared.surfaces.live import Phase
 from shared.surfaces.memory import Behaviour, MemorySurface, MemoryWorld
-from shared.surfaces.reading import Present
 from tests.kit.virtual_time import run_virtual
 from tests.surfaces.stage import SHOP, SITE, TEMPLATE, fence
 

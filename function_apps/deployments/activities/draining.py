@@ -19,11 +19,11 @@ from shared.durable.steps import Step
 from shared.kernel.errors import Unavailable
 from shared.kernel.operation import Operation
 from shared.kernel.scope import Scope
+from shared.kernel.world import Absent, Present, Unknown
 from shared.messaging.cause import Cause
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, View
 from shared.surfaces.live import LiveComponent
 from shared.surfaces.port import Surface
-from shared.surfaces.reading import Absent, Present, Unknown
 
 PAGE = 25
 _LINES_S = 120.0

@@ -18,11 +18,11 @@ from shared.contracts.values import DeploymentId, ModuleId, TenantId
 from shared.durable.steps import Step
 from shared.kernel.errors import Unavailable
 from shared.kernel.scope import Scope
+from shared.kernel.world import Absent, Present, Unknown
 from shared.messaging.cause import Cause
 from shared.messaging.unit_of_work import Decision, Outcome, View
 from shared.surfaces.live import LiveComponent
 from shared.surfaces.port import Surface
-from shared.surfaces.reading import Absent, Present, Unknown
 from shared.surfaces.spec import Component
 
 

@@ -29,10 +29,10 @@ from shared.contracts.gates import OnInconclusive, Verdict
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import Service, Url
 from shared.durable.steps import Step
+from shared.kernel.world import Present
 from shared.messaging.compose import envelope_of
 from shared.messaging.outbox import Row, Send
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision
-from shared.surfaces.reading import Present
 
 LOOK_AGAIN = timedelta(seconds=30)
 """A lost nudge costs no more than this, and the operation is heard of."""

@@ -15,8 +15,8 @@ from shared.contracts import deployments as told
 from shared.kernel.clock import isoformat
 from shared.kernel.ids import parse_id
 from shared.kernel.scope import Scope
+from shared.kernel.world import Present
 from shared.persistence.store import Comparison, Document, Partition, Prefix, Query, Where
-from shared.surfaces.reading import Present
 from shared.surfaces.traffic import RevisionTraffic
 
 TAIL_MAX = 1000

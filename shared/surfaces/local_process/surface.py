@@ -16,6 +16,7 @@ from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
+from shared.kernel.world import Absent, Present, Reading, Unknown
 from shared.persistence.blobs import Blobs
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.errors import (
@@ -41,7 +42,6 @@ from shared.surfaces.local_process.looking import endpoint, live_revisions, livi
 from shared.surfaces.local_process.ports import free_port
 from shared.surfaces.local_process.proof import CannotAsk, prove_instance
 from shared.surfaces.local_process.supervisor import Bell, Supervisor, supervisor_is_there
-from shared.surfaces.reading import Absent, Present, Reading, Unknown
 from shared.surfaces.rules import admit, judge_apply, judge_weights
 from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
 from shared.surfaces.traffic import TrafficSample
