@@ -1,0 +1,103 @@
+"""G14: boot of the joined app to ready, and the memory of the idle host; with G8's rule about SDKs.
+
+Every service there is runs in one process, `python -m local_host` on this repository, with a new
+state folder. Ready is the line that says so. Memory is the process's resident set after some idle
+seconds. No client library of Azure may be loaded before somebody uses it: the interpreter itself
+lists what it imported, in a run of its own because the list slows it down.
+
+Run as `.venv/bin/python benchmarks/g14_boot.py`.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.rounds import MISSED, ROUNDS  # noqa: E402
+
+BOOT_MAX_S = 5.0
+MEMORY_MAX_MIB = 350.0
+IDLE_S = 3.0
+NOT_AN_SDK = ("azure", "azure.functions", "azure.durable_functions")
+
+
+@contextmanager
+def booted(folder: str, **environ: str) -> Iterator[psutil.Process]:
+    """Run a host whose state is in *folder*; its standard error goes to a file there."""
+    command = [sys.executable, "-m", "local_host", ".", "--port", "0", "--state", f"{folder}/state"]
+    with (
+        Path(folder, "stderr").open("w") as errors,
+        subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **environ},
+            stdout=subprocess.PIPE, stderr=errors, text=True,
+        ) as process,
+    ):  # fmt: skip
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if " ready on http" in line:
+                    break
+            else:
+                raise RuntimeError(f"the host ended before it was ready: see {errors.name}")
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.stdout.read()
+
+
+def figures() -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        with booted(folder) as host:
+            took_s = time.perf_counter() - began
+            time.sleep(IDLE_S)  # noqa: TID251  a process of its own is watched
+            used = host.cpu_times()
+            return {
+                "boot, s": took_s,
+                "processor time, s": used.user + used.system,
+                "memory when idle, MiB": host.memory_info().rss / 2**20,
+            }
+
+
+def sdks_loaded() -> list[str]:
+    """Return the client libraries of Azure that a booted host has loaded."""
+    with tempfile.TemporaryDirectory() as folder:
+        with booted(folder, PYTHONPROFILEIMPORTTIME="1"):
+            pass
+        lines = Path(folder, "stderr").read_text().splitlines()
+    modules = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    azure = {".".join(name.split(".")[:2]) for name in modules if name.split(".")[0] == "azure"}
+    return sorted(azure.difference(NOT_AN_SDK))
+
+
+def main() -> int:
+    rounds = [figures() for _ in range(ROUNDS)]
+    print(f"G14 boot of the joined app (median of {ROUNDS} rounds)")
+    medians = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+    for name, value in medians.items():
+        low, high = min(each[name] for each in rounds), max(each[name] for each in rounds)
+        print(f"  {name:<40} {value:>10.2f}   min {low:.2f}  max {high:.2f}")
+    loaded = sdks_loaded()
+    print(f"  client libraries of Azure loaded: {', '.join(loaded) or 'none'}")
+    print(json.dumps({"title": "G14", "figures": rounds, "loaded": loaded}))
+    reached = (
+        medians["boot, s"] <= BOOT_MAX_S
+        and medians["memory when idle, MiB"] <= MEMORY_MAX_MIB
+        and not loaded
+    )
+    return 0 if reached else MISSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
