@@ -11,7 +11,13 @@ from function_apps.environments.model import environment as environments
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.model.states import State
 from function_apps.environments.ports import EnvironmentsApp
-from function_apps.environments.use_cases.dossier import announce, load, partition_of, stored
+from function_apps.environments.use_cases.dossier import (
+    Errand,
+    announce,
+    load,
+    partition_of,
+    stored,
+)
 from function_apps.environments.use_cases.planning import require_plan
 from shared.contracts.environments import (
     DecommissionEnvironment,
@@ -19,9 +25,11 @@ from shared.contracts.environments import (
     UpdateEnvironment,
 )
 from shared.kernel.ids import (
+    EnvironmentId,
     EnvironmentKey,
     OperationId,
     ProjectId,
+    TenantId,
     environment_id,
     environment_key,
     operation_id,
@@ -166,13 +174,13 @@ def _begin(
     app: EnvironmentsApp,
 ) -> Decision:
     """Return the batch that hands *environment* to its orchestration."""
-    argument = {
-        "tenantId": environment.tenant_id,
-        "environmentId": environment.environment_id,
-        "token": environment.fence,
-        "traceId": cause.trace_id,
-        "correlationId": cause.correlation_id,
-    }
+    argument = Errand(
+        TenantId(environment.tenant_id),
+        EnvironmentId(environment.environment_id),
+        environment.fence,
+        cause.trace_id,
+        cause.correlation_id,
+    ).written()
     operation = operations.accept(
         ticket.operation_id,
         action,
