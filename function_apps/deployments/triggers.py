@@ -24,6 +24,7 @@ from shared.contracts.deployments import (
     Deploy,
     Deployment,
     DeploymentAccepted,
+    DeploymentPlan,
     DeploymentReason,
     Rollback,
     RollbackDeployment,
@@ -193,8 +194,12 @@ _REASON: Final[Mapping[str, Any]] = {
     "answer": DeploymentAccepted,
     "optional_body": True,
 }
+_PLANNED: Final[Mapping[str, Any]] = {
+    "answer": DeploymentAccepted,
+    "also": {200: DeploymentPlan},
+}
 ROUTES: Final = (
-    post(_ROOT, post_deployment, WRITE, body=Deploy, answer=DeploymentAccepted),
+    post(_ROOT, post_deployment, WRITE, body=Deploy, **_PLANNED),
     get(_ROOT, get_deployments, READ, query=_LIST),
     get(_ONE, get_deployment, READ, answer=Deployment),
     get(f"{_ONE}/logs", get_deployment_logs, READ, query=("moduleId", "tail")),
@@ -207,9 +212,7 @@ ROUTES: Final = (
         answer=DeploymentAccepted,
         optional_body=True,
     ),
-    post(
-        f"{_ONE}/promote", post_deployment_promote, WRITE, body=Promotion, answer=DeploymentAccepted
-    ),
+    post(f"{_ONE}/promote", post_deployment_promote, WRITE, body=Promotion, **_PLANNED),
     post(f"{_ONE}/cancel", post_deployment_cancel, WRITE, **_REASON),
     post(f"{_ONE}/retry", post_deployment_retry, WRITE, **_REASON),
     post(f"{_ONE}/release-hold", post_deployment_release_hold, WRITE, **_REASON),
@@ -219,6 +222,7 @@ ROUTES: Final = (
         WRITE,
         answer=Artifact,
         status=201,
+        also={200: Artifact},
         takes_bytes=True,
         body_max_bytes=ARTIFACT_MAX_BYTES,
     ),

@@ -1,5 +1,6 @@
 """Routes, messages and orchestrations of environments: protocol in, use case, protocol out."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import azure.durable_functions as df
@@ -129,11 +130,12 @@ def _accepted(outcome: Outcome) -> Answer:
 
 
 _LIST: Final = ("projectId", "stage", "status", "name", "top", "continuation")
+_PLANNED: Final[Mapping[str, Any]] = {"answer": Environment, "also": {200: EnvironmentPlan}}
 ROUTES: Final = (
-    post(_ROOT, post_environment, WRITE, body=ProvisionEnvironment, answer=Environment),
+    post(_ROOT, post_environment, WRITE, body=ProvisionEnvironment, **_PLANNED),
     get(_ROOT, get_environments, READ, query=_LIST),
     get(_ONE, get_environment, READ, answer=Environment),
-    put(_ONE, put_environment, WRITE, body=EnvironmentChange, answer=Environment),
+    put(_ONE, put_environment, WRITE, body=EnvironmentChange, **_PLANNED),
     delete(_ONE, delete_environment, WRITE, query=("confirm", "retain"), answer=Environment),
     post(f"{_ONE}/plan", post_environment_plan, READ, status=200, answer=EnvironmentPlan),
 )

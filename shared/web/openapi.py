@@ -4,11 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 
 from shared.web.routes import Route
 
 _REF: Final = "#/components/schemas/{model}"
+_DURATION: Final = r"^-?P(?=.)(\d+(\.\d+)?[YMWD])*(T(?=.)(\d+(\.\d+)?[HMS])*)?$"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _ERROR: Final = {
     "type": "object",
@@ -29,14 +32,28 @@ _ERROR: Final = {
 }
 
 
+class _Schema(GenerateJsonSchema):
+    def timedelta_schema(self, _schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
+        """Return ISO 8601's durations: the format `duration` (RFC 3339) knows no fractions."""
+        return {"type": "string", "pattern": _DURATION, "examples": ["PT0.5S", "PT5M"]}
+
+
 def document(service: str, routes: Sequence[Route]) -> Mapping[str, Any]:
     """Return the OpenAPI document of one service."""
     models = sorted(
-        {model for route in routes for model in (route.body, route.answer) if model},
+        {
+            model
+            for route in routes
+            for model in (route.body, route.answer, *route.also.values())
+            if model
+        },
         key=lambda model: model.__name__,
     )
     _, definitions = models_json_schema(
-        [(model, "validation") for model in models], by_alias=True, ref_template=_REF
+        [(model, "validation") for model in models],
+        by_alias=True,
+        ref_template=_REF,
+        schema_generator=_Schema,
     )
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -83,7 +100,11 @@ def _operation(service: str, route: Route) -> Mapping[str, Any]:
         ]
         + [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query],
         "responses": {
-            str(route.status): {"description": "Success", **_content(route)},
+            str(route.status): {"description": "Success", **_content(route.answer)},
+            **{
+                str(status): {"description": "Success", **_content(answer)}
+                for status, answer in route.also.items()
+            },
             "default": {"description": "Error", "content": error},
         },
     }
@@ -107,8 +128,8 @@ def _operation(service: str, route: Route) -> Mapping[str, Any]:
     return operation
 
 
-def _content(route: Route) -> Mapping[str, Any]:
-    if route.answer is None:
+def _content(answer: type[BaseModel] | None) -> Mapping[str, Any]:
+    if answer is None:
         return {}
-    schema = {"$ref": f"#/components/schemas/{route.answer.__name__}"}
+    schema = {"$ref": f"#/components/schemas/{answer.__name__}"}
     return {"content": {"application/json": {"schema": schema}}}

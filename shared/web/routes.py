@@ -1,6 +1,6 @@
 """The route table: from one row come the binding, authentication, validation and OpenAPI."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ class Route:
     body: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
     status: int = 200
+    also: Mapping[int, type[BaseModel]] = field(default_factory=dict)
+    """Answers beside `status` that are no errors: of a `dryRun`, of what was there already."""
     query: Sequence[str] = field(default_factory=tuple)
     takes_bytes: bool = False
     body_max_bytes: int = BODY_MAX_BYTES

@@ -1,6 +1,7 @@
 """OpenAPI from the route tables: valid for each service and joined, and complete."""
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from html.parser import HTMLParser
@@ -118,3 +119,31 @@ def test_a_host_without_the_platform_s_apps_has_neither() -> None:
             return [(await ask(host, "GET", path)).status for path in ("/openapi.json", "/docs")]
 
     assert run_virtual(main()) == [404, 404]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "model"),
+    [
+        ("/v1/runtime/deployments", "post", "200", "DeploymentPlan"),
+        ("/v1/runtime/deployments/{deploymentId}/promote", "post", "200", "DeploymentPlan"),
+        ("/v1/runtime/artifacts", "post", "200", "Artifact"),
+        ("/v1/runtime/environments", "post", "200", "EnvironmentPlan"),
+        ("/v1/runtime/environments/{environmentId}", "put", "200", "EnvironmentPlan"),
+    ],
+)
+def test_an_answer_beside_the_usual_one_is_described(
+    path: str, method: str, status: str, model: str
+) -> None:
+    whole = joined(list(documents().values()))
+
+    answer = whole["paths"][path][method]["responses"][status]
+
+    assert answer["content"]["application/json"]["schema"]["$ref"].endswith(f"/{model}")
+
+
+@pytest.mark.parametrize("said", ["PT0.5S", "PT5M", "P1DT12H", "P400D", "PT0S"])
+def test_a_duration_as_we_write_it_fits_its_schema(said: str) -> None:
+    timeout = documents()["deployments"]["components"]["schemas"]["Probe"]["properties"]["timeout"]
+
+    assert re.fullmatch(timeout["pattern"], said)
+    assert not re.fullmatch(timeout["pattern"], "5 minutes")
