@@ -2,12 +2,15 @@ import asyncio
 import io
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.demo import report
 from cli.demo.client import Sender, target_of
 from cli.demo.proxy import Seen
+from cli.demo.stage import Stage
 from cli.demo.traffic import Asked, totals_of
 from shared.kernel.clock import EPOCH, SystemClock
 from tests.cli.small_server import serving
@@ -88,3 +91,20 @@ def test_a_release_is_weightless_from_the_first_table_after_that_shows_so() -> N
     seen = Seen([(EPOCH, {1: 100}), (later, {1: 90, 2: 10}), (later.replace(minute=2), {1: 100})])
 
     assert seen.weightless_since(2, later) == later.replace(minute=2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_good"),
+    [
+        ([Asked(EPOCH, 10.0, 200, "1.0", "")], True),
+        ([Asked(EPOCH, 10.0, 200, "1.0", ""), Asked(EPOCH, 1.0, 503, "", "status 503")], False),
+        ([], False),
+    ],
+    ids=["all-served", "one-failed", "nothing-was-asked"],
+)
+def test_the_demo_is_good_only_when_requests_were_served_and_none_failed(
+    tmp_path: Path, asked: list[Asked], *, is_good: bool
+) -> None:
+    stage = Stage(tmp_path, 0)
+
+    assert report.totals(stage, totals_of(asked), 0) is is_good
