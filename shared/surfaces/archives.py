@@ -1,11 +1,15 @@
 """What an archive must be before anyone keeps it: a zip of plain files that lead nowhere else.
 
-Read from the directory of the archive only; a surface counts the bytes again as it unpacks.
+The service looks at the directory of the archive only; a surface looks again and counts the bytes
+as it unpacks.
 """
 
 import stat
 import zipfile
-from pathlib import PurePosixPath
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from shared.surfaces.errors import BadArtifact
@@ -13,6 +17,7 @@ from shared.surfaces.errors import BadArtifact
 FILES_MAX: Final = 20_000
 CONTENT_BYTES_MAX: Final = 1024 * 2**20
 _SHOWN: Final = 90
+_CHUNK: Final = 1 << 20
 
 
 def refuse_unsafe_archive(archive: BinaryIO) -> None:
@@ -22,11 +27,39 @@ def refuse_unsafe_archive(archive: BinaryIO) -> None:
         BadArtifact: no zip, no files or too many, too large unpacked, a path that leads out of
             it, a link or a device.
     """
+    with _opened(archive) as opened:
+        _safe_entries(opened)
+
+
+def extract(archive: Path, folder: Path, *, bytes_max: int = CONTENT_BYTES_MAX) -> list[str]:
+    """Unpack *archive* into the new *folder*; return the names of its files.
+
+    Raises:
+        BadArtifact: what `refuse_unsafe_archive` refuses, damaged content, or more bytes than
+            it may have, counted as they come and not as the archive claims.
+    """
+    with archive.open("rb") as file, _opened(file) as opened:
+        entries = _safe_entries(opened)
+        left = bytes_max
+        for entry in entries:
+            left = _extract_one(opened, entry, folder, left)
+    return [entry.filename for entry in entries]
+
+
+@contextmanager
+def _opened(archive: BinaryIO) -> Iterator[zipfile.ZipFile]:
+    """Open *archive*; whatever `zipfile` finds wrong with it, then or later, is a BadArtifact."""
     try:
         with zipfile.ZipFile(archive) as opened:
-            entries = [entry for entry in opened.infolist() if not entry.is_dir()]
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as damaged:
-        raise BadArtifact(f"expected a zip archive, and this is none: {damaged}") from damaged
+            yield opened
+    except (
+        zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, zlib.error
+    ) as damaged:  # fmt: skip
+        raise BadArtifact(f"expected a whole zip archive, and this is none: {damaged}") from damaged
+
+
+def _safe_entries(opened: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    entries = [entry for entry in opened.infolist() if not entry.is_dir()]
     if not 1 <= len(entries) <= FILES_MAX:
         raise BadArtifact(f"an archive must have 1 to {FILES_MAX} files, this has {len(entries)}")
     size = sum(entry.file_size for entry in entries)
@@ -34,6 +67,7 @@ def refuse_unsafe_archive(archive: BinaryIO) -> None:
         raise BadArtifact(f"unpacked it is {size} bytes, at most {CONTENT_BYTES_MAX} are taken")
     for entry in entries:
         _refuse_unsafe(entry)
+    return entries
 
 
 def _refuse_unsafe(entry: zipfile.ZipInfo) -> None:
@@ -43,3 +77,21 @@ def _refuse_unsafe(entry: zipfile.ZipInfo) -> None:
         raise BadArtifact(f"the archive has a path that leads out of it: {name[:_SHOWN]!r}")
     if stat.S_IFMT(entry.external_attr >> 16) not in {0, stat.S_IFREG}:
         raise BadArtifact(f"the archive may hold files only, {name[:_SHOWN]!r} is a link or device")
+
+
+def _extract_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, left: int) -> int:
+    target = folder / PurePosixPath(entry.filename)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with opened.open(entry) as source, target.open("xb") as file:
+            while chunk := source.read(_CHUNK):
+                left -= len(chunk)
+                if left < 0:
+                    raise BadArtifact("unpacked it is larger than allowed")
+                file.write(chunk)
+    except OSError as clash:
+        raise BadArtifact(
+            f"{entry.filename[:_SHOWN]!r} cannot be unpacked: {clash.strerror}"
+        ) from clash
+    target.chmod(0o755 if (entry.external_attr >> 16) & stat.S_IXUSR else 0o644)
+    return left

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.surfaces.archives import extract
 from shared.surfaces.errors import BadArtifact
-from shared.surfaces.local_process.artifacts import Artifacts, content_digest, extract
+from shared.surfaces.local_process.artifacts import Artifacts, content_digest
 from tests.surfaces.local_stage import FolderBlobs, upload, zipped
 
 

@@ -19,23 +19,21 @@ import stat
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from shared.kernel.errors import NotFound
 from shared.persistence.blobs import Blobs
-from shared.surfaces.archives import CONTENT_BYTES_MAX, refuse_unsafe_archive
+from shared.surfaces.archives import extract
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
 
 ARCHIVE_BYTES_MAX: Final = 100 * 2**20
 """The API's bound for an upload (contracts, section 7)."""
 INSTALL_S: Final = 300.0
-_CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -167,44 +165,6 @@ async def _receive(chunks: AsyncIterator[bytes], digest: str, file: BinaryIO) ->
         file.write(chunk)
     if f"sha256:{seen.hexdigest()}" != digest:
         raise BadArtifact(f"expected {digest}, the stored bytes are sha256:{seen.hexdigest()}")
-
-
-def extract(archive: Path, folder: Path, *, bytes_max: int = CONTENT_BYTES_MAX) -> list[str]:
-    """Unpack *archive* into the new *folder*; return the names of its files.
-
-    Raises:
-        BadArtifact: what `refuse_unsafe_archive` refuses, damaged content, or more bytes than
-            it may have, counted as they come and not as the archive claims.
-    """
-    with archive.open("rb") as file:
-        refuse_unsafe_archive(file)
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            entries = [entry for entry in opened.infolist() if not entry.is_dir()]
-            left = bytes_max
-            for entry in entries:
-                left = _extract_one(opened, entry, folder, left)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as damaged:
-        raise BadArtifact(f"the archive cannot be unpacked: {damaged}") from damaged
-    return [entry.filename for entry in entries]
-
-
-def _extract_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, left: int) -> int:
-    target = folder / PurePosixPath(entry.filename)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with opened.open(entry) as source, target.open("xb") as file:
-            while chunk := source.read(_CHUNK):
-                left -= len(chunk)
-                if left < 0:
-                    raise BadArtifact("unpacked it is larger than allowed")
-                file.write(chunk)
-    except OSError as clash:
-        raise BadArtifact(
-            f"{entry.filename[:90]!r} cannot be unpacked: {clash.strerror}"
-        ) from clash
-    target.chmod(0o755 if (entry.external_attr >> 16) & stat.S_IXUSR else 0o644)
-    return left
 
 
 def _brought(content: Path) -> Iterator[str]:
