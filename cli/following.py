@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from cli.client import HostAway
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import pause
@@ -81,7 +80,9 @@ def _look(
         reply = session.client.get(
             f"/v1/runtime/operations/{operation_id}", {"wait": wait}, etag=etag
         )
-    except HostAway:
+    except Failure as unseen:
+        if unseen.exit_code is not ExitCode.UNAVAILABLE:
+            raise
         screen.show(
             [*operation_lines(last), Line("away", "the host does not answer; waiting", "yellow")]
         )

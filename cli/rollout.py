@@ -125,7 +125,9 @@ def require_completed(deployment: Deployment) -> None:
 def _look(watch: Watch, screen: Screen, session: Session) -> None:
     try:
         watch.look()
-    except HostAway:
+    except Failure as unseen:
+        if unseen.exit_code is not ExitCode.UNAVAILABLE:
+            raise
         away = Line("away", "the host does not answer; traffic goes on, waiting for it", "yellow")
         screen.show([*watch.lines, away])
         pause(session.clock, _AWAY_EVERY_S)

@@ -1,0 +1,84 @@
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.client import Client
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.following import follow, require_success
+from cli.screen import PlainScreen
+from cli.session import Session
+from shared.kernel.entropy import SeededEntropy
+from tests.cli.small_server import Asked, serving
+from tests.kit.stores import HandClock
+
+pytestmark = pytest.mark.real
+ID = "op-deployments-w5ekllr23tyb-01m8704eh4gd0r2n"
+
+
+def _operation(state: str, **changes: Any) -> dict[str, Any]:
+    step = {"name": "apply", "state": state, "message": ""}
+    return {"kind": "Deploy", "state": state, "steps": [step], "waitingFor": None, **changes}
+
+
+def _followed(answers: list[tuple[int, Any] | None], timeout_s: float = 60) -> tuple[Any, str]:
+    def answer(_: Asked) -> tuple[int, Any] | None:
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    clock, stream = HandClock(), io.StringIO()
+    with serving(answer) as server:
+        session = Session(Path(), clock)
+        session.client = Client(server.url, None, SeededEntropy(1))
+        try:
+            with PlainScreen(stream, clock) as screen:
+                found = follow(session, ID, screen, timeout_s=timeout_s, look_every_s=1)
+        finally:
+            session.client.close()
+    return found, stream.getvalue()
+
+
+def test_an_operation_is_followed_to_its_end() -> None:
+    found, shown = _followed([(200, _operation("Running")), (200, _operation("Succeeded"))])
+
+    assert found["state"] == "Succeeded"
+    assert "✓ Deploy Succeeded" in shown
+
+
+@pytest.mark.parametrize(
+    "away",
+    [None, (503, {"error": {"code": "Unavailable", "message": "later"}}), (429, {})],
+    ids=["no-answer", "unavailable", "too-many-requests"],
+)
+def test_a_system_that_is_away_for_a_moment_is_waited_for(away: tuple[int, Any] | None) -> None:
+    answers = [(200, _operation("Running")), away, away, (200, _operation("Succeeded"))]
+
+    found, shown = _followed(answers)
+
+    assert found["state"] == "Succeeded"
+    assert "does not answer" in shown
+
+
+def test_what_does_not_end_in_time_goes_on_and_says_how_to_watch_it() -> None:
+    with pytest.raises(Failure) as failed:
+        _followed([(200, _operation("Running"))], timeout_s=5)
+
+    assert failed.value.exit_code is ExitCode.STILL_RUNNING
+    assert f"runtimectl operations show {ID} --wait" in failed.value.fix
+
+
+def test_an_operation_that_is_not_there_ends_the_waiting() -> None:
+    with pytest.raises(Failure) as failed:
+        _followed([(404, {"error": {"code": "NotFound", "message": "no operation"}})])
+
+    assert failed.value.exit_code is ExitCode.NOT_FOUND
+
+
+def test_an_operation_that_failed_ends_the_command_with_its_reason() -> None:
+    error = {"code": "GateFailed", "message": "too slow"}
+
+    with pytest.raises(Failure, match="too slow") as failed:
+        require_success(_operation("Failed", error=error), "deploying")
+
+    assert failed.value.exit_code is ExitCode.ENDED_OTHERWISE
