@@ -100,14 +100,18 @@ class Database:
         connection = sqlite3.connect(
             str(self.path), timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
-        if not self._memory:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            # Checkpoints run beside the commits, not inside one.
-            connection.execute("PRAGMA wal_autocheckpoint=0")
-        if read_only:
-            connection.execute("PRAGMA query_only=ON")
-        connection.execute("PRAGMA foreign_keys=ON")
+        try:
+            if not self._memory:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                # Checkpoints run beside the commits, not inside one.
+                connection.execute("PRAGMA wal_autocheckpoint=0")
+            if read_only:
+                connection.execute("PRAGMA query_only=ON")
+            connection.execute("PRAGMA foreign_keys=ON")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def prepare(self, schema: str) -> None:
