@@ -61,7 +61,7 @@ package: .venv/.all ## make package APP=environments: the folder that Azure, Cor
 
 lock: $(UV) ## resolve again and write uv.lock and requirements.txt
 	@$(UV) lock --python $(PYTHON)
-	@$(UV) export --quiet --locked --no-default-groups --group azure --no-emit-project --format requirements-txt -o requirements.txt
+	@$(UV) export --quiet --locked --no-default-groups --group azure --no-emit-project --no-header --format requirements-txt -o requirements.txt
 
 clean: ## remove what was installed and built here (not the state of a running system)
 	@rm -rf .venv .tools build dist
