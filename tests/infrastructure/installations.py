@@ -83,7 +83,8 @@ class LockableSites(MemorySurface):
         await super().delete_site(environment, fence)
 
 
-EVALUATOR = ChildEvaluator()
+EVALUATOR = ChildEvaluator(timeout_s=600.0)
+"""Patient: importing the Azure provider takes long while other tests use the processors."""
 """One for all tests: equal inputs are evaluated once."""
 
 

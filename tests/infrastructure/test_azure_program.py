@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from infra.pulumi.environment.names import Kind, name
 from infra.pulumi.environment.settings import DATA_SETTINGS, TARGET_SETTINGS
+from shared.infrastructure.embedded import ChildEvaluator
 from shared.infrastructure.graph import Graph, Node, references
 from shared.infrastructure.inputs import (
     AZURE_DATA,
@@ -216,9 +218,15 @@ class TestEvaluated:
 
 
 @pytest.mark.real
-@pytest.mark.skipif(find_spec("pulumi_azure_native") is not None, reason="the package is there")
-async def test_without_the_provider_package_the_plan_says_what_is_missing() -> None:
+async def test_without_the_provider_package_the_plan_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interpreter that finds this package first is as one that does not have the real one."""
+    absent = tmp_path / "pulumi_azure_native"
+    absent.mkdir()
+    (absent / "__init__.py").write_text(f"raise ModuleNotFoundError(name={absent.name!r})\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(PlanRefused, match="pulumi_azure_native") as refused:
-        await graph_of(azure_inputs())
+        await ChildEvaluator().evaluate(STACK, azure_inputs())
 
     assert refused.value.code == "ProgramUnavailable"
