@@ -148,11 +148,18 @@ class Host:
         """
         if self.settings.port is not None:
             self._server = self._open_port(self.settings.port)
+            self._tell_name()
         try:
             await self._start()
         except BaseException:
             await self.stop()
             raise
+
+    def _tell_name(self) -> None:
+        """Let apps learn under which name they are reached, as in Azure."""
+        if _NAME not in os.environ:
+            os.environ[_NAME] = self.base_url.removeprefix("http://")
+            self._closing.append(lambda: os.environ.pop(_NAME, None))
 
     def _open_port(self, port: int) -> HttpServer:
         server = HttpServer(

@@ -135,3 +135,22 @@ def test_what_the_host_writes_is_for_its_own_user_only(folder: Path) -> None:
         assert files
         assert [path.name for path in files if path.stat().st_mode & 0o077] == []
         assert state.stat().st_mode & 0o077 == 0
+
+
+def test_an_app_is_told_under_which_name_it_is_reached(tmp_path: Path) -> None:
+    told = """
+        import os
+        import azure.functions as func
+
+        app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+        @app.route("name")
+        def name(req: func.HttpRequest) -> str:
+            return os.environ["WEBSITE_HOSTNAME"]
+    """
+    (tmp_path / "function_app.py").write_text(dedent(told))
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    with started(tmp_path, "--port", "0", state=tmp_path / "state") as host:
+        port = host.read_until(r"functions? ready on http://127.0.0.1:(\d+)").group(1)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/name", timeout=5) as answer:
+            assert answer.read().decode() == f"127.0.0.1:{port}"
