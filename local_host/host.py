@@ -47,6 +47,7 @@ from shared.persistence.sqlite import MEMORY, Database
 
 _log = logging.getLogger("local_host")
 DATABASE: Final = "host.db"
+_NAME: Final = "WEBSITE_HOSTNAME"
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class Host:
         """Let apps learn under which name they are reached, as in Azure."""
         if _NAME not in os.environ:
             os.environ[_NAME] = self.base_url.removeprefix("http://")
-            self._closing.append(lambda: os.environ.pop(_NAME, None))
+            self._closing.append(_forget_name)
 
     def _open_port(self, port: int) -> HttpServer:
         server = HttpServer(
@@ -303,3 +304,7 @@ async def _close_client_session() -> None:
     library = sys.modules.get("azure.durable_functions.models.utils.http_utils")
     if library is not None:
         await library._close_session()  # noqa: SLF001
+
+
+def _forget_name() -> None:
+    os.environ.pop(_NAME, None)
