@@ -5,10 +5,13 @@ not at all. After a conflict or a lost answer the documents and one's own marker
 marker that is there means committed, else it is decided again, at most five times.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
@@ -125,6 +128,9 @@ class UnitOfWork:
     relay: Relay
     clock: Clock
     entropy: Entropy
+    _turns: WeakValueDictionary[Partition, asyncio.Lock] = field(
+        default_factory=WeakValueDictionary, init=False, repr=False, compare=False
+    )
 
     async def read(self, partition: Partition, *ids: str) -> View:
         """Return what is there of at most 8 *ids*, in one request."""
@@ -153,30 +159,38 @@ class UnitOfWork:
         assert partition.tenant == scope.tenant, (partition, scope.tenant)
         ids = [*reads, cause.marker] if cause.marker else list(reads)
         is_unsure = False
-        for attempt in range(ATTEMPTS_MAX):
-            if attempt:
-                delay_s = _STEP_ASIDE_S * 2**attempt * self.entropy.fraction()
-                await self.clock.sleep(delay_s)
-            view = await self.read(partition, *ids)
-            if cause.marker and (marker := view.body(cause.marker)) is not None:
-                _require_same(marker, cause)
-                return Outcome(marker["result"], is_repeat=not is_unsure)
-            _require_match(view, cause)
-            decision = decide(view)
-            if not decision.writes and not decision.outbox:
+        async with AsyncExitStack() as turn:
+            for attempt in range(ATTEMPTS_MAX):
+                if attempt == 1:
+                    # Those of this process who lost go on one by one: a crowd would lose again.
+                    await turn.enter_async_context(self._turn(partition))
+                if attempt > 1:
+                    delay_s = _STEP_ASIDE_S * 2**attempt * self.entropy.fraction()
+                    await self.clock.sleep(delay_s)
+                view = await self.read(partition, *ids)
+                if cause.marker and (marker := view.body(cause.marker)) is not None:
+                    _require_same(marker, cause)
+                    return Outcome(marker["result"], is_repeat=not is_unsure)
+                _require_match(view, cause)
+                decision = decide(view)
+                if not decision.writes and not decision.outbox:
+                    return Outcome(decision.result)
+                outgoing, operations = self._prepare(partition, view, decision, cause)
+                try:
+                    await self.store.batch(partition, operations)
+                except (BatchRefused, AnswerLost) as problem:
+                    _log.debug("deciding again in %s: %s", partition, problem)
+                    is_unsure = isinstance(problem, AnswerLost)
+                    continue
+                await turn.aclose()
+                await self.relay.relay(outgoing)
                 return Outcome(decision.result)
-            outgoing, operations = self._prepare(partition, view, decision, cause)
-            try:
-                await self.store.batch(partition, operations)
-            except (BatchRefused, AnswerLost) as problem:
-                _log.debug("deciding again in %s: %s", partition, problem)
-                is_unsure = isinstance(problem, AnswerLost)
-                continue
-            await self.relay.relay(outgoing)
-            return Outcome(decision.result)
         raise Contended(
             f"{ATTEMPTS_MAX} attempts met other writers of the same resource; send it again"
         )
+
+    def _turn(self, partition: Partition) -> asyncio.Lock:
+        return self._turns.setdefault(partition, asyncio.Lock())
 
     def _prepare(
         self, partition: Partition, view: View, decision: Decision, cause: Cause

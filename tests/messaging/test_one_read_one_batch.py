@@ -296,3 +296,21 @@ def test_what_is_removed_is_the_version_that_was_read() -> None:
         assert await parts.kinds() == []
 
     run_virtual(main())
+
+
+def test_a_crowd_of_writers_in_one_process_all_get_through() -> None:
+    async def main() -> None:
+        parts = Parts()
+        parts.store.read_s = 0.01
+        crowd = 40
+
+        outcomes = await asyncio.gather(
+            *(
+                parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), CAUSE)
+                for _ in range(crowd)
+            )
+        )
+
+        assert sorted(each.result["number"] for each in outcomes) == list(range(1, crowd + 1))
+
+    run_virtual(main())
