@@ -52,12 +52,17 @@ def run(
             print(f"  {name:<40} not measured: {missing[name]}")
         else:
             low, high = min(figures[name]), max(figures[name])
-            print(f"  {name:<40} {medians[name]:>10,.0f}   min {low:,.0f}  max {high:,.0f}")
+            middle = _shown(medians[name])
+            print(f"  {name:<40} {middle:>10}   min {_shown(low)}  max {_shown(high)}")
     verdicts = [_verdict(goal, figures) for goal in goals]
     print(json.dumps({"title": title, "unit": unit, "figures": figures, "goals": verdicts}))
     if missing:
         return NOT_MEASURED
     return 0 if all(verdict["reached"] for verdict in verdicts) else MISSED
+
+
+def _shown(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 10 else f"{figure:.2f}"
 
 
 def _verdict(goal: Goal, figures: Mapping[str, list[float]]) -> dict[str, object]:
