@@ -3,21 +3,13 @@
 from collections.abc import Sequence
 
 from shared.kernel.errors import Conflict, Refused, Stale, Violation
+from shared.kernel.fence import StaleFence
 
 
-class Overtaken(Stale):
-    """A newer fence has been here: this writer changes nothing any more."""
+class Overtaken(StaleFence):
+    """A newer writer holds the stack or the resource: this one changes nothing any more."""
 
     code = "Overtaken"
-
-    def __init__(self, stack: str, *, highest: int, received: int) -> None:
-        super().__init__(
-            f"stack {stack}: a newer writer holds it (expected a fencing token of at least "
-            f"{highest}, received {received})",
-            target="/fence",
-        )
-        self.highest = highest
-        self.received = received
 
 
 class PlanMoved(Stale):

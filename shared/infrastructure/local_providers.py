@@ -177,7 +177,7 @@ class VolumeProvider:
         note = self._note(resource)
         highest = int(_read_note(note).get("token", 0))
         if fence.token < highest:
-            raise Overtaken(resource.name, highest=highest, received=fence.token)
+            raise Overtaken(resource.name, fence, highest)
         return note
 
     def _live(self, resource: Resource, properties: Mapping[str, Any]) -> Live:

@@ -118,7 +118,7 @@ class MemoryResources:
     def _admit(self, resource: Resource, fence: Fence) -> None:
         highest = self._world.tokens.get(resource.urn, 0)
         if fence.token < highest:
-            raise Overtaken(resource.name, highest=highest, received=fence.token)
+            raise Overtaken(resource.name, fence, highest)
         if resource.name in self._world.refusing:
             raise self._world.refusing[resource.name]
 

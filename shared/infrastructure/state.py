@@ -77,7 +77,7 @@ class StackState:
             Overtaken: a higher token was here.
         """
         if fence.token < self.token:
-            raise Overtaken(self.stack, highest=self.token, received=fence.token)
+            raise Overtaken(f"stack {self.stack}", fence, self.token)
         return self if fence.token == self.token else replace(self, token=fence.token)
 
 

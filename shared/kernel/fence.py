@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from shared.kernel.errors import Stale
+
 
 @dataclass(frozen=True, order=True)
 class Fence:
@@ -16,3 +18,17 @@ class Fence:
     token: int
     operation: str
     step: str
+
+
+class StaleFence(Stale):
+    """A writer with a higher token has been here; this one was overtaken and changed nothing."""
+
+    code = "StaleFence"
+
+    def __init__(self, what: str, fence: Fence, highest: int) -> None:
+        super().__init__(
+            f"{fence.operation} ({fence.step}) holds token {fence.token} for {what}, "
+            f"but token {highest} has written there"
+        )
+        self.fence = fence
+        self.highest = highest

@@ -1,21 +1,6 @@
 """What a surface refuses, by name."""
 
-from shared.kernel.errors import Conflict, Invalid, NotFound, Stale, Unavailable
-from shared.kernel.fence import Fence
-
-
-class StaleFence(Stale):
-    """A writer with a higher token has been here; this one was overtaken and changed nothing."""
-
-    code = "StaleFence"
-
-    def __init__(self, what: str, fence: Fence, highest: int) -> None:
-        super().__init__(
-            f"{fence.operation} ({fence.step}) holds token {fence.token} for {what}, "
-            f"but token {highest} has written there"
-        )
-        self.fence = fence
-        self.highest = highest
+from shared.kernel.errors import Conflict, Invalid, NotFound, Unavailable
 
 
 class SiteMissing(NotFound):

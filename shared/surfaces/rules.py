@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from shared.kernel.fence import Fence
+from shared.kernel.fence import Fence, StaleFence
 from shared.surfaces.errors import (
     BadWeights,
     NotReady,
     RevisionDiffers,
     RevisionMissing,
     RouteTaken,
-    StaleFence,
 )
 from shared.surfaces.live import LiveRevision, Phase
 from shared.surfaces.port import needed_ready

@@ -5,7 +5,7 @@ import pytest
 from function_apps.deployments.errors import Held, NothingHeld, NotInForce, NotRollbackable
 from function_apps.deployments.use_cases import interruptions, requests
 from shared.contracts.deployments import DeploymentKind, DeploymentReason, DeploymentStatus
-from shared.surfaces.errors import StaleFence
+from shared.kernel.fence import StaleFence
 from tests.deployments.driven import SHOP, Driven, driven
 from tests.deployments.test_cancelling import reached
 from tests.kit.service import CAUSE, SCOPE

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.kernel.fence import StaleFence
 from shared.kernel.ids import ModuleId
 from shared.kernel.world import Absent, Present, Unknown
 from shared.surfaces.errors import (
@@ -15,7 +16,6 @@ from shared.surfaces.errors import (
     RevisionMissing,
     RouteTaken,
     SiteMissing,
-    StaleFence,
     StillWeighted,
 )
 from shared.surfaces.live import LiveComponent, Phase
