@@ -15,7 +15,6 @@ from local_host.route_templates import Segment, Template
 
 T = TypeVar("T")
 
-METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _BUILT_IN: Final = ("admin", "runtime")
 
 

@@ -128,7 +128,3 @@ def entity_path(name: str) -> str:
 
 def subscription_path(topic: str, subscription: str) -> str:
     return f"{entity_path(topic)}{_SUBSCRIPTIONS}{entity_path(subscription)}"
-
-
-def dead_letter_path(path: str) -> str:
-    return entity_path(path) + DEAD_LETTER_SUFFIX

@@ -33,11 +33,6 @@ class Recorded:
     operation: Operation
 
 
-def cause_of(operation: Operation, trace_id: str, correlation_id: str) -> Cause:
-    """Return the cause of what an operation's step leads to; the operation itself is the marker."""
-    return Cause(operation.owner, "operation", operation.operation_id, trace_id, correlation_id)
-
-
 async def record(
     work: UnitOfWork,
     step: Step,

@@ -59,8 +59,6 @@ class OrchestrationContext(Protocol):
 
     def task_all(self, tasks: list[Any]) -> Any: ...
 
-    def set_custom_status(self, status: Any) -> None: ...
-
 
 @dataclass(frozen=True)
 class Step:

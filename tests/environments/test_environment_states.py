@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function_apps.environments.errors import TransitionRefused
-from function_apps.environments.model import documents, states
+from function_apps.environments.model import documents
 from function_apps.environments.model import environment as environments
 from function_apps.environments.model.states import (
     TRANSITIONS,
@@ -91,7 +91,3 @@ def test_a_failed_update_leaves_the_environment_provisioned_and_says_so() -> Non
 
     assert after.status is State.PROVISIONED
     assert (after.last_update, after.reason) == ("Failed", NO_QUOTA)
-
-
-def test_only_provisioned_and_updating_are_usable() -> None:
-    assert {State.PROVISIONED, State.UPDATING} == states.USABLE

@@ -102,9 +102,6 @@ class DrivenContext:
 
         return _Task(run)
 
-    def set_custom_status(self, status: Any) -> None:
-        json.dumps(status)
-
 
 async def drive(orchestration: Callable[[Story], Any], context: DrivenContext) -> Any:
     """Run *orchestration* to its end and return its outcome."""

@@ -103,9 +103,6 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[EnvironmentEvent], State]]] = Map
     }
 )
 
-USABLE: Final = frozenset({State.PROVISIONED, State.UPDATING})
-"""Deployments are possible in these states only."""
-
 
 def sources(event: type[EnvironmentEvent]) -> Sequence[str]:
     """Return the states in which *event* may happen."""
