@@ -12,7 +12,7 @@ from function_apps.deployments.activities import (
     preparing,
     turning_back,
 )
-from function_apps.deployments.activities.draining import DrainPage, DrainTicket
+from function_apps.deployments.activities.draining import DrainPage
 from function_apps.deployments.activities.errands import (
     Course,
     Errand,
@@ -25,9 +25,9 @@ from function_apps.deployments.activities.errands import (
     Retreat,
     ShiftOf,
     StepOf,
-    Ticket,
 )
 from function_apps.deployments.errors import NotReadyInTime
+from function_apps.deployments.use_cases.dossier import DrainTicket, Ticket
 from shared.contracts.deployments import DeploymentStatus
 from shared.durable.steps import (
     Activity,
@@ -40,7 +40,6 @@ from shared.durable.steps import (
     wait_for,
 )
 from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.ids import DeploymentId, TenantId
 
 WAITS_MAX: Final = 400
 """24 hours of an environment on its way, looked at every 15 minutes, is 96."""
@@ -70,8 +69,7 @@ def roll_out_release(story: Story) -> Steps[Outcome]:
     Instance id = operationId; ends at once if the deployment has ended or is another operation's.
     Started anew it goes on from stored state.
     """
-    argument = story.context.get_input()
-    ticket = Ticket(TenantId(argument["tenant"]), DeploymentId(argument["deployment"]))
+    ticket = Ticket.read(story.context.get_input())
     opening = yield from call(story, preparing.open_rollout, ticket)
     errand = opening.errand
     if errand is None:
@@ -217,10 +215,7 @@ def drain_environment(story: Story) -> Steps[DrainOutcome]:
     Instance id = operationId. Deployments that are rolling back get time to end; then what is left
     is taken away under a higher token than theirs.
     """
-    argument = story.context.get_input()
-    ticket = DrainTicket(
-        TenantId(argument["tenant"]), argument["environment"], argument["generation"]
-    )
+    ticket = DrainTicket.read(story.context.get_input())
     plan = yield from call(story, draining.open_drain, ticket)
     if plan.is_over:
         return DrainOutcome(is_drained=False)

@@ -1,8 +1,7 @@
 """The steps of evaluating a gate: looks change nothing, the verdict is recorded once."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import shared.kernel.operation as operations
 from function_apps.health.model import gates
@@ -10,6 +9,7 @@ from function_apps.health.model.counting import Counts, Observation, Progress
 from function_apps.health.model.evidence import decided, evidence, gate_document
 from function_apps.health.model.telling import gate_completed
 from function_apps.health.ports import HealthApp
+from function_apps.health.use_cases.gates import GateErrand
 from shared.concurrency import each_of
 from shared.contracts.gates import EvaluateGate, GateEvidence, GateVersion, Verdict
 from shared.contracts.values import ProbeKind
@@ -17,48 +17,19 @@ from shared.durable.progress import Recorded, record, stored_operation
 from shared.durable.steps import Step
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import NotFound
-from shared.kernel.ids import EnvironmentId, ModuleId, TenantId, parse_id
+from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.operation import Operation
 from shared.kernel.scope import Scope
+from shared.kernel.world import Absent, Present, Unknown
 from shared.messaging.cause import Cause
 from shared.messaging.compose import envelope_of
 from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import Audited, Decision, Put, View
-from shared.persistence.store import Partition
 from shared.surfaces.live import Instance, LiveComponent
-from shared.surfaces.reading import Absent, Present, Unknown
 from shared.surfaces.spec import Component
 from shared.surfaces.traffic import RevisionTraffic
 
 INSTANCES_AT_ONCE: Final = 8
-
-
-@dataclass(frozen=True)
-class GateWork:
-    """Which gate, for whom, and as part of what."""
-
-    tenant: str
-    service: str
-    gate: str
-    trace_id: str
-    correlation_id: str
-    causation_id: str | None
-
-    @property
-    def partition(self) -> Partition:
-        return Partition(self.tenant, parse_id(self.service, "svc").environment, self.service)
-
-
-def work_of(argument: Mapping[str, Any]) -> GateWork:
-    """Return the work that an operation's input describes."""
-    return GateWork(
-        argument["tenantId"],
-        argument["serviceId"],
-        argument["gateId"],
-        argument["traceId"],
-        argument["correlationId"],
-        argument["causationId"],
-    )
 
 
 @dataclass(frozen=True)
@@ -74,7 +45,7 @@ class GateBegun:
 class GateLook:
     """The gate, whose it is, and what earlier looks saw."""
 
-    tenant: str
+    tenant: TenantId
     gate: EvaluateGate
     progress: Progress
 
@@ -83,20 +54,20 @@ class GateLook:
 class GateVerdict:
     """The end of a gate."""
 
-    work: GateWork
+    errand: GateErrand
     gate: EvaluateGate
     progress: Progress
 
 
-async def begin_gate(work: GateWork, step: Step, app: HealthApp) -> GateBegun:
+async def begin_gate(errand: GateErrand, step: Step, app: HealthApp) -> GateBegun:
     """Read the gate; one that is decided, or whose operation ended, needs nothing."""
-    document_id = gate_document(work.gate)
+    document_id = gate_document(errand.gate_id)
     view = await app.service.work.read(
-        work.partition, document_id, operations.document_id(step.operation_id)
+        errand.partition, document_id, operations.document_id(step.operation_id)
     )
     body = view.body(document_id)
     if body is None:
-        raise NotFound(f"no gate {work.gate!r}")
+        raise NotFound(f"no gate {errand.gate_id!r}")
     is_over = stored_operation(view, step.operation_id).is_terminal
     gate = EvaluateGate.model_validate(body["gate"])
     return GateBegun(
@@ -113,17 +84,9 @@ async def look_at_gate(look: GateLook, _step: Step, app: HealthApp) -> Progress:
 
 async def conclude_gate(verdict: GateVerdict, step: Step, app: HealthApp) -> Verdict:
     """Record the verdict and answer whoever asked, once."""
-    work, gate = verdict.work, verdict.gate
-    scope = Scope(TenantId(work.tenant), "service:health")
-    document_id = gate_document(work.gate)
-    cause = Cause(
-        scope.caller,
-        "operation",
-        step.operation_id,
-        work.trace_id,
-        work.correlation_id,
-        work.causation_id,
-    )
+    errand, gate = verdict.errand, verdict.gate
+    scope, cause = errand.scope, errand.cause(step)
+    document_id = gate_document(errand.gate_id)
     now = app.service.clock.now()
     found = evidence(gate, verdict.progress, now)
 
@@ -136,7 +99,7 @@ async def conclude_gate(verdict: GateVerdict, step: Step, app: HealthApp) -> Ver
         decision = Decision(
             writes=[Put(document_id, row, ttl_s=ttl_s)],
             outbox=[_answer(gate, found, row["revision"], cause, scope, app)],
-            audited=Audited("ConcludeGate", work.gate, found.verdict),
+            audited=Audited("ConcludeGate", errand.gate_id, found.verdict),
         )
         return Recorded(decision, ended)
 
@@ -145,13 +108,13 @@ async def conclude_gate(verdict: GateVerdict, step: Step, app: HealthApp) -> Ver
         step,
         decide,
         scope=scope,
-        partition=work.partition,
+        partition=errand.partition,
         reads=[document_id],
         cause=cause,
     )
     if not outcome.is_repeat:
         return found.verdict
-    stored = (await app.service.work.read(work.partition, document_id)).body(document_id)
+    stored = (await app.service.work.read(errand.partition, document_id)).body(document_id)
     assert stored is not None, document_id
     return GateEvidence.model_validate(stored["evidence"]).verdict
 
@@ -180,9 +143,7 @@ def _answer(
 
 async def _observe(look: GateLook, app: HealthApp) -> Observation:
     gate = look.gate
-    component = Component(
-        EnvironmentId(gate.environment_id), TenantId(look.tenant), ModuleId(gate.module_id)
-    )
+    component = Component(EnvironmentId(gate.environment_id), look.tenant, ModuleId(gate.module_id))
     live = await app.surface.observe(component)
     traffic = await app.surface.traffic(component)
     at = isoformat(app.service.clock.now())

@@ -8,10 +8,10 @@ from function_apps.health.activities import (
     begin_gate,
     conclude_gate,
     look_at_gate,
-    work_of,
 )
 from function_apps.health.model import gates
 from function_apps.health.model.counting import Observation, Progress
+from function_apps.health.use_cases.gates import GateErrand
 from shared.durable.steps import OrchestrationTable, StepFailed, Steps, Story, call, sleep
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable
@@ -22,18 +22,18 @@ LOOKS_MAX: Final = 400
 
 def evaluate_gate(story: Story) -> Steps[str]:
     """Look at both versions until there is a verdict, at the latest at the deadline."""
-    work = work_of(story.context.get_input())
-    begun = yield from call(story, begin_gate, work)
+    errand = GateErrand.read(story.context.get_input())
+    begun = yield from call(story, begin_gate, errand)
     if begun.gate is None:
         return "AlreadyDecided"
     gate, progress = begun.gate, begun.progress
     left_s = (gate.deadline_at - story.now).total_seconds()
     every_s = max(begun.look_every_s, left_s / LOOKS_MAX)
     while progress.verdict is None:
-        progress = yield from _look(story, GateLook(work.tenant, gate, progress))
+        progress = yield from _look(story, GateLook(errand.tenant_id, gate, progress))
         if progress.verdict is None:
             yield from sleep(story, every_s)
-    verdict = yield from call(story, conclude_gate, GateVerdict(work, gate, progress))
+    verdict = yield from call(story, conclude_gate, GateVerdict(errand, gate, progress))
     return verdict.value
 
 

@@ -17,6 +17,7 @@ from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId, EnvironmentKey, ModuleId, TenantId, parse_id
 from shared.kernel.scope import Scope
+from shared.kernel.world import Absent, Unknown
 from shared.persistence.store import (
     Comparison,
     Document,
@@ -28,7 +29,6 @@ from shared.persistence.store import (
     Where,
     pages,
 )
-from shared.surfaces.reading import Absent, Unknown
 from shared.surfaces.spec import Component
 
 PROOFS_MAX = 50

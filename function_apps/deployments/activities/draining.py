@@ -11,14 +11,12 @@ from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.target import Target
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases import interruptions
-from function_apps.deployments.use_cases.dossier import place, publish, writes
+from function_apps.deployments.use_cases.dossier import DrainTicket, place, publish, writes
 from function_apps.deployments.use_cases.surroundings import emptied
 from shared.contracts.deployments import DeploymentReason, RuntimeEnvironmentDrained
-from shared.contracts.values import EnvironmentId, TenantId
 from shared.durable.steps import Step
 from shared.kernel.errors import Unavailable
 from shared.kernel.operation import Operation
-from shared.kernel.scope import Scope
 from shared.kernel.world import Absent, Present, Unknown
 from shared.messaging.cause import Cause
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, View
@@ -28,17 +26,6 @@ from shared.surfaces.port import Surface
 PAGE = 25
 _LINES_S = 120.0
 """For deployments on their way to roll back; environments waits ten minutes for the whole drain."""
-
-
-@dataclass(frozen=True)
-class DrainTicket:
-    tenant: TenantId
-    environment: EnvironmentId
-    generation: int
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.tenant, "service:environments")
 
 
 @dataclass(frozen=True)

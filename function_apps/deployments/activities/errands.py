@@ -27,14 +27,6 @@ from shared.surfaces.spec import Component
 
 
 @dataclass(frozen=True)
-class Ticket:
-    """What an orchestration is started with."""
-
-    tenant: TenantId
-    deployment: DeploymentId
-
-
-@dataclass(frozen=True)
 class Errand:
     """The deployment that an activity works for, and who asked for it."""
 

@@ -12,7 +12,6 @@ from function_apps.deployments.activities.errands import (
     Going,
     Look,
     Opening,
-    Ticket,
     change,
     own,
 )
@@ -27,6 +26,7 @@ from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.artifacts import uploaded
 from function_apps.deployments.use_cases.dossier import (
     Dossier,
+    Ticket,
     decided,
     dossier,
     ended_operation,

@@ -12,14 +12,16 @@ from function_apps.deployments.errors import DeploymentMissing
 from function_apps.deployments.model import deployment as deployments
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model import telling
-from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.deployment import Deployment, Origin
 from function_apps.deployments.model.target import Claim, Target
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.deployments import DeploymentStatus
+from shared.durable.operation_input import OperationInput
 from shared.kernel.ids import (
     DeploymentId,
     EnvironmentId,
     OperationId,
+    TenantId,
     deployment_id,
     operation_id,
     parse_id,
@@ -40,6 +42,11 @@ DRAIN: Final = "deployments_drain_environment"
 def place(resource: str, scope: Scope) -> Partition:
     """Return the partition of a deployment's or environment's id. Raises NotFound."""
     return Partition(scope.tenant, parse_id(resource, "dep", "env").environment)
+
+
+def origin_of(cause: Cause) -> Origin:
+    """Return what a deployment keeps of the *cause* that it was asked for by."""
+    return Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id)
 
 
 def environment_of(deployment: str) -> EnvironmentId:
@@ -114,13 +121,31 @@ def publish(
     )
 
 
-def argument(tenant: str, deployment: str) -> Mapping[str, Any]:
-    """Return the input of the rollout orchestration."""
-    return {"tenant": tenant, "deployment": deployment}
+@dataclass(frozen=True)
+class Ticket(OperationInput):
+    """What a rollout is started with."""
+
+    tenant: TenantId
+    deployment: DeploymentId
+
+
+@dataclass(frozen=True)
+class DrainTicket(OperationInput):
+    """What the drain of an environment is started with."""
+
+    tenant: TenantId
+    environment: EnvironmentId
+    generation: int
+
+    @property
+    def scope(self) -> Scope:
+        """Return the scope in which the tenant's deployments are taken away."""
+        return Scope(self.tenant, "service:environments")
 
 
 def start(claim: Claim, scope: Scope) -> Start:
-    return Start(ROLL_OUT, claim.operation, argument(scope.tenant, claim.deployment))
+    """Return the row that starts the rollout which *claim* stands for."""
+    return Start(ROLL_OUT, claim.operation, Ticket(scope.tenant, claim.deployment).written())
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from function_apps.deployments.use_cases.dossier import (
     ROLL_OUT,
     Dossier,
     Drawn,
+    Ticket,
     answer,
-    argument,
     dossier,
     environment_of,
     leaving,
@@ -232,7 +232,7 @@ def _interrupted(
         paused_at=None,
         wait_name="",
     )
-    argued = argument(scope.tenant, before.deployment_id)
+    argued = Ticket(scope.tenant, before.deployment_id).written()
     path = f"/v1/runtime/deployments/{before.deployment_id}"
     operation = operations.accept(
         ids.operation, kind, path, scope.caller, ROLL_OUT, argued, ids.now

@@ -8,17 +8,18 @@ import shared.kernel.operation as operations
 from function_apps.deployments.errors import CannotBePlanned, NaturalKeyActive
 from function_apps.deployments.model import access, planning, telling, units
 from function_apps.deployments.model import target as targets
-from function_apps.deployments.model.deployment import Deployment, Origin
+from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.promotion import Source, command_of, refuse_unsoaked
 from function_apps.deployments.model.target import Claim, Target
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.artifacts import uploaded
 from function_apps.deployments.use_cases.dossier import (
     ROLL_OUT,
+    Ticket,
     answer,
-    argument,
     dossier,
     environment_of,
+    origin_of,
     place,
     publish,
     start,
@@ -171,7 +172,7 @@ class _New:
             order=order,
             on_conflict=command.on_conflict,
             key=planning.natural_key(command),
-            origin=Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id),
+            origin=origin_of(cause),
             operation_id=self._operation,
             created_at=self._now,
             updated_at=self._now,
@@ -232,7 +233,7 @@ def admitted_into_lines(
         path,
         scope.caller,
         ROLL_OUT,
-        argument(scope.tenant, deployment.deployment_id),
+        Ticket(scope.tenant, deployment.deployment_id).written(),
         deployment.updated_at,
     )
     if not own.token:

@@ -7,7 +7,7 @@ import shared.kernel.operation as operations
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.target import Fact, KnownBinding, KnownEnvironment, Target
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.dossier import DRAIN, place, unmarked, writes
+from function_apps.deployments.use_cases.dossier import DRAIN, DrainTicket, place, unmarked, writes
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.environments import (
     EnvironmentFacts,
@@ -81,11 +81,8 @@ async def _note_environment(
         rows: list[Row] = [Raise(one.operation, one.wait) for one in target.claims if one.wait]
         ended = []
         if event.status is EnvironmentStatus.DECOMMISSIONING:
-            argued = {
-                "tenant": scope.tenant,
-                "environment": event.environment_id,
-                "generation": event.generation,
-            }
+            ticket = DrainTicket(scope.tenant, event.environment_id, event.generation)
+            argued = ticket.written()
             after = replace(after, drain=draining)
             path = f"/v1/runtime/environments/{event.environment_id}"
             ended = [

@@ -12,7 +12,6 @@ from function_apps.deployments.model import access, planning, units
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import (
     Deployment,
-    Origin,
 )
 from function_apps.deployments.model.target import Claim, Target
 from function_apps.deployments.ports import DeploymentsApp
@@ -20,6 +19,7 @@ from function_apps.deployments.use_cases.dossier import (
     Dossier,
     Drawn,
     answer,
+    origin_of,
 )
 from function_apps.deployments.use_cases.requests import admitted_into_lines
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
@@ -116,7 +116,7 @@ def _rollback(
         order=order,
         on_conflict=command.on_conflict,
         key=key,
-        origin=Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id),
+        origin=origin_of(cause),
         operation_id=ids.operation,
         created_at=ids.now,
         updated_at=ids.now,

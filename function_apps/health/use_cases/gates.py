@@ -1,5 +1,6 @@
 """Gates: taken on as an operation, and their state as it is known."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import shared.kernel.operation as operations
@@ -7,7 +8,9 @@ from function_apps.health.errors import GateDiffers
 from function_apps.health.model.evidence import gate_body, gate_document
 from function_apps.health.ports import HealthApp
 from shared.contracts.gates import EvaluateGate
-from shared.kernel.ids import operation_id, parse_id
+from shared.durable.operation_input import OperationInput
+from shared.durable.steps import Step
+from shared.kernel.ids import GateId, ServiceId, TenantId, operation_id, parse_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
 from shared.messaging.outbox import Start
@@ -16,6 +19,41 @@ from shared.persistence.store import Partition
 
 EVALUATE: Final = "health_evaluate_gate"
 """Durable name of the orchestration; a test holds it to `orchestrations.py`."""
+
+
+@dataclass(frozen=True)
+class GateErrand(OperationInput):
+    """Which gate, for whom, and as part of what."""
+
+    tenant_id: TenantId
+    service_id: ServiceId
+    gate_id: GateId
+    trace_id: str
+    correlation_id: str
+    causation_id: str | None
+
+    @property
+    def scope(self) -> Scope:
+        """Return the scope in which the service's own orchestration works for the tenant."""
+        return Scope(self.tenant_id, "service:health")
+
+    @property
+    def partition(self) -> Partition:
+        """Return where the service is stored whose gate it is."""
+        return Partition(
+            self.tenant_id, parse_id(self.service_id, "svc").environment, self.service_id
+        )
+
+    def cause(self, step: Step) -> Cause:
+        """Return the cause of what *step* changes."""
+        return Cause(
+            self.scope.caller,
+            "operation",
+            step.operation_id,
+            self.trace_id,
+            self.correlation_id,
+            self.causation_id,
+        )
 
 
 async def evaluate_gate(
@@ -27,19 +65,19 @@ async def evaluate_gate(
         GateDiffers: its id is known with another content.
     """
     parsed = parse_id(command.service_id, "svc")
-    partition = Partition(scope.tenant, parsed.environment, command.service_id)
     now = app.service.clock.now()
     identity = operation_id("health", parsed.environment, now, app.service.entropy, m=parsed.module)
     document_id = gate_document(command.gate_id)
     row = gate_body(command, identity)
-    argument = {
-        "tenantId": scope.tenant,
-        "serviceId": command.service_id,
-        "gateId": command.gate_id,
-        "traceId": cause.trace_id,
-        "correlationId": cause.correlation_id,
-        "causationId": cause.causation_id,
-    }
+    errand = GateErrand(
+        scope.tenant,
+        command.service_id,
+        command.gate_id,
+        cause.trace_id,
+        cause.correlation_id,
+        cause.causation_id,
+    )
+    argument = errand.written()
     path = f"/v1/runtime/services/{command.service_id}/health"
     operation = operations.accept(
         identity, "EvaluateGate", path, cause.actor, EVALUATE, argument, now
@@ -61,4 +99,4 @@ async def evaluate_gate(
             audited=Audited("EvaluateGate", command.gate_id),
         )
 
-    return await app.service.work.write(scope, partition, [document_id], decide, cause)
+    return await app.service.work.write(scope, errand.partition, [document_id], decide, cause)
