@@ -105,7 +105,9 @@ def verdict_of(step: TrafficShift, now: datetime) -> Verdict | None:
     if Verdict.FAIL in verdicts:
         return Verdict.FAIL
     assert step.deadline_at is not None
-    over_at = step.deadline_at + timedelta(seconds=ANSWER_GRACE_S)
+    # Health goes on past the deadline for as long as it could not look, up to as long again.
+    extension = step.deadline_at - step.asked_at if step.asked_at else timedelta(0)
+    over_at = step.deadline_at + extension + timedelta(seconds=ANSWER_GRACE_S)
     if len(verdicts) < len(step.gates) and now < over_at:
         return None
     is_whole = len(verdicts) == len(step.gates)

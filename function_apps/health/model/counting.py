@@ -101,6 +101,10 @@ class Progress:
     problem: str = ""
     verdict: Verdict | None = None
     latency: Analysis | None = None
+    looked_at: str | None = None
+    """Of the last look that saw something."""
+    blind_s: float = 0.0
+    """How long the gate was without a look: the surface unreadable, or nobody there to look."""
 
 
 def add(before: Progress, seen: Observation) -> Progress:

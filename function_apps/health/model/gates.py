@@ -2,10 +2,12 @@
 
 Latency and errors are judged in windows, each by its own samples; two bad ones in a row fail.
 Errors that chance cannot explain at all fail at once. Pass needs readiness for a window, enough
-samples and two whole windows; whatever is undecided at the deadline is Inconclusive.
+samples and two whole windows; whatever is undecided at the deadline is Inconclusive. Time without
+a look moves the deadline.
 """
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from function_apps.health.model.comparing import (
@@ -24,6 +26,8 @@ WINDOWS_TO_PASS: Final = 2
 PATIENCE: Final = 3
 """A window with too few requests for latency stays open for more, but not longer than so many."""
 
+SPREAD: Final = 50
+
 
 def begin(at: str) -> Progress:
     return Progress(began_at=at, window_at=at)
@@ -35,7 +39,31 @@ def look(gate: EvaluateGate, before: Progress, seen: Observation) -> Progress:
         return before
     if seen.problem:
         return _settle(gate, unseen(before, seen.problem), seen.at)
-    return _settle(gate, _close_window(gate, add(before, seen), seen.at), seen.at)
+    seeing = replace(
+        add(before, seen),
+        looked_at=seen.at,
+        blind_s=before.blind_s + _blind_s(gate, before, seen.at),
+    )
+    return _settle(gate, _close_window(gate, seeing, seen.at), seen.at)
+
+
+def _blind_s(gate: EvaluateGate, progress: Progress, at: str) -> float:
+    """Return how much too long it is since the last look that saw something.
+
+    A window is not, nor a small part of a long deadline, over which looks are spread.
+    """
+    since = parse_instant(progress.looked_at or progress.began_at)
+    usual = max(gate.window, (gate.deadline_at - gate.asked_at) / SPREAD)
+    return max(0.0, (parse_instant(at) - since - usual).total_seconds())
+
+
+def _deadline(gate: EvaluateGate, progress: Progress, at: str) -> datetime:
+    """Return when to give up: time without a look does not count, up to once the time allowed.
+
+    A host that was away over the deadline must not let a bad release through unseen.
+    """
+    blind = timedelta(seconds=progress.blind_s + _blind_s(gate, progress, at))
+    return gate.deadline_at + min(blind, gate.deadline_at - gate.asked_at)
 
 
 def _close_window(gate: EvaluateGate, progress: Progress, at: str) -> Progress:
@@ -75,6 +103,6 @@ def _settle(gate: EvaluateGate, progress: Progress, at: str) -> Progress:
         )  # fmt: skip
     if progress.windows >= WINDOWS_TO_PASS and verdicts == {Verdict.PASS}:
         return replace(progress, verdict=Verdict.PASS)
-    if parse_instant(at) >= gate.deadline_at:
+    if parse_instant(at) >= _deadline(gate, progress, at):
         return replace(progress, verdict=Verdict.INCONCLUSIVE)
     return progress
