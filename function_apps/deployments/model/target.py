@@ -52,16 +52,18 @@ class KnownEnvironment:
 
     @property
     def is_usable(self) -> bool:
-        return self.status in {EnvironmentStatus.PROVISIONED, EnvironmentStatus.UPDATING}
+        usable = {EnvironmentStatus.PROVISIONED, EnvironmentStatus.UPDATING}
+        return self.status in usable and bool(self.targets)
 
     @property
     def is_on_its_way(self) -> bool:
+        """Also an update whose event overtook that of the provisioning, which has the targets."""
         return self.status in {
             EnvironmentStatus.REQUESTED,
             EnvironmentStatus.PLANNING,
             EnvironmentStatus.AWAITING_APPROVAL,
             EnvironmentStatus.PROVISIONING,
-        }
+        } or (self.status is EnvironmentStatus.UPDATING and not self.targets)
 
 
 @dataclass(frozen=True)

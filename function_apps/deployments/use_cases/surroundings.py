@@ -106,6 +106,8 @@ def _known(
     event: EnvironmentFacts, project: ProjectId, before: KnownEnvironment | None
 ) -> KnownEnvironment:
     targets_ = before.targets if before else ()
+    if event.status is EnvironmentStatus.DECOMMISSIONED:
+        targets_ = ()  # whatever was heard before, and in whatever order
     if isinstance(event, RuntimeEnvironmentProvisioned):
         targets_ = tuple(target.kind for target in event.compute_targets)
     return KnownEnvironment(
