@@ -50,11 +50,10 @@ def decommission_environment(story: Story) -> Steps[str]:
     if not begun.goes_on:
         return "AlreadyEnded"
     try:
-        if not begun.drained:
-            nudge = yield from call(story, decommissioning.await_drain, errand)
-            wait_s = yield from call(story, decommissioning.drain_seconds, errand)
-            if wait_s:
-                yield from wait_for(story, nudge, story.now + timedelta(seconds=wait_s))
+        nudge = yield from call(story, decommissioning.await_drain, errand)
+        wait_s = yield from call(story, decommissioning.drain_seconds, errand)
+        if wait_s:
+            yield from wait_for(story, nudge, story.now + timedelta(seconds=wait_s))
         run = yield from call(story, decommissioning.begin_destroy, errand)
         yield from _do_all(story, errand, run)
         yield from call(story, decommissioning.conclude_destroy, Ending(errand, run.run_id))

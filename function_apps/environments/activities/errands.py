@@ -61,7 +61,6 @@ class Begun:
     """`goes_on` is False when the operation had ended, so that nothing is to be done."""
 
     goes_on: bool
-    drained: bool = False
 
 
 @dataclass(frozen=True)

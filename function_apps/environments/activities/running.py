@@ -40,8 +40,8 @@ async def begin_work(errand: Errand, step: Step, app: EnvironmentsApp) -> Begun:
         now = app.service.clock.now()
         return events, operations.begin_step(operation, "plan", now, percent=5)
 
-    after = await change(errand, step, app, decide)
-    return Begun(goes_on=True, drained=after.drained)
+    await change(errand, step, app, decide)
+    return Begun(goes_on=True)
 
 
 async def apply_piece(piece: Piece, step: Step, app: EnvironmentsApp) -> PieceDone:
