@@ -48,7 +48,6 @@ Tag = Annotated[list[str] | None, typer.Option(help="name=value; may be repeated
 Protected = Annotated[
     bool | None, typer.Option("--protected/--unprotected", help="Deleting needs --confirm.")
 ]
-Ttl = Annotated[str | None, typer.Option(help="ISO 8601, e.g. PT8H: deleted after that.")]
 File = Annotated[
     Path | None,
     typer.Option("-f", "--file", help="YAML with the whole request; options override it."),
@@ -65,14 +64,13 @@ def plan(
     data: Data = None,
     tag: Tag = None,
     protected: Protected = None,
-    ttl: Ttl = None,
     file: File = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
     """Show what `create` with the same options would do; nothing is changed."""
     body = _request(name, stage, project, region, file)
-    body |= _content(isolation, data, tag, protected, ttl)
+    body |= _content(isolation, data, tag, protected)
     found = Session(state).client.write("POST", _ROOT, body | {"dryRun": True}).body
     if output is not Format.TABLE:
         show(found, output)
@@ -96,7 +94,6 @@ def create(
     data: Data = None,
     tag: Tag = None,
     protected: Protected = None,
-    ttl: Ttl = None,
     file: File = None,
     wait: Wait = False,
     timeout: Timeout = WAIT_S,
@@ -106,7 +103,7 @@ def create(
     """Provision an environment. Again with the same content: the same environment."""
     session = Session(state)
     body = _request(name, stage, project, region, file)
-    body |= _content(isolation, data, tag, protected, ttl)
+    body |= _content(isolation, data, tag, protected)
     reply = session.client.write("POST", _ROOT, body)
     _finish(session, reply.body, reply.operation, f"provisioning {name}", wait, timeout, output)
 
@@ -143,7 +140,6 @@ def update(
     data: Data = None,
     tag: Tag = None,
     protected: Protected = None,
-    ttl: Ttl = None,
     file: File = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
     wait: Wait = False,
@@ -166,7 +162,7 @@ def update(
     body = {name: found[name] for name in fixed if found.get(name) is not None}
     if file is not None:
         body |= load_yaml(file)
-    body |= _content(isolation, data, tag, protected, ttl)
+    body |= _content(isolation, data, tag, protected)
     path = f"{_ROOT}/{found['environmentId']}"
     if dry_run:
         planned = session.client.write("PUT", path, body | {"dryRun": True}).body
@@ -232,7 +228,6 @@ def _content(
     data: list[str] | None,
     tag: list[str] | None,
     protected: bool | None,
-    ttl: str | None,
 ) -> dict[str, Any]:
     given = {
         "isolationModel": isolation,
@@ -242,7 +237,6 @@ def _content(
         ],
         "tags": dict(_parted(tag, "tag", "team=payments")),
         "protected": protected,
-        "ttl": ttl,
     }
     return {name: value for name, value in given.items() if value not in (None, [], {})}
 
