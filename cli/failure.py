@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cli.exit_codes import ExitCode
-from cli.fixes import fix_for
+from cli.remedies import fix_for
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Final
 from cli.client import Client, HostAway
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.place import REPOSITORY, Place, read_json, write_private
+from cli.state_folder import REPOSITORY, Place, read_json, write_private
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
 from shared.surfaces.local_process import processes
@@ -141,7 +141,7 @@ def kill_host(place: Place, clock: Clock) -> RunningHost:
 
 def stop_workloads(place: Place, clock: Clock) -> int:
     """Stop every workload and proxy of *place*; return how many there were."""
-    from shared.surfaces.local_process.stopping import stop_everything  # noqa: PLC0415
+    from shared.surfaces.local_process.shutdown import stop_everything  # noqa: PLC0415
 
     if not place.surface.exists():
         return 0

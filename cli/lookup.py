@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cli.apps import over_apps
 from cli.client import Client
+from cli.fan_out import over_apps
 from cli.session import one_of
 
 _ID: Final = re.compile(r"env-[a-z2-7]{12}")

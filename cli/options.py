@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.output import Format
-from cli.place import STATE_VARIABLE
+from cli.state_folder import STATE_VARIABLE
 
 State = Annotated[
     Path,

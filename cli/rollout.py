@@ -9,8 +9,8 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import pause
 from cli.output import Format
-from cli.rollout_view import ENDED, Deployment, rollout_lines
-from cli.screen import Line, Screen, open_screen
+from cli.progress_display import Line, Screen, open_screen
+from cli.rollout_report import ENDED, Deployment, rollout_lines
 from cli.session import Session
 from cli.traffic import ModuleTraffic, read_traffic
 from shared.surfaces.traffic import RevisionTraffic

@@ -10,7 +10,7 @@ from typing import Any, Final
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.place import Place, place_at, read_json, write_private
+from cli.state_folder import Place, place_at, read_json, write_private
 from shared.kernel.clock import Clock, SystemClock, isoformat, parse_instant
 
 URL_VARIABLE: Final = "RUNTIMECTL_URL"

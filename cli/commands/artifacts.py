@@ -10,8 +10,8 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import Output, State
 from cli.output import Format, show
-from cli.place import DEFAULT_STATE, place_at
 from cli.session import Session
+from cli.state_folder import DEFAULT_STATE, place_at
 
 app = typer.Typer(help="Artifacts: what a release runs.", no_args_is_help=True)
 

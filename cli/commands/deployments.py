@@ -13,11 +13,11 @@ from cli.failure import Failure
 from cli.lookup import environment_named, names_of
 from cli.options import WAIT_S, EnvironmentOption, Output, Reason, State, Timeout, Wait
 from cli.output import Column, Format, clock_of, note, show
-from cli.place import DEFAULT_STATE
 from cli.releases import Wish, request_of
 from cli.rollout import ROOT, follow_rollout, latest, require_completed
-from cli.rollout_view import rollout_lines
+from cli.rollout_report import rollout_lines
 from cli.session import Session
+from cli.state_folder import DEFAULT_STATE
 
 _ID: Final = re.compile(r"dep-[a-z2-7]{12}-[0-9a-z]{16}")
 _COLUMNS: Final = (

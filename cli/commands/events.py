@@ -4,12 +4,12 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.apps import over_apps
+from cli.fan_out import over_apps
 from cli.lookup import labelled, labels
 from cli.options import Output, State
 from cli.output import Column, Format, Row, clock_of, show
-from cli.place import DEFAULT_STATE
 from cli.session import Session
+from cli.state_folder import DEFAULT_STATE
 
 _COLUMNS: Final = (
     Column("WHEN", lambda it: clock_of(it["occurredAt"])),

@@ -4,12 +4,12 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.apps import over_apps
-from cli.following import wait_for
+from cli.fan_out import over_apps
 from cli.options import WAIT_S, Output, State, Timeout
 from cli.output import Column, Format, clock_of, show
-from cli.place import DEFAULT_STATE
 from cli.session import Session
+from cli.state_folder import DEFAULT_STATE
+from cli.watch_operation import wait_for
 
 app = typer.Typer(help="Long work: list (without a word after it), show, cancel.")
 Identity = Annotated[str, typer.Argument(metavar="OPERATION", show_default=False)]

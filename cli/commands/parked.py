@@ -4,13 +4,13 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.apps import over_apps
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from cli.fan_out import over_apps
 from cli.options import Output, State
 from cli.output import Column, Format, clock_of, show
-from cli.place import DEFAULT_STATE
 from cli.session import Session
+from cli.state_folder import DEFAULT_STATE
 
 app = typer.Typer(help="Refused messages: list (without a word after it), show, replay.")
 Identity = Annotated[str, typer.Argument(metavar="EVENT", show_default=False)]

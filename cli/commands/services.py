@@ -12,8 +12,8 @@ from cli.failure import Failure
 from cli.lookup import environment_named, labelled, labels, names_of
 from cli.options import Output, State
 from cli.output import Column, Format, clock_of, show
-from cli.place import DEFAULT_STATE
 from cli.session import Session, one_of
+from cli.state_folder import DEFAULT_STATE
 
 _ROOT: Final = "/v1/runtime/services"
 _ID: Final = re.compile(r"svc-[a-z2-7]{12}-[a-z2-7]{10}")

@@ -10,8 +10,8 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import Output, State
 from cli.output import Format, note, show
-from cli.place import DEFAULT_STATE
 from cli.session import ROLES, Session, log_in, read_login
+from cli.state_folder import DEFAULT_STATE
 from shared.kernel.entropy import SystemEntropy
 
 DEFAULT_PORT = 7071

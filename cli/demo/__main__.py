@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from cli.demo import report, story
-from cli.demo.stage import DemoFailed, Stage, in_folder
+from cli.demo import report, scenario
+from cli.demo.sandbox import DemoFailed, Stage, in_folder
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.place import REPOSITORY
+from cli.state_folder import REPOSITORY
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,13 +43,13 @@ def play(stage: Stage, *, is_kept: bool) -> bool:
     is_warm = (stage.place.cache / "wheelhouses").exists()
     stage.clear()
     report.plan(stage, is_warm=is_warm)
-    story.boot(stage)
-    story.build(stage)
-    story.provision(stage)
-    story.deploy_first(stage)
-    story.send_traffic(stage)
-    kill = story.promote_and_kill(stage)
-    story.ship_bad_release(stage)
+    scenario.boot(stage)
+    scenario.build(stage)
+    scenario.provision(stage)
+    scenario.deploy_first(stage)
+    scenario.send_traffic(stage)
+    kill = scenario.promote_and_kill(stage)
+    scenario.ship_bad_release(stage)
     stage.traffic.stop()
     report.timeline(stage)
     is_good = report.totals(stage, stage.traffic.totals(), kill.served_while_dead)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from shared.kernel.clock import Clock, isoformat, parse_instant
 from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import TrafficUnavailable
-from shared.surfaces.local_process.edge import EdgeAdmin
+from shared.surfaces.local_process.envoy_process import EdgeAdmin
 
 LOOK_EVERY_S: Final = 0.2
 

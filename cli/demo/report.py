@@ -8,10 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from cli.demo.stage import Stage
-from cli.demo.story import NEW, OLD
+from cli.demo.sandbox import Stage
+from cli.demo.scenario import NEW, OLD
 from cli.demo.traffic import RATE, Totals
-from cli.place import STATE_VARIABLE
+from cli.state_folder import STATE_VARIABLE
 
 _ACTS: Final = (
     ("boot", "start the system, log in", 3),

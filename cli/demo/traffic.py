@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.demo.proxy import Seen, read_seen
-from cli.place import REPOSITORY
+from cli.state_folder import REPOSITORY
 from shared.kernel.clock import parse_instant
 
 RATE: Final = 60

@@ -10,7 +10,7 @@ from function_apps.catalog.triggers import blueprint
 from shared.contracts.catalog import CatalogDefaults
 from shared.embedding import required_embedding
 from shared.service import compose, is_local
-from shared.surfaces.local import local_surface
+from shared.surfaces.local_surface import local_surface
 
 
 def build(settings: Mapping[str, str]) -> CatalogApp:

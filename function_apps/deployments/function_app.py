@@ -13,7 +13,7 @@ from shared.embedding import required_embedding
 from shared.kernel.errors import Invalid
 from shared.kernel.scope import Scope
 from shared.service import compose, is_local
-from shared.surfaces.local import local_surface
+from shared.surfaces.local_surface import local_surface
 from shared.web.reader import HttpReader
 
 GATEWAY: Final = "RUNTIME_GATEWAY_URL"

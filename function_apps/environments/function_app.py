@@ -10,7 +10,7 @@ from function_apps.environments.triggers import blueprint
 from shared.embedding import required_embedding
 from shared.infrastructure.embedded import embedded_engine
 from shared.service import compose, is_local
-from shared.surfaces.local import local_surface
+from shared.surfaces.local_surface import local_surface
 
 
 def build(settings: Mapping[str, str]) -> EnvironmentsApp:

@@ -18,14 +18,14 @@ from shared.durable.steps import Step
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
+from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.operation import Operation
 from shared.kernel.scope import Scope
-from shared.kernel.world import Absent, Present, Unknown
 from shared.messaging.cause import Cause
 from shared.messaging.compose import envelope_of
 from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import Audited, Decision, Put, View
-from shared.surfaces.live import Instance, LiveComponent
+from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.spec import Component
 from shared.surfaces.traffic import RevisionTraffic
 

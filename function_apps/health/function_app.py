@@ -12,7 +12,7 @@ from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
 from shared.embedding import required_embedding
 from shared.probing.http_prober import HttpProber
 from shared.service import compose, is_local
-from shared.surfaces.local import local_surface
+from shared.surfaces.local_surface import local_surface
 
 SAMPLES = "healthsamples"
 LOCAL_GATE_RULES = GateRules(look_every=timedelta(seconds=0.5))

@@ -45,7 +45,7 @@ from shared.infrastructure.run_rules import (
 from shared.infrastructure.state import Recorded, StackState, StackStates
 from shared.kernel.errors import PlanRefused, Refused, Stale, Unavailable
 from shared.kernel.fence import Fence
-from shared.kernel.world import Absent, Present, Reading, Unknown
+from shared.kernel.observation import Absent, Present, Reading, Unknown
 
 
 class Evaluator(Protocol):

@@ -17,10 +17,10 @@ from shared.infrastructure.provider import Live, Resource
 from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
-from shared.kernel.world import Absent, Present, Reading, Unknown
-from shared.kernel.world import Absent as SiteAbsent
-from shared.kernel.world import Present as SitePresent
-from shared.kernel.world import Unknown as SiteUnknown
+from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.kernel.observation import Absent as SiteAbsent
+from shared.kernel.observation import Present as SitePresent
+from shared.kernel.observation import Unknown as SiteUnknown
 from shared.surfaces.port import Sites
 from shared.surfaces.spec import SiteSpec
 

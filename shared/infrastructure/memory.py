@@ -17,7 +17,7 @@ from shared.infrastructure.provider import Components, Live, Resource
 from shared.infrastructure.state import StackState
 from shared.kernel.errors import PlanRefused, Stale, Violation
 from shared.kernel.fence import Fence
-from shared.kernel.world import Absent, Present, Reading, Unknown
+from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.port import Sites
 
 

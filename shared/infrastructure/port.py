@@ -15,7 +15,7 @@ from shared.infrastructure.graph import Graph, Urn
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.kernel.errors import Violation
 from shared.kernel.fence import Fence
-from shared.kernel.world import Reading
+from shared.kernel.observation import Reading
 
 StackName = NewType("StackName", str)
 """Lower-case letters, digits and `-`, at most 100; an environment's id is one."""

@@ -12,7 +12,7 @@ from shared.infrastructure.graph import Node, Properties, Urn
 from shared.infrastructure.port import MonthlyCost
 from shared.kernel.errors import Violation
 from shared.kernel.fence import Fence
-from shared.kernel.world import Present, Reading
+from shared.kernel.observation import Present, Reading
 
 
 @dataclass(frozen=True)

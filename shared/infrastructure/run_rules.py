@@ -13,7 +13,7 @@ from shared.infrastructure.provider import Live
 from shared.infrastructure.state import Recorded, StackState
 from shared.kernel.errors import Refused
 from shared.kernel.fence import Fence
-from shared.kernel.world import Absent, Present, Reading, Unknown
+from shared.kernel.observation import Absent, Present, Reading, Unknown
 
 
 def run_of(state: StackState) -> Run:

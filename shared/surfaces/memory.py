@@ -16,10 +16,17 @@ from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
-from shared.kernel.world import Absent, Present, Reading, Unknown
+from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.errors import RevisionMissing, SiteMissing, StillWeighted
-from shared.surfaces.live import Instance, InstanceProof, LiveComponent, LiveRevision, Phase, Site
+from shared.surfaces.observed_state import (
+    Instance,
+    InstanceProof,
+    LiveComponent,
+    LiveRevision,
+    Phase,
+    Site,
+)
 from shared.surfaces.rules import WHOLE, admit, judge_apply, judge_weights
 from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
 from shared.surfaces.traffic import Counter, TrafficSample

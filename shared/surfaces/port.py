@@ -12,9 +12,9 @@ from typing import Protocol
 
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
-from shared.kernel.world import Reading
+from shared.kernel.observation import Reading
 from shared.surfaces.capabilities import Capabilities
-from shared.surfaces.live import InstanceProof, LiveComponent, Site
+from shared.surfaces.observed_state import InstanceProof, LiveComponent, Site
 from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
 from shared.surfaces.traffic import TrafficSample
 

@@ -11,7 +11,7 @@ from shared.surfaces.errors import (
     RevisionMissing,
     RouteTaken,
 )
-from shared.surfaces.live import LiveRevision, Phase
+from shared.surfaces.observed_state import LiveRevision, Phase
 from shared.surfaces.port import needed_ready
 from shared.surfaces.spec import Component, RevisionSpec
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cli.place import REPOSITORY
+from cli.state_folder import REPOSITORY
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("any_web_application")]
 EXAMPLES = REPOSITORY / "examples"

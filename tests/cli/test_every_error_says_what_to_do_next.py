@@ -9,8 +9,8 @@ import function_apps
 import shared
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure
-from cli.fixes import FIXES, fix_for
 from cli.main import main
+from cli.remedies import FIXES, fix_for
 from shared.kernel.errors import Refused, Unavailable
 
 DEPLOYMENT = "dep-w5ekllr23tyb-01m86yeaqmyfyf32"

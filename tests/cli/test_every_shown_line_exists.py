@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import typer
 
-from cli.fixes import FIXES
 from cli.main import app
-from cli.place import REPOSITORY
+from cli.remedies import FIXES
+from cli.state_folder import REPOSITORY
 
 COMMAND: Any = typer.main.get_command(app)
 PAGES = [
@@ -27,7 +27,7 @@ def _lines() -> Iterator[str]:
             yield from (line for line in found if line)
     for fix in FIXES.values():
         yield from re.findall(r"`(runtimectl [^`]+)`", fix)
-    story = (REPOSITORY / "cli" / "demo" / "story.py").read_text(encoding="utf-8")
+    story = (REPOSITORY / "cli" / "demo" / "scenario.py").read_text(encoding="utf-8")
     for line in re.findall(r'stage\.run\(f?"([^"{]+)[^"]*"', story):
         yield f"runtimectl {line}"
 

@@ -4,7 +4,7 @@ import pytest
 
 from cli.exit_codes import ExitCode, exit_code_of
 from cli.main import main
-from cli.place import REPOSITORY
+from cli.state_folder import REPOSITORY
 
 
 @pytest.mark.parametrize(

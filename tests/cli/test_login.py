@@ -8,8 +8,8 @@ import pytest
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.main import main
-from cli.place import place_at, write_private
 from cli.session import Session, read_login
+from cli.state_folder import place_at, write_private
 from shared.kernel.clock import EPOCH, isoformat
 from tests.kit.stores import HandClock
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from cli.place import REPOSITORY
+from cli.state_folder import REPOSITORY
 
 HEAVY = ("azure", "aiohttp", "pydantic", "cryptography", "jwt", "yaml")
 

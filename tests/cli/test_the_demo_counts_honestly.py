@@ -10,7 +10,7 @@ import pytest
 from cli.demo import report
 from cli.demo.client import Sender, target_of
 from cli.demo.proxy import Seen
-from cli.demo.stage import Stage
+from cli.demo.sandbox import Stage
 from cli.demo.traffic import Asked, totals_of
 from shared.kernel.clock import EPOCH, SystemClock
 from tests.cli.small_server import serving

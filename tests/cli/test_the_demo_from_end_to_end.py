@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.place import REPOSITORY
+from cli.state_folder import REPOSITORY
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("demo")]
 ENDS_WITHIN_S = 280

@@ -7,9 +7,9 @@ import pytest
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.following import follow, require_success
-from cli.screen import PlainScreen
+from cli.progress_display import PlainScreen
 from cli.session import Session
+from cli.watch_operation import follow, require_success
 from shared.kernel.entropy import SeededEntropy
 from tests.cli.small_server import Asked, serving
 from tests.kit.stores import HandClock

@@ -17,7 +17,7 @@ from shared.infrastructure.inputs import EnvironmentInputs
 from shared.infrastructure.port import Change, Finished, InfrastructureEngine
 from shared.kernel.errors import Invalid, PlanRefused
 from shared.kernel.fence import Fence
-from shared.kernel.world import Absent, Present
+from shared.kernel.observation import Absent, Present
 from tests.infrastructure.installations import FENCE, LAST, LATER, STACK, Installation, inputs
 
 

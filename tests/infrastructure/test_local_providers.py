@@ -16,7 +16,7 @@ from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
 from shared.infrastructure.provider import Resource
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SeededEntropy
-from shared.kernel.world import Absent, Present, Unknown
+from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.memory import MemorySurface, MemoryWorld
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 

@@ -25,7 +25,7 @@ from shared.kernel.entropy import SystemEntropy
 from shared.service import AUDIENCE, DEV_ISSUER
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.processes import Identity
-from shared.surfaces.local_process.stopping import stop_everything
+from shared.surfaces.local_process.shutdown import stop_everything
 from shared.web.issuer import LocalIssuer
 
 REPOSITORY = Path(__file__).parents[2]

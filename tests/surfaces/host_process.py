@@ -12,9 +12,9 @@ from pathlib import Path
 
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
-from shared.kernel.world import Present
-from shared.surfaces.live import LiveComponent
+from shared.kernel.observation import Present
 from shared.surfaces.local_process.surface import LocalProcessSurface
+from shared.surfaces.observed_state import LiveComponent
 from tests.surfaces.local_stage import FolderBlobs
 from tests.surfaces.stage import SHOP, TEMPLATE, Stage, fence
 

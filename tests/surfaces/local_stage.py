@@ -12,7 +12,7 @@ from pathlib import Path
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import NotFound
-from shared.surfaces.local_process.stopping import stop_everything
+from shared.surfaces.local_process.shutdown import stop_everything
 from shared.surfaces.local_process.surface import LocalProcessSurface
 from shared.surfaces.spec import artifact_blob
 from tests.surfaces.stage import SHOP, SITE, TEMPLATE, Stage, fence

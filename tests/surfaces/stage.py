@@ -15,8 +15,8 @@ from shared.kernel.ids import (
     environment_id,
     environment_key,
 )
-from shared.kernel.world import Absent, Present, Reading
-from shared.surfaces.live import LiveComponent, Phase
+from shared.kernel.observation import Absent, Present, Reading
+from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.port import Sites, Surface
 from shared.surfaces.spec import Component, HttpProbe, ReleaseQuestion, RevisionSpec, SiteSpec
 

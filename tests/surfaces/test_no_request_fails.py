@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from shared.kernel.clock import SystemClock
-from shared.kernel.world import Present
-from shared.surfaces.live import Phase
+from shared.kernel.observation import Present
 from shared.surfaces.local_process.processes import environ_of, start_ticks
-from shared.surfaces.local_process.stopping import stop_everything
+from shared.surfaces.local_process.shutdown import stop_everything
 from shared.surfaces.local_process.supervisor import supervisor_is_there
+from shared.surfaces.observed_state import Phase
 from shared.surfaces.traffic import RevisionTraffic
 from tests.surfaces.host_process import roll_out
 from tests.surfaces.local_stage import on_this_machine

@@ -15,16 +15,16 @@ import psutil
 import pytest
 
 from shared.kernel.clock import SystemClock
-from shared.kernel.world import Present
+from shared.kernel.observation import Present
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import BadArtifact
-from shared.surfaces.live import LiveComponent, Phase
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.instances import LOG_BYTES_MAX
 from shared.surfaces.local_process.limits import capabilities, rlimits
-from shared.surfaces.local_process.stopping import stop_everything
+from shared.surfaces.local_process.shutdown import stop_everything
 from shared.surfaces.local_process.supervisor import SupervisorRunning
 from shared.surfaces.local_process.surface import LocalProcessSurface
+from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.spec import HttpProbe, Resources
 from tests.surfaces.local_stage import FolderBlobs, on_this_machine, upload, zipped
 from tests.surfaces.stage import ENVIRONMENT, SHOP, Stage, fence

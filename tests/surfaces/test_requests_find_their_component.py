@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from shared.kernel.ids import ModuleId
-from shared.kernel.world import Present
+from shared.kernel.observation import Present
 from shared.surfaces.local_process.processes import environ_of
 from shared.surfaces.spec import Component
 from tests.surfaces.local_stage import on_this_machine

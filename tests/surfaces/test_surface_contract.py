@@ -8,7 +8,7 @@ import pytest
 
 from shared.kernel.fence import StaleFence
 from shared.kernel.ids import ModuleId
-from shared.kernel.world import Absent, Present, Unknown
+from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.errors import (
     BadWeights,
     NotReady,
@@ -18,7 +18,7 @@ from shared.surfaces.errors import (
     SiteMissing,
     StillWeighted,
 )
-from shared.surfaces.live import LiveComponent, Phase
+from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.spec import Component
 from tests.surfaces.stage import ENVIRONMENT, SHOP, SITE, Stage, fence
 

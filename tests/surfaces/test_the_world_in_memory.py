@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
-from shared.kernel.world import Present
-from shared.surfaces.live import Phase
+from shared.kernel.observation import Present
 from shared.surfaces.memory import Behaviour, MemorySurface, MemoryWorld
+from shared.surfaces.observed_state import Phase
 from tests.kit.virtual_time import run_virtual
 from tests.surfaces.stage import SHOP, SITE, TEMPLATE, fence
 

@@ -17,12 +17,12 @@ from function_apps.catalog.use_cases.environments import retire_all
 from shared.concurrency import each_of
 from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.ids import EnvironmentId, EnvironmentKey, ServiceId, TenantId
+from shared.kernel.observation import Present, Unknown
 from shared.kernel.scope import PlatformScope, Scope
-from shared.kernel.world import Present, Unknown
 from shared.messaging.cause import Cause, caused_by_timer
 from shared.messaging.unit_of_work import NOTHING, Decision, Put, View
 from shared.persistence.store import Comparison, Document, Prefix, Query, Where, pages
-from shared.surfaces.live import Instance, LiveComponent
+from shared.surfaces.observed_state import Instance, LiveComponent
 
 SCANS_AT_ONCE = 8
 """Environments that one sweep looks at side by side."""

@@ -16,8 +16,8 @@ from shared.contracts import catalog as published
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId, EnvironmentKey, ModuleId, TenantId, parse_id
+from shared.kernel.observation import Absent, Unknown
 from shared.kernel.scope import Scope
-from shared.kernel.world import Absent, Unknown
 from shared.persistence.store import (
     Comparison,
     Document,

@@ -16,7 +16,7 @@ from shared.contracts.releases import ReleasedComponent
 from shared.durable.steps import Step
 from shared.kernel.errors import Unavailable
 from shared.surfaces.errors import NotReady
-from shared.surfaces.live import LiveComponent, Phase
+from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.port import Surface
 from shared.surfaces.spec import Component
 

@@ -16,11 +16,11 @@ from function_apps.deployments.use_cases.surroundings import emptied
 from shared.contracts.deployments import DeploymentReason, RuntimeEnvironmentDrained
 from shared.durable.steps import Step
 from shared.kernel.errors import Unavailable
+from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.operation import Operation
-from shared.kernel.world import Absent, Present, Unknown
 from shared.messaging.cause import Cause
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, View
-from shared.surfaces.live import LiveComponent
+from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Surface
 
 PAGE = 25

@@ -42,9 +42,9 @@ from shared.contracts.releases import (
 from shared.contracts.values import ModuleId, Reason
 from shared.durable.steps import Step
 from shared.kernel.errors import Unavailable
-from shared.kernel.world import Absent, Present, Unknown
+from shared.kernel.observation import Absent, Present, Unknown
 from shared.messaging.unit_of_work import NOTHING, Decision
-from shared.surfaces.live import InstanceProof as LiveProof
+from shared.surfaces.observed_state import InstanceProof as LiveProof
 
 PROOFS_SHOWN = 100
 

@@ -17,11 +17,11 @@ from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import DeploymentId, ModuleId, TenantId
 from shared.durable.steps import Step
 from shared.kernel.errors import Unavailable
+from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.scope import Scope
-from shared.kernel.world import Absent, Present, Unknown
 from shared.messaging.cause import Cause
 from shared.messaging.unit_of_work import Decision, Outcome, View
-from shared.surfaces.live import LiveComponent
+from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Surface
 from shared.surfaces.spec import Component
 

@@ -29,7 +29,7 @@ from shared.contracts.gates import OnInconclusive, Verdict
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import Service, Url
 from shared.durable.steps import Step
-from shared.kernel.world import Present
+from shared.kernel.observation import Present
 from shared.messaging.compose import envelope_of
 from shared.messaging.outbox import Row, Send
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision

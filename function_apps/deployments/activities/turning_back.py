@@ -44,7 +44,7 @@ from shared.contracts.releases import ReleaseUnit
 from shared.contracts.values import Reason
 from shared.durable.steps import Step
 from shared.messaging.unit_of_work import NOTHING, Decision
-from shared.surfaces.live import Phase
+from shared.surfaces.observed_state import Phase
 
 _NO_HOLD = frozenset({CancelAsked.code, Overtaken.code, "StaleFence"})
 """Codes of ends that say nothing against the unit."""

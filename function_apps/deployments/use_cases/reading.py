@@ -14,8 +14,8 @@ from function_apps.deployments.use_cases.dossier import environment_of, place
 from shared.contracts import deployments as told
 from shared.kernel.clock import isoformat
 from shared.kernel.ids import parse_id
+from shared.kernel.observation import Present
 from shared.kernel.scope import Scope
-from shared.kernel.world import Present
 from shared.persistence.store import Comparison, Document, Partition, Prefix, Query, Where
 from shared.surfaces.traffic import RevisionTraffic
 

@@ -25,8 +25,8 @@ from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.use_cases.dossier import Errand
 from shared.durable.steps import Step
 from shared.infrastructure.port import StackName
+from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.operation import Operation
-from shared.kernel.world import Absent, Present, Unknown
 
 
 async def begin_work(errand: Errand, step: Step, app: EnvironmentsApp) -> Begun:

@@ -11,9 +11,9 @@ from shared.concurrency import each_of
 from shared.contracts.health import CheckKind, HealthStatus
 from shared.contracts.values import Probe, ProbeKind
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
-from shared.kernel.world import Absent, Present
+from shared.kernel.observation import Absent, Present
 from shared.probing.result import ProbeResult
-from shared.surfaces.live import Instance, LiveComponent
+from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.spec import Component
 
 INSTANCES_AT_ONCE: Final = 8

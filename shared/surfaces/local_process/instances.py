@@ -16,9 +16,9 @@ from typing import Final
 
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts, Unpacked, base_python
-from shared.surfaces.local_process.journal import Started
 from shared.surfaces.local_process.limits import rlimits
 from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.state_files import Started
 from shared.surfaces.spec import RevisionSpec
 
 LOG_BYTES_MAX: Final = 5 * 2**20

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from shared.surfaces.local_process.xds import revision_of
+from shared.surfaces.local_process.envoy_config import revision_of
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram, RevisionTraffic
 
 _SAMPLE: Final = re.compile(r"^(envoy_cluster_\w+)\{([^}]*)\} (\d+)", re.MULTILINE)

@@ -9,11 +9,11 @@ from typing import Final
 import aiohttp
 
 from shared.kernel.clock import Clock
-from shared.surfaces.live import InstanceProof
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts, content_digest
-from shared.surfaces.local_process.journal import Started
 from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.state_files import Started
+from shared.surfaces.observed_state import InstanceProof
 from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
 
 ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)

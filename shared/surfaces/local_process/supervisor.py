@@ -25,9 +25,13 @@ from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts
-from shared.surfaces.local_process.edge import Edge, EdgeAdmin
+from shared.surfaces.local_process.component_controller import ComponentKeeper, Hosts, Workshop
+from shared.surfaces.local_process.envoy_config import ComponentRoute
+from shared.surfaces.local_process.envoy_process import Edge, EdgeAdmin
 from shared.surfaces.local_process.instances import make_tools
-from shared.surfaces.local_process.journal import (
+from shared.surfaces.local_process.probes import ask_over_http
+from shared.surfaces.local_process.site_removal import take_away
+from shared.surfaces.local_process.state_files import (
     Damaged,
     Journal,
     SiteFolder,
@@ -35,10 +39,6 @@ from shared.surfaces.local_process.journal import (
     WantedSite,
     write_whole,
 )
-from shared.surfaces.local_process.keeper import ComponentKeeper, Hosts, Workshop
-from shared.surfaces.local_process.probes import ask_over_http
-from shared.surfaces.local_process.taking_away import take_away
-from shared.surfaces.local_process.xds import ComponentRoute
 
 LOOK_EVERY_S: Final = 0.2
 _LOG: Final = logging.getLogger(__name__)

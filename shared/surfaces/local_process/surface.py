@@ -16,7 +16,7 @@ from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
-from shared.kernel.world import Absent, Present, Reading, Unknown
+from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.persistence.blobs import Blobs
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.errors import (
@@ -25,12 +25,14 @@ from shared.surfaces.errors import (
     StillWeighted,
     TrafficUnavailable,
 )
-from shared.surfaces.live import InstanceProof, LiveComponent, LiveRevision, Site
 from shared.surfaces.local_process import limits
 from shared.surfaces.local_process.artifacts import Artifacts
-from shared.surfaces.local_process.edge import EdgeAdmin, edge_epoch
+from shared.surfaces.local_process.envoy_process import EdgeAdmin, edge_epoch
 from shared.surfaces.local_process.instances import InstancePlace
-from shared.surfaces.local_process.journal import (
+from shared.surfaces.local_process.loopback_ports import free_port
+from shared.surfaces.local_process.observation import endpoint, live_revisions, living
+from shared.surfaces.local_process.proof import CannotAsk, prove_instance
+from shared.surfaces.local_process.state_files import (
     Damaged,
     Journal,
     SiteFolder,
@@ -38,10 +40,8 @@ from shared.surfaces.local_process.journal import (
     WantedRevision,
     WantedSite,
 )
-from shared.surfaces.local_process.looking import endpoint, live_revisions, living
-from shared.surfaces.local_process.ports import free_port
-from shared.surfaces.local_process.proof import CannotAsk, prove_instance
 from shared.surfaces.local_process.supervisor import Bell, Supervisor, supervisor_is_there
+from shared.surfaces.observed_state import InstanceProof, LiveComponent, LiveRevision, Site
 from shared.surfaces.rules import admit, judge_apply, judge_weights
 from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
 from shared.surfaces.traffic import TrafficSample

@@ -19,12 +19,12 @@ from cli.exit_codes import ExitCode
 from cli.host_process import find_host, kill_host, stop_workloads
 from cli.lookup import environment_named
 from cli.main import main
-from cli.place import STATE_VARIABLE, Place, place_at
 from cli.session import Session
+from cli.state_folder import STATE_VARIABLE, Place, place_at
 from shared.kernel.clock import Clock, SystemClock
 from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.journal import Journal
 from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.state_files import Journal
 
 _BOLD: Final = "1"
 _DIM: Final = "2"

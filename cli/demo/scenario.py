@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cli.client import HostAway
-from cli.demo.stage import DemoFailed, Stage
+from cli.demo.sandbox import DemoFailed, Stage
 from cli.demo.traffic import RATE
 from cli.exit_codes import ExitCode
 from cli.host_process import find_host, kill_host, pause

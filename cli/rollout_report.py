@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cli.screen import Line
+from cli.progress_display import Line
 from cli.traffic import milliseconds, said
 from shared.surfaces.traffic import RevisionTraffic
 

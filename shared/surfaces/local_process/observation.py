@@ -1,9 +1,10 @@
 """What the journal and the processes together say of a component: read by any host."""
 
-from shared.surfaces.live import Instance, LiveRevision, Phase
 from shared.surfaces.local_process import processes
+from shared.surfaces.local_process.envoy_config import host_name
 from shared.surfaces.local_process.instances import InstancePlace
-from shared.surfaces.local_process.journal import (
+from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.state_files import (
     RunningComponent,
     SiteFolder,
     Started,
@@ -11,8 +12,7 @@ from shared.surfaces.local_process.journal import (
     WantedRevision,
     WantedSite,
 )
-from shared.surfaces.local_process.processes import Identity
-from shared.surfaces.local_process.xds import host_name
+from shared.surfaces.observed_state import Instance, LiveRevision, Phase
 
 
 def live_revisions(folder: SiteFolder, wanted: WantedComponent) -> tuple[LiveRevision, ...]:

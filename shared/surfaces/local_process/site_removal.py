@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import replace
 
-from shared.surfaces.local_process.journal import SiteFolder
+from shared.surfaces.local_process.state_files import SiteFolder
 
 
 def take_away(folder: SiteFolder) -> None:

@@ -8,7 +8,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import pause
 from cli.output import Format
-from cli.screen import Line, Screen, open_screen
+from cli.progress_display import Line, Screen, open_screen
 from cli.session import Session
 
 TERMINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})

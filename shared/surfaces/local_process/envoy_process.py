@@ -18,10 +18,15 @@ from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import TrafficUnavailable
-from shared.surfaces.local_process import processes, xds
-from shared.surfaces.local_process.journal import WantedSite, write_whole
+from shared.surfaces.local_process import envoy_config, processes
+from shared.surfaces.local_process.envoy_config import (
+    ComponentRoute,
+    Document,
+    RevisionRoute,
+    cluster_name,
+)
 from shared.surfaces.local_process.metrics import read_traffic
-from shared.surfaces.local_process.xds import ComponentRoute, Document, RevisionRoute, cluster_name
+from shared.surfaces.local_process.state_files import WantedSite, write_whole
 from shared.surfaces.traffic import RevisionTraffic
 
 ADMIN_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
@@ -63,7 +68,7 @@ class EdgeAdmin:
             for route in host.get("routes", []):
                 split = route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
                 for entry in split:
-                    found = xds.revision_of(entry["name"])
+                    found = envoy_config.revision_of(entry["name"])
                     if found is not None:
                         weights.setdefault(found[0], {})[found[1]] = int(entry["weight"])
         return configs[0].get("version_info", ""), weights
@@ -144,14 +149,16 @@ class Edge:
             for revision in route.revisions
         }
         for name, revision in wanted.items():
-            self._write(f"endpoints/{name}.json", xds.endpoints(name, revision))
+            self._write(f"endpoints/{name}.json", envoy_config.endpoints(name, revision))
         before = self._cluster_names()
-        self._write("clusters.json", xds.clusters(sorted({*wanted, *before}), self._folder))
+        self._write(
+            "clusters.json", envoy_config.clusters(sorted({*wanted, *before}), self._folder)
+        )
         await self._until_warm(admin, wanted)
-        routes = xds.routes(table)
+        routes = envoy_config.routes(table)
         self._write("routes.json", routes)
         await self._until_routed(admin, routes["version_info"])
-        self._write("clusters.json", xds.clusters(sorted(wanted), self._folder))
+        self._write("clusters.json", envoy_config.clusters(sorted(wanted), self._folder))
         for name in before - wanted.keys():
             (self._folder / "endpoints" / f"{name}.json").unlink(missing_ok=True)
         self._confirmed = tuple(table)
@@ -191,10 +198,10 @@ class Edge:
         for claim in self._folder.glob("claim-*"):
             claim.unlink()
         if not (self._folder / "clusters.json").exists():
-            self._write("clusters.json", xds.clusters([], self._folder))
-            self._write("routes.json", xds.routes([]))
+            self._write("clusters.json", envoy_config.clusters([], self._folder))
+            self._write("routes.json", envoy_config.routes([]))
         ports = {"public_port": site.public_port, "admin_port": site.admin_port}
-        self._write("boot.json", xds.bootstrap(self._folder, **ports))
+        self._write("boot.json", envoy_config.bootstrap(self._folder, **ports))
         token = self._entropy.uuid().hex
         write_whole(self._folder / "started", token.encode())
         self._confirmed = None

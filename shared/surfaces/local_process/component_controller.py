@@ -17,24 +17,24 @@ from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts
-from shared.surfaces.local_process.edge import Host
+from shared.surfaces.local_process.envoy_config import ComponentRoute, RevisionRoute, cluster_name
+from shared.surfaces.local_process.envoy_process import Host
 from shared.surfaces.local_process.instances import (
     InstancePlace,
     instance_id,
     number_of,
     prune_outputs,
 )
-from shared.surfaces.local_process.journal import (
+from shared.surfaces.local_process.loopback_ports import free_port
+from shared.surfaces.local_process.probes import Asker, Prober, Tasks
+from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.state_files import (
     RunningComponent,
     SiteFolder,
     Started,
     WantedComponent,
     WantedRevision,
 )
-from shared.surfaces.local_process.ports import free_port
-from shared.surfaces.local_process.probes import Asker, Prober, Tasks
-from shared.surfaces.local_process.processes import Identity
-from shared.surfaces.local_process.xds import ComponentRoute, RevisionRoute, cluster_name
 from shared.surfaces.spec import RevisionSpec
 
 BACKOFF_FIRST_S: Final = 0.5

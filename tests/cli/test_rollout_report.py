@@ -1,8 +1,8 @@
 import io
 from typing import Any
 
-from cli.rollout_view import rollout_lines, verdict_of
-from cli.screen import Line, PlainScreen
+from cli.progress_display import Line, PlainScreen
+from cli.rollout_report import rollout_lines, verdict_of
 from shared.surfaces.traffic import EMPTY, RevisionTraffic
 from tests.kit.stores import HandClock
 
