@@ -17,7 +17,10 @@ from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable
 
 LOOKS_MAX: Final = 400
-"""Bounds the history of one gate; looks are spread over long deadlines."""
+"""Bounds the history of one gate: looks are spread over long deadlines.
+
+Twice as many where the gate cannot look, since that moves its deadline, up to once the time asked.
+"""
 
 
 def evaluate_gate(story: Story) -> Steps[str]:
@@ -32,7 +35,8 @@ def evaluate_gate(story: Story) -> Steps[str]:
     while progress.verdict is None:
         progress = yield from _look(story, GateLook(errand.tenant_id, gate, progress))
         if progress.verdict is None:
-            yield from sleep(story, every_s)
+            left_s = gates.left_s(gate, progress, story.now)
+            yield from sleep(story, min(every_s, max(left_s, begun.look_every_s)))
     verdict = yield from call(story, conclude_gate, GateVerdict(errand, gate, progress))
     return verdict.value
 

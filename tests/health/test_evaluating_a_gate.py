@@ -173,3 +173,19 @@ def test_looks_are_spread_over_a_long_deadline_and_twice_as_many_when_nothing_is
         return looks.count("look_at_gate")
 
     assert 795 <= run_virtual(main()) <= 802
+
+
+@pytest.mark.parametrize("hours", [1 / 12, 1, 6, 24])
+def test_a_gate_without_samples_ends_at_the_deadline_that_was_asked(hours: float) -> None:
+    async def main() -> tuple[Any, timedelta]:
+        made = health()
+        await run(made.world)
+        deadline_at = made.app.service.clock.now() + timedelta(hours=hours)
+        await made.hear(asked(made, probesCount=False, deadlineAt=isoformat(deadline_at)))
+        outcome = await evaluated(made)
+        return outcome, made.app.service.clock.now() - deadline_at
+
+    outcome, late = run_virtual(main())
+
+    assert outcome == "Inconclusive"
+    assert timedelta(0) <= late <= GateRules().look_every

@@ -79,10 +79,22 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Streak:
+    """How many windows in a row were good, or bad; a window without samples is neither."""
+
+    good: int = 0
+    bad: int = 0
+
+    def plus(self, *, is_bad: bool) -> "Streak":
+        return Streak(bad=self.bad + 1) if is_bad else Streak(good=self.good + 1)
+
+
+@dataclass(frozen=True)
 class Progress:
     """What a gate remembers between looks; it travels with the orchestration.
 
-    `shown_…` are the counters as they last stood, `latency` is what the last window said.
+    `shown_…` are the counters as they last stood, `latency` is the analysis of the last window that
+    had requests enough for one.
     """
 
     began_at: str
@@ -93,9 +105,8 @@ class Progress:
     total: Span = field(default_factory=Span)
     window: Span = field(default_factory=Span)
     has_baseline: bool = False
-    windows: int = 0
-    bad_windows: int = 0
-    bad_error_windows: int = 0
+    latency_windows: Streak = field(default_factory=Streak)
+    error_windows: Streak = field(default_factory=Streak)
     ready_since: str | None = None
     first_bad_at: str | None = None
     problem: str = ""

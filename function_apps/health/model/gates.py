@@ -1,9 +1,9 @@
 """The verdict of a gate: look after look, window after window, at the latest at the deadline.
 
-Latency and errors are judged in windows, each by its own samples; two bad ones in a row fail.
-Errors that chance cannot explain at all fail at once. Pass needs readiness for a window, enough
-samples and two whole windows; whatever is undecided at the deadline is Inconclusive. Time without
-a look moves the deadline.
+Latency and errors are judged in windows, each by its own samples: two bad ones in a row fail, two
+good ones in a row pass, and one without samples is neither. Errors that chance cannot explain at
+all fail at once. Pass also needs readiness for a window and enough samples; whatever is undecided
+at the deadline is Inconclusive. Time without a look moves the deadline.
 """
 
 from dataclasses import replace
@@ -16,13 +16,12 @@ from function_apps.health.model.comparing import (
     compare_latency,
     yardstick,
 )
-from function_apps.health.model.counting import Observation, Progress, Span, add, unseen
+from function_apps.health.model.counting import Observation, Progress, Span, Streak, add, unseen
 from function_apps.health.model.rules import analyse
 from function_apps.health.model.significance import SIGNIFICANCE
 from shared.contracts.gates import EvaluateGate, Verdict
-from shared.kernel.clock import parse_instant
+from shared.kernel.clock import isoformat, parse_instant
 
-WINDOWS_TO_PASS: Final = 2
 PATIENCE: Final = 3
 """A window with too few requests for latency stays open for more, but not longer than so many."""
 
@@ -39,11 +38,9 @@ def look(gate: EvaluateGate, before: Progress, seen: Observation) -> Progress:
         return before
     if seen.problem:
         return _settle(gate, unseen(before, seen.problem), seen.at)
-    seeing = replace(
-        add(before, seen),
-        looked_at=seen.at,
-        blind_s=before.blind_s + _blind_s(gate, before, seen.at),
-    )
+    blind_s = _blind_s(gate, before, seen.at)
+    watched = replace(before, ready_since=None) if blind_s else before
+    seeing = replace(add(watched, seen), looked_at=seen.at, blind_s=before.blind_s + blind_s)
     return _settle(gate, _close_window(gate, seeing, seen.at), seen.at)
 
 
@@ -55,6 +52,11 @@ def _blind_s(gate: EvaluateGate, progress: Progress, at: str) -> float:
     since = parse_instant(progress.looked_at or progress.began_at)
     usual = max(gate.window, (gate.deadline_at - gate.asked_at) / SPREAD)
     return max(0.0, (parse_instant(at) - since - usual).total_seconds())
+
+
+def left_s(gate: EvaluateGate, progress: Progress, now: datetime) -> float:
+    """Return the seconds from *now* to the deadline, as it stands without another look."""
+    return (_deadline(gate, progress, isoformat(now)) - now).total_seconds()
 
 
 def _deadline(gate: EvaluateGate, progress: Progress, at: str) -> datetime:
@@ -76,10 +78,8 @@ def _close_window(gate: EvaluateGate, progress: Progress, at: str) -> Progress:
     baseline = None if healthy is None else window.baseline
     latency = compare_latency(gate.limits, window.candidate, baseline)
     is_slow = latency is not None and latency.verdict is Verdict.FAIL
-    is_wrong = any(
-        each.is_over and each.chance < SIGNIFICANCE
-        for each in compare_errors(gate, window, baseline)
-    )
+    errors = compare_errors(gate, window, baseline)
+    is_wrong = any(each.is_over and each.chance < SIGNIFICANCE for each in errors)
     first_bad_at = progress.first_bad_at
     if first_bad_at is None and (is_slow or is_wrong):
         first_bad_at = progress.window_at
@@ -87,12 +87,15 @@ def _close_window(gate: EvaluateGate, progress: Progress, at: str) -> Progress:
         progress,
         window_at=at,
         window=Span(),
-        windows=progress.windows + 1,
-        bad_windows=progress.bad_windows + 1 if is_slow else 0,
-        bad_error_windows=progress.bad_error_windows + 1 if is_wrong else 0,
+        latency_windows=_after(progress.latency_windows, latency, is_bad=is_slow),
+        error_windows=_after(progress.error_windows, errors, is_bad=is_wrong),
         first_bad_at=first_bad_at,
         latency=latency or progress.latency,
     )
+
+
+def _after(windows: Streak, evidence: object, *, is_bad: bool) -> Streak:
+    return windows.plus(is_bad=is_bad) if evidence else windows
 
 
 def _settle(gate: EvaluateGate, progress: Progress, at: str) -> Progress:
@@ -101,7 +104,7 @@ def _settle(gate: EvaluateGate, progress: Progress, at: str) -> Progress:
         return replace(
             progress, verdict=Verdict.FAIL, first_bad_at=progress.first_bad_at or at
         )  # fmt: skip
-    if progress.windows >= WINDOWS_TO_PASS and verdicts == {Verdict.PASS}:
+    if verdicts == {Verdict.PASS}:
         return replace(progress, verdict=Verdict.PASS)
     if parse_instant(at) >= _deadline(gate, progress, at):
         return replace(progress, verdict=Verdict.INCONCLUSIVE)

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Final
 
 from function_apps.health.model.comparing import Errors, compare_errors, yardstick
-from function_apps.health.model.counting import Progress
+from function_apps.health.model.counting import Progress, Streak
 from function_apps.health.model.significance import AT_ONCE
 from shared.contracts.gates import Analysis, EvaluateGate, Measure, Verdict
 from shared.kernel.clock import parse_instant
 
-BAD_WINDOWS_TO_FAIL: Final = 2
+WINDOWS_IN_A_ROW: Final = 2
+"""So many bad ones fail and so many good ones pass; anything else is not yet a verdict."""
 Rule = Callable[[EvaluateGate, Progress, str], Analysis | None]
 
 
@@ -46,26 +47,21 @@ def _readiness(gate: EvaluateGate, progress: Progress, at: str) -> Analysis:
 
 
 def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
-    """Say what all errors so far and the windows say: one bad window is not yet a verdict."""
+    """Judge all errors so far, and the windows with samples."""
     baseline = yardstick(gate, progress.total.baseline, is_there=progress.has_baseline)
     found = compare_errors(gate, progress.total, baseline)
     if not found:
         return None
     worst = min(found, key=lambda each: (not each.is_over, each.chance))
-    at_once = worst.is_over and worst.chance < AT_ONCE
-    verdict = Verdict.PASS
-    if at_once or progress.bad_error_windows >= BAD_WINDOWS_TO_FAIL:
-        verdict = Verdict.FAIL
-    elif progress.bad_error_windows:
-        verdict = Verdict.INCONCLUSIVE
+    verdict, windows = _judge(progress.error_windows)
     return Analysis(
         measure=Measure.ERROR_RATIO,
-        verdict=verdict,
+        verdict=Verdict.FAIL if worst.is_over and worst.chance < AT_ONCE else verdict,
         value=round(worst.errors / worst.asked, 5),
         baseline=None if worst.baseline is None else round(worst.baseline, 5),
         threshold=round(worst.limit, 5),
         unit="ratio",
-        reason=_sentence(worst),
+        reason=f"{_sentence(worst)}; {windows}",
     )
 
 
@@ -75,17 +71,25 @@ def _sentence(worst: Errors) -> str:
 
 
 def _latency(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
-    """Say what the windows say: one bad window is not yet a verdict, two in a row are.
+    """Judge the windows with requests enough for latency.
 
     Where only traffic counts, latency that no window could tell is missing evidence.
     """
     latest = progress.latency
     if latest is None:
         return None if gate.probes_count else _UNTOLD
-    if progress.bad_windows >= BAD_WINDOWS_TO_FAIL:
-        return latest
-    verdict = Verdict.INCONCLUSIVE if progress.bad_windows else Verdict.PASS
-    return latest.model_copy(update={"verdict": verdict})
+    verdict, windows = _judge(progress.latency_windows)
+    return latest.model_copy(update={"verdict": verdict, "reason": f"{latest.reason}; {windows}"})
+
+
+def _judge(windows: Streak) -> tuple[Verdict, str]:
+    """Return the verdict of *windows*, and the sentence that explains it."""
+    if windows.bad >= WINDOWS_IN_A_ROW:
+        return Verdict.FAIL, f"{windows.bad} bad windows in a row"
+    if windows.good >= WINDOWS_IN_A_ROW:
+        return Verdict.PASS, f"{windows.good} good windows in a row"
+    counted = f"{windows.bad} bad" if windows.bad else f"{windows.good} good"
+    return Verdict.INCONCLUSIVE, f"{counted} of the {WINDOWS_IN_A_ROW} windows in a row it takes"
 
 
 _UNTOLD: Final = Analysis(
