@@ -90,7 +90,7 @@ def start_host(
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     _until_ready(place, pid, url, clock, began_s)
-    identity = processes.claimed(claim)
+    identity = processes.read_claim(claim)
     if identity is None:
         raise _not_up(place, "it answers, but did not say who it is")
     host = RunningHost(identity, port, url, isoformat(clock.now()))
@@ -114,7 +114,7 @@ def stop_host(place: Place, clock: Clock) -> int | None:
     host = find_host(place)
     if host is None:
         return None
-    processes.ask_to_stop(host.identity)
+    processes.terminate(host.identity)
     deadline_s = clock.monotonic_s() + STOPPED_WITHIN_S
     while find_host(place) is not None and clock.monotonic_s() < deadline_s:
         pause(clock, _LOOK_EVERY_S)

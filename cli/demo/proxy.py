@@ -15,7 +15,7 @@ from typing import Any, Final
 from shared.kernel.clock import Clock, isoformat, parse_instant
 from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import TrafficUnavailable
-from shared.surfaces.local_process.envoy_process import EdgeAdmin
+from shared.surfaces.local_process.envoy_process import EnvoyAdmin
 
 LOOK_EVERY_S: Final = 0.2
 
@@ -38,7 +38,7 @@ class Seen:
 
 async def observe(admin_port: int, service: str, file: Path, clock: Clock) -> None:
     """Look until cancelled, and keep what was seen in *file*."""
-    admin, seen = EdgeAdmin(admin_port), Seen()
+    admin, seen = EnvoyAdmin(admin_port), Seen()
     while True:
         try:
             await _look(admin, ServiceId(service), seen, clock)
@@ -50,7 +50,7 @@ async def observe(admin_port: int, service: str, file: Path, clock: Clock) -> No
         await clock.sleep(LOOK_EVERY_S)
 
 
-async def _look(admin: EdgeAdmin, service: ServiceId, seen: Seen, clock: Clock) -> None:
+async def _look(admin: EnvoyAdmin, service: ServiceId, seen: Seen, clock: Clock) -> None:
     _, table = await admin.table()
     weights = {n: percent for n, percent in table.get(service, {}).items() if percent}
     if not seen.weights or seen.weights[-1][1] != weights:

@@ -24,7 +24,7 @@ from cli.state_folder import STATE_VARIABLE, Place, place_at
 from shared.kernel.clock import Clock, SystemClock
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.processes import Identity
-from shared.surfaces.local_process.state_files import Journal
+from shared.surfaces.local_process.state_files import SurfaceFolder
 
 _BOLD: Final = "1"
 _DIM: Final = "2"
@@ -118,7 +118,7 @@ class Stage:
 
     def admin_port(self, environment_id: Any) -> int:
         """Return the admin port of an environment's proxy."""
-        site = Journal(self.place.surface).site(environment_id).site()
+        site = SurfaceFolder(self.place.surface).site(environment_id).site()
         if site is None:
             raise DemoFailed(f"{environment_id} has no site in {self.place.surface}")
         return site.admin_port
@@ -132,7 +132,7 @@ class Stage:
     def workloads(self) -> set[Identity]:
         """Return the processes that outlive the host: workloads and proxies, pid and start."""
         claims = self.place.surface.glob("sites/*/**/claim-*")
-        found = [processes.claimed(claim) for claim in claims]
+        found = [processes.read_claim(claim) for claim in claims]
         return {each for each in found if each is not None and processes.is_alive(each)}
 
 

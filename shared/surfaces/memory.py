@@ -1,6 +1,6 @@
 """A surface in memory, for tests and crash sweeps: the same contract, on the clock it is given.
 
-`MemoryWorld` is the world outside: it stays when a host object is dropped, as machines do.
+`MemoryCluster` is the world outside: it stays when a host object is dropped, as machines do.
 `MemorySurface` is what a host opens on it, as often as it likes. Nothing runs in the background:
 each read and write first brings the world up to now.
 """
@@ -27,7 +27,7 @@ from shared.surfaces.observed_state import (
     Phase,
     Site,
 )
-from shared.surfaces.rules import WHOLE, admit, judge_apply, judge_weights
+from shared.surfaces.rules import WHOLE, admit, check_revision, check_weights
 from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
 from shared.surfaces.traffic import Counter, TrafficSample
 
@@ -91,7 +91,7 @@ class _Site:
     components: dict[Component, _Component] = field(default_factory=dict)
 
 
-class MemoryWorld:
+class MemoryCluster:
     """What exists, how artifacts behave, and what may go wrong.
 
     Set `unreadable` to a reason and every read is Unknown; put an instance id into `tampered` and
@@ -175,9 +175,9 @@ class MemoryWorld:
 
 
 class MemorySurface:
-    """One host's view of a `MemoryWorld`; keeps nothing itself."""
+    """One host's view of a `MemoryCluster`; keeps nothing itself."""
 
-    def __init__(self, world: MemoryWorld) -> None:
+    def __init__(self, world: MemoryCluster) -> None:
         self._world = world
 
     def capabilities(self) -> Capabilities:
@@ -209,7 +209,7 @@ class MemorySurface:
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
         record = self._admitted(spec.component, fence)
         present = record.revisions.get(spec.revision)
-        judge_apply(spec, present.spec if present else None, self._others(spec.component))
+        check_revision(spec, present.spec if present else None, self._others(spec.component))
         revision = record.revisions.setdefault(spec.revision, _Revision(spec))
         revision.spec, revision.removed_at = spec, None
         self._world.resize(revision)
@@ -226,7 +226,7 @@ class MemorySurface:
         self, component: Component, weights: Mapping[int, int], fence: Fence
     ) -> None:
         record = self._admitted(component, fence)
-        wanted = judge_weights(component, weights, self._live(component).revisions)
+        wanted = check_weights(component, weights, self._live(component).revisions)
         for number in record.weights.keys() - wanted.keys():
             record.revisions[number].weightless_at = self._world.clock.now()
         record.weights = wanted

@@ -30,7 +30,7 @@ def admit(what: str, fence: Fence, highest: int) -> int:
     return fence.token
 
 
-def judge_apply(
+def check_revision(
     spec: RevisionSpec, present: RevisionSpec | None, others: Iterable[RevisionSpec]
 ) -> None:
     """Refuse *spec* if its number runs something else, or its prefix is of one of *others*.
@@ -51,7 +51,7 @@ def judge_apply(
             )
 
 
-def judge_weights(
+def check_weights(
     component: Component, weights: Mapping[int, int], revisions: Iterable[LiveRevision]
 ) -> dict[int, int]:
     """Return *weights* without those of 0, once ready capacity is there for all of them.

@@ -13,7 +13,7 @@ from shared.kernel.scope import PlatformScope
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
-from shared.surfaces.memory import MemorySurface, MemoryWorld
+from shared.surfaces.memory import MemoryCluster, MemorySurface
 from tests.kit.service import TENANT, Bench, bench
 from tests.kit.told import KEY, WEB, service_of
 
@@ -23,7 +23,7 @@ SWEEP = PlatformScope("timer:catalog_observe_due")
 @dataclass
 class Catalog:
     bench: Bench
-    world: MemoryWorld
+    world: MemoryCluster
     app: CatalogApp
     dispatcher: Dispatcher
     told: int = 0
@@ -91,7 +91,7 @@ class Catalog:
 
 def catalog() -> Catalog:
     made = bench("catalog")
-    world = MemoryWorld(made.service.clock, made.service.entropy)
+    world = MemoryCluster(made.service.clock, made.service.entropy)
     app = CatalogApp(made.service, MemorySurface(world), CatalogDefaults())
     handlers = {**EVENTS, **COMMANDS}
     dispatcher = Dispatcher(

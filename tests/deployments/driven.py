@@ -56,7 +56,7 @@ from shared.kernel.ids import ModuleId, ProjectId, environment_id, environment_k
 from shared.kernel.scope import Scope
 from shared.messaging.unit_of_work import Outcome
 from shared.persistence.store import Comparison, Document, Partition, Query, Where
-from shared.surfaces.memory import MemorySurface, MemoryWorld
+from shared.surfaces.memory import MemoryCluster, MemorySurface
 from shared.surfaces.spec import Component as SurfaceComponent
 from shared.surfaces.spec import SiteSpec
 from tests.kit.drive import DrivenContext, by_name, drive
@@ -143,7 +143,7 @@ class Driven:
     """One world; `interfere` is called before every activity with its name."""
 
     bench: Bench
-    world: MemoryWorld
+    world: MemoryCluster
     app: DeploymentsApp
     health: Health
     soaked: Soaked
@@ -428,7 +428,7 @@ def _project_cause() -> Any:
 def driven(*, rules: Rules | None = None) -> Driven:
     """Return a world without an environment, on the running loop's time."""
     parts = bench("deployments")
-    world = MemoryWorld(parts.service.clock, parts.service.entropy)
+    world = MemoryCluster(parts.service.clock, parts.service.entropy)
     soaked = Soaked()
     app = DeploymentsApp(
         parts.service,

@@ -16,7 +16,7 @@ from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
 from shared.probing.result import ProbeResult
-from shared.surfaces.memory import MemorySurface, MemoryWorld
+from shared.surfaces.memory import MemoryCluster, MemorySurface
 from tests.kit.service import SCOPE, TENANT, Bench, bench
 from tests.kit.told import KEY, WEB, service_of
 
@@ -28,7 +28,7 @@ QUEUE = "runtime-health-commands"
 class Prober:
     """Answers 200 but for what is listed; remembers what it was asked and how many at once."""
 
-    world: MemoryWorld
+    world: MemoryCluster
     failing: set[str] = field(default_factory=set)
     takes_s: float = 0.0
     asked: list[tuple[str, float]] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Prober:
 @dataclass
 class Health:
     bench: Bench
-    world: MemoryWorld
+    world: MemoryCluster
     prober: Prober
     app: HealthApp
     dispatcher: Dispatcher
@@ -106,7 +106,7 @@ class Health:
 
 def health(**changes: Any) -> Health:
     made = bench("health")
-    world = MemoryWorld(made.service.clock, made.service.entropy)
+    world = MemoryCluster(made.service.clock, made.service.entropy)
     prober = Prober(world)
     parts = {"rules": HealthDefaults(), "gate_rules": GateRules(), **changes}
     samples = made.storage.table("healthsamples")

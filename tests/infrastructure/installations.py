@@ -16,7 +16,7 @@ from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import Conflict
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
-from shared.surfaces.memory import MemorySurface, MemoryWorld
+from shared.surfaces.memory import MemoryCluster, MemorySurface
 from shared.surfaces.spec import SiteSpec
 
 STACK = StackName("env-abcdefghijkl")
@@ -91,7 +91,7 @@ EVALUATOR = ChildEvaluator(timeout_s=600.0)
 class Embedded:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.world = MemoryWorld(SystemClock(), SeededEntropy(1))
+        self.world = MemoryCluster(SystemClock(), SeededEntropy(1))
         self.sites = LockableSites(self.world)
 
     def open(self) -> InfrastructureEngine:

@@ -17,7 +17,7 @@ from shared.infrastructure.provider import Resource
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.observation import Absent, Present, Unknown
-from shared.surfaces.memory import MemorySurface, MemoryWorld
+from shared.surfaces.memory import MemoryCluster, MemorySurface
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 
 DATA = Resource(
@@ -107,13 +107,13 @@ def test_a_site_that_cannot_be_had_is_refused_by_the_plan(
     given: Mapping[str, Mapping[str, object]], code: str
 ) -> None:
     (node,) = nodes(SITE, compute_targets=(ComputeTargetInput("LocalProcess", **given),))
-    world = MemoryWorld(SystemClock(), SeededEntropy(1))
+    world = MemoryCluster(SystemClock(), SeededEntropy(1))
 
     assert [each.code for each in SiteProvider(MemorySurface(world)).check(node)] == [code]
 
 
 async def test_a_site_keeps_its_properties_on_the_surface() -> None:
-    world = MemoryWorld(SystemClock(), SeededEntropy(1))
+    world = MemoryCluster(SystemClock(), SeededEntropy(1))
     sites = SiteProvider(MemorySurface(world))
     (node,) = nodes(SITE)
     site = Resource(node.urn, node.type, node.name, node.properties)

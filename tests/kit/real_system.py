@@ -97,7 +97,7 @@ class RealSystem:
     def workloads(self) -> set[Identity]:
         """Return the processes of workloads and proxies that live, by their claims."""
         claims = (self.state / "surface").glob("sites/*/**/claim-*")
-        found = (processes.claimed(each) for each in claims)
+        found = (processes.read_claim(each) for each in claims)
         return {each for each in found if each is not None and processes.is_alive(each)}
 
     def strangers(self) -> list[str]:

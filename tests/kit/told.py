@@ -25,7 +25,7 @@ from shared.kernel.ids import (
     module_key,
     service_id,
 )
-from shared.surfaces.memory import MemorySurface, MemoryWorld
+from shared.surfaces.memory import MemoryCluster, MemorySurface
 from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
 from tests.kit.service import TENANT
 
@@ -118,7 +118,7 @@ def component_of(module: str = WEB) -> Component:
 
 
 async def run(
-    world: MemoryWorld, module: str = WEB, revision: int = 1, replicas: int = 2, **changes: Any
+    world: MemoryCluster, module: str = WEB, revision: int = 1, replicas: int = 2, **changes: Any
 ) -> None:
     """Have *replicas* of the module run on the surface."""
     surface = MemorySurface(world)
@@ -130,7 +130,7 @@ async def run(
     await surface.apply(spec, Fence(1, "op-1", "2"))
 
 
-def vanish(world: MemoryWorld, *modules: str) -> None:
+def vanish(world: MemoryCluster, *modules: str) -> None:
     """Take modules off the surface behind everybody's back."""
     for module in modules:
         del world.sites[ENVIRONMENT].components[component_of(module)]

@@ -47,7 +47,7 @@ from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.store import Document, Etag, Operation, Partition, Store
 from shared.probing.result import ProbeResult
 from shared.service import AUDIENCE, DEV_ISSUER, Service, assemble
-from shared.surfaces.memory import MemorySurface, MemoryWorld
+from shared.surfaces.memory import MemoryCluster, MemorySurface
 from shared.web.issuer import LocalIssuer
 
 T = TypeVar("T")
@@ -251,7 +251,7 @@ class World:
         self.clock, self.entropy = LoopClock(), SeededEntropy(seed)
         self.database = MortalDatabase(MEMORY)
         self.storage = LocalStorage(Path("/nowhere"), self.clock, in_memory=True)
-        self.surface = MemoryWorld(self.clock, self.entropy, requests_per_s=requests_per_s)
+        self.surface = MemoryCluster(self.clock, self.entropy, requests_per_s=requests_per_s)
         self.infrastructure = Infrastructure()
         self.prober = PassingProber()
         self.fate = Fate()

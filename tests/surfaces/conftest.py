@@ -10,7 +10,7 @@ import pytest
 
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
-from shared.surfaces.memory import MemorySurface, MemoryWorld
+from shared.surfaces.memory import MemoryCluster, MemorySurface
 from tests.kit.virtual_time import run_virtual
 from tests.surfaces.stage import SITE, TEMPLATE, Stage, fence
 
@@ -20,7 +20,7 @@ Play = Callable[[Scenario], None]
 
 @asynccontextmanager
 async def _in_memory() -> AsyncIterator[Stage]:
-    world = MemoryWorld(LoopClock(), SeededEntropy(1), requests_per_s=20)
+    world = MemoryCluster(LoopClock(), SeededEntropy(1), requests_per_s=20)
 
     async def restart_host() -> MemorySurface:
         return MemorySurface(world)

@@ -15,7 +15,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.observation import Present
 from shared.surfaces.local_process.processes import environ_of, start_ticks
 from shared.surfaces.local_process.shutdown import stop_everything
-from shared.surfaces.local_process.supervisor import supervisor_is_there
+from shared.surfaces.local_process.supervisor import has_supervisor
 from shared.surfaces.observed_state import Phase
 from shared.surfaces.traffic import RevisionTraffic
 from tests.surfaces.host_process import roll_out
@@ -181,7 +181,7 @@ async def test_a_host_killed_again_and_again_in_its_rollouts_ends_right(tmp_path
                 host.kill()
                 await host.wait()
                 host = await _host(tmp_path, stage.template.artifact)
-                while not supervisor_is_there(tmp_path / "surface"):
+                while not has_supervisor(tmp_path / "surface"):
                     await stage.clock.sleep(0.02)
                 await stage.clock.sleep(delay_s)
             host.kill()

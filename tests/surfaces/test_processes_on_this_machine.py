@@ -252,7 +252,7 @@ async def test_a_process_with_another_token_is_not_ours(tmp_path: Path) -> None:
         assert ticks is not None
         ours = processes.Identity(bystander.pid, ticks, processes.boot(), "ours")
 
-        processes.ask_to_stop(ours)
+        processes.terminate(ours)
         processes.kill(ours)
 
         assert not processes.is_alive(ours)
@@ -263,7 +263,7 @@ async def test_a_process_with_another_token_is_not_ours(tmp_path: Path) -> None:
 async def test_a_start_that_was_declared_void_does_not_happen(tmp_path: Path) -> None:
     claim, work, output = tmp_path / "claim", tmp_path / "work", tmp_path / "output"
     work.mkdir()
-    assert processes.void(claim)
+    assert processes.void_claim(claim)
 
     pid = processes.start(
         tmp_path / "order.json", token="t", claim=claim, folder=work,
@@ -273,7 +273,7 @@ async def test_a_start_that_was_declared_void_does_not_happen(tmp_path: Path) ->
 
     assert os.waitstatus_to_exitcode(status) == 75
     assert list(work.iterdir()) == []
-    assert processes.claimed(claim) is None
+    assert processes.read_claim(claim) is None
 
 
 async def test_a_host_killed_before_it_started_what_it_had_written_down_starts_it_once(

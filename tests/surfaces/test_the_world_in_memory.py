@@ -5,7 +5,7 @@ from dataclasses import replace
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.observation import Present
-from shared.surfaces.memory import Behaviour, MemorySurface, MemoryWorld
+from shared.surfaces.memory import Behaviour, MemoryCluster, MemorySurface
 from shared.surfaces.observed_state import Phase
 from tests.kit.virtual_time import run_virtual
 from tests.surfaces.stage import SHOP, SITE, TEMPLATE, fence
@@ -16,7 +16,7 @@ NEW = replace(TEMPLATE, revision=2, version="2.0", artifact="sha256:" + "b" * 64
 
 def test_traffic_follows_weights_and_behaviour() -> None:
     async def scenario() -> None:
-        world = MemoryWorld(LoopClock(), SeededEntropy(7), requests_per_s=50)
+        world = MemoryCluster(LoopClock(), SeededEntropy(7), requests_per_s=50)
         world.behaviours[NEW.artifact] = Behaviour(latency_ms=60, error_ratio=0.1)
         surface = MemorySurface(world)
         await surface.ensure_site(SITE, fence(1))
@@ -41,7 +41,7 @@ def test_traffic_follows_weights_and_behaviour() -> None:
 
 def test_a_release_that_never_becomes_ready_stays_starting() -> None:
     async def scenario() -> None:
-        world = MemoryWorld(LoopClock(), SeededEntropy(7))
+        world = MemoryCluster(LoopClock(), SeededEntropy(7))
         world.behaviours[OLD.artifact] = Behaviour(becomes_ready=False)
         surface = MemorySurface(world)
         await surface.ensure_site(SITE, fence(1))
@@ -59,7 +59,7 @@ def test_a_release_that_never_becomes_ready_stays_starting() -> None:
 
 def test_a_crashed_instance_is_another_process_and_a_changed_one_departs() -> None:
     async def scenario() -> None:
-        world = MemoryWorld(LoopClock(), SeededEntropy(7))
+        world = MemoryCluster(LoopClock(), SeededEntropy(7))
         surface = MemorySurface(world)
         await surface.ensure_site(SITE, fence(1))
         await surface.apply(OLD, fence(1))

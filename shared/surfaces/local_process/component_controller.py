@@ -20,20 +20,20 @@ from shared.surfaces.local_process.artifacts import Artifacts
 from shared.surfaces.local_process.envoy_config import ComponentRoute, RevisionRoute, cluster_name
 from shared.surfaces.local_process.envoy_process import Host
 from shared.surfaces.local_process.instances import (
-    InstancePlace,
+    InstanceFolder,
     instance_id,
     number_of,
     prune_outputs,
 )
 from shared.surfaces.local_process.loopback_ports import free_port
-from shared.surfaces.local_process.probes import Asker, Prober, Tasks
+from shared.surfaces.local_process.probes import InstanceProbes, ProbeCall, Tasks
 from shared.surfaces.local_process.processes import Identity
 from shared.surfaces.local_process.state_files import (
-    RunningComponent,
+    ComponentRecord,
+    DesiredComponent,
+    DesiredRevision,
+    InstanceRecord,
     SiteFolder,
-    Started,
-    WantedComponent,
-    WantedRevision,
 )
 from shared.surfaces.spec import RevisionSpec
 
@@ -50,14 +50,14 @@ Hosts = Mapping[str, Mapping[int, Host]]
 
 
 @dataclass
-class Workshop:
+class ControllerContext:
     """What all keepers of one supervisor share."""
 
     clock: Clock
     entropy: Entropy
     artifacts: Artifacts
     tools: Path
-    ask: Asker
+    ask: ProbeCall
     beside: Tasks
     changed: Callable[[], None]
     """Have the next look at once."""
@@ -68,15 +68,15 @@ class Workshop:
         return free_port(self.entropy, set().union(*self.ports.values()))
 
 
-class ComponentKeeper:
+class ComponentController:
     """The one writer of a component's running document."""
 
-    def __init__(self, site: SiteFolder, service: ServiceId, shop: Workshop) -> None:
+    def __init__(self, site: SiteFolder, service: ServiceId, shop: ControllerContext) -> None:
         self._site = site
         self._service = service
         self._shop = shop
-        self._running: RunningComponent | None = None
-        self._probers: dict[str, Prober] = {}
+        self._running: ComponentRecord | None = None
+        self._probers: dict[str, InstanceProbes] = {}
         self._spawned: dict[str, int] = {}
         self._failures: dict[str, int] = {}
         self._memory_at_s = 0.0
@@ -91,13 +91,15 @@ class ComponentKeeper:
         running = self._running
         return running is not None and any(i.stopping_at for i in running.instances)
 
-    async def keep(self, wanted: WantedComponent, hosts: Hosts, *, is_ending: bool = False) -> None:
+    async def keep(
+        self, wanted: DesiredComponent, hosts: Hosts, *, is_ending: bool = False
+    ) -> None:
         """Look at each instance once and take its next step; start those that are missing.
 
         *is_ending*: the site is being taken away, so all end, and nothing is drained.
 
         Raises:
-            Damaged: what was started is unknown, so nothing may be started or stopped.
+            CorruptStateFile: what was started is unknown, so nothing may be started or stopped.
         """
         before = self._load(wanted)
         now = self._shop.clock.now()
@@ -107,7 +109,7 @@ class ComponentKeeper:
             if not is_ending and not _is_drained(revision, now)
         }
         problems: dict[int, str] = {}
-        kept: list[Started] = []
+        kept: list[InstanceRecord] = []
         for started in before.instances:
             revision = wanted.revisions.get(started.revision)
             if revision is None:
@@ -122,10 +124,10 @@ class ComponentKeeper:
                 kept.append(after)
         for revision in staying.values():
             kept += await self._start_missing(revision.spec, kept, problems)
-        self._save(RunningComponent(wanted.component, tuple(kept), problems), before)
+        self._save(ComponentRecord(wanted.component, tuple(kept), problems), before)
         self._end_look(kept)
 
-    def emptied(self, wanted: WantedComponent) -> list[int]:
+    def emptied(self, wanted: DesiredComponent) -> list[int]:
         """Return the removed revisions of which nothing runs any more."""
         running = {i.revision for i in self._running.instances} if self._running else set()
         now = self._shop.clock.now()
@@ -135,7 +137,7 @@ class ComponentKeeper:
             if _is_drained(revision, now) and number not in running
         ]
 
-    def route(self, wanted: WantedComponent) -> ComponentRoute | None:
+    def route(self, wanted: DesiredComponent) -> ComponentRoute | None:
         """Return what Envoy is to know of it; None for a worker."""
         served = {n: r for n, r in sorted(wanted.revisions.items()) if r.spec.port is not None}
         if not served:
@@ -157,26 +159,26 @@ class ComponentKeeper:
             ),
         )
 
-    def _load(self, wanted: WantedComponent) -> RunningComponent:
+    def _load(self, wanted: DesiredComponent) -> ComponentRecord:
         if self._running is None:
             found = self._site.running(self._service)
-            self._running = found or RunningComponent(wanted.component)
+            self._running = found or ComponentRecord(wanted.component)
             self._reserve(self._running)
         return self._running
 
-    def _save(self, after: RunningComponent, before: RunningComponent) -> None:
+    def _save(self, after: ComponentRecord, before: ComponentRecord) -> None:
         self._running = after
         if after != before:
             self._site.write_running(after, is_durable=False)
             self._reserve(after)
             self._shop.changed()
 
-    def _reserve(self, running: RunningComponent) -> None:
+    def _reserve(self, running: ComponentRecord) -> None:
         self._shop.ports[self._service] = {i.port for i in running.instances if i.port}
 
     async def _look_staying(
-        self, started: Started, spec: RevisionSpec, hosts: Hosts, problems: dict[int, str]
-    ) -> Started | None:
+        self, started: InstanceRecord, spec: RevisionSpec, hosts: Hosts, problems: dict[int, str]
+    ) -> InstanceRecord | None:
         if started.stopping_at is not None:
             # Already out of traffic: it ends, and a new one follows.
             return self._look_leaving(started, spec, hosts, is_hurried=False)
@@ -188,8 +190,8 @@ class ComponentKeeper:
         return self._look_alive(started, spec, identity)
 
     def _look_leaving(
-        self, started: Started, spec: RevisionSpec, hosts: Hosts, *, is_hurried: bool
-    ) -> Started | None:
+        self, started: InstanceRecord, spec: RevisionSpec, hosts: Hosts, *, is_hurried: bool
+    ) -> InstanceRecord | None:
         now = self._shop.clock.now()
         identity = self._find(started)
         if identity is None:
@@ -203,23 +205,27 @@ class ComponentKeeper:
         stopping_at = started.stopping_at or now
         started = replace(started, is_ready=False, reason="Stopping", stopping_at=stopping_at)
         if is_hurried or _has_finished(started, spec, hosts, self._service, now):
-            processes.ask_to_stop(identity)
+            processes.terminate(identity)
             return replace(started, asked_at=now)
         return started
 
-    def _insist(self, started: Started, spec: RevisionSpec, identity: Identity) -> Started:
+    def _insist(
+        self, started: InstanceRecord, spec: RevisionSpec, identity: Identity
+    ) -> InstanceRecord:
         """Kill what was asked to stop and did not within its grace."""
         assert started.asked_at is not None
         if self._shop.clock.now() >= started.asked_at + timedelta(seconds=spec.grace_s):
             processes.kill(identity)
         return started
 
-    def _look_alive(self, started: Started, spec: RevisionSpec, identity: Identity) -> Started:
+    def _look_alive(
+        self, started: InstanceRecord, spec: RevisionSpec, identity: Identity
+    ) -> InstanceRecord:
         shop = self._shop
         now_s = shop.clock.monotonic_s()
         prober = self._probers.get(started.token)
         if prober is None:
-            prober = Prober(
+            prober = InstanceProbes(
                 spec, started.port, is_ready=started.is_ready, is_live=started.is_live, now_s=now_s
             )
             self._probers[started.token] = prober
@@ -231,7 +237,7 @@ class ComponentKeeper:
                 asked_at=shop.clock.now(),
             )  # fmt: skip
         if not prober.is_live:
-            processes.ask_to_stop(identity)
+            processes.terminate(identity)
             return replace(
                 started, is_ready=False, is_live=False, reason="ProbeFailed",
                 asked_at=shop.clock.now(),
@@ -241,8 +247,8 @@ class ComponentKeeper:
         return replace(started, is_ready=prober.is_ready, is_live=True, reason=reason)
 
     async def _look_dead(
-        self, started: Started, spec: RevisionSpec, problems: dict[int, str]
-    ) -> Started:
+        self, started: InstanceRecord, spec: RevisionSpec, problems: dict[int, str]
+    ) -> InstanceRecord:
         now = self._shop.clock.now()
         if started.retry_at is None:
             self._forget(started)
@@ -260,8 +266,8 @@ class ComponentKeeper:
         return await self._start(spec, started.id, started.restarts, problems) or started
 
     async def _start_missing(
-        self, spec: RevisionSpec, kept: list[Started], problems: dict[int, str]
-    ) -> list[Started]:
+        self, spec: RevisionSpec, kept: list[InstanceRecord], problems: dict[int, str]
+    ) -> list[InstanceRecord]:
         there = {started.id for started in kept}
         names = [instance_id(spec, number) for number in range(spec.replicas)]
         fresh = [await self._start(spec, name, 0, problems) for name in names if name not in there]
@@ -269,7 +275,7 @@ class ComponentKeeper:
 
     async def _start(
         self, spec: RevisionSpec, name: str, restarts: int, problems: dict[int, str]
-    ) -> Started | None:
+    ) -> InstanceRecord | None:
         """Start an instance: written down, then spawned, so that no process is ever unknown."""
         shop = self._shop
         place = self._place(name)
@@ -279,7 +285,7 @@ class ComponentKeeper:
             problems[spec.revision] = bad.message
             return None
         await asyncio.to_thread(place.prepare, unpacked, shop.artifacts)
-        started = Started(
+        started = InstanceRecord(
             id=name,
             revision=spec.revision,
             token=shop.entropy.uuid().hex,
@@ -295,7 +301,7 @@ class ComponentKeeper:
         self._spawned[started.token] = place.start(spec, started, unpacked, shop.tools)
         return started
 
-    def _find(self, started: Started) -> Identity | None:
+    def _find(self, started: InstanceRecord) -> Identity | None:
         """Return the living process of this start; None when it is dead or never came to be."""
         place = self._place(started.id)
         identity = place.identity(started.token)
@@ -307,11 +313,11 @@ class ComponentKeeper:
             if processes.reap(pid) is None:
                 return Identity(pid, 0, processes.boot(), started.token)
             del self._spawned[started.token]
-        if started.retry_at is None and not processes.void(place.claim(started.token)):
+        if started.retry_at is None and not processes.void_claim(place.claim(started.token)):
             return self._find(started)
         return None
 
-    def _forget(self, started: Started) -> None:
+    def _forget(self, started: InstanceRecord) -> None:
         """End a start for good: killed with all it left in its session, its exit code collected."""
         identity = self._place(started.id).identity(started.token)
         if identity is not None:
@@ -327,7 +333,7 @@ class ComponentKeeper:
             return False
         return processes.resident_bytes(identity) > limit_mb * 2**20
 
-    def _end_look(self, kept: list[Started]) -> None:
+    def _end_look(self, kept: list[InstanceRecord]) -> None:
         """Do what is done less often than each look."""
         now_s = self._shop.clock.monotonic_s()
         if now_s >= self._memory_at_s:
@@ -337,11 +343,11 @@ class ComponentKeeper:
             for started in kept:
                 self._place(started.id).bound_output()
 
-    def _place(self, name: str) -> InstancePlace:
-        return InstancePlace(self._site.place(self._service, name))
+    def _place(self, name: str) -> InstanceFolder:
+        return InstanceFolder(self._site.place(self._service, name))
 
 
-def _is_drained(revision: WantedRevision, now: datetime) -> bool:
+def _is_drained(revision: DesiredRevision, now: datetime) -> bool:
     if revision.removed_at is None:
         return False
     since = max(revision.removed_at, revision.weightless_at or revision.removed_at)
@@ -349,7 +355,7 @@ def _is_drained(revision: WantedRevision, now: datetime) -> bool:
 
 
 def _has_finished(
-    started: Started, spec: RevisionSpec, hosts: Hosts, service: ServiceId, now: datetime
+    started: InstanceRecord, spec: RevisionSpec, hosts: Hosts, service: ServiceId, now: datetime
 ) -> bool:
     assert started.stopping_at is not None
     waited_s = (now - started.stopping_at).total_seconds()
@@ -360,5 +366,5 @@ def _has_finished(
     return is_out and waited_s >= DRAIN_MIN_S
 
 
-def _ports(instances: Iterable[Started]) -> tuple[int, ...]:
+def _ports(instances: Iterable[InstanceRecord]) -> tuple[int, ...]:
     return tuple(sorted(i.port for i in instances if i.port is not None))

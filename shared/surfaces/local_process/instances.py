@@ -18,7 +18,7 @@ from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts, Unpacked, base_python
 from shared.surfaces.local_process.limits import rlimits
 from shared.surfaces.local_process.processes import Identity
-from shared.surfaces.local_process.state_files import Started
+from shared.surfaces.local_process.state_files import InstanceRecord
 from shared.surfaces.spec import RevisionSpec
 
 LOG_BYTES_MAX: Final = 5 * 2**20
@@ -36,7 +36,7 @@ def number_of(instance: str) -> int:
     return int(instance.rpartition("-")[2])
 
 
-class InstancePlace:
+class InstanceFolder:
     """The folder of one instance; a restart keeps it, removal leaves only the output."""
 
     def __init__(self, folder: Path) -> None:
@@ -46,7 +46,7 @@ class InstancePlace:
         return self.folder / f"claim-{token}"
 
     def identity(self, token: str) -> Identity | None:
-        return processes.claimed(self.claim(token))
+        return processes.read_claim(self.claim(token))
 
     def prepare(self, unpacked: Unpacked, artifacts: Artifacts) -> None:
         """Make the folders new, so that what an earlier start left is gone."""
@@ -55,7 +55,9 @@ class InstancePlace:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         artifacts.copy(unpacked, self.folder / "work")
 
-    def start(self, spec: RevisionSpec, started: Started, unpacked: Unpacked, tools: Path) -> int:
+    def start(
+        self, spec: RevisionSpec, started: InstanceRecord, unpacked: Unpacked, tools: Path
+    ) -> int:
         environ = self._environ(spec, started, unpacked, tools)
         command = [expand(word, environ) for word in spec.command]
         return processes.start(
@@ -106,7 +108,7 @@ class InstancePlace:
         return tuple(kept[-lines:]) if lines > 0 else ()
 
     def _environ(
-        self, spec: RevisionSpec, started: Started, unpacked: Unpacked, tools: Path
+        self, spec: RevisionSpec, started: InstanceRecord, unpacked: Unpacked, tools: Path
     ) -> dict[str, str]:
         own = {"HOME": str(self.folder / "home"), "TMPDIR": str(self.folder / "tmp")}
         if started.port is not None:

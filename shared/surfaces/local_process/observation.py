@@ -2,26 +2,26 @@
 
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.envoy_config import host_name
-from shared.surfaces.local_process.instances import InstancePlace
+from shared.surfaces.local_process.instances import InstanceFolder
 from shared.surfaces.local_process.processes import Identity
 from shared.surfaces.local_process.state_files import (
-    RunningComponent,
+    ComponentRecord,
+    DesiredComponent,
+    DesiredRevision,
+    DesiredSite,
+    InstanceRecord,
     SiteFolder,
-    Started,
-    WantedComponent,
-    WantedRevision,
-    WantedSite,
 )
 from shared.surfaces.observed_state import Instance, LiveRevision, Phase
 
 
-def live_revisions(folder: SiteFolder, wanted: WantedComponent) -> tuple[LiveRevision, ...]:
+def live_revisions(folder: SiteFolder, wanted: DesiredComponent) -> tuple[LiveRevision, ...]:
     """Return the revisions of *wanted* with their instances, each process looked at just now.
 
     Raises:
-        Damaged.
+        CorruptStateFile.
     """
-    running = folder.running(wanted.component.service) or RunningComponent(wanted.component)
+    running = folder.running(wanted.component.service) or ComponentRecord(wanted.component)
     return tuple(
         _revision(
             folder,
@@ -34,13 +34,13 @@ def live_revisions(folder: SiteFolder, wanted: WantedComponent) -> tuple[LiveRev
     )
 
 
-def living(folder: SiteFolder, wanted: WantedComponent) -> list[tuple[Started, Identity]]:
+def living(folder: SiteFolder, wanted: DesiredComponent) -> list[tuple[InstanceRecord, Identity]]:
     """Return the instances of *wanted* whose process lives.
 
     Raises:
-        Damaged.
+        CorruptStateFile.
     """
-    running = folder.running(wanted.component.service) or RunningComponent(wanted.component)
+    running = folder.running(wanted.component.service) or ComponentRecord(wanted.component)
     found = []
     for started in running.instances:
         identity = _identity(folder, wanted, started)
@@ -49,7 +49,7 @@ def living(folder: SiteFolder, wanted: WantedComponent) -> list[tuple[Started, I
     return found
 
 
-def endpoint(site: WantedSite, wanted: WantedComponent) -> str:
+def endpoint(site: DesiredSite, wanted: DesiredComponent) -> str:
     """Return the URL of the component: its prefix of the public port, else its own host name."""
     prefixes = {r.spec.path_prefix for r in wanted.revisions.values()} - {None}
     if prefixes:
@@ -58,16 +58,18 @@ def endpoint(site: WantedSite, wanted: WantedComponent) -> str:
     return f"http://{host_name(wanted.component)}:{site.public_port}/"
 
 
-def _identity(folder: SiteFolder, wanted: WantedComponent, started: Started) -> Identity | None:
-    place = InstancePlace(folder.place(wanted.component.service, started.id))
+def _identity(
+    folder: SiteFolder, wanted: DesiredComponent, started: InstanceRecord
+) -> Identity | None:
+    place = InstanceFolder(folder.place(wanted.component.service, started.id))
     return place.identity(started.token)
 
 
 def _revision(
     folder: SiteFolder,
-    wanted: WantedComponent,
-    revision: WantedRevision,
-    started: list[Started],
+    wanted: DesiredComponent,
+    revision: DesiredRevision,
+    started: list[InstanceRecord],
     problem: str,
 ) -> LiveRevision:
     spec = revision.spec
@@ -91,7 +93,7 @@ def _revision(
     )
 
 
-def _instance(folder: SiteFolder, wanted: WantedComponent, started: Started) -> Instance:
+def _instance(folder: SiteFolder, wanted: DesiredComponent, started: InstanceRecord) -> Instance:
     identity = _identity(folder, wanted, started)
     is_alive = identity is not None and processes.is_alive(identity)
     return Instance(

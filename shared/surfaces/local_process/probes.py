@@ -20,7 +20,7 @@ Tasks = Callable[[Coroutine[None, None, None]], None]
 """Starts something beside, which ends with the supervisor."""
 
 
-class Asker(Protocol):
+class ProbeCall(Protocol):
     async def __call__(self, port: int, probe: HttpProbe) -> bool:
         """Return whether the instance on *port* passes *probe* once; never raises."""
         ...
@@ -42,7 +42,7 @@ class Streak:
             self.verdict, self.against = passed, 0
 
 
-async def ask_over_http(session: aiohttp.ClientSession, port: int, probe: HttpProbe) -> bool:
+async def probe_over_http(session: aiohttp.ClientSession, port: int, probe: HttpProbe) -> bool:
     """Return whether *port* of this machine passes *probe*, by HTTP or by accepting."""
     try:
         async with asyncio.timeout(probe.timeout_s):
@@ -58,7 +58,7 @@ async def ask_over_http(session: aiohttp.ClientSession, port: int, probe: HttpPr
         return False
 
 
-class Prober:
+class InstanceProbes:
     """The probes of one start of one instance; what it found stays until it finds otherwise."""
 
     def __init__(
@@ -82,7 +82,9 @@ class Prober:
     def is_live(self) -> bool:
         return self._live.verdict
 
-    def look(self, clock: Clock, ask: Asker, beside: Tasks, changed: Callable[[], None]) -> None:
+    def look(
+        self, clock: Clock, ask: ProbeCall, beside: Tasks, changed: Callable[[], None]
+    ) -> None:
         """Ask what is due; an answer that is still out is not asked for again."""
         now_s = clock.monotonic_s()
         if self._port is None:
@@ -98,7 +100,12 @@ class Prober:
             beside(self._ask("live", self._liveness, self._live, ask, changed))
 
     async def _ask(
-        self, name: str, probe: HttpProbe, streak: Streak, ask: Asker, changed: Callable[[], None]
+        self,
+        name: str,
+        probe: HttpProbe,
+        streak: Streak,
+        ask: ProbeCall,
+        changed: Callable[[], None],
     ) -> None:
         assert self._port is not None
         self._asking.add(name)

@@ -106,7 +106,7 @@ def start(
 ) -> int:
     """Start *command* through the launcher, in a session of its own; return its pid.
 
-    It exists from now on whatever happens to us; `claimed` tells the next host about it.
+    It exists from now on whatever happens to us; `read_claim` tells the next host about it.
     """
     order.write_text(
         json.dumps(
@@ -134,7 +134,7 @@ def start(
     )
 
 
-def claimed(claim: Path) -> Identity | None:
+def read_claim(claim: Path) -> Identity | None:
     """Return who took *claim*; None when nobody did, or it was declared void."""
     try:
         said = json.loads(claim.read_text(encoding="utf-8"))
@@ -143,12 +143,12 @@ def claimed(claim: Path) -> Identity | None:
     return Identity(said["pid"], said["ticks"], said.get("boot") or boot(), said["token"])
 
 
-def void(claim: Path) -> bool:
+def void_claim(claim: Path) -> bool:
     """Make sure that no process takes *claim* any more; False when one already did."""
     with suppress(FileExistsError):
         claim.touch(exist_ok=False)
         return True
-    return claimed(claim) is None
+    return read_claim(claim) is None
 
 
 def reap(pid: int) -> int | None:
@@ -163,7 +163,7 @@ def reap(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if done else None
 
 
-def members(identity: Identity) -> list[int]:
+def session_processes(identity: Identity) -> list[int]:
     """Return the processes of its session that are its own by token, itself included."""
     found = []
     for pid in psutil.pids():
@@ -175,7 +175,7 @@ def members(identity: Identity) -> list[int]:
     return found
 
 
-def ask_to_stop(identity: Identity) -> None:
+def terminate(identity: Identity) -> None:
     """Send SIGTERM to that process, if it is still that process."""
     if is_alive(identity):
         with suppress(ProcessLookupError):
@@ -184,7 +184,7 @@ def ask_to_stop(identity: Identity) -> None:
 
 def kill(identity: Identity) -> None:
     """Kill that process and what it left in its session, and nothing else."""
-    for pid in members(identity) if identity.boot == boot() else ():
+    for pid in session_processes(identity) if identity.boot == boot() else ():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
@@ -192,7 +192,7 @@ def kill(identity: Identity) -> None:
 def resident_bytes(identity: Identity) -> int:
     """Return the memory of the whole session: shared pages are counted in each process."""
     total = 0
-    for pid in members(identity):
+    for pid in session_processes(identity):
         with suppress(psutil.Error):
             total += psutil.Process(pid).memory_info().rss
     return total

@@ -12,39 +12,45 @@ from shared.kernel.clock import Clock
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts, content_digest
 from shared.surfaces.local_process.processes import Identity
-from shared.surfaces.local_process.state_files import Started
+from shared.surfaces.local_process.state_files import InstanceRecord
 from shared.surfaces.observed_state import InstanceProof
 from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
 
 ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 
 
-class CannotAsk(Exception):
+class InstanceUnreadable(Exception):
     """A live instance did not let itself be asked; what it runs is unknown."""
 
 
 async def prove_instance(
-    started: Started, identity: Identity, spec: RevisionSpec, artifacts: Artifacts, clock: Clock
+    started: InstanceRecord,
+    identity: Identity,
+    spec: RevisionSpec,
+    artifacts: Artifacts,
+    clock: Clock,
 ) -> InstanceProof:
     """Return what the process *identity* runs, and where it departs from *spec*.
 
     Raises:
-        CannotAsk: it is gone by now, hides its environment, or does not answer.
+        InstanceUnreadable: it is gone by now, hides its environment, or does not answer.
     """
     environ = processes.environ_of(identity.pid)
     if "RUNTIME_ARTIFACT" not in environ:
-        raise CannotAsk(f"{started.id} (pid {identity.pid}) does not show its environment")
+        raise InstanceUnreadable(f"{started.id} (pid {identity.pid}) does not show its environment")
     artifact = environ["RUNTIME_ARTIFACT"]
     unpacked = artifacts.find(artifact)
     if unpacked is None:
-        raise CannotAsk(f"{started.id} runs {artifact}, which is not unpacked here to compare with")
+        raise InstanceUnreadable(
+            f"{started.id} runs {artifact}, which is not unpacked here to compare with"
+        )
     root = Path(environ["RUNTIME_CONTENT"])
     content = await asyncio.to_thread(content_digest, root, unpacked.files)
     release, source = environ["RUNTIME_VERSION"], "environ"
     if spec.release is not None:
         release, source = await _ask_release(started, spec.release), "answer"
     if not processes.is_alive(identity):
-        raise CannotAsk(f"{started.id} ended while it was asked")
+        raise InstanceUnreadable(f"{started.id} ended while it was asked")
     unit: Mapping[str, str] = json.loads(environ["RUNTIME_UNIT"])
     return InstanceProof(
         instance=started.id,
@@ -70,7 +76,7 @@ async def prove_instance(
     )
 
 
-async def _ask_release(started: Started, question: ReleaseQuestion) -> str:
+async def _ask_release(started: InstanceRecord, question: ReleaseQuestion) -> str:
     url = f"http://127.0.0.1:{started.port}{question.path}"
     try:
         async with (
@@ -81,7 +87,7 @@ async def _ask_release(started: Started, question: ReleaseQuestion) -> str:
         for part in question.field.split("."):
             said = said[part]
     except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as failed:
-        raise CannotAsk(
+        raise InstanceUnreadable(
             f"{started.id} does not say its release at {question.path} ({question.field}): "
             f"{failed!r}"
         ) from failed

@@ -7,7 +7,7 @@ from typing import Final
 from shared.kernel.clock import Clock
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.processes import Identity
-from shared.surfaces.local_process.supervisor import SupervisorRunning, supervisor_is_there
+from shared.surfaces.local_process.supervisor import SupervisorRunning, has_supervisor
 
 GRACE_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.05
@@ -22,12 +22,12 @@ async def stop_everything(root: Path, clock: Clock) -> int:
     Raises:
         SupervisorRunning: it would start everything again at once; stop it first.
     """
-    if supervisor_is_there(root):
+    if has_supervisor(root):
         raise SupervisorRunning(f"stop the host first: it supervises {root.name}")
     _void_unclaimed(root)
     alive = [i for i in _claims(root) if processes.is_alive(i)]
     for identity in alive:
-        processes.ask_to_stop(identity)
+        processes.terminate(identity)
     deadline_s = clock.monotonic_s() + GRACE_S
     left = alive
     while left and clock.monotonic_s() < deadline_s:
@@ -43,7 +43,7 @@ async def stop_everything(root: Path, clock: Clock) -> int:
 
 
 def _claims(root: Path) -> list[Identity]:
-    found = [processes.claimed(path) for path in root.glob("sites/*/**/claim-*")]
+    found = [processes.read_claim(path) for path in root.glob("sites/*/**/claim-*")]
     return [identity for identity in found if identity is not None]
 
 
@@ -53,11 +53,11 @@ def _void_unclaimed(root: Path) -> None:
         try:
             known = json.loads(path.read_bytes())["instances"]
         except ValueError:
-            # Damaged: what runs is still found by its claims, only a start under way is not.
+            # The claims still name what runs; only a start that has no claim yet stays unknown.
             continue
         for started in known:
             place = instances / started["id"]
             if place.exists():
-                processes.void(place / f"claim-{started['token']}")
+                processes.void_claim(place / f"claim-{started['token']}")
     for path in root.glob("sites/*/edge/started"):
-        processes.void(path.parent / f"claim-{path.read_text(encoding='ascii')}")
+        processes.void_claim(path.parent / f"claim-{path.read_text(encoding='ascii')}")

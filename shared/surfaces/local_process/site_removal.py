@@ -6,7 +6,7 @@ from dataclasses import replace
 from shared.surfaces.local_process.state_files import SiteFolder
 
 
-def take_away(folder: SiteFolder) -> None:
+def delete_site_files(folder: SiteFolder) -> None:
     """Delete what a site had on disk. Its fences and ports stay: a late writer must be known."""
     with folder.turn():
         for service in folder.services():

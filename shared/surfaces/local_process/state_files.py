@@ -28,7 +28,7 @@ from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
 
 
 @dataclass(frozen=True)
-class WantedSite:
+class DesiredSite:
     """`is_wanted` False: being taken away, or gone; the fence stays for ever."""
 
     spec: SiteSpec
@@ -39,7 +39,7 @@ class WantedSite:
 
 
 @dataclass(frozen=True)
-class WantedRevision:
+class DesiredRevision:
     spec: RevisionSpec
     removed_at: datetime | None = None
     weightless_at: datetime | None = None
@@ -47,15 +47,15 @@ class WantedRevision:
 
 
 @dataclass(frozen=True)
-class WantedComponent:
+class DesiredComponent:
     component: Component
     fence: int = 0
-    revisions: Mapping[int, WantedRevision] = field(default_factory=dict)
+    revisions: Mapping[int, DesiredRevision] = field(default_factory=dict)
     weights: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Started:
+class InstanceRecord:
     """One instance. Its folder and claim are named by `token`, a new one for each start."""
 
     id: str
@@ -76,26 +76,26 @@ class Started:
 
 
 @dataclass(frozen=True)
-class RunningComponent:
+class ComponentRecord:
     """`problem` is why a revision cannot start at all, by revision."""
 
     component: Component
-    instances: tuple[Started, ...] = ()
+    instances: tuple[InstanceRecord, ...] = ()
     problems: Mapping[int, str] = field(default_factory=dict)
 
 
-Document = WantedSite | WantedComponent | RunningComponent
-D = TypeVar("D", WantedSite, WantedComponent, RunningComponent)
+Document = DesiredSite | DesiredComponent | ComponentRecord
+D = TypeVar("D", DesiredSite, DesiredComponent, ComponentRecord)
 _CODECS: Final[Mapping[type[Document], TypeAdapter[Document]]] = {
-    kind: TypeAdapter(kind) for kind in (WantedSite, WantedComponent, RunningComponent)
+    kind: TypeAdapter(kind) for kind in (DesiredSite, DesiredComponent, ComponentRecord)
 }
 
 
-class Damaged(Exception):
+class CorruptStateFile(Exception):
     """A document is there and cannot be understood: what it said is unknown, not absent."""
 
 
-def write_whole(path: Path, content: bytes, *, is_durable: bool = True) -> None:
+def write_atomically(path: Path, content: bytes, *, is_durable: bool = True) -> None:
     """Replace *path* by *content*: after a crash it is the old one or the new one, whole."""
     draft = path.with_name(f"{path.name}.draft")
     with draft.open("wb") as file:
@@ -126,27 +126,27 @@ class SiteFolder:
     def place(self, service: ServiceId, instance: str) -> Path:
         return self.folder / "instances" / service / instance
 
-    def site(self) -> WantedSite | None:
-        return self._read(self.folder / "site.json", WantedSite)
+    def site(self) -> DesiredSite | None:
+        return self._read(self.folder / "site.json", DesiredSite)
 
-    def wanted(self, service: ServiceId) -> WantedComponent | None:
-        return self._read(self.folder / "components" / f"{service}.json", WantedComponent)
+    def wanted(self, service: ServiceId) -> DesiredComponent | None:
+        return self._read(self.folder / "components" / f"{service}.json", DesiredComponent)
 
-    def running(self, service: ServiceId) -> RunningComponent | None:
-        return self._read(self.folder / "running" / f"{service}.json", RunningComponent)
+    def running(self, service: ServiceId) -> ComponentRecord | None:
+        return self._read(self.folder / "running" / f"{service}.json", ComponentRecord)
 
     def services(self) -> list[ServiceId]:
         """Return all components that ever were here."""
         found = (self.folder / "components").glob("*.json")
         return sorted(ServiceId(path.stem) for path in found)
 
-    def write_site(self, site: WantedSite) -> None:
+    def write_site(self, site: DesiredSite) -> None:
         self._write("site.json", site)
 
-    def write_wanted(self, wanted: WantedComponent) -> None:
+    def write_wanted(self, wanted: DesiredComponent) -> None:
         self._write(f"components/{wanted.component.service}.json", wanted)
 
-    def write_running(self, running: RunningComponent, *, is_durable: bool) -> None:
+    def write_running(self, running: ComponentRecord, *, is_durable: bool) -> None:
         self._write(f"running/{running.component.service}.json", running, is_durable=is_durable)
 
     @contextmanager
@@ -164,7 +164,7 @@ class SiteFolder:
         except FileNotFoundError:
             return None
         except OSError as failed:
-            raise Damaged(f"{path.name} cannot be read: {failed.strerror}") from failed
+            raise CorruptStateFile(f"{path.name} cannot be read: {failed.strerror}") from failed
         mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
         known = self._known.get(path)
         if known is not None and known[0] == mark:
@@ -180,10 +180,10 @@ class SiteFolder:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         content = _CODECS[type(document)].dump_json(document)
-        write_whole(path, content, is_durable=is_durable)
+        write_atomically(path, content, is_durable=is_durable)
 
 
-class Journal:
+class SurfaceFolder:
     """All sites below one root folder."""
 
     def __init__(self, root: Path) -> None:
@@ -200,6 +200,6 @@ def _parse(path: Path, kind: type[D]) -> Document:
     try:
         return _CODECS[kind].validate_json(path.read_bytes())
     except OSError as failed:
-        raise Damaged(f"{path.name} cannot be read: {failed.strerror}") from failed
+        raise CorruptStateFile(f"{path.name} cannot be read: {failed.strerror}") from failed
     except ValueError as damaged:
-        raise Damaged(f"{path.name} does not hold a {kind.__name__}") from damaged
+        raise CorruptStateFile(f"{path.name} does not hold a {kind.__name__}") from damaged

@@ -25,19 +25,23 @@ from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts
-from shared.surfaces.local_process.component_controller import ComponentKeeper, Hosts, Workshop
+from shared.surfaces.local_process.component_controller import (
+    ComponentController,
+    ControllerContext,
+    Hosts,
+)
 from shared.surfaces.local_process.envoy_config import ComponentRoute
-from shared.surfaces.local_process.envoy_process import Edge, EdgeAdmin
+from shared.surfaces.local_process.envoy_process import EnvoyAdmin, EnvoyProcess
 from shared.surfaces.local_process.instances import make_tools
-from shared.surfaces.local_process.probes import ask_over_http
-from shared.surfaces.local_process.site_removal import take_away
+from shared.surfaces.local_process.probes import probe_over_http
+from shared.surfaces.local_process.site_removal import delete_site_files
 from shared.surfaces.local_process.state_files import (
-    Damaged,
-    Journal,
+    CorruptStateFile,
+    DesiredComponent,
+    DesiredSite,
     SiteFolder,
-    WantedComponent,
-    WantedSite,
-    write_whole,
+    SurfaceFolder,
+    write_atomically,
 )
 
 LOOK_EVERY_S: Final = 0.2
@@ -50,7 +54,7 @@ class SupervisorRunning(Conflict):
     code = "SupervisorRunning"
 
 
-class Bell:
+class Notifier:
     """Wakes the looks at the sites before their time."""
 
     def __init__(self) -> None:
@@ -70,7 +74,12 @@ class Supervisor:
     """Runs until cancelled, and stops nothing then."""
 
     def __init__(
-        self, journal: Journal, artifacts: Artifacts, bell: Bell, clock: Clock, entropy: Entropy
+        self,
+        journal: SurfaceFolder,
+        artifacts: Artifacts,
+        bell: Notifier,
+        clock: Clock,
+        entropy: Entropy,
     ) -> None:
         self._journal = journal
         self._artifacts = artifacts
@@ -90,18 +99,18 @@ class Supervisor:
                 aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
                 asyncio.TaskGroup() as group,
             ):
-                shop = Workshop(
+                shop = ControllerContext(
                     self._clock,
                     self._entropy,
                     self._artifacts,
                     make_tools(root / "tools"),
-                    partial(ask_over_http, session),
+                    partial(probe_over_http, session),
                     lambda work: _beside(group, work),
                     self._bell.ring,
                 )
                 await self._keep_all(group, shop)
 
-    async def _keep_all(self, group: asyncio.TaskGroup, shop: Workshop) -> None:
+    async def _keep_all(self, group: asyncio.TaskGroup, shop: ControllerContext) -> None:
         known: set[Path] = set()
         woken = self._bell.new()
         is_announced = False
@@ -111,7 +120,7 @@ class Supervisor:
                 if folder.folder not in known:
                     known.add(folder.folder)
                     looked = asyncio.Event()
-                    keeper = SiteKeeper(folder, shop)
+                    keeper = SiteController(folder, shop)
                     group.create_task(self._keep(keeper, looked))
                     first.append(looked)
             if not is_announced:
@@ -121,26 +130,26 @@ class Supervisor:
                 is_announced = True
             await _wait(woken, LOOK_EVERY_S)
 
-    async def _keep(self, keeper: "SiteKeeper", looked: asyncio.Event) -> None:
+    async def _keep(self, keeper: "SiteController", looked: asyncio.Event) -> None:
         woken = self._bell.new()
         while True:
             try:
                 await keeper.look()
-            except (Damaged, OSError, Unavailable) as failed:
+            except (CorruptStateFile, OSError, Unavailable) as failed:
                 # Seen again at the next look; what is unknown is left as it is.
                 _LOG.warning("the look at %s did not end: %s", keeper.name, failed)
             looked.set()
             await _wait(woken, LOOK_EVERY_S)
 
 
-class SiteKeeper:
+class SiteController:
     """One site: its Envoy, its components, the table between them."""
 
-    def __init__(self, folder: SiteFolder, shop: Workshop) -> None:
+    def __init__(self, folder: SiteFolder, shop: ControllerContext) -> None:
         self._folder = folder
         self._shop = shop
-        self._edge = Edge(folder.edge, shop.clock, shop.entropy)
-        self._keepers: dict[ServiceId, ComponentKeeper] = {}
+        self._edge = EnvoyProcess(folder.edge, shop.clock, shop.entropy)
+        self._keepers: dict[ServiceId, ComponentController] = {}
 
     @property
     def name(self) -> str:
@@ -157,11 +166,11 @@ class SiteKeeper:
         await self._edge.keep(site)
         hosts = await self._hosts(site)
         table: list[ComponentRoute] = []
-        damaged: list[Damaged] = []
+        damaged: list[CorruptStateFile] = []
         for service in self._folder.services():
             try:
                 route = await self._keep_component(service, hosts)
-            except Damaged as unreadable:
+            except CorruptStateFile as unreadable:
                 damaged.append(unreadable)
                 continue
             if route is not None:
@@ -169,7 +178,7 @@ class SiteKeeper:
         if damaged:
             # A table without it would take its traffic away; the last one stays in force.
             raise damaged[0]
-        if await EdgeAdmin(site.admin_port).is_ready():
+        if await EnvoyAdmin(site.admin_port).is_ready():
             await self._edge.publish(table)
 
     async def _keep_component(self, service: ServiceId, hosts: Hosts) -> ComponentRoute | None:
@@ -180,7 +189,7 @@ class SiteKeeper:
         await keeper.keep(wanted, hosts)
         return keeper.route(self._drop_emptied(wanted, keeper))
 
-    async def _end(self, site: WantedSite) -> None:
+    async def _end(self, site: DesiredSite) -> None:
         if not self._folder.edge.exists():
             return
         for service in self._folder.services():
@@ -190,16 +199,18 @@ class SiteKeeper:
         if all(keeper.is_gone for keeper in self._keepers.values()) and self._edge.stop():
             self._keepers.clear()
             self._shop.ports.pop(site.spec.environment, None)
-            await asyncio.to_thread(take_away, self._folder)
+            await asyncio.to_thread(delete_site_files, self._folder)
 
-    def _keeper(self, service: ServiceId) -> ComponentKeeper:
+    def _keeper(self, service: ServiceId) -> ComponentController:
         keeper = self._keepers.get(service)
         if keeper is None:
-            keeper = ComponentKeeper(self._folder, service, self._shop)
+            keeper = ComponentController(self._folder, service, self._shop)
             self._keepers[service] = keeper
         return keeper
 
-    def _drop_emptied(self, wanted: WantedComponent, keeper: ComponentKeeper) -> WantedComponent:
+    def _drop_emptied(
+        self, wanted: DesiredComponent, keeper: ComponentController
+    ) -> DesiredComponent:
         """Forget removed revisions that have ended, unless somebody applied them again."""
         if not keeper.emptied(wanted):
             return wanted
@@ -212,16 +223,16 @@ class SiteKeeper:
             self._folder.write_wanted(after)
         return after
 
-    async def _hosts(self, site: WantedSite) -> Hosts:
+    async def _hosts(self, site: DesiredSite) -> Hosts:
         if not any(keeper.is_stopping_any for keeper in self._keepers.values()):
             return {}
         try:
-            return await EdgeAdmin(site.admin_port).hosts()
+            return await EnvoyAdmin(site.admin_port).hosts()
         except TrafficUnavailable:
             return {}
 
 
-def supervisor_is_there(root: Path) -> bool:
+def has_supervisor(root: Path) -> bool:
     """Return whether a living supervisor has looked at everything below *root* once."""
     try:
         said = json.loads((root / "supervisor.json").read_text(encoding="utf-8"))
@@ -234,7 +245,7 @@ def supervisor_is_there(root: Path) -> bool:
 def _announce(root: Path) -> None:
     pid = os.getpid()
     said = {"pid": pid, "ticks": processes.start_ticks(pid), "boot": processes.boot()}
-    write_whole(root / "supervisor.json", json.dumps(said).encode(), is_durable=False)
+    write_atomically(root / "supervisor.json", json.dumps(said).encode(), is_durable=False)
 
 
 @contextmanager

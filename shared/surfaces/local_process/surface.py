@@ -27,22 +27,22 @@ from shared.surfaces.errors import (
 )
 from shared.surfaces.local_process import limits
 from shared.surfaces.local_process.artifacts import Artifacts
-from shared.surfaces.local_process.envoy_process import EdgeAdmin, edge_epoch
-from shared.surfaces.local_process.instances import InstancePlace
+from shared.surfaces.local_process.envoy_process import EnvoyAdmin, envoy_epoch
+from shared.surfaces.local_process.instances import InstanceFolder
 from shared.surfaces.local_process.loopback_ports import free_port
 from shared.surfaces.local_process.observation import endpoint, live_revisions, living
-from shared.surfaces.local_process.proof import CannotAsk, prove_instance
+from shared.surfaces.local_process.proof import InstanceUnreadable, prove_instance
 from shared.surfaces.local_process.state_files import (
-    Damaged,
-    Journal,
+    CorruptStateFile,
+    DesiredComponent,
+    DesiredRevision,
+    DesiredSite,
     SiteFolder,
-    WantedComponent,
-    WantedRevision,
-    WantedSite,
+    SurfaceFolder,
 )
-from shared.surfaces.local_process.supervisor import Bell, Supervisor, supervisor_is_there
+from shared.surfaces.local_process.supervisor import Notifier, Supervisor, has_supervisor
 from shared.surfaces.observed_state import InstanceProof, LiveComponent, LiveRevision, Site
-from shared.surfaces.rules import admit, judge_apply, judge_weights
+from shared.surfaces.rules import admit, check_revision, check_weights
 from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
 from shared.surfaces.traffic import TrafficSample
 
@@ -60,11 +60,11 @@ class LocalProcessSurface:
         # Specs hold what workloads are given, so nobody else of this machine reads them.
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._root = root
-        self._journal = Journal(root)
+        self._journal = SurfaceFolder(root)
         self._artifacts = Artifacts(root / "artifacts", blobs)
         self._clock = clock
         self._entropy = entropy
-        self._bell = Bell()
+        self._bell = Notifier()
         self._can = limits.capabilities()
 
     def capabilities(self) -> Capabilities:
@@ -88,7 +88,7 @@ class LocalProcessSurface:
 
         async def is_ready() -> bool:
             site = self._journal.site(spec.environment).site()
-            return site is not None and await EdgeAdmin(site.admin_port).is_ready()
+            return site is not None and await EnvoyAdmin(site.admin_port).is_ready()
 
         await self._until(
             is_ready,
@@ -99,11 +99,11 @@ class LocalProcessSurface:
         folder = self._journal.site(environment)
         try:
             site = folder.site()
-        except Damaged as damaged:
+        except CorruptStateFile as damaged:
             return Unknown(str(damaged))
         if site is None or (not site.is_wanted and not folder.edge.exists()):
             return Absent()
-        is_ready = site.is_wanted and await EdgeAdmin(site.admin_port).is_ready()
+        is_ready = site.is_wanted and await EnvoyAdmin(site.admin_port).is_ready()
         url = f"http://127.0.0.1:{site.public_port}/"
         return Present(Site(environment, url, is_ready, site.spec.facts, site.fence))
 
@@ -124,16 +124,16 @@ class LocalProcessSurface:
         await self._change(spec.component, fence, lambda wanted: wanted)
         await self._artifacts.prepare(spec.artifact)
 
-        def add(wanted: WantedComponent) -> WantedComponent:
+        def add(wanted: DesiredComponent) -> DesiredComponent:
             present = wanted.revisions.get(spec.revision)
-            judge_apply(spec, present.spec if present else None, self._others(spec.component))
-            kept = replace(present or WantedRevision(spec), spec=spec, removed_at=None)
+            check_revision(spec, present.spec if present else None, self._others(spec.component))
+            kept = replace(present or DesiredRevision(spec), spec=spec, removed_at=None)
             return replace(wanted, revisions={**wanted.revisions, spec.revision: kept})
 
         await self._change(spec.component, fence, add)
 
     async def scale(self, component: Component, revision: int, replicas: int, fence: Fence) -> None:
-        def resize(wanted: WantedComponent) -> WantedComponent:
+        def resize(wanted: DesiredComponent) -> DesiredComponent:
             found = wanted.revisions.get(revision)
             if found is None:
                 raise RevisionMissing(f"revision {revision} of {component.module} is not here")
@@ -145,10 +145,10 @@ class LocalProcessSurface:
     async def set_weights(
         self, component: Component, weights: Mapping[int, int], fence: Fence
     ) -> None:
-        def split(wanted: WantedComponent) -> WantedComponent:
+        def split(wanted: DesiredComponent) -> DesiredComponent:
             folder = self._journal.site(component.environment)
             live = live_revisions(folder, wanted)
-            judged = judge_weights(component, weights, live)
+            judged = check_weights(component, weights, live)
             now = self._clock.now()
             revisions = {
                 number: replace(revision, weightless_at=now)
@@ -168,7 +168,7 @@ class LocalProcessSurface:
         await self._until(is_in_force, f"the weights of {component.module} are not in force yet")
 
     async def remove(self, component: Component, revision: int, fence: Fence) -> None:
-        def leave(wanted: WantedComponent) -> WantedComponent:
+        def leave(wanted: DesiredComponent) -> DesiredComponent:
             if wanted.weights.get(revision):
                 raise StillWeighted(
                     f"revision {revision} of {component.module} has "
@@ -195,7 +195,7 @@ class LocalProcessSurface:
             if site is None or not site.is_wanted:
                 return await self._absent_site(folder)
             components = [folder.wanted(service) for service in folder.services()]
-        except Damaged as damaged:
+        except CorruptStateFile as damaged:
             return Unknown(str(damaged))
         for wanted in components:
             reading = await self.observe(wanted.component) if wanted else Absent()
@@ -207,7 +207,7 @@ class LocalProcessSurface:
 
     async def prove(self, component: Component) -> Reading[tuple[InstanceProof, ...]]:
         async def ask(
-            folder: SiteFolder, _: WantedSite, wanted: WantedComponent
+            folder: SiteFolder, _: DesiredSite, wanted: DesiredComponent
         ) -> tuple[InstanceProof, ...]:
             return tuple(
                 [
@@ -226,12 +226,12 @@ class LocalProcessSurface:
 
     async def traffic(self, component: Component) -> Reading[TrafficSample]:
         async def count(
-            folder: SiteFolder, site: WantedSite, wanted: WantedComponent
+            folder: SiteFolder, site: DesiredSite, wanted: DesiredComponent
         ) -> TrafficSample | None:
             if not any(revision.spec.port for revision in wanted.revisions.values()):
                 return None
-            epoch = edge_epoch(folder.edge)
-            counters = await EdgeAdmin(site.admin_port).traffic(component.service)
+            epoch = envoy_epoch(folder.edge)
+            counters = await EnvoyAdmin(site.admin_port).traffic(component.service)
             return TrafficSample(self._clock.now(), epoch, counters)
 
         return await self._read(component, count)
@@ -242,7 +242,7 @@ class LocalProcessSurface:
         folder = self._journal.site(component.environment)
         if instance in {".", ".."} or "/" in instance or "\0" in instance:
             return Absent()
-        place = InstancePlace(folder.place(component.service, instance))
+        place = InstanceFolder(folder.place(component.service, instance))
         try:
             lines = await asyncio.to_thread(place.tail, tail)
         except OSError as failed:
@@ -252,7 +252,7 @@ class LocalProcessSurface:
     # Inside
 
     async def _look(
-        self, folder: SiteFolder, site: WantedSite, wanted: WantedComponent
+        self, folder: SiteFolder, site: DesiredSite, wanted: DesiredComponent
     ) -> LiveComponent:
         serves = any(revision.spec.port for revision in wanted.revisions.values())
         weights: Mapping[int, int] = wanted.weights
@@ -265,20 +265,20 @@ class LocalProcessSurface:
     async def _read(
         self,
         component: Component,
-        look: Callable[[SiteFolder, WantedSite, WantedComponent], Awaitable[T | None]],
+        look: Callable[[SiteFolder, DesiredSite, DesiredComponent], Awaitable[T | None]],
     ) -> Reading[T]:
         folder = self._journal.site(component.environment)
         try:
             site = folder.site()
             if site is None or not site.is_wanted:
                 return await self._absent_site(folder)
-            if not supervisor_is_there(self._root):
+            if not has_supervisor(self._root):
                 return Unknown(_NOBODY)
             wanted = folder.wanted(component.service)
             if wanted is None or not wanted.revisions:
                 return Absent()
             seen = await look(folder, site, wanted)
-        except (Damaged, CannotAsk) as unseen:
+        except (CorruptStateFile, InstanceUnreadable) as unseen:
             return Unknown(str(unseen))
         except TrafficUnavailable as away:
             return Unknown(away.message)
@@ -290,7 +290,7 @@ class LocalProcessSurface:
     async def _weights(self, component: Component) -> Mapping[int, int]:
         site = self._journal.site(component.environment).site()
         assert site is not None
-        _, weights = await EdgeAdmin(site.admin_port).table()
+        _, weights = await EnvoyAdmin(site.admin_port).table()
         return {n: percent for n, percent in weights.get(component.service, {}).items() if percent}
 
     def _others(self, component: Component) -> list[RevisionSpec]:
@@ -302,17 +302,17 @@ class LocalProcessSurface:
         self,
         component: Component,
         fence: Fence,
-        decide: Callable[[WantedComponent], WantedComponent],
-    ) -> WantedComponent:
+        decide: Callable[[DesiredComponent], DesiredComponent],
+    ) -> DesiredComponent:
         """Write what *decide* makes of the component; the fence is kept even if it refuses."""
 
-        def change() -> WantedComponent:
+        def change() -> DesiredComponent:
             folder = self._journal.site(component.environment)
             with folder.turn():
                 site = folder.site()
                 if site is None or not site.is_wanted:
                     raise SiteMissing(f"{component.environment} has no site here: provision it")
-                before = folder.wanted(component.service) or WantedComponent(component)
+                before = folder.wanted(component.service) or DesiredComponent(component)
                 fenced = replace(before, fence=admit(component.module, fence, before.fence))
                 try:
                     after = decide(fenced)
@@ -326,7 +326,7 @@ class LocalProcessSurface:
 
         try:
             after = await asyncio.to_thread(change)
-        except Damaged as damaged:
+        except CorruptStateFile as damaged:
             raise Unavailable(f"the surface's journal is damaged: {damaged}") from damaged
         self._bell.ring()
         return after
@@ -342,7 +342,7 @@ class LocalProcessSurface:
                 taken = self._ports_of_sites()
                 public = free_port(self._entropy, taken)
                 admin = free_port(self._entropy, {*taken, public})
-                site = WantedSite(spec, public, admin, 0)
+                site = DesiredSite(spec, public, admin, 0)
             token = admit(spec.environment, fence, site.fence)
             folder.write_site(replace(site, spec=spec, fence=token, is_wanted=True))
 
