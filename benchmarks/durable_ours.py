@@ -13,13 +13,13 @@ from typing import Any
 
 import azure.durable_functions as df
 
+from local_host.apps.indexing import index
 from local_host.durable.client import DurableClient, input_text
 from local_host.durable.engine import Engine
 from local_host.durable.functions import DurableFunctions
 from local_host.durable.records import SCHEMA
 from local_host.durable.settings import DurableSettings
-from local_host.indexing import index
-from local_host.invocation import Worker
+from local_host.invocation.worker import Worker
 from local_host.model import App
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy

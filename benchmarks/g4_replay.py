@@ -27,14 +27,14 @@ import azure.durable_functions as df  # noqa: E402
 from benchmarks.peer_durable_stock import steps  # noqa: E402
 from benchmarks.rounds import Goal, run  # noqa: E402
 from local_host.__main__ import exempt_from_collection  # noqa: E402
-from local_host.durable import history, library  # noqa: E402
+from local_host.durable import history, library_patches  # noqa: E402
 from local_host.durable.functions import DurableFunctions  # noqa: E402
 from local_host.durable.history import Event, EventType, event  # noqa: E402
+from local_host.durable.history_replay import Walk  # noqa: E402
 from local_host.durable.instance import Resident  # noqa: E402
+from local_host.durable.library_replay import LiveReplay  # noqa: E402
 from local_host.durable.records import PENDING, Instance, Message  # noqa: E402
-from local_host.durable.replay import LiveReplay  # noqa: E402
 from local_host.durable.settings import DurableSettings  # noqa: E402
-from local_host.durable.walk import Walk  # noqa: E402
 from shared.kernel.clock import EPOCH  # noqa: E402
 
 STEPS = 250
@@ -119,7 +119,7 @@ def timed(work: Callable[[], Any], times: int) -> float:
 
 
 def main() -> int:
-    library.prepare()
+    library_patches.prepare()
     pieces = workflow()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bodies"

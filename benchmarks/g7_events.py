@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.rounds import NOT_MEASURED, Goal, NotMeasured, run  # noqa: E402
-from local_host.broker.topology import Subscription, Topic, Topology  # noqa: E402
+from local_cloud.broker.topology import Subscription, Topic, Topology  # noqa: E402
 from local_host.host import Host, HostSettings  # noqa: E402
 from local_host.model import App  # noqa: E402
 from shared.embedding import embedding  # noqa: E402

@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from local_host import configuration
+from local_host.apps import configuration
 from local_host.model import App
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Invalid
 
 if TYPE_CHECKING:
-    from local_host.broker.topology import Topology
+    from local_cloud.broker.topology import Topology
 
 DEFAULT_PORT: Final = 7071
 _PLATFORM: Final = Path("shared", "embedding.py")
@@ -168,14 +168,14 @@ async def _serve(
     notes: Sequence[str],
     clock: Clock,
 ) -> int:
-    from local_host import console  # noqa: PLC0415  after the arguments are known to be right
-    from local_host.cors import cors_of  # noqa: PLC0415
+    from local_host import boot_report  # noqa: PLC0415  after the arguments are known to be right
     from local_host.host import Host, HostSettings  # noqa: PLC0415
+    from local_host.http_trigger.cors import cors_of  # noqa: PLC0415
     from local_host.state_lock import StateInUse  # noqa: PLC0415
 
     began_s = clock.monotonic_s()
-    screen = console.standard()
-    console.log_to(screen, sys.stderr)
+    screen = boot_report.standard()
+    boot_report.log_to(screen, sys.stderr)
     first = apps[0].folder
     assert first is not None, apps
     try:
@@ -209,7 +209,7 @@ async def _serve(
     screen.booted(host, clock.monotonic_s() - began_s)
     for note in notes:
         screen.line(f"warning: {note}")
-    console.explain(screen, host)
+    boot_report.explain(screen, host)
     exempt_from_collection()
     await stopping.wait()
     await host.stop()
@@ -234,10 +234,10 @@ def topology_for(apps: Sequence[App], declared: Path | None) -> "Topology":
     Raises:
         Invalid: the file cannot be used; names the place.
     """
-    from local_host.broker.topology import Topology  # noqa: PLC0415
+    from local_cloud.broker.topology import Topology  # noqa: PLC0415
 
     if declared is not None:
-        from local_host.broker.declaration import load_topology  # noqa: PLC0415
+        from local_cloud.broker.declaration import load_topology  # noqa: PLC0415
 
         return load_topology(declared)
     packages = {
@@ -248,7 +248,7 @@ def topology_for(apps: Sequence[App], declared: Path | None) -> "Topology":
     }
     if not packages:
         return Topology()
-    from local_host.runtime_topology import runtime_topology  # noqa: PLC0415  a quarter of a second
+    from local_cloud.runtime_topology import runtime_topology  # noqa: PLC0415  a quarter of a second
     from shared.contracts.values import Service  # noqa: PLC0415
 
     return runtime_topology([service for service in Service if service in packages])

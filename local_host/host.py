@@ -15,17 +15,19 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from local_host import extensions, routes
-from local_host.administration import Administration
-from local_host.admission import WARMUP, Admission
-from local_host.broker.broker import Broker
-from local_host.broker.topology import Topology
-from local_host.cors import Cors
-from local_host.http_front import HttpFront
-from local_host.http_server import AsgiEntry, HttpServer
-from local_host.indexing import IndexedApp, index
-from local_host.invocation import Worker
-from local_host.keys import Keys, open_keys
+from local_cloud.broker.broker import Broker
+from local_cloud.broker.topology import Topology
+from local_cloud.storage import LocalStorage
+from local_cloud.wire_endpoints import cosmos_endpoint
+from local_host import extensions
+from local_host.apps.function_admission import WARMUP, Admission
+from local_host.apps.indexing import IndexedApp, index
+from local_host.http_trigger.access_keys import Keys, open_keys
+from local_host.http_trigger.admin_endpoints import Administration
+from local_host.http_trigger.cors import Cors
+from local_host.http_trigger.http_pipeline import HttpFront
+from local_host.http_trigger.http_server import AsgiEntry, HttpServer
+from local_host.invocation.worker import Worker
 from local_host.model import (
     App,
     Extend,
@@ -37,9 +39,8 @@ from local_host.model import (
     InvocationFailed,
     Surroundings,
 )
+from local_host.routing import route_table
 from local_host.state_lock import StateLock
-from local_host.storage import LocalStorage
-from local_host.wire_endpoints import cosmos_endpoint
 from shared.embedding import Embedding, offer
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
@@ -209,7 +210,7 @@ class Host:
         await self._listen(worker)
 
     async def _open_front(self, worker: Worker, database: Database) -> None:
-        table = routes.RouteTable(self._admission.http_routes())
+        table = route_table.RouteTable(self._admission.http_routes())
         mounts = {
             prefix.lower(): handler
             for extension in self._extensions

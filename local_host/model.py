@@ -16,7 +16,7 @@ from shared.embedding import Embedding
 from shared.persistence.sqlite import Database
 
 if TYPE_CHECKING:
-    from local_host.configuration import Configuration
+    from local_host.apps.configuration import Configuration
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Protocol
 from azure.durable_functions.models.actions.ActionType import ActionType
 
 from local_host.durable.history import EventType
-from local_host.durable.replay import Action
+from local_host.durable.library_replay import Action
 
 
 class Ids(Protocol):

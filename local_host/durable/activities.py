@@ -15,10 +15,10 @@ from azure.functions.meta import Datum
 from local_host.durable import history
 from local_host.durable.functions import ACTIVITY
 from local_host.durable.history import Event, EventType, event
+from local_host.durable.history_replay import HTTP_ACTIVITY
 from local_host.durable.http_activity import HttpCallFailed, call_http
-from local_host.durable.hub import Hub
 from local_host.durable.records import Instance, Message
-from local_host.durable.walk import HTTP_ACTIVITY
+from local_host.durable.task_hub import Hub
 from local_host.model import Invocation, InvocationFailed, Invoker
 
 

@@ -18,16 +18,16 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 from zlib import crc32
 
-from local_host.durable import history, library, records
+from local_host.durable import history, library_patches, records
 from local_host.durable.activities import ActivityTurns
-from local_host.durable.alarms import Alarm, Alarms
+from local_host.durable.durable_timers import Alarm, Alarms
 from local_host.durable.entities import EntityTurns
 from local_host.durable.functions import ORCHESTRATION, DurableFunctions
 from local_host.durable.history import Event, EventType, event
-from local_host.durable.hub import Records
 from local_host.durable.instance import Commit, Resident, completes, open_work
 from local_host.durable.records import AlreadyExists, Instance, Message, Superseded
 from local_host.durable.settings import DurableSettings
+from local_host.durable.task_hub import Records
 from local_host.model import Invoker
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
@@ -51,7 +51,7 @@ class Engine:
         clock: Clock,
         entropy: Entropy,
     ) -> None:
-        library.prepare()
+        library_patches.prepare()
         self.database = database
         self.workers = tuple(workers)
         self.settings = settings

@@ -14,8 +14,8 @@ import azure.functions as func
 from local_host.durable import history, records
 from local_host.durable.functions import ENTITY
 from local_host.durable.history import EventType, event
-from local_host.durable.hub import Hub
 from local_host.durable.records import Message
+from local_host.durable.task_hub import Hub
 from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
 from shared.kernel.clock import isoformat
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from local_host.durable.functions import TRIGGERS, DurableFunctions
-from local_host.durable.links import Links
+from local_host.durable.management_urls import Links
 from local_host.durable.records import SCHEMA
 from local_host.durable.settings import DurableSettings, HubNameRefused, settings_of
 from local_host.model import (
@@ -24,8 +24,8 @@ from local_host.model import (
 )
 
 if TYPE_CHECKING:
-    from local_host.durable.endpoints import Endpoints
     from local_host.durable.engine import Engine
+    from local_host.durable.management_endpoints import Endpoints
 
 _log = logging.getLogger(__name__)
 CLIENT: Final = "durableClient"
@@ -72,8 +72,8 @@ def _hubs(
 ) -> dict[str, _Hub]:
     # The library costs a tenth of a second: only hosts with durable functions pay it.
     from local_host.durable.client import DurableClient  # noqa: PLC0415
-    from local_host.durable.endpoints import Endpoints  # noqa: PLC0415
     from local_host.durable.engine import Engine  # noqa: PLC0415
+    from local_host.durable.management_endpoints import Endpoints  # noqa: PLC0415
 
     apps: dict[str, list[str]] = {}
     for app, chosen in settings.items():

@@ -17,10 +17,10 @@ from typing import Any, Final
 from local_host.durable import history, records
 from local_host.durable.functions import DurableFunctions
 from local_host.durable.history import Event, EventType, event
+from local_host.durable.history_replay import Walk
+from local_host.durable.library_replay import Handler, Outcome, Replay, replay_of
 from local_host.durable.records import Instance, Message
-from local_host.durable.replay import Handler, Outcome, Replay, replay_of
 from local_host.durable.settings import DurableSettings
-from local_host.durable.walk import Walk
 
 CUSTOM_STATUS_BYTES_MAX: Final = 16 * 1024
 """The extension's limit, counted in UTF-16."""

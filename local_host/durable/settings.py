@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from local_host.configuration import Configuration
+    from local_host.apps.configuration import Configuration
 
 DEFAULT_HUB: Final = "TestHubName"
 _HUB_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")

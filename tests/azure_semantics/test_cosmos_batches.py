@@ -12,7 +12,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
-from local_host.cosmos_endpoint.faults import Fault, Kind, Moment
+from local_cloud.cosmos_endpoint.faults import Fault, Kind, Moment
 from shared.kernel.errors import Unavailable
 from shared.persistence.store import (
     AnswerLost,

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from local_host.cosmos_db import cosmos_db
+from local_cloud.storage import LocalStorage
+from local_host.cosmos_db.trigger import cosmos_db
 from local_host.model import RetryPolicy
-from local_host.storage import LocalStorage
 from shared.kernel.clock import LoopClock
 from shared.persistence.cosmos_form import document_of
 from shared.persistence.sqlite import MEMORY, Database

@@ -5,7 +5,7 @@ from typing import List  # noqa: UP035  what a real app must write
 import azure.functions as func
 import pytest
 
-from local_host.broker.topology import Queue, QueueSettings, Topology
+from local_cloud.broker.topology import Queue, QueueSettings, Topology
 from shared.embedding import embedding
 from shared.kernel.clock import LoopClock
 from shared.messaging.broker import MessageSender

@@ -5,7 +5,7 @@ from typing import List  # noqa: UP035  what a real app must write
 import azure.functions as func
 import pytest
 
-from local_host.broker.topology import QueueSettings, Subscription, Topic, Topology
+from local_cloud.broker.topology import QueueSettings, Subscription, Topic, Topology
 from shared.kernel.clock import LoopClock
 from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.service_bus import (

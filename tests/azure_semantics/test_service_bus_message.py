@@ -11,12 +11,12 @@ import pytest
 from azure.functions.meta import Datum
 from azure.functions.servicebus import ServiceBusMessage, ServiceBusMessageInConverter
 
-from local_host import service_bus_messages
-from local_host.broker.message import ReceivedMessage
-from local_host.configuration import load
+from local_cloud.broker.message import ReceivedMessage
+from local_host.apps.configuration import load
 from local_host.model import Binding, IndexedFunction
-from local_host.service_bus import output_sink
-from local_host.service_bus_settings import ServiceBusSettings, settings_of
+from local_host.service_bus import messages
+from local_host.service_bus.settings import ServiceBusSettings, settings_of
+from local_host.service_bus.trigger import output_sink
 from shared.kernel.entropy import SeededEntropy
 from tests.kit.service_bus import open_broker
 from tests.kit.virtual_time import run_virtual
@@ -64,11 +64,11 @@ def told_apart(given: ServiceBusMessage, decoded: ServiceBusMessage) -> dict[str
     ],
 )
 def test_one_message_is_what_the_library_decodes(received: ReceivedMessage) -> None:
-    given = service_bus_messages.one(received)
+    given = messages.one(received)
 
     decoded = ServiceBusMessageInConverter.decode(
         Datum(received.body, "bytes"),
-        trigger_metadata=service_bus_messages.metadata_of_one(received),
+        trigger_metadata=messages.metadata_of_one(received),
     )
 
     assert told_apart(given, decoded) == {}
@@ -78,11 +78,11 @@ def test_one_message_is_what_the_library_decodes(received: ReceivedMessage) -> N
 
 def test_a_batch_is_what_the_library_decodes() -> None:
     batch = [PLAIN, BARE, DEAD]
-    given = service_bus_messages.many(batch)
+    given = messages.many(batch)
 
     decoded = ServiceBusMessageInConverter.decode(
         Datum(SimpleNamespace(bytes=[each.body for each in batch]), "collection_bytes"),
-        trigger_metadata=service_bus_messages.metadata_of_many(batch),
+        trigger_metadata=messages.metadata_of_many(batch),
     )
 
     assert [told_apart(*pair) for pair in zip(given, decoded, strict=True)] == [{}, {}, {}]
@@ -90,7 +90,7 @@ def test_a_batch_is_what_the_library_decodes() -> None:
 
 
 def test_the_fields_have_the_types_that_code_in_azure_relies_on() -> None:
-    given = service_bus_messages.one(PLAIN)
+    given = messages.one(PLAIN)
 
     assert given.delivery_count == 3
     assert given.sequence_number == 41
@@ -99,7 +99,7 @@ def test_the_fields_have_the_types_that_code_in_azure_relies_on() -> None:
     assert given.enqueued_time_utc == datetime(2026, 1, 1, 0, 0, 0, 123456, UTC)
     assert given.expires_at_utc == datetime.max.replace(tzinfo=UTC)
     assert given.time_to_live is None
-    assert service_bus_messages.one(BARE).time_to_live == timedelta(seconds=90)
+    assert messages.one(BARE).time_to_live == timedelta(seconds=90)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from local_host.storage import LocalStorage
+from local_cloud.storage import LocalStorage
 from shared import embedding
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy

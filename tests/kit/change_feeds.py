@@ -7,8 +7,8 @@ from typing import Any
 
 import azure.functions as func
 
-from local_host.cosmos_containers import StoreChanges
-from local_host.cosmos_db import CosmosDbListener, Feed, Leases, feed_settings_of
+from local_cloud.change_feed import StoreChanges
+from local_host.cosmos_db.trigger import CosmosDbListener, Feed, Leases, feed_settings_of
 from local_host.model import Binding, IndexedFunction, RetryPolicy
 from shared.kernel.clock import LoopClock
 from shared.persistence.sqlite import MEMORY, Database

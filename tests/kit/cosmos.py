@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from local_host.cosmos_endpoint.server import CosmosEndpoint
-from local_host.storage import LocalStorage
+from local_cloud.cosmos_endpoint.server import CosmosEndpoint
+from local_cloud.storage import LocalStorage
 from shared.persistence.cosmos_store import CosmosAccount
 from tests.kit.stores import HandClock
 

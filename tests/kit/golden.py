@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from local_host.durable import history, records
 from local_host.durable.history import EventType
-from local_host.durable.replay import Outcome, TextReplay
+from local_host.durable.history_replay import Walk
+from local_host.durable.library_replay import Outcome, TextReplay
 from local_host.durable.settings import DurableSettings
-from local_host.durable.walk import Walk
 from shared.surfaces.memory import Behaviour
 from tests.kit.costs import SERVICES
 from tests.kit.releases import deploy, ended, provisioned, until_status, uploaded

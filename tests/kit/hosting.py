@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import azure.functions as func
 
-from local_host.broker.broker import Broker
+from local_cloud.broker.broker import Broker
 from local_host.extensions import standard
 from local_host.host import Host, HostSettings
 from local_host.model import App, Extend, HttpAnswer, HttpCall

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import azure.functions as func
 
-from local_host.broker.broker import Broker
-from local_host.service_bus import ServiceBusListener
-from local_host.service_bus_pumps import pump_for
-from local_host.service_bus_settings import ServiceBusSettings
+from local_cloud.broker.broker import Broker
+from local_host.service_bus.message_pumps import pump_for
+from local_host.service_bus.settings import ServiceBusSettings
+from local_host.service_bus.trigger import ServiceBusListener
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.persistence.sqlite import Database

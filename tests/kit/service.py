@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local_host.storage import LocalStorage
+from local_cloud.storage import LocalStorage
 from shared.embedding import Embedding
 from shared.kernel.clock import Clock, LoopClock
 from shared.kernel.entropy import SeededEntropy

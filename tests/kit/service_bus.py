@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import azure.functions as func
 
-from local_host.broker.broker import Broker
-from local_host.broker.topology import Queue, QueueSettings, Subscription, Topic, Topology
+from local_cloud.broker.broker import Broker
+from local_cloud.broker.topology import Queue, QueueSettings, Subscription, Topic, Topology
 from local_host.model import (
     Binding,
     IndexedFunction,
@@ -17,9 +17,9 @@ from local_host.model import (
     InvocationFailed,
     InvocationResult,
 )
-from local_host.service_bus import ServiceBusListener
-from local_host.service_bus_pumps import pump_for
-from local_host.service_bus_settings import ServiceBusSettings
+from local_host.service_bus.message_pumps import pump_for
+from local_host.service_bus.settings import ServiceBusSettings
+from local_host.service_bus.trigger import ServiceBusListener
 from shared.kernel.clock import Clock, LoopClock
 from shared.kernel.entropy import SeededEntropy
 from shared.messaging.broker import OutgoingMessage

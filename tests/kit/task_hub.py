@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 import azure.durable_functions as df
 import azure.functions as func
 
+from local_host.apps.indexing import IndexedApp, index
 from local_host.durable.client import DurableClient, input_text
 from local_host.durable.engine import Engine
 from local_host.durable.functions import DurableFunctions
 from local_host.durable.history import Event
-from local_host.durable.hub import Records
 from local_host.durable.records import SCHEMA, Instance
 from local_host.durable.settings import DurableSettings
-from local_host.indexing import IndexedApp, index
-from local_host.invocation import Worker
+from local_host.durable.task_hub import Records
+from local_host.invocation.worker import Worker
 from local_host.model import App
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy

@@ -27,9 +27,9 @@ from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.triggers import blueprint as environments_blueprint
 from function_apps.health.ports import GateRules, HealthApp
 from function_apps.health.triggers import blueprint as health_blueprint
+from local_cloud.storage import LocalStorage
 from local_host.host import Host, HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
-from local_host.storage import LocalStorage
 from shared.contracts.health import ServiceHealth
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.binding import TaskHub

@@ -8,7 +8,7 @@ import azure.functions as func
 import pytest
 
 from local_host.__main__ import apps_in, take_settings, topology_for
-from local_host.configuration import ConfigurationRefused
+from local_host.apps.configuration import ConfigurationRefused
 from local_host.host import Host, HostSettings
 from local_host.model import App, Extension, IndexedFunction, Surroundings
 from local_host.state_lock import StateInUse

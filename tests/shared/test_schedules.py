@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from local_host.schedules import parse_schedule
+from local_host.timer_trigger.schedules import parse_schedule
 from shared.kernel.clock import EPOCH
 from shared.schedules import ncrontab
 

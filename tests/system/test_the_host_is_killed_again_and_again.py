@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cli.client import Client
-from local_host.storage import LocalStorage
+from local_cloud.storage import LocalStorage
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SeededEntropy
 from shared.messaging.outbox import OUTBOX_TYPE

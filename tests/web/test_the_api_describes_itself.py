@@ -14,8 +14,8 @@ from function_apps.catalog import triggers as catalog
 from function_apps.deployments import triggers as deployments
 from function_apps.environments import triggers as environments
 from function_apps.health import triggers as health
+from local_host.http_trigger.api_reference import page
 from local_host.model import HttpAnswer, HttpCall
-from local_host.reference import page
 from shared.web.administration import administration_routes
 from shared.web.openapi import document, joined
 from tests.kit.hosting import ask, embedded, hosting, new_app

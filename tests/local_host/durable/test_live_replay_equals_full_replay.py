@@ -11,12 +11,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from local_host.durable import history, library
+from local_host.durable import history, library_patches
 from local_host.durable.functions import ORCHESTRATION, DurableFunctions
 from local_host.durable.history import Event, EventType
-from local_host.durable.replay import FAILURE_LABEL, LiveReplay, Outcome, TextReplay, read_answer
+from local_host.durable.history_replay import Walk
+from local_host.durable.library_replay import (
+    FAILURE_LABEL,
+    LiveReplay,
+    Outcome,
+    TextReplay,
+    read_answer,
+)
 from local_host.durable.settings import DurableSettings
-from local_host.durable.walk import Walk
 from tests.kit.task_hub import TaskHub, durable_app, indexed, task_hub
 from tests.kit.virtual_time import run_virtual
 
@@ -301,8 +307,8 @@ def walk(hub: TaskHub) -> Walk:
     ["2026-01-01T00:00:00.0000000Z", "2026-11-24T12:55:45.1234567Z", "2024-02-29T23:59:59Z"],
 )
 def test_timestamps_are_read_as_dateutil_reads_them(text: str) -> None:
-    assert history.instant(text) == library._slowly(text)
-    assert str(library._parse(text)) == str(library._slowly(text))
+    assert history.instant(text) == library_patches._slowly(text)
+    assert str(library_patches._parse(text)) == str(library_patches._slowly(text))
 
 
 class Custom:
@@ -328,14 +334,16 @@ json_values = st.recursive(
 @settings(max_examples=50, deadline=None)
 @given(json_values)
 def test_plain_values_are_written_and_read_as_the_library_does(value: Any) -> None:
-    assert library._dumps(value) == library.codec_module.df_dumps(value)
-    assert library._loads(json.dumps(value)) == library.codec_module.df_loads(json.dumps(value))
+    assert library_patches._dumps(value) == library_patches.codec_module.df_dumps(value)
+    assert library_patches._loads(json.dumps(value)) == library_patches.codec_module.df_loads(
+        json.dumps(value)
+    )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("marker", ["__class__", "\\u005f\\u005fclass__"])
 def test_custom_objects_are_rebuilt_wherever_they_stand(marker: str) -> None:
-    text = library._dumps({"a": [Custom(3)]})
+    text = library_patches._dumps({"a": [Custom(3)]})
 
-    assert text == library.codec_module.df_dumps({"a": [Custom(3)]})
-    assert library._loads(text.replace("__class__", marker))["a"][0].number == 3
+    assert text == library_patches.codec_module.df_dumps({"a": [Custom(3)]})
+    assert library_patches._loads(text.replace("__class__", marker))["a"][0].number == 3

@@ -1,0 +1,252 @@
+"""The broker: sends, locks and settles over the ledger, and wakes who waits.
+
+Owns delivery; what a function is given of it is the trigger's part. One event loop uses it. What is
+acknowledged is durable (the database's group commit); what was locked when a host died is ready at
+once for the next, with the delivery counted.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from local_cloud.broker import entities, message_store, send
+from local_cloud.broker.locks import LockLost
+from local_cloud.broker.message import ReceivedMessage
+from local_cloud.broker.message_store import Ending, Settlement
+from local_cloud.broker.namespace import Namespace, received
+from local_cloud.broker.receivers import Mailbox
+from local_cloud.broker.settlement import Settler
+from local_cloud.broker.topology import Queue, Subscription, Topology, entity_path
+from local_cloud.notifications import Alarm, Arrivals
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Invalid
+from shared.messaging.broker import OutgoingMessage
+from shared.persistence.sqlite import Database
+
+_log = logging.getLogger(__name__)
+_NOT_LOCKED: Final = ""
+
+
+class Broker:
+    """A namespace in *database*. `start` before the first use; implements `MessageSender`."""
+
+    def __init__(
+        self, database: Database, topology: Topology, *, clock: Clock, entropy: Entropy
+    ) -> None:
+        self._topology = topology
+        self._namespace = Namespace(database, clock, entropy, Alarm(clock, self._expire))
+        self._settler = Settler(self._namespace)
+
+    async def start(self) -> None:
+        """Create what is declared; make ready what an earlier host had locked."""
+
+        def open_namespace(connection: sqlite3.Connection) -> entities.Entities:
+            message_store.create_tables(connection)
+            entities.save(connection, list(entities.definitions(self._topology)))
+            loaded = entities.load(connection)
+            left_locked = [
+                Settlement(
+                    queue, message, token, Ending.ABANDON, count, loaded.max_delivery_count(queue)
+                )
+                for queue, message, token, count in message_store.locked_deliveries(connection)
+            ]
+            message_store.settle(connection, left_locked)
+            return loaded
+
+        self._namespace.entities = await self._namespace.database.write(open_namespace)
+        self._namespace.set_alarm()
+        self._namespace.alarm.start()
+
+    async def stop(self) -> None:
+        """Stop expiring. Listeners have stopped before; nothing else is needed for durability."""
+        await self._namespace.alarm.stop()
+        await self._settler.stop()
+
+    # Sending
+
+    async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
+        """Put *messages* on a queue or topic; durable when this returns, all or none.
+
+        Raises:
+            NotFound: no such queue or topic.
+            TooLarge: a message is over 256 KB.
+        """
+        await send.send(self._namespace, entity, messages)
+
+    async def create_queue(self, queue: Queue) -> bool:
+        """Create *queue* unless it is there; return whether it was created."""
+        return await self._create([entities.define_queue(queue)])
+
+    async def create_subscription(self, topic: str, subscription: Subscription) -> bool:
+        """Create *subscription*, and *topic*, unless they are there; return whether it was created.
+
+        Raises:
+            Invalid: *topic* is a queue.
+        """
+        if entity_path(topic) in self._namespace.entities.queues:
+            raise Invalid(f"{topic} is a queue, expected a topic: choose another name")
+        return await self._create(
+            [entities.define_topic(topic), entities.define_subscription(topic, subscription)]
+        )
+
+    async def _create(self, wanted: list[entities.Definition]) -> bool:
+        present = self._namespace.entities
+        known = {*present.queues, *present.senders}
+        missing = [definition for definition in wanted if definition[0] not in known]
+        if not missing:
+            return False
+
+        def create(connection: sqlite3.Connection) -> entities.Entities:
+            entities.save(connection, missing)
+            return entities.load(connection)
+
+        self._namespace.entities = await self._namespace.database.write(create)
+        return True
+
+    # Receiving
+
+    def open_mailbox(self, path: str) -> Mailbox:
+        """Return where a receiver is given messages of *path* as they are sent. Raises NotFound."""
+        mailbox = Mailbox(path, self._namespace.entities.number(path))
+        self._namespace.receivers.open(mailbox)
+        return mailbox
+
+    def close_mailbox(self, mailbox: Mailbox) -> None:
+        """Give nothing more to *mailbox*; what is on its way still comes."""
+        self._namespace.receivers.close(mailbox)
+
+    def arrivals(self, path: str) -> Arrivals:
+        """Return what counts up whenever *path* may have something new to lock."""
+        return self._namespace.receivers.arrivals(self._namespace.entities.number(path))
+
+    async def lock(self, path: str, limit: int) -> Sequence[ReceivedMessage]:
+        """Lock and return up to *limit* messages that are ready; empty when there are none.
+
+        *path* is a queue, `<topic>/Subscriptions/<name>`, or either with `/$DeadLetterQueue`. Each
+        lock lasts as long as the entity says, unless it is renewed.
+
+        Raises:
+            NotFound: no such queue or subscription.
+        """
+        namespace = self._namespace
+        messages = await namespace.database.write(
+            partial(
+                namespace.lock_ready,
+                queue=namespace.entities.number(path),
+                limit=limit,
+                now=namespace.now(),
+            )
+        )
+        namespace.hold(messages)
+        return messages
+
+    def renew(self, message: ReceivedMessage) -> None:
+        """Hold the lock for its whole duration from now. Raises LockLost."""
+        self._namespace.locks.renew(message, self._namespace.clock.monotonic_s())
+
+    def keep_renewed(self, message: ReceivedMessage, for_s: float) -> None:
+        """Renew the lock whenever it runs out during the next *for_s*; a lost one stays lost."""
+        until_s = self._namespace.clock.monotonic_s() + for_s
+        self._namespace.locks.keep_renewed(message, until_s)
+
+    async def settle_all(
+        self,
+        messages: Sequence[ReceivedMessage],
+        ending: Ending,
+        *,
+        refill: Mailbox | None = None,
+    ) -> Sequence[ReceivedMessage]:
+        """Complete or abandon *messages* in one commit; return those whose lock was lost.
+
+        The same commit fills the place that is freed in *refill*, when its queue holds more.
+        """
+        return await self._settler.settle(messages, ending, refill=refill)
+
+    async def complete(self, message: ReceivedMessage) -> None:
+        """Delete *message* from its queue. Raises LockLost."""
+        await self._settler.settle_one(message, Ending.COMPLETE)
+
+    async def abandon(self, message: ReceivedMessage) -> None:
+        """Make *message* ready at once; after its last delivery it is dead-lettered.
+
+        Raises:
+            LockLost: the lock is not held.
+        """
+        await self._settler.settle_one(message, Ending.ABANDON)
+
+    async def release(self, message: ReceivedMessage) -> None:
+        """Give *message* back unseen; the delivery does not count. Raises LockLost."""
+        await self._settler.settle_one(message, Ending.RELEASE)
+
+    async def dead_letter(
+        self, message: ReceivedMessage, reason: str, description: str = ""
+    ) -> None:
+        """Move *message* to the dead-letter sub-queue. Raises LockLost."""
+        await self._settler.settle_one(message, Ending.DEAD_LETTER, reason, description)
+
+    async def _expire(self) -> None:
+        """Give up locks that ran out, enqueue what is due, expire what is too old."""
+        namespace = self._namespace
+        now = namespace.now()
+        expired = namespace.locks.take_expired(namespace.clock.monotonic_s())
+        settlements = [namespace.settlement(lock, Ending.ABANDON) for lock in expired]
+
+        def expire(connection: sqlite3.Connection) -> set[int]:
+            message_store.settle(connection, settlements)
+            ready = send.enqueue_due(namespace, connection, now)
+            message_store.expire(connection, now, namespace.entities.dead_letters_expired)
+            return ready
+
+        try:
+            ready = await namespace.database.write(expire)
+        except BaseException:
+            namespace.locks.restore(expired)
+            raise
+        for lock in expired:
+            _log.warning("%s; it is delivered again", LockLost(lock.message))
+        namespace.after_settling(expired, settlements)
+        namespace.receivers.wake(ready | {-number for number in namespace.entities.by_id})
+        namespace.set_alarm()
+
+    # For operators
+
+    def peek(self, path: str, *, after: int = 0, limit: int = 100) -> Sequence[ReceivedMessage]:
+        """Return what *path* holds, locked or not, in order, without locking it.
+
+        *after* is the last sequence number already seen. Raises NotFound.
+        """
+        queue = self._namespace.entities.number(path)
+        rows = self._namespace.database.read(
+            lambda connection: message_store.peek(connection, queue, after, limit)
+        )
+        return [received(row, _NOT_LOCKED, 0.0, begun=0) for row in rows]
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return for every queue and subscription how many messages and dead letters it holds."""
+        held = self._namespace.database.read(message_store.count)
+        return {
+            each.path: (held.get(each.id, 0), held.get(-each.id, 0))
+            for each in self._namespace.entities.queues.values()
+        }
+
+    async def resubmit(self, path: str, sequence_number: int) -> bool:
+        """Make a dead letter of *path* ready again, there only, its delivery count at zero.
+
+        Other subscriptions of the topic do not see it. Returns False when there is none.
+        """
+        queue = abs(self._namespace.entities.number(path))
+        moved = await self._namespace.database.write(
+            partial(message_store.revive, queue=queue, message=sequence_number)
+        )
+        self._namespace.receivers.wake([queue])
+        return moved
+
+    async def discard(self, path: str, sequence_number: int) -> bool:
+        """Delete a dead letter of *path* for good; False when there is none."""
+        queue = abs(self._namespace.entities.number(path))
+        return await self._namespace.database.write(
+            partial(message_store.discard, queue=queue, message=sequence_number)
+        )

@@ -1,0 +1,151 @@
+"""A topology from a file in the form of the Service Bus emulator's `Config.json`.
+
+People who run the emulator have such a file already:
+https://learn.microsoft.com/azure/service-bus-messaging/test-locally-with-service-bus-emulator.
+What this broker does not do (sessions, duplicate detection, forwarding, SQL filters) is refused
+with the place in the file, never ignored.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from local_cloud.broker.topology import (
+    EVERY_MESSAGE,
+    CorrelationFilter,
+    Queue,
+    QueueSettings,
+    Subscription,
+    Topic,
+    Topology,
+)
+from shared.kernel.errors import Invalid
+
+_DURATION: Final = re.compile(
+    r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>[\d.]+)S)?)?"
+)
+_SETTINGS: Final = {
+    "LockDuration", "MaxDeliveryCount", "DefaultMessageTimeToLive",
+    "DeadLetteringOnMessageExpiration",
+}  # fmt: skip
+_OFF_ONLY: Final = {
+    "RequiresSession", "RequiresDuplicateDetection", "ForwardTo", "ForwardDeadLetteredMessagesTo",
+}  # fmt: skip
+_WITHOUT_EFFECT: Final = {"DuplicateDetectionHistoryTimeWindow"}
+_FILTER_PARTS: Final = {
+    "Label": "subject", "Subject": "subject", "CorrelationId": "correlation_id",
+    "MessageId": "message_id", "ContentType": "content_type", "Properties": "properties",
+}  # fmt: skip
+
+
+def load_topology(path: Path) -> Topology:
+    """Return what the file declares. Raises Invalid, naming the place in the file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as problem:
+        raise Invalid(f"{path} is not JSON: {problem}") from problem
+    return topology_of(content)
+
+
+def topology_of(content: Mapping[str, Any]) -> Topology:
+    """Return what *content*, the parsed file, declares. Raises Invalid."""
+    namespaces = content.get("UserConfig", {}).get("Namespaces")
+    if not isinstance(namespaces, list) or len(namespaces) != 1:
+        raise Invalid("UserConfig.Namespaces: expected a list with one namespace")
+    queues, topics = namespaces[0].get("Queues", []), namespaces[0].get("Topics", [])
+    return Topology(
+        topics=[_topic(topic, f"Topics[{index}]") for index, topic in enumerate(topics)],
+        queues=[
+            Queue(_name(queue, f"Queues[{index}]"), _settings(queue, f"Queues[{index}]"))
+            for index, queue in enumerate(queues)
+        ],
+    )
+
+
+def _topic(topic: Mapping[str, Any], place: str) -> Topic:
+    own = _settings(topic, place)
+    subscriptions = [
+        _subscription(each, f"{place}.Subscriptions[{index}]", own.time_to_live_s)
+        for index, each in enumerate(topic.get("Subscriptions", []))
+    ]
+    return Topic(_name(topic, place), subscriptions)
+
+
+def _subscription(
+    subscription: Mapping[str, Any], place: str, topic_time_to_live_s: float | None
+) -> Subscription:
+    settings = _settings(subscription, place, topic_time_to_live_s)
+    rules = subscription.get("Rules")
+    filters = EVERY_MESSAGE if rules is None else list(_filters(rules, place))
+    return Subscription(_name(subscription, place), filters, settings)
+
+
+def _name(entity: Mapping[str, Any], place: str) -> str:
+    name = entity.get("Name")
+    if not isinstance(name, str) or not name:
+        raise Invalid(f"{place}.Name: expected a name, got {name!r}")
+    return name
+
+
+def _settings(
+    entity: Mapping[str, Any], place: str, time_to_live_max_s: float | None = None
+) -> QueueSettings:
+    properties = entity.get("Properties", {})
+    for key, value in properties.items():
+        if key in _OFF_ONLY and value:
+            raise Invalid(f"{place}.Properties.{key} is {value!r}: not served here, leave it out")
+        if key not in _SETTINGS | _OFF_ONLY | _WITHOUT_EFFECT:
+            known = ", ".join(sorted(_SETTINGS))
+            raise Invalid(f"{place}.Properties.{key} is unknown; expected one of {known}")
+    lives = _seconds(properties, "DefaultMessageTimeToLive", place)
+    bounds = [bound for bound in (lives, time_to_live_max_s) if bound is not None]
+    defaults = QueueSettings()
+    return QueueSettings(
+        _seconds(properties, "LockDuration", place) or defaults.lock_s,
+        _count(properties.get("MaxDeliveryCount", defaults.max_delivery_count), place),
+        min(bounds, default=None),
+        bool(properties.get("DeadLetteringOnMessageExpiration", False)),
+    )
+
+
+def _count(value: Any, place: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Invalid(
+            f"{place}.Properties.MaxDeliveryCount: expected a whole number, got {value!r}"
+        )
+    return value
+
+
+def _seconds(properties: Mapping[str, Any], key: str, place: str) -> float | None:
+    text = properties.get(key)
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    parts = {name: float(part) for name, part in match.groupdict().items() if part} if match else {}
+    if not parts:
+        raise Invalid(
+            f"{place}.Properties.{key}: expected an ISO 8601 duration such as PT1M, got {text!r}"
+        )
+    return timedelta(**parts).total_seconds()
+
+
+def _filters(rules: Sequence[Mapping[str, Any]], place: str) -> Iterator[CorrelationFilter]:
+    for index, rule in enumerate(rules):
+        here = f"{place}.Rules[{index}].Properties"
+        properties = rule.get("Properties", {})
+        kind = properties.get("FilterType")
+        if kind != "Correlation" or properties.get("Action"):
+            raise Invalid(
+                f"{here}: expected FilterType Correlation without an Action, got {kind!r}"
+            )
+        given = properties.get("CorrelationFilter", {})
+        unknown = sorted(set(given) - set(_FILTER_PARTS))
+        if unknown:
+            raise Invalid(
+                f"{here}.CorrelationFilter.{unknown[0]}: not served here; "
+                f"expected {', '.join(_FILTER_PARTS)}"
+            )
+        yield CorrelationFilter(**{_FILTER_PARTS[key]: value for key, value in given.items()})

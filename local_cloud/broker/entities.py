@@ -1,0 +1,173 @@
+"""The entities that exist: declared by the topology, or made by a trigger; kept in the database."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from local_cloud.broker import message_store
+from local_cloud.broker.topology import (
+    DEAD_LETTER_SUFFIX,
+    CorrelationFilter,
+    Queue,
+    QueueSettings,
+    Subscription,
+    Topology,
+    entity_path,
+    subscription_path,
+)
+from shared.kernel.errors import Invalid, NotFound
+from shared.messaging.broker import OutgoingMessage
+
+QUEUE: Final = "queue"
+TOPIC: Final = "topic"
+SUBSCRIPTION: Final = "subscription"
+
+
+@dataclass(frozen=True)
+class HeldQueue:
+    """Something that holds messages: a queue or a subscription, under its number."""
+
+    id: int
+    path: str
+    settings: QueueSettings
+    takes: Callable[[OutgoingMessage], bool]
+
+
+@dataclass
+class Entities:
+    """All entities by path; names are compared ignoring case."""
+
+    queues: dict[str, HeldQueue] = field(default_factory=dict)
+    """Queues and subscriptions."""
+    topics: dict[str, dict[str, HeldQueue]] = field(default_factory=dict)
+    """Subscriptions by path, by topic."""
+    senders: dict[str, int] = field(default_factory=dict)
+    """Numbers of what can be sent to, queues and topics, by path."""
+    by_id: dict[int, HeldQueue] = field(default_factory=dict)
+
+    def targets(self, entity: str) -> Sequence[HeldQueue]:
+        """Return what holds messages sent to *entity*, filters not yet applied.
+
+        Raises:
+            NotFound: there is no such queue or topic.
+        """
+        path = entity_path(entity)
+        if path in self.topics:
+            return tuple(self.topics[path].values())
+        if path in self.senders:
+            return (self.queues[path],)
+        known = ", ".join(sorted(self.senders)) or "none"
+        raise NotFound(
+            f"no queue or topic is called {entity[:80]!r}; there are: {known}. "
+            "Declare it in the topology, or give it a trigger"
+        )
+
+    def number(self, path: str) -> int:
+        """Return the number of a queue, a subscription, or its dead-letter sub-queue (negative).
+
+        Raises:
+            NotFound: there is no such entity.
+        """
+        wanted = entity_path(path)
+        is_dead = wanted.endswith(DEAD_LETTER_SUFFIX)
+        held = self.queues.get(wanted.removesuffix(DEAD_LETTER_SUFFIX))
+        if held is None:
+            raise NotFound(
+                f"no queue or subscription is called {path[:160]!r}; "
+                f"there are: {', '.join(sorted(self.queues)) or 'none'}"
+            )
+        return -held.id if is_dead else held.id
+
+    def sender_path(self, number: int) -> str:
+        return next(path for path, known in self.senders.items() if known == number)
+
+    def settings(self, number: int) -> QueueSettings:
+        return self.by_id[abs(number)].settings
+
+    def max_delivery_count(self, number: int) -> int | None:
+        """Return None for a dead-letter sub-queue, which keeps messages however often they fail."""
+        return self.settings(number).max_delivery_count if number > 0 else None
+
+    def dead_letters_expired(self, number: int) -> bool:
+        return self.settings(number).dead_letters_expired
+
+    def put(self, number: int, path: str, kind: str, definition: str) -> None:
+        """Take one stored entity into memory."""
+        if kind == TOPIC:
+            self.topics.setdefault(path, {})
+            self.senders[path] = number
+            return
+        stored = json.loads(definition)
+        settings = QueueSettings(**stored["settings"])
+        if kind == QUEUE:
+            held = HeldQueue(number, path, settings, _takes_all)
+            self.senders[path] = number
+        else:
+            rules = tuple(CorrelationFilter(**rule) for rule in stored["filters"])
+            held = HeldQueue(number, path, settings, Subscription("", rules).takes)
+            self.topics.setdefault(path.split("/", 1)[0], {})[path] = held
+        self.queues[path] = held
+        self.by_id[number] = held
+
+
+def _takes_all(_: OutgoingMessage) -> bool:
+    return True
+
+
+Definition = tuple[str, str, str]
+"""Path, kind, JSON."""
+
+
+def definitions(topology: Topology) -> Iterator[Definition]:
+    """Yield every entity of *topology* as it is stored."""
+    for queue in topology.queues:
+        yield define_queue(queue)
+    for topic in topology.topics:
+        yield define_topic(topic.name)
+        for subscription in topic.subscriptions:
+            yield define_subscription(topic.name, subscription)
+
+
+def define_queue(queue: Queue) -> Definition:
+    return entity_path(queue.name), QUEUE, _json(settings=asdict(queue.settings))
+
+
+def define_topic(name: str) -> Definition:
+    return entity_path(name), TOPIC, "{}"
+
+
+def define_subscription(topic: str, subscription: Subscription) -> Definition:
+    return (
+        subscription_path(topic, subscription.name),
+        SUBSCRIPTION,
+        _json(
+            settings=asdict(subscription.settings),
+            filters=[asdict(rule) for rule in subscription.filters],
+        ),
+    )
+
+
+def _json(**parts: Any) -> str:
+    return json.dumps(parts, separators=(",", ":"))
+
+
+def save(connection: sqlite3.Connection, wanted: Sequence[Definition]) -> None:
+    """Store *wanted*. An entity keeps its kind for life.
+
+    Raises:
+        Invalid: an entity of that name is of another kind.
+    """
+    kinds = {path: kind for _, path, kind, _ in message_store.load_entities(connection)}
+    for path, kind, definition in wanted:
+        if kinds.get(path, kind) != kind:
+            raise Invalid(f"{path} is a {kinds[path]}, expected a {kind}: choose another name")
+        message_store.save_entity(connection, path, kind, definition)
+
+
+def load(connection: sqlite3.Connection) -> Entities:
+    entities = Entities()
+    for number, path, kind, definition in message_store.load_entities(connection):
+        entities.put(number, path, kind, definition)
+    return entities

@@ -1,0 +1,295 @@
+"""The broker's tables and every statement on them; each function runs inside one transaction.
+
+A message is stored once, whatever the number of subscriptions that got a copy: a *delivery* is the
+row that a queue or subscription works through. Entity 7's dead-letter sub-queue has the number -7,
+so dead-lettering is one update. A scheduled message lies apart until it is due: only then is it
+given its sequence number and matched against filters, as in Service Bus.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from local_cloud.broker.message import EncodedMessage
+
+STATEMENTS: Final = (
+    """CREATE TABLE IF NOT EXISTS broker_entity (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL, definition TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS broker_message (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, properties TEXT NOT NULL,
+        enqueued_at REAL NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS broker_delivery (
+        queue INTEGER NOT NULL, message INTEGER NOT NULL, delivery_count INTEGER NOT NULL,
+        lock_token TEXT, expires_at REAL, dead_letter_reason TEXT, dead_letter_description TEXT,
+        PRIMARY KEY (queue, message)) WITHOUT ROWID""",
+    """CREATE INDEX IF NOT EXISTS broker_delivery_of_message ON broker_delivery (message)""",
+    """CREATE INDEX IF NOT EXISTS broker_delivery_expiry ON broker_delivery (expires_at)
+        WHERE expires_at IS NOT NULL""",
+    """CREATE TABLE IF NOT EXISTS broker_scheduled (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, entity INTEGER NOT NULL, due_at REAL NOT NULL,
+        body BLOB NOT NULL, properties TEXT NOT NULL, time_to_live_s REAL)""",
+    """CREATE INDEX IF NOT EXISTS broker_scheduled_due ON broker_scheduled (due_at)""",
+)
+
+MAX_DELIVERY_COUNT_EXCEEDED: Final = "MaxDeliveryCountExceeded"
+TIME_TO_LIVE_EXPIRED: Final = "TTLExpiredException"
+
+
+class Ending(Enum):
+    """What becomes of a locked delivery."""
+
+    COMPLETE = auto()
+    ABANDON = auto()
+    """Also an expired lock: ready at once, or dead-lettered when its deliveries are used up."""
+    DEAD_LETTER = auto()
+    RELEASE = auto()
+    """Given back before a function saw it: not counted as a delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One ending of one lock. `max_delivery_count` None: never dead-lettered for its count."""
+
+    queue: int
+    message: int
+    lock_token: str
+    ending: Ending
+    delivery_count: int
+    max_delivery_count: int | None
+    reason: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Where one copy of a message goes, and until when it lives (seconds from now).
+
+    With a `lock_token` it is on its first delivery at once.
+    """
+
+    queue: int
+    time_to_live_s: float | None
+    lock_token: str | None = None
+
+
+Row = tuple[int, int, int, bytes, str, float, float | None, str | None, str | None]
+"""queue, message, delivery count, body, properties, enqueued at, expires at, reason, text."""
+_COLUMNS: Final = (
+    "d.queue, d.message, d.delivery_count, m.body, m.properties, m.enqueued_at, d.expires_at, "
+    "d.dead_letter_reason, d.dead_letter_description"
+)
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    for statement in STATEMENTS:
+        connection.execute(statement)
+
+
+def load_entities(connection: sqlite3.Connection) -> list[tuple[int, str, str, str]]:
+    """Return id, path, kind and definition of every entity, parents before children."""
+    return connection.execute(
+        "SELECT id, path, kind, definition FROM broker_entity ORDER BY path"
+    ).fetchall()
+
+
+def save_entity(connection: sqlite3.Connection, path: str, kind: str, definition: str) -> int:
+    """Create the entity, or give it a new definition; its messages stay."""
+    row = connection.execute(
+        "INSERT INTO broker_entity (path, kind, definition) VALUES (?, ?, ?) "
+        "ON CONFLICT (path) DO UPDATE SET definition = excluded.definition RETURNING id",
+        (path, kind, definition),
+    ).fetchone()
+    return int(row[0])
+
+
+def enqueue(
+    connection: sqlite3.Connection, message: EncodedMessage, copies: Sequence[Copy], now: float
+) -> int:
+    """Store *message* once and one delivery for each of *copies*; return its sequence number."""
+    if not copies:
+        return 0
+    sequence_number = connection.execute(
+        "INSERT INTO broker_message (body, properties, enqueued_at) VALUES (?, ?, ?)",
+        (message.body, message.properties, now),
+    ).lastrowid
+    assert sequence_number is not None
+    connection.executemany(
+        "INSERT INTO broker_delivery (queue, message, delivery_count, lock_token, expires_at) "
+        "VALUES (?, ?, ?, ?, ?)",
+        [
+            (
+                copy.queue,
+                sequence_number,
+                0 if copy.lock_token is None else 1,
+                copy.lock_token,
+                None if copy.time_to_live_s is None else now + copy.time_to_live_s,
+            )
+            for copy in copies
+        ],
+    )
+    return sequence_number
+
+
+def schedule(
+    connection: sqlite3.Connection, entity: int, message: EncodedMessage, due_at: float
+) -> None:
+    connection.execute(
+        "INSERT INTO broker_scheduled (entity, due_at, body, properties, time_to_live_s) "
+        "VALUES (?, ?, ?, ?, ?)",
+        (entity, due_at, message.body, message.properties, message.time_to_live_s),
+    )
+
+
+def take_due(connection: sqlite3.Connection, now: float) -> list[tuple[int, EncodedMessage]]:
+    """Remove and return what is due, oldest first, with the entity each belongs to."""
+    rows = connection.execute(
+        "DELETE FROM broker_scheduled WHERE due_at <= ? "
+        "RETURNING id, due_at, entity, body, properties, time_to_live_s",
+        (now,),
+    ).fetchall()
+    rows.sort(key=lambda row: (row[1], row[0]))
+    return [(row[2], EncodedMessage(row[3], row[4], row[5])) for row in rows]
+
+
+def lock(
+    connection: sqlite3.Connection, queue: int, limit: int, now: float, token: Callable[[], str]
+) -> list[tuple[Row, str]]:
+    """Lock up to *limit* of what is ready, oldest first, and count the delivery."""
+    rows: list[Row] = connection.execute(
+        f"SELECT {_COLUMNS} FROM broker_delivery d JOIN broker_message m ON m.id = d.message "  # noqa: S608  constant
+        "WHERE d.queue = ? AND d.lock_token IS NULL AND (d.expires_at IS NULL OR d.expires_at > ?) "
+        "ORDER BY d.message LIMIT ?",
+        (queue, now, limit),
+    ).fetchall()
+    locked = [(row, token()) for row in rows]
+    connection.executemany(
+        "UPDATE broker_delivery SET lock_token = ?, delivery_count = delivery_count + 1 "
+        "WHERE queue = ? AND message = ?",
+        [(lock_token, row[0], row[1]) for row, lock_token in locked],
+    )
+    return locked
+
+
+def peek(connection: sqlite3.Connection, queue: int, after: int, limit: int) -> list[Row]:
+    """Return what is there, locked or not, from the first sequence number above *after*."""
+    return connection.execute(
+        f"SELECT {_COLUMNS} FROM broker_delivery d JOIN broker_message m ON m.id = d.message "  # noqa: S608  constant
+        "WHERE d.queue = ? AND d.message > ? ORDER BY d.message LIMIT ?",
+        (queue, after, limit),
+    ).fetchall()
+
+
+def settle(connection: sqlite3.Connection, settlements: Iterable[Settlement]) -> list[bool]:
+    """Apply each; return for each whether its lock still held. A lost lock changes nothing."""
+    held: list[bool] = []
+    completed: list[int] = []
+    for each in settlements:
+        changed = _settle_one(connection, each)
+        held.append(changed)
+        if changed and each.ending is Ending.COMPLETE:
+            completed.append(each.message)
+    drop_orphans(connection, completed)
+    return held
+
+
+def _settle_one(connection: sqlite3.Connection, each: Settlement) -> bool:
+    where = "WHERE queue = ? AND message = ? AND lock_token = ?"
+    key = (each.queue, each.message, each.lock_token)
+    ending = each.ending
+    used_up = each.max_delivery_count is not None and each.delivery_count >= each.max_delivery_count
+    if ending is Ending.COMPLETE:
+        cursor = connection.execute(f"DELETE FROM broker_delivery {where}", key)  # noqa: S608  constant
+    elif ending is Ending.RELEASE:
+        cursor = connection.execute(
+            f"UPDATE broker_delivery SET lock_token = NULL, delivery_count = delivery_count - 1 {where}",  # noqa: E501, S608  constant
+            key,
+        )
+    elif ending is Ending.ABANDON and not used_up:
+        cursor = connection.execute(f"UPDATE broker_delivery SET lock_token = NULL {where}", key)  # noqa: S608  constant
+    else:
+        reason, description = each.reason, each.description
+        if ending is Ending.ABANDON:
+            reason = MAX_DELIVERY_COUNT_EXCEEDED
+            description = f"not settled in {each.delivery_count} deliveries"
+        cursor = connection.execute(
+            "UPDATE broker_delivery SET queue = -abs(queue), lock_token = NULL, expires_at = NULL, "  # noqa: S608  constant
+            f"dead_letter_reason = ?, dead_letter_description = ? {where}",
+            (reason, description, *key),
+        )
+    return cursor.rowcount == 1
+
+
+def drop_orphans(connection: sqlite3.Connection, messages: Sequence[int]) -> None:
+    """Delete those of *messages* that no queue holds any more."""
+    connection.executemany(
+        "DELETE FROM broker_message WHERE id = ? AND NOT EXISTS "
+        "(SELECT 1 FROM broker_delivery WHERE message = broker_message.id)",
+        [(message,) for message in messages],
+    )
+
+
+def locked_deliveries(connection: sqlite3.Connection) -> list[tuple[int, int, str, int]]:
+    """Return queue, message, lock token and delivery count of everything locked."""
+    return connection.execute(
+        "SELECT queue, message, lock_token, delivery_count FROM broker_delivery "
+        "WHERE lock_token IS NOT NULL"
+    ).fetchall()
+
+
+def expire(connection: sqlite3.Connection, now: float, dead_letters: Callable[[int], bool]) -> int:
+    """Drop or dead-letter what is unlocked and over its time to live; return how many."""
+    rows = connection.execute(
+        "SELECT queue, message FROM broker_delivery WHERE expires_at <= ? AND lock_token IS NULL",
+        (now,),
+    ).fetchall()
+    kept = [row for row in rows if dead_letters(row[0])]
+    dropped = [row for row in rows if not dead_letters(row[0])]
+    connection.executemany(
+        "UPDATE broker_delivery SET queue = -queue, expires_at = NULL, dead_letter_reason = ?, "
+        "dead_letter_description = 'not received within its time to live' "
+        "WHERE queue = ? AND message = ?",
+        [(TIME_TO_LIVE_EXPIRED, *row) for row in kept],
+    )
+    connection.executemany("DELETE FROM broker_delivery WHERE queue = ? AND message = ?", dropped)
+    drop_orphans(connection, [row[1] for row in dropped])
+    return len(rows)
+
+
+def next_due_at(connection: sqlite3.Connection) -> float | None:
+    """Return the epoch second at which something is due or expires; None when nothing will."""
+    row = connection.execute(
+        "SELECT min(at) FROM (SELECT min(due_at) AS at FROM broker_scheduled UNION ALL "
+        "SELECT min(expires_at) FROM broker_delivery "
+        "WHERE expires_at IS NOT NULL AND lock_token IS NULL)"
+    ).fetchone()
+    return None if row[0] is None else float(row[0])
+
+
+def revive(connection: sqlite3.Connection, queue: int, message: int) -> bool:
+    """Move a dead letter back to the queue it came from, its count at zero."""
+    cursor = connection.execute(
+        "UPDATE broker_delivery SET queue = -queue, delivery_count = 0, lock_token = NULL, "
+        "dead_letter_reason = NULL, dead_letter_description = NULL "
+        "WHERE queue = ? AND message = ?",
+        (-queue, message),
+    )
+    return cursor.rowcount == 1
+
+
+def discard(connection: sqlite3.Connection, queue: int, message: int) -> bool:
+    """Delete a dead letter for good."""
+    cursor = connection.execute(
+        "DELETE FROM broker_delivery WHERE queue = ? AND message = ?", (-queue, message)
+    )
+    drop_orphans(connection, [message])
+    return cursor.rowcount == 1
+
+
+def count(connection: sqlite3.Connection) -> dict[int, int]:
+    """Return the number of messages by queue number; dead-letter sub-queues are negative."""
+    return dict(
+        connection.execute("SELECT queue, count(*) FROM broker_delivery GROUP BY queue").fetchall()
+    )

@@ -1,0 +1,137 @@
+"""What sending, settling and expiry share: one namespace's database, entities, locks, receivers."""
+
+import itertools
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from local_cloud.broker import message_store
+from local_cloud.broker.entities import Entities
+from local_cloud.broker.locks import Lock, Locks
+from local_cloud.broker.message import ReceivedMessage
+from local_cloud.broker.message_store import Copy, Ending, Row, Settlement
+from local_cloud.broker.receivers import Receivers
+from local_cloud.notifications import Alarm
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.messaging.broker import OutgoingMessage
+from shared.persistence.sqlite import Database
+
+
+@dataclass
+class Namespace:
+    """`alarm` rings when a lock runs out, a message is due, or one expires."""
+
+    database: Database
+    clock: Clock
+    entropy: Entropy
+    alarm: Alarm
+    entities: Entities = field(default_factory=Entities)
+    locks: Locks = field(default_factory=Locks)
+    receivers: Receivers = field(default_factory=Receivers)
+
+    def __post_init__(self) -> None:
+        self._token_base = self.entropy.bits(64) << 64
+        self._token_count = itertools.count(1)
+
+    def now(self) -> float:
+        """Return epoch seconds."""
+        return self.clock.now().timestamp()
+
+    def token(self) -> str:
+        """Return a new lock token: a GUID, as Service Bus has it, of a random half and a count.
+
+        One draw of randomness a delivery would cost more than the delivery's own statements.
+        """
+        text = f"{self._token_base + next(self._token_count):032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def hold(self, messages: Sequence[ReceivedMessage]) -> None:
+        """Hold the locks of *messages*, all of one queue, from now on."""
+        if not messages:
+            return
+        lock_s = self.entities.settings(messages[0].queue).lock_s
+        now_s = self.clock.monotonic_s()
+        for message in messages:
+            self.locks.hold(Lock(message, lock_s, now_s + lock_s, now_s))
+        self.alarm.set(now_s + lock_s)
+
+    def set_alarm(self) -> None:
+        """Ring at the next instant at which anything runs out or is due."""
+        due_at = self.database.read(message_store.next_due_at)
+        if due_at is not None:
+            self.alarm.set(self.clock.monotonic_s() + max(0.0, due_at - self.now()))
+        self.alarm.set(self.locks.next_end_s())
+
+    def settlement(
+        self, lock: Lock, ending: Ending, reason: str = "", description: str = ""
+    ) -> Settlement:
+        message = lock.message
+        return Settlement(
+            message.queue,
+            message.sequence_number,
+            message.lock_token,
+            ending,
+            message.delivery_count,
+            self.entities.max_delivery_count(message.queue),
+            reason,
+            description,
+        )
+
+    def after_settling(self, locks: Sequence[Lock], settlements: Sequence[Settlement]) -> None:
+        """Wake who waits for what became ready, there or in the dead-letter sub-queue."""
+        changed = {each.queue for each in settlements if each.ending is not Ending.COMPLETE}
+        if not changed:
+            return
+        self.receivers.wake(changed | {-abs(queue) for queue in changed})
+        if any(lock.message.expires_at is not None for lock in locks):
+            self.set_alarm()
+
+    def copies_of(self, entity: str, message: OutgoingMessage) -> list[Copy]:
+        """Return one copy for each queue that takes *message*; the shorter time to live wins.
+
+        Raises:
+            NotFound: there is no queue or topic *entity*.
+        """
+        return [
+            Copy(target.id, _shorter(message.time_to_live_s, target.settings.time_to_live_s))
+            for target in self.entities.targets(entity)
+            if target.takes(message)
+        ]
+
+    def lock_ready(
+        self, connection: sqlite3.Connection, queue: int, limit: int, now: float
+    ) -> list[ReceivedMessage]:
+        """Lock up to *limit* of what is ready; `hold` them once that is durable."""
+        locked_until = now + self.entities.settings(queue).lock_s
+        rows = message_store.lock(connection, queue, limit, now, self.token)
+        return [received(row, token, locked_until) for row, token in rows]
+
+
+def _shorter(one: float | None, other: float | None) -> float | None:
+    given = [each for each in (one, other) if each is not None]
+    return min(given) if given else None
+
+
+def received(row: Row, token: str, locked_until: float, *, begun: int = 1) -> ReceivedMessage:
+    """Return the message of a ledger row; *begun* counts the delivery that locked it."""
+    queue, sequence, count, body, properties, enqueued_at, expires_at, reason, description = row
+    message_id, subject, content_type, correlation_id, application = json.loads(properties)
+    return ReceivedMessage(
+        queue,
+        sequence,
+        message_id,
+        body,
+        subject,
+        content_type,
+        correlation_id,
+        application,
+        count + begun,
+        enqueued_at,
+        expires_at,
+        locked_until,
+        token,
+        reason or "",
+        description or "",
+    )

@@ -1,0 +1,120 @@
+"""Sending: store messages, hand over those that found a free place, wake who waits for the rest."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from local_cloud.broker import message_store
+from local_cloud.broker.message import EncodedMessage, ReceivedMessage, decode, encode
+from local_cloud.broker.message_store import Copy
+from local_cloud.broker.namespace import Namespace
+from local_cloud.broker.receivers import Mailbox
+from local_cloud.broker.topology import entity_path
+from shared.messaging.broker import OutgoingMessage
+
+
+@dataclass(slots=True)
+class _Sent:
+    message: OutgoingMessage
+    encoded: EncodedMessage
+    copies: list[Copy]
+    handed_to: list[Mailbox | None]
+    """For each copy the mailbox whose place it took."""
+
+
+async def send(namespace: Namespace, entity: str, messages: Sequence[OutgoingMessage]) -> None:
+    """Put *messages* on a queue or topic; durable when this returns, all or none.
+
+    Raises:
+        NotFound: no such queue or topic.
+        TooLarge: a message is over 256 KB.
+    """
+    now = namespace.now()
+    later: list[tuple[EncodedMessage, float]] = []
+    at_once: list[_Sent] = []
+    for message in messages:
+        encoded = encode(message)
+        copies = namespace.copies_of(entity, message)
+        if message.scheduled_at is not None and message.scheduled_at.timestamp() > now:
+            later.append((encoded, message.scheduled_at.timestamp()))
+        else:
+            at_once.append(_Sent(message, encoded, copies, []))
+    for sent in at_once:
+        _find_places(namespace, sent)
+
+    def store(connection: sqlite3.Connection) -> list[int]:
+        for encoded, due_at in later:
+            number = namespace.entities.senders[entity_path(entity)]
+            message_store.schedule(connection, number, encoded, due_at)
+        return [
+            message_store.enqueue(connection, sent.encoded, sent.copies, now) for sent in at_once
+        ]
+
+    try:
+        numbers = await namespace.database.write(store)
+    except BaseException:
+        _disappoint(at_once)
+        raise
+    for sent, number in zip(at_once, numbers, strict=True):
+        _hand_over(namespace, sent, number, now)
+    if later or any(copy.time_to_live_s is not None for sent in at_once for copy in sent.copies):
+        namespace.set_alarm()
+
+
+def _find_places(namespace: Namespace, sent: _Sent) -> None:
+    for index, copy in enumerate(sent.copies):
+        mailbox = namespace.receivers.place_at(copy.queue)
+        sent.handed_to.append(mailbox)
+        if mailbox is not None:
+            mailbox.expect()
+            sent.copies[index] = replace(copy, lock_token=namespace.token())
+
+
+def _hand_over(namespace: Namespace, sent: _Sent, number: int, now: float) -> None:
+    ready: list[int] = []
+    for copy, mailbox in zip(sent.copies, sent.handed_to, strict=True):
+        if mailbox is None:
+            ready.append(copy.queue)
+            continue
+        message = _handed(namespace, sent, copy, number, now)
+        namespace.hold([message])
+        mailbox.put(message)
+    namespace.receivers.wake(ready)
+
+
+def _handed(
+    namespace: Namespace, sent: _Sent, copy: Copy, number: int, now: float
+) -> ReceivedMessage:
+    message = sent.message
+    return ReceivedMessage(
+        copy.queue,
+        number,
+        message.message_id,
+        sent.encoded.body,
+        message.subject,
+        message.content_type,
+        message.correlation_id,
+        dict(message.application_properties),
+        1,
+        now,
+        None if copy.time_to_live_s is None else now + copy.time_to_live_s,
+        now + namespace.entities.settings(copy.queue).lock_s,
+        copy.lock_token or "",
+    )
+
+
+def _disappoint(at_once: Sequence[_Sent]) -> None:
+    for sent in at_once:
+        for mailbox in sent.handed_to:
+            if mailbox is not None:
+                mailbox.disappoint()
+
+
+def enqueue_due(namespace: Namespace, connection: sqlite3.Connection, now: float) -> set[int]:
+    """Enqueue what was scheduled for *now* or before; return the queues that got something."""
+    ready: set[int] = set()
+    for number, encoded in message_store.take_due(connection, now):
+        copies = namespace.copies_of(namespace.entities.sender_path(number), decode(encoded))
+        message_store.enqueue(connection, encoded, copies, now)
+        ready.update(copy.queue for copy in copies)
+    return ready

@@ -1,0 +1,144 @@
+"""Settling: endings that come together are written together, and what they free is filled again."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from local_cloud.broker import message_store
+from local_cloud.broker.locks import Lock, LockLost
+from local_cloud.broker.message import ReceivedMessage
+from local_cloud.broker.message_store import Ending, Settlement
+from local_cloud.broker.namespace import Namespace
+from local_cloud.broker.receivers import Mailbox
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Messages whose endings one caller waits for; the answer are those whose lock was lost."""
+
+    locks: list[Lock]
+    settlements: list[Settlement]
+    lost: list[ReceivedMessage]
+    answer: "asyncio.Future[list[ReceivedMessage]]"
+    refill: Mailbox | None
+
+
+_Outcome = tuple[list[bool], list[tuple[Mailbox, list[ReceivedMessage]]]]
+
+
+class Settler:
+    """Writes settlements, one transaction at a time; what comes meanwhile is the next one."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+        self._waiting: list[_Waiting] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def settle_one(
+        self, message: ReceivedMessage, ending: Ending, reason: str = "", description: str = ""
+    ) -> None:
+        """Return when the ending of *message* is durable. Raises LockLost."""
+        if await self.settle([message], ending, reason, description):
+            raise LockLost(message)
+
+    async def settle(
+        self,
+        messages: Sequence[ReceivedMessage],
+        ending: Ending,
+        reason: str = "",
+        description: str = "",
+        *,
+        refill: Mailbox | None = None,
+    ) -> Sequence[ReceivedMessage]:
+        """Return when the endings are durable, with the messages whose lock was lost.
+
+        *refill* takes as many messages again, in the same commit, while its queue has a backlog.
+        """
+        namespace = self._namespace
+        now_s = namespace.clock.monotonic_s()
+        waiting = _Waiting([], [], [], asyncio.get_running_loop().create_future(), refill)
+        for message in messages:
+            try:
+                lock = namespace.locks.take(message, now_s)
+            except LockLost:
+                waiting.lost.append(message)
+            else:
+                waiting.locks.append(lock)
+                waiting.settlements.append(namespace.settlement(lock, ending, reason, description))
+        self._waiting.append(waiting)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write(), name="broker settler")
+        return await waiting.answer
+
+    async def stop(self) -> None:
+        """Return when everything that waits is written."""
+        if self._writer is not None:
+            await self._writer
+
+    async def _write(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            settlements = [each for waiting in group for each in waiting.settlements]
+            refills = _refills(group)
+            try:
+                held, filled = await self._settle(settlements, refills)
+            except Exception as problem:  # noqa: BLE001  it belongs to those who wait
+                self._give_up(group, refills, problem)
+                continue
+            for mailbox, messages in filled:
+                self._namespace.hold(messages)
+                mailbox.fill(messages, expected=refills[mailbox])
+            self._namespace.after_settling(
+                [lock for waiting in group for lock in waiting.locks], settlements
+            )
+            _answer(group, held)
+
+    async def _settle(self, settlements: list[Settlement], refills: Counter[Mailbox]) -> _Outcome:
+        namespace = self._namespace
+        now = namespace.now()
+
+        def work(connection: sqlite3.Connection) -> _Outcome:
+            held = message_store.settle(connection, settlements)
+            filled = [
+                (mailbox, namespace.lock_ready(connection, mailbox.queue, places, now))
+                for mailbox, places in refills.items()
+            ]
+            return held, filled
+
+        return await namespace.database.write(work)
+
+    def _give_up(
+        self, group: list[_Waiting], refills: Counter[Mailbox], problem: Exception
+    ) -> None:
+        """Leave what could not be settled to its lock, which will run out."""
+        for mailbox, places in refills.items():
+            mailbox.fill([], expected=places)
+            mailbox.notify()
+        for waiting in group:
+            self._namespace.locks.restore(waiting.locks)
+            if not waiting.answer.done():
+                waiting.answer.set_exception(problem)
+        self._namespace.alarm.set(self._namespace.locks.next_end_s())
+
+
+def _refills(group: list[_Waiting]) -> Counter[Mailbox]:
+    """Return how many messages each mailbox with a backlog takes again, and expect them."""
+    refills: Counter[Mailbox] = Counter()
+    for waiting in group:
+        if waiting.refill is not None and waiting.refill.has_backlog:
+            refills[waiting.refill] += 1
+    for mailbox, places in refills.items():
+        mailbox.has_backlog = False
+        mailbox.expect(places)
+    return refills
+
+
+def _answer(group: list[_Waiting], held: list[bool]) -> None:
+    """Tell each caller which of its messages were lost."""
+    is_held = iter(held)
+    for waiting in group:
+        lost = [lock.message for lock in waiting.locks if not next(is_held)]
+        if not waiting.answer.done():
+            waiting.answer.set_result(waiting.lost + lost)

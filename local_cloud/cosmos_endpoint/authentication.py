@@ -1,0 +1,45 @@
+"""Master-key signatures of the Cosmos DB REST protocol.
+
+https://learn.microsoft.com/rest/api/cosmos-db/access-control-on-cosmosdb-resources
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from urllib.parse import unquote
+
+from local_cloud.cosmos_endpoint.wire import Refusal, Target
+
+
+class MasterKey:
+    """Knows the account's key and checks that a request was signed with it."""
+
+    def __init__(self, key: str) -> None:
+        """*key* is base64. Raises ValueError when it is not."""
+        try:
+            self._key = base64.b64decode(key, validate=True)
+        except binascii.Error as problem:
+            msg = "a Cosmos account key is base64"
+            raise ValueError(msg) from problem
+
+    def check(self, verb: str, target: Target, date: str, authorization: str) -> None:
+        """Raises Refusal (401) unless *authorization* signs this request."""
+        fields = dict(
+            part.split("=", 1) for part in unquote(authorization).split("&") if "=" in part
+        )
+        if fields.get("type") != "master":
+            raise Refusal(401, "Unauthorized", "authorization must be of type master")
+        expected = self.sign(verb, target, date)
+        if not hmac.compare_digest(fields.get("sig", "").encode(), expected.encode()):
+            raise Refusal(
+                401,
+                "Unauthorized",
+                "the input authorization token can't serve the request: the signature does not"
+                f" match {verb.lower()!r}, {target.resource_type!r}, {target.link!r}",
+            )
+
+    def sign(self, verb: str, target: Target, date: str) -> str:
+        """Return the signature of one request; *date* is the `x-ms-date` header."""
+        text = f"{verb.lower()}\n{target.resource_type}\n{target.link}\n{date.lower()}\n\n"
+        return base64.b64encode(hmac.digest(self._key, text.encode(), hashlib.sha256)).decode()

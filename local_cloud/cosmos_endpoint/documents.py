@@ -1,0 +1,298 @@
+"""Documents over the wire: the stored rows in Cosmos DB's clothes, one by one and in batches."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from local_cloud.cosmos_endpoint.account import Container
+from local_cloud.cosmos_endpoint.wire import Refusal
+from shared.persistence.effective_key import (
+    SEPARATOR,
+    UNDEFINED,
+    effective_key,
+    feed_range_of,
+)
+from shared.persistence.sqlite_rows import LIVE, Verb, Write, etag_of, lsn_of
+
+BATCH_MAX_OPERATIONS: Final = 100
+BATCH_MAX_BYTES: Final = 2 * 1024 * 1024
+"""https://learn.microsoft.com/azure/cosmos-db/nosql/transactional-batch"""
+_COLUMNS: Final = "partition, id, body, lsn, changed_at_s, ttl_s"
+_STATUS_CODES: Final = {
+    400: "BadRequest", 404: "NotFound", 409: "Conflict", 412: "PreconditionFailed",
+}  # fmt: skip
+_VERBS: Final = {"Create": Verb.CREATE, "Upsert": Verb.UPSERT, "Replace": Verb.REPLACE,
+                 "Delete": Verb.DELETE}  # fmt: skip
+_FORBIDDEN_IN_IDS: Final = frozenset("/\\?#")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which partitions a query or feed covers; all of them when nothing is set."""
+
+    partition: str | None = None
+    feed_range: int | None = None
+    start_key: str = ""
+    end_key: str = "FF"
+
+    def holds(self, partition: str) -> bool:
+        key = effective_key(partition)
+        return self.start_key <= key < self.end_key
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One operation's status; `document` as it is stored now, when there is one."""
+
+    status: int
+    document: Mapping[str, Any] | None = None
+
+
+class _BatchFailed(Exception):
+    def __init__(self, index: int, status: int) -> None:
+        super().__init__(f"operation {index}: {status}")
+        self.index = index
+        self.status = status
+
+
+def partition_of(values: Sequence[Any]) -> str:
+    """Return the stored key of the JSON *values* of a partition key header."""
+    return SEPARATOR.join(_component(value) for value in values)
+
+
+def _component(value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case {}:
+            return UNDEFINED
+        case _:
+            return UNDEFINED + json.dumps(value)
+
+
+class Documents:
+    """The documents of one container."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._store = container.store
+        self._rows = container.store.rows
+        table = self._rows.table
+        self._one = f"SELECT {_COLUMNS} FROM {table} WHERE partition = ? AND id = ? AND {LIVE}"  # noqa: S608
+        self._all = f"SELECT {_COLUMNS} FROM {table} WHERE {LIVE}"  # noqa: S608
+        self._feed = f"SELECT {_COLUMNS} FROM {table} WHERE lsn > ? AND {LIVE}"  # noqa: S608
+
+    @property
+    def last_lsn(self) -> int:
+        row = self._store.database.read(lambda db: db.execute(self._rows.last).fetchone())
+        return int(row[0])
+
+    def read(self, partition: str, document_id: str) -> dict[str, Any]:
+        """Raises Refusal (404)."""
+        found = self._store.database.read(lambda db: self._find(db, partition, document_id))
+        if found is None:
+            raise Refusal(404, "NotFound", f"there is no document {document_id!r} here")
+        return found
+
+    def _find(
+        self, connection: sqlite3.Connection, partition: str, document_id: str
+    ) -> dict[str, Any] | None:
+        parameters = (partition, document_id, self._store.now_s())
+        row = connection.execute(self._one, parameters).fetchone()
+        return None if row is None else self._shown(row)
+
+    async def write(
+        self, partition: str, verb: Verb, document: Mapping[str, Any], if_match: str | None
+    ) -> Outcome:
+        """Do one write. Raises Refusal (400, 404, 409, 412)."""
+        write = self._write_of(partition, verb, document, if_match)
+
+        def work(connection: sqlite3.Connection) -> Outcome:
+            return self._apply(connection, partition, write)
+
+        outcome = await self._store.database.write(work)
+        if outcome.status >= 400:  # noqa: PLR2004
+            raise Refusal(
+                outcome.status,
+                _STATUS_CODES[outcome.status],
+                f"{verb.name.lower()} of document {write.id!r} failed",
+            )
+        self._store.announce()
+        return outcome
+
+    async def batch(
+        self, partition: str, operations: Sequence[Mapping[str, Any]]
+    ) -> tuple[bool, list[Outcome]]:
+        """Do all *operations* or none; return whether they took effect, and each outcome."""
+        if not 1 <= len(operations) <= BATCH_MAX_OPERATIONS:
+            raise Refusal(
+                400,
+                "BadRequest",
+                f"a batch has 1 to {BATCH_MAX_OPERATIONS} operations, got {len(operations)}",
+            )
+        prepared = [self._prepared(partition, operation) for operation in operations]
+
+        def work(connection: sqlite3.Connection) -> list[Outcome]:
+            outcomes = []
+            for index, step in enumerate(prepared):
+                outcome = (
+                    self._read_step(connection, partition, step)
+                    if isinstance(step, str)
+                    else self._apply(connection, partition, step)
+                )
+                if outcome.status >= 400:  # noqa: PLR2004
+                    raise _BatchFailed(index, outcome.status)
+                outcomes.append(outcome)
+            return outcomes
+
+        try:
+            outcomes = await self._store.database.write(work)
+        except _BatchFailed as failed:
+            return False, failed_outcomes(len(operations), failed.index, failed.status)
+        self._store.announce()
+        return True, outcomes
+
+    def _prepared(self, partition: str, operation: Mapping[str, Any]) -> Write | str:
+        kind = operation.get("operationType")
+        if kind == "Read":
+            return str(operation["id"])
+        if kind not in _VERBS:
+            raise Refusal(400, "BadRequest", f"batch operation {kind!r} is not served here")
+        body = operation.get("resourceBody") or {}
+        document = body if "id" not in operation else {**body, "id": operation["id"]}
+        return self._write_of(partition, _VERBS[kind], document, operation.get("ifMatch"))
+
+    def _read_step(
+        self, connection: sqlite3.Connection, partition: str, document_id: str
+    ) -> Outcome:
+        found = self._find(connection, partition, document_id)
+        return Outcome(404) if found is None else Outcome(200, found)
+
+    def _apply(self, connection: sqlite3.Connection, partition: str, write: Write) -> Outcome:
+        now_s = self._store.now_s()
+        verb = write.verb
+        existed = False
+        if verb is Verb.UPSERT:
+            existed = self._rows.find(connection, partition, write.id, now_s) is not None
+            if not existed and write.if_lsn is not None:
+                write = Write(verb, write.id, write.text, None, write.ttl_s)
+        lsn = self._rows.next_lsn(connection)
+        key = (partition, feed_range_of(partition))
+        status = self._rows.apply(connection, write, lsn=lsn, key=key, now_s=now_s)
+        if status:
+            return Outcome(status)
+        self._store.purge(connection, now_s)
+        if verb is Verb.DELETE:
+            return Outcome(204)
+        created = verb is Verb.CREATE or (verb is Verb.UPSERT and not existed)
+        return Outcome(201 if created else 200, self._find(connection, partition, write.id))
+
+    def _write_of(
+        self, partition: str, verb: Verb, document: Mapping[str, Any], if_match: str | None
+    ) -> Write:
+        document_id = document.get("id")
+        if not isinstance(document_id, str) or not document_id:
+            raise Refusal(400, "BadRequest", f"a document has a text id, got {document_id!r}")
+        if _FORBIDDEN_IN_IDS.intersection(document_id):
+            raise Refusal(400, "BadRequest", f"an id has none of / \\ ? #, got {document_id!r}")
+        if_lsn = None if if_match in {None, "*"} else lsn_of(str(if_match))
+        if verb is Verb.DELETE:
+            return Write(verb, document_id, if_lsn=if_lsn)
+        self._check_partition(partition, document)
+        text = json.dumps(self._kept(document), separators=(",", ":"))
+        return Write(verb, document_id, text, if_lsn, self._ttl_s(document))
+
+    def _check_partition(self, partition: str, document: Mapping[str, Any]) -> None:
+        own = partition_of([_at(document, path) for path in self._container.paths])
+        if own != partition:
+            raise Refusal(
+                400,
+                "BadRequest",
+                "the document's partition key does not match the header's: "
+                f"{own.split(SEPARATOR)} and {partition.split(SEPARATOR)}",
+                substatus=1001,
+            )
+
+    def _ttl_s(self, document: Mapping[str, Any]) -> int | None:
+        default = self._container.default_ttl_s
+        if default is None:
+            return None
+        value = document.get("ttl", default)
+        if not isinstance(value, int) or isinstance(value, bool) or value == 0 or value < -1:
+            raise Refusal(400, "BadRequest", f"ttl is -1 or a whole number above 0, got {value!r}")
+        return None if value == -1 else value
+
+    def _kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is stored as JSON: not the id, the key's own fields, system fields, ttl."""
+        left_out = {"id", *(path[0] for path in self._container.paths if len(path) == 1)}
+        if self._container.default_ttl_s == -1:
+            left_out.add("ttl")  # shown again from its column
+        return {
+            name: value
+            for name, value in document.items()
+            if name not in left_out and name not in _SYSTEM
+        }
+
+    def _shown(self, row: Sequence[Any]) -> dict[str, Any]:
+        partition, document_id, text, lsn, changed_at_s, ttl_s = row
+        document: dict[str, Any] = {"id": document_id}
+        for path, part in zip(self._container.paths, partition.split(SEPARATOR), strict=False):
+            if len(path) == 1 and part != UNDEFINED:
+                document[path[0]] = json.loads(part[1:]) if part.startswith(UNDEFINED) else part
+        document |= json.loads(text)
+        if ttl_s is not None and self._container.default_ttl_s == -1:
+            document["ttl"] = ttl_s
+        return document | {
+            "_rid": f"{self._container.rid}{lsn:x}",
+            "_self": f"{self._container.link}/docs/{document_id}/",
+            "_etag": etag_of(lsn),
+            "_attachments": "attachments/",
+            "_ts": changed_at_s,
+        }
+
+    def within(self, span: Span) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield (stored key, document) of *span*."""
+        sql, parameters = self._all, [self._store.now_s()]
+        for row in self._rows_in(span, sql, parameters):
+            yield row[0], self._shown(row)
+
+    def changed(self, span: Span, after: int, limit: int) -> tuple[list[dict[str, Any]], int]:
+        """Return the latest versions behind lsn *after*, oldest first, and where to go on."""
+        end = self.last_lsn
+        sql, parameters = self._feed, [after, self._store.now_s()]
+        rows = self._rows_in(span, sql, parameters, " ORDER BY lsn")[:limit]
+        shown = [self._shown(row) | {"_lsn": row[3]} for row in rows]
+        if len(rows) < limit:
+            return shown, max(end, after)
+        return shown, int(rows[-1][3])
+
+    def _rows_in(
+        self, span: Span, sql: str, parameters: list[Any], order: str = ""
+    ) -> list[Sequence[Any]]:
+        if span.partition is not None:
+            sql += " AND partition = ?"
+            parameters.append(span.partition)
+        if span.feed_range is not None:
+            sql += " AND feed = ?"
+            parameters.append(span.feed_range)
+        rows = self._store.database.read(lambda db: db.execute(sql + order, parameters).fetchall())
+        return [row for row in rows if span.holds(row[0])]
+
+
+_SYSTEM: Final = frozenset({"_rid", "_self", "_etag", "_attachments", "_ts", "_lsn"})
+
+
+def failed_outcomes(count: int, index: int, status: int) -> list[Outcome]:
+    """Return what a failed batch answers: 424 for all operations but the culprit."""
+    return [Outcome(status if place == index else 424) for place in range(count)]
+
+
+def _at(document: Mapping[str, Any], path: Sequence[str]) -> Any:
+    value: Any = document
+    for name in path:
+        if not isinstance(value, Mapping) or name not in value:
+            return {}
+        value = value[name]
+    return value

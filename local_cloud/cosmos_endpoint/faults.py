@@ -1,0 +1,80 @@
+"""Faults on demand: the endpoint behaves as badly as the real service, when a test asks for it."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from local_cloud.cosmos_endpoint.wire import Refusal
+
+
+class Kind(Enum):
+    """What a request does."""
+
+    READ = auto()
+    WRITE = auto()
+    BATCH = auto()
+    QUERY = auto()
+    FEED = auto()
+    METADATA = auto()
+
+
+class Moment(Enum):
+    """When a fault strikes."""
+
+    BEFORE = auto()
+    """Nothing has taken effect."""
+    INSIDE = auto()
+    """A batch answers 207 with this status for one operation; nothing has taken effect."""
+    CUT_BEFORE = auto()
+    """The connection breaks, nothing has taken effect."""
+    CUT_AFTER = auto()
+    """The connection breaks after the commit: the answer is lost."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Strikes requests of *kind*, `times` of them."""
+
+    kind: Kind
+    moment: Moment = Moment.BEFORE
+    status: int = 503
+    retry_after_ms: int = 0
+    times: int = 1
+
+
+class Faults:
+    """The faults that are still to strike, and a count of what was asked."""
+
+    def __init__(self) -> None:
+        self._left: list[tuple[Fault, int]] = []
+        self.seen: dict[Kind, int] = dict.fromkeys(Kind, 0)
+
+    def add(self, fault: Fault) -> None:
+        """Let *fault* strike the next matching requests, after those added before it."""
+        self._left.append((fault, fault.times))
+
+    def strike(self, kind: Kind) -> Fault | None:
+        """Count a request of *kind* and return what strikes it, if anything does.
+
+        Raises:
+            Refusal: the fault is an error answer given before anything was done.
+        """
+        self.seen[kind] += 1
+        fault = self._next(kind)
+        if fault is not None and fault.moment is Moment.BEFORE:
+            headers = {"x-ms-retry-after-ms": str(fault.retry_after_ms)}
+            code = "TooManyRequests" if fault.status == 429 else "ServiceUnavailable"  # noqa: PLR2004
+            substatus = 3200 if fault.status == 429 else 0  # noqa: PLR2004  user request rate
+            raise Refusal(
+                fault.status, code, "injected fault", substatus=substatus, headers=headers
+            )
+        return fault
+
+    def _next(self, kind: Kind) -> Fault | None:
+        for index, (fault, left) in enumerate(self._left):
+            if fault.kind is kind:
+                if left > 1:
+                    self._left[index] = (fault, left - 1)
+                else:
+                    del self._left[index]
+                return fault
+        return None

@@ -1,0 +1,155 @@
+"""Which of the indexed functions run: names, triggers, bindings and routes, looked at together.
+
+Indexing judges an app by itself. Here is what needs the whole host: whether a name or route is
+taken, and whether any part serves a trigger or binding. What is refused is taken from its app's
+functions and stands among its refusals.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from local_host.apps.configuration import Configuration, ConfigurationRefused
+from local_host.apps.indexing import AppRefused, IndexedApp, Refusal
+from local_host.http_trigger import http_binding
+from local_host.http_trigger.http_concurrency import gate_of
+from local_host.http_trigger.http_pipeline import HttpTarget
+from local_host.model import Extension, IndexedFunction, InputValue, OutputSink
+from local_host.routing import route_table
+from local_host.routing.route_templates import TemplateRefused, parse
+
+HTTP: Final = "httpTrigger"
+WARMUP: Final = "warmupTrigger"
+
+
+class Prepares(Protocol):
+    """What gets ready for invocations, `Worker`. Raises ValueError for what it cannot serve."""
+
+    def prepare(
+        self,
+        function: IndexedFunction,
+        settings: Configuration,
+        directory: str,
+        inputs: Mapping[str, InputValue],
+        outputs: Mapping[str, OutputSink],
+    ) -> None: ...
+
+
+class Admission:
+    """The apps of one host, losing what cannot run."""
+
+    def __init__(self, apps: Sequence[IndexedApp]) -> None:
+        self.apps = apps
+        self.warnings: list[str] = []
+        self._refuse_equal_names()
+
+    @property
+    def functions(self) -> Sequence[IndexedFunction]:
+        """Every function that may run, of all apps, by name."""
+        found = [function for app in self.apps for function in app.functions]
+        return sorted(found, key=lambda function: function.name.lower())
+
+    def _refuse(self, function: IndexedFunction, reason: str) -> None:
+        app = next(each for each in self.apps if each.app.name == function.app)
+        app.functions.remove(function)
+        app.refusals.append(Refusal(function.name, reason))
+
+    def _refuse_equal_names(self) -> None:
+        """In one host function names are the host's: the second app's function does not run."""
+        owners: dict[str, str] = {}
+        for app in self.apps:
+            for function in list(app.functions):
+                owner = owners.setdefault(function.name.lower(), app.app.name)
+                if owner != app.app.name:
+                    self._refuse(
+                        function, f"app {owner} has a function of this name: rename one of them"
+                    )
+
+    def serve(
+        self, extend: Callable[[Sequence[IndexedFunction]], Sequence[Extension]], worker: Prepares
+    ) -> Sequence[Extension]:
+        """Return the parts, made for those functions that all of them together can serve.
+
+        A part must not listen for a function that cannot run, and what can run is known only when
+        all parts are there: so they are made again without what was refused.
+        """
+        while True:
+            extensions = extend(self.functions)
+            if not self._refused_by(extensions, worker):
+                return extensions
+
+    def _refused_by(self, extensions: Sequence[Extension], worker: Prepares) -> bool:
+        before = len(self.functions)
+        served = {HTTP.lower(), WARMUP.lower()}
+        inputs: dict[str, InputValue] = {}
+        outputs: dict[str, OutputSink] = {}
+        refusals: dict[str, str] = {}
+        for extension in extensions:
+            served |= {name.lower() for name in extension.triggers}
+            inputs.update({name.lower(): value for name, value in extension.inputs.items()})
+            outputs.update({name.lower(): sink for name, sink in extension.outputs.items()})
+            refusals.update(extension.refusals)
+        for app in self.apps:
+            for function in list(app.functions):
+                directory = str(app.app.folder or "")
+                if function.name in refusals:
+                    self._refuse(function, refusals[function.name])
+                elif function.trigger.type.lower() not in served:
+                    self._refuse(function, _unserved(function, served))
+                else:
+                    try:
+                        worker.prepare(function, app.configuration, directory, inputs, outputs)
+                    except (ValueError, ConfigurationRefused) as problem:
+                        self._refuse(function, str(problem))
+        return len(self.functions) < before
+
+    def http_routes(self) -> list[route_table.Route[HttpTarget]]:
+        """Return where the HTTP functions answer; equal routes are refused, overlaps reported."""
+        found = [route for app in self.apps for route in self._routes_of(app)]
+        for refused, kept in list(route_table.conflicts(found)):
+            self._refuse(
+                refused.target.function,
+                f"the route specified ({refused.template.text}) conflicts with the route defined"
+                f" by function {kept.name!r}: change one, or list other methods",
+            )
+            found.remove(refused)
+        self.warnings += [
+            f"{first.name} ({first.template.text}) and {hidden.name} ({hidden.template.text})"
+            f" overlap: {first.name} answers what both match, because functions are tried in"
+            " order of name; write templates that cannot meet"
+            for first, hidden in route_table.overlaps(found)
+        ]
+        return found
+
+    def _routes_of(self, app: IndexedApp) -> list[route_table.Route[HttpTarget]]:
+        try:
+            gate = gate_of(app.configuration)
+        except ConfigurationRefused as problem:
+            app.functions.clear()
+            app.problem = AppRefused(app.app.name, [str(problem)])
+            return []
+        prefix = app.configuration.text("extensions", "http", "routePrefix", default="api")
+        found: list[route_table.Route[HttpTarget]] = []
+        for function in [f for f in app.functions if f.triggered_by(HTTP)]:
+            route = function.trigger.text("route")
+            if refusal := route_table.route_refusal(route):
+                self._refuse(function, refusal)
+                continue
+            try:
+                template = parse(f"{prefix.strip('/')}/{route.strip('/')}")
+            except TemplateRefused as problem:
+                self._refuse(function, str(problem))
+                continue
+            target = HttpTarget(
+                function,
+                function.trigger.name,
+                http_binding.output_of(function),
+                function.trigger.text("authLevel", "FUNCTION").upper(),
+                gate,
+            )
+            methods = route_table.methods_of(function.trigger)
+            found.append(route_table.Route(function.name, template, methods, target))
+        return found
+
+
+def _unserved(function: IndexedFunction, served: set[str]) -> str:
+    return f"this host serves no {function.trigger.type}; it serves {', '.join(sorted(served))}"

@@ -1,0 +1,188 @@
+"""What the host shows on a terminal: the boot table, refusals with their fix, log lines.
+
+Colour only on a terminal without `NO_COLOR`; plain text reads the same.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, TextIO
+
+from local_host.apps.indexing import IndexedApp, Refusal
+from local_host.host import Host
+from local_host.invocation.worker import current_invocation
+from local_host.model import IndexedFunction
+from local_host.routing import route_table
+
+_RED: Final = "31"
+_YELLOW: Final = "33"
+_GREEN: Final = "32"
+_DIM: Final = "2"
+_BOLD: Final = "1"
+_LEVELS: Final = {"DEBUG": _DIM, "INFO": "", "WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _RED}
+_HERE: Final = Path(__file__).resolve().parent
+_OF_THE_RUNTIME: Final = ("azure_functions_worker", "azure.functions", "asyncio", "uvicorn")
+
+
+class Console:
+    """Writes to *stream*, with colour where that can be read."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._has_colour = stream.isatty() and not os.environ.get("NO_COLOR")
+
+    def painted(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._has_colour and colour else text
+
+    def line(self, text: str = "", colour: str = "") -> None:
+        print(self.painted(text, colour), file=self._stream, flush=True)
+
+    def booted(self, host: Host, seconds: float) -> None:
+        """Show what runs, what does not and why, and where to go."""
+        for app in host.apps:
+            self._app(app, host)
+        for warning in host.warnings:
+            self.line(f"warning: {warning}", _YELLOW)
+        count = len(host.functions)
+        self.line(
+            f"{count} function{'' if count == 1 else 's'} ready on {host.base_url}"
+            f" in {seconds:.1f} s. Ctrl-C stops.",
+            _GREEN if count else _RED,
+        )
+
+    def _app(self, app: IndexedApp, host: Host) -> None:
+        place = f" ({app.app.folder})" if app.app.folder else ""
+        self.line(f"{app.app.name}{place}", _BOLD)
+        if app.problem is not None:
+            self.line("  NO FUNCTION OF THIS APP RUNS; every one of its routes is 404:", _RED)
+            for reason in app.problem.reasons:
+                self.line(f"    {reason}", _RED)
+        self._functions(app, host)
+        for reason, refused in _by_reason(app.refusals).items():
+            verb = "does" if len(refused) == 1 else "do"
+            self.line(f"  {', '.join(refused)} {verb} not run: {reason}", _RED)
+        if _lacks_settings(app.app.folder):
+            self.line(
+                "  local.settings.json is not there: begin with a copy of"
+                " local.settings.sample.json",
+                _YELLOW,
+            )
+        for name in app.disabled:
+            self.line(f"  {name} is disabled by AzureWebJobs.{name}.Disabled", _DIM)
+        self.line()
+
+    def _functions(self, app: IndexedApp, host: Host) -> None:
+        prefix = app.configuration.text("extensions", "http", "routePrefix", default="api")
+        rows = sorted(app.functions, key=lambda function: function.name.lower())
+        width = max((len(function.name) for function in rows), default=0)
+        for function in rows:
+            self.line(f"  {function.name:<{width}}  {_described(function, prefix, host)}")
+
+
+def _by_reason(refusals: Sequence[Refusal]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for refusal in refusals:
+        found.setdefault(refusal.reason, []).append(refusal.function)
+    return found
+
+
+def _lacks_settings(folder: Path | None) -> bool:
+    return (
+        folder is not None
+        and (folder / "local.settings.sample.json").exists()
+        and not (folder / "local.settings.json").exists()
+    )
+
+
+def _described(function: IndexedFunction, prefix: str, host: Host) -> str:
+    trigger = function.trigger
+    if not function.triggered_by("httpTrigger"):
+        return _DESCRIBED_BY.get(trigger.type.lower(), trigger.type).format_map(_Texts(function))
+    methods = ",".join(sorted(route_table.methods_of(trigger))) or "any method"
+    path = "/".join(part for part in (prefix.strip("/"), trigger.text("route").strip("/")) if part)
+    key = ""
+    if host.keys is not None and trigger.text("authLevel").upper() == "FUNCTION":
+        key = f"?code={host.keys.function(function.name)}"
+    return f"[{methods}] {host.base_url}/{path}{key}"
+
+
+_DESCRIBED_BY: Final = {
+    "timertrigger": "timer {schedule}",
+    "servicebustrigger": "Service Bus {queueName}{topicName} {subscriptionName}",
+    "cosmosdbtrigger": "Cosmos DB {databaseName}/{containerName}",
+    "orchestrationtrigger": "orchestrator",
+    "activitytrigger": "activity",
+    "entitytrigger": "entity",
+    "warmuptrigger": "warmup",
+}
+
+
+class _Texts(dict[str, str]):
+    """The trigger's properties as text; what is not there is empty."""
+
+    def __init__(self, function: IndexedFunction) -> None:
+        super().__init__({k: str(v) for k, v in function.trigger.properties.items()})
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def explain(console: Console, host: Host) -> None:
+    """Say loudly that nothing runs; the host stays up, as in Azure."""
+    if host.functions:
+        return
+    console.line(
+        "No function runs. The host stays up and answers 404, as Azure does:"
+        " correct what is named above and start it again.",
+        _RED,
+    )
+
+
+class _Lines(logging.Formatter):
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = self.formatTime(record, "%H:%M:%S")
+        invocation = current_invocation.get()
+        mark = f" {invocation[:8]}" if invocation else ""
+        text = f"{at}{mark} {record.name}: {record.getMessage()}"
+        if record.exc_info:
+            text += f"\n{self.formatException(record.exc_info)}"
+        return self._console.painted(text, _LEVELS.get(record.levelname, ""))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  the base class's name
+        """Begin a traceback where the app's own code begins."""
+        kind, problem, trace = ei
+        while trace is not None and trace.tb_next is not None and _is_the_hosts(trace):
+            trace = trace.tb_next
+        return super().formatException((kind, problem, trace))
+
+
+def _is_the_hosts(trace: TracebackType) -> bool:
+    return Path(trace.tb_frame.f_code.co_filename).is_relative_to(_HERE)
+
+
+def log_to(console: Console, stream: TextIO) -> None:
+    """Show INFO and above; DEBUG with `PYTHON_ENABLE_DEBUG_LOGGING=1`, as the worker does."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Lines(console))
+    handler.addFilter(_is_shown)
+    wants_debug = os.environ.get("PYTHON_ENABLE_DEBUG_LOGGING") == "1"
+    logging.basicConfig(
+        level=logging.DEBUG if wants_debug else logging.INFO, handlers=[handler], force=True
+    )
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    if record.levelno >= logging.WARNING:
+        return True
+    return not record.name.startswith(_OF_THE_RUNTIME)
+
+
+def standard() -> Console:
+    return Console(sys.stdout)

@@ -1,0 +1,1 @@
+"""The Cosmos DB trigger, which follows a change feed, and the `cosmosDB` output."""

@@ -1,0 +1,285 @@
+"""The management endpoints, which serve the webhooks and the library's client alike.
+
+Statuses and bodies are those of the Durable extension's HttpApiHandler 2.13;
+https://learn.microsoft.com/azure/azure-functions/durable/durable-functions-http-api.
+Query names ignore case.
+"""
+
+import base64
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+from local_host.durable import history, records
+from local_host.durable.client import CommandRefused, DurableClient
+from local_host.durable.management_urls import Links
+from local_host.durable.records import AlreadyExists, Instance
+from local_host.durable.status import status_json
+from local_host.model import HttpAnswer, HttpCall
+from shared.kernel.clock import Clock
+
+PAGE_MAX: Final = 100
+_CONTINUATION: Final = "x-ms-continuation-token"
+_STATUSES: Final = {
+    status.lower(): status
+    for status in (
+        records.PENDING, records.RUNNING, records.CONTINUED, records.SUSPENDED,
+        records.COMPLETED, records.FAILED, records.TERMINATED, records.CANCELED,
+    )
+}  # fmt: skip
+_NOT_FOUND: Final = HttpAnswer(404)
+_ACCEPTED: Final = HttpAnswer(202)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One request behind the base path."""
+
+    call: HttpCall
+    path: tuple[str, ...]
+    query: Mapping[str, str]
+    url: str
+    links: Links
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        value = self.query.get(name.lower(), "")
+        return value.lower() == "true" if value else default
+
+
+class Endpoints:
+    """The endpoints of one task hub."""
+
+    def __init__(self, client: DurableClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._routes: dict[tuple[str, str, int], Callable[[_Asked], Awaitable[HttpAnswer]]] = {
+            ("POST", "orchestrators", 2): self._start,
+            ("POST", "orchestrators", 3): self._start,
+            ("GET", "instances", 1): self._list,
+            ("GET", "instances", 2): self._status,
+            ("DELETE", "instances", 1): self._purge_selected,
+            ("DELETE", "instances", 2): self._purge,
+            ("POST", "instances", 3): self._command,
+            ("POST", "instances", 4): self._raise_event,
+            ("GET", "entities", 1): self._entities,
+            ("GET", "entities", 2): self._entities,
+            ("GET", "entities", 3): self._entity,
+            ("POST", "entities", 3): self._signal,
+            ("DELETE", "entities", 3): self._delete_entity,
+        }
+
+    async def handle(self, call: HttpCall, rest: str, links: Links) -> HttpAnswer:
+        """Answer *call*, whose path behind the base is *rest* (percent-encoded)."""
+        path = tuple(unquote(part) for part in rest.split("/") if part)
+        if not path:
+            return _NOT_FOUND
+        route = self._routes.get((call.method.upper(), path[0].lower(), len(path)))
+        if route is None:
+            return _NOT_FOUND
+        pairs = parse_qsl(call.query, keep_blank_values=True)
+        query = {name.lower(): value for name, value in pairs}
+        url = f"{call.origin}{call.path}" + (f"?{call.query}" if call.query else "")
+        try:
+            return await route(_Asked(call, path, query, url, links))
+        except CommandRefused as refused:
+            if refused.status == 400:  # noqa: PLR2004
+                return _error(400, refused.text, refused.kind)
+            return HttpAnswer(refused.status)
+        except AlreadyExists as problem:
+            return _error(500, str(problem), "System.InvalidOperationException")
+
+    # -- orchestrations ----------------------------------------------------------------------
+
+    async def _start(self, asked: _Asked) -> HttpAnswer:
+        instance_id = asked.path[2] if len(asked.path) > 2 else None  # noqa: PLR2004
+        given = _json_text(asked.call.body)
+        version = asked.query.get("version")
+        started = await self._client.start(asked.path[1], instance_id, given, version)
+        timeout = asked.query.get("timeout")
+        if timeout is not None:
+            interval_s = float(asked.query.get("pollinginterval") or 1)
+            finished = await self._wait(started, float(timeout), interval_s)
+            if finished is not None:
+                return _ending(finished)
+        return _started(started, asked.links)
+
+    async def _wait(self, instance_id: str, timeout_s: float, interval_s: float) -> Instance | None:
+        until = self._clock.monotonic_s() + timeout_s
+        while True:
+            instance = self._client.status(instance_id)
+            if instance is not None and instance.is_finished:
+                return instance
+            left_s = until - self._clock.monotonic_s()
+            if left_s <= 0:
+                return None
+            await self._clock.sleep(min(interval_s, left_s))
+
+    async def _status(self, asked: _Asked) -> HttpAnswer:
+        instance = self._client.status(asked.path[1])
+        if instance is None:
+            return _NOT_FOUND
+        shows_history = asked.flag("showHistory", default=False)
+        shown = status_json(
+            instance,
+            self._client.events(instance.id) if shows_history else None,
+            show_input=asked.flag("showInput", default=True),
+            show_history_output=asked.flag("showHistoryOutput", default=False),
+        )
+        if not instance.is_finished:
+            return _json(202, shown, ("location", asked.url), ("retry-after", "5"))
+        fails = asked.flag("returnInternalServerErrorOnFailure", default=False)
+        return _json(500 if fails and instance.status == records.FAILED else 200, shown)
+
+    async def _list(self, asked: _Asked) -> HttpAnswer:
+        top = asked.query.get("top") or "0"
+        if not top.isdigit():
+            raise CommandRefused(400, f"top must be a whole number, got {top!r}")
+        size = int(top) or PAGE_MAX
+        token = asked.call.header(_CONTINUATION)
+        found = self._client.select(
+            statuses=_statuses(asked.query),
+            created_from=_instant(asked.query, "createdTimeFrom"),
+            created_to=_instant(asked.query, "createdTimeTo"),
+            prefix=asked.query.get("instanceidprefix", ""),
+            after=base64.urlsafe_b64decode(token).decode() if token else "",
+            limit=size + 1,
+        )
+        shows_input = asked.flag("showInput", default=True)
+        page = [status_json(i, show_input=shows_input) for i in found[:size]]
+        if len(found) <= size:
+            return _json(200, page)
+        following = base64.urlsafe_b64encode(found[size - 1].id.encode()).decode()
+        return _json(200, page, (_CONTINUATION, following))
+
+    async def _purge(self, asked: _Asked) -> HttpAnswer:
+        deleted = await self._client.purge(asked.path[1])
+        return _json(200, {"instancesDeleted": deleted}) if deleted else _NOT_FOUND
+
+    async def _purge_selected(self, asked: _Asked) -> HttpAnswer:
+        created_from = _instant(asked.query, "createdTimeFrom")
+        if not created_from:
+            raise CommandRefused(400, "createdTimeFrom is required, got none")
+        deleted = await self._client.purge_selected(
+            created_from, _instant(asked.query, "createdTimeTo"), _statuses(asked.query)
+        )
+        return _json(200 if deleted else 404, {"instancesDeleted": deleted})
+
+    async def _command(self, asked: _Asked) -> HttpAnswer:
+        instance_id, reason = asked.path[1], asked.query.get("reason", "")
+        match asked.path[2].lower():
+            case "terminate":
+                await self._client.terminate(instance_id, reason)
+            case "suspend":
+                await self._client.suspend(instance_id, reason)
+            case "resume":
+                await self._client.resume(instance_id, reason)
+            case "rewind":
+                await self._client.rewind(instance_id, reason)
+            case "restart":
+                with_new_id = asked.flag("restartWithNewInstanceId", default=True)
+                again = await self._client.restart(instance_id, with_new_id=with_new_id)
+                return _started(again, asked.links)
+            case _:
+                return _NOT_FOUND
+        return _ACCEPTED
+
+    async def _raise_event(self, asked: _Asked) -> HttpAnswer:
+        if asked.path[2].lower() != "raiseevent":
+            return _NOT_FOUND
+        content_type = asked.call.header("content-type") or ""
+        if not content_type.lower().startswith("application/json"):
+            raise CommandRefused(
+                400, f"Only application/json request content is supported, got {content_type!r}"
+            )
+        given = _json_text(asked.call.body) or "null"
+        await self._client.raise_event(asked.path[1], asked.path[3], given)
+        return _ACCEPTED
+
+    # -- entities ----------------------------------------------------------------------------
+
+    async def _entity(self, asked: _Asked) -> HttpAnswer:
+        state = self._client.entity_state(asked.path[1], asked.path[2])
+        if state is None:
+            return _NOT_FOUND
+        return HttpAnswer(200, (("content-type", "application/json"),), state.encode())
+
+    async def _entities(self, asked: _Asked) -> HttpAnswer:
+        found = self._client.entities(asked.path[1] if len(asked.path) > 1 else None)
+        shows_state = asked.flag("fetchState", default=False)
+        listed = [
+            {
+                "entityId": {"name": name, "key": key},
+                "lastOperationTime": updated_at,
+                **({"state": json.loads(state)} if shows_state else {}),
+            }
+            for name, key, state, updated_at in found
+        ]
+        return _json(200, listed)
+
+    async def _signal(self, asked: _Asked) -> HttpAnswer:
+        operation = asked.query.get("op", "")
+        given = _json_text(asked.call.body)
+        await self._client.signal_entity(asked.path[1], asked.path[2], operation, given)
+        return _ACCEPTED
+
+    async def _delete_entity(self, asked: _Asked) -> HttpAnswer:
+        await self._client.signal_entity(asked.path[1], asked.path[2], "delete", None)
+        return _ACCEPTED
+
+
+def _started(instance_id: str, links: Links) -> HttpAnswer:
+    urls = links.management(instance_id, with_rewind=False)
+    return _json(202, urls, ("location", urls["statusQueryGetUri"]), ("retry-after", "10"))
+
+
+def _ending(instance: Instance) -> HttpAnswer:
+    if instance.status == records.COMPLETED:
+        text = instance.output or "null"
+        return HttpAnswer(200, (("content-type", "application/json"),), text.encode())
+    return _json(500 if instance.status == records.FAILED else 200, status_json(instance))
+
+
+def _json_text(body: bytes) -> str | None:
+    """Return *body* as JSON text, None for nothing or null."""
+    text = body.decode("utf-8-sig")
+    if not text.strip():
+        return None
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise CommandRefused(400, f"the body is not JSON: {problem}") from problem
+    return None if value is None else text
+
+
+def _statuses(query: Mapping[str, str]) -> list[str]:
+    wanted = [part.strip() for part in query.get("runtimestatus", "").split(",") if part.strip()]
+    unknown = [part for part in wanted if part.lower() not in _STATUSES]
+    if unknown:
+        known = ", ".join(_STATUSES.values())
+        raise CommandRefused(400, f"runtimeStatus knows {known}; got {', '.join(unknown)}")
+    return [_STATUSES[part.lower()] for part in wanted]
+
+
+def _instant(query: Mapping[str, str], name: str) -> str:
+    text = query.get(name.lower(), "")
+    try:
+        return history.timestamp(history.instant(text)) if text else ""
+    except ValueError as problem:
+        raise CommandRefused(400, f"{name} must be an ISO 8601 time, got {text!r}") from problem
+
+
+def _json(status: int, content: Any, *headers: tuple[str, str]) -> HttpAnswer:
+    body = json.dumps(content).encode()
+    return HttpAnswer(status, (("content-type", "application/json"), *headers), body)
+
+
+def _error(status: int, text: str, kind: str) -> HttpAnswer:
+    content = {
+        "Message": "Something went wrong while processing your request",
+        "ExceptionMessage": text,
+        "ExceptionType": kind,
+        "StackTrace": "",
+    }
+    return _json(status, content)

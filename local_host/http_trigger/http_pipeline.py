@@ -1,0 +1,145 @@
+"""Answers an HTTP call: gateway, the host's own paths, key, route, function, result.
+
+Unknown paths and methods are 404 with an empty body, a missing key 401, a function that raises 500;
+each has an empty body, as in Azure.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Final
+
+from local_host.http_trigger import api_reference, gateway, http_binding
+from local_host.http_trigger.access_keys import Keys
+from local_host.http_trigger.admin_endpoints import Administration
+from local_host.http_trigger.http_concurrency import Gate
+from local_host.model import (
+    Binding,
+    HttpAnswer,
+    HttpCall,
+    HttpHandler,
+    IndexedFunction,
+    Invocation,
+    InvocationFailed,
+    Invoker,
+)
+from local_host.routing.route_table import RouteTable
+
+_log = logging.getLogger("local_host.http")
+_OWN: Final = ("/admin/", "/runtime/")
+_WEBHOOKS: Final = "/runtime/webhooks/"
+_NOT_FOUND: Final = HttpAnswer(HTTPStatus.NOT_FOUND)
+_UNAUTHORIZED: Final = HttpAnswer(HTTPStatus.UNAUTHORIZED)
+_TOO_MANY: Final = HttpAnswer(HTTPStatus.TOO_MANY_REQUESTS)
+_FAILED: Final = HttpAnswer(HTTPStatus.INTERNAL_SERVER_ERROR)
+_HOME: Final = HttpAnswer(
+    HTTPStatus.OK,
+    (("content-type", "text/plain; charset=utf-8"),),
+    b"This Functions host is up and running.\n",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTarget:
+    """One HTTP function, with all that is decided once."""
+
+    function: IndexedFunction
+    argument: str
+    output: Binding | None
+    level: str
+    gate: Gate | None
+
+
+class HttpFront:
+    """Everything behind the socket."""
+
+    def __init__(
+        self,
+        table: RouteTable[HttpTarget],
+        invoker: Invoker,
+        *,
+        mounts: Mapping[str, HttpHandler],
+        keys: Keys | None,
+        administration: Administration,
+    ) -> None:
+        """*keys* None: nobody is asked for one, as Core Tools does locally."""
+        self._table = table
+        self._invoker = invoker
+        self._mounts = mounts
+        self._keys = keys
+        self._administration = administration
+
+    async def handle(self, call: HttpCall) -> HttpAnswer:
+        """Return the answer to *call*; nothing is raised but cancellation."""
+        path = gateway.mapped(call.path)
+        if path is not call.path:
+            call = replace(call, path=path)
+        if path[:9].lower().startswith(_OWN):
+            return await self._own(call)
+        found = self._table.find(call.method, path)
+        if found is None:
+            return await self._unrouted(call)
+        target, values = found
+        if self._keys is not None and not self._keys.opens(
+            call, target.level, target.function.name
+        ):
+            return _UNAUTHORIZED
+        if target.gate is None:
+            return await self._run(target, call, values)
+        async with target.gate.entry() as is_let_in:
+            return await self._run(target, call, values) if is_let_in else _TOO_MANY
+
+    async def _unrouted(self, call: HttpCall) -> HttpAnswer:
+        """Answer what no function has a route for: the home page, the API of the joined apps."""
+        if call.method not in ("GET", "HEAD"):
+            return _NOT_FOUND
+        if call.path in ("/", ""):
+            return _HOME
+        if call.path in api_reference.PATHS:
+            return await api_reference.answer(call.path, self.handle) or _NOT_FOUND
+        return _NOT_FOUND
+
+    async def _run(
+        self, target: HttpTarget, call: HttpCall, values: Mapping[str, str]
+    ) -> HttpAnswer:
+        function = target.function
+        if call.body and call.header("transfer-encoding"):
+            # The host forwards a body only when its length was announced.
+            call = replace(call, body=b"")
+        invocation = Invocation(
+            function,
+            {target.argument: http_binding.Request(call, values)},
+            traceparent=call.header("traceparent") or "",
+            tracestate=call.header("tracestate") or "",
+        )
+        try:
+            result = await self._invoker.invoke(invocation)
+            return http_binding.answer(function, target.output, result)
+        except InvocationFailed as failed:
+            _log.error("%s failed: %s", function.name, failed.text, exc_info=failed.cause)
+        except http_binding.ResultRefused as refused:
+            _log.error("%s", refused)
+        return _FAILED
+
+    async def _own(self, call: HttpCall) -> HttpAnswer:
+        lowered = call.path.lower()
+        for prefix, handler in self._mounts.items():
+            if lowered == prefix or lowered.startswith(f"{prefix}/"):
+                if not self._may_enter(call, lowered):
+                    return _UNAUTHORIZED
+                return await self._mounted(handler, call)
+        return await self._administration.handle(call)
+
+    def _may_enter(self, call: HttpCall, lowered: str) -> bool:
+        if self._keys is None or not lowered.startswith(_WEBHOOKS):
+            return True
+        extension = lowered.removeprefix(_WEBHOOKS).partition("/")[0]
+        return self._keys.opens_webhook(call, extension)
+
+    async def _mounted(self, handler: HttpHandler, call: HttpCall) -> HttpAnswer:
+        try:
+            return await handler(call)
+        except Exception:  # noqa: BLE001  a defect of the host: the caller gets what Azure gives it
+            _log.exception("%s %s failed in the host", call.method, call.path)
+            return _FAILED

@@ -1,0 +1,1 @@
+"""One invocation of a function: context, timeout, retries."""

@@ -1,0 +1,284 @@
+"""One invocation of a function: what the Azure worker does around the user's code.
+
+Input bindings, `Out` parameters and `context` go in; the return rules are applied; outputs are
+handed to their extensions. `async` functions run on the host's one event loop, plain ones in a
+thread pool with the caller's context variables.
+"""
+
+import asyncio
+import contextvars
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, NoReturn
+
+from local_host.apps.configuration import Configuration
+from local_host.invocation.invocation_context import Context, Out, TraceContext
+from local_host.invocation.timeouts import Deadlines
+from local_host.model import (
+    Binding,
+    IndexedFunction,
+    InputValue,
+    Invocation,
+    InvocationFailed,
+    InvocationResult,
+    OutputSink,
+)
+from shared.kernel.entropy import Entropy
+
+_RETURN: Final = "$return"
+_DEFAULT_TIMEOUT: Final = timedelta(minutes=30)
+_UNBOUNDED: Final = "-1"
+current_invocation: contextvars.ContextVar[str] = contextvars.ContextVar("invocation", default="")
+"""The id of the invocation that runs, for log lines."""
+
+
+class FunctionTimedOut(Exception):
+    """`functionTimeout` passed. In Azure the worker process is restarted as well."""
+
+
+class ReturnRefused(Exception):
+    """The function returned what its bindings have no place for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """All that is decided once for a function."""
+
+    function: IndexedFunction
+    inputs: Sequence[tuple[Binding, InputValue]]
+    out_names: Sequence[str]
+    sinks: Sequence[tuple[Binding, OutputSink]]
+    may_return: bool
+    limit: "Deadlines[_Running] | None"
+    timeout_s: float | None
+    directory: str
+
+
+class _Running:
+    """One run under a limit."""
+
+    __slots__ = ("has_expired", "task")
+
+    def __init__(self, task: "asyncio.Task[Any] | None") -> None:
+        assert task is not None, "functions run in tasks"
+        self.task = task
+        self.has_expired = False
+
+    def expire(self) -> None:
+        self.has_expired = True
+        self.task.cancel()
+
+
+class Worker:
+    """Runs functions. Implements `Invoker`."""
+
+    def __init__(self, entropy: Entropy, *, threads: int | None = None) -> None:
+        """*threads* None: as Azure decides; 0: plain functions run on the loop itself.
+
+        0 is for a virtual clock, whose time would run ahead of a thread.
+        """
+        self._entropy = entropy
+        self._plans: dict[IndexedFunction, _Plan] = {}
+        self._limits: dict[float, Deadlines[_Running]] = {}
+        count = _threads() if threads is None else threads
+        self._pool = ThreadPoolExecutor(count, "function") if count else None
+
+    def prepare(
+        self,
+        function: IndexedFunction,
+        settings: Configuration,
+        directory: str,
+        inputs: Mapping[str, InputValue],
+        outputs: Mapping[str, OutputSink],
+    ) -> None:
+        """Decide all that is the same for every invocation of *function*.
+
+        Raises:
+            ValueError: a binding of a type that no part of the host serves.
+        """
+        timeout_s = _timeout_s(settings)
+        self._plans[function] = _Plan(
+            function,
+            _inputs(function, inputs),
+            [b.name for b in function.bindings if b.direction == "out" and b.name != _RETURN],
+            _sinks(function, outputs),
+            _may_return(function),
+            None if timeout_s is None else self._limit(timeout_s),
+            timeout_s,
+            directory,
+        )
+
+    def _limit(self, timeout_s: float) -> Deadlines[_Running]:
+        if timeout_s not in self._limits:
+            self._limits[timeout_s] = Deadlines(timeout_s, _Running.expire)
+        return self._limits[timeout_s]
+
+    async def invoke(self, invocation: Invocation) -> InvocationResult:
+        plan = self._plans[invocation.function]
+        invocation_id = _uuid_text(self._entropy.bits(128))
+        before = current_invocation.set(invocation_id)
+        try:
+            arguments = dict(invocation.arguments)
+            for binding, value in plan.inputs:
+                arguments[binding.name] = await value(binding, plan.function)
+            outs: dict[str, Out] = {}
+            if plan.out_names:
+                outs = {name: Out() for name in plan.out_names}
+                arguments.update(outs)
+            if plan.function.takes_context:
+                arguments["context"] = self._context(plan, invocation, invocation_id)
+            returned = await self._run(plan, arguments)
+            if returned is not None and not plan.may_return:
+                _refuse(plan.function.name, returned)
+            outputs = {name: out.get() for name, out in outs.items() if out.is_set} if outs else {}
+            for binding, sink in plan.sinks:
+                written = returned if binding.name == _RETURN else outputs.get(binding.name)
+                if written is not None:
+                    await sink(binding, plan.function, written)
+        except Exception as problem:
+            raise InvocationFailed(
+                plan.function.name, f"{type(problem).__name__}: {problem}", problem
+            ) from problem
+        finally:
+            current_invocation.reset(before)
+        return InvocationResult(returned, outputs)
+
+    def _context(self, plan: _Plan, invocation: Invocation, invocation_id: str) -> Context:
+        # The host starts a trace when its caller sent none.
+        parent = invocation.traceparent or (
+            f"00-{self._entropy.bits(128) | 1:032x}-{self._entropy.bits(64) | 1:016x}-01"
+        )
+        context = Context(
+            invocation_id,
+            plan.function.name,
+            plan.directory,
+            TraceContext(parent, invocation.tracestate),
+            invocation.retry,
+        )
+        context.thread_local_storage.invocation_id = context.invocation_id
+        return context
+
+    async def _run(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
+        if plan.limit is None:
+            return await self._call(plan, arguments)
+        running = _Running(asyncio.current_task())
+        plan.limit.enter(running, asyncio.get_running_loop())
+        try:
+            return await self._call(plan, arguments)
+        except asyncio.CancelledError as problem:
+            if not running.has_expired or running.task.uncancel() > 0:
+                raise  # the host stops
+            raise FunctionTimedOut(
+                f"Timeout value of {timedelta(seconds=plan.timeout_s or 0)} was exceeded by"
+                f" function: Functions.{plan.function.name}"
+            ) from problem
+        finally:
+            plan.limit.leave(running)
+
+    async def _call(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
+        if plan.function.is_async:
+            return await plan.function.handler(**arguments)
+        return await self._run_plain(plan, arguments)
+
+    async def _run_plain(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
+        if self._pool is None:
+            return plan.function.handler(**arguments)
+        context = contextvars.copy_context()
+        call = partial(context.run, partial(self._in_thread, plan, arguments))
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    @staticmethod
+    def _in_thread(plan: _Plan, arguments: dict[str, Any]) -> Any:
+        own = arguments.get("context") if plan.function.takes_context else None
+        if own is not None:
+            own.thread_local_storage.invocation_id = own.invocation_id
+        return plan.function.handler(**arguments)
+
+    def close(self) -> None:
+        """Take no further plain function; those that run end with the process at the latest."""
+        for limit in self._limits.values():
+            limit.close()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _uuid_text(bits: int) -> str:
+    """Return a version 4 UUID without the object, which costs more than the rest of the id."""
+    text = f"{bits:032x}"
+    variant = "89ab"[bits >> 62 & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+
+def _refuse(function: str, returned: Any) -> NoReturn:
+    raise ReturnRefused(
+        f"function {function!r} without a $return binding returned a non-None value"
+        f" ({type(returned).__name__}): return None, or declare an output"
+    )
+
+
+def _threads() -> int:
+    asked = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT", "")
+    return int(asked) if asked.isdigit() and int(asked) else min(32, (os.cpu_count() or 1) + 4)
+
+
+def _inputs(
+    function: IndexedFunction, values: Mapping[str, InputValue]
+) -> list[tuple[Binding, InputValue]]:
+    found = []
+    for binding in function.bindings:
+        if binding.direction == "in" and binding is not function.trigger:
+            value = values.get(binding.type.lower())
+            if value is None:
+                raise ValueError(_unserved("input", binding, values))
+            found.append((binding, value))
+    return found
+
+
+def _sinks(
+    function: IndexedFunction, outputs: Mapping[str, OutputSink]
+) -> list[tuple[Binding, OutputSink]]:
+    found = []
+    for binding in function.bindings:
+        if binding.direction == "out" and binding.type.lower() != "http":
+            sink = outputs.get(binding.type.lower())
+            if sink is None:
+                raise ValueError(_unserved("output", binding, outputs))
+            found.append((binding, sink))
+    return found
+
+
+def _unserved(kind: str, binding: Binding, served: Mapping[str, Any]) -> str:
+    known = ", ".join(sorted(served)) or "none"
+    return (
+        f"its {kind} binding {binding.name!r} is of type {binding.type}, which this host does not"
+        f" serve (it serves {known}): call the service's SDK in the function instead"
+    )
+
+
+def _may_return(function: IndexedFunction) -> bool:
+    """Return whether the worker takes a non-None result.
+
+    So it does with `$return`, with a trigger whose converter says so (Durable), and with any
+    binding for which the library has no converter (the worker's "generic" binding).
+    """
+    from azure.functions import get_binding_registry  # noqa: PLC0415  with the app, not before
+
+    registry = get_binding_registry()  # type: ignore[no-untyped-call]
+    for binding in function.bindings:
+        converter = registry.get(binding.type)
+        if binding.name == _RETURN or converter is None:
+            return True
+        implicit = getattr(converter, "has_implicit_output", None)
+        if implicit is not None and implicit():
+            return True
+    return False
+
+
+def _timeout_s(settings: Configuration) -> float | None:
+    if str(settings.host_value("functionTimeout")) == _UNBOUNDED:
+        return None
+    return settings.duration("functionTimeout", default=_DEFAULT_TIMEOUT).total_seconds()

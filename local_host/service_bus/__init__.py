@@ -1,0 +1,1 @@
+"""The Service Bus triggers and the `serviceBus` output."""

@@ -1,0 +1,190 @@
+"""Pumps move messages from one queue or subscription into one function: singly or in batches."""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Final
+
+from local_cloud.broker.broker import Broker
+from local_cloud.broker.message import ReceivedMessage
+from local_cloud.broker.receivers import Mailbox
+from local_cloud.broker.topology import DEAD_LETTER_SUFFIX, Queue, Subscription, subscription_path
+from local_host.model import IndexedFunction, Invoker
+from local_host.service_bus import messages
+from local_host.service_bus.runs import Runs
+from local_host.service_bus.settings import ServiceBusSettings
+from shared.kernel.clock import Clock
+
+_log = logging.getLogger(__name__)
+_AFTER_A_FAILURE_S: Final = 1.0
+
+
+def pump_for(
+    function: IndexedFunction,
+    settings: ServiceBusSettings,
+    *,
+    broker: Broker,
+    invoker: Invoker,
+    clock: Clock,
+) -> "Pump":
+    """Return the pump that the function's cardinality asks for."""
+    runs = Runs(function, settings, broker=broker, invoker=invoker, clock=clock)
+    is_batch = function.trigger.text("cardinality", "one").lower() == "many"
+    return BatchPump(runs) if is_batch else SinglePump(runs)
+
+
+class Pump(ABC):
+    """Receives until it is stopped, whatever happens to the database meanwhile."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._settings = runs.settings
+        self._broker = runs.broker
+        self._clock = runs.clock
+        self._path = ""
+        self._loop: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def _receive(self) -> None:
+        """Receive and begin runs until `stopping`; give back what no run has seen."""
+
+    async def start(self) -> None:
+        """Create the queue or subscription if nobody declared it, and begin to receive."""
+        self._path = await self._ensure_entity()
+        self._loop = asyncio.create_task(self._keep_receiving(), name=self._runs.function.name)
+
+    async def stop(self, grace_s: float) -> None:
+        """Take nothing new; what has not ended after *grace_s* is cut off and delivered again."""
+        if self._loop is None:
+            return
+        self._runs.stopping = True
+        self._runs.changed.set()
+        self._broker.arrivals(self._path).notify()
+        ended = asyncio.ensure_future(self._ended(self._loop))
+        grace = asyncio.ensure_future(self._clock.sleep(grace_s))
+        await asyncio.wait((ended, grace), return_when=asyncio.FIRST_COMPLETED)
+        grace.cancel()
+        ended.cancel()
+        self._loop.cancel()
+        await self._runs.cut_off()
+
+    async def _ended(self, loop: asyncio.Task[None]) -> None:
+        await asyncio.wait([loop])
+        await self._runs.end()
+
+    async def _keep_receiving(self) -> None:
+        while not self._runs.stopping:
+            try:
+                await self._receive()
+            except Exception:  # noqa: BLE001  a trigger that stops listening is worse than any
+                _log.exception("receiving for %s failed, goes on", self._runs.function.name)
+                await self._clock.sleep(_AFTER_A_FAILURE_S)
+
+    async def _ensure_entity(self) -> str:
+        trigger = self._runs.function.trigger
+        topic, subscription = trigger.text("topicName"), trigger.text("subscriptionName")
+        if topic:
+            path = subscription_path(topic, subscription)
+            created = await self._broker.create_subscription(topic, Subscription(subscription))
+        else:
+            path = trigger.text("queueName")
+            created = not path.lower().endswith(DEAD_LETTER_SUFFIX) and (
+                await self._broker.create_queue(Queue(path))
+            )
+        if created:
+            _log.info("created %s, which %s listens to", path, self._runs.function.name)
+        return path
+
+
+class SinglePump(Pump):
+    """Cardinality one: as many runs at once as the settings say, each with one message."""
+
+    async def _receive(self) -> None:
+        runs = self._runs
+        mailbox = runs.mailbox = self._broker.open_mailbox(self._path)
+        runs.changed = mailbox.changed
+        try:
+            while not runs.stopping:
+                mailbox.changed.clear()
+                await self._fill(mailbox)
+                await mailbox.changed.wait()
+        finally:
+            runs.mailbox = None
+            self._broker.close_mailbox(mailbox)
+        await self._empty(mailbox)
+
+    async def _fill(self, mailbox: Mailbox) -> None:
+        """Begin what was given, say how much more may come, look for what was there before."""
+        runs, settings = self._runs, self._settings
+        while not runs.stopping:
+            while mailbox.messages and len(runs) < settings.max_concurrent_calls:
+                self._begin(mailbox.messages.popleft())
+            places = settings.max_concurrent_calls + settings.prefetch_count
+            places -= len(runs) + len(mailbox.messages)
+            mailbox.offer(places)
+            room = places - mailbox.expected
+            if room <= 0 or not mailbox.has_backlog:
+                return
+            mailbox.has_backlog = False
+            mailbox.expect(room)
+            found: Sequence[ReceivedMessage] = ()
+            try:
+                found = await self._broker.lock(self._path, room)
+            finally:
+                mailbox.fill(found, expected=room)
+
+    def _begin(self, message: ReceivedMessage) -> None:
+        # A prefetched message is renewed only from here: while it waits its lock may run out.
+        self._broker.keep_renewed(message, self._settings.max_auto_lock_renewal_s)
+        self._runs.begin([message], messages.one(message))
+
+    async def _empty(self, mailbox: Mailbox) -> None:
+        """Give back what came, and what is still on its way."""
+        while mailbox.expected or mailbox.messages:
+            given = list(mailbox.messages)
+            mailbox.messages.clear()
+            await self._runs.give_back(given)
+            if mailbox.expected:
+                mailbox.changed.clear()
+                await mailbox.changed.wait()
+
+
+class BatchPump(Pump):
+    """Cardinality many: one batch at a time."""
+
+    async def _receive(self) -> None:
+        while not self._runs.stopping:
+            batch = await self._gather()
+            if batch:
+                run = self._runs.begin(batch, messages.many(batch))
+                await asyncio.wait([run])
+
+    async def _gather(self) -> list[ReceivedMessage]:
+        """Return what is there, waiting for the smallest batch as long as the settings say."""
+        settings = self._settings
+        arrivals = self._broker.arrivals(self._path)
+        batch: list[ReceivedMessage] = []
+        give_up_at_s = 0.0
+        while not self._runs.stopping:
+            seen = arrivals.count
+            batch += await self._broker.lock(
+                self._path, settings.max_message_batch_size - len(batch)
+            )
+            now_s = self._clock.monotonic_s()
+            if not batch:
+                await arrivals.since(seen)
+                continue
+            give_up_at_s = give_up_at_s or now_s + settings.max_batch_wait_s
+            if len(batch) >= settings.min_message_batch_size or now_s >= give_up_at_s:
+                return batch
+            await self._arrival_or_delay(seen, give_up_at_s - now_s)
+        await self._runs.give_back(batch)
+        return []
+
+    async def _arrival_or_delay(self, seen: int, delay_s: float) -> None:
+        arrival = asyncio.ensure_future(self._broker.arrivals(self._path).since(seen))
+        delay = asyncio.ensure_future(self._clock.sleep(delay_s))
+        await asyncio.wait((arrival, delay), return_when=asyncio.FIRST_COMPLETED)
+        arrival.cancel()
+        delay.cancel()

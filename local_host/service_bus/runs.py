@@ -1,0 +1,99 @@
+"""Runs of one Service Bus function: invoke it, then complete or abandon what it was given."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from local_cloud.broker.broker import Broker
+from local_cloud.broker.locks import LockLost
+from local_cloud.broker.message import ReceivedMessage
+from local_cloud.broker.message_store import Ending
+from local_cloud.broker.receivers import Mailbox
+from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
+from local_host.service_bus.settings import ServiceBusSettings
+from shared.kernel.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+
+class Runs:
+    """The runs of one function that have begun and not ended; `changed` is set when one ends."""
+
+    def __init__(
+        self,
+        function: IndexedFunction,
+        settings: ServiceBusSettings,
+        *,
+        broker: Broker,
+        invoker: Invoker,
+        clock: Clock,
+    ) -> None:
+        self.function = function
+        self.settings = settings
+        self.broker = broker
+        self.clock = clock
+        self.stopping = False
+        self.changed = asyncio.Event()
+        self.mailbox: Mailbox | None = None
+        """Where a run that ends may have its place filled again."""
+        self._invoker = invoker
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def begin(self, messages: Sequence[ReceivedMessage], argument: Any) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._run(messages, argument), name=self.function.name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def end(self) -> None:
+        """Return when every run has ended."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def cut_off(self) -> None:
+        """End what still runs; its messages stay locked and are delivered again."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await self.end()
+
+    async def give_back(self, messages: Sequence[ReceivedMessage]) -> None:
+        """Release messages that no run has seen."""
+        await self._settle(messages, Ending.RELEASE)
+
+    async def _run(self, messages: Sequence[ReceivedMessage], argument: Any) -> None:
+        """Run the function; complete all *messages* or abandon all."""
+        first = messages[0]
+        invocation = Invocation(
+            self.function,
+            {self.function.trigger.name: argument},
+            traceparent=first.application_properties.get("Diagnostic-Id", ""),
+        )
+        try:
+            await self._invoker.invoke(invocation)
+        except InvocationFailed as failed:
+            _log.warning(
+                "%s failed on message %s, delivery %d: %s",
+                self.function.name,
+                first.message_id,
+                first.delivery_count,
+                failed.text,
+            )
+            await self._settle(messages, Ending.ABANDON)
+        else:
+            if self.settings.auto_complete_messages:
+                await self._settle(messages, Ending.COMPLETE)
+
+    async def _settle(self, messages: Sequence[ReceivedMessage], ending: Ending) -> None:
+        refill = None if self.stopping else self.mailbox
+        for lost in await self.broker.settle_all(messages, ending, refill=refill):
+            _log.warning("after %s: %s", self.function.name, LockLost(lost))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.changed.set()
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            _log.error("settling for %s failed: %s", self.function.name, problem)

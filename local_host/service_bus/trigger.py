@@ -1,0 +1,116 @@
+"""The Service Bus part of the host: queue and topic triggers, and the `serviceBus` output.
+
+What real triggers do, and this one too: a function that returns completes its message, one that
+raises or runs out of time abandons it, and an abandoned message is delivered again at once, until
+the entity's `max_delivery_count` dead-letters it (functions-servicebus-extension#161). A Python
+function cannot settle a message itself, and `@app.retry` is not applied
+(https://learn.microsoft.com/azure/azure-functions/functions-bindings-error-pages).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from local_cloud.broker.broker import Broker
+from local_cloud.broker.topology import DEAD_LETTER_SUFFIX, check_name
+from local_host.apps.configuration import ConfigurationRefused
+from local_host.model import (
+    Binding,
+    Extend,
+    Extension,
+    IndexedFunction,
+    OutputSink,
+    Surroundings,
+)
+from local_host.service_bus.message_pumps import Pump, pump_for
+from local_host.service_bus.settings import settings_of
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Invalid, Refused
+from shared.messaging.broker import OutgoingMessage
+
+TRIGGER: Final = "serviceBusTrigger"
+OUTPUT: Final = "serviceBus"
+
+
+def service_bus(broker: Broker) -> Extend:
+    """Return the part of the host that works over *broker*, which the host starts and stops."""
+
+    def extend(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
+        pumps: list[Pump] = []
+        refusals: dict[str, str] = {}
+        for function in functions:
+            if not function.triggered_by(TRIGGER):
+                continue
+            try:
+                pumps.append(_pump(function, broker, surroundings))
+            except (ConfigurationRefused, Refused) as problem:
+                refusals[function.name] = str(problem)
+        return Extension(
+            triggers=frozenset({TRIGGER}),
+            listener=ServiceBusListener(pumps, grace_s=surroundings.grace_s),
+            outputs={OUTPUT: output_sink(broker, surroundings.embedding.entropy)},
+            refusals=refusals,
+        )
+
+    return extend
+
+
+def _pump(function: IndexedFunction, broker: Broker, surroundings: Surroundings) -> Pump:
+    """Raises Invalid or ConfigurationRefused when this host cannot serve the trigger."""
+    trigger = function.trigger
+    if trigger.flag("isSessionsEnabled"):
+        raise Invalid(
+            "sessions are not served here: leave is_sessions_enabled out, and order by what the"
+            " messages carry"
+        )
+    for key in ("queueName", "topicName", "subscriptionName"):
+        if name := trigger.text(key):
+            check_name(name.lower().removesuffix(DEAD_LETTER_SUFFIX))
+    return pump_for(
+        function,
+        settings_of(surroundings.configurations[function.app]),
+        broker=broker,
+        invoker=surroundings.invoker,
+        clock=surroundings.embedding.clock,
+    )
+
+
+def output_sink(broker: Broker, entropy: Entropy) -> OutputSink:
+    """Return what sends the value of a `serviceBus` output: text or bytes, one message each.
+
+    The content types are those the .NET extension gives to text and to bytes.
+    """
+
+    async def send(binding: Binding, function: IndexedFunction, value: Any) -> None:
+        if value is None:
+            return
+        if not isinstance(value, str | bytes):
+            raise TypeError(
+                f"output {binding.name!r} of {function.name} got {type(value).__name__}; "
+                "a serviceBus output takes str or bytes"
+            )
+        is_text = isinstance(value, str)
+        message = OutgoingMessage(
+            body=value.encode() if isinstance(value, str) else value,
+            message_id=entropy.uuid().hex,
+            content_type="text/plain" if is_text else "application/octet-stream",
+        )
+        await broker.send(binding.text("queueName") or binding.text("topicName"), [message])
+
+    return send
+
+
+class ServiceBusListener:
+    """Runs one pump for each function."""
+
+    def __init__(self, pumps: Sequence[Pump], *, grace_s: float) -> None:
+        self._pumps = pumps
+        self._grace_s = grace_s
+
+    async def start(self) -> None:
+        for pump in self._pumps:
+            await pump.start()
+
+    async def stop(self) -> None:
+        """Let what runs finish for at most the grace; what is left is delivered again."""
+        await asyncio.gather(*(pump.stop(self._grace_s) for pump in self._pumps))

@@ -1,0 +1,68 @@
+"""The embedded account opens each part once, keeps parts apart, and finds them after a restart."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from local_cloud.storage import LocalStorage
+from shared.kernel.errors import Invalid
+from shared.persistence.store import Create, Partition
+from shared.persistence.tables import Row
+from tests.kit.stores import HandClock
+
+HERE = Partition("tenant-a", "k1", "-")
+
+
+@pytest.fixture(params=["folder", "memory"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path, HandClock(), in_memory=request.param == "memory")
+
+
+def test_a_part_is_opened_once(storage: LocalStorage) -> None:
+    assert storage.store("runtime", "a") is storage.store("runtime", "a")
+    assert storage.table("audit") is storage.table("audit")
+    assert storage.blobs("artifacts") is storage.blobs("artifacts")
+    storage.close()
+
+
+async def test_containers_of_equal_names_in_two_databases_are_apart(
+    storage: LocalStorage,
+) -> None:
+    await storage.store("one", "a").batch(HERE, [Create("x", {})])
+
+    assert await storage.store("two", "a").read(HERE, "x") is None
+    assert storage.database_names() == ["one", "two"]
+    assert storage.containers("one") == ["a"]
+    storage.close()
+
+
+@pytest.mark.parametrize("name", ["", "../a", "a/b", ".a", "a.db", "a b"])
+def test_a_name_that_is_no_file_name_is_refused(storage: LocalStorage, name: str) -> None:
+    for open_part in (
+        lambda: storage.store(name, "a"),
+        lambda: storage.store("a", name),
+        lambda: storage.table(name),
+        lambda: storage.blobs(name),
+    ):
+        with pytest.raises(Invalid):
+            open_part()
+
+
+async def test_everything_is_found_again_after_a_restart(tmp_path: Path) -> None:
+    async def content() -> AsyncIterator[bytes]:
+        yield b"zip"
+
+    before = LocalStorage(tmp_path, HandClock(), in_memory=False)
+    await before.store("runtime", "a").batch(HERE, [Create("x", {"n": 1})])
+    await before.table("audit").insert([Row("p", "r", {})])
+    await before.blobs("artifacts").put("a", content())
+    before.close()
+
+    after = LocalStorage(tmp_path, HandClock(), in_memory=False)
+
+    assert after.containers("runtime") == ["a"]
+    assert await after.store("runtime", "a").read(HERE, "x") is not None
+    assert await after.table("audit").get("p", "r") is not None
+    assert await after.blobs("artifacts").size("a") == 3
+    after.close()
