@@ -1,7 +1,9 @@
 # Everything a fresh machine needs is Python 3.11+ and make; the first command installs the rest.
 PYTHON ?= python3
-UV := .tools/uv/bin/uv
+UV := .tools/uv/bin/python -m tools.uv
+GROUPS := local azure azure-infra dev bench build uv
 RUN := .venv/bin/python
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --custom-compile-command "make lock"
 export UV_PYTHON_DOWNLOADS = never
 
 .PHONY: help demo test up down lint types imports unit long bench package lock clean
@@ -10,20 +12,33 @@ export UV_PYTHON_DOWNLOADS = never
 help: ## list every command
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-$(UV): tools/uv.txt
+.tools/uv/installed: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v < (3, 14); sys.exit(0 if ok else "Factory Runtime needs Python 3.11, 3.12 or 3.13; this is %d.%d. Say which: make PYTHON=python3.12" % v)'
 	@$(PYTHON) -m venv .tools/uv
-	@.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tools/uv.txt
+	@.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
+
+# $(call install,GROUP…): what the locks of these groups say, and this project itself. The hash decides
+# what is taken, so every index that pip knows may serve it.
+install = $(UV) pip install --quiet --python .venv --require-hashes --index-strategy unsafe-best-match $(1:%=-r requirements/%.txt)
+
+.venv/pyvenv.cfg: .tools/uv/installed
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 
 # What the demo and a running system need: neither Azure SDKs nor test tools.
-.venv/.local: $(UV) uv.lock pyproject.toml
-	@$(UV) sync --quiet --locked --inexact --python $(PYTHON) --no-default-groups --group local
+.venv/.local: .venv/pyvenv.cfg requirements/app.txt requirements/local.txt requirements/build.txt pyproject.toml
+	@$(call install,app local build)
+	@$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.all: $(UV) uv.lock pyproject.toml
-	@$(UV) sync --quiet --locked --inexact --python $(PYTHON)
-	@touch $@ .venv/.local
+.venv/.all: .venv/.local requirements/azure.txt requirements/dev.txt
+	@$(call install,azure dev)
+	@touch $@
+
+# 350 MB, for plans of environments in Azure.
+.venv/.azure-infra: .venv/.all requirements/azure-infra.txt
+	@$(call install,azure-infra)
+	@touch $@
 
 demo: .venv/.local ## the main job, start to end: deploy, promote, break, roll back, survive a kill
 	@$(RUN) -m cli.demo
@@ -59,9 +74,13 @@ bench: .venv/.all ## every benchmark beside its peer; ratios, not times; 3 = a p
 package: .venv/.all ## make package APP=environments: the folder that Azure, Core Tools and the host take
 	@$(RUN) -m tools.package $(APP)
 
-lock: $(UV) ## resolve again and write uv.lock and requirements.txt
-	@$(UV) lock --python $(PYTHON)
-	@$(UV) export --quiet --locked --no-default-groups --group azure --no-emit-project --no-header --format requirements-txt -o requirements.txt
+lock: .tools/uv/installed ## resolve again and write requirements.txt and requirements/; UPGRADE=1 takes newer versions
+	@mkdir -p build
+	@cat requirements/*.txt > build/locked.txt
+	@$(COMPILE) pyproject.toml $(GROUPS:%=--group %) $(if $(UPGRADE),--upgrade) --output-file build/locked.txt
+	@$(COMPILE) pyproject.toml --constraints build/locked.txt --output-file requirements/app.txt
+	@$(foreach group,$(GROUPS),$(COMPILE) --group $(group) --constraints build/locked.txt --output-file requirements/$(group).txt &&) true
+	@$(COMPILE) pyproject.toml --group azure --constraints build/locked.txt --output-file requirements.txt
 
 clean: ## remove what was installed and built here (not the state of a running system)
 	@rm -rf .venv .tools build dist

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.peer_environments import HOME, ROOT, output_of, python_of
+from benchmarks.peer_environments import HOME, ROOT, output_of, peers_python
 from benchmarks.rounds import NotMeasured
 
-RESTATE_SERVER = "@restatedev/restate-server@1.7"
-RESTATE_SDK = ("restate-sdk==1.3.*", "hypercorn==0.18.*", "aiohttp>=3.13")
-DBOS_PACKAGES = ("dbos==3.4.*",)
+RESTATE_SERVER = "@restatedev/restate-server@1.7.12"
 
 
 class Peer:
@@ -42,9 +40,9 @@ class Peer:
 
 @contextmanager
 def restate() -> Iterator[Peer]:
-    """Run Restate: server from npm, SDK from PyPI. Raises NotMeasured."""
+    """Run Restate: server from npm. Raises NotMeasured."""
     home = HOME / "restate"
-    python = python_of("restate", RESTATE_SDK)
+    python = peers_python()
     binary = home / "node_modules" / ".bin" / "restate-server"
     if not binary.exists():
         output_of(["npm", "install", "--no-audit", "--no-fund", RESTATE_SERVER], home)
@@ -56,8 +54,8 @@ def restate() -> Iterator[Peer]:
 
 @contextmanager
 def dbos() -> Iterator[Peer]:
-    """Run DBOS from PyPI. Raises NotMeasured."""
-    python = python_of("dbos", DBOS_PACKAGES)
+    """Run DBOS. Raises NotMeasured."""
+    python = peers_python()
     with (
         tempfile.TemporaryDirectory() as folder,
         _process([python, "peer_dbos.py", folder]) as peer,

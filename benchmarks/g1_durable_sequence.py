@@ -1,8 +1,8 @@
 """G1: five activities one after the other, 16 workflows in flight, every step durable (FULL).
 
-Peers: the Restate server with its Python SDK and DBOS on SQLite (WAL, FULL); both are installed
-into `.benchmarks/` by this script. Ours goes through azure-functions-durable's replay and is
-started in its own process, as DBOS is; Restate is asked over HTTP, the only way it has.
+Peers: the Restate server with its Python SDK and DBOS on SQLite (WAL, FULL). Ours goes through
+azure-functions-durable's replay and is started in its own process, as DBOS is; Restate is asked
+over HTTP, the only way it has.
 
 Run as `.venv/bin/python benchmarks/g1_durable_sequence.py`.
 """

@@ -5,8 +5,7 @@ a JSON body. At NORMAL each side inserts on a connection of its own; at FULL our
 group commit (`shared.persistence.sqlite`), the peer commits each insert. Each side is a process of
 its own; the client is this process, 32 kept-alive connections on one loop.
 
-Run as `.venv/bin/python benchmarks/g5_http_trigger.py`. Peers that are not installed are put into
-`.benchmarks/http`.
+Run as `.venv/bin/python benchmarks/g5_http_trigger.py`.
 """
 
 import argparse
@@ -28,10 +27,6 @@ from pydantic import BaseModel, Field, ValidationError
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-REQUIREMENTS = (
-    "starlette>=1.0", "functions-framework>=3.10", "uvicorn>=0.40", "httptools>=0.7",
-    "uvloop>=0.22", "pydantic>=2.12",
-)  # fmt: skip
 CONNECTIONS = 32
 WARM_UP_S = 1.0
 MEASURED_S = 4.0
@@ -250,13 +245,13 @@ def free_port() -> int:
 def measured(kind: str, synchronous: str) -> float:
     import uvloop
 
-    from benchmarks.peer_environments import HOME, python_of
+    from benchmarks.peer_environments import HOME, peers_python
 
     HOME.mkdir(exist_ok=True)
     port = free_port()
     python = sys.executable
     if kind != "ours":
-        python = str(python_of("http", REQUIREMENTS))
+        python = str(peers_python())
     command = [python, __file__, "--serve", kind, "--port", str(port), "--synchronous", synchronous]
     if kind == "framework":
         binary = str(Path(python).with_name("functions-framework"))

@@ -6,7 +6,7 @@ FULL), 16 threads that each commit. The floor does them by hand on one connectio
 commands a commit; alone, one.
 
 Run as `.venv/bin/python benchmarks/g6_command_commit.py [FOLDER]`; the databases are made below
-FOLDER, the peer is put into `.benchmarks/sqlalchemy`.
+FOLDER.
 """
 
 import asyncio
@@ -23,14 +23,13 @@ import uvloop
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.peer_environments import output_of, python_of  # noqa: E402
+from benchmarks.peer_environments import output_of, peers_python  # noqa: E402
 from benchmarks.rounds import Goal, run  # noqa: E402
 from shared.kernel.clock import SystemClock  # noqa: E402
 from shared.persistence.sqlite import Database  # noqa: E402
 from shared.persistence.sqlite_store import SqliteStore  # noqa: E402
 from shared.persistence.store import Create, Partition, Replace, Upsert  # noqa: E402
 
-PEER = ("sqlalchemy==2.0.*",)
 WRITERS = 16
 COMMANDS = 500
 """Of each writer, in one round."""
@@ -113,7 +112,7 @@ def floor(path: Path, writers: int, commands: int) -> float:
 def peer(path: Path) -> float:
     """Run this file's other half, `peer_sqlalchemy.py`, in the peer's own environment."""
     payload = json.dumps([AGGREGATE, EVENT, WRITERS, COMMANDS // 5])
-    python = python_of("sqlalchemy", PEER)
+    python = peers_python()
     return float(output_of([python, "peer_sqlalchemy.py", path, payload], ROOT / "benchmarks"))
 
 

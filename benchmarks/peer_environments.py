@@ -1,7 +1,6 @@
-"""Where peers live: `.benchmarks/<name>/`, a virtual environment each, made on first use.
+"""Where peers live: `.benchmarks/`, with one virtual environment of all that are Python's.
 
-An environment counts only once everything is in it: `installed.txt` is written last and says which
-versions were measured.
+It counts only once everything is in it: `installed.txt`, the lock it was made from, comes last.
 """
 
 import subprocess
@@ -13,21 +12,21 @@ from benchmarks.rounds import NotMeasured
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".benchmarks"
+LOCK = ROOT / "requirements" / "bench.txt"
 
 
-def python_of(name: str, requirements: Sequence[str]) -> Path:
-    """Return the interpreter of peer *name* with *requirements* installed. Raises NotMeasured."""
-    home = HOME / name
-    python, receipt = home / "venv" / "bin" / "python", home / "installed.txt"
-    if receipt.exists():
+def peers_python() -> Path:
+    """Return the interpreter that has the peers of `requirements/bench.txt`. Raises NotMeasured."""
+    python, receipt = HOME / "venv" / "bin" / "python", HOME / "installed.txt"
+    if receipt.exists() and receipt.read_text() == LOCK.read_text():
         return python
-    home.mkdir(parents=True, exist_ok=True)
+    HOME.mkdir(exist_ok=True)
     # Of the interpreter below ours: an environment made inside another one inherits its links.
     base = getattr(sys, "_base_executable", sys.executable)
-    output_of([base, "-m", "venv", "--clear", "venv"], home)
+    output_of([base, "-m", "venv", "--clear", "venv"], HOME)
     pip = [python, "-m", "pip", "--disable-pip-version-check"]
-    output_of([*pip, "install", "--quiet", *requirements], home)
-    receipt.write_text(output_of([*pip, "freeze"], home))
+    output_of([*pip, "install", "--quiet", "--require-hashes", "-r", LOCK], HOME)
+    receipt.write_text(LOCK.read_text())
     return python
 
 
