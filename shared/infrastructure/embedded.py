@@ -19,6 +19,7 @@ from shared.infrastructure.local_program import ENVIRONMENT, PROJECT, SITE, VOLU
 from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
 from shared.infrastructure.port import StackName
 from shared.infrastructure.provider import Components
+from shared.kernel.clock import Clock
 from shared.kernel.errors import PlanRefused, Unavailable, Violation
 from shared.surfaces.port import Sites
 
@@ -126,7 +127,11 @@ def _graph(code: int | None, out: bytes, err: bytes) -> Graph:
 
 
 def embedded_engine(
-    folder: Path, sites: Sites, *, evaluator: Evaluator | None = None
+    folder: Path,
+    sites: Sites,
+    *,
+    evaluator: Evaluator | None = None,
+    clock: Clock | None = None,
 ) -> StepEngine:
     """Return an engine that keeps its records and volumes below *folder* and places by *sites*."""
     return StepEngine(
@@ -137,4 +142,5 @@ def embedded_engine(
             SITE: SiteProvider(sites),
             VOLUME: VolumeProvider(folder / "volumes"),
         },
+        clock,
     )

@@ -9,40 +9,48 @@ from dataclasses import replace
 from typing import Protocol
 
 from shared.infrastructure import planning
-from shared.infrastructure.diff import deletion_order
 from shared.infrastructure.errors import PlanMoved, RunUnknown, StepsLeft
 from shared.infrastructure.graph import Graph
 from shared.infrastructure.inputs import EnvironmentInputs, require_valid
 from shared.infrastructure.journal import Journal
 from shared.infrastructure.port import (
     Change,
+    DestroyPlan,
     Finished,
     Left,
     Preview,
     Refreshed,
     Run,
+    RunId,
+    RunInProgress,
     RunKind,
+    RunStatus,
     StackName,
+    StackPlan,
     StackView,
     Step,
     StepOutcome,
+    UpdatePlan,
 )
 from shared.infrastructure.provider import Live, Resource, ResourceProvider
 from shared.infrastructure.run_rules import (
     as_seen,
     current_run,
+    destroy_run,
     differs,
     holder_of,
-    kept_by,
     left_of,
     node_of,
     run_of,
     settled,
     step_failed,
+    superseded,
     view_of,
     wanted_properties,
 )
+from shared.infrastructure.run_worker import BackgroundRuns
 from shared.infrastructure.state import Recorded, StackState, StackStates
+from shared.kernel.clock import Clock, LoopClock
 from shared.kernel.errors import PlanRefused, Refused, Stale, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.observation import Absent, Present, Reading, Unknown
@@ -69,16 +77,84 @@ class StepEngine:
         evaluator: Evaluator,
         states: StackStates,
         providers: Mapping[str, ResourceProvider],
+        clock: Clock | None = None,
     ) -> None:
         self._evaluator = evaluator
         self._journal = Journal(states)
         self._providers = providers
+        self._runs = BackgroundRuns(self._journal, self._do_step, clock or LoopClock())
 
     async def preview(self, stack: StackName, inputs: EnvironmentInputs) -> Preview:
         require_valid(inputs)
         graph = await self._evaluator.evaluate(stack, inputs)
         state = await self._journal.load(stack)
         return planning.preview(state, inputs, graph, self._providers)
+
+    async def start(self, run_id: RunId, plan: StackPlan, fence: Fence) -> None:
+        state = (await self._journal.load(run_id.stack)).admit(fence)
+        is_known = state.active_run(run_id.name) or state.end_of(run_id.name)
+        if isinstance(plan, UpdatePlan):
+            require_valid(plan.inputs)
+        graph = None
+        if isinstance(plan, UpdatePlan) and not is_known:
+            graph = await self._evaluator.evaluate(run_id.stack, plan.inputs)
+
+        def begin(state: StackState) -> StackState:
+            held = state.admit(fence)
+            run = held.active_run(run_id.name)
+            if run is not None:
+                return replace(held, run=replace(run, fence=fence))
+            if held.end_of(run_id.name) is not None:
+                return held
+            free = superseded(held, fence)
+            return self._begun(free, run_id, plan, graph, fence)
+
+        after = await self._journal.change(run_id.stack, begin)
+        if after.active_run(run_id.name):
+            self._runs.resume(run_id)
+
+    async def observe(self, run_id: RunId) -> RunStatus:
+        try:
+            state = await self._journal.load(run_id.stack)
+        except Unavailable as away:
+            return Unknown(away.message)
+        run = state.active_run(run_id.name)
+        if run is None:
+            unknown = Unknown(f"stack {run_id.stack} has no record of a run {run_id.name}")
+            return state.end_of(run_id.name) or unknown
+        trouble = self._runs.resume(run_id).trouble
+        current = f"{run.current_step}: {trouble}" if trouble else run.current_step
+        return RunInProgress(len(run.done), len(run.steps), current)
+
+    async def cancel(self, run_id: RunId, fence: Fence) -> None:
+        def requested(state: StackState) -> StackState:
+            held = state.admit(fence)
+            if held.end_of(run_id.name) is not None:
+                return state
+            run = current_run(held, run_id.name)
+            return replace(held, run=replace(run, is_cancel_requested=True, fence=fence))
+
+        after = await self._journal.change(run_id.stack, requested)
+        if after.active_run(run_id.name):
+            self._runs.resume(run_id)
+
+    def _begun(
+        self, state: StackState, run_id: RunId, plan: StackPlan, graph: Graph | None, fence: Fence
+    ) -> StackState:
+        match plan:
+            case DestroyPlan(retain, unprotect):
+                run = destroy_run(state, run_id.name, retain, unprotect=unprotect)
+                return replace(state, run=replace(run, fence=fence), graph=None)
+            case UpdatePlan(inputs, plan_hash):
+                assert graph is not None, run_id
+                preview = planning.preview(state, inputs, graph, self._providers)
+                if preview.plan_hash != plan_hash:
+                    raise PlanMoved(run_id.stack, expected=preview.plan_hash, received=plan_hash)
+                if preview.refusals:
+                    raise PlanRefused("the plan has refusals", details=preview.refusals)
+                steps = tuple(replace(step, run=run_id.name) for step in preview.steps)
+                run = Run(run_id.name, RunKind.UPDATE, steps, fence=fence)
+                return replace(state, run=run, graph=graph, inputs=inputs.to_json())
 
     async def begin_update(
         self, stack: StackName, inputs: EnvironmentInputs, plan_hash: str, fence: Fence
@@ -114,19 +190,20 @@ class StepEngine:
             held = state.admit(fence)
             if state.run is not None and state.run.id == run_id:
                 return held
-            left = kept_by(state, retain, unprotect=unprotect)
-            kept = {each.urn for each in left}
-            going = [each for each in deletion_order(state.resources) if each.urn not in kept]
-            steps = tuple(
-                Step(run_id, index, Change.DELETE, each.urn, each.type, each.name)
-                for index, each in enumerate(going)
-            )
-            run = Run(run_id, RunKind.DESTROY, steps, left=tuple(left))
+            run = destroy_run(held, run_id, retain, unprotect=unprotect)
             return replace(held, run=run, graph=None)
 
         return run_of(await self._journal.change(stack, begin))
 
     async def run_step(self, stack: StackName, step: Step, fence: Fence) -> StepOutcome:
+        try:
+            return await self._do_step(stack, step, fence)
+        except (Stale, RunUnknown, StepsLeft):
+            raise
+        except Refused as refused:
+            raise step_failed(await self._journal.load(stack), step, refused) from refused
+
+    async def _do_step(self, stack: StackName, step: Step, fence: Fence) -> StepOutcome:
         state = (await self._journal.load(stack)).admit(fence)
         run = current_run(state, step.run)
         if run.steps[step.index : step.index + 1] != (step,):
@@ -205,12 +282,7 @@ class StepEngine:
             return StepOutcome(step)
         resource = Resource(node.urn, node.type, node.name, wanted)
         was_in_doubt = before is not None and before.in_doubt is not None
-        try:
-            live = await self._converge(resource, step, fence, was_in_doubt=was_in_doubt)
-        except Stale:
-            raise
-        except Refused as refused:
-            raise step_failed(state, step, refused) from refused
+        live = await self._converge(resource, step, fence, was_in_doubt=was_in_doubt)
         done = Recorded(
             node.urn, node.type, node.name, wanted, live.outputs, node.dependencies, node.protected
         )
@@ -257,7 +329,7 @@ class StepEngine:
             raise
         except Refused as refused:
             if run.kind is RunKind.UPDATE:
-                raise step_failed(state, step, refused) from refused
+                raise
             left = Left(step.urn, step.name, refused.code, refused.message)
             return await self._journal.leave(stack, step, fence, left)
         await self._journal.close(stack, step, fence, None)

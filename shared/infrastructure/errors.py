@@ -33,6 +33,12 @@ class RunUnknown(Conflict):
     code = "RunUnknown"
 
 
+class StackBusy(Conflict):
+    """Another run of the stack is in progress, and the fence is not newer than its."""
+
+    code = "StackBusy"
+
+
 class StepsLeft(Conflict):
     """A run was to be ended before its steps were."""
 

@@ -4,8 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from shared.infrastructure.port import Left, StackName, Step, StepOutcome
-from shared.infrastructure.run_rules import at_step, run_of
+from shared.infrastructure.port import (
+    Left,
+    RunFailed,
+    RunSucceeded,
+    StackName,
+    Step,
+    StepOutcome,
+)
+from shared.infrastructure.run_rules import at_step, current_run, run_of, settled
 from shared.infrastructure.state import Recorded, StackState, StackStates
 from shared.kernel.errors import Stale, Unavailable
 from shared.kernel.fence import Fence
@@ -59,6 +66,26 @@ class Journal:
 
         await self.change(stack, without)
         return StepOutcome(step, left)
+
+    async def succeed(self, stack: StackName, run_id: str, fence: Fence) -> None:
+        """Record the end of a run whose steps are done, and the stack's outputs."""
+
+        def ended(state: StackState) -> StackState:
+            held = state.admit(fence)
+            run = current_run(held, run_id)
+            after = settled(held, held.graph)
+            return after.with_end(run, RunSucceeded(after.outputs, run.left))
+
+        await self.change(stack, ended)
+
+    async def fail(self, stack: StackName, run_id: str, fence: Fence, end: RunFailed) -> None:
+        """Record that the run ended early; what it did stays."""
+
+        def ended(state: StackState) -> StackState:
+            held = state.admit(fence)
+            return held.with_end(current_run(held, run_id), end)
+
+        await self.change(stack, ended)
 
     async def change(
         self, stack: StackName, change: Callable[[StackState], StackState]

@@ -15,6 +15,7 @@ from shared.infrastructure.local_providers import SiteProvider
 from shared.infrastructure.port import MonthlyCost, StackName
 from shared.infrastructure.provider import Components, Live, Resource
 from shared.infrastructure.state import StackState
+from shared.kernel.clock import Clock
 from shared.kernel.errors import PlanRefused, Stale, Violation
 from shared.kernel.fence import Fence
 from shared.kernel.observation import Absent, Present, Reading, Unknown
@@ -139,7 +140,9 @@ class InProcessEvaluator:
         return local_graph(stack, inputs)
 
 
-def memory_engine(world: World, sites: Sites | None = None) -> StepEngine:
+def memory_engine(
+    world: World, sites: Sites | None = None, *, clock: Clock | None = None
+) -> StepEngine:
     """Return an engine over *world*; with *sites*, what it provisions is there to deploy to."""
     site = SiteProvider(sites) if sites else MemoryResources(world, _site_outputs)
     return StepEngine(
@@ -150,6 +153,7 @@ def memory_engine(world: World, sites: Sites | None = None) -> StepEngine:
             SITE: site,
             VOLUME: MemoryResources(world, _volume_outputs),
         },
+        clock,
     )
 
 

@@ -9,13 +9,13 @@ process was killed goes on where it was: a step that had begun reads the world b
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NewType, Protocol
+from typing import Any, NewType, Protocol, TypeAlias
 
 from shared.infrastructure.graph import Graph, Urn
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.kernel.errors import Violation
 from shared.kernel.fence import Fence
-from shared.kernel.observation import Reading
+from shared.kernel.observation import Reading, Unknown
 
 StackName = NewType("StackName", str)
 """Lower-case letters, digits and `-`, at most 100; an environment's id is one."""
@@ -112,10 +112,20 @@ class Run:
     done: frozenset[int] = frozenset()
     left: tuple[Left, ...] = ()
     is_finished: bool = False
+    fence: Fence | None = None
+    is_cancel_requested: bool = False
 
     @property
     def remaining(self) -> tuple[Step, ...]:
         return tuple(step for step in self.steps if step.index not in self.done)
+
+    @property
+    def current_step(self) -> str:
+        """Return what is being done now, for people."""
+        if not self.remaining:
+            return "record the outputs"
+        step = self.remaining[0]
+        return f"{step.verb} {step.name} ({step.type})"
 
 
 @dataclass(frozen=True)
@@ -167,12 +177,111 @@ class Refreshed:
     unknown: tuple[Urn, ...]
 
 
+@dataclass(frozen=True)
+class RunId:
+    """Names one run of one stack.
+
+    The caller chooses `name`, so that a repeated start is recognised: its operation's id, followed
+    by the kind where an operation has several runs.
+    """
+
+    stack: StackName
+    name: str
+
+
+@dataclass(frozen=True)
+class UpdatePlan:
+    """Bring the stack to what *inputs* declare, as previewed under `plan_hash`."""
+
+    inputs: EnvironmentInputs
+    plan_hash: str
+
+
+@dataclass(frozen=True)
+class DestroyPlan:
+    """Delete every resource of the stack, last first.
+
+    What is named in `retain` (a data resource's, a resource's name or a URN) with its children,
+    protected (unless `unprotect`), or needed by one of these is kept, and listed as left.
+    """
+
+    retain: tuple[str, ...] = ()
+    unprotect: bool = False
+
+
+StackPlan: TypeAlias = UpdatePlan | DestroyPlan
+
+
+@dataclass(frozen=True)
+class RunInProgress:
+    """The run goes on. `current_step` is a sentence for people."""
+
+    steps_done: int
+    steps_total: int
+    current_step: str
+
+
+@dataclass(frozen=True)
+class RunSucceeded:
+    """The run has ended: the stack's outputs, and what a destroy did not delete and why."""
+
+    outputs: Mapping[str, Any]
+    left: tuple[Left, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunFailed:
+    """The run has ended early; what it did stays. `left` is every resource not as planned.
+
+    `code` is `Canceled`, `RunSuperseded` (a newer run of the stack began), `StepFailed`,
+    `Unavailable` or `StepDefect`; `message` is a sentence for people.
+    """
+
+    code: str
+    message: str
+    left: tuple[Left, ...]
+
+
+RunStatus: TypeAlias = RunInProgress | RunSucceeded | RunFailed | Unknown
+
+
 class InfrastructureEngine(Protocol):
     """One engine; a stack has one writer at a time, the one with the highest fencing token.
+
+    A run, an update or a destroy, is a job: `start` records it and returns, `observe` says how far
+    it is, `cancel` ends it between two steps. Whatever kills the process, the next `observe` or
+    repeated `start` resumes the run from what is recorded.
 
     Every method raises Unavailable when something it needs is away; repeat it. Those that take a
     fence raise Overtaken, and change nothing, once the stack has seen a higher token.
     """
+
+    async def start(self, run_id: RunId, plan: StackPlan, fence: Fence) -> None:
+        """Begin *plan* as the run *run_id*; a run that was started before is only resumed.
+
+        A run of the stack that is in progress under a lower token ends as `RunSuperseded`.
+
+        Raises:
+            PlanMoved: stack or program changed since the update was previewed.
+            PlanRefused: the plan has refusals; every one is listed.
+            StackBusy: another run of the stack is in progress under the same token.
+        """
+        ...
+
+    async def observe(self, run_id: RunId) -> RunStatus:
+        """Return how *run_id* stands; Unknown also when no such run is recorded: start it again.
+
+        How the last ten runs of a stack ended is kept.
+        """
+        ...
+
+    async def cancel(self, run_id: RunId, fence: Fence) -> None:
+        """End the run between two steps, as Failed `Canceled`; one that has ended stays as it is.
+
+        Raises:
+            RunUnknown: no such run is recorded.
+        """
+        ...
 
     async def preview(self, stack: StackName, inputs: EnvironmentInputs) -> Preview:
         """Evaluate the program and compare it with what is recorded.

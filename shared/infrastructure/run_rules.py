@@ -4,11 +4,20 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from shared.infrastructure.diff import keeping_ignored, needed_by
-from shared.infrastructure.errors import RunUnknown, StepFailed
+from shared.infrastructure.diff import deletion_order, keeping_ignored, needed_by
+from shared.infrastructure.errors import RunUnknown, StackBusy, StepFailed
 from shared.infrastructure.graph import Graph, Node, Properties, Unresolved, Urn, resolve
 from shared.infrastructure.inputs import data_resource_name
-from shared.infrastructure.port import Change, Left, Run, StackResource, StackView, Step
+from shared.infrastructure.port import (
+    Change,
+    Left,
+    Run,
+    RunFailed,
+    RunKind,
+    StackResource,
+    StackView,
+    Step,
+)
 from shared.infrastructure.provider import Live
 from shared.infrastructure.state import Recorded, StackState
 from shared.kernel.errors import Refused
@@ -68,6 +77,49 @@ def step_failed(state: StackState, step: Step, refused: Refused) -> StepFailed:
     run = run_of(state)
     left = [each.name for each in run.remaining]
     return StepFailed(refused, step.name, left, len(run.steps))
+
+
+def destroy_run(state: StackState, name: str, retain: Collection[str], *, unprotect: bool) -> Run:
+    """Return the run that deletes what may be deleted of *state*, last resource first."""
+    left = kept_by(state, retain, unprotect=unprotect)
+    kept = {each.urn for each in left}
+    going = [each for each in deletion_order(state.resources) if each.urn not in kept]
+    steps = tuple(
+        Step(name, index, Change.DELETE, each.urn, each.type, each.name)
+        for index, each in enumerate(going)
+    )
+    return Run(name, RunKind.DESTROY, steps, left=tuple(left))
+
+
+def superseded(state: StackState, fence: Fence) -> StackState:
+    """Return *state* without an active run, so that another can begin under *fence*.
+
+    Raises:
+        StackBusy: *fence* is not newer than the active run's.
+    """
+    run = state.run
+    if run is None or run.fence is None:
+        return replace(state, run=None)
+    if fence.token == run.fence.token:
+        raise StackBusy(
+            f"stack {state.stack}: run {run.id} is in progress under the same token {fence.token}"
+        )
+    message = f"{fence.operation} began a newer run of the stack"
+    end = failed(run, code="RunSuperseded", message=message)
+    return state.with_end(run, end)
+
+
+def failed(run: Run, *, code: str, message: str, cause: Refused | None = None) -> RunFailed:
+    """Return the end of *run* before its steps are done; *cause* is what refused the next one."""
+    left = {each.urn: each for each in run.left}
+    for step in run.remaining:
+        left.setdefault(step.urn, Left(step.urn, step.name, "NotReached", "the run ended before"))
+    if run.remaining:
+        at = run.remaining[0]
+        message = f"{at.name}: {message}"
+        if cause is not None:
+            left[at.urn] = Left(at.urn, at.name, cause.code, cause.message)
+    return RunFailed(code, message, tuple(left.values()))
 
 
 def holder_of(state: StackState, run: Run, urn: Urn) -> str | None:

@@ -5,13 +5,19 @@ A stack that was destroyed keeps both: a late writer stays refused.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from pydantic import TypeAdapter
 
 from shared.infrastructure.errors import Overtaken
-from shared.infrastructure.graph import Graph, Properties, Urn, graph_from_json, graph_to_json
-from shared.infrastructure.port import Change, Left, Run, RunKind, StackName, Step
+from shared.infrastructure.graph import Graph, Properties, Urn
+from shared.infrastructure.port import Change, Run, RunFailed, RunKind, RunSucceeded, StackName
 from shared.kernel.fence import Fence
+
+SCHEMA: Final = 2
+ENDED_RUNS_KEPT: Final = 10
+"""Who observes a run does so within minutes of its end; a stack has a few runs a day."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,15 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class EndedRun:
+    """How a run of the stack ended."""
+
+    name: str
+    kind: RunKind
+    end: RunSucceeded | RunFailed
+
+
+@dataclass(frozen=True)
 class StackState:
     """`resources` stand in the order of their making; `graph` is the one of the current update."""
 
@@ -56,6 +71,7 @@ class StackState:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     run: Run | None = None
     graph: Graph | None = None
+    ended: tuple[EndedRun, ...] = ()
 
     def resource(self, urn: Urn) -> Recorded | None:
         return next((each for each in self.resources if each.urn == urn), None)
@@ -70,6 +86,19 @@ class StackState:
     def without_resource(self, urn: Urn) -> "StackState":
         return replace(self, resources=tuple(each for each in self.resources if each.urn != urn))
 
+    def active_run(self, name: str) -> Run | None:
+        """Return the run *name* while it is in progress."""
+        return self.run if self.run is not None and self.run.id == name else None
+
+    def end_of(self, name: str) -> RunSucceeded | RunFailed | None:
+        """Return how the run *name* ended; None while it has not, or when it is not known."""
+        return next((run.end for run in reversed(self.ended) if run.name == name), None)
+
+    def with_end(self, run: Run, end: RunSucceeded | RunFailed) -> "StackState":
+        """Return the state after *run*."""
+        ended = (*self.ended, EndedRun(run.id, run.kind, end))[-ENDED_RUNS_KEPT:]
+        return replace(self, run=None, graph=None, ended=ended)
+
     def admit(self, fence: Fence) -> "StackState":
         """Return the state held by *fence*.
 
@@ -79,6 +108,9 @@ class StackState:
         if fence.token < self.token:
             raise Overtaken(f"stack {self.stack}", fence, self.token)
         return self if fence.token == self.token else replace(self, token=fence.token)
+
+
+_ADAPTER: Final = TypeAdapter(StackState)
 
 
 class StackStates(Protocol):
@@ -99,40 +131,18 @@ class StackStates(Protocol):
 
 def state_to_json(state: StackState) -> dict[str, Any]:
     """Return *state* as JSON; `state_from_json` gives it back."""
-    document = asdict(state)
-    document["graph"] = None if state.graph is None else graph_to_json(state.graph)
-    if state.run is not None:
-        document["run"]["done"] = sorted(state.run.done)
-    return document
+    return {"schema": SCHEMA, **_ADAPTER.dump_python(state, mode="json")}
 
 
 def state_from_json(document: Mapping[str, Any]) -> StackState:
-    run, graph = document["run"], document["graph"]
-    return StackState(
-        stack=StackName(document["stack"]),
-        version=document["version"],
-        token=document["token"],
-        inputs=document["inputs"],
-        resources=tuple(_recorded(row) for row in document["resources"]),
-        outputs=document["outputs"],
-        run=None if run is None else _run(run),
-        graph=None if graph is None else graph_from_json(graph),
-    )
+    """Return the state that *document* holds.
 
+    Schema 1 recorded runs by other names: an open one of that time is not resumed, and what it
+    left in doubt is read by the next run.
 
-def _recorded(row: Mapping[str, Any]) -> Recorded:
-    doubt = row["in_doubt"]
-    dependencies = tuple(Urn(each) for each in row["dependencies"])
-    doubtful = None if doubt is None else Change(doubt)
-    return Recorded(**{**row, "dependencies": dependencies, "in_doubt": doubtful})
-
-
-def _run(row: Mapping[str, Any]) -> Run:
-    return Run(
-        id=row["id"],
-        kind=RunKind(row["kind"]),
-        steps=tuple(Step(**{**each, "verb": Change(each["verb"])}) for each in row["steps"]),
-        done=frozenset(row["done"]),
-        left=tuple(Left(**each) for each in row["left"]),
-        is_finished=row["is_finished"],
-    )
+    Raises:
+        ValueError: it holds none.
+    """
+    if document.get("schema", 1) == 1:
+        document = {**document, "run": None, "graph": None}
+    return _ADAPTER.validate_python(document)

@@ -1,0 +1,148 @@
+"""A run is done by a task of the engine: outages, defects, cancellation, and what a kill leaves."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from shared.infrastructure.engine import StepEngine
+from shared.infrastructure.memory import World, nothing
+from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded, UpdatePlan
+from shared.infrastructure.run_worker import STEP_ATTEMPTS
+from shared.kernel.clock import LoopClock
+from shared.kernel.errors import Unavailable
+from tests.infrastructure.graphs import engine_for, node
+from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
+from tests.kit.stack_runs import end_of, failed, run_to_end, update
+from tests.kit.virtual_time import run_virtual
+
+RUN = RunId(STACK, "op-1-update")
+NODES = (node("a"), node("b", link="<-a.id"), node("c", link="<-b.id"))
+
+
+async def planned(engine: StepEngine) -> UpdatePlan:
+    return UpdatePlan(inputs(), (await engine.preview(STACK, inputs())).plan_hash)
+
+
+async def started(world: World) -> StepEngine:
+    engine = engine_for(world, *NODES)
+    await engine.start(RUN, await planned(engine), FENCE)
+    return engine
+
+
+def call_before(name: str, act: Callable[[], None]) -> Callable[[str], None]:
+    return lambda write: act() if write == f"before {name}" else None
+
+
+def test_a_step_is_tried_again_while_its_provider_is_away_and_the_progress_says_so() -> None:
+    async def scenario() -> None:
+        world = World(refusing={"b": Unavailable("b is away")})
+        engine = await started(world)
+
+        await LoopClock().sleep(5)
+        status = await engine.observe(RUN)
+        world.refusing = {}
+
+        assert isinstance(status, RunInProgress)
+        assert status.steps_done == 1
+        assert "b is away; attempt 3 of 6 failed" in status.current_step
+        assert isinstance(await end_of(engine, RUN), RunSucceeded)
+
+    run_virtual(scenario())
+
+
+def test_an_outage_that_outlasts_the_attempts_ends_the_run_and_the_next_goes_on_from_there() -> (
+    None
+):
+    async def scenario() -> None:
+        world = World(refusing={"b": Unavailable("b is away")})
+        engine = await started(world)
+        begun_s = LoopClock().monotonic_s()
+
+        end = failed(await end_of(engine, RUN))
+
+        assert (end.code, [each.name for each in end.left]) == ("Unavailable", ["b", "c"])
+        assert LoopClock().monotonic_s() - begun_s == pytest.approx(2 ** (STEP_ATTEMPTS - 1), abs=2)
+        world.refusing = {}
+        await update(engine, STACK, inputs(), LATER)
+        assert [each for each in world.writes if each.startswith("create")] == [
+            "create a", "create b", "create c",
+        ]  # fmt: skip
+
+    run_virtual(scenario())
+
+
+def test_a_defect_of_a_provider_ends_the_run_and_keeps_its_text_from_callers() -> None:
+    async def scenario() -> None:
+        world = World(refusing={"b": ZeroDivisionError("internal detail")})
+        engine = await started(world)
+
+        end = failed(await end_of(engine, RUN))
+
+        assert (end.code, end.message) == ("StepDefect", "b: ZeroDivisionError")
+
+    run_virtual(scenario())
+
+
+def test_a_cancel_during_a_step_lets_the_step_end_and_begins_no_other() -> None:
+    async def scenario() -> None:
+        world = World(refusing={"b": Unavailable("b is away")})
+        engine = await started(world)
+        await LoopClock().sleep(0.5)
+
+        await engine.cancel(RUN, FENCE)
+        world.refusing = {}
+        end = failed(await end_of(engine, RUN))
+
+        assert end.code == "Canceled"
+        assert {each.name for each in world.resources.values()} == {"a"}
+        assert [(each.name, each.code) for each in end.left] == [
+            ("b", "NotReached"), ("c", "NotReached"),
+        ]  # fmt: skip
+
+    run_virtual(scenario())
+
+
+class Killed(BaseException):
+    """The process is gone: nothing in it may catch this."""
+
+
+def test_a_run_killed_at_any_write_ends_the_same_when_it_is_started_again() -> None:
+    async def scenario() -> None:
+        undisturbed = World()
+        end = await run_to_end(
+            engine := engine_for(undisturbed, *NODES), RUN, await planned(engine), FENCE
+        )
+        plan = await planned(engine_for(World(), *NODES))
+        points = 2 * len(undisturbed.writes)
+        assert points > 20
+
+        for point in range(points):
+            world = World()
+            await _run_until_killed(world, plan, point)
+            world.around_write = nothing
+
+            assert await run_to_end(engine_for(world, *NODES), RUN, plan, FENCE) == end, point
+            assert world.resources == undisturbed.resources, point
+            state = replace(world.states[STACK], version=0)
+            assert state == replace(undisturbed.states[STACK], version=0), point
+
+    run_virtual(scenario())
+
+
+async def _run_until_killed(world: World, plan: UpdatePlan, point: int) -> None:
+    passed: list[str] = []
+
+    def around(name: str) -> None:
+        passed.append(name)
+        if len(passed) > point:
+            raise Killed
+
+    world.around_write = around
+    engine = engine_for(world, *NODES)
+    try:
+        await engine.start(RUN, plan, FENCE)
+    except Killed:
+        return
+    while len(passed) <= point:
+        await LoopClock().sleep(0.01)
