@@ -7,7 +7,12 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.use_cases import environments, observing, reading, releases
+from function_apps.catalog.use_cases import (
+    queries,
+    reconcile_inventory,
+    record_environment,
+    record_release,
+)
 from shared.binding import Triggers, bind
 from shared.contracts.catalog import (
     RecordRelease,
@@ -46,7 +51,7 @@ _FILTERS: Final = {
 
 async def get_services(request: Request[None], app: CatalogApp) -> Answer:
     """List the tenant's services, filtered by what stands in the query."""
-    page = await reading.list_services(
+    page = await queries.list_services(
         {_FILTERS[name]: value for name, value in request.query.items() if name in _FILTERS},
         environment=request.query.get("environmentId"),
         limit=request.number("top", 50, least=1, most=200),
@@ -62,19 +67,19 @@ async def get_service(request: Request[None], app: CatalogApp) -> Answer:
     """Answer one service; `asOf` and `knownAt` look into the past, and into what was known then."""
     identity = request.path["serviceId"]
     if "asOf" not in request.query and "knownAt" not in request.query:
-        service, etag = await reading.get_service(identity, scope=request.scope, app=app)
+        service, etag = await queries.get_service(identity, scope=request.scope, app=app)
         return ok(service, etag=etag)
     now = app.service.clock.now()
     as_of, known_at = (
         _instant(request.query[name], name) if name in request.query else now
         for name in ("asOf", "knownAt")
     )
-    return ok(await reading.get_service_at(identity, as_of, known_at, scope=request.scope, app=app))
+    return ok(await queries.get_service_at(identity, as_of, known_at, scope=request.scope, app=app))
 
 
 async def get_service_history(request: Request[None], app: CatalogApp) -> Answer:
     """Answer what is recorded of a service, oldest first, each row with its cause."""
-    value, continuation = await reading.get_history(
+    value, continuation = await queries.get_history(
         request.path["serviceId"],
         limit=request.number("top", 100, least=1, most=200),
         continuation=request.query.get("continuation"),
@@ -87,13 +92,13 @@ async def get_service_history(request: Request[None], app: CatalogApp) -> Answer
 async def get_service_dependencies(request: Request[None], app: CatalogApp) -> Answer:
     """Answer what a service needs and what needs it."""
     return ok(
-        await reading.get_dependencies(request.path["serviceId"], scope=request.scope, app=app)
+        await queries.get_dependencies(request.path["serviceId"], scope=request.scope, app=app)
     )
 
 
 async def get_service_logs(request: Request[None], app: CatalogApp) -> Answer:
     """Answer the last lines that one instance wrote."""
-    instance, lines = await reading.get_logs(
+    instance, lines = await queries.get_logs(
         request.path["serviceId"],
         instance=request.query.get("instance"),
         tail=request.number("tail", 100, least=1, most=1000),
@@ -124,14 +129,14 @@ ROUTES: Final = (
     get(f"{_ONE}/logs", get_service_logs, READ, query=("instance", "tail")),
 )
 EVENTS: Final[HandlerTable] = {
-    RuntimeDeploymentCompleted: releases.note_deployment_ended,
-    RuntimeDeploymentRolledBack: releases.note_deployment_ended,
-    RuntimeEnvironmentProvisioned: environments.note_environment,
-    RuntimeEnvironmentDecommissioned: environments.note_environment,
+    RuntimeDeploymentCompleted: record_release.note_deployment_ended,
+    RuntimeDeploymentRolledBack: record_release.note_deployment_ended,
+    RuntimeEnvironmentProvisioned: record_environment.note_environment,
+    RuntimeEnvironmentDecommissioned: record_environment.note_environment,
 }
 COMMANDS: Final[HandlerTable] = {
-    RecordRelease: releases.record_release,
-    RetireService: releases.retire_service,
+    RecordRelease: record_release.record_release,
+    RetireService: record_release.retire_service,
 }
 
 
@@ -147,6 +152,6 @@ def blueprint(app: CatalogApp) -> df.Blueprint:
     ) -> None:
         """Look at what is due; a tick that is missed is made up for by the next."""
         app.service.hub.attach(client)
-        await observing.observe_due(app, PlatformScope("timer:catalog_observe_due"))
+        await reconcile_inventory.observe_due(app, PlatformScope("timer:catalog_observe_due"))
 
     return bound

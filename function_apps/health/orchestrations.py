@@ -10,8 +10,8 @@ from function_apps.health.activities import (
     look_at_gate,
 )
 from function_apps.health.model import gates
-from function_apps.health.model.counting import Observation, Progress
-from function_apps.health.use_cases.gates import GateErrand
+from function_apps.health.model.gate_samples import Observation, Progress
+from function_apps.health.use_cases.evaluate_gate import GateErrand
 from shared.durable.steps import OrchestrationTable, StepFailed, Steps, Story, call, sleep
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable

@@ -8,7 +8,7 @@ import azure.functions as func
 from function_apps.health.activities import ACTIVITIES
 from function_apps.health.orchestrations import ORCHESTRATIONS
 from function_apps.health.ports import HealthApp
-from function_apps.health.use_cases import gates, reading, releases, sweeping
+from function_apps.health.use_cases import evaluate_gate, queries, record_release, sweep
 from shared.binding import Triggers, bind
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.contracts.deployments import RuntimeDeploymentCompleted, RuntimeDeploymentRolledBack
@@ -27,12 +27,12 @@ _ROOT: Final = "v1/runtime/services/{serviceId}/health"
 
 async def get_service_health(request: Request[None], app: HealthApp) -> Answer:
     """Answer the health of a service, its checks and since when it is so."""
-    return ok(await reading.get_health(request.path["serviceId"], scope=request.scope, app=app))
+    return ok(await queries.get_health(request.path["serviceId"], scope=request.scope, app=app))
 
 
 async def get_service_health_history(request: Request[None], app: HealthApp) -> Answer:
     """Answer what each look said in the last 30 days, newest first."""
-    value, continuation = await reading.get_history(
+    value, continuation = await queries.get_history(
         request.path["serviceId"],
         limit=request.number("top", 100, least=1, most=1000),
         continuation=request.query.get("continuation"),
@@ -53,13 +53,13 @@ ROUTES: Final = (
     ),
 )
 EVENTS: Final[HandlerTable] = {
-    RuntimeDeploymentCompleted: releases.note_deployment_ended,
-    RuntimeDeploymentRolledBack: releases.note_deployment_ended,
-    RuntimeInventoryUpdated: releases.note_inventory,
+    RuntimeDeploymentCompleted: record_release.note_deployment_ended,
+    RuntimeDeploymentRolledBack: record_release.note_deployment_ended,
+    RuntimeInventoryUpdated: record_release.note_inventory,
 }
 COMMANDS: Final[HandlerTable] = {
-    EvaluateGate: gates.evaluate_gate,
-    WatchRelease: releases.watch_release,
+    EvaluateGate: evaluate_gate.evaluate_gate,
+    WatchRelease: record_release.watch_release,
 }
 
 
@@ -76,12 +76,12 @@ def blueprint(app: HealthApp) -> df.Blueprint:
     ) -> None:
         """Look at every target; a tick that is missed is made up for by the next."""
         app.service.hub.attach(client)
-        await sweeping.sweep_due(app, PlatformScope("timer:health_sweep_due"))
+        await sweep.sweep_due(app, PlatformScope("timer:health_sweep_due"))
 
     @bound.function_name("health_forget_samples")
     @bound.timer_trigger(arg_name="_timer", schedule=ncrontab(app.forget_every))
     async def health_forget_samples(_timer: func.TimerRequest) -> None:
         """Delete what was measured longer ago than it is kept."""
-        await sweeping.forget_samples(app, PlatformScope("timer:health_forget_samples"))
+        await sweep.forget_samples(app, PlatformScope("timer:health_forget_samples"))
 
     return bound

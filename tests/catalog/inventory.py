@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.triggers import COMMANDS, EVENTS
-from function_apps.catalog.use_cases import observing
+from function_apps.catalog.use_cases import reconcile_inventory
 from shared.contracts.catalog import CatalogDefaults
 from shared.kernel.scope import PlatformScope
 from shared.messaging.dispatcher import Dispatcher
@@ -69,7 +69,7 @@ class Catalog:
 
     async def sweep(self, after_s: float = 60.0) -> int:
         await self.app.service.clock.sleep(after_s)
-        looked = await observing.observe_due(self.app, SWEEP)
+        looked = await reconcile_inventory.observe_due(self.app, SWEEP)
         await self.settle()
         return looked
 

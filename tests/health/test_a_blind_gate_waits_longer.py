@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from function_apps.health.model import gates
-from function_apps.health.model.counting import Observation
+from function_apps.health.model.gate_samples import Observation
 from shared.contracts.gates import Verdict
 from shared.kernel.clock import EPOCH, isoformat
 from tests.health.traffic import Version, a_gate

@@ -10,7 +10,7 @@ from function_apps.health.activities import ACTIVITIES
 from function_apps.health.errors import GateDiffers
 from function_apps.health.orchestrations import evaluate_gate
 from function_apps.health.ports import GateRules
-from function_apps.health.use_cases.gates import EVALUATE
+from function_apps.health.use_cases.evaluate_gate import EVALUATE
 from shared.contracts.gates import EvaluateGate
 from shared.durable.steps import durable_name
 from shared.kernel.clock import isoformat

@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 
 from function_apps.health.model import gates
-from function_apps.health.model.comparing import compare_errors, compare_latency, yardstick
-from function_apps.health.model.counting import Counts, Observation, Progress, Span
-from function_apps.health.model.evidence import evidence
-from function_apps.health.model.rules import analyse
+from function_apps.health.model.baseline_comparison import (
+    compare_errors,
+    compare_latency,
+    yardstick,
+)
+from function_apps.health.model.gate_record import evidence
+from function_apps.health.model.gate_rules import analyse
+from function_apps.health.model.gate_samples import Counts, Observation, Progress, Span
 from shared.contracts.gates import Analysis, GateLimits, Measure, Verdict
 from shared.kernel.clock import EPOCH, isoformat
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from function_apps.health.model import gates
-from function_apps.health.model.counting import Counts, Observation, Progress
-from function_apps.health.model.evidence import evidence
+from function_apps.health.model.gate_record import evidence
+from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from shared.contracts.gates import GateEvidence, Verdict
 from shared.kernel.clock import EPOCH, isoformat, parse_instant
 from tests.health.traffic import a_gate

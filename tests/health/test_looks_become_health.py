@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function_apps.health.model.hysteresis import (
+from function_apps.health.model.probe_target import Target
+from function_apps.health.model.status_hysteresis import (
     SAID,
     TRANSITIONS,
     Look,
     is_prober_outage,
     judge,
 )
-from function_apps.health.model.target import Target
 from shared.contracts.health import HealthDefaults, HealthStatus
 from shared.kernel.clock import EPOCH, isoformat
 

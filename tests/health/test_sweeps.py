@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from function_apps.health.errors import HealthNotFound
-from function_apps.health.use_cases import reading, sweeping
+from function_apps.health.use_cases import queries, sweep
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.kernel.clock import EPOCH, isoformat
 from shared.kernel.errors import NotFound
@@ -63,7 +63,7 @@ def test_sweeps_that_find_nothing_new_write_samples_and_no_state() -> None:
         now, after = made.app.service.clock.now(), await made.document()
         assert before is not None
         assert after is not None
-        history, _ = await reading.get_history(
+        history, _ = await queries.get_history(
             service_of(), limit=100, continuation=None, scope=SCOPE, app=made.app
         )
         checked_at = (await made.health()).checked_at
@@ -247,9 +247,9 @@ def test_two_sweeps_that_meet_count_one_look() -> None:
         made = await watched(WEB)
         document = await made.document()
         assert document is not None
-        seen = sweeping.Seen(sweeping.Look.FAIL, (), "no answer")
+        seen = sweep.Seen(sweep.Look.FAIL, (), "no answer")
         for _ in range(3):
-            await sweeping.record_look(document, seen, scope=SCOPE, app=made.app)
+            await sweep.record_look(document, seen, scope=SCOPE, app=made.app)
         target = await made.target()
         return target.streak, target.status
 
@@ -291,10 +291,10 @@ def test_a_new_release_of_a_healthy_service_does_not_make_it_unhealthy() -> None
 def test_samples_older_than_they_are_kept_are_forgotten() -> None:
     async def main() -> tuple[int, int, int]:
         made = await watched(WEB, sweeps=3)
-        kept = await sweeping.forget_samples(made.app, TIMER)
+        kept = await sweep.forget_samples(made.app, TIMER)
         await made.sweep(after_s=31 * 86_400)
-        forgotten = await sweeping.forget_samples(made.app, TIMER)
-        history, _ = await reading.get_history(
+        forgotten = await sweep.forget_samples(made.app, TIMER)
+        history, _ = await queries.get_history(
             service_of(), limit=100, continuation=None, scope=SCOPE, app=made.app
         )
         return kept, forgotten, len(history)
@@ -305,12 +305,12 @@ def test_samples_older_than_they_are_kept_are_forgotten() -> None:
 def test_the_history_is_paged_newest_first_without_gaps() -> None:
     async def main() -> tuple[list[datetime], list[datetime]]:
         made = await watched(WEB, sweeps=7)
-        whole, _ = await reading.get_history(
+        whole, _ = await queries.get_history(
             service_of(), limit=100, continuation=None, scope=SCOPE, app=made.app
         )
         paged, continuation = [], None
         while True:
-            page, continuation = await reading.get_history(
+            page, continuation = await queries.get_history(
                 service_of(), limit=3, continuation=continuation, scope=SCOPE, app=made.app
             )
             paged += page
@@ -332,8 +332,8 @@ def test_an_unknown_service_and_a_foreign_one_are_not_found(tenant: str) -> None
         scope = Scope(TenantId(tenant), "user:eve")
         identity = service_of("module-none") if tenant == "acme" else service_of()
         with pytest.raises(HealthNotFound):
-            await reading.get_health(identity, scope=scope, app=made.app)
+            await queries.get_health(identity, scope=scope, app=made.app)
         with pytest.raises(NotFound):
-            await reading.get_health("nonsense", scope=scope, app=made.app)
+            await queries.get_health("nonsense", scope=scope, app=made.app)
 
     run_virtual(main())

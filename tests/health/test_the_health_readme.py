@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import function_apps.health
-from function_apps.health.model.hysteresis import TRANSITIONS
+from function_apps.health.model.status_hysteresis import TRANSITIONS
 from function_apps.health.triggers import COMMANDS, EVENTS, ROUTES
 from tests.kit.diagrams import arrows
 

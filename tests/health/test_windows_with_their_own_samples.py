@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from function_apps.health.model import gates
-from function_apps.health.model.counting import Counts, Observation, Progress, Span
+from function_apps.health.model.gate_samples import Counts, Observation, Progress, Span
 from shared.contracts.gates import Verdict
 from shared.kernel.clock import EPOCH, isoformat
 from tests.health.traffic import a_gate

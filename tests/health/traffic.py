@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from function_apps.health.model import gates
-from function_apps.health.model.counting import Counts, Observation, Progress
+from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from shared.contracts.gates import EvaluateGate
 from shared.kernel.clock import EPOCH, isoformat
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS

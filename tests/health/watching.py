@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from function_apps.health.model.target import Target, from_body
+from function_apps.health.model.probe_target import Target, from_body
 from function_apps.health.ports import GateRules, HealthApp
 from function_apps.health.triggers import COMMANDS, EVENTS
-from function_apps.health.use_cases import reading, sweeping
+from function_apps.health.use_cases import queries, sweep
 from shared.contracts.health import HealthDefaults, ServiceHealth
 from shared.kernel.scope import PlatformScope
 from shared.messaging.dispatcher import Dispatcher
@@ -86,7 +86,7 @@ class Health:
 
     async def sweep(self, after_s: float = 30.0) -> int:
         await self.app.service.clock.sleep(after_s)
-        return await sweeping.sweep_due(self.app, TIMER)
+        return await sweep.sweep_due(self.app, TIMER)
 
     async def document(self, module: str = WEB) -> Document | None:
         partition = Partition(TENANT, KEY, service_of(module))
@@ -98,7 +98,7 @@ class Health:
         return from_body(document.body)
 
     async def health(self, module: str = WEB) -> ServiceHealth:
-        return await reading.get_health(service_of(module), scope=SCOPE, app=self.app)
+        return await queries.get_health(service_of(module), scope=SCOPE, app=self.app)
 
     def told(self) -> list[dict[str, Any]]:
         return [each["payload"] for each in self.bench.sent.bodies("HealthCheckCompleted")]

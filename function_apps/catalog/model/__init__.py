@@ -1,1 +1,1 @@
-"""Decisions of catalog: pure functions, in `states`, `history`, `service` and `telling`."""
+"""Decisions of catalog: pure functions, in `states`, `history` and `service`."""

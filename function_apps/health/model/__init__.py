@@ -1,5 +1,5 @@
 """Decisions of health: pure functions.
 
-Gates: `counting`, `comparing`, `significance`, `rules`, `gates`, `evidence`.
-Services: `target`, `hysteresis`, `telling`.
+Gates: `gate_samples`, `baseline_comparison`, `significance`, `gate_rules`, `gates`, `gate_record`.
+Services: `probe_target`, `status_hysteresis`.
 """

@@ -10,14 +10,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from function_apps.health.model.comparing import (
+from function_apps.health.model.baseline_comparison import (
     SAMPLES_LEAST,
     compare_errors,
     compare_latency,
     yardstick,
 )
-from function_apps.health.model.counting import Observation, Progress, Span, Streak, add, unseen
-from function_apps.health.model.rules import analyse
+from function_apps.health.model.gate_rules import analyse
+from function_apps.health.model.gate_samples import Observation, Progress, Span, Streak, add, unseen
 from function_apps.health.model.significance import SIGNIFICANCE
 from shared.contracts.gates import EvaluateGate, Verdict
 from shared.kernel.clock import isoformat, parse_instant

@@ -12,7 +12,7 @@ from function_apps.catalog.model.service import (
     removal_row,
 )
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.use_cases.dossier import commit
+from function_apps.catalog.repository import commit
 from shared.contracts.catalog import RecordRelease, RetireService
 from shared.contracts.deployments import DeploymentEnded
 from shared.kernel.clock import isoformat

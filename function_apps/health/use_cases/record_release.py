@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from function_apps.health.model.target import (
+from function_apps.health.model.probe_target import (
     DOCUMENT_ID,
     Target,
     follow,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
-from function_apps.health.model.target import Target
+from function_apps.health.model.probe_target import Target
 from shared.contracts.gates import EvaluateGate, GateEvidence, Verdict
 from shared.contracts.health import (
     HealthCheckCompleted,

@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from function_apps.catalog import projections
+from function_apps.catalog import projections, resources
 from function_apps.catalog.errors import LogNotFound, ServiceNotFound
-from function_apps.catalog.model import telling
 from function_apps.catalog.model.history import Kind, Row, at_time, row_of, timeline
 from function_apps.catalog.model.service import DOCUMENT_ID, RuntimeService, from_body
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.use_cases.dossier import partition_of
+from function_apps.catalog.repository import partition_of
 from shared.contracts import catalog as published
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable
@@ -103,7 +102,7 @@ def _told(service: RuntimeService, scanned_at: str | None) -> published.RuntimeS
     # A scan that found everything as it was writes nothing to the service, but it did see it.
     if scanned_at is not None and scanned_at > facts.valid_from and service.retired_at is None:
         observed_at = max(observed_at or scanned_at, scanned_at)
-    return telling.resource(service, facts, observed_at=observed_at)
+    return resources.resource(service, facts, observed_at=observed_at)
 
 
 async def get_service_at(
@@ -124,7 +123,7 @@ async def get_service_at(
     if facts is None:
         raise ServiceNotFound(identity, f" at {at} as known at {at_knowledge}")
     then = replace(service, instances=())
-    return telling.resource(then, facts, observed_at=None)
+    return resources.resource(then, facts, observed_at=None)
 
 
 async def get_history(
@@ -147,7 +146,7 @@ async def get_history(
     told = [(facts, row) for facts, row in timeline([*earlier, *rows]) if row in rows]
     ends = [row.valid_from for _, row in told[1:]] + [until]
     value = [
-        telling.history_row(facts, row, end) for (facts, row), end in zip(told, ends, strict=True)
+        resources.history_row(facts, row, end) for (facts, row), end in zip(told, ends, strict=True)
     ]
     return value, page.continuation
 
@@ -205,14 +204,14 @@ async def get_dependencies(
         async for each in pages(app.service.store, Prefix(scope.tenant, key), query)
     ]
     by_module = {each.identity.module_id: each for each in others}
-    needing = [each for each in others if service.identity.module_id in telling.depends_on(each)]
+    needing = [each for each in others if service.identity.module_id in resources.depends_on(each)]
     return published.ServiceDependencies(
         service_id=service.identity.service_id,
         depends_on=tuple(
-            telling.dependency(module, by_module.get(module))
-            for module in telling.depends_on(service)
+            resources.dependency(module, by_module.get(module))
+            for module in resources.depends_on(service)
         ),
-        needed_by=tuple(telling.dependency(each.identity.module_id, each) for each in needing),
+        needed_by=tuple(resources.dependency(each.identity.module_id, each) for each in needing),
     )
 
 

@@ -12,8 +12,8 @@ from function_apps.catalog.model.service import (
 )
 from function_apps.catalog.model.states import Observed, ServiceEvent, Status, Unseen
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.use_cases.dossier import commit
-from function_apps.catalog.use_cases.environments import retire_all
+from function_apps.catalog.repository import commit
+from function_apps.catalog.use_cases.record_environment import retire_all
 from shared.concurrency import each_of
 from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.ids import EnvironmentId, EnvironmentKey, ServiceId, TenantId

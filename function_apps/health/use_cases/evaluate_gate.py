@@ -5,7 +5,7 @@ from typing import Final
 
 import shared.kernel.operation as operations
 from function_apps.health.errors import GateDiffers
-from function_apps.health.model.evidence import gate_body, gate_document
+from function_apps.health.model.gate_record import gate_body, gate_document
 from function_apps.health.ports import HealthApp
 from shared.contracts.gates import EvaluateGate
 from shared.durable.operation_input import OperationInput

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from function_apps.health.model.target import Target
+from function_apps.health.model.probe_target import Target
 from shared.contracts.health import HealthDefaults, HealthStatus
 from shared.kernel.clock import isoformat, parse_instant
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from function_apps.health.model.counting import Counts, Span
+from function_apps.health.model.gate_samples import Counts, Span
 from function_apps.health.model.significance import (
     chance_of_errors,
     chance_of_ratio,

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from function_apps.health.model.hysteresis import Look
-from function_apps.health.model.target import Target
+from function_apps.health.model.probe_target import Target
+from function_apps.health.model.status_hysteresis import Look
 from function_apps.health.ports import HealthApp
 from shared.concurrency import each_of
 from shared.contracts.health import CheckKind, HealthStatus

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from function_apps.health.model.hysteresis import (
+from function_apps.health.model.probe_target import DOCUMENT_ID, Target, from_body, to_body
+from function_apps.health.model.status_hysteresis import (
     Look,
     is_heartbeat_due,
     is_prober_outage,
     is_worth_keeping,
     judge,
 )
-from function_apps.health.model.target import DOCUMENT_ID, Target, from_body, to_body
-from function_apps.health.model.telling import Sample, completed
 from function_apps.health.ports import HealthApp
-from function_apps.health.use_cases.looking import Seen, blind, look_at
+from function_apps.health.resources import Sample, completed
+from function_apps.health.use_cases.probe_service import Seen, blind, look_at
 from shared.concurrency import each_of
 from shared.contracts.health import HealthSource
 from shared.kernel.clock import isoformat

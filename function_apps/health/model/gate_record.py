@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from function_apps.health.model.comparing import yardstick
-from function_apps.health.model.counting import Counts, Progress
-from function_apps.health.model.rules import analyse
+from function_apps.health.model.baseline_comparison import yardstick
+from function_apps.health.model.gate_rules import analyse
+from function_apps.health.model.gate_samples import Counts, Progress
 from shared.contracts.gates import EvaluateGate, GateEvidence, Samples, Verdict
 from shared.kernel.clock import isoformat, parse_instant
 

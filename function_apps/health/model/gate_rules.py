@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
-from function_apps.health.model.comparing import Errors, compare_errors, yardstick
-from function_apps.health.model.counting import Progress, Streak
+from function_apps.health.model.baseline_comparison import Errors, compare_errors, yardstick
+from function_apps.health.model.gate_samples import Progress, Streak
 from function_apps.health.model.significance import AT_ONCE
 from shared.contracts.gates import Analysis, EvaluateGate, Measure, Verdict
 from shared.kernel.clock import parse_instant

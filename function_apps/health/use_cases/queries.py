@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from function_apps.health import resources
 from function_apps.health.errors import HealthNotFound
-from function_apps.health.model import telling
-from function_apps.health.model.target import DOCUMENT_ID, Target, from_body
-from function_apps.health.model.telling import Sample
+from function_apps.health.model.probe_target import DOCUMENT_ID, Target, from_body
 from function_apps.health.ports import HealthApp
-from function_apps.health.use_cases.sweeping import sample_partition
+from function_apps.health.resources import Sample
+from function_apps.health.use_cases.sweep import sample_partition
 from shared.contracts.health import HealthCheckResult, ServiceHealth
 from shared.kernel.clock import isoformat
 from shared.kernel.ids import parse_id
@@ -23,7 +23,7 @@ async def get_health(identity: str, *, scope: Scope, app: HealthApp) -> ServiceH
         sample_partition(scope.tenant, identity), after=target.since, limit=1, newest_first=True
     )
     latest = next((_sample(row) for row in rows), None)
-    return telling.resource(target, latest)
+    return resources.resource(target, latest)
 
 
 async def get_history(
@@ -43,7 +43,7 @@ async def get_history(
         newest_first=True,
     )
     page = rows[:limit]
-    value = [telling.history_row(target, _sample(row)) for row in page]
+    value = [resources.history_row(target, _sample(row)) for row in page]
     return value, page[-1].row_key if len(rows) > limit else None
 
 
