@@ -74,8 +74,8 @@ FIXES: Final[Mapping[str, str]] = {
         "fix the cause and deploy another version, or, if this one is right after all: "
         "`runtimectl release-hold {deployment}`"
     ),
-    "LineTaken": "wait for it, `runtimectl cancel {deployment}`, or `--on-conflict queue`",
-    "QueueFull": "wait for the line to move: `runtimectl deployments`",
+    "QueueTaken": "wait for it, `runtimectl cancel {deployment}`, or `--on-conflict queue`",
+    "QueueFull": "wait for the queue to move: `runtimectl deployments`",
     "NaturalKeyActive": "wait for {deployment} or `runtimectl cancel {deployment}`",
     "TransitionRefused": "look at its state: `runtimectl deployment {deployment}`",
     "Overtaken": "read it again: `runtimectl deployment {deployment}`",

@@ -58,10 +58,10 @@ class Held(Conflict):
         self.holder = holder
 
 
-class LineTaken(Conflict):
+class QueueTaken(Conflict):
     """`onConflict: reject` met another deployment of the same module."""
 
-    code = "LineTaken"
+    code = "QueueTaken"
 
     def __init__(self, module: str, holder: str) -> None:
         super().__init__(

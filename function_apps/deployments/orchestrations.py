@@ -219,7 +219,7 @@ def drain_environment(story: Story) -> Steps[DrainOutcome]:
     plan = yield from call(story, draining.open_drain, ticket)
     if plan.is_over:
         return DrainOutcome(is_drained=False)
-    yield from _cancel_all(story, ticket, plan.lines_s)
+    yield from _cancel_all(story, ticket, plan.queue_s)
     token = yield from call(story, draining.take_over, ticket)
     for _ in range(PAGES_MAX):
         if (yield from call(story, draining.drain_page, DrainPage(ticket, token))):

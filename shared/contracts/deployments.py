@@ -64,7 +64,7 @@ class DeploymentStatus(StrEnum):
 
 
 class DeploymentKind(StrEnum):
-    """What started it; all share one line, one gate, one rollback, one history."""
+    """What started it; all share one queue, one gate, one rollback, one history."""
 
     RELEASE = "release"
     CONFIGURATION = "configuration"
@@ -314,9 +314,9 @@ class Deployment(Resource):
     awaiting_approval: bool
     held: bool
     waiting_for: Label | None
-    """`environment`, `binding`, `line`, `approval`, `capacity`, or nothing."""
+    """`environment`, `binding`, `queue`, `gate`, `approval`, `capacity`, or nothing."""
     holder: DeploymentId | None
-    """Who is before it in a line."""
+    """Who is before it in the queue."""
     weight: Percent
     steps: Annotated[tuple[DeploymentStep, ...], Field(max_length=50)]
     configuration: ConfigurationPin | None

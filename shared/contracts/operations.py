@@ -62,7 +62,7 @@ class Operation(Resource):
     heartbeat_at: Instant | None = None
     """Older than two minutes: it is taken up again from stored state."""
     waiting_for: Label | None = None
-    """What must happen before it goes on: `environment`, `binding`, `line`, `approval`, …."""
+    """What must happen before it goes on: `environment`, `binding`, `queue`, `approval`, …."""
     cancel_requested: bool = False
     result: Json = None
     error: OperationError | None = None

@@ -13,7 +13,7 @@ from shared.contracts.shape import Value
 
 
 class OnConflict(StrEnum):
-    """What to do when a module's line is taken."""
+    """What to do when another deployment changes a module."""
 
     QUEUE = "queue"
     SUPERSEDE = "supersede"

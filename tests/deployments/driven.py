@@ -123,7 +123,7 @@ class Soaked:
             stage=Stage.TEST,
             module_id=SHOP,
             deployment_id=None,
-            release_revision=targets.from_body(found.body, TEST).line(ModuleId(SHOP)).revision,
+            release_revision=targets.from_body(found.body, TEST).module(ModuleId(SHOP)).revision,
             digest=None,
             status=self.status,
             previous_status=None,

@@ -92,7 +92,7 @@ def test_one_that_waits_in_a_line_is_cancelled_at_once() -> None:
 
         answer = await world.cancel(queued["deploymentId"])
 
-        assert queued["waitingFor"] == "line"
+        assert queued["waitingFor"] == "queue"
         assert answer["status"] == "Cancelled"
         assert [one.token for one in (await world.target()).claims] == [2]
 

@@ -4,8 +4,10 @@ from itertools import pairwise
 
 import pytest
 
-from function_apps.deployments.errors import LineTaken
+from function_apps.deployments.errors import QueueTaken
+from function_apps.deployments.use_cases import reading
 from tests.deployments.driven import CART, SHOP, driven
+from tests.kit.service import SCOPE
 from tests.kit.virtual_time import run_virtual
 
 
@@ -20,8 +22,8 @@ def test_a_queue_of_three_is_served_in_order_one_at_a_time() -> None:
         await world.settle()
 
         assert [(each.waiting_for, each.holder) for each in shown[1:]] == [
-            ("line", answers[0]["deploymentId"]),
-            ("line", answers[0]["deploymentId"]),
+            ("queue", answers[0]["deploymentId"]),
+            ("queue", answers[0]["deploymentId"]),
         ]
         done = [await world.deployment(each["deploymentId"]) for each in answers]
         assert [each.status for each in done] == ["Completed"] * 3
@@ -73,10 +75,39 @@ def test_reject_answers_with_the_holder_and_leaves_nothing() -> None:
         await world.tell()
         first = await world.deploy(await world.component("a"))
 
-        with pytest.raises(LineTaken) as refused:
+        with pytest.raises(QueueTaken) as refused:
             await world.deploy(await world.component("b"), onConflict="reject")
 
         assert refused.value.holder == first["deploymentId"]
         assert len((await world.target()).claims) == 1
+
+    run_virtual(main())
+
+
+def test_a_list_shows_who_waits_in_the_queue_and_for_whom() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        first = await world.deploy(await world.component("a"))
+        second = await world.deploy(await world.component("b"))
+
+        page = await reading.find({}, top=50, scope=SCOPE, app=world.app)
+
+        shown = {each["deploymentId"]: each for each in page["value"]}
+        waiting = shown[second["deploymentId"]]
+        assert (waiting["waitingFor"], waiting["holder"]) == ("queue", first["deploymentId"])
+        assert shown[first["deploymentId"]]["waitingFor"] is None
+
+    run_virtual(main())
+
+
+def test_a_list_shows_who_waits_for_an_environment() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.deploy(await world.component("a"))
+
+        page = await reading.find({}, top=50, scope=SCOPE, app=world.app)
+
+        assert [each["waitingFor"] for each in page["value"]] == ["environment"]
 
     run_virtual(main())

@@ -239,7 +239,7 @@ def test_a_removed_module_is_drained_after_the_others_are_judged() -> None:
 
         assert await world.status(answer["deploymentId"]) == "Completed"
         assert world.live(WEB) == ({}, {})
-        assert (await world.target()).line(WEB).revision == 0  # type: ignore[arg-type]
+        assert (await world.target()).module(WEB).revision == 0  # type: ignore[arg-type]
 
     run_virtual(main())
 

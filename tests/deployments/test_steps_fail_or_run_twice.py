@@ -273,7 +273,7 @@ def test_a_queued_deployment_waits_on_when_its_operation_is_started_again() -> N
         await world.app.service.clock.sleep(5)
 
         shown = await world.shown(queued["deploymentId"])
-        assert (shown.status, shown.waiting_for) == ("Requested", "line")
+        assert (shown.status, shown.waiting_for) == ("Requested", "queue")
         assert world.contexts[-1].asked == ["open_rollout"]
 
     run_virtual(main())

@@ -61,7 +61,7 @@ async def deploys(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[
 
 
 async def undoes(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[object]]:
-    by = (await world.target()).line("module-shop").by  # type: ignore[arg-type]
+    by = (await world.target()).module("module-shop").by  # type: ignore[arg-type]
     assert by is not None
     command = RollbackDeployment(deployment_id=by)
     return lambda: interruptions.rollback(command, scope=SCOPE, cause=CAUSE, app=app)

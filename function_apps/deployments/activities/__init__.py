@@ -1,4 +1,4 @@
-"""One idempotent step each; every write outside carries the token of the deployment's line."""
+"""One idempotent step each; every write outside carries the deployment's token."""
 
 from function_apps.deployments.activities import (
     changing,

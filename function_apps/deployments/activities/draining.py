@@ -24,14 +24,14 @@ from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Surface
 
 PAGE = 25
-_LINES_S = 120.0
+_QUEUE_S = 120.0
 """For deployments on their way to roll back; environments waits ten minutes for the whole drain."""
 
 
 @dataclass(frozen=True)
 class DrainPlan:
     is_over: bool
-    lines_s: float = _LINES_S
+    queue_s: float = _QUEUE_S
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ async def open_drain(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> Dr
 
 
 async def cancel_page(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> int:
-    """Cancel up to 25 deployments in the lines; return how many are still there."""
+    """Cancel up to 25 deployments in the queue; return how many are still there."""
     view = await app.service.work.read(
         place(ticket.environment, ticket.scope), targets.document_id(ticket.environment)
     )
@@ -143,7 +143,7 @@ async def tell_drained(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> 
     def decide(target: Target, operation: Operation) -> Decision:
         if operation.is_terminal:
             return NOTHING
-        gone = sum(1 for line in target.modules.values() if line.revision)
+        gone = sum(1 for state in target.modules.values() if state.revision)
         after = replace(emptied(target), revision=target.revision + 1, drain=None, drain_token=0)
         told = RuntimeEnvironmentDrained(
             aggregate_id=targets.document_id(ticket.environment),

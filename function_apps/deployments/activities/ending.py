@@ -23,7 +23,7 @@ from function_apps.deployments.model import planning
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.states import Change
-from function_apps.deployments.model.target import ModuleLine, Target
+from function_apps.deployments.model.target import ModuleState, Target
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.dossier import (
     Dossier,
@@ -140,12 +140,12 @@ def _in_force(done: Deployment, target: Target) -> Target:
     modules = dict(target.modules)
     key = planning.unit_key(done.environment_id, done.components, done.configuration)
     for one in done.unit.components if done.unit else ():
-        line = target.line(one.module_id)
-        modules[one.module_id] = ModuleLine(
-            one.release_revision, max(line.last, one.release_revision), done.deployment_id, key
+        state = target.module(one.module_id)
+        modules[one.module_id] = ModuleState(
+            one.release_revision, max(state.last, one.release_revision), done.deployment_id, key
         )
     for module in done.remove:
-        modules[module] = ModuleLine(last=target.line(module).last)
+        modules[module] = ModuleState(last=target.module(module).last)
     return replace(target, modules=modules)
 
 

@@ -49,7 +49,7 @@ LOOK_AGAIN: timedelta = timedelta(minutes=15)
 
 
 async def open_rollout(ticket: Ticket, step: Step, app: DeploymentsApp) -> Opening:
-    """Return what this operation has to do: nothing while its deployment waits in a line.
+    """Return what this operation has to do: nothing while its deployment waits in a queue.
 
     Closes the operation when another has taken its place, or the deployment has ended.
     """
@@ -68,7 +68,7 @@ async def open_rollout(ticket: Ticket, step: Step, app: DeploymentsApp) -> Openi
             opening.append(Opening(deployment.status))
             closed = _closed(operation, deployment, now)
             return _put_operation(operation, closed, "CloseOperation")
-        # Whoever leaves a line starts the next; one that was forgotten admits itself here.
+        # Whoever leaves a queue starts the next; one that was forgotten admits itself here.
         target, admitted = targets.admit(found.target)
         claim = target.claim(deployment.deployment_id)
         assert claim is not None, deployment.deployment_id
@@ -249,8 +249,8 @@ async def _in_force(errand: Errand, app: DeploymentsApp) -> tuple[ReleasedCompon
     target_id = targets.document_id(f"env-{partition.environment}")
     view = await app.service.work.read(partition, errand.deployment, target_id)
     found = dossier(view, errand.deployment)
-    lines = {module: found.target.line(module) for module in found.deployment.modules}
-    holders = sorted({line.by for line in lines.values() if line.by is not None})
+    states = {module: found.target.module(module) for module in found.deployment.modules}
+    holders = sorted({state.by for state in states.values() if state.by is not None})
     known: dict[tuple[str, int], ReleasedComponent] = {}
     for start in range(0, len(holders), READ_MAX_DOCUMENTS):
         page = await app.service.work.read(partition, *holders[start : start + READ_MAX_DOCUMENTS])
@@ -259,9 +259,9 @@ async def _in_force(errand: Errand, app: DeploymentsApp) -> tuple[ReleasedCompon
             for one in unit.components if unit else ():
                 known[one.module_id, one.release_revision] = one
     return tuple(
-        known[module, line.revision]
-        for module, line in lines.items()
-        if (module, line.revision) in known
+        known[module, state.revision]
+        for module, state in states.items()
+        if (module, state.revision) in known
     )
 
 
@@ -279,13 +279,13 @@ def _fixed(
     for component in deployment.components:
         kind = units.placed(component, environment.targets)
         assert kind is not None, component.module_id
-        line = target.line(component.module_id)
-        modules[component.module_id] = replace(line, last=line.last + 1)
+        state = target.module(component.module_id)
+        modules[component.module_id] = replace(state, last=state.last + 1)
         brought.append(
             units.released(
                 component,
                 kind,
-                line.last + 1,
+                state.last + 1,
                 deployment.environment_id,
                 deployment.tenant_id,
                 target,
@@ -296,7 +296,7 @@ def _fixed(
         tenant_binding_revision=target.binding.revision if target.binding else 0,
         removed=deployment.remove,
     )
-    before = {line.by for line in map(target.line, deployment.modules) if line.by is not None}
+    before = {state.by for state in map(target.module, deployment.modules) if state.by is not None}
     has_baseline = any(one.module_id not in deployment.remove for one in replaced)
     is_canary = deployment.kind is not DeploymentKind.ROLLBACK
     steps = planning.steps_of(

@@ -11,17 +11,23 @@ from function_apps.deployments.errors import (
     EnvironmentUnknown,
     IsolationBreached,
 )
-from function_apps.deployments.model.target import Target
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.target import Target, holder_of
+from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.strategies import RolloutDefaults
-from shared.contracts.values import Stage, TenantId
+from shared.contracts.values import DeploymentId, Stage, TenantId
+from shared.kernel.errors import Refused
 
 
-class Waiting(StrEnum):
-    """What a deployment that cannot start yet waits for."""
+class WaitReason(StrEnum):
+    """What a deployment waits for before it goes on."""
 
     ENVIRONMENT = "environment"
     BINDING = "binding"
+    QUEUE = "queue"
+    GATE = "gate"
+    APPROVAL = "approval"
 
 
 _BOUND = "Bound"
@@ -29,7 +35,7 @@ _BOUND = "Bound"
 _SUSPENDED = "Suspended"
 
 
-def waits_for(target: Target, tenant: TenantId) -> Waiting | None:
+def waits_for(target: Target, tenant: TenantId) -> WaitReason | None:
     """Return what *tenant* waits for before it deploys to the environment of *target*.
 
     Raises:
@@ -39,7 +45,7 @@ def waits_for(target: Target, tenant: TenantId) -> Waiting | None:
     """
     environment, binding = target.environment, target.binding
     if environment is None:
-        return Waiting.ENVIRONMENT
+        return WaitReason.ENVIRONMENT
     if not environment.is_usable and not environment.is_on_its_way:
         raise EnvironmentNotUsable(
             f"environment {target.environment_id} is {environment.status}; deployments need "
@@ -65,10 +71,41 @@ def waits_for(target: Target, tenant: TenantId) -> Waiting | None:
             "a proof that passes lets deployments go on"
         )
     if not environment.is_usable:
-        return Waiting.ENVIRONMENT
+        return WaitReason.ENVIRONMENT
     if binding is not None and binding.status == _BOUND:
-        return Waiting.BINDING
+        return WaitReason.BINDING
     return None
+
+
+def waiting_for(
+    deployment: Deployment, target: Target
+) -> tuple[WaitReason | None, DeploymentId | None]:
+    """Return what *deployment* waits for, and in a queue also who is before it."""
+    claim = target.claim(deployment.deployment_id)
+    if claim is not None and not claim.token:
+        holder = holder_of(target, deployment.deployment_id)
+        return WaitReason.QUEUE, holder[1] if holder else None
+    match deployment.status:
+        case DeploymentStatus.REQUESTED:
+            return _waits_at_start(deployment, target), None
+        case DeploymentStatus.HEALTH_GATING:
+            return _waits_at_gate(deployment), None
+        case _:
+            return None, None
+
+
+def _waits_at_start(deployment: Deployment, target: Target) -> WaitReason | None:
+    try:
+        return waits_for(target, deployment.tenant_id)
+    except Refused:
+        return None  # it is about to end with that refusal
+
+
+def _waits_at_gate(deployment: Deployment) -> WaitReason | None:
+    if deployment.paused_at is not None:
+        return WaitReason.APPROVAL
+    is_open = any(step.gates and step.verdict is None for step in deployment.steps)
+    return WaitReason.GATE if is_open else None
 
 
 @dataclass(frozen=True)

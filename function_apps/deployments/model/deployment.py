@@ -111,7 +111,7 @@ class Deployment:
 
     @property
     def modules(self) -> tuple[ModuleId, ...]:
-        """All modules whose lines it needs."""
+        """All modules whose queues it enters."""
         return (*(component.module_id for component in self.components), *self.remove)
 
     @property

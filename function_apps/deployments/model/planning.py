@@ -277,7 +277,7 @@ def _surfaces(
             spec = units.spec_of(unit, command.environment_id, tenant, ground.rollout)
             by_surface.setdefault(kind, []).append(spec)
     has_baseline = any(
-        ground.target.line(component.module_id).revision for component in command.components
+        ground.target.module(component.module_id).revision for component in command.components
     )
     steps = steps_of(
         command.strategy,

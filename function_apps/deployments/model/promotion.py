@@ -46,11 +46,11 @@ class Source:
         if not deployment.unit.components:
             raise NotPromotable(f"{deployment.deployment_id} only removed modules")
         for one in deployment.unit.components:
-            line = target.line(one.module_id)
-            if line.by != deployment.deployment_id:
+            state = target.module(one.module_id)
+            if state.by != deployment.deployment_id:
                 raise NotPromotable(
                     f"{one.module_id} of {deployment.deployment_id} is not in force any more: "
-                    f"{line.by or 'nothing'} is"
+                    f"{state.by or 'nothing'} is"
                 )
         return cls(
             deployment.deployment_id,

@@ -1,6 +1,6 @@
-"""What deployments knows of one environment for one tenant: facts, lines, what is in force, holds.
+"""What deployments knows of one environment for one tenant: facts, queue, what is in force, holds.
 
-One small document, so that every guard of a deployment is one point read. Lines: a deployment
+One small document, so that every guard of a deployment is one point read. Queue: a deployment
 claims all its modules at once and starts when no earlier claim shares one with it; the claims stand
 in the order in which they are served. Each start, and each interruption, takes the next fencing
 token of the environment.
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from function_apps.deployments.errors import Held, LineTaken, QueueFull
+from function_apps.deployments.errors import Held, QueueFull, QueueTaken
 from shared.contracts.deployments import DeploymentKind
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.strategies import OnConflict
@@ -77,7 +77,7 @@ class KnownBinding:
 
 @dataclass(frozen=True)
 class Claim:
-    """One deployment in the lines of its modules. `token` 0: it waits; `wait`: its open nudge."""
+    """One deployment in the queue of its modules. `token` 0: it waits; `wait`: its open nudge."""
 
     deployment: DeploymentId
     operation: OperationId
@@ -90,7 +90,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class ModuleLine:
+class ModuleState:
     """What is in force for a module, and the highest release revision given out for it."""
 
     revision: int = 0
@@ -128,7 +128,7 @@ class Target:
     environment: KnownEnvironment | None = None
     binding: KnownBinding | None = None
     claims: tuple[Claim, ...] = ()
-    modules: Mapping[ModuleId, ModuleLine] = field(default_factory=dict)
+    modules: Mapping[ModuleId, ModuleState] = field(default_factory=dict)
     holds: Mapping[ModuleId, tuple[HoldMark, ...]] = field(default_factory=dict)
     facts: Mapping[str, Fact] = field(default_factory=dict)
     drain: OperationId | None = None
@@ -138,8 +138,8 @@ class Target:
     def claim(self, deployment: str) -> Claim | None:
         return next((claim for claim in self.claims if claim.deployment == deployment), None)
 
-    def line(self, module: ModuleId) -> ModuleLine:
-        return self.modules.get(module, ModuleLine())
+    def module(self, module: ModuleId) -> ModuleState:
+        return self.modules.get(module, ModuleState())
 
 
 _ADAPTER: Final = TypeAdapter(Target)
@@ -176,13 +176,13 @@ def holder_of(target: Target, deployment: str) -> tuple[ModuleId, DeploymentId] 
 
 
 def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
-    """Return *target* with *claim* in the lines of all its modules.
+    """Return *target* with *claim* in the queues of all its modules.
 
     A rollback stands before every deployment that has not started; nothing that has started is
     interrupted.
 
     Raises:
-        LineTaken: *on_conflict* is reject and a module's line is taken.
+        QueueTaken: *on_conflict* is reject and another deployment changes a module.
         QueueFull: too many wait already.
     """
     if len(target.claims) >= CLAIMS_MAX:
@@ -199,12 +199,12 @@ def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
     claims.insert(place, claim)
     entered = replace(target, claims=tuple(claims))
     if on_conflict is OnConflict.REJECT and (taken := holder_of(entered, claim.deployment)):
-        raise LineTaken(*taken)
+        raise QueueTaken(*taken)
     return entered
 
 
 def admit(target: Target) -> tuple[Target, tuple[Claim, ...]]:
-    """Give the next token to every claim that is first in all its lines; return those too."""
+    """Give the next token to every claim that is first in all its queues; return those too."""
     fence, admitted, claims = target.fence, [], []
     for claim in target.claims:
         if not claim.token and holder_of(target, claim.deployment) is None:
@@ -216,7 +216,7 @@ def admit(target: Target) -> tuple[Target, tuple[Claim, ...]]:
 
 
 def leave(target: Target, deployment: str) -> tuple[Target, tuple[Claim, ...]]:
-    """Take *deployment* out of its lines; return the claims that may start now, too."""
+    """Take *deployment* out of its queues; return the claims that may start now, too."""
     claims = tuple(claim for claim in target.claims if claim.deployment != deployment)
     return admit(replace(target, claims=claims))
 

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
+from function_apps.deployments.model.access import waiting_for
 from function_apps.deployments.model.deployment import Deployment, TrafficShift
-from function_apps.deployments.model.target import Target, holder_of
+from function_apps.deployments.model.target import Target
 from shared.contracts import deployments as told
 from shared.contracts.deployments import (
     DeploymentAccepted,
@@ -48,8 +49,8 @@ def _facts(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def requested(deployment: Deployment, waiting_for: str | None) -> RuntimeDeploymentRequested:
-    return RuntimeDeploymentRequested(**_facts(deployment), waiting_for=waiting_for)
+def requested(deployment: Deployment, waits_for: str | None) -> RuntimeDeploymentRequested:
+    return RuntimeDeploymentRequested(**_facts(deployment), waiting_for=waits_for)
 
 
 def step_changed(
@@ -102,41 +103,26 @@ def ended(deployment: Deployment) -> Ending:
             return RuntimeDeploymentCancelled(**common)
 
 
-def accepted(
-    deployment: Deployment, target: Target | None, waiting_for: str | None = None
-) -> DeploymentAccepted:
+def accepted(deployment: Deployment, target: Target) -> DeploymentAccepted:
     """Return what a command answers at once."""
-    place = _place(deployment, target, waiting_for)
+    waits_for, holder = waiting_for(deployment, target)
     return DeploymentAccepted(
         deployment_id=deployment.deployment_id,
         environment_id=deployment.environment_id,
         kind=deployment.kind,
         release_ref=deployment.release_ref,
         status=deployment.status,
-        waiting_for=place[0],
-        holder=place[1],
+        waiting_for=waits_for,
+        holder=holder,
         operation_id=deployment.operation_id,
     )
-
-
-def _place(
-    deployment: Deployment, target: Target | None, waiting_for: str | None
-) -> tuple[str | None, Any]:
-    claim = target.claim(deployment.deployment_id) if target else None
-    if target is not None and claim is not None and not claim.token:
-        taken = holder_of(target, deployment.deployment_id)
-        return "line", taken[1] if taken else None
-    if deployment.paused_at is not None:
-        return "approval", None
-    return waiting_for, None
 
 
 def resource(
     deployment: Deployment, target: Target, operation: Operation | None
 ) -> told.Deployment:
     """Return GET /deployments/{deploymentId}."""
-    waiting_for = operation.waiting_for if operation else None
-    place = _place(deployment, target, waiting_for)
+    waits_for, holder = waiting_for(deployment, target)
     unit = deployment.unit
     pin: ConfigurationPin | None = (
         unit.components[0].configuration if unit and unit.components else None
@@ -162,8 +148,8 @@ def resource(
         paused=deployment.paused_at is not None,
         awaiting_approval=False,
         held=bool(deployment.holds),
-        waiting_for=place[0],
-        holder=place[1],
+        waiting_for=waits_for,
+        holder=holder,
         weight=deployment.weight,
         steps=tuple(_step(step) for step in deployment.steps),
         configuration=pin,

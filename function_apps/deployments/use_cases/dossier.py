@@ -150,7 +150,7 @@ def start(claim: Claim, scope: Scope) -> Start:
 
 @dataclass(frozen=True)
 class Leaving:
-    """A deployment that has ended: what its lines look like now, and who starts."""
+    """A deployment that has ended: what its queues look like now, and who starts."""
 
     target: Target
     rows: tuple[Row, ...]
@@ -159,7 +159,7 @@ class Leaving:
 def leaving(
     ended: Deployment, target: Target, app: DeploymentsApp, scope: Scope, cause: Cause
 ) -> Leaving:
-    """Take *ended* out of its lines; tell its end and start those that are first now."""
+    """Take *ended* out of its queues; tell its end and start those that are first now."""
     after, admitted = targets.leave(target, ended.deployment_id)
     told = publish(telling.ended(ended), app, scope, cause, ended.project_id)
     return Leaving(after, (told, *(start(claim, scope) for claim in admitted)))
@@ -186,11 +186,9 @@ def summary(deployment: Deployment) -> Mapping[str, Any]:
     return {"deploymentId": deployment.deployment_id, "status": deployment.status.value}
 
 
-def answer(
-    deployment: Deployment, target: Target, waiting_for: str | None = None
-) -> Mapping[str, Any]:
+def answer(deployment: Deployment, target: Target) -> Mapping[str, Any]:
     """Return what a command answers at once, as JSON."""
-    return telling.accepted(deployment, target, waiting_for).model_dump(mode="json", by_alias=True)
+    return telling.accepted(deployment, target).model_dump(mode="json", by_alias=True)
 
 
 def decided(

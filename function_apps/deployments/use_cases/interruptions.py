@@ -35,7 +35,7 @@ from function_apps.deployments.use_cases.dossier import (
     start,
     writes,
 )
-from function_apps.deployments.use_cases.requests import admitted_into_lines
+from function_apps.deployments.use_cases.requests import enqueued
 from function_apps.deployments.use_cases.undoing import undo
 from shared.contracts.deployments import (
     Deploy,
@@ -285,7 +285,7 @@ def _begun_anew(
     found: Dossier, ids: Drawn, *, scope: Scope, cause: Cause, app: DeploymentsApp
 ) -> Decision:
     before = found.deployment
-    waits_for = access.waits_for(found.target, scope.tenant)
+    access.waits_for(found.target, scope.tenant)
     wanted = [(one.module_id, units.digest_of(one)) for one in before.components]
     targets.refuse_held(found.target, wanted)
     if any(claim.key == before.key for claim in found.target.claims):
@@ -320,13 +320,12 @@ def _begun_anew(
         restart=before.restart,
         on_conflict=before.on_conflict,
     )
-    return admitted_into_lines(
+    return enqueued(
         again,
         found.target,
         command,
         scope=scope,
         cause=cause,
         app=app,
-        waits_for=waits_for,
         kind="RetryDeployment",
     )

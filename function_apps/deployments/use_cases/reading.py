@@ -1,7 +1,7 @@
-"""What GET answers: one deployment with its place in the lines, lists, logs, traffic."""
+"""What GET answers: one deployment with its place in the queue, lists, logs, traffic."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import shared.kernel.operation as operations
@@ -9,9 +9,14 @@ from function_apps.deployments.errors import DeploymentMissing
 from function_apps.deployments.model import deployment as deployments
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model import telling, units
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.target import Target
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.dossier import environment_of, place
+from shared.concurrency import each_of
 from shared.contracts import deployments as told
+from shared.contracts.deployments import DeploymentStatus
+from shared.contracts.values import EnvironmentId
 from shared.kernel.clock import isoformat
 from shared.kernel.ids import parse_id
 from shared.kernel.observation import Present
@@ -20,6 +25,7 @@ from shared.persistence.store import Comparison, Document, Partition, Prefix, Qu
 from shared.surfaces.traffic import RevisionTraffic
 
 TAIL_MAX = 1000
+_TARGETS_AT_ONCE = 8
 
 
 async def get(deployment: str, *, scope: Scope, app: DeploymentsApp) -> tuple[told.Deployment, str]:
@@ -35,7 +41,7 @@ async def get(deployment: str, *, scope: Scope, app: DeploymentsApp) -> tuple[to
     target = targets.from_body(view.body(target_id), found.environment_id)
     operation = operations.from_body(row.body) if row else None
     resource = telling.resource(found, target, operation)
-    # The place in a line and the operation's percent change without the deployment.
+    # The place in the queue and the operation's percent change without the deployment.
     others = [view.etag(target_id) or "", row.etag if row else ""]
     return resource, "-".join([document.etag, *others])
 
@@ -63,10 +69,19 @@ async def find(
     )
     page = await app.service.store.query(within, query)
     module = filters.get("moduleId")
-    value = [
-        json.loads(_shown(document).model_dump_json(by_alias=True))
+    found = [
+        deployments.from_body(document.body)
         for document in page.documents
         if module is None or module in _modules(document)
+    ]
+    queues = await _targets_of_waiting(found, scope, app)
+    value = [
+        json.loads(
+            telling.resource(
+                each, queues.get(each.environment_id, Target(each.environment_id)), None
+            ).model_dump_json(by_alias=True)
+        )
+        for each in found
     ]
     kept = "".join(
         f"&{name}={filters[name]}"
@@ -77,9 +92,18 @@ async def find(
     return {"value": value, "nextLink": more}
 
 
-def _shown(document: Document) -> told.Deployment:
-    found = deployments.from_body(document.body)
-    return telling.resource(found, targets.Target(found.environment_id), None)
+async def _targets_of_waiting(
+    found: Sequence[Deployment], scope: Scope, app: DeploymentsApp
+) -> Mapping[EnvironmentId, Target]:
+    """Return the targets that show what those that have not started wait for."""
+    waiting = {each.environment_id for each in found if each.status is DeploymentStatus.REQUESTED}
+
+    async def read(environment: EnvironmentId) -> tuple[EnvironmentId, Target]:
+        document_id = targets.document_id(environment)
+        view = await app.service.work.read(place(environment, scope), document_id)
+        return environment, targets.from_body(view.body(document_id), environment)
+
+    return dict(await each_of(sorted(waiting), read, at_once=_TARGETS_AT_ONCE))
 
 
 def _modules(document: Document) -> list[str]:

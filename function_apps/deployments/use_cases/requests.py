@@ -46,11 +46,11 @@ async def deploy(
     app: DeploymentsApp,
     evidence: SoakEvidence | None = None,
 ) -> Outcome:
-    """Put a release into the lines of its modules, or answer the one that is there already.
+    """Put a release into the queues of its modules, or answer the one that is there already.
 
     Raises:
         CannotBePlanned: every reason why it cannot be done, with its place in the command.
-        Held, LineTaken, NaturalKeyActive, EnvironmentNotUsable, BindingRequired.
+        Held, QueueTaken, NaturalKeyActive, EnvironmentNotUsable, BindingRequired.
     """
     new = await _draw(command, scope, app)
     partition = place(command.environment_id, scope)
@@ -60,11 +60,9 @@ async def deploy(
         target = targets.from_body(view.body(target_id), command.environment_id)
         if repeated := _repeated(command, target):
             return Decision(result={_REPEATED: repeated})
-        waits_for = new.judged(command, target)
+        new.judge(command, target)
         deployment = new.deployment(command, target, cause, evidence)
-        return admitted_into_lines(
-            deployment, target, command, scope=scope, cause=cause, app=app, waits_for=waits_for
-        )
+        return enqueued(deployment, target, command, scope=scope, cause=cause, app=app)
 
     outcome = await app.service.work.write(scope, partition, [target_id], decide, cause)
     if _REPEATED in outcome.result:
@@ -98,7 +96,7 @@ async def plan(command: Deploy, *, scope: Scope, app: DeploymentsApp) -> Deploym
         components=_planned(command, target, scope),
         order=order,
         refusals=tuple(found[:100]),
-        waiting_for=waits_for or ("line" if taken else None),
+        waiting_for=waits_for or (access.WaitReason.QUEUE if taken else None),
     )
 
 
@@ -115,7 +113,7 @@ def _planned(command: Deploy, target: Target, scope: Scope) -> tuple[Any, ...]:
         units.released(
             component,
             kind,
-            target.line(component.module_id).last + 1,
+            target.module(component.module_id).last + 1,
             command.environment_id,
             scope.tenant,
             target,
@@ -146,13 +144,12 @@ class _New:
         ground = replace(self._ground, target=target)
         return planning.refusals(command, self._scope.tenant, ground)
 
-    def judged(self, command: Deploy, target: Target) -> str | None:
-        """Return what the deployment waits for; raise what speaks against it."""
+    def judge(self, command: Deploy, target: Target) -> None:
+        """Raise what speaks against the deployment."""
         if found := self.refusals(command, target):
             raise CannotBePlanned(found)
-        waits_for = access.waits_for(target, self._scope.tenant)
+        access.waits_for(target, self._scope.tenant)
         _refuse_held(command, target)
-        return waits_for
 
     def deployment(
         self, command: Deploy, target: Target, cause: Cause, evidence: SoakEvidence | None
@@ -202,7 +199,7 @@ async def _draw(command: Deploy, scope: Scope, app: DeploymentsApp) -> _New:
     )
 
 
-def admitted_into_lines(
+def enqueued(
     deployment: Deployment,
     target: Target,
     command: Deploy,
@@ -210,10 +207,9 @@ def admitted_into_lines(
     scope: Scope,
     cause: Cause,
     app: DeploymentsApp,
-    waits_for: str | None,
     kind: str = "Deploy",
 ) -> Decision:
-    """Enter all its lines at once; start it when it is first in all of them."""
+    """Enter all its queues at once; start it when it is first in all of them."""
     claim = Claim(
         deployment.deployment_id,
         deployment.operation_id,
@@ -236,13 +232,14 @@ def admitted_into_lines(
         Ticket(scope.tenant, deployment.deployment_id).written(),
         deployment.updated_at,
     )
-    if not own.token:
-        operation = operations.wait(operation, "line", "line", deployment.updated_at)
-    told = telling.requested(deployment, waits_for if own.token else "line")
+    waits_for, _ = access.waiting_for(deployment, entered)
+    if waits_for is access.WaitReason.QUEUE:
+        operation = operations.wait(operation, waits_for, waits_for, deployment.updated_at)
+    told = telling.requested(deployment, waits_for)
     rows: list[Row] = [publish(told, app, scope, cause, deployment.project_id)]
     rows += [start(one, scope) for one in admitted]
     return Decision(
-        result=answer(deployment, entered, waits_for),
+        result=answer(deployment, entered),
         writes=writes(target=entered, deployment=deployment, operations_=[operation]),
         outbox=rows,
         audited=Audited(kind, deployment.deployment_id),
@@ -269,9 +266,9 @@ def _repeated(command: Deploy, target: Target) -> str | None:
     if command.restart or not command.components or command.remove:
         return None
     unit = planning.unit_key(command.environment_id, command.components, command.configuration)
-    lines = [target.line(component.module_id) for component in command.components]
-    if all(line.revision and line.key == unit for line in lines):
-        return lines[0].by
+    states = [target.module(component.module_id) for component in command.components]
+    if all(state.revision and state.key == unit for state in states):
+        return states[0].by
     return None
 
 

@@ -124,7 +124,7 @@ def _known(
 def emptied(target: Target) -> Target:
     """Return *target* with nothing in force; revisions that were given out are never used again."""
     modules = {
-        module: targets.ModuleLine(last=line.last) for module, line in target.modules.items()
+        module: targets.ModuleState(last=state.last) for module, state in target.modules.items()
     }
     return replace(target, modules=modules, holds={})
 

@@ -21,7 +21,7 @@ from function_apps.deployments.use_cases.dossier import (
     answer,
     origin_of,
 )
-from function_apps.deployments.use_cases.requests import admitted_into_lines
+from function_apps.deployments.use_cases.requests import enqueued
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import OnConflict, Strategy
@@ -56,21 +56,20 @@ def undo(
     back = _units_before(undone, wanted)
     targets.refuse_held(found.target, [(one.module_id, one.digest) for one in back])
     command = _command(undone, wanted, back)
-    return admitted_into_lines(
+    return enqueued(
         _rollback(undone, command, key, ids, found.target, cause),
         found.target,
         command,
         scope=scope,
         cause=cause,
         app=app,
-        waits_for=None,
         kind="RollbackDeployment",
     )
 
 
 def _refuse_not_in_force(undone: Deployment, target: Target) -> None:
     for module in undone.modules:
-        by = target.line(module).by
+        by = target.module(module).by
         if by != (None if module in undone.remove else undone.deployment_id):
             raise NotInForce(
                 f"{module} of {undone.deployment_id} is not in force: {by or 'nothing'} is; only "

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from function_apps.deployments.errors import Held, LineTaken, QueueFull
+from function_apps.deployments.errors import Held, QueueFull, QueueTaken
 from function_apps.deployments.model import target as targets
-from function_apps.deployments.model.target import Claim, ModuleLine, Target
+from function_apps.deployments.model.target import Claim, ModuleState, Target
 from shared.contracts.deployments import DeploymentKind
 from shared.contracts.strategies import OnConflict
 from shared.kernel.ids import DeploymentId, ModuleId, OperationId
@@ -37,13 +37,13 @@ def started(target: Target) -> list[str]:
     return [one.deployment for one in target.claims if one.token]
 
 
-def test_a_deployment_starts_when_it_is_first_in_all_its_lines() -> None:
+def test_a_deployment_starts_when_it_is_first_in_all_its_queues() -> None:
     target = entered(claim("a", SHOP), claim("b", SHOP, CART), claim("c", CART), claim("d", WEB))
 
     assert started(target) == ["a", "d"]
 
 
-def test_the_next_in_all_lines_starts_when_one_ends() -> None:
+def test_the_next_in_all_queues_starts_when_one_ends() -> None:
     target = entered(claim("a", SHOP), claim("b", SHOP, CART), claim("c", CART))
 
     after, admitted = targets.leave(target, "a")
@@ -71,7 +71,7 @@ def test_a_rollback_is_served_before_all_that_wait_and_interrupts_nothing() -> N
 
 
 def test_reject_names_the_holder() -> None:
-    with pytest.raises(LineTaken) as refused:
+    with pytest.raises(QueueTaken) as refused:
         entered(claim("a", SHOP), claim("b", CART, SHOP), on=OnConflict.REJECT)
 
     assert refused.value.holder == "a"
@@ -86,7 +86,7 @@ def test_a_passed_on_right_has_a_new_token() -> None:
     assert (after.claims[0].operation, after.claims[0].token) == ("op-new", token)
 
 
-def test_the_lines_have_a_bound() -> None:
+def test_the_queue_has_a_bound() -> None:
     target = replace(Target(TEST), claims=(claim("a", SHOP),) * targets.CLAIMS_MAX)
 
     with pytest.raises(QueueFull):
@@ -109,8 +109,8 @@ def test_a_module_takes_at_most_200_bytes_of_the_target() -> None:
 
     deployment = DeploymentId("dep-abcdefghijkl-0123456789abcdef")
     modules = [ModuleId(f"module-service-{number:03d}") for number in range(100)]
-    line = ModuleLine(12, 13, deployment, "0123456789abcdef")
-    target = replace(Target(TEST), modules=dict.fromkeys(modules, line))
+    state = ModuleState(12, 13, deployment, "0123456789abcdef")
+    target = replace(Target(TEST), modules=dict.fromkeys(modules, state))
     held = targets.hold(target, [(each, "sha256:" + "c" * 64) for each in modules[:30]], deployment)
 
     size = len(json.dumps(targets.to_body(held), separators=(",", ":")))
