@@ -56,7 +56,7 @@ class StoreChanges:
         self, feed_range: str, place: str | None, limit: int
     ) -> tuple[Sequence[Shown], str]:
         page = await self._store.changes(feed_range, place, limit=limit)
-        return [shown(change.document) for change in page.changes], page.continuation
+        return [shown(document) for document in page.documents], page.continuation
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         subscribe = getattr(self._store, "on_change", None)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from shared.kernel.errors import Unavailable
 from shared.messaging.outbox import Record
-from shared.persistence.tables import Row, RowExists, Table
+from shared.persistence.tables import RowExists, Table, TableRow
 
 _ENTRY: Final = "e|"
 _ENTRY_END: Final = "e}"
@@ -61,8 +61,8 @@ class AuditTrail:
             try:
                 await self._table.insert(
                     [
-                        Row(partition, _key(number), _values(entry)),
-                        Row(partition, _INDEX + record.record_id, {"number": number}),
+                        TableRow(partition, _key(number), _values(entry)),
+                        TableRow(partition, _INDEX + record.record_id, {"number": number}),
                     ]
                 )
             except RowExists as met:
@@ -126,7 +126,7 @@ def _values(entry: Entry) -> dict[str, Any]:
     return {"hash": entry.hash, "previousHash": entry.previous_hash, "record": record}
 
 
-def _entry(row: Row) -> Entry:
+def _entry(row: TableRow) -> Entry:
     number = int(row.row_key.removeprefix(_ENTRY))
     record = Record(**json.loads(str(row.values["record"])))
     record = replace(record, events=tuple(record.events))

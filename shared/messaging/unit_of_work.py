@@ -25,12 +25,12 @@ from shared.messaging.relay import Relay
 from shared.persistence.store import (
     READ_MAX_DOCUMENTS,
     AnswerLost,
+    BatchOperation,
     BatchRefused,
     Body,
     Create,
     Delete,
     Document,
-    Operation,
     Partition,
     Replace,
     Store,
@@ -194,7 +194,7 @@ class UnitOfWork:
 
     def _prepare(
         self, partition: Partition, view: View, decision: Decision, cause: Cause
-    ) -> tuple[Outgoing, Sequence[Operation]]:
+    ) -> tuple[Outgoing, Sequence[BatchOperation]]:
         now = self.clock.now()
         rows = [*decision.outbox]
         if decision.audited:
@@ -264,7 +264,7 @@ def _mention(envelope: Envelope) -> Mapping[str, Any]:
     }
 
 
-def _operation(write: Put | Remove, view: View) -> Operation:
+def _operation(write: Put | Remove, view: View) -> BatchOperation:
     known = view.documents.get(write.id)
     match write:
         case Put(document_id, body, ttl_s):

@@ -15,11 +15,11 @@ from shared.persistence.store import (
     BATCH_MAX_BYTES,
     BATCH_MAX_OPERATIONS,
     READ_MAX_DOCUMENTS,
+    BatchOperation,
     Body,
     Delete,
     Document,
     Etag,
-    Operation,
     Partition,
 )
 
@@ -71,7 +71,7 @@ def encoded(body: Body) -> str:
         raise Invalid(f"a document's body must be JSON: {problem}") from problem
 
 
-def encoded_batch(operations: Sequence[Operation]) -> list[str]:
+def encoded_batch(operations: Sequence[BatchOperation]) -> list[str]:
     """Return the JSON of each operation's body (empty for deletes), within the batch limits.
 
     Raises:
@@ -91,7 +91,7 @@ def encoded_batch(operations: Sequence[Operation]) -> list[str]:
     return texts
 
 
-def _text_of(operation: Operation) -> str:
+def _text_of(operation: BatchOperation) -> str:
     if isinstance(operation, Delete):
         return ""
     if operation.ttl_s is not None and operation.ttl_s < 1:

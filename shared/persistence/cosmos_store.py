@@ -28,14 +28,13 @@ from shared.persistence.effective_key import partition_text
 from shared.persistence.sqlite_query import page_limit
 from shared.persistence.store import (
     AnswerLost,
+    BatchOperation,
     BatchRefused,
-    Change,
     ChangePage,
     Create,
     Delete,
     Document,
     Etag,
-    Operation,
     Page,
     Partition,
     Prefix,
@@ -186,7 +185,7 @@ class CosmosStore:
             return Page(tuple([document_of(raw) async for raw in found][:limit]))
 
     async def batch(
-        self, partition: Partition, operations: Sequence[Operation]
+        self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
         from azure.core.exceptions import (  # noqa: PLC0415  heavy
             ServiceRequestError,
@@ -241,7 +240,7 @@ class CosmosStore:
                 )
             documents = await _next_page(found.by_page())
             headers = container.client_connection.last_response_headers
-            return ChangePage(tuple(Change(one) for one in documents), str(headers["etag"]))
+            return ChangePage(tuple(documents), str(headers["etag"]))
 
     @asynccontextmanager
     async def _container(self) -> "AsyncIterator[ContainerProxy]":
@@ -284,7 +283,7 @@ def _unavailable(status: int | None, headers: Mapping[str, Any] | None) -> Unava
     )
 
 
-def _refusal(failed: Any, operations: Sequence[Operation]) -> BatchRefused | Unavailable:
+def _refusal(failed: Any, operations: Sequence[BatchOperation]) -> BatchRefused | Unavailable:
     """Return what a failed operation of a batch means: nothing took effect."""
     status, index = int(failed.status_code), int(failed.error_index)
     if status in _REFUSED:
@@ -298,7 +297,7 @@ def _refusal(failed: Any, operations: Sequence[Operation]) -> BatchRefused | Una
     return _unavailable(status, {"x-ms-retry-after-ms": retry_after_ms})
 
 
-def _sent(partition: Partition, operation: Operation) -> tuple[Any, ...]:
+def _sent(partition: Partition, operation: BatchOperation) -> tuple[Any, ...]:
     """Return *operation* as the SDK's batch takes it."""
     stored = stored_id(operation.id)
     if isinstance(operation, Delete):

@@ -17,14 +17,13 @@ from shared.persistence.sqlite import Database
 from shared.persistence.sqlite_query import Order, Sql, condition, continuation_of, page_limit
 from shared.persistence.sqlite_rows import LIVE, Rows, Verb, Write, etag_of, lsn_of
 from shared.persistence.store import (
+    BatchOperation,
     BatchRefused,
-    Change,
     ChangePage,
     Create,
     Delete,
     Document,
     Etag,
-    Operation,
     Page,
     Partition,
     Prefix,
@@ -105,7 +104,7 @@ class SqliteStore:
         return Page(documents, continuation_of(rows[limit - 1][5:]) if more else None)
 
     async def batch(
-        self, partition: Partition, operations: Sequence[Operation]
+        self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
         texts = encoded_batch(operations)
         writes = [_write_of(one, text) for one, text in zip(operations, texts, strict=True)]
@@ -153,7 +152,7 @@ class SqliteStore:
         end, rows = self.database.read(work)
         last = rows[-1][3] if rows else after
         place = last if len(rows) >= limit else max(end, last)
-        return ChangePage(tuple(Change(document_of_row(row)) for row in rows), str(place))
+        return ChangePage(tuple(map(document_of_row, rows)), str(place))
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call *listener* after each write of this object is durable; return what ends that.
@@ -186,7 +185,7 @@ def document_of_row(row: Sequence[Any]) -> Document:
     )
 
 
-def _write_of(operation: Operation, text: str) -> Write:
+def _write_of(operation: BatchOperation, text: str) -> Write:
     stored = stored_id(operation.id)
     match operation:
         case Create():

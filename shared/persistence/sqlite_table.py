@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from shared.kernel.errors import Invalid, TooLarge
 from shared.persistence.sqlite import Database
-from shared.persistence.tables import Row, RowExists
+from shared.persistence.tables import RowExists, TableRow
 
 ROWS_MAX: Final = 100
 """An entity group transaction's bound: https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions."""
@@ -37,7 +37,7 @@ class SqliteTable:
         self._delete = f"DELETE FROM {table} WHERE partition_key = ? AND row_key < ?"  # noqa: S608
         database.prepare(_SCHEMA.format(name=name))
 
-    async def insert(self, rows: Sequence[Row]) -> None:
+    async def insert(self, rows: Sequence[TableRow]) -> None:
         entities = _entities(rows)
 
         def work(connection: sqlite3.Connection) -> None:
@@ -47,11 +47,11 @@ class SqliteTable:
 
         await self._database.write(work)
 
-    async def upsert(self, rows: Sequence[Row]) -> None:
+    async def upsert(self, rows: Sequence[TableRow]) -> None:
         entities = _entities(rows)
         await self._database.write(lambda db: db.executemany(self._upsert, entities).rowcount)
 
-    async def get(self, partition_key: str, row_key: str) -> Row | None:
+    async def get(self, partition_key: str, row_key: str) -> TableRow | None:
         key = (partition_key, row_key)
         found = self._database.read(lambda db: db.execute(self._get, key).fetchone())
         return None if found is None else _row(found)
@@ -64,7 +64,7 @@ class SqliteTable:
         before: str | None = None,
         limit: int = 100,
         newest_first: bool = False,
-    ) -> Sequence[Row]:
+    ) -> Sequence[TableRow]:
         parameters: list[object] = [partition_key, after]
         sql = self._scan
         if before is not None:
@@ -80,7 +80,7 @@ class SqliteTable:
         return await self._database.write(lambda db: db.execute(self._delete, key).rowcount)
 
 
-def _entities(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+def _entities(rows: Sequence[TableRow]) -> list[tuple[str, str, str]]:
     """Return *rows* as SQL parameters, if one transaction may write them."""
     if len(rows) > ROWS_MAX:
         raise TooLarge(f"one transaction writes at most {ROWS_MAX} rows, got {len(rows)}")
@@ -91,13 +91,13 @@ def _entities(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     return [(row.partition_key, row.row_key, _text(row)) for row in rows]
 
 
-def _text(row: Row) -> str:
+def _text(row: TableRow) -> str:
     for name, value in row.values.items():
         if not isinstance(value, str | int | float | bool):
             raise Invalid(f"{name!r} must be text, number or bool, got {type(value).__name__}")
     return json.dumps(dict(row.values), separators=(",", ":"))
 
 
-def _row(found: Sequence[Any]) -> Row:
+def _row(found: Sequence[Any]) -> TableRow:
     partition_key, row_key, text = found
-    return Row(partition_key, row_key, json.loads(text))
+    return TableRow(partition_key, row_key, json.loads(text))

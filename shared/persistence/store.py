@@ -6,7 +6,7 @@ batch, TTL, change feed): https://learn.microsoft.com/azure/cosmos-db/nosql/. Ev
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NewType, Protocol
 
@@ -95,7 +95,7 @@ class Delete:
     if_match: Etag | None = None
 
 
-Operation = Create | Replace | Upsert | Delete
+BatchOperation = Create | Replace | Upsert | Delete
 
 
 class Comparison(StrEnum):
@@ -141,18 +141,14 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Change:
-    """The latest version of a document; deletes are not shown, as in Cosmos DB's default mode."""
-
-    document: Document
-
-
-@dataclass(frozen=True)
 class ChangePage:
-    """`continuation` is always there: nothing new is an empty page with the place to go on."""
+    """The latest versions of changed documents; deletes are not shown, as in Cosmos DB's default.
 
-    changes: Sequence[Change] = field(default_factory=tuple)
-    continuation: str = ""
+    `continuation` is always there: an empty page has it too.
+    """
+
+    documents: Sequence[Document]
+    continuation: str
 
 
 class BatchRefused(Refused):
@@ -197,7 +193,7 @@ class Store(Protocol):
         ...
 
     async def batch(
-        self, partition: Partition, operations: Sequence[Operation]
+        self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
         """Apply all *operations* or none; return the new etags (None for deletes).
 

@@ -8,7 +8,7 @@ Value = str | int | float | bool
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One entity. Keys sort as text; values are flat, as Azure Table storage has them."""
 
     partition_key: str
@@ -27,7 +27,7 @@ class RowExists(Exception):
 class Table(Protocol):
     """One table."""
 
-    async def insert(self, rows: Sequence[Row]) -> None:
+    async def insert(self, rows: Sequence[TableRow]) -> None:
         """Add at most 100 *rows* of one partition, all or none (an entity group transaction).
 
         Raises:
@@ -36,11 +36,11 @@ class Table(Protocol):
         """
         ...
 
-    async def upsert(self, rows: Sequence[Row]) -> None:
+    async def upsert(self, rows: Sequence[TableRow]) -> None:
         """Write at most 100 *rows* of one partition, all or none."""
         ...
 
-    async def get(self, partition_key: str, row_key: str) -> Row | None: ...
+    async def get(self, partition_key: str, row_key: str) -> TableRow | None: ...
 
     async def scan(
         self,
@@ -50,7 +50,7 @@ class Table(Protocol):
         before: str | None = None,
         limit: int = 100,
         newest_first: bool = False,
-    ) -> Sequence[Row]:
+    ) -> Sequence[TableRow]:
         """Return rows with *after* < row key < *before*, in order of the row key."""
         ...
 

@@ -262,9 +262,9 @@ async def test_a_change_feed_of_one_range_is_resumed_by_a_new_client(wire: Wire)
 
     again = wire.account.store("runtime", "deployments")
     found = [
-        change.document.id
+        document.id
         for name, continuation in kept.items()
-        for change in (await again.changes(name, continuation)).changes
+        for document in (await again.changes(name, continuation)).documents
     ]
 
     assert found == ["b"]

@@ -83,8 +83,8 @@ class Catalog:
         found: list[Document] = []
         for feed_range in await store.feed_ranges():
             continuation = None
-            while (page := await store.changes(feed_range, continuation)).changes:
-                found += [each.document for each in page.changes]
+            while (page := await store.changes(feed_range, continuation)).documents:
+                found += page.documents
                 continuation = page.continuation
         return found
 

@@ -8,7 +8,7 @@ import pytest
 from function_apps.catalog import projections
 from shared.kernel.clock import EPOCH
 from shared.messaging.unit_of_work import UnitOfWork
-from shared.persistence.store import Etag, Operation, Partition
+from shared.persistence.store import BatchOperation, Etag, Partition
 from tests.catalog.inventory import Catalog, catalog
 from tests.kit.service import TENANT
 from tests.kit.told import KEY, ended, environment, released
@@ -31,7 +31,7 @@ class MortalStore:
         return getattr(self._inner, name)
 
     async def batch(
-        self, partition: Partition, operations: Sequence[Operation]
+        self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
         self._left -= 1
         if self._left == 0 and self._before:

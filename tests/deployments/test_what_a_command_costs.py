@@ -11,7 +11,7 @@ from function_apps.deployments.use_cases import interruptions, requests, signals
 from shared.contracts.deployments import DeploymentReason, RollbackDeployment
 from shared.contracts.gates import Verdict
 from shared.messaging.unit_of_work import UnitOfWork
-from shared.persistence.store import Etag, Operation, Partition
+from shared.persistence.store import BatchOperation, Etag, Partition
 from tests.deployments.driven import Driven, driven
 from tests.kit.service import CAUSE, SCOPE
 from tests.kit.virtual_time import run_virtual
@@ -40,7 +40,7 @@ class Counting:
         return await self.inner.query(within, query)
 
     async def batch(
-        self, partition: Partition, operations: Sequence[Operation]
+        self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
         self.calls.append("batch")
         result: Sequence[Etag | None] = await self.inner.batch(partition, operations)

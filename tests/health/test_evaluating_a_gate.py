@@ -97,10 +97,10 @@ def test_the_same_question_twice_is_one_gate_and_another_under_its_id_is_parked(
         await made.hear(question)
         await made.hear(asked(made, minSamples=51))
         parked = [
-            change.document.body["code"]
+            document.body["code"]
             for feed_range in await made.app.service.store.feed_ranges()
-            for change in (await made.app.service.store.changes(feed_range, None)).changes
-            if change.document.body.get("type") == "parked"
+            for document in (await made.app.service.store.changes(feed_range, None)).documents
+            if document.body.get("type") == "parked"
         ]
         return len(made.bench.nudges.started), parked
 

@@ -17,7 +17,7 @@ from function_apps.environments import triggers as environments
 from function_apps.health import triggers as health
 from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
-from shared.persistence.store import Delete, Etag, Operation, Partition, Store
+from shared.persistence.store import BatchOperation, Delete, Etag, Partition, Store
 from shared.service import Service
 from tests.kit.world import World
 
@@ -118,7 +118,7 @@ class CountingStore:
         return await self.inner.query(within, query)
 
     async def batch(
-        self, partition: Partition, operations: Sequence[Operation]
+        self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
         if by := self.ledger.find(self.service):
             if _is_of_the_relay(operations):
@@ -129,7 +129,7 @@ class CountingStore:
         return await self.inner.batch(partition, operations)
 
 
-def _is_of_the_relay(operations: Sequence[Operation]) -> bool:
+def _is_of_the_relay(operations: Sequence[BatchOperation]) -> bool:
     return all(isinstance(each, Delete) and each.id.startswith("outbox/") for each in operations)
 
 

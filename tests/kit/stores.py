@@ -39,8 +39,8 @@ async def all_changes(store: Store) -> list[Document]:
         continuation: str | None = None
         while True:
             page = await store.changes(feed_range, continuation)
-            if not page.changes:
+            if not page.documents:
                 break
-            found += [change.document for change in page.changes]
+            found += page.documents
             continuation = page.continuation
     return found

@@ -44,7 +44,7 @@ from shared.messaging.broker import OutgoingMessage
 from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.sqlite import MEMORY, Database
-from shared.persistence.store import Document, Etag, Operation, Partition, Store
+from shared.persistence.store import BatchOperation, Document, Etag, Partition, Store
 from shared.probing.result import ProbeResult
 from shared.service import AUDIENCE, DEV_ISSUER, Service, assemble
 from shared.surfaces.memory import MemoryCluster, MemorySurface
@@ -105,7 +105,7 @@ class MortalStore:
         return getattr(self.inner, name)
 
     async def batch(
-        self, partition: Partition, operations: Sequence[Operation]
+        self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
         await self.fate.pass_by(f"before commit in {self.name}")
         etags = await self.inner.batch(partition, operations)
@@ -398,7 +398,7 @@ class World:
         found: list[Document] = []
         for feed_range in await store.feed_ranges():
             continuation = None
-            while (page := await store.changes(feed_range, continuation)).changes:
-                found += [change.document for change in page.changes]
+            while (page := await store.changes(feed_range, continuation)).documents:
+                found += page.documents
                 continuation = page.continuation
         return sorted(found, key=lambda each: (each.partition.values, each.id))

@@ -8,7 +8,7 @@ import pytest
 from local_cloud.storage import LocalStorage
 from shared.kernel.errors import Invalid
 from shared.persistence.store import Create, Partition
-from shared.persistence.tables import Row
+from shared.persistence.tables import TableRow
 from tests.kit.stores import HandClock
 
 HERE = Partition("tenant-a", "k1", "-")
@@ -55,7 +55,7 @@ async def test_everything_is_found_again_after_a_restart(tmp_path: Path) -> None
 
     before = LocalStorage(tmp_path, HandClock(), in_memory=False)
     await before.store("runtime", "a").batch(HERE, [Create("x", {"n": 1})])
-    await before.table("audit").insert([Row("p", "r", {})])
+    await before.table("audit").insert([TableRow("p", "r", {})])
     await before.blobs("artifacts").put("a", content())
     before.close()
 

@@ -13,7 +13,7 @@ from shared.messaging.broker import OutgoingMessage
 from shared.messaging.outbox import OUTBOX_TYPE
 from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
-from shared.persistence.store import AnswerLost, Etag, Operation, Partition, Query, Store
+from shared.persistence.store import AnswerLost, BatchOperation, Etag, Partition, Query, Store
 from tests.kit.drive import Nudges
 from tests.kit.service import Sent, memory_storage
 
@@ -26,9 +26,9 @@ class FaultyStore:
 
     inner: Store
     faults: list[str | None] = field(default_factory=list)
-    intruders: list[Operation] = field(default_factory=list)
+    intruders: list[BatchOperation] = field(default_factory=list)
     """Each is written by somebody else right before the next batch."""
-    batches: list[Sequence[Operation]] = field(default_factory=list)
+    batches: list[Sequence[BatchOperation]] = field(default_factory=list)
     reads: int = 0
     read_s: float = 0.0
     """How long a read takes, so that others can come between it and the batch."""
@@ -43,7 +43,7 @@ class FaultyStore:
         return found
 
     async def batch(
-        self, partition: Partition, operations: Sequence[Operation]
+        self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
         self.batches.append(operations)
         fault = self.faults.pop(0) if self.faults else None

@@ -9,7 +9,7 @@ import pytest
 from shared.kernel.clock import LoopClock
 from shared.messaging.audit import AuditTrail
 from shared.messaging.outbox import Record
-from shared.persistence.tables import Row, Table
+from shared.persistence.tables import Table, TableRow
 from tests.kit.service import memory_storage
 from tests.kit.virtual_time import run_virtual
 
@@ -47,7 +47,7 @@ async def rewritten(table: Table, number: int, **changes: Any) -> None:
     assert row is not None
     content = {**json.loads(str(row.values["record"])), **changes}
     values = {**row.values, "record": json.dumps(content)}
-    await table.upsert([Row(row.partition_key, row.row_key, values)])
+    await table.upsert([TableRow(row.partition_key, row.row_key, values)])
 
 
 def test_every_record_stands_in_the_chain_in_order_with_its_content() -> None:
@@ -114,7 +114,7 @@ def test_a_missing_entry_is_found(number: int) -> None:
         for later in range(number, 7):
             row = await table.get("things|acme", f"e|{later + 1:012d}")
             assert row is not None
-            await table.upsert([Row(row.partition_key, f"e|{later:012d}", row.values)])
+            await table.upsert([TableRow(row.partition_key, f"e|{later:012d}", row.values)])
 
         assert await trail.verify("acme") == number
 
@@ -139,7 +139,7 @@ def test_an_entry_between_two_others_is_found() -> None:
         trail, table = await chain(3)
         row = await table.get("things|acme", f"e|{2:012d}")
         assert row is not None
-        await table.upsert([Row("things|acme", f"e|{4:012d}", row.values)])
+        await table.upsert([TableRow("things|acme", f"e|{4:012d}", row.values)])
 
         assert await trail.verify("acme") == 4
 

@@ -107,6 +107,6 @@ async def test_a_feed_read_to_its_end_misses_nothing_written_later(
     await store.batch(OTHER, [Create("e", {})])
 
     later = [await store.changes(name, place) for name, place in places.items()]
-    found = [change.document.id for page in later for change in page.changes]
+    found = [document.id for page in later for document in page.documents]
     assert sorted(found) == ["d", "e"]
     database.close()

@@ -15,7 +15,7 @@ async def read_on(store: Store, places: dict[str, str | None], limit: int = 100)
     found: list[str] = []
     for feed_range, continuation in places.items():
         page = await store.changes(feed_range, continuation, limit=limit)
-        found += [change.document.id for change in page.changes]
+        found += [document.id for document in page.documents]
         places[feed_range] = page.continuation
     return found
 
@@ -29,7 +29,7 @@ async def test_every_document_is_in_exactly_one_feed_range(store: Store) -> None
         await store.batch(place, [Create(place.tenant, {})])
 
     by_range = [
-        [change.document.id for change in (await store.changes(name, None)).changes]
+        [document.id for document in (await store.changes(name, None)).documents]
         for name in await store.feed_ranges()
     ]
 

@@ -8,7 +8,7 @@ import pytest
 from shared.kernel.errors import Invalid, TooLarge
 from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.sqlite_table import SqliteTable
-from shared.persistence.tables import Row, RowExists, Table
+from shared.persistence.tables import RowExists, Table, TableRow
 
 
 @pytest.fixture(params=["sqlite-file", "sqlite-memory"])
@@ -18,8 +18,8 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Table]:
     database.close()
 
 
-def rows(*keys: str, partition: str = "p") -> list[Row]:
-    return [Row(partition, key, {"key": key}) for key in keys]
+def rows(*keys: str, partition: str = "p") -> list[TableRow]:
+    return [TableRow(partition, key, {"key": key}) for key in keys]
 
 
 async def keys(table: Table, **bounds: object) -> list[str]:
@@ -27,7 +27,7 @@ async def keys(table: Table, **bounds: object) -> list[str]:
 
 
 async def test_a_row_is_read_back_with_its_types(table: Table) -> None:
-    row = Row("p", "1", {"text": "é", "count": 3, "ratio": 0.5, "held": True})
+    row = TableRow("p", "1", {"text": "é", "count": 3, "ratio": 0.5, "held": True})
 
     await table.insert([row])
 
@@ -47,11 +47,11 @@ async def test_inserting_a_taken_key_adds_none_of_the_rows(table: Table) -> None
 
 
 async def test_an_upsert_replaces_the_whole_row(table: Table) -> None:
-    await table.insert([Row("p", "1", {"a": 1, "b": 2})])
+    await table.insert([TableRow("p", "1", {"a": 1, "b": 2})])
 
-    await table.upsert([Row("p", "1", {"a": 3})])
+    await table.upsert([TableRow("p", "1", {"a": 3})])
 
-    assert await table.get("p", "1") == Row("p", "1", {"a": 3})
+    assert await table.get("p", "1") == TableRow("p", "1", {"a": 3})
 
 
 async def test_a_scan_is_ordered_and_leaves_its_bounds_out(table: Table) -> None:
@@ -81,11 +81,11 @@ async def test_old_rows_are_deleted_up_to_a_key(table: Table) -> None:
         pytest.param(rows(*(f"{n:03}" for n in range(101))), TooLarge, id="a-101st-row"),
         pytest.param([*rows("a"), *rows("b", partition="q")], Invalid, id="two-partitions"),
         pytest.param(rows("a", "a"), Invalid, id="one-key-twice"),
-        pytest.param([Row("p", "a", {"x": ["y"]})], Invalid, id="a-list-as-value"),  # type: ignore[dict-item]
+        pytest.param([TableRow("p", "a", {"x": ["y"]})], Invalid, id="a-list-as-value"),  # type: ignore[dict-item]
     ],
 )
 async def test_rows_that_are_no_transaction_are_refused(
-    table: Table, refused: list[Row], error: type[Exception]
+    table: Table, refused: list[TableRow], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         await table.insert(refused)

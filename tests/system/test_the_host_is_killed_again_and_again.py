@@ -183,8 +183,8 @@ async def outbox(state: Path) -> list[str]:
         store = storage.store("runtime", name)
         for feed_range in await store.feed_ranges():
             continuation = None
-            while (page := await store.changes(feed_range, continuation)).changes:
-                rows = [each.document for each in page.changes]
+            while (page := await store.changes(feed_range, continuation)).documents:
+                rows = page.documents
                 found += [f"{name} {row.id}" for row in rows if row.body["type"] == OUTBOX_TYPE]
                 continuation = page.continuation
     storage.close()

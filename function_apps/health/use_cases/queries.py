@@ -13,7 +13,7 @@ from shared.kernel.clock import isoformat
 from shared.kernel.ids import parse_id
 from shared.kernel.scope import Scope
 from shared.persistence.store import Partition
-from shared.persistence.tables import Row
+from shared.persistence.tables import TableRow
 
 
 async def get_health(identity: str, *, scope: Scope, app: HealthApp) -> ServiceHealth:
@@ -47,7 +47,7 @@ async def get_history(
     return value, page[-1].row_key if len(rows) > limit else None
 
 
-def _sample(row: Row) -> Sample:
+def _sample(row: TableRow) -> Sample:
     return Sample(row.row_key, {name: str(value) for name, value in row.values.items()})
 
 

@@ -29,7 +29,7 @@ from shared.messaging.compose import envelope_of
 from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Put, View
 from shared.persistence.store import Comparison, Document, Query, Where
-from shared.persistence.tables import Row
+from shared.persistence.tables import TableRow
 
 TARGETS_AT_ONCE: Final = 32
 _PAGE: Final = 100
@@ -104,7 +104,7 @@ async def record_look(document: Document, seen: Seen, *, scope: Scope, app: Heal
     after = judge(before, seen.look, seen.checks, seen.reason, now, app.rules)
     sample = Sample.of(after, isoformat(now))
     partition_key = sample_partition(before.tenant_id, before.service_id)
-    await app.samples.upsert([Row(partition_key, sample.at, dict(sample.values))])
+    await app.samples.upsert([TableRow(partition_key, sample.at, dict(sample.values))])
     if not is_worth_keeping(before, after, now, app.rules):
         return
     has_changed = after.status is not before.status
