@@ -67,8 +67,7 @@ def bind_relay(blueprint: df.Blueprint, service: Service) -> None:
         connection=STORE_CONNECTION,
         database_name=DATABASE,
         container_name=service.name,
-        lease_container_name="leases",
-        lease_container_prefix=service.name,
+        lease_container_name=f"{service.name}-leases",
     )(bound)
     blueprint.function_name(feed)(bound)
 
