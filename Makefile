@@ -64,14 +64,14 @@ imports: .venv/.all
 unit: .venv/.all
 	@.venv/bin/pytest -q -n 2 --dist loadgroup -m "not long" $(PYTEST)
 
-long: .venv/.all ## the long tests, then line coverage of everything that was run with --cov
+long: .venv/.all ## the long tests, then branch coverage of everything that was run with --cov
 	@.venv/bin/pytest -q -n 2 --dist loadgroup -m long --cov --cov-append --cov-report= $(PYTEST)
 	@.venv/bin/coverage report --fail-under=90
 
 bench: .venv/.all ## every benchmark beside its peer; ratios, not times; 3 = a peer was not measured
 	@$(RUN) -m benchmarks
 
-package: .venv/.all ## make package APP=environments: the folder that Azure, Core Tools and the host take
+package: .venv/.all ## make package APP=environments: one app as a folder for the embedded host; Azure does not start it yet
 	@$(RUN) -m tools.package $(APP)
 
 lock: .tools/uv/installed ## resolve again and write requirements.txt and requirements/; UPGRADE=1 takes newer versions

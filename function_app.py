@@ -1,6 +1,7 @@
-"""All services in one Functions host: what `python -m local_host` and `func start` run.
+"""All services in one app: what `python -m local_host` runs on this repository.
 
-In Azure each service is an app of its own (`make package APP=…`); the services do not know.
+`make package APP=…` writes an app with one service; the services do not know the difference.
+Azure's worker and Core Tools start neither yet: an app needs what the embedded host gives it.
 """
 
 import os

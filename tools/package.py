@@ -1,9 +1,10 @@
-"""Writes the folder of one app: what Azure, Core Tools and the embedded host are given.
+"""Writes the folder of one app, in the form that the embedded host, Core Tools and Azure take.
 
     python -m tools.package environments        → build/environments/
 
-The worker imports `function_app.py` by its stem from the app's own root, so the root has one file
-that binds the service, and beside it only what the service imports.
+Only the embedded host starts it today: in Azure's worker the app refuses, because it needs what
+that host gives it. The worker imports `function_app.py` by its stem from the app's own root, so the
+root has one file that binds the service, and beside it only what the service imports.
 """
 
 import argparse
@@ -57,7 +58,11 @@ def main() -> int:
     parser.add_argument("app", choices=APPS, metavar="APP", help=" | ".join(APPS))
     chosen = parser.parse_args().app
     target = package(chosen, ROOT / "build" / chosen)
-    sys.stdout.write(f"{target.relative_to(ROOT)}: run it with python -m local_host {target}\n")
+    place = target.relative_to(ROOT)
+    sys.stdout.write(
+        f"{place}: run it with python -m local_host {place};"
+        " Azure Functions does not start it yet (docs/limits.md)\n"
+    )
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Each service as the folder that Azure is given, alone in a host and side by side in one."""
+"""Each service as a packaged app, alone in the embedded host and side by side in one."""
 
 import json
 import urllib.request
