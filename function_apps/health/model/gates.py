@@ -19,7 +19,7 @@ from function_apps.health.model.baseline_comparison import (
 from function_apps.health.model.gate_rules import analyse
 from function_apps.health.model.gate_samples import Observation, Progress, Span, Streak, add, unseen
 from function_apps.health.model.significance import SIGNIFICANCE
-from shared.contracts.gates import EvaluateGate, Verdict
+from shared.contracts.gates import EvaluateGate, Verdict, extension_max
 from shared.kernel.clock import isoformat, parse_instant
 
 PATIENCE: Final = 3
@@ -60,12 +60,12 @@ def left_s(gate: EvaluateGate, progress: Progress, now: datetime) -> float:
 
 
 def _deadline(gate: EvaluateGate, progress: Progress, at: str) -> datetime:
-    """Return when to give up: time without a look does not count, up to once the time allowed.
+    """Return when to give up: time without a look does not count, up to a bound.
 
     A host that was away over the deadline must not let a bad release through unseen.
     """
     blind = timedelta(seconds=progress.blind_s + _blind_s(gate, progress, at))
-    return gate.deadline_at + min(blind, gate.deadline_at - gate.asked_at)
+    return gate.deadline_at + min(blind, extension_max(gate.asked_at, gate.deadline_at))
 
 
 def _close_window(gate: EvaluateGate, progress: Progress, at: str) -> Progress:
