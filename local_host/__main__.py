@@ -168,6 +168,8 @@ async def _serve(
     notes: Sequence[str],
     clock: Clock,
 ) -> int:
+    from local_cloud.cloud import CloudSettings  # noqa: PLC0415
+    from local_cloud.wire_endpoints import PortTaken  # noqa: PLC0415
     from local_host import boot_report  # noqa: PLC0415  after the arguments are known to be right
     from local_host.host import Host, HostSettings  # noqa: PLC0415
     from local_host.http_trigger.cors import cors_of  # noqa: PLC0415
@@ -187,11 +189,10 @@ async def _serve(
         port=_port(asked.port, first),
         address=asked.address,
         checks_keys=asked.auth,
-        cosmos_port=asked.cosmos_port,
         cors=cors_of(_local(first)),
         grace_s=asked.grace,
         environ=environ,
-        topology=topology,
+        cloud=CloudSettings(topology, asked.cosmos_port),
     )
     host = Host(apps, settings, folder=asked.state.resolve(), clock=clock)
     stopping = _on_signals(asyncio.get_running_loop(), screen.line)
@@ -203,7 +204,7 @@ async def _serve(
             " stop what uses the port, or choose another with --port"
         )
         return EXIT_PORT_TAKEN
-    except (StateInUse, configuration.ConfigurationRefused) as problem:
+    except (StateInUse, PortTaken, configuration.ConfigurationRefused) as problem:
         screen.line(str(problem))
         return EXIT_STATE_IN_USE if isinstance(problem, StateInUse) else EXIT_USAGE
     screen.booted(host, clock.monotonic_s() - began_s)

@@ -12,7 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shared.embedding import Embedding
+from local_cloud.cloud import LocalCloud
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
 from shared.persistence.sqlite import Database
 
 if TYPE_CHECKING:
@@ -226,13 +228,14 @@ class Extension:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What the host gives each part."""
+class HostContext:
+    """What the host gives each extension."""
 
     database: Database
     """`host.db`: each part runs its own schema script, its tables prefixed with its name."""
-    embedding: Embedding
-    """Clock, entropy, storage; `sender` is the host's own broker."""
+    cloud: LocalCloud
+    clock: Clock
+    entropy: Entropy
     invoker: Invoker
     configurations: Mapping[str, "Configuration"]
     """By app name: app settings, `host.json`, connections."""
@@ -244,4 +247,4 @@ class Surroundings:
     """The system key of an extension, `durabletask` say; empty where nobody is asked for one."""
 
 
-Extend = Callable[[Surroundings, Sequence[IndexedFunction]], Extension]
+Extend = Callable[[HostContext, Sequence[IndexedFunction]], Extension]

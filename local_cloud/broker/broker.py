@@ -12,11 +12,10 @@ from functools import partial
 from typing import Final
 
 from local_cloud.broker import entities, message_store, send
-from local_cloud.broker.locks import LockLost
-from local_cloud.broker.message import ReceivedMessage
-from local_cloud.broker.message_store import Ending, Settlement
+from local_cloud.broker.message import Ending, LockLost, ReceivedMessage
+from local_cloud.broker.message_store import Settlement
 from local_cloud.broker.namespace import Namespace, received
-from local_cloud.broker.receivers import Mailbox
+from local_cloud.broker.receiver_link import ReceiverLink
 from local_cloud.broker.settlement import Settler
 from local_cloud.broker.topology import Queue, Subscription, Topology, entity_path
 from local_cloud.notifications import Alarm, Arrivals
@@ -108,15 +107,15 @@ class Broker:
 
     # Receiving
 
-    def open_mailbox(self, path: str) -> Mailbox:
+    def open_link(self, path: str) -> ReceiverLink:
         """Return where a receiver is given messages of *path* as they are sent. Raises NotFound."""
-        mailbox = Mailbox(path, self._namespace.entities.number(path))
-        self._namespace.receivers.open(mailbox)
-        return mailbox
+        link = ReceiverLink(path, self._namespace.entities.number(path))
+        self._namespace.receivers.open(link)
+        return link
 
-    def close_mailbox(self, mailbox: Mailbox) -> None:
-        """Give nothing more to *mailbox*; what is on its way still comes."""
-        self._namespace.receivers.close(mailbox)
+    def close_link(self, link: ReceiverLink) -> None:
+        """Give nothing more to *link*; what is on its way still comes."""
+        self._namespace.receivers.close(link)
 
     def arrivals(self, path: str) -> Arrivals:
         """Return what counts up whenever *path* may have something new to lock."""
@@ -157,7 +156,7 @@ class Broker:
         messages: Sequence[ReceivedMessage],
         ending: Ending,
         *,
-        refill: Mailbox | None = None,
+        refill: ReceiverLink | None = None,
     ) -> Sequence[ReceivedMessage]:
         """Complete or abandon *messages* in one commit; return those whose lock was lost.
 

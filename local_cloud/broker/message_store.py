@@ -9,10 +9,9 @@ given its sequence number and matched against filters, as in Service Bus.
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Final
 
-from local_cloud.broker.message import EncodedMessage
+from local_cloud.broker.message import EncodedMessage, Ending
 
 STATEMENTS: Final = (
     """CREATE TABLE IF NOT EXISTS broker_entity (
@@ -36,17 +35,6 @@ STATEMENTS: Final = (
 
 MAX_DELIVERY_COUNT_EXCEEDED: Final = "MaxDeliveryCountExceeded"
 TIME_TO_LIVE_EXPIRED: Final = "TTLExpiredException"
-
-
-class Ending(Enum):
-    """What becomes of a locked delivery."""
-
-    COMPLETE = auto()
-    ABANDON = auto()
-    """Also an expired lock: ready at once, or dead-lettered when its deliveries are used up."""
-    DEAD_LETTER = auto()
-    RELEASE = auto()
-    """Given back before a function saw it: not counted as a delivery."""
 
 
 @dataclass(frozen=True, slots=True)

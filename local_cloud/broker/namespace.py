@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from local_cloud.broker import message_store
 from local_cloud.broker.entities import Entities
 from local_cloud.broker.locks import Lock, Locks
-from local_cloud.broker.message import ReceivedMessage
-from local_cloud.broker.message_store import Copy, Ending, Row, Settlement
+from local_cloud.broker.message import Ending, ReceivedMessage
+from local_cloud.broker.message_store import Copy, Row, Settlement
 from local_cloud.broker.receivers import Receivers
 from local_cloud.notifications import Alarm
 from shared.kernel.clock import Clock

@@ -19,17 +19,17 @@ from typing import Final
 
 import azure.functions as func
 
-from local_cloud.change_feed import ChangeSource, Shown, changes_of, output_sink
+from local_cloud.cosmos_containers import ChangeFeed, ShownDocument
 from local_cloud.notifications import Arrivals
-from local_cloud.storage import LocalStorage
+from local_host.cosmos_db.output import output_sink
 from local_host.invocation.retry import invoke_with_retry
 from local_host.model import (
     Extension,
+    HostContext,
     IndexedFunction,
     Invocation,
     InvocationFailed,
     Invoker,
-    Surroundings,
 )
 from shared.kernel.clock import Clock
 from shared.persistence.sqlite import Database
@@ -81,32 +81,29 @@ def feed_settings_of(function: IndexedFunction) -> FeedSettings:
     )
 
 
-def cosmos_db(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
+def cosmos_db(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
     """Return the part of the host that serves `cosmosDBTrigger`."""
     triggered = [function for function in functions if function.triggered_by(TRIGGER)]
     refusals = dict(_refusals(triggered))
-    embedding = surroundings.embedding
-    leases = Leases(surroundings.database)
+    leases = Leases(context.database)
     feeds = [
         Feed(
             function,
             settings,
-            find=partial(changes_of, embedding.storage, settings.database, settings.container),
+            find=partial(context.cloud.cosmos.change_feed, settings.database, settings.container),
             leases=leases,
-            invoker=surroundings.invoker,
-            clock=embedding.clock,
+            invoker=context.invoker,
+            clock=context.clock,
         )
         for function in triggered
         if function.name not in refusals
         for settings in (feed_settings_of(function),)
     ]
-    storage = embedding.storage
-    outputs = {BINDING: output_sink(storage)} if isinstance(storage, LocalStorage) else {}
-    listener = CosmosDbListener(feeds, leases, clock=embedding.clock, grace_s=surroundings.grace_s)
+    listener = CosmosDbListener(feeds, leases, clock=context.clock, grace_s=context.grace_s)
     return Extension(
         triggers=frozenset({TRIGGER}),
         listener=listener,
-        outputs=outputs,
+        outputs={BINDING: output_sink(context.cloud.cosmos)},
         refusals=refusals,
     )
 
@@ -180,7 +177,7 @@ class Feed:
         function: IndexedFunction,
         settings: FeedSettings,
         *,
-        find: Callable[[], ChangeSource | None],
+        find: Callable[[], ChangeFeed | None],
         leases: Leases,
         invoker: Invoker,
         clock: Clock,
@@ -218,7 +215,7 @@ class Feed:
                 await self._follow_all(source, from_beginning=True)
                 return
 
-    async def _follow_all(self, source: ChangeSource, *, from_beginning: bool) -> None:
+    async def _follow_all(self, source: ChangeFeed, *, from_beginning: bool) -> None:
         self._end_announcements = source.on_change(self._changed.notify)
         for feed_range in await source.feed_ranges():
             place = self._leases.read(self._settings.lease, feed_range)
@@ -244,7 +241,7 @@ class Feed:
             follower.cancel()
         await asyncio.gather(*self._followers, return_exceptions=True)
 
-    async def _end_of(self, source: ChangeSource, feed_range: str) -> str:
+    async def _end_of(self, source: ChangeFeed, feed_range: str) -> str:
         """Return the place behind everything there is, which from now on is the lease's."""
         place: str | None = None
         while True:
@@ -253,7 +250,7 @@ class Feed:
                 await self._leases.move(self._settings.lease, feed_range, place)
                 return place
 
-    async def _follow(self, source: ChangeSource, feed_range: str, place: str | None) -> None:
+    async def _follow(self, source: ChangeFeed, feed_range: str, place: str | None) -> None:
         while not self._stopping:
             seen = self._changed.count
             try:
@@ -267,7 +264,7 @@ class Feed:
             place = moved
 
     async def _show_next(
-        self, source: ChangeSource, feed_range: str, place: str | None
+        self, source: ChangeFeed, feed_range: str, place: str | None
     ) -> str | None:
         """Show the function one page, if there is one; return the place behind it."""
         documents, behind = await source.changes(feed_range, place, self._settings.max_items)
@@ -277,7 +274,7 @@ class Feed:
         await self._leases.move(self._settings.lease, feed_range, behind)
         return behind
 
-    async def _invoke(self, documents: Sequence[Shown]) -> None:
+    async def _invoke(self, documents: Sequence[ShownDocument]) -> None:
         argument = func.DocumentList(func.Document(document) for document in documents)
         invocation = Invocation(self._function, {self._function.trigger.name: argument})
         try:

@@ -17,10 +17,10 @@ from local_host.durable.settings import DurableSettings, HubNameRefused, setting
 from local_host.model import (
     Binding,
     Extension,
+    HostContext,
     HttpAnswer,
     HttpCall,
     IndexedFunction,
-    Surroundings,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class _Hub:
     endpoints: "Endpoints"
 
 
-def durable(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
+def durable(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
     """Return the part for *functions*, idle when none of them is durable."""
     mine = [f for f in functions if f.triggered_by(*TRIGGERS) or f.of_type(CLIENT)]
     if not mine:
@@ -50,12 +50,12 @@ def durable(surroundings: Surroundings, functions: Sequence[IndexedFunction]) ->
     refusals: dict[str, str] = {}
     for function in mine:
         try:
-            settings[function.app] = settings_of(surroundings.configurations[function.app])
+            settings[function.app] = settings_of(context.configurations[function.app])
         except HubNameRefused as refused:
             refusals[function.name] = str(refused)
-    surroundings.database.prepare(SCHEMA)
-    hubs = _hubs(surroundings, [f for f in mine if f.app in settings], settings)
-    part = _Part(surroundings, settings, hubs)
+    context.database.prepare(SCHEMA)
+    hubs = _hubs(context, [f for f in mine if f.app in settings], settings)
+    part = _Part(context, settings, hubs)
     return Extension(
         triggers=TRIGGERS,
         listener=part,
@@ -66,7 +66,7 @@ def durable(surroundings: Surroundings, functions: Sequence[IndexedFunction]) ->
 
 
 def _hubs(
-    surroundings: Surroundings,
+    context: HostContext,
     functions: Sequence[IndexedFunction],
     settings: Mapping[str, DurableSettings],
 ) -> dict[str, _Hub]:
@@ -88,14 +88,14 @@ def _hubs(
                 settings[sharing[0]].hub,
             )
         engine = Engine(
-            surroundings.database,
+            context.database,
             [DurableFunctions(f for f in functions if f.app == app) for app in sharing],
-            surroundings.invoker,
+            context.invoker,
             settings[sharing[0]],
-            clock=surroundings.embedding.clock,
-            entropy=surroundings.embedding.entropy,
+            clock=context.clock,
+            entropy=context.entropy,
         )
-        endpoints = Endpoints(DurableClient(engine), surroundings.embedding.clock)
+        endpoints = Endpoints(DurableClient(engine), context.clock)
         hubs[hub] = _Hub(engine, endpoints)
     return hubs
 
@@ -105,14 +105,14 @@ class _Part:
 
     def __init__(
         self,
-        surroundings: Surroundings,
+        context: HostContext,
         settings: Mapping[str, DurableSettings],
         hubs: Mapping[str, _Hub],
     ) -> None:
-        self._surroundings = surroundings
+        self._context = context
         self._settings = settings
         self._hubs = hubs
-        self._secret = surroundings.embedding.entropy.uuid().hex
+        self._secret = context.entropy.uuid().hex
 
     async def start(self) -> None:
         for hub in self._hubs.values():
@@ -120,12 +120,12 @@ class _Part:
 
     async def stop(self) -> None:
         for hub in self._hubs.values():
-            await hub.engine.stop(self._surroundings.grace_s)
+            await hub.engine.stop(self._context.grace_s)
 
     async def client_value(self, binding: Binding, function: IndexedFunction) -> str:
         """Return the durable client's JSON text for one invocation."""
         hub = binding.text("taskHub") or self._settings[function.app].hub
-        links = self._links(hub, self._surroundings.base_url())
+        links = self._links(hub, self._context.base_url())
         return links.binding_value(binding.text("connectionName") or None)
 
     async def webhook(self, call: HttpCall) -> HttpAnswer:
@@ -149,6 +149,6 @@ class _Part:
         return await hub.endpoints.handle(call, rest, links)
 
     def _links(self, hub: str, origin: str) -> Links:
-        rpc = f"{self._surroundings.base_url()}{RPC}/{self._secret}/{hub}/"
-        key = self._surroundings.webhook_key("durabletask")
+        rpc = f"{self._context.base_url()}{RPC}/{self._secret}/{hub}/"
+        key = self._context.webhook_key("durabletask")
         return Links(hub, f"{origin}{WEBHOOKS}", rpc, key)

@@ -8,7 +8,7 @@ from typing import Final
 
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.message import ReceivedMessage
-from local_cloud.broker.receivers import Mailbox
+from local_cloud.broker.receiver_link import ReceiverLink
 from local_cloud.broker.topology import DEAD_LETTER_SUFFIX, Queue, Subscription, subscription_path
 from local_host.model import IndexedFunction, Invoker
 from local_host.service_bus import messages
@@ -102,52 +102,52 @@ class SinglePump(Pump):
 
     async def _receive(self) -> None:
         runs = self._runs
-        mailbox = runs.mailbox = self._broker.open_mailbox(self._path)
-        runs.changed = mailbox.changed
+        link = runs.link = self._broker.open_link(self._path)
+        runs.changed = link.changed
         try:
             while not runs.stopping:
-                mailbox.changed.clear()
-                await self._fill(mailbox)
-                await mailbox.changed.wait()
+                link.changed.clear()
+                await self._fill(link)
+                await link.changed.wait()
         finally:
-            runs.mailbox = None
-            self._broker.close_mailbox(mailbox)
-        await self._empty(mailbox)
+            runs.link = None
+            self._broker.close_link(link)
+        await self._empty(link)
 
-    async def _fill(self, mailbox: Mailbox) -> None:
+    async def _fill(self, link: ReceiverLink) -> None:
         """Begin what was given, say how much more may come, look for what was there before."""
         runs, settings = self._runs, self._settings
         while not runs.stopping:
-            while mailbox.messages and len(runs) < settings.max_concurrent_calls:
-                self._begin(mailbox.messages.popleft())
+            while link.messages and len(runs) < settings.max_concurrent_calls:
+                self._begin(link.messages.popleft())
             places = settings.max_concurrent_calls + settings.prefetch_count
-            places -= len(runs) + len(mailbox.messages)
-            mailbox.offer(places)
-            room = places - mailbox.expected
-            if room <= 0 or not mailbox.has_backlog:
+            places -= len(runs) + len(link.messages)
+            link.grant_credit(places)
+            room = places - link.expected
+            if room <= 0 or not link.has_backlog:
                 return
-            mailbox.has_backlog = False
-            mailbox.expect(room)
+            link.has_backlog = False
+            link.expect(room)
             found: Sequence[ReceivedMessage] = ()
             try:
                 found = await self._broker.lock(self._path, room)
             finally:
-                mailbox.fill(found, expected=room)
+                link.fill(found, expected=room)
 
     def _begin(self, message: ReceivedMessage) -> None:
         # A prefetched message is renewed only from here: while it waits its lock may run out.
         self._broker.keep_renewed(message, self._settings.max_auto_lock_renewal_s)
         self._runs.begin([message], messages.one(message))
 
-    async def _empty(self, mailbox: Mailbox) -> None:
+    async def _empty(self, link: ReceiverLink) -> None:
         """Give back what came, and what is still on its way."""
-        while mailbox.expected or mailbox.messages:
-            given = list(mailbox.messages)
-            mailbox.messages.clear()
+        while link.expected or link.messages:
+            given = list(link.messages)
+            link.messages.clear()
             await self._runs.give_back(given)
-            if mailbox.expected:
-                mailbox.changed.clear()
-                await mailbox.changed.wait()
+            if link.expected:
+                link.changed.clear()
+                await link.changed.wait()
 
 
 class BatchPump(Pump):

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from local_cloud.broker.broker import Broker
-from local_cloud.broker.locks import LockLost
-from local_cloud.broker.message import ReceivedMessage
-from local_cloud.broker.message_store import Ending
-from local_cloud.broker.receivers import Mailbox
+from local_cloud.broker.message import Ending, LockLost, ReceivedMessage
+from local_cloud.broker.receiver_link import ReceiverLink
 from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
 from local_host.service_bus.settings import ServiceBusSettings
 from shared.kernel.clock import Clock
@@ -35,7 +33,7 @@ class Runs:
         self.clock = clock
         self.stopping = False
         self.changed = asyncio.Event()
-        self.mailbox: Mailbox | None = None
+        self.link: ReceiverLink | None = None
         """Where a run that ends may have its place filled again."""
         self._invoker = invoker
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,7 +86,7 @@ class Runs:
                 await self._settle(messages, Ending.COMPLETE)
 
     async def _settle(self, messages: Sequence[ReceivedMessage], ending: Ending) -> None:
-        refill = None if self.stopping else self.mailbox
+        refill = None if self.stopping else self.link
         for lost in await self.broker.settle_all(messages, ending, refill=refill):
             _log.warning("after %s: %s", self.function.name, LockLost(lost))
 

@@ -20,11 +20,11 @@ from local_host.apps.configuration import Configuration
 from local_host.invocation.retry import invoke_with_retry
 from local_host.model import (
     Extension,
+    HostContext,
     IndexedFunction,
     Invocation,
     InvocationFailed,
     Invoker,
-    Surroundings,
 )
 from local_host.timer_trigger.schedules import Schedule, ScheduleRefused, is_often, parse_schedule
 from shared.kernel.clock import Clock, isoformat, parse_instant
@@ -100,15 +100,15 @@ class Statuses:
         await self._database.write(write)
 
 
-def timers(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
+def timers(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
     """Return the part of the host that runs timer triggers."""
-    statuses = Statuses(surroundings.database)
+    statuses = Statuses(context.database)
     refusals: dict[str, str] = {}
     found: list[Timer] = []
     for function in functions:
         if function.triggered_by(TRIGGER):
             try:
-                zone = zone_of(surroundings.configurations[function.app])
+                zone = zone_of(context.configurations[function.app])
                 schedule = parse_schedule(function.trigger.text("schedule"), zone)
             except ScheduleRefused as problem:
                 refusals[function.name] = str(problem)
@@ -118,11 +118,11 @@ def timers(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> 
                     function,
                     schedule,
                     statuses,
-                    invoker=surroundings.invoker,
-                    clock=surroundings.embedding.clock,
+                    invoker=context.invoker,
+                    clock=context.clock,
                 )
             )
-    listener = TimerListener(found, statuses, grace_s=surroundings.grace_s)
+    listener = TimerListener(found, statuses, grace_s=context.grace_s)
     return Extension(
         triggers=frozenset({TRIGGER}),
         listener=listener,

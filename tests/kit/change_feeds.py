@@ -7,7 +7,7 @@ from typing import Any
 
 import azure.functions as func
 
-from local_cloud.change_feed import StoreChanges
+from local_cloud.cosmos_containers import StoreChangeFeed
 from local_host.cosmos_db.trigger import CosmosDbListener, Feed, Leases, feed_settings_of
 from local_host.model import Binding, IndexedFunction, RetryPolicy
 from shared.kernel.clock import LoopClock
@@ -72,7 +72,7 @@ class World:
         feed = Feed(
             function,
             feed_settings_of(function),
-            find=lambda: StoreChanges(self.store),
+            find=lambda: StoreChangeFeed(self.store),
             leases=leases,
             invoker=DirectInvoker(),
             clock=clock,

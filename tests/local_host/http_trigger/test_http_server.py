@@ -9,6 +9,7 @@ import aiohttp
 import azure.functions as func
 import pytest
 
+from local_cloud.cloud import CloudSettings
 from local_cloud.wire_endpoints import EMULATOR_KEY
 from local_host.host import HostSettings
 from local_host.http_trigger.http_server import AsgiEntry
@@ -184,7 +185,7 @@ async def test_an_official_client_reads_what_an_app_has_stored() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = HostSettings(cosmos_port=port, environ={})
+    settings = HostSettings(cloud=CloudSettings(cosmos_port=port), environ={})
     async with hosting(embedded(new_app()), settings=settings):
         offered = embedding()
         assert offered is not None
