@@ -76,6 +76,12 @@ class QueueFull(Conflict):
     code = "QueueFull"
 
 
+class FactsFull(Conflict):
+    """What other services say of another aggregate has no room; the message is parked."""
+
+    code = "FactsFull"
+
+
 class NaturalKeyActive(Conflict):
     """The same modules and digests are on their way, asked for otherwise."""
 

@@ -293,7 +293,7 @@ def _fixed(
         )
     unit = ReleaseUnit(
         components=tuple(brought),
-        tenant_binding_revision=target.binding.revision if target.binding else 0,
+        tenant_binding_revision=target.bound.revision if target.bound else 0,
         removed=deployment.remove,
     )
     before = {state.by for state in map(target.module, deployment.modules) if state.by is not None}

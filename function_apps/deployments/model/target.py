@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from function_apps.deployments.errors import Held, QueueFull, QueueTaken
+from function_apps.deployments.model.facts import BindingProjection, Facts
 from shared.contracts.deployments import DeploymentKind
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.strategies import OnConflict
@@ -29,10 +30,10 @@ from shared.contracts.values import (
 
 CLAIMS_MAX: Final = 200
 """Deployments on their way in one environment; 160 bytes each."""
+OUTGOING_MAX: Final = 50
+"""Starts or wakes in one batch, which takes 100 operations: what is left out is not lost."""
 HOLDS_MAX: Final = 3
 """Of one module: the newest. Older bad releases are behind at least three later ones."""
-FACTS_MAX: Final = 400
-"""Aggregates of other services that are remembered; 120 bytes each."""
 _SHORT: Final = 16
 """Characters of a digest in the target: 64 bits, compared only within one module's holds."""
 
@@ -64,15 +65,6 @@ class KnownEnvironment:
             EnvironmentStatus.AWAITING_APPROVAL,
             EnvironmentStatus.PROVISIONING,
         } or (self.status is EnvironmentStatus.UPDATING and not self.targets)
-
-
-@dataclass(frozen=True)
-class KnownBinding:
-    """The tenant's binding to this environment; `breach` names a layer whose proof failed."""
-
-    revision: int
-    status: str
-    breach: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,17 +100,6 @@ class HoldMark:
 
 
 @dataclass(frozen=True)
-class Fact:
-    """What another service said last of one of its aggregates, for the next release unit."""
-
-    kind: str
-    revision: int
-    module: str = ""
-    name: str = ""
-    value: str = ""
-
-
-@dataclass(frozen=True)
 class Target:
     """DeploymentTarget `target/{environmentId}`."""
 
@@ -126,14 +107,19 @@ class Target:
     revision: int = 0
     fence: int = 0
     environment: KnownEnvironment | None = None
-    binding: KnownBinding | None = None
+    binding: BindingProjection | None = None
     claims: tuple[Claim, ...] = ()
     modules: Mapping[ModuleId, ModuleState] = field(default_factory=dict)
     holds: Mapping[ModuleId, tuple[HoldMark, ...]] = field(default_factory=dict)
-    facts: Mapping[str, Fact] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)
     drain: OperationId | None = None
     drain_token: int = 0
     """Above those of all deployments; 0 until the drain takes their workloads away."""
+
+    @property
+    def bound(self) -> BindingProjection | None:
+        """The tenant's binding while it is in force."""
+        return self.binding if self.binding and self.binding.is_in_force else None
 
     def claim(self, deployment: str) -> Claim | None:
         return next((claim for claim in self.claims if claim.deployment == deployment), None)
@@ -178,18 +164,21 @@ def holder_of(target: Target, deployment: str) -> tuple[ModuleId, DeploymentId] 
 def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
     """Return *target* with *claim* in the queues of all its modules.
 
-    A rollback stands before every deployment that has not started; nothing that has started is
-    interrupted.
+    A rollback stands before every deployment that has not started, and always has room; nothing
+    that has started is interrupted.
 
     Raises:
         QueueTaken: *on_conflict* is reject and another deployment changes a module.
         QueueFull: too many wait already.
     """
-    if len(target.claims) >= CLAIMS_MAX:
-        raise QueueFull(f"{CLAIMS_MAX} deployments are on their way in this environment; wait")
+    is_rollback = claim.kind is DeploymentKind.ROLLBACK
+    if len(target.claims) >= CLAIMS_MAX and not is_rollback:
+        raise QueueFull(
+            f"{CLAIMS_MAX} deployments are on their way in this environment; wait until one ends"
+        )
     claims = list(target.claims)
     place = len(claims)
-    if claim.kind is DeploymentKind.ROLLBACK:
+    if is_rollback:
         waiting = (
             index
             for index, other in enumerate(claims)
@@ -204,10 +193,16 @@ def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
 
 
 def admit(target: Target) -> tuple[Target, tuple[Claim, ...]]:
-    """Give the next token to every claim that is first in all its queues; return those too."""
-    fence, admitted, claims = target.fence, [], []
+    """Give the next token to every claim that is first in all its queues; return those too.
+
+    One for which the batch has no room admits itself when its operation is taken up again.
+    """
+    fence = target.fence
+    claims: list[Claim] = []
+    admitted: list[Claim] = []
     for claim in target.claims:
-        if not claim.token and holder_of(target, claim.deployment) is None:
+        has_room = len(admitted) < OUTGOING_MAX
+        if has_room and not claim.token and holder_of(target, claim.deployment) is None:
             fence += 1
             claim = replace(claim, token=fence)  # noqa: PLW2901  the admitted one takes its place
             admitted.append(claim)
@@ -242,6 +237,11 @@ def waiting(target: Target, deployment: str, wait: str) -> Target:
     return replace(target, claims=claims)
 
 
+def waits(target: Target) -> tuple[Claim, ...]:
+    """Return claims that wait for the environment; those left out look again by themselves."""
+    return tuple(claim for claim in target.claims if claim.wait)[:OUTGOING_MAX]
+
+
 def refuse_held(target: Target, wanted: Iterable[tuple[ModuleId, str]]) -> None:
     """Refuse what was rolled back here, by module and digest.
 
@@ -274,15 +274,3 @@ def release_holds(target: Target, by: str) -> Target:
 
 def short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:_SHORT]
-
-
-def learn(target: Target, aggregate: str, fact: Fact) -> Target | None:
-    """Return *target* with *fact*; None when it knows something as new, or is full of others."""
-    known = target.facts.get(aggregate)
-    if known is not None and known.revision >= fact.revision:
-        return None
-    if known is None and len(target.facts) >= FACTS_MAX:
-        return None
-    # Last in the order: of a secret's binding and its rotation the later word counts.
-    others = {name: one for name, one in target.facts.items() if name != aggregate}
-    return replace(target, facts={**others, aggregate: fact})
