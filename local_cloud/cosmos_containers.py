@@ -10,8 +10,8 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from local_cloud.cosmos_endpoint.account import Account, Container
-from local_cloud.cosmos_endpoint.documents import Documents, Span, partition_of
-from local_cloud.cosmos_endpoint.wire import Refusal
+from local_cloud.cosmos_endpoint.documents import Documents, PartitionRange, partition_of
+from local_cloud.cosmos_endpoint.errors import CosmosError
 from local_cloud.storage import LocalStorage
 from shared.kernel.errors import Invalid, NotFound
 from shared.persistence.cosmos_form import raw_of
@@ -71,8 +71,8 @@ class DefinedChangeFeed(StoreChangeFeed):
     async def changes(
         self, feed_range: str, continuation: str | None, limit: int
     ) -> tuple[Sequence[ShownDocument], str]:
-        span = Span(feed_range=int(feed_range))
-        documents, lsn = self._documents.changed(span, int(continuation or 0), limit)
+        partitions = PartitionRange(feed_range=int(feed_range))
+        documents, lsn = self._documents.changed(partitions, int(continuation or 0), limit)
         return documents, str(lsn)
 
 
@@ -130,10 +130,10 @@ def _refusals_as_errors() -> Iterator[None]:
     """Raise what the protocol refuses as an error of the kernel's families."""
     try:
         yield
-    except Refusal as refusal:
-        if refusal.status == HTTPStatus.NOT_FOUND:
-            raise NotFound(refusal.message) from refusal
-        raise Invalid(refusal.message) from refusal
+    except CosmosError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            raise NotFound(error.message) from error
+        raise Invalid(error.message) from error
 
 
 def _shown(document: Document) -> ShownDocument:

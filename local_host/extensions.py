@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from local_host.model import Extend
+from local_host.model import ExtensionFactory
 
 
-def standard() -> Sequence[Extend]:
+def standard_extensions() -> Sequence[ExtensionFactory]:
     """Return every part, in the order in which they start; they stop in reverse."""
     from local_host.cosmos_db.trigger import cosmos_db  # noqa: PLC0415
     from local_host.durable.extension import durable  # noqa: PLC0415

@@ -17,19 +17,19 @@ from typing import Final
 
 from local_cloud.cloud import CloudSettings, LocalCloud
 from local_cloud.storage import LocalStorage
-from local_host.apps.function_admission import WARMUP, Admission
+from local_host.apps.function_admission import WARMUP, FunctionAdmission
 from local_host.apps.indexing import IndexedApp, index
-from local_host.extensions import standard
-from local_host.http_trigger.access_keys import Keys, open_keys
-from local_host.http_trigger.admin_endpoints import Administration
+from local_host.extensions import standard_extensions
+from local_host.http_trigger.access_keys import AccessKeys, open_access_keys
+from local_host.http_trigger.admin_endpoints import AdminEndpoints
 from local_host.http_trigger.cors import Cors
-from local_host.http_trigger.http_pipeline import HttpFront
-from local_host.http_trigger.http_server import AsgiEntry, HttpServer
+from local_host.http_trigger.http_pipeline import HttpPipeline
+from local_host.http_trigger.http_server import AsgiApplication, HttpServer
 from local_host.invocation.worker import Worker
 from local_host.model import (
     App,
-    Extend,
     Extension,
+    ExtensionFactory,
     HostContext,
     HttpAnswer,
     HttpCall,
@@ -46,7 +46,7 @@ from shared.persistence.sqlite import MEMORY, Database
 
 _log = logging.getLogger("local_host")
 DATABASE: Final = "host.db"
-_NAME: Final = "WEBSITE_HOSTNAME"
+_HOSTNAME: Final = "WEBSITE_HOSTNAME"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Host:
         storage: LocalStorage | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
-        extensions: Sequence[Extend] | None = None,
+        extensions: Sequence[ExtensionFactory] | None = None,
     ) -> None:
         """*database* None: `host.db` in *folder*, closed by `stop`; one that is given stays open.
 
@@ -89,20 +89,20 @@ class Host:
         names = [app.name for app in apps]
         if len(set(names)) < len(names):
             raise ValueError(f"apps of one host need distinct names, got {', '.join(names)}")
-        self._asked = apps
+        self._requested = apps
         self.settings = settings or HostSettings()
         self._folder = folder
-        self._given = database
+        self._given_database = database
         self._given_storage = storage
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
-        self._extend = standard() if extensions is None else extensions
-        self._admission = Admission([])
-        self.keys: Keys | None = None
+        self._factories = standard_extensions() if extensions is None else extensions
+        self._admission = FunctionAdmission([])
+        self.keys: AccessKeys | None = None
         self._server: HttpServer | None = None
         self._closing: list[Callable[[], None]] = []
         self._extensions: Sequence[Extension] = ()
-        self._front: HttpFront | None = None
+        self._pipeline: HttpPipeline | None = None
         self._cloud: LocalCloud | None = None
 
     @property
@@ -128,11 +128,11 @@ class Host:
 
     async def handle(self, call: HttpCall) -> HttpAnswer:
         """Answer *call* as the socket would, without the 230 s limit."""
-        assert self._front is not None, "the host has not been started"
+        assert self._pipeline is not None, "the host has not been started"
         cors = self.settings.cors
         if cors is not None:
-            return await cors.handle(call, self._front.handle)
-        return await self._front.handle(call)
+            return await cors.handle(call, self._pipeline.handle)
+        return await self._pipeline.handle(call)
 
     async def start(self) -> None:
         """Index, listen, serve.
@@ -146,37 +146,37 @@ class Host:
         """
         if self.settings.port is not None:
             self._server = self._open_port(self.settings.port)
-            self._tell_name()
+            self._publish_hostname()
         try:
             await self._start()
         except BaseException:
             await self.stop()
             raise
 
-    def _tell_name(self) -> None:
+    def _publish_hostname(self) -> None:
         """Let apps learn under which name they are reached, as in Azure."""
-        if _NAME not in os.environ:
-            os.environ[_NAME] = self.base_url.removeprefix("http://")
-            self._closing.append(_forget_name)
+        if _HOSTNAME not in os.environ:
+            os.environ[_HOSTNAME] = self.base_url.removeprefix("http://")
+            self._closing.append(_withdraw_hostname)
 
     def _open_port(self, port: int) -> HttpServer:
         server = HttpServer(
-            AsgiEntry(self.handle), self.settings.address, port, grace_s=self.settings.grace_s
+            AsgiApplication(self.handle), self.settings.address, port, grace_s=self.settings.grace_s
         )
         server.open()
         return server
 
     async def _start(self) -> None:
-        if self._given is None:
+        if self._given_database is None:
             self._closing.append(StateLock(self._folder).close)
-        database = self._given or Database(self._folder / DATABASE)
-        if self._given is None:
+        database = self._given_database or Database(self._folder / DATABASE)
+        if self._given_database is None:
             self._closing.append(database.close)
         cloud = self._cloud = self._open_cloud(database)
         await cloud.start()
         offer(Embedding(self._clock, self._entropy, cloud.broker, cloud.storage, self._folder))
         environ = os.environ if self.settings.environ is None else self.settings.environ
-        admission = Admission([index(app, environ) for app in self._asked])
+        admission = FunctionAdmission([index(app, environ) for app in self._requested])
         self._admission = admission
         worker = Worker(self._entropy, threads=self.settings.threads)
         self._closing.append(worker.close)
@@ -192,9 +192,9 @@ class Host:
             webhook_key=lambda extension: self.keys.system(extension) if self.keys else "",
         )
         self._extensions = admission.serve(
-            lambda functions: [extend(context, functions) for extend in self._extend], worker
+            lambda functions: [extend(context, functions) for extend in self._factories], worker
         )
-        await self._open_front(worker, database)
+        await self._open_pipeline(worker, database)
         await self._listen(worker)
 
     def _open_cloud(self, database: Database) -> LocalCloud:
@@ -207,7 +207,7 @@ class Host:
             database, storage, self.settings.cloud, clock=self._clock, entropy=self._entropy
         )
 
-    async def _open_front(self, worker: Worker, database: Database) -> None:
+    async def _open_pipeline(self, worker: Worker, database: Database) -> None:
         table = route_table.RouteTable(self._admission.http_routes())
         mounts = {
             prefix.lower(): handler
@@ -215,18 +215,18 @@ class Host:
             for prefix, handler in extension.mounts.items()
         }
         if self.settings.checks_keys:
-            self.keys = await open_keys(
+            self.keys = await open_access_keys(
                 database,
                 self._entropy,
                 functions=[function.name for function in self.functions],
                 extensions=[prefix.rpartition("/")[2] for prefix in mounts],
             )
-        self._front = HttpFront(
+        self._pipeline = HttpPipeline(
             table,
             worker,
             mounts=mounts,
             keys=self.keys,
-            administration=Administration(
+            administration=AdminEndpoints(
                 self.functions,
                 {
                     kind.lower(): run
@@ -305,5 +305,5 @@ async def _close_client_session() -> None:
         await library._close_session()  # noqa: SLF001
 
 
-def _forget_name() -> None:
-    os.environ.pop(_NAME, None)
+def _withdraw_hostname() -> None:
+    os.environ.pop(_HOSTNAME, None)

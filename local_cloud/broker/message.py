@@ -36,7 +36,7 @@ class ReceivedMessage:
     dead_letter_description: str = ""
 
 
-class Ending(Enum):
+class Disposition(Enum):
     """What becomes of a locked delivery."""
 
     COMPLETE = auto()

@@ -1,4 +1,4 @@
-"""The Durable part of the host: triggers, the client binding, the management endpoints.
+"""The Durable extension of the host: triggers, the client binding, the management endpoints.
 
 Every app has a task hub. Apps whose hub names are equal share one, and then take each other's work
 as they would on one storage account in Azure: the host says so when it starts.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from local_host.durable.functions import TRIGGERS, DurableFunctions
-from local_host.durable.management_urls import Links
+from local_host.durable.management_urls import ManagementUrls
 from local_host.durable.records import SCHEMA
 from local_host.durable.settings import DurableSettings, HubNameRefused, settings_of
 from local_host.model import (
@@ -25,7 +25,7 @@ from local_host.model import (
 
 if TYPE_CHECKING:
     from local_host.durable.engine import Engine
-    from local_host.durable.management_endpoints import Endpoints
+    from local_host.durable.management_endpoints import ManagementEndpoints
 
 _log = logging.getLogger(__name__)
 CLIENT: Final = "durableClient"
@@ -36,13 +36,13 @@ Azure this is a loopback port without a key."""
 
 
 @dataclass(frozen=True)
-class _Hub:
+class _HubEndpoints:
     engine: "Engine"
-    endpoints: "Endpoints"
+    endpoints: "ManagementEndpoints"
 
 
 def durable(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
-    """Return the part for *functions*, idle when none of them is durable."""
+    """Return the extension for *functions*, idle when none of them is durable."""
     mine = [f for f in functions if f.triggered_by(*TRIGGERS) or f.of_type(CLIENT)]
     if not mine:
         return Extension(triggers=TRIGGERS)
@@ -55,12 +55,12 @@ def durable(context: HostContext, functions: Sequence[IndexedFunction]) -> Exten
             refusals[function.name] = str(refused)
     context.database.prepare(SCHEMA)
     hubs = _hubs(context, [f for f in mine if f.app in settings], settings)
-    part = _Part(context, settings, hubs)
+    listener = DurableListener(context, settings, hubs)
     return Extension(
         triggers=TRIGGERS,
-        listener=part,
-        inputs={CLIENT: part.client_value},
-        mounts={WEBHOOKS: part.webhook, RPC: part.rpc},
+        listener=listener,
+        inputs={CLIENT: listener.client_value},
+        mounts={WEBHOOKS: listener.webhook, RPC: listener.rpc},
         refusals=refusals,
     )
 
@@ -69,11 +69,11 @@ def _hubs(
     context: HostContext,
     functions: Sequence[IndexedFunction],
     settings: Mapping[str, DurableSettings],
-) -> dict[str, _Hub]:
+) -> dict[str, _HubEndpoints]:
     # The library costs a tenth of a second: only hosts with durable functions pay it.
     from local_host.durable.client import DurableClient  # noqa: PLC0415
     from local_host.durable.engine import Engine  # noqa: PLC0415
-    from local_host.durable.management_endpoints import Endpoints  # noqa: PLC0415
+    from local_host.durable.management_endpoints import ManagementEndpoints  # noqa: PLC0415
 
     apps: dict[str, list[str]] = {}
     for app, chosen in settings.items():
@@ -95,19 +95,19 @@ def _hubs(
             clock=context.clock,
             entropy=context.entropy,
         )
-        endpoints = Endpoints(DurableClient(engine), context.clock)
-        hubs[hub] = _Hub(engine, endpoints)
+        endpoints = ManagementEndpoints(DurableClient(engine), context.clock)
+        hubs[hub] = _HubEndpoints(engine, endpoints)
     return hubs
 
 
-class _Part:
+class DurableListener:
     """All task hubs of one host."""
 
     def __init__(
         self,
         context: HostContext,
         settings: Mapping[str, DurableSettings],
-        hubs: Mapping[str, _Hub],
+        hubs: Mapping[str, _HubEndpoints],
     ) -> None:
         self._context = context
         self._settings = settings
@@ -125,8 +125,8 @@ class _Part:
     async def client_value(self, binding: Binding, function: IndexedFunction) -> str:
         """Return the durable client's JSON text for one invocation."""
         hub = binding.text("taskHub") or self._settings[function.app].hub
-        links = self._links(hub, self._context.base_url())
-        return links.binding_value(binding.text("connectionName") or None)
+        urls = self._urls(hub, self._context.base_url())
+        return urls.binding_value(binding.text("connectionName") or None)
 
     async def webhook(self, call: HttpCall) -> HttpAnswer:
         """Answer for whoever has the system key; the host has checked it."""
@@ -145,10 +145,10 @@ class _Part:
         hub = self._hubs.get(name.lower()) if name else next(iter(self._hubs.values()))
         if hub is None:
             return HttpAnswer(404)
-        links = self._links(hub.engine.settings.hub, call.origin)
-        return await hub.endpoints.handle(call, rest, links)
+        urls = self._urls(hub.engine.settings.hub, call.origin)
+        return await hub.endpoints.handle(call, rest, urls)
 
-    def _links(self, hub: str, origin: str) -> Links:
+    def _urls(self, hub: str, origin: str) -> ManagementUrls:
         rpc = f"{self._context.base_url()}{RPC}/{self._secret}/{hub}/"
         key = self._context.webhook_key("durabletask")
-        return Links(hub, f"{origin}{WEBHOOKS}", rpc, key)
+        return ManagementUrls(hub, f"{origin}{WEBHOOKS}", rpc, key)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import azure.functions as func
 
 from local_host.host import Host, HostSettings
-from local_host.model import App, Extend, HttpAnswer, HttpCall
+from local_host.model import App, ExtensionFactory, HttpAnswer, HttpCall
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
 from shared.persistence.sqlite import MEMORY, Database
@@ -35,7 +35,7 @@ async def hosting(
     *apps: App,
     database: Database | None = None,
     settings: HostSettings = VIRTUAL,
-    extensions: Sequence[Extend] | None = None,
+    extensions: Sequence[ExtensionFactory] | None = None,
     **changes: Any,
 ) -> AsyncIterator[Host]:
     """Run a host of *apps* while inside, its state in memory unless *database* says otherwise."""
