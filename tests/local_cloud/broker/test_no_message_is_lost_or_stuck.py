@@ -75,7 +75,7 @@ class World:
         for pump in self.pumps:
             for task in (pump._loop, *pump._invocations._tasks):
                 task.cancel()
-        await self.broker._namespace.alarm.stop()
+        await self.broker._namespace.timer.stop()
 
     async def send(self) -> None:
         number = 0
