@@ -186,8 +186,7 @@ def _ready(
     )
     if refusals := planning.refusals(_command(deployment), errand.tenant, ground):
         raise CannotBePlanned(refusals)
-    wanted = [(one.module_id, units.digest_of(one)) for one in deployment.components]
-    targets.refuse_held(target, wanted)
+    access.refuse_held(target, deployment.components, errand.tenant)
     ready = evolve(
         deployment,
         Change.ENVIRONMENT_READY,

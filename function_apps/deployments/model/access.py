@@ -1,5 +1,6 @@
 """Whether an environment takes a deployment now, later or never."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,8 +12,10 @@ from function_apps.deployments.errors import (
     EnvironmentUnknown,
     IsolationBreached,
 )
+from function_apps.deployments.model import holds, units
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.target import Target, holder_of
+from shared.contracts.components import Component
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.strategies import RolloutDefaults
@@ -71,6 +74,16 @@ def waits_for(target: Target, tenant: TenantId) -> WaitReason | None:
     if binding is not None and binding.status is TenantBindingStatus.BOUND:
         return WaitReason.BINDING
     return None
+
+
+def refuse_held(target: Target, components: Sequence[Component], tenant: TenantId) -> None:
+    """Refuse release units that were rolled back in the environment of *target*.
+
+    Raises:
+        Held: it names the deployment that has the hold and how to release it.
+    """
+    wanted = units.planned(components, target.environment_id, tenant, target)
+    holds.refuse_held(target.holds, wanted)
 
 
 def waiting_for(

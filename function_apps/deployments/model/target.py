@@ -6,14 +6,15 @@ in the order in which they are served. Each start, and each interruption, takes 
 token of the environment.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from function_apps.deployments.errors import Held, QueueFull, QueueTaken
+from function_apps.deployments.errors import HoldsFull, QueueFull, QueueTaken
 from function_apps.deployments.model.facts import BindingProjection, Facts
+from function_apps.deployments.model.holds import Holds
 from shared.contracts.deployments import DeploymentKind
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.strategies import OnConflict
@@ -32,10 +33,8 @@ CLAIMS_MAX: Final = 200
 """Deployments on their way in one environment; 160 bytes each."""
 OUTGOING_MAX: Final = 50
 """Starts or wakes in one batch, which takes 100 operations: what is left out is not lost."""
-HOLDS_MAX: Final = 3
-"""Of one module: the newest. Older bad releases are behind at least three later ones."""
-_SHORT: Final = 16
-"""Characters of a digest in the target: 64 bits, compared only within one module's holds."""
+HOLDS_MAX: Final = 2000
+"""In one environment; 60 bytes each. Holds restrict: what is refused then are new deployments."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,6 @@ class ModuleState:
 
 
 @dataclass(frozen=True)
-class HoldMark:
-    """A hold in short; the deployment named has it in full."""
-
-    digest: str
-    by: DeploymentId
-
-
-@dataclass(frozen=True)
 class Target:
     """DeploymentTarget `target/{environmentId}`."""
 
@@ -110,7 +101,7 @@ class Target:
     binding: BindingProjection | None = None
     claims: tuple[Claim, ...] = ()
     modules: Mapping[ModuleId, ModuleState] = field(default_factory=dict)
-    holds: Mapping[ModuleId, tuple[HoldMark, ...]] = field(default_factory=dict)
+    holds: Holds = field(default_factory=dict)
     facts: Facts = field(default_factory=dict)
     drain: OperationId | None = None
     drain_token: int = 0
@@ -169,12 +160,16 @@ def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
 
     Raises:
         QueueTaken: *on_conflict* is reject and another deployment changes a module.
-        QueueFull: too many wait already.
+        QueueFull, HoldsFull: there are too many already.
     """
     is_rollback = claim.kind is DeploymentKind.ROLLBACK
     if len(target.claims) >= CLAIMS_MAX and not is_rollback:
         raise QueueFull(
             f"{CLAIMS_MAX} deployments are on their way in this environment; wait until one ends"
+        )
+    if sum(map(len, target.holds.values())) >= HOLDS_MAX and not is_rollback:
+        raise HoldsFull(
+            f"{HOLDS_MAX} release units are held in this environment; release holds of old ones"
         )
     claims = list(target.claims)
     place = len(claims)
@@ -240,37 +235,3 @@ def waiting(target: Target, deployment: str, wait: str) -> Target:
 def waits(target: Target) -> tuple[Claim, ...]:
     """Return claims that wait for the environment; those left out look again by themselves."""
     return tuple(claim for claim in target.claims if claim.wait)[:OUTGOING_MAX]
-
-
-def refuse_held(target: Target, wanted: Iterable[tuple[ModuleId, str]]) -> None:
-    """Refuse what was rolled back here, by module and digest.
-
-    Raises:
-        Held: it names the deployment that has the hold and how to release it.
-    """
-    for module, digest in wanted:
-        for mark in target.holds.get(module, ()):
-            if mark.digest == short(digest):
-                raise Held(module, digest, mark.by)
-
-
-def hold(target: Target, rejected: Sequence[tuple[ModuleId, str]], by: DeploymentId) -> Target:
-    """Return *target* holding each module and digest of *rejected*."""
-    holds = dict(target.holds)
-    for module, digest in rejected:
-        others = [mark for mark in holds.get(module, ()) if mark.digest != short(digest)]
-        holds[module] = (*others, HoldMark(short(digest), by))[-HOLDS_MAX:]
-    return replace(target, holds=holds)
-
-
-def release_holds(target: Target, by: str) -> Target:
-    """Return *target* without the holds of the deployment *by*."""
-    kept = {
-        module: tuple(mark for mark in marks if mark.by != by)
-        for module, marks in target.holds.items()
-    }
-    return replace(target, holds={module: marks for module, marks in kept.items() if marks})
-
-
-def short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:_SHORT]

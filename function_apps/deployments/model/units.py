@@ -93,6 +93,26 @@ def released(
     )
 
 
+def planned(
+    components: Sequence[Component], environment: EnvironmentId, tenant: TenantId, target: Target
+) -> tuple[ReleasedComponent, ...]:
+    """Return *components* as they would be recorded now, once it is known where they run."""
+    offered = target.environment.targets if target.environment else ()
+    found = [(component, placed(component, offered)) for component in components]
+    return tuple(
+        released(
+            component,
+            kind,
+            target.module(component.module_id).last + 1,
+            environment,
+            tenant,
+            target,
+        )
+        for component, kind in found
+        if kind is not None
+    )
+
+
 def absences(unit: ReleaseUnit) -> tuple[Reason, ...]:
     """Return which parts of *unit* nobody has provided, and the rule by which they will be."""
     rows = (
