@@ -26,7 +26,7 @@ from shared.messaging.compose import envelope_of
 from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import Audited, Decision, Put, View
 from shared.surfaces.observed_state import Instance, LiveComponent
-from shared.surfaces.spec import Component
+from shared.surfaces.spec import SurfaceComponent as Component
 from shared.surfaces.traffic import RevisionTraffic
 
 INSTANCES_AT_ONCE: Final = 8

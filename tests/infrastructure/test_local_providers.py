@@ -19,7 +19,8 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Unknown
-from shared.surfaces.memory import MemoryCluster, MemorySurface
+from shared.surfaces.memory_cluster import MemoryCluster
+from shared.surfaces.memory_surface import MemorySurface
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 
 DATA = Resource(

@@ -23,8 +23,13 @@ from shared.contracts.values import (
     TenantId,
 )
 from shared.kernel.ids import module_key, parse_id, service_id
-from shared.surfaces.spec import Component as SurfaceComponent
-from shared.surfaces.spec import HttpProbe, ReleaseQuestion, Resources, RevisionSpec
+from shared.surfaces.spec import (
+    HttpProbe,
+    ReleaseQuestion,
+    Resources,
+    RevisionSpec,
+    SurfaceComponent,
+)
 
 PROBE_PERIOD: Final = timedelta(seconds=1)
 """Of the surface's own probes, which decide on traffic, where the component does not say."""

@@ -14,7 +14,7 @@ from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Absent, Present
 from shared.probing.result import ProbeResult
 from shared.surfaces.observed_state import Instance, LiveComponent
-from shared.surfaces.spec import Component
+from shared.surfaces.spec import SurfaceComponent as Component
 
 INSTANCES_AT_ONCE: Final = 8
 
