@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import shared.kernel.operation as operations
+from function_apps.health.events import gate_completed
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import decided, evidence, gate_document
 from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from function_apps.health.ports import HealthApp
-from function_apps.health.resources import gate_completed
 from function_apps.health.use_cases.evaluate_gate import GateErrand
 from shared.concurrency import each_of
 from shared.contracts.gates import EvaluateGate, GateEvidence, GateVersion, Verdict

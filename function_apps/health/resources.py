@@ -1,53 +1,11 @@
-"""How health is told: the resource of the API, one row of its history, and its events."""
+"""What the API answers about health: the state of a service, and one look of its history."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from statistics import median
-from typing import Any, Final
 
 from function_apps.health.model.probe_target import Target
-from shared.contracts.gates import EvaluateGate, GateEvidence, Verdict
-from shared.contracts.health import (
-    HealthCheckCompleted,
-    HealthCheckResult,
-    HealthSource,
-    HealthStatus,
-    ServiceHealth,
-)
-
-CHECKS_MAX: Final = 50
-"""As many as the contract lets one answer carry."""
-_SAID: Final[Mapping[Verdict, HealthStatus]] = {
-    Verdict.PASS: HealthStatus.HEALTHY,
-    Verdict.FAIL: HealthStatus.UNHEALTHY,
-    Verdict.INCONCLUSIVE: HealthStatus.UNKNOWN,
-}
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What one look said. Every look is one, also those that change nothing."""
-
-    at: str
-    values: Mapping[str, str]
-
-    @classmethod
-    def of(cls, target: Target, at: str) -> "Sample":
-        return cls(
-            at,
-            {
-                "status": target.status.value,
-                "reason": target.reason,
-                "checks": json.dumps([dict(each) for each in target.checks[:CHECKS_MAX]]),
-                "deploymentId": target.deployment_id or "",
-            },
-        )
-
-    @property
-    def checks(self) -> list[Mapping[str, Any]]:
-        found: list[Mapping[str, Any]] = json.loads(self.values["checks"])
-        return found
+from function_apps.health.model.sample import CHECKS_MAX, Sample
+from shared.contracts.health import HealthCheckResult, HealthStatus, ServiceHealth
 
 
 def resource(target: Target, latest: Sample | None) -> ServiceHealth:
@@ -100,42 +58,3 @@ def history_row(target: Target, sample: Sample) -> HealthCheckResult:
 
 def _median(latencies_ms: Sequence[float]) -> float | None:
     return median(latencies_ms) if latencies_ms else None
-
-
-def completed(target: Target, source: HealthSource) -> HealthCheckCompleted:
-    """Return the event that tells how a service is."""
-    return HealthCheckCompleted.model_validate(
-        {
-            "aggregateId": target.service_id,
-            "revision": target.revision,
-            "serviceId": target.service_id,
-            "environmentId": target.environment_id,
-            "moduleId": target.module_id,
-            "deploymentId": target.deployment_id,
-            "releaseRevision": target.release_revision,
-            "status": target.status,
-            "previousStatus": target.previous,
-            "checks": target.checks[:CHECKS_MAX],
-            "samples": len(target.checks),
-            "source": source,
-        }
-    )
-
-
-def gate_completed(gate: EvaluateGate, found: GateEvidence, revision: int) -> HealthCheckCompleted:
-    """Return the event that answers a gate; the gate is its aggregate."""
-    return HealthCheckCompleted(
-        aggregate_id=gate.gate_id,
-        revision=revision,
-        service_id=gate.service_id,
-        environment_id=gate.environment_id,
-        module_id=gate.module_id,
-        deployment_id=gate.deployment_id,
-        gate_id=gate.gate_id,
-        release_revision=gate.candidate.release_revision,
-        status=_SAID[found.verdict],
-        samples=found.candidate.requests + found.candidate.probes,
-        source=HealthSource.GATE,
-        verdict=found.verdict,
-        evidence=found,
-    )

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from function_apps.health import resources
 from function_apps.health.errors import HealthNotFound
 from function_apps.health.model.probe_target import DOCUMENT_ID, Target, from_body
+from function_apps.health.model.sample import Sample
 from function_apps.health.ports import HealthApp
-from function_apps.health.resources import Sample
 from function_apps.health.use_cases.sweep import sample_partition
 from shared.contracts.health import HealthCheckResult, ServiceHealth
 from shared.kernel.clock import isoformat

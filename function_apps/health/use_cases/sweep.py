@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from function_apps.health.events import completed
 from function_apps.health.model.probe_target import DOCUMENT_ID, Target, from_body, to_body
+from function_apps.health.model.sample import Sample
 from function_apps.health.model.status_hysteresis import (
     Look,
     is_heartbeat_due,
@@ -17,7 +19,6 @@ from function_apps.health.model.status_hysteresis import (
     judge,
 )
 from function_apps.health.ports import HealthApp
-from function_apps.health.resources import Sample, completed
 from function_apps.health.use_cases.probe_service import Seen, blind, look_at
 from shared.concurrency import each_of
 from shared.contracts.health import HealthSource
