@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from typing import Final
 
-from function_apps.health.model.probe_target import Target
+from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.sample import CHECKS_MAX
 from shared.contracts.gates import EvaluateGate, GateEvidence, Verdict
 from shared.contracts.health import HealthCheckCompleted, HealthSource, HealthStatus
 
-_SAID: Final[Mapping[Verdict, HealthStatus]] = {
+_STATUS_OF: Final[Mapping[Verdict, HealthStatus]] = {
     Verdict.PASS: HealthStatus.HEALTHY,
     Verdict.FAIL: HealthStatus.UNHEALTHY,
     Verdict.INCONCLUSIVE: HealthStatus.UNKNOWN,
 }
 
 
-def completed(target: Target, source: HealthSource) -> HealthCheckCompleted:
-    """Return the event that tells how a service is."""
+def health_check_completed(target: ProbeTarget, source: HealthSource) -> HealthCheckCompleted:
+    """Return the event with the health of a service."""
     return HealthCheckCompleted.model_validate(
         {
             "aggregateId": target.service_id,
@@ -35,7 +35,9 @@ def completed(target: Target, source: HealthSource) -> HealthCheckCompleted:
     )
 
 
-def gate_completed(gate: EvaluateGate, found: GateEvidence, revision: int) -> HealthCheckCompleted:
+def gate_completed(
+    gate: EvaluateGate, evidence: GateEvidence, revision: int
+) -> HealthCheckCompleted:
     """Return the event that answers a gate; the gate is its aggregate."""
     return HealthCheckCompleted(
         aggregate_id=gate.gate_id,
@@ -46,9 +48,9 @@ def gate_completed(gate: EvaluateGate, found: GateEvidence, revision: int) -> He
         deployment_id=gate.deployment_id,
         gate_id=gate.gate_id,
         release_revision=gate.candidate.release_revision,
-        status=_SAID[found.verdict],
-        samples=found.candidate.requests + found.candidate.probes,
+        status=_STATUS_OF[evidence.verdict],
+        samples=evidence.candidate.requests + evidence.candidate.probes,
         source=HealthSource.GATE,
-        verdict=found.verdict,
-        evidence=found,
+        verdict=evidence.verdict,
+        evidence=evidence,
     )

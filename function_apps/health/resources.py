@@ -1,16 +1,16 @@
-"""What the API answers about health: the state of a service, and one look of its history."""
+"""The resources of health: the health of a service, and one sample of its history."""
 
 from collections.abc import Sequence
 from statistics import median
 
-from function_apps.health.model.probe_target import Target
+from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.sample import CHECKS_MAX, Sample
 from shared.contracts.health import HealthCheckResult, HealthStatus, ServiceHealth
 
 
-def resource(target: Target, latest: Sample | None) -> ServiceHealth:
-    """Return what clients see of *target*; *latest* is its newest sample, of what it is now."""
-    gone = target.is_retired
+def service_health(target: ProbeTarget, latest: Sample | None) -> ServiceHealth:
+    """Return the resource of *target*; *latest* is its newest sample since its last change."""
+    is_retired = target.is_retired
     return ServiceHealth.model_validate(
         {
             "serviceId": target.service_id,
@@ -21,12 +21,16 @@ def resource(target: Target, latest: Sample | None) -> ServiceHealth:
             "deploymentId": target.deployment_id,
             "releaseRevision": target.release_revision,
             "digest": target.component.get("digest"),
-            "status": HealthStatus.UNKNOWN if gone else target.status,
-            "previousStatus": target.status if gone else target.previous,
-            "reason": "retired" if gone else latest.values["reason"] if latest else target.reason,
-            "since": target.retired_at if gone else target.since,
+            "status": HealthStatus.UNKNOWN if is_retired else target.status,
+            "previousStatus": target.status if is_retired else target.previous,
+            "reason": "retired"
+            if is_retired
+            else latest.values["reason"]
+            if latest
+            else target.reason,
+            "since": target.retired_at if is_retired else target.since,
             "checkedAt": latest.at if latest else target.looked_at,
-            "checks": () if gone else latest.checks if latest else target.checks[:CHECKS_MAX],
+            "checks": () if is_retired else latest.checks if latest else target.checks[:CHECKS_MAX],
             "window": None,
             "sloBurn": (),
             "rootCause": None,
@@ -35,9 +39,9 @@ def resource(target: Target, latest: Sample | None) -> ServiceHealth:
     )
 
 
-def history_row(target: Target, sample: Sample) -> HealthCheckResult:
-    """Return one look as clients see it; its window is the instant of the look."""
-    failed = [each for each in sample.checks if each["status"] != HealthStatus.HEALTHY]
+def history_row(target: ProbeTarget, sample: Sample) -> HealthCheckResult:
+    """Return the resource of one sample; its window is the instant of the probe."""
+    failed = [check for check in sample.checks if check["status"] != HealthStatus.HEALTHY]
     return HealthCheckResult.model_validate(
         {
             "serviceId": target.service_id,
@@ -46,7 +50,7 @@ def history_row(target: Target, sample: Sample) -> HealthCheckResult:
                 "untilAt": sample.at,
                 "samples": len(sample.checks),
                 "errors": len(failed),
-                "p50Ms": _median([each["latencyMs"] for each in sample.checks]),
+                "p50Ms": _median([check["latencyMs"] for check in sample.checks]),
             },
             "status": sample.values["status"],
             "reason": sample.values["reason"],

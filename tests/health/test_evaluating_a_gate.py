@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from function_apps.health.activities import ACTIVITIES
-from function_apps.health.errors import GateDiffers
+from function_apps.health.errors import GateConflict
 from function_apps.health.orchestrations import evaluate_gate
 from function_apps.health.ports import GateRules
 from function_apps.health.use_cases.evaluate_gate import EVALUATE
@@ -104,7 +104,7 @@ def test_the_same_question_twice_is_one_gate_and_another_under_its_id_is_parked(
         ]
         return len(made.bench.nudges.started), parked
 
-    assert run_virtual(main()) == (1, [GateDiffers.code])
+    assert run_virtual(main()) == (1, [GateConflict.code])
 
 
 @pytest.mark.parametrize(
