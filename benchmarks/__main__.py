@@ -6,10 +6,10 @@ Exits 0 when every goal was reached, 1 when one was missed or a script broke, el
 measured here. Nothing stops at the first of them.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.processes import running
 from benchmarks.rounds import MISSED, NOT_MEASURED
 
 HERE = Path(__file__).resolve().parent
@@ -25,7 +25,8 @@ def main() -> int:
     codes = {}
     for script in scripts:
         print(f"\n{script.name}", flush=True)
-        codes[script.stem] = subprocess.run([sys.executable, script], check=False).returncode
+        with running([sys.executable, script]) as process:
+            codes[script.stem] = process.wait()
     print()
     for name, code in codes.items():
         print(f"{WORDS.get(code, f'ended with {code}'):<16}{name}")

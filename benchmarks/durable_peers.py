@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.peer_environments import HOME, ROOT, output_of, peers_python
+from benchmarks.processes import running
 from benchmarks.rounds import NotMeasured
 
 RESTATE_SERVER = "@restatedev/restate-server@1.7.12"
@@ -45,6 +46,7 @@ def restate() -> Iterator[Peer]:
     python = peers_python()
     binary = home / "node_modules" / ".bin" / "restate-server"
     if not binary.exists():
+        home.mkdir(exist_ok=True)
         output_of(["npm", "install", "--no-audit", "--no-fund", RESTATE_SERVER], home)
     with tempfile.TemporaryDirectory() as folder:
         ports = [str(port) for port in _free_ports(4)]
@@ -65,19 +67,13 @@ def dbos() -> Iterator[Peer]:
 
 @contextmanager
 def _process(command: list[Any]) -> Iterator[Peer]:
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        cwd=ROOT / "benchmarks",
+    with running(
+        command, cwd=ROOT / "benchmarks",
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    try:
+    ) as process:  # fmt: skip
         peer = Peer(process)
         peer.wait_ready()
         yield peer
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait()
 
 
 def _free_ports(count: int) -> list[int]:

@@ -24,6 +24,7 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.processes import running  # noqa: E402
 from benchmarks.rounds import MISSED, ROUNDS  # noqa: E402
 
 BOOT_MAX_S = 5.0
@@ -38,22 +39,18 @@ def booted(folder: str, **environ: str) -> Iterator[psutil.Process]:
     command = [sys.executable, "-m", "local_host", ".", "--port", "0", "--state", f"{folder}/state"]
     with (
         Path(folder, "stderr").open("w") as errors,
-        subprocess.Popen(
+        running(
             command, cwd=ROOT, env={**os.environ, **environ},
             stdout=subprocess.PIPE, stderr=errors, text=True,
         ) as process,
     ):  # fmt: skip
         assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                if " ready on http" in line:
-                    break
-            else:
-                raise RuntimeError(f"the host ended before it was ready: see {errors.name}")
-            yield psutil.Process(process.pid)
-        finally:
-            process.terminate()
-            process.stdout.read()
+        for line in process.stdout:
+            if " ready on http" in line:
+                break
+        else:
+            raise RuntimeError(f"the host ended before it was ready: see {errors.name}")
+        yield psutil.Process(process.pid)
 
 
 def figures() -> dict[str, float]:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,14 @@ sys.path.insert(0, str(ROOT))
 import azure.durable_functions as df  # noqa: E402
 
 from benchmarks.peer_durable_stock import steps  # noqa: E402
+from benchmarks.processes import running  # noqa: E402
 from benchmarks.rounds import Goal, run  # noqa: E402
 from local_host.__main__ import exempt_from_collection  # noqa: E402
 from local_host.durable import history, library_patches  # noqa: E402
 from local_host.durable.functions import DurableFunctions  # noqa: E402
 from local_host.durable.history import Event, EventType, event  # noqa: E402
-from local_host.durable.history_replay import HistoryReplay  # noqa: E402
-from local_host.durable.instance import InstanceSession  # noqa: E402
+from local_host.durable.history_replay import Walk  # noqa: E402
+from local_host.durable.instance import Resident  # noqa: E402
 from local_host.durable.library_replay import LiveReplay  # noqa: E402
 from local_host.durable.records import PENDING, Instance, Message  # noqa: E402
 from local_host.durable.settings import DurableSettings  # noqa: E402
@@ -50,11 +52,11 @@ class Knows(DurableFunctions):
         return None
 
 
-def workflow(visit: Callable[[InstanceSession, int], None] | None = None) -> list[str]:
+def workflow(visit: Callable[[Resident, int], None] | None = None) -> list[str]:
     """Run the workflow episode by episode; return the pieces of its history."""
     at = history.timestamp(EPOCH)
     instance = Instance("i", "e", "steps", "", PENDING, None, None, None, None, at, at)
-    session, pieces = InstanceSession(instance, [], 0, ()), []
+    resident, pieces = Resident(instance, [], 0, ()), []
     for number in range(STEPS + 1):
         now = EPOCH + timedelta(seconds=number)
         if number:
@@ -62,12 +64,14 @@ def workflow(visit: Callable[[InstanceSession, int], None] | None = None) -> lis
                 EventType.TASK_COMPLETED, history.timestamp(now), TaskScheduledId=number - 1,
                 Result=str(number),
             )  # fmt: skip
-            session.inbox.append(Message("i", "e", done))
-        commit = session.decide(HANDLER, Knows(()), DurableSettings(), now, lambda: UUID(int=0).hex)
-        session.settle(commit)
+            resident.inbox.append(Message("i", "e", done))
+        commit = resident.decide(
+            HANDLER, Knows(()), DurableSettings(), now, lambda: UUID(int=0).hex
+        )
+        resident.settle(commit)
         pieces.append(commit.piece)
         if visit is not None:
-            visit(session, number)
+            visit(resident, number)
     return pieces
 
 
@@ -102,7 +106,7 @@ def replay(pieces: list[str]) -> list[Event]:
     """Replay from the kept text, as after a restart; return the actions."""
     events = history.decode(pieces)
     outcome = LiveReplay(HANDLER).feed(head, events)
-    HistoryReplay("e", ["i"], Knows(()), DurableSettings()).proceed(
+    Walk("e", ["i"], Knows(()), DurableSettings()).proceed(
         events, outcome.actions, is_amended=outcome.is_amended
     )
     return list(outcome.actions)
@@ -119,13 +123,13 @@ def timed(work: Callable[[], Any], times: int) -> float:
 def main() -> int:
     library_patches.prepare()
     pieces = workflow()
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "bodies"
+    with ExitStack() as stack:
+        file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "bodies"
         file.write_text("\n".join(bodies(pieces)))
-        peer = subprocess.Popen(
+        peer = stack.enter_context(running(
             [sys.executable, ROOT / "benchmarks" / "peer_durable_stock.py", file],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        ))  # fmt: skip
         assert peer.stdin is not None
         assert peer.stdout is not None
         peer.stdout.readline()
@@ -150,10 +154,7 @@ def main() -> int:
             Goal("ours, replay of 1,000 events", "stock, replay of 1,000 events", 6),
             Goal("ours, 250 steps", "stock, 250 steps", 20),
         ]
-        code = run("G4 replay", "1/s", sides, goals)
-        peer.stdin.close()
-        peer.wait()
-        return code
+        return run("G4 replay", "1/s", sides, goals)
 
 
 if __name__ == "__main__":

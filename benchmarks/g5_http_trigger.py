@@ -27,6 +27,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.processes import running  # noqa: E402
+
 CONNECTIONS = 32
 WARM_UP_S = 1.0
 MEASURED_S = 4.0
@@ -219,8 +222,7 @@ async def load(port: int, path: str) -> float:
 @contextlib.contextmanager
 def serving(command: list[str], port: int, folder: str, *, needs_key: bool) -> Iterator[str]:
     environment = {**os.environ, "G5_DATABASE": f"{folder}/orders.db", "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    try:
+    with running(command, env=environment, stdout=subprocess.DEVNULL) as process:
         until = time.monotonic() + 20
         while time.monotonic() < until:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -230,9 +232,6 @@ def serving(command: list[str], port: int, folder: str, *, needs_key: bool) -> I
         while needs_key and not (key_file.exists() and key_file.read_text()):
             assert time.monotonic() < until, "no key was written"
         yield f"?code={key_file.read_text()}" if needs_key else ""
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def free_port() -> int:

@@ -80,6 +80,15 @@ async def main() -> None:
     ]
     with (folder / "restate.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220
+    try:
+        await answer_lines()
+    finally:
+        # What is installed is a wrapper: it hands SIGTERM on to the server, SIGKILL it cannot.
+        server.terminate()
+        server.wait()
+
+
+async def answer_lines() -> None:
     config = Config()
     config.bind, config.loglevel = [f"127.0.0.1:{SDK}"], "ERROR"
     ended = asyncio.Event()
@@ -94,8 +103,6 @@ async def main() -> None:
                 in_flight, count = map(int, line.split())
                 print(json.dumps(await measure(session, in_flight, count)), flush=True)
     finally:
-        server.kill()
-        server.wait()
         ended.set()
         await sdk
 
