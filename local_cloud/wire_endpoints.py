@@ -1,11 +1,14 @@
-"""The ports on which official SDKs reach the local cloud, opened when asked for."""
+"""Ports on which official SDKs reach the embedded parts, opened when asked for."""
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from local_cloud.storage import LocalStorage
+from local_host.apps.configuration import ConfigurationRefused
+from local_host.model import Extend, Extension, IndexedFunction, Surroundings
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("local_host.cosmos")
 EMULATOR_KEY: Final = (
     "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 )
@@ -13,13 +16,18 @@ EMULATOR_KEY: Final = (
 https://learn.microsoft.com/azure/cosmos-db/emulator#authentication"""
 
 
-class PortTaken(Exception):
-    """A wire endpoint cannot listen on its port; another program does."""
+def cosmos_endpoint(port: int) -> Extend:
+    """Return the part that serves the apps' stores to azure-cosmos clients on *port*."""
+
+    def extend(surroundings: Surroundings, _functions: Sequence[IndexedFunction]) -> Extension:
+        storage = surroundings.embedding.storage
+        assert isinstance(storage, LocalStorage), "the endpoint serves the host's own storage"
+        return Extension(listener=_Cosmos(storage, port))
+
+    return extend
 
 
-class CosmosWire:
-    """The embedded Cosmos account on a port, for azure-cosmos clients."""
-
+class _Cosmos:
     def __init__(self, storage: LocalStorage, port: int) -> None:
         from local_cloud.cosmos_endpoint.server import CosmosEndpoint  # noqa: PLC0415  aiohttp
 
@@ -27,11 +35,11 @@ class CosmosWire:
         self._port = port
 
     async def start(self) -> None:
-        """Begin to listen. Raises PortTaken."""
+        """Raises ConfigurationRefused when the port is taken."""
         try:
             await self._endpoint.start()
         except OSError as problem:
-            raise PortTaken(
+            raise ConfigurationRefused(
                 f"cannot serve Cosmos DB on port {self._port}: {problem.strerror};"
                 " choose another with --cosmos-port"
             ) from problem

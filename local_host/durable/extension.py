@@ -1,4 +1,4 @@
-"""The Durable extension of the host: triggers, the client binding, the management endpoints.
+"""The Durable part of the host: triggers, the client binding, the management endpoints.
 
 Every app has a task hub. Apps whose hub names are equal share one, and then take each other's work
 as they would on one storage account in Azure: the host says so when it starts.
@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from local_host.durable.functions import TRIGGERS, DurableFunctions
-from local_host.durable.management_urls import ManagementUrls
+from local_host.durable.management_urls import Links
 from local_host.durable.records import SCHEMA
 from local_host.durable.settings import DurableSettings, HubNameRefused, settings_of
 from local_host.model import (
     Binding,
     Extension,
-    HostContext,
     HttpAnswer,
     HttpCall,
     IndexedFunction,
+    Surroundings,
 )
 
 if TYPE_CHECKING:
     from local_host.durable.engine import Engine
-    from local_host.durable.management_endpoints import ManagementEndpoints
+    from local_host.durable.management_endpoints import Endpoints
 
 _log = logging.getLogger(__name__)
 CLIENT: Final = "durableClient"
@@ -36,13 +36,13 @@ Azure this is a loopback port without a key."""
 
 
 @dataclass(frozen=True)
-class _HubEndpoints:
+class _Hub:
     engine: "Engine"
-    endpoints: "ManagementEndpoints"
+    endpoints: "Endpoints"
 
 
-def durable(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
-    """Return the extension for *functions*, idle when none of them is durable."""
+def durable(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
+    """Return the part for *functions*, idle when none of them is durable."""
     mine = [f for f in functions if f.triggered_by(*TRIGGERS) or f.of_type(CLIENT)]
     if not mine:
         return Extension(triggers=TRIGGERS)
@@ -50,30 +50,30 @@ def durable(context: HostContext, functions: Sequence[IndexedFunction]) -> Exten
     refusals: dict[str, str] = {}
     for function in mine:
         try:
-            settings[function.app] = settings_of(context.configurations[function.app])
+            settings[function.app] = settings_of(surroundings.configurations[function.app])
         except HubNameRefused as refused:
             refusals[function.name] = str(refused)
-    context.database.prepare(SCHEMA)
-    hubs = _hubs(context, [f for f in mine if f.app in settings], settings)
-    listener = DurableListener(context, settings, hubs)
+    surroundings.database.prepare(SCHEMA)
+    hubs = _hubs(surroundings, [f for f in mine if f.app in settings], settings)
+    part = _Part(surroundings, settings, hubs)
     return Extension(
         triggers=TRIGGERS,
-        listener=listener,
-        inputs={CLIENT: listener.client_value},
-        mounts={WEBHOOKS: listener.webhook, RPC: listener.rpc},
+        listener=part,
+        inputs={CLIENT: part.client_value},
+        mounts={WEBHOOKS: part.webhook, RPC: part.rpc},
         refusals=refusals,
     )
 
 
 def _hubs(
-    context: HostContext,
+    surroundings: Surroundings,
     functions: Sequence[IndexedFunction],
     settings: Mapping[str, DurableSettings],
-) -> dict[str, _HubEndpoints]:
+) -> dict[str, _Hub]:
     # The library costs a tenth of a second: only hosts with durable functions pay it.
     from local_host.durable.client import DurableClient  # noqa: PLC0415
     from local_host.durable.engine import Engine  # noqa: PLC0415
-    from local_host.durable.management_endpoints import ManagementEndpoints  # noqa: PLC0415
+    from local_host.durable.management_endpoints import Endpoints  # noqa: PLC0415
 
     apps: dict[str, list[str]] = {}
     for app, chosen in settings.items():
@@ -88,31 +88,31 @@ def _hubs(
                 settings[sharing[0]].hub,
             )
         engine = Engine(
-            context.database,
+            surroundings.database,
             [DurableFunctions(f for f in functions if f.app == app) for app in sharing],
-            context.invoker,
+            surroundings.invoker,
             settings[sharing[0]],
-            clock=context.clock,
-            entropy=context.entropy,
+            clock=surroundings.embedding.clock,
+            entropy=surroundings.embedding.entropy,
         )
-        endpoints = ManagementEndpoints(DurableClient(engine), context.clock)
-        hubs[hub] = _HubEndpoints(engine, endpoints)
+        endpoints = Endpoints(DurableClient(engine), surroundings.embedding.clock)
+        hubs[hub] = _Hub(engine, endpoints)
     return hubs
 
 
-class DurableListener:
+class _Part:
     """All task hubs of one host."""
 
     def __init__(
         self,
-        context: HostContext,
+        surroundings: Surroundings,
         settings: Mapping[str, DurableSettings],
-        hubs: Mapping[str, _HubEndpoints],
+        hubs: Mapping[str, _Hub],
     ) -> None:
-        self._context = context
+        self._surroundings = surroundings
         self._settings = settings
         self._hubs = hubs
-        self._secret = context.entropy.uuid().hex
+        self._secret = surroundings.embedding.entropy.uuid().hex
 
     async def start(self) -> None:
         for hub in self._hubs.values():
@@ -120,13 +120,13 @@ class DurableListener:
 
     async def stop(self) -> None:
         for hub in self._hubs.values():
-            await hub.engine.stop(self._context.grace_s)
+            await hub.engine.stop(self._surroundings.grace_s)
 
     async def client_value(self, binding: Binding, function: IndexedFunction) -> str:
         """Return the durable client's JSON text for one invocation."""
         hub = binding.text("taskHub") or self._settings[function.app].hub
-        urls = self._urls(hub, self._context.base_url())
-        return urls.binding_value(binding.text("connectionName") or None)
+        links = self._links(hub, self._surroundings.base_url())
+        return links.binding_value(binding.text("connectionName") or None)
 
     async def webhook(self, call: HttpCall) -> HttpAnswer:
         """Answer for whoever has the system key; the host has checked it."""
@@ -145,10 +145,10 @@ class DurableListener:
         hub = self._hubs.get(name.lower()) if name else next(iter(self._hubs.values()))
         if hub is None:
             return HttpAnswer(404)
-        urls = self._urls(hub.engine.settings.hub, call.origin)
-        return await hub.endpoints.handle(call, rest, urls)
+        links = self._links(hub.engine.settings.hub, call.origin)
+        return await hub.endpoints.handle(call, rest, links)
 
-    def _urls(self, hub: str, origin: str) -> ManagementUrls:
-        rpc = f"{self._context.base_url()}{RPC}/{self._secret}/{hub}/"
-        key = self._context.webhook_key("durabletask")
-        return ManagementUrls(hub, f"{origin}{WEBHOOKS}", rpc, key)
+    def _links(self, hub: str, origin: str) -> Links:
+        rpc = f"{self._surroundings.base_url()}{RPC}/{self._secret}/{hub}/"
+        key = self._surroundings.webhook_key("durabletask")
+        return Links(hub, f"{origin}{WEBHOOKS}", rpc, key)

@@ -1,7 +1,7 @@
-"""The result of a read of live state: Present, Absent or Unknown.
+"""What a read of the world can say: Present, Absent or Unknown, and never a guess.
 
-An error, a throttled call or an incomplete listing is `Unknown`. Unknown changes nothing: it never
-retires, prunes or re-creates anything.
+An error, a throttled call or an incomplete listing is `Unknown`, and Unknown changes nothing: it
+retires, prunes and re-creates nothing.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Present(Generic[T]):
-    """It exists; `value` is what was read."""
+    """It is there, and this is what was seen."""
 
     value: T
 
 
 @dataclass(frozen=True)
 class Absent:
-    """A complete answer showed that it does not exist."""
+    """A complete answer said that it is not there."""
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """There was no reliable answer; `reason` is a sentence for an operator."""
+    """No answer that can be relied on; *reason* is a sentence for an operator."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""The live state of a surface: sites, components, revisions, instances and their proofs."""
+"""What a surface shows: sites, revisions, instances and their proofs, as they are now."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,40 +6,40 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.kernel.ids import EnvironmentId
-from shared.surfaces.spec import SurfaceComponent
+from shared.surfaces.spec import Component
 
 
 class Phase(StrEnum):
-    """The phase of a revision; its `reason` says why it stays in the phase."""
+    """Where a revision is on its way; `reason` of the revision says why it does not move on."""
 
     STARTING = "Starting"
-    """It has fewer ready instances than desired, at first or after a failure."""
+    """Fewer ready instances than asked for, for the first time or after a failure."""
     READY = "Ready"
     DRAINING = "Draining"
-    """It is being removed; its instances finish their requests."""
+    """Removal was asked for; instances finish what they have."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One instance of a revision. `is_ready` decides on traffic, `is_live` on restarts."""
+    """One running copy. `ready` decides on traffic, `is_live` on restarts."""
 
     id: str
     revision: int
     is_ready: bool
     is_live: bool
     started_at: datetime
-    """Start of the current process; it changes with every restart, like `pid`."""
+    """Of the process that runs now; equal pid and start mean nothing was restarted."""
     restarts: int = 0
     pid: int | None = None
     address: str | None = None
-    """host:port for probes; None for workers."""
+    """host:port for probes from this machine; None for workers."""
     reason: str = ""
-    """Why it is not ready: Starting, ProbeFailed, Exited, Stopping, MemoryExceeded."""
+    """One word where it is not ready: Starting, ProbeFailed, Exited, Backoff, MemoryExceeded."""
 
 
 @dataclass(frozen=True)
 class LiveRevision:
-    """`replicas` is the desired number; `unit`, `version` and `artifact` are as applied."""
+    """`replicas` is what was asked for; `unit`, `version`, `artifact` as it was applied."""
 
     revision: int
     version: str
@@ -58,28 +58,28 @@ class LiveRevision:
 
 @dataclass(frozen=True)
 class LiveComponent:
-    """`weights` are those in force in the traffic layer, zeros left out."""
+    """`weights` are those the traffic layer has in force, revisions of weight 0 left out."""
 
-    component: SurfaceComponent
+    component: Component
     revisions: tuple[LiveRevision, ...]
     weights: Mapping[int, int]
     endpoint: str | None
     """URL through the traffic layer; None for workers."""
     fence: int = 0
-    """The highest fencing token that wrote here; newer than a baseline: the platform's own work."""
+    """Highest fencing token that wrote here: newer than a baseline means somebody's own work."""
 
     def revision(self, number: int) -> LiveRevision | None:
         return next((r for r in self.revisions if r.revision == number), None)
 
 
 @dataclass(frozen=True)
-class LiveProof:
-    """The release that one live instance runs, read from the instance and not from records.
+class InstanceProof:
+    """What one live instance runs, asked from it and not from what was recorded.
 
-    `content_digest` is computed over the folder it runs from and `expected_digest` over the
-    artifact, so they differ when a file was changed. `release` is the workload's own answer where
-    the spec has a release question, else the version in its process environment
-    (`release_source` says which). `departs` lists each difference in words.
+    `content_digest` is recomputed over the folder it runs from and `expected_digest` is what the
+    artifact gives, so they differ when somebody changed a file. `release` is the workload's own
+    answer where the spec has a question for it, else the version in its process environment
+    (`release_source` says which). `departs` lists, in words, each difference.
     """
 
     instance: str

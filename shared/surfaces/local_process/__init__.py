@@ -1,1 +1,1 @@
-"""The surface of this machine: workloads are processes, behind one Envoy per environment."""
+"""Workloads as processes of this machine, behind one Envoy per environment."""
