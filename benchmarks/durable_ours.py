@@ -83,7 +83,7 @@ async def _run(engine: Engine, client: DurableClient, in_flight: int, count: int
         for number in left:
             began = time.perf_counter()
             instance_id = await client.start("sequence", given=input_text(number))
-            await engine.ending(instance_id)
+            await engine.wait_for_completion(instance_id)
             instance = client.status(instance_id)
             assert instance is not None
             assert instance.output == str(number + 5)

@@ -32,8 +32,8 @@ from local_host.__main__ import exempt_from_collection  # noqa: E402
 from local_host.durable import history, library_patches  # noqa: E402
 from local_host.durable.functions import DurableFunctions  # noqa: E402
 from local_host.durable.history import Event, EventType, event  # noqa: E402
-from local_host.durable.history_replay import Walk  # noqa: E402
-from local_host.durable.instance import Resident  # noqa: E402
+from local_host.durable.history_replay import HistoryReplay  # noqa: E402
+from local_host.durable.instance import InstanceSession  # noqa: E402
 from local_host.durable.library_replay import LiveReplay  # noqa: E402
 from local_host.durable.records import PENDING, Instance, Message  # noqa: E402
 from local_host.durable.settings import DurableSettings  # noqa: E402
@@ -52,11 +52,11 @@ class Knows(DurableFunctions):
         return None
 
 
-def workflow(visit: Callable[[Resident, int], None] | None = None) -> list[str]:
+def workflow(visit: Callable[[InstanceSession, int], None] | None = None) -> list[str]:
     """Run the workflow episode by episode; return the pieces of its history."""
     at = history.timestamp(EPOCH)
     instance = Instance("i", "e", "steps", "", PENDING, None, None, None, None, at, at)
-    resident, pieces = Resident(instance, [], 0, ()), []
+    session, pieces = InstanceSession(instance, [], 0, ()), []
     for number in range(STEPS + 1):
         now = EPOCH + timedelta(seconds=number)
         if number:
@@ -64,14 +64,12 @@ def workflow(visit: Callable[[Resident, int], None] | None = None) -> list[str]:
                 EventType.TASK_COMPLETED, history.timestamp(now), TaskScheduledId=number - 1,
                 Result=str(number),
             )  # fmt: skip
-            resident.inbox.append(Message("i", "e", done))
-        commit = resident.decide(
-            HANDLER, Knows(()), DurableSettings(), now, lambda: UUID(int=0).hex
-        )
-        resident.settle(commit)
+            session.inbox.append(Message("i", "e", done))
+        commit = session.decide(HANDLER, Knows(()), DurableSettings(), now, lambda: UUID(int=0).hex)
+        session.settle(commit)
         pieces.append(commit.piece)
         if visit is not None:
-            visit(resident, number)
+            visit(session, number)
     return pieces
 
 
@@ -106,7 +104,7 @@ def replay(pieces: list[str]) -> list[Event]:
     """Replay from the kept text, as after a restart; return the actions."""
     events = history.decode(pieces)
     outcome = LiveReplay(HANDLER).feed(head, events)
-    Walk("e", ["i"], Knows(()), DurableSettings()).proceed(
+    HistoryReplay("e", ["i"], Knows(()), DurableSettings()).proceed(
         events, outcome.actions, is_amended=outcome.is_amended
     )
     return list(outcome.actions)

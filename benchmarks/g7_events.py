@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.rounds import NOT_MEASURED, Goal, NotMeasured, run  # noqa: E402
 from local_cloud.broker.topology import Subscription, Topic, Topology  # noqa: E402
+from local_cloud.cloud import CloudSettings  # noqa: E402
 from local_host.host import Host, HostSettings  # noqa: E402
 from local_host.model import App  # noqa: E402
 from shared.embedding import embedding  # noqa: E402
@@ -81,7 +82,7 @@ async def hosted(folder: Path, handle: Handle, act: Callable[[MessageSender], An
     topology = Topology(topics=(Topic("events", [Subscription(name) for name in SUBSCRIBERS]),))
     host_json = {"version": "2.0", "extensions": {"serviceBus": {"maxConcurrentCalls": 64}}}
     app = App("bench", register=app_of(handle), host_json=host_json)
-    host = Host([app], HostSettings(topology=topology), folder=folder)
+    host = Host([app], HostSettings(cloud=CloudSettings(topology)), folder=folder)
     await host.start()
     offered = embedding()
     assert offered is not None

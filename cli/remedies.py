@@ -105,7 +105,7 @@ FIXES: Final[Mapping[str, str]] = {
     "SoakTimeLeft": "wait for the soak time that the message names, then promote again",
     "GateFailed": "see the evidence: `runtimectl deployment {deployment}`; deploy one that passes",
     "GateInconclusive": "send it more requests, or `runtimectl retry {deployment}`",
-    "GateDiffers": "nothing to do: the gate was asked for already, with other limits",
+    "GateConflict": "nothing to do: the gate was asked for already, with other limits",
     "NotReady": "read what the workload said: `runtimectl logs <module> --env <name>`",
     "Departs": "see which instance departs: `runtimectl deployment {deployment}`",
     "RolledBack": "see why: `runtimectl deployment {deployment}`",

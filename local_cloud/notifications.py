@@ -1,4 +1,4 @@
-"""Waking without polling: a counter that can be awaited, and an alarm at the earliest instant."""
+"""Waiting without polling: a counter of arrivals, and a timer for the earliest of many instants."""
 
 import asyncio
 import logging
@@ -41,24 +41,24 @@ class Arrivals:
             self._waiting.discard(waiter)
 
 
-class Alarm:
-    """Rings once at the earliest instant it was set to; the ring sets it again for what is left."""
+class EarliestTimer:
+    """Calls *fire* once at the earliest instant it was set to; *fire* sets it for what is left."""
 
-    def __init__(self, clock: Clock, ring: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, clock: Clock, fire: Callable[[], Awaitable[None]]) -> None:
         self._clock = clock
-        self._ring = ring
+        self._fire = fire
         self._at_s = math.inf
         self._earlier = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def set(self, at_s: float) -> None:
-        """Ring no later than *at_s* (monotonic seconds)."""
+        """Fire no later than *at_s* (monotonic seconds)."""
         if at_s < self._at_s:
             self._at_s = at_s
             self._earlier.set()
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="alarm")
+        self._task = asyncio.create_task(self._run(), name="timer")
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -75,9 +75,9 @@ class Alarm:
                 continue
             self._at_s = math.inf
             try:
-                await self._ring()
+                await self._fire()
             except Exception:  # noqa: BLE001  whatever it was, locks must go on running out
-                _log.exception("an alarm failed, next attempt in %g s", _AFTER_A_FAILURE_S)
+                _log.exception("a timer's work failed, next attempt in %g s", _AFTER_A_FAILURE_S)
                 self.set(self._clock.monotonic_s() + _AFTER_A_FAILURE_S)
 
     async def _pause(self, delay_s: float) -> None:

@@ -1,14 +1,11 @@
-"""Ports on which official SDKs reach the embedded parts, opened when asked for."""
+"""The ports on which official SDKs reach the local cloud, opened when asked for."""
 
 import logging
-from collections.abc import Sequence
 from typing import Final
 
 from local_cloud.storage import LocalStorage
-from local_host.apps.configuration import ConfigurationRefused
-from local_host.model import Extend, Extension, IndexedFunction, Surroundings
 
-_log = logging.getLogger("local_host.cosmos")
+_log = logging.getLogger(__name__)
 EMULATOR_KEY: Final = (
     "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 )
@@ -16,18 +13,13 @@ EMULATOR_KEY: Final = (
 https://learn.microsoft.com/azure/cosmos-db/emulator#authentication"""
 
 
-def cosmos_endpoint(port: int) -> Extend:
-    """Return the part that serves the apps' stores to azure-cosmos clients on *port*."""
-
-    def extend(surroundings: Surroundings, _functions: Sequence[IndexedFunction]) -> Extension:
-        storage = surroundings.embedding.storage
-        assert isinstance(storage, LocalStorage), "the endpoint serves the host's own storage"
-        return Extension(listener=_Cosmos(storage, port))
-
-    return extend
+class PortTaken(Exception):
+    """A wire endpoint cannot listen on its port; another program does."""
 
 
-class _Cosmos:
+class CosmosWire:
+    """The embedded Cosmos account on a port, for azure-cosmos clients."""
+
     def __init__(self, storage: LocalStorage, port: int) -> None:
         from local_cloud.cosmos_endpoint.server import CosmosEndpoint  # noqa: PLC0415  aiohttp
 
@@ -35,11 +27,11 @@ class _Cosmos:
         self._port = port
 
     async def start(self) -> None:
-        """Raises ConfigurationRefused when the port is taken."""
+        """Begin to listen. Raises PortTaken."""
         try:
             await self._endpoint.start()
         except OSError as problem:
-            raise ConfigurationRefused(
+            raise PortTaken(
                 f"cannot serve Cosmos DB on port {self._port}: {problem.strerror};"
                 " choose another with --cosmos-port"
             ) from problem

@@ -168,48 +168,49 @@ async def _serve(
     notes: Sequence[str],
     clock: Clock,
 ) -> int:
+    from local_cloud.cloud import CloudSettings  # noqa: PLC0415
+    from local_cloud.wire_endpoints import PortTaken  # noqa: PLC0415
     from local_host import boot_report  # noqa: PLC0415  after the arguments are known to be right
     from local_host.host import Host, HostSettings  # noqa: PLC0415
     from local_host.http_trigger.cors import cors_of  # noqa: PLC0415
     from local_host.state_lock import StateInUse  # noqa: PLC0415
 
     began_s = clock.monotonic_s()
-    screen = boot_report.standard()
-    boot_report.log_to(screen, sys.stderr)
+    terminal = boot_report.standard_output()
+    boot_report.log_to(terminal, sys.stderr)
     first = apps[0].folder
     assert first is not None, apps
     try:
         topology = topology_for(apps, asked.broker)
     except (Invalid, OSError) as problem:
-        screen.line(f"{asked.broker}: {problem}")
+        terminal.line(f"{asked.broker}: {problem}")
         return EXIT_USAGE
     settings = HostSettings(
         port=_port(asked.port, first),
         address=asked.address,
         checks_keys=asked.auth,
-        cosmos_port=asked.cosmos_port,
         cors=cors_of(_local(first)),
         grace_s=asked.grace,
         environ=environ,
-        topology=topology,
+        cloud=CloudSettings(topology, asked.cosmos_port),
     )
     host = Host(apps, settings, folder=asked.state.resolve(), clock=clock)
-    stopping = _on_signals(asyncio.get_running_loop(), screen.line)
+    stopping = _on_signals(asyncio.get_running_loop(), terminal.line)
     try:
         await host.start()
     except OSError as problem:
-        screen.line(
+        terminal.line(
             f"cannot listen on {settings.address}:{settings.port}: {problem.strerror};"
             " stop what uses the port, or choose another with --port"
         )
         return EXIT_PORT_TAKEN
-    except (StateInUse, configuration.ConfigurationRefused) as problem:
-        screen.line(str(problem))
+    except (StateInUse, PortTaken, configuration.ConfigurationRefused) as problem:
+        terminal.line(str(problem))
         return EXIT_STATE_IN_USE if isinstance(problem, StateInUse) else EXIT_USAGE
-    screen.booted(host, clock.monotonic_s() - began_s)
+    terminal.report_boot(host, clock.monotonic_s() - began_s)
     for note in notes:
-        screen.line(f"warning: {note}")
-    boot_report.explain(screen, host)
+        terminal.line(f"warning: {note}")
+    boot_report.report_no_function(terminal, host)
     exempt_from_collection()
     await stopping.wait()
     await host.stop()

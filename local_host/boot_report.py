@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TextIO
 
-from local_host.apps.indexing import IndexedApp, Refusal
+from local_host.apps.indexing import FunctionRefusal, IndexedApp
 from local_host.host import Host
 from local_host.invocation.worker import current_invocation
 from local_host.model import IndexedFunction
@@ -27,7 +27,7 @@ _HERE: Final = Path(__file__).resolve().parent
 _OF_THE_RUNTIME: Final = ("azure_functions_worker", "azure.functions", "asyncio", "uvicorn")
 
 
-class Console:
+class Terminal:
     """Writes to *stream*, with colour where that can be read."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -40,7 +40,7 @@ class Console:
     def line(self, text: str = "", colour: str = "") -> None:
         print(self.painted(text, colour), file=self._stream, flush=True)
 
-    def booted(self, host: Host, seconds: float) -> None:
+    def report_boot(self, host: Host, seconds: float) -> None:
         """Show what runs, what does not and why, and where to go."""
         for app in host.apps:
             self._app(app, host)
@@ -82,7 +82,7 @@ class Console:
             self.line(f"  {function.name:<{width}}  {_described(function, prefix, host)}")
 
 
-def _by_reason(refusals: Sequence[Refusal]) -> dict[str, list[str]]:
+def _by_reason(refusals: Sequence[FunctionRefusal]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for refusal in refusals:
         found.setdefault(refusal.reason, []).append(refusal.function)
@@ -130,21 +130,21 @@ class _Texts(dict[str, str]):
         return ""
 
 
-def explain(console: Console, host: Host) -> None:
+def report_no_function(terminal: Terminal, host: Host) -> None:
     """Say loudly that nothing runs; the host stays up, as in Azure."""
     if host.functions:
         return
-    console.line(
+    terminal.line(
         "No function runs. The host stays up and answers 404, as Azure does:"
         " correct what is named above and start it again.",
         _RED,
     )
 
 
-class _Lines(logging.Formatter):
-    def __init__(self, console: Console) -> None:
+class _LogFormatter(logging.Formatter):
+    def __init__(self, terminal: Terminal) -> None:
         super().__init__()
-        self._console = console
+        self._terminal = terminal
 
     def format(self, record: logging.LogRecord) -> str:
         at = self.formatTime(record, "%H:%M:%S")
@@ -153,7 +153,7 @@ class _Lines(logging.Formatter):
         text = f"{at}{mark} {record.name}: {record.getMessage()}"
         if record.exc_info:
             text += f"\n{self.formatException(record.exc_info)}"
-        return self._console.painted(text, _LEVELS.get(record.levelname, ""))
+        return self._terminal.painted(text, _LEVELS.get(record.levelname, ""))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  the base class's name
         """Begin a traceback where the app's own code begins."""
@@ -167,10 +167,10 @@ def _is_the_hosts(trace: TracebackType) -> bool:
     return Path(trace.tb_frame.f_code.co_filename).is_relative_to(_HERE)
 
 
-def log_to(console: Console, stream: TextIO) -> None:
+def log_to(terminal: Terminal, stream: TextIO) -> None:
     """Show INFO and above; DEBUG with `PYTHON_ENABLE_DEBUG_LOGGING=1`, as the worker does."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Lines(console))
+    handler.setFormatter(_LogFormatter(terminal))
     handler.addFilter(_is_shown)
     wants_debug = os.environ.get("PYTHON_ENABLE_DEBUG_LOGGING") == "1"
     logging.basicConfig(
@@ -184,5 +184,5 @@ def _is_shown(record: logging.LogRecord) -> bool:
     return not record.name.startswith(_OF_THE_RUNTIME)
 
 
-def standard() -> Console:
-    return Console(sys.stdout)
+def standard_output() -> Terminal:
+    return Terminal(sys.stdout)

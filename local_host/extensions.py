@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 
-from local_cloud.broker.broker import Broker
-from local_host.model import Extend
+from local_host.model import ExtensionFactory
 
 
-def standard(broker: Broker) -> Sequence[Extend]:
+def standard_extensions() -> Sequence[ExtensionFactory]:
     """Return every part, in the order in which they start; they stop in reverse."""
     from local_host.cosmos_db.trigger import cosmos_db  # noqa: PLC0415
     from local_host.durable.extension import durable  # noqa: PLC0415
     from local_host.service_bus.trigger import service_bus  # noqa: PLC0415
     from local_host.timer_trigger.timers import timers  # noqa: PLC0415
 
-    return (durable, service_bus(broker), cosmos_db, timers)
+    return (durable, service_bus, cosmos_db, timers)

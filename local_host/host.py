@@ -15,29 +15,27 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from local_cloud.broker.broker import Broker
-from local_cloud.broker.topology import Topology
+from local_cloud.cloud import CloudSettings, LocalCloud
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import cosmos_endpoint
-from local_host import extensions
-from local_host.apps.function_admission import WARMUP, Admission
+from local_host.apps.function_admission import WARMUP, FunctionAdmission
 from local_host.apps.indexing import IndexedApp, index
-from local_host.http_trigger.access_keys import Keys, open_keys
-from local_host.http_trigger.admin_endpoints import Administration
+from local_host.extensions import standard_extensions
+from local_host.http_trigger.access_keys import AccessKeys, open_access_keys
+from local_host.http_trigger.admin_endpoints import AdminEndpoints
 from local_host.http_trigger.cors import Cors
-from local_host.http_trigger.http_pipeline import HttpFront
-from local_host.http_trigger.http_server import AsgiEntry, HttpServer
+from local_host.http_trigger.http_pipeline import HttpPipeline
+from local_host.http_trigger.http_server import AsgiApplication, HttpServer
 from local_host.invocation.worker import Worker
 from local_host.model import (
     App,
-    Extend,
     Extension,
+    ExtensionFactory,
+    HostContext,
     HttpAnswer,
     HttpCall,
     IndexedFunction,
     Invocation,
     InvocationFailed,
-    Surroundings,
 )
 from local_host.routing import route_table
 from local_host.state_lock import StateLock
@@ -48,7 +46,7 @@ from shared.persistence.sqlite import MEMORY, Database
 
 _log = logging.getLogger("local_host")
 DATABASE: Final = "host.db"
-_NAME: Final = "WEBSITE_HOSTNAME"
+_HOSTNAME: Final = "WEBSITE_HOSTNAME"
 
 
 @dataclass(frozen=True)
@@ -61,13 +59,10 @@ class HostSettings:
     checks_keys: bool = False
     """Core Tools checks none locally; True does what Azure does."""
     cors: Cors | None = None
-    cosmos_port: int | None = None
-    """Where azure-cosmos clients find the apps' stores; None: nowhere."""
     grace_s: float = 10.0
     threads: int | None = None
     """For plain functions: None as Azure decides, 0 on the loop itself (virtual time)."""
-    topology: Topology = field(default_factory=Topology)
-    """Queues and topics with settings of their own; those of triggers are made anyhow."""
+    cloud: CloudSettings = field(default_factory=CloudSettings)
     environ: Mapping[str, str] | None = None
     """App settings from outside; None: the process's environment."""
 
@@ -85,7 +80,7 @@ class Host:
         storage: LocalStorage | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
-        parts: Callable[[Broker], Sequence[Extend]] = extensions.standard,
+        extensions: Sequence[ExtensionFactory] | None = None,
     ) -> None:
         """*database* None: `host.db` in *folder*, closed by `stop`; one that is given stays open.
 
@@ -94,21 +89,21 @@ class Host:
         names = [app.name for app in apps]
         if len(set(names)) < len(names):
             raise ValueError(f"apps of one host need distinct names, got {', '.join(names)}")
-        self._asked = apps
+        self._requested = apps
         self.settings = settings or HostSettings()
         self._folder = folder
-        self._given = database
+        self._given_database = database
         self._given_storage = storage
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
-        self._parts = parts
-        self._admission = Admission([])
-        self.keys: Keys | None = None
+        self._factories = standard_extensions() if extensions is None else extensions
+        self._admission = FunctionAdmission([])
+        self.keys: AccessKeys | None = None
         self._server: HttpServer | None = None
         self._closing: list[Callable[[], None]] = []
         self._extensions: Sequence[Extension] = ()
-        self._front: HttpFront | None = None
-        self._broker: Broker | None = None
+        self._pipeline: HttpPipeline | None = None
+        self._cloud: LocalCloud | None = None
 
     @property
     def base_url(self) -> str:
@@ -133,11 +128,11 @@ class Host:
 
     async def handle(self, call: HttpCall) -> HttpAnswer:
         """Answer *call* as the socket would, without the 230 s limit."""
-        assert self._front is not None, "the host has not been started"
+        assert self._pipeline is not None, "the host has not been started"
         cors = self.settings.cors
         if cors is not None:
-            return await cors.handle(call, self._front.handle)
-        return await self._front.handle(call)
+            return await cors.handle(call, self._pipeline.handle)
+        return await self._pipeline.handle(call)
 
     async def start(self) -> None:
         """Index, listen, serve.
@@ -145,71 +140,74 @@ class Host:
         Raises:
             OSError: the port is taken.
             StateInUse: another host has the folder.
-            ConfigurationRefused: a setting of `host.json` that a part needs cannot be read.
+            PortTaken: a wire endpoint of the local cloud cannot listen.
+            ConfigurationRefused: a setting of `host.json` that an extension needs cannot be read.
         Nothing runs then.
         """
         if self.settings.port is not None:
             self._server = self._open_port(self.settings.port)
-            self._tell_name()
+            self._publish_hostname()
         try:
             await self._start()
         except BaseException:
             await self.stop()
             raise
 
-    def _tell_name(self) -> None:
+    def _publish_hostname(self) -> None:
         """Let apps learn under which name they are reached, as in Azure."""
-        if _NAME not in os.environ:
-            os.environ[_NAME] = self.base_url.removeprefix("http://")
-            self._closing.append(_forget_name)
+        if _HOSTNAME not in os.environ:
+            os.environ[_HOSTNAME] = self.base_url.removeprefix("http://")
+            self._closing.append(_withdraw_hostname)
 
     def _open_port(self, port: int) -> HttpServer:
         server = HttpServer(
-            AsgiEntry(self.handle), self.settings.address, port, grace_s=self.settings.grace_s
+            AsgiApplication(self.handle), self.settings.address, port, grace_s=self.settings.grace_s
         )
         server.open()
         return server
 
     async def _start(self) -> None:
-        if self._given is None:
+        if self._given_database is None:
             self._closing.append(StateLock(self._folder).close)
-        database = self._given or Database(self._folder / DATABASE)
-        if self._given is None:
+        database = self._given_database or Database(self._folder / DATABASE)
+        if self._given_database is None:
             self._closing.append(database.close)
-        broker = Broker(database, self.settings.topology, clock=self._clock, entropy=self._entropy)
-        await broker.start()
-        self._broker = broker
-        storage = self._given_storage
-        if storage is None:
-            in_memory = str(database.path) == MEMORY
-            storage = LocalStorage(self._folder, self._clock, in_memory=in_memory)
-            self._closing.append(storage.close)
-        embedding = Embedding(self._clock, self._entropy, broker, storage, self._folder)
-        offer(embedding)
+        cloud = self._cloud = self._open_cloud(database)
+        await cloud.start()
+        offer(Embedding(self._clock, self._entropy, cloud.broker, cloud.storage, self._folder))
         environ = os.environ if self.settings.environ is None else self.settings.environ
-        admission = Admission([index(app, environ) for app in self._asked])
+        admission = FunctionAdmission([index(app, environ) for app in self._requested])
         self._admission = admission
         worker = Worker(self._entropy, threads=self.settings.threads)
         self._closing.append(worker.close)
-        surroundings = Surroundings(
+        context = HostContext(
             database=database,
-            embedding=embedding,
+            cloud=cloud,
+            clock=self._clock,
+            entropy=self._entropy,
             invoker=worker,
             configurations={app.app.name: app.configuration for app in admission.apps},
             base_url=lambda: self.base_url,
             grace_s=self.settings.grace_s,
             webhook_key=lambda extension: self.keys.system(extension) if self.keys else "",
         )
-        parts = list(self._parts(broker))
-        if self.settings.cosmos_port is not None:
-            parts.append(cosmos_endpoint(self.settings.cosmos_port))
         self._extensions = admission.serve(
-            lambda functions: [extend(surroundings, functions) for extend in parts], worker
+            lambda functions: [extend(context, functions) for extend in self._factories], worker
         )
-        await self._open_front(worker, database)
+        await self._open_pipeline(worker, database)
         await self._listen(worker)
 
-    async def _open_front(self, worker: Worker, database: Database) -> None:
+    def _open_cloud(self, database: Database) -> LocalCloud:
+        storage = self._given_storage
+        if storage is None:
+            in_memory = str(database.path) == MEMORY
+            storage = LocalStorage(self._folder, self._clock, in_memory=in_memory)
+            self._closing.append(storage.close)
+        return LocalCloud(
+            database, storage, self.settings.cloud, clock=self._clock, entropy=self._entropy
+        )
+
+    async def _open_pipeline(self, worker: Worker, database: Database) -> None:
         table = route_table.RouteTable(self._admission.http_routes())
         mounts = {
             prefix.lower(): handler
@@ -217,18 +215,18 @@ class Host:
             for prefix, handler in extension.mounts.items()
         }
         if self.settings.checks_keys:
-            self.keys = await open_keys(
+            self.keys = await open_access_keys(
                 database,
                 self._entropy,
                 functions=[function.name for function in self.functions],
                 extensions=[prefix.rpartition("/")[2] for prefix in mounts],
             )
-        self._front = HttpFront(
+        self._pipeline = HttpPipeline(
             table,
             worker,
             mounts=mounts,
             keys=self.keys,
-            administration=Administration(
+            administration=AdminEndpoints(
                 self.functions,
                 {
                     kind.lower(): run
@@ -274,8 +272,8 @@ class Host:
         ]
         stops += [partial(self._end_lifespan, app) for app in self.apps]
         stops.append(_close_client_session)
-        if self._broker is not None:
-            stops.append(self._broker.stop)
+        if self._cloud is not None:
+            stops.append(self._cloud.stop)
         for stop in stops:
             try:
                 await stop()
@@ -307,5 +305,5 @@ async def _close_client_session() -> None:
         await library._close_session()  # noqa: SLF001
 
 
-def _forget_name() -> None:
-    os.environ.pop(_NAME, None)
+def _withdraw_hostname() -> None:
+    os.environ.pop(_HOSTNAME, None)

@@ -1,9 +1,9 @@
-"""What the parts of the host say to each other: apps, functions, invocations, extensions.
+"""The vocabulary of the host: apps, functions, invocations, HTTP messages, extensions.
 
-A part (timers, Service Bus, Cosmos DB, Durable) is one function of type `Extend`. The host calls it
-once, after indexing and before anything runs, with all functions; what it returns says which
-trigger types it listens to, which bindings it gives values to or takes values from, and which
-paths it answers. `local_host/extensions.py` lists the parts.
+An extension (timer, Service Bus, Cosmos DB, Durable) is made by a function of type
+`ExtensionFactory`. The host calls it after indexing and before anything runs, with all functions.
+The `Extension` that it returns states its trigger types, the bindings it reads and writes, and the
+paths it answers. `local_host/extensions.py` lists the factories.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,7 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shared.embedding import Embedding
+from local_cloud.cloud import LocalCloud
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
 from shared.persistence.sqlite import Database
 
 if TYPE_CHECKING:
@@ -209,7 +211,7 @@ OutputSink = Callable[[Binding, IndexedFunction, Any], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Extension:
-    """What one part adds to the host. Type names are compared ignoring case."""
+    """What one extension adds to the host. Type names are compared ignoring case."""
 
     triggers: frozenset[str] = frozenset()
     """Trigger types that `listener` serves; a function of any other type is refused."""
@@ -226,13 +228,14 @@ class Extension:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What the host gives each part."""
+class HostContext:
+    """What the host gives each extension."""
 
     database: Database
-    """`host.db`: each part runs its own schema script, its tables prefixed with its name."""
-    embedding: Embedding
-    """Clock, entropy, storage; `sender` is the host's own broker."""
+    """`host.db`: each extension runs its own schema script, its tables prefixed with its name."""
+    cloud: LocalCloud
+    clock: Clock
+    entropy: Entropy
     invoker: Invoker
     configurations: Mapping[str, "Configuration"]
     """By app name: app settings, `host.json`, connections."""
@@ -244,4 +247,4 @@ class Surroundings:
     """The system key of an extension, `durabletask` say; empty where nobody is asked for one."""
 
 
-Extend = Callable[[Surroundings, Sequence[IndexedFunction]], Extension]
+ExtensionFactory = Callable[[HostContext, Sequence[IndexedFunction]], Extension]

@@ -15,7 +15,7 @@ from typing import Any, Final
 from shared.kernel.clock import Clock, isoformat, parse_instant
 from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import TrafficUnavailable
-from shared.surfaces.local_process.envoy_process import EnvoyAdmin
+from shared.surfaces.local_process.envoy_admin import EnvoyAdmin
 
 LOOK_EVERY_S: Final = 0.2
 
@@ -51,7 +51,7 @@ async def observe(admin_port: int, service: str, file: Path, clock: Clock) -> No
 
 
 async def _look(admin: EnvoyAdmin, service: ServiceId, seen: Seen, clock: Clock) -> None:
-    _, table = await admin.table()
+    _, table = await admin.route_table()
     weights = {n: percent for n, percent in table.get(service, {}).items() if percent}
     if not seen.weights or seen.weights[-1][1] != weights:
         seen.weights.append((clock.now(), weights))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from function_apps.catalog import resources
+from function_apps.catalog import events
 from function_apps.catalog.model.history import row_body
 from function_apps.catalog.model.service import (
     DOCUMENT_ID,
@@ -80,7 +80,7 @@ def _decision(
 def _announce(service: RuntimeService, cause: Cause, app: CatalogApp) -> Sequence[Row]:
     assert service.facts is not None, service
     envelope = envelope_of(
-        resources.updated(service, service.facts),
+        events.updated(service, service.facts),
         tenant=service.identity.tenant_id,
         cause=cause,
         clock=app.service.clock,

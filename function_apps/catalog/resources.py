@@ -1,15 +1,13 @@
-"""How a service is told: the resource of the API, a row of its history, and its event."""
+"""What the API answers about services: one service, a row of its history, a dependency."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from function_apps.catalog.model.description import description
 from function_apps.catalog.model.history import Facts, Row
 from function_apps.catalog.model.service import RuntimeService
 from function_apps.catalog.model.states import Status
 from shared.contracts import catalog as published
-
-INSTANCES_MAX = 200
-"""As many as the contract lets one answer carry; `instancesTotal` says how many there are."""
 
 
 def resource(
@@ -23,7 +21,7 @@ def resource(
     component = facts.release.component
     return published.RuntimeService.model_validate(
         {
-            **_common(service, facts),
+            **description(service, facts),
             "tenantId": service.identity.tenant_id,
             "projectId": service.identity.project_id,
             "image": component.get("image"),
@@ -33,18 +31,6 @@ def resource(
             "knownFrom": facts.known_from,
             "lastObservedAt": observed_at,
             "retiredAt": facts.valid_from if facts.status is Status.RETIRED else None,
-        }
-    )
-
-
-def updated(service: RuntimeService, facts: Facts) -> published.RuntimeInventoryUpdated:
-    """Return the event that tells what *service* is now."""
-    return published.RuntimeInventoryUpdated.model_validate(
-        {
-            **_common(service, facts),
-            "aggregateId": service.identity.service_id,
-            "instancesTotal": len(service.instances),
-            "probes": facts.release.component.get("probes", {}),
         }
     )
 
@@ -62,33 +48,6 @@ def history_row(facts: Facts, row: Row, valid_until: str | None) -> Mapping[str,
         "validFrom": row.valid_from,
         "validUntil": valid_until,
         "knownFrom": row.known_from,
-    }
-
-
-def _common(service: RuntimeService, facts: Facts) -> dict[str, Any]:
-    component, identity = facts.release.component, service.identity
-    return {
-        "serviceId": identity.service_id,
-        "environmentId": identity.environment_id,
-        "stage": identity.stage,
-        "moduleId": identity.module_id,
-        "componentType": component["componentType"],
-        "digest": component["digest"],
-        "version": component["version"],
-        "computeTarget": component["computeTarget"],
-        "replicas": component["replicas"],
-        "instances": service.instances[:INSTANCES_MAX],
-        "endpointUrl": component.get("endpoint"),
-        "port": component.get("port"),
-        "dependsOn": component.get("dependsOn", ()),
-        "owner": component.get("owner"),
-        "status": facts.status,
-        "configurationVersion": component["configuration"]["module"],
-        "releaseRevision": facts.release.release_revision,
-        "deploymentId": facts.release.deployment_id,
-        "revision": service.revision,
-        "cause": {"kind": facts.cause_kind, "id": facts.cause_id},
-        "validFrom": facts.valid_from,
     }
 
 

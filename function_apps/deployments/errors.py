@@ -48,10 +48,11 @@ class Held(Conflict):
 
     code = "Held"
 
-    def __init__(self, module: str, digest: str, holder: str) -> None:
+    def __init__(self, module: str, version: str, digest: str, holder: str) -> None:
         super().__init__(
-            f"{module} {digest[:19]}… was rolled back here by {holder}; "
-            f"release it with POST /deployments/{holder}/release-hold, or deploy another version",
+            f"this release unit of {module} ({version}, {digest[:19]}…) was rolled back here by "
+            f"{holder}; release it with POST /deployments/{holder}/release-hold, or deploy "
+            "another one: other content, version, environ or limits",
             target="/components",
         )
         self.module = module
@@ -74,6 +75,18 @@ class QueueTaken(Conflict):
 
 class QueueFull(Conflict):
     code = "QueueFull"
+
+
+class HoldsFull(Conflict):
+    """Too many release units are held in the environment to let new ones in."""
+
+    code = "HoldsFull"
+
+
+class FactsFull(Conflict):
+    """What other services say of another aggregate has no room; the message is parked."""
+
+    code = "FactsFull"
 
 
 class NaturalKeyActive(Conflict):

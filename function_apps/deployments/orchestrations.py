@@ -44,7 +44,9 @@ from shared.kernel.errors import Refused, Unavailable
 WAITS_MAX: Final = 400
 """24 hours of an environment on its way, looked at every 15 minutes, is 96."""
 LOOKS_MAX: Final = 400
-"""Of 20 s each while instances start or drain; the deadline comes first."""
+"""Of 20 s each while instances start or drain, or at a gate; the deadline comes first."""
+JUDGEMENTS_MAX: Final = 50
+"""A paused step is judged again each time that somebody retries it."""
 PAGES_MAX: Final = 40
 """1,000 services of one environment, 25 a page."""
 
@@ -151,20 +153,28 @@ def _shift(story: Story, errand: Errand, course: Course, index: int, pause_s: fl
 
 
 def _judge(story: Story, of: StepOf) -> Steps[None]:
-    look: Look = yield from call(story, gating.ask_gates, of)
-    for _ in range(LOOKS_MAX):
+    for _ in range(JUDGEMENTS_MAX):
+        look = yield from _judge_once(story, of)
         match look.going:
             case Going.GO:
                 return
             case Going.FAILED:
                 raise Refused(look.message, code=look.code)
-            case Going.AGAIN:
-                look = yield from call(story, gating.ask_gates, of)
-            case Going.OPEN:
-                assert look.until is not None
-                yield from wait_for(story, look.wait_name, look.until)
-                look = yield from call(story, gating.look_at_gates, of)
-    raise Refused("the gates were looked at too often", code="GateInconclusive")
+            case Going.AGAIN | Going.OPEN:
+                continue
+    raise Refused(f"judged {JUDGEMENTS_MAX} times without a verdict", code="GateInconclusive")
+
+
+def _judge_once(story: Story, of: StepOf) -> Steps[Look]:
+    """Ask the gates of a step and wait for their verdict, or for a retry of a paused one."""
+    look = yield from call(story, gating.ask_gates, of)
+    for _ in range(LOOKS_MAX):
+        if look.going is not Going.OPEN:
+            break
+        assert look.until is not None
+        yield from wait_for(story, look.wait_name, look.until)
+        look = yield from call(story, gating.look_at_gates, of)
+    return look
 
 
 def _until(

@@ -1,15 +1,15 @@
-"""The steps of evaluating a gate: looks change nothing, the verdict is recorded once."""
+"""The activities of a gate: begin, observe, conclude; only the last one writes."""
 
 from dataclasses import dataclass
 from typing import Final
 
 import shared.kernel.operation as operations
+from function_apps.health.events import gate_completed
 from function_apps.health.model import gates
-from function_apps.health.model.gate_record import decided, evidence, gate_document
+from function_apps.health.model.gate_record import decided, evidence_of, gate_document
 from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from function_apps.health.ports import HealthApp
-from function_apps.health.resources import gate_completed
-from function_apps.health.use_cases.evaluate_gate import GateErrand
+from function_apps.health.use_cases.evaluate_gate import GateInput
 from shared.concurrency import each_of
 from shared.contracts.gates import EvaluateGate, GateEvidence, GateVersion, Verdict
 from shared.contracts.values import ProbeKind
@@ -26,7 +26,7 @@ from shared.messaging.compose import envelope_of
 from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import Audited, Decision, Put, View
 from shared.surfaces.observed_state import Instance, LiveComponent
-from shared.surfaces.spec import Component
+from shared.surfaces.spec import SurfaceComponent as Component
 from shared.surfaces.traffic import RevisionTraffic
 
 INSTANCES_AT_ONCE: Final = 8
@@ -34,7 +34,7 @@ INSTANCES_AT_ONCE: Final = 8
 
 @dataclass(frozen=True)
 class GateBegun:
-    """`gate` is None when there is nothing to do any more."""
+    """`gate` is None when it is decided already, or its operation has ended."""
 
     gate: EvaluateGate | None
     look_every_s: float
@@ -42,8 +42,8 @@ class GateBegun:
 
 
 @dataclass(frozen=True)
-class GateLook:
-    """The gate, whose it is, and what earlier looks saw."""
+class ObservationInput:
+    """The input of one observation: the tenant, the gate, and its progress so far."""
 
     tenant: TenantId
     gate: EvaluateGate
@@ -54,52 +54,52 @@ class GateLook:
 class GateVerdict:
     """The end of a gate."""
 
-    errand: GateErrand
+    given: GateInput
     gate: EvaluateGate
     progress: Progress
 
 
-async def begin_gate(errand: GateErrand, step: Step, app: HealthApp) -> GateBegun:
-    """Read the gate; one that is decided, or whose operation ended, needs nothing."""
-    document_id = gate_document(errand.gate_id)
+async def begin_gate(given: GateInput, step: Step, app: HealthApp) -> GateBegun:
+    """Read the gate; the result has none if there is nothing left to judge."""
+    document_id = gate_document(given.gate_id)
     view = await app.service.work.read(
-        errand.partition, document_id, operations.document_id(step.operation_id)
+        given.partition, document_id, operations.document_id(step.operation_id)
     )
     body = view.body(document_id)
     if body is None:
-        raise NotFound(f"no gate {errand.gate_id!r}")
-    is_over = stored_operation(view, step.operation_id).is_terminal
+        raise NotFound(f"no gate {given.gate_id!r}")
+    has_ended = stored_operation(view, step.operation_id).is_terminal
     gate = EvaluateGate.model_validate(body["gate"])
     return GateBegun(
-        gate=None if is_over or body["verdict"] else gate,
+        gate=None if has_ended or body["verdict"] else gate,
         look_every_s=app.gate_rules.look_every.total_seconds(),
         progress=gates.begin(isoformat(app.service.clock.now())),
     )
 
 
-async def look_at_gate(look: GateLook, _step: Step, app: HealthApp) -> Progress:
-    """Look once at both versions and judge; nothing is changed, so nothing needs an undo."""
-    return gates.look(look.gate, look.progress, await _observe(look, app))
+async def look_at_gate(given: ObservationInput, _step: Step, app: HealthApp) -> Progress:
+    """Observe both versions once and judge. Changes nothing, so it needs no undo."""
+    return gates.judge(given.gate, given.progress, await _observe(given, app))
 
 
 async def conclude_gate(verdict: GateVerdict, step: Step, app: HealthApp) -> Verdict:
-    """Record the verdict and answer whoever asked, once."""
-    errand, gate = verdict.errand, verdict.gate
-    scope, cause = errand.scope, errand.cause(step)
-    document_id = gate_document(errand.gate_id)
+    """Record the verdict and publish the answer, once."""
+    given, gate = verdict.given, verdict.gate
+    scope, cause = given.scope, given.cause(step)
+    document_id = gate_document(given.gate_id)
     now = app.service.clock.now()
-    found = evidence(gate, verdict.progress, now)
+    evidence = evidence_of(gate, verdict.progress, now)
 
     def decide(view: View, operation: Operation) -> Recorded:
         body = view.body(document_id)
         assert body is not None, document_id
-        row = decided(body, found)
-        ended = operations.succeed(operation, {"verdict": found.verdict.value}, now)
+        row = decided(body, evidence)
+        ended = operations.succeed(operation, {"verdict": evidence.verdict.value}, now)
         ttl_s = int(app.rules.results_kept.total_seconds())
         decision = Decision(
             writes=[Put(document_id, row, ttl_s=ttl_s)],
-            outbox=[_answer(gate, found, row["revision"], cause, scope, app)],
-            audited=Audited("ConcludeGate", errand.gate_id, found.verdict),
+            outbox=[_answer(gate, evidence, row["revision"], cause, scope, app)],
+            audited=Audited("ConcludeGate", given.gate_id, evidence.verdict),
         )
         return Recorded(decision, ended)
 
@@ -108,13 +108,13 @@ async def conclude_gate(verdict: GateVerdict, step: Step, app: HealthApp) -> Ver
         step,
         decide,
         scope=scope,
-        partition=errand.partition,
+        partition=given.partition,
         reads=[document_id],
         cause=cause,
     )
     if not outcome.is_repeat:
-        return found.verdict
-    stored = (await app.service.work.read(errand.partition, document_id)).body(document_id)
+        return evidence.verdict
+    stored = (await app.service.work.read(given.partition, document_id)).body(document_id)
     assert stored is not None, document_id
     return GateEvidence.model_validate(stored["evidence"]).verdict
 
@@ -124,14 +124,14 @@ ACTIVITIES = (begin_gate, look_at_gate, conclude_gate)
 
 def _answer(
     gate: EvaluateGate,
-    found: GateEvidence,
+    evidence: GateEvidence,
     revision: int,
     cause: Cause,
     scope: Scope,
     app: HealthApp,
 ) -> Publish:
     envelope = envelope_of(
-        gate_completed(gate, found, revision),
+        gate_completed(gate, evidence, revision),
         tenant=scope.tenant,
         cause=cause,
         clock=app.service.clock,
@@ -141,9 +141,11 @@ def _answer(
     return Publish(envelope)
 
 
-async def _observe(look: GateLook, app: HealthApp) -> Observation:
-    gate = look.gate
-    component = Component(EnvironmentId(gate.environment_id), look.tenant, ModuleId(gate.module_id))
+async def _observe(given: ObservationInput, app: HealthApp) -> Observation:
+    gate = given.gate
+    component = Component(
+        EnvironmentId(gate.environment_id), given.tenant, ModuleId(gate.module_id)
+    )
     live = await app.surface.observe(component)
     traffic = await app.surface.traffic(component)
     at = isoformat(app.service.clock.now())
@@ -169,9 +171,9 @@ async def _observe(look: GateLook, app: HealthApp) -> Observation:
 
 
 async def _probe(gate: EvaluateGate, live: LiveComponent, app: HealthApp) -> tuple[int, int]:
-    """Ask the candidate's instances; return how many probes were sent and how many failed.
+    """Probe the candidate's instances; return how many probes were sent and how many failed.
 
-    An instance without an address for HTTP is asked by its surface; a look then counts as one.
+    An instance without an address for HTTP is probed by its surface, which counts as one probe.
     """
     revision = live.revision(gate.candidate.release_revision)
     if not gate.probes_count or revision is None:
@@ -179,7 +181,7 @@ async def _probe(gate: EvaluateGate, live: LiveComponent, app: HealthApp) -> tup
     probe = gate.probes.readiness
     is_http = probe is not None and probe.kind is ProbeKind.HTTP
 
-    async def ask(instance: Instance) -> tuple[int, int]:
+    async def probe_instance(instance: Instance) -> tuple[int, int]:
         if probe is None or not is_http or instance.address is None:
             return 1, int(not instance.is_ready)
         url, failed = f"http://{instance.address}{probe.path}", 0
@@ -188,8 +190,8 @@ async def _probe(gate: EvaluateGate, live: LiveComponent, app: HealthApp) -> tup
             failed += not result.passed
         return app.gate_rules.probes_per_look, failed
 
-    asked = await each_of(revision.instances, ask, at_once=INSTANCES_AT_ONCE)
-    return sum(sent for sent, _ in asked), sum(failed for _, failed in asked)
+    results = await each_of(revision.instances, probe_instance, at_once=INSTANCES_AT_ONCE)
+    return sum(sent for sent, _ in results), sum(failed for _, failed in results)
 
 
 def _is_ready(version: GateVersion, live: LiveComponent) -> bool:
@@ -200,5 +202,5 @@ def _is_ready(version: GateVersion, live: LiveComponent) -> bool:
 def _counts(traffic: RevisionTraffic | None) -> Counts | None:
     if traffic is None:
         return None
-    latency = {str(at): count for at, count in enumerate(traffic.latency.counts) if count}
+    latency = {str(bucket): count for bucket, count in enumerate(traffic.latency.counts) if count}
     return Counts(traffic.requests, traffic.errors, latency)

@@ -1,4 +1,4 @@
-"""What health refuses, by name."""
+"""The refusals of health, by name."""
 
 from shared.kernel.errors import Conflict, NotFound
 
@@ -12,13 +12,13 @@ class HealthNotFound(NotFound):
         super().__init__(f"no health is kept of a service {service_id!r}")
 
 
-class GateDiffers(Conflict):
-    """The gate's id is known with another content: the sender made two gates of one id."""
+class GateConflict(Conflict):
+    """A gate with this id and another content exists: the sender used one id for two gates."""
 
-    code = "GateDiffers"
+    code = "GateConflict"
 
     def __init__(self, gate_id: str) -> None:
         super().__init__(
-            f"gate {gate_id} is known with another content: expected the same or a new id"
+            f"gate {gate_id} exists with another content: send the same content, or use a new id"
         )
         self.gate_id = gate_id

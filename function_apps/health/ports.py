@@ -1,4 +1,4 @@
-"""What health needs from outside."""
+"""The dependencies of health, as protocols."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,13 +15,13 @@ class Prober(Protocol):
     """Asks workloads over HTTP; 200 to 399 passes, redirects are not followed."""
 
     async def probe(self, url: str, timeout_s: float) -> ProbeResult:
-        """Return what came back. Nothing is raised: no answer is an answer here."""
+        """Return the result. Nothing is raised: no answer is a result too."""
         ...
 
 
 @dataclass(frozen=True)
 class GateRules:
-    """How a gate looks. `probes_per_look` are sent one after the other to each instance."""
+    """How often a gate observes, and how many probes it sends to each instance each time."""
 
     look_every: timedelta = timedelta(seconds=5)
     probes_per_look: int = 5
@@ -29,9 +29,9 @@ class GateRules:
 
 @dataclass(frozen=True)
 class HealthApp:
-    """The service's own parts, the surface it reads, its prober and its samples.
+    """The parts of the service: the surface that it reads, its prober and its samples.
 
-    `samples` has a row for every look, in a partition per service.
+    `samples` has a row for every probe, in a partition per service.
     """
 
     service: Service
@@ -41,5 +41,5 @@ class HealthApp:
     rules: HealthDefaults = field(default_factory=HealthDefaults)
     gate_rules: GateRules = field(default_factory=GateRules)
     reference: str | None = None
-    """A URL that answers as long as the prober itself is well; asked when something fails."""
+    """A URL that is probed when a service fails: no answer means that the prober is cut off."""
     forget_every: timedelta = timedelta(days=1)

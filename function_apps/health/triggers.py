@@ -8,7 +8,7 @@ import azure.functions as func
 from function_apps.health.activities import ACTIVITIES
 from function_apps.health.orchestrations import ORCHESTRATIONS
 from function_apps.health.ports import HealthApp
-from function_apps.health.use_cases import evaluate_gate, queries, record_release, sweep
+from function_apps.health.use_cases import evaluate_gate, queries, sweep, watch_release
 from shared.binding import Triggers, bind
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.contracts.deployments import RuntimeDeploymentCompleted, RuntimeDeploymentRolledBack
@@ -26,12 +26,12 @@ _ROOT: Final = "v1/runtime/services/{serviceId}/health"
 
 
 async def get_service_health(request: Request[None], app: HealthApp) -> Answer:
-    """Answer the health of a service, its checks and since when it is so."""
+    """Answer the health of a service, its checks, and the time of its last change."""
     return ok(await queries.get_health(request.path["serviceId"], scope=request.scope, app=app))
 
 
 async def get_service_health_history(request: Request[None], app: HealthApp) -> Answer:
-    """Answer what each look said in the last 30 days, newest first."""
+    """Answer the samples of the last 30 days, newest first."""
     value, continuation = await queries.get_history(
         request.path["serviceId"],
         limit=request.number("top", 100, least=1, most=1000),
@@ -39,7 +39,7 @@ async def get_service_health_history(request: Request[None], app: HealthApp) -> 
         scope=request.scope,
         app=app,
     )
-    rows = [each.model_dump(mode="json", by_alias=True) for each in value]
+    rows = [sample.model_dump(mode="json", by_alias=True) for sample in value]
     return ok({"value": rows, "nextLink": request.next_link(continuation)})
 
 
@@ -53,13 +53,13 @@ ROUTES: Final = (
     ),
 )
 EVENTS: Final[HandlerTable] = {
-    RuntimeDeploymentCompleted: record_release.note_deployment_ended,
-    RuntimeDeploymentRolledBack: record_release.note_deployment_ended,
-    RuntimeInventoryUpdated: record_release.note_inventory,
+    RuntimeDeploymentCompleted: watch_release.on_deployment_ended,
+    RuntimeDeploymentRolledBack: watch_release.on_deployment_ended,
+    RuntimeInventoryUpdated: watch_release.on_inventory_updated,
 }
 COMMANDS: Final[HandlerTable] = {
     EvaluateGate: evaluate_gate.evaluate_gate,
-    WatchRelease: record_release.watch_release,
+    WatchRelease: watch_release.watch_release,
 }
 
 
@@ -74,14 +74,14 @@ def blueprint(app: HealthApp) -> df.Blueprint:
     async def health_sweep_due(
         _timer: func.TimerRequest, client: df.DurableOrchestrationClient
     ) -> None:
-        """Look at every target; a tick that is missed is made up for by the next."""
+        """Probe every target; a missed tick is made up for by the next."""
         app.service.hub.attach(client)
-        await sweep.sweep_due(app, PlatformScope("timer:health_sweep_due"))
+        await sweep.probe_due_services(app, PlatformScope("timer:health_sweep_due"))
 
     @bound.function_name("health_forget_samples")
     @bound.timer_trigger(arg_name="_timer", schedule=ncrontab(app.forget_every))
     async def health_forget_samples(_timer: func.TimerRequest) -> None:
-        """Delete what was measured longer ago than it is kept."""
-        await sweep.forget_samples(app, PlatformScope("timer:health_forget_samples"))
+        """Delete the samples that are past their retention."""
+        await sweep.delete_old_samples(app, PlatformScope("timer:health_forget_samples"))
 
     return bound

@@ -12,14 +12,13 @@ from functools import partial
 from typing import Final
 
 from local_cloud.broker import entities, message_store, send
-from local_cloud.broker.locks import LockLost
-from local_cloud.broker.message import ReceivedMessage
-from local_cloud.broker.message_store import Ending, Settlement
+from local_cloud.broker.message import Disposition, LockLost, ReceivedMessage
+from local_cloud.broker.message_store import Settlement
 from local_cloud.broker.namespace import Namespace, received
-from local_cloud.broker.receivers import Mailbox
-from local_cloud.broker.settlement import Settler
+from local_cloud.broker.receiver_link import ReceiverLink
+from local_cloud.broker.settlement import SettlementWriter
 from local_cloud.broker.topology import Queue, Subscription, Topology, entity_path
-from local_cloud.notifications import Alarm, Arrivals
+from local_cloud.notifications import Arrivals, EarliestTimer
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid
@@ -37,8 +36,8 @@ class Broker:
         self, database: Database, topology: Topology, *, clock: Clock, entropy: Entropy
     ) -> None:
         self._topology = topology
-        self._namespace = Namespace(database, clock, entropy, Alarm(clock, self._expire))
-        self._settler = Settler(self._namespace)
+        self._namespace = Namespace(database, clock, entropy, EarliestTimer(clock, self._expire))
+        self._settlement_writer = SettlementWriter(self._namespace)
 
     async def start(self) -> None:
         """Create what is declared; make ready what an earlier host had locked."""
@@ -49,7 +48,12 @@ class Broker:
             loaded = entities.load(connection)
             left_locked = [
                 Settlement(
-                    queue, message, token, Ending.ABANDON, count, loaded.max_delivery_count(queue)
+                    queue,
+                    message,
+                    token,
+                    Disposition.ABANDON,
+                    count,
+                    loaded.max_delivery_count(queue),
                 )
                 for queue, message, token, count in message_store.locked_deliveries(connection)
             ]
@@ -57,13 +61,13 @@ class Broker:
             return loaded
 
         self._namespace.entities = await self._namespace.database.write(open_namespace)
-        self._namespace.set_alarm()
-        self._namespace.alarm.start()
+        self._namespace.set_timer()
+        self._namespace.timer.start()
 
     async def stop(self) -> None:
         """Stop expiring. Listeners have stopped before; nothing else is needed for durability."""
-        await self._namespace.alarm.stop()
-        await self._settler.stop()
+        await self._namespace.timer.stop()
+        await self._settlement_writer.stop()
 
     # Sending
 
@@ -108,15 +112,15 @@ class Broker:
 
     # Receiving
 
-    def open_mailbox(self, path: str) -> Mailbox:
+    def open_link(self, path: str) -> ReceiverLink:
         """Return where a receiver is given messages of *path* as they are sent. Raises NotFound."""
-        mailbox = Mailbox(path, self._namespace.entities.number(path))
-        self._namespace.receivers.open(mailbox)
-        return mailbox
+        link = ReceiverLink(path, self._namespace.entities.number(path))
+        self._namespace.receivers.open(link)
+        return link
 
-    def close_mailbox(self, mailbox: Mailbox) -> None:
-        """Give nothing more to *mailbox*; what is on its way still comes."""
-        self._namespace.receivers.close(mailbox)
+    def close_link(self, link: ReceiverLink) -> None:
+        """Give nothing more to *link*; what is on its way still comes."""
+        self._namespace.receivers.close(link)
 
     def arrivals(self, path: str) -> Arrivals:
         """Return what counts up whenever *path* may have something new to lock."""
@@ -155,19 +159,19 @@ class Broker:
     async def settle_all(
         self,
         messages: Sequence[ReceivedMessage],
-        ending: Ending,
+        ending: Disposition,
         *,
-        refill: Mailbox | None = None,
+        refill: ReceiverLink | None = None,
     ) -> Sequence[ReceivedMessage]:
         """Complete or abandon *messages* in one commit; return those whose lock was lost.
 
         The same commit fills the place that is freed in *refill*, when its queue holds more.
         """
-        return await self._settler.settle(messages, ending, refill=refill)
+        return await self._settlement_writer.settle(messages, ending, refill=refill)
 
     async def complete(self, message: ReceivedMessage) -> None:
         """Delete *message* from its queue. Raises LockLost."""
-        await self._settler.settle_one(message, Ending.COMPLETE)
+        await self._settlement_writer.settle_one(message, Disposition.COMPLETE)
 
     async def abandon(self, message: ReceivedMessage) -> None:
         """Make *message* ready at once; after its last delivery it is dead-lettered.
@@ -175,24 +179,26 @@ class Broker:
         Raises:
             LockLost: the lock is not held.
         """
-        await self._settler.settle_one(message, Ending.ABANDON)
+        await self._settlement_writer.settle_one(message, Disposition.ABANDON)
 
     async def release(self, message: ReceivedMessage) -> None:
         """Give *message* back unseen; the delivery does not count. Raises LockLost."""
-        await self._settler.settle_one(message, Ending.RELEASE)
+        await self._settlement_writer.settle_one(message, Disposition.RELEASE)
 
     async def dead_letter(
         self, message: ReceivedMessage, reason: str, description: str = ""
     ) -> None:
         """Move *message* to the dead-letter sub-queue. Raises LockLost."""
-        await self._settler.settle_one(message, Ending.DEAD_LETTER, reason, description)
+        await self._settlement_writer.settle_one(
+            message, Disposition.DEAD_LETTER, reason, description
+        )
 
     async def _expire(self) -> None:
         """Give up locks that ran out, enqueue what is due, expire what is too old."""
         namespace = self._namespace
         now = namespace.now()
         expired = namespace.locks.take_expired(namespace.clock.monotonic_s())
-        settlements = [namespace.settlement(lock, Ending.ABANDON) for lock in expired]
+        settlements = [namespace.settlement(lock, Disposition.ABANDON) for lock in expired]
 
         def expire(connection: sqlite3.Connection) -> set[int]:
             message_store.settle(connection, settlements)
@@ -209,7 +215,7 @@ class Broker:
             _log.warning("%s; it is delivered again", LockLost(lock.message))
         namespace.after_settling(expired, settlements)
         namespace.receivers.wake(ready | {-number for number in namespace.entities.by_id})
-        namespace.set_alarm()
+        namespace.set_timer()
 
     # For operators
 

@@ -26,28 +26,28 @@ SUBSCRIPTION: Final = "subscription"
 
 
 @dataclass(frozen=True)
-class HeldQueue:
+class StoredQueue:
     """Something that holds messages: a queue or a subscription, under its number."""
 
     id: int
     path: str
     settings: QueueSettings
-    takes: Callable[[OutgoingMessage], bool]
+    accepts: Callable[[OutgoingMessage], bool]
 
 
 @dataclass
 class Entities:
     """All entities by path; names are compared ignoring case."""
 
-    queues: dict[str, HeldQueue] = field(default_factory=dict)
+    queues: dict[str, StoredQueue] = field(default_factory=dict)
     """Queues and subscriptions."""
-    topics: dict[str, dict[str, HeldQueue]] = field(default_factory=dict)
+    topics: dict[str, dict[str, StoredQueue]] = field(default_factory=dict)
     """Subscriptions by path, by topic."""
     senders: dict[str, int] = field(default_factory=dict)
     """Numbers of what can be sent to, queues and topics, by path."""
-    by_id: dict[int, HeldQueue] = field(default_factory=dict)
+    by_id: dict[int, StoredQueue] = field(default_factory=dict)
 
-    def targets(self, entity: str) -> Sequence[HeldQueue]:
+    def targets(self, entity: str) -> Sequence[StoredQueue]:
         """Return what holds messages sent to *entity*, filters not yet applied.
 
         Raises:
@@ -102,17 +102,17 @@ class Entities:
         stored = json.loads(definition)
         settings = QueueSettings(**stored["settings"])
         if kind == QUEUE:
-            held = HeldQueue(number, path, settings, _takes_all)
+            held = StoredQueue(number, path, settings, _accepts_all)
             self.senders[path] = number
         else:
             rules = tuple(CorrelationFilter(**rule) for rule in stored["filters"])
-            held = HeldQueue(number, path, settings, Subscription("", rules).takes)
+            held = StoredQueue(number, path, settings, Subscription("", rules).accepts)
             self.topics.setdefault(path.split("/", 1)[0], {})[path] = held
         self.queues[path] = held
         self.by_id[number] = held
 
 
-def _takes_all(_: OutgoingMessage) -> bool:
+def _accepts_all(_: OutgoingMessage) -> bool:
     return True
 
 

@@ -8,21 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from local_cloud.broker.message import ReceivedMessage
-
-
-class LockLost(Exception):
-    """The lock ran out, was settled before, or was given by an earlier host: nothing was done.
-
-    `MessageLockLost` in Service Bus; the message is, or will be, delivered again.
-    """
-
-    def __init__(self, message: ReceivedMessage) -> None:
-        super().__init__(
-            f"the lock of message {message.message_id!r} (sequence number "
-            f"{message.sequence_number}, delivery {message.delivery_count}) is not held any more"
-        )
-        self.message = message
+from local_cloud.broker.message import LockLost, ReceivedMessage
 
 
 @dataclass(slots=True)

@@ -1,8 +1,9 @@
-"""A message as it lies in the broker, and how its properties are written down."""
+"""A message: as it is received, how its delivery ends, and how the broker stores it."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from shared.kernel.errors import Invalid, TooLarge
@@ -33,6 +34,31 @@ class ReceivedMessage:
     lock_token: str = ""
     dead_letter_reason: str = ""
     dead_letter_description: str = ""
+
+
+class Disposition(Enum):
+    """What becomes of a locked delivery."""
+
+    COMPLETE = auto()
+    ABANDON = auto()
+    """Also an expired lock: ready at once, or dead-lettered when its deliveries are used up."""
+    DEAD_LETTER = auto()
+    RELEASE = auto()
+    """Given back before a function saw it: not counted as a delivery."""
+
+
+class LockLost(Exception):
+    """The lock ran out, was settled before, or was given by an earlier host: nothing was done.
+
+    `MessageLockLost` in Service Bus; the message is, or will be, delivered again.
+    """
+
+    def __init__(self, message: ReceivedMessage) -> None:
+        super().__init__(
+            f"the lock of message {message.message_id!r} (sequence number "
+            f"{message.sequence_number}, delivery {message.delivery_count}) is not held any more"
+        )
+        self.message = message
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ given its sequence number and matched against filters, as in Service Bus.
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Final
 
-from local_cloud.broker.message import EncodedMessage
+from local_cloud.broker.message import Disposition, EncodedMessage
 
 STATEMENTS: Final = (
     """CREATE TABLE IF NOT EXISTS broker_entity (
@@ -38,17 +37,6 @@ MAX_DELIVERY_COUNT_EXCEEDED: Final = "MaxDeliveryCountExceeded"
 TIME_TO_LIVE_EXPIRED: Final = "TTLExpiredException"
 
 
-class Ending(Enum):
-    """What becomes of a locked delivery."""
-
-    COMPLETE = auto()
-    ABANDON = auto()
-    """Also an expired lock: ready at once, or dead-lettered when its deliveries are used up."""
-    DEAD_LETTER = auto()
-    RELEASE = auto()
-    """Given back before a function saw it: not counted as a delivery."""
-
-
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """One ending of one lock. `max_delivery_count` None: never dead-lettered for its count."""
@@ -56,7 +44,7 @@ class Settlement:
     queue: int
     message: int
     lock_token: str
-    ending: Ending
+    ending: Disposition
     delivery_count: int
     max_delivery_count: int | None
     reason: str = ""
@@ -189,7 +177,7 @@ def settle(connection: sqlite3.Connection, settlements: Iterable[Settlement]) ->
     for each in settlements:
         changed = _settle_one(connection, each)
         held.append(changed)
-        if changed and each.ending is Ending.COMPLETE:
+        if changed and each.ending is Disposition.COMPLETE:
             completed.append(each.message)
     drop_orphans(connection, completed)
     return held
@@ -200,18 +188,18 @@ def _settle_one(connection: sqlite3.Connection, each: Settlement) -> bool:
     key = (each.queue, each.message, each.lock_token)
     ending = each.ending
     used_up = each.max_delivery_count is not None and each.delivery_count >= each.max_delivery_count
-    if ending is Ending.COMPLETE:
+    if ending is Disposition.COMPLETE:
         cursor = connection.execute(f"DELETE FROM broker_delivery {where}", key)  # noqa: S608  constant
-    elif ending is Ending.RELEASE:
+    elif ending is Disposition.RELEASE:
         cursor = connection.execute(
             f"UPDATE broker_delivery SET lock_token = NULL, delivery_count = delivery_count - 1 {where}",  # noqa: E501, S608  constant
             key,
         )
-    elif ending is Ending.ABANDON and not used_up:
+    elif ending is Disposition.ABANDON and not used_up:
         cursor = connection.execute(f"UPDATE broker_delivery SET lock_token = NULL {where}", key)  # noqa: S608  constant
     else:
         reason, description = each.reason, each.description
-        if ending is Ending.ABANDON:
+        if ending is Disposition.ABANDON:
             reason = MAX_DELIVERY_COUNT_EXCEEDED
             description = f"not settled in {each.delivery_count} deliveries"
         cursor = connection.execute(

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from local_cloud.broker import message_store
 from local_cloud.broker.entities import Entities
 from local_cloud.broker.locks import Lock, Locks
-from local_cloud.broker.message import ReceivedMessage
-from local_cloud.broker.message_store import Copy, Ending, Row, Settlement
+from local_cloud.broker.message import Disposition, ReceivedMessage
+from local_cloud.broker.message_store import Copy, Row, Settlement
 from local_cloud.broker.receivers import Receivers
-from local_cloud.notifications import Alarm
+from local_cloud.notifications import EarliestTimer
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.messaging.broker import OutgoingMessage
@@ -21,12 +21,12 @@ from shared.persistence.sqlite import Database
 
 @dataclass
 class Namespace:
-    """`alarm` rings when a lock runs out, a message is due, or one expires."""
+    """`timer` fires when a lock runs out, a message is due, or one expires."""
 
     database: Database
     clock: Clock
     entropy: Entropy
-    alarm: Alarm
+    timer: EarliestTimer
     entities: Entities = field(default_factory=Entities)
     locks: Locks = field(default_factory=Locks)
     receivers: Receivers = field(default_factory=Receivers)
@@ -55,17 +55,17 @@ class Namespace:
         now_s = self.clock.monotonic_s()
         for message in messages:
             self.locks.hold(Lock(message, lock_s, now_s + lock_s, now_s))
-        self.alarm.set(now_s + lock_s)
+        self.timer.set(now_s + lock_s)
 
-    def set_alarm(self) -> None:
+    def set_timer(self) -> None:
         """Ring at the next instant at which anything runs out or is due."""
         due_at = self.database.read(message_store.next_due_at)
         if due_at is not None:
-            self.alarm.set(self.clock.monotonic_s() + max(0.0, due_at - self.now()))
-        self.alarm.set(self.locks.next_end_s())
+            self.timer.set(self.clock.monotonic_s() + max(0.0, due_at - self.now()))
+        self.timer.set(self.locks.next_end_s())
 
     def settlement(
-        self, lock: Lock, ending: Ending, reason: str = "", description: str = ""
+        self, lock: Lock, ending: Disposition, reason: str = "", description: str = ""
     ) -> Settlement:
         message = lock.message
         return Settlement(
@@ -81,15 +81,15 @@ class Namespace:
 
     def after_settling(self, locks: Sequence[Lock], settlements: Sequence[Settlement]) -> None:
         """Wake who waits for what became ready, there or in the dead-letter sub-queue."""
-        changed = {each.queue for each in settlements if each.ending is not Ending.COMPLETE}
+        changed = {each.queue for each in settlements if each.ending is not Disposition.COMPLETE}
         if not changed:
             return
         self.receivers.wake(changed | {-abs(queue) for queue in changed})
         if any(lock.message.expires_at is not None for lock in locks):
-            self.set_alarm()
+            self.set_timer()
 
     def copies_of(self, entity: str, message: OutgoingMessage) -> list[Copy]:
-        """Return one copy for each queue that takes *message*; the shorter time to live wins.
+        """Return one copy for each queue that accepts *message*; the shorter time to live wins.
 
         Raises:
             NotFound: there is no queue or topic *entity*.
@@ -97,7 +97,7 @@ class Namespace:
         return [
             Copy(target.id, _shorter(message.time_to_live_s, target.settings.time_to_live_s))
             for target in self.entities.targets(entity)
-            if target.takes(message)
+            if target.accepts(message)
         ]
 
     def lock_ready(

@@ -8,18 +8,18 @@ from local_cloud.broker import message_store
 from local_cloud.broker.message import EncodedMessage, ReceivedMessage, decode, encode
 from local_cloud.broker.message_store import Copy
 from local_cloud.broker.namespace import Namespace
-from local_cloud.broker.receivers import Mailbox
+from local_cloud.broker.receiver_link import ReceiverLink
 from local_cloud.broker.topology import entity_path
 from shared.messaging.broker import OutgoingMessage
 
 
 @dataclass(slots=True)
-class _Sent:
+class _PreparedMessage:
     message: OutgoingMessage
     encoded: EncodedMessage
     copies: list[Copy]
-    handed_to: list[Mailbox | None]
-    """For each copy the mailbox whose place it took."""
+    handed_to: list[ReceiverLink | None]
+    """For each copy the link whose place it took."""
 
 
 async def send(namespace: Namespace, entity: str, messages: Sequence[OutgoingMessage]) -> None:
@@ -31,16 +31,16 @@ async def send(namespace: Namespace, entity: str, messages: Sequence[OutgoingMes
     """
     now = namespace.now()
     later: list[tuple[EncodedMessage, float]] = []
-    at_once: list[_Sent] = []
+    at_once: list[_PreparedMessage] = []
     for message in messages:
         encoded = encode(message)
         copies = namespace.copies_of(entity, message)
         if message.scheduled_at is not None and message.scheduled_at.timestamp() > now:
             later.append((encoded, message.scheduled_at.timestamp()))
         else:
-            at_once.append(_Sent(message, encoded, copies, []))
+            at_once.append(_PreparedMessage(message, encoded, copies, []))
     for sent in at_once:
-        _find_places(namespace, sent)
+        _reserve_credit(namespace, sent)
 
     def store(connection: sqlite3.Connection) -> list[int]:
         for encoded, due_at in later:
@@ -53,37 +53,37 @@ async def send(namespace: Namespace, entity: str, messages: Sequence[OutgoingMes
     try:
         numbers = await namespace.database.write(store)
     except BaseException:
-        _disappoint(at_once)
+        _release_credit(at_once)
         raise
     for sent, number in zip(at_once, numbers, strict=True):
-        _hand_over(namespace, sent, number, now)
+        _hand_to_links(namespace, sent, number, now)
     if later or any(copy.time_to_live_s is not None for sent in at_once for copy in sent.copies):
-        namespace.set_alarm()
+        namespace.set_timer()
 
 
-def _find_places(namespace: Namespace, sent: _Sent) -> None:
+def _reserve_credit(namespace: Namespace, sent: _PreparedMessage) -> None:
     for index, copy in enumerate(sent.copies):
-        mailbox = namespace.receivers.place_at(copy.queue)
-        sent.handed_to.append(mailbox)
-        if mailbox is not None:
-            mailbox.expect()
+        link = namespace.receivers.link_with_credit(copy.queue)
+        sent.handed_to.append(link)
+        if link is not None:
+            link.expect()
             sent.copies[index] = replace(copy, lock_token=namespace.token())
 
 
-def _hand_over(namespace: Namespace, sent: _Sent, number: int, now: float) -> None:
+def _hand_to_links(namespace: Namespace, sent: _PreparedMessage, number: int, now: float) -> None:
     ready: list[int] = []
-    for copy, mailbox in zip(sent.copies, sent.handed_to, strict=True):
-        if mailbox is None:
+    for copy, link in zip(sent.copies, sent.handed_to, strict=True):
+        if link is None:
             ready.append(copy.queue)
             continue
-        message = _handed(namespace, sent, copy, number, now)
+        message = _received_message(namespace, sent, copy, number, now)
         namespace.hold([message])
-        mailbox.put(message)
+        link.put(message)
     namespace.receivers.wake(ready)
 
 
-def _handed(
-    namespace: Namespace, sent: _Sent, copy: Copy, number: int, now: float
+def _received_message(
+    namespace: Namespace, sent: _PreparedMessage, copy: Copy, number: int, now: float
 ) -> ReceivedMessage:
     message = sent.message
     return ReceivedMessage(
@@ -103,11 +103,11 @@ def _handed(
     )
 
 
-def _disappoint(at_once: Sequence[_Sent]) -> None:
+def _release_credit(at_once: Sequence[_PreparedMessage]) -> None:
     for sent in at_once:
-        for mailbox in sent.handed_to:
-            if mailbox is not None:
-                mailbox.disappoint()
+        for link in sent.handed_to:
+            if link is not None:
+                link.expect_fewer()
 
 
 def enqueue_due(namespace: Namespace, connection: sqlite3.Connection, now: float) -> set[int]:

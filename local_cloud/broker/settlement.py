@@ -7,37 +7,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from local_cloud.broker import message_store
-from local_cloud.broker.locks import Lock, LockLost
-from local_cloud.broker.message import ReceivedMessage
-from local_cloud.broker.message_store import Ending, Settlement
+from local_cloud.broker.locks import Lock
+from local_cloud.broker.message import Disposition, LockLost, ReceivedMessage
+from local_cloud.broker.message_store import Settlement
 from local_cloud.broker.namespace import Namespace
-from local_cloud.broker.receivers import Mailbox
+from local_cloud.broker.receiver_link import ReceiverLink
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _PendingSettlement:
     """Messages whose endings one caller waits for; the answer are those whose lock was lost."""
 
     locks: list[Lock]
     settlements: list[Settlement]
     lost: list[ReceivedMessage]
     answer: "asyncio.Future[list[ReceivedMessage]]"
-    refill: Mailbox | None
+    refill: ReceiverLink | None
 
 
-_Outcome = tuple[list[bool], list[tuple[Mailbox, list[ReceivedMessage]]]]
+_Outcome = tuple[list[bool], list[tuple[ReceiverLink, list[ReceivedMessage]]]]
 
 
-class Settler:
+class SettlementWriter:
     """Writes settlements, one transaction at a time; what comes meanwhile is the next one."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_PendingSettlement] = []
         self._writer: asyncio.Task[None] | None = None
 
     async def settle_one(
-        self, message: ReceivedMessage, ending: Ending, reason: str = "", description: str = ""
+        self, message: ReceivedMessage, ending: Disposition, reason: str = "", description: str = ""
     ) -> None:
         """Return when the ending of *message* is durable. Raises LockLost."""
         if await self.settle([message], ending, reason, description):
@@ -46,19 +46,19 @@ class Settler:
     async def settle(
         self,
         messages: Sequence[ReceivedMessage],
-        ending: Ending,
+        ending: Disposition,
         reason: str = "",
         description: str = "",
         *,
-        refill: Mailbox | None = None,
+        refill: ReceiverLink | None = None,
     ) -> Sequence[ReceivedMessage]:
         """Return when the endings are durable, with the messages whose lock was lost.
 
-        *refill* takes as many messages again, in the same commit, while its queue has a backlog.
+        *refill* is given as many messages again, in the same commit, while its queue has a backlog.
         """
         namespace = self._namespace
         now_s = namespace.clock.monotonic_s()
-        waiting = _Waiting([], [], [], asyncio.get_running_loop().create_future(), refill)
+        waiting = _PendingSettlement([], [], [], asyncio.get_running_loop().create_future(), refill)
         for message in messages:
             try:
                 lock = namespace.locks.take(message, now_s)
@@ -85,57 +85,59 @@ class Settler:
             try:
                 held, filled = await self._settle(settlements, refills)
             except Exception as problem:  # noqa: BLE001  it belongs to those who wait
-                self._give_up(group, refills, problem)
+                self._fail(group, refills, problem)
                 continue
-            for mailbox, messages in filled:
+            for link, messages in filled:
                 self._namespace.hold(messages)
-                mailbox.fill(messages, expected=refills[mailbox])
+                link.fill(messages, expected=refills[link])
             self._namespace.after_settling(
                 [lock for waiting in group for lock in waiting.locks], settlements
             )
-            _answer(group, held)
+            _resolve(group, held)
 
-    async def _settle(self, settlements: list[Settlement], refills: Counter[Mailbox]) -> _Outcome:
+    async def _settle(
+        self, settlements: list[Settlement], refills: Counter[ReceiverLink]
+    ) -> _Outcome:
         namespace = self._namespace
         now = namespace.now()
 
         def work(connection: sqlite3.Connection) -> _Outcome:
             held = message_store.settle(connection, settlements)
             filled = [
-                (mailbox, namespace.lock_ready(connection, mailbox.queue, places, now))
-                for mailbox, places in refills.items()
+                (link, namespace.lock_ready(connection, link.queue, places, now))
+                for link, places in refills.items()
             ]
             return held, filled
 
         return await namespace.database.write(work)
 
-    def _give_up(
-        self, group: list[_Waiting], refills: Counter[Mailbox], problem: Exception
+    def _fail(
+        self, group: list[_PendingSettlement], refills: Counter[ReceiverLink], problem: Exception
     ) -> None:
         """Leave what could not be settled to its lock, which will run out."""
-        for mailbox, places in refills.items():
-            mailbox.fill([], expected=places)
-            mailbox.notify()
+        for link, places in refills.items():
+            link.fill([], expected=places)
+            link.notify()
         for waiting in group:
             self._namespace.locks.restore(waiting.locks)
             if not waiting.answer.done():
                 waiting.answer.set_exception(problem)
-        self._namespace.alarm.set(self._namespace.locks.next_end_s())
+        self._namespace.timer.set(self._namespace.locks.next_end_s())
 
 
-def _refills(group: list[_Waiting]) -> Counter[Mailbox]:
-    """Return how many messages each mailbox with a backlog takes again, and expect them."""
-    refills: Counter[Mailbox] = Counter()
+def _refills(group: list[_PendingSettlement]) -> Counter[ReceiverLink]:
+    """Return how many messages each link with a backlog is given again, and expect them."""
+    refills: Counter[ReceiverLink] = Counter()
     for waiting in group:
         if waiting.refill is not None and waiting.refill.has_backlog:
             refills[waiting.refill] += 1
-    for mailbox, places in refills.items():
-        mailbox.has_backlog = False
-        mailbox.expect(places)
+    for link, places in refills.items():
+        link.has_backlog = False
+        link.expect(places)
     return refills
 
 
-def _answer(group: list[_Waiting], held: list[bool]) -> None:
+def _resolve(group: list[_PendingSettlement], held: list[bool]) -> None:
     """Tell each caller which of its messages were lost."""
     is_held = iter(held)
     for waiting in group:

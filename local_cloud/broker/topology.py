@@ -84,7 +84,7 @@ class Subscription:
     filters: Sequence[CorrelationFilter] = EVERY_MESSAGE
     settings: QueueSettings = QueueSettings()
 
-    def takes(self, message: OutgoingMessage) -> bool:
+    def accepts(self, message: OutgoingMessage) -> bool:
         return any(rule.matches(message) for rule in self.filters)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from local_cloud.cosmos_endpoint.wire import Refusal
+from local_cloud.cosmos_endpoint.errors import CosmosError
 from local_cloud.storage import LocalStorage
 from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_form import PARTITION_FIELDS
@@ -82,17 +82,17 @@ class Account:
         return [_shown_database(name) for name in sorted(names)]
 
     def database(self, name: str) -> Mapping[str, Any]:
-        """Raises Refusal (404)."""
+        """Raises CosmosError (404)."""
         if name not in self._empty_databases and name not in self._storage.database_names():
-            raise Refusal(404, "NotFound", f"there is no database {name!r}", substatus=1003)
+            raise CosmosError(404, "NotFound", f"there is no database {name!r}", substatus=1003)
         return _shown_database(name)
 
     def create_database(self, name: object) -> Mapping[str, Any]:
-        """Raises Refusal (400, 409)."""
+        """Raises CosmosError (400, 409)."""
         if not isinstance(name, str) or not name:
-            raise Refusal(400, "BadRequest", f"a database has an id, got {name!r}")
+            raise CosmosError(400, "BadRequest", f"a database has an id, got {name!r}")
         if name in self._empty_databases or name in self._storage.database_names():
-            raise Refusal(409, "Conflict", f"database {name!r} exists")
+            raise CosmosError(409, "Conflict", f"database {name!r} exists")
         self._empty_databases.add(name)
         return _shown_database(name)
 
@@ -101,34 +101,34 @@ class Account:
         return [self.container(database, name) for name in self._storage.containers(database)]
 
     def container(self, database: str, name: str) -> Container:
-        """Raises Refusal (404)."""
+        """Raises CosmosError (404)."""
         key = (database, name)
         if key not in self._containers:
             if name not in self._storage.containers(database):
-                raise Refusal(
+                raise CosmosError(
                     404, "NotFound", f"there is no container {database}/{name}", substatus=1003
                 )
             self._containers[key] = self._open(database, name)
         return self._containers[key]
 
     async def create_container(self, database: str, body: Mapping[str, Any]) -> Container:
-        """Raises Refusal (400, 404, 409)."""
+        """Raises CosmosError (400, 404, 409)."""
         self.database(database)
         name = body.get("id")
         if not isinstance(name, str):
-            raise Refusal(400, "BadRequest", f"a container has an id, got {name!r}")
+            raise CosmosError(400, "BadRequest", f"a container has an id, got {name!r}")
         if name in self._storage.containers(database):
-            raise Refusal(409, "Conflict", f"container {database}/{name} exists")
+            raise CosmosError(409, "Conflict", f"container {database}/{name} exists")
         key = body.get("partitionKey") or {}
         if not key.get("paths") or len(key["paths"]) > len(PARTITION_FIELDS):
-            raise Refusal(400, "BadRequest", "a container has 1 to 3 partition key paths")
+            raise CosmosError(400, "BadRequest", "a container has 1 to 3 partition key paths")
         kept = ("partitionKey", "defaultTtl", "indexingPolicy", "uniqueKeyPolicy")
         definition = {field: body[field] for field in kept if body.get(field) is not None}
         definition["partitionKey"] = {"kind": "Hash", "version": 2, **key}
         try:
             container = self._open(database, name)
         except Invalid as problem:
-            raise Refusal(400, "BadRequest", problem.message) from problem
+            raise CosmosError(400, "BadRequest", problem.message) from problem
         text = json.dumps(definition)
         table = f'"definition of {name}"'
         await container.store.database.write(

@@ -9,7 +9,8 @@ import hashlib
 import hmac
 from urllib.parse import unquote
 
-from local_cloud.cosmos_endpoint.wire import Refusal, Target
+from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.cosmos_endpoint.resource_address import ResourceAddress
 
 
 class MasterKey:
@@ -23,23 +24,23 @@ class MasterKey:
             msg = "a Cosmos account key is base64"
             raise ValueError(msg) from problem
 
-    def check(self, verb: str, target: Target, date: str, authorization: str) -> None:
-        """Raises Refusal (401) unless *authorization* signs this request."""
+    def check(self, verb: str, address: ResourceAddress, date: str, authorization: str) -> None:
+        """Raises CosmosError (401) unless *authorization* signs this request."""
         fields = dict(
             part.split("=", 1) for part in unquote(authorization).split("&") if "=" in part
         )
         if fields.get("type") != "master":
-            raise Refusal(401, "Unauthorized", "authorization must be of type master")
-        expected = self.sign(verb, target, date)
+            raise CosmosError(401, "Unauthorized", "authorization must be of type master")
+        expected = self.sign(verb, address, date)
         if not hmac.compare_digest(fields.get("sig", "").encode(), expected.encode()):
-            raise Refusal(
+            raise CosmosError(
                 401,
                 "Unauthorized",
                 "the input authorization token can't serve the request: the signature does not"
-                f" match {verb.lower()!r}, {target.resource_type!r}, {target.link!r}",
+                f" match {verb.lower()!r}, {address.resource_type!r}, {address.link!r}",
             )
 
-    def sign(self, verb: str, target: Target, date: str) -> str:
+    def sign(self, verb: str, address: ResourceAddress, date: str) -> str:
         """Return the signature of one request; *date* is the `x-ms-date` header."""
-        text = f"{verb.lower()}\n{target.resource_type}\n{target.link}\n{date.lower()}\n\n"
+        text = f"{verb.lower()}\n{address.resource_type}\n{address.link}\n{date.lower()}\n\n"
         return base64.b64encode(hmac.digest(self._key, text.encode(), hashlib.sha256)).decode()

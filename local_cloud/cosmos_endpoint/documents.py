@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from local_cloud.cosmos_endpoint.account import Container
-from local_cloud.cosmos_endpoint.wire import Refusal
+from local_cloud.cosmos_endpoint.errors import CosmosError
 from shared.persistence.effective_key import (
     SEPARATOR,
     UNDEFINED,
@@ -29,7 +29,7 @@ _FORBIDDEN_IN_IDS: Final = frozenset("/\\?#")
 
 
 @dataclass(frozen=True)
-class Span:
+class PartitionRange:
     """Which partitions a query or feed covers; all of them when nothing is set."""
 
     partition: str | None = None
@@ -43,7 +43,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OperationResult:
     """One operation's status; `document` as it is stored now, when there is one."""
 
     status: int
@@ -90,10 +90,10 @@ class Documents:
         return int(row[0])
 
     def read(self, partition: str, document_id: str) -> dict[str, Any]:
-        """Raises Refusal (404)."""
+        """Raises CosmosError (404)."""
         found = self._store.database.read(lambda db: self._find(db, partition, document_id))
         if found is None:
-            raise Refusal(404, "NotFound", f"there is no document {document_id!r} here")
+            raise CosmosError(404, "NotFound", f"there is no document {document_id!r} here")
         return found
 
     def _find(
@@ -105,16 +105,16 @@ class Documents:
 
     async def write(
         self, partition: str, verb: Verb, document: Mapping[str, Any], if_match: str | None
-    ) -> Outcome:
-        """Do one write. Raises Refusal (400, 404, 409, 412)."""
+    ) -> OperationResult:
+        """Do one write. Raises CosmosError (400, 404, 409, 412)."""
         write = self._write_of(partition, verb, document, if_match)
 
-        def work(connection: sqlite3.Connection) -> Outcome:
+        def work(connection: sqlite3.Connection) -> OperationResult:
             return self._apply(connection, partition, write)
 
         outcome = await self._store.database.write(work)
         if outcome.status >= 400:  # noqa: PLR2004
-            raise Refusal(
+            raise CosmosError(
                 outcome.status,
                 _STATUS_CODES[outcome.status],
                 f"{verb.name.lower()} of document {write.id!r} failed",
@@ -124,17 +124,17 @@ class Documents:
 
     async def batch(
         self, partition: str, operations: Sequence[Mapping[str, Any]]
-    ) -> tuple[bool, list[Outcome]]:
+    ) -> tuple[bool, list[OperationResult]]:
         """Do all *operations* or none; return whether they took effect, and each outcome."""
         if not 1 <= len(operations) <= BATCH_MAX_OPERATIONS:
-            raise Refusal(
+            raise CosmosError(
                 400,
                 "BadRequest",
                 f"a batch has 1 to {BATCH_MAX_OPERATIONS} operations, got {len(operations)}",
             )
         prepared = [self._prepared(partition, operation) for operation in operations]
 
-        def work(connection: sqlite3.Connection) -> list[Outcome]:
+        def work(connection: sqlite3.Connection) -> list[OperationResult]:
             outcomes = []
             for index, step in enumerate(prepared):
                 outcome = (
@@ -150,7 +150,7 @@ class Documents:
         try:
             outcomes = await self._store.database.write(work)
         except _BatchFailed as failed:
-            return False, failed_outcomes(len(operations), failed.index, failed.status)
+            return False, failed_results(len(operations), failed.index, failed.status)
         self._store.announce()
         return True, outcomes
 
@@ -159,18 +159,20 @@ class Documents:
         if kind == "Read":
             return str(operation["id"])
         if kind not in _VERBS:
-            raise Refusal(400, "BadRequest", f"batch operation {kind!r} is not served here")
+            raise CosmosError(400, "BadRequest", f"batch operation {kind!r} is not served here")
         body = operation.get("resourceBody") or {}
         document = body if "id" not in operation else {**body, "id": operation["id"]}
         return self._write_of(partition, _VERBS[kind], document, operation.get("ifMatch"))
 
     def _read_step(
         self, connection: sqlite3.Connection, partition: str, document_id: str
-    ) -> Outcome:
+    ) -> OperationResult:
         found = self._find(connection, partition, document_id)
-        return Outcome(404) if found is None else Outcome(200, found)
+        return OperationResult(404) if found is None else OperationResult(200, found)
 
-    def _apply(self, connection: sqlite3.Connection, partition: str, write: Write) -> Outcome:
+    def _apply(
+        self, connection: sqlite3.Connection, partition: str, write: Write
+    ) -> OperationResult:
         now_s = self._store.now_s()
         verb = write.verb
         existed = False
@@ -182,21 +184,21 @@ class Documents:
         key = (partition, feed_range_of(partition))
         status = self._rows.apply(connection, write, lsn=lsn, key=key, now_s=now_s)
         if status:
-            return Outcome(status)
+            return OperationResult(status)
         self._store.purge(connection, now_s)
         if verb is Verb.DELETE:
-            return Outcome(204)
+            return OperationResult(204)
         created = verb is Verb.CREATE or (verb is Verb.UPSERT and not existed)
-        return Outcome(201 if created else 200, self._find(connection, partition, write.id))
+        return OperationResult(201 if created else 200, self._find(connection, partition, write.id))
 
     def _write_of(
         self, partition: str, verb: Verb, document: Mapping[str, Any], if_match: str | None
     ) -> Write:
         document_id = document.get("id")
         if not isinstance(document_id, str) or not document_id:
-            raise Refusal(400, "BadRequest", f"a document has a text id, got {document_id!r}")
+            raise CosmosError(400, "BadRequest", f"a document has a text id, got {document_id!r}")
         if _FORBIDDEN_IN_IDS.intersection(document_id):
-            raise Refusal(400, "BadRequest", f"an id has none of / \\ ? #, got {document_id!r}")
+            raise CosmosError(400, "BadRequest", f"an id has none of / \\ ? #, got {document_id!r}")
         if_lsn = None if if_match in {None, "*"} else lsn_of(str(if_match))
         if verb is Verb.DELETE:
             return Write(verb, document_id, if_lsn=if_lsn)
@@ -207,7 +209,7 @@ class Documents:
     def _check_partition(self, partition: str, document: Mapping[str, Any]) -> None:
         own = partition_of([_at(document, path) for path in self._container.paths])
         if own != partition:
-            raise Refusal(
+            raise CosmosError(
                 400,
                 "BadRequest",
                 "the document's partition key does not match the header's: "
@@ -221,7 +223,9 @@ class Documents:
             return None
         value = document.get("ttl", default)
         if not isinstance(value, int) or isinstance(value, bool) or value == 0 or value < -1:
-            raise Refusal(400, "BadRequest", f"ttl is -1 or a whole number above 0, got {value!r}")
+            raise CosmosError(
+                400, "BadRequest", f"ttl is -1 or a whole number above 0, got {value!r}"
+            )
         return None if value == -1 else value
 
     def _kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,41 +256,43 @@ class Documents:
             "_ts": changed_at_s,
         }
 
-    def within(self, span: Span) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yield (stored key, document) of *span*."""
+    def within(self, partitions: PartitionRange) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield (stored key, document) of *partitions*."""
         sql, parameters = self._all, [self._store.now_s()]
-        for row in self._rows_in(span, sql, parameters):
+        for row in self._rows_in(partitions, sql, parameters):
             yield row[0], self._shown(row)
 
-    def changed(self, span: Span, after: int, limit: int) -> tuple[list[dict[str, Any]], int]:
+    def changed(
+        self, partitions: PartitionRange, after: int, limit: int
+    ) -> tuple[list[dict[str, Any]], int]:
         """Return the latest versions behind lsn *after*, oldest first, and where to go on."""
         end = self.last_lsn
         sql, parameters = self._feed, [after, self._store.now_s()]
-        rows = self._rows_in(span, sql, parameters, " ORDER BY lsn")[:limit]
+        rows = self._rows_in(partitions, sql, parameters, " ORDER BY lsn")[:limit]
         shown = [self._shown(row) | {"_lsn": row[3]} for row in rows]
         if len(rows) < limit:
             return shown, max(end, after)
         return shown, int(rows[-1][3])
 
     def _rows_in(
-        self, span: Span, sql: str, parameters: list[Any], order: str = ""
+        self, partitions: PartitionRange, sql: str, parameters: list[Any], order: str = ""
     ) -> list[Sequence[Any]]:
-        if span.partition is not None:
+        if partitions.partition is not None:
             sql += " AND partition = ?"
-            parameters.append(span.partition)
-        if span.feed_range is not None:
+            parameters.append(partitions.partition)
+        if partitions.feed_range is not None:
             sql += " AND feed = ?"
-            parameters.append(span.feed_range)
+            parameters.append(partitions.feed_range)
         rows = self._store.database.read(lambda db: db.execute(sql + order, parameters).fetchall())
-        return [row for row in rows if span.holds(row[0])]
+        return [row for row in rows if partitions.holds(row[0])]
 
 
 _SYSTEM: Final = frozenset({"_rid", "_self", "_etag", "_attachments", "_ts", "_lsn"})
 
 
-def failed_outcomes(count: int, index: int, status: int) -> list[Outcome]:
+def failed_results(count: int, index: int, status: int) -> list[OperationResult]:
     """Return what a failed batch answers: 424 for all operations but the culprit."""
-    return [Outcome(status if place == index else 424) for place in range(count)]
+    return [OperationResult(status if place == index else 424) for place in range(count)]
 
 
 def _at(document: Mapping[str, Any], path: Sequence[str]) -> Any:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from local_cloud.cosmos_endpoint.wire import Refusal
+from local_cloud.cosmos_endpoint.errors import CosmosError
 
 
-class Kind(Enum):
+class FaultKind(Enum):
     """What a request does."""
 
     READ = auto()
@@ -17,7 +17,7 @@ class Kind(Enum):
     METADATA = auto()
 
 
-class Moment(Enum):
+class FaultMoment(Enum):
     """When a fault strikes."""
 
     BEFORE = auto()
@@ -34,8 +34,8 @@ class Moment(Enum):
 class Fault:
     """Strikes requests of *kind*, `times` of them."""
 
-    kind: Kind
-    moment: Moment = Moment.BEFORE
+    kind: FaultKind
+    moment: FaultMoment = FaultMoment.BEFORE
     status: int = 503
     retry_after_ms: int = 0
     times: int = 1
@@ -46,30 +46,30 @@ class Faults:
 
     def __init__(self) -> None:
         self._left: list[tuple[Fault, int]] = []
-        self.seen: dict[Kind, int] = dict.fromkeys(Kind, 0)
+        self.seen: dict[FaultKind, int] = dict.fromkeys(FaultKind, 0)
 
     def add(self, fault: Fault) -> None:
         """Let *fault* strike the next matching requests, after those added before it."""
         self._left.append((fault, fault.times))
 
-    def strike(self, kind: Kind) -> Fault | None:
+    def strike(self, kind: FaultKind) -> Fault | None:
         """Count a request of *kind* and return what strikes it, if anything does.
 
         Raises:
-            Refusal: the fault is an error answer given before anything was done.
+            CosmosError: the fault is an error answer given before anything was done.
         """
         self.seen[kind] += 1
         fault = self._next(kind)
-        if fault is not None and fault.moment is Moment.BEFORE:
+        if fault is not None and fault.moment is FaultMoment.BEFORE:
             headers = {"x-ms-retry-after-ms": str(fault.retry_after_ms)}
             code = "TooManyRequests" if fault.status == 429 else "ServiceUnavailable"  # noqa: PLR2004
             substatus = 3200 if fault.status == 429 else 0  # noqa: PLR2004  user request rate
-            raise Refusal(
+            raise CosmosError(
                 fault.status, code, "injected fault", substatus=substatus, headers=headers
             )
         return fault
 
-    def _next(self, kind: Kind) -> Fault | None:
+    def _next(self, kind: FaultKind) -> Fault | None:
         for index, (fault, left) in enumerate(self._left):
             if fault.kind is kind:
                 if left > 1:

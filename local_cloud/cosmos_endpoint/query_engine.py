@@ -12,10 +12,10 @@ from types import NoneType, UnionType
 from typing import Any, Final
 
 from local_cloud.cosmos_endpoint.query_parser import (
-    Call,
     Expression,
+    FunctionCall,
     Literal,
-    Path,
+    PropertyPath,
     Select,
     SqlRefused,
 )
@@ -46,11 +46,11 @@ def evaluate(expression: Expression, document: Row) -> Any:
     match expression:
         case Literal(value):
             return value
-        case Path(steps):
+        case PropertyPath(steps):
             return _walk(document, steps)
-        case Call("AND" | "OR" as name, arguments):
+        case FunctionCall("AND" | "OR" as name, arguments):
             return _joined(name, (evaluate(one, document) for one in arguments))
-        case Call(name, arguments):
+        case FunctionCall(name, arguments):
             return _called(name, [evaluate(one, document) for one in arguments])
 
 
@@ -191,7 +191,7 @@ def projected(select: Select, documents: Sequence[Row]) -> list[Any]:
     match select.columns:
         case []:
             return list(documents)
-        case [(None, Call("COUNT", [argument]))]:
+        case [(None, FunctionCall("COUNT", [argument]))]:
             return [sum(evaluate(argument, one) is not UNDEFINED for one in documents)]
         case [(None, expression)]:
             values = [evaluate(expression, one) for one in documents]
@@ -208,7 +208,7 @@ def _shaped(columns: Sequence[tuple[str | None, Expression]], document: Row) -> 
 def is_aggregate(select: Select) -> bool:
     """Return whether the result is one value of all rows, which cannot be paged."""
     match select.columns:
-        case [(None, Call("COUNT", _))]:
+        case [(None, FunctionCall("COUNT", _))]:
             return True
         case _:
             return False

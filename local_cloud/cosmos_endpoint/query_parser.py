@@ -41,21 +41,21 @@ class Literal:
 
 
 @dataclass(frozen=True)
-class Path:
+class PropertyPath:
     """Names and indexes below the container's alias; empty is the whole document."""
 
     steps: tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     """A function, an operator (`=`, `NOT`, `IN`, `BETWEEN`), or `AND`/`OR` over many."""
 
     name: str
     arguments: tuple["Expression", ...]
 
 
-Expression = Literal | Path | Call
+Expression = Literal | PropertyPath | FunctionCall
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Select:
 
     columns: Sequence[tuple[str | None, Expression]]
     where: Expression | None
-    order_by: Sequence[tuple[Path, bool]]
-    """Path and whether it descends."""
+    order_by: Sequence[tuple[PropertyPath, bool]]
+    """PropertyPath and whether it descends."""
     offset: int
     limit: int | None
 
@@ -136,20 +136,20 @@ class _Parser:
         expression = self._expression()
         if self._take("AS"):
             return self._name(), expression
-        if isinstance(expression, Path) and expression.steps:
+        if isinstance(expression, PropertyPath) and expression.steps:
             return str(expression.steps[-1]), expression
         return f"${index + 1}", expression
 
-    def _order(self) -> list[tuple[Path, bool]]:
+    def _order(self) -> list[tuple[PropertyPath, bool]]:
         self._expect("BY")
         order = [self._order_term()]
         while self._take(","):
             order.append(self._order_term())
         return order
 
-    def _order_term(self) -> tuple[Path, bool]:
+    def _order_term(self) -> tuple[PropertyPath, bool]:
         path = self._expression()
-        if not isinstance(path, Path):
+        if not isinstance(path, PropertyPath):
             raise SqlRefused("ORDER BY takes a path")
         if self._take("DESC"):
             return path, True
@@ -164,31 +164,31 @@ class _Parser:
         while self._take("OR"):
             terms.append(self._conjunction())
         self._depth -= 1
-        return terms[0] if len(terms) == 1 else Call("OR", tuple(terms))
+        return terms[0] if len(terms) == 1 else FunctionCall("OR", tuple(terms))
 
     def _conjunction(self) -> Expression:
         terms = [self._condition()]
         while self._take("AND"):
             terms.append(self._condition())
-        return terms[0] if len(terms) == 1 else Call("AND", tuple(terms))
+        return terms[0] if len(terms) == 1 else FunctionCall("AND", tuple(terms))
 
     def _condition(self) -> Expression:
         if self._take("NOT"):
-            return Call("NOT", (self._condition(),))
+            return FunctionCall("NOT", (self._condition(),))
         left = self._operand()
         if self._peek() in _COMPARISONS:
             operator = self._next()[1]
-            return Call("!=" if operator == "<>" else operator, (left, self._operand()))
+            return FunctionCall("!=" if operator == "<>" else operator, (left, self._operand()))
         negated = self._take("NOT")
         if self._take("IN"):
-            found: Expression = Call("IN", (left, *self._list()))
+            found: Expression = FunctionCall("IN", (left, *self._list()))
         elif self._take("BETWEEN"):
             low = self._operand()
             self._expect("AND")
-            found = Call("BETWEEN", (left, low, self._operand()))
+            found = FunctionCall("BETWEEN", (left, low, self._operand()))
         else:
             return left
-        return Call("NOT", (found,)) if negated else found
+        return FunctionCall("NOT", (found,)) if negated else found
 
     def _list(self) -> list[Expression]:
         self._expect("(")
@@ -230,16 +230,16 @@ class _Parser:
             return self._call(name.upper())
         if name != self._alias:
             raise SqlRefused(f"{name!r} is not the alias {self._alias!r} of the container")
-        return Path(tuple(self._steps()))
+        return PropertyPath(tuple(self._steps()))
 
-    def _call(self, name: str) -> Call:
+    def _call(self, name: str) -> FunctionCall:
         arguments = self._list()
         least, most = _FUNCTIONS.get(name, (0, -1))
         if not least <= len(arguments) <= most:
             raise SqlRefused(
                 f"{name} with {len(arguments)} arguments is not part of the embedded endpoint's SQL"
             )
-        return Call(name, tuple(arguments))
+        return FunctionCall(name, tuple(arguments))
 
     def _steps(self) -> list[str | int]:
         steps: list[str | int] = []

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from local_host.apps.configuration import Configuration, ConfigurationRefused
-from local_host.apps.indexing import AppRefused, IndexedApp, Refusal
+from local_host.apps.indexing import AppRefused, FunctionRefusal, IndexedApp
 from local_host.http_trigger import http_binding
-from local_host.http_trigger.http_concurrency import gate_of
+from local_host.http_trigger.http_concurrency import concurrency_limit_of
 from local_host.http_trigger.http_pipeline import HttpTarget
 from local_host.model import Extension, IndexedFunction, InputValue, OutputSink
 from local_host.routing import route_table
@@ -34,7 +34,7 @@ class Prepares(Protocol):
     ) -> None: ...
 
 
-class Admission:
+class FunctionAdmission:
     """The apps of one host, losing what cannot run."""
 
     def __init__(self, apps: Sequence[IndexedApp]) -> None:
@@ -51,7 +51,7 @@ class Admission:
     def _refuse(self, function: IndexedFunction, reason: str) -> None:
         app = next(each for each in self.apps if each.app.name == function.app)
         app.functions.remove(function)
-        app.refusals.append(Refusal(function.name, reason))
+        app.refusals.append(FunctionRefusal(function.name, reason))
 
     def _refuse_equal_names(self) -> None:
         """In one host function names are the host's: the second app's function does not run."""
@@ -122,7 +122,7 @@ class Admission:
 
     def _routes_of(self, app: IndexedApp) -> list[route_table.Route[HttpTarget]]:
         try:
-            gate = gate_of(app.configuration)
+            concurrency = concurrency_limit_of(app.configuration)
         except ConfigurationRefused as problem:
             app.functions.clear()
             app.problem = AppRefused(app.app.name, [str(problem)])
@@ -144,7 +144,7 @@ class Admission:
                 function.trigger.name,
                 http_binding.output_of(function),
                 function.trigger.text("authLevel", "FUNCTION").upper(),
-                gate,
+                concurrency,
             )
             methods = route_table.methods_of(function.trigger)
             found.append(route_table.Route(function.name, template, methods, target))

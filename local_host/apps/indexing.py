@@ -34,7 +34,7 @@ class AppRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Refusal:
+class FunctionRefusal:
     """One function that will not run, and why."""
 
     function: str
@@ -48,7 +48,7 @@ class IndexedApp:
     app: App
     configuration: Configuration
     functions: list[IndexedFunction] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[FunctionRefusal] = field(default_factory=list)
     disabled: list[str] = field(default_factory=list)
     problem: AppRefused | None = None
     register: Any = None
@@ -134,7 +134,7 @@ def _index_into(found: IndexedApp, functions: Sequence[Any]) -> None:
         try:
             found.functions.append(_indexed(found, native, name, raw))
         except (ExpressionRefused, ValueError) as problem:
-            found.refusals.append(Refusal(name, str(problem)))
+            found.refusals.append(FunctionRefusal(name, str(problem)))
     if reasons:
         raise AppRefused(found.app.name, reasons)
 

@@ -100,7 +100,7 @@ class Wait(Node):
     __slots__ = ()
 
 
-class Retried(Branch):
+class RetriedCall(Branch):
     """A call that is made again after a timer, and takes one more timer after its last failure."""
 
     __slots__ = ("_action", "_attempt", "_began_at", "_kind", "_name", "_waits")

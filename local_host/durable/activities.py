@@ -18,17 +18,17 @@ from local_host.durable.history import Event, EventType, event
 from local_host.durable.history_replay import HTTP_ACTIVITY
 from local_host.durable.http_activity import HttpCallFailed, call_http
 from local_host.durable.records import Instance, Message
-from local_host.durable.task_hub import Hub
+from local_host.durable.task_hub import TaskHub
 from local_host.model import Invocation, InvocationFailed, Invoker
 
 
-class ActivityTurns:
+class ActivityDispatcher:
     """Runs the activities of all instances, as many at once as the settings allow.
 
     The apps that share the hub take turns.
     """
 
-    def __init__(self, hub: Hub, invoker: Invoker) -> None:
+    def __init__(self, hub: TaskHub, invoker: Invoker) -> None:
         self._hub = hub
         self._invoker = invoker
         self._slots = asyncio.Semaphore(hub.settings.activities_max)
@@ -36,7 +36,7 @@ class ActivityTurns:
         self._is_stopping = False
         self._turn = 0
 
-    def begin_none(self) -> None:
+    def stop_dispatch(self) -> None:
         """Let those that run go on, and begin no other."""
         self._is_stopping = True
 

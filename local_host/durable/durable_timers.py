@@ -12,27 +12,27 @@ from shared.kernel.clock import Clock
 _LONGEST_SLEEP_S: Final = 60.0
 """A clock that was set, or a machine that slept, is noticed after at most this."""
 
-Alarm = tuple[datetime, str, str, int]
+DurableTimer = tuple[datetime, str, str, int]
 """When, instance, execution, and the timer's id."""
 
 
-class Alarms:
-    """Timers by their due time; *ring* is called once for each, in that order."""
+class DurableTimers:
+    """Timers by their due time; *fire* is called once for each, in that order."""
 
-    def __init__(self, clock: Clock, ring: Callable[[Alarm], None]) -> None:
+    def __init__(self, clock: Clock, fire: Callable[[DurableTimer], None]) -> None:
         self._clock = clock
-        self._ring = ring
-        self._heap: list[Alarm] = []
-        self._armed: set[tuple[str, str, int]] = set()
+        self._fire_timer = fire
+        self._heap: list[DurableTimer] = []
+        self._scheduled: set[tuple[str, str, int]] = set()
         self._sooner = asyncio.Event()
 
-    def arm(self, alarm: Alarm) -> None:
-        """Ring at the alarm's time, at once if that has passed; a second arming is ignored."""
-        if alarm[1:] in self._armed:
+    def schedule(self, timer: DurableTimer) -> None:
+        """Fire at the timer's instant, at once if that has passed. Repeats are ignored."""
+        if timer[1:] in self._scheduled:
             return
-        self._armed.add(alarm[1:])
-        heapq.heappush(self._heap, alarm)
-        if self._heap[0] is alarm:
+        self._scheduled.add(timer[1:])
+        heapq.heappush(self._heap, timer)
+        if self._heap[0] is timer:
             self._sooner.set()
 
     async def run(self) -> None:
@@ -41,9 +41,9 @@ class Alarms:
             self._sooner.clear()
             now = self._clock.now()
             while self._heap and self._heap[0][0] <= now:
-                alarm = heapq.heappop(self._heap)
-                self._armed.discard(alarm[1:])
-                self._ring(alarm)
+                timer = heapq.heappop(self._heap)
+                self._scheduled.discard(timer[1:])
+                self._fire_timer(timer)
             if not self._heap:
                 await self._sooner.wait()
                 continue
@@ -51,7 +51,7 @@ class Alarms:
             await self._sleep(min(delay_s, _LONGEST_SLEEP_S))
 
     async def _sleep(self, delay_s: float) -> None:
-        """Return after *delay_s*, or when an earlier alarm has been armed."""
+        """Return after *delay_s*, or when an earlier timer has been scheduled."""
         sooner = asyncio.ensure_future(self._sooner.wait())
         asleep = asyncio.ensure_future(self._clock.sleep(delay_s))
         try:

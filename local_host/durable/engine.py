@@ -5,8 +5,8 @@ happened and is not committed happens again. So an activity runs at least once, 
 exactly once. A message (a completed activity, a fired timer) joins the next episode of its
 instance; all that came while an episode was being committed share one.
 
-In memory the engine keeps instances that have lately moved (`Resident`), never as the truth: it may
-be dropped at any moment and another engine over the same database goes on.
+In memory the engine keeps a session of each instance that ran lately (Durable calls them extended
+sessions). A session may be dropped at any moment; another engine over the same database goes on.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from typing import Any, Final
 from zlib import crc32
 
 from local_host.durable import history, library_patches, records
-from local_host.durable.activities import ActivityTurns
-from local_host.durable.durable_timers import Alarm, Alarms
-from local_host.durable.entities import EntityTurns
+from local_host.durable.activities import ActivityDispatcher
+from local_host.durable.durable_timers import DurableTimer, DurableTimers
+from local_host.durable.entities import EntityDispatcher
 from local_host.durable.functions import ORCHESTRATION, DurableFunctions
 from local_host.durable.history import Event, EventType, event
-from local_host.durable.instance import Commit, Resident, completes, open_work
+from local_host.durable.instance import EpisodeCommit, InstanceSession, completes, open_work
 from local_host.durable.records import AlreadyExists, Instance, Message, Superseded
 from local_host.durable.settings import DurableSettings
 from local_host.durable.task_hub import Records
@@ -57,30 +57,30 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.entropy = entropy
-        self._residents: OrderedDict[str, Resident] = OrderedDict()
+        self._sessions: OrderedDict[str, InstanceSession] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._endings: dict[str, list[asyncio.Future[None]]] = {}
+        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._is_dead = False
-        self._alarms = Alarms(clock, self._ring)
-        self._alarm_task: asyncio.Task[None] | None = None
+        self._timers = DurableTimers(clock, self._fire_timer)
+        self._timer_task: asyncio.Task[None] | None = None
         self._orchestrator_slots = asyncio.Semaphore(settings.orchestrators_max)
-        self._activities = ActivityTurns(self, invoker)
-        self._entities = EntityTurns(self, invoker)
+        self._activities = ActivityDispatcher(self, invoker)
+        self._entities = EntityDispatcher(self, invoker)
 
     # -- life --------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Resume everything unfinished: activities, timers, waiting messages, new instances."""
-        self._alarm_task = asyncio.create_task(self._alarms.run())
+        self._timer_task = asyncio.create_task(self._timers.run())
         waiting = self.database.read(lambda c: records.targets(c, self.settings.hub))
         for instance in self.database.read(lambda c: records.unfinished(c, self.settings.hub)):
             if instance.status in (records.PENDING, records.CONTINUED) or instance.open_calls:
                 self._recover(instance.id)
             elif instance.id in waiting:
                 self.wake(instance.id)
-                self._arm_all(instance)
+                self._schedule_timers(instance)
             else:
-                self._arm_all(instance)
+                self._schedule_timers(instance)
         for target in waiting:
             if target.startswith("@"):
                 self._entities.wake(target)
@@ -90,9 +90,9 @@ class Engine:
 
         What is cut off then runs again later.
         """
-        self._activities.begin_none()
-        if self._alarm_task is not None:
-            self._alarm_task.cancel()
+        self._activities.stop_dispatch()
+        if self._timer_task is not None:
+            self._timer_task.cancel()
         until = self.clock.monotonic_s() + grace_s
         while self._tasks and (left_s := until - self.clock.monotonic_s()) > 0:
             await asyncio.wait(
@@ -104,19 +104,19 @@ class Engine:
     def kill(self) -> None:
         """Drop everything at once, as a crash does."""
         self._is_dead = True
-        self._activities.begin_none()
-        if self._alarm_task is not None:
-            self._alarm_task.cancel()
+        self._activities.stop_dispatch()
+        if self._timer_task is not None:
+            self._timer_task.cancel()
         for task in self._tasks:
             task.cancel()
 
-    async def ending(self, instance_id: str) -> None:
+    async def wait_for_completion(self, instance_id: str) -> None:
         """Return when the instance has finished, at once if it has already or is not there."""
         instance = self.find(instance_id)
         if instance is None or instance.is_finished:
             return
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._endings.setdefault(instance_id, []).append(over)
+        self._waiters.setdefault(instance_id, []).append(over)
         await over
 
     def find(self, instance_id: str) -> Instance | None:
@@ -141,126 +141,126 @@ class Engine:
         if message.id.startswith("@"):
             self._entities.wake(message.id)
             return
-        resident = self._residents.get(message.id)
-        if resident is None:
-            resident = self._load(message.id)
-            if resident is None:
+        session = self._sessions.get(message.id)
+        if session is None:
+            session = self._load(message.id)
+            if session is None:
                 return
             if message.seq is None:
-                resident.inbox.append(message)
-        elif message.seq is None or message.seq > resident.loaded_to:
-            resident.inbox.append(message)
-        self._activate(resident)
+                session.inbox.append(message)
+        elif message.seq is None or message.seq > session.loaded_to:
+            session.inbox.append(message)
+        self._activate(session)
 
     def wake(self, instance_id: str) -> None:
         """Look at an instance that may have something to do: a new one, or one rewound."""
-        resident = self._residents.get(instance_id) or self._load(instance_id)
-        if resident is not None:
-            self._activate(resident)
+        session = self._sessions.get(instance_id) or self._load(instance_id)
+        if session is not None:
+            self._activate(session)
 
     def forget(self, instance_id: str) -> None:
         """Drop what is in memory about an instance: it was purged, replaced or rewound."""
-        self._residents.pop(instance_id, None)
+        self._sessions.pop(instance_id, None)
 
     def resume_history(self, instance_id: str) -> None:
         """Look at an instance whose stored history was changed by a rewind."""
         self.forget(instance_id)
         self._recover(instance_id)
 
-    def _load(self, instance_id: str) -> Resident | None:
+    def _load(self, instance_id: str) -> InstanceSession | None:
         hub = self.settings.hub
 
-        def read(connection: sqlite3.Connection) -> Resident | None:
+        def read(connection: sqlite3.Connection) -> InstanceSession | None:
             instance = records.find(connection, hub, instance_id)
             if instance is None or instance.is_finished:
                 return None
             pieces = records.history(connection, hub, instance_id)
             waiting = records.messages(connection, hub, instance_id)
-            return Resident(instance, history.decode(pieces), len(pieces), waiting)
+            return InstanceSession(instance, history.decode(pieces), len(pieces), waiting)
 
-        resident = self.database.read(read)
-        if resident is not None:
-            self._residents[instance_id] = resident
-        return resident
+        session = self.database.read(read)
+        if session is not None:
+            self._sessions[instance_id] = session
+        return session
 
     def _recover(self, instance_id: str) -> None:
-        """Run the open activities and arm the open timers of an instance as history has them."""
-        resident = self._residents.get(instance_id) or self._load(instance_id)
-        if resident is None:
+        """Run the open activities, schedule the open timers of an instance, as history has them."""
+        session = self._sessions.get(instance_id) or self._load(instance_id)
+        if session is None:
             return
-        answered = {completes(m.event) for m in resident.inbox}
-        for item in open_work(resident.events):
+        answered = {completes(m.event) for m in session.inbox}
+        for item in open_work(session.events):
             if item["EventId"] not in answered:
-                self._dispatch(resident.instance, item)
-        self._activate(resident)
+                self._dispatch(session.instance, item)
+        self._activate(session)
 
-    def _arm_all(self, instance: Instance) -> None:
+    def _schedule_timers(self, instance: Instance) -> None:
         if instance.wake_at is not None:
-            resident = self._residents.get(instance.id) or self._load(instance.id)
-            assert resident is not None
-            for item in open_work(resident.events):
+            session = self._sessions.get(instance.id) or self._load(instance.id)
+            assert session is not None
+            for item in open_work(session.events):
                 if item["EventType"] == EventType.TIMER_CREATED:
                     self._dispatch(instance, item)
-            self._trim()
+            self._evict()
 
-    def _ring(self, alarm: Alarm) -> None:
-        due, instance_id, execution, timer = alarm
+    def _fire_timer(self, timer: DurableTimer) -> None:
+        due, instance_id, execution, timer_id = timer
         fired = event(
             EventType.TIMER_FIRED,
             history.timestamp(self.clock.now()),
-            TimerId=timer,
+            TimerId=timer_id,
             FireAt=history.timestamp(due),
         )
         self.deliver(Message(instance_id, execution, fired))
 
     # -- episodes ----------------------------------------------------------------------------
 
-    def _activate(self, resident: Resident) -> None:
-        if not resident.is_active and not self._is_dead:
-            resident.is_active = True
-            self.spawn(self._run(resident))
+    def _activate(self, session: InstanceSession) -> None:
+        if not session.is_active and not self._is_dead:
+            session.is_active = True
+            self.spawn(self._run(session))
 
-    async def _run(self, resident: Resident) -> None:
+    async def _run(self, session: InstanceSession) -> None:
         """Run episodes until there is nothing to do for this instance."""
         try:
             while not self._is_dead:
-                if resident.is_due:
+                if session.is_due:
                     async with self._orchestrator_slots:
-                        is_stored = await self._episode(resident)
+                        is_stored = await self._episode(session)
                     if not is_stored:
                         return
-                elif not await self._keep_while_suspended(resident):
+                elif not await self._keep_while_suspended(session):
                     break
         finally:
-            resident.is_active = False
-        self._rest(resident)
+            session.is_active = False
+        self._release(session)
 
-    def _rest(self, resident: Resident) -> None:
-        instance_id = resident.instance.id
-        if self._residents.get(instance_id) is resident:
-            if resident.instance.is_finished:
+    def _release(self, session: InstanceSession) -> None:
+        instance_id = session.instance.id
+        if self._sessions.get(instance_id) is session:
+            if session.instance.is_finished:
                 self.forget(instance_id)
             else:
-                self._residents.move_to_end(instance_id)
-        self._trim()
+                self._sessions.move_to_end(instance_id)
+        self._evict()
 
-    def _trim(self) -> None:
+    def _evict(self) -> None:
         """Keep the instances that moved last; any of them can be read again."""
-        surplus = len(self._residents) - self.settings.live_max
+        surplus = len(self._sessions) - self.settings.live_max
         if surplus > 0:
             idle = [
                 instance_id
-                for instance_id, resident in self._residents.items()
-                if not resident.is_active and not any(m.seq is None for m in resident.inbox)
+                for instance_id, session in self._sessions.items()
+                if not session.is_active and not any(m.seq is None for m in session.inbox)
             ]
             for instance_id in idle[:surplus]:
                 self.forget(instance_id)
 
-    async def _episode(self, resident: Resident) -> bool:
-        """Run one episode; return whether it was stored, else *resident* is of no more use."""
-        worker = self._worker(resident.instance.id)
-        function = worker.find(ORCHESTRATION, resident.instance.name)
-        commit = resident.decide(
+    async def _episode(self, session: InstanceSession) -> bool:
+        """Run one episode; return whether it was stored, else *session* is of no more use."""
+        worker = self._worker(session.instance.id)
+        function = worker.find(ORCHESTRATION, session.instance.name)
+        commit = session.decide(
             function.handler if function else None,
             worker,
             self.settings,
@@ -270,19 +270,19 @@ class Engine:
         try:
             sent, started = await self.database.write(lambda c: self._store(c, commit))
         except Superseded:
-            self._begin_again(resident, commit)
+            self._reload(session, commit)
             return False
         except sqlite3.Error:
             _log.exception("an episode of %s was not stored; it is tried again", commit.after.id)
             await self.clock.sleep(_RETRY_COMMIT_S)
-            self._begin_again(resident, commit)
+            self._reload(session, commit)
             return False
-        resident.settle(commit)
-        self._let_happen(commit, sent, started)
+        session.settle(commit)
+        self._carry_out(commit, sent, started)
         return True
 
     def _store(
-        self, connection: sqlite3.Connection, commit: Commit
+        self, connection: sqlite3.Connection, commit: EpisodeCommit
     ) -> tuple[list[Message], list[str]]:
         """Write one episode; return the messages and the new instances that it made."""
         hub, after = self.settings.hub, commit.after
@@ -305,7 +305,9 @@ class Engine:
         sent.extend(records.send(connection, hub, message) for message in commit.sends)
         return sent, started
 
-    def _let_happen(self, commit: Commit, sent: Sequence[Message], started: Sequence[str]) -> None:
+    def _carry_out(
+        self, commit: EpisodeCommit, sent: Sequence[Message], started: Sequence[str]
+    ) -> None:
         for item in commit.activities:
             self._dispatch(commit.after, item)
         for item in commit.timers:
@@ -316,30 +318,30 @@ class Engine:
         for message in sent:
             self.deliver(message)
         if commit.after.is_finished:
-            for over in self._endings.pop(commit.after.id, ()):
+            for over in self._waiters.pop(commit.after.id, ()):
                 if not over.done():
                     over.set_result(None)
 
-    def _begin_again(self, resident: Resident, commit: Commit) -> None:
+    def _reload(self, session: InstanceSession, commit: EpisodeCommit) -> None:
         """Read the instance anew, and hand over again what only memory has."""
-        unkept = [*commit.unkept, *(m for m in resident.inbox if m.seq is None)]
-        self.forget(resident.instance.id)
-        again = self._load(resident.instance.id)
+        unpersisted = [*commit.unpersisted, *(m for m in session.inbox if m.seq is None)]
+        self.forget(session.instance.id)
+        again = self._load(session.instance.id)
         if again is not None:
-            again.inbox.extend(unkept)
+            again.inbox.extend(unpersisted)
             self._activate(again)
 
-    async def _keep_while_suspended(self, resident: Resident) -> bool:
+    async def _keep_while_suspended(self, session: InstanceSession) -> bool:
         """Make durable what waits for a resume; return whether there was anything."""
-        unkept = [m for m in resident.inbox if m.seq is None]
-        if resident.instance.status != records.SUSPENDED or not unkept:
+        unpersisted = [m for m in session.inbox if m.seq is None]
+        if session.instance.status != records.SUSPENDED or not unpersisted:
             return False
         kept = await self.database.write(
-            lambda c: [records.send(c, self.settings.hub, m) for m in unkept]
+            lambda c: [records.send(c, self.settings.hub, m) for m in unpersisted]
         )
-        for message in unkept:
-            resident.inbox.remove(message)
-        resident.inbox.extend(kept)
+        for message in unpersisted:
+            session.inbox.remove(message)
+        session.inbox.extend(kept)
         return True
 
     def _worker(self, instance_id: str) -> DurableFunctions:
@@ -349,7 +351,7 @@ class Engine:
     def _dispatch(self, instance: Instance, item: Event) -> None:
         if item["EventType"] == EventType.TIMER_CREATED:
             due = history.instant(item["FireAt"])
-            self._alarms.arm((due, instance.id, instance.execution, item["EventId"]))
+            self._timers.schedule((due, instance.id, instance.execution, item["EventId"]))
         else:
             self._activities.run(instance, item)
 

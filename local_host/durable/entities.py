@@ -15,15 +15,15 @@ from local_host.durable import history, records
 from local_host.durable.functions import ENTITY
 from local_host.durable.history import EventType, event
 from local_host.durable.records import Message
-from local_host.durable.task_hub import Hub
+from local_host.durable.task_hub import TaskHub
 from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
 from shared.kernel.clock import isoformat
 
 
-class EntityTurns:
+class EntityDispatcher:
     """Gives each entity with waiting operations its turn."""
 
-    def __init__(self, hub: Hub, invoker: Invoker) -> None:
+    def __init__(self, hub: TaskHub, invoker: Invoker) -> None:
         self._hub = hub
         self._invoker = invoker
         self._active: set[str] = set()

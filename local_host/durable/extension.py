@@ -1,4 +1,4 @@
-"""The Durable part of the host: triggers, the client binding, the management endpoints.
+"""The Durable extension of the host: triggers, the client binding, the management endpoints.
 
 Every app has a task hub. Apps whose hub names are equal share one, and then take each other's work
 as they would on one storage account in Azure: the host says so when it starts.
@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from local_host.durable.functions import TRIGGERS, DurableFunctions
-from local_host.durable.management_urls import Links
+from local_host.durable.management_urls import ManagementUrls
 from local_host.durable.records import SCHEMA
 from local_host.durable.settings import DurableSettings, HubNameRefused, settings_of
 from local_host.model import (
     Binding,
     Extension,
+    HostContext,
     HttpAnswer,
     HttpCall,
     IndexedFunction,
-    Surroundings,
 )
 
 if TYPE_CHECKING:
     from local_host.durable.engine import Engine
-    from local_host.durable.management_endpoints import Endpoints
+    from local_host.durable.management_endpoints import ManagementEndpoints
 
 _log = logging.getLogger(__name__)
 CLIENT: Final = "durableClient"
@@ -36,13 +36,13 @@ Azure this is a loopback port without a key."""
 
 
 @dataclass(frozen=True)
-class _Hub:
+class _HubEndpoints:
     engine: "Engine"
-    endpoints: "Endpoints"
+    endpoints: "ManagementEndpoints"
 
 
-def durable(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
-    """Return the part for *functions*, idle when none of them is durable."""
+def durable(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
+    """Return the extension for *functions*, idle when none of them is durable."""
     mine = [f for f in functions if f.triggered_by(*TRIGGERS) or f.of_type(CLIENT)]
     if not mine:
         return Extension(triggers=TRIGGERS)
@@ -50,30 +50,30 @@ def durable(surroundings: Surroundings, functions: Sequence[IndexedFunction]) ->
     refusals: dict[str, str] = {}
     for function in mine:
         try:
-            settings[function.app] = settings_of(surroundings.configurations[function.app])
+            settings[function.app] = settings_of(context.configurations[function.app])
         except HubNameRefused as refused:
             refusals[function.name] = str(refused)
-    surroundings.database.prepare(SCHEMA)
-    hubs = _hubs(surroundings, [f for f in mine if f.app in settings], settings)
-    part = _Part(surroundings, settings, hubs)
+    context.database.prepare(SCHEMA)
+    hubs = _hubs(context, [f for f in mine if f.app in settings], settings)
+    listener = DurableListener(context, settings, hubs)
     return Extension(
         triggers=TRIGGERS,
-        listener=part,
-        inputs={CLIENT: part.client_value},
-        mounts={WEBHOOKS: part.webhook, RPC: part.rpc},
+        listener=listener,
+        inputs={CLIENT: listener.client_value},
+        mounts={WEBHOOKS: listener.webhook, RPC: listener.rpc},
         refusals=refusals,
     )
 
 
 def _hubs(
-    surroundings: Surroundings,
+    context: HostContext,
     functions: Sequence[IndexedFunction],
     settings: Mapping[str, DurableSettings],
-) -> dict[str, _Hub]:
+) -> dict[str, _HubEndpoints]:
     # The library costs a tenth of a second: only hosts with durable functions pay it.
     from local_host.durable.client import DurableClient  # noqa: PLC0415
     from local_host.durable.engine import Engine  # noqa: PLC0415
-    from local_host.durable.management_endpoints import Endpoints  # noqa: PLC0415
+    from local_host.durable.management_endpoints import ManagementEndpoints  # noqa: PLC0415
 
     apps: dict[str, list[str]] = {}
     for app, chosen in settings.items():
@@ -88,31 +88,31 @@ def _hubs(
                 settings[sharing[0]].hub,
             )
         engine = Engine(
-            surroundings.database,
+            context.database,
             [DurableFunctions(f for f in functions if f.app == app) for app in sharing],
-            surroundings.invoker,
+            context.invoker,
             settings[sharing[0]],
-            clock=surroundings.embedding.clock,
-            entropy=surroundings.embedding.entropy,
+            clock=context.clock,
+            entropy=context.entropy,
         )
-        endpoints = Endpoints(DurableClient(engine), surroundings.embedding.clock)
-        hubs[hub] = _Hub(engine, endpoints)
+        endpoints = ManagementEndpoints(DurableClient(engine), context.clock)
+        hubs[hub] = _HubEndpoints(engine, endpoints)
     return hubs
 
 
-class _Part:
+class DurableListener:
     """All task hubs of one host."""
 
     def __init__(
         self,
-        surroundings: Surroundings,
+        context: HostContext,
         settings: Mapping[str, DurableSettings],
-        hubs: Mapping[str, _Hub],
+        hubs: Mapping[str, _HubEndpoints],
     ) -> None:
-        self._surroundings = surroundings
+        self._context = context
         self._settings = settings
         self._hubs = hubs
-        self._secret = surroundings.embedding.entropy.uuid().hex
+        self._secret = context.entropy.uuid().hex
 
     async def start(self) -> None:
         for hub in self._hubs.values():
@@ -120,13 +120,13 @@ class _Part:
 
     async def stop(self) -> None:
         for hub in self._hubs.values():
-            await hub.engine.stop(self._surroundings.grace_s)
+            await hub.engine.stop(self._context.grace_s)
 
     async def client_value(self, binding: Binding, function: IndexedFunction) -> str:
         """Return the durable client's JSON text for one invocation."""
         hub = binding.text("taskHub") or self._settings[function.app].hub
-        links = self._links(hub, self._surroundings.base_url())
-        return links.binding_value(binding.text("connectionName") or None)
+        urls = self._urls(hub, self._context.base_url())
+        return urls.binding_value(binding.text("connectionName") or None)
 
     async def webhook(self, call: HttpCall) -> HttpAnswer:
         """Answer for whoever has the system key; the host has checked it."""
@@ -145,10 +145,10 @@ class _Part:
         hub = self._hubs.get(name.lower()) if name else next(iter(self._hubs.values()))
         if hub is None:
             return HttpAnswer(404)
-        links = self._links(hub.engine.settings.hub, call.origin)
-        return await hub.endpoints.handle(call, rest, links)
+        urls = self._urls(hub.engine.settings.hub, call.origin)
+        return await hub.endpoints.handle(call, rest, urls)
 
-    def _links(self, hub: str, origin: str) -> Links:
-        rpc = f"{self._surroundings.base_url()}{RPC}/{self._secret}/{hub}/"
-        key = self._surroundings.webhook_key("durabletask")
-        return Links(hub, f"{origin}{WEBHOOKS}", rpc, key)
+    def _urls(self, hub: str, origin: str) -> ManagementUrls:
+        rpc = f"{self._context.base_url()}{RPC}/{self._secret}/{hub}/"
+        key = self._context.webhook_key("durabletask")
+        return ManagementUrls(hub, f"{origin}{WEBHOOKS}", rpc, key)

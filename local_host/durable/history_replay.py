@@ -21,7 +21,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from azure.durable_functions.models.actions.ActionType import ActionType
 
-from local_host.durable.action_tree import AllOf, AnyOf, Branch, Call, Node, Retried, Wait
+from local_host.durable.action_tree import AllOf, AnyOf, Branch, Call, Node, RetriedCall, Wait
 from local_host.durable.history import Event, EventType, instant, timestamp
 from local_host.durable.library_replay import Action
 from local_host.durable.settings import DurableSettings
@@ -33,7 +33,7 @@ _COUNTED: Final = {
     EventType.TIMER_CREATED,
 }
 """What keeps an instance Running until it is complete, though its code has returned."""
-_THINGS: Final = {
+_KIND_NAMES: Final = {
     EventType.TASK_SCHEDULED: "activity",
     EventType.SUB_ORCHESTRATION_CREATED: "sub-orchestration",
     EventType.TIMER_CREATED: "timer",
@@ -41,7 +41,7 @@ _THINGS: Final = {
 }
 
 
-class Known(Protocol):
+class FunctionLookup(Protocol):
     """Which functions the host has."""
 
     def refusal_of(self, kind: EventType, name: str) -> str | None:
@@ -49,7 +49,7 @@ class Known(Protocol):
         ...
 
 
-class Walk:
+class HistoryReplay:
     """The ids and open tasks of one generation of one instance.
 
     *ancestors* are the instance's own id, its parent's and so on: no sub-orchestration may have one
@@ -60,7 +60,7 @@ class Walk:
         self,
         execution: str,
         ancestors: Sequence[str],
-        known: Known,
+        known: FunctionLookup,
         settings: DurableSettings,
     ) -> None:
         self._execution = execution
@@ -69,15 +69,15 @@ class Walk:
         self._known = known
         self._limit = settings.actions_max
         self._default_version = settings.default_version
-        self._begin_anew()
+        self._reset()
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         self._read = 0
         self._index = 0
         self._next_id = 0
         self._actions: Sequence[Action] = ()
         self._current: Node | None = None
-        self._ran_dry = False
+        self._is_exhausted = False
         self._last_start = ""
         self._open: dict[int, Call] = {}
         self._unrecorded: dict[int, Call] = {}
@@ -122,8 +122,8 @@ class Walk:
         self, events: Sequence[Event], actions: Sequence[Action], *, is_amended: bool
     ) -> None:
         """Read what is new in *events*, with *actions* as the orchestrator now says."""
-        if is_amended or (self._ran_dry and len(actions) > self._index):
-            self._begin_anew()
+        if is_amended or (self._is_exhausted and len(actions) > self._index):
+            self._reset()
         self._actions = actions
         if len(actions) > self._limit:
             self.refusal = f"more than {self._limit} actions in one generation"
@@ -132,7 +132,7 @@ class Walk:
             if self.refusal is None:
                 self._take(events[position])
         self._read = len(events)
-        self._ran_dry = self._index == len(actions) and (
+        self._is_exhausted = self._index == len(actions) and (
             self._current is None or self._current.is_complete
         )
 
@@ -147,9 +147,9 @@ class Walk:
         self._read = position
 
     def _take(self, item: Event) -> None:
-        heed = self._HEED.get(item["EventType"])
-        if heed is not None:
-            heed(self, item)
+        handler = self._HANDLERS.get(item["EventType"])
+        if handler is not None:
+            handler(self, item)
 
     def _episode_began(self, item: Event) -> None:
         self._last_start = item["Timestamp"]
@@ -205,7 +205,7 @@ class Walk:
     def _retry(self, parent: Branch | None, action: Action) -> Node:
         is_activity = action["actionType"] == ActionType.CALL_ACTIVITY_WITH_RETRY
         kind = EventType.TASK_SCHEDULED if is_activity else EventType.SUB_ORCHESTRATION_CREATED
-        node = Retried(parent, kind, action["functionName"], action)
+        node = RetriedCall(parent, kind, action["functionName"], action)
         node.call(self)
         return node
 
@@ -290,11 +290,11 @@ class Walk:
         call = self._given.get(call_id)
         name = item["InstanceId"] if kind is EventType.EVENT_SENT else item.get("Name") or ""
         if call is None or call.kind is not kind or call.name.lower() != name.lower():
-            now = f"{_THINGS[call.kind]} {call.name!r}" if call else "nothing"
+            now = f"{_KIND_NAMES[call.kind]} {call.name!r}" if call else "nothing"
             self.refusal = (
-                f"Non-Deterministic workflow detected: history has {_THINGS[kind]} {name!r} under "
-                f"id {call_id}, the code now schedules {now} there. Was the orchestrator changed "
-                "while this instance was running?"
+                f"Non-Deterministic workflow detected: history has {_KIND_NAMES[kind]} {name!r} "
+                f"under id {call_id}, the code now schedules {now} there. Was the orchestrator "
+                "changed while this instance was running?"
             )
             return
         self._unrecorded.pop(call_id, None)
@@ -338,7 +338,7 @@ class Walk:
             request["signal"] = True
         return json.dumps(request)
 
-    _HEED: ClassVar[Mapping[int, Callable[..., None]]] = {
+    _HANDLERS: ClassVar[Mapping[int, Callable[..., None]]] = {
         EventType.ORCHESTRATOR_STARTED: _episode_began,
         EventType.EXECUTION_STARTED: _execution_began,
         EventType.TASK_COMPLETED: _task_completed,

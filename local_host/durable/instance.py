@@ -1,7 +1,7 @@
 """One instance in memory, and what an episode makes of it.
 
-`Resident.decide` is the extension's episode: append OrchestratorStarted and the waiting messages,
-let the orchestrator say its actions, find the new ones, and say what is to be stored and sent. It
+`InstanceSession.decide` is the extension's episode: append OrchestratorStarted and what waits, let
+the orchestrator say its actions, find the new ones, and say what is to be stored and sent. It
 touches no database; the engine commits the result in one transaction and only then lets anything
 happen.
 """
@@ -17,7 +17,7 @@ from typing import Any, Final
 from local_host.durable import history, records
 from local_host.durable.functions import DurableFunctions
 from local_host.durable.history import Event, EventType, event
-from local_host.durable.history_replay import Walk
+from local_host.durable.history_replay import HistoryReplay
 from local_host.durable.library_replay import Handler, Outcome, Replay, replay_of
 from local_host.durable.records import Instance, Message
 from local_host.durable.settings import DurableSettings
@@ -27,7 +27,7 @@ CUSTOM_STATUS_BYTES_MAX: Final = 16 * 1024
 
 
 @dataclass(slots=True)
-class Commit:
+class EpisodeCommit:
     """What one episode stores in one transaction, and what happens after that."""
 
     execution: str
@@ -39,7 +39,7 @@ class Commit:
     is_new_generation: bool = False
     consumed: list[int] = field(default_factory=list)
     """Kept messages that the episode has taken."""
-    unkept: list[Message] = field(default_factory=list)
+    unpersisted: list[Message] = field(default_factory=list)
     """Messages that the episode has taken and that only it will make durable."""
     sends: list[Message] = field(default_factory=list)
     children: list[Instance] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Commit:
     timers: list[Event] = field(default_factory=list)
 
 
-class Resident:
+class InstanceSession:
     """An instance with its history, its conversation with the library and its waiting messages."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Resident:
         self.is_active = False
         self._pieces = pieces
         self._replay: Replay | None = None
-        self._walk: Walk | None = None
+        self._history_replay: HistoryReplay | None = None
         self._completed = {done for item in events if (done := completes(item)) is not None}
 
     @property
@@ -79,7 +79,7 @@ class Resident:
         settings: DurableSettings,
         now: datetime,
         new_id: Callable[[], str],
-    ) -> Commit:
+    ) -> EpisodeCommit:
         """Take what waits and return what becomes of it.
 
         The caller commits it and calls `settle`, or has no further use for this object.
@@ -87,7 +87,7 @@ class Resident:
         at = history.timestamp(now)
         after = copy(self.instance)
         after.updated_at = at
-        commit = Commit(self.instance.execution, after, self._pieces, "")
+        commit = EpisodeCommit(self.instance.execution, after, self._pieces, "")
         begin = len(self.events)
         fresh = self._take(commit, at)
         kinds = {item["EventType"] for item in fresh}
@@ -102,17 +102,17 @@ class Resident:
         self._close(commit, begin, at)
         return commit
 
-    def settle(self, commit: Commit) -> None:
+    def settle(self, commit: EpisodeCommit) -> None:
         """Go on from *commit*, which is stored now."""
         self.instance = commit.after
         self._pieces += 1
         if commit.is_new_generation:
             self.events, self._pieces, self._completed = [], 0, set()
-            self._replay = self._walk = None
+            self._replay = self._history_replay = None
 
     # -- one episode -------------------------------------------------------------------------
 
-    def _take(self, commit: Commit, at: str) -> list[Event]:
+    def _take(self, commit: EpisodeCommit, at: str) -> list[Event]:
         """Move messages from the inbox to a list of events that begins the episode."""
         fresh = [event(EventType.ORCHESTRATOR_STARTED, at)]
         if not self.events:
@@ -135,7 +135,7 @@ class Resident:
             if message.seq is not None:
                 commit.consumed.append(message.seq)
             else:
-                commit.unkept.append(message)
+                commit.unpersisted.append(message)
             if not self._is_current(message) or self._is_moot(kind, is_suspended=is_suspended):
                 continue
             if is_suspended and kind == EventType.EXECUTION_RESUMED:
@@ -187,7 +187,7 @@ class Resident:
 
     def _run(
         self,
-        commit: Commit,
+        commit: EpisodeCommit,
         handler: Handler | None,
         functions: DurableFunctions,
         settings: DurableSettings,
@@ -199,22 +199,24 @@ class Resident:
             text = functions.missing("orchestrationTrigger", name)
             self._fail(commit, text, at)
             return
-        if self._replay is None or self._walk is None:
+        if self._replay is None or self._history_replay is None:
             self._replay = replay_of(handler)
-            self._walk = Walk(self.instance.execution, self._lineage(), functions, settings)
+            self._history_replay = HistoryReplay(
+                self.instance.execution, self._lineage(), functions, settings
+            )
         outcome = self._replay.feed(lambda: self._head(settings), self.events)
-        walk = self._walk
-        walk.proceed(self.events, outcome.actions, is_amended=outcome.is_amended)
-        failure = outcome.defect or walk.refusal or self._apply_status(commit, outcome)
+        history_replay = self._history_replay
+        history_replay.proceed(self.events, outcome.actions, is_amended=outcome.is_amended)
+        failure = outcome.defect or history_replay.refusal or self._apply_status(commit, outcome)
         if failure is not None:
             self._fail(commit, failure, at)
             return
-        self._apply_decisions(commit, walk.decisions(at), new_id)
-        if (outcome.error is not None or outcome.is_done) and walk.is_settled:
-            self._end(commit, outcome, walk, at, new_id)
+        self._apply_decisions(commit, history_replay.decisions(at), new_id)
+        if (outcome.error is not None or outcome.is_done) and history_replay.is_settled:
+            self._end(commit, outcome, history_replay, at, new_id)
             return
-        commit.after.open_calls = walk.open_calls
-        firing = walk.next_firing
+        commit.after.open_calls = history_replay.open_calls
+        firing = history_replay.next_firing
         commit.after.wake_at = history.timestamp(firing) if firing else None
 
     def _lineage(self) -> list[str]:
@@ -238,7 +240,7 @@ class Resident:
             "defaultHttpAsyncRequestSleepTimeMillseconds": 30000,
         }
 
-    def _apply_status(self, commit: Commit, outcome: Outcome) -> str | None:
+    def _apply_status(self, commit: EpisodeCommit, outcome: Outcome) -> str | None:
         """Take over the custom status; return why it cannot be."""
         status = outcome.custom_status
         if status is None:
@@ -253,7 +255,7 @@ class Resident:
         return None
 
     def _apply_decisions(
-        self, commit: Commit, decisions: Sequence[Event], new_id: Callable[[], str]
+        self, commit: EpisodeCommit, decisions: Sequence[Event], new_id: Callable[[], str]
     ) -> None:
         for item in decisions:
             match item["EventType"]:
@@ -296,26 +298,31 @@ class Resident:
         )
 
     def _end(
-        self, commit: Commit, outcome: Outcome, walk: Walk, at: str, new_id: Callable[[], str]
+        self,
+        commit: EpisodeCommit,
+        outcome: Outcome,
+        history_replay: HistoryReplay,
+        at: str,
+        new_id: Callable[[], str],
     ) -> None:
         if outcome.error is not None:
             self._fail(commit, outcome.error, at)
-        elif walk.continued_with is not None:
+        elif history_replay.continued_with is not None:
             commit.is_new_generation = True
             after = commit.after
             after.execution = new_id()
             after.status = records.CONTINUED
-            after.input = json.dumps(walk.continued_with)
+            after.input = json.dumps(history_replay.continued_with)
             after.open_calls, after.wake_at = 0, None
-            commit.sends.extend(Message(after.id, None, item) for item in walk.carried)
+            commit.sends.extend(Message(after.id, None, item) for item in history_replay.carried)
         else:
             self._finish(commit, records.COMPLETED, outcome.output, at)
 
-    def _fail(self, commit: Commit, text: str, at: str) -> None:
+    def _fail(self, commit: EpisodeCommit, text: str, at: str) -> None:
         output = json.dumps(f"Orchestrator function '{self.instance.name}' failed: {text}")
         self._finish(commit, records.FAILED, output, at)
 
-    def _finish(self, commit: Commit, status: str, output: str | None, at: str) -> None:
+    def _finish(self, commit: EpisodeCommit, status: str, output: str | None, at: str) -> None:
         after = commit.after
         after.status, after.output = status, output
         after.open_calls, after.wake_at = 0, None
@@ -325,13 +332,13 @@ class Resident:
         if self.instance.parent:
             commit.sends.append(_answer(json.loads(self.instance.parent), status, output, at))
 
-    def _close(self, commit: Commit, begin: int, at: str) -> None:
+    def _close(self, commit: EpisodeCommit, begin: int, at: str) -> None:
         self.events.append(event(EventType.ORCHESTRATOR_COMPLETED, at))
         episode = self.events[begin:]
         history.mark_played(episode)
         commit.piece = history.encode(episode)
-        if self._walk is not None and commit.after.status != records.SUSPENDED:
-            self._walk.skip_to(len(self.events))
+        if self._history_replay is not None and commit.after.status != records.SUSPENDED:
+            self._history_replay.skip_to(len(self.events))
 
 
 def _answer(parent: dict[str, Any], status: str, output: str | None, at: str) -> Message:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 
 from local_host.durable import history, records
 from local_host.durable.client import CommandRefused, DurableClient
-from local_host.durable.management_urls import Links
+from local_host.durable.management_urls import ManagementUrls
 from local_host.durable.records import AlreadyExists, Instance
 from local_host.durable.status import status_json
 from local_host.model import HttpAnswer, HttpCall
@@ -34,27 +34,29 @@ _ACCEPTED: Final = HttpAnswer(202)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _ParsedRequest:
     """One request behind the base path."""
 
     call: HttpCall
     path: tuple[str, ...]
     query: Mapping[str, str]
     url: str
-    links: Links
+    urls: ManagementUrls
 
     def flag(self, name: str, *, default: bool) -> bool:
         value = self.query.get(name.lower(), "")
         return value.lower() == "true" if value else default
 
 
-class Endpoints:
+class ManagementEndpoints:
     """The endpoints of one task hub."""
 
     def __init__(self, client: DurableClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._routes: dict[tuple[str, str, int], Callable[[_Asked], Awaitable[HttpAnswer]]] = {
+        self._routes: dict[
+            tuple[str, str, int], Callable[[_ParsedRequest], Awaitable[HttpAnswer]]
+        ] = {
             ("POST", "orchestrators", 2): self._start,
             ("POST", "orchestrators", 3): self._start,
             ("GET", "instances", 1): self._list,
@@ -70,7 +72,7 @@ class Endpoints:
             ("DELETE", "entities", 3): self._delete_entity,
         }
 
-    async def handle(self, call: HttpCall, rest: str, links: Links) -> HttpAnswer:
+    async def handle(self, call: HttpCall, rest: str, urls: ManagementUrls) -> HttpAnswer:
         """Answer *call*, whose path behind the base is *rest* (percent-encoded)."""
         path = tuple(unquote(part) for part in rest.split("/") if part)
         if not path:
@@ -82,7 +84,7 @@ class Endpoints:
         query = {name.lower(): value for name, value in pairs}
         url = f"{call.origin}{call.path}" + (f"?{call.query}" if call.query else "")
         try:
-            return await route(_Asked(call, path, query, url, links))
+            return await route(_ParsedRequest(call, path, query, url, urls))
         except CommandRefused as refused:
             if refused.status == 400:  # noqa: PLR2004
                 return _error(400, refused.text, refused.kind)
@@ -92,18 +94,18 @@ class Endpoints:
 
     # -- orchestrations ----------------------------------------------------------------------
 
-    async def _start(self, asked: _Asked) -> HttpAnswer:
-        instance_id = asked.path[2] if len(asked.path) > 2 else None  # noqa: PLR2004
-        given = _json_text(asked.call.body)
-        version = asked.query.get("version")
-        started = await self._client.start(asked.path[1], instance_id, given, version)
-        timeout = asked.query.get("timeout")
+    async def _start(self, request: _ParsedRequest) -> HttpAnswer:
+        instance_id = request.path[2] if len(request.path) > 2 else None  # noqa: PLR2004
+        given = _json_text(request.call.body)
+        version = request.query.get("version")
+        started = await self._client.start(request.path[1], instance_id, given, version)
+        timeout = request.query.get("timeout")
         if timeout is not None:
-            interval_s = float(asked.query.get("pollinginterval") or 1)
+            interval_s = float(request.query.get("pollinginterval") or 1)
             finished = await self._wait(started, float(timeout), interval_s)
             if finished is not None:
                 return _ending(finished)
-        return _started(started, asked.links)
+        return _started(started, request.urls)
 
     async def _wait(self, instance_id: str, timeout_s: float, interval_s: float) -> Instance | None:
         until = self._clock.monotonic_s() + timeout_s
@@ -116,59 +118,59 @@ class Endpoints:
                 return None
             await self._clock.sleep(min(interval_s, left_s))
 
-    async def _status(self, asked: _Asked) -> HttpAnswer:
-        instance = self._client.status(asked.path[1])
+    async def _status(self, request: _ParsedRequest) -> HttpAnswer:
+        instance = self._client.status(request.path[1])
         if instance is None:
             return _NOT_FOUND
-        shows_history = asked.flag("showHistory", default=False)
+        shows_history = request.flag("showHistory", default=False)
         shown = status_json(
             instance,
             self._client.events(instance.id) if shows_history else None,
-            show_input=asked.flag("showInput", default=True),
-            show_history_output=asked.flag("showHistoryOutput", default=False),
+            show_input=request.flag("showInput", default=True),
+            show_history_output=request.flag("showHistoryOutput", default=False),
         )
         if not instance.is_finished:
-            return _json(202, shown, ("location", asked.url), ("retry-after", "5"))
-        fails = asked.flag("returnInternalServerErrorOnFailure", default=False)
+            return _json(202, shown, ("location", request.url), ("retry-after", "5"))
+        fails = request.flag("returnInternalServerErrorOnFailure", default=False)
         return _json(500 if fails and instance.status == records.FAILED else 200, shown)
 
-    async def _list(self, asked: _Asked) -> HttpAnswer:
-        top = asked.query.get("top") or "0"
+    async def _list(self, request: _ParsedRequest) -> HttpAnswer:
+        top = request.query.get("top") or "0"
         if not top.isdigit():
             raise CommandRefused(400, f"top must be a whole number, got {top!r}")
         size = int(top) or PAGE_MAX
-        token = asked.call.header(_CONTINUATION)
+        token = request.call.header(_CONTINUATION)
         found = self._client.select(
-            statuses=_statuses(asked.query),
-            created_from=_instant(asked.query, "createdTimeFrom"),
-            created_to=_instant(asked.query, "createdTimeTo"),
-            prefix=asked.query.get("instanceidprefix", ""),
+            statuses=_statuses(request.query),
+            created_from=_instant(request.query, "createdTimeFrom"),
+            created_to=_instant(request.query, "createdTimeTo"),
+            prefix=request.query.get("instanceidprefix", ""),
             after=base64.urlsafe_b64decode(token).decode() if token else "",
             limit=size + 1,
         )
-        shows_input = asked.flag("showInput", default=True)
+        shows_input = request.flag("showInput", default=True)
         page = [status_json(i, show_input=shows_input) for i in found[:size]]
         if len(found) <= size:
             return _json(200, page)
         following = base64.urlsafe_b64encode(found[size - 1].id.encode()).decode()
         return _json(200, page, (_CONTINUATION, following))
 
-    async def _purge(self, asked: _Asked) -> HttpAnswer:
-        deleted = await self._client.purge(asked.path[1])
+    async def _purge(self, request: _ParsedRequest) -> HttpAnswer:
+        deleted = await self._client.purge(request.path[1])
         return _json(200, {"instancesDeleted": deleted}) if deleted else _NOT_FOUND
 
-    async def _purge_selected(self, asked: _Asked) -> HttpAnswer:
-        created_from = _instant(asked.query, "createdTimeFrom")
+    async def _purge_selected(self, request: _ParsedRequest) -> HttpAnswer:
+        created_from = _instant(request.query, "createdTimeFrom")
         if not created_from:
             raise CommandRefused(400, "createdTimeFrom is required, got none")
         deleted = await self._client.purge_selected(
-            created_from, _instant(asked.query, "createdTimeTo"), _statuses(asked.query)
+            created_from, _instant(request.query, "createdTimeTo"), _statuses(request.query)
         )
         return _json(200 if deleted else 404, {"instancesDeleted": deleted})
 
-    async def _command(self, asked: _Asked) -> HttpAnswer:
-        instance_id, reason = asked.path[1], asked.query.get("reason", "")
-        match asked.path[2].lower():
+    async def _command(self, request: _ParsedRequest) -> HttpAnswer:
+        instance_id, reason = request.path[1], request.query.get("reason", "")
+        match request.path[2].lower():
             case "terminate":
                 await self._client.terminate(instance_id, reason)
             case "suspend":
@@ -178,36 +180,36 @@ class Endpoints:
             case "rewind":
                 await self._client.rewind(instance_id, reason)
             case "restart":
-                with_new_id = asked.flag("restartWithNewInstanceId", default=True)
+                with_new_id = request.flag("restartWithNewInstanceId", default=True)
                 again = await self._client.restart(instance_id, with_new_id=with_new_id)
-                return _started(again, asked.links)
+                return _started(again, request.urls)
             case _:
                 return _NOT_FOUND
         return _ACCEPTED
 
-    async def _raise_event(self, asked: _Asked) -> HttpAnswer:
-        if asked.path[2].lower() != "raiseevent":
+    async def _raise_event(self, request: _ParsedRequest) -> HttpAnswer:
+        if request.path[2].lower() != "raiseevent":
             return _NOT_FOUND
-        content_type = asked.call.header("content-type") or ""
+        content_type = request.call.header("content-type") or ""
         if not content_type.lower().startswith("application/json"):
             raise CommandRefused(
                 400, f"Only application/json request content is supported, got {content_type!r}"
             )
-        given = _json_text(asked.call.body) or "null"
-        await self._client.raise_event(asked.path[1], asked.path[3], given)
+        given = _json_text(request.call.body) or "null"
+        await self._client.raise_event(request.path[1], request.path[3], given)
         return _ACCEPTED
 
     # -- entities ----------------------------------------------------------------------------
 
-    async def _entity(self, asked: _Asked) -> HttpAnswer:
-        state = self._client.entity_state(asked.path[1], asked.path[2])
+    async def _entity(self, request: _ParsedRequest) -> HttpAnswer:
+        state = self._client.entity_state(request.path[1], request.path[2])
         if state is None:
             return _NOT_FOUND
         return HttpAnswer(200, (("content-type", "application/json"),), state.encode())
 
-    async def _entities(self, asked: _Asked) -> HttpAnswer:
-        found = self._client.entities(asked.path[1] if len(asked.path) > 1 else None)
-        shows_state = asked.flag("fetchState", default=False)
+    async def _entities(self, request: _ParsedRequest) -> HttpAnswer:
+        found = self._client.entities(request.path[1] if len(request.path) > 1 else None)
+        shows_state = request.flag("fetchState", default=False)
         listed = [
             {
                 "entityId": {"name": name, "key": key},
@@ -218,20 +220,22 @@ class Endpoints:
         ]
         return _json(200, listed)
 
-    async def _signal(self, asked: _Asked) -> HttpAnswer:
-        operation = asked.query.get("op", "")
-        given = _json_text(asked.call.body)
-        await self._client.signal_entity(asked.path[1], asked.path[2], operation, given)
+    async def _signal(self, request: _ParsedRequest) -> HttpAnswer:
+        operation = request.query.get("op", "")
+        given = _json_text(request.call.body)
+        await self._client.signal_entity(request.path[1], request.path[2], operation, given)
         return _ACCEPTED
 
-    async def _delete_entity(self, asked: _Asked) -> HttpAnswer:
-        await self._client.signal_entity(asked.path[1], asked.path[2], "delete", None)
+    async def _delete_entity(self, request: _ParsedRequest) -> HttpAnswer:
+        await self._client.signal_entity(request.path[1], request.path[2], "delete", None)
         return _ACCEPTED
 
 
-def _started(instance_id: str, links: Links) -> HttpAnswer:
-    urls = links.management(instance_id, with_rewind=False)
-    return _json(202, urls, ("location", urls["statusQueryGetUri"]), ("retry-after", "10"))
+def _started(instance_id: str, urls: ManagementUrls) -> HttpAnswer:
+    addresses = urls.management(instance_id, with_rewind=False)
+    return _json(
+        202, addresses, ("location", addresses["statusQueryGetUri"]), ("retry-after", "10")
+    )
 
 
 def _ending(instance: Instance) -> HttpAnswer:

@@ -10,7 +10,7 @@ PLACEHOLDER: Final = "INSTANCEID"
 
 
 @dataclass(frozen=True)
-class Links:
+class ManagementUrls:
     """Addresses of one task hub. *webhooks* and *rpc* are URLs, *key* the system key or empty."""
 
     hub: str

@@ -79,4 +79,4 @@ def hub_name(configured: str, values: Mapping[str, str]) -> str:
     if not site:
         return DEFAULT_HUB
     site = site if site[0].isalpha() else f"t{site}"[:_HUB_LONGEST]
-    return site if _HUB_NAME.fullmatch(site) else f"{site}Hub"
+    return site if _HUB_NAME.fullmatch(site) else f"{site}TaskHub"

@@ -24,7 +24,7 @@ class Records(Protocol):
         ...
 
 
-class Hub(Protocol):
+class TaskHub(Protocol):
     """What the engine gives to those who run activities and entities for it."""
 
     database: Records

@@ -1,7 +1,7 @@
-"""Access keys: what a caller may open with `x-functions-key` or `?code=`.
+"""Access keys: what a caller may do with the key in `x-functions-key` or `?code=`.
 
-The master key opens everything. Otherwise the level must be equal: a host key or the function's own
-opens FUNCTION, a system key the extension's webhook, and neither opens the other's.
+The master key permits everything. Otherwise the level must be equal: a host key or the function's
+own permits FUNCTION, a system key the extension's webhook, and neither permits the other's.
 https://learn.microsoft.com/azure/azure-functions/function-keys-how-to
 """
 
@@ -26,7 +26,7 @@ _SYSTEM: Final = "system"
 _FUNCTION: Final = "function:"
 
 
-class Keys:
+class AccessKeys:
     """The keys of one host. Made once, kept in its database."""
 
     def __init__(self, values: dict[tuple[str, str], str]) -> None:
@@ -47,7 +47,7 @@ class Keys:
     def function(self, name: str) -> str:
         return self._values[_FUNCTION + name.lower(), "default"]
 
-    def opens(self, call: HttpCall, level: str, function: str) -> bool:
+    def permits(self, call: HttpCall, level: str, function: str) -> bool:
         """Return whether *call* carries a key for *function*, which asks for *level*."""
         if level == "ANONYMOUS":
             return True
@@ -56,7 +56,7 @@ class Keys:
             return True
         return level == "FUNCTION" and scope in (_HOST, _FUNCTION + function.lower())
 
-    def opens_webhook(self, call: HttpCall, extension: str) -> bool:
+    def permits_webhook(self, call: HttpCall, extension: str) -> bool:
         scope, name = self._scope_of(call)
         return (scope, name) in ((_HOST, MASTER), (_SYSTEM, f"{extension}_extension"))
 
@@ -73,9 +73,9 @@ def _code(query: str) -> str:
     return ""
 
 
-async def open_keys(
+async def open_access_keys(
     database: Database, entropy: Entropy, *, functions: Iterable[str], extensions: Iterable[str]
-) -> Keys:
+) -> AccessKeys:
     """Return the keys of this host, making those that are missing."""
     wanted = [(_HOST, MASTER), (_HOST, "default")]
     wanted += [(_SYSTEM, f"{name}_extension") for name in extensions]
@@ -88,7 +88,7 @@ async def open_keys(
         kept = connection.execute("SELECT scope, name, value FROM host_key")
         return {(scope, name): value for scope, name, value in kept}
 
-    return Keys(await database.write(make))
+    return AccessKeys(await database.write(make))
 
 
 def _new(entropy: Entropy) -> str:

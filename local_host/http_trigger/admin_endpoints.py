@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-from local_host.http_trigger.access_keys import Keys
+from local_host.http_trigger.access_keys import AccessKeys
 from local_host.model import HttpAnswer, HttpCall, IndexedFunction, ManualRun
 
 _OK: Final = HttpAnswer(HTTPStatus.OK)
@@ -19,7 +19,7 @@ _NOT_FOUND: Final = HttpAnswer(HTTPStatus.NOT_FOUND)
 _RUN: Final = "/admin/functions/"
 
 
-class Administration:
+class AdminEndpoints:
     """Answers below `/admin`. With *keys*, all but ping and warm-up need the master key."""
 
     def __init__(
@@ -27,7 +27,7 @@ class Administration:
         functions: Sequence[IndexedFunction],
         manual: Mapping[str, ManualRun],
         warm_up: Callable[[], Awaitable[None]],
-        keys: Keys | None,
+        keys: AccessKeys | None,
     ) -> None:
         """*manual* is by trigger type in lower case."""
         self._functions = functions
@@ -43,7 +43,7 @@ class Administration:
             case "GET", "/admin/warmup":
                 await self._warm_up()
                 return _OK
-            case method, path if self._keys is None or self._keys.opens(call, "ADMIN", ""):
+            case method, path if self._keys is None or self._keys.permits(call, "ADMIN", ""):
                 return self._for_administrators(method, path)
             case _:
                 return _UNAUTHORIZED

@@ -15,7 +15,7 @@ from local_host.apps.configuration import Configuration
 _UNBOUNDED: Final = -1
 
 
-class Gate:
+class ConcurrencyLimit:
     """Counts the calls of one app."""
 
     def __init__(self, outstanding_max: int, concurrent_max: int) -> None:
@@ -41,12 +41,12 @@ class Gate:
             self._outstanding -= 1
 
 
-def gate_of(settings: Configuration) -> Gate | None:
-    """Return the gate of an app, None when nothing is bounded. Raises ConfigurationRefused."""
+def concurrency_limit_of(settings: Configuration) -> ConcurrencyLimit | None:
+    """Return the limit of an app, None when nothing is bounded. Raises ConfigurationRefused."""
     outstanding = settings.number(
         "extensions", "http", "maxOutstandingRequests", default=_UNBOUNDED
     )
     concurrent = settings.number("extensions", "http", "maxConcurrentRequests", default=_UNBOUNDED)
     if outstanding == _UNBOUNDED and concurrent == _UNBOUNDED:
         return None
-    return Gate(outstanding, concurrent)
+    return ConcurrencyLimit(outstanding, concurrent)

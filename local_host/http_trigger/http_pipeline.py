@@ -11,9 +11,9 @@ from http import HTTPStatus
 from typing import Final
 
 from local_host.http_trigger import api_reference, gateway, http_binding
-from local_host.http_trigger.access_keys import Keys
-from local_host.http_trigger.admin_endpoints import Administration
-from local_host.http_trigger.http_concurrency import Gate
+from local_host.http_trigger.access_keys import AccessKeys
+from local_host.http_trigger.admin_endpoints import AdminEndpoints
+from local_host.http_trigger.http_concurrency import ConcurrencyLimit
 from local_host.model import (
     Binding,
     HttpAnswer,
@@ -48,10 +48,10 @@ class HttpTarget:
     argument: str
     output: Binding | None
     level: str
-    gate: Gate | None
+    concurrency: ConcurrencyLimit | None
 
 
-class HttpFront:
+class HttpPipeline:
     """Everything behind the socket."""
 
     def __init__(
@@ -60,8 +60,8 @@ class HttpFront:
         invoker: Invoker,
         *,
         mounts: Mapping[str, HttpHandler],
-        keys: Keys | None,
-        administration: Administration,
+        keys: AccessKeys | None,
+        administration: AdminEndpoints,
     ) -> None:
         """*keys* None: nobody is asked for one, as Core Tools does locally."""
         self._table = table
@@ -81,13 +81,13 @@ class HttpFront:
         if found is None:
             return await self._unrouted(call)
         target, values = found
-        if self._keys is not None and not self._keys.opens(
+        if self._keys is not None and not self._keys.permits(
             call, target.level, target.function.name
         ):
             return _UNAUTHORIZED
-        if target.gate is None:
+        if target.concurrency is None:
             return await self._run(target, call, values)
-        async with target.gate.entry() as is_let_in:
+        async with target.concurrency.entry() as is_let_in:
             return await self._run(target, call, values) if is_let_in else _TOO_MANY
 
     async def _unrouted(self, call: HttpCall) -> HttpAnswer:
@@ -135,7 +135,7 @@ class HttpFront:
         if self._keys is None or not lowered.startswith(_WEBHOOKS):
             return True
         extension = lowered.removeprefix(_WEBHOOKS).partition("/")[0]
-        return self._keys.opens_webhook(call, extension)
+        return self._keys.permits_webhook(call, extension)
 
     async def _mounted(self, handler: HttpHandler, call: HttpCall) -> HttpAnswer:
         try:

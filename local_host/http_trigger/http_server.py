@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from local_host.invocation.timeouts import Deadlines
+from local_host.invocation.timeouts import Timeouts
 from local_host.model import HttpAnswer, HttpCall, HttpHandler
 from shared.kernel.clock import Clock
 
@@ -30,7 +30,7 @@ _TOO_LATE: Final = HttpAnswer(HTTPStatus.BAD_GATEWAY)
 _TOO_LARGE: Final = HttpAnswer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
-class AsgiEntry:
+class AsgiApplication:
     """What uvicorn calls for each request."""
 
     def __init__(
@@ -44,7 +44,7 @@ class AsgiEntry:
         self._answer_max_s = answer_max_s
         self._body_max = body_max_bytes
         self._late: set[asyncio.Task[None]] = set()
-        self._deadlines: Deadlines[_Reply] = Deadlines(answer_max_s, self._give_up)
+        self._timeouts: Timeouts[_Reply] = Timeouts(answer_max_s, self._give_up)
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         if scope["type"] != "http":
@@ -70,11 +70,11 @@ class AsgiEntry:
             f"{scope['scheme']}://{host or _address(scope)}",
         )
         reply = _Reply(send, call)
-        self._deadlines.enter(reply, asyncio.get_running_loop())
+        self._timeouts.enter(reply, asyncio.get_running_loop())
         try:
             answer = await self._handle(call)
         finally:
-            is_in_time = self._deadlines.leave(reply)
+            is_in_time = self._timeouts.leave(reply)
         if is_in_time:
             await _send_answer(send, answer)
 
@@ -126,7 +126,7 @@ def _address(scope: _Message) -> str:
 class HttpServer:
     """One listening socket."""
 
-    def __init__(self, entry: AsgiEntry, address: str, port: int, *, grace_s: float) -> None:
+    def __init__(self, entry: AsgiApplication, address: str, port: int, *, grace_s: float) -> None:
         self._entry = entry
         self._address = address
         self._asked = port

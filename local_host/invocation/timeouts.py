@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 
 
-class Deadlines(Generic[K]):
+class Timeouts(Generic[K]):
     """Calls *expire* with each key that stays longer than *after_s* seconds of the loop's time."""
 
     def __init__(self, after_s: float, expire: Callable[[K], None]) -> None:
@@ -23,18 +23,18 @@ class Deadlines(Generic[K]):
         due = loop.time() + self._after_s
         self._due[key] = due
         if self._timer is None:
-            self._timer = loop.call_at(due, self._look, loop)
+            self._timer = loop.call_at(due, self._check, loop)
 
     def leave(self, key: K) -> bool:
         """Return whether *key* was still inside, that is, not expired."""
         return self._due.pop(key, None) is not None
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         now = loop.time()
         for key, due in list(self._due.items()):
             if due > now:
-                self._timer = loop.call_at(due, self._look, loop)
+                self._timer = loop.call_at(due, self._check, loop)
                 return
             del self._due[key]
             self._expire(key)

@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 
 from local_host.apps.configuration import Configuration
 from local_host.invocation.invocation_context import Context, Out, TraceContext
-from local_host.invocation.timeouts import Deadlines
+from local_host.invocation.timeouts import Timeouts
 from local_host.model import (
     Binding,
     IndexedFunction,
@@ -53,7 +53,7 @@ class _Plan:
     out_names: Sequence[str]
     sinks: Sequence[tuple[Binding, OutputSink]]
     may_return: bool
-    limit: "Deadlines[_Running] | None"
+    limit: "Timeouts[_Running] | None"
     timeout_s: float | None
     directory: str
 
@@ -83,7 +83,7 @@ class Worker:
         """
         self._entropy = entropy
         self._plans: dict[IndexedFunction, _Plan] = {}
-        self._limits: dict[float, Deadlines[_Running]] = {}
+        self._limits: dict[float, Timeouts[_Running]] = {}
         count = _threads() if threads is None else threads
         self._pool = ThreadPoolExecutor(count, "function") if count else None
 
@@ -112,9 +112,9 @@ class Worker:
             directory,
         )
 
-    def _limit(self, timeout_s: float) -> Deadlines[_Running]:
+    def _limit(self, timeout_s: float) -> Timeouts[_Running]:
         if timeout_s not in self._limits:
-            self._limits[timeout_s] = Deadlines(timeout_s, _Running.expire)
+            self._limits[timeout_s] = Timeouts(timeout_s, _Running.expire)
         return self._limits[timeout_s]
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:

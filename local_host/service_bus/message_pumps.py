@@ -8,11 +8,11 @@ from typing import Final
 
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.message import ReceivedMessage
-from local_cloud.broker.receivers import Mailbox
+from local_cloud.broker.receiver_link import ReceiverLink
 from local_cloud.broker.topology import DEAD_LETTER_SUFFIX, Queue, Subscription, subscription_path
 from local_host.model import IndexedFunction, Invoker
 from local_host.service_bus import messages
-from local_host.service_bus.runs import Runs
+from local_host.service_bus.invocations import Invocations
 from local_host.service_bus.settings import ServiceBusSettings
 from shared.kernel.clock import Clock
 
@@ -29,37 +29,39 @@ def pump_for(
     clock: Clock,
 ) -> "Pump":
     """Return the pump that the function's cardinality asks for."""
-    runs = Runs(function, settings, broker=broker, invoker=invoker, clock=clock)
+    invocations = Invocations(function, settings, broker=broker, invoker=invoker, clock=clock)
     is_batch = function.trigger.text("cardinality", "one").lower() == "many"
-    return BatchPump(runs) if is_batch else SinglePump(runs)
+    return BatchPump(invocations) if is_batch else SinglePump(invocations)
 
 
 class Pump(ABC):
     """Receives until it is stopped, whatever happens to the database meanwhile."""
 
-    def __init__(self, runs: Runs) -> None:
-        self._runs = runs
-        self._settings = runs.settings
-        self._broker = runs.broker
-        self._clock = runs.clock
+    def __init__(self, invocations: Invocations) -> None:
+        self._invocations = invocations
+        self._settings = invocations.settings
+        self._broker = invocations.broker
+        self._clock = invocations.clock
         self._path = ""
         self._loop: asyncio.Task[None] | None = None
 
     @abstractmethod
     async def _receive(self) -> None:
-        """Receive and begin runs until `stopping`; give back what no run has seen."""
+        """Receive and begin invocations until `stopping`; release what no invocation has seen."""
 
     async def start(self) -> None:
         """Create the queue or subscription if nobody declared it, and begin to receive."""
         self._path = await self._ensure_entity()
-        self._loop = asyncio.create_task(self._keep_receiving(), name=self._runs.function.name)
+        self._loop = asyncio.create_task(
+            self._keep_receiving(), name=self._invocations.function.name
+        )
 
     async def stop(self, grace_s: float) -> None:
         """Take nothing new; what has not ended after *grace_s* is cut off and delivered again."""
         if self._loop is None:
             return
-        self._runs.stopping = True
-        self._runs.changed.set()
+        self._invocations.stopping = True
+        self._invocations.changed.set()
         self._broker.arrivals(self._path).notify()
         ended = asyncio.ensure_future(self._ended(self._loop))
         grace = asyncio.ensure_future(self._clock.sleep(grace_s))
@@ -67,22 +69,22 @@ class Pump(ABC):
         grace.cancel()
         ended.cancel()
         self._loop.cancel()
-        await self._runs.cut_off()
+        await self._invocations.cancel()
 
     async def _ended(self, loop: asyncio.Task[None]) -> None:
         await asyncio.wait([loop])
-        await self._runs.end()
+        await self._invocations.end()
 
     async def _keep_receiving(self) -> None:
-        while not self._runs.stopping:
+        while not self._invocations.stopping:
             try:
                 await self._receive()
             except Exception:  # noqa: BLE001  a trigger that stops listening is worse than any
-                _log.exception("receiving for %s failed, goes on", self._runs.function.name)
+                _log.exception("receiving for %s failed, goes on", self._invocations.function.name)
                 await self._clock.sleep(_AFTER_A_FAILURE_S)
 
     async def _ensure_entity(self) -> str:
-        trigger = self._runs.function.trigger
+        trigger = self._invocations.function.trigger
         topic, subscription = trigger.text("topicName"), trigger.text("subscriptionName")
         if topic:
             path = subscription_path(topic, subscription)
@@ -93,80 +95,80 @@ class Pump(ABC):
                 await self._broker.create_queue(Queue(path))
             )
         if created:
-            _log.info("created %s, which %s listens to", path, self._runs.function.name)
+            _log.info("created %s, which %s listens to", path, self._invocations.function.name)
         return path
 
 
 class SinglePump(Pump):
-    """Cardinality one: as many runs at once as the settings say, each with one message."""
+    """Cardinality one: as many invocations at once as the settings say, each with one message."""
 
     async def _receive(self) -> None:
-        runs = self._runs
-        mailbox = runs.mailbox = self._broker.open_mailbox(self._path)
-        runs.changed = mailbox.changed
+        invocations = self._invocations
+        link = invocations.link = self._broker.open_link(self._path)
+        invocations.changed = link.changed
         try:
-            while not runs.stopping:
-                mailbox.changed.clear()
-                await self._fill(mailbox)
-                await mailbox.changed.wait()
+            while not invocations.stopping:
+                link.changed.clear()
+                await self._fill(link)
+                await link.changed.wait()
         finally:
-            runs.mailbox = None
-            self._broker.close_mailbox(mailbox)
-        await self._empty(mailbox)
+            invocations.link = None
+            self._broker.close_link(link)
+        await self._empty(link)
 
-    async def _fill(self, mailbox: Mailbox) -> None:
+    async def _fill(self, link: ReceiverLink) -> None:
         """Begin what was given, say how much more may come, look for what was there before."""
-        runs, settings = self._runs, self._settings
-        while not runs.stopping:
-            while mailbox.messages and len(runs) < settings.max_concurrent_calls:
-                self._begin(mailbox.messages.popleft())
+        invocations, settings = self._invocations, self._settings
+        while not invocations.stopping:
+            while link.messages and len(invocations) < settings.max_concurrent_calls:
+                self._begin(link.messages.popleft())
             places = settings.max_concurrent_calls + settings.prefetch_count
-            places -= len(runs) + len(mailbox.messages)
-            mailbox.offer(places)
-            room = places - mailbox.expected
-            if room <= 0 or not mailbox.has_backlog:
+            places -= len(invocations) + len(link.messages)
+            link.grant_credit(places)
+            room = places - link.expected
+            if room <= 0 or not link.has_backlog:
                 return
-            mailbox.has_backlog = False
-            mailbox.expect(room)
+            link.has_backlog = False
+            link.expect(room)
             found: Sequence[ReceivedMessage] = ()
             try:
                 found = await self._broker.lock(self._path, room)
             finally:
-                mailbox.fill(found, expected=room)
+                link.fill(found, expected=room)
 
     def _begin(self, message: ReceivedMessage) -> None:
         # A prefetched message is renewed only from here: while it waits its lock may run out.
         self._broker.keep_renewed(message, self._settings.max_auto_lock_renewal_s)
-        self._runs.begin([message], messages.one(message))
+        self._invocations.begin([message], messages.one(message))
 
-    async def _empty(self, mailbox: Mailbox) -> None:
+    async def _empty(self, link: ReceiverLink) -> None:
         """Give back what came, and what is still on its way."""
-        while mailbox.expected or mailbox.messages:
-            given = list(mailbox.messages)
-            mailbox.messages.clear()
-            await self._runs.give_back(given)
-            if mailbox.expected:
-                mailbox.changed.clear()
-                await mailbox.changed.wait()
+        while link.expected or link.messages:
+            given = list(link.messages)
+            link.messages.clear()
+            await self._invocations.release(given)
+            if link.expected:
+                link.changed.clear()
+                await link.changed.wait()
 
 
 class BatchPump(Pump):
     """Cardinality many: one batch at a time."""
 
     async def _receive(self) -> None:
-        while not self._runs.stopping:
-            batch = await self._gather()
+        while not self._invocations.stopping:
+            batch = await self._receive_batch()
             if batch:
-                run = self._runs.begin(batch, messages.many(batch))
+                run = self._invocations.begin(batch, messages.many(batch))
                 await asyncio.wait([run])
 
-    async def _gather(self) -> list[ReceivedMessage]:
+    async def _receive_batch(self) -> list[ReceivedMessage]:
         """Return what is there, waiting for the smallest batch as long as the settings say."""
         settings = self._settings
         arrivals = self._broker.arrivals(self._path)
         batch: list[ReceivedMessage] = []
         give_up_at_s = 0.0
-        while not self._runs.stopping:
+        while not self._invocations.stopping:
             seen = arrivals.count
             batch += await self._broker.lock(
                 self._path, settings.max_message_batch_size - len(batch)
@@ -179,7 +181,7 @@ class BatchPump(Pump):
             if len(batch) >= settings.min_message_batch_size or now_s >= give_up_at_s:
                 return batch
             await self._arrival_or_delay(seen, give_up_at_s - now_s)
-        await self._runs.give_back(batch)
+        await self._invocations.release(batch)
         return []
 
     async def _arrival_or_delay(self, seen: int, delay_s: float) -> None:

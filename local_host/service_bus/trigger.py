@@ -16,11 +16,10 @@ from local_cloud.broker.topology import DEAD_LETTER_SUFFIX, check_name
 from local_host.apps.configuration import ConfigurationRefused
 from local_host.model import (
     Binding,
-    Extend,
     Extension,
+    HostContext,
     IndexedFunction,
     OutputSink,
-    Surroundings,
 )
 from local_host.service_bus.message_pumps import Pump, pump_for
 from local_host.service_bus.settings import settings_of
@@ -32,30 +31,26 @@ TRIGGER: Final = "serviceBusTrigger"
 OUTPUT: Final = "serviceBus"
 
 
-def service_bus(broker: Broker) -> Extend:
-    """Return the part of the host that works over *broker*, which the host starts and stops."""
-
-    def extend(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
-        pumps: list[Pump] = []
-        refusals: dict[str, str] = {}
-        for function in functions:
-            if not function.triggered_by(TRIGGER):
-                continue
-            try:
-                pumps.append(_pump(function, broker, surroundings))
-            except (ConfigurationRefused, Refused) as problem:
-                refusals[function.name] = str(problem)
-        return Extension(
-            triggers=frozenset({TRIGGER}),
-            listener=ServiceBusListener(pumps, grace_s=surroundings.grace_s),
-            outputs={OUTPUT: output_sink(broker, surroundings.embedding.entropy)},
-            refusals=refusals,
-        )
-
-    return extend
+def service_bus(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
+    """Return the extension that works over the local cloud's broker."""
+    pumps: list[Pump] = []
+    refusals: dict[str, str] = {}
+    for function in functions:
+        if not function.triggered_by(TRIGGER):
+            continue
+        try:
+            pumps.append(_pump(function, context))
+        except (ConfigurationRefused, Refused) as problem:
+            refusals[function.name] = str(problem)
+    return Extension(
+        triggers=frozenset({TRIGGER}),
+        listener=ServiceBusListener(pumps, grace_s=context.grace_s),
+        outputs={OUTPUT: output_sink(context.cloud.broker, context.entropy)},
+        refusals=refusals,
+    )
 
 
-def _pump(function: IndexedFunction, broker: Broker, surroundings: Surroundings) -> Pump:
+def _pump(function: IndexedFunction, context: HostContext) -> Pump:
     """Raises Invalid or ConfigurationRefused when this host cannot serve the trigger."""
     trigger = function.trigger
     if trigger.flag("isSessionsEnabled"):
@@ -68,10 +63,10 @@ def _pump(function: IndexedFunction, broker: Broker, surroundings: Surroundings)
             check_name(name.lower().removesuffix(DEAD_LETTER_SUFFIX))
     return pump_for(
         function,
-        settings_of(surroundings.configurations[function.app]),
-        broker=broker,
-        invoker=surroundings.invoker,
-        clock=surroundings.embedding.clock,
+        settings_of(context.configurations[function.app]),
+        broker=context.cloud.broker,
+        invoker=context.invoker,
+        clock=context.clock,
     )
 
 

@@ -20,11 +20,11 @@ from local_host.apps.configuration import Configuration
 from local_host.invocation.retry import invoke_with_retry
 from local_host.model import (
     Extension,
+    HostContext,
     IndexedFunction,
     Invocation,
     InvocationFailed,
     Invoker,
-    Surroundings,
 )
 from local_host.timer_trigger.schedules import Schedule, ScheduleRefused, is_often, parse_schedule
 from shared.kernel.clock import Clock, isoformat, parse_instant
@@ -45,7 +45,7 @@ _SLEEP_MAX_S: Final = 300.0
 
 
 @dataclass(frozen=True)
-class Status:
+class TimerStatus:
     """What is remembered of a timer. `last` is None until it has run on this schedule."""
 
     last: datetime | None
@@ -65,7 +65,7 @@ def _iso(instant: datetime | None) -> str:
     return _NEVER if instant is None else instant.astimezone(UTC).isoformat()
 
 
-class Statuses:
+class TimerStatusTable:
     """The statuses of all timers in the host's database."""
 
     def __init__(self, database: Database) -> None:
@@ -74,7 +74,7 @@ class Statuses:
     async def open(self) -> None:
         await self._database.write(lambda connection: connection.execute(_SCHEMA))
 
-    def get(self, function: str) -> Status | None:
+    def get(self, function: str) -> TimerStatus | None:
         row = self._database.read(
             lambda connection: connection.execute(
                 "SELECT last, next, updated FROM timer_status WHERE function = ?", (function,)
@@ -84,9 +84,9 @@ class Statuses:
             return None
         last, following, updated = (parse_instant(text) if text else None for text in row)
         assert updated is not None, row
-        return Status(last, following, updated)
+        return TimerStatus(last, following, updated)
 
-    async def put(self, function: str, status: Status) -> None:
+    async def put(self, function: str, status: TimerStatus) -> None:
         values = (
             function,
             isoformat(status.last) if status.last else None,
@@ -100,15 +100,15 @@ class Statuses:
         await self._database.write(write)
 
 
-def timers(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
+def timers(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
     """Return the part of the host that runs timer triggers."""
-    statuses = Statuses(surroundings.database)
+    statuses = TimerStatusTable(context.database)
     refusals: dict[str, str] = {}
     found: list[Timer] = []
     for function in functions:
         if function.triggered_by(TRIGGER):
             try:
-                zone = zone_of(surroundings.configurations[function.app])
+                zone = zone_of(context.configurations[function.app])
                 schedule = parse_schedule(function.trigger.text("schedule"), zone)
             except ScheduleRefused as problem:
                 refusals[function.name] = str(problem)
@@ -118,11 +118,11 @@ def timers(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> 
                     function,
                     schedule,
                     statuses,
-                    invoker=surroundings.invoker,
-                    clock=surroundings.embedding.clock,
+                    invoker=context.invoker,
+                    clock=context.clock,
                 )
             )
-    listener = TimerListener(found, statuses, grace_s=surroundings.grace_s)
+    listener = TimerListener(found, statuses, grace_s=context.grace_s)
     return Extension(
         triggers=frozenset({TRIGGER}),
         listener=listener,
@@ -155,7 +155,7 @@ class Timer:
         self,
         function: IndexedFunction,
         schedule: Schedule,
-        statuses: Statuses,
+        statuses: TimerStatusTable,
         *,
         invoker: Invoker,
         clock: Clock,
@@ -168,7 +168,7 @@ class Timer:
         self._is_monitored = function.trigger.flag("useMonitor", default=True) and not is_often(
             schedule
         )
-        self._status: Status | None = None
+        self._status: TimerStatus | None = None
         self.is_running = False
         self.is_stopping = False
 
@@ -190,7 +190,7 @@ class Timer:
         """Return whether an occurrence was missed; meets a new timer or schedule first."""
         status = self._statuses.get(self.function.name)
         if status is None:
-            status = Status(None, self._schedule.after(now), now)
+            status = TimerStatus(None, self._schedule.after(now), now)
             await self._statuses.put(self.function.name, status)
         else:
             base = status.last or status.updated
@@ -198,7 +198,7 @@ class Timer:
             if status.next != expected:  # the schedule was changed
                 if expected is not None and now > expected:
                     expected = self._schedule.after(now)
-                status = Status(None, expected, base)
+                status = TimerStatus(None, expected, base)
                 await self._statuses.put(self.function.name, status)
         self._status = status
         return status.next is not None and now > status.next
@@ -211,7 +211,7 @@ class Timer:
         due = self._status.next if self._status is not None else None
         if is_on_schedule and due is not None and due > at:
             at = due
-        self._status = Status(at, self._schedule.after(at), at)
+        self._status = TimerStatus(at, self._schedule.after(at), at)
         await self._statuses.put(self.function.name, self._status)
 
     async def invoke(self, *, is_late: bool = False) -> None:
@@ -236,7 +236,9 @@ class Timer:
 class TimerListener:
     """All timers of a host."""
 
-    def __init__(self, found: Sequence[Timer], statuses: Statuses, *, grace_s: float) -> None:
+    def __init__(
+        self, found: Sequence[Timer], statuses: TimerStatusTable, *, grace_s: float
+    ) -> None:
         self._timers = found
         self._statuses = statuses
         self._grace_s = grace_s

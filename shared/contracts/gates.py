@@ -6,7 +6,7 @@ is deployments' own.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -91,6 +91,15 @@ class GateDefaults:
     def on_inconclusive(self, stage: Stage) -> OnInconclusive:
         """Prod pauses for a human, others pass, marked."""
         return OnInconclusive.PAUSE if stage is Stage.PROD else OnInconclusive.PASS
+
+
+EXTENSION_MAX: Final = timedelta(minutes=10)
+"""A longer deadline leaves enough time with a look, and is kept as it was asked for."""
+
+
+def extension_max(asked_at: datetime, deadline_at: datetime) -> timedelta:
+    """Return by how much time without a look may move a gate's deadline: once the time allowed."""
+    return min(deadline_at - asked_at, EXTENSION_MAX)
 
 
 LOCAL_GATE: Final = GateDefaults(window=timedelta(seconds=5), deadline=timedelta(seconds=60))

@@ -159,6 +159,7 @@ class Hold(Value):
     environment_id: EnvironmentId
     module_id: ModuleId
     digest: Digest
+    version: Version | None = None
     release_ref: ReleaseRef
     deployment_id: DeploymentId
     """The deployment that was rolled back."""

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,15 +19,14 @@ from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.kernel.observation import Absent as SiteAbsent
-from shared.kernel.observation import Present as SitePresent
-from shared.kernel.observation import Unknown as SiteUnknown
 from shared.surfaces.port import Sites
 from shared.surfaces.spec import SiteSpec
 
 Written = TypeVar("Written")
 
 FREE: Final = MonthlyCost(0.0, "EUR", "runs on this machine, where nothing is metered")
+NOTE_MAX: Final = 256 * 1024
+"""A note is a few kilobytes; settings and tags are bounded by the contracts."""
 _PROPERTIES: Final = "properties"
 _WRITING: Final = threading.Lock()
 """Of the process, because several apps in one host may each have opened a provider."""
@@ -77,13 +77,13 @@ class SiteProvider:
     async def read(self, resource: Resource) -> Reading[Live]:
         environment = EnvironmentId(resource.properties["site"])
         match await self._sites.read_site(environment):
-            case SitePresent(site):
+            case Present(site):
                 properties = json.loads(site.facts.get(_PROPERTIES, "{}"))
                 outputs = {"id": str(environment), "endpoint": site.endpoint}
                 return Present(Live(properties, outputs))
-            case SiteAbsent():
+            case Absent():
                 return Absent()
-            case SiteUnknown(reason):
+            case Unknown(reason):
                 return Unknown(reason)
 
     async def update(self, resource: Resource, fence: Fence) -> Live:
@@ -126,7 +126,7 @@ class VolumeProvider:
     async def read(self, resource: Resource) -> Reading[Live]:
         try:
             return await asyncio.to_thread(self._read, resource)
-        except (OSError, ValueError) as unreadable:
+        except (OSError, ValueError, TypeError) as unreadable:
             return Unknown(f"volume {resource.name} cannot be read: {unreadable}")
 
     async def update(self, resource: Resource, fence: Fence) -> Live:
@@ -175,7 +175,11 @@ class VolumeProvider:
 
     def _admit(self, resource: Resource, fence: Fence) -> Path:
         note = self._note(resource)
-        highest = int(_read_note(note).get("token", 0))
+        try:
+            highest = int(_read_note(note).get("token", 0))
+        except (OSError, ValueError, TypeError) as unreadable:
+            message = f"volume {resource.name} cannot be read: {unreadable}"
+            raise Unavailable(message) from unreadable
         if fence.token < highest:
             raise Overtaken(resource.name, fence, highest)
         return note
@@ -201,10 +205,23 @@ def _no_settings(node: Node, target: str) -> list[Violation]:
 
 
 def _read_note(note: Path) -> dict[str, Any]:
+    """Return what *note* holds, nothing where it is not there. Raises OSError, ValueError."""
+    # Workloads run beside it: whatever else lies there under its name is neither followed, waited
+    # for nor read to its end.
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        return dict(json.loads(note.read_bytes()))
+        handle = os.open(note, flags)
     except FileNotFoundError:
         return {}
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError(f"{note.name} is not a file")
+        content = os.read(handle, NOTE_MAX + 1)
+    finally:
+        os.close(handle)
+    if len(content) > NOTE_MAX:
+        raise ValueError(f"{note.name} is longer than {NOTE_MAX} bytes")
+    return dict(json.loads(content))
 
 
 def _write_note(note: Path, content: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""What a read of the world can say: Present, Absent or Unknown, and never a guess.
+"""The result of a read of live state: Present, Absent or Unknown.
 
-An error, a throttled call or an incomplete listing is `Unknown`, and Unknown changes nothing: it
-retires, prunes and re-creates nothing.
+An error, a throttled call or an incomplete listing is `Unknown`. Unknown changes nothing: it never
+retires, prunes or re-creates anything.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Present(Generic[T]):
-    """It is there, and this is what was seen."""
+    """It exists; `value` is what was read."""
 
     value: T
 
 
 @dataclass(frozen=True)
 class Absent:
-    """A complete answer said that it is not there."""
+    """A complete answer showed that it does not exist."""
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """No answer that can be relied on; *reason* is a sentence for an operator."""
+    """There was no reliable answer; `reason` is a sentence for an operator."""
 
     reason: str
 

@@ -1,1 +1,1 @@
-"""Where workloads run: what deployments may change there, what everyone may read, adapters."""
+"""The compute surfaces that workloads run on: ports and adapters."""

@@ -1,7 +1,7 @@
-"""What an archive must be before anyone keeps it: a zip of plain files that lead nowhere else.
+"""Checks and unpacks archives: zips of plain files whose paths stay inside the archive's folder.
 
-The service looks at the directory of the archive only; a surface looks again and counts the bytes
-as it unpacks.
+The service checks the directory of the archive only; a surface checks it again and counts the bytes
+while it unpacks.
 """
 
 import stat
@@ -21,11 +21,11 @@ _CHUNK: Final = 1 << 20
 
 
 def refuse_unsafe_archive(archive: BinaryIO) -> None:
-    """Refuse what no surface would unpack.
+    """Refuse an archive that no surface would unpack.
 
     Raises:
-        BadArtifact: no zip, no files or too many, too large unpacked, a path that leads out of
-            it, a link or a device.
+        BadArtifact: not a zip, no files or too many, too large unpacked, a path that leaves the
+            folder, a link or a device.
     """
     with _opened(archive) as opened:
         _safe_entries(opened)
@@ -35,8 +35,8 @@ def extract(archive: Path, folder: Path, *, bytes_max: int = CONTENT_BYTES_MAX) 
     """Unpack *archive* into the new *folder*; return the names of its files.
 
     Raises:
-        BadArtifact: what `refuse_unsafe_archive` refuses, damaged content, or more bytes than
-            it may have, counted as they come and not as the archive claims.
+        BadArtifact: unsafe as for `refuse_unsafe_archive`, damaged, or more bytes than
+            *bytes_max*, counted while unpacking.
     """
     with archive.open("rb") as file, _opened(file) as opened:
         entries = _safe_entries(opened)
@@ -48,23 +48,27 @@ def extract(archive: Path, folder: Path, *, bytes_max: int = CONTENT_BYTES_MAX) 
 
 @contextmanager
 def _opened(archive: BinaryIO) -> Iterator[zipfile.ZipFile]:
-    """Open *archive*; whatever `zipfile` finds wrong with it, then or later, is a BadArtifact."""
+    """Open *archive*; every error that `zipfile` raises, then or later, becomes a BadArtifact."""
     try:
         with zipfile.ZipFile(archive) as opened:
             yield opened
     except (
         zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, zlib.error
     ) as damaged:  # fmt: skip
-        raise BadArtifact(f"expected a whole zip archive, and this is none: {damaged}") from damaged
+        raise BadArtifact(f"expected a complete zip archive: {damaged}") from damaged
 
 
 def _safe_entries(opened: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     entries = [entry for entry in opened.infolist() if not entry.is_dir()]
     if not 1 <= len(entries) <= FILES_MAX:
-        raise BadArtifact(f"an archive must have 1 to {FILES_MAX} files, this has {len(entries)}")
+        raise BadArtifact(
+            f"an archive must have 1 to {FILES_MAX} files, this one has {len(entries)}"
+        )
     size = sum(entry.file_size for entry in entries)
     if size > CONTENT_BYTES_MAX:
-        raise BadArtifact(f"unpacked it is {size} bytes, at most {CONTENT_BYTES_MAX} are taken")
+        raise BadArtifact(
+            f"the archive unpacks to {size} bytes, at most {CONTENT_BYTES_MAX} are allowed"
+        )
     for entry in entries:
         _refuse_unsafe(entry)
     return entries
@@ -74,9 +78,11 @@ def _refuse_unsafe(entry: zipfile.ZipInfo) -> None:
     name = entry.filename
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or any(mark in name for mark in "\\:\0"):
-        raise BadArtifact(f"the archive has a path that leads out of it: {name[:_SHOWN]!r}")
+        raise BadArtifact(f"the archive has a path that leads out of its folder: {name[:_SHOWN]!r}")
     if stat.S_IFMT(entry.external_attr >> 16) not in {0, stat.S_IFREG}:
-        raise BadArtifact(f"the archive may hold files only, {name[:_SHOWN]!r} is a link or device")
+        raise BadArtifact(
+            f"the archive may contain files only, {name[:_SHOWN]!r} is a link or device"
+        )
 
 
 def _extract_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, left: int) -> int:
@@ -87,7 +93,7 @@ def _extract_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, 
             while chunk := source.read(_CHUNK):
                 left -= len(chunk)
                 if left < 0:
-                    raise BadArtifact("unpacked it is larger than allowed")
+                    raise BadArtifact("the unpacked archive is larger than allowed")
                 file.write(chunk)
     except OSError as clash:
         raise BadArtifact(

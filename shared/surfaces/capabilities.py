@@ -1,7 +1,7 @@
-"""The capability matrix: what a surface can do, and which plans it must refuse.
+"""The capability matrix of a surface, and the check of a plan against it.
 
-A plan is checked whole before its first change. What cannot be honoured is refused with the
-reason; nothing is ever weakened to fit.
+A plan is checked whole before its first change. A plan with a need that the surface cannot honour
+is refused with the reason; no need is weakened to fit.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,7 @@ from shared.surfaces.spec import HttpProbe, RevisionSpec
 
 
 class Feature(StrEnum):
-    """One thing that a plan may need. Limits mean: enforced by the surface, not only recorded."""
+    """A need that a plan may have. A limit counts only if the surface enforces it."""
 
     TRAFFIC_SPLIT = "trafficSplit"
     INSTANT_ROLLBACK = "instantRollback"
@@ -35,7 +35,7 @@ class Feature(StrEnum):
 
 @dataclass(frozen=True)
 class Capabilities:
-    """`lacks` has every feature that is not offered, with the reason an operator is told."""
+    """`lacks` has every feature that is not supported, with the reason for operators."""
 
     surface: str
     lacks: Mapping[Feature, str]
@@ -43,13 +43,13 @@ class Capabilities:
     weight_step_percent: int = 1
     """Weights must be multiples of it."""
 
-    def offers(self, feature: Feature) -> bool:
+    def supports(self, feature: Feature) -> bool:
         return feature not in self.lacks
 
 
 @dataclass(frozen=True)
 class SurfacePlan:
-    """All that a deployment is going to ask of one surface.
+    """All changes that a deployment plans on one surface.
 
     `weights` are the percents of its steps; `features` are needs that no spec shows (instant
     rollback, configuration in place, secret references, namespaces, quotas).
@@ -68,27 +68,29 @@ _LIMITS: Final = (
 )
 
 
-def _lacking(feature: Feature, target: str, can: Capabilities, received: str) -> Violation:
+def _not_supported(
+    feature: Feature, target: str, capabilities: Capabilities, received: str
+) -> Violation:
     return Violation(
         code="NotSupported",
         target=target,
-        message=f"{can.surface} cannot honour {feature}: {can.lacks[feature]}",
+        message=f"{capabilities.surface} cannot honour {feature}: {capabilities.lacks[feature]}",
         expected=f"a plan without {feature}, or another compute target",
         received=received,
     )
 
 
 def _needs(plan: SurfacePlan) -> Iterator[tuple[Feature, str, str]]:
-    """Yield each feature that *plan* needs, where it says so, and what it says."""
+    """Yield each feature that *plan* needs, with the JSON pointer and value that need it."""
     for feature in sorted(plan.features):
         yield feature, "", feature
     if any(0 < weight < 100 for weight in plan.weights):  # noqa: PLR2004  percent
         yield Feature.TRAFFIC_SPLIT, "/strategy/steps", str(list(plan.weights))
     for index, spec in enumerate(plan.revisions):
-        yield from _needs_of(spec, f"/components/{index}")
+        yield from _needs_of_revision(spec, f"/components/{index}")
 
 
-def _needs_of(spec: RevisionSpec, at: str) -> Iterator[tuple[Feature, str, str]]:
+def _needs_of_revision(spec: RevisionSpec, target: str) -> Iterator[tuple[Feature, str, str]]:
     rows = (
         (spec.replicas == 0, Feature.SCALE_TO_ZERO, "replicas", "0"),
         (spec.port is None, Feature.WORKERS, "port", "none"),
@@ -98,60 +100,60 @@ def _needs_of(spec: RevisionSpec, at: str) -> Iterator[tuple[Feature, str, str]]
     )
     for is_needed, feature, name, received in rows:
         if is_needed:
-            yield feature, f"{at}/{name}", str(received)
+            yield feature, f"{target}/{name}", str(received)
     for attribute, name, feature in _LIMITS:
         limit = getattr(spec.resources, attribute)
         if limit is not None:
-            yield feature, f"{at}/resources/{name}", str(limit)
+            yield feature, f"{target}/resources/{name}", str(limit)
 
 
-def _features(plan: SurfacePlan, can: Capabilities) -> Iterator[Violation]:
+def _features(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
     for feature, target, received in _needs(plan):
-        if not can.offers(feature):
-            yield _lacking(feature, target, can, received)
+        if not capabilities.supports(feature):
+            yield _not_supported(feature, target, capabilities, received)
 
 
-def _weights(plan: SurfacePlan, can: Capabilities) -> Iterator[Violation]:
-    step = can.weight_step_percent
+def _weights(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
+    step = capabilities.weight_step_percent
     for index, weight in enumerate(plan.weights):
         if not 0 <= weight <= 100 or weight % step:  # noqa: PLR2004  percent
             yield Violation(
                 "OutOfRange",
                 f"/strategy/steps/{index}",
-                f"{can.surface} takes weights in steps of {step} percent",
+                f"{capabilities.surface} takes weights in steps of {step} percent",
                 f"a multiple of {step} from 0 to 100",
                 str(weight),
             )
 
 
-def _replicas(plan: SurfacePlan, can: Capabilities) -> Iterator[Violation]:
+def _replicas(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
     for index, spec in enumerate(plan.revisions):
-        if spec.replicas > can.replicas_max:
+        if spec.replicas > capabilities.replicas_max:
             yield Violation(
                 "OutOfRange",
                 f"/components/{index}/replicas",
-                f"{can.surface} runs at most {can.replicas_max} instances of a component",
-                f"at most {can.replicas_max}",
+                f"{capabilities.surface} cannot run that many instances of a component",
+                f"at most {capabilities.replicas_max}",
                 str(spec.replicas),
             )
 
 
-def _probes(plan: SurfacePlan, can: Capabilities) -> Iterator[Violation]:
+def _probes(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
     for index, spec in enumerate(plan.revisions):
         for name, probe in (("readiness", spec.readiness), ("liveness", spec.liveness)):
-            if probe is not None and (wrong := _wrong_with(probe, spec.port)):
+            if probe is not None and (fault := _fault_of(probe, spec.port)):
                 yield Violation(
                     "Invalid",
                     f"/components/{index}/probes/{name}",
-                    f"{can.surface} cannot run this probe: {wrong}",
+                    f"{capabilities.surface} cannot run this probe: {fault}",
                     "a path from /, a port, a period and timeout above 0, thresholds from 1",
                     str(probe),
                 )
 
 
-def _wrong_with(probe: HttpProbe, port: int | None) -> str:
+def _fault_of(probe: HttpProbe, port: int | None) -> str:
     if port is None:
-        return "the component has no port to ask"
+        return "the component has no port"
     if not probe.path.startswith("/"):
         return "its path must begin with /"
     if min(probe.period_s, probe.timeout_s) <= 0 or probe.initial_delay_s < 0:
@@ -161,19 +163,19 @@ def _wrong_with(probe: HttpProbe, port: int | None) -> str:
     return ""
 
 
-def _routes(plan: SurfacePlan, can: Capabilities) -> Iterator[Violation]:
-    taken: dict[str, str] = {}
+def _routes(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
+    owners: dict[str, str] = {}
     for index, spec in enumerate(plan.revisions):
         prefix = spec.path_prefix
         if prefix is None:
             continue
-        holder = taken.setdefault(prefix, spec.component.module)
-        if holder != spec.component.module:
+        owner = owners.setdefault(prefix, spec.component.module)
+        if owner != spec.component.module:
             yield Violation(
                 "RouteTaken",
                 f"/components/{index}/pathPrefix",
-                f"{can.surface} has one public port per environment; {prefix} is {holder}'s",
-                "a prefix of its own",
+                f"{capabilities.surface} has one public port, and {prefix} is {owner}'s",
+                "another prefix",
                 prefix,
             )
 
@@ -188,5 +190,5 @@ RULES: Final[tuple[Callable[[SurfacePlan, Capabilities], Iterator[Violation]], .
 
 
 def check(plan: SurfacePlan, capabilities: Capabilities) -> tuple[Violation, ...]:
-    """Return every reason why *plan* cannot be honoured; empty means it can, whole."""
+    """Return every reason to refuse *plan*; empty when the surface can honour all of it."""
     return tuple(finding for rule in RULES for finding in rule(plan, capabilities))

@@ -1,22 +1,22 @@
-"""What a surface refuses, by name."""
+"""The errors of surfaces, by name."""
 
 from shared.kernel.errors import Conflict, Invalid, NotFound, Unavailable
 
 
 class SiteMissing(NotFound):
-    """The environment has no place on this surface."""
+    """The environment has no site on this surface."""
 
     code = "SiteMissing"
 
 
 class RevisionMissing(NotFound):
-    """The component has no such revision here."""
+    """The component has no such revision on this surface."""
 
     code = "RevisionMissing"
 
 
 class RevisionDiffers(Conflict):
-    """That revision runs something else: a release revision never changes its content."""
+    """The revision exists with other content; the content of a revision never changes."""
 
     code = "RevisionDiffers"
 
@@ -28,13 +28,13 @@ class RouteTaken(Conflict):
 
 
 class NotReady(Conflict):
-    """The revision has not the ready instances that its share of the traffic needs."""
+    """The revision has fewer ready instances than its share of the traffic needs."""
 
     code = "NotReady"
 
-    def __init__(self, what: str, revision: int, *, ready: int, needed: int) -> None:
+    def __init__(self, module: str, revision: int, *, ready: int, needed: int) -> None:
         super().__init__(
-            f"revision {revision} of {what} needs {needed} ready instances for that weight "
+            f"revision {revision} of {module} needs {needed} ready instances for that weight "
             f"and has {ready}"
         )
         self.revision = revision
@@ -55,12 +55,12 @@ class BadWeights(Invalid):
 
 
 class BadArtifact(Invalid):
-    """The archive is not what its digest says, or cannot be unpacked or installed safely."""
+    """The archive does not have its digest, or cannot be unpacked or installed safely."""
 
     code = "BadArtifact"
 
 
 class TrafficUnavailable(Unavailable):
-    """The traffic layer did not show the change in time; it may still come into force."""
+    """The traffic layer did not show the change in time; the change may still come into force."""
 
     code = "TrafficUnavailable"

@@ -1,4 +1,4 @@
-"""The one LocalProcess surface of an embedding host, shared by the services that run in it."""
+"""The LocalProcess surface of an embedded host, shared by its services."""
 
 import asyncio
 import logging
@@ -12,39 +12,39 @@ from shared.surfaces.local_process.surface import LocalProcessSurface
 
 ARTIFACTS: Final = "artifacts"
 FOLDER: Final = "surface"
-_AGAIN_S: Final = 1.0
+_RESTART_AFTER_S: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
-_opened: dict[Path, LocalProcessSurface] = {}
-_keeping: dict[Path, "asyncio.Task[None]"] = {}
+_surfaces: dict[Path, LocalProcessSurface] = {}
+_supervisors: dict[Path, "asyncio.Task[None]"] = {}
 
 
 def local_surface(parts: Embedding) -> LocalProcessSurface:
-    """Return the surface below the host's state folder; the same object for the same folder.
+    """Return the surface below the host's state folder: one object per folder.
 
-    Two objects over one folder would both supervise its processes. On a running loop, which is
-    where a host imports its apps, the surface is supervised until that loop ends.
+    Two objects for one folder would both supervise its processes. On a running loop, where a host
+    imports its apps, the surface is supervised until that loop ends.
     """
     folder = parts.folder / FOLDER
-    if folder not in _opened:
+    if folder not in _surfaces:
         blobs = parts.storage.blobs(ARTIFACTS)
-        _opened[folder] = LocalProcessSurface(folder, blobs, parts.clock, parts.entropy)
-    _keep(folder, parts.clock)
-    return _opened[folder]
+        _surfaces[folder] = LocalProcessSurface(folder, blobs, parts.clock, parts.entropy)
+    _ensure_supervised(folder, parts.clock)
+    return _surfaces[folder]
 
 
-def _keep(folder: Path, clock: Clock) -> None:
-    """Supervise the surface in *folder*, unless a task of this loop does or there is no loop."""
+def _ensure_supervised(folder: Path, clock: Clock) -> None:
+    """Supervise the surface in *folder*, unless a task of this loop does or no loop runs."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return
-    present = _keeping.get(folder)
-    if present is None or present.done() or present.get_loop() is not loop:
-        _keeping[folder] = loop.create_task(supervise(_opened[folder], clock))
+    task = _supervisors.get(folder)
+    if task is None or task.done() or task.get_loop() is not loop:
+        _supervisors[folder] = loop.create_task(supervise(_surfaces[folder], clock))
 
 
 async def supervise(surface: LocalProcessSurface, clock: Clock) -> None:
-    """Supervise *surface* for good: a defect is logged and it begins again, or nothing would heal.
+    """Supervise *surface* forever: a defect is logged, and the supervision starts again.
 
     Ends when another process supervises the same folder.
     """
@@ -52,8 +52,8 @@ async def supervise(surface: LocalProcessSurface, clock: Clock) -> None:
         try:
             await surface.supervise()
         except SupervisorRunning as running:
-            _LOG.warning("%s; this host reads and asks only", running)
+            _LOG.warning("%s; this host does not supervise", running)
             return
-        except Exception:  # noqa: BLE001  whatever it was, workloads must not stay unattended
-            _LOG.exception("supervision broke off; it begins again in %s s", _AGAIN_S)
-            await clock.sleep(_AGAIN_S)
+        except Exception:  # noqa: BLE001  after any defect, workloads still need a supervisor
+            _LOG.exception("supervision failed; it begins again in %s s", _RESTART_AFTER_S)
+            await clock.sleep(_RESTART_AFTER_S)

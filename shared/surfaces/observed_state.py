@@ -1,4 +1,4 @@
-"""What a surface shows: sites, revisions, instances and their proofs, as they are now."""
+"""The live state of a surface: sites, components, revisions, instances and their proofs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,40 +6,40 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.kernel.ids import EnvironmentId
-from shared.surfaces.spec import Component
+from shared.surfaces.spec import SurfaceComponent
 
 
 class Phase(StrEnum):
-    """Where a revision is on its way; `reason` of the revision says why it does not move on."""
+    """The phase of a revision; its `reason` says why it stays in the phase."""
 
     STARTING = "Starting"
-    """Fewer ready instances than asked for, for the first time or after a failure."""
+    """It has fewer ready instances than desired, at first or after a failure."""
     READY = "Ready"
     DRAINING = "Draining"
-    """Removal was asked for; instances finish what they have."""
+    """It is being removed; its instances finish their requests."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One running copy. `ready` decides on traffic, `is_live` on restarts."""
+    """One instance of a revision. `is_ready` decides on traffic, `is_live` on restarts."""
 
     id: str
     revision: int
     is_ready: bool
     is_live: bool
     started_at: datetime
-    """Of the process that runs now; equal pid and start mean nothing was restarted."""
+    """Start of the current process; it changes with every restart, like `pid`."""
     restarts: int = 0
     pid: int | None = None
     address: str | None = None
-    """host:port for probes from this machine; None for workers."""
+    """host:port for probes; None for workers."""
     reason: str = ""
-    """One word where it is not ready: Starting, ProbeFailed, Exited, Backoff, MemoryExceeded."""
+    """Why it is not ready: Starting, ProbeFailed, Exited, Stopping, MemoryExceeded."""
 
 
 @dataclass(frozen=True)
 class LiveRevision:
-    """`replicas` is what was asked for; `unit`, `version`, `artifact` as it was applied."""
+    """`replicas` is the desired number; `unit`, `version` and `artifact` are as applied."""
 
     revision: int
     version: str
@@ -58,28 +58,28 @@ class LiveRevision:
 
 @dataclass(frozen=True)
 class LiveComponent:
-    """`weights` are those the traffic layer has in force, revisions of weight 0 left out."""
+    """`weights` are those in force in the traffic layer, zeros left out."""
 
-    component: Component
+    component: SurfaceComponent
     revisions: tuple[LiveRevision, ...]
     weights: Mapping[int, int]
     endpoint: str | None
     """URL through the traffic layer; None for workers."""
     fence: int = 0
-    """Highest fencing token that wrote here: newer than a baseline means somebody's own work."""
+    """The highest fencing token that wrote here; newer than a baseline: the platform's own work."""
 
     def revision(self, number: int) -> LiveRevision | None:
         return next((r for r in self.revisions if r.revision == number), None)
 
 
 @dataclass(frozen=True)
-class InstanceProof:
-    """What one live instance runs, asked from it and not from what was recorded.
+class LiveProof:
+    """The release that one live instance runs, read from the instance and not from records.
 
-    `content_digest` is recomputed over the folder it runs from and `expected_digest` is what the
-    artifact gives, so they differ when somebody changed a file. `release` is the workload's own
-    answer where the spec has a question for it, else the version in its process environment
-    (`release_source` says which). `departs` lists, in words, each difference.
+    `content_digest` is computed over the folder it runs from and `expected_digest` over the
+    artifact, so they differ when a file was changed. `release` is the workload's own answer where
+    the spec has a release question, else the version in its process environment
+    (`release_source` says which). `departs` lists each difference in words.
     """
 
     instance: str

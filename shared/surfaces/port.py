@@ -1,10 +1,10 @@
 """The ports of a compute surface: Surface (deployments), SurfaceReader (all), Sites (environments).
 
-Every write takes a fence: the surface keeps, durably and per component or site, the highest token
-it has seen and refuses a lower one with `StaleFence` before anything changes. Every write is
-idempotent and may be killed at any point and repeated; the end is that of an undisturbed run.
-Writes record what is wanted and return; the surface itself brings it about and keeps it so
-(restarts, drains), also when the caller is gone. Callers wait by reading.
+Every write takes a fence: the surface stores the highest token per component or site durably, and
+refuses a lower one with `StaleFence` before anything changes. Every write is idempotent: it may be
+killed at any point and repeated, and the result is that of an undisturbed run. Writes record the
+desired state and return; the surface reconciles it on its own (restarts, drains), also without the
+caller. Callers wait by reading.
 """
 
 from collections.abc import Mapping
@@ -14,61 +14,63 @@ from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading
 from shared.surfaces.capabilities import Capabilities
-from shared.surfaces.observed_state import InstanceProof, LiveComponent, Site
-from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
+from shared.surfaces.observed_state import LiveComponent, LiveProof, Site
+from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 
 
 class SurfaceReader(Protocol):
-    """Reads never change anything. No error but `Unknown`: a read that failed has seen nothing."""
+    """Reads change nothing. A read that fails returns `Unknown` and raises nothing."""
 
     def capabilities(self) -> Capabilities:
-        """Return what this surface can do on this machine; `check` holds a plan against it."""
+        """Return the capabilities of this surface on this machine, for `capabilities.check`."""
         ...
 
-    async def observe(self, component: Component) -> Reading[LiveComponent]:
-        """Return the component as it is now; Absent when it has no revision here."""
+    async def observe(self, component: SurfaceComponent) -> Reading[LiveComponent]:
+        """Return the live component; Absent when it has no revision here."""
         ...
 
     async def inventory(self, environment: EnvironmentId) -> Reading[tuple[LiveComponent, ...]]:
-        """Return all components of *environment*, or Unknown: never a part of them.
+        """Return all live components of *environment*; Unknown if one of them is.
 
         Absent when the environment has no site here.
         """
         ...
 
-    async def prove(self, component: Component) -> Reading[tuple[InstanceProof, ...]]:
-        """Ask every live instance, ready or not, what it runs; Unknown if one cannot be asked."""
+    async def prove(self, component: SurfaceComponent) -> Reading[tuple[LiveProof, ...]]:
+        """Return a proof of every live instance, ready or not; Unknown if one cannot be read."""
         ...
 
-    async def traffic(self, component: Component) -> Reading[TrafficSample]:
-        """Return the request counters of each revision; Absent for what gets no traffic."""
+    async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:
+        """Return the request counters of each revision; Absent for a worker."""
         ...
 
     async def logs(
-        self, component: Component, instance: str, tail: int
+        self, component: SurfaceComponent, instance: str, tail: int
     ) -> Reading[tuple[str, ...]]:
-        """Return the last *tail* lines the instance wrote, oldest first, over its restarts too."""
+        """Return the last *tail* lines of output, oldest first, across restarts."""
         ...
 
 
 class Surface(SurfaceReader, Protocol):
-    """What deployments, and nobody else, may change."""
+    """The writes of deployments, the only service that may change workloads."""
 
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
-        """Have `spec.replicas` instances of this revision, without traffic until weights say so.
+        """Desire `spec.replicas` instances of this revision, without traffic until it has weight.
 
-        Ends a removal of the same revision that is under way, with the instances still there.
+        A removal of the same revision that has not ended is undone.
 
         Raises:
             StaleFence, SiteMissing, RouteTaken.
-            RevisionDiffers: that revision is here with other content.
+            RevisionDiffers: that revision exists with other content.
             BadArtifact: the archive is absent, damaged or unsafe.
         """
         ...
 
-    async def scale(self, component: Component, revision: int, replicas: int, fence: Fence) -> None:
-        """Have *replicas* instances; those too many are drained and stopped, newest first.
+    async def scale(
+        self, component: SurfaceComponent, revision: int, replicas: int, fence: Fence
+    ) -> None:
+        """Desire *replicas* instances; surplus ones are drained and stopped, newest first.
 
         Raises:
             StaleFence, RevisionMissing.
@@ -76,47 +78,47 @@ class Surface(SurfaceReader, Protocol):
         ...
 
     async def set_weights(
-        self, component: Component, weights: Mapping[int, int], fence: Fence
+        self, component: SurfaceComponent, weights: Mapping[int, int], fence: Fence
     ) -> None:
-        """Split requests by *weights* (percent by revision, 100 in all, or empty for none).
+        """Split requests by *weights*: percent by revision, 100 in total, or empty for none.
 
-        Returns when the traffic layer shows the split. A revision needs its share of ready
-        instances (`needed_ready`), else nothing is changed.
+        Returns when the traffic layer shows the split. Nothing changes unless every revision has
+        its share of ready instances (`needed_ready`).
 
         Raises:
             StaleFence, RevisionMissing, BadWeights, NotReady.
-            TrafficUnavailable: not shown in time; repeat.
+            TrafficUnavailable: the split did not show in time; repeat.
         """
         ...
 
-    async def remove(self, component: Component, revision: int, fence: Fence) -> None:
-        """Take the revision away: drained (`drain_s`, no active request), stopped within `grace_s`.
+    async def remove(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
+        """Remove the revision: drain it (`drain_s`, or no active request), stop within `grace_s`.
 
-        An absent revision is success. Until it is gone `observe` shows it as Draining.
+        An absent revision is success. `observe` shows it as Draining until it is removed.
 
         Raises:
             StaleFence.
-            StillWeighted: it has traffic.
+            StillWeighted: the revision has traffic.
         """
         ...
 
 
 class Sites(Protocol):
-    """An environment's place on the surface; changed by the environments service only."""
+    """The sites of environments; only the environments service changes them."""
 
     async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
-        """Have the place and its public endpoint; repeated with other `facts` it takes them.
+        """Create the site with its public endpoint, or update its `facts`.
 
         Raises:
             StaleFence.
-            Unavailable: the traffic layer does not come up; repeat.
+            Unavailable: the traffic layer did not start in time; repeat.
         """
         ...
 
     async def read_site(self, environment: EnvironmentId) -> Reading[Site]: ...
 
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
-        """Stop all that runs there and take the place away; an absent one is success.
+        """Stop every workload of the site and delete it; an absent site is success.
 
         Raises:
             StaleFence.
@@ -125,8 +127,8 @@ class Sites(Protocol):
 
 
 def needed_ready(replicas: int, percent: int) -> int:
-    """Return how many of *replicas* must be ready before *percent* of the requests may come.
+    """Return how many of *replicas* must be ready for *percent* of the requests.
 
-    The share rounded up, at least one: weight goes to ready capacity only (invariant 10).
+    The share is rounded up, and at least one: only ready capacity gets weight (invariant 10).
     """
     return max(1, -(-replicas * percent // 100))

@@ -1,4 +1,4 @@
-"""Decisions every adapter of a surface makes alike: pure, so that they cannot differ."""
+"""The decisions that all surface adapters share: pure functions, so that adapters agree."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -10,69 +10,86 @@ from shared.surfaces.errors import (
     RevisionDiffers,
     RevisionMissing,
     RouteTaken,
+    StillWeighted,
 )
 from shared.surfaces.observed_state import LiveRevision, Phase
 from shared.surfaces.port import needed_ready
-from shared.surfaces.spec import Component, RevisionSpec
+from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 WHOLE: Final = 100
 """Weights are percent."""
 
 
-def admit(what: str, fence: Fence, highest: int) -> int:
-    """Return the highest token after *fence* wrote to *what*.
+def check_fence(subject: str, fence: Fence, highest: int) -> int:
+    """Return the highest token once *fence* has written to *subject*.
 
     Raises:
-        StaleFence: *fence* was overtaken.
+        StaleFence: a newer token has written before.
     """
     if fence.token < highest:
-        raise StaleFence(what, fence, highest)
+        raise StaleFence(subject, fence, highest)
     return fence.token
 
 
 def check_revision(
     spec: RevisionSpec, present: RevisionSpec | None, others: Iterable[RevisionSpec]
 ) -> None:
-    """Refuse *spec* if its number runs something else, or its prefix is of one of *others*.
+    """Refuse *spec* if its revision has other content, or if one of *others* has its path prefix.
 
     *others* are the revisions of the environment's other components.
+
+    Raises:
+        RevisionDiffers, RouteTaken.
     """
     if present is not None and not present.same_workload(spec):
         raise RevisionDiffers(
-            f"revision {spec.revision} of {spec.component.module} is here with other content: "
-            f"expected {present.artifact} and the spec it came with, got {spec.artifact}"
+            f"revision {spec.revision} of {spec.component.module} exists with other content: "
+            f"expected {present.artifact} and its spec, got {spec.artifact}"
         )
     for other in others:
         if spec.path_prefix is not None and other.path_prefix == spec.path_prefix:
             raise RouteTaken(
-                f"{spec.path_prefix} of the public port is {other.component.module}'s; "
+                f"{other.component.module} has {spec.path_prefix} on the public port; "
                 f"{spec.component.module} needs another prefix, or none",
                 target="/pathPrefix",
             )
 
 
 def check_weights(
-    component: Component, weights: Mapping[int, int], revisions: Iterable[LiveRevision]
+    component: SurfaceComponent, weights: Mapping[int, int], revisions: Iterable[LiveRevision]
 ) -> dict[int, int]:
-    """Return *weights* without those of 0, once ready capacity is there for all of them.
+    """Return *weights* without zeros, if every revision has the ready capacity for its share.
 
     Raises:
         BadWeights, RevisionMissing, NotReady.
     """
-    wanted = {revision: percent for revision, percent in weights.items() if percent}
-    if wanted and (min(wanted.values()) < 0 or sum(wanted.values()) != WHOLE):
+    positive = {revision: percent for revision, percent in weights.items() if percent}
+    if positive and (min(positive.values()) < 0 or sum(positive.values()) != WHOLE):
         raise BadWeights(
             f"weights of {component.module} must be whole percents that add up to 100, "
             f"got {dict(weights)}",
             target="/weights",
         )
     live = {revision.revision: revision for revision in revisions}
-    for number, percent in wanted.items():
+    for number, percent in positive.items():
         revision = live.get(number)
         if revision is None or revision.phase is Phase.DRAINING:
-            state = "is being removed" if revision else "is not here"
+            state = "is being removed" if revision else "does not exist here"
             raise RevisionMissing(f"revision {number} of {component.module} {state}: apply it")
         needed = needed_ready(revision.replicas, percent)
         if revision.ready < needed:
             raise NotReady(component.module, number, ready=revision.ready, needed=needed)
-    return wanted
+    return positive
+
+
+def check_removal(component: SurfaceComponent, revision: int, weights: Mapping[int, int]) -> None:
+    """Refuse to remove a revision that has traffic.
+
+    Raises:
+        StillWeighted.
+    """
+    if percent := weights.get(revision):
+        raise StillWeighted(
+            f"revision {revision} of {component.module} has {percent} % of the traffic: "
+            "set its weight to 0 first"
+        )

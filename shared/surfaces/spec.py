@@ -1,7 +1,7 @@
-"""What a surface is asked for: a site, and release revisions of components on it.
+"""The specs of a surface: a site, and the release revisions of components on it.
 
-Pure values, complete in themselves: an adapter needs nothing else to run the workload, and two
-equal specs are the same workload.
+A spec is complete: an adapter needs nothing else to run the workload, and two equal specs are the
+same workload.
 """
 
 import re
@@ -22,19 +22,19 @@ from shared.kernel.ids import (
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-"""One label of a host name: names become parts of hosts, folders and metrics."""
+"""One label of a host name; these names are used in hosts, folders and metrics."""
 
 
 @dataclass(frozen=True, order=True)
-class Component:
-    """One module of one tenant in one environment: what holds weights, and a fence of its own."""
+class SurfaceComponent:
+    """One module of one tenant in one environment; it has weights and a fence of its own."""
 
     environment: EnvironmentId
     tenant: TenantId
     module: ModuleId
 
     def __post_init__(self) -> None:
-        """Refuse names that could not stand in a host name or a path."""
+        """Refuse names that are invalid in a host name or a path."""
         for field_name, value in (("tenantId", self.tenant), ("moduleId", self.module)):
             if not _NAME.fullmatch(value):
                 raise Invalid(
@@ -44,7 +44,7 @@ class Component:
 
     @property
     def service(self) -> ServiceId:
-        """The id under which catalog and health know it; unique on a surface."""
+        """Its service id, as in catalog and health; unique on a surface."""
         return service_id(
             parse_id(self.environment, "env").environment, module_key(self.tenant, self.module)
         )
@@ -52,10 +52,10 @@ class Component:
 
 @dataclass(frozen=True)
 class HttpProbe:
-    """Asks `path` of each instance; 200-399 within `timeout_s` passes, redirects not followed.
+    """A GET of `path`; 200-399 within `timeout_s` passes, redirects are not followed.
 
-    Counts and words as in Kubernetes: `failure_threshold` failures in a row turn it to failing,
-    `success_threshold` passes in a row turn it to passing.
+    Thresholds are as in Kubernetes: `failure_threshold` failures in a row make the probe failing,
+    `success_threshold` passes in a row make it passing.
     """
 
     path: str
@@ -68,7 +68,7 @@ class HttpProbe:
 
 @dataclass(frozen=True)
 class Resources:
-    """Upper limits for each instance; None asks for no limit. A surface enforces or refuses.
+    """Upper limits of each instance, None for no limit. A surface enforces a limit or refuses it.
 
     `processes` counts threads too, as Linux does.
     """
@@ -81,7 +81,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class ReleaseQuestion:
-    """How a workload itself says which release it is: a path, and where in its JSON answer.
+    """Where a workload answers which release it runs: a path, and a field of its JSON answer.
 
     `field` is a dot-separated path, for example `datasette.version`.
     """
@@ -92,16 +92,16 @@ class ReleaseQuestion:
 
 @dataclass(frozen=True)
 class RevisionSpec:
-    """One release revision of one component: immutable, but for `replicas`.
+    """One release revision of one component; only `replicas` may change.
 
-    `command` and the values of `environ` may hold `$PORT`, `$HOME` and `$TMPDIR`; nothing else is
-    expanded and no shell is involved. A workload with a `port` listens on `$PORT` of 127.0.0.1 or
-    all addresses; one without (a worker) gets no traffic. `unit` are the facts of the release unit
-    that the surface does not understand (configuration hash, secret versions, ...): it gives them
-    to each instance as `RUNTIME_UNIT` and hands them back from the live ones.
+    `$PORT`, `$HOME` and `$TMPDIR` are expanded in `command` and in the values of `environ`, without
+    a shell. A workload with a `port` listens on `$PORT` of 127.0.0.1 or all addresses; one without
+    (a worker) gets no traffic. `unit` has the facts of the release unit that the surface does not
+    interpret (configuration hash, secret versions, ...): it passes them to each instance as
+    `RUNTIME_UNIT`, and proofs return them.
     """
 
-    component: Component
+    component: SurfaceComponent
     revision: int
     version: str
     artifact: str
@@ -109,13 +109,13 @@ class RevisionSpec:
     command: tuple[str, ...]
     environ: Mapping[str, str] = field(default_factory=dict)
     port: int | None = 8080
-    """Port of its own network where it has one; where it shares one the surface picks `$PORT`."""
+    """The port in a network of its own; where instances share one, the surface chooses `$PORT`."""
     path_prefix: str | None = None
-    """Where the environment's public port sends to it; `/` is the default for what no other
-    prefix takes. None: reachable by its service name only."""
+    """The paths of the environment's public port that it serves; `/` serves all paths without a
+    longer prefix. None: reachable by its service name only."""
     replicas: int = 1
     readiness: HttpProbe | None = None
-    """None: ready when the port accepts (with a port), or when it has run for one second."""
+    """None: ready when the port accepts connections, a worker when it has run for one second."""
     liveness: HttpProbe | None = None
     resources: Resources = Resources()
     release: ReleaseQuestion | None = None
@@ -123,11 +123,11 @@ class RevisionSpec:
     drain_s: float = 30.0
     """How long instances stay after their weight became 0; then until no request is active."""
     grace_s: float = 10.0
-    """From the request to stop until it is killed."""
+    """From SIGTERM until SIGKILL."""
 
     def __post_init__(self) -> None:
-        """Refuse what no surface could run; what one of them cannot do is `check`'s."""
-        wrong = [
+        """Refuse what no surface can run; `capabilities.check` refuses what one surface cannot."""
+        checks = [
             (self.revision < 1, "revision", "a whole number from 1", str(self.revision)),
             (not self.command, "command", "at least the program", "nothing"),
             (self.replicas < 0, "replicas", "0 or more", str(self.replicas)),
@@ -139,34 +139,32 @@ class RevisionSpec:
                 self.path_prefix or "",
             ),
         ]
-        for is_wrong, name, expected, received in wrong:
-            if is_wrong:
+        for is_invalid, name, expected, received in checks:
+            if is_invalid:
                 raise Invalid(
                     f"{name} of {self.component.module} must be {expected}, got {received[:90]!r}",
                     target=f"/{name}",
                 )
 
     def same_workload(self, other: "RevisionSpec") -> bool:
-        """Return whether both run the same thing, however many of it."""
+        """Return whether both run the same workload, with any number of replicas."""
         return replace(self, replicas=0) == replace(other, replicas=0)
 
 
 def artifact_blob(digest: str) -> str:
-    """Return the blob name under which the archive *digest* is kept, for writers and readers.
+    """Return the name of the blob that stores the archive *digest*.
 
     Raises:
-        Invalid: *digest* is not `sha256:` and 64 hex digits, so it could name a foreign path.
+        Invalid: *digest* is not `sha256:` and 64 hex digits, and could be another path.
     """
     if not _DIGEST.fullmatch(digest):
-        raise Invalid(
-            f"an artifact is named by sha256:<64 hex>, got {digest[:90]!r}", target="/artifact"
-        )
+        raise Invalid(f"a digest must be sha256:<64 hex>, got {digest[:90]!r}", target="/artifact")
     return digest.replace(":", "/")
 
 
 @dataclass(frozen=True)
 class SiteSpec:
-    """An environment's place on a surface. `facts` are the infrastructure's own, kept as given."""
+    """The site of one environment. `facts` belong to the infrastructure and are stored as given."""
 
     environment: EnvironmentId
     tenant: TenantId

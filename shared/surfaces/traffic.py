@@ -1,7 +1,7 @@
-"""Requests as the traffic layer counted them, per revision: the evidence of gates.
+"""Request counters of the traffic layer, per revision: the evidence of gates.
 
-Counters only grow while `epoch` stays the same; a reader keeps the last sample and takes the
-difference. Another epoch means that the counters began again at 0.
+Counters only grow while `epoch` stays the same, so a reader subtracts its last sample. In a new
+epoch the counters have begun again at 0.
 """
 
 from bisect import bisect_left
@@ -14,20 +14,20 @@ from typing import Final
 
 def _bounds() -> tuple[float, ...]:
     bounds = [0.5]
-    while bounds[-1] < 60_000:  # noqa: PLR2004  a minute; nothing that is alive is slower
+    while bounds[-1] < 60_000:  # noqa: PLR2004  one minute
         bounds.append(round(max(bounds[-1] * 1.1, bounds[-1] + 0.5), 1))
     return tuple(bounds)
 
 
 LATENCY_BOUNDS_MS: Final = _bounds()
-"""Upper bounds of the latency buckets: 10 % apart, since a gate must tell 25 % from noise."""
+"""Upper bounds of the latency buckets, 10 % apart: a gate must detect a difference of 25 %."""
 
 
 @dataclass(frozen=True)
 class Histogram:
     """`counts[i]` requests took at most `bounds_ms[i]` and more than the bound before it.
 
-    The last count, one more than there are bounds, is of those above them all.
+    There is one more count than bounds: the last one is of requests above all bounds.
     """
 
     bounds_ms: tuple[float, ...]
@@ -38,11 +38,13 @@ class Histogram:
         return sum(self.counts)
 
     def minus(self, earlier: "Histogram") -> "Histogram":
-        """Return what came since *earlier*, which has the same bounds."""
+        """Return the requests since *earlier*, which has the same bounds."""
         assert self.bounds_ms == earlier.bounds_ms
         return Histogram(
             self.bounds_ms,
-            tuple(now - then for now, then in zip(self.counts, earlier.counts, strict=True)),
+            tuple(
+                later - before for later, before in zip(self.counts, earlier.counts, strict=True)
+            ),
         )
 
     def quantile_ms(self, fraction: float) -> float | None:
@@ -67,10 +69,10 @@ EMPTY: Final = Histogram(LATENCY_BOUNDS_MS, (0,) * (len(LATENCY_BOUNDS_MS) + 1))
 
 @dataclass(frozen=True)
 class RevisionTraffic:
-    """Counters of one revision, as its clients saw it; retries are on top of requests.
+    """Counters of one revision from its clients' view; retries are not counted as requests.
 
-    `by_class` has `2xx` ... `5xx`; `no_answer` counts the resets, timeouts and failed connects
-    among them, which the traffic layer answered with a 5xx of its own.
+    `by_class` has `2xx` ... `5xx`; `no_answer` counts the resets, timeouts and failed connects,
+    which the traffic layer answered with a 5xx of its own.
     """
 
     requests: int
@@ -94,7 +96,7 @@ class RevisionTraffic:
 
 
 class Counter:
-    """Counts requests one by one, where the traffic layer is our own."""
+    """Counts single requests, for a traffic layer in memory."""
 
     def __init__(self) -> None:
         self._by_class = {"2xx": 0, "5xx": 0}
@@ -121,13 +123,13 @@ class TrafficSample:
     revisions: Mapping[int, RevisionTraffic]
 
     def since(self, earlier: "TrafficSample") -> Mapping[int, RevisionTraffic]:
-        """Return what came after *earlier*; everything, where the counters began again.
+        """Return the requests after *earlier*; all of them if the counters have been reset.
 
-        They begin again with another epoch, and for a revision that was taken away in between.
+        A new epoch resets them, and so does a revision that was removed in between.
         """
-        found = {}
-        for number, now in self.revisions.items():
-            then = earlier.revisions.get(number, NO_TRAFFIC)
-            is_anew = earlier.epoch != self.epoch or then.requests > now.requests
-            found[number] = now if is_anew else now.minus(then)
-        return found
+        difference = {}
+        for number, counters in self.revisions.items():
+            before = earlier.revisions.get(number, NO_TRAFFIC)
+            is_reset = earlier.epoch != self.epoch or before.requests > counters.requests
+            difference[number] = counters if is_reset else counters.minus(before)
+        return difference

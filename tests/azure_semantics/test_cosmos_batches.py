@@ -12,7 +12,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
-from local_cloud.cosmos_endpoint.faults import Fault, Kind, Moment
+from local_cloud.cosmos_endpoint.faults import Fault, FaultKind, FaultMoment
 from shared.kernel.errors import Unavailable
 from shared.persistence.store import (
     AnswerLost,
@@ -88,12 +88,14 @@ async def test_a_failed_batch_names_its_culprit_and_fails_the_others_as_dependen
 
 
 async def test_a_207_with_429_inside_is_not_retried_by_the_sdk(wire: Wire, store: Store) -> None:
-    wire.endpoint.faults.add(Fault(Kind.BATCH, Moment.INSIDE, status=429, retry_after_ms=700))
+    wire.endpoint.faults.add(
+        Fault(FaultKind.BATCH, FaultMoment.INSIDE, status=429, retry_after_ms=700)
+    )
 
     with pytest.raises(Unavailable) as caught:
         await store.batch(HERE, [Create("a", {}), Create("b", {})])
 
-    assert wire.endpoint.faults.seen[Kind.BATCH] == 1
+    assert wire.endpoint.faults.seen[FaultKind.BATCH] == 1
     assert caught.value.throttled
     assert caught.value.retry_after_s == 0.7
     assert not isinstance(caught.value, AnswerLost)
@@ -101,17 +103,17 @@ async def test_a_207_with_429_inside_is_not_retried_by_the_sdk(wire: Wire, store
 
 
 async def test_a_429_is_retried_by_the_sdk_and_then_succeeds(wire: Wire, store: Store) -> None:
-    wire.endpoint.faults.add(Fault(Kind.BATCH, status=429, retry_after_ms=1, times=2))
+    wire.endpoint.faults.add(Fault(FaultKind.BATCH, status=429, retry_after_ms=1, times=2))
 
     await store.batch(HERE, [Create("a", {})])
 
-    assert wire.endpoint.faults.seen[Kind.BATCH] == 3
+    assert wire.endpoint.faults.seen[FaultKind.BATCH] == 3
 
 
 async def test_a_lasting_429_is_unavailable_with_the_wait_it_asks_for(
     wire: Wire, store: Store
 ) -> None:
-    wire.endpoint.faults.add(Fault(Kind.BATCH, status=429, retry_after_ms=2, times=9))
+    wire.endpoint.faults.add(Fault(FaultKind.BATCH, status=429, retry_after_ms=2, times=9))
 
     with pytest.raises(Unavailable) as caught:
         await store.batch(HERE, [Create("a", {})])
@@ -121,12 +123,12 @@ async def test_a_lasting_429_is_unavailable_with_the_wait_it_asks_for(
 
 
 async def test_a_503_is_tried_once_more_and_then_unavailable(wire: Wire, store: Store) -> None:
-    wire.endpoint.faults.add(Fault(Kind.BATCH, status=503, times=2))
+    wire.endpoint.faults.add(Fault(FaultKind.BATCH, status=503, times=2))
 
     with pytest.raises(Unavailable) as caught:
         await store.batch(HERE, [Create("a", {})])
 
-    assert wire.endpoint.faults.seen[Kind.BATCH] == 2
+    assert wire.endpoint.faults.seen[FaultKind.BATCH] == 2
     assert not caught.value.throttled
     assert await store.read(HERE, "a") is None
 
@@ -134,19 +136,19 @@ async def test_a_503_is_tried_once_more_and_then_unavailable(wire: Wire, store: 
 async def test_an_answer_lost_after_the_commit_surfaces_and_the_batch_is_posted_once(
     wire: Wire, store: Store
 ) -> None:
-    wire.endpoint.faults.add(Fault(Kind.BATCH, Moment.CUT_AFTER))
+    wire.endpoint.faults.add(Fault(FaultKind.BATCH, FaultMoment.CUT_AFTER))
 
     with pytest.raises(AnswerLost):
         await store.batch(HERE, [Create("a", {"n": 1})])
 
-    assert wire.endpoint.faults.seen[Kind.BATCH] == 1
+    assert wire.endpoint.faults.seen[FaultKind.BATCH] == 1
     assert await store.read(HERE, "a") is not None
 
 
 async def test_a_connection_cut_before_the_commit_looks_the_same_to_the_caller(
     wire: Wire, store: Store
 ) -> None:
-    wire.endpoint.faults.add(Fault(Kind.BATCH, Moment.CUT_BEFORE))
+    wire.endpoint.faults.add(Fault(FaultKind.BATCH, FaultMoment.CUT_BEFORE))
 
     with pytest.raises(AnswerLost):
         await store.batch(HERE, [Create("a", {"n": 1})])
@@ -156,19 +158,19 @@ async def test_a_connection_cut_before_the_commit_looks_the_same_to_the_caller(
 
 async def test_left_alone_the_sdk_posts_a_batch_again_after_a_cut_connection(wire: Wire) -> None:
     container = await wire.account.container("runtime", "deployments")
-    wire.endpoint.faults.add(Fault(Kind.BATCH, Moment.CUT_AFTER))
+    wire.endpoint.faults.add(Fault(FaultKind.BATCH, FaultMoment.CUT_AFTER))
 
     with pytest.raises(CosmosBatchOperationError) as caught:
         await container.execute_item_batch([("create", (raw("a"),))], partition_key=KEY)
 
-    assert wire.endpoint.faults.seen[Kind.BATCH] == 2
+    assert wire.endpoint.faults.seen[FaultKind.BATCH] == 2
     assert caught.value.status_code == 409  # its own first post is what it conflicts with
 
 
 async def test_a_batch_repeated_after_a_lost_answer_is_refused_by_its_own_marker(
     wire: Wire, store: Store
 ) -> None:
-    wire.endpoint.faults.add(Fault(Kind.BATCH, Moment.CUT_AFTER))
+    wire.endpoint.faults.add(Fault(FaultKind.BATCH, FaultMoment.CUT_AFTER))
     operations = [Upsert("aggregate", {"n": 1}), Create("inbox/evt-1", {})]
     with pytest.raises(AnswerLost):
         await store.batch(HERE, operations)
@@ -181,7 +183,7 @@ async def test_a_batch_repeated_after_a_lost_answer_is_refused_by_its_own_marker
 
 async def test_reads_are_retried_by_the_sdk(wire: Wire, store: Store) -> None:
     await store.batch(HERE, [Create("a", {})])
-    wire.endpoint.faults.add(Fault(Kind.READ, status=503))
+    wire.endpoint.faults.add(Fault(FaultKind.READ, status=503))
 
     assert await store.read(HERE, "a") is not None
 
@@ -189,14 +191,14 @@ async def test_reads_are_retried_by_the_sdk(wire: Wire, store: Store) -> None:
 @pytest.mark.parametrize(
     ("kind", "read"),
     [
-        pytest.param(Kind.READ, lambda store: store.read(HERE, "a"), id="read"),
-        pytest.param(Kind.QUERY, lambda store: store.read_many(HERE, ["a"]), id="read-many"),
-        pytest.param(Kind.QUERY, lambda store: store.query(HERE, Query()), id="query"),
-        pytest.param(Kind.QUERY, lambda store: store.query_due(Query()), id="due"),
+        pytest.param(FaultKind.READ, lambda store: store.read(HERE, "a"), id="read"),
+        pytest.param(FaultKind.QUERY, lambda store: store.read_many(HERE, ["a"]), id="read-many"),
+        pytest.param(FaultKind.QUERY, lambda store: store.query(HERE, Query()), id="query"),
+        pytest.param(FaultKind.QUERY, lambda store: store.query_due(Query()), id="due"),
     ],
 )
 async def test_a_store_that_throttles_reads_is_unavailable(
-    wire: Wire, store: Store, kind: Kind, read: Callable[[Store], Awaitable[object]]
+    wire: Wire, store: Store, kind: FaultKind, read: Callable[[Store], Awaitable[object]]
 ) -> None:
     wire.endpoint.faults.add(Fault(kind, status=429, retry_after_ms=1, times=99))
 
@@ -208,7 +210,7 @@ async def test_a_store_that_throttles_reads_is_unavailable(
 
 async def test_a_throttled_change_feed_is_unavailable(wire: Wire, store: Store) -> None:
     (first, _) = await store.feed_ranges()
-    wire.endpoint.faults.add(Fault(Kind.FEED, status=429, retry_after_ms=1, times=99))
+    wire.endpoint.faults.add(Fault(FaultKind.FEED, status=429, retry_after_ms=1, times=99))
 
     with pytest.raises(Unavailable):
         await store.changes(first, None)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from local_cloud.cosmos_containers import CosmosContainers
 from local_cloud.storage import LocalStorage
 from local_host.cosmos_db.trigger import cosmos_db
 from local_host.model import RetryPolicy
@@ -210,17 +211,17 @@ def test_a_trigger_that_could_not_work_is_refused_by_name(
     second: dict[str, str], refused: str | None
 ) -> None:
     clock = LoopClock()
-    surroundings = SimpleNamespace(
+    storage = LocalStorage(Path("/nowhere"), clock, in_memory=True)
+    context = SimpleNamespace(
         database=Database(MEMORY),
-        embedding=SimpleNamespace(
-            clock=clock, storage=LocalStorage(Path("/nowhere"), clock, in_memory=True)
-        ),
+        cloud=SimpleNamespace(cosmos=CosmosContainers(storage)),
+        clock=clock,
         invoker=None,
         grace_s=1,
     )
     functions = [follows(Handler(), name="first"), follows(Handler(), name="second", **second)]
 
-    extension = cosmos_db(surroundings, functions)
+    extension = cosmos_db(context, functions)
 
     assert set(extension.refusals) == ({"second"} if refused else set())
     assert refused is None or refused in extension.refusals["second"]

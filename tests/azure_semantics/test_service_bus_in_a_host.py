@@ -6,6 +6,7 @@ import azure.functions as func
 import pytest
 
 from local_cloud.broker.topology import Queue, QueueSettings, Topology
+from local_cloud.cloud import CloudSettings
 from shared.embedding import embedding
 from shared.kernel.clock import LoopClock
 from shared.messaging.broker import MessageSender
@@ -63,7 +64,7 @@ def test_a_function_that_runs_out_of_time_abandons_its_message() -> None:
     async def main() -> None:
         host_json = {"version": "2.0", "functionTimeout": "00:00:10"}
         topology = Topology(queues=(Queue("orders", QueueSettings(max_delivery_count=2)),))
-        async with hosting(embedded(app, host_json=host_json), topology=topology):
+        async with hosting(embedded(app, host_json=host_json), cloud=CloudSettings(topology)):
             await sender().send("orders", [message()])
             await until(lambda: len(counts) == 2)
             assert LoopClock().monotonic_s() == pytest.approx(10, abs=1)

@@ -56,9 +56,9 @@ from shared.kernel.ids import ModuleId, ProjectId, environment_id, environment_k
 from shared.kernel.scope import Scope
 from shared.messaging.unit_of_work import Outcome
 from shared.persistence.store import Comparison, Document, Partition, Query, Where
-from shared.surfaces.memory import MemoryCluster, MemorySurface
-from shared.surfaces.spec import Component as SurfaceComponent
-from shared.surfaces.spec import SiteSpec
+from shared.surfaces.memory_cluster import MemoryCluster
+from shared.surfaces.memory_surface import MemorySurface
+from shared.surfaces.spec import SiteSpec, SurfaceComponent
 from tests.kit.drive import DrivenContext, by_name, drive
 from tests.kit.service import CAUSE, SCOPE, TENANT, Bench, bench
 
@@ -415,7 +415,7 @@ class Driven:
     def live(self, module: str = SHOP) -> tuple[dict[int, int], dict[int, int]]:
         """Return instances and weights by revision."""
         record = self.world.component(SurfaceComponent(TEST, TENANT, module))  # type: ignore[arg-type]
-        counted = {number: len(each.copies) for number, each in record.revisions.items()}
+        counted = {number: len(each.instances) for number, each in record.revisions.items()}
         return counted, dict(record.weights)
 
 

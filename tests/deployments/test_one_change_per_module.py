@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from function_apps.deployments.errors import Held, QueueFull, QueueTaken
+from function_apps.deployments.errors import QueueFull, QueueTaken
 from function_apps.deployments.model import target as targets
+from function_apps.deployments.model.holds import HoldRef
 from function_apps.deployments.model.target import Claim, ModuleState, Target
 from shared.contracts.deployments import DeploymentKind
 from shared.contracts.strategies import OnConflict
@@ -93,17 +94,6 @@ def test_the_queue_has_a_bound() -> None:
         targets.enter(target, claim("b", SHOP), OnConflict.QUEUE)
 
 
-def test_a_hold_is_on_one_digest_of_one_module_until_it_is_released() -> None:
-    digest, other = "sha256:" + "a" * 64, "sha256:" + "b" * 64
-    target = targets.hold(Target(TEST), [(ModuleId(SHOP), digest)], DeploymentId("dep"))
-
-    with pytest.raises(Held, match="release-hold"):
-        targets.refuse_held(target, [(ModuleId(SHOP), digest)])
-
-    targets.refuse_held(target, [(ModuleId(SHOP), other), (ModuleId(CART), digest)])
-    targets.refuse_held(targets.release_holds(target, "dep"), [(ModuleId(SHOP), digest)])
-
-
 def test_a_module_takes_at_most_200_bytes_of_the_target() -> None:
     import json
 
@@ -111,7 +101,8 @@ def test_a_module_takes_at_most_200_bytes_of_the_target() -> None:
     modules = [ModuleId(f"module-service-{number:03d}") for number in range(100)]
     state = ModuleState(12, 13, deployment, "0123456789abcdef")
     target = replace(Target(TEST), modules=dict.fromkeys(modules, state))
-    held = targets.hold(target, [(each, "sha256:" + "c" * 64) for each in modules[:30]], deployment)
+    ref = HoldRef("0123456789abcdef", deployment)
+    held = replace(target, holds=dict.fromkeys(modules[:30], (ref,)))
 
     size = len(json.dumps(targets.to_body(held), separators=(",", ":")))
 
@@ -123,6 +114,7 @@ def test_what_is_written_of_a_target_is_read_back() -> None:
     known = replace(
         claim(deployment, SHOP), operation=OperationId("op-deployments-abcdefghijkl-" + "0" * 16)
     )
-    target = targets.hold(entered(known), [(ModuleId(SHOP), "sha256:" + "c" * 64)], deployment)
+    holds = {ModuleId(SHOP): (HoldRef("0123456789abcdef", deployment),)}
+    target = replace(entered(known), holds=holds)
 
     assert targets.from_body(targets.to_body(target), TEST) == target

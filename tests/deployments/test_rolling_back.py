@@ -6,7 +6,7 @@ from function_apps.deployments.errors import Held, NothingHeld, NotInForce, NotR
 from function_apps.deployments.use_cases import interruptions, requests
 from shared.contracts.deployments import DeploymentKind, DeploymentReason, DeploymentStatus
 from shared.kernel.fence import StaleFence
-from tests.deployments.driven import SHOP, Driven, driven
+from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.deployments.test_cancelling import reached
 from tests.kit.service import CAUSE, SCOPE
 from tests.kit.virtual_time import run_virtual
@@ -93,7 +93,9 @@ def test_a_queued_one_of_a_unit_that_is_held_meanwhile_fails_as_held() -> None:
         await world.release("one")
         world.health.bad.add(await world.upload("two"))
         await world.deploy(await world.component("two"))
-        queued = await world.deploy(await world.component("two", replicas=2, version="1.1"))
+        queued = await world.deploy(
+            await world.component("two"), await world.component("cart", CART)
+        )
 
         await world.settle()
 

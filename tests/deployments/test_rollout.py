@@ -6,7 +6,7 @@ import pytest
 
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.gates import Verdict
-from shared.surfaces.memory import Behaviour
+from shared.surfaces.memory_cluster import Behaviour
 from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
 from tests.kit.virtual_time import run_virtual
 

@@ -36,7 +36,7 @@ def test_a_host_that_comes_back_after_the_deadline_still_finds_the_release_bad()
             _at(second), "epoch", candidate=new.read(), baseline=old.read(),
             candidate_ready=True, baseline_ready=True,
         )  # fmt: skip
-        progress = gates.look(GATE, progress, seen)
+        progress = gates.judge(GATE, progress, seen)
 
     assert progress.verdict is Verdict.FAIL
 
@@ -53,7 +53,7 @@ def test_a_surface_that_is_never_readable_ends_the_gate_at_twice_its_deadline(
 ) -> None:
     progress = gates.begin(_at(0))
     for second in range(5, int(until_s) + 1, 5):
-        progress = gates.look(GATE, progress, _blind(float(second)))
-    progress = gates.look(GATE, progress, _blind(until_s))
+        progress = gates.judge(GATE, progress, _blind(float(second)))
+    progress = gates.judge(GATE, progress, _blind(until_s))
 
     assert progress.verdict is verdict

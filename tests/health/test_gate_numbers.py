@@ -9,9 +9,9 @@ from function_apps.health.model import gates
 from function_apps.health.model.baseline_comparison import (
     compare_errors,
     compare_latency,
-    yardstick,
+    usable_baseline,
 )
-from function_apps.health.model.gate_record import evidence
+from function_apps.health.model.gate_record import evidence_of
 from function_apps.health.model.gate_rules import analyse
 from function_apps.health.model.gate_samples import Counts, Observation, Progress, Span
 from shared.contracts.gates import Analysis, GateLimits, Measure, Verdict
@@ -143,11 +143,11 @@ def test_without_a_baseline_95_in_100_take_at_most_800_ms(slow: int, verdict: Ve
 def test_only_a_healthy_baseline_is_a_yardstick(
     baseline: Counts, is_used: bool  # noqa: FBT001  what is expected
 ) -> None:  # fmt: skip
-    assert (yardstick(a_gate(), baseline, is_there=True) is not None) is is_used
+    assert (usable_baseline(a_gate(), baseline, is_there=True) is not None) is is_used
 
 
 def test_a_baseline_that_is_not_ready_is_no_yardstick() -> None:
-    assert yardstick(a_gate(), served(1000), is_there=False) is None
+    assert usable_baseline(a_gate(), served(1000), is_there=False) is None
 
 
 def test_a_fix_of_a_broken_release_passes() -> None:
@@ -180,7 +180,7 @@ def run(
             probes=probes, probe_errors=probe_errors,
             problem="away" if passed_s >= problem_from_s else "",
         )  # fmt: skip
-        progress = gates.look(asked, progress, seen)
+        progress = gates.judge(asked, progress, seen)
         shown, at = shown.plus(more), at + timedelta(seconds=every_s)
     return progress
 
@@ -235,7 +235,7 @@ def test_what_is_undecided_at_the_deadline_is_inconclusive(
 ) -> None:
     progress = run(**{"candidate": GOOD, "baseline": GOOD, **how})
     asked = a_gate(**({"minSamples": how["minSamples"]} if "minSamples" in how else {}))
-    found = evidence(asked, progress, asked.deadline_at)
+    found = evidence_of(asked, progress, asked.deadline_at)
 
     assert found.verdict is OPEN
     assert measure in {each.measure for each in found.analyses if each.verdict is OPEN}
@@ -270,9 +270,9 @@ def test_failing_probes_fail_a_release_whose_traffic_is_well() -> None:
 def test_a_look_that_saw_nothing_breaks_readiness_and_says_so() -> None:
     gate = a_gate()
     ready = Observation(isoformat(EPOCH), "e", GOOD, GOOD, candidate_ready=True)
-    before = gates.look(gate, gates.begin(isoformat(EPOCH)), ready)
+    before = gates.judge(gate, gates.begin(isoformat(EPOCH)), ready)
     blind = Observation(isoformat(EPOCH + timedelta(seconds=5)), problem="away")
-    after = gates.look(gate, before, blind)
+    after = gates.judge(gate, before, blind)
 
     assert (before.ready_since, after.ready_since) == (isoformat(EPOCH), None)
     assert "away" in analyse(gate, after, blind.at)[0].reason
@@ -282,4 +282,4 @@ def test_a_verdict_is_final() -> None:
     progress = run(candidate=GOOD, baseline=GOOD)
     worse = Observation(isoformat(EPOCH), "e", served(10**6, 10**6), GOOD)
 
-    assert gates.look(a_gate(), progress, worse) is progress
+    assert gates.judge(a_gate(), progress, worse) is progress

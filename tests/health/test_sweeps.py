@@ -247,9 +247,9 @@ def test_two_sweeps_that_meet_count_one_look() -> None:
         made = await watched(WEB)
         document = await made.document()
         assert document is not None
-        seen = sweep.Seen(sweep.Look.FAIL, (), "no answer")
+        seen = sweep.ServiceProbe(sweep.ProbeOutcome.FAIL, (), "no answer")
         for _ in range(3):
-            await sweep.record_look(document, seen, scope=SCOPE, app=made.app)
+            await sweep.record_probe(document, seen, scope=SCOPE, app=made.app)
         target = await made.target()
         return target.streak, target.status
 
@@ -291,9 +291,9 @@ def test_a_new_release_of_a_healthy_service_does_not_make_it_unhealthy() -> None
 def test_samples_older_than_they_are_kept_are_forgotten() -> None:
     async def main() -> tuple[int, int, int]:
         made = await watched(WEB, sweeps=3)
-        kept = await sweep.forget_samples(made.app, TIMER)
+        kept = await sweep.delete_old_samples(made.app, TIMER)
         await made.sweep(after_s=31 * 86_400)
-        forgotten = await sweep.forget_samples(made.app, TIMER)
+        forgotten = await sweep.delete_old_samples(made.app, TIMER)
         history, _ = await queries.get_history(
             service_of(), limit=100, continuation=None, scope=SCOPE, app=made.app
         )

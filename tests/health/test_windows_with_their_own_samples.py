@@ -41,7 +41,7 @@ def judged(
             at, "epoch", shown.candidate, shown.baseline,
             candidate_ready=True, baseline_ready=True, probes=probes,
         )  # fmt: skip
-        progress = gates.look(gate, progress, seen)
+        progress = gates.judge(gate, progress, seen)
         if progress.verdict is not None:
             return progress, second
     return progress, until_s
@@ -98,6 +98,6 @@ def test_readiness_that_nobody_watched_does_not_count() -> None:
         shown = shown.plus(Span(GOOD, OLD))
         at = isoformat(EPOCH + timedelta(seconds=second))
         seen = Observation(at, "epoch", shown.candidate, shown.baseline, candidate_ready=True)
-        progress = gates.look(gate, progress, seen)
+        progress = gates.judge(gate, progress, seen)
 
     assert progress.ready_since == isoformat(EPOCH + timedelta(seconds=300))

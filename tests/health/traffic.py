@@ -84,7 +84,7 @@ def run_gate(
             isoformat(at), "epoch", candidate.read(), baseline.read(),
             candidate_ready=True, baseline_ready=True,
         )  # fmt: skip
-        progress = gates.look(gate, progress, seen)
+        progress = gates.judge(gate, progress, seen)
     return progress
 
 

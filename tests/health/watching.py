@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from function_apps.health.model.probe_target import Target, from_body
+from function_apps.health.model.probe_target import ProbeTarget, from_body
 from function_apps.health.ports import GateRules, HealthApp
 from function_apps.health.triggers import COMMANDS, EVENTS
 from function_apps.health.use_cases import queries, sweep
@@ -16,7 +16,8 @@ from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
 from shared.probing.result import ProbeResult
-from shared.surfaces.memory import MemoryCluster, MemorySurface
+from shared.surfaces.memory_cluster import MemoryCluster
+from shared.surfaces.memory_surface import MemorySurface
 from tests.kit.service import SCOPE, TENANT, Bench, bench
 from tests.kit.told import KEY, WEB, service_of
 
@@ -86,13 +87,13 @@ class Health:
 
     async def sweep(self, after_s: float = 30.0) -> int:
         await self.app.service.clock.sleep(after_s)
-        return await sweep.sweep_due(self.app, TIMER)
+        return await sweep.probe_due_services(self.app, TIMER)
 
     async def document(self, module: str = WEB) -> Document | None:
         partition = Partition(TENANT, KEY, service_of(module))
         return await self.app.service.store.read(partition, "target")
 
-    async def target(self, module: str = WEB) -> Target:
+    async def target(self, module: str = WEB) -> ProbeTarget:
         document = await self.document(module)
         assert document is not None, module
         return from_body(document.body)

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Protocol
 
-from shared.infrastructure.embedded import ChildEvaluator, embedded_engine
+from shared.infrastructure.child_evaluator import ChildEvaluator
+from shared.infrastructure.embedded import embedded_engine
 from shared.infrastructure.inputs import (
     ComputeTargetInput,
     DataResourceInput,
@@ -16,7 +17,8 @@ from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import Conflict
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
-from shared.surfaces.memory import MemoryCluster, MemorySurface
+from shared.surfaces.memory_cluster import MemoryCluster
+from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.spec import SiteSpec
 
 STACK = StackName("env-abcdefghijkl")

@@ -3,6 +3,7 @@
 import itertools
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pulumi
@@ -55,6 +56,30 @@ def dying(inputs: EnvironmentInputs) -> Mapping[str, Any]:
 
     os.kill(os.getpid(), signal.SIGKILL)
     return {}
+
+
+def flooding(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    """Print without end to where the answer is written."""
+    import os
+
+    for descriptor in itertools.cycle(range(3, 10)):
+        with suppress(OSError):
+            os.write(descriptor, b"x" * 65_536)
+    return {}
+
+
+def chattering(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    sys.stderr.write("x" * 4_000_000)
+    raise SystemExit("the last words")
+
+
+def forking(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    """Leave a process behind that holds no pipe of the answer's."""
+    import subprocess
+
+    quiet = subprocess.DEVNULL
+    child = subprocess.Popen(["sleep", "600"], stdin=quiet, stdout=quiet, stderr=quiet)
+    return {"pid": child.pid}
 
 
 def linked(inputs: EnvironmentInputs) -> Mapping[str, Any]:

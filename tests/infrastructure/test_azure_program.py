@@ -9,7 +9,7 @@ import pytest
 
 from infra.pulumi.environment.names import Kind, name
 from infra.pulumi.environment.settings import DATA_SETTINGS, TARGET_SETTINGS
-from shared.infrastructure.embedded import ChildEvaluator
+from shared.infrastructure.child_evaluator import ChildEvaluator
 from shared.infrastructure.graph import Graph, Node, references
 from shared.infrastructure.inputs import (
     AZURE_DATA,

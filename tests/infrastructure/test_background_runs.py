@@ -1,19 +1,16 @@
 """A run is done by a task of the engine: outages, defects, cancellation, and what a kill leaves."""
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import pytest
 
 from shared.infrastructure.engine import StepEngine
-from shared.infrastructure.memory import World, nothing
+from shared.infrastructure.memory import World
 from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded, UpdatePlan
 from shared.infrastructure.run_worker import STEP_ATTEMPTS
 from shared.kernel.clock import LoopClock
 from shared.kernel.errors import Unavailable
 from tests.infrastructure.graphs import engine_for, node
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
-from tests.kit.stack_runs import end_of, failed, run_to_end, update
+from tests.kit.stack_runs import end_of, failed, update
 from tests.kit.virtual_time import run_virtual
 
 RUN = RunId(STACK, "op-1-update")
@@ -28,10 +25,6 @@ async def started(world: World) -> StepEngine:
     engine = engine_for(world, *NODES)
     await engine.start(RUN, await planned(engine), FENCE)
     return engine
-
-
-def call_before(name: str, act: Callable[[], None]) -> Callable[[str], None]:
-    return lambda write: act() if write == f"before {name}" else None
 
 
 def test_a_step_is_tried_again_while_its_provider_is_away_and_the_progress_says_so() -> None:
@@ -101,48 +94,3 @@ def test_a_cancel_during_a_step_lets_the_step_end_and_begins_no_other() -> None:
         ]  # fmt: skip
 
     run_virtual(scenario())
-
-
-class Killed(BaseException):
-    """The process is gone: nothing in it may catch this."""
-
-
-def test_a_run_killed_at_any_write_ends_the_same_when_it_is_started_again() -> None:
-    async def scenario() -> None:
-        undisturbed = World()
-        end = await run_to_end(
-            engine := engine_for(undisturbed, *NODES), RUN, await planned(engine), FENCE
-        )
-        plan = await planned(engine_for(World(), *NODES))
-        points = 2 * len(undisturbed.writes)
-        assert points > 20
-
-        for point in range(points):
-            world = World()
-            await _run_until_killed(world, plan, point)
-            world.around_write = nothing
-
-            assert await run_to_end(engine_for(world, *NODES), RUN, plan, FENCE) == end, point
-            assert world.resources == undisturbed.resources, point
-            state = replace(world.states[STACK], version=0)
-            assert state == replace(undisturbed.states[STACK], version=0), point
-
-    run_virtual(scenario())
-
-
-async def _run_until_killed(world: World, plan: UpdatePlan, point: int) -> None:
-    passed: list[str] = []
-
-    def around(name: str) -> None:
-        passed.append(name)
-        if len(passed) > point:
-            raise Killed
-
-    world.around_write = around
-    engine = engine_for(world, *NODES)
-    try:
-        await engine.start(RUN, plan, FENCE)
-    except Killed:
-        return
-    while len(passed) <= point:
-        await LoopClock().sleep(0.01)

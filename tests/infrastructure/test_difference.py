@@ -2,20 +2,18 @@
 
 from hypothesis import given, settings
 
-from shared.infrastructure import run
 from shared.infrastructure.graph import Node, Urn, resolve, urn
 from shared.infrastructure.memory import World
-from shared.infrastructure.port import Change
+from shared.infrastructure.port import Change, DestroyPlan
 from shared.kernel.fence import Fence
 from tests.infrastructure.graphs import THING, engine_for, graphs, named, node
 from tests.infrastructure.installations import FENCE, LAST, LATER, STACK, inputs
+from tests.kit.stack_runs import destroy, update
 from tests.kit.virtual_time import run_virtual
 
 
 async def bring_to(world: World, nodes: tuple[Node, ...], fence: Fence) -> None:
-    engine = engine_for(world, *nodes)
-    preview = await engine.preview(STACK, inputs())
-    await run.update(engine, STACK, inputs(), preview.plan_hash, fence)
+    await update(engine_for(world, *nodes), STACK, inputs(), fence)
 
 
 @given(graphs(), graphs())
@@ -87,10 +85,27 @@ def test_destroying_any_stack_leaves_nothing(nodes: tuple[Node, ...]) -> None:
         world = World()
         await bring_to(world, nodes, FENCE)
 
-        finished = await run.destroy(engine_for(world, *nodes), STACK, LAST)
+        finished = await destroy(engine_for(world, *nodes), STACK, LAST)
 
         assert finished.left == ()
         assert world.resources == {}
+
+    run_virtual(scenario())
+
+
+@given(graphs())
+@settings(max_examples=50, deadline=None)
+def test_a_destroy_deletes_nothing_before_what_depends_on_it(nodes: tuple[Node, ...]) -> None:
+    async def scenario() -> None:
+        world = World()
+        await bring_to(world, nodes, FENCE)
+        world.writes.clear()
+
+        await destroy(engine_for(world, *nodes), STACK, LAST)
+
+        deleted = [each for each in world.writes if each.startswith("delete")]
+        at = {named(each.removeprefix("delete ")): index for index, each in enumerate(deleted)}
+        assert all(at[each.urn] < at[needed] for each in nodes for needed in each.dependencies)
 
     run_virtual(scenario())
 
@@ -174,7 +189,7 @@ async def test_the_children_of_what_is_retained_stay_and_others_that_need_it_go(
     world = World()
     await bring_to(world, (account, child, user), FENCE)
 
-    finished = await run.destroy(engine_for(world), STACK, LATER, retain=["account"])
+    finished = await destroy(engine_for(world), STACK, LATER, DestroyPlan(retain=("account",)))
 
     assert {each.name for each in finished.left} == {"account", "database"}
     assert {each.name for each in world.resources.values()} == {"account", "database"}

@@ -2,16 +2,18 @@
 
 import asyncio
 
+import psutil
 import pytest
 
 from shared.contracts import values
 from shared.contracts.environments import DataResourceKind
 from shared.infrastructure import inputs as vocabulary
-from shared.infrastructure.embedded import ChildEvaluator
+from shared.infrastructure.child_evaluator import MESSAGE_MAX, ChildEvaluator
 from shared.infrastructure.errors import EvaluationDefect
 from shared.infrastructure.graph import Graph, Urn, reference
 from shared.infrastructure.local_program import local_graph
 from shared.infrastructure.port import StackName
+from shared.kernel.clock import LoopClock
 from shared.kernel.errors import PlanRefused, Unavailable, Violation
 from tests.infrastructure.installations import EVALUATOR, STACK, inputs
 
@@ -21,6 +23,13 @@ pytestmark = pytest.mark.real
 async def evaluate(program: str, **limits: float) -> Graph:
     evaluator = ChildEvaluator(program=f"tests.infrastructure.programs:{program}", **limits)
     return await evaluator.evaluate(STACK, inputs())
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def thing(name: str) -> Urn:
@@ -120,6 +129,27 @@ async def test_a_child_without_an_answer_is_a_dependency_that_is_away(
 ) -> None:
     with pytest.raises(Unavailable):
         await evaluate(program, **limits)
+
+
+async def test_an_answer_without_end_is_read_to_its_bound_and_the_child_ended() -> None:
+    with pytest.raises(EvaluationDefect, match="longer than"):
+        await evaluate("flooding")
+
+
+async def test_of_what_a_program_prints_the_end_is_kept() -> None:
+    with pytest.raises(EvaluationDefect) as defect:
+        await evaluate("chattering")
+
+    assert "the last words" in defect.value.where
+    assert len(defect.value.where) <= MESSAGE_MAX
+
+
+async def test_what_a_program_started_ends_with_it() -> None:
+    graph = await evaluate("forking")
+
+    async with asyncio.timeout(10):
+        while is_alive(graph.outputs["pid"]):
+            await LoopClock().sleep(0.01)
 
 
 async def test_no_setting_of_the_host_reaches_a_program(monkeypatch: pytest.MonkeyPatch) -> None:

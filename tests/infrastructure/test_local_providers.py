@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
 from shared.infrastructure.provider import Resource
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SeededEntropy
+from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Unknown
-from shared.surfaces.memory import MemoryCluster, MemorySurface
+from shared.surfaces.memory_cluster import MemoryCluster
+from shared.surfaces.memory_surface import MemorySurface
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 
 DATA = Resource(
@@ -71,12 +74,43 @@ async def test_a_deletion_that_was_killed_half_way_is_ended_by_the_next(tmp_path
     await volumes.delete(DATA, FENCE)
 
 
-async def test_a_volume_whose_note_cannot_be_read_is_unknown(tmp_path: Path) -> None:
+def _malformed(note: Path) -> None:
+    note.write_text("{")
+
+
+def _other_json(note: Path) -> None:
+    note.write_text("[7]")
+
+
+def _pipe(note: Path) -> None:
+    note.unlink()
+    os.mkfifo(note)
+
+
+def _link(note: Path) -> None:
+    target = note.with_name("elsewhere")
+    note.rename(target)
+    note.symlink_to(target)
+
+
+def _endless(note: Path) -> None:
+    with note.open("wb") as file:
+        file.truncate(10**9)
+
+
+@pytest.mark.parametrize("spoil", [_malformed, _other_json, _pipe, _link, _endless])
+async def test_a_volume_whose_note_cannot_be_read_is_unknown_and_not_changed(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
     volumes = VolumeProvider(tmp_path)
     await volumes.create(DATA, FENCE)
-    (tmp_path / "env-a" / "data.volume.json").write_text("{")
+    spoil(tmp_path / "env-a" / "data.volume.json")
 
     assert isinstance(await volumes.read(DATA), Unknown)
+    with pytest.raises(Unavailable):
+        await volumes.update(DATA, LATER)
+    with pytest.raises(Unavailable):
+        await volumes.delete(DATA, LATER)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shared.infrastructure import run
 from shared.infrastructure.embedded import embedded_engine
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
@@ -17,6 +16,7 @@ from shared.kernel.observation import Absent
 from shared.persistence.memory_blobs import MemoryBlobs
 from shared.surfaces.local_process.surface import LocalProcessSurface
 from tests.infrastructure.installations import EVALUATOR, FENCE, LAST, LATER, STACK, inputs
+from tests.kit.stack_runs import destroy, update
 
 pytestmark = pytest.mark.real
 
@@ -50,15 +50,14 @@ async def test_a_provisioned_site_answers_at_its_endpoint_until_it_is_destroyed(
     surface: LocalProcessSurface, tmp_path: Path
 ) -> None:
     engine = embedded_engine(tmp_path / "engine", surface, evaluator=EVALUATOR)
-    plan = await engine.preview(STACK, inputs("data"))
 
-    made = await run.update(engine, STACK, inputs("data"), plan.plan_hash, FENCE)
+    made = await update(engine, STACK, inputs("data"), FENCE)
 
     endpoint = made.outputs["computeTargets"][0]["endpoint"]
     assert await answers(endpoint)
     assert (await engine.refresh(STACK, FENCE)).changed == ()
     assert (await engine.preview(STACK, inputs("data"))).is_empty
 
-    assert (await run.destroy(engine, STACK, LATER)).left == ()
+    assert (await destroy(engine, STACK, LATER)).left == ()
     assert not await answers(endpoint)
     assert await engine.read(STACK) == Absent()

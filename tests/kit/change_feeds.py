@@ -7,8 +7,11 @@ from typing import Any
 
 import azure.functions as func
 
-from local_cloud.change_feed import StoreChanges
-from local_host.cosmos_db.trigger import CosmosDbListener, Feed, Leases, feed_settings_of
+from local_cloud.cosmos_containers import StoreChangeFeed
+from local_host.cosmos_db.change_feed_processor import ChangeFeedProcessor
+from local_host.cosmos_db.leases import Leases
+from local_host.cosmos_db.settings import feed_settings_of
+from local_host.cosmos_db.trigger import CosmosDbListener
 from local_host.model import Binding, IndexedFunction, RetryPolicy
 from shared.kernel.clock import LoopClock
 from shared.persistence.sqlite import MEMORY, Database
@@ -69,15 +72,15 @@ class World:
         self, function: IndexedFunction, *, grace_s: float = 10
     ) -> AsyncIterator[CosmosDbListener]:
         clock, leases = LoopClock(), Leases(self.host)
-        feed = Feed(
+        processor = ChangeFeedProcessor(
             function,
             feed_settings_of(function),
-            find=lambda: StoreChanges(self.store),
+            find=lambda: StoreChangeFeed(self.store),
             leases=leases,
             invoker=DirectInvoker(),
             clock=clock,
         )
-        listener = CosmosDbListener([feed], leases, clock=clock, grace_s=grace_s)
+        listener = CosmosDbListener([processor], leases, grace_s=grace_s)
         await listener.start()
         try:
             yield listener

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from local_host.durable import history, records
 from local_host.durable.history import EventType
-from local_host.durable.history_replay import Walk
+from local_host.durable.history_replay import HistoryReplay
 from local_host.durable.library_replay import Outcome, TextReplay
 from local_host.durable.settings import DurableSettings
-from shared.surfaces.memory import Behaviour
+from shared.surfaces.memory_cluster import Behaviour
 from tests.kit.costs import SERVICES
 from tests.kit.releases import deploy, ended, provisioned, until_status, uploaded
 from tests.kit.virtual_time import run_virtual
@@ -90,7 +90,7 @@ def replay(recorded: Recorded, handler: Any) -> tuple[Outcome, str | None]:
     }
     events: list[Any] = [dict(each) for each in recorded.events]
     outcome = TextReplay(handler).feed(lambda: head, events)
-    walk = Walk(recorded.execution, [recorded.instance], _Everything(), settings)
+    walk = HistoryReplay(recorded.execution, [recorded.instance], _Everything(), settings)
     walk.proceed(events, outcome.actions, is_amended=False)
     return outcome, outcome.defect or walk.refusal
 

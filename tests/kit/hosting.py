@@ -1,7 +1,7 @@
 """Hosts in the test's own process: over app objects or folders, on memory, on a virtual clock."""
 
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +10,8 @@ from urllib.parse import urlsplit
 
 import azure.functions as func
 
-from local_cloud.broker.broker import Broker
-from local_host.extensions import standard
 from local_host.host import Host, HostSettings
-from local_host.model import App, Extend, HttpAnswer, HttpCall
+from local_host.model import App, ExtensionFactory, HttpAnswer, HttpCall
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
 from shared.persistence.sqlite import MEMORY, Database
@@ -37,7 +35,7 @@ async def hosting(
     *apps: App,
     database: Database | None = None,
     settings: HostSettings = VIRTUAL,
-    parts: Callable[[Broker], Sequence[Extend]] = standard,
+    extensions: Sequence[ExtensionFactory] | None = None,
     **changes: Any,
 ) -> AsyncIterator[Host]:
     """Run a host of *apps* while inside, its state in memory unless *database* says otherwise."""
@@ -49,7 +47,7 @@ async def hosting(
             database=database or Database(MEMORY),
             clock=LoopClock(),
             entropy=SeededEntropy(1),
-            parts=parts,
+            extensions=extensions,
         )
         await host.start()
         try:

@@ -63,7 +63,7 @@ async def end_state(world: World) -> list[str]:
     for environment, site in world.surface.sites.items():
         found.append(json.dumps(["site", environment, site.spec is not None]))
         for component, live in site.components.items():
-            revisions = {number: len(each.copies) for number, each in live.revisions.items()}
+            revisions = {number: len(each.instances) for number, each in live.revisions.items()}
             shown = ["live", component.module, revisions, live.weights]
             found.append(json.dumps(shown, sort_keys=True))
     return sorted(found)

@@ -99,7 +99,7 @@ class TaskHub:
 
     async def output(self, instance_id: str = "i") -> Any:
         """Wait for the end; return the output."""
-        await self.engine.ending(instance_id)
+        await self.engine.wait_for_completion(instance_id)
         text = self.instance(instance_id).output
         return None if text is None else json.loads(text)
 

@@ -47,7 +47,8 @@ from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.store import BatchOperation, Document, Etag, Partition, Store
 from shared.probing.result import ProbeResult
 from shared.service import AUDIENCE, DEV_ISSUER, Service, assemble
-from shared.surfaces.memory import MemoryCluster, MemorySurface
+from shared.surfaces.memory_cluster import MemoryCluster
+from shared.surfaces.memory_surface import MemorySurface
 from shared.web.issuer import LocalIssuer
 
 T = TypeVar("T")

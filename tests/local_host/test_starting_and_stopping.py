@@ -10,7 +10,7 @@ import pytest
 from local_host.__main__ import apps_in, take_settings, topology_for
 from local_host.apps.configuration import ConfigurationRefused
 from local_host.host import Host, HostSettings
-from local_host.model import App, Extension, IndexedFunction, Surroundings
+from local_host.model import App, Extension, HostContext, IndexedFunction
 from local_host.state_lock import StateInUse
 from shared.embedding import embedding
 from shared.kernel.clock import LoopClock
@@ -51,14 +51,14 @@ async def test_a_second_host_on_one_folder_is_refused_until_the_first_has_stoppe
 
 
 async def test_a_host_that_could_not_start_leaves_its_port_and_folder_free(tmp_path: Path) -> None:
-    def failing(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
+    def failing(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
         raise ConfigurationRefused("no")
 
     broken = Host(
         [embedded(one_route())],
         HostSettings(port=0, environ={}),
         folder=tmp_path,
-        parts=lambda _: [failing],
+        extensions=[failing],
     )
     with pytest.raises(ConfigurationRefused):
         await broken.start()
@@ -113,12 +113,12 @@ def test_a_part_that_fails_to_stop_does_not_keep_the_others_from_it(
                 raise RuntimeError("stuck")
 
     parts = [
-        lambda _surroundings, _functions, name=name: Extension(listener=Part(name))
+        lambda _context, _functions, name=name: Extension(listener=Part(name))
         for name in ("first", "second")
     ]
 
     async def main() -> None:
-        async with hosting(embedded(new_app()), parts=lambda _: parts):
+        async with hosting(embedded(new_app()), extensions=parts):
             pass
 
     with caplog.at_level(logging.ERROR):

@@ -10,7 +10,8 @@ import pytest
 
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
-from shared.surfaces.memory import MemoryCluster, MemorySurface
+from shared.surfaces.memory_cluster import MemoryCluster
+from shared.surfaces.memory_surface import MemorySurface
 from tests.kit.virtual_time import run_virtual
 from tests.surfaces.stage import SITE, TEMPLATE, Stage, fence
 

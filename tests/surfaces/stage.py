@@ -18,12 +18,18 @@ from shared.kernel.ids import (
 from shared.kernel.observation import Absent, Present, Reading
 from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.port import Sites, Surface
-from shared.surfaces.spec import Component, HttpProbe, ReleaseQuestion, RevisionSpec, SiteSpec
+from shared.surfaces.spec import (
+    HttpProbe,
+    ReleaseQuestion,
+    RevisionSpec,
+    SiteSpec,
+    SurfaceComponent,
+)
 
 ACME = TenantId("acme")
 ENVIRONMENT: EnvironmentId = environment_id(environment_key(ACME, ProjectId("proj-shop"), "test"))
 SITE = SiteSpec(ENVIRONMENT, ACME, "test", "test", {"region": "here"})
-SHOP = Component(ENVIRONMENT, ACME, ModuleId("module-shop"))
+SHOP = SurfaceComponent(ENVIRONMENT, ACME, ModuleId("module-shop"))
 
 
 class SurfaceAndSites(Surface, Sites, Protocol):
@@ -62,7 +68,7 @@ class Stage:
         self.surface = await self.restart_host()
 
     async def until(
-        self, holds: Callable[[LiveComponent], bool], component: Component = SHOP
+        self, holds: Callable[[LiveComponent], bool], component: SurfaceComponent = SHOP
     ) -> LiveComponent:
         """Return the first observation for which *holds*; the last one is in the failure."""
         seen: Reading[LiveComponent] = Absent()
@@ -73,7 +79,7 @@ class Stage:
             await self.clock.sleep(0.05)
         raise AssertionError(f"never came: last seen {seen}")
 
-    async def until_gone(self, component: Component = SHOP) -> None:
+    async def until_gone(self, component: SurfaceComponent = SHOP) -> None:
         seen: Reading[LiveComponent] = Absent()
         for _ in range(400):
             seen = await self.surface.observe(component)

@@ -8,7 +8,7 @@ import pytest
 from shared.kernel.errors import Invalid
 from shared.surfaces.capabilities import Capabilities, Feature, SurfacePlan, check
 from shared.surfaces.local_process.limits import capabilities
-from shared.surfaces.spec import Component, HttpProbe, Resources
+from shared.surfaces.spec import HttpProbe, Resources, SurfaceComponent
 from tests.surfaces.stage import ENVIRONMENT, SHOP, TEMPLATE
 
 MODEST = Capabilities("Modest", dict.fromkeys(Feature, "it is too modest"), replicas_max=2)
@@ -86,7 +86,7 @@ def test_a_probe_that_cannot_run_is_refused(probe: HttpProbe, port: int | None, 
 
 
 def test_one_prefix_of_the_public_port_has_one_component() -> None:
-    other = Component(ENVIRONMENT, SHOP.tenant, SHOP.module.__class__("module-other"))
+    other = SurfaceComponent(ENVIRONMENT, SHOP.tenant, SHOP.module.__class__("module-other"))
     first = _plan().revisions[0]
 
     (refusal,) = check(SurfacePlan((first, replace(first, component=other))), ABLE)

@@ -19,7 +19,7 @@ from shared.kernel.observation import Present
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.instances import LOG_BYTES_MAX
+from shared.surfaces.local_process.instance_folder import LOG_BYTES_MAX
 from shared.surfaces.local_process.limits import capabilities, rlimits
 from shared.surfaces.local_process.shutdown import stop_everything
 from shared.surfaces.local_process.supervisor import SupervisorRunning
@@ -143,7 +143,7 @@ async def test_a_limit_of_processes_is_offered_exactly_where_it_holds(tmp_path: 
     await asyncio.to_thread(os.waitpid, pid, 0)
 
     started = int(output.read_text())
-    assert started == (3 if capabilities().offers(Feature.PROCESSES_LIMIT) else 10)
+    assert started == (3 if capabilities().supports(Feature.PROCESSES_LIMIT) else 10)
 
 
 async def test_a_dead_instance_is_started_again(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ import pytest
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Present
 from shared.surfaces.local_process.processes import environ_of
-from shared.surfaces.spec import Component
+from shared.surfaces.spec import SurfaceComponent
 from tests.surfaces.local_stage import on_this_machine
 from tests.surfaces.stage import ENVIRONMENT, SHOP, Stage, fence
 
 pytestmark = pytest.mark.real
-ORDERS = Component(ENVIRONMENT, SHOP.tenant, ModuleId("module-orders"))
-INNER = Component(ENVIRONMENT, SHOP.tenant, ModuleId("module-inner"))
-SILENT = Component(ENVIRONMENT, SHOP.tenant, ModuleId("module-silent"))
+ORDERS = SurfaceComponent(ENVIRONMENT, SHOP.tenant, ModuleId("module-orders"))
+INNER = SurfaceComponent(ENVIRONMENT, SHOP.tenant, ModuleId("module-inner"))
+SILENT = SurfaceComponent(ENVIRONMENT, SHOP.tenant, ModuleId("module-silent"))
 
 
 async def _answer(stage: Stage, path: str, headers: Mapping[str, str] | None = None) -> Any:

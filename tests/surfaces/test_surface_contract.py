@@ -19,7 +19,7 @@ from shared.surfaces.errors import (
     StillWeighted,
 )
 from shared.surfaces.observed_state import LiveComponent, Phase
-from shared.surfaces.spec import Component
+from shared.surfaces.spec import SurfaceComponent
 from tests.surfaces.stage import ENVIRONMENT, SHOP, SITE, Stage, fence
 
 Play = Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None]
@@ -168,7 +168,7 @@ def test_a_revision_never_changes_its_content(play: Play) -> None:
 
 def test_a_path_prefix_has_one_component(play: Play) -> None:
     async def scenario(stage: Stage) -> None:
-        other = Component(ENVIRONMENT, SHOP.tenant, ModuleId("module-other"))
+        other = SurfaceComponent(ENVIRONMENT, SHOP.tenant, ModuleId("module-other"))
         await stage.serve(stage.spec(1))
 
         with pytest.raises(RouteTaken, match="module-shop"):
@@ -251,7 +251,7 @@ def test_each_live_instance_proves_what_it_runs(play: Play) -> None:
 
 def test_the_inventory_is_whole_and_a_deleted_site_is_absent(play: Play) -> None:
     async def scenario(stage: Stage) -> None:
-        worker = Component(ENVIRONMENT, SHOP.tenant, ModuleId("module-worker"))
+        worker = SurfaceComponent(ENVIRONMENT, SHOP.tenant, ModuleId("module-worker"))
         await stage.serve(stage.spec(1))
         await stage.surface.apply(stage.worker(1, component=worker), fence(1))
 

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from shared.surfaces.memory import Behaviour
+from shared.surfaces.memory_cluster import Behaviour
 from tests.kit.releases import ENVIRONMENT, brought_out, provisioned, uploaded
 from tests.kit.sweep import Scenario, differences, killed_at, undisturbed
 from tests.kit.world import World

@@ -28,7 +28,7 @@ from shared.persistence.store import (
     Where,
     pages,
 )
-from shared.surfaces.spec import Component
+from shared.surfaces.spec import SurfaceComponent as Component
 
 PROOFS_MAX = 50
 """Rows of one release revision that a look into the past reads: its end, and later rollbacks."""

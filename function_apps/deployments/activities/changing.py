@@ -18,7 +18,7 @@ from shared.kernel.errors import Unavailable
 from shared.surfaces.errors import NotReady
 from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.port import Surface
-from shared.surfaces.spec import Component
+from shared.surfaces.spec import SurfaceComponent as Component
 
 WHOLE = 100
 

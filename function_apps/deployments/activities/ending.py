@@ -20,8 +20,8 @@ from function_apps.deployments.activities.errands import (
 )
 from function_apps.deployments.errors import ProofFailed
 from function_apps.deployments.model import planning
-from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import Deployment, evolve
+from function_apps.deployments.model.holds import add_holds, hold_of, rejected_units
 from function_apps.deployments.model.states import Change
 from function_apps.deployments.model.target import ModuleState, Target
 from function_apps.deployments.ports import DeploymentsApp
@@ -44,7 +44,7 @@ from shared.durable.steps import Step
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.messaging.unit_of_work import NOTHING, Decision
-from shared.surfaces.observed_state import InstanceProof as LiveProof
+from shared.surfaces.observed_state import LiveProof
 
 PROOFS_SHOWN = 100
 
@@ -102,19 +102,19 @@ async def complete(errand: Errand, step: Step, app: DeploymentsApp) -> Deploymen
     def decide(found: Dossier) -> Decision:
         if is_ended_by(found, step):
             return NOTHING
-        held = _holds_of_undone(own(found, step).deployment, now)
+        undone = _undone(own(found, step).deployment)
         done = evolve(
             found.deployment,
             Change.RELEASE_PROVED,
             now,
             unit=unit,
             proof=proof,
-            holds=held,
+            holds=_holds(found.deployment, undone, now),
             ended_at=now,
         )
         target = _in_force(done, found.target)
-        rejected = [(one.module_id, one.digest) for one in held]
-        target = targets.hold(target, rejected, done.deployment_id)
+        held = add_holds(target.holds, undone, done.deployment_id)
+        target = replace(target, holds=held)
         left = leaving(done, target, app, errand.scope, errand.cause(step))
         operation = ended_operation(found.open_operation, done, now)
         return decided(Dossier(left.target, done, operation), left.rows, "CompleteDeployment", {})
@@ -149,39 +149,20 @@ def _in_force(done: Deployment, target: Target) -> Target:
     return replace(target, modules=modules)
 
 
-def _holds_of_undone(done: Deployment, now: datetime) -> tuple[Hold, ...]:
-    """Return the holds that a completed rollback leaves on what it took out of force."""
+def _undone(done: Deployment) -> tuple[ReleasedComponent, ...]:
+    """Return what a completed rollback took out of force."""
     if done.kind is not DeploymentKind.ROLLBACK:
         return ()
-    reason = Reason(code="RolledBack", message=f"undone by {done.deployment_id}")
     brought = done.unit.components if done.unit else ()
-    undone = {"deployment_id": done.rolled_back_deployment_id}
-    holds = holds_on(done, done.previous, brought, reason, now)
-    return tuple(one.model_copy(update=undone) for one in holds)
+    return rejected_units(done.previous, brought)
 
 
-def holds_on(
-    deployment: Deployment,
-    rejected: Sequence[ReleasedComponent],
-    kept: Sequence[ReleasedComponent],
-    reason: Reason,
-    now: datetime,
+def _holds(
+    done: Deployment, undone: Sequence[ReleasedComponent], now: datetime
 ) -> tuple[Hold, ...]:
-    """Return a hold for each of *rejected* that differs from what stays in force of its module."""
-    stays = {(one.module_id, one.digest) for one in kept}
-    return tuple(
-        Hold(
-            environment_id=deployment.environment_id,
-            module_id=one.module_id,
-            digest=one.digest,
-            release_ref=deployment.release_ref,
-            deployment_id=deployment.deployment_id,
-            reason=reason,
-            held_at=now,
-        )
-        for one in rejected
-        if (one.module_id, one.digest) not in stays
-    )
+    reason = Reason(code="RolledBack", message=f"undone by {done.deployment_id}")
+    by = {"deployment_id": done.rolled_back_deployment_id}
+    return tuple(hold_of(each, done, reason, now).model_copy(update=by) for each in undone)
 
 
 async def _with_endpoint(

@@ -23,7 +23,7 @@ from shared.messaging.cause import Cause
 from shared.messaging.unit_of_work import Decision, Outcome, View
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Surface
-from shared.surfaces.spec import Component
+from shared.surfaces.spec import SurfaceComponent as Component
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """One step of a rollout: told before it acts, judged by what health says of each component."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import shared.kernel.operation as operations
 from function_apps.deployments.activities.changing import component_of
@@ -34,8 +34,6 @@ from shared.messaging.compose import envelope_of
 from shared.messaging.outbox import Row, Send
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision
 
-LOOK_AGAIN = timedelta(seconds=30)
-"""A lost nudge costs no more than this, and the operation is heard of."""
 _PERCENT_FIRST, _PERCENT_LAST = 20, 85
 
 
@@ -110,7 +108,7 @@ async def ask_gates(of: StepOf, step: Step, app: DeploymentsApp) -> Look:
         return decided(replace(found, deployment=after, operation=operation), rows, "AskGates", {})
 
     await change(of.errand, step, app, decide)
-    return Look(Going.OPEN, wait_name, now + LOOK_AGAIN)
+    return Look(Going.OPEN, wait_name, now + gates.LOOK_AGAIN)
 
 
 async def _seen(
@@ -194,7 +192,9 @@ def _judged(
         return _still_paused(found, deployment.paused_at, wait_name, now, app)
     verdict = gates.verdict_of(shift, now)
     if verdict is None:
-        return Look(Going.OPEN, wait_name, now + LOOK_AGAIN), _waiting(found, wait_name, now)
+        return Look(Going.OPEN, wait_name, gates.look_again_at(shift, now)), _waiting(
+            found, wait_name, now
+        )
     choice = gates.on_inconclusive(deployment, app.rules.gate)
     is_open = verdict is Verdict.INCONCLUSIVE
     if is_open and choice is OnInconclusive.PAUSE:

@@ -186,8 +186,7 @@ def _ready(
     )
     if refusals := planning.refusals(_command(deployment), errand.tenant, ground):
         raise CannotBePlanned(refusals)
-    wanted = [(one.module_id, units.digest_of(one)) for one in deployment.components]
-    targets.refuse_held(target, wanted)
+    access.refuse_held(target, deployment.components, errand.tenant)
     ready = evolve(
         deployment,
         Change.ENVIRONMENT_READY,
@@ -293,7 +292,7 @@ def _fixed(
         )
     unit = ReleaseUnit(
         components=tuple(brought),
-        tenant_binding_revision=target.binding.revision if target.binding else 0,
+        tenant_binding_revision=target.bound.revision if target.bound else 0,
         removed=deployment.remove,
     )
     before = {state.by for state in map(target.module, deployment.modules) if state.by is not None}

@@ -11,7 +11,7 @@ from function_apps.deployments.activities.changing import (
     set_weights,
     watch,
 )
-from function_apps.deployments.activities.ending import holds_on, prove
+from function_apps.deployments.activities.ending import prove
 from function_apps.deployments.activities.errands import (
     ModuleOf,
     Problem,
@@ -29,6 +29,7 @@ from function_apps.deployments.errors import CancelAsked, Overtaken
 from function_apps.deployments.model import gates, telling, units
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import Deployment, evolve
+from function_apps.deployments.model.holds import add_holds, hold_of, rejected_units
 from function_apps.deployments.model.states import BEFORE_APPLIED, CHANGING, ENDINGS, Change
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.dossier import (
@@ -208,22 +209,21 @@ async def finish_rollback(of: RemainsOf, step: Step, app: DeploymentsApp) -> Dep
         current = own(found, step).deployment
         reason = current.reason
         assert reason is not None, current.deployment_id
-        rejected = current.unit.components if current.unit else ()
+        brought = current.unit.components if current.unit else ()
         why = Reason(code=reason.code, message=reason.message)
-        holds = () if reason.code in _NO_HOLD else holds_on(current, rejected, kept, why, now)
+        rejected = () if reason.code in _NO_HOLD else rejected_units(brought, kept)
         ended = evolve(
             current,
             Change.RESTORE_FAILED if remaining else Change.RESTORED,
             now,
             proof=proof,
             restored=restored,
-            holds=() if remaining else holds,
+            holds=tuple(hold_of(each, current, why, now) for each in rejected),
             remaining=tuple(one[:2048] for one in remaining[:100]),
             ended_at=now,
         )
-        target = targets.hold(
-            found.target, [(one.module_id, one.digest) for one in ended.holds], ended.deployment_id
-        )
+        held = add_holds(found.target.holds, rejected, ended.deployment_id)
+        target = replace(found.target, holds=held)
         left = leaving(ended, target, app, of.errand.scope, of.errand.cause(step))
         operation = ended_operation(found.open_operation, ended, now)
         return decided(Dossier(left.target, ended, operation), left.rows, "FinishRollback", {})

@@ -1,5 +1,6 @@
 """Whether an environment takes a deployment now, later or never."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,11 +12,14 @@ from function_apps.deployments.errors import (
     EnvironmentUnknown,
     IsolationBreached,
 )
+from function_apps.deployments.model import holds, units
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.target import Target, holder_of
+from shared.contracts.components import Component
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.strategies import RolloutDefaults
+from shared.contracts.tenants import TenantBindingStatus
 from shared.contracts.values import DeploymentId, Stage, TenantId
 from shared.kernel.errors import Refused
 
@@ -30,11 +34,6 @@ class WaitReason(StrEnum):
     APPROVAL = "approval"
 
 
-_BOUND = "Bound"
-"""The binding is recorded, its isolation not yet enforced."""
-_SUSPENDED = "Suspended"
-
-
 def waits_for(target: Target, tenant: TenantId) -> WaitReason | None:
     """Return what *tenant* waits for before it deploys to the environment of *target*.
 
@@ -43,7 +42,7 @@ def waits_for(target: Target, tenant: TenantId) -> WaitReason | None:
         BindingRequired: prod, or another tenant's environment, and no binding.
         BindingSuspended, IsolationBreached.
     """
-    environment, binding = target.environment, target.binding
+    environment, binding = target.environment, target.bound
     if environment is None:
         return WaitReason.ENVIRONMENT
     if not environment.is_usable and not environment.is_on_its_way:
@@ -63,18 +62,28 @@ def waits_for(target: Target, tenant: TenantId) -> WaitReason | None:
         raise BindingRequired(
             f"environment {target.environment_id} is another tenant's: a binding is needed"
         )
-    if binding is not None and binding.status == _SUSPENDED:
+    if binding is not None and binding.status is TenantBindingStatus.SUSPENDED:
         raise BindingSuspended("the tenant's binding to this environment is suspended")
-    if binding is not None and binding.breach:
+    if target.binding is not None and target.binding.breach:
         raise IsolationBreached(
-            f"the last isolation proof of layer {binding.breach} was a breach; "
+            f"the last isolation proof of layer {target.binding.breach} was a breach; "
             "a proof that passes lets deployments go on"
         )
     if not environment.is_usable:
         return WaitReason.ENVIRONMENT
-    if binding is not None and binding.status == _BOUND:
+    if binding is not None and binding.status is TenantBindingStatus.BOUND:
         return WaitReason.BINDING
     return None
+
+
+def refuse_held(target: Target, components: Sequence[Component], tenant: TenantId) -> None:
+    """Refuse release units that were rolled back in the environment of *target*.
+
+    Raises:
+        Held: it names the deployment that has the hold and how to release it.
+    """
+    wanted = units.planned(components, target.environment_id, tenant, target)
+    holds.refuse_held(target.holds, wanted)
 
 
 def waiting_for(

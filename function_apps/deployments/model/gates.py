@@ -12,6 +12,7 @@ from shared.contracts.gates import (
     GateVersion,
     OnInconclusive,
     Verdict,
+    extension_max,
 )
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ComponentType, GateId, ModuleId, Stage, Url
@@ -20,6 +21,10 @@ from shared.kernel.ids import DeploymentId, gate_id, module_key, parse_id
 ANSWER_GRACE_S = 15.0
 """Between a gate's deadline and the arrival of its evidence; then it counts as Inconclusive."""
 WHOLE = 100
+LOOK_AGAIN = timedelta(seconds=30)
+"""A lost nudge costs no more than this, and the operation is heard of."""
+LOOKS_MAX = 200
+"""At one gate; over a long deadline they are spread."""
 
 
 def is_gated(deployment: Deployment) -> bool:
@@ -104,16 +109,26 @@ def verdict_of(step: TrafficShift, now: datetime) -> Verdict | None:
     verdicts = [evidence.verdict for evidence in step.evidence]
     if Verdict.FAIL in verdicts:
         return Verdict.FAIL
-    assert step.deadline_at is not None
-    # Health goes on past the deadline for as long as it could not look, up to as long again.
-    extension = step.deadline_at - step.asked_at if step.asked_at else timedelta(0)
-    over_at = step.deadline_at + extension + timedelta(seconds=ANSWER_GRACE_S)
-    if len(verdicts) < len(step.gates) and now < over_at:
+    if len(verdicts) < len(step.gates) and now < _over_at(step):
         return None
     is_whole = len(verdicts) == len(step.gates)
     if is_whole and all(verdict is Verdict.PASS for verdict in verdicts):
         return Verdict.PASS
     return Verdict.INCONCLUSIVE
+
+
+def _over_at(step: TrafficShift) -> datetime:
+    """Return when evidence is no longer awaited: health moves its deadline where it saw nothing."""
+    assert step.deadline_at is not None
+    extension = extension_max(step.asked_at, step.deadline_at) if step.asked_at else timedelta(0)
+    return step.deadline_at + extension + timedelta(seconds=ANSWER_GRACE_S)
+
+
+def look_again_at(step: TrafficShift, now: datetime) -> datetime:
+    """Return when to look at *step* again without a nudge, at the latest when it is over."""
+    over_at = _over_at(step)
+    spread = (over_at - step.asked_at) / LOOKS_MAX if step.asked_at else LOOK_AGAIN
+    return min(now + max(LOOK_AGAIN, spread), max(over_at, now + timedelta(seconds=1)))
 
 
 def on_inconclusive(deployment: Deployment, defaults: GateDefaults) -> OnInconclusive:

@@ -65,7 +65,7 @@ TRANSITIONS: Final[Mapping[DeploymentStatus, Mapping[Change, DeploymentStatus]]]
     _S.COMPLETED: {Change.HOLD_RELEASED: _S.COMPLETED},
     _S.ROLLING_BACK: {Change.RESTORED: _S.ROLLED_BACK, Change.RESTORE_FAILED: _S.FAILED},
     _S.ROLLED_BACK: {Change.HOLD_RELEASED: _S.ROLLED_BACK},
-    _S.FAILED: {Change.RETRIED: _S.REQUESTED},
+    _S.FAILED: {Change.RETRIED: _S.REQUESTED, Change.HOLD_RELEASED: _S.FAILED},
     _S.CANCELLED: {},
 }
 

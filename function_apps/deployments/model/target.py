@@ -6,13 +6,15 @@ in the order in which they are served. Each start, and each interruption, takes 
 token of the environment.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from function_apps.deployments.errors import Held, QueueFull, QueueTaken
+from function_apps.deployments.errors import HoldsFull, QueueFull, QueueTaken
+from function_apps.deployments.model.facts import BindingProjection, Facts
+from function_apps.deployments.model.holds import Holds
 from shared.contracts.deployments import DeploymentKind
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.strategies import OnConflict
@@ -29,12 +31,10 @@ from shared.contracts.values import (
 
 CLAIMS_MAX: Final = 200
 """Deployments on their way in one environment; 160 bytes each."""
-HOLDS_MAX: Final = 3
-"""Of one module: the newest. Older bad releases are behind at least three later ones."""
-FACTS_MAX: Final = 400
-"""Aggregates of other services that are remembered; 120 bytes each."""
-_SHORT: Final = 16
-"""Characters of a digest in the target: 64 bits, compared only within one module's holds."""
+OUTGOING_MAX: Final = 50
+"""Starts or wakes in one batch, which takes 100 operations: what is left out is not lost."""
+HOLDS_MAX: Final = 2000
+"""In one environment; 60 bytes each. Holds restrict: what is refused then are new deployments."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,6 @@ class KnownEnvironment:
 
 
 @dataclass(frozen=True)
-class KnownBinding:
-    """The tenant's binding to this environment; `breach` names a layer whose proof failed."""
-
-    revision: int
-    status: str
-    breach: str = ""
-
-
-@dataclass(frozen=True)
 class Claim:
     """One deployment in the queue of its modules. `token` 0: it waits; `wait`: its open nudge."""
 
@@ -100,25 +91,6 @@ class ModuleState:
 
 
 @dataclass(frozen=True)
-class HoldMark:
-    """A hold in short; the deployment named has it in full."""
-
-    digest: str
-    by: DeploymentId
-
-
-@dataclass(frozen=True)
-class Fact:
-    """What another service said last of one of its aggregates, for the next release unit."""
-
-    kind: str
-    revision: int
-    module: str = ""
-    name: str = ""
-    value: str = ""
-
-
-@dataclass(frozen=True)
 class Target:
     """DeploymentTarget `target/{environmentId}`."""
 
@@ -126,14 +98,19 @@ class Target:
     revision: int = 0
     fence: int = 0
     environment: KnownEnvironment | None = None
-    binding: KnownBinding | None = None
+    binding: BindingProjection | None = None
     claims: tuple[Claim, ...] = ()
     modules: Mapping[ModuleId, ModuleState] = field(default_factory=dict)
-    holds: Mapping[ModuleId, tuple[HoldMark, ...]] = field(default_factory=dict)
-    facts: Mapping[str, Fact] = field(default_factory=dict)
+    holds: Holds = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)
     drain: OperationId | None = None
     drain_token: int = 0
     """Above those of all deployments; 0 until the drain takes their workloads away."""
+
+    @property
+    def bound(self) -> BindingProjection | None:
+        """The tenant's binding while it is in force."""
+        return self.binding if self.binding and self.binding.is_in_force else None
 
     def claim(self, deployment: str) -> Claim | None:
         return next((claim for claim in self.claims if claim.deployment == deployment), None)
@@ -178,18 +155,25 @@ def holder_of(target: Target, deployment: str) -> tuple[ModuleId, DeploymentId] 
 def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
     """Return *target* with *claim* in the queues of all its modules.
 
-    A rollback stands before every deployment that has not started; nothing that has started is
-    interrupted.
+    A rollback stands before every deployment that has not started, and always has room; nothing
+    that has started is interrupted.
 
     Raises:
         QueueTaken: *on_conflict* is reject and another deployment changes a module.
-        QueueFull: too many wait already.
+        QueueFull, HoldsFull: there are too many already.
     """
-    if len(target.claims) >= CLAIMS_MAX:
-        raise QueueFull(f"{CLAIMS_MAX} deployments are on their way in this environment; wait")
+    is_rollback = claim.kind is DeploymentKind.ROLLBACK
+    if len(target.claims) >= CLAIMS_MAX and not is_rollback:
+        raise QueueFull(
+            f"{CLAIMS_MAX} deployments are on their way in this environment; wait until one ends"
+        )
+    if sum(map(len, target.holds.values())) >= HOLDS_MAX and not is_rollback:
+        raise HoldsFull(
+            f"{HOLDS_MAX} release units are held in this environment; release holds of old ones"
+        )
     claims = list(target.claims)
     place = len(claims)
-    if claim.kind is DeploymentKind.ROLLBACK:
+    if is_rollback:
         waiting = (
             index
             for index, other in enumerate(claims)
@@ -204,10 +188,16 @@ def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
 
 
 def admit(target: Target) -> tuple[Target, tuple[Claim, ...]]:
-    """Give the next token to every claim that is first in all its queues; return those too."""
-    fence, admitted, claims = target.fence, [], []
+    """Give the next token to every claim that is first in all its queues; return those too.
+
+    One for which the batch has no room admits itself when its operation is taken up again.
+    """
+    fence = target.fence
+    claims: list[Claim] = []
+    admitted: list[Claim] = []
     for claim in target.claims:
-        if not claim.token and holder_of(target, claim.deployment) is None:
+        has_room = len(admitted) < OUTGOING_MAX
+        if has_room and not claim.token and holder_of(target, claim.deployment) is None:
             fence += 1
             claim = replace(claim, token=fence)  # noqa: PLW2901  the admitted one takes its place
             admitted.append(claim)
@@ -242,47 +232,6 @@ def waiting(target: Target, deployment: str, wait: str) -> Target:
     return replace(target, claims=claims)
 
 
-def refuse_held(target: Target, wanted: Iterable[tuple[ModuleId, str]]) -> None:
-    """Refuse what was rolled back here, by module and digest.
-
-    Raises:
-        Held: it names the deployment that has the hold and how to release it.
-    """
-    for module, digest in wanted:
-        for mark in target.holds.get(module, ()):
-            if mark.digest == short(digest):
-                raise Held(module, digest, mark.by)
-
-
-def hold(target: Target, rejected: Sequence[tuple[ModuleId, str]], by: DeploymentId) -> Target:
-    """Return *target* holding each module and digest of *rejected*."""
-    holds = dict(target.holds)
-    for module, digest in rejected:
-        others = [mark for mark in holds.get(module, ()) if mark.digest != short(digest)]
-        holds[module] = (*others, HoldMark(short(digest), by))[-HOLDS_MAX:]
-    return replace(target, holds=holds)
-
-
-def release_holds(target: Target, by: str) -> Target:
-    """Return *target* without the holds of the deployment *by*."""
-    kept = {
-        module: tuple(mark for mark in marks if mark.by != by)
-        for module, marks in target.holds.items()
-    }
-    return replace(target, holds={module: marks for module, marks in kept.items() if marks})
-
-
-def short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:_SHORT]
-
-
-def learn(target: Target, aggregate: str, fact: Fact) -> Target | None:
-    """Return *target* with *fact*; None when it knows something as new, or is full of others."""
-    known = target.facts.get(aggregate)
-    if known is not None and known.revision >= fact.revision:
-        return None
-    if known is None and len(target.facts) >= FACTS_MAX:
-        return None
-    # Last in the order: of a secret's binding and its rotation the later word counts.
-    others = {name: one for name, one in target.facts.items() if name != aggregate}
-    return replace(target, facts={**others, aggregate: fact})
+def waits(target: Target) -> tuple[Claim, ...]:
+    """Return claims that wait for the environment; those left out look again by themselves."""
+    return tuple(claim for claim in target.claims if claim.wait)[:OUTGOING_MAX]

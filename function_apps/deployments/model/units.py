@@ -23,8 +23,13 @@ from shared.contracts.values import (
     TenantId,
 )
 from shared.kernel.ids import module_key, parse_id, service_id
-from shared.surfaces.spec import Component as SurfaceComponent
-from shared.surfaces.spec import HttpProbe, ReleaseQuestion, Resources, RevisionSpec
+from shared.surfaces.spec import (
+    HttpProbe,
+    ReleaseQuestion,
+    Resources,
+    RevisionSpec,
+    SurfaceComponent,
+)
 
 PROBE_PERIOD: Final = timedelta(seconds=1)
 """Of the surface's own probes, which decide on traffic, where the component does not say."""
@@ -90,6 +95,26 @@ def released(
         ),
         routing=Routing(weights={str(revision): 100} if component.port else {}),
         owner=component.owner,
+    )
+
+
+def planned(
+    components: Sequence[Component], environment: EnvironmentId, tenant: TenantId, target: Target
+) -> tuple[ReleasedComponent, ...]:
+    """Return *components* as they would be recorded now, once it is known where they run."""
+    offered = target.environment.targets if target.environment else ()
+    found = [(component, placed(component, offered)) for component in components]
+    return tuple(
+        released(
+            component,
+            kind,
+            target.module(component.module_id).last + 1,
+            environment,
+            tenant,
+            target,
+        )
+        for component, kind in found
+        if kind is not None
     )
 
 

@@ -12,7 +12,7 @@ from function_apps.deployments.errors import (
     NotRetryable,
     NotRollbackable,
 )
-from function_apps.deployments.model import access, units
+from function_apps.deployments.model import access
 from function_apps.deployments.model import deployment as deployments
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import (
@@ -20,6 +20,7 @@ from function_apps.deployments.model.deployment import (
     TrafficShift,
     evolve,
 )
+from function_apps.deployments.model.holds import without_holds_of
 from function_apps.deployments.model.states import BEFORE_APPLIED, CHANGING, Change
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.dossier import (
@@ -155,7 +156,7 @@ async def release_hold(
         if not found.deployment.holds:
             raise NothingHeld(f"{deployment} holds nothing in {found.target.environment_id}")
         released = evolve(found.deployment, Change.HOLD_RELEASED, now, holds=())
-        target = targets.release_holds(found.target, deployment)
+        target = replace(found.target, holds=without_holds_of(found.target.holds, deployment))
         return Decision(
             result=answer(released, target),
             writes=writes(target=target, deployment=released),
@@ -286,8 +287,7 @@ def _begun_anew(
 ) -> Decision:
     before = found.deployment
     access.waits_for(found.target, scope.tenant)
-    wanted = [(one.module_id, units.digest_of(one)) for one in before.components]
-    targets.refuse_held(found.target, wanted)
+    access.refuse_held(found.target, before.components, scope.tenant)
     if any(claim.key == before.key for claim in found.target.claims):
         raise NotRetryable(f"the same versions as in {before.deployment_id} are on their way")
     again = evolve(

@@ -84,7 +84,7 @@ async def plan(command: Deploy, *, scope: Scope, app: DeploymentsApp) -> Deploym
     waits_for: str | None = None
     try:
         waits_for = access.waits_for(target, scope.tenant)
-        _refuse_held(command, target)
+        access.refuse_held(target, command.components, scope.tenant)
     except Refused as refusal:
         found.append(Reason(code=refusal.code, message=refusal.message))
     order, _ = planning.order_of(command.components)
@@ -93,33 +93,10 @@ async def plan(command: Deploy, *, scope: Scope, app: DeploymentsApp) -> Deploym
         environment_id=command.environment_id,
         release_ref=command.release_ref,
         strategy=command.strategy,
-        components=_planned(command, target, scope),
+        components=units.planned(command.components, command.environment_id, scope.tenant, target),
         order=order,
         refusals=tuple(found[:100]),
         waiting_for=waits_for or (access.WaitReason.QUEUE if taken else None),
-    )
-
-
-def _planned(command: Deploy, target: Target, scope: Scope) -> tuple[Any, ...]:
-    """Return the units as they would be fixed, once it is known where they run."""
-    environment = target.environment
-    if environment is None or not environment.targets:
-        return ()
-    found = [
-        (component, units.placed(component, environment.targets))
-        for component in command.components
-    ]
-    return tuple(
-        units.released(
-            component,
-            kind,
-            target.module(component.module_id).last + 1,
-            command.environment_id,
-            scope.tenant,
-            target,
-        )
-        for component, kind in found
-        if kind is not None
     )
 
 
@@ -149,7 +126,7 @@ class _New:
         if found := self.refusals(command, target):
             raise CannotBePlanned(found)
         access.waits_for(target, self._scope.tenant)
-        _refuse_held(command, target)
+        access.refuse_held(target, command.components, self._scope.tenant)
 
     def deployment(
         self, command: Deploy, target: Target, cause: Cause, evidence: SoakEvidence | None
@@ -248,11 +225,6 @@ def enqueued(
 
 def _modules(command: Deploy) -> tuple[str, ...]:
     return (*(component.module_id for component in command.components), *command.remove)
-
-
-def _refuse_held(command: Deploy, target: Target) -> None:
-    wanted = [(one.module_id, units.digest_of(one)) for one in command.components]
-    targets.refuse_held(target, wanted)
 
 
 def _repeated(command: Deploy, target: Target) -> str | None:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import shared.kernel.operation as operations
+from function_apps.deployments.model import facts
 from function_apps.deployments.model import target as targets
-from function_apps.deployments.model.target import Fact, KnownBinding, KnownEnvironment, Target
+from function_apps.deployments.model.facts import RecordedFact, RecordedProof
+from function_apps.deployments.model.target import KnownEnvironment, Target
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.dossier import DRAIN, DrainTicket, place, unmarked, writes
 from shared.contracts.configurations import ConfigurationPublished
@@ -20,9 +22,7 @@ from shared.contracts.environments import (
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import BindingStatus, SecretBound, SecretRotated
 from shared.contracts.tenants import (
-    ProofVerdict,
     RuntimeTenantBound,
-    TenantBindingStatus,
     TenantIsolationProofCompleted,
 )
 from shared.contracts.values import EnvironmentId, ProjectId
@@ -78,7 +78,7 @@ async def _note_environment(
         if target.environment is not None and target.environment.revision >= event.revision:
             return NOTHING
         after = replace(target, environment=_known(event, project, target.environment))
-        rows: list[Row] = [Raise(one.operation, one.wait) for one in target.claims if one.wait]
+        rows: list[Row] = [Raise(one.operation, one.wait) for one in targets.waits(target)]
         ended = []
         if event.status is EnvironmentStatus.DECOMMISSIONING:
             ticket = DrainTicket(scope.tenant, event.environment_id, event.generation)
@@ -135,16 +135,14 @@ async def note_binding(
     """Remember the tenant's binding, and wake those who wait for it."""
 
     def decide(target: Target) -> Decision:
-        fact = Fact("binding", event.revision, value=event.status)
-        learned = targets.learn(target, event.binding_id, fact)
-        if learned is None:
+        binding = facts.record_binding(
+            target.binding, event.binding_id, event.revision, event.status
+        )
+        if binding is None:
             return NOTHING
-        is_over = event.status is TenantBindingStatus.UNBOUND
-        breach = target.binding.breach if target.binding else ""
-        binding = None if is_over else KnownBinding(event.revision, event.status, breach)
-        rows = [Raise(one.operation, one.wait) for one in target.claims if one.wait]
+        rows = [Raise(one.operation, one.wait) for one in targets.waits(target)]
         return Decision(
-            writes=writes(target=replace(learned, binding=binding)),
+            writes=writes(target=replace(target, binding=binding)),
             outbox=rows,
             audited=Audited("NoteTenantBinding", event.binding_id, event.status),
         )
@@ -158,19 +156,13 @@ async def note_isolation(
     """Remember a breach of isolation, which stops deployments until a proof of it passes."""
 
     def decide(target: Target) -> Decision:
-        aggregate = f"{event.binding_id}/{event.layer}"
-        fact = Fact("isolation", event.revision, name=event.layer, value=event.verdict)
-        learned = targets.learn(target, aggregate, fact)
-        if learned is None or learned.binding is None:
+        proof = RecordedProof(event.revision, event.verdict)
+        binding = facts.record_proof(target.binding, event.binding_id, event.layer, proof)
+        if binding is None:
             return NOTHING
-        breached = [
-            one.name
-            for one in learned.facts.values()
-            if one.kind == "isolation" and one.value == ProofVerdict.BREACH
-        ]
-        binding = replace(learned.binding, breach=breached[0] if breached else "")
+        aggregate = f"{event.binding_id}/{event.layer}"
         return Decision(
-            writes=writes(target=replace(learned, binding=binding)),
+            writes=writes(target=replace(target, binding=binding)),
             audited=Audited("NoteIsolationProof", aggregate, event.verdict),
         )
 
@@ -184,7 +176,7 @@ async def note_configuration(
     if event.environment_id is None:
         # The tenant's layer concerns all its environments: configurations sends one roll-out each.
         return None
-    fact = Fact(
+    fact = RecordedFact(
         "configuration",
         event.revision,
         module=event.module_id or "",
@@ -201,7 +193,7 @@ async def note_secret(
 ) -> Outcome:
     """Remember a secret's version for the module's next release unit; never a value."""
     is_revoked = isinstance(event, SecretBound) and event.status is BindingStatus.REVOKED
-    fact = Fact(
+    fact = RecordedFact(
         "secret",
         event.revision,
         module=event.module_id,
@@ -217,7 +209,9 @@ async def note_scaling(
     event: ScalingPolicyApplied, *, scope: Scope, cause: Cause, app: DeploymentsApp
 ) -> Outcome:
     """Remember which policy scales the module, for its next release unit."""
-    fact = Fact("scaling", event.revision, module=event.module_id, value=str(event.policy_revision))
+    fact = RecordedFact(
+        "scaling", event.revision, module=event.module_id, value=str(event.policy_revision)
+    )
     return await _learn(
         event.environment_id, event.policy_id, fact, scope=scope, cause=cause, app=app
     )
@@ -226,18 +220,19 @@ async def note_scaling(
 async def _learn(
     environment: EnvironmentId,
     aggregate: str,
-    fact: Fact,
+    fact: RecordedFact,
     *,
     scope: Scope,
     cause: Cause,
     app: DeploymentsApp,
 ) -> Outcome:
     def decide(target: Target) -> Decision:
-        learned = targets.learn(target, aggregate, fact)
-        if learned is None:
+        recorded = facts.record_fact(target.facts, aggregate, fact)
+        if recorded is None:
             return NOTHING
         return Decision(
-            writes=writes(target=learned), audited=Audited("NoteFact", aggregate, fact.kind)
+            writes=writes(target=replace(target, facts=recorded)),
+            audited=Audited("NoteFact", aggregate, fact.kind),
         )
 
     return await _note(environment, decide, scope=scope, cause=cause, app=app)

@@ -9,7 +9,6 @@ from function_apps.deployments.errors import (
     NotRollbackable,
 )
 from function_apps.deployments.model import access, planning, units
-from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import (
     Deployment,
 )
@@ -54,8 +53,8 @@ def undo(
     _refuse_not_in_force(undone, found.target)
     access.waits_for(found.target, scope.tenant)
     back = _units_before(undone, wanted)
-    targets.refuse_held(found.target, [(one.module_id, one.digest) for one in back])
     command = _command(undone, wanted, back)
+    access.refuse_held(found.target, command.components, scope.tenant)
     return enqueued(
         _rollback(undone, command, key, ids, found.target, cause),
         found.target,

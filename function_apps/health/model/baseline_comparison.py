@@ -1,4 +1,4 @@
-"""Two versions side by side over one span: their errors and their latency, against the limits.
+"""Comparison of the candidate with the baseline over one span: errors and latency.
 
 Ratios are fractions of requests. A tie with a limit passes, as in Argo Rollouts' `failureLimit`.
 """
@@ -21,16 +21,16 @@ P99_FROM: Final = 1000
 P95_FROM: Final = 100
 ERRORS_LEAST: Final = 3
 SAMPLES_LEAST: Final = 20
-"""Fewer requests say nothing of latency."""
+"""Latency is not judged on fewer requests."""
 
 
-def yardstick(
+def usable_baseline(
     gate: EvaluateGate, baseline: Counts, *, is_there: bool
 ) -> Counts | None:  # fmt: skip
-    """Return *baseline* if the candidate can be compared with it: there, asked, and healthy.
+    """Return *baseline* if the candidate can be compared with it: it runs, has traffic, is healthy.
 
-    An unhealthy one is over an absolute limit itself: it would excuse as much in the candidate, and
-    a fix that answers properly may well be slower than an error.
+    A baseline over an absolute limit would excuse as much in the candidate, and a fix that answers
+    properly may well be slower than an error.
     """
     if gate.baseline is None or not is_there or not baseline.requests:
         return None
@@ -42,45 +42,54 @@ def yardstick(
 
 
 @dataclass(frozen=True)
-class Errors:
-    """Errors against their limit, and how likely chance alone gives so many."""
+class ErrorFinding:
+    """Errors against their limit, and the probability that chance alone gives so many.
 
-    of: str
+    `kind` is requests or probes, `total` how many of them there were.
+    """
+
+    kind: str
     errors: int
-    asked: int
+    total: int
     limit: float
     baseline: float | None
     chance: float
 
     @property
     def is_over(self) -> bool:
-        return self.errors >= ERRORS_LEAST and self.errors / self.asked > self.limit
+        return self.errors >= ERRORS_LEAST and self.errors / self.total > self.limit
 
 
-def compare_errors(gate: EvaluateGate, span: Span, baseline: Counts | None) -> Sequence[Errors]:
-    """Return the errors of requests, and of probes where those count, as far as there are any.
+def compare_errors(
+    gate: EvaluateGate, span: Span, baseline: Counts | None
+) -> Sequence[ErrorFinding]:
+    """Return one finding for the requests of *span* and one for its probes, where there are any.
 
     Probes are sent to the candidate only, so they are held to the absolute limit.
     """
     limits, candidate = gate.limits, span.candidate
-    found = []
+    findings = []
     if candidate.requests and baseline is not None and baseline.requests:
-        was = baseline.errors / baseline.requests
-        limit = was + limits.error_ratio_increase_max
+        baseline_ratio = baseline.errors / baseline.requests
+        limit = baseline_ratio + limits.error_ratio_increase_max
         chance = chance_of_errors(
             candidate.errors, candidate.requests, baseline.errors, baseline.requests
         )
-        found.append(Errors("requests", candidate.errors, candidate.requests, limit, was, chance))
+        findings.append(
+            ErrorFinding(
+                "requests", candidate.errors, candidate.requests, limit, baseline_ratio, chance
+            )
+        )
     elif candidate.requests:
-        found.append(_absolute("requests", candidate.errors, candidate.requests, limits))
+        findings.append(_absolute("requests", candidate.errors, candidate.requests, limits))
     if gate.probes_count and span.probes:
-        found.append(_absolute("probes", span.probe_errors, span.probes, limits))
-    return found
+        findings.append(_absolute("probes", span.probe_errors, span.probes, limits))
+    return findings
 
 
-def _absolute(of: str, errors: int, asked: int, limits: GateLimits) -> Errors:
+def _absolute(kind: str, errors: int, total: int, limits: GateLimits) -> ErrorFinding:
     limit = limits.error_ratio_max
-    return Errors(of, errors, asked, limit, None, chance_of_ratio(errors, asked, limit))
+    return ErrorFinding(kind, errors, total, limit, None, chance_of_ratio(errors, total, limit))
 
 
 def compare_latency(
@@ -88,9 +97,9 @@ def compare_latency(
 ) -> Analysis | None:
     """Return the verdict of one window by itself; None where it has too few requests for one.
 
-    With a baseline by p99 from 1,000 requests of each, p95 from 100, else p50, worse by more than
-    both margins. Without one, or with too few requests of
-    it, by p95 against the absolute limit.
+    With a baseline it is judged by p99 from 1,000 requests of each, by p95 from 100, else by p50,
+    and fails when worse by more than both margins. Without one, or with too few requests of it, it
+    is judged by p95 against the absolute limit.
     """
     if candidate.requests < SAMPLES_LEAST:
         return None
@@ -100,11 +109,11 @@ def compare_latency(
     fraction = 0.99 if fewest >= P99_FROM else 0.95 if fewest >= P95_FROM or not baseline else 0.5
     histogram = candidate.histogram()
     value = histogram.quantile_ms(fraction)
-    was = baseline.histogram().quantile_ms(fraction) if baseline else None
+    baseline_ms = baseline.histogram().quantile_ms(fraction) if baseline else None
     limit = limits.p95_ms_max
-    if was is not None:
-        relative = was * (1.0 + limits.latency_increase_ratio_max)
-        limit = max(relative, was + limits.latency_increase_ms_max)
+    if baseline_ms is not None:
+        relative = baseline_ms * (1.0 + limits.latency_increase_ratio_max)
+        limit = max(relative, baseline_ms + limits.latency_increase_ms_max)
     if value is None or math.isnan(value) or math.isnan(limit):
         return None
     slower = round(_above(histogram, limit))
@@ -113,7 +122,7 @@ def compare_latency(
         measure=Measure.LATENCY,
         verdict=Verdict.FAIL if fails else Verdict.PASS,
         value=round(value, 1),
-        baseline=None if was is None else round(was, 1),
+        baseline=None if baseline_ms is None else round(baseline_ms, 1),
         threshold=round(limit, 1),
         unit="ms",
         reason=f"p{fraction * 100:g} of {candidate.requests} requests in one window",

@@ -1,20 +1,20 @@
-"""What a gate leaves behind: its row, and the evidence that its verdict rests on."""
+"""The stored row of a gate, and the evidence of its verdict."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from function_apps.health.model.baseline_comparison import yardstick
+from function_apps.health.model.baseline_comparison import usable_baseline
 from function_apps.health.model.gate_rules import analyse
 from function_apps.health.model.gate_samples import Counts, Progress
 from shared.contracts.gates import EvaluateGate, GateEvidence, Samples, Verdict
 from shared.kernel.clock import isoformat, parse_instant
 
 
-def evidence(gate: EvaluateGate, progress: Progress, now: datetime) -> GateEvidence:
-    """Return everything the verdict rests on."""
+def evidence_of(gate: EvaluateGate, progress: Progress, now: datetime) -> GateEvidence:
+    """Return the samples and analyses that the verdict rests on."""
     total = progress.total
-    healthy = yardstick(gate, total.baseline, is_there=progress.has_baseline)
+    usable = usable_baseline(gate, total.baseline, is_there=progress.has_baseline)
     return GateEvidence(
         gate_id=gate.gate_id,
         module_id=gate.module_id,
@@ -23,7 +23,7 @@ def evidence(gate: EvaluateGate, progress: Progress, now: datetime) -> GateEvide
         verdict=progress.verdict or Verdict.INCONCLUSIVE,
         candidate_revision=gate.candidate.release_revision,
         baseline_revision=gate.baseline.release_revision if gate.baseline else None,
-        absolute_only=healthy is None,
+        absolute_only=usable is None,
         analyses=analyse(gate, progress, isoformat(now)),
         candidate=_samples(total.candidate, total.probes),
         baseline=_samples(total.baseline, 0) if gate.baseline else None,
@@ -35,7 +35,7 @@ def evidence(gate: EvaluateGate, progress: Progress, now: datetime) -> GateEvide
 
 def _samples(counts: Counts, probes: int) -> Samples:
     histogram = counts.histogram()
-    p50, p95, p99 = (histogram.quantile_ms(each) for each in (0.5, 0.95, 0.99))
+    p50, p95, p99 = (histogram.quantile_ms(fraction) for fraction in (0.5, 0.95, 0.99))
     return Samples(
         requests=counts.requests,
         errors=counts.errors,
@@ -62,11 +62,11 @@ def gate_body(gate: EvaluateGate, operation_id: str) -> dict[str, Any]:
     }
 
 
-def decided(body: Mapping[str, Any], found: GateEvidence) -> dict[str, Any]:
+def decided(body: Mapping[str, Any], evidence: GateEvidence) -> dict[str, Any]:
     """Return the row with its verdict; a gate is decided once."""
     return {
         **body,
         "revision": int(body["revision"]) + 1,
-        "verdict": found.verdict,
-        "evidence": found.model_dump(mode="json", by_alias=True),
+        "verdict": evidence.verdict,
+        "evidence": evidence.model_dump(mode="json", by_alias=True),
     }

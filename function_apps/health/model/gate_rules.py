@@ -1,23 +1,28 @@
-"""The rules of a gate, in the order of their weight: each says what it finds in the progress."""
+"""The rules of a gate, the weightiest first; each returns an analysis of the progress, or None."""
 
 from collections.abc import Callable
 from typing import Final
 
-from function_apps.health.model.baseline_comparison import Errors, compare_errors, yardstick
+from function_apps.health.model.baseline_comparison import (
+    SAMPLES_LEAST,
+    ErrorFinding,
+    compare_errors,
+    usable_baseline,
+)
 from function_apps.health.model.gate_samples import Progress, Streak
-from function_apps.health.model.significance import AT_ONCE
+from function_apps.health.model.significance import IMMEDIATE_FAIL_P
 from shared.contracts.gates import Analysis, EvaluateGate, Measure, Verdict
 from shared.kernel.clock import parse_instant
 
 WINDOWS_IN_A_ROW: Final = 2
-"""So many bad ones fail and so many good ones pass; anything else is not yet a verdict."""
+"""So many bad ones fail and so many good ones pass; anything less is not yet a verdict."""
 Rule = Callable[[EvaluateGate, Progress, str], Analysis | None]
 
 
 def analyse(gate: EvaluateGate, progress: Progress, at: str) -> tuple[Analysis, ...]:
-    """Return what each rule says of what was seen so far; None says nothing."""
-    found = [rule(gate, progress, at) for rule in RULES]
-    return tuple(each for each in found if each is not None)
+    """Return the analyses of all rules that have one of the samples so far."""
+    analyses = [rule(gate, progress, at) for rule in RULES]
+    return tuple(analysis for analysis in analyses if analysis is not None)
 
 
 def _readability(_gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
@@ -48,16 +53,17 @@ def _readiness(gate: EvaluateGate, progress: Progress, at: str) -> Analysis:
 
 def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
     """Judge all errors so far, and the windows with samples."""
-    baseline = yardstick(gate, progress.total.baseline, is_there=progress.has_baseline)
-    found = compare_errors(gate, progress.total, baseline)
-    if not found:
+    baseline = usable_baseline(gate, progress.total.baseline, is_there=progress.has_baseline)
+    findings = compare_errors(gate, progress.total, baseline)
+    if not findings:
         return None
-    worst = min(found, key=lambda each: (not each.is_over, each.chance))
+    worst = min(findings, key=lambda finding: (not finding.is_over, finding.chance))
+    is_immediate = worst.is_over and worst.chance < IMMEDIATE_FAIL_P
     verdict, windows = _judge(progress.error_windows)
     return Analysis(
         measure=Measure.ERROR_RATIO,
-        verdict=Verdict.FAIL if worst.is_over and worst.chance < AT_ONCE else verdict,
-        value=round(worst.errors / worst.asked, 5),
+        verdict=Verdict.FAIL if is_immediate else verdict,
+        value=round(worst.errors / worst.total, 5),
         baseline=None if worst.baseline is None else round(worst.baseline, 5),
         threshold=round(worst.limit, 5),
         unit="ratio",
@@ -65,19 +71,19 @@ def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None
     )
 
 
-def _sentence(worst: Errors) -> str:
-    said = f"{worst.errors} errors of {worst.asked} {worst.of}"
-    return said if worst.baseline is not None else f"{said}, absolute limit"
+def _sentence(worst: ErrorFinding) -> str:
+    counts = f"{worst.errors} errors of {worst.total} {worst.kind}"
+    return counts if worst.baseline is not None else f"{counts}, absolute limit"
 
 
 def _latency(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:
-    """Judge the windows with requests enough for latency.
+    """Judge the windows with enough requests for latency.
 
-    Where only traffic counts, latency that no window could tell is missing evidence.
+    Where only traffic counts, the lack of such a window is missing evidence.
     """
     latest = progress.latency
     if latest is None:
-        return None if gate.probes_count else _UNTOLD
+        return None if gate.probes_count else _NO_LATENCY
     verdict, windows = _judge(progress.latency_windows)
     return latest.model_copy(update={"verdict": verdict, "reason": f"{latest.reason}; {windows}"})
 
@@ -92,11 +98,11 @@ def _judge(windows: Streak) -> tuple[Verdict, str]:
     return Verdict.INCONCLUSIVE, f"{counted} of the {WINDOWS_IN_A_ROW} windows in a row it takes"
 
 
-_UNTOLD: Final = Analysis(
+_NO_LATENCY: Final = Analysis(
     measure=Measure.LATENCY,
     verdict=Verdict.INCONCLUSIVE,
     unit="ms",
-    reason="no window had requests enough to tell latency",
+    reason=f"no window had the {SAMPLES_LEAST} requests that latency takes",
 )
 
 

@@ -1,7 +1,7 @@
-"""What a gate counts: requests of two versions and probes, in all and in the window that is open.
+"""The samples of a gate: requests of two versions and probes, in all and in the open window.
 
-The traffic layer's counters go on from before the gate, and begin again when it restarts; a gate
-adds up the differences, so neither shows in what it has counted.
+The counters of the traffic layer started before the gate and start anew when that layer restarts.
+A gate adds up their differences, so neither changes its counts.
 """
 
 from collections.abc import Mapping
@@ -42,11 +42,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Observation:
-    """One look: counters since the traffic layer's epoch, readiness, and own probes.
+    """One reading of the surface: counters since the traffic layer's epoch, readiness, own probes.
 
-    Counts are None for a version that the traffic layer shows no counters of. An empty `epoch` says
-    that there is no traffic layer. `problem` says why there is nothing to rely on; then nothing
-    else counts.
+    Counts are None for a version without counters. The epoch is empty where there is no traffic
+    layer. `problem` says why the reading failed; the other fields mean nothing then.
     """
 
     at: str
@@ -62,7 +61,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Span:
-    """What was counted over some time."""
+    """The samples of some stretch of time."""
 
     candidate: Counts = field(default_factory=Counts)
     baseline: Counts = field(default_factory=Counts)
@@ -90,18 +89,26 @@ class Streak:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What a gate remembers between looks; it travels with the orchestration.
+class TrafficCounters:
+    """The counters of the traffic layer at their last reading; without an epoch, there was none."""
 
-    `shown_…` are the counters as they last stood, `latency` is the analysis of the last window that
-    had requests enough for one.
+    epoch: str = ""
+    candidate: Counts = field(default_factory=Counts)
+    baseline: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The state of a gate between two observations; it travels with the orchestration.
+
+    `latency` is the analysis of the last window that had requests enough for one, `observed_at` the
+    time of the last observation without a problem. `unobserved_s` adds up the time without any:
+    the surface was unreadable, or the host was away.
     """
 
     began_at: str
     window_at: str
-    epoch: str = ""
-    shown_candidate: Counts = field(default_factory=Counts)
-    shown_baseline: Counts = field(default_factory=Counts)
+    last: TrafficCounters = field(default_factory=TrafficCounters)
     total: Span = field(default_factory=Span)
     window: Span = field(default_factory=Span)
     has_baseline: bool = False
@@ -112,45 +119,52 @@ class Progress:
     problem: str = ""
     verdict: Verdict | None = None
     latency: Analysis | None = None
-    looked_at: str | None = None
-    """Of the last look that saw something."""
-    blind_s: float = 0.0
-    """How long the gate was without a look: the surface unreadable, or nobody there to look."""
+    observed_at: str | None = None
+    unobserved_s: float = 0.0
 
 
-def add(before: Progress, seen: Observation) -> Progress:
-    """Return *before* with what came since the last look.
+def record_samples(progress: Progress, observation: Observation) -> Progress:
+    """Return *progress* with the samples since the last observation.
 
-    The first look with a traffic layer only marks where its counters stand.
+    The first observation of a traffic layer only marks where its counters stand.
     """
-    is_first = bool(seen.epoch) and not before.epoch
-    is_anew = bool(before.epoch) and before.epoch != seen.epoch
+    last, epoch = progress.last, observation.epoch
+    is_first = bool(epoch) and not last.epoch
+    is_restart = bool(last.epoch) and last.epoch != epoch
     more = Span(
-        Counts() if is_first else _since(before.shown_candidate, seen.candidate, anew=is_anew),
-        Counts() if is_first else _since(before.shown_baseline, seen.baseline, anew=is_anew),
-        seen.probes,
-        seen.probe_errors,
+        Counts()
+        if is_first
+        else _increase(last.candidate, observation.candidate, is_restart=is_restart),
+        Counts()
+        if is_first
+        else _increase(last.baseline, observation.baseline, is_restart=is_restart),
+        observation.probes,
+        observation.probe_errors,
     )
-    since = before.ready_since or seen.at
     return replace(
-        before,
-        epoch=seen.epoch or before.epoch,
-        shown_candidate=before.shown_candidate if seen.candidate is None else seen.candidate,
-        shown_baseline=before.shown_baseline if seen.baseline is None else seen.baseline,
-        total=before.total.plus(more),
-        window=before.window.plus(more),
-        has_baseline=seen.baseline is not None and seen.baseline_ready,
-        ready_since=since if seen.candidate_ready else None,
+        progress,
+        last=TrafficCounters(
+            epoch or last.epoch,
+            last.candidate if observation.candidate is None else observation.candidate,
+            last.baseline if observation.baseline is None else observation.baseline,
+        ),
+        total=progress.total.plus(more),
+        window=progress.window.plus(more),
+        has_baseline=observation.baseline is not None and observation.baseline_ready,
+        ready_since=(
+            progress.ready_since or observation.at if observation.candidate_ready else None
+        ),
         problem="",
     )
 
 
-def unseen(before: Progress, problem: str) -> Progress:
-    """Return *before* after a look that saw nothing: readiness must be seen to last."""
-    return replace(before, problem=problem, ready_since=None)
+def record_gap(progress: Progress, problem: str) -> Progress:
+    """Return *progress* after an observation that failed; readiness has to last anew."""
+    return replace(progress, problem=problem, ready_since=None)
 
 
-def _since(shown: Counts, now: Counts | None, *, anew: bool) -> Counts:
-    if now is None:
+def _increase(last: Counts, counts: Counts | None, *, is_restart: bool) -> Counts:
+    if counts is None:
         return Counts()
-    return now if anew or now.requests < shown.requests else now.minus(shown)
+    has_restarted = is_restart or counts.requests < last.requests
+    return counts if has_restarted else counts.minus(last)

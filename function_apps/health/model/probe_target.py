@@ -1,7 +1,7 @@
-"""What is probed: a service, the release of it that is in force, and how its health stands.
+"""The target of probes: a service, its release in force, and its health.
 
-Releases are ordered by their revision and removals by their time, each where it belongs, so late
-and repeated events change nothing.
+Releases are ordered by their revision and removals by their time, so late and repeated events
+change nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,11 @@ DOCUMENT_ID: Final = "target"
 
 
 @dataclass(frozen=True)
-class Target:
-    """`streak` looks in a row said `pending`; `checks` and `reason` are of the last look kept.
+class ProbeTarget:
+    """The health of one service. `streak` probes in a row had the outcome `pending`.
 
-    A target without a component is a tombstone: a removal that came before its release.
+    `checks` and `reason` belong to the last probe that was written. A target without a component is
+    a tombstone: its removal came before its release.
     """
 
     service_id: str
@@ -56,41 +57,41 @@ class Target:
 
     @property
     def readiness(self) -> Probe | None:
-        """Return the component's own HTTP question; other kinds are asked by its surface."""
-        given = self.component.get("probes", {}).get("readiness")
-        probe = None if given is None else Probe.model_validate(given)
+        """Return the component's own HTTP probe; its surface runs those of other kinds."""
+        readiness = self.component.get("probes", {}).get("readiness")
+        probe = None if readiness is None else Probe.model_validate(readiness)
         return probe if probe is not None and probe.kind is ProbeKind.HTTP else None
 
     def failures_to_worsen(self, rules: HealthDefaults) -> int:
-        """Return how many failing looks in a row worsen it: the component's own number."""
+        """Return how many failing probes in a row worsen it: the component's own threshold."""
         probe = self.readiness
         return rules.failures_to_worsen if probe is None else probe.failure_threshold
 
     def passes_to_improve(self, rules: HealthDefaults) -> int:
-        """Return how many passing looks in a row improve it: the greater of both numbers.
+        """Return how many passing probes in a row improve it: the greater of both thresholds.
 
-        A surface may send traffic after one pass, Kubernetes' default; a word to others needs more.
+        A surface may send traffic after one pass, Kubernetes' default; an event takes more.
         """
         probe = self.readiness
         own = 1 if probe is None else probe.success_threshold
         return max(rules.passes_to_improve, own)
 
 
-def watch(
-    known: Target | None,
+def track_release(
+    known: ProbeTarget | None,
     release: ReleaseOfComponent,
     *,
     service_id: str,
     tenant_id: str,
     now: datetime,
-) -> Target | None:
-    """Return what to probe after a deployment ended; None when it says nothing new.
+) -> ProbeTarget | None:
+    """Return the target after the end of a deployment; None when the release is not newer.
 
-    A new release does not make a healthy service unhealthy: its status stays until looks at the new
-    instances say otherwise. One that comes back after a removal begins Unknown.
+    A new release does not make a healthy service unhealthy: the status stays until probes of the
+    new instances change it. A service that comes back after a removal begins Unknown.
     """
     component, ended_at, at = release.component, isoformat(release.ended_at), isoformat(now)
-    target = known or Target(
+    target = known or ProbeTarget(
         service_id=service_id,
         tenant_id=tenant_id,
         environment_id=release.environment_id,
@@ -120,31 +121,33 @@ def watch(
     return after
 
 
-def follow(known: Target | None, event: RuntimeInventoryUpdated) -> Target | None:
-    """Return *known* as the inventory has it now; None when that says nothing new.
+def track_inventory(
+    known: ProbeTarget | None, event: RuntimeInventoryUpdated
+) -> ProbeTarget | None:
+    """Return *known* as retired if the inventory retired it; None when nothing changes.
 
-    Only what retires a service is news here: releases come from their deployments themselves.
+    Releases come from their deployments, so the rest of the event is not used.
     """
     if known is None or event.status is not ServiceStatus.RETIRED:
         return None
     return _retire(known, isoformat(event.valid_from))
 
 
-def _retire(target: Target, at: str) -> Target | None:
+def _retire(target: ProbeTarget, at: str) -> ProbeTarget | None:
     if target.retired_at is not None and at <= target.retired_at:
         return None
     return replace(target, retired_at=at, revision=target.revision + 1)
 
 
-def to_body(target: Target) -> dict[str, Any]:
-    """Return the document body; `dueAt` stands in every target that is looked at by each sweep."""
-    body = asdict(target) | {"type": "target", "checks": [dict(each) for each in target.checks]}
+def to_body(target: ProbeTarget) -> dict[str, Any]:
+    """Return the document body; only a target with `dueAt` is probed by the sweep."""
+    body = asdict(target) | {"type": "target", "checks": [dict(check) for check in target.checks]}
     return body if target.is_retired else body | {"dueAt": target.released_at}
 
 
-def from_body(body: Mapping[str, Any]) -> Target:
-    fields = {name: body[name] for name in Target.__dataclass_fields__}
+def from_body(body: Mapping[str, Any]) -> ProbeTarget:
+    fields = {name: body[name] for name in ProbeTarget.__dataclass_fields__}
     for name in ("status", "previous", "pending"):
         fields[name] = HealthStatus(fields[name]) if fields[name] else None
     fields["checks"] = tuple(fields["checks"])
-    return Target(**fields)
+    return ProbeTarget(**fields)

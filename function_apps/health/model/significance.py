@@ -1,6 +1,6 @@
-"""The two tests a gate rests on. One-sided, at 95 %; pure arithmetic on counts.
+"""The two statistical tests of a gate: one-sided, at 95 %, pure arithmetic on counts.
 
-A gate looks at samples, so equal versions differ by chance. A difference counts when it is large
+A gate compares samples, so equal versions differ by chance. A difference counts when it is large
 enough to matter (the limits) and too large for chance (these tests).
 """
 
@@ -8,15 +8,15 @@ import math
 from typing import Final
 
 SIGNIFICANCE: Final = 0.05
-AT_ONCE: Final = 0.0001
-"""A gate looks many times; what is to count at any single look must be this far from chance."""
+IMMEDIATE_FAIL_P: Final = 0.0001
+"""A gate is judged at each of many observations, so one alone decides at this probability only."""
 _NEGLIGIBLE: Final = 1e-17
 
 
 def binomial_tail(successes: int, trials: int, probability: float) -> float:
     """Return P(X >= *successes*) of *trials* at *probability* each, exactly.
 
-    The terms fall off on both sides of the mean, so few of them say anything.
+    The terms fall off on both sides of the mean, so few of them are added.
     """
     if successes <= 0:
         return 1.0

@@ -1,10 +1,10 @@
-"""Gates: taken on as an operation, and their state as it is known."""
+"""Accept a gate as an operation, and start its orchestration."""
 
 from dataclasses import dataclass
 from typing import Final
 
 import shared.kernel.operation as operations
-from function_apps.health.errors import GateDiffers
+from function_apps.health.errors import GateConflict
 from function_apps.health.model.gate_record import gate_body, gate_document
 from function_apps.health.ports import HealthApp
 from shared.contracts.gates import EvaluateGate
@@ -22,8 +22,8 @@ EVALUATE: Final = "health_evaluate_gate"
 
 
 @dataclass(frozen=True)
-class GateErrand(OperationInput):
-    """Which gate, for whom, and as part of what."""
+class GateInput(OperationInput):
+    """The input of the orchestration: the gate, its tenant, and its cause."""
 
     tenant_id: TenantId
     service_id: ServiceId
@@ -34,12 +34,12 @@ class GateErrand(OperationInput):
 
     @property
     def scope(self) -> Scope:
-        """Return the scope in which the service's own orchestration works for the tenant."""
+        """Return the scope in which the orchestration works for the tenant."""
         return Scope(self.tenant_id, "service:health")
 
     @property
     def partition(self) -> Partition:
-        """Return where the service is stored whose gate it is."""
+        """Return the partition of the service that the gate judges."""
         return Partition(
             self.tenant_id, parse_id(self.service_id, "svc").environment, self.service_id
         )
@@ -59,17 +59,17 @@ class GateErrand(OperationInput):
 async def evaluate_gate(
     command: EvaluateGate, *, scope: Scope, cause: Cause, app: HealthApp
 ) -> Outcome:
-    """Begin to judge a gate; the same gate again is one gate.
+    """Begin to judge a gate; the same command again changes nothing.
 
     Raises:
-        GateDiffers: its id is known with another content.
+        GateConflict: a gate with this id and another content exists.
     """
     parsed = parse_id(command.service_id, "svc")
     now = app.service.clock.now()
     identity = operation_id("health", parsed.environment, now, app.service.entropy, m=parsed.module)
     document_id = gate_document(command.gate_id)
     row = gate_body(command, identity)
-    errand = GateErrand(
+    given = GateInput(
         scope.tenant,
         command.service_id,
         command.gate_id,
@@ -77,7 +77,7 @@ async def evaluate_gate(
         cause.correlation_id,
         cause.causation_id,
     )
-    argument = errand.written()
+    argument = given.written()
     path = f"/v1/runtime/services/{command.service_id}/health"
     operation = operations.accept(
         identity, "EvaluateGate", path, cause.actor, EVALUATE, argument, now
@@ -86,7 +86,7 @@ async def evaluate_gate(
     def decide(view: View) -> Decision:
         known = view.body(document_id)
         if known is not None and known["gate"] != row["gate"]:
-            raise GateDiffers(command.gate_id)
+            raise GateConflict(command.gate_id)
         if known is not None:
             return NOTHING
         ttl_s = int(app.rules.results_kept.total_seconds())
@@ -99,4 +99,4 @@ async def evaluate_gate(
             audited=Audited("EvaluateGate", command.gate_id),
         )
 
-    return await app.service.work.write(scope, errand.partition, [document_id], decide, cause)
+    return await app.service.work.write(scope, given.partition, [document_id], decide, cause)

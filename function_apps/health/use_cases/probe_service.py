@@ -1,11 +1,11 @@
-"""One look at a service: its surface is read, and each of its instances is asked."""
+"""Probe one service: read its surface and ask each of its instances."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from function_apps.health.model.probe_target import Target
-from function_apps.health.model.status_hysteresis import Look
+from function_apps.health.model.probe_target import ProbeTarget
+from function_apps.health.model.status_hysteresis import ProbeOutcome
 from function_apps.health.ports import HealthApp
 from shared.concurrency import each_of
 from shared.contracts.health import CheckKind, HealthStatus
@@ -14,25 +14,25 @@ from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Absent, Present
 from shared.probing.result import ProbeResult
 from shared.surfaces.observed_state import Instance, LiveComponent
-from shared.surfaces.spec import Component
+from shared.surfaces.spec import SurfaceComponent as Component
 
 INSTANCES_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One look at a target: what it says, and the probes behind it."""
+class ServiceProbe:
+    """The result of probing all instances of a service once, with the check of each."""
 
-    look: Look
+    outcome: ProbeOutcome
     checks: Sequence[Mapping[str, Any]]
     reason: str
 
 
-def blind(reason: str) -> Seen:
-    return Seen(Look.NOTHING, (), reason)
+def unknown_result(reason: str) -> ServiceProbe:
+    return ServiceProbe(ProbeOutcome.NOTHING, (), reason)
 
 
-async def look_at(target: Target, app: HealthApp) -> Seen:
+async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
     """Ask every instance of *target* that serves requests."""
     reading = await app.surface.observe(
         Component(
@@ -42,12 +42,12 @@ async def look_at(target: Target, app: HealthApp) -> Seen:
         )
     )
     if isinstance(reading, Absent):
-        return Seen(Look.FAIL, (), "nothing of it runs")
+        return ServiceProbe(ProbeOutcome.FAIL, (), "nothing of it runs")
     if not isinstance(reading, Present):
-        return blind(reading.reason)
+        return unknown_result(reading.reason)
     instances = serving(reading.value)
     if not instances:
-        return Seen(Look.FAIL, (), "no instance runs")
+        return ServiceProbe(ProbeOutcome.FAIL, (), "no instance runs")
     probe = target.readiness
 
     async def ask(instance: Instance) -> Mapping[str, Any]:
@@ -58,8 +58,8 @@ async def look_at(target: Target, app: HealthApp) -> Seen:
     wanted = max(1, target.replicas)
     reason = f"{passing} of {wanted} instances pass"
     if passing >= wanted:
-        return Seen(Look.PASS, checks, reason)
-    return Seen(Look.PARTLY if passing else Look.FAIL, checks, reason)
+        return ServiceProbe(ProbeOutcome.PASS, checks, reason)
+    return ServiceProbe(ProbeOutcome.PARTLY if passing else ProbeOutcome.FAIL, checks, reason)
 
 
 def serving(component: LiveComponent) -> Sequence[Instance]:
@@ -73,15 +73,15 @@ def serving(component: LiveComponent) -> Sequence[Instance]:
 
 async def _check(instance: Instance, probe: Probe | None, app: HealthApp) -> Mapping[str, Any]:
     if probe is None or instance.address is None:
-        # The surface asks it itself, by the probes that it was given.
+        # The surface runs the probes that it was given itself.
         passed = instance.is_live and instance.is_ready
         code = "Ok" if passed else instance.reason or "NotReady"
-        return _as_check(instance, ProbeResult(passed, code, 0.0), None)
-    result = await ask_again(f"http://{instance.address}{probe.path}", probe, app)
-    return _as_check(instance, result, ProbeKind.HTTP)
+        return _to_check(instance, ProbeResult(passed, code, 0.0), None)
+    result = await _probe_with_retries(f"http://{instance.address}{probe.path}", probe, app)
+    return _to_check(instance, result, ProbeKind.HTTP)
 
 
-async def ask_again(url: str, probe: Probe, app: HealthApp) -> ProbeResult:
+async def _probe_with_retries(url: str, probe: Probe, app: HealthApp) -> ProbeResult:
     """Ask once, and again up to three times: one lost packet is not a failure."""
     timeout_s = probe.timeout.total_seconds()
     result = await app.prober.probe(url, timeout_s)
@@ -92,7 +92,7 @@ async def ask_again(url: str, probe: Probe, app: HealthApp) -> ProbeResult:
     return result
 
 
-def _as_check(instance: Instance, result: ProbeResult, kind: ProbeKind | None) -> Mapping[str, Any]:
+def _to_check(instance: Instance, result: ProbeResult, kind: ProbeKind | None) -> Mapping[str, Any]:
     return {
         "kind": CheckKind.READINESS,
         "probe": kind,

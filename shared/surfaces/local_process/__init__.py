@@ -1,1 +1,1 @@
-"""Workloads as processes of this machine, behind one Envoy per environment."""
+"""The surface of this machine: workloads are processes, behind one Envoy per environment."""

@@ -1,12 +1,12 @@
-"""Artifacts on this machine: fetched by digest, unpacked safely, installed once.
+"""The artifact cache of this machine: fetch by digest, unpack safely, install once.
 
-An archive is a zip. With `*.whl` files at its root it is a wheelhouse: installed without any
-index into a virtual environment of its own (of `requirements.txt`, if there is one, else of all
-wheels); instances share it and have an empty folder each. Any other zip is a program: each
-instance runs in a folder of its own with a copy of it.
+An archive is a zip. With `*.whl` files at its root it is a wheelhouse: it is installed without an
+index into a virtual environment of its own (from `requirements.txt` if present, else all wheels);
+its instances share that environment, and each starts in an empty folder. Any other zip is a
+program: each instance runs in a folder of its own with a copy of it.
 
-Two digests: the artifact's is of the uploaded bytes; the content's is of the files that came out
-of it, so that a live folder can be compared again later without the archive.
+There are two digests. The artifact digest is of the uploaded bytes; the content digest is of the
+unpacked files, so a live folder can be verified later without the archive.
 """
 
 import asyncio
@@ -38,63 +38,66 @@ INSTALL_S: Final = 300.0
 
 @dataclass(frozen=True)
 class Unpacked:
-    """`content` is a program to copy, or the virtual environment itself."""
+    """An artifact ready to run; `content` is a program to copy, or the virtual environment."""
 
     content: Path
     is_wheelhouse: bool
     files: tuple[str, ...]
-    """What came out of the archive, relative to `content`: what a proof looks at."""
+    """The files of the archive, relative to `content`: a proof verifies these."""
     digest: str
 
 
 def content_digest(folder: Path, files: tuple[str, ...]) -> str:
-    """Return the digest of *files* in *folder*: names, executable bits, bytes; absent counts too.
+    """Return the digest of *files* in *folder*: names, executable bits, bytes, and absence.
 
-    Files that a workload added are its own business and do not count.
+    Files that a workload added do not count.
     """
     total = hashlib.sha256()
     for name in files:
         path = folder / name
         try:
             with path.open("rb") as file:
-                inner = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
             mode = "x" if path.stat().st_mode & stat.S_IXUSR else "-"
         except OSError:
-            inner, mode = "absent", "-"
-        total.update(f"{name}\0{mode}\0{inner}\n".encode())
+            digest, mode = "absent", "-"
+        total.update(f"{name}\0{mode}\0{digest}\n".encode())
     return f"sha256:{total.hexdigest()}"
 
 
 class Artifacts:
-    """The unpacked artifacts below *folder*, one folder per digest. Safe for several hosts."""
+    """The unpacked artifacts below *folder*, one folder per digest. Several hosts may share it."""
 
     def __init__(self, folder: Path, blobs: Blobs) -> None:
         self._folder = folder
         self._blobs = blobs
 
     def find(self, digest: str) -> Unpacked | None:
-        """Return the artifact if it has been prepared whole."""
-        place = self._place(digest)
+        """Return the artifact if it has been prepared."""
+        folder = self._folder_of(digest)
         try:
-            told = json.loads((place / "unpacked.json").read_text(encoding="utf-8"))
+            manifest = json.loads((folder / "unpacked.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         return Unpacked(
-            place / "content", told["isWheelhouse"], tuple(told["files"]), told["digest"]
+            folder / "content",
+            manifest["isWheelhouse"],
+            tuple(manifest["files"]),
+            manifest["digest"],
         )
 
     async def prepare(self, digest: str) -> Unpacked:
-        """Return the artifact ready to run; the second time without work.
+        """Return the artifact ready to run; a repeat finds it prepared.
 
         Raises:
-            BadArtifact: absent, not what its digest says, unsafe to unpack, or not installable.
+            BadArtifact: absent, not of that digest, unsafe to unpack, or not installable.
         """
-        found = self.find(digest)
-        if found is not None:
-            return found
-        place = self._place(digest)
-        place.mkdir(parents=True, exist_ok=True)
-        archive = await self._fetch(digest, place)
+        prepared = self.find(digest)
+        if prepared is not None:
+            return prepared
+        folder = self._folder_of(digest)
+        folder.mkdir(parents=True, exist_ok=True)
+        archive = await self._fetch(digest, folder)
         return await asyncio.to_thread(self._unpack, digest, archive)
 
     def copy(self, unpacked: Unpacked, folder: Path) -> None:
@@ -105,17 +108,17 @@ class Artifacts:
         else:
             shutil.copytree(unpacked.content, folder)
 
-    def _place(self, digest: str) -> Path:
+    def _folder_of(self, digest: str) -> Path:
         return self._folder / artifact_blob(digest)
 
-    async def _fetch(self, digest: str, place: Path) -> Path:
+    async def _fetch(self, digest: str, folder: Path) -> Path:
         try:
             chunks = await self._blobs.open(artifact_blob(digest))
         except NotFound as absent:
             raise BadArtifact(f"no artifact {digest} was uploaded", target="/artifact") from absent
-        # A name of its own: the same digest may be fetched twice at a time.
-        handle, name = tempfile.mkstemp(suffix=".zip", dir=place)
-        archive = place / name
+        # Several fetches of one digest may run at once, so each has a file of its own.
+        handle, name = tempfile.mkstemp(suffix=".zip", dir=folder)
+        archive = folder / name
         try:
             with os.fdopen(handle, "wb") as file:
                 await _receive(chunks, digest, file)
@@ -125,73 +128,72 @@ class Artifacts:
         return archive
 
     def _unpack(self, digest: str, archive: Path) -> Unpacked:
-        place = self._place(digest)
+        folder = self._folder_of(digest)
         try:
-            with _only_one(place / "lock"):
-                found = self.find(digest)
-                if found is not None:
-                    return found
-                return self._unpack_alone(place, archive)
+            with _exclusive(folder / "lock"):
+                return self.find(digest) or self._unpack_locked(folder, archive)
         finally:
             archive.unlink(missing_ok=True)
 
-    def _unpack_alone(self, place: Path, archive: Path) -> Unpacked:
+    def _unpack_locked(self, folder: Path, archive: Path) -> Unpacked:
         for leftover in ("content", "wheels"):
-            shutil.rmtree(place / leftover, ignore_errors=True)
-        content = place / "content"
-        names = extract(archive, place / "wheels")
+            shutil.rmtree(folder / leftover, ignore_errors=True)
+        content = folder / "content"
+        names = extract(archive, folder / "wheels")
         wheels = [name for name in names if "/" not in name and name.endswith(".whl")]
         if wheels:
-            _install(place / "wheels", wheels, content, self._folder / "installer")
-            shutil.rmtree(place / "wheels")
+            _install(folder / "wheels", wheels, content, self._folder / "installer")
+            shutil.rmtree(folder / "wheels")
         else:
-            (place / "wheels").rename(content)
-        files = tuple(sorted(_brought(content)))
+            (folder / "wheels").rename(content)
+        files = tuple(sorted(_files_in(content)))
         unpacked = Unpacked(content, bool(wheels), files, content_digest(content, files))
-        told = {"isWheelhouse": bool(wheels), "files": files, "digest": unpacked.digest}
-        draft = place / "unpacked.draft"
-        draft.write_text(json.dumps(told), encoding="utf-8")
-        draft.rename(place / "unpacked.json")
+        manifest = {"isWheelhouse": bool(wheels), "files": files, "digest": unpacked.digest}
+        draft = folder / "unpacked.draft"
+        draft.write_text(json.dumps(manifest), encoding="utf-8")
+        draft.rename(folder / "unpacked.json")
         return unpacked
 
 
 async def _receive(chunks: AsyncIterator[bytes], digest: str, file: BinaryIO) -> None:
-    seen, size = hashlib.sha256(), 0
+    received, size = hashlib.sha256(), 0
     async for chunk in chunks:
         size += len(chunk)
         if size > ARCHIVE_BYTES_MAX:
             raise BadArtifact(f"{digest} is larger than {ARCHIVE_BYTES_MAX} bytes")
-        seen.update(chunk)
+        received.update(chunk)
         file.write(chunk)
-    if f"sha256:{seen.hexdigest()}" != digest:
-        raise BadArtifact(f"expected {digest}, the stored bytes are sha256:{seen.hexdigest()}")
+    if f"sha256:{received.hexdigest()}" != digest:
+        raise BadArtifact(f"expected {digest}, the stored bytes are sha256:{received.hexdigest()}")
 
 
-def _brought(content: Path) -> Iterator[str]:
+def _files_in(content: Path) -> Iterator[str]:
     for path in content.rglob("*"):
         if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts:
             yield path.relative_to(content).as_posix()
 
 
 def base_python() -> str:
-    """Return the interpreter under ours, so that a workload never sees the host's packages."""
+    """Return the interpreter that this virtual environment is based on, without its packages."""
     return str(getattr(sys, "_base_executable", None) or sys.executable)
 
 
 def _install(wheels: Path, names: list[str], target: Path, installer: Path) -> None:
-    with _only_one(installer.with_suffix(".lock")):
+    with _exclusive(installer.with_suffix(".lock")):
         if not (installer / "complete").exists():
             shutil.rmtree(installer, ignore_errors=True)
-            _run([base_python(), "-I", "-m", "venv", str(installer)], "make the installer")
+            _run([base_python(), "-I", "-m", "venv", str(installer)], "create the installer")
             (installer / "complete").touch()
-    _run([base_python(), "-I", "-m", "venv", "--without-pip", str(target)], "make the environment")
-    wanted = ["--no-deps", *names]
+    _run(
+        [base_python(), "-I", "-m", "venv", "--without-pip", str(target)], "create the environment"
+    )
+    packages = ["--no-deps", *names]
     if (wheels / "requirements.txt").exists():
-        wanted = ["--find-links", ".", "-r", "requirements.txt"]
+        packages = ["--find-links", ".", "-r", "requirements.txt"]
     pip = [str(installer / "bin" / "python"), "-I", "-m", "pip", "--isolated"]
     _run(
         [*pip, "--python", str(target / "bin" / "python"), "install", "--no-index", "-q",
-         "--disable-pip-version-check", "--no-cache-dir", *wanted],
+         "--disable-pip-version-check", "--no-cache-dir", *packages],
         "install the wheels",
         folder=wheels,
     )  # fmt: skip
@@ -200,18 +202,18 @@ def _install(wheels: Path, names: list[str], target: Path, installer: Path) -> N
 def _run(command: list[str], purpose: str, folder: Path | None = None) -> None:
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder or Path("/")), "LANG": "C.UTF-8"}
     try:
-        done = subprocess.run(  # noqa: S603  our own command line
+        process = subprocess.run(  # noqa: S603  our own command line
             command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, timeout=INSTALL_S,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True,
         )  # fmt: skip
     except subprocess.TimeoutExpired as late:
-        raise BadArtifact(f"it took longer than {INSTALL_S:.0f} s to {purpose}") from late
-    if done.returncode:
-        raise BadArtifact(f"could not {purpose}: {done.stdout.strip()[-500:]}")
+        raise BadArtifact(f"could not {purpose} within {INSTALL_S:.0f} s") from late
+    if process.returncode:
+        raise BadArtifact(f"could not {purpose}: {process.stdout.strip()[-500:]}")
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
+def _exclusive(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,8 +1,8 @@
-"""Envoy's configuration for one site, as documents: pure, so that equal wishes give equal files.
+"""Envoy's configuration for one site, as pure functions of its routes.
 
-One cluster per revision, so that Envoy's counters are per revision. Requests find their component
+Each revision is a cluster, so Envoy counts requests per revision. A request reaches its component
 by `Host: <module>.<tenant>.localhost`, by the header `x-service: <service id>`, or by the longest
-path prefix that a component declared. Field names are Envoy's v3 API.
+path prefix that a component declares. Field names are those of Envoy's v3 API.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.kernel.ids import ServiceId
-from shared.surfaces.spec import Component
+from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS
 
 Document = Mapping[str, Any]
@@ -23,13 +23,13 @@ RETRIES_MAX: Final = 2
 BOUND: Final = 4096
 _BOUNDED: Final = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
 IDLE_S: Final = 1
-"""Upstream connections idle for longer are closed from our side: below the keep-alive of common
-servers (uvicorn 5 s, gunicorn 2 s), so that no request meets a connection that is closing."""
+"""Envoy closes upstream connections that are idle for longer. It is below the keep-alive of common
+servers (uvicorn 5 s, gunicorn 2 s), so a server never closes one that a request is about to use."""
 
 
 @dataclass(frozen=True)
 class RevisionRoute:
-    """Where the instances of one revision listen: ready ones, and those that finish their work."""
+    """The ports of one revision's instances: of ready ones, and of those that drain."""
 
     revision: int
     ports: tuple[int, ...]
@@ -38,9 +38,9 @@ class RevisionRoute:
 
 @dataclass(frozen=True)
 class ComponentRoute:
-    """One component with its split; without weights its requests get a 503 that says so."""
+    """One component with its weights; without weights its requests get a 503 with the reason."""
 
-    component: Component
+    component: SurfaceComponent
     path_prefix: str | None
     weights: Mapping[int, int]
     revisions: tuple[RevisionRoute, ...]
@@ -50,18 +50,18 @@ def cluster_name(service: ServiceId, revision: int) -> str:
     return f"{service}-r{revision}"
 
 
-def revision_of(cluster: str) -> tuple[ServiceId, int] | None:
-    """Return what `cluster_name` was given; None for another name."""
+def parse_cluster_name(cluster: str) -> tuple[ServiceId, int] | None:
+    """Return service and revision of a name from `cluster_name`; None for another name."""
     service, mark, revision = cluster.rpartition("-r")
     return (ServiceId(service), int(revision)) if mark and revision.isdecimal() else None
 
 
-def host_name(component: Component) -> str:
+def host_name(component: SurfaceComponent) -> str:
     return f"{component.module}.{component.tenant}.localhost"
 
 
 def bootstrap(folder: Path, *, public_port: int, admin_port: int) -> Document:
-    """Return what Envoy starts with; everything that changes comes from files in *folder*."""
+    """Return the start configuration; everything that changes comes from files in *folder*."""
     manager = {
         "@type": f"{_TYPE}envoy.extensions.filters.network.http_connection_manager.v3"
         ".HttpConnectionManager",
@@ -85,7 +85,7 @@ def bootstrap(folder: Path, *, public_port: int, admin_port: int) -> Document:
     return {
         "node": {"id": "edge", "cluster": "local"},
         "admin": {"address": _address(admin_port)},
-        # Histograms show what was merged at the last flush; counters are always of now.
+        # Histograms are as of the last flush, counters are current.
         "stats_flush_interval": "0.5s",
         "stats_config": {
             "histogram_bucket_settings": [
@@ -98,7 +98,7 @@ def bootstrap(folder: Path, *, public_port: int, admin_port: int) -> Document:
                 {
                     "name": "public",
                     "address": _address(public_port),
-                    # Else two Envoys would silently share the port.
+                    # Otherwise two Envoys would share the port without an error.
                     "enable_reuse_port": False,
                     "filter_chains": [
                         {
@@ -117,7 +117,7 @@ def bootstrap(folder: Path, *, public_port: int, admin_port: int) -> Document:
 
 
 def endpoints(name: str, route: RevisionRoute) -> Document:
-    """Return the instances of one cluster. Draining ones get nothing new but stay countable."""
+    """Return the instances of one cluster. Draining ones get no new requests but are counted."""
     states = [*((p, "HEALTHY") for p in route.ports), *((p, "DRAINING") for p in route.draining)]
     hosts = [
         {"endpoint": {"address": _address(port)}, "health_status": state}
@@ -136,7 +136,7 @@ def clusters(names: Sequence[str], folder: Path) -> Document:
 
 
 def routes(components: Sequence[ComponentRoute]) -> Document:
-    """Return the table of the site; `version_info` names its content."""
+    """Return the route table of the site; `version_info` is the hash of its content."""
     ordered = sorted(components, key=lambda c: c.component)
     by_name = [_route({"prefix": "/", "headers": [_service_header(c)]}, c) for c in ordered]
     by_path = [
@@ -189,7 +189,7 @@ def _route(match: Document, route: ComponentRoute) -> Document:
             "weighted_clusters": {"clusters": split},
             "timeout": "0s",
             "retry_policy": {
-                # Only what never reached the workload: a request is not done twice.
+                # Only requests that never reached the workload, so none is executed twice.
                 "retry_on": "reset-before-request,connect-failure",
                 "num_retries": RETRIES_MAX,
                 "retry_host_predicate": [
@@ -215,7 +215,7 @@ def _cluster(name: str, folder: Path) -> Document:
         "eds_cluster_config": {"eds_config": _file(folder / "endpoints" / f"{name}.json")},
         "connect_timeout": "2s",
         "lb_policy": "LEAST_REQUEST",
-        # Envoy's own bounds would refuse requests that the workload might still take.
+        # Envoy's default bounds would refuse requests that the workload can still take.
         "circuit_breakers": {"thresholds": [dict.fromkeys(_BOUNDED, BOUND)]},
         # A panic threshold would send requests to instances that are not ready.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},

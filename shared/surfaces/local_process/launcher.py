@@ -1,10 +1,11 @@
-"""Becomes the workload: limits itself, says who it is, then execs. Run as a file, by path.
+"""Program that claims its start, limits itself and then becomes the workload (exec).
 
-Arguments: a JSON file with `claim` (where to say who it is), `folder`, `limits` (rlimit name to
-value), `command`; and this attempt's token. Standard library only: it runs under `-I -S`.
+It runs as a file, by path, under `-I -S`, so it imports the standard library only. Arguments: a
+JSON file with `claim` (the claim file to create), `folder`, `limits` (rlimit name to value) and
+`command`; and the token of this start.
 
-The claim decides between this process and a supervisor that comes back after a crash and does not
-know whether this process exists: both create the same file, exclusively. Who comes second leaves.
+After a crash a supervisor may not know whether this process exists. Both then create the same claim
+file, exclusively: the process that comes second exits, a supervisor that comes second adopts it.
 """
 
 import json
@@ -13,11 +14,11 @@ import resource
 import sys
 from pathlib import Path
 
-SPOKEN_FOR = 75
-"""Exit code when a supervisor has declared this attempt void (EX_TEMPFAIL)."""
+CLAIM_VOID = 75
+"""Exit code when a supervisor has declared this start void (EX_TEMPFAIL)."""
 _CLONE_NEWUSER = 0x10000000
 NOT_STARTED = 127
-"""Exit code when the command cannot be executed, as of a shell."""
+"""Exit code when the command cannot be executed, as in a shell."""
 
 
 def _start_ticks() -> int:
@@ -43,12 +44,12 @@ def _claim(path: str, token: str) -> bool:
 
 
 def _enter_own_user_namespace() -> None:
-    """Become the only one whose processes the system counts for this workload.
+    """Enter a user namespace in which the system counts only this workload's processes.
 
-    Same user and group inside as outside; it gains nothing but a counter of its own
-    (user_namespaces(7), setrlimit(2) RLIMIT_NPROC, both as of Linux 5.14).
+    User and group stay the same, and no capability is gained (user_namespaces(7), setrlimit(2)
+    RLIMIT_NPROC, both as of Linux 5.14).
     """
-    import ctypes  # noqa: PLC0415  only for this; os.unshare came with 3.12
+    import ctypes  # noqa: PLC0415  needed here only; os.unshare came with 3.12
 
     user, group = os.getuid(), os.getgid()
     libc = ctypes.CDLL(None, use_errno=True)
@@ -73,7 +74,7 @@ def _limit(limits: dict[str, int]) -> None:
 def main(file: str, token: str) -> int:
     order = json.loads(Path(file).read_text(encoding="utf-8"))
     if not _claim(order["claim"], token):
-        return SPOKEN_FOR
+        return CLAIM_VOID
     try:
         os.chdir(order["folder"])
         if "RLIMIT_NPROC" in order["limits"]:

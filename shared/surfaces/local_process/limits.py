@@ -1,12 +1,11 @@
-"""What this operating system enforces on a process, and what it cannot.
+"""Resource limits that this operating system enforces on a process.
 
-Memory is limited as data (RLIMIT_DATA: heap and private mappings), not as address space: a runtime
-may reserve far more than it uses. The limit holds for each process; the supervisor also restarts
-an instance whose processes together exceed it.
+Memory is limited as data (RLIMIT_DATA: heap and private mappings), not as address space, because a
+runtime may reserve far more than it uses. The limit applies to each process; the supervisor also
+restarts an instance whose processes together exceed it.
 
-Processes are counted by the system for each user, so a workload with such a limit gets a user
-namespace of its own, where it is the only one. Whether that holds here is tried once, since it
-depends on kernel, settings and user.
+The system counts processes per user, so a workload with such a limit gets a user namespace of its
+own. Whether that works depends on kernel, settings and user, so it is tried once.
 """
 
 import os
@@ -23,7 +22,7 @@ from shared.surfaces.local_process import launcher, processes
 from shared.surfaces.spec import Resources
 
 REPLICAS_MAX: Final = 16
-"""Per component: what a developer's machine carries."""
+"""Per component: a developer's machine carries no more."""
 
 
 def rlimits(resources: Resources) -> Mapping[str, int]:
@@ -40,17 +39,17 @@ def rlimits(resources: Resources) -> Mapping[str, int]:
 
 @lru_cache(maxsize=1)
 def holds_processes() -> bool:
-    """Return whether a process that may not fork cannot: tried once, in about 50 ms."""
+    """Return whether a limit of processes works here; the first call tries it, in about 50 ms."""
     with TemporaryDirectory() as folder:
-        here = Path(folder)
+        trial = Path(folder)
         pid = processes.start(
-            here / "order.json",
-            token="trial",  # noqa: S106  nobody asks for it
-            claim=here / "claim",
-            folder=here,
+            trial / "order.json",
+            token="trial",  # noqa: S106  not a secret
+            claim=trial / "claim",
+            folder=trial,
             command=["/bin/sh", "-c", "/bin/true; exit 0"],
             environ={},
-            output=here / "output",
+            output=trial / "output",
             limits=rlimits(Resources(processes=1)),
         )
         _, status = os.waitpid(pid, 0)
@@ -68,7 +67,7 @@ def capabilities() -> Capabilities:
     }
     if not holds_processes():
         lacks[Feature.PROCESSES_LIMIT] = (
-            "tried here, and it did not hold: it needs user namespaces and a user other than root"
+            "it does not work on this machine: it needs user namespaces and a user other than root"
         )
     if sys.platform != "linux":
         lacks[Feature.MEMORY_LIMIT] = f"{sys.platform} does not enforce a memory limit"

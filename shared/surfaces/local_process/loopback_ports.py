@@ -1,4 +1,4 @@
-"""Loopback ports for sites and instances: given out once, remembered by who asked."""
+"""Finds free loopback ports for sites and instances; the caller records which are in use."""
 
 import socket
 from contextlib import closing
@@ -15,7 +15,7 @@ _TRIES: Final = 200
 
 def is_free(port: int) -> bool:
     with closing(socket.socket()) as probe:
-        # As servers do: a port in TIME_WAIT is free, one that somebody listens on is not.
+        # As servers do: a port in TIME_WAIT is free, a port with a listener is not.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -24,14 +24,14 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port(entropy: Entropy, taken: set[int]) -> int:
-    """Return a port that nobody listens on and that is not in *taken*.
+def free_port(entropy: Entropy, in_use: set[int]) -> int:
+    """Return a port without a listener that is not in *in_use*.
 
     Raises:
         Unavailable: the machine has none left.
     """
     for _ in range(_TRIES):
         port = FIRST + int(entropy.fraction() * COUNT)
-        if port not in taken and is_free(port):
+        if port not in in_use and is_free(port):
             return port
     raise Unavailable(f"no free port from {FIRST} to {FIRST + COUNT - 1} on 127.0.0.1")

@@ -1,11 +1,11 @@
-"""Envoy's Prometheus text, read as the counters of revisions."""
+"""Parses Envoy's Prometheus text into the traffic counters of revisions."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from shared.surfaces.local_process.envoy_config import revision_of
+from shared.surfaces.local_process.envoy_config import parse_cluster_name
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram, RevisionTraffic
 
 _SAMPLE: Final = re.compile(r"^(envoy_cluster_\w+)\{([^}]*)\} (\d+)", re.MULTILINE)
@@ -19,21 +19,21 @@ _INFINITE: Final = "+Inf"
 
 
 def read_traffic(text: str) -> Mapping[int, RevisionTraffic]:
-    """Return the counters in *text*, by revision: the text is of one component's clusters."""
+    """Return the counters by revision; *text* has the clusters of one component."""
     counters: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     buckets: dict[int, dict[str, int]] = defaultdict(dict)
     for name, labels, value in _samples(text):
-        found = revision_of(labels.get("envoy_cluster_name", ""))
-        if found is None:
+        cluster = parse_cluster_name(labels.get("envoy_cluster_name", ""))
+        if cluster is None:
             continue
-        _, revision = found
+        _, revision = cluster
         if name == "envoy_cluster_upstream_rq_time_bucket":
             buckets[revision][labels["le"]] = value
         elif name == "envoy_cluster_upstream_rq_xx":
             counters[revision][f"{labels['envoy_response_code_class']}xx"] += value
         else:
             counters[revision][name] += value
-    return {revision: _traffic(of, buckets[revision]) for revision, of in counters.items()}
+    return {revision: _traffic(counts, buckets[revision]) for revision, counts in counters.items()}
 
 
 def _samples(text: str) -> Iterator[tuple[str, dict[str, str], int]]:
@@ -53,12 +53,12 @@ def _traffic(counters: Mapping[str, int], buckets: Mapping[str, int]) -> Revisio
 
 
 def _histogram(cumulative: Mapping[str, int]) -> Histogram:
-    """Return Envoy's cumulative buckets as counts of each; bounds are those it was given."""
+    """Return Envoy's cumulative buckets as counts per bucket; `bootstrap` gave it the bounds."""
     by_bound = {float(le): count for le, count in cumulative.items() if le != _INFINITE}
     counts, below = [], 0
     for bound in LATENCY_BOUNDS_MS:
-        reached = by_bound.get(bound, below)
-        counts.append(reached - below)
-        below = reached
+        cumulated = by_bound.get(bound, below)
+        counts.append(cumulated - below)
+        below = cumulated
     counts.append(cumulative.get(_INFINITE, below) - below)
     return Histogram(LATENCY_BOUNDS_MS, tuple(counts))

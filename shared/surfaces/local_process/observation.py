@@ -1,8 +1,8 @@
-"""What the journal and the processes together say of a component: read by any host."""
+"""The live state of a component, from its record and its processes; any host can compute it."""
 
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.envoy_config import host_name
-from shared.surfaces.local_process.instances import InstanceFolder
+from shared.surfaces.local_process.instance_folder import InstanceFolder
 from shared.surfaces.local_process.processes import Identity
 from shared.surfaces.local_process.state_files import (
     ComponentRecord,
@@ -15,65 +15,68 @@ from shared.surfaces.local_process.state_files import (
 from shared.surfaces.observed_state import Instance, LiveRevision, Phase
 
 
-def live_revisions(folder: SiteFolder, wanted: DesiredComponent) -> tuple[LiveRevision, ...]:
-    """Return the revisions of *wanted* with their instances, each process looked at just now.
+def live_revisions(folder: SiteFolder, desired: DesiredComponent) -> tuple[LiveRevision, ...]:
+    """Return the revisions of *desired* with their instances; each process is looked up now.
 
     Raises:
         CorruptStateFile.
     """
-    running = folder.running(wanted.component.service) or ComponentRecord(wanted.component)
+    record = _record(folder, desired)
     return tuple(
         _revision(
-            folder,
-            wanted,
             revision,
-            [started for started in running.instances if started.revision == number],
-            running.problems.get(number, ""),
+            [_instance(folder, desired, i) for i in record.instances if i.revision == number],
+            record.problems.get(number, ""),
         )
-        for number, revision in sorted(wanted.revisions.items())
+        for number, revision in sorted(desired.revisions.items())
     )
 
 
-def living(folder: SiteFolder, wanted: DesiredComponent) -> list[tuple[InstanceRecord, Identity]]:
-    """Return the instances of *wanted* whose process lives.
+def live_processes(
+    folder: SiteFolder, desired: DesiredComponent
+) -> list[tuple[InstanceRecord, Identity]]:
+    """Return the instances of *desired* whose process is alive.
 
     Raises:
         CorruptStateFile.
     """
-    running = folder.running(wanted.component.service) or ComponentRecord(wanted.component)
-    found = []
-    for started in running.instances:
-        identity = _identity(folder, wanted, started)
-        if started.revision in wanted.revisions and identity and processes.is_alive(identity):
-            found.append((started, identity))
-    return found
+    live = []
+    for instance in _record(folder, desired).instances:
+        identity = _live_identity(folder, desired, instance)
+        if instance.revision in desired.revisions and identity:
+            live.append((instance, identity))
+    return live
 
 
-def endpoint(site: DesiredSite, wanted: DesiredComponent) -> str:
-    """Return the URL of the component: its prefix of the public port, else its own host name."""
-    prefixes = {r.spec.path_prefix for r in wanted.revisions.values()} - {None}
+def endpoint(site: DesiredSite, desired: DesiredComponent) -> str | None:
+    """Return the URL of the component: its prefix of the public port, else its own host name.
+
+    None for a worker.
+    """
+    if not desired.has_port:
+        return None
+    prefixes = {r.spec.path_prefix for r in desired.revisions.values()} - {None}
     if prefixes:
         prefix = min(str(prefix) for prefix in prefixes)
         return f"http://127.0.0.1:{site.public_port}{prefix}"
-    return f"http://{host_name(wanted.component)}:{site.public_port}/"
+    return f"http://{host_name(desired.component)}:{site.public_port}/"
 
 
-def _identity(
-    folder: SiteFolder, wanted: DesiredComponent, started: InstanceRecord
+def _record(folder: SiteFolder, desired: DesiredComponent) -> ComponentRecord:
+    record = folder.record(desired.component.service)
+    return record or ComponentRecord(desired.component)
+
+
+def _live_identity(
+    folder: SiteFolder, desired: DesiredComponent, record: InstanceRecord
 ) -> Identity | None:
-    place = InstanceFolder(folder.place(wanted.component.service, started.id))
-    return place.identity(started.token)
+    path = folder.instance_folder(desired.component.service, record.id)
+    identity = InstanceFolder(path).identity(record.token)
+    return identity if identity and processes.is_alive(identity) else None
 
 
-def _revision(
-    folder: SiteFolder,
-    wanted: DesiredComponent,
-    revision: DesiredRevision,
-    started: list[InstanceRecord],
-    problem: str,
-) -> LiveRevision:
+def _revision(revision: DesiredRevision, instances: list[Instance], problem: str) -> LiveRevision:
     spec = revision.spec
-    instances = tuple(_instance(folder, wanted, one) for one in started)
     ready = sum(instance.is_ready for instance in instances)
     phase = Phase.READY if ready >= spec.replicas and not problem else Phase.STARTING
     if revision.removed_at is not None:
@@ -86,24 +89,24 @@ def _revision(
         spec.artifact,
         spec.replicas,
         phase,
-        instances,
+        tuple(instances),
         spec.unit,
         reason if phase is Phase.STARTING else "",
         problem,
     )
 
 
-def _instance(folder: SiteFolder, wanted: DesiredComponent, started: InstanceRecord) -> Instance:
-    identity = _identity(folder, wanted, started)
-    is_alive = identity is not None and processes.is_alive(identity)
+def _instance(folder: SiteFolder, desired: DesiredComponent, record: InstanceRecord) -> Instance:
+    identity = _live_identity(folder, desired, record)
+    is_alive = identity is not None
     return Instance(
-        id=started.id,
-        revision=started.revision,
-        is_ready=started.is_ready and is_alive,
-        is_live=started.is_live and is_alive,
-        started_at=started.started_at,
-        restarts=started.restarts,
-        pid=identity.pid if identity and is_alive else None,
-        address=f"127.0.0.1:{started.port}" if started.port is not None else None,
-        reason=started.reason or ("" if is_alive else "Exited"),
+        id=record.id,
+        revision=record.revision,
+        is_ready=record.is_ready and is_alive,
+        is_live=record.is_live and is_alive,
+        started_at=record.started_at,
+        restarts=record.restarts,
+        pid=identity.pid if identity else None,
+        address=f"127.0.0.1:{record.port}" if record.port is not None else None,
+        reason=record.reason or ("" if is_alive else "Exited"),
     )

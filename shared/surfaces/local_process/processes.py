@@ -1,8 +1,8 @@
-"""Processes of this machine: started apart from us, recognised again, never mistaken.
+"""Processes of this machine that outlive their host: start, identify, terminate.
 
-A process is known by pid, start time in ticks and boot: the pid alone may be somebody else's by
-now. The token of its start is looked for in its environment as a third witness, where it can be
-read. All of it survives us: the process has its own session and writes to files.
+A process is identified by pid, start time in ticks and boot, because the system reuses pids. Where
+the environment of the process can be read, the token of its start is checked too. Each process has
+a session of its own and writes to files, so it survives the host that started it.
 """
 
 import json
@@ -28,7 +28,7 @@ _STARTED_AT_FIELD: Final = 19
 
 @dataclass(frozen=True)
 class Identity:
-    """Which process: equal values are the same process, also for another host."""
+    """Equal identities are the same process, for every host of this machine."""
 
     pid: int
     ticks: int
@@ -38,7 +38,7 @@ class Identity:
 
 @lru_cache(maxsize=1)
 def boot() -> str:
-    """Return what is different after each start of the machine."""
+    """Return an id that changes with each start of the machine."""
     try:
         return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -46,7 +46,7 @@ def boot() -> str:
 
 
 def start_ticks(pid: int) -> int | None:
-    """Return when *pid* started, None when it is gone or only waits to be reaped."""
+    """Return when *pid* started; None when it is gone or a zombie."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -82,13 +82,13 @@ def environ_of(pid: int) -> dict[str, str]:
 
 
 def is_alive(identity: Identity) -> bool:
-    """Return whether exactly that process runs; a recycled pid is not it."""
+    """Return whether exactly that process runs, and not another with the same pid."""
     if identity.boot != boot():
         return False
     ticks = start_ticks(identity.pid)
     if ticks is None or (identity.ticks and ticks != identity.ticks):
         return False
-    # A program may have overwritten its environment (setproctitle does): absent is no evidence.
+    # A program may overwrite its environment (setproctitle does): no token proves nothing.
     token = environ_of(identity.pid).get(TOKEN_VARIABLE)
     return token is None or token == identity.token
 
@@ -106,7 +106,7 @@ def start(
 ) -> int:
     """Start *command* through the launcher, in a session of its own; return its pid.
 
-    It exists from now on whatever happens to us; `read_claim` tells the next host about it.
+    The process exists even if this host ends now; the next host finds it with `read_claim`.
     """
     order.write_text(
         json.dumps(
@@ -135,16 +135,18 @@ def start(
 
 
 def read_claim(claim: Path) -> Identity | None:
-    """Return who took *claim*; None when nobody did, or it was declared void."""
+    """Return the process that took *claim*; None when none did, or the claim is void."""
     try:
-        said = json.loads(claim.read_text(encoding="utf-8"))
+        content = json.loads(claim.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return Identity(said["pid"], said["ticks"], said.get("boot") or boot(), said["token"])
+    return Identity(
+        content["pid"], content["ticks"], content.get("boot") or boot(), content["token"]
+    )
 
 
 def void_claim(claim: Path) -> bool:
-    """Make sure that no process takes *claim* any more; False when one already did."""
+    """Prevent every process from taking *claim*; return False when one has already taken it."""
     with suppress(FileExistsError):
         claim.touch(exist_ok=False)
         return True
@@ -154,43 +156,43 @@ def void_claim(claim: Path) -> bool:
 def reap(pid: int) -> int | None:
     """Return the exit code of our child *pid* when it has ended; None while it runs.
 
-    A process that is not our child (adopted from an earlier host) has no exit code: -1000.
+    -1000 when it is not our child: the exit code of an adopted process is unknown.
     """
     try:
-        done, status = os.waitpid(pid, os.WNOHANG)
+        reaped, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return -1000
-    return os.waitstatus_to_exitcode(status) if done else None
+    return os.waitstatus_to_exitcode(status) if reaped else None
 
 
 def session_processes(identity: Identity) -> list[int]:
-    """Return the processes of its session that are its own by token, itself included."""
-    found = []
+    """Return the processes of its session that have its token, itself included."""
+    pids = []
     for pid in psutil.pids():
         with suppress(OSError):
             if os.getsid(pid) == identity.pid and start_ticks(pid) is not None:
                 token = environ_of(pid).get(TOKEN_VARIABLE)
                 if token == identity.token or (token is None and is_alive(identity)):
-                    found.append(pid)
-    return found
+                    pids.append(pid)
+    return pids
 
 
 def terminate(identity: Identity) -> None:
-    """Send SIGTERM to that process, if it is still that process."""
+    """Send SIGTERM to exactly that process, if it runs."""
     if is_alive(identity):
         with suppress(ProcessLookupError):
             os.kill(identity.pid, signal.SIGTERM)
 
 
 def kill(identity: Identity) -> None:
-    """Kill that process and what it left in its session, and nothing else."""
+    """Kill that process and the other processes of its session."""
     for pid in session_processes(identity) if identity.boot == boot() else ():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def resident_bytes(identity: Identity) -> int:
-    """Return the memory of the whole session: shared pages are counted in each process."""
+    """Return the memory of the whole session; shared pages count once per process."""
     total = 0
     for pid in session_processes(identity):
         with suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""Stops all that runs below a state folder, for `runtimectl down` and for tests."""
+"""Stops every workload and Envoy below a state folder, for `runtimectl down` and for tests."""
 
 import json
 from pathlib import Path
@@ -10,54 +10,54 @@ from shared.surfaces.local_process.processes import Identity
 from shared.surfaces.local_process.supervisor import SupervisorRunning, has_supervisor
 
 GRACE_S: Final = 5.0
-_LOOK_EVERY_S: Final = 0.05
+_POLL_INTERVAL_S: Final = 0.05
 
 
 async def stop_everything(root: Path, clock: Clock) -> int:
-    """Stop all workloads and Envoys below *root*; return how many there were.
+    """Stop all workloads and Envoys below *root*, starts in progress included; return their number.
 
-    What is wanted stays written: the next supervisor starts it again. Also ends the starts that
-    were under way.
+    The desired state stays on disk, so the next supervisor starts them again.
 
     Raises:
-        SupervisorRunning: it would start everything again at once; stop it first.
+        SupervisorRunning: a supervisor would start them again at once; stop it first.
     """
     if has_supervisor(root):
         raise SupervisorRunning(f"stop the host first: it supervises {root.name}")
-    _void_unclaimed(root)
-    alive = [i for i in _claims(root) if processes.is_alive(i)]
-    for identity in alive:
+    _void_starts(root)
+    stopping = [identity for identity in _claims(root) if processes.is_alive(identity)]
+    for identity in stopping:
         processes.terminate(identity)
     deadline_s = clock.monotonic_s() + GRACE_S
-    left = alive
-    while left and clock.monotonic_s() < deadline_s:
-        await clock.sleep(_LOOK_EVERY_S)
-        for identity in left:
+    alive = stopping
+    while alive and clock.monotonic_s() < deadline_s:
+        await clock.sleep(_POLL_INTERVAL_S)
+        for identity in alive:
             processes.reap(identity.pid)
-        left = [identity for identity in left if processes.is_alive(identity)]
-    for identity in alive:
-        # Those that did not listen, and what the others left in their sessions.
+        alive = [identity for identity in alive if processes.is_alive(identity)]
+    for identity in stopping:
+        # Those that ignored SIGTERM, and the children that the others left in their sessions.
         processes.kill(identity)
         processes.reap(identity.pid)
-    return len(alive)
+    return len(stopping)
 
 
 def _claims(root: Path) -> list[Identity]:
-    found = [processes.read_claim(path) for path in root.glob("sites/*/**/claim-*")]
-    return [identity for identity in found if identity is not None]
+    identities = [processes.read_claim(path) for path in root.glob("sites/*/**/claim-*")]
+    return [identity for identity in identities if identity is not None]
 
 
-def _void_unclaimed(root: Path) -> None:
+def _void_starts(root: Path) -> None:
+    """Prevent the starts in progress, which have no claim yet, from becoming processes."""
     for path in root.glob("sites/*/running/*.json"):
         instances = path.parent.parent / "instances" / path.stem
         try:
-            known = json.loads(path.read_bytes())["instances"]
+            records = json.loads(path.read_bytes())["instances"]
         except ValueError:
             # The claims still name what runs; only a start that has no claim yet stays unknown.
             continue
-        for started in known:
-            place = instances / started["id"]
-            if place.exists():
-                processes.void_claim(place / f"claim-{started['token']}")
+        for record in records:
+            folder = instances / record["id"]
+            if folder.exists():
+                processes.void_claim(folder / f"claim-{record['token']}")
     for path in root.glob("sites/*/edge/started"):
         processes.void_claim(path.parent / f"claim-{path.read_text(encoding='ascii')}")

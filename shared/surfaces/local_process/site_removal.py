@@ -1,4 +1,4 @@
-"""What is left of a site after its last process."""
+"""Deletes the files of a site after its last process has ended."""
 
 import shutil
 from dataclasses import replace
@@ -7,13 +7,13 @@ from shared.surfaces.local_process.state_files import SiteFolder
 
 
 def delete_site_files(folder: SiteFolder) -> None:
-    """Delete what a site had on disk. Its fences and ports stay: a late writer must be known."""
-    with folder.turn():
+    """Delete everything but fences and ports: the fence of a late writer must still be checked."""
+    with folder.write_lock():
         for service in folder.services():
-            wanted = folder.wanted(service)
-            if wanted is not None:
-                folder.write_wanted(replace(wanted, revisions={}, weights={}))
+            desired = folder.component(service)
+            if desired is not None:
+                folder.write_component(replace(desired, revisions={}, weights={}))
     for name in ("instances", "running"):
-        shutil.rmtree(folder.folder / name, ignore_errors=True)
-    # Last: while it exists the site is not yet gone.
+        shutil.rmtree(folder.path / name, ignore_errors=True)
+    # Last: the site counts as being deleted while this folder exists.
     shutil.rmtree(folder.edge, ignore_errors=True)

@@ -1,15 +1,15 @@
-"""What is wanted and what was started, on disk: the only memory the surface has.
+"""The state of the surface on disk: desired state, instance records, and where they are.
 
-    <root>/supervisor.json            who keeps this folder, once it has looked at everything
+    <root>/supervisor.json            the supervisor of this folder, once it has seen every site
     <root>/sites/<environment>/
-        site.json                     wanted: the site, its ports, its fence
-        components/<service>.json     wanted: revisions, weights, fence; written by any host
-        running/<service>.json        started: instances; written by the one supervisor
+        site.json                     desired: the site, its ports, its fence
+        components/<service>.json     desired: revisions, weights, fence; written by any host
+        running/<service>.json        recorded: instances; written by the supervisor only
         instances/<service>/<n>/      an instance's folder, output and claims
         edge/                         Envoy's files
 
-A document is replaced whole: written aside, synced, renamed. A reader never locks; writers of one
-site take turns through a lock file, also across processes.
+Documents are replaced whole: written to a draft, synced, renamed. Readers take no lock; writers
+of one site exclude each other by a lock file, also across processes.
 """
 
 import fcntl
@@ -24,12 +24,12 @@ from typing import Final, TypeVar
 from pydantic import TypeAdapter
 
 from shared.kernel.ids import EnvironmentId, ServiceId
-from shared.surfaces.spec import Component, RevisionSpec, SiteSpec
+from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 
 
 @dataclass(frozen=True)
 class DesiredSite:
-    """`is_wanted` False: being taken away, or gone; the fence stays for ever."""
+    """`is_wanted` is False while the site is being deleted and after; its fence stays forever."""
 
     spec: SiteSpec
     public_port: int
@@ -48,15 +48,20 @@ class DesiredRevision:
 
 @dataclass(frozen=True)
 class DesiredComponent:
-    component: Component
+    component: SurfaceComponent
     fence: int = 0
     revisions: Mapping[int, DesiredRevision] = field(default_factory=dict)
     weights: Mapping[int, int] = field(default_factory=dict)
 
+    @property
+    def has_port(self) -> bool:
+        """Return whether any revision takes requests; the others are workers."""
+        return any(revision.spec.port is not None for revision in self.revisions.values())
+
 
 @dataclass(frozen=True)
 class InstanceRecord:
-    """One instance. Its folder and claim are named by `token`, a new one for each start."""
+    """One instance. Each start has a new `token`, which names its claim."""
 
     id: str
     revision: int
@@ -68,18 +73,18 @@ class InstanceRecord:
     is_live: bool = True
     reason: str = "Starting"
     retry_at: datetime | None = None
-    """Dead, and to be started again then."""
-    stopping_at: datetime | None = None
-    """Out of traffic since then; asked to stop when its requests are done."""
-    asked_at: datetime | None = None
-    """SIGTERM was sent then; killed `grace_s` later."""
+    """It is dead, and starts again at this time."""
+    draining_at: datetime | None = None
+    """It left the traffic at this time; it is terminated when its requests are done."""
+    terminated_at: datetime | None = None
+    """SIGTERM was sent at this time; SIGKILL follows `grace_s` later."""
 
 
 @dataclass(frozen=True)
 class ComponentRecord:
-    """`problem` is why a revision cannot start at all, by revision."""
+    """The instances of a component. `problems` says why a revision cannot start at all."""
 
-    component: Component
+    component: SurfaceComponent
     instances: tuple[InstanceRecord, ...] = ()
     problems: Mapping[int, str] = field(default_factory=dict)
 
@@ -92,11 +97,11 @@ _CODECS: Final[Mapping[type[Document], TypeAdapter[Document]]] = {
 
 
 class CorruptStateFile(Exception):
-    """A document is there and cannot be understood: what it said is unknown, not absent."""
+    """A document exists and cannot be understood, so its content is unknown, not absent."""
 
 
 def write_atomically(path: Path, content: bytes, *, is_durable: bool = True) -> None:
-    """Replace *path* by *content*: after a crash it is the old one or the new one, whole."""
+    """Replace *path* by *content*; after a crash the file has the old or the new content, whole."""
     draft = path.with_name(f"{path.name}.draft")
     with draft.open("wb") as file:
         file.write(content)
@@ -113,71 +118,70 @@ def write_atomically(path: Path, content: bytes, *, is_durable: bool = True) -> 
 
 
 class SiteFolder:
-    """The documents of one site."""
+    """The documents of one site. All reads raise CorruptStateFile."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._known: dict[Path, tuple[tuple[int, int, int], Document]] = {}
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._cache: dict[Path, tuple[tuple[int, int, int], Document]] = {}
 
     @property
     def edge(self) -> Path:
-        return self.folder / "edge"
+        return self.path / "edge"
 
-    def place(self, service: ServiceId, instance: str) -> Path:
-        return self.folder / "instances" / service / instance
+    def instance_folder(self, service: ServiceId, instance: str) -> Path:
+        return self.path / "instances" / service / instance
 
     def site(self) -> DesiredSite | None:
-        return self._read(self.folder / "site.json", DesiredSite)
+        return self._read(self.path / "site.json", DesiredSite)
 
-    def wanted(self, service: ServiceId) -> DesiredComponent | None:
-        return self._read(self.folder / "components" / f"{service}.json", DesiredComponent)
+    def component(self, service: ServiceId) -> DesiredComponent | None:
+        return self._read(self.path / "components" / f"{service}.json", DesiredComponent)
 
-    def running(self, service: ServiceId) -> ComponentRecord | None:
-        return self._read(self.folder / "running" / f"{service}.json", ComponentRecord)
+    def record(self, service: ServiceId) -> ComponentRecord | None:
+        return self._read(self.path / "running" / f"{service}.json", ComponentRecord)
 
     def services(self) -> list[ServiceId]:
-        """Return all components that ever were here."""
-        found = (self.folder / "components").glob("*.json")
-        return sorted(ServiceId(path.stem) for path in found)
+        """Return every component that has ever been here."""
+        return sorted(ServiceId(path.stem) for path in self.path.glob("components/*.json"))
 
     def write_site(self, site: DesiredSite) -> None:
         self._write("site.json", site)
 
-    def write_wanted(self, wanted: DesiredComponent) -> None:
-        self._write(f"components/{wanted.component.service}.json", wanted)
+    def write_component(self, desired: DesiredComponent) -> None:
+        self._write(f"components/{desired.component.service}.json", desired)
 
-    def write_running(self, running: ComponentRecord, *, is_durable: bool) -> None:
-        self._write(f"running/{running.component.service}.json", running, is_durable=is_durable)
+    def write_record(self, record: ComponentRecord, *, is_durable: bool) -> None:
+        self._write(f"running/{record.component.service}.json", record, is_durable=is_durable)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold the right to change what is wanted here; blocks other writers, of any process."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as file:
+    def write_lock(self) -> Iterator[None]:
+        """Exclude all other writers of the desired state of this site, in any process."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _read(self, path: Path, kind: type[D]) -> D | None:
-        """Return the document at *path*, parsed again only when the file is another one."""
+        """Return the document at *path*; parse it only when the file has changed."""
         try:
-            seen = path.stat()
+            status = path.stat()
         except FileNotFoundError:
             return None
         except OSError as failed:
             raise CorruptStateFile(f"{path.name} cannot be read: {failed.strerror}") from failed
-        mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
-        known = self._known.get(path)
-        if known is not None and known[0] == mark:
-            document = known[1]
+        mark = (status.st_ino, status.st_mtime_ns, status.st_size)
+        cached = self._cache.get(path)
+        if cached is not None and cached[0] == mark:
+            document = cached[1]
         else:
             document = _parse(path, kind)
-            # Replaced in between: remembered under the older mark, so it is parsed once more.
-            self._known[path] = (mark, document)
+            # A replacement since `stat` is cached under the older mark, so it is parsed once more.
+            self._cache[path] = (mark, document)
         assert isinstance(document, kind)
         return document
 
     def _write(self, name: str, document: Document, *, is_durable: bool = True) -> None:
-        path = self.folder / name
+        path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         content = _CODECS[type(document)].dump_json(document)
         write_atomically(path, content, is_durable=is_durable)
@@ -201,5 +205,5 @@ def _parse(path: Path, kind: type[D]) -> Document:
         return _CODECS[kind].validate_json(path.read_bytes())
     except OSError as failed:
         raise CorruptStateFile(f"{path.name} cannot be read: {failed.strerror}") from failed
-    except ValueError as damaged:
-        raise CorruptStateFile(f"{path.name} does not hold a {kind.__name__}") from damaged
+    except ValueError as invalid:
+        raise CorruptStateFile(f"{path.name} does not hold a {kind.__name__}") from invalid

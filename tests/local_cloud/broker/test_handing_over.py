@@ -1,6 +1,6 @@
 import pytest
 
-from local_cloud.broker.locks import LockLost
+from local_cloud.broker.message import LockLost
 from shared.persistence.sqlite import MEMORY
 from tests.kit.service_bus import (
     ORDERS,
@@ -17,15 +17,15 @@ from tests.kit.virtual_time import run_virtual
 def test_a_message_that_finds_a_free_place_is_locked_and_handed_over_at_once() -> None:
     async def main() -> None:
         broker = await open_broker()
-        mailbox = broker.open_mailbox("orders")
-        mailbox.has_backlog = False
-        mailbox.offer(1)
+        link = broker.open_link("orders")
+        link.has_backlog = False
+        link.grant_credit(1)
 
         await broker.send("orders", [message("one"), message("two")])
 
-        assert bodies(mailbox.messages) == ["one"]
+        assert bodies(link.messages) == ["one"]
         assert bodies(await broker.lock("orders", 10)) == ["two"]
-        await broker.complete(mailbox.messages[0])
+        await broker.complete(link.messages[0])
         assert deliveries(broker)["held"] == 1
         await broker.stop()
 
@@ -36,12 +36,12 @@ def test_nothing_overtakes_what_a_queue_already_holds() -> None:
     async def main() -> None:
         broker = await open_broker()
         await broker.send("orders", [message("older")])
-        mailbox = broker.open_mailbox("orders")
-        mailbox.offer(10)
+        link = broker.open_link("orders")
+        link.grant_credit(10)
 
         await broker.send("orders", [message("newer")])
 
-        assert not mailbox.messages
+        assert not link.messages
         assert bodies(await broker.lock("orders", 10)) == ["older", "newer"]
         await broker.stop()
 
@@ -51,16 +51,16 @@ def test_nothing_overtakes_what_a_queue_already_holds() -> None:
 def test_a_message_that_was_handed_over_loses_its_lock_like_any_other() -> None:
     async def main() -> None:
         broker = await open_broker(queue(lock_s=30, max_delivery_count=2))
-        mailbox = broker.open_mailbox("orders")
-        mailbox.has_backlog = False
-        mailbox.offer(1)
+        link = broker.open_link("orders")
+        link.has_backlog = False
+        link.grant_credit(1)
         await broker.send("orders", [message()])
         arrivals = broker.arrivals("orders")
 
         await arrivals.since(arrivals.count)
 
         with pytest.raises(LockLost):
-            await broker.complete(mailbox.messages[0])
+            await broker.complete(link.messages[0])
         (again,) = await broker.lock("orders", 1)
         assert again.delivery_count == 2
         await broker.stop()
@@ -71,14 +71,14 @@ def test_a_message_that_was_handed_over_loses_its_lock_like_any_other() -> None:
 def test_receivers_with_free_places_are_given_messages_in_turn() -> None:
     async def main() -> None:
         broker = await open_broker()
-        mailboxes = [broker.open_mailbox("orders") for _ in range(3)]
-        for mailbox in mailboxes:
-            mailbox.has_backlog = False
-            mailbox.offer(10)
+        links = [broker.open_link("orders") for _ in range(3)]
+        for link in links:
+            link.has_backlog = False
+            link.grant_credit(10)
 
         await broker.send("orders", [message(text) for text in "abcdef"])
 
-        assert [bodies(each.messages) for each in mailboxes] == [
+        assert [bodies(each.messages) for each in links] == [
             ["a", "d"],
             ["b", "e"],
             ["c", "f"],
@@ -92,16 +92,16 @@ def test_a_send_that_fails_leaves_the_place_free_and_the_queue_empty() -> None:
     async def main() -> None:
         database = FailingDatabase(MEMORY)
         broker = await open_broker(ORDERS, database)
-        mailbox = broker.open_mailbox("orders")
-        mailbox.has_backlog = False
-        mailbox.offer(1)
+        link = broker.open_link("orders")
+        link.has_backlog = False
+        link.grant_credit(1)
 
         database.fails = True
         with pytest.raises(OSError, match="no space"):
             await broker.send("orders", [message()])
         database.fails = False
 
-        assert (mailbox.expected, len(mailbox.messages)) == (0, 0)
+        assert (link.expected, len(link.messages)) == (0, 0)
         assert deliveries(broker)["held"] == 0
         await broker.stop()
 

@@ -1,6 +1,6 @@
 import pytest
 
-from local_cloud.broker.locks import LockLost
+from local_cloud.broker.message import LockLost
 from shared.kernel.clock import LoopClock
 from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.service_bus import (

@@ -73,9 +73,9 @@ class World:
     async def die(self) -> None:
         """Cut everything off where it is; nothing is given back and nothing settled."""
         for pump in self.pumps:
-            for task in (pump._loop, *pump._runs._tasks):
+            for task in (pump._loop, *pump._invocations._tasks):
                 task.cancel()
-        await self.broker._namespace.alarm.stop()
+        await self.broker._namespace.timer.stop()
 
     async def send(self) -> None:
         number = 0

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from local_host.durable import history, library_patches
 from local_host.durable.functions import ORCHESTRATION, DurableFunctions
 from local_host.durable.history import Event, EventType
-from local_host.durable.history_replay import Walk
+from local_host.durable.history_replay import HistoryReplay
 from local_host.durable.library_replay import (
     FAILURE_LABEL,
     LiveReplay,
@@ -298,8 +298,8 @@ def find_program() -> Any:
     return function.handler
 
 
-def walk(hub: TaskHub) -> Walk:
-    return Walk(hub.instance().execution, ["i"], functions(), DurableSettings())
+def walk(hub: TaskHub) -> HistoryReplay:
+    return HistoryReplay(hub.instance().execution, ["i"], functions(), DurableSettings())
 
 
 @pytest.mark.parametrize(

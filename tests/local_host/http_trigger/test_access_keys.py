@@ -6,7 +6,7 @@ import azure.functions as func
 import pytest
 
 from local_host.host import Host
-from local_host.model import Extension, HttpAnswer, HttpCall, IndexedFunction, Surroundings
+from local_host.model import Extension, HostContext, HttpAnswer, HttpCall, IndexedFunction
 from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.hosting import ask, embedded, hosting
 from tests.kit.virtual_time import run_virtual
@@ -118,7 +118,7 @@ def test_administration_needs_the_master_key(path: str, status: int) -> None:
     run_virtual(main())
 
 
-def webhooks(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -> Extension:
+def webhooks(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
     async def answer(call: HttpCall) -> HttpAnswer:
         return HttpAnswer(200, (), call.path.encode())
 
@@ -131,7 +131,7 @@ def webhooks(surroundings: Surroundings, functions: Sequence[IndexedFunction]) -
 def test_a_webhook_takes_its_system_key(key: str, status: int) -> None:
     async def main() -> None:
         app = embedded(three_levels())
-        async with hosting(app, parts=lambda _: [webhooks], checks_keys=True) as host:
+        async with hosting(app, extensions=[webhooks], checks_keys=True) as host:
             assert host.keys is not None
             code = host.keys.system("durabletask") if key == "system" else key_of(host, key)
             url = f"/runtime/webhooks/durabletask/instances/1?code={code}"

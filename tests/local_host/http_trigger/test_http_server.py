@@ -9,9 +9,10 @@ import aiohttp
 import azure.functions as func
 import pytest
 
+from local_cloud.cloud import CloudSettings
 from local_cloud.wire_endpoints import EMULATOR_KEY
 from local_host.host import HostSettings
-from local_host.http_trigger.http_server import AsgiEntry
+from local_host.http_trigger.http_server import AsgiApplication
 from local_host.model import HttpAnswer, HttpCall
 from shared.embedding import embedding
 from tests.kit.hosting import embedded, hosting, new_app
@@ -29,7 +30,7 @@ SCOPE = {
 
 
 async def exchange(
-    entry: AsgiEntry, pieces: Sequence[bytes] = (b"",), scope: dict[str, Any] = SCOPE
+    entry: AsgiApplication, pieces: Sequence[bytes] = (b"",), scope: dict[str, Any] = SCOPE
 ) -> tuple[int, dict[bytes, bytes], bytes]:
     """Send one request to *entry* as uvicorn does; return status, headers and body."""
     waiting = list(pieces)
@@ -54,7 +55,7 @@ def test_a_request_is_handed_over_as_received() -> None:
         calls.append(call)
         return HttpAnswer(201, (("x-two", "2"),), b"out")
 
-    answer = run_virtual(exchange(AsgiEntry(handle), [b"in", b"", b"put"]))
+    answer = run_virtual(exchange(AsgiApplication(handle), [b"in", b"", b"put"]))
 
     assert answer == (201, {b"x-two": b"2", b"content-length": b"3"}, b"out")
     assert calls == [
@@ -73,7 +74,7 @@ def test_without_host_header_the_origin_is_the_sockets() -> None:
     async def handle(call: HttpCall) -> HttpAnswer:
         return HttpAnswer(200, (), call.origin.encode())
 
-    _, _, body = run_virtual(exchange(AsgiEntry(handle), scope={**SCOPE, "headers": []}))
+    _, _, body = run_virtual(exchange(AsgiApplication(handle), scope={**SCOPE, "headers": []}))
 
     assert body == b"http://127.0.0.1:7071"
 
@@ -83,7 +84,7 @@ def test_a_body_over_the_limit_is_413_and_not_handed_over(pieces: list[bytes]) -
     async def handle(call: HttpCall) -> HttpAnswer:
         raise AssertionError(call)
 
-    status, _, body = run_virtual(exchange(AsgiEntry(handle, body_max_bytes=4), pieces))
+    status, _, body = run_virtual(exchange(AsgiApplication(handle, body_max_bytes=4), pieces))
 
     assert (status, body) == (413, b"")
 
@@ -93,7 +94,7 @@ def test_an_answer_without_body_has_no_length(status: int) -> None:
     async def handle(call: HttpCall) -> HttpAnswer:
         return HttpAnswer(status)
 
-    assert run_virtual(exchange(AsgiEntry(handle)))[1] == {}
+    assert run_virtual(exchange(AsgiApplication(handle)))[1] == {}
 
 
 def test_after_230_s_the_caller_gets_502_and_the_function_goes_on() -> None:
@@ -106,7 +107,7 @@ def test_after_230_s_the_caller_gets_502_and_the_function_goes_on() -> None:
         ended.append(asyncio.get_running_loop().time())
         return HttpAnswer(200, (), b"too late")
 
-    status, _, body = run_virtual(exchange(AsgiEntry(slow)))
+    status, _, body = run_virtual(exchange(AsgiApplication(slow)))
 
     assert (status, body) == (502, b"")
     assert ended == [300.0]
@@ -184,7 +185,7 @@ async def test_an_official_client_reads_what_an_app_has_stored() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = HostSettings(cosmos_port=port, environ={})
+    settings = HostSettings(cloud=CloudSettings(cosmos_port=port), environ={})
     async with hosting(embedded(new_app()), settings=settings):
         offered = embedding()
         assert offered is not None

@@ -5,7 +5,8 @@ from dataclasses import replace
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.observation import Present
-from shared.surfaces.memory import Behaviour, MemoryCluster, MemorySurface
+from shared.surfaces.memory_cluster import Behaviour, MemoryCluster
+from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.observed_state import Phase
 from tests.kit.virtual_time import run_virtual
 from tests.surfaces.stage import SHOP, SITE, TEMPLATE, fence

@@ -1,4 +1,4 @@
-"""Runs of one Service Bus function: invoke it, then complete or abandon what it was given."""
+"""Invocations of one Service Bus function: run it, then complete or abandon its messages."""
 
 import asyncio
 import logging
@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from local_cloud.broker.broker import Broker
-from local_cloud.broker.locks import LockLost
-from local_cloud.broker.message import ReceivedMessage
-from local_cloud.broker.message_store import Ending
-from local_cloud.broker.receivers import Mailbox
+from local_cloud.broker.message import Disposition, LockLost, ReceivedMessage
+from local_cloud.broker.receiver_link import ReceiverLink
 from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
 from local_host.service_bus.settings import ServiceBusSettings
 from shared.kernel.clock import Clock
@@ -17,8 +15,8 @@ from shared.kernel.clock import Clock
 _log = logging.getLogger(__name__)
 
 
-class Runs:
-    """The runs of one function that have begun and not ended; `changed` is set when one ends."""
+class Invocations:
+    """The invocations of one function that are running; `changed` is set when one ends."""
 
     def __init__(
         self,
@@ -35,7 +33,7 @@ class Runs:
         self.clock = clock
         self.stopping = False
         self.changed = asyncio.Event()
-        self.mailbox: Mailbox | None = None
+        self.link: ReceiverLink | None = None
         """Where a run that ends may have its place filled again."""
         self._invoker = invoker
         self._tasks: set[asyncio.Task[None]] = set()
@@ -54,15 +52,15 @@ class Runs:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def cut_off(self) -> None:
-        """End what still runs; its messages stay locked and are delivered again."""
+    async def cancel(self) -> None:
+        """Cancel what still runs; its messages stay locked and are delivered again."""
         for task in tuple(self._tasks):
             task.cancel()
         await self.end()
 
-    async def give_back(self, messages: Sequence[ReceivedMessage]) -> None:
+    async def release(self, messages: Sequence[ReceivedMessage]) -> None:
         """Release messages that no run has seen."""
-        await self._settle(messages, Ending.RELEASE)
+        await self._settle(messages, Disposition.RELEASE)
 
     async def _run(self, messages: Sequence[ReceivedMessage], argument: Any) -> None:
         """Run the function; complete all *messages* or abandon all."""
@@ -82,13 +80,13 @@ class Runs:
                 first.delivery_count,
                 failed.text,
             )
-            await self._settle(messages, Ending.ABANDON)
+            await self._settle(messages, Disposition.ABANDON)
         else:
             if self.settings.auto_complete_messages:
-                await self._settle(messages, Ending.COMPLETE)
+                await self._settle(messages, Disposition.COMPLETE)
 
-    async def _settle(self, messages: Sequence[ReceivedMessage], ending: Ending) -> None:
-        refill = None if self.stopping else self.mailbox
+    async def _settle(self, messages: Sequence[ReceivedMessage], ending: Disposition) -> None:
+        refill = None if self.stopping else self.link
         for lost in await self.broker.settle_all(messages, ending, refill=refill):
             _log.warning("after %s: %s", self.function.name, LockLost(lost))
 

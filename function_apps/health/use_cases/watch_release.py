@@ -1,14 +1,14 @@
-"""What is probed from now on, and what no longer is."""
+"""Start and stop probing a service, with its releases and its removal."""
 
 from collections.abc import Callable
 
 from function_apps.health.model.probe_target import (
     DOCUMENT_ID,
-    Target,
-    follow,
+    ProbeTarget,
     from_body,
     to_body,
-    watch,
+    track_inventory,
+    track_release,
 )
 from function_apps.health.ports import HealthApp
 from shared.contracts.catalog import RuntimeInventoryUpdated
@@ -22,7 +22,7 @@ from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Outcome, P
 from shared.persistence.store import Partition
 
 
-async def note_deployment_ended(
+async def on_deployment_ended(
     event: DeploymentEnded, *, scope: Scope, cause: Cause, app: HealthApp
 ) -> Outcome:
     """Split the end of a deployment into one command per service to probe from now on."""
@@ -32,24 +32,24 @@ async def note_deployment_ended(
 async def watch_release(
     command: WatchRelease, *, scope: Scope, cause: Cause, app: HealthApp
 ) -> Outcome:
-    """Take what a deployment left of one service as the target of probes."""
+    """Make the release that a deployment left of one service the target of probes."""
     key = parse_id(command.environment_id, "env").environment
     identity = service_id(key, module_key(scope.tenant, ModuleId(command.module_id)))
     now = app.service.clock.now()
 
-    def change(known: Target | None) -> Target | None:
-        return watch(known, command, service_id=identity, tenant_id=scope.tenant, now=now)
+    def change(known: ProbeTarget | None) -> ProbeTarget | None:
+        return track_release(known, command, service_id=identity, tenant_id=scope.tenant, now=now)
 
     return await _commit(identity, change, "WatchRelease", scope=scope, cause=cause, app=app)
 
 
-async def note_inventory(
+async def on_inventory_updated(
     event: RuntimeInventoryUpdated, *, scope: Scope, cause: Cause, app: HealthApp
 ) -> Outcome:
-    """Stop probing a service that the inventory has retired, with its environment for example."""
+    """Stop probing a service that the inventory retired, for example with its environment."""
     return await _commit(
         ServiceId(event.service_id),
-        lambda known: follow(known, event),
+        lambda known: track_inventory(known, event),
         "RetireTarget",
         scope=scope,
         cause=cause,
@@ -59,7 +59,7 @@ async def note_inventory(
 
 async def _commit(
     identity: ServiceId,
-    change: Callable[[Target | None], Target | None],
+    change: Callable[[ProbeTarget | None], ProbeTarget | None],
     action: str,
     *,
     scope: Scope,

@@ -1,0 +1,37 @@
+"""The fields that the resource of a service and its event share, under their names on the wire."""
+
+from typing import Any
+
+from function_apps.catalog.model.history import Facts
+from function_apps.catalog.model.service import RuntimeService
+
+INSTANCES_MAX = 200
+"""As many as the contract lets one answer carry; `instancesTotal` says how many there are."""
+
+
+def description(service: RuntimeService, facts: Facts) -> dict[str, Any]:
+    """Return what is told of *service* while *facts* held."""
+    component, identity = facts.release.component, service.identity
+    return {
+        "serviceId": identity.service_id,
+        "environmentId": identity.environment_id,
+        "stage": identity.stage,
+        "moduleId": identity.module_id,
+        "componentType": component["componentType"],
+        "digest": component["digest"],
+        "version": component["version"],
+        "computeTarget": component["computeTarget"],
+        "replicas": component["replicas"],
+        "instances": service.instances[:INSTANCES_MAX],
+        "endpointUrl": component.get("endpoint"),
+        "port": component.get("port"),
+        "dependsOn": component.get("dependsOn", ()),
+        "owner": component.get("owner"),
+        "status": facts.status,
+        "configurationVersion": component["configuration"]["module"],
+        "releaseRevision": facts.release.release_revision,
+        "deploymentId": facts.release.deployment_id,
+        "revision": service.revision,
+        "cause": {"kind": facts.cause_kind, "id": facts.cause_id},
+        "validFrom": facts.valid_from,
+    }

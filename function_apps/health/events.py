@@ -1,0 +1,56 @@
+"""The events that health publishes: the status of a service, and the answer to a gate."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from function_apps.health.model.probe_target import ProbeTarget
+from function_apps.health.model.sample import CHECKS_MAX
+from shared.contracts.gates import EvaluateGate, GateEvidence, Verdict
+from shared.contracts.health import HealthCheckCompleted, HealthSource, HealthStatus
+
+_STATUS_OF: Final[Mapping[Verdict, HealthStatus]] = {
+    Verdict.PASS: HealthStatus.HEALTHY,
+    Verdict.FAIL: HealthStatus.UNHEALTHY,
+    Verdict.INCONCLUSIVE: HealthStatus.UNKNOWN,
+}
+
+
+def health_check_completed(target: ProbeTarget, source: HealthSource) -> HealthCheckCompleted:
+    """Return the event with the health of a service."""
+    return HealthCheckCompleted.model_validate(
+        {
+            "aggregateId": target.service_id,
+            "revision": target.revision,
+            "serviceId": target.service_id,
+            "environmentId": target.environment_id,
+            "moduleId": target.module_id,
+            "deploymentId": target.deployment_id,
+            "releaseRevision": target.release_revision,
+            "status": target.status,
+            "previousStatus": target.previous,
+            "checks": target.checks[:CHECKS_MAX],
+            "samples": len(target.checks),
+            "source": source,
+        }
+    )
+
+
+def gate_completed(
+    gate: EvaluateGate, evidence: GateEvidence, revision: int
+) -> HealthCheckCompleted:
+    """Return the event that answers a gate; the gate is its aggregate."""
+    return HealthCheckCompleted(
+        aggregate_id=gate.gate_id,
+        revision=revision,
+        service_id=gate.service_id,
+        environment_id=gate.environment_id,
+        module_id=gate.module_id,
+        deployment_id=gate.deployment_id,
+        gate_id=gate.gate_id,
+        release_revision=gate.candidate.release_revision,
+        status=_STATUS_OF[evidence.verdict],
+        samples=evidence.candidate.requests + evidence.candidate.probes,
+        source=HealthSource.GATE,
+        verdict=evidence.verdict,
+        evidence=evidence,
+    )

@@ -1,0 +1,59 @@
+"""The local cloud of one host: broker, storage and Cosmos account, opened and closed together.
+
+This is all that the Functions host is given. The vocabulary it needs besides is in the public
+modules that README.md lists; everything else is the cloud's inside.
+"""
+
+from dataclasses import dataclass, field
+
+from local_cloud.broker.broker import Broker
+from local_cloud.broker.topology import Topology
+from local_cloud.cosmos_containers import CosmosContainers
+from local_cloud.storage import LocalStorage
+from local_cloud.wire_endpoints import CosmosWire
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.persistence.sqlite import Database
+
+
+@dataclass(frozen=True)
+class CloudSettings:
+    """What is declared of the cloud, rather than made by the apps."""
+
+    topology: Topology = field(default_factory=Topology)
+    """Queues and topics with settings of their own; those of triggers are made anyhow."""
+    cosmos_port: int | None = None
+    """Where azure-cosmos clients find the apps' stores; None: nowhere."""
+
+
+class LocalCloud:
+    """`start` before the first use. What is acknowledged survives the process."""
+
+    def __init__(
+        self,
+        database: Database,
+        storage: LocalStorage,
+        settings: CloudSettings,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        """*database* holds the broker's tables; it and *storage* stay their owner's to close."""
+        self.broker = Broker(database, settings.topology, clock=clock, entropy=entropy)
+        self.storage = storage
+        self.cosmos = CosmosContainers(storage)
+        self._settings = settings
+        self._cosmos_wire: CosmosWire | None = None
+
+    async def start(self) -> None:
+        """Begin to deliver, and listen on the ports that are asked for. Raises PortTaken."""
+        await self.broker.start()
+        if self._settings.cosmos_port is not None:
+            self._cosmos_wire = CosmosWire(self.storage, self._settings.cosmos_port)
+            await self._cosmos_wire.start()
+
+    async def stop(self) -> None:
+        """Close the ports and stop delivering; triggers have stopped before."""
+        if self._cosmos_wire is not None:
+            await self._cosmos_wire.stop()
+        await self.broker.stop()

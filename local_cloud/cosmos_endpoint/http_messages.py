@@ -1,0 +1,116 @@
+"""Requests read, and answers written, in the form of the Cosmos DB REST protocol."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from local_cloud.cosmos_endpoint.account import KEY_RANGES, Container
+from local_cloud.cosmos_endpoint.documents import (
+    Documents,
+    OperationResult,
+    PartitionRange,
+    partition_of,
+)
+from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.cosmos_endpoint.faults import Fault
+
+PAGE_SIZE: Final = 100
+PAGE_SIZE_MAX: Final = 1000
+
+
+def json_response(
+    body: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    text = json.dumps(body, separators=(",", ":"))
+    return web.Response(text=text, status=status, headers=headers, content_type="application/json")
+
+
+def parsed_json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as problem:
+        raise CosmosError(400, "BadRequest", f"the body is not JSON: {problem}") from problem
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    body = parsed_json(await request.read())
+    if not isinstance(body, dict):
+        raise CosmosError(400, "BadRequest", "the body must be a JSON object")
+    return body
+
+
+def is_set(request: web.Request, header: str) -> bool:
+    return request.headers.get(header, "").lower() == "true"
+
+
+def page_size(request: web.Request) -> int:
+    size = int(request.headers.get("x-ms-max-item-count") or PAGE_SIZE)
+    return PAGE_SIZE if size < 1 else min(size, PAGE_SIZE_MAX)
+
+
+def _key_values(request: web.Request) -> list[Any] | None:
+    header = request.headers.get("x-ms-documentdb-partitionkey")
+    if not header:
+        return None
+    values = parsed_json(header.encode())
+    if not isinstance(values, list):
+        raise CosmosError(400, "BadRequest", f"a partition key is a JSON list, got {header!r}")
+    return values
+
+
+def partition_key(request: web.Request, container: Container) -> str:
+    """Return the stored key of the whole partition key in the header."""
+    values = _key_values(request)
+    if values is None or len(values) != len(container.paths):
+        raise CosmosError(
+            400,
+            "BadRequest",
+            f"expected a partition key of {len(container.paths)} values, got {values}",
+            substatus=1001,
+        )
+    return partition_of(values)
+
+
+def partition_range(request: web.Request, container: Container) -> PartitionRange:
+    values = _key_values(request)
+    range_id = request.headers.get("x-ms-documentdb-partitionkeyrangeid")
+    if range_id is not None and range_id not in {str(one["id"]) for one in KEY_RANGES}:
+        raise CosmosError(410, "Gone", f"there is no key range {range_id!r}", substatus=1002)
+    return PartitionRange(
+        partition_of(values) if values and len(values) == len(container.paths) else None,
+        None if range_id is None else int(range_id),
+        request.headers.get("x-ms-start-epk", ""),
+        request.headers.get("x-ms-end-epk", "FF"),
+    )
+
+
+def feed_lsn(request: web.Request, documents: Documents) -> int:
+    """Return the lsn after which the feed goes on."""
+    continuation = request.headers.get("if-none-match", "").strip('"')
+    if continuation == "*":
+        return documents.last_lsn
+    if "if-modified-since" in request.headers and not continuation:
+        raise CosmosError(400, "BadRequest", "a change feed from a date on is not served")
+    if continuation and not continuation.isdigit():
+        raise CosmosError(400, "BadRequest", f"not a continuation of a feed: {continuation[:80]!r}")
+    return int(continuation or 0)
+
+
+def content_headers(container: Container) -> dict[str, str]:
+    return {"x-ms-alt-content-path": container.link, "x-ms-content-path": container.rid}
+
+
+def session_headers(container: Container, documents: Documents) -> dict[str, str]:
+    lsn = documents.last_lsn
+    return {**content_headers(container), "x-ms-session-token": f"0:-1#{lsn},1:-1#{lsn}"}
+
+
+def batch_result(outcome: OperationResult, fault: Fault | None = None) -> dict[str, Any]:
+    shown: dict[str, Any] = {"statusCode": outcome.status, "requestCharge": 1}
+    if outcome.document is not None:
+        shown |= {"eTag": outcome.document["_etag"], "resourceBody": outcome.document}
+    if fault is not None and outcome.status == fault.status:
+        shown["retryAfterMilliseconds"] = fault.retry_after_ms
+    return shown

@@ -1,0 +1,154 @@
+"""Follows the change feed of one container for one function, each feed range on its own.
+
+A batch is shown at least once and in order; its continuation is stored after the function ended,
+whatever it ended with. A store in this process says when it was written to, so the poll delay
+matters only for containers that other processes write to.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Final
+
+import azure.functions as func
+
+from local_cloud.cosmos_containers import ChangeFeed, ShownDocument
+from local_cloud.notifications import Arrivals
+from local_host.cosmos_db.leases import Leases
+from local_host.cosmos_db.settings import FeedSettings
+from local_host.invocation.retry import invoke_with_retry
+from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
+from shared.kernel.clock import Clock
+
+_log = logging.getLogger(__name__)
+_SKIP_PAGE: Final = 1000
+
+
+class ChangeFeedProcessor:
+    """Shows one function what changed in one container, each feed range on its own."""
+
+    def __init__(
+        self,
+        function: IndexedFunction,
+        settings: FeedSettings,
+        *,
+        find: Callable[[], ChangeFeed | None],
+        leases: Leases,
+        invoker: Invoker,
+        clock: Clock,
+    ) -> None:
+        self._function = function
+        self._settings = settings
+        self._find = find
+        self._leases = leases
+        self._invoker = invoker
+        self._clock = clock
+        self._changed = Arrivals()
+        self._stopping = False
+        self._followers: list[asyncio.Task[None]] = []
+        self._end_announcements: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        source = self._find()
+        if source is None:
+            self._begin(self._await_container())
+        else:
+            await self._follow_all(source, from_beginning=self._settings.from_beginning)
+
+    async def _await_container(self) -> None:
+        """Look again after each poll delay; what is in the container then, came after the start."""
+        _log.warning(
+            "%s waits for the container %s/%s, which does not exist",
+            self._function.name,
+            self._settings.database,
+            self._settings.container,
+        )
+        while not self._stopping:
+            await self._pause(self._changed.count)
+            source = self._find()
+            if source is not None:
+                await self._follow_all(source, from_beginning=True)
+                return
+
+    async def _follow_all(self, source: ChangeFeed, *, from_beginning: bool) -> None:
+        self._end_announcements = source.on_change(self._changed.notify)
+        for feed_range in await source.feed_ranges():
+            continuation = self._leases.read(self._settings.lease, feed_range)
+            if continuation is None and not from_beginning:
+                continuation = await self._skip_to_end(source, feed_range)
+            self._begin(self._follow(source, feed_range, continuation))
+
+    def _begin(self, follower: Coroutine[object, object, None]) -> None:
+        self._followers.append(asyncio.create_task(follower, name=self._function.name))
+
+    async def stop(self, grace_s: float) -> None:
+        """A batch that does not end within *grace_s* is cut off, and shown again next time."""
+        self._stopping = True
+        self._end_announcements()
+        self._changed.notify()
+        if not self._followers:
+            return
+        grace = asyncio.ensure_future(self._clock.sleep(grace_s))
+        ended = asyncio.gather(*self._followers, return_exceptions=True)
+        await asyncio.wait((grace, ended), return_when=asyncio.FIRST_COMPLETED)
+        grace.cancel()
+        for follower in self._followers:
+            follower.cancel()
+        await asyncio.gather(*self._followers, return_exceptions=True)
+
+    async def _skip_to_end(self, source: ChangeFeed, feed_range: str) -> str:
+        """Return the continuation behind everything there is, which from now on is the lease's."""
+        continuation: str | None = None
+        while True:
+            documents, continuation = await source.changes(feed_range, continuation, _SKIP_PAGE)
+            if not documents:
+                await self._leases.move(self._settings.lease, feed_range, continuation)
+                return continuation
+
+    async def _follow(self, source: ChangeFeed, feed_range: str, continuation: str | None) -> None:
+        while not self._stopping:
+            seen = self._changed.count
+            try:
+                moved = await self._process_page(source, feed_range, continuation)
+            except Exception:  # noqa: BLE001  a feed that is not followed is worse than any of them
+                _log.exception("following the changes for %s failed", self._function.name)
+                await self._pause(seen)
+                continue
+            if moved == continuation:
+                await self._pause(seen)
+            continuation = moved
+
+    async def _process_page(
+        self, source: ChangeFeed, feed_range: str, continuation: str | None
+    ) -> str | None:
+        """Show the function one page, if there is one; return the continuation behind it."""
+        documents, behind = await source.changes(feed_range, continuation, self._settings.max_items)
+        if not documents:
+            return continuation
+        await self._invoke(documents)
+        await self._leases.move(self._settings.lease, feed_range, behind)
+        return behind
+
+    async def _invoke(self, documents: Sequence[ShownDocument]) -> None:
+        argument = func.DocumentList(func.Document(document) for document in documents)
+        invocation = Invocation(self._function, {self._function.trigger.name: argument})
+        try:
+            await invoke_with_retry(invocation, invoker=self._invoker, clock=self._clock)
+        except InvocationFailed as failed:
+            _log.error(
+                "%s failed on %d documents from %r on, which it will not see again: %s",
+                self._function.name,
+                len(documents),
+                documents[0]["id"],
+                failed.text,
+            )
+
+    async def _pause(self, seen: int) -> None:
+        """Return after the poll delay, or at once when the store was written to."""
+        changed = asyncio.ensure_future(self._changed.since(seen))
+        delay = asyncio.ensure_future(self._clock.sleep(self._settings.poll_s))
+        try:
+            await asyncio.wait((changed, delay), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+            delay.cancel()

@@ -1,0 +1,176 @@
+"""Evaluates environment programs, each in a child process of its own that is always ended."""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from shared.infrastructure.errors import EvaluationDefect
+from shared.infrastructure.graph import Graph, digest, graph_from_json
+from shared.infrastructure.inputs import EnvironmentInputs
+from shared.infrastructure.local_program import PROJECT
+from shared.infrastructure.port import StackName
+from shared.kernel.errors import PlanRefused, Unavailable, Violation
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PROGRAM: Final = "infra.pulumi.environment.program:environment"
+SOURCES: Final = ("infra/pulumi/environment/*.py", "shared/infrastructure/*.py")
+"""Everything a graph follows from, besides the inputs."""
+TIMEOUT_S: Final = 60.0
+"""A cold import of the Azure SDK takes seconds on a loaded machine, a resource 20 ms."""
+CACHE_MAX: Final = 64
+"""Graphs are tens of kilobytes; this covers every environment that is being planned."""
+PASSED_ON: Final = ("PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP")
+PASSED_ON_PREFIXES: Final = ("PYTHON", "COVERAGE", "LC_")
+
+
+ANSWER_MAX: Final = 16 * 1024 * 1024
+"""A resource takes about 2 KB; a stack of thousands is not one environment."""
+MESSAGE_MAX: Final = 500
+CHUNK: Final = 64 * 1024
+
+
+class ChildEvaluator:
+    """An Evaluator that runs each distinct evaluation once and keeps the latest graphs."""
+
+    def __init__(
+        self, *, program: str = PROGRAM, root: Path = ROOT, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self._program = program
+        self._root = root
+        self._timeout_s = timeout_s
+        self._turn = asyncio.Lock()  # a child holds up to 190 MB; equal requests wait and share
+        self._known: OrderedDict[str, Graph] = OrderedDict()
+        self.evaluations = 0
+
+    async def evaluate(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:
+        key = digest({"sources": self._sources(), "stack": stack, "inputs": inputs.to_json()})
+        async with self._turn:
+            if key not in self._known:
+                self._known[key] = await self._run(stack, inputs)
+            self._known.move_to_end(key)
+            while len(self._known) > CACHE_MAX:
+                self._known.popitem(last=False)
+            return self._known[key]
+
+    def _sources(self) -> str:
+        content = hashlib.sha256(self._program.encode())
+        for pattern in SOURCES:
+            for path in sorted(self._root.glob(pattern)):
+                content.update(path.name.encode() + b"\0" + path.read_bytes())
+        return content.hexdigest()
+
+    async def _run(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:
+        self.evaluations += 1
+        request = {
+            "program": self._program,
+            "project": PROJECT,
+            "stack": stack,
+            "timeout_s": self._timeout_s,
+            "inputs": inputs.to_json(),
+        }
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "shared.infrastructure.evaluation_child",
+            cwd=self._root, env=_environ(), stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                out, err = await _exchange(child, json.dumps(request).encode())
+        except TimeoutError as late:
+            message = f"the environment program did not end within {self._timeout_s:g} s"
+            raise Unavailable(message, retry_after_s=5) from late
+        finally:
+            await _end(child)
+        return _graph(child.returncode, out, err)
+
+
+async def _exchange(child: asyncio.subprocess.Process, request: bytes) -> tuple[bytes, bytes]:
+    """Return the answer to *request* and the end of what was printed to standard error.
+
+    Raises:
+        EvaluationDefect: the answer is longer than ANSWER_MAX.
+    """
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
+    printed = asyncio.create_task(_tail(child.stderr))
+    try:
+        # A child that ended before it read its request says why on standard error.
+        with suppress(ConnectionError):
+            child.stdin.write(request)
+            await child.stdin.drain()
+        child.stdin.close()
+        answer = await _whole(child.stdout)
+        err = await printed
+        await child.wait()
+    finally:
+        printed.cancel()
+    return answer, err
+
+
+async def _whole(stream: asyncio.StreamReader) -> bytes:
+    content = bytearray()
+    while chunk := await stream.read(CHUNK):
+        content += chunk
+        if len(content) > ANSWER_MAX:
+            raise EvaluationDefect(f"the graph is longer than {ANSWER_MAX} bytes", "")
+    return bytes(content)
+
+
+async def _tail(stream: asyncio.StreamReader) -> bytes:
+    tail = b""
+    while chunk := await stream.read(CHUNK):
+        tail = (tail + chunk)[-MESSAGE_MAX:]
+    return tail
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """End *child* and what it started."""
+    with suppress(ProcessLookupError):
+        if os.name == "posix":
+            os.killpg(child.pid, signal.SIGKILL)
+        else:
+            child.kill()
+    await child.wait()
+
+
+def _environ() -> dict[str, str]:
+    # The program follows from its inputs alone: no setting, and no credential, reaches it.
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+    }
+
+
+def _graph(code: int | None, out: bytes, err: bytes) -> Graph:
+    try:
+        answer: Mapping[str, Any] = json.loads(out)
+    except ValueError as silent:
+        tail = err.decode(errors="replace")
+        if code is not None and code < 0:
+            raise Unavailable(f"the evaluation was ended by signal {-code}: {tail}") from silent
+        raise EvaluationDefect(f"the evaluation ended with code {code}", tail) from silent
+    match answer:
+        case {"graph": graph}:
+            return graph_from_json(graph)
+        case {"refused": {"code": code, "message": message, "details": details}}:
+            found = [Violation(**each) for each in details]
+            raise PlanRefused(message, code=code, details=found)
+        case {"missing": module}:
+            raise PlanRefused(
+                f"the program for these compute targets needs the Python package {module!r}, which "
+                "is not installed here (dependency group azure-infra)",
+                code="ProgramUnavailable",
+                target="/computeTargets",
+            )
+        case _:
+            raise EvaluationDefect(str(answer.get("defect")), str(answer.get("where")))

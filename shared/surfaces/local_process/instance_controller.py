@@ -1,0 +1,178 @@
+"""Takes each instance of a component one step towards its desired state.
+
+No step waits for a process: a drain, a termination or a restart is a time in the instance's record,
+and the next pass continues from there, in this host or in the next one.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.kernel.ids import ServiceId
+from shared.surfaces.local_process import processes
+from shared.surfaces.local_process.controller_context import ControllerContext
+from shared.surfaces.local_process.envoy_admin import UpstreamHosts
+from shared.surfaces.local_process.envoy_config import cluster_name
+from shared.surfaces.local_process.instance_processes import InstanceProcesses
+from shared.surfaces.local_process.probes import InstanceProbes
+from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.state_files import InstanceRecord, SiteFolder
+from shared.surfaces.spec import RevisionSpec
+
+BACKOFF_FIRST_S: Final = 0.5
+BACKOFF_MAX_S: Final = 30.0
+BACKOFF_RESET_AFTER_S: Final = 60.0
+"""The backoff of an instance that ran this long begins again."""
+DRAIN_MIN_S: Final = 0.5
+"""Covers requests that Envoy has accepted and not yet counted as the instance's."""
+MEMORY_INTERVAL_S: Final = 1.0
+OUTPUT_INTERVAL_S: Final = 2.0
+
+
+class InstanceController:
+    """The next step of each instance of one component."""
+
+    def __init__(self, site: SiteFolder, service: ServiceId, context: ControllerContext) -> None:
+        self._service = service
+        self._context = context
+        self.processes = InstanceProcesses(site, service)
+        self._probes: dict[str, InstanceProbes] = {}
+        self._failures: dict[str, int] = {}
+        self._memory_due_s = 0.0
+        self._output_due_s = 0.0
+
+    def keep_running(
+        self, record: InstanceRecord, spec: RevisionSpec, hosts: UpstreamHosts
+    ) -> InstanceRecord | None:
+        """Return the record after one step of an instance that should run.
+
+        None when a drain has ended, so that a new instance can take its place.
+        """
+        if record.draining_at is not None:
+            # It has left the traffic already, so its drain ends and a new instance follows.
+            return self.drain(record, spec, hosts)
+        identity = self.processes.find(record)
+        if identity is None:
+            return self._schedule_restart(record)
+        if record.terminated_at is not None:
+            return self._kill_after_grace(record, spec, identity)
+        return self._check(record, spec, identity)
+
+    def drain(
+        self,
+        record: InstanceRecord,
+        spec: RevisionSpec,
+        hosts: UpstreamHosts,
+        *,
+        is_immediate: bool = False,
+    ) -> InstanceRecord | None:
+        """Return the record after one step of an instance that should stop; None when it has."""
+        now = self._context.clock.now()
+        identity = self.processes.find(record)
+        if identity is None:
+            self._probes.pop(record.token, None)
+            self._failures.pop(record.id, None)
+            self.processes.remove(record)
+            return None
+        if record.terminated_at is not None:
+            return self._kill_after_grace(record, spec, identity)
+        draining_at = record.draining_at or now
+        record = replace(record, is_ready=False, reason="Stopping", draining_at=draining_at)
+        if is_immediate or self._is_drained(record, spec, hosts, draining_at):
+            processes.terminate(identity)
+            return replace(record, terminated_at=now)
+        return record
+
+    def discard(self, record: InstanceRecord) -> None:
+        """End an instance whose revision no longer exists."""
+        self._probes.pop(record.token, None)
+        self.processes.end(record)
+
+    def is_restart_due(self, record: InstanceRecord) -> bool:
+        return record.retry_at is not None and self._context.clock.now() >= record.retry_at
+
+    def end_pass(self, records: list[InstanceRecord]) -> None:
+        """Rotate full outputs, and set when memory and outputs are checked next."""
+        now_s = self._context.clock.monotonic_s()
+        if now_s >= self._memory_due_s:
+            self._memory_due_s = now_s + MEMORY_INTERVAL_S
+        if now_s >= self._output_due_s:
+            self._output_due_s = now_s + OUTPUT_INTERVAL_S
+            for record in records:
+                self.processes.folder(record.id).bound_output()
+
+    def _check(
+        self, record: InstanceRecord, spec: RevisionSpec, identity: Identity
+    ) -> InstanceRecord:
+        """Run the probes that are due; kill on too much memory, terminate on failed liveness."""
+        context = self._context
+        probes = self._probes_of(record, spec)
+        probes.run_due(context.clock, context.send_probe, context.spawn, context.on_change)
+        if self._exceeds_memory(spec, identity):
+            processes.kill(identity)
+            return self._unhealthy(record, "MemoryExceeded")
+        if not probes.is_live:
+            processes.terminate(identity)
+            return self._unhealthy(record, "ProbeFailed")
+        was_ready = record.is_ready or record.reason == "ProbeFailed"
+        reason = "" if probes.is_ready else "ProbeFailed" if was_ready else "Starting"
+        return replace(record, is_ready=probes.is_ready, is_live=True, reason=reason)
+
+    def _unhealthy(self, record: InstanceRecord, reason: str) -> InstanceRecord:
+        now = self._context.clock.now()
+        return replace(record, is_ready=False, is_live=False, reason=reason, terminated_at=now)
+
+    def _kill_after_grace(
+        self, record: InstanceRecord, spec: RevisionSpec, identity: Identity
+    ) -> InstanceRecord:
+        assert record.terminated_at is not None
+        if self._context.clock.now() >= record.terminated_at + timedelta(seconds=spec.grace_s):
+            processes.kill(identity)
+        return record
+
+    def _schedule_restart(self, record: InstanceRecord) -> InstanceRecord:
+        """Return the record of a dead instance with the time of its restart."""
+        if record.retry_at is not None:
+            return record
+        now = self._context.clock.now()
+        self.discard(record)
+        ran_s = (now - record.started_at).total_seconds()
+        failures = 0 if ran_s > BACKOFF_RESET_AFTER_S else self._failures.get(record.id, 0)
+        self._failures[record.id] = failures + 1
+        delay_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 10))
+        return replace(
+            record,
+            is_ready=False,
+            is_live=False,
+            terminated_at=None,
+            reason="MemoryExceeded" if record.reason == "MemoryExceeded" else "Exited",
+            retry_at=now + timedelta(seconds=delay_s),
+            restarts=record.restarts + 1,
+        )
+
+    def _probes_of(self, record: InstanceRecord, spec: RevisionSpec) -> InstanceProbes:
+        probes = self._probes.get(record.token)
+        if probes is None:
+            now_s = self._context.clock.monotonic_s()
+            probes = InstanceProbes(
+                spec, record.port, is_ready=record.is_ready, is_live=record.is_live, now_s=now_s
+            )
+            self._probes[record.token] = probes
+        return probes
+
+    def _exceeds_memory(self, spec: RevisionSpec, identity: Identity) -> bool:
+        limit_mb = spec.resources.memory_mb
+        if limit_mb is None or self._context.clock.monotonic_s() < self._memory_due_s:
+            return False
+        return processes.resident_bytes(identity) > limit_mb * 2**20
+
+    def _is_drained(
+        self, record: InstanceRecord, spec: RevisionSpec, hosts: UpstreamHosts, since: datetime
+    ) -> bool:
+        """Return whether no request is active, or the drain time has passed."""
+        waited_s = (self._context.clock.now() - since).total_seconds()
+        if record.port is None or waited_s >= max(spec.drain_s, DRAIN_MIN_S):
+            return True
+        host = hosts.get(cluster_name(self._service, record.revision), {}).get(record.port)
+        is_idle = host is not None and not host.takes_requests and host.active == 0
+        return is_idle and waited_s >= DRAIN_MIN_S

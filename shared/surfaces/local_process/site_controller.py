@@ -1,0 +1,120 @@
+"""Reconciles one site: its Envoy, its components, and the route table between them."""
+
+import asyncio
+from dataclasses import replace
+
+from shared.kernel.ids import ServiceId
+from shared.surfaces.errors import TrafficUnavailable
+from shared.surfaces.local_process.component_controller import ComponentController
+from shared.surfaces.local_process.controller_context import ControllerContext
+from shared.surfaces.local_process.envoy_admin import EnvoyAdmin, UpstreamHosts
+from shared.surfaces.local_process.envoy_config import ComponentRoute
+from shared.surfaces.local_process.envoy_process import EnvoyProcess
+from shared.surfaces.local_process.site_removal import delete_site_files
+from shared.surfaces.local_process.state_files import (
+    CorruptStateFile,
+    DesiredComponent,
+    DesiredSite,
+    SiteFolder,
+)
+
+
+class SiteController:
+    """The controllers of one site's components, and its Envoy."""
+
+    def __init__(self, folder: SiteFolder, context: ControllerContext) -> None:
+        self._folder = folder
+        self._context = context
+        self._envoy = EnvoyProcess(folder.edge, context.clock, context.entropy)
+        self._components: dict[ServiceId, ComponentController] = {}
+
+    @property
+    def name(self) -> str:
+        return self._folder.path.name
+
+    async def reconcile(self) -> None:
+        """Take the site one step towards its desired state.
+
+        Raises:
+            CorruptStateFile: of a component; the others were reconciled.
+            TrafficUnavailable: Envoy did not show its new routes in time.
+        """
+        site = self._folder.site()
+        if site is None:
+            return
+        self._context.ports[self.name] = {site.public_port, site.admin_port}
+        if not site.is_wanted:
+            await self._delete(site)
+            return
+        await self._envoy.ensure_running(site)
+        hosts = await self._draining_hosts(site)
+        table: list[ComponentRoute] = []
+        corrupt: list[CorruptStateFile] = []
+        for service in self._folder.services():
+            try:
+                route = await self._reconcile_component(service, hosts)
+            except CorruptStateFile as unreadable:
+                corrupt.append(unreadable)
+                continue
+            if route is not None:
+                table.append(route)
+        if corrupt:
+            # A table without that component would cut off its traffic; the last one stays in force.
+            raise corrupt[0]
+        if await EnvoyAdmin(site.admin_port).is_ready():
+            await self._envoy.publish(table)
+
+    async def _reconcile_component(
+        self, service: ServiceId, hosts: UpstreamHosts
+    ) -> ComponentRoute | None:
+        desired = self._folder.component(service)
+        if desired is None:
+            return None
+        controller = self._controller(service)
+        await controller.reconcile(desired, hosts)
+        return controller.route(self._drop_ended_revisions(desired, controller))
+
+    async def _delete(self, site: DesiredSite) -> None:
+        if not self._folder.edge.exists():
+            return
+        for service in self._folder.services():
+            desired = self._folder.component(service)
+            if desired is not None:
+                await self._controller(service).reconcile(desired, {}, is_deletion=True)
+        if any(controller.has_instances for controller in self._components.values()):
+            return
+        if self._envoy.stop():
+            self._components.clear()
+            self._context.ports.pop(site.spec.environment, None)
+            await asyncio.to_thread(delete_site_files, self._folder)
+
+    def _controller(self, service: ServiceId) -> ComponentController:
+        controller = self._components.get(service)
+        if controller is None:
+            controller = ComponentController(self._folder, service, self._context)
+            self._components[service] = controller
+        return controller
+
+    def _drop_ended_revisions(
+        self, desired: DesiredComponent, controller: ComponentController
+    ) -> DesiredComponent:
+        """Delete removed revisions without instances, unless they were applied again."""
+        if not controller.ended_revisions(desired):
+            return desired
+        with self._folder.write_lock():
+            latest = self._folder.component(desired.component.service)
+            assert latest is not None
+            ended = controller.ended_revisions(latest)
+            revisions = {n: r for n, r in latest.revisions.items() if n not in ended}
+            after = replace(latest, revisions=revisions)
+            self._folder.write_component(after)
+        return after
+
+    async def _draining_hosts(self, site: DesiredSite) -> UpstreamHosts:
+        """Return Envoy's view of the instances, which only a drain needs."""
+        if not any(controller.is_draining for controller in self._components.values()):
+            return {}
+        try:
+            return await EnvoyAdmin(site.admin_port).hosts()
+        except TrafficUnavailable:
+            return {}
