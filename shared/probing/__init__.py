@@ -1,1 +1,1 @@
-"""HTTP probes of workloads, guarded against being sent elsewhere."""
+"""HTTP probes of workloads, with a guard against server-side request forgery."""

@@ -1,9 +1,9 @@
-"""Where the platform may send a request that somebody else has named: the guard against SSRF.
+"""The guard against server-side request forgery: which addresses a caller's URL may lead to.
 
-A URL is read once, its host is resolved once, and the request goes to the address that was judged:
-what a name points to a moment later makes no difference. Literal addresses may also lie in ranges
-that a surface owns (the loopback of LocalProcess, the pods of a cluster); names never may, since
-anybody can point one there. Addresses that hold another one inside are judged by the inner one too.
+The host of a URL is resolved once, and the request goes to the address that was checked, so a later
+change of the name has no effect. A literal address may lie in a range that a surface owns (the
+loopback of LocalProcess, the pods of a cluster). A name may not, because anybody can point a name
+there. An IPv6 address that embeds an IPv4 address is checked as that IPv4 address.
 Ranges: https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry.
 """
 
@@ -23,9 +23,9 @@ URL_MAX: Final = 2048
 _PORTS: Final = {"http": 80, "https": 443}
 _NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.ASCII)
 _NUMERIC: Final = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
-"""A last label of this form makes the WHATWG URL parser and inet_aton read an IPv4 address."""
+"""The WHATWG URL parser and inet_aton read a host whose last label has this form as IPv4."""
 
-_NEVER: Final[tuple[Network, ...]] = tuple(
+_DENIED: Final[tuple[Network, ...]] = tuple(
     ipaddress.ip_network(text)
     for text in (
         "0.0.0.0/8",  # this host
@@ -43,7 +43,7 @@ _NEVER: Final[tuple[Network, ...]] = tuple(
         "2002::/16",  # 6to4
     )
 )
-"""Not even where a surface says that it owns them."""
+"""Denied even in the ranges that a surface owns."""
 _NAT64: Final = (
     ipaddress.IPv6Network("64:ff9b::/96"),
     ipaddress.IPv6Network("64:ff9b:1::/48"),
@@ -52,7 +52,7 @@ _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
 
 class Forbidden(Exception):
-    """The request would go where nobody may send the platform; `reason` is a sentence."""
+    """A request to this URL is denied; `reason` is a sentence."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -61,53 +61,55 @@ class Forbidden(Exception):
 
 @dataclass(frozen=True)
 class Destination:
-    """`url` names the judged address; `host_header` and `server_name` are what was asked for."""
+    """`url` has the checked address; `host_header` and `server_name` are of the caller's URL."""
 
     url: str
     host_header: str
     server_name: str | None
 
 
-async def admit(url: str, *, owned: Sequence[Network], resolve: Resolve) -> Destination:
-    """Return where a request to *url* goes.
+async def resolve_destination(
+    url: str, *, owned: Sequence[Network], resolve: Resolve
+) -> Destination:
+    """Return the address and headers for a request to *url*.
 
     Raises:
-        Forbidden: the URL is ambiguous, or one of its addresses is none that may be asked.
+        Forbidden: the URL is ambiguous, or one of its addresses is denied.
         OSError: the name has no address.
     """
-    scheme, host, port, rest = _read(url)
-    literal = _literal(host)
+    scheme, host, port, path = _parse(url)
+    literal = _literal_address(host)
     if literal is not None:
         _require_allowed(literal, owned)
-        return _destination(scheme, literal, port, rest, host)
+        return _destination(scheme, literal, port, path, host)
     addresses = [ipaddress.ip_address(text) for text in await resolve(host)]
     if not addresses:
         raise OSError(f"{host} has no address")
     for address in addresses:
         _require_allowed(address, ())
-    return _destination(scheme, addresses[0], port, rest, host)
+    return _destination(scheme, addresses[0], port, path, host)
 
 
 def is_allowed(address: Address, owned: Sequence[Network] = ()) -> bool:
-    """Return whether a request may go to *address*, and to every address inside it."""
-    inner = _inside(address)
-    if inner is not None:
-        return is_allowed(inner, owned)
-    if any(address in network for network in _NEVER if network.version == address.version):
+    """Return whether a request may go to *address*, or to the IPv4 address that it embeds."""
+    embedded = _embedded_ipv4(address)
+    if embedded is not None:
+        return is_allowed(embedded, owned)
+    if any(address in network for network in _DENIED if network.version == address.version):
         return False
     if any(address in network for network in owned if network.version == address.version):
         return True
     return address.is_global and not address.is_multicast
 
 
-def _read(url: str) -> tuple[str, str, int, str]:
+def _parse(url: str) -> tuple[str, str, int, str]:
     if (
         len(url) > URL_MAX
         or not url.isascii()
         or not url.isprintable()
         or re.search(r"[\s\\]", url)
     ):
-        raise Forbidden("a URL is printable ASCII without spaces and backslashes")
+        raise Forbidden("a URL must be printable ASCII without spaces and backslashes")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -116,17 +118,17 @@ def _read(url: str) -> tuple[str, str, int, str]:
     if parts.scheme not in _PORTS:
         raise Forbidden(f"expected http or https, got {parts.scheme[:20]!r}")
     if "@" in parts.netloc:
-        raise Forbidden("a URL with credentials says two hosts")
+        raise Forbidden("a URL must not have credentials")
     if not host:
         raise Forbidden("a URL needs a host")
     if port == 0:
-        raise Forbidden("port 0 is none")
-    rest = urlunsplit(("", "", parts.path or "/", parts.query, ""))
-    return parts.scheme, host, port or _PORTS[parts.scheme], rest
+        raise Forbidden("port 0 cannot be reached")
+    path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    return parts.scheme, host, port or _PORTS[parts.scheme], path
 
 
-def _literal(host: str) -> Address | None:
-    """Return the address that *host* is, in its one usual form; None when it is a name."""
+def _literal_address(host: str) -> Address | None:
+    """Return the address that *host* is, in its canonical form; None when it is a name."""
     if ":" in host:
         try:
             address = ipaddress.IPv6Address(host)
@@ -140,14 +142,14 @@ def _literal(host: str) -> Address | None:
     except ValueError:
         bare = host.removesuffix(".")
     if _NUMERIC.fullmatch(bare.rsplit(".", 1)[-1]):
-        raise Forbidden(f"an IPv4 address is four decimal numbers, got {host[:60]!r}")
+        raise Forbidden(f"an IPv4 address must be four decimal numbers, got {host[:60]!r}")
     if not _NAME.fullmatch(bare):
         raise Forbidden(f"not a host name: {host[:60]!r}")
     return None
 
 
-def _inside(address: Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that an IPv6 address stands for, if it does."""
+def _embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address embeds, if it does."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
     if address.ipv4_mapped is not None:
@@ -159,13 +161,13 @@ def _inside(address: Address) -> ipaddress.IPv4Address | None:
 
 def _require_allowed(address: Address, owned: Sequence[Network]) -> None:
     if not is_allowed(address, owned):
-        raise Forbidden(f"{address} is not an address that may be asked")
+        raise Forbidden(f"requests to {address} are denied")
 
 
-def _destination(scheme: str, address: Address, port: int, rest: str, host: str) -> Destination:
+def _destination(scheme: str, address: Address, port: int, path: str, host: str) -> Destination:
     def bracketed(text: str) -> str:
         return f"[{text}]" if ":" in text else text
 
-    shown = bracketed(host) if port == _PORTS[scheme] else f"{bracketed(host)}:{port}"
-    url = f"{scheme}://{bracketed(str(address))}:{port}{rest}"
-    return Destination(url, shown, host if scheme == "https" else None)
+    header = bracketed(host) if port == _PORTS[scheme] else f"{bracketed(host)}:{port}"
+    url = f"{scheme}://{bracketed(str(address))}:{port}{path}"
+    return Destination(url, header, host if scheme == "https" else None)

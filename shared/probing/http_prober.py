@@ -1,8 +1,8 @@
-"""Probes over aiohttp: sent to the address the guard judged, no redirects, a bounded answer.
+"""HTTP probes over aiohttp: sent to the address that the guard checked, bounded, no redirects.
 
-aiohttp, because many probes of many hosts at once are what it is fastest at. Each probe has a
-connection and a session of its own: a pooled connection would show that an old one works, not that
-a new one can be made, and nothing is left to close when a host or a loop ends.
+aiohttp is the fastest client for many probes of many hosts at once. Each probe opens a connection
+and a session of its own: a pooled connection would not prove that a new one can be made, and
+nothing is left to close when a host or a loop ends.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from shared.kernel.clock import Clock
-from shared.probing.guard import Destination, Forbidden, Network, Resolve, admit
+from shared.probing.guard import Destination, Forbidden, Network, Resolve, resolve_destination
 from shared.probing.result import ProbeResult
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ _READ_MAX: Final = 64 * 1024
 async def resolve_by_system(host: str) -> Sequence[str]:
     """Return the addresses of *host* as the operating system resolves it."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
+    records = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(record[4][0]) for record in records))
 
 
 class HttpProber:
-    """`owned` are the address ranges in which the surfaces' instances listen."""
+    """Sends probes; `owned` are the address ranges of the surfaces' instances."""
 
     def __init__(
         self, clock: Clock, *, owned: Sequence[Network] = (), resolve: Resolve = resolve_by_system
@@ -40,12 +40,14 @@ class HttpProber:
         self._resolve = resolve
 
     async def probe(self, url: str, timeout_s: float) -> ProbeResult:
-        """Return what `GET url` came back with, the answer's body included; nothing is raised."""
+        """Return the result of `GET url`, its body read to the end; never raises."""
         began_s = self._clock.monotonic_s()
         try:
             async with asyncio.timeout(timeout_s):
-                destination = await admit(url, owned=self._owned, resolve=self._resolve)
-                code, passed = await _ask(destination)
+                destination = await resolve_destination(
+                    url, owned=self._owned, resolve=self._resolve
+                )
+                code, passed = await _get(destination)
         except Forbidden:
             return ProbeResult(passed=False, code="Denied", latency_ms=0.0)
         except TimeoutError:
@@ -60,9 +62,9 @@ class HttpProber:
         return ProbeResult(passed=passed, code=code, latency_ms=latency_ms)
 
 
-async def _ask(destination: Destination) -> tuple[str, bool]:
-    """Return status and verdict. Raises OSError for whatever the connection broke of."""
-    import aiohttp  # noqa: PLC0415  an app that probes nothing does not pay for it
+async def _get(destination: Destination) -> tuple[str, bool]:
+    """Return the status and whether it passes. Raises OSError for a broken connection."""
+    import aiohttp  # noqa: PLC0415  slow to import, and only apps with probes need it
     from yarl import URL  # noqa: PLC0415
 
     connector = aiohttp.TCPConnector(force_close=True)
@@ -74,10 +76,10 @@ async def _ask(destination: Destination) -> tuple[str, bool]:
                 headers={"Host": destination.host_header},
                 server_hostname=destination.server_name,
                 allow_redirects=False,
-            ) as answer,
+            ) as response,
         ):
-            await _read(answer.content)
-            return str(answer.status), _PASSES_FROM <= answer.status < _PASSES_BELOW
+            await _read(response.content)
+            return str(response.status), _PASSES_FROM <= response.status < _PASSES_BELOW
     except aiohttp.ClientConnectorError as problem:
         raise problem.os_error from problem
     except aiohttp.ClientError as problem:
@@ -85,7 +87,7 @@ async def _ask(destination: Destination) -> tuple[str, bool]:
 
 
 async def _read(content: "aiohttp.StreamReader") -> None:
-    """Read the answer to its end or its bound: what breaks off half-way did not pass."""
+    """Read the body to its end or bound: a response that breaks off half-way does not pass."""
     left = _READ_MAX
     while left > 0:
         chunk = await content.read(left)

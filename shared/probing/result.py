@@ -1,4 +1,4 @@
-"""What one probe came back with."""
+"""The result of one probe."""
 
 from dataclasses import dataclass
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.probing.guard import Forbidden, admit
+from shared.probing.guard import Forbidden, resolve_destination
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.1/32"),)
 NAMES = {
@@ -119,7 +119,7 @@ DENIED = {
 @pytest.mark.parametrize("url", DENIED.values(), ids=DENIED.keys())
 async def test_a_url_that_leads_inside_or_says_two_things_is_denied(url: str) -> None:
     with pytest.raises(Forbidden):
-        await admit(url, owned=(), resolve=resolve)
+        await resolve_destination(url, owned=(), resolve=resolve)
 
 
 def test_the_table_of_urls_is_as_long_as_promised() -> None:
@@ -140,19 +140,21 @@ def test_the_table_of_urls_is_as_long_as_promised() -> None:
     ],
 )
 async def test_a_request_goes_to_the_address_that_was_judged(url: str, goes_to: str) -> None:
-    found = await admit(url, owned=(), resolve=resolve)
+    found = await resolve_destination(url, owned=(), resolve=resolve)
 
     assert found.url == goes_to
 
 
 async def test_the_host_asked_for_travels_beside_the_pinned_address() -> None:
-    found = await admit("https://shop.example:8443/", owned=(), resolve=resolve)
+    found = await resolve_destination("https://shop.example:8443/", owned=(), resolve=resolve)
 
     assert (found.host_header, found.server_name) == ("shop.example:8443", "shop.example")
 
 
 async def test_an_address_that_a_surface_owns_is_asked() -> None:
-    found = await admit("http://127.0.0.1:8080/health", owned=LOOPBACK, resolve=resolve)
+    found = await resolve_destination(
+        "http://127.0.0.1:8080/health", owned=LOOPBACK, resolve=resolve
+    )
 
     assert found.url == "http://127.0.0.1:8080/health"
 
@@ -167,7 +169,7 @@ async def test_an_address_that_a_surface_owns_is_asked() -> None:
 )
 async def test_owning_an_address_opens_nothing_else(url: str) -> None:
     with pytest.raises(Forbidden):
-        await admit(url, owned=LOOPBACK, resolve=resolve)
+        await resolve_destination(url, owned=LOOPBACK, resolve=resolve)
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/", "http://168.63.129.16/", "http://0/"])
@@ -175,7 +177,7 @@ async def test_what_belongs_to_the_cloud_is_never_asked_whoever_owns_it(url: str
     everything = (ipaddress.ip_network("0.0.0.0/0"),)
 
     with pytest.raises(Forbidden):
-        await admit(url, owned=everything, resolve=resolve)
+        await resolve_destination(url, owned=everything, resolve=resolve)
 
 
 async def test_a_name_is_resolved_once() -> None:
@@ -185,6 +187,6 @@ async def test_a_name_is_resolved_once() -> None:
         asked.append(host)
         return ["203.1.113.7"] if len(asked) == 1 else ["127.0.0.1"]
 
-    found = await admit("http://shop.example/", owned=(), resolve=rebinding)
+    found = await resolve_destination("http://shop.example/", owned=(), resolve=rebinding)
 
     assert (asked, found.url) == (["shop.example"], "http://203.1.113.7:80/")
