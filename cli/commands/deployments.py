@@ -8,16 +8,16 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from cli.deploy_request import Wish, request_of
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_named, names_of
 from cli.options import WAIT_S, EnvironmentOption, Output, Reason, State, Timeout, Wait
 from cli.output import Column, Format, clock_of, note, show
-from cli.releases import Wish, request_of
-from cli.rollout import ROOT, follow_rollout, latest, require_completed
 from cli.rollout_report import rollout_lines
 from cli.session import Session
 from cli.state_folder import DEFAULT_STATE
+from cli.watch_rollout import ROOT, follow_rollout, latest, require_completed
 
 _ID: Final = re.compile(r"dep-[a-z2-7]{12}-[0-9a-z]{16}")
 _COLUMNS: Final = (

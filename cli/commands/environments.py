@@ -8,13 +8,13 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.files import load_yaml
 from cli.lookup import endpoint_of, environment_named
 from cli.options import WAIT_S, EnvironmentArgument, Output, State, Timeout, Wait
 from cli.output import Column, Format, note, show
 from cli.session import Session
 from cli.state_folder import DEFAULT_STATE
 from cli.watch_operation import wait_for
+from cli.yaml_files import load_yaml
 
 app = typer.Typer(help="Environments: where releases run.", no_args_is_help=True)
 _ROOT: Final = "/v1/runtime/environments"

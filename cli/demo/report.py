@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from cli.demo.load_process import RATE, Totals
 from cli.demo.sandbox import Stage
 from cli.demo.scenario import NEW, OLD
-from cli.demo.traffic import RATE, Totals
 from cli.state_folder import STATE_VARIABLE
 
 _ACTS: Final = (

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli.client import Client
-from cli.demo.traffic import Traffic
+from cli.demo.load_process import Traffic
 from cli.exit_codes import ExitCode
 from cli.host_process import find_host, kill_host, stop_workloads
 from cli.lookup import environment_named

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from cli.client import HostAway
+from cli.demo.load_process import RATE
 from cli.demo.sandbox import DemoFailed, Stage
-from cli.demo.traffic import RATE
 from cli.exit_codes import ExitCode
 from cli.host_process import find_host, kill_host, pause
 from cli.output import Column, table
-from cli.rollout import ROOT, Watch, follow_rollout
+from cli.watch_rollout import ROOT, Watch, follow_rollout
 from shared.kernel.clock import parse_instant
 
 MODULE: Final = "module-datasette"

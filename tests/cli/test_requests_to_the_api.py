@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from cli.client import Client, HostAway
+from cli.deploy_request import Wish, request_of
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.releases import Wish, request_of
 from shared.kernel.entropy import SeededEntropy
 from tests.cli.small_server import Asked, Server, serving
 

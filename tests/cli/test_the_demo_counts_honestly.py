@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from cli.demo import report
-from cli.demo.client import Sender, target_of
-from cli.demo.proxy import Seen
+from cli.demo.load_generator import Sender, target_of
+from cli.demo.load_process import Asked, totals_of
+from cli.demo.proxy_counters import Seen
 from cli.demo.sandbox import Stage
-from cli.demo.traffic import Asked, totals_of
 from shared.kernel.clock import EPOCH, SystemClock
 from tests.cli.small_server import serving
 

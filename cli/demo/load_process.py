@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from cli.demo.proxy import Seen, read_seen
+from cli.demo.proxy_counters import Seen, read_seen
 from cli.state_folder import REPOSITORY
 from shared.kernel.clock import parse_instant
 
@@ -65,8 +65,8 @@ class Traffic:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own module
                 [
-                    sys.executable, "-m", "cli.demo.client", url, str(RATE), str(self._requests),
-                    str(admin_port), service, str(self._proxy),
+                    sys.executable, "-m", "cli.demo.load_generator", url, str(RATE),
+                    str(self._requests), str(admin_port), service, str(self._proxy),
                 ],
                 cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,

@@ -15,8 +15,8 @@ from cli import artifacts
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.files import load_yaml
 from cli.lookup import environment_named
+from cli.yaml_files import load_yaml
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _EXAMPLE: Final = (

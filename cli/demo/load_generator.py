@@ -4,9 +4,9 @@ It never retries, and says of each request how it ended. Failed is: no connectio
 within five seconds, or a status of 500 and above. HTTP/1.1 by hand, because client libraries ask
 again by themselves when a kept connection breaks.
 
-Run: `python -m cli.demo.client URL RATE FILE ADMIN_PORT SERVICE PROXY_FILE`. A line of JSON a
-request goes to FILE, what the proxy says of SERVICE to PROXY_FILE; SIGTERM ends it after the last
-answer.
+Run: `python -m cli.demo.load_generator URL RATE FILE ADMIN_PORT SERVICE PROXY_FILE`. It writes one
+line of JSON per request to FILE, and the proxy's counters of SERVICE to PROXY_FILE; SIGTERM ends it
+after the last answer.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, TextIO
 from urllib.parse import urlsplit
 
-from cli.demo.proxy import observe
+from cli.demo.proxy_counters import observe
 from shared.kernel.clock import Clock, SystemClock, isoformat
 
 ANSWER_WITHIN_S: Final = 5.0
