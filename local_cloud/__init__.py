@@ -1,1 +1,1 @@
-"""What stands in for Azure's data plane on one machine: broker, stores, tables, blobs."""
+"""Stands in for Azure's data plane on one machine: broker, Cosmos account, tables, blobs."""

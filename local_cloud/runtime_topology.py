@@ -1,4 +1,4 @@
-"""The platform's own queues, topics and subscriptions, as the contracts say, for the broker.
+"""The platform's own queues, topics and subscriptions, as `shared.contracts` names them.
 
 A host that runs the services gives this to `HostSettings.topology`; in Azure the infrastructure
 program declares the same. Other apps need none: their triggers create what they listen to.

@@ -1,4 +1,4 @@
-"""What the host shows on a terminal: the boot table, refusals with their fix, log lines.
+"""Reports on the terminal: the boot table, refusals with their fix, log lines.
 
 Colour only on a terminal without `NO_COLOR`; plain text reads the same.
 """
@@ -41,7 +41,7 @@ class Terminal:
         print(self.painted(text, colour), file=self._stream, flush=True)
 
     def report_boot(self, host: Host, seconds: float) -> None:
-        """Show what runs, what does not and why, and where to go."""
+        """Show which functions run and where, and why the others do not."""
         for app in host.apps:
             self._app(app, host)
         for warning in host.warnings:
@@ -83,10 +83,10 @@ class Terminal:
 
 
 def _by_reason(refusals: Sequence[FunctionRefusal]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for refusal in refusals:
-        found.setdefault(refusal.reason, []).append(refusal.function)
-    return found
+        names.setdefault(refusal.reason, []).append(refusal.function)
+    return names
 
 
 def _lacks_settings(folder: Path | None) -> bool:
@@ -131,7 +131,7 @@ class _Texts(dict[str, str]):
 
 
 def report_no_function(terminal: Terminal, host: Host) -> None:
-    """Say loudly that nothing runs; the host stays up, as in Azure."""
+    """Report that no function runs; the host stays up, as in Azure."""
     if host.functions:
         return
     terminal.line(
@@ -156,7 +156,7 @@ class _LogFormatter(logging.Formatter):
         return self._terminal.painted(text, _LEVELS.get(record.levelname, ""))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  the base class's name
-        """Begin a traceback where the app's own code begins."""
+        """Start a traceback where the app's own code starts."""
         kind, problem, trace = ei
         while trace is not None and trace.tb_next is not None and _is_the_hosts(trace):
             trace = trace.tb_next

@@ -1,4 +1,4 @@
-"""The parts a host consists of besides HTTP; each is imported when a host is made."""
+"""The extensions of the host; HTTP is built in. Each is imported when a host is made."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from local_host.model import ExtensionFactory
 
 
 def standard_extensions() -> Sequence[ExtensionFactory]:
-    """Return every part, in the order in which they start; they stop in reverse."""
+    """Return the factory of each, in the order in which they start; they stop in reverse."""
     from local_host.cosmos_db.trigger import cosmos_db  # noqa: PLC0415
     from local_host.durable.extension import durable  # noqa: PLC0415
     from local_host.service_bus.trigger import service_bus  # noqa: PLC0415

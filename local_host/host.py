@@ -1,8 +1,8 @@
-"""The host: apps in, listeners and HTTP out. Embeddable: tests and tools make it in their process.
+"""The host: runs the functions of its apps. Tests and tools embed it in their process.
 
-`start` offers the host's parts to the apps, indexes them, lets every extension take its functions,
-and begins to listen; what cannot run is reported in `apps` and does not stop the rest. State is in
-one SQLite database, so a host that was killed goes on where its last acknowledged step was.
+`start` opens the local cloud, indexes the apps, gives every extension its functions, and begins to
+listen. A function that cannot run is reported in `apps` and does not stop the others. State is in
+SQLite: a host that was killed continues after its last acknowledged step.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ _HOSTNAME: Final = "WEBSITE_HOSTNAME"
 
 @dataclass(frozen=True)
 class HostSettings:
-    """What is the host's rather than an app's."""
+    """Settings of the host rather than of an app."""
 
     port: int | None = None
     """None: no socket, `handle` only; 0: any free port."""
@@ -118,12 +118,12 @@ class Host:
 
     @property
     def apps(self) -> Sequence[IndexedApp]:
-        """Every app, with what of it runs and why the rest does not."""
+        """Every app, with the functions that run and why the others do not."""
         return self._admission.apps
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What runs, but perhaps not as meant."""
+        """What runs, but may not do what its author meant."""
         return self._admission.warnings
 
     async def handle(self, call: HttpCall) -> HttpAnswer:
@@ -154,7 +154,7 @@ class Host:
             raise
 
     def _publish_hostname(self) -> None:
-        """Let apps learn under which name they are reached, as in Azure."""
+        """Set `WEBSITE_HOSTNAME`, as Azure does."""
         if _HOSTNAME not in os.environ:
             os.environ[_HOSTNAME] = self.base_url.removeprefix("http://")
             self._closing.append(_withdraw_hostname)
@@ -260,7 +260,7 @@ class Host:
     async def stop(self) -> None:
         """Take nothing new, let what runs finish within the grace, close what was opened.
 
-        A part that fails to stop does not keep the others from it.
+        An extension that fails to stop does not keep the others from stopping.
         """
         stops: list[Callable[[], Awaitable[None]]] = []
         if self._server is not None:
@@ -278,7 +278,7 @@ class Host:
             try:
                 await stop()
             except Exception:  # noqa: BLE001
-                _log.exception("a part of the host did not stop as it should")
+                _log.exception("an extension did not stop as it should")
         while self._closing:
             self._closing.pop()()
 

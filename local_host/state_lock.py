@@ -1,4 +1,4 @@
-"""One host a state folder: two would both run its timers and hand out its messages."""
+"""Locks a state folder for one host: two would both run its timers and deliver its messages."""
 
 import os
 from pathlib import Path

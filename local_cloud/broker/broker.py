@@ -1,8 +1,8 @@
-"""The broker: sends, locks and settles over the ledger, and wakes who waits.
+"""The broker: sends, locks and settles messages, and wakes receivers.
 
-Owns delivery; what a function is given of it is the trigger's part. One event loop uses it. What is
-acknowledged is durable (the database's group commit); what was locked when a host died is ready at
-once for the next, with the delivery counted.
+It owns delivery; the Service Bus trigger owns what a function sees of it. It runs on one event
+loop. What it acknowledges is durable (the database's group commit). Messages that were locked when
+a host died are ready at once for the next host, and that delivery counts.
 """
 
 import logging
@@ -40,7 +40,7 @@ class Broker:
         self._settlement_writer = SettlementWriter(self._namespace)
 
     async def start(self) -> None:
-        """Create what is declared; make ready what an earlier host had locked."""
+        """Create the declared entities; abandon what an earlier host had locked."""
 
         def open_namespace(connection: sqlite3.Connection) -> entities.Entities:
             message_store.create_tables(connection)
@@ -113,17 +113,17 @@ class Broker:
     # Receiving
 
     def open_link(self, path: str) -> ReceiverLink:
-        """Return where a receiver is given messages of *path* as they are sent. Raises NotFound."""
+        """Return a link that is handed messages of *path* as they are sent. Raises NotFound."""
         link = ReceiverLink(path, self._namespace.entities.number(path))
         self._namespace.receivers.open(link)
         return link
 
     def close_link(self, link: ReceiverLink) -> None:
-        """Give nothing more to *link*; what is on its way still comes."""
+        """Hand nothing more to *link*, except what is in transit."""
         self._namespace.receivers.close(link)
 
     def arrivals(self, path: str) -> Arrivals:
-        """Return what counts up whenever *path* may have something new to lock."""
+        """Return the counter that rises whenever *path* may have something new to lock."""
         return self._namespace.receivers.arrivals(self._namespace.entities.number(path))
 
     async def lock(self, path: str, limit: int) -> Sequence[ReceivedMessage]:
@@ -159,15 +159,15 @@ class Broker:
     async def settle_all(
         self,
         messages: Sequence[ReceivedMessage],
-        ending: Disposition,
+        disposition: Disposition,
         *,
         refill: ReceiverLink | None = None,
     ) -> Sequence[ReceivedMessage]:
         """Complete or abandon *messages* in one commit; return those whose lock was lost.
 
-        The same commit fills the place that is freed in *refill*, when its queue holds more.
+        The same commit locks as many messages again for *refill*, when its queue holds more.
         """
-        return await self._settlement_writer.settle(messages, ending, refill=refill)
+        return await self._settlement_writer.settle(messages, disposition, refill=refill)
 
     async def complete(self, message: ReceivedMessage) -> None:
         """Delete *message* from its queue. Raises LockLost."""
@@ -182,7 +182,7 @@ class Broker:
         await self._settlement_writer.settle_one(message, Disposition.ABANDON)
 
     async def release(self, message: ReceivedMessage) -> None:
-        """Give *message* back unseen; the delivery does not count. Raises LockLost."""
+        """Release *message* unseen; the delivery does not count. Raises LockLost."""
         await self._settlement_writer.settle_one(message, Disposition.RELEASE)
 
     async def dead_letter(
@@ -194,7 +194,7 @@ class Broker:
         )
 
     async def _expire(self) -> None:
-        """Give up locks that ran out, enqueue what is due, expire what is too old."""
+        """Abandon messages whose lock ran out, enqueue due ones, expire old ones."""
         namespace = self._namespace
         now = namespace.now()
         expired = namespace.locks.take_expired(namespace.clock.monotonic_s())

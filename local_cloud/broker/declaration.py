@@ -2,8 +2,8 @@
 
 People who run the emulator have such a file already:
 https://learn.microsoft.com/azure/service-bus-messaging/test-locally-with-service-bus-emulator.
-What this broker does not do (sessions, duplicate detection, forwarding, SQL filters) is refused
-with the place in the file, never ignored.
+Features that this broker lacks (sessions, duplicate detection, forwarding, SQL filters) are refused
+with their path in the file, never ignored.
 """
 
 import json
@@ -42,7 +42,7 @@ _FILTER_PARTS: Final = {
 
 
 def load_topology(path: Path) -> Topology:
-    """Return what the file declares. Raises Invalid, naming the place in the file."""
+    """Return what the file declares. Raises Invalid, naming the path in the file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as problem:

@@ -1,4 +1,4 @@
-"""The entities that exist: declared by the topology, or made by a trigger; kept in the database."""
+"""The entities of the namespace: declared by the topology or created by a trigger, and stored."""
 
 import json
 import sqlite3
@@ -27,7 +27,7 @@ SUBSCRIPTION: Final = "subscription"
 
 @dataclass(frozen=True)
 class StoredQueue:
-    """Something that holds messages: a queue or a subscription, under its number."""
+    """A queue or a subscription, which both hold messages, under its number."""
 
     id: int
     path: str
@@ -44,11 +44,11 @@ class Entities:
     topics: dict[str, dict[str, StoredQueue]] = field(default_factory=dict)
     """Subscriptions by path, by topic."""
     senders: dict[str, int] = field(default_factory=dict)
-    """Numbers of what can be sent to, queues and topics, by path."""
+    """Numbers of queues and topics, which take messages, by path."""
     by_id: dict[int, StoredQueue] = field(default_factory=dict)
 
     def targets(self, entity: str) -> Sequence[StoredQueue]:
-        """Return what holds messages sent to *entity*, filters not yet applied.
+        """Return the queues and subscriptions of *entity*, filters not yet applied.
 
         Raises:
             NotFound: there is no such queue or topic.

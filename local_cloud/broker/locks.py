@@ -1,7 +1,7 @@
 """The locks of running deliveries. They live in memory: no lock outlives the host that gave it.
 
-That makes renewing one free. The database knows only which token holds a row, so that a host that
-was replaced can settle nothing any more.
+Renewing one is therefore free. The database knows only which token holds a row, so a host that was
+replaced cannot settle anything.
 """
 
 import math

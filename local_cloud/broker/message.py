@@ -56,7 +56,7 @@ class LockLost(Exception):
     def __init__(self, message: ReceivedMessage) -> None:
         super().__init__(
             f"the lock of message {message.message_id!r} (sequence number "
-            f"{message.sequence_number}, delivery {message.delivery_count}) is not held any more"
+            f"{message.sequence_number}, delivery {message.delivery_count}) is not held"
         )
         self.message = message
 

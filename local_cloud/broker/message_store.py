@@ -39,12 +39,12 @@ TIME_TO_LIVE_EXPIRED: Final = "TTLExpiredException"
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """One ending of one lock. `max_delivery_count` None: never dead-lettered for its count."""
+    """One disposition of one lock. `max_delivery_count` None: the count never dead-letters it."""
 
     queue: int
     message: int
     lock_token: str
-    ending: Disposition
+    disposition: Disposition
     delivery_count: int
     max_delivery_count: int | None
     reason: str = ""
@@ -177,7 +177,7 @@ def settle(connection: sqlite3.Connection, settlements: Iterable[Settlement]) ->
     for each in settlements:
         changed = _settle_one(connection, each)
         held.append(changed)
-        if changed and each.ending is Disposition.COMPLETE:
+        if changed and each.disposition is Disposition.COMPLETE:
             completed.append(each.message)
     drop_orphans(connection, completed)
     return held
@@ -186,20 +186,20 @@ def settle(connection: sqlite3.Connection, settlements: Iterable[Settlement]) ->
 def _settle_one(connection: sqlite3.Connection, each: Settlement) -> bool:
     where = "WHERE queue = ? AND message = ? AND lock_token = ?"
     key = (each.queue, each.message, each.lock_token)
-    ending = each.ending
+    disposition = each.disposition
     used_up = each.max_delivery_count is not None and each.delivery_count >= each.max_delivery_count
-    if ending is Disposition.COMPLETE:
+    if disposition is Disposition.COMPLETE:
         cursor = connection.execute(f"DELETE FROM broker_delivery {where}", key)  # noqa: S608  constant
-    elif ending is Disposition.RELEASE:
+    elif disposition is Disposition.RELEASE:
         cursor = connection.execute(
             f"UPDATE broker_delivery SET lock_token = NULL, delivery_count = delivery_count - 1 {where}",  # noqa: E501, S608  constant
             key,
         )
-    elif ending is Disposition.ABANDON and not used_up:
+    elif disposition is Disposition.ABANDON and not used_up:
         cursor = connection.execute(f"UPDATE broker_delivery SET lock_token = NULL {where}", key)  # noqa: S608  constant
     else:
         reason, description = each.reason, each.description
-        if ending is Disposition.ABANDON:
+        if disposition is Disposition.ABANDON:
             reason = MAX_DELIVERY_COUNT_EXCEEDED
             description = f"not settled in {each.delivery_count} deliveries"
         cursor = connection.execute(

@@ -1,4 +1,4 @@
-"""What sending, settling and expiry share: one namespace's database, entities, locks, receivers."""
+"""The state of one namespace: its database, entities, locks and receivers."""
 
 import itertools
 import json
@@ -58,21 +58,21 @@ class Namespace:
         self.timer.set(now_s + lock_s)
 
     def set_timer(self) -> None:
-        """Ring at the next instant at which anything runs out or is due."""
+        """Fire at the next instant at which anything runs out or is due."""
         due_at = self.database.read(message_store.next_due_at)
         if due_at is not None:
             self.timer.set(self.clock.monotonic_s() + max(0.0, due_at - self.now()))
         self.timer.set(self.locks.next_end_s())
 
     def settlement(
-        self, lock: Lock, ending: Disposition, reason: str = "", description: str = ""
+        self, lock: Lock, disposition: Disposition, reason: str = "", description: str = ""
     ) -> Settlement:
         message = lock.message
         return Settlement(
             message.queue,
             message.sequence_number,
             message.lock_token,
-            ending,
+            disposition,
             message.delivery_count,
             self.entities.max_delivery_count(message.queue),
             reason,
@@ -80,8 +80,10 @@ class Namespace:
         )
 
     def after_settling(self, locks: Sequence[Lock], settlements: Sequence[Settlement]) -> None:
-        """Wake who waits for what became ready, there or in the dead-letter sub-queue."""
-        changed = {each.queue for each in settlements if each.ending is not Disposition.COMPLETE}
+        """Wake the receivers of what became ready, there or in the dead-letter sub-queue."""
+        changed = {
+            each.queue for each in settlements if each.disposition is not Disposition.COMPLETE
+        }
         if not changed:
             return
         self.receivers.wake(changed | {-abs(queue) for queue in changed})
@@ -109,13 +111,13 @@ class Namespace:
         return [received(row, token, locked_until) for row, token in rows]
 
 
-def _shorter(one: float | None, other: float | None) -> float | None:
-    given = [each for each in (one, other) if each is not None]
-    return min(given) if given else None
+def _shorter(left: float | None, right: float | None) -> float | None:
+    bounds = [bound for bound in (left, right) if bound is not None]
+    return min(bounds) if bounds else None
 
 
 def received(row: Row, token: str, locked_until: float, *, begun: int = 1) -> ReceivedMessage:
-    """Return the message of a ledger row; *begun* counts the delivery that locked it."""
+    """Return the message of a stored row; *begun* counts the delivery that locked it."""
     queue, sequence, count, body, properties, enqueued_at, expires_at, reason, description = row
     message_id, subject, content_type, correlation_id, application = json.loads(properties)
     return ReceivedMessage(

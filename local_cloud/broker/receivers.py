@@ -36,7 +36,7 @@ class Receivers:
         return None
 
     def wake(self, queues: Iterable[int]) -> None:
-        """Tell who waits at *queues* that something became ready."""
+        """Tell the receivers of *queues* that something became ready."""
         for queue in queues:
             for link in self._links.get(queue, ()):
                 link.notify()

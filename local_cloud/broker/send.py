@@ -1,4 +1,4 @@
-"""Sending: store messages, hand over those that found a free place, wake who waits for the rest."""
+"""Sends messages: stores them, hands them to links with credit, wakes other receivers."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class _PreparedMessage:
     encoded: EncodedMessage
     copies: list[Copy]
     handed_to: list[ReceiverLink | None]
-    """For each copy the link whose place it took."""
+    """For each copy the link whose credit it took."""
 
 
 async def send(namespace: Namespace, entity: str, messages: Sequence[OutgoingMessage]) -> None:

@@ -1,4 +1,4 @@
-"""Settling: endings that come together are written together, and what they free is filled again."""
+"""Settles messages: concurrent settlements share a commit, which also refills their links."""
 
 import asyncio
 import sqlite3
@@ -16,7 +16,7 @@ from local_cloud.broker.receiver_link import ReceiverLink
 
 @dataclass(slots=True)
 class _PendingSettlement:
-    """Messages whose endings one caller waits for; the answer are those whose lock was lost."""
+    """Messages that one caller settles; the answer is those whose lock was lost."""
 
     locks: list[Lock]
     settlements: list[Settlement]
@@ -29,7 +29,7 @@ _Outcome = tuple[list[bool], list[tuple[ReceiverLink, list[ReceivedMessage]]]]
 
 
 class SettlementWriter:
-    """Writes settlements, one transaction at a time; what comes meanwhile is the next one."""
+    """Writes settlements, one transaction at a time; the next one takes what came meanwhile."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
@@ -37,22 +37,26 @@ class SettlementWriter:
         self._writer: asyncio.Task[None] | None = None
 
     async def settle_one(
-        self, message: ReceivedMessage, ending: Disposition, reason: str = "", description: str = ""
+        self,
+        message: ReceivedMessage,
+        disposition: Disposition,
+        reason: str = "",
+        description: str = "",
     ) -> None:
-        """Return when the ending of *message* is durable. Raises LockLost."""
-        if await self.settle([message], ending, reason, description):
+        """Return when the disposition of *message* is durable. Raises LockLost."""
+        if await self.settle([message], disposition, reason, description):
             raise LockLost(message)
 
     async def settle(
         self,
         messages: Sequence[ReceivedMessage],
-        ending: Disposition,
+        disposition: Disposition,
         reason: str = "",
         description: str = "",
         *,
         refill: ReceiverLink | None = None,
     ) -> Sequence[ReceivedMessage]:
-        """Return when the endings are durable, with the messages whose lock was lost.
+        """Return when the settlements are durable, with the messages whose lock was lost.
 
         *refill* is given as many messages again, in the same commit, while its queue has a backlog.
         """
@@ -66,7 +70,9 @@ class SettlementWriter:
                 waiting.lost.append(message)
             else:
                 waiting.locks.append(lock)
-                waiting.settlements.append(namespace.settlement(lock, ending, reason, description))
+                waiting.settlements.append(
+                    namespace.settlement(lock, disposition, reason, description)
+                )
         self._waiting.append(waiting)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write(), name="broker settler")
@@ -114,7 +120,7 @@ class SettlementWriter:
     def _fail(
         self, group: list[_PendingSettlement], refills: Counter[ReceiverLink], problem: Exception
     ) -> None:
-        """Leave what could not be settled to its lock, which will run out."""
+        """Hold the locks again; they run out and the messages are delivered again."""
         for link, places in refills.items():
             link.fill([], expected=places)
             link.notify()

@@ -1,4 +1,4 @@
-"""What a namespace contains: queues, topics, subscriptions and their filters, as declared.
+"""The declared queues, topics, subscriptions and filters of a namespace.
 
 Defaults and bounds are Service Bus':
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas and
@@ -55,16 +55,16 @@ class CorrelationFilter:
     properties: Mapping[str, str] = field(default_factory=dict)
 
     def matches(self, message: OutgoingMessage) -> bool:
-        for wanted, found in (
+        for wanted, actual in (
             (self.subject, message.subject),
             (self.correlation_id, message.correlation_id),
             (self.message_id, message.message_id),
             (self.content_type, message.content_type),
         ):
-            if wanted is not None and wanted != found:
+            if wanted is not None and wanted != actual:
                 return False
-        found_properties = message.application_properties
-        return all(found_properties.get(name) == value for name, value in self.properties.items())
+        actual_properties = message.application_properties
+        return all(actual_properties.get(name) == value for name, value in self.properties.items())
 
 
 EVERY_MESSAGE: Final = (CorrelationFilter(),)

@@ -1,4 +1,4 @@
-"""Documents over the wire: the stored rows in Cosmos DB's clothes, one by one and in batches."""
+"""Reads and writes the store's rows as documents of Cosmos DB, one by one and in batches."""
 
 import json
 import sqlite3
@@ -91,10 +91,10 @@ class Documents:
 
     def read(self, partition: str, document_id: str) -> dict[str, Any]:
         """Raises CosmosError (404)."""
-        found = self._store.database.read(lambda db: self._find(db, partition, document_id))
-        if found is None:
+        document = self._store.database.read(lambda db: self._find(db, partition, document_id))
+        if document is None:
             raise CosmosError(404, "NotFound", f"there is no document {document_id!r} here")
-        return found
+        return document
 
     def _find(
         self, connection: sqlite3.Connection, partition: str, document_id: str
@@ -167,8 +167,8 @@ class Documents:
     def _read_step(
         self, connection: sqlite3.Connection, partition: str, document_id: str
     ) -> OperationResult:
-        found = self._find(connection, partition, document_id)
-        return OperationResult(404) if found is None else OperationResult(200, found)
+        document = self._find(connection, partition, document_id)
+        return OperationResult(404) if document is None else OperationResult(200, document)
 
     def _apply(
         self, connection: sqlite3.Connection, partition: str, write: Write
@@ -291,8 +291,8 @@ _SYSTEM: Final = frozenset({"_rid", "_self", "_etag", "_attachments", "_ts", "_l
 
 
 def failed_results(count: int, index: int, status: int) -> list[OperationResult]:
-    """Return what a failed batch answers: 424 for all operations but the culprit."""
-    return [OperationResult(status if place == index else 424) for place in range(count)]
+    """Return the results of a failed batch: 424 for all operations but the one that failed."""
+    return [OperationResult(status if number == index else 424) for number in range(count)]
 
 
 def _at(document: Mapping[str, Any], path: Sequence[str]) -> Any:

@@ -1,4 +1,4 @@
-"""Faults on demand: the endpoint behaves as badly as the real service, when a test asks for it."""
+"""Fault injection: a test makes the endpoint fail as the real service does."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -18,7 +18,7 @@ class FaultKind(Enum):
 
 
 class FaultMoment(Enum):
-    """When a fault strikes."""
+    """When during a request a fault happens."""
 
     BEFORE = auto()
     """Nothing has taken effect."""
@@ -32,7 +32,7 @@ class FaultMoment(Enum):
 
 @dataclass(frozen=True)
 class Fault:
-    """Strikes requests of *kind*, `times` of them."""
+    """Makes the next `times` requests of *kind* fail."""
 
     kind: FaultKind
     moment: FaultMoment = FaultMoment.BEFORE
@@ -42,18 +42,18 @@ class Fault:
 
 
 class Faults:
-    """The faults that are still to strike, and a count of what was asked."""
+    """The faults that are still to come, and how many requests were seen."""
 
     def __init__(self) -> None:
         self._left: list[tuple[Fault, int]] = []
         self.seen: dict[FaultKind, int] = dict.fromkeys(FaultKind, 0)
 
     def add(self, fault: Fault) -> None:
-        """Let *fault* strike the next matching requests, after those added before it."""
+        """Make the next matching requests fail, after the faults that were added before."""
         self._left.append((fault, fault.times))
 
-    def strike(self, kind: FaultKind) -> Fault | None:
-        """Count a request of *kind* and return what strikes it, if anything does.
+    def next_fault(self, kind: FaultKind) -> Fault | None:
+        """Count a request of *kind* and return its fault, if it has one.
 
         Raises:
             CosmosError: the fault is an error answer given before anything was done.

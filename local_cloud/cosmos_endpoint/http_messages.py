@@ -76,7 +76,7 @@ def partition_key(request: web.Request, container: Container) -> str:
 def partition_range(request: web.Request, container: Container) -> PartitionRange:
     values = _key_values(request)
     range_id = request.headers.get("x-ms-documentdb-partitionkeyrangeid")
-    if range_id is not None and range_id not in {str(one["id"]) for one in KEY_RANGES}:
+    if range_id is not None and range_id not in {str(key_range["id"]) for key_range in KEY_RANGES}:
         raise CosmosError(410, "Gone", f"there is no key range {range_id!r}", substatus=1002)
     return PartitionRange(
         partition_of(values) if values and len(values) == len(container.paths) else None,
@@ -107,10 +107,10 @@ def session_headers(container: Container, documents: Documents) -> dict[str, str
     return {**content_headers(container), "x-ms-session-token": f"0:-1#{lsn},1:-1#{lsn}"}
 
 
-def batch_result(outcome: OperationResult, fault: Fault | None = None) -> dict[str, Any]:
-    shown: dict[str, Any] = {"statusCode": outcome.status, "requestCharge": 1}
-    if outcome.document is not None:
-        shown |= {"eTag": outcome.document["_etag"], "resourceBody": outcome.document}
-    if fault is not None and outcome.status == fault.status:
+def batch_result(result: OperationResult, fault: Fault | None = None) -> dict[str, Any]:
+    shown: dict[str, Any] = {"statusCode": result.status, "requestCharge": 1}
+    if result.document is not None:
+        shown |= {"eTag": result.document["_etag"], "resourceBody": result.document}
+    if fault is not None and result.status == fault.status:
         shown["retryAfterMilliseconds"] = fault.retry_after_ms
     return shown

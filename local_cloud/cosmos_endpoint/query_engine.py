@@ -49,9 +49,9 @@ def evaluate(expression: Expression, document: Row) -> Any:
         case PropertyPath(steps):
             return _walk(document, steps)
         case FunctionCall("AND" | "OR" as name, arguments):
-            return _joined(name, (evaluate(one, document) for one in arguments))
+            return _joined(name, (evaluate(argument, document) for argument in arguments))
         case FunctionCall(name, arguments):
-            return _called(name, [evaluate(one, document) for one in arguments])
+            return _called(name, [evaluate(argument, document) for argument in arguments])
 
 
 def _walk(value: Any, steps: Sequence[str | int]) -> Any:
@@ -94,7 +94,7 @@ def _between(value: Any, low: Any, high: Any) -> Any:
 
 
 def _contains(values: Any, wanted: Any) -> bool:
-    return isinstance(values, list) and any(equal(one, wanted) for one in values)
+    return isinstance(values, list) and any(equal(value, wanted) for value in values)
 
 
 def _text_test(
@@ -113,7 +113,7 @@ def _text_change(change: Callable[[str], str]) -> Callable[[Any], Any]:
 
 
 def rank(value: Any) -> int:
-    """Return the place of *value*'s type in Cosmos DB's order of types."""
+    """Return the rank of *value*'s type in Cosmos DB's order of types."""
     if isinstance(value, bool):
         return 3 if value else 2
     return next(place for place, kind in _RANKS if isinstance(value, kind))
@@ -176,9 +176,9 @@ class Ordering:
         return [*key, document["id"], partition]
 
     def compare(self, left: SortKey, right: SortKey) -> int:
-        for one, other, descends in zip(left, right, self._descends, strict=True):
-            if one != other:
-                return (-1 if one < other else 1) * (-1 if descends else 1)
+        for ours, theirs, descends in zip(left, right, self._descends, strict=True):
+            if ours != theirs:
+                return (-1 if ours < theirs else 1) * (-1 if descends else 1)
         return 0
 
     def sorted(self, rows: list[tuple[SortKey, Row]]) -> list[tuple[SortKey, Row]]:
@@ -192,12 +192,12 @@ def projected(select: Select, documents: Sequence[Row]) -> list[Any]:
         case []:
             return list(documents)
         case [(None, FunctionCall("COUNT", [argument]))]:
-            return [sum(evaluate(argument, one) is not UNDEFINED for one in documents)]
+            return [sum(evaluate(argument, document) is not UNDEFINED for document in documents)]
         case [(None, expression)]:
-            values = [evaluate(expression, one) for one in documents]
+            values = [evaluate(expression, document) for document in documents]
             return [value for value in values if value is not UNDEFINED]
         case columns:
-            return [_shaped(columns, one) for one in documents]
+            return [_shaped(columns, document) for document in documents]
 
 
 def _shaped(columns: Sequence[tuple[str | None, Expression]], document: Row) -> dict[str, Any]:

@@ -181,14 +181,14 @@ class _Parser:
             return FunctionCall("!=" if operator == "<>" else operator, (left, self._operand()))
         negated = self._take("NOT")
         if self._take("IN"):
-            found: Expression = FunctionCall("IN", (left, *self._list()))
+            condition: Expression = FunctionCall("IN", (left, *self._list()))
         elif self._take("BETWEEN"):
             low = self._operand()
             self._expect("AND")
-            found = FunctionCall("BETWEEN", (left, low, self._operand()))
+            condition = FunctionCall("BETWEEN", (left, low, self._operand()))
         else:
             return left
-        return FunctionCall("NOT", (found,)) if negated else found
+        return FunctionCall("NOT", (condition,)) if negated else condition
 
     def _list(self) -> list[Expression]:
         self._expect("(")
@@ -290,15 +290,15 @@ class _Parser:
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
-    found, at, end = [], 0, len(text.rstrip())
+    tokens, at, end = [], 0, len(text.rstrip())
     while at < end:
         match = _TOKEN.match(text, at)
         if match is None:
             raise SqlRefused(f"cannot read the query at {text[at : at + 20]!r}")
         kind = match.lastgroup or ""
-        found.append((kind, match[kind]))
+        tokens.append((kind, match[kind]))
         at = match.end()
-    return found
+    return tokens
 
 
 def _number(text: str) -> int | float:

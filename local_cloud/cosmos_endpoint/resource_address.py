@@ -31,7 +31,7 @@ class ResourceAddress:
 
 
 def address_of(raw_path: str) -> ResourceAddress:
-    """Return what *raw_path*, still percent-encoded, aims at."""
+    """Return the address in *raw_path*, which is still percent-encoded."""
     parts = tuple(unquote(part) for part in raw_path.strip("/").split("/") if part)
     names = dict(zip(parts[::2], parts[1::2], strict=False))
     if len(parts) % 2:

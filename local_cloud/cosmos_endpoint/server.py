@@ -44,7 +44,7 @@ _RANGES_ETAG: Final = '"ranges-1"'
 
 
 class CosmosEndpoint:
-    """The account on `http://<host>:<port>/`; `faults` strike what a test wants struck."""
+    """The account on `http://<host>:<port>/`; `faults` are those that a test injects."""
 
     def __init__(self, storage: LocalStorage, port: int, key: str, host: str = "127.0.0.1") -> None:
         """*port* 0 takes a free one. Raises ValueError when *key* is not base64."""
@@ -128,7 +128,7 @@ class CosmosEndpoint:
                 405, "MethodNotAllowed", f"{request.method} {address.shape or '/'} is not served"
             )
         if "docs" not in address.names and "docs" not in address.segments:
-            self.faults.strike(FaultKind.METADATA)
+            self.faults.next_fault(FaultKind.METADATA)
         return await handlers[key](request, address)
 
     async def _show_account(self, request: web.Request, _: ResourceAddress) -> web.Response:
@@ -156,7 +156,7 @@ class CosmosEndpoint:
         return json_response(self._account.database(address.names["dbs"]))
 
     async def _list_containers(self, _: web.Request, address: ResourceAddress) -> web.Response:
-        shown = [one.shown() for one in self._account.containers(address.segments[1])]
+        shown = [container.shown() for container in self._account.containers(address.segments[1])]
         return json_response({"_rid": "", "DocumentCollections": shown, "_count": len(shown)})
 
     async def _create_container(
@@ -213,7 +213,7 @@ class CosmosEndpoint:
         document: Mapping[str, Any],
     ) -> web.Response:
         container, documents = self._documents(address)
-        fault = self.faults.strike(FaultKind.WRITE)
+        fault = self.faults.next_fault(FaultKind.WRITE)
         _cut(fault, FaultMoment.CUT_BEFORE)
         if_match = request.headers.get("if-match")
         outcome = await documents.write(partition_key(request, container), verb, document, if_match)
@@ -228,7 +228,7 @@ class CosmosEndpoint:
 
     async def _read_document(self, request: web.Request, address: ResourceAddress) -> web.Response:
         container, documents = self._documents(address)
-        self.faults.strike(FaultKind.READ)
+        self.faults.next_fault(FaultKind.READ)
         document = documents.read(partition_key(request, container), address.names["docs"])
         headers = {**session_headers(container, documents), "etag": document["_etag"]}
         if request.headers.get("if-none-match") == document["_etag"]:
@@ -237,7 +237,7 @@ class CosmosEndpoint:
 
     async def _batch(self, request: web.Request, address: ResourceAddress) -> web.Response:
         container, documents = self._documents(address)
-        fault = self.faults.strike(FaultKind.BATCH)
+        fault = self.faults.next_fault(FaultKind.BATCH)
         _cut(fault, FaultMoment.CUT_BEFORE)
         if not is_set(request, "x-ms-cosmos-batch-atomic"):
             raise CosmosError(400, "BadRequest", "only atomic batches are served")
@@ -250,43 +250,41 @@ class CosmosEndpoint:
         if not isinstance(operations, list):
             raise CosmosError(400, "BadRequest", "a batch is a list of operations")
         if fault is not None and fault.moment is FaultMoment.INSIDE:
-            outcomes = failed_results(len(operations), len(operations) - 1, fault.status)
-            return json_response([batch_result(one, fault) for one in outcomes], 207)
-        done, outcomes = await documents.batch(partition_key(request, container), operations)
+            results = failed_results(len(operations), len(operations) - 1, fault.status)
+            return json_response([batch_result(result, fault) for result in results], 207)
+        done, results = await documents.batch(partition_key(request, container), operations)
         _cut(fault, FaultMoment.CUT_AFTER)
-        shown = [batch_result(one) for one in outcomes]
+        shown = [batch_result(result) for result in results]
         return json_response(shown, 200 if done else 207, session_headers(container, documents))
 
     async def _query(self, request: web.Request, address: ResourceAddress) -> web.Response:
         container, documents = self._documents(address)
-        self.faults.strike(FaultKind.QUERY)
+        self.faults.next_fault(FaultKind.QUERY)
         body = await json_object(request)
-        parameters = {one["name"]: one.get("value") for one in body.get("parameters") or ()}
+        parameters = {each["name"]: each.get("value") for each in body.get("parameters") or ()}
         select = parse(str(body.get("query", "")), parameters)
         partitions = partition_range(request, container)
         continuation = request.headers.get("x-ms-continuation") or None
-        found, more = page_of(
-            select, documents.within(partitions), page_size(request), continuation
-        )
+        page, more = page_of(select, documents.within(partitions), page_size(request), continuation)
         headers = session_headers(container, documents)
         if more is not None:
             headers["x-ms-continuation"] = more
         return json_response(
-            {"_rid": container.rid, "Documents": found, "_count": len(found)}, 200, headers
+            {"_rid": container.rid, "Documents": page, "_count": len(page)}, 200, headers
         )
 
     async def _read_feed(self, request: web.Request, address: ResourceAddress) -> web.Response:
         container, documents = self._documents(address)
         partitions, size = partition_range(request, container), page_size(request)
         if request.headers.get("a-im", "").lower() != "incremental feed":
-            self.faults.strike(FaultKind.QUERY)
+            self.faults.next_fault(FaultKind.QUERY)
             continuation = request.headers.get("x-ms-continuation") or None
             everything = parse("SELECT * FROM c", {})
-            found, more = page_of(everything, documents.within(partitions), size, continuation)
+            page, more = page_of(everything, documents.within(partitions), size, continuation)
             headers = {} if more is None else {"x-ms-continuation": more}
-            body = {"_rid": container.rid, "Documents": found, "_count": len(found)}
+            body = {"_rid": container.rid, "Documents": page, "_count": len(page)}
             return json_response(body, 200, {**session_headers(container, documents), **headers})
-        self.faults.strike(FaultKind.FEED)
+        self.faults.next_fault(FaultKind.FEED)
         after = feed_lsn(request, documents)
         changed, end = documents.changed(partitions, after, size)
         headers = {**session_headers(container, documents), "etag": f'"{end}"'}
@@ -304,7 +302,7 @@ class CosmosEndpoint:
 
 
 class _ConnectionCut(Exception):
-    """The connection is to break here, by a fault."""
+    """An injected fault cuts the connection here."""
 
 
 Handler = Callable[[web.Request, ResourceAddress], Awaitable[web.Response]]

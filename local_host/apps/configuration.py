@@ -1,4 +1,4 @@
-"""What one app is configured with: `host.json`, app settings, connections.
+"""The configuration of one app: `host.json`, app settings, connections.
 
 App settings are the process's environment, then `Values` of `local.settings.json` for what the
 environment does not have. `host.json` values are overridden by the settings
@@ -28,7 +28,7 @@ class ConfigurationRefused(Exception):
 
 @dataclass(frozen=True)
 class Connection:
-    """What a `connection` property leads to: a connection string, or an identity's settings.
+    """The target of a `connection` property: a connection string, or an identity's settings.
 
     `identity` keeps the part after `X__` as its key, `fullyQualifiedNamespace` say.
     """

@@ -1,7 +1,7 @@
 """`%NAME%` in bindings: replaced from app settings when a function is indexed.
 
-`{property}` and `{rand-guid}` are another thing: they are filled in per invocation, in input and
-output bindings only, and are left alone here.
+`{property}` and `{rand-guid}` are left as they are: Azure fills them in for each invocation, in
+input and output bindings only.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
-"""Which of the indexed functions run: names, triggers, bindings and routes, looked at together.
+"""Decides which of the indexed functions run: names, triggers, bindings, routes of the whole host.
 
-Indexing judges an app by itself. Here is what needs the whole host: whether a name or route is
-taken, and whether any part serves a trigger or binding. What is refused is taken from its app's
-functions and stands among its refusals.
+Indexing checks each app by itself. This module checks across apps: whether a name or route is
+taken, and whether an extension serves a trigger or binding. A function that is refused is moved
+from its app's functions to its refusals.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ class Prepares(Protocol):
 
 
 class FunctionAdmission:
-    """The apps of one host, losing what cannot run."""
+    """The apps of one host, without the functions that cannot run."""
 
     def __init__(self, apps: Sequence[IndexedApp]) -> None:
         self.apps = apps
@@ -45,8 +45,8 @@ class FunctionAdmission:
     @property
     def functions(self) -> Sequence[IndexedFunction]:
         """Every function that may run, of all apps, by name."""
-        found = [function for app in self.apps for function in app.functions]
-        return sorted(found, key=lambda function: function.name.lower())
+        functions = [function for app in self.apps for function in app.functions]
+        return sorted(functions, key=lambda function: function.name.lower())
 
     def _refuse(self, function: IndexedFunction, reason: str) -> None:
         app = next(each for each in self.apps if each.app.name == function.app)
@@ -54,7 +54,7 @@ class FunctionAdmission:
         app.refusals.append(FunctionRefusal(function.name, reason))
 
     def _refuse_equal_names(self) -> None:
-        """In one host function names are the host's: the second app's function does not run."""
+        """Function names are unique in a host: the second app's function does not run."""
         owners: dict[str, str] = {}
         for app in self.apps:
             for function in list(app.functions):
@@ -67,10 +67,10 @@ class FunctionAdmission:
     def serve(
         self, extend: Callable[[Sequence[IndexedFunction]], Sequence[Extension]], worker: Prepares
     ) -> Sequence[Extension]:
-        """Return the parts, made for those functions that all of them together can serve.
+        """Return the extensions, made for those functions that all of them together can serve.
 
-        A part must not listen for a function that cannot run, and what can run is known only when
-        all parts are there: so they are made again without what was refused.
+        An extension must not listen for a function that cannot run, and which can run is known
+        only when all extensions exist: so they are made again without the refused ones.
         """
         while True:
             extensions = extend(self.functions)
@@ -104,21 +104,21 @@ class FunctionAdmission:
 
     def http_routes(self) -> list[route_table.Route[HttpTarget]]:
         """Return where the HTTP functions answer; equal routes are refused, overlaps reported."""
-        found = [route for app in self.apps for route in self._routes_of(app)]
-        for refused, kept in list(route_table.conflicts(found)):
+        routes = [route for app in self.apps for route in self._routes_of(app)]
+        for refused, kept in list(route_table.conflicts(routes)):
             self._refuse(
                 refused.target.function,
                 f"the route specified ({refused.template.text}) conflicts with the route defined"
                 f" by function {kept.name!r}: change one, or list other methods",
             )
-            found.remove(refused)
+            routes.remove(refused)
         self.warnings += [
             f"{first.name} ({first.template.text}) and {hidden.name} ({hidden.template.text})"
             f" overlap: {first.name} answers what both match, because functions are tried in"
             " order of name; write templates that cannot meet"
-            for first, hidden in route_table.overlaps(found)
+            for first, hidden in route_table.overlaps(routes)
         ]
-        return found
+        return routes
 
     def _routes_of(self, app: IndexedApp) -> list[route_table.Route[HttpTarget]]:
         try:
@@ -128,7 +128,7 @@ class FunctionAdmission:
             app.problem = AppRefused(app.app.name, [str(problem)])
             return []
         prefix = app.configuration.text("extensions", "http", "routePrefix", default="api")
-        found: list[route_table.Route[HttpTarget]] = []
+        routes: list[route_table.Route[HttpTarget]] = []
         for function in [f for f in app.functions if f.triggered_by(HTTP)]:
             route = function.trigger.text("route")
             if refusal := route_table.route_refusal(route):
@@ -147,8 +147,8 @@ class FunctionAdmission:
                 concurrency,
             )
             methods = route_table.methods_of(function.trigger)
-            found.append(route_table.Route(function.name, template, methods, target))
-        return found
+            routes.append(route_table.Route(function.name, template, methods, target))
+        return routes
 
 
 def _unserved(function: IndexedFunction, served: set[str]) -> str:

@@ -1,4 +1,4 @@
-"""What to say of an app whose module cannot be imported: where it failed, and what to do."""
+"""Explains why an app's module cannot be imported: where it failed, and what to do."""
 
 import os
 import sys
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def explained(problem: Exception, folder: Path) -> str:
-    """Return one line: the place in the app's own files, what went wrong there, the way out."""
-    said = f"{_place(problem, folder)}: {type(problem).__name__}: {_message(problem)}"
+    """Return one line: where in the app's own files, what went wrong, what to do."""
+    sentence = f"{_place(problem, folder)}: {type(problem).__name__}: {_message(problem)}"
     advice = _advice(problem)
-    return f"{said}; {advice}" if advice else said
+    return f"{sentence}; {advice}" if advice else sentence
 
 
 def _place(problem: Exception, folder: Path) -> str:

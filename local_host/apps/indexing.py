@@ -1,8 +1,8 @@
-"""From an app's folder, or app object, to the functions the host will run.
+"""Indexes an app: from its folder, or app object, to its functions.
 
-The module is imported as the worker does it and asked once through the official library
-(`get_functions`). What breaks a rule of the worker costs the whole app, what breaks a rule of the
-host costs the one function; both are reported, and the host goes on.
+The module is imported as the worker does it and read once through the official library
+(`get_functions`). Breaking a rule of the worker costs the whole app, breaking a rule of the host
+costs the one function; both are reported, and the host goes on.
 """
 
 import inspect
@@ -43,7 +43,7 @@ class FunctionRefusal:
 
 @dataclass
 class IndexedApp:
-    """What indexing found. `problem` is there when no function of the app can run."""
+    """The result of indexing an app. `problem` is there when no function of the app can run."""
 
     app: App
     configuration: Configuration
@@ -68,14 +68,14 @@ def index(app: App, environ: Mapping[str, str]) -> IndexedApp:
     except ConfigurationRefused as problem:
         empty = Configuration(app.name, {"version": "2.0"}, {})
         return IndexedApp(app, empty, problem=AppRefused(app.name, [str(problem)]))
-    found = IndexedApp(app, settings)
+    indexed = IndexedApp(app, settings)
     try:
-        found.register = app.register or _imported(app)
-        _index_into(found, _functions(app, found.register))
+        indexed.register = app.register or _imported(app)
+        _index_into(indexed, _functions(app, indexed.register))
     except AppRefused as problem:
-        found.functions.clear()
-        found.problem = problem
-    return found
+        indexed.functions.clear()
+        indexed.problem = problem
+    return indexed
 
 
 def _imported(app: App) -> Any:
@@ -118,9 +118,9 @@ def _functions(app: App, register: Any) -> Sequence[Any]:
     return functions
 
 
-def _index_into(found: IndexedApp, functions: Sequence[Any]) -> None:
+def _index_into(indexed: IndexedApp, functions: Sequence[Any]) -> None:
     reasons: list[str] = []
-    wanted = found.configuration.host_value("functions")
+    wanted = indexed.configuration.host_value("functions")
     for native in functions:
         name = native.get_function_name()
         raw = [_binding(json.loads(text)) for text in native.get_raw_bindings()]
@@ -128,15 +128,15 @@ def _index_into(found: IndexedApp, functions: Sequence[Any]) -> None:
         reasons += [f"function {name}: {reason}" for reason in broken]
         if broken or (isinstance(wanted, list) and name not in wanted):
             continue
-        if _is_disabled(found.configuration, name):
-            found.disabled.append(name)
+        if _is_disabled(indexed.configuration, name):
+            indexed.disabled.append(name)
             continue
         try:
-            found.functions.append(_indexed(found, native, name, raw))
+            indexed.functions.append(_function_of(indexed, native, name, raw))
         except (ExpressionRefused, ValueError) as problem:
-            found.refusals.append(FunctionRefusal(name, str(problem)))
+            indexed.refusals.append(FunctionRefusal(name, str(problem)))
     if reasons:
-        raise AppRefused(found.app.name, reasons)
+        raise AppRefused(indexed.app.name, reasons)
 
 
 def _is_disabled(settings: Configuration, name: str) -> bool:
@@ -154,10 +154,12 @@ def _binding(raw: Mapping[str, Any]) -> Binding:
     )
 
 
-def _indexed(found: IndexedApp, native: Any, name: str, raw: Sequence[Binding]) -> IndexedFunction:
+def _function_of(
+    indexed: IndexedApp, native: Any, name: str, raw: Sequence[Binding]
+) -> IndexedFunction:
     if refusal := validation.name_refusal(name):
         raise ValueError(refusal)
-    values = found.configuration.values
+    values = indexed.configuration.values
     bindings = [
         Binding(each.type, each.name, each.direction, resolve_all(each.properties, values))
         for each in raw
@@ -166,12 +168,12 @@ def _indexed(found: IndexedApp, native: Any, name: str, raw: Sequence[Binding]) 
     names = {binding.name for binding in bindings}
     return IndexedFunction(
         name=name,
-        app=found.app.name,
+        app=indexed.app.name,
         handler=handler,
         is_async=inspect.iscoroutinefunction(handler),
         trigger=bindings[_trigger_place(native)],
         bindings=bindings,
-        retry=_retry(native, found.configuration),
+        retry=_retry(native, indexed.configuration),
         takes_context="context" in inspect.signature(handler).parameters and "context" not in names,
         native=native,
     )

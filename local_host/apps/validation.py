@@ -1,4 +1,4 @@
-"""What the Azure worker and host refuse at load, said with what to write instead.
+"""Refuses at boot what the Azure worker and host refuse, and says what to write instead.
 
 The signature rules are the Python worker's (one function that breaks them fails its whole app);
 which types suit a binding is asked of the library's own converters. The rules of names are the
@@ -33,7 +33,7 @@ def name_refusal(name: str) -> str | None:
 
 
 def signature_refusals(handler: Callable[..., Any], bindings: Sequence[Binding]) -> Iterator[str]:
-    """Yield what keeps *handler* from being loaded with *bindings*."""
+    """Yield the reasons why *handler* cannot be loaded with *bindings*."""
     for binding in bindings:
         if binding.direction == "inout":
             yield f"binding {binding.name!r} has direction inout: write one in and one out binding"
@@ -170,12 +170,12 @@ def _return_refusals(bindings: Sequence[Binding], hints: Mapping[str, Any]) -> I
         return
     hint = hints["return"]
     if not isinstance(hint, type) or _is_out(hint):
-        found = f"its return is annotated {_shown(hint)}"
+        problem = f"its return is annotated {_shown(hint)}"
     elif not _suits(output, hint):
-        found = f"its return is annotated {_shown(hint)}, which is no HTTP response"
+        problem = f"its return is annotated {_shown(hint)}, which is no HTTP response"
     else:
         return
-    yield f"{found}: write -> func.HttpResponse, -> str, or no annotation"
+    yield f"{problem}: write -> func.HttpResponse, -> str, or no annotation"
 
 
 def _client_refusals(handler: Callable[..., Any], bindings: Sequence[Binding]) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""The tree of one action: calls that have ids, and what waits for all, one or some of them.
+"""The tree of one action: calls that have ids, and the nodes that wait for them.
 
-It knows what completes what; ids, history and the instant are the walk's.
+It knows what completes what; ids, history and the instant belong to the history replay.
 """
 
 from abc import ABC, abstractmethod
@@ -14,11 +14,11 @@ from local_host.durable.library_replay import Action
 
 
 class Ids(Protocol):
-    """What a tree asks of the walk that it is part of."""
+    """What a tree needs of the history replay that it is part of."""
 
     @property
     def now(self) -> datetime:
-        """Return the instant of the episode being walked."""
+        """Return the instant of the current episode."""
         ...
 
     def give_id(self, call: "Call") -> None:
@@ -36,7 +36,7 @@ class Node:
         self.is_complete = False
 
     def complete(self, ids: Ids, *, failed: bool = False) -> None:
-        """Take the node as complete, once, and tell the one above."""
+        """Mark the node as complete, once, and tell its parent."""
         if not self.is_complete:
             self.is_complete = True
             if self.parent is not None:

@@ -51,10 +51,10 @@ class ActivityDispatcher:
         instance_id, execution, _ = key
         try:
             async with self._slots:
-                told = await self._answer(item)
+                answer = await self._answer(item)
         finally:
             self._running.discard(key)
-        self._hub.deliver(Message(instance_id, execution, told))
+        self._hub.deliver(Message(instance_id, execution, answer))
 
     async def _answer(self, item: Event) -> Event:
         name, task = item["Name"], item["EventId"]

@@ -1,6 +1,6 @@
-"""What a durable client may ask of a task hub: start, look, raise, end, rewind, purge.
+"""The commands of a durable client: start, read, raise events, terminate, rewind, purge.
 
-Each command is one transaction, so that its check and its effect are one step. Refusals carry the
+Each command is one transaction: its check and its effect are one step. Refusals carry the
 status that the management endpoints answer with (functions-durable, HttpApiHandler).
 """
 
@@ -123,15 +123,15 @@ class DurableClient:
         await self._tell(instance_id, EventType.EVENT_RAISED, Name=name, Input=given)
 
     async def terminate(self, instance_id: str, reason: str) -> None:
-        """End the instance before anything else that waits for it. Raises as `raise_event`."""
+        """End the instance before it handles anything that waits. Raises as `raise_event`."""
         await self._tell(instance_id, EventType.EXECUTION_TERMINATED, Input=reason)
 
     async def suspend(self, instance_id: str, reason: str) -> None:
-        """Let nothing happen until `resume`; events are kept. Raises as `raise_event`."""
+        """Pause the instance until `resume`; events are kept. Raises as `raise_event`."""
         await self._tell(instance_id, EventType.EXECUTION_SUSPENDED, Reason=reason)
 
     async def resume(self, instance_id: str, reason: str) -> None:
-        """Go on with everything that was kept, in order. Raises as `raise_event`."""
+        """Continue with all events that were kept, in order. Raises as `raise_event`."""
         await self._tell(instance_id, EventType.EXECUTION_RESUMED, Reason=reason)
 
     async def _tell(self, instance_id: str, kind: EventType, **fields: str) -> None:
@@ -198,13 +198,13 @@ class DurableClient:
         wanted = [s for s in (statuses or PURGED_BY_DEFAULT) if s in records.FINISHED]
 
         def erase(connection: sqlite3.Connection) -> int:
-            found = records.select(
+            instances = records.select(
                 connection, self.hub, statuses=wanted, created_from=created_from,
                 created_to=created_to,
             )  # fmt: skip
-            for instance in found:
+            for instance in instances:
                 records.erase(connection, self.hub, instance.id)
-            return len(found)
+            return len(instances)
 
         return await self._engine.database.write(erase) if wanted else 0
 

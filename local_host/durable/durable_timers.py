@@ -1,4 +1,4 @@
-"""Wakes the engine when a durable timer is due."""
+"""Fires durable timers when they are due."""
 
 import asyncio
 import heapq
@@ -13,7 +13,7 @@ _LONGEST_SLEEP_S: Final = 60.0
 """A clock that was set, or a machine that slept, is noticed after at most this."""
 
 DurableTimer = tuple[datetime, str, str, int]
-"""When, instance, execution, and the timer's id."""
+"""Its instant, instance, execution and id."""
 
 
 class DurableTimers:

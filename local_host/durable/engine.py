@@ -1,9 +1,9 @@
-"""One task hub at work: runs episodes, activities and timers, and recovers them after a crash.
+"""Runs one task hub: episodes, activities and timers, recovered after a crash.
 
-Everything an episode decides is committed in one transaction before any of it happens; what has
-happened and is not committed happens again. So an activity runs at least once, and everything else
-exactly once. A message (a completed activity, a fired timer) joins the next episode of its
-instance; all that came while an episode was being committed share one.
+All decisions of an episode are committed in one transaction before any of them is carried out; what
+was carried out without a recorded completion is carried out again. So an activity runs at least
+once, and everything else exactly once. A message (a completed activity, a fired timer) joins the
+next episode of its instance; all messages that arrive during a commit share the next one.
 
 In memory the engine keeps a session of each instance that ran lately (Durable calls them extended
 sessions). A session may be dropped at any moment; another engine over the same database goes on.
@@ -132,12 +132,12 @@ class Engine:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:
-            _log.error("a part of the durable engine failed", exc_info=problem)
+            _log.error("a task of the durable engine failed", exc_info=problem)
 
     # -- messages ----------------------------------------------------------------------------
 
     def deliver(self, message: Message) -> None:
-        """Hand over a message; one that is kept must be committed already."""
+        """Hand *message* to its instance; a stored one must be committed already."""
         if message.id.startswith("@"):
             self._entities.wake(message.id)
             return
@@ -153,7 +153,7 @@ class Engine:
         self._activate(session)
 
     def wake(self, instance_id: str) -> None:
-        """Look at an instance that may have something to do: a new one, or one rewound."""
+        """Run an instance that may have something to do: a new one, or one rewound."""
         session = self._sessions.get(instance_id) or self._load(instance_id)
         if session is not None:
             self._activate(session)
@@ -163,7 +163,7 @@ class Engine:
         self._sessions.pop(instance_id, None)
 
     def resume_history(self, instance_id: str) -> None:
-        """Look at an instance whose stored history was changed by a rewind."""
+        """Continue an instance whose stored history was changed by a rewind."""
         self.forget(instance_id)
         self._recover(instance_id)
 
@@ -245,7 +245,7 @@ class Engine:
         self._evict()
 
     def _evict(self) -> None:
-        """Keep the instances that moved last; any of them can be read again."""
+        """Evict the sessions that ran least recently; any of them can be read again."""
         surplus = len(self._sessions) - self.settings.live_max
         if surplus > 0:
             idle = [
@@ -257,7 +257,7 @@ class Engine:
                 self.forget(instance_id)
 
     async def _episode(self, session: InstanceSession) -> bool:
-        """Run one episode; return whether it was stored, else *session* is of no more use."""
+        """Run one episode; return whether it was stored. If not, *session* must be dropped."""
         worker = self._worker(session.instance.id)
         function = worker.find(ORCHESTRATION, session.instance.name)
         commit = session.decide(
@@ -323,7 +323,7 @@ class Engine:
                     over.set_result(None)
 
     def _reload(self, session: InstanceSession, commit: EpisodeCommit) -> None:
-        """Read the instance anew, and hand over again what only memory has."""
+        """Read the instance again, and deliver again what only memory has."""
         unpersisted = [*commit.unpersisted, *(m for m in session.inbox if m.seq is None)]
         self.forget(session.instance.id)
         again = self._load(session.instance.id)
@@ -332,7 +332,7 @@ class Engine:
             self._activate(again)
 
     async def _keep_while_suspended(self, session: InstanceSession) -> bool:
-        """Make durable what waits for a resume; return whether there was anything."""
+        """Store the messages that wait for a resume; return whether there were any."""
         unpersisted = [m for m in session.inbox if m.seq is None]
         if session.instance.status != records.SUSPENDED or not unpersisted:
             return False
@@ -357,15 +357,15 @@ class Engine:
 
 
 def _not_started(child: Instance, problem: AlreadyExists) -> Message:
-    """Return what a parent is told whose sub-orchestration's id is in use."""
+    """Return the failure for a parent whose sub-orchestration's id is in use."""
     assert child.parent is not None
     reference = json.loads(child.parent)["reference"]
     owner = reference["OrchestrationInstance"]
-    told = event(
+    answer = event(
         EventType.SUB_ORCHESTRATION_FAILED,
         child.created_at,
         TaskScheduledId=reference["TaskScheduleId"],
         Reason=str(problem),
         Details="",
     )
-    return Message(owner["InstanceId"], owner["ExecutionId"], told)
+    return Message(owner["InstanceId"], owner["ExecutionId"], answer)

@@ -21,7 +21,7 @@ from shared.kernel.clock import isoformat
 
 
 class EntityDispatcher:
-    """Gives each entity with waiting operations its turn."""
+    """Runs the waiting operations of each entity, a batch at a time."""
 
     def __init__(self, hub: TaskHub, invoker: Invoker) -> None:
         self._hub = hub
@@ -29,7 +29,7 @@ class EntityDispatcher:
         self._active: set[str] = set()
 
     def wake(self, target: str) -> None:
-        """Look at the operations that wait for the entity *target*, `@name@key`."""
+        """Run the operations that wait for the entity *target*, `@name@key`."""
         if target not in self._active:
             self._active.add(target)
             self._hub.spawn(self._serve(target))
@@ -111,5 +111,5 @@ def _reply(request: Mapping[str, Any], result: Mapping[str, Any], at: str) -> Me
     content = {"result": result["result"]}
     if result["isError"]:
         content["exceptionType"] = "Error"
-    told = event(EventType.EVENT_RAISED, at, Name=request["id"], Input=json.dumps(content))
-    return Message(request["parent"], request["parentExecution"], told)
+    answer = event(EventType.EVENT_RAISED, at, Name=request["id"], Input=json.dumps(content))
+    return Message(request["parent"], request["parentExecution"], answer)

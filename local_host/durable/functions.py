@@ -35,7 +35,7 @@ class DurableFunctions:
         return self._by_kind[kind].get(name.lower())
 
     def missing(self, kind: str, name: str) -> str:
-        """Return the sentence that says that there is no such function, and which there are."""
+        """Return the message for a missing function, with the names that exist."""
         known = ", ".join(sorted(f.name for f in self._by_kind[kind].values())) or "none"
         word = _WORDS[kind]
         return (

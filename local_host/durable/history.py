@@ -86,7 +86,7 @@ def event(kind: EventType, at: str, **fields: Any) -> Event:
 
 
 def mark_played(events: Iterable[Event]) -> None:
-    """Say of *events* that they belong to an earlier episode, as all kept events do.
+    """Mark *events* as played: they belong to an earlier episode, as all stored events do.
 
     OrchestratorStarted never counts as played.
     """

@@ -1,14 +1,14 @@
-"""The host's half of the replay: which actions are new, by walking history as the extension does.
+"""Replays history on the host's side: finds which actions of the orchestrator are new.
 
 Actions are executed one by one: an action is *invoked* (its calls take the next ids), then history
-is read on until it is complete, then the next one is invoked. A recorded id that the walk has not
+is read until it is complete, then the next one is invoked. A recorded id that the replay has not
 given out, or gave to something else, means that the code changed under a running instance. This is
 `OutOfProcOrchestrationShim` of the Durable extension over `TaskOrchestrationContext` of
 DurableTask.Core; functions-durable 2.13.
 
-The walk goes on where it stopped, which gives the ids of a walk from the beginning except in two
-cases; then it does begin anew: an action reported earlier has changed (a canceled timer counts as
-complete from the start), or the walk had run out of actions while the orchestrator waited for a
+The replay continues where it stopped. That gives the ids of a full replay except in two cases, and
+then it starts from the beginning: an action reported earlier has changed (a canceled timer counts
+as complete from the start), or the replay had no action left while the orchestrator waited for a
 task already scheduled (a later action would have been invoked earlier).
 """
 
@@ -42,7 +42,7 @@ _KIND_NAMES: Final = {
 
 
 class FunctionLookup(Protocol):
-    """Which functions the host has."""
+    """Looks up which functions the app has."""
 
     def refusal_of(self, kind: EventType, name: str) -> str | None:
         """Return why *name* cannot be called, None when it can."""
@@ -93,7 +93,7 @@ class HistoryReplay:
 
     @property
     def now(self) -> datetime:
-        """Return the instant of the episode being walked."""
+        """Return the instant of the current episode."""
         return instant(self._last_start)
 
     @property
@@ -121,7 +121,7 @@ class HistoryReplay:
     def proceed(
         self, events: Sequence[Event], actions: Sequence[Action], *, is_amended: bool
     ) -> None:
-        """Read what is new in *events*, with *actions* as the orchestrator now says."""
+        """Read the new part of *events*; *actions* are all that the orchestrator has reported."""
         if is_amended or (self._is_exhausted and len(actions) > self._index):
             self._reset()
         self._actions = actions
@@ -143,7 +143,7 @@ class HistoryReplay:
         return recorded
 
     def skip_to(self, position: int) -> None:
-        """Go on at *position* of history: what stands before it this walk decided itself."""
+        """Continue at *position* of history: this replay decided all events before it."""
         self._read = position
 
     def _take(self, item: Event) -> None:
@@ -262,7 +262,7 @@ class HistoryReplay:
         return call.action.get("instanceId") or f"{self._execution}:{call.id}"
 
     def request_id(self, call_id: int) -> str:
-        """Return the id of an entity request: the same at every walk of this generation."""
+        """Return the id of an entity request: the same at every replay of this generation."""
         return str(uuid5(NAMESPACE_OID, f"{self._execution}:{call_id}"))
 
     def _complete(self, call_id: int, *, failed: bool) -> None:

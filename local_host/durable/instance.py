@@ -1,9 +1,9 @@
-"""One instance in memory, and what an episode makes of it.
+"""One instance in memory, and how an episode changes it.
 
-`InstanceSession.decide` is the extension's episode: append OrchestratorStarted and what waits, let
-the orchestrator say its actions, find the new ones, and say what is to be stored and sent. It
-touches no database; the engine commits the result in one transaction and only then lets anything
-happen.
+`InstanceSession.decide` is the extension's episode: append OrchestratorStarted and the waiting
+messages, let the orchestrator report its actions, find the new ones, and return what to store and
+to send. It touches no database; the engine commits the result in one transaction and carries it out
+after that.
 """
 
 import json
@@ -28,10 +28,10 @@ CUSTOM_STATUS_BYTES_MAX: Final = 16 * 1024
 
 @dataclass(slots=True)
 class EpisodeCommit:
-    """What one episode stores in one transaction, and what happens after that."""
+    """What one episode stores in one transaction, and what the engine does after that."""
 
     execution: str
-    """Which the instance must still be at."""
+    """The execution that the stored instance must still be at."""
     after: Instance
     position: int
     piece: str
@@ -80,7 +80,7 @@ class InstanceSession:
         now: datetime,
         new_id: Callable[[], str],
     ) -> EpisodeCommit:
-        """Take what waits and return what becomes of it.
+        """Run one episode over the waiting messages and return its commit.
 
         The caller commits it and calls `settle`, or has no further use for this object.
         """
@@ -103,7 +103,7 @@ class InstanceSession:
         return commit
 
     def settle(self, commit: EpisodeCommit) -> None:
-        """Go on from *commit*, which is stored now."""
+        """Continue from *commit*, which is stored now."""
         self.instance = commit.after
         self._pieces += 1
         if commit.is_new_generation:
@@ -241,7 +241,7 @@ class InstanceSession:
         }
 
     def _apply_status(self, commit: EpisodeCommit, outcome: Outcome) -> str | None:
-        """Take over the custom status; return why it cannot be."""
+        """Set the custom status; return why it is refused, None when it is not."""
         status = outcome.custom_status
         if status is None:
             return None
@@ -342,19 +342,21 @@ class InstanceSession:
 
 
 def _answer(parent: dict[str, Any], status: str, output: str | None, at: str) -> Message:
-    """Return the message that tells a parent how its sub-orchestration ended."""
+    """Return the message to a parent about how its sub-orchestration ended."""
     reference = parent["reference"]
     task = reference["TaskScheduleId"]
     if status == records.COMPLETED:
-        told = event(EventType.SUB_ORCHESTRATION_COMPLETED, at, TaskScheduledId=task, Result=output)
+        answer = event(
+            EventType.SUB_ORCHESTRATION_COMPLETED, at, TaskScheduledId=task, Result=output
+        )
     else:
         reason = json.loads(output) if output else status
-        told = event(
+        answer = event(
             EventType.SUB_ORCHESTRATION_FAILED, at, TaskScheduledId=task, Reason=reason,
             Details=output,
         )  # fmt: skip
     owner = reference["OrchestrationInstance"]
-    return Message(owner["InstanceId"], owner["ExecutionId"], told)
+    return Message(owner["InstanceId"], owner["ExecutionId"], answer)
 
 
 def completes(item: Event) -> int | None:

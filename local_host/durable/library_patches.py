@@ -1,6 +1,6 @@
-"""What the host changes in azure-functions-durable 1.7 while it runs, and nothing else does.
+"""Patches azure-functions-durable 1.7 in this process.
 
-None of it alters a decision or a text of the library: timestamps are parsed by
+No patch alters a decision or a text of the library: timestamps are parsed by
 `datetime.fromisoformat` instead of dateutil (88 % of a replay's time went there), plain JSON values
 are read and written without the hooks for custom objects, the warning about an early external event
 goes to the log instead of `warnings`, and the one-time notice about untyped payloads is not given.

@@ -1,4 +1,4 @@
-"""The conversation with the official library: history in, actions out.
+"""Replays an orchestrator through the official library: history in, actions out.
 
 `LiveReplay` keeps the library's context, executor and the user's generator between episodes and
 hands over only what is new. That yields exactly what a replay of the whole history would
@@ -31,7 +31,7 @@ FAILURE_LABEL: Final = "\n\n$OutOfProcData$:"
 
 @dataclass(slots=True)
 class Outcome:
-    """What the orchestrator says after an episode; `actions` are all since the beginning."""
+    """The orchestrator's state after an episode; `actions` are all since the beginning."""
 
     actions: Sequence[Action]
     is_done: bool = False
@@ -193,7 +193,7 @@ class TextReplay:
 
 
 def read_answer(answer: str) -> Outcome:
-    """Return what the library's JSON *answer*, or the part of it after the label, says."""
+    """Return the outcome in the library's JSON *answer*, or in the part of it after the label."""
     state = json.loads(answer)
     return Outcome(
         [action for episode in state["actions"] for action in episode],

@@ -140,7 +140,7 @@ class ManagementEndpoints:
             raise CommandRefused(400, f"top must be a whole number, got {top!r}")
         size = int(top) or PAGE_MAX
         token = request.call.header(_CONTINUATION)
-        found = self._client.select(
+        instances = self._client.select(
             statuses=_statuses(request.query),
             created_from=_instant(request.query, "createdTimeFrom"),
             created_to=_instant(request.query, "createdTimeTo"),
@@ -149,10 +149,10 @@ class ManagementEndpoints:
             limit=size + 1,
         )
         shows_input = request.flag("showInput", default=True)
-        page = [status_json(i, show_input=shows_input) for i in found[:size]]
-        if len(found) <= size:
+        page = [status_json(i, show_input=shows_input) for i in instances[:size]]
+        if len(instances) <= size:
             return _json(200, page)
-        following = base64.urlsafe_b64encode(found[size - 1].id.encode()).decode()
+        following = base64.urlsafe_b64encode(instances[size - 1].id.encode()).decode()
         return _json(200, page, (_CONTINUATION, following))
 
     async def _purge(self, request: _ParsedRequest) -> HttpAnswer:
@@ -208,7 +208,7 @@ class ManagementEndpoints:
         return HttpAnswer(200, (("content-type", "application/json"),), state.encode())
 
     async def _entities(self, request: _ParsedRequest) -> HttpAnswer:
-        found = self._client.entities(request.path[1] if len(request.path) > 1 else None)
+        entities = self._client.entities(request.path[1] if len(request.path) > 1 else None)
         shows_state = request.flag("fetchState", default=False)
         listed = [
             {
@@ -216,7 +216,7 @@ class ManagementEndpoints:
                 "lastOperationTime": updated_at,
                 **({"state": json.loads(state)} if shows_state else {}),
             }
-            for name, key, state, updated_at in found
+            for name, key, state, updated_at in entities
         ]
         return _json(200, listed)
 

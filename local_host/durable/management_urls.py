@@ -1,4 +1,4 @@
-"""The addresses that a client is told: the binding value and the management URLs."""
+"""The URLs that a client is given: the value of its binding, and the management URLs."""
 
 import json
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""What the engine keeps: instances, their histories, messages to them, entities.
+"""The engine's tables: instances, their histories, messages to them, entities.
 
-History is the only record of what is scheduled: activities without a completion are run again after
-a restart, timers without a firing are armed again. `open_calls` and `wake_at` of an instance only
-say whether its history has to be read for that. All functions take a connection inside a
+History is the only record of what is scheduled: after a restart, activities without a completion
+run again and timers without a firing are scheduled again. `open_calls` and `wake_at` of an instance
+only tell whether its history has to be read for that. All functions take a connection inside a
 transaction of `shared.persistence.sqlite.Database`.
 """
 
@@ -95,7 +95,7 @@ class AlreadyExists(Exception):
 
 
 class Superseded(Exception):
-    """What is stored is no longer what the episode began with; nothing of it was kept."""
+    """Another engine has changed what the episode began with; nothing of it was stored."""
 
 
 _COLUMNS: Final = (
@@ -113,7 +113,7 @@ def find(connection: sqlite3.Connection, hub: str, instance_id: str) -> Instance
 
 
 def unfinished(connection: sqlite3.Connection, hub: str) -> list[Instance]:
-    """Return what a restart has to look at."""
+    """Return the instances that a restart has to resume."""
     marks = ",".join("?" * len(_UNFINISHED))
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM durable_instances WHERE hub=? AND status IN ({marks}) "  # noqa: S608
@@ -241,7 +241,7 @@ def messages(connection: sqlite3.Connection, hub: str, target: str) -> list[Mess
 
 
 def targets(connection: sqlite3.Connection, hub: str) -> list[str]:
-    """Return whom messages wait for, instances and entities (`@name@key`)."""
+    """Return the instances and entities (`@name@key`) that have waiting messages."""
     rows = connection.execute(
         "SELECT id FROM durable_messages WHERE hub=? GROUP BY id ORDER BY MIN(seq)", (hub,)
     )

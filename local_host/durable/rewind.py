@@ -1,7 +1,7 @@
-"""Bringing a failed instance back to where it failed.
+"""Rewinds a failed instance to where it failed.
 
-Failures and the calls that they answered are taken out of history, so that the replay makes those
-calls again; a failed sub-orchestration is rewound itself and answers its parent a second time.
+Failures and the calls that they answered are removed from history, so the replay makes those calls
+again; a failed sub-orchestration is rewound itself and answers its parent a second time.
 """
 
 import json
@@ -27,8 +27,8 @@ def rewind(
     records.append_history(connection, hub, instance.id, 0, history.encode(kept))
     after = replace(instance, status=records.RUNNING, output=None, updated_at=at, open_calls=1)
     records.update(connection, hub, instance.execution, after)
-    told = event(EventType.EXECUTION_REWOUND, at, Reason=reason)
-    records.send(connection, hub, Message(instance.id, instance.execution, told))
+    answer = event(EventType.EXECUTION_REWOUND, at, Reason=reason)
+    records.send(connection, hub, Message(instance.id, instance.execution, answer))
     rewound = [instance.id]
     for child in children.values():
         rewound.extend(rewind(connection, hub, child, reason, at))
@@ -43,7 +43,7 @@ def _failed_children(
     connection: sqlite3.Connection, hub: str, events: list[Event], failed: set[int]
 ) -> dict[int, Instance]:
     """Return the children that failed, still are there as such, and belong to this history."""
-    found = {}
+    children = {}
     for item in events:
         if (
             item["EventType"] == EventType.SUB_ORCHESTRATION_CREATED
@@ -53,8 +53,8 @@ def _failed_children(
             and child.parent is not None
             and json.loads(child.parent)["reference"]["TaskScheduleId"] == item["EventId"]
         ):
-            found[item["EventId"]] = child
-    return found
+            children[item["EventId"]] = child
+    return children
 
 
 def _is_dropped(item: Event, again: set[int], failed_children: set[int]) -> bool:

@@ -1,4 +1,4 @@
-"""What `extensions.durableTask` of host.json says, with the extension's defaults."""
+"""The settings in `extensions.durableTask` of host.json, with the extension's defaults."""
 
 import os
 import re

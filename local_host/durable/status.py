@@ -1,4 +1,4 @@
-"""How the management endpoints show an instance."""
+"""The status object of an instance, as the management endpoints return it."""
 
 import json
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def _whole_seconds(at: str) -> str:
 
 
 def _folded(events: Sequence[Event], *, show_output: bool) -> list[dict[str, Any]]:
-    """Return events under their names, each completion with what scheduled it."""
+    """Return events by name, each completion merged with the event that scheduled it."""
     scheduled = {e["EventId"]: e for e in events if e["EventType"] in _SCHEDULING}
     done = {completes(e) for e in events}
     folded = []

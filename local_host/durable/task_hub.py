@@ -1,4 +1,4 @@
-"""What the parts of an engine that run functions get of it: its hub's records, time and apps."""
+"""The task hub as activity and entity dispatchers see it: database, settings, clock, apps."""
 
 import sqlite3
 from collections.abc import Callable, Coroutine
@@ -25,7 +25,7 @@ class Records(Protocol):
 
 
 class TaskHub(Protocol):
-    """What the engine gives to those who run activities and entities for it."""
+    """One task hub, as its engine offers it to the dispatchers."""
 
     database: Records
     settings: DurableSettings

@@ -27,7 +27,7 @@ _FUNCTION: Final = "function:"
 
 
 class AccessKeys:
-    """The keys of one host. Made once, kept in its database."""
+    """The keys of one host, created once and stored in its database."""
 
     def __init__(self, values: dict[tuple[str, str], str]) -> None:
         self._values = values

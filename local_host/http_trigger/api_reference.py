@@ -1,7 +1,7 @@
 """The API of the joined apps: one OpenAPI document at `/openapi.json`, a page of it at `/docs`.
 
-Each app describes itself at its own route; what does not answer there is left out, and a host that
-runs none of the platform's apps has neither. The page needs nothing from elsewhere.
+Each app describes itself at its own route. An app without an answer there is left out; a host that
+runs none of the platform's apps has neither page. The page loads nothing from other servers.
 """
 
 import html
@@ -39,10 +39,10 @@ async def answer(path: str, handle: Handle) -> HttpAnswer | None:
 
 
 async def _document(app: str, handle: Handle) -> Mapping[str, Any] | None:
-    found = await handle(HttpCall("GET", f"/v1/platform/{app}{DOCUMENT}", "", (), b""))
-    if found.status != HTTPStatus.OK:
+    answer_of_app = await handle(HttpCall("GET", f"/v1/platform/{app}{DOCUMENT}", "", (), b""))
+    if answer_of_app.status != HTTPStatus.OK:
         return None
-    document: Mapping[str, Any] = json.loads(found.body)
+    document: Mapping[str, Any] = json.loads(answer_of_app.body)
     return document
 
 

@@ -22,7 +22,7 @@ class Cors:
     with_credentials: bool = False
 
     async def handle(self, call: HttpCall, behind: HttpHandler) -> HttpAnswer:
-        """Answer a preflight, or let *behind* answer and mark that for the browser."""
+        """Answer a preflight, or let *behind* answer and add the headers for the browser."""
         origin = call.header("origin")
         if origin is None or not self._takes(origin):
             return await behind(call)

@@ -16,7 +16,7 @@ _PLATFORM: Final = "/v1/platform/{app}/operations/{rest}"
 
 
 def mapped(path: str) -> str:
-    """Return where the request for *path* goes; most paths stay as they are."""
+    """Return the path that the request for *path* is routed by; most stay as they are."""
     lowered = path[: len(_OPERATIONS) + 1].lower()
     if lowered.startswith("/runtime/") and not path.lower().startswith("/runtime/webhooks/"):
         path = f"/v1{path}"

@@ -1,4 +1,4 @@
-"""The HTTP trigger's two ends: `HttpRequest` in, an answer out.
+"""The HTTP binding: a call becomes an `HttpRequest`, a result becomes an answer.
 
 The rules of a result are the worker's and the host's (functions-host-protocol, section 2): a
 string that is a JSON object with `body` is a whole response, other JSON is written again, None
@@ -32,7 +32,7 @@ class ResultRefused(Exception):
 class Request(HttpRequest):
     """The library's request, its mappings made when they are first asked for.
 
-    A function seldom looks at all of headers, query and URL, and making them costs more than
+    A function seldom reads all of headers, query and URL, and making them costs more than
     finding the route. What is not overridden here reads the attributes that the library's own
     constructor sets; a test holds every member to the library's.
     """

@@ -1,4 +1,4 @@
-"""How many HTTP calls an app takes at once: `extensions.http` of `host.json`.
+"""Limits the HTTP calls that an app takes at once: `extensions.http` of `host.json`.
 
 `maxOutstandingRequests` bounds those that run and wait together, what is over it is answered 429;
 `maxConcurrentRequests` bounds those that run, the rest waits. -1 is no bound.
@@ -25,8 +25,8 @@ class ConcurrencyLimit:
         self._running = asyncio.Semaphore(concurrent_max) if bounded else None
 
     @asynccontextmanager
-    async def entry(self) -> AsyncIterator[bool]:
-        """Wait for a place and yield True; yield False at once when too many wait already."""
+    async def slot(self) -> AsyncIterator[bool]:
+        """Wait for a slot and yield True; yield False at once when too many wait already."""
         if self._outstanding_max != _UNBOUNDED and self._outstanding >= self._outstanding_max:
             yield False
             return

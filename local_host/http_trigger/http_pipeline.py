@@ -52,7 +52,7 @@ class HttpTarget:
 
 
 class HttpPipeline:
-    """Everything behind the socket."""
+    """Everything between the socket and the worker."""
 
     def __init__(
         self,
@@ -77,21 +77,21 @@ class HttpPipeline:
             call = replace(call, path=path)
         if path[:9].lower().startswith(_OWN):
             return await self._own(call)
-        found = self._table.find(call.method, path)
-        if found is None:
+        match = self._table.find(call.method, path)
+        if match is None:
             return await self._unrouted(call)
-        target, values = found
+        target, values = match
         if self._keys is not None and not self._keys.permits(
             call, target.level, target.function.name
         ):
             return _UNAUTHORIZED
         if target.concurrency is None:
             return await self._run(target, call, values)
-        async with target.concurrency.entry() as is_let_in:
-            return await self._run(target, call, values) if is_let_in else _TOO_MANY
+        async with target.concurrency.slot() as has_slot:
+            return await self._run(target, call, values) if has_slot else _TOO_MANY
 
     async def _unrouted(self, call: HttpCall) -> HttpAnswer:
-        """Answer what no function has a route for: the home page, the API of the joined apps."""
+        """Answer a path without a function: the home page, or the API of the joined apps."""
         if call.method not in ("GET", "HEAD"):
             return _NOT_FOUND
         if call.path in ("/", ""):

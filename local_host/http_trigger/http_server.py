@@ -31,7 +31,7 @@ _TOO_LARGE: Final = HttpAnswer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
 class AsgiApplication:
-    """What uvicorn calls for each request."""
+    """The ASGI application that uvicorn calls for each request."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class AsgiApplication:
 
 
 class _Reply:
-    """Where one answer goes."""
+    """One call that is being answered, and where its answer goes."""
 
     __slots__ = ("call", "out")
 

@@ -1,1 +1,1 @@
-"""One invocation of a function: context, timeout, retries."""
+"""Runs one invocation of a function: context, timeout, retries."""

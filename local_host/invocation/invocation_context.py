@@ -1,4 +1,4 @@
-"""What a function sees of its own invocation: `context`, and `Out` for its outputs."""
+"""The arguments that describe an invocation to its function: `context`, and `Out` parameters."""
 
 import threading
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""One limit for many: whoever entered last leaves last in time, so one timer serves them all.
+"""One timeout for many keys, served by one timer: keys expire in the order in which they entered.
 
 A timer of the event loop for each request would cost more than finding its route.
 """
@@ -40,7 +40,7 @@ class Timeouts(Generic[K]):
             self._expire(key)
 
     def close(self) -> None:
-        """Forget everybody; nothing expires any more."""
+        """Forget all keys; none of them expires."""
         self._due.clear()
         if self._timer is not None:
             self._timer.cancel()

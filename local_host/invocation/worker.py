@@ -1,4 +1,4 @@
-"""One invocation of a function: what the Azure worker does around the user's code.
+"""Runs one invocation as the Azure worker does: all that happens around the user's code.
 
 Input bindings, `Out` parameters and `context` go in; the return rules are applied; outputs are
 handed to their extensions. `async` functions run on the host's one event loop, plain ones in a
@@ -41,12 +41,12 @@ class FunctionTimedOut(Exception):
 
 
 class ReturnRefused(Exception):
-    """The function returned what its bindings have no place for."""
+    """The function returned a value that no binding takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """All that is decided once for a function."""
+    """What is the same for every invocation of a function."""
 
     function: IndexedFunction
     inputs: Sequence[tuple[Binding, InputValue]]
@@ -98,7 +98,7 @@ class Worker:
         """Decide all that is the same for every invocation of *function*.
 
         Raises:
-            ValueError: a binding of a type that no part of the host serves.
+            ValueError: a binding of a type that no extension serves.
         """
         timeout_s = _timeout_s(settings)
         self._plans[function] = _Plan(
@@ -228,27 +228,27 @@ def _threads() -> int:
 def _inputs(
     function: IndexedFunction, values: Mapping[str, InputValue]
 ) -> list[tuple[Binding, InputValue]]:
-    found = []
+    inputs = []
     for binding in function.bindings:
         if binding.direction == "in" and binding is not function.trigger:
             value = values.get(binding.type.lower())
             if value is None:
                 raise ValueError(_unserved("input", binding, values))
-            found.append((binding, value))
-    return found
+            inputs.append((binding, value))
+    return inputs
 
 
 def _sinks(
     function: IndexedFunction, outputs: Mapping[str, OutputSink]
 ) -> list[tuple[Binding, OutputSink]]:
-    found = []
+    sinks = []
     for binding in function.bindings:
         if binding.direction == "out" and binding.type.lower() != "http":
             sink = outputs.get(binding.type.lower())
             if sink is None:
                 raise ValueError(_unserved("output", binding, outputs))
-            found.append((binding, sink))
-    return found
+            sinks.append((binding, sink))
+    return sinks
 
 
 def _unserved(kind: str, binding: Binding, served: Mapping[str, Any]) -> str:

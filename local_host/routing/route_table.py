@@ -122,8 +122,8 @@ class RouteTable(Generic[T]):
         return None
 
     def _candidates(self, parts: Sequence[str]) -> list[_End[T]]:
-        """Return the ends of every way through the tree; literals and lengths fit."""
-        found: list[_End[T]] = []
+        """Return the ends of every path through the tree; literals and lengths fit."""
+        ends: list[_End[T]] = []
         nodes = [self._root]
         for part in parts:
             lowered = part.lower()
@@ -131,7 +131,7 @@ class RouteTable(Generic[T]):
             for node in nodes:
                 # A way that ends before the path does is a catch-all's.
                 if node.ends:
-                    found += [end for end in node.ends if end.plain is None]
+                    ends += [end for end in node.ends if end.plain is None]
                 child = node.literals.get(lowered)
                 if child is not None:
                     following.append(child)
@@ -139,8 +139,8 @@ class RouteTable(Generic[T]):
                     following.append(node.other)
             nodes = following
         for node in nodes:
-            found += node.ends
-        return found
+            ends += node.ends
+        return ends
 
 
 def conflicts(routes: Sequence[Route[T]]) -> Iterator[tuple[Route[T], Route[T]]]:

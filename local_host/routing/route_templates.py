@@ -44,8 +44,12 @@ class Segment:
 
     @property
     def may_be_absent(self) -> bool:
-        one = self.parameters[0] if len(self.parameters) == 1 and self.pattern is None else None
-        return one is not None and (one.is_optional or one.default is not None or one.is_catch_all)
+        parameter = (
+            self.parameters[0] if len(self.parameters) == 1 and self.pattern is None else None
+        )
+        return parameter is not None and (
+            parameter.is_optional or parameter.default is not None or parameter.is_catch_all
+        )
 
     @property
     def is_catch_all(self) -> bool:
@@ -93,10 +97,10 @@ class Template:
                 if default is not None:
                     values[segment.parameters[0].name] = default
                 continue
-            found = segment.accepts(parts[place])
-            if found is None:
+            accepted = segment.accepts(parts[place])
+            if accepted is None:
                 return None
-            values.update(found)
+            values.update(accepted)
         return values if len(parts) <= len(self.segments) else None
 
     @staticmethod

@@ -85,9 +85,9 @@ class Invocations:
             if self.settings.auto_complete_messages:
                 await self._settle(messages, Disposition.COMPLETE)
 
-    async def _settle(self, messages: Sequence[ReceivedMessage], ending: Disposition) -> None:
+    async def _settle(self, messages: Sequence[ReceivedMessage], disposition: Disposition) -> None:
         refill = None if self.stopping else self.link
-        for lost in await self.broker.settle_all(messages, ending, refill=refill):
+        for lost in await self.broker.settle_all(messages, disposition, refill=refill):
             _log.warning("after %s: %s", self.function.name, LockLost(lost))
 
     def _ended(self, task: asyncio.Task[None]) -> None:

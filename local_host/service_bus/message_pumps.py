@@ -57,7 +57,7 @@ class Pump(ABC):
         )
 
     async def stop(self, grace_s: float) -> None:
-        """Take nothing new; what has not ended after *grace_s* is cut off and delivered again."""
+        """Take nothing new; what has not ended after *grace_s* is canceled and delivered again."""
         if self._loop is None:
             return
         self._invocations.stopping = True
@@ -117,7 +117,7 @@ class SinglePump(Pump):
         await self._empty(link)
 
     async def _fill(self, link: ReceiverLink) -> None:
-        """Begin what was given, say how much more may come, look for what was there before."""
+        """Begin what was handed over, grant credit for more, query the backlog."""
         invocations, settings = self._invocations, self._settings
         while not invocations.stopping:
             while link.messages and len(invocations) < settings.max_concurrent_calls:
@@ -130,11 +130,11 @@ class SinglePump(Pump):
                 return
             link.has_backlog = False
             link.expect(room)
-            found: Sequence[ReceivedMessage] = ()
+            locked: Sequence[ReceivedMessage] = ()
             try:
-                found = await self._broker.lock(self._path, room)
+                locked = await self._broker.lock(self._path, room)
             finally:
-                link.fill(found, expected=room)
+                link.fill(locked, expected=room)
 
     def _begin(self, message: ReceivedMessage) -> None:
         # A prefetched message is renewed only from here: while it waits its lock may run out.
@@ -142,7 +142,7 @@ class SinglePump(Pump):
         self._invocations.begin([message], messages.one(message))
 
     async def _empty(self, link: ReceiverLink) -> None:
-        """Give back what came, and what is still on its way."""
+        """Release what was handed over, and what is still in transit."""
         while link.expected or link.messages:
             given = list(link.messages)
             link.messages.clear()
@@ -163,7 +163,7 @@ class BatchPump(Pump):
                 await asyncio.wait([run])
 
     async def _receive_batch(self) -> list[ReceivedMessage]:
-        """Return what is there, waiting for the smallest batch as long as the settings say."""
+        """Return a batch, waiting for its minimum size as long as the settings say."""
         settings = self._settings
         arrivals = self._broker.arrivals(self._path)
         batch: list[ReceivedMessage] = []

@@ -1,4 +1,4 @@
-"""What a Service Bus function is given: `ServiceBusMessage` as the Python worker builds it.
+"""The argument of a Service Bus function: `ServiceBusMessage` as the Python worker builds it.
 
 The worker decodes a message from the trigger metadata that the host sends along. Here the message
 is built directly, since parsing three timestamps back costs more than the rest of a delivery; the
@@ -24,7 +24,7 @@ _ACTIVE: Final = 0
 
 
 class LazyMetadata(Mapping[str, Datum]):
-    """Trigger metadata that is written down at the first look."""
+    """Trigger metadata that is encoded when it is first read."""
 
     def __init__(self, write: Callable[[], dict[str, Datum]]) -> None:
         self._write = write

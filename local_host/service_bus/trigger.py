@@ -1,7 +1,7 @@
-"""The Service Bus part of the host: queue and topic triggers, and the `serviceBus` output.
+"""The Service Bus extension: queue and topic triggers, and the `serviceBus` output.
 
-What real triggers do, and this one too: a function that returns completes its message, one that
-raises or runs out of time abandons it, and an abandoned message is delivered again at once, until
+It does what real triggers do: a function that returns completes its message, one that raises or
+runs out of time abandons it, and an abandoned message is delivered again at once, until
 the entity's `max_delivery_count` dead-letters it (functions-servicebus-extension#161). A Python
 function cannot settle a message itself, and `@app.retry` is not applied
 (https://learn.microsoft.com/azure/azure-functions/functions-bindings-error-pages).
@@ -71,7 +71,7 @@ def _pump(function: IndexedFunction, context: HostContext) -> Pump:
 
 
 def output_sink(broker: Broker, entropy: Entropy) -> OutputSink:
-    """Return what sends the value of a `serviceBus` output: text or bytes, one message each.
+    """Return the function that sends a `serviceBus` output: text or bytes, one message each.
 
     The content types are those the .NET extension gives to text and to bytes.
     """

@@ -1,4 +1,4 @@
-"""When a timer is due: NCRONTAB with or without seconds, or a fixed interval.
+"""The schedule of a timer: NCRONTAB with or without seconds, or a fixed interval.
 
 Fields are `{second} {minute} {hour} {day} {month} {day of week}`; five fields have no seconds. A
 field is `*`, a number, `a-b`, `*/n`, `a/n`, `a-b/n`, or a list of these; months and days of the
@@ -50,10 +50,10 @@ class Cron:
         start = instant.astimezone(self.zone)
         dates = croniter(self.expression, start, second_at_beginning=True, day_or=False)
         try:
-            found: datetime = dates.get_next(datetime)
+            occurrence: datetime = dates.get_next(datetime)
         except CroniterBadDateError:
             return None
-        return found.astimezone(UTC)
+        return occurrence.astimezone(UTC)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _interval(text: str) -> Schedule:
 def _numbers(part: str, field: _Field, whole: str) -> str:
     if part == "*":
         return part
-    found: set[int] = set()
+    numbers: set[int] = set()
     for element in part.split(","):
         match = _ELEMENT.fullmatch(element)
         if match is None or (match["first"] == "*" and match["last"]):
@@ -133,8 +133,8 @@ def _numbers(part: str, field: _Field, whole: str) -> str:
             is_single = match["first"] != "*" and match["step"] is None
             last = first if is_single else field.high
         # Turned ranges are put in order, as NCrontab does: 5-1 is 1-5.
-        found.update(range(min(first, last), max(first, last) + 1, step))
-    return ",".join(str(number) for number in sorted(found))
+        numbers.update(range(min(first, last), max(first, last) + 1, step))
+    return ",".join(str(number) for number in sorted(numbers))
 
 
 def _number(text: str, field: _Field, whole: str) -> int:

@@ -1,6 +1,6 @@
-"""Timer triggers: schedules kept across restarts, one run at a time, one late run however many.
+"""The timer extension: schedules outlive restarts, and missed occurrences become one late run.
 
-What is written and when follows the Timers extension of the WebJobs SDK (ScheduleMonitor and
+What is stored and when follows the Timers extension of the WebJobs SDK (ScheduleMonitor and
 TimerListener): the status is updated after each run, also a failed one, and at start a missed
 occurrence becomes one immediate run with `past_due`.
 """
@@ -46,7 +46,7 @@ _SLEEP_MAX_S: Final = 300.0
 
 @dataclass(frozen=True)
 class TimerStatus:
-    """What is remembered of a timer. `last` is None until it has run on this schedule."""
+    """The stored status of a timer. `last` is None until it has run on this schedule."""
 
     last: datetime | None
     next: datetime | None
@@ -101,10 +101,10 @@ class TimerStatusTable:
 
 
 def timers(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
-    """Return the part of the host that runs timer triggers."""
+    """Return the extension that runs timer triggers."""
     statuses = TimerStatusTable(context.database)
     refusals: dict[str, str] = {}
-    found: list[Timer] = []
+    scheduled: list[Timer] = []
     for function in functions:
         if function.triggered_by(TRIGGER):
             try:
@@ -113,7 +113,7 @@ def timers(context: HostContext, functions: Sequence[IndexedFunction]) -> Extens
             except ScheduleRefused as problem:
                 refusals[function.name] = str(problem)
                 continue
-            found.append(
+            scheduled.append(
                 Timer(
                     function,
                     schedule,
@@ -122,7 +122,7 @@ def timers(context: HostContext, functions: Sequence[IndexedFunction]) -> Extens
                     clock=context.clock,
                 )
             )
-    listener = TimerListener(found, statuses, grace_s=context.grace_s)
+    listener = TimerListener(scheduled, statuses, grace_s=context.grace_s)
     return Extension(
         triggers=frozenset({TRIGGER}),
         listener=listener,
@@ -187,7 +187,7 @@ class Timer:
             await self._clock.sleep(min(left_s, _SLEEP_MAX_S))
 
     async def _is_late(self, now: datetime) -> bool:
-        """Return whether an occurrence was missed; meets a new timer or schedule first."""
+        """Return whether an occurrence was missed; store a new timer or schedule first."""
         status = self._statuses.get(self.function.name)
         if status is None:
             status = TimerStatus(None, self._schedule.after(now), now)
@@ -237,9 +237,9 @@ class TimerListener:
     """All timers of a host."""
 
     def __init__(
-        self, found: Sequence[Timer], statuses: TimerStatusTable, *, grace_s: float
+        self, scheduled: Sequence[Timer], statuses: TimerStatusTable, *, grace_s: float
     ) -> None:
-        self._timers = found
+        self._timers = scheduled
         self._statuses = statuses
         self._grace_s = grace_s
         self._tasks: dict[Timer, asyncio.Task[None]] = {}

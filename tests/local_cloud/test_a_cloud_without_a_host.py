@@ -1,0 +1,74 @@
+"""The local cloud by itself: what the Functions host is given, used without one."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from local_cloud.broker.topology import Queue, Topology
+from local_cloud.cloud import CloudSettings, LocalCloud
+from local_cloud.storage import LocalStorage
+from local_cloud.wire_endpoints import PortTaken
+from shared.kernel.clock import LoopClock
+from shared.kernel.entropy import SeededEntropy
+from shared.kernel.errors import Invalid, NotFound
+from shared.persistence.sqlite import MEMORY, Database
+from tests.kit.service_bus import message
+from tests.kit.virtual_time import run_virtual
+
+
+def cloud(settings: CloudSettings | None = None) -> LocalCloud:
+    clock = LoopClock()
+    storage = LocalStorage(Path("/nowhere"), clock, in_memory=True)
+    return LocalCloud(
+        Database(MEMORY),
+        storage,
+        settings or CloudSettings(),
+        clock=clock,
+        entropy=SeededEntropy(1),
+    )
+
+
+def test_a_declared_queue_delivers() -> None:
+    async def main() -> None:
+        local = cloud(CloudSettings(Topology(queues=[Queue("orders")])))
+        await local.start()
+        await local.broker.send("orders", [message("first")])
+
+        (received,) = await local.broker.lock("orders", 10)
+
+        assert received.body == b"first"
+        await local.stop()
+
+    run_virtual(main())
+
+
+@pytest.mark.real
+async def test_a_taken_port_is_reported_with_the_option_that_chooses_another() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        local = cloud(CloudSettings(cosmos_port=other.getsockname()[1]))
+
+        with pytest.raises(PortTaken, match="--cosmos-port"):
+            await local.start()
+        await local.stop()
+
+
+async def test_an_output_needs_a_container_that_exists_and_documents_that_can_be() -> None:
+    containers = cloud().cosmos
+
+    with pytest.raises(NotFound, match="no container shop/orders"):
+        await containers.upsert("shop", "orders", [{"id": "1"}])
+    await containers.create("shop", "orders", ["/id"])
+    with pytest.raises(Invalid, match="a document has a text id"):
+        await containers.upsert("shop", "orders", [{"id": 1}])
+    with pytest.raises(Invalid, match="1 to 3 partition key paths"):
+        await containers.create("shop", "others", ["/a", "/b", "/c", "/d"])
+
+
+async def test_a_container_that_is_only_looked_for_is_not_created() -> None:
+    local = cloud()
+
+    assert local.cosmos.change_feed("shop", "orders") is None
+    assert local.storage.containers("shop") == []
