@@ -6,7 +6,6 @@ from typing import Any, Final
 import azure.durable_functions as df
 
 from function_apps.deployments.activities import ACTIVITIES
-from function_apps.deployments.model.promotion import evidence_of
 from function_apps.deployments.orchestrations import ORCHESTRATIONS
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases import (
@@ -36,7 +35,7 @@ from shared.contracts.environments import (
     RuntimeEnvironmentStatusChanged,
 )
 from shared.contracts.health import HealthCheckCompleted
-from shared.contracts.promotions import PromoteDeployment, Promotion, SoakEvidence
+from shared.contracts.promotions import PromoteDeployment, Promotion
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
@@ -110,8 +109,14 @@ async def post_deployment_promote(request: Request[Promotion], app: DeploymentsA
     """Deploy the same digests to the next environment, once they have soaked."""
     command = PromoteDeployment(deployment_id=request.path["deploymentId"], **dict(request.body))
     if command.dry_run:
-        return ok(await requests.plan_promotion(command, scope=request.scope, app=app))
-    evidence = await _soak_evidence(command, request, app)
+        return ok(
+            await requests.plan_promotion(
+                command, token=request.token, scope=request.scope, app=app
+            )
+        )
+    evidence = await requests.soak_evidence(
+        command.deployment_id, token=request.token, scope=request.scope, app=app
+    )
     return _accepted(
         await requests.promote(
             command.model_copy(update={"evidence": evidence}),
@@ -120,17 +125,6 @@ async def post_deployment_promote(request: Request[Promotion], app: DeploymentsA
             app=app,
         )
     )
-
-
-async def _soak_evidence(
-    command: PromoteDeployment, request: Request[Promotion], app: DeploymentsApp
-) -> SoakEvidence:
-    """Ask health how the source's services are, as the caller, before the command is handled."""
-    source = await requests.source_of(command.deployment_id, scope=request.scope, app=app)
-    services = [one.service_id for one in source.unit.components]
-    said = await app.verdicts.ask(request.scope, services, token=request.token)
-    required = app.rules.soak.of(source.stage)
-    return evidence_of(source, said, required, app.service.clock.now())
 
 
 async def post_deployment_cancel(request: Request[DeploymentReason], app: DeploymentsApp) -> Answer:

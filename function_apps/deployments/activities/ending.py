@@ -142,7 +142,12 @@ def _in_force(done: Deployment, target: Target) -> Target:
     for one in done.unit.components if done.unit else ():
         state = target.module(one.module_id)
         modules[one.module_id] = ModuleState(
-            one.release_revision, max(state.last, one.release_revision), done.deployment_id, key
+            revision=one.release_revision,
+            last=max(state.last, one.release_revision),
+            by=done.deployment_id,
+            key=key,
+            path_prefix=one.path_prefix or "",
+            depends_on=one.depends_on,
         )
     for module in done.remove:
         modules[module] = ModuleState(last=target.module(module).last)

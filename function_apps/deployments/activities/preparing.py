@@ -183,6 +183,7 @@ def _ready(
         {kind: surface.capabilities() for kind, surface in app.surfaces.items()},
         received,
         app.rules.rollout,
+        deployment.deployment_id,
     )
     if refusals := planning.refusals(_command(deployment), errand.tenant, ground):
         raise CannotBePlanned(refusals)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from function_apps.deployments.model import units
+from function_apps.deployments.model import neighbours, units
 from function_apps.deployments.model.deployment import TrafficShift
 from function_apps.deployments.model.target import KnownEnvironment, Target
 from shared.contracts.components import Component, ConfigurationChoice
@@ -21,6 +21,7 @@ from shared.contracts.strategies import (
 )
 from shared.contracts.values import (
     ComputeTargetKind,
+    DeploymentId,
     ModuleId,
     ProbeKind,
     TenantId,
@@ -119,6 +120,8 @@ class Ground:
     uploaded: frozenset[str]
     """Digests of the caller's tenant."""
     rollout: RolloutDefaults
+    own: DeploymentId | None = None
+    """The deployment that is planned, once it is in the queue."""
 
 
 def refusals(command: Deploy, tenant: TenantId, ground: Ground) -> tuple[Violation, ...]:
@@ -126,7 +129,12 @@ def refusals(command: Deploy, tenant: TenantId, ground: Ground) -> tuple[Violati
 
     What depends on the environment is judged once the environment is known.
     """
-    found = [*_not_offered(command), *_unordered(command), *_components(command, ground)]
+    found = [
+        *_not_offered(command),
+        *_unordered(command),
+        *_components(command, ground),
+        *neighbours.refusals(command, ground.target, ground.own),
+    ]
     environment = ground.target.environment
     if environment is not None and environment.targets and not found:
         found += _surfaces(command, tenant, ground, environment)

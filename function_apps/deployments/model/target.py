@@ -78,16 +78,29 @@ class Claim:
     content: str
     token: int = 0
     wait: str = ""
+    path_prefixes: tuple[str, ...] = ()
+    depends_on: tuple[ModuleId, ...] = ()
 
 
 @dataclass(frozen=True)
 class ModuleState:
-    """What is in force for a module, and the highest release revision given out for it."""
+    """What is in force for a module, and the highest release revision given out for it.
+
+    `by` brought it; `origin`, where that was a rollback, is the release that first did.
+    """
 
     revision: int = 0
     last: int = 0
     by: DeploymentId | None = None
     key: str = ""
+    origin: DeploymentId | None = None
+    path_prefix: str = ""
+    depends_on: tuple[ModuleId, ...] = ()
+
+    @property
+    def released_by(self) -> DeploymentId | None:
+        """The deployment of a release, never of a rollback, whose unit is in force."""
+        return self.origin or self.by
 
 
 @dataclass(frozen=True)
@@ -230,6 +243,13 @@ def waiting(target: Target, deployment: str, wait: str) -> Target:
         for claim in target.claims
     )
     return replace(target, claims=claims)
+
+
+def ahead_of(target: Target, deployment: str | None) -> tuple[Claim, ...]:
+    """Return the claims that entered before *deployment*'s; all of them for a new one."""
+    claims = [claim.deployment for claim in target.claims]
+    place = claims.index(DeploymentId(deployment)) if deployment in claims else len(claims)
+    return target.claims[:place]
 
 
 def waits(target: Target) -> tuple[Claim, ...]:

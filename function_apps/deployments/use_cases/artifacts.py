@@ -80,12 +80,12 @@ async def find(digest: str, *, scope: Scope, app: DeploymentsApp) -> Artifact:
 async def uploaded(
     components: Sequence[Component], scope: Scope, app: DeploymentsApp
 ) -> frozenset[str]:
-    """Return which of the digests that *components* name the tenant has uploaded."""
+    """Return which of the digests that *components* name the tenant has uploaded and are there."""
     digests = sorted({one.artifact_digest for one in components if one.artifact_digest})
-    sizes = await asyncio.gather(
-        *(app.blobs.size(_receipt_blob(digest, scope)) for digest in digests)
-    )
-    return frozenset(d for d, size in zip(digests, sizes, strict=True) if size is not None)
+    names = [name for d in digests for name in (_receipt_blob(d, scope), artifact_blob(d))]
+    sizes = await asyncio.gather(*(app.blobs.size(name) for name in names))
+    there = {name for name, size in zip(names, sizes, strict=True) if size is not None}
+    return frozenset(d for d in digests if {_receipt_blob(d, scope), artifact_blob(d)} <= there)
 
 
 async def _record(

@@ -9,7 +9,12 @@ from function_apps.deployments.errors import CannotBePlanned, NaturalKeyActive
 from function_apps.deployments.model import access, planning, telling, units
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.promotion import Source, command_of, refuse_unsoaked
+from function_apps.deployments.model.promotion import (
+    Source,
+    command_of,
+    evidence_of,
+    refuse_unsoaked,
+)
 from function_apps.deployments.model.target import Claim, Target
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.artifacts import uploaded
@@ -194,6 +199,8 @@ def enqueued(
         deployment.kind,
         deployment.key,
         planning.content_key(command),
+        path_prefixes=tuple(c.path_prefix for c in deployment.components if c.path_prefix),
+        depends_on=tuple(sorted({need for c in deployment.components for need in c.depends_on})),
     )
     entered, admitted = targets.admit(targets.enter(target, claim, command.on_conflict))
     own = entered.claim(deployment.deployment_id)
@@ -272,12 +279,35 @@ async def promote(
     return await deploy(wanted, scope=scope, cause=cause, app=app, evidence=command.evidence)
 
 
+async def soak_evidence(
+    deployment: str, *, token: str, scope: Scope, app: DeploymentsApp
+) -> SoakEvidence:
+    """Ask health, as the caller of *token*, how the services of *deployment* are.
+
+    Raises:
+        NotPromotable: it is not Completed and in force, or one of them is not Healthy.
+    """
+    source = await source_of(deployment, scope=scope, app=app)
+    services = [one.service_id for one in source.unit.components]
+    said = await app.verdicts.ask(scope, services, token=token)
+    required = app.rules.soak.of(source.stage)
+    return evidence_of(source, said, required, app.service.clock.now())
+
+
 async def plan_promotion(
-    command: PromoteDeployment, *, scope: Scope, app: DeploymentsApp
+    command: PromoteDeployment, *, token: str, scope: Scope, app: DeploymentsApp
 ) -> DeploymentPlan:
-    """Return what the promotion would do; change nothing."""
+    """Return what the promotion would do and all that speaks against it; change nothing."""
     source = await source_of(command.deployment_id, scope=scope, app=app)
-    return await plan(command_of(source, command), scope=scope, app=app)
+    found: tuple[Reason, ...] = ()
+    try:
+        evidence = await soak_evidence(command.deployment_id, token=token, scope=scope, app=app)
+        required = app.rules.soak.of(source.stage)
+        refuse_unsoaked(source, evidence, required, app.service.clock.now())
+    except Refused as refusal:
+        found = (Reason(code=refusal.code, message=refusal.message),)
+    planned = await plan(command_of(source, command), scope=scope, app=app)
+    return planned.model_copy(update={"refusals": (*found, *planned.refusals)[:100]})
 
 
 async def source_of(deployment: str, *, scope: Scope, app: DeploymentsApp) -> Source:

@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from function_apps.deployments.errors import (
+    CannotBePlanned,
     NotInForce,
     NotRollbackable,
 )
-from function_apps.deployments.model import access, planning, units
+from function_apps.deployments.model import access, neighbours, planning, units
 from function_apps.deployments.model.deployment import (
     Deployment,
 )
@@ -43,6 +44,7 @@ def undo(
     Raises:
         NotInForce: something else runs now in one of its modules.
         NotRollbackable: there is nothing to go back to.
+        CannotBePlanned: another module has its path by now, or depends on what would go.
         Held, BindingRequired, BindingSuspended, IsolationBreached, EnvironmentNotUsable.
     """
     undone = found.deployment
@@ -54,6 +56,8 @@ def undo(
     access.waits_for(found.target, scope.tenant)
     back = _units_before(undone, wanted)
     command = _command(undone, wanted, back)
+    if refusals := neighbours.refusals(command, found.target, None):
+        raise CannotBePlanned(refusals)
     access.refuse_held(found.target, command.components, scope.tenant)
     return enqueued(
         _rollback(undone, command, key, ids, found.target, cause),

@@ -1,0 +1,96 @@
+"""What a deployment may not take from the modules that it does not change.
+
+In force, or on their way in front of it: their paths of the public port, and what they depend on.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+
+from function_apps.deployments.model.target import Target, ahead_of
+from shared.contracts.deployments import Deploy
+from shared.contracts.strategies import StrategyKind
+from shared.contracts.values import DeploymentId, ModuleId
+from shared.kernel.errors import Violation
+
+
+def refusals(command: Deploy, target: Target, own: DeploymentId | None) -> tuple[Violation, ...]:
+    """Return what *command* would take from others; *own* is its place in the queue, if any."""
+    return (*_taken_paths(command, target, own), *_bad_removals(command, target, own))
+
+
+def _taken_paths(command: Deploy, target: Target, own: DeploymentId | None) -> Iterator[Violation]:
+    """Yield a refusal for each path prefix of *command* that is another module's.
+
+    What is in force keeps its prefix until it is gone, so two modules cannot swap theirs, and one
+    that this deployment removes still has it; a recreate stops its old versions first.
+    """
+    brought = {component.module_id for component in command.components}
+    stopped = brought if command.strategy.kind is StrategyKind.RECREATE else set()
+    for index, component in enumerate(command.components):
+        prefix = component.path_prefix
+        if prefix is None:
+            continue
+        others = {module for module in target.modules if module not in stopped}
+        holder = _holder_of(prefix, component.module_id, others, target, own)
+        if holder is not None:
+            yield Violation(
+                "RouteTaken",
+                f"/components/{index}/pathPrefix",
+                f"{prefix} of the public port is {holder}'s; {component.module_id} needs another "
+                "prefix, or none",
+                "a prefix that nothing in force has",
+                prefix,
+            )
+
+
+def _holder_of(
+    prefix: str,
+    module: ModuleId,
+    others: AbstractSet[ModuleId],
+    target: Target,
+    own: DeploymentId | None,
+) -> str | None:
+    for other in sorted(others - {module}):
+        state = target.module(other)
+        if state.revision and state.path_prefix == prefix:
+            return other
+    for claim in ahead_of(target, own):
+        if prefix in claim.path_prefixes and module not in claim.modules:
+            return claim.deployment
+    return None
+
+
+def _bad_removals(command: Deploy, target: Target, own: DeploymentId | None) -> Iterator[Violation]:
+    """Yield a refusal for each module to remove that is not there, or that others depend on."""
+    ahead = ahead_of(target, own)
+    for index, module in enumerate(command.remove):
+        dependents = _dependents(module, command, target)
+        dependents += [claim.deployment for claim in ahead if module in claim.depends_on]
+        is_there = target.module(module).revision or any(module in c.modules for c in ahead)
+        if dependents:
+            named = ", ".join(dependents[:5])
+            yield Violation(
+                "StillNeeded",
+                f"/remove/{index}",
+                f"{named} depends on {module}: remove it too, or first deploy it without "
+                "that dependency",
+                "a module that nothing in force depends on",
+                module,
+            )
+        elif not is_there:
+            yield Violation(
+                "NotDeployed",
+                f"/remove/{index}",
+                f"nothing of {module} is in force in this environment",
+                "a module that is in force",
+                module,
+            )
+
+
+def _dependents(module: ModuleId, command: Deploy, target: Target) -> list[str]:
+    changed = {component.module_id for component in command.components} | {*command.remove}
+    return [
+        other
+        for other, state in sorted(target.modules.items())
+        if state.revision and module in state.depends_on and other not in changed
+    ]
