@@ -119,7 +119,7 @@ def timed(work: Callable[[], Any], times: int) -> float:
 
 
 def main() -> int:
-    library_patches.prepare()
+    library_patches.apply_patches()
     pieces = workflow()
     with ExitStack() as stack:
         file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "bodies"

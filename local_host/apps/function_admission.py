@@ -5,33 +5,21 @@ taken, and whether an extension serves a trigger or binding. A function that is 
 from its app's functions to its refusals.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from local_host.apps.configuration import Configuration, ConfigurationRefused
+from local_host.apps.configuration import ConfigurationRefused
 from local_host.apps.indexing import AppRefused, FunctionRefusal, IndexedApp
 from local_host.http_trigger import http_binding
 from local_host.http_trigger.http_concurrency import concurrency_limit_of
 from local_host.http_trigger.http_pipeline import HttpTarget
+from local_host.invocation.worker import Worker
 from local_host.model import Extension, IndexedFunction, InputValue, OutputSink
 from local_host.routing import route_table
 from local_host.routing.route_templates import TemplateRefused, parse
 
 HTTP: Final = "httpTrigger"
 WARMUP: Final = "warmupTrigger"
-
-
-class Prepares(Protocol):
-    """What gets ready for invocations, `Worker`. Raises ValueError for what it cannot serve."""
-
-    def prepare(
-        self,
-        function: IndexedFunction,
-        settings: Configuration,
-        directory: str,
-        inputs: Mapping[str, InputValue],
-        outputs: Mapping[str, OutputSink],
-    ) -> None: ...
 
 
 class FunctionAdmission:
@@ -65,7 +53,7 @@ class FunctionAdmission:
                     )
 
     def serve(
-        self, extend: Callable[[Sequence[IndexedFunction]], Sequence[Extension]], worker: Prepares
+        self, extend: Callable[[Sequence[IndexedFunction]], Sequence[Extension]], worker: Worker
     ) -> Sequence[Extension]:
         """Return the extensions, made for those functions that all of them together can serve.
 
@@ -77,7 +65,7 @@ class FunctionAdmission:
             if not self._refused_by(extensions, worker):
                 return extensions
 
-    def _refused_by(self, extensions: Sequence[Extension], worker: Prepares) -> bool:
+    def _refused_by(self, extensions: Sequence[Extension], worker: Worker) -> bool:
         before = len(self.functions)
         served = {HTTP.lower(), WARMUP.lower()}
         inputs: dict[str, InputValue] = {}

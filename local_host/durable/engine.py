@@ -51,7 +51,7 @@ class Engine:
         clock: Clock,
         entropy: Entropy,
     ) -> None:
-        library_patches.prepare()
+        library_patches.apply_patches()
         self.database = database
         self.workers = tuple(workers)
         self.settings = settings

@@ -82,7 +82,7 @@ class _LoggedWarnings:
         _log.debug("%s", message)
 
 
-def prepare() -> None:
+def apply_patches() -> None:
     """Apply the changes to this process; a second call changes nothing."""
     event_module.HistoryEvent.__init__ = _create_event
     executor_module.__dict__.update(warnings=_LoggedWarnings, df_loads=_loads)

@@ -7,7 +7,7 @@ from pathlib import Path
 import azure.functions as func
 import pytest
 
-from local_host.__main__ import apps_in, take_settings, topology_for
+from local_host.apps.app_folders import apps_in, take_settings, topology_for
 from local_host.apps.configuration import ConfigurationRefused
 from local_host.host import Host, HostSettings
 from local_host.model import App, Extension, HostContext, IndexedFunction
