@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from shared.infrastructure.child_evaluator import ChildEvaluator
-from shared.infrastructure.engine import Evaluator, StepEngine
 from shared.infrastructure.folder_states import FolderStates
 from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME
 from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
 from shared.infrastructure.provider import Components
+from shared.infrastructure.step_engine import Evaluator, StepEngine
 from shared.kernel.clock import Clock
 from shared.surfaces.port import Sites
 

@@ -6,7 +6,6 @@ A second engine over the same `World` is the same installation after a restart o
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.infrastructure.engine import StepEngine
 from shared.infrastructure.errors import Overtaken
 from shared.infrastructure.graph import Graph, Node, Urn
 from shared.infrastructure.inputs import EnvironmentInputs, Variant
@@ -15,6 +14,7 @@ from shared.infrastructure.local_providers import SiteProvider
 from shared.infrastructure.port import MonthlyCost, StackName
 from shared.infrastructure.provider import Components, Live, Resource
 from shared.infrastructure.state import StackState
+from shared.infrastructure.step_engine import StepEngine
 from shared.kernel.clock import Clock
 from shared.kernel.errors import PlanRefused, Stale, Violation
 from shared.kernel.fence import Fence

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from shared.infrastructure.diff import deletion_order, keeping_ignored, needed_by
+from shared.infrastructure.difference import deletion_order, keeping_ignored, needed_by
 from shared.infrastructure.errors import RunUnknown, StackBusy, StepFailed
 from shared.infrastructure.graph import Graph, Node, Properties, Unresolved, Urn, resolve
 from shared.infrastructure.inputs import data_resource_name

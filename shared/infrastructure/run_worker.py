@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Final
 
 from shared.infrastructure.errors import RunUnknown
-from shared.infrastructure.journal import Journal
 from shared.infrastructure.port import Run, RunId, StackName, Step, StepOutcome
+from shared.infrastructure.run_journal import Journal
 from shared.infrastructure.run_rules import failed
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from shared.infrastructure.engine import StepEngine
 from shared.infrastructure.graph import Graph, Node, digest, reference, references, urn
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.infrastructure.memory import MemoryResources, MemoryStates, World
 from shared.infrastructure.port import StackName
 from shared.infrastructure.provider import Resource
+from shared.infrastructure.step_engine import StepEngine
 from tests.infrastructure.installations import STACK
 
 THING = "test:some:Thing"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from shared.infrastructure.engine import StepEngine
 from shared.infrastructure.memory import World
 from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded, UpdatePlan
 from shared.infrastructure.run_worker import STEP_ATTEMPTS
+from shared.infrastructure.step_engine import StepEngine
 from shared.kernel.clock import LoopClock
 from shared.kernel.errors import Unavailable
 from tests.infrastructure.graphs import engine_for, node

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from shared.infrastructure.engine import StepEngine
 from shared.infrastructure.graph import Node
 from shared.infrastructure.memory import World, nothing
 from shared.infrastructure.port import (
@@ -18,6 +17,7 @@ from shared.infrastructure.port import (
     UpdatePlan,
 )
 from shared.infrastructure.state import StackState
+from shared.infrastructure.step_engine import StepEngine
 from shared.kernel.clock import LoopClock
 from shared.kernel.fence import Fence
 from tests.infrastructure.graphs import engine_for, node

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from shared.infrastructure.diff import difference
+from shared.infrastructure.difference import difference
 from shared.infrastructure.graph import Graph, digest, graph_to_json
 from shared.infrastructure.inputs import FIXED_INPUTS, EnvironmentInputs
 from shared.infrastructure.port import Change, MonthlyCost, Preview, ResourceChange

@@ -8,11 +8,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from shared.infrastructure import planning
+from shared.infrastructure import preview as planning
 from shared.infrastructure.errors import PlanMoved, RunUnknown, StepsLeft
 from shared.infrastructure.graph import Graph
 from shared.infrastructure.inputs import EnvironmentInputs, require_valid
-from shared.infrastructure.journal import Journal
 from shared.infrastructure.port import (
     Change,
     DestroyPlan,
@@ -33,6 +32,7 @@ from shared.infrastructure.port import (
     UpdatePlan,
 )
 from shared.infrastructure.provider import Live, Resource, ResourceProvider
+from shared.infrastructure.run_journal import Journal
 from shared.infrastructure.run_rules import (
     as_seen,
     current_run,
