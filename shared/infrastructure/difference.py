@@ -5,119 +5,122 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.infrastructure.graph import Graph, Node, Properties, Unresolved, Urn, resolve
-from shared.infrastructure.port import Change, ResourceChange, Step
-from shared.infrastructure.state import Recorded, StackState
+from shared.infrastructure.port import PlannedChange, ResourceAction
+from shared.infrastructure.state import RecordedResource, ResourceStep, StackState
 
 IN_DOUBT: Final = "(in doubt)"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`changes` in graph order, then what goes; `steps` in the order of doing."""
+    """`changes` in graph order, then what is deleted; `steps` in the order of doing."""
 
-    changes: tuple[ResourceChange, ...]
-    steps: tuple[Step, ...]
+    changes: tuple[PlannedChange, ...]
+    steps: tuple[ResourceStep, ...]
 
 
 def difference(state: StackState, graph: Graph) -> Difference:
-    """Compare *graph* with *state*; the steps' run is left empty."""
+    """Compare *graph* with *state*."""
     changes = _changes(state, graph)
     return Difference(tuple(changes.values()), _steps(state, graph, changes))
 
 
-def _changes(state: StackState, graph: Graph) -> dict[Urn, ResourceChange]:
-    changes: dict[Urn, ResourceChange] = {}
+def _changes(state: StackState, graph: Graph) -> dict[Urn, PlannedChange]:
+    changes: dict[Urn, PlannedChange] = {}
 
-    def known(wanted: Unresolved) -> Any:
-        recorded = state.resource(wanted.urn)
-        change = changes[wanted.urn].change if wanted.urn in changes else None
+    def known(reference: Unresolved) -> Any:
+        recorded = state.resource(reference.urn)
+        action = changes[reference.urn].action if reference.urn in changes else None
         # An update in place keeps the id; any other output of it may become a new value.
-        is_stable = change is Change.SAME or (change is Change.UPDATE and wanted.output == "id")
-        if recorded is None or not is_stable or not recorded.has(wanted.output):
-            return wanted
-        return recorded.output(wanted.output)
+        keeps_id = action is ResourceAction.UPDATE and reference.output == "id"
+        is_stable = action is ResourceAction.SAME or keeps_id
+        if recorded is None or not is_stable or not recorded.has(reference.output):
+            return reference
+        return recorded.output(reference.output)
 
     for node in graph.nodes:
         recorded = state.resource(node.urn)
-        wanted = resolve(node.properties, known)
-        change, paths = _judge(node, recorded, wanted)
-        changes[node.urn] = ResourceChange(node.urn, node.type, node.name, change, paths)
-    for gone in state.resources:
-        if gone.urn not in changes:
-            changes[gone.urn] = ResourceChange(gone.urn, gone.type, gone.name, Change.DELETE)
+        action, paths = _judge(node, recorded, resolve(node.properties, known))
+        changes[node.urn] = PlannedChange(
+            node.urn, node.type, node.name, action, paths, node.dependencies
+        )
+    for recorded in state.resources:
+        if recorded.urn not in changes:
+            changes[recorded.urn] = PlannedChange(
+                recorded.urn, recorded.type, recorded.name, ResourceAction.DELETE
+            )
     return changes
 
 
 def _judge(
-    node: Node, recorded: Recorded | None, wanted: Properties
-) -> tuple[Change, tuple[str, ...]]:
+    node: Node, recorded: RecordedResource | None, wanted: Properties
+) -> tuple[ResourceAction, tuple[str, ...]]:
     if recorded is None:
-        return Change.CREATE, ()
+        return ResourceAction.CREATE, ()
     paths = tuple(differing_paths(recorded.properties, wanted, node.ignore))
     if any(path.split(".")[0].split("[")[0] in node.replace_on for path in paths):
         # As in Pulumi, a replacement carries on to those whose own `replace_on` refers to it: an
         # output that is not known yet differs.
-        return Change.REPLACE, paths
+        return ResourceAction.REPLACE, paths
     match recorded.in_doubt:
-        case Change.CREATE | Change.DELETE:
-            return Change.CREATE, (*paths, IN_DOUBT)
-        case Change.UPDATE:
-            return Change.UPDATE, (*paths, IN_DOUBT)
+        case ResourceAction.CREATE | ResourceAction.DELETE:
+            return ResourceAction.CREATE, (*paths, IN_DOUBT)
+        case ResourceAction.UPDATE:
+            return ResourceAction.UPDATE, (*paths, IN_DOUBT)
         case _:
-            return (Change.UPDATE, paths) if paths else (Change.SAME, ())
+            return (ResourceAction.UPDATE if paths else ResourceAction.SAME), paths
 
 
 def _steps(
-    state: StackState, graph: Graph, changes: Mapping[Urn, ResourceChange]
-) -> tuple[Step, ...]:
-    replaced = {urn for urn, each in changes.items() if each.change is Change.REPLACE}
-    gone = {urn for urn, each in changes.items() if each.change is Change.DELETE}
-    backwards = deletion_order(state.resources)
-    first = [
-        each
-        for each in backwards
-        if each.urn in replaced or (each.urn in gone and _needs(each.urn, replaced, state))
+    state: StackState, graph: Graph, changes: Mapping[Urn, PlannedChange]
+) -> tuple[ResourceStep, ...]:
+    replaced = _urns(changes, ResourceAction.REPLACE)
+    deleted = _urns(changes, ResourceAction.DELETE)
+    backwards = [resource.urn for resource in deletion_order(state.resources)]
+    deleted_first = [
+        urn
+        for urn in backwards
+        if urn in replaced or (urn in deleted and replaced & needed_by(urn, state.resources))
     ]
-    deleted_first = {each.urn for each in first}
-    planned = [(Change.DELETE, each.urn) for each in first]
+    planned = [(ResourceAction.DELETE, urn) for urn in deleted_first]
     for node in graph.nodes:
-        change = changes[node.urn].change
-        if change in {Change.CREATE, Change.REPLACE}:
-            planned.append((Change.CREATE, node.urn))
-        elif change is Change.UPDATE:
-            planned.append((Change.UPDATE, node.urn))
+        action = changes[node.urn].action
+        if action in {ResourceAction.CREATE, ResourceAction.REPLACE}:
+            planned.append((ResourceAction.CREATE, node.urn))
+        elif action is ResourceAction.UPDATE:
+            planned.append((ResourceAction.UPDATE, node.urn))
     planned += [
-        (Change.DELETE, each.urn)
-        for each in backwards
-        if each.urn in gone and each.urn not in deleted_first
+        (ResourceAction.DELETE, urn)
+        for urn in backwards
+        if urn in deleted and urn not in deleted_first
     ]
     return tuple(
-        Step("", index, verb, urn, changes[urn].type, changes[urn].name)
-        for index, (verb, urn) in enumerate(planned)
+        ResourceStep(index, action, urn, changes[urn].type, changes[urn].name)
+        for index, (action, urn) in enumerate(planned)
     )
 
 
-def _needs(urn: Urn, targets: set[Urn], state: StackState) -> bool:
-    return bool(targets & needed_by(urn, state.resources))
+def _urns(changes: Mapping[Urn, PlannedChange], action: ResourceAction) -> set[Urn]:
+    return {urn for urn, change in changes.items() if change.action is action}
 
 
-def needed_by(urn: Urn, resources: Iterable[Recorded]) -> set[Urn]:
+def needed_by(urn: Urn, resources: Iterable[RecordedResource]) -> set[Urn]:
     """Return everything that *urn* depends on, directly or not."""
-    dependencies = {each.urn: each.dependencies for each in resources}
-    found: set[Urn] = set()
-    ahead = list(dependencies.get(urn, ()))
-    while ahead:
-        each = ahead.pop()
-        if each not in found:
-            found.add(each)
-            ahead += dependencies.get(each, ())
-    return found
+    dependencies = {resource.urn: resource.dependencies for resource in resources}
+    needed: set[Urn] = set()
+    unvisited = list(dependencies.get(urn, ()))
+    while unvisited:
+        dependency = unvisited.pop()
+        if dependency not in needed:
+            needed.add(dependency)
+            unvisited += dependencies.get(dependency, ())
+    return needed
 
 
-def deletion_order(resources: Iterable[Recorded]) -> list[Recorded]:
+def deletion_order(resources: Iterable[RecordedResource]) -> list[RecordedResource]:
     """Return *resources* so that each stands before everything it depends on."""
-    by_urn = {each.urn: each for each in resources}
-    ordered: dict[Urn, Recorded] = {}
+    by_urn = {resource.urn: resource for resource in resources}
+    ordered: dict[Urn, RecordedResource] = {}
 
     def visit(urn: Urn, path: frozenset[Urn]) -> None:
         if urn not in by_urn or urn in ordered or urn in path:

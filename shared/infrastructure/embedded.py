@@ -7,8 +7,9 @@ from shared.infrastructure.folder_states import FolderStates
 from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME
 from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
 from shared.infrastructure.provider import Components
-from shared.infrastructure.step_engine import Evaluator, StepEngine
-from shared.kernel.clock import Clock
+from shared.infrastructure.step_engine import Evaluator
+from shared.infrastructure.stepwise import StepwiseEngine
+from shared.kernel.clock import Clock, LoopClock
 from shared.surfaces.port import Sites
 
 
@@ -18,9 +19,9 @@ def embedded_engine(
     *,
     evaluator: Evaluator | None = None,
     clock: Clock | None = None,
-) -> StepEngine:
+) -> StepwiseEngine:
     """Return an engine that keeps its records and volumes below *folder* and places by *sites*."""
-    return StepEngine(
+    return StepwiseEngine(
         evaluator or ChildEvaluator(),
         FolderStates(folder / "stacks"),
         {
@@ -28,5 +29,5 @@ def embedded_engine(
             SITE: SiteProvider(sites),
             VOLUME: VolumeProvider(folder / "volumes"),
         },
-        clock,
+        clock or LoopClock(),
     )

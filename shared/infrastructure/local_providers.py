@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from shared.infrastructure.errors import Overtaken
 from shared.infrastructure.graph import Node
 from shared.infrastructure.port import MonthlyCost
-from shared.infrastructure.provider import Live, Resource
+from shared.infrastructure.provider import DesiredResource, LiveResource
 from shared.kernel.errors import Unavailable, Violation
-from shared.kernel.fence import Fence
+from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.port import Sites
@@ -56,7 +55,7 @@ class SiteProvider:
         _ = node
         return FREE
 
-    async def create(self, resource: Resource, fence: Fence) -> Live:
+    async def create(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         properties = resource.properties
         spec = SiteSpec(
             EnvironmentId(properties["site"]),
@@ -74,22 +73,22 @@ class SiteProvider:
             case Unknown(reason):
                 raise Unavailable(f"site {spec.environment} cannot be seen: {reason}")
 
-    async def read(self, resource: Resource) -> Reading[Live]:
+    async def read(self, resource: DesiredResource) -> Reading[LiveResource]:
         environment = EnvironmentId(resource.properties["site"])
         match await self._sites.read_site(environment):
             case Present(site):
                 properties = json.loads(site.facts.get(_PROPERTIES, "{}"))
                 outputs = {"id": str(environment), "endpoint": site.endpoint}
-                return Present(Live(properties, outputs))
+                return Present(LiveResource(properties, outputs))
             case Absent():
                 return Absent()
             case Unknown(reason):
                 return Unknown(reason)
 
-    async def update(self, resource: Resource, fence: Fence) -> Live:
+    async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         return await self.create(resource, fence)
 
-    async def delete(self, resource: Resource, fence: Fence) -> None:
+    async def delete(self, resource: DesiredResource, fence: Fence) -> None:
         await self._sites.delete_site(EnvironmentId(resource.properties["site"]), fence)
 
 
@@ -120,28 +119,31 @@ class VolumeProvider:
         _ = node
         return FREE
 
-    async def create(self, resource: Resource, fence: Fence) -> Live:
+    async def create(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         return await asyncio.to_thread(self._alone, self._put, resource, fence)
 
-    async def read(self, resource: Resource) -> Reading[Live]:
+    async def read(self, resource: DesiredResource) -> Reading[LiveResource]:
         try:
             return await asyncio.to_thread(self._read, resource)
         except (OSError, ValueError, TypeError) as unreadable:
             return Unknown(f"volume {resource.name} cannot be read: {unreadable}")
 
-    async def update(self, resource: Resource, fence: Fence) -> Live:
+    async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         return await self.create(resource, fence)
 
-    async def delete(self, resource: Resource, fence: Fence) -> None:
+    async def delete(self, resource: DesiredResource, fence: Fence) -> None:
         await asyncio.to_thread(self._alone, self._remove, resource, fence)
 
     def _alone(
-        self, write: Callable[[Resource, Fence], Written], resource: Resource, fence: Fence
+        self,
+        write: Callable[[DesiredResource, Fence], Written],
+        resource: DesiredResource,
+        fence: Fence,
     ) -> Written:
         with _WRITING:
             return write(resource, fence)
 
-    def _put(self, resource: Resource, fence: Fence) -> Live:
+    def _put(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         note = self._admit(resource, fence)
         folder = self._folder(resource)
         try:
@@ -151,13 +153,13 @@ class VolumeProvider:
             raise Unavailable(f"volume {resource.name} cannot be made: {away}") from away
         return self._live(resource, resource.properties)
 
-    def _read(self, resource: Resource) -> Reading[Live]:
+    def _read(self, resource: DesiredResource) -> Reading[LiveResource]:
         note = _read_note(self._note(resource))
         if not self._folder(resource).is_dir():
             return Absent()
         return Present(self._live(resource, note.get(_PROPERTIES) or {}))
 
-    def _remove(self, resource: Resource, fence: Fence) -> None:
+    def _remove(self, resource: DesiredResource, fence: Fence) -> None:
         note = self._admit(resource, fence)
         folder = self._folder(resource)
         going = folder.with_name(f".{folder.name}.deleted")
@@ -173,7 +175,7 @@ class VolumeProvider:
         except OSError as away:
             raise Unavailable(f"volume {resource.name} cannot be deleted: {away}") from away
 
-    def _admit(self, resource: Resource, fence: Fence) -> Path:
+    def _admit(self, resource: DesiredResource, fence: Fence) -> Path:
         note = self._note(resource)
         try:
             highest = int(_read_note(note).get("token", 0))
@@ -181,17 +183,17 @@ class VolumeProvider:
             message = f"volume {resource.name} cannot be read: {unreadable}"
             raise Unavailable(message) from unreadable
         if fence.token < highest:
-            raise Overtaken(resource.name, fence, highest)
+            raise StaleFence(resource.name, fence, highest)
         return note
 
-    def _live(self, resource: Resource, properties: Mapping[str, Any]) -> Live:
+    def _live(self, resource: DesiredResource, properties: Mapping[str, Any]) -> LiveResource:
         path = str(self._folder(resource))
-        return Live(properties, {"id": path, "path": path})
+        return LiveResource(properties, {"id": path, "path": path})
 
-    def _folder(self, resource: Resource) -> Path:
+    def _folder(self, resource: DesiredResource) -> Path:
         return self._root / str(resource.properties["site"]) / str(resource.properties["volume"])
 
-    def _note(self, resource: Resource) -> Path:
+    def _note(self, resource: DesiredResource) -> Path:
         folder = self._folder(resource)
         return folder.with_name(f"{folder.name}.volume.json")
 

@@ -6,18 +6,17 @@ A second engine over the same `World` is the same installation after a restart o
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.infrastructure.errors import Overtaken
 from shared.infrastructure.graph import Graph, Node, Urn
 from shared.infrastructure.inputs import EnvironmentInputs, Variant
 from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME, local_graph
 from shared.infrastructure.local_providers import SiteProvider
 from shared.infrastructure.port import MonthlyCost, StackName
-from shared.infrastructure.provider import Components, Live, Resource
+from shared.infrastructure.provider import Components, DesiredResource, LiveResource
 from shared.infrastructure.state import StackState
-from shared.infrastructure.step_engine import StepEngine
-from shared.kernel.clock import Clock
+from shared.infrastructure.stepwise import StepwiseEngine
+from shared.kernel.clock import LoopClock
 from shared.kernel.errors import PlanRefused, Stale, Violation
-from shared.kernel.fence import Fence
+from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.port import Sites
 
@@ -34,7 +33,7 @@ class World:
     raises is a crash at that point. `refusing` and `unreadable` hold resource names.
     """
 
-    resources: dict[Urn, Resource] = field(default_factory=dict)
+    resources: dict[Urn, DesiredResource] = field(default_factory=dict)
     states: dict[StackName, StackState] = field(default_factory=dict)
     tokens: dict[Urn, int] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
@@ -73,7 +72,7 @@ class MemoryStates:
 class MemoryResources:
     """A provider whose resources are entries of a World."""
 
-    def __init__(self, world: World, outputs: Callable[[Resource], dict[str, str]]) -> None:
+    def __init__(self, world: World, outputs: Callable[[DesiredResource], dict[str, str]]) -> None:
         self._world = world
         self._outputs = outputs
 
@@ -85,30 +84,30 @@ class MemoryResources:
         _ = node
         return MonthlyCost(0.0, "EUR", "nothing in memory is metered")
 
-    async def create(self, resource: Resource, fence: Fence) -> Live:
+    async def create(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         return self._put("create", resource, fence)
 
-    async def read(self, resource: Resource) -> Reading[Live]:
+    async def read(self, resource: DesiredResource) -> Reading[LiveResource]:
         if resource.name in self._world.unreadable:
             return Unknown(f"{resource.name} does not answer")
         found = self._world.resources.get(resource.urn)
         return Absent() if found is None else Present(self._live(found))
 
-    async def update(self, resource: Resource, fence: Fence) -> Live:
+    async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         return self._put("update", resource, fence)
 
-    async def delete(self, resource: Resource, fence: Fence) -> None:
+    async def delete(self, resource: DesiredResource, fence: Fence) -> None:
         self._admit(resource, fence)
         self._world.write(
             f"delete {resource.name}", lambda: self._remove(resource.urn, fence.token)
         )
 
-    def _put(self, verb: str, resource: Resource, fence: Fence) -> Live:
+    def _put(self, verb: str, resource: DesiredResource, fence: Fence) -> LiveResource:
         self._admit(resource, fence)
         self._world.write(f"{verb} {resource.name}", lambda: self._store(resource, fence.token))
         return self._live(resource)
 
-    def _store(self, resource: Resource, token: int) -> None:
+    def _store(self, resource: DesiredResource, token: int) -> None:
         self._world.resources[resource.urn] = resource
         self._world.tokens[resource.urn] = token
 
@@ -116,15 +115,15 @@ class MemoryResources:
         self._world.resources.pop(urn, None)
         self._world.tokens[urn] = token
 
-    def _admit(self, resource: Resource, fence: Fence) -> None:
+    def _admit(self, resource: DesiredResource, fence: Fence) -> None:
         highest = self._world.tokens.get(resource.urn, 0)
         if fence.token < highest:
-            raise Overtaken(resource.name, fence, highest)
+            raise StaleFence(resource.name, fence, highest)
         if resource.name in self._world.refusing:
             raise self._world.refusing[resource.name]
 
-    def _live(self, resource: Resource) -> Live:
-        return Live(resource.properties, dict(self._outputs(resource)))
+    def _live(self, resource: DesiredResource) -> LiveResource:
+        return LiveResource(resource.properties, dict(self._outputs(resource)))
 
 
 class InProcessEvaluator:
@@ -140,12 +139,10 @@ class InProcessEvaluator:
         return local_graph(stack, inputs)
 
 
-def memory_engine(
-    world: World, sites: Sites | None = None, *, clock: Clock | None = None
-) -> StepEngine:
+def memory_engine(world: World, sites: Sites | None = None) -> StepwiseEngine:
     """Return an engine over *world*; with *sites*, what it provisions is there to deploy to."""
     site = SiteProvider(sites) if sites else MemoryResources(world, _site_outputs)
-    return StepEngine(
+    return StepwiseEngine(
         InProcessEvaluator(),
         MemoryStates(world),
         {
@@ -153,14 +150,14 @@ def memory_engine(
             SITE: site,
             VOLUME: MemoryResources(world, _volume_outputs),
         },
-        clock,
+        LoopClock(),
     )
 
 
-def _site_outputs(site: Resource) -> dict[str, str]:
+def _site_outputs(site: DesiredResource) -> dict[str, str]:
     return {"id": site.properties["site"], "endpoint": f"http://{site.properties['site']}.local"}
 
 
-def _volume_outputs(volume: Resource) -> dict[str, str]:
+def _volume_outputs(volume: DesiredResource) -> dict[str, str]:
     path = f"/{volume.properties['site']}/volumes/{volume.properties['volume']}"
     return {"id": path, "path": path}

@@ -1,9 +1,16 @@
-"""The InfrastructureEngine port: preview a stack, change it one bounded step at a time, read it.
+"""The InfrastructureEngine port: preview a stack, run a plan as a job, read what is recorded.
 
-A run (an update or a destroy) is begun once and then taken step by step, so that each step fits one
-Durable activity; `shared.infrastructure.run` has the loop for callers without an orchestration.
-Beginning, stepping and finishing may be repeated: the answer is that of the first time. A run whose
-process was killed goes on where it was: a step that had begun reads the world before it acts.
+A run is a job because an update by Pulumi is one long process, which no activity can hold. How the
+port is kept with Pulumi's Automation API in a Container Apps job:
+
+start     stores plan, fence and run id in a blob named by the run, which a repeat finds, and starts
+          an execution. That previews first, so a changed plan may also end the run `PlanChanged`.
+observe   reads the event log that the execution appends: a step per resource. An execution that is
+          gone without a summary is started again: it takes the lock of the dead one away
+          (`stack.cancel`), imports or drops pending operations, refreshes and goes on.
+cancel    marks the blob; the execution sends Pulumi one SIGINT, which ends it between resources.
+fences    Pulumi has a lock and no token, so the blob of the stack keeps the highest one, and a
+          newer run waits for the end of the execution that it supersedes.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,6 +20,9 @@ from typing import Any, NewType, Protocol, TypeAlias
 
 from shared.infrastructure.graph import Graph, Urn
 from shared.infrastructure.inputs import EnvironmentInputs
+from shared.infrastructure.stepwise_values import Finished, StepOutcome
+from shared.infrastructure.stepwise_values import Run as Run  # noqa: PLC0414
+from shared.infrastructure.stepwise_values import Step as Step  # noqa: PLC0414
 from shared.kernel.errors import Violation
 from shared.kernel.fence import Fence
 from shared.kernel.observation import Reading, Unknown
@@ -21,7 +31,9 @@ StackName = NewType("StackName", str)
 """Lower-case letters, digits and `-`, at most 100; an environment's id is one."""
 
 
-class Change(StrEnum):
+class ResourceAction(StrEnum):
+    """What is done to one resource; Pulumi's words."""
+
     CREATE = "create"
     UPDATE = "update"
     REPLACE = "replace"
@@ -30,29 +42,19 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True)
-class ResourceChange:
+class PlannedChange:
     """What a run would do to one resource, and because of which property paths."""
 
     urn: Urn
     type: str
     name: str
-    change: Change
+    action: ResourceAction
     paths: tuple[str, ...] = ()
+    dependencies: tuple[Urn, ...] = ()
 
-
-@dataclass(frozen=True)
-class Step:
-    """One bounded piece of a run: a create, an update or a delete of one resource.
-
-    A replacement is two: its delete, then its create. JSON-friendly, as activity input.
-    """
-
-    run: str
-    index: int
-    verb: Change
-    urn: Urn
-    type: str
-    name: str
+    @property
+    def change(self) -> ResourceAction:
+        return self.action
 
 
 @dataclass(frozen=True)
@@ -68,113 +70,21 @@ class MonthlyCost:
 class Preview:
     """What an update would do. Nothing was changed to find out.
 
-    `plan_hash` depends on the graph and on the stack's state version and on nothing else: equal
-    hashes, equal plans. `monthly_cost` is None when unknown. An update cannot begin while there
-    are `refusals`.
+    `plan_hash` depends on what the program declares and on the recorded state alone: equal hashes,
+    equal plans. `monthly_cost` is None when unknown. An update cannot start while there are
+    `refusals`.
     """
 
     stack: StackName
     graph: Graph
-    changes: tuple[ResourceChange, ...]
-    steps: tuple[Step, ...]
+    changes: tuple[PlannedChange, ...]
     refusals: tuple[Violation, ...]
     monthly_cost: MonthlyCost | None
-    state_version: int
     plan_hash: str
 
     @property
     def is_empty(self) -> bool:
-        return not self.steps
-
-
-class RunKind(StrEnum):
-    UPDATE = "update"
-    DESTROY = "destroy"
-
-
-@dataclass(frozen=True)
-class Left:
-    """A resource that a destroy did not delete, and why (`Retained`, `Protected`, `HeldBy`, …)."""
-
-    urn: Urn
-    name: str
-    code: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """A begun update or destroy. `id` is the plan's hash for an update."""
-
-    id: str
-    kind: RunKind
-    steps: tuple[Step, ...]
-    done: frozenset[int] = frozenset()
-    left: tuple[Left, ...] = ()
-    is_finished: bool = False
-    fence: Fence | None = None
-    is_cancel_requested: bool = False
-
-    @property
-    def remaining(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.steps if step.index not in self.done)
-
-    @property
-    def current_step(self) -> str:
-        """Return what is being done now, for people."""
-        if not self.remaining:
-            return "record the outputs"
-        step = self.remaining[0]
-        return f"{step.verb} {step.name} ({step.type})"
-
-
-@dataclass(frozen=True)
-class StepOutcome:
-    """`left` is set when a destroy could not delete this resource and goes on without it."""
-
-    step: Step
-    left: Left | None = None
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The end of a run: the stack's outputs, and after a destroy what is still there."""
-
-    outputs: Mapping[str, Any]
-    left: tuple[Left, ...] = ()
-
-
-@dataclass(frozen=True)
-class StackResource:
-    """One recorded resource. `in_doubt`: a step on it began and its end is not recorded."""
-
-    urn: Urn
-    type: str
-    name: str
-    properties: Mapping[str, Any]
-    outputs: Mapping[str, Any]
-    protected: bool
-    in_doubt: bool
-
-
-@dataclass(frozen=True)
-class StackView:
-    """What is recorded of a stack. `run` is the latest one, ended or not."""
-
-    stack: StackName
-    version: int
-    resources: tuple[StackResource, ...]
-    outputs: Mapping[str, Any]
-    run: Run | None
-
-
-@dataclass(frozen=True)
-class Refreshed:
-    """What reading every recorded resource brought; `unknown` ones were left as recorded."""
-
-    changed: tuple[Urn, ...]
-    absent: tuple[Urn, ...]
-    unknown: tuple[Urn, ...]
+        return all(change.action is ResourceAction.SAME for change in self.changes)
 
 
 @dataclass(frozen=True)
@@ -213,8 +123,25 @@ StackPlan: TypeAlias = UpdatePlan | DestroyPlan
 
 
 @dataclass(frozen=True)
+class RemainingResource:
+    """A resource that is not as its run wanted it, and why.
+
+    `code` is `NotReached` after an update, `Retained`, `Protected` or `HeldBy` (another one needs
+    it) after a destroy, or that of the provider's refusal.
+    """
+
+    urn: Urn
+    name: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class RunInProgress:
-    """The run goes on. `current_step` is a sentence for people."""
+    """The run goes on. `steps_total` is 0 while it is not known.
+
+    `current_step` is a sentence for people, which also says why a step is tried again.
+    """
 
     steps_done: int
     steps_total: int
@@ -223,38 +150,79 @@ class RunInProgress:
 
 @dataclass(frozen=True)
 class RunSucceeded:
-    """The run has ended: the stack's outputs, and what a destroy did not delete and why."""
+    """The run has ended: the stack's outputs, and what a destroy did not delete."""
 
     outputs: Mapping[str, Any]
-    left: tuple[Left, ...] = ()
+    left: tuple[RemainingResource, ...] = ()
 
 
 @dataclass(frozen=True)
 class RunFailed:
     """The run has ended early; what it did stays. `left` is every resource not as planned.
 
-    `code` is `Canceled`, `RunSuperseded` (a newer run of the stack began), `StepFailed`,
-    `Unavailable` or `StepDefect`; `message` is a sentence for people.
+    `code` is `Canceled`, `RunSuperseded` (a newer run of the stack started), `StepFailed`,
+    `StepDefect`, `Unavailable`, or that of an error of `start` which showed later; `message` is a
+    sentence for people.
     """
 
     code: str
     message: str
-    left: tuple[Left, ...]
+    left: tuple[RemainingResource, ...]
 
 
 RunStatus: TypeAlias = RunInProgress | RunSucceeded | RunFailed | Unknown
 
 
+@dataclass(frozen=True)
+class StackResource:
+    """One recorded resource. `in_doubt`: a step on it began and its end is not recorded."""
+
+    urn: Urn
+    type: str
+    name: str
+    properties: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    protected: bool
+    in_doubt: bool
+
+
+@dataclass(frozen=True)
+class StackView:
+    """What is recorded of a stack."""
+
+    stack: StackName
+    resources: tuple[StackResource, ...]
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What reading every recorded resource brought; `unknown` ones were left as recorded."""
+
+    changed: tuple[Urn, ...]
+    absent: tuple[Urn, ...]
+    unknown: tuple[Urn, ...]
+
+
 class InfrastructureEngine(Protocol):
     """One engine; a stack has one writer at a time, the one with the highest fencing token.
 
-    A run, an update or a destroy, is a job: `start` records it and returns, `observe` says how far
-    it is, `cancel` ends it between two steps. Whatever kills the process, the next `observe` or
-    repeated `start` resumes the run from what is recorded.
+    `start` records a run and returns, `observe` says how far it is, `cancel` ends it between two
+    steps. Whatever kills the process that does the steps, the next `observe` or repeated `start`
+    resumes the run from what is recorded.
 
     Every method raises Unavailable when something it needs is away; repeat it. Those that take a
-    fence raise Overtaken, and change nothing, once the stack has seen a higher token.
+    fence raise StaleFence, and change nothing, once the stack has seen a higher token.
     """
+
+    async def preview(self, stack: StackName, inputs: EnvironmentInputs) -> Preview:
+        """Evaluate the program and compare it with what is recorded.
+
+        Raises:
+            Invalid: *inputs* describe no environment; every violation is listed.
+            PlanRefused: the program does not accept them.
+        """
+        ...
 
     async def start(self, run_id: RunId, plan: StackPlan, fence: Fence) -> None:
         """Begin *plan* as the run *run_id*; a run that was started before is only resumed.
@@ -262,7 +230,7 @@ class InfrastructureEngine(Protocol):
         A run of the stack that is in progress under a lower token ends as `RunSuperseded`.
 
         Raises:
-            PlanMoved: stack or program changed since the update was previewed.
+            PlanChanged: stack or program changed since the update was previewed.
             PlanRefused: the plan has refusals; every one is listed.
             StackBusy: another run of the stack is in progress under the same token.
         """
@@ -279,60 +247,7 @@ class InfrastructureEngine(Protocol):
         """End the run between two steps, as Failed `Canceled`; one that has ended stays as it is.
 
         Raises:
-            RunUnknown: no such run is recorded.
-        """
-        ...
-
-    async def preview(self, stack: StackName, inputs: EnvironmentInputs) -> Preview:
-        """Evaluate the program and compare it with what is recorded.
-
-        Raises:
-            Invalid: *inputs* describe no environment; every violation is listed.
-        """
-        ...
-
-    async def begin_update(
-        self, stack: StackName, inputs: EnvironmentInputs, plan_hash: str, fence: Fence
-    ) -> Run:
-        """Record the plan whose hash is *plan_hash* as the stack's run.
-
-        Raises:
-            PlanMoved: stack or program changed since that preview.
-            PlanRefused: the plan has refusals; every one is listed.
-        """
-        ...
-
-    async def begin_destroy(
-        self,
-        stack: StackName,
-        fence: Fence,
-        *,
-        retain: Collection[str] = (),
-        unprotect: bool = False,
-    ) -> Run:
-        """Record the deletion of every resource, last first.
-
-        What is named in *retain* (a data resource's, a resource's name or a URN) with its children,
-        protected (unless *unprotect*), or needed by one of these is left out and listed in
-        `Run.left`.
-        """
-        ...
-
-    async def run_step(self, stack: StackName, step: Step, fence: Fence) -> StepOutcome:
-        """Do one step of the current run, after those before it.
-
-        Raises:
-            StepFailed: an update's provider refused; what is done stays, the rest is named.
-            RunUnknown: the step is not of the stack's current run.
-            StepsLeft: a step it depends on is not done.
-        """
-        ...
-
-    async def finish(self, stack: StackName, run_id: str, fence: Fence) -> Finished:
-        """End the run and record the stack's outputs.
-
-        Raises:
-            StepsLeft: a step is not done.
+            RunNotFound: no such run is recorded.
         """
         ...
 
@@ -343,3 +258,20 @@ class InfrastructureEngine(Protocol):
     async def read(self, stack: StackName) -> Reading[StackView]:
         """Return what is recorded; Absent when there is no resource."""
         ...
+
+    async def begin_update(
+        self, stack: StackName, inputs: EnvironmentInputs, plan_hash: str, fence: Fence
+    ) -> Run: ...
+
+    async def begin_destroy(
+        self,
+        stack: StackName,
+        fence: Fence,
+        *,
+        retain: Collection[str] = (),
+        unprotect: bool = False,
+    ) -> Run: ...
+
+    async def run_step(self, stack: StackName, step: Step, fence: Fence) -> StepOutcome: ...
+
+    async def finish(self, stack: StackName, run_id: str, fence: Fence) -> Finished: ...

@@ -4,9 +4,9 @@ A resource has its identity from its URN and properties, never from what an earl
 so a create that was killed before its answer was recorded finds the same resource again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from shared.infrastructure.graph import Node, Properties, Urn
 from shared.infrastructure.port import MonthlyCost
@@ -16,7 +16,7 @@ from shared.kernel.observation import Present, Reading
 
 
 @dataclass(frozen=True)
-class Resource:
+class DesiredResource:
     """One resource as it should be; every reference in `properties` is resolved."""
 
     urn: Urn
@@ -26,7 +26,7 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveResource:
     """One resource as it is: its properties, and the outputs others refer to."""
 
     properties: Properties
@@ -47,19 +47,23 @@ class ResourceProvider(Protocol):
         """Return the estimate for *node*, None when it is not known."""
         ...
 
-    async def create(self, resource: Resource, fence: Fence) -> Live:
+    async def create(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         """Make *resource*, or bring the one that is there to these properties."""
         ...
 
-    async def read(self, resource: Resource) -> Reading[Live]: ...
+    async def read(self, resource: DesiredResource) -> Reading[LiveResource]: ...
 
-    async def update(self, resource: Resource, fence: Fence) -> Live:
+    async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         """Change *resource* to these properties in place."""
         ...
 
-    async def delete(self, resource: Resource, fence: Fence) -> None:
+    async def delete(self, resource: DesiredResource, fence: Fence) -> None:
         """Remove *resource*; one that is not there is a success."""
         ...
+
+
+Providers: TypeAlias = Mapping[str, ResourceProvider]
+"""By resource type."""
 
 
 class Components:
@@ -73,15 +77,15 @@ class Components:
         _ = node
         return MonthlyCost(0.0, "EUR", "")
 
-    async def create(self, resource: Resource, fence: Fence) -> Live:
+    async def create(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         _ = fence
-        return Live(resource.properties, {})
+        return LiveResource(resource.properties, {})
 
-    async def read(self, resource: Resource) -> Reading[Live]:
-        return Present(Live(resource.properties, {}))
+    async def read(self, resource: DesiredResource) -> Reading[LiveResource]:
+        return Present(LiveResource(resource.properties, {}))
 
-    async def update(self, resource: Resource, fence: Fence) -> Live:
+    async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         return await self.create(resource, fence)
 
-    async def delete(self, resource: Resource, fence: Fence) -> None:
+    async def delete(self, resource: DesiredResource, fence: Fence) -> None:
         _ = (resource, fence)

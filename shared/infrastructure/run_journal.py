@@ -1,19 +1,26 @@
-"""The record of a run: every change of a stack's state, guarded by its version and its fence."""
+"""Every change of a stack's state, guarded by its version and its fence."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from shared.infrastructure.errors import RunNotActive
 from shared.infrastructure.port import (
-    Left,
+    RemainingResource,
     RunFailed,
+    RunId,
     RunSucceeded,
     StackName,
-    Step,
-    StepOutcome,
 )
-from shared.infrastructure.run_rules import at_step, current_run, run_of, settled
-from shared.infrastructure.state import Recorded, StackState, StackStates
+from shared.infrastructure.run_rules import settled
+from shared.infrastructure.state import (
+    RecordedResource,
+    ResourceStep,
+    RunEnd,
+    StackRun,
+    StackState,
+    StackStates,
+)
 from shared.kernel.errors import Stale, Unavailable
 from shared.kernel.fence import Fence
 
@@ -21,8 +28,8 @@ SAVE_ATTEMPTS: Final = 5
 """As everywhere on the write path: who loses five races in a row is told to come back."""
 
 
-class Journal:
-    """Opens and closes steps; refuses who was overtaken or holds another run than the current."""
+class StackRecords:
+    """Loads and changes the states of stacks."""
 
     def __init__(self, states: StackStates) -> None:
         self._states = states
@@ -30,66 +37,10 @@ class Journal:
     async def load(self, stack: StackName) -> StackState:
         return await self._states.load(stack)
 
-    async def open(self, stack: StackName, step: Step, fence: Fence, doubtful: Recorded) -> bool:
-        """Record, before a provider is called, what *step* is about to do.
-
-        Returns False, and records nothing, when a second execution of the step has ended it.
-        """
-
-        def opened(state: StackState) -> StackState:
-            now = at_step(state, step, fence)
-            return now if step.index in run_of(now).done else now.with_resource(doubtful)
-
-        return step.index not in run_of(await self.change(stack, opened)).done
-
-    async def close(
-        self, stack: StackName, step: Step, fence: Fence, recorded: Recorded | None
-    ) -> None:
-        def closed(state: StackState) -> StackState:
-            now = at_step(state, step, fence)
-            run = run_of(now)
-            if step.index in run.done:
-                return now
-            now = now.with_resource(recorded) if recorded else now.without_resource(step.urn)
-            return replace(now, run=replace(run, done=run.done | {step.index}))
-
-        await self.change(stack, closed)
-
-    async def leave(self, stack: StackName, step: Step, fence: Fence, left: Left) -> StepOutcome:
-        def without(state: StackState) -> StackState:
-            now = at_step(state, step, fence)
-            run = run_of(now)
-            if step.index in run.done:
-                return now
-            after = replace(run, done=run.done | {step.index}, left=(*run.left, left))
-            return replace(now, run=after)
-
-        await self.change(stack, without)
-        return StepOutcome(step, left)
-
-    async def succeed(self, stack: StackName, run_id: str, fence: Fence) -> None:
-        """Record the end of a run whose steps are done, and the stack's outputs."""
-
-        def ended(state: StackState) -> StackState:
-            held = state.admit(fence)
-            run = current_run(held, run_id)
-            after = settled(held, held.graph)
-            return after.with_end(run, RunSucceeded(after.outputs, run.left))
-
-        await self.change(stack, ended)
-
-    async def fail(self, stack: StackName, run_id: str, fence: Fence, end: RunFailed) -> None:
-        """Record that the run ended early; what it did stays."""
-
-        def ended(state: StackState) -> StackState:
-            held = state.admit(fence)
-            return held.with_end(current_run(held, run_id), end)
-
-        await self.change(stack, ended)
-
     async def change(
         self, stack: StackName, change: Callable[[StackState], StackState]
     ) -> StackState:
+        """Save what *change* makes of the state; it may be asked again. Raises Unavailable."""
         for _ in range(SAVE_ATTEMPTS):
             before = await self._states.load(stack)
             after = change(before)
@@ -100,3 +51,87 @@ class Journal:
             except Stale:
                 continue
         raise Unavailable(f"stack {stack}: others kept changing its state")
+
+
+class RunJournal:
+    """Records the steps and the end of one run, held by *fence*.
+
+    Each method raises StaleFence after a newer fence, and RunNotActive when the run has ended.
+    """
+
+    def __init__(self, records: StackRecords, run_id: RunId, fence: Fence) -> None:
+        self._records = records
+        self._run_id = run_id
+        self.fence = fence
+
+    async def load(self) -> tuple[StackState, StackRun]:
+        return self._held(await self._records.load(self._run_id.stack))
+
+    async def open(self, step: ResourceStep, in_doubt: RecordedResource) -> bool:
+        """Record, before a provider is called, what *step* is about to do.
+
+        Returns False, and records nothing, when a second execution of the step has ended it.
+        """
+
+        def opened(state: StackState) -> StackState:
+            held, run = self._held(state)
+            return held if step.index in run.done else held.with_resource(in_doubt)
+
+        after = await self._records.change(self._run_id.stack, opened)
+        return step.index not in self._held(after)[1].done
+
+    async def close(self, step: ResourceStep, recorded: RecordedResource | None) -> None:
+        """Record that *step* is done and the resource as it is now, None when it is gone."""
+
+        def closed(state: StackState, run: StackRun) -> StackState:
+            state = state.with_resource(recorded) if recorded else state.without_resource(step.urn)
+            return replace(state, run=run)
+
+        await self._end_step(step, closed)
+
+    async def leave(self, step: ResourceStep, left: RemainingResource) -> None:
+        """Record that *step* is done, and its resource not."""
+        await self._end_step(
+            step, lambda state, run: replace(state, run=replace(run, left=(*run.left, left)))
+        )
+
+    async def succeed(self) -> None:
+        """Record the end of the run, whose steps are done, and the stack's outputs."""
+
+        def ended(state: StackState, run: StackRun) -> tuple[StackState, RunEnd]:
+            after = settled(state, run.graph)
+            return after, RunSucceeded(after.outputs, run.left)
+
+        await self._end(ended)
+
+    async def fail(self, end: RunFailed) -> None:
+        """Record that the run ended early; what it did stays."""
+        await self._end(lambda state, _run: (state, end))
+
+    async def _end_step(
+        self, step: ResourceStep, close: Callable[[StackState, StackRun], StackState]
+    ) -> None:
+        def closed(state: StackState) -> StackState:
+            held, run = self._held(state)
+            if step.index in run.done:
+                return held
+            return close(held, replace(run, done=run.done | {step.index}))
+
+        await self._records.change(self._run_id.stack, closed)
+
+    async def _end(self, end: Callable[[StackState, StackRun], tuple[StackState, RunEnd]]) -> None:
+        def ended(state: StackState) -> StackState:
+            held, run = self._held(state)
+            after, how = end(held, run)
+            return after.with_end(run, how)
+
+        await self._records.change(self._run_id.stack, ended)
+
+    def _held(self, state: StackState) -> tuple[StackState, StackRun]:
+        held = state.admit(self.fence)
+        run = held.active_run(self._run_id.name)
+        if run is None:
+            raise RunNotActive(
+                f"stack {self._run_id.stack}: run {self._run_id.name} is not in progress"
+            )
+        return held, run

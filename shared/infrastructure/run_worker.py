@@ -6,22 +6,21 @@ process or the next; two tasks of one run, in two processes, end as one.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from shared.infrastructure.errors import RunUnknown
-from shared.infrastructure.port import Run, RunId, StackName, Step, StepOutcome
-from shared.infrastructure.run_journal import Journal
+from shared.infrastructure.errors import RunNotActive
+from shared.infrastructure.port import RunId
+from shared.infrastructure.run_journal import RunJournal, StackRecords
 from shared.infrastructure.run_rules import failed
+from shared.infrastructure.state import StackRun
+from shared.infrastructure.step_executor import StepExecutor
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.fence import Fence, StaleFence
+from shared.kernel.fence import StaleFence
 
 STEP_ATTEMPTS: Final = 6
 """With pauses of 1, 2, 4, 8 and 16 s, so half a minute; the next run starts where this one ends."""
-
-DoStep = Callable[[StackName, Step, Fence], Awaitable[StepOutcome]]
 
 _log = logging.getLogger(__name__)
 
@@ -29,14 +28,17 @@ _log = logging.getLogger(__name__)
 class RunWorker:
     """Does one run. `trouble` says why the current step is tried again, else it is empty."""
 
-    def __init__(self, run_id: RunId, journal: Journal, do_step: DoStep, clock: Clock) -> None:
+    def __init__(
+        self, run_id: RunId, records: StackRecords, executor: StepExecutor, clock: Clock
+    ) -> None:
         self._run_id = run_id
-        self._journal = journal
-        self._do_step = do_step
+        self._records = records
+        self._executor = executor
         self._clock = clock
         self.trouble = ""
 
     async def work(self) -> None:
+        """Return when the run has ended, or nothing can be recorded any more."""
         attempt = 1
         while True:
             try:
@@ -60,10 +62,10 @@ class RunWorker:
             return True
         try:
             await self._do_next(run)
-        except (StaleFence, RunUnknown) as overtaken:
+        except (StaleFence, RunNotActive) as stale:
             # The run may have ended or have a newer fence by now; if not, a resource refused it.
             if await self._active_run() == run:
-                await self._fail(run, code=overtaken.code, message=overtaken.message)
+                await self._fail(run, code=stale.code, message=stale.message)
         except Refused as refused:
             message = f"{refused.message} ({refused.code})"
             await self._fail(run, code="StepFailed", message=message, cause=refused)
@@ -74,20 +76,19 @@ class RunWorker:
             await self._fail(run, code="StepDefect", message=type(defect).__name__)
         return False
 
-    async def _active_run(self) -> Run | None:
-        state = await self._journal.load(self._run_id.stack)
+    async def _active_run(self) -> StackRun | None:
+        state = await self._records.load(self._run_id.stack)
         return state.active_run(self._run_id.name)
 
-    async def _do_next(self, run: Run) -> None:
-        assert run.fence is not None, run.id
-        stack = self._run_id.stack
+    async def _do_next(self, run: StackRun) -> None:
+        journal = RunJournal(self._records, self._run_id, run.fence)
         if run.is_cancel_requested:
             message = "canceled between two steps, as was asked"
             await self._fail(run, code="Canceled", message=message)
         elif run.remaining:
-            await self._do_step(stack, run.remaining[0], run.fence)
+            await self._executor.execute(run.remaining[0], journal)
         else:
-            await self._journal.succeed(stack, run.id, run.fence)
+            await journal.succeed()
 
     async def _give_up(self, away: Unavailable) -> None:
         # What cannot be recorded now either is left as it is: the next look resumes the run.
@@ -97,19 +98,20 @@ class RunWorker:
                 await self._fail(run, code=away.code, message=away.message)
 
     async def _fail(
-        self, run: Run, *, code: str, message: str, cause: Refused | None = None
+        self, run: StackRun, *, code: str, message: str, cause: Refused | None = None
     ) -> None:
-        assert run.fence is not None, run.id
-        end = failed(run, code=code, message=message, cause=cause)
-        await self._journal.fail(self._run_id.stack, run.id, run.fence, end)
+        journal = RunJournal(self._records, self._run_id, run.fence)
+        # Another process may have ended the run, or another run may have superseded it.
+        with suppress(StaleFence, RunNotActive):
+            await journal.fail(failed(run, code=code, message=message, cause=cause))
 
 
 class BackgroundRuns:
-    """The tasks of one engine; its owner's event loop ends them."""
+    """The tasks of one engine. They end with the event loop on which they were started."""
 
-    def __init__(self, journal: Journal, do_step: DoStep, clock: Clock) -> None:
-        self._journal = journal
-        self._do_step = do_step
+    def __init__(self, records: StackRecords, executor: StepExecutor, clock: Clock) -> None:
+        self._records = records
+        self._executor = executor
         self._clock = clock
         self._live: dict[RunId, tuple[RunWorker, asyncio.Task[None]]] = {}
 
@@ -119,7 +121,7 @@ class BackgroundRuns:
             worker, task = self._live[run_id]
             if not task.done():
                 return worker
-        worker = RunWorker(run_id, self._journal, self._do_step, self._clock)
+        worker = RunWorker(run_id, self._records, self._executor, self._clock)
         task = asyncio.create_task(worker.work(), name=f"run {run_id.name} of {run_id.stack}")
         self._live[run_id] = worker, task
         task.add_done_callback(lambda ended: self._forget(run_id, ended))

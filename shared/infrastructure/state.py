@@ -6,22 +6,31 @@ A stack that was destroyed keeps both: a late writer stays refused.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from pydantic import TypeAdapter
 
-from shared.infrastructure.errors import Overtaken
 from shared.infrastructure.graph import Graph, Properties, Urn
-from shared.infrastructure.port import Change, Run, RunFailed, RunKind, RunSucceeded, StackName
-from shared.kernel.fence import Fence
+from shared.infrastructure.port import (
+    RemainingResource,
+    ResourceAction,
+    RunFailed,
+    RunSucceeded,
+    StackName,
+    StackResource,
+    StackView,
+)
+from shared.kernel.fence import Fence, StaleFence
 
 SCHEMA: Final = 2
 ENDED_RUNS_KEPT: Final = 10
 """Who observes a run does so within minutes of its end; a stack has a few runs a day."""
 
+RunEnd: TypeAlias = RunSucceeded | RunFailed
+
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedResource:
     """One resource: its resolved properties, its outputs, and whether a step on it is open.
 
     `in_doubt` is written before a provider is called and cleared with its answer: what is in doubt
@@ -35,7 +44,7 @@ class Recorded:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     dependencies: tuple[Urn, ...] = ()
     protected: bool = False
-    in_doubt: Change | None = None
+    in_doubt: ResourceAction | None = None
 
     def is_child_of(self, parent: Urn) -> bool:
         """Return whether *parent* is this one's parent resource, as the types in its URN say."""
@@ -51,62 +60,106 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class ResourceStep:
+    """One bounded piece of a run: a create, an update or a delete of one resource.
+
+    A replacement is two: its delete, then its create.
+    """
+
+    index: int
+    action: ResourceAction
+    urn: Urn
+    type: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.name} ({self.type})"
+
+
+@dataclass(frozen=True)
+class StackRun:
+    """The run that is in progress; `graph` is what an update declares, None for a destroy."""
+
+    name: str
+    fence: Fence
+    steps: tuple[ResourceStep, ...]
+    graph: Graph | None = None
+    done: frozenset[int] = frozenset()
+    left: tuple[RemainingResource, ...] = ()
+    is_cancel_requested: bool = False
+
+    @property
+    def remaining(self) -> tuple[ResourceStep, ...]:
+        return tuple(step for step in self.steps if step.index not in self.done)
+
+
+@dataclass(frozen=True)
 class EndedRun:
     """How a run of the stack ended."""
 
     name: str
-    kind: RunKind
-    end: RunSucceeded | RunFailed
+    end: RunEnd
 
 
 @dataclass(frozen=True)
 class StackState:
-    """`resources` stand in the order of their making; `graph` is the one of the current update."""
+    """`resources` stand in the order of their making, `ended` runs in that of their end."""
 
     stack: StackName
     version: int = 0
     token: int = 0
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    resources: tuple[Recorded, ...] = ()
+    resources: tuple[RecordedResource, ...] = ()
     outputs: Mapping[str, Any] = field(default_factory=dict)
-    run: Run | None = None
-    graph: Graph | None = None
+    run: StackRun | None = None
     ended: tuple[EndedRun, ...] = ()
 
-    def resource(self, urn: Urn) -> Recorded | None:
-        return next((each for each in self.resources if each.urn == urn), None)
+    def resource(self, urn: Urn) -> RecordedResource | None:
+        return next((resource for resource in self.resources if resource.urn == urn), None)
 
-    def with_resource(self, recorded: Recorded) -> "StackState":
+    def with_resource(self, recorded: RecordedResource) -> "StackState":
         """Return the state with *recorded* in its old place, or last."""
         if self.resource(recorded.urn) is None:
             return replace(self, resources=(*self.resources, recorded))
-        kept = tuple(recorded if each.urn == recorded.urn else each for each in self.resources)
-        return replace(self, resources=kept)
+        resources = (recorded if old.urn == recorded.urn else old for old in self.resources)
+        return replace(self, resources=tuple(resources))
 
     def without_resource(self, urn: Urn) -> "StackState":
-        return replace(self, resources=tuple(each for each in self.resources if each.urn != urn))
+        resources = (resource for resource in self.resources if resource.urn != urn)
+        return replace(self, resources=tuple(resources))
 
-    def active_run(self, name: str) -> Run | None:
+    def active_run(self, name: str) -> StackRun | None:
         """Return the run *name* while it is in progress."""
-        return self.run if self.run is not None and self.run.id == name else None
+        return self.run if self.run is not None and self.run.name == name else None
 
-    def end_of(self, name: str) -> RunSucceeded | RunFailed | None:
+    def end_of(self, name: str) -> RunEnd | None:
         """Return how the run *name* ended; None while it has not, or when it is not known."""
-        return next((run.end for run in reversed(self.ended) if run.name == name), None)
+        return next((run.end for run in self.ended if run.name == name), None)
 
-    def with_end(self, run: Run, end: RunSucceeded | RunFailed) -> "StackState":
+    def with_end(self, run: StackRun, end: RunEnd) -> "StackState":
         """Return the state after *run*."""
-        ended = (*self.ended, EndedRun(run.id, run.kind, end))[-ENDED_RUNS_KEPT:]
-        return replace(self, run=None, graph=None, ended=ended)
+        ended = (*self.ended, EndedRun(run.name, end))
+        return replace(self, run=None, ended=ended[-ENDED_RUNS_KEPT:])
+
+    def view(self) -> StackView:
+        """Return what others may see of the state."""
+        resources = tuple(
+            StackResource(
+                resource.urn, resource.type, resource.name, resource.properties, resource.outputs,
+                resource.protected, resource.in_doubt is not None,
+            )
+            for resource in self.resources
+        )  # fmt: skip
+        return StackView(self.stack, resources, self.outputs)
 
     def admit(self, fence: Fence) -> "StackState":
         """Return the state held by *fence*.
 
         Raises:
-            Overtaken: a higher token was here.
+            StaleFence: a higher token was here.
         """
         if fence.token < self.token:
-            raise Overtaken(f"stack {self.stack}", fence, self.token)
+            raise StaleFence(f"stack {self.stack}", fence, self.token)
         return self if fence.token == self.token else replace(self, token=fence.token)
 
 
@@ -134,15 +187,18 @@ def state_to_json(state: StackState) -> dict[str, Any]:
     return {"schema": SCHEMA, **_ADAPTER.dump_python(state, mode="json")}
 
 
-def state_from_json(document: Mapping[str, Any]) -> StackState:
+def state_from_json(document: Any) -> StackState:
     """Return the state that *document* holds.
 
-    Schema 1 recorded runs by other names: an open one of that time is not resumed, and what it
-    left in doubt is read by the next run.
+    Schema 1 recorded a run in another form. One that was open then is not resumed; what it left in
+    doubt is read by the next run.
 
     Raises:
         ValueError: it holds none.
     """
-    if document.get("schema", 1) == 1:
-        document = {**document, "run": None, "graph": None}
+    schema = document.get("schema", 1) if isinstance(document, dict) else None
+    if schema not in range(1, SCHEMA + 1):
+        raise ValueError(f"its schema is not of 1 to {SCHEMA}: {schema!r}")
+    if schema == 1:
+        document = {**document, "run": None}
     return _ADAPTER.validate_python(document)

@@ -8,8 +8,9 @@ from shared.infrastructure.graph import Graph, Node, digest, reference, referenc
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.infrastructure.memory import MemoryResources, MemoryStates, World
 from shared.infrastructure.port import StackName
-from shared.infrastructure.provider import Resource
+from shared.infrastructure.provider import DesiredResource
 from shared.infrastructure.step_engine import StepEngine
+from shared.kernel.clock import LoopClock
 from tests.infrastructure.installations import STACK
 
 THING = "test:some:Thing"
@@ -54,10 +55,10 @@ class Given:
 def engine_for(world: World, *nodes: Node, outputs: dict[str, str] | None = None) -> StepEngine:
     things = MemoryResources(world, _outputs)
     graph = Graph(nodes, {key: _refer(value) for key, value in (outputs or {}).items()})
-    return StepEngine(Given(graph), MemoryStates(world), {THING: things})
+    return StepEngine(Given(graph), MemoryStates(world), {THING: things}, LoopClock())
 
 
-def _outputs(thing: Resource) -> dict[str, str]:
+def _outputs(thing: DesiredResource) -> dict[str, str]:
     # `id` stays over an update in place, `print` does not.
     return {"id": thing.name, "print": digest(dict(thing.properties))}
 

@@ -234,6 +234,6 @@ async def test_a_refresh_forgets_what_is_gone_and_keeps_what_does_not_answer() -
     assert refreshed.unknown == (urns["vault"],)
     assert refreshed.changed == (urns["network"],)
     preview = await engine_for(world, *BEFORE).preview(STACK, inputs())
-    assert {each.name: each.change.value for each in preview.changes} == {
+    assert {each.name: each.action.value for each in preview.changes} == {
         "network": "update", "vault": "same", "cluster": "same", "old": "create",
     }  # fmt: skip

@@ -2,9 +2,10 @@
 
 from hypothesis import given, settings
 
-from shared.infrastructure.graph import Node, Urn, resolve, urn
+from shared.infrastructure.difference import difference
+from shared.infrastructure.graph import Graph, Node, Urn, resolve, urn
 from shared.infrastructure.memory import World
-from shared.infrastructure.port import Change, DestroyPlan
+from shared.infrastructure.port import DestroyPlan
 from shared.kernel.fence import Fence
 from tests.infrastructure.graphs import THING, engine_for, graphs, named, node
 from tests.infrastructure.installations import FENCE, LAST, LATER, STACK, inputs
@@ -58,21 +59,21 @@ def test_nothing_is_made_before_or_deleted_after_what_it_depends_on(
     async def scenario() -> None:
         world = World()
         await bring_to(world, first, FENCE)
-        preview = await engine_for(world, *second).preview(STACK, inputs())
-        at = {(step.urn, step.verb): step.index for step in preview.steps}
+        steps = difference(world.states[STACK], Graph(second, {})).steps
+        at = {(step.urn, step.action.value): step.index for step in steps}
 
-        def index(urn: Urn, *verbs: Change) -> int | None:
-            return next((at[urn, verb] for verb in verbs if (urn, verb) in at), None)
+        def index(urn: Urn, *actions: str) -> int | None:
+            return next((at[urn, action] for action in actions if (urn, action) in at), None)
 
         for each in second:
-            made = index(each.urn, Change.CREATE, Change.UPDATE)
+            made = index(each.urn, "create", "update")
             for needed in each.dependencies:
-                before = index(needed, Change.CREATE, Change.UPDATE)
+                before = index(needed, "create", "update")
                 assert made is None or before is None or before < made
         for each in first:
-            gone = index(each.urn, Change.DELETE)
+            gone = index(each.urn, "delete")
             for needed in each.dependencies:
-                after = index(needed, Change.DELETE)
+                after = index(needed, "delete")
                 assert gone is None or after is None or gone < after
 
     run_virtual(scenario())
@@ -114,12 +115,10 @@ async def test_a_change_of_what_cannot_change_in_place_deletes_first_and_makes_a
     world = World()
     await bring_to(world, (node("a", replace_on=["size"], size=1),), FENCE)
 
-    preview = await engine_for(world, node("a", replace_on=["size"], size=2)).preview(
-        STACK, inputs()
-    )
+    plan = difference(world.states[STACK], Graph((node("a", replace_on=["size"], size=2),), {}))
 
-    assert [(each.change, each.paths) for each in preview.changes] == [(Change.REPLACE, ("size",))]
-    assert [step.verb for step in preview.steps] == [Change.DELETE, Change.CREATE]
+    assert [(each.action, each.paths) for each in plan.changes] == [("replace", ("size",))]
+    assert [step.action for step in plan.steps] == ["delete", "create"]
 
 
 async def test_a_replacement_carries_on_to_those_that_cannot_take_another_reference() -> None:
@@ -133,12 +132,12 @@ async def test_a_replacement_carries_on_to_those_that_cannot_take_another_refere
     world = World()
     await bring_to(world, both(1), FENCE)
 
-    preview = await engine_for(world, *both(2)).preview(STACK, inputs())
+    plan = difference(world.states[STACK], Graph(both(2), {}))
 
-    assert {each.name: each.change for each in preview.changes} == {
-        "a": Change.REPLACE, "b": Change.REPLACE, "c": Change.UPDATE,
+    assert {each.name: each.action for each in plan.changes} == {
+        "a": "replace", "b": "replace", "c": "update",
     }  # fmt: skip
-    assert [(step.name, step.verb.value) for step in preview.steps] == [
+    assert [(step.name, step.action) for step in plan.steps] == [
         ("b", "delete"), ("a", "delete"), ("a", "create"), ("b", "create"), ("c", "update"),
     ]  # fmt: skip
 

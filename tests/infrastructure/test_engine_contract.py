@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from shared.infrastructure.errors import Overtaken
-from shared.infrastructure.port import Change, DestroyPlan, RunId, RunSucceeded, UpdatePlan
+from shared.infrastructure.port import DestroyPlan, RunId, RunSucceeded, UpdatePlan
 from shared.kernel.errors import Invalid, PlanRefused
+from shared.kernel.fence import StaleFence
 from shared.kernel.observation import Absent, Present
 from tests.infrastructure.installations import FENCE, LAST, LATER, STACK, Installation, inputs
 from tests.kit.stack_runs import destroy, failed, run_to_end, update
@@ -19,8 +19,8 @@ async def test_a_preview_of_a_new_stack_creates_everything_and_changes_nothing(
 
     preview = await engine.preview(STACK, inputs("data"))
 
-    assert [(each.name, each.change) for each in preview.changes] == [
-        ("test", Change.CREATE), ("data-data", Change.CREATE), ("site", Change.CREATE),
+    assert [(each.name, each.action) for each in preview.changes] == [
+        ("test", "create"), ("data-data", "create"), ("site", "create"),
     ]  # fmt: skip
     assert preview.monthly_cost is not None
     assert preview.monthly_cost.basis
@@ -68,9 +68,10 @@ async def test_an_update_changes_only_what_differs(installation: Installation) -
 
     preview = await engine.preview(STACK, inputs("data", "cache"))
 
-    assert [(step.name, step.verb) for step in preview.steps] == [
-        ("data-cache", Change.CREATE), ("site", Change.UPDATE), ("data-logs", Change.DELETE),
-    ]  # fmt: skip
+    assert {(each.name, each.action) for each in preview.changes} == {
+        ("test", "same"), ("data-data", "same"),
+        ("data-cache", "create"), ("site", "update"), ("data-logs", "delete"),
+    }  # fmt: skip
     (site,) = (each for each in preview.changes if each.name == "site")
     assert site.paths == ("volumes.cache", "volumes.logs")
     await update(engine, STACK, inputs("data", "cache"), LATER)
@@ -152,11 +153,11 @@ async def test_a_destroyed_stack_still_refuses_the_writers_before_it(
     await destroy(engine, STACK, LATER)
     preview = await engine.preview(STACK, inputs("data"))
 
-    with pytest.raises(Overtaken):
+    with pytest.raises(StaleFence):
         await engine.start(
             RunId(STACK, "op-1-again"), UpdatePlan(inputs("data"), preview.plan_hash), FENCE
         )
-    with pytest.raises(Overtaken):
+    with pytest.raises(StaleFence):
         await engine.refresh(STACK, FENCE)
 
 

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from shared.infrastructure.errors import Overtaken
 from shared.infrastructure.graph import Node, Urn
 from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput
 from shared.infrastructure.local_program import SITE, VOLUME, local_graph
 from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
-from shared.infrastructure.provider import Resource
+from shared.infrastructure.provider import DesiredResource
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import Unavailable
+from shared.kernel.fence import StaleFence
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 
-DATA = Resource(
+DATA = DesiredResource(
     Urn("urn:volume"), VOLUME, "data-data", {"site": "env-a", "volume": "data", "settings": {}}
 )
 
@@ -51,12 +51,12 @@ async def test_a_stale_fence_changes_no_volume_even_after_its_deletion(tmp_path:
     volumes = VolumeProvider(tmp_path)
     await volumes.create(DATA, LATER)
 
-    with pytest.raises(Overtaken):
+    with pytest.raises(StaleFence):
         await volumes.delete(DATA, FENCE)
     assert isinstance(await volumes.read(DATA), Present)
 
     await volumes.delete(DATA, LATER)
-    with pytest.raises(Overtaken):
+    with pytest.raises(StaleFence):
         await volumes.create(DATA, FENCE)
     assert await volumes.read(DATA) == Absent()
 
@@ -150,7 +150,7 @@ async def test_a_site_keeps_its_properties_on_the_surface() -> None:
     world = MemoryCluster(SystemClock(), SeededEntropy(1))
     sites = SiteProvider(MemorySurface(world))
     (node,) = nodes(SITE)
-    site = Resource(node.urn, node.type, node.name, node.properties)
+    site = DesiredResource(node.urn, node.type, node.name, node.properties)
     assert await sites.read(site) == Absent()
 
     live = await sites.create(site, FENCE)

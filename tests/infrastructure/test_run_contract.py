@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.infrastructure.errors import Overtaken, PlanMoved, RunUnknown, StackBusy
+from shared.infrastructure.errors import PlanChanged, RunNotFound, StackBusy
 from shared.infrastructure.port import (
     DestroyPlan,
     InfrastructureEngine,
@@ -15,7 +15,7 @@ from shared.infrastructure.port import (
     UpdatePlan,
 )
 from shared.kernel.errors import PlanRefused
-from shared.kernel.fence import Fence
+from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.observation import Absent, Unknown
 from tests.infrastructure.installations import FENCE, LAST, LATER, STACK, Installation, inputs
 from tests.kit.stack_runs import destroy, end_of, failed, run_to_end, update
@@ -85,7 +85,7 @@ async def test_a_run_that_nobody_started_is_unknown(installation: Installation) 
     engine = installation.open()
 
     assert isinstance(await engine.observe(RUN), Unknown)
-    with pytest.raises(RunUnknown):
+    with pytest.raises(RunNotFound):
         await engine.cancel(RUN, FENCE)
 
 
@@ -96,7 +96,7 @@ async def test_an_update_is_not_started_once_the_stack_has_changed(
     old = await planned(engine, "data")
     await update(engine, STACK, inputs("logs"), FENCE)
 
-    with pytest.raises(PlanMoved):
+    with pytest.raises(PlanChanged):
         await engine.start(RUN, old, LATER)
 
     assert isinstance(await engine.observe(RUN), Unknown)
@@ -120,11 +120,11 @@ async def test_a_stale_fence_starts_and_cancels_nothing(installation: Installati
     await update(engine, STACK, inputs("data"), LATER)
     plan = await planned(engine)
 
-    with pytest.raises(Overtaken):
+    with pytest.raises(StaleFence):
         await engine.start(RUN, plan, FENCE)
-    with pytest.raises(Overtaken):
+    with pytest.raises(StaleFence):
         await engine.start(RUN, DestroyPlan(), FENCE)
-    with pytest.raises(Overtaken):
+    with pytest.raises(StaleFence):
         await engine.cancel(RunId(STACK, LATER.operation), FENCE)
 
     assert installation.names() == {"site", "data-data"}

@@ -1,6 +1,8 @@
 """What every StackStates promises."""
 
 import asyncio
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,30 +10,55 @@ import pytest
 
 from shared.infrastructure.folder_states import KEPT_VERSIONS, FolderStates
 from shared.infrastructure.graph import Graph
-from shared.infrastructure.memory import MemoryStates, World
-from shared.infrastructure.port import Change, Left, Run, RunKind, StackName, Step
-from shared.infrastructure.state import Recorded, StackState, StackStates
+from shared.infrastructure.memory import MemoryStates, World, memory_engine
+from shared.infrastructure.port import (
+    RemainingResource,
+    ResourceAction,
+    RunFailed,
+    RunSucceeded,
+    StackName,
+)
+from shared.infrastructure.state import (
+    SCHEMA,
+    EndedRun,
+    RecordedResource,
+    ResourceStep,
+    StackRun,
+    StackState,
+    StackStates,
+)
 from shared.kernel.errors import Invalid, Stale, Unavailable
 from tests.infrastructure.graphs import named, node
-from tests.infrastructure.installations import STACK
+from tests.infrastructure.installations import LAST, STACK, inputs
+from tests.kit.stack_runs import update
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "documents" / "stack_state.schema1.json"
+"""Of before the first release: an update was killed in the step that makes `data-logs`."""
+VAULT = RecordedResource(
+    named("a"), "t", "a", {"x": [1, {"y": None}]}, {"id": "ä"}, (named("b"),), protected=True,
+    in_doubt=ResourceAction.UPDATE,
+)  # fmt: skip
+LEFT = RemainingResource(named("a"), "a", "Retained", "it was asked to stay")
 FULL = StackState(
     STACK,
     token=7,
     inputs={"stage": "test", "compute_targets": [{"kind": "LocalProcess"}]},
-    resources=(
-        Recorded(
-            named("a"), "t", "a", {"x": [1, {"y": None}]}, {"id": "ä"}, (named("b"),), True,
-            Change.UPDATE,
-        ),
-    ),
+    resources=(VAULT,),
     outputs={"facts": {"k": "v"}},
-    run=Run(
-        "r", RunKind.DESTROY, (Step("r", 0, Change.DELETE, named("a"), "t", "a"),),
-        frozenset({0}), (Left(named("a"), "a", "Retained", "asked"),), True,
+    run=StackRun(
+        "op-3",
+        LAST,
+        (ResourceStep(0, ResourceAction.DELETE, named("a"), "t", "a"),),
+        Graph((node("a", needs=["b"], size=1),), {"o": 1}),
+        frozenset({0}),
+        (LEFT,),
+        is_cancel_requested=True,
     ),
-    graph=Graph((node("a", needs=["b"], size=1),), {"o": 1}),
-)  # fmt: skip
+    ended=(
+        EndedRun("op-1", RunSucceeded({"facts": {"k": "v"}}, (LEFT,))),
+        EndedRun("op-2", RunFailed("Canceled", "a: canceled between two steps", (LEFT,))),
+    ),
+)
 
 
 @pytest.fixture(params=["memory", "folder"])
@@ -94,10 +121,39 @@ async def test_what_a_killed_save_left_is_tidied_by_the_next_and_never_read(
     assert len(list((tmp_path / STACK).iterdir())) == now.version
 
 
-async def test_a_state_that_cannot_be_read_is_a_dependency_that_is_away(tmp_path: Path) -> None:
+async def test_a_state_of_schema_1_is_read_and_the_next_run_ends_what_it_left_open(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / STACK).mkdir()
+    shutil.copy(GOLDEN, tmp_path / STACK / "000000010.json")
+    world = World()
+    engine = memory_engine(world)
+    world.states[STACK] = state = await FolderStates(tmp_path).load(STACK)
+
+    assert (state.version, state.token, state.run) == (10, 2, None)
+    assert {each.name: each.in_doubt for each in state.resources} == {
+        "test": None, "data-data": None, "site": None, "data-logs": "create",
+    }  # fmt: skip
+    end = await update(engine, STACK, inputs("data", "logs"), LAST)
+    assert set(end.outputs["facts"]) == {"data.data.path", "data.logs.path"}
+
+
+async def test_a_state_of_a_later_schema_is_not_guessed_at(tmp_path: Path) -> None:
+    await FolderStates(tmp_path).save(FULL)
+    path = tmp_path / STACK / "000000001.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": SCHEMA + 1}))
+
+    with pytest.raises(Unavailable, match="schema"):
+        await FolderStates(tmp_path).load(STACK)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"schema": "x"}'])
+async def test_a_state_that_cannot_be_read_is_a_dependency_that_is_away(
+    tmp_path: Path, content: str
+) -> None:
     states = FolderStates(tmp_path)
     await states.save(FULL)
-    (tmp_path / STACK / "000000001.json").write_text("{")
+    (tmp_path / STACK / "000000001.json").write_text(content)
 
     with pytest.raises(Unavailable):
         await states.load(STACK)
