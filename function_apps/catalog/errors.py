@@ -1,10 +1,15 @@
-"""What catalog refuses, by name."""
+"""The refusals of catalog, by name."""
+
+from collections.abc import Sequence
+from typing import Final
 
 from shared.kernel.errors import NotFound
 
+INSTANCES_SHOWN: Final = 10
+
 
 class ServiceNotFound(NotFound):
-    """No such service in the caller's tenant, or not yet at the time asked for."""
+    """The tenant has no such service, or had none at the time asked for."""
 
     code = "ServiceNotFound"
 
@@ -13,9 +18,15 @@ class ServiceNotFound(NotFound):
 
 
 class LogNotFound(NotFound):
-    """The surface has no log of that instance."""
+    """The service has no instance, or the surface has no log of the one asked for."""
 
     code = "LogNotFound"
 
-    def __init__(self, instance: str) -> None:
-        super().__init__(f"no log of an instance {instance[:80]!r}; the service's own are listed")
+    def __init__(self, service_id: str, instance: str, known: Sequence[str]) -> None:
+        if not instance:
+            super().__init__(f"service {service_id} has no instance, so it has no log")
+            return
+        names = ", ".join(known[:INSTANCES_SHOWN]) or "none"
+        super().__init__(
+            f"service {service_id} has no log of an instance {instance[:80]!r}; it has: {names}"
+        )

@@ -6,8 +6,8 @@ from function_apps.catalog.model.service import RuntimeService
 from shared.contracts import catalog as published
 
 
-def updated(service: RuntimeService, facts: Facts) -> published.RuntimeInventoryUpdated:
-    """Return the event that tells what *service* is now."""
+def inventory_updated(service: RuntimeService, facts: Facts) -> published.RuntimeInventoryUpdated:
+    """Return the event with the present state of *service*."""
     return published.RuntimeInventoryUpdated.model_validate(
         {
             **description(service, facts),

@@ -1,4 +1,4 @@
-"""What catalog needs from outside."""
+"""The dependencies of catalog."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from shared.surfaces.port import SurfaceReader
 
 @dataclass(frozen=True)
 class CatalogApp:
-    """The service's own parts and the surface it reads; it changes nothing outside."""
+    """The parts of the service, and the surface that it reads."""
 
     service: Service
     surface: SurfaceReader

@@ -1,4 +1,4 @@
-"""What every use case of catalog needs: where a service is kept, and how a change is committed."""
+"""The stored documents of a service: load and commit."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,8 +6,8 @@ from function_apps.catalog import events
 from function_apps.catalog.model.history import row_body
 from function_apps.catalog.model.service import (
     DOCUMENT_ID,
-    Change,
     RuntimeService,
+    ServiceChange,
     from_body,
     to_body,
 )
@@ -20,12 +20,12 @@ from shared.messaging.outbox import Publish, Row
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Outcome, Put, View
 from shared.persistence.store import Partition
 
-Decide = Callable[[RuntimeService | None], Change | None]
-"""What becomes of the service that is stored, if one is; None changes nothing."""
+Decide = Callable[[RuntimeService | None], ServiceChange | None]
+"""Decides the change of the stored service, or of a new one; None changes nothing."""
 
 
 def partition_of(identity: str, scope: Scope) -> Partition:
-    """Return the service's own partition. Raises NotFound for what is no service id."""
+    """Return the partition of a service. Raises NotFound if *identity* is not a service id."""
     return Partition(scope.tenant, parse_id(identity, "svc").environment, identity)
 
 
@@ -44,10 +44,10 @@ async def commit(
     app: CatalogApp,
     row_id: str | None = None,
 ) -> Outcome:
-    """Commit what *decide* makes of the service, with its row of history, once.
+    """Commit the change that *decide* makes of the service, with its row of history, once.
 
-    *row_id* is the row's where it is known before: a row that is there was committed with all that
-    follows from it, so the same fact from another message changes nothing.
+    *row_id* is the id of the row if it is known before the decision: a stored row was committed
+    with all its consequences, so the same fact in another message changes nothing.
     """
     reads = [DOCUMENT_ID, row_id] if row_id else [DOCUMENT_ID]
 
@@ -63,7 +63,7 @@ async def commit(
 
 
 def _decision(
-    change: Change, identity: ServiceId, action: str, cause: Cause, app: CatalogApp
+    change: ServiceChange, identity: ServiceId, action: str, cause: Cause, app: CatalogApp
 ) -> Decision:
     service = change.service
     writes = [] if service is None else [Put(DOCUMENT_ID, to_body(service))]
@@ -72,15 +72,15 @@ def _decision(
     outcome = "AlreadyNewer" if service is None else str(service.status or "Tombstone")
     return Decision(
         writes=writes,
-        outbox=_announce(service, cause, app) if service and change.is_told else (),
+        outbox=_publish(service, cause, app) if service and change.is_published else (),
         audited=Audited(action, identity, outcome),
     )
 
 
-def _announce(service: RuntimeService, cause: Cause, app: CatalogApp) -> Sequence[Row]:
+def _publish(service: RuntimeService, cause: Cause, app: CatalogApp) -> Sequence[Row]:
     assert service.facts is not None, service
     envelope = envelope_of(
-        events.updated(service, service.facts),
+        events.inventory_updated(service, service.facts),
         tenant=service.identity.tenant_id,
         cause=cause,
         clock=app.service.clock,

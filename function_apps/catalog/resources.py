@@ -1,23 +1,22 @@
-"""What the API answers about services: one service, a row of its history, a dependency."""
+"""The resources of catalog: a service, a row of its history, a dependency."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from function_apps.catalog.model.description import description
-from function_apps.catalog.model.history import Facts, Row
+from function_apps.catalog.model.history import Facts, HistoryRow
 from function_apps.catalog.model.service import RuntimeService
-from function_apps.catalog.model.states import Status
 from shared.contracts import catalog as published
 
 
-def resource(
+def runtime_service(
     service: RuntimeService,
     facts: Facts,
     *,
     observed_at: str | None,
     valid_until: str | None = None,
 ) -> published.RuntimeService:
-    """Return what clients see of *service* while *facts* held."""
+    """Return the resource of *service* at the time of *facts*."""
     component = facts.release.component
     return published.RuntimeService.model_validate(
         {
@@ -30,13 +29,15 @@ def resource(
             "validUntil": valid_until,
             "knownFrom": facts.known_from,
             "lastObservedAt": observed_at,
-            "retiredAt": facts.valid_from if facts.status is Status.RETIRED else None,
+            "retiredAt": facts.valid_from
+            if facts.status is published.ServiceStatus.RETIRED
+            else None,
         }
     )
 
 
-def history_row(facts: Facts, row: Row, valid_until: str | None) -> Mapping[str, Any]:
-    """Return one row of a service's history as clients see it, with the cause of that row."""
+def history_row(facts: Facts, row: HistoryRow, valid_until: str | None) -> Mapping[str, Any]:
+    """Return the resource of one row of history, with its cause."""
     component = facts.release.component
     return {
         "status": row.status,
@@ -55,12 +56,12 @@ def depends_on(service: RuntimeService) -> tuple[str, ...]:
     return tuple(service.component.get("dependsOn", ()))
 
 
-def dependency(module: str, found: RuntimeService | None) -> published.Dependency:
-    """Return how one end of a dependency is; what nothing is known of is Unknown."""
+def dependency(module: str, service: RuntimeService | None) -> published.Dependency:
+    """Return one end of a dependency; a service without a known release is Unknown."""
     return published.Dependency.model_validate(
         {
             "module_id": module,
-            "service_id": found.identity.service_id if found else None,
-            "status": (found.status if found else None) or Status.UNKNOWN,
+            "service_id": service.identity.service_id if service else None,
+            "status": (service.status if service else None) or published.ServiceStatus.UNKNOWN,
         }
     )

@@ -50,7 +50,7 @@ _FILTERS: Final = {
 
 
 async def get_services(request: Request[None], app: CatalogApp) -> Answer:
-    """List the tenant's services, filtered by what stands in the query."""
+    """Answer a page of the tenant's services, filtered by the query."""
     page = await queries.list_services(
         {_FILTERS[name]: value for name, value in request.query.items() if name in _FILTERS},
         environment=request.query.get("environmentId"),
@@ -59,12 +59,12 @@ async def get_services(request: Request[None], app: CatalogApp) -> Answer:
         scope=request.scope,
         app=app,
     )
-    value = [each.model_dump(mode="json", by_alias=True) for each in page.services]
+    value = [service.model_dump(mode="json", by_alias=True) for service in page.services]
     return ok({"value": value, "nextLink": request.next_link(page.continuation)})
 
 
 async def get_service(request: Request[None], app: CatalogApp) -> Answer:
-    """Answer one service; `asOf` and `knownAt` look into the past, and into what was known then."""
+    """Answer one service, now or at `asOf` as it was known at `knownAt`."""
     identity = request.path["serviceId"]
     if "asOf" not in request.query and "knownAt" not in request.query:
         service, etag = await queries.get_service(identity, scope=request.scope, app=app)
@@ -78,7 +78,7 @@ async def get_service(request: Request[None], app: CatalogApp) -> Answer:
 
 
 async def get_service_history(request: Request[None], app: CatalogApp) -> Answer:
-    """Answer what is recorded of a service, oldest first, each row with its cause."""
+    """Answer the history of a service, oldest first, each row with its cause."""
     value, continuation = await queries.get_history(
         request.path["serviceId"],
         limit=request.number("top", 100, least=1, most=200),
@@ -90,14 +90,14 @@ async def get_service_history(request: Request[None], app: CatalogApp) -> Answer
 
 
 async def get_service_dependencies(request: Request[None], app: CatalogApp) -> Answer:
-    """Answer what a service needs and what needs it."""
+    """Answer the services that it depends on, and those that depend on it."""
     return ok(
         await queries.get_dependencies(request.path["serviceId"], scope=request.scope, app=app)
     )
 
 
 async def get_service_logs(request: Request[None], app: CatalogApp) -> Answer:
-    """Answer the last lines that one instance wrote."""
+    """Answer the last lines in the log of one instance."""
     instance, lines = await queries.get_logs(
         request.path["serviceId"],
         instance=request.query.get("instance"),
@@ -129,10 +129,10 @@ ROUTES: Final = (
     get(f"{_ONE}/logs", get_service_logs, READ, query=("instance", "tail")),
 )
 EVENTS: Final[HandlerTable] = {
-    RuntimeDeploymentCompleted: record_release.note_deployment_ended,
-    RuntimeDeploymentRolledBack: record_release.note_deployment_ended,
-    RuntimeEnvironmentProvisioned: record_environment.note_environment,
-    RuntimeEnvironmentDecommissioned: record_environment.note_environment,
+    RuntimeDeploymentCompleted: record_release.on_deployment_ended,
+    RuntimeDeploymentRolledBack: record_release.on_deployment_ended,
+    RuntimeEnvironmentProvisioned: record_environment.record_environment,
+    RuntimeEnvironmentDecommissioned: record_environment.record_environment,
 }
 COMMANDS: Final[HandlerTable] = {
     RecordRelease: record_release.record_release,
@@ -150,8 +150,8 @@ def blueprint(app: CatalogApp) -> df.Blueprint:
     async def catalog_observe_due(
         _timer: func.TimerRequest, client: df.DurableOrchestrationClient
     ) -> None:
-        """Look at what is due; a tick that is missed is made up for by the next."""
+        """Scan the environments that are due; a missed tick is made up for by the next."""
         app.service.hub.attach(client)
-        await reconcile_inventory.observe_due(app, PlatformScope("timer:catalog_observe_due"))
+        await reconcile_inventory.reconcile_due(app, PlatformScope("timer:catalog_observe_due"))
 
     return bound

@@ -56,6 +56,7 @@ def test_a_state_machine_leads_to_states_of_its_own(path: Path) -> None:
 
 
 OBSERVED_RECORDS: Final = {
+    "catalog": ROOT / "function_apps/catalog/model/status.py",
     "health": ROOT / "function_apps/health/model/status_hysteresis.py",
 }
 """Of these services the state is what was last observed, so no transition can be refused."""

@@ -70,7 +70,7 @@ class Catalog:
 
     async def sweep(self, after_s: float = 60.0) -> int:
         await self.app.service.clock.sleep(after_s)
-        looked = await reconcile_inventory.observe_due(self.app, SWEEP)
+        looked = await reconcile_inventory.reconcile_due(self.app, SWEEP)
         await self.settle()
         return looked
 

@@ -57,8 +57,8 @@ async def statuses(made: Catalog, modules: Sequence[str]) -> set[str]:
     return {str(head["status"]) for head in heads if head["module_id"] in modules}
 
 
-async def watch_of(made: Catalog) -> projections.Watch:
-    document = await made.app.service.store.read(Partition(TENANT, KEY), projections.WATCH_ID)
+async def watch_of(made: Catalog) -> projections.EnvironmentScan:
+    document = await made.app.service.store.read(Partition(TENANT, KEY), projections.SCAN_ID)
     assert document is not None
     return projections.from_body(document.body)
 

@@ -7,85 +7,101 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from function_apps.catalog.model.history import Kind, Knowledge, Row, at_time, known, timeline
-from function_apps.catalog.model.states import Status
+from function_apps.catalog.model.history import (
+    HistoryRow,
+    Knowledge,
+    RowKind,
+    facts_at,
+    knowledge_of,
+    timeline,
+)
+from shared.contracts.catalog import ServiceStatus
 
 
 def at(minute: int) -> str:
     return f"2026-01-01T00:{minute:02d}:00.000000Z"
 
 
-def release(revision: int, minute: int, known_at: int | None = None, **changes: Any) -> Row:
-    row = Row(
-        Kind.RELEASE, Status.RUNNING, "deployment", f"dep-{minute}", at(minute),
+def release(revision: int, minute: int, known_at: int | None = None, **changes: Any) -> HistoryRow:
+    row = HistoryRow(
+        RowKind.RELEASE, ServiceStatus.RUNNING, "deployment", f"dep-{minute}", at(minute),
         at(minute if known_at is None else known_at), revision, f"dep-{minute}",
         {"version": f"{revision}.0", "digest": "d"},
     )  # fmt: skip
-    return Row(**{**vars(row), **changes})
+    return HistoryRow(**{**vars(row), **changes})
 
 
-def observation(status: Status, minute: int) -> Row:
-    return Row(Kind.OBSERVATION, status, "observation", "svc", at(minute), at(minute))
+def observation(status: ServiceStatus, minute: int) -> HistoryRow:
+    return HistoryRow(RowKind.OBSERVATION, status, "observation", "svc", at(minute), at(minute))
 
 
-def removal(minute: int, known_at: int | None = None) -> Row:
+def removal(minute: int, known_at: int | None = None) -> HistoryRow:
     known_from = at(minute if known_at is None else known_at)
-    return Row(Kind.REMOVAL, Status.RETIRED, "deployment", f"del-{minute}", at(minute), known_from)
+    return HistoryRow(
+        RowKind.REMOVAL,
+        ServiceStatus.RETIRED,
+        "deployment",
+        f"del-{minute}",
+        at(minute),
+        known_from,
+    )
 
 
 MINUTES = st.integers(0, 30)
 ROWS = st.one_of(
     st.builds(release, st.integers(1, 5), MINUTES, st.integers(0, 59)),
     st.builds(
-        observation, st.sampled_from([Status.RUNNING, Status.DEGRADED, Status.UNKNOWN]), MINUTES
+        observation,
+        st.sampled_from([ServiceStatus.RUNNING, ServiceStatus.DEGRADED, ServiceStatus.UNKNOWN]),
+        MINUTES,
     ),
     st.builds(removal, MINUTES, st.integers(0, 59)),
 )
-HISTORIES = st.lists(ROWS, max_size=12, unique_by=lambda row: row.place)
+HISTORIES = st.lists(ROWS, max_size=12, unique_by=lambda row: row.order_key)
 
 
 @given(HISTORIES, st.randoms(use_true_random=False))
 @settings(max_examples=300)
 def test_any_order_and_number_of_the_same_rows_gives_the_same_knowledge(
-    rows: list[Row], rng: Any
+    rows: list[HistoryRow], rng: Any
 ) -> None:
     again = [*rows, *rows]
     rng.shuffle(again)
 
-    assert known(again) == known(rows)
+    assert knowledge_of(again) == knowledge_of(rows)
 
 
 @given(HISTORIES, MINUTES, st.integers(0, 59))
 @settings(max_examples=300)
 def test_what_becomes_known_later_never_changes_what_was_known(
-    rows: list[Row], as_of: int, known_at: int
+    rows: list[HistoryRow], as_of: int, known_at: int
 ) -> None:
     then = [row for row in rows if row.known_from <= at(known_at)]
 
-    assert at_time(rows, at(as_of), at(known_at)) == at_time(then, at(as_of), at(known_at))
+    assert facts_at(rows, at(as_of), at(known_at)) == facts_at(then, at(as_of), at(known_at))
 
 
 @given(HISTORIES)
 @settings(max_examples=300)
-def test_now_is_the_end_of_the_timeline(rows: list[Row]) -> None:
+def test_now_is_the_end_of_the_timeline(rows: list[HistoryRow]) -> None:
     told = timeline(rows)
 
-    assert (told[-1][0] if told else None) == at_time(rows, at(59), at(59))
-    assert all(a.place <= b.place for (_, a), (_, b) in pairwise(told))
+    assert (told[-1][0] if told else None) == facts_at(rows, at(59), at(59))
+    assert all(a.order_key <= b.order_key for (_, a), (_, b) in pairwise(told))
 
 
 @given(HISTORIES)
 @settings(max_examples=300)
-def test_the_release_that_is_told_is_the_highest_that_is_known(rows: list[Row]) -> None:
-    facts = known(rows).facts
-    revisions = [row.release_revision for row in rows if row.kind is Kind.RELEASE]
+def test_the_release_that_is_told_is_the_highest_that_is_known(rows: list[HistoryRow]) -> None:
+    facts = knowledge_of(rows).facts
+    revisions = [row.release_revision for row in rows if row.kind is RowKind.RELEASE]
 
     assert (facts.release.release_revision if facts else None) == max(revisions, default=None)
 
 
 def test_nothing_is_known_of_nothing() -> None:
     assert Knowledge().facts is None
-    assert known([removal(3)]).facts is None
+    assert knowledge_of([removal(3)]).facts is None
 
 
 V1, V2 = release(1, 1), release(2, 10)
@@ -94,32 +110,32 @@ V1, V2 = release(1, 1), release(2, 10)
 @pytest.mark.parametrize(
     ("as_of", "known_at", "version", "status"),
     [
-        pytest.param(5, 5, "1.0", Status.RUNNING, id="while-the-first-ran"),
-        pytest.param(12, 12, "1.0", Status.RUNNING, id="the-second-not-yet-known"),
-        pytest.param(12, 20, "2.0", Status.RUNNING, id="the-second-known-later"),
-        pytest.param(5, 59, "1.0", Status.RUNNING, id="the-past-as-known-now"),
-        pytest.param(25, 59, "2.0", Status.DEGRADED, id="after-an-observation"),
-        pytest.param(31, 59, "2.0", Status.RETIRED, id="after-its-removal"),
+        pytest.param(5, 5, "1.0", ServiceStatus.RUNNING, id="while-the-first-ran"),
+        pytest.param(12, 12, "1.0", ServiceStatus.RUNNING, id="the-second-not-yet-known"),
+        pytest.param(12, 20, "2.0", ServiceStatus.RUNNING, id="the-second-known-later"),
+        pytest.param(5, 59, "1.0", ServiceStatus.RUNNING, id="the-past-as-known-now"),
+        pytest.param(25, 59, "2.0", ServiceStatus.DEGRADED, id="after-an-observation"),
+        pytest.param(31, 59, "2.0", ServiceStatus.RETIRED, id="after-its-removal"),
     ],
 )
 def test_the_past_is_answered_as_it_was_known(
-    as_of: int, known_at: int, version: str, status: Status
+    as_of: int, known_at: int, version: str, status: ServiceStatus
 ) -> None:
     late = release(2, 10, known_at=15)
-    rows = [V1, late, observation(Status.DEGRADED, 20), removal(30)]
-    facts = at_time(rows, at(as_of), at(known_at))
+    rows = [V1, late, observation(ServiceStatus.DEGRADED, 20), removal(30)]
+    facts = facts_at(rows, at(as_of), at(known_at))
 
     assert facts is not None
     assert (facts.release.component["version"], facts.status) == (version, status)
 
 
 def test_before_the_first_release_there_was_nothing() -> None:
-    assert at_time([V1, V2], at(0), at(59)) is None
+    assert facts_at([V1, V2], at(0), at(59)) is None
 
 
 def test_a_rollback_proves_the_same_release_again_and_does_not_own_it() -> None:
     proved = release(1, 8, cause_kind="rollback", cause_id="dep-8", deployment_id="dep-8")
-    facts = known([proved, V1]).facts
+    facts = knowledge_of([proved, V1]).facts
 
     assert facts is not None
     assert (facts.release.deployment_id, facts.cause_kind, facts.cause_id) == (
@@ -130,21 +146,21 @@ def test_a_rollback_proves_the_same_release_again_and_does_not_own_it() -> None:
 
 
 def test_a_removed_service_stays_retired_whatever_is_seen_of_it() -> None:
-    facts = known([V1, removal(5), observation(Status.RUNNING, 6)]).facts
+    facts = knowledge_of([V1, removal(5), observation(ServiceStatus.RUNNING, 6)]).facts
 
     assert facts is not None
-    assert facts.status is Status.RETIRED
+    assert facts.status is ServiceStatus.RETIRED
 
 
 def test_a_removed_service_comes_back_with_a_release() -> None:
-    facts = known([V1, removal(5), V2]).facts
+    facts = knowledge_of([V1, removal(5), V2]).facts
 
     assert facts is not None
-    assert facts.status is Status.RUNNING
+    assert facts.status is ServiceStatus.RUNNING
 
 
 def test_what_was_seen_before_a_removal_says_nothing_after_it() -> None:
-    facts = known([V1, observation(Status.DEGRADED, 4), removal(5), V2]).facts
+    facts = knowledge_of([V1, observation(ServiceStatus.DEGRADED, 4), removal(5), V2]).facts
 
     assert facts is not None
-    assert facts.status is Status.RUNNING
+    assert facts.status is ServiceStatus.RUNNING

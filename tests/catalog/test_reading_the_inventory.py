@@ -7,8 +7,12 @@ from urllib.parse import quote
 
 import pytest
 
+from function_apps.catalog.errors import LogNotFound
+from function_apps.catalog.use_cases import queries
 from shared.kernel.clock import EPOCH, isoformat
+from tests.catalog.inventory import catalog
 from tests.kit.sending import send
+from tests.kit.service import SCOPE
 from tests.kit.told import (
     ENVIRONMENT,
     WEB,
@@ -188,6 +192,32 @@ def test_the_log_of_an_instance_is_told_and_that_of_a_stranger_is_not() -> None:
     assert (known[0], len(known[1]["lines"])) == (200, 1)
     assert (stranger[0], stranger[1]["error"]["code"]) == (404, "LogNotFound")
     assert away[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        pytest.param("?instance=nobody", "has no log of an instance 'nobody'", id="a-stranger"),
+        pytest.param(f"?instance={'x' * 3000}", "has no log of an instance 'xxx", id="a-long-name"),
+    ],
+)
+def test_a_log_that_is_not_there_says_which_are(query: str, sentence: str) -> None:
+    status, body = asked(lambda world: world.call("GET", f"{ROOT}/{service_of()}/logs{query}"))
+
+    assert (status, body["error"]["code"]) == (404, "LogNotFound")
+    assert sentence in body["error"]["message"]
+    assert "; it has: module-web" in body["error"]["message"]
+
+
+def test_the_log_of_a_service_without_an_instance_says_so() -> None:
+    async def main() -> str:
+        made = catalog()
+        await made.hear_all(ended(1, [released()], at=EPOCH))
+        with pytest.raises(LogNotFound) as refusal:
+            await queries.get_logs(service_of(), instance=None, tail=1, scope=SCOPE, app=made.app)
+        return refusal.value.message
+
+    assert run_virtual(main()) == f"service {service_of()} has no instance, so it has no log"
 
 
 @pytest.mark.parametrize("rest", ["", "/history", "/dependencies", "/logs", "/health"])

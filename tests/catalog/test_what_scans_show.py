@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from function_apps.catalog.projections import weigh_absence
+from function_apps.catalog.projections import confirm_absences
 from tests.catalog.inventory import Catalog, catalog
 from tests.kit.told import WEB, ended, environment, released, run, vanish
 from tests.kit.virtual_time import run_virtual
@@ -162,4 +162,4 @@ def test_a_sweep_that_finds_everything_as_it_was_tells_nothing_and_writes_no_his
 def test_absence_is_weighed(
     missing: dict[str, int], absent: list[str], total: int, more: dict[str, int], certain: list[str]
 ) -> None:
-    assert weigh_absence(missing, absent, total) == (more, frozenset(certain))
+    assert confirm_absences(missing, absent, total) == (more, frozenset(certain))

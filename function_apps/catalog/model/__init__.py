@@ -1,1 +1,1 @@
-"""Decisions of catalog: pure functions, in `states`, `history` and `service`."""
+"""Decisions of catalog: pure functions, in `status`, `history`, `service` and `description`."""

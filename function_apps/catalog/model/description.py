@@ -1,4 +1,4 @@
-"""The fields that the resource of a service and its event share, under their names on the wire."""
+"""The fields that the resource of a service shares with its event, as JSON."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ INSTANCES_MAX = 200
 
 
 def description(service: RuntimeService, facts: Facts) -> dict[str, Any]:
-    """Return what is told of *service* while *facts* held."""
+    """Return the fields of *service* at the time of *facts*."""
     component, identity = facts.release.component, service.identity
     return {
         "serviceId": identity.service_id,

@@ -1,10 +1,10 @@
-"""History in two times: what was so, from when, since when that is known here, and why.
+"""The history of a service in two times: valid time and known time.
 
-`valid_from` is when it became so, `known_from` when it was recorded. Rows are only added. What is
-known is a join of rows: each row finds its place by what it says and not by when it came, so any
-order and any number of the same deliveries gives the same knowledge, and looking into the past is
-the same join over fewer rows. Snodgrass, "Developing Time-Oriented Database Applications in SQL",
-1999; Shapiro et al., "Conflict-free Replicated Data Types", 2011.
+`valid_from` is when a fact became true, `known_from` when it was recorded. Rows are only added. The
+knowledge of a service is a join of its rows: the place of a row follows from its content, not from
+the time of its arrival, so any order and any number of the same deliveries gives the same result,
+and a query into the past is the same join over fewer rows. Snodgrass, "Developing Time-Oriented
+Database Applications in SQL", 1999; Shapiro et al., "Conflict-free Replicated Data Types", 2011.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,24 +12,24 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from function_apps.catalog.model.states import Status
+from shared.contracts.catalog import ServiceStatus
 
 
-class Kind(StrEnum):
+class RowKind(StrEnum):
     RELEASE = "release"
-    """A deployment ended and proved what runs."""
+    """A deployment ended and proved which release runs."""
     OBSERVATION = "observation"
-    """The surface showed it otherwise than before, or did not show it for too long."""
+    """A scan of the surface found a difference, or none succeeded for too long."""
     REMOVAL = "removal"
-    """It was taken away on purpose, or its environment was."""
+    """The service or its environment was removed on purpose."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One fact. The last three say something in rows of kind release only."""
+class HistoryRow:
+    """One fact. The last three fields are set in rows of kind release only."""
 
-    kind: Kind
-    status: Status
+    kind: RowKind
+    status: ServiceStatus
     cause_kind: str
     cause_id: str
     valid_from: str
@@ -40,131 +40,132 @@ class Row:
     """The released component, as JSON."""
 
     @property
-    def place(self) -> tuple[str, str, str]:
-        """Return what orders rows of one kind; equal only for the same fact."""
+    def order_key(self) -> tuple[str, str, str]:
+        """Return the key that orders rows of one kind; only the same fact has the same key."""
         return (self.valid_from, self.cause_kind, self.cause_id)
 
     @property
     def id(self) -> str:
-        """Return the document id: the same fact is one row, however often it comes."""
+        """Return the document id: the same fact is one row, however often it is delivered."""
         return f"history/{self.valid_from}-{self.cause_kind}-{self.cause_id}"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is so at one time: how the service stands, since when and why, and of which release."""
+    """The facts of a service at one time: its status, since when and why, and its release."""
 
-    status: Status
+    status: ServiceStatus
     cause_kind: str
     cause_id: str
     valid_from: str
     known_from: str
-    release: Row
+    release: HistoryRow
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """The four rows that decide; each is None until a row of its kind came.
+    """The four rows that decide; each is None until a row of its kind is recorded.
 
     `release` is the row of the highest release revision, and of several the first: a rollback that
     proves the same revision again does not make it another deployment's.
     """
 
-    release: Row | None = None
-    proved: Row | None = None
-    """The latest of kind release: when what runs was last proved."""
-    seen: Row | None = None
-    removed: Row | None = None
+    release: HistoryRow | None = None
+    verification: HistoryRow | None = None
+    """The latest of kind release: the last proof of what runs."""
+    observation: HistoryRow | None = None
+    removal: HistoryRow | None = None
 
-    def with_row(self, row: Row) -> "Knowledge":
+    def with_row(self, row: HistoryRow) -> "Knowledge":
         """Return this joined with *row*: commutative, associative, and idempotent."""
         match row.kind:
-            case Kind.RELEASE:
+            case RowKind.RELEASE:
                 return replace(
                     self,
                     release=_first_of_highest(self.release, row),
-                    proved=_later(self.proved, row),
+                    verification=_later(self.verification, row),
                 )
-            case Kind.OBSERVATION:
-                return replace(self, seen=_later(self.seen, row))
-            case Kind.REMOVAL:
-                return replace(self, removed=_later(self.removed, row))
+            case RowKind.OBSERVATION:
+                return replace(self, observation=_later(self.observation, row))
+            case RowKind.REMOVAL:
+                return replace(self, removal=_later(self.removal, row))
 
     @property
     def facts(self) -> Facts | None:
-        """Return what follows; None while no release is known, so nothing can be told."""
-        standing = self.standing
-        if self.release is None or standing is None:
+        """Return the facts that follow; None while no release is known."""
+        row = self.effective_row
+        if self.release is None or row is None:
             return None
         return Facts(
-            standing.status,
-            standing.cause_kind,
-            standing.cause_id,
-            standing.valid_from,
-            max(standing.known_from, self.release.known_from),
+            row.status,
+            row.cause_kind,
+            row.cause_id,
+            row.valid_from,
+            max(row.known_from, self.release.known_from),
             self.release,
         )
 
     @property
-    def standing(self) -> Row | None:
-        """Return the row that says how it stands: a removal holds until something newer is proved.
+    def effective_row(self) -> HistoryRow | None:
+        """Return the row that decides the status: a removal, until a newer release is verified.
 
-        An observation that was made after a removal saw what was left of it.
+        An observation after a removal does not count: it shows remains of the removed service.
         """
-        if self.removed is not None:
-            if self.proved is None or self.proved.valid_from <= self.removed.valid_from:
-                return self.removed
-            is_old = self.seen is not None and self.seen.valid_from <= self.removed.valid_from
-            seen = None if is_old else self.seen
-        else:
-            seen = self.seen
-        rows = [row for row in (self.proved, seen) if row is not None]
+        observation = self.observation
+        if self.removal is not None:
+            removed_at = self.removal.valid_from
+            if self.verification is None or self.verification.valid_from <= removed_at:
+                return self.removal
+            if observation is not None and observation.valid_from <= removed_at:
+                observation = None
+        rows = [row for row in (self.verification, observation) if row is not None]
         return max(rows, key=lambda row: row.valid_from, default=None)
 
 
-def known(rows: Iterable[Row]) -> Knowledge:
-    """Return what *rows* say together."""
+def knowledge_of(rows: Iterable[HistoryRow]) -> Knowledge:
+    """Return the join of *rows*."""
     knowledge = Knowledge()
     for row in rows:
         knowledge = knowledge.with_row(row)
     return knowledge
 
 
-def at_time(rows: Iterable[Row], as_of: str, known_at: str) -> Facts | None:
-    """Return what was so at *as_of* as far as it was known at *known_at*; None if nothing was."""
-    return known(
+def facts_at(rows: Iterable[HistoryRow], as_of: str, known_at: str) -> Facts | None:
+    """Return the facts at *as_of* as they were known at *known_at*; None if there were none."""
+    return knowledge_of(
         row for row in rows if row.known_from <= known_at and row.valid_from <= as_of
     ).facts
 
 
-def timeline(rows: Iterable[Row]) -> Sequence[tuple[Facts, Row]]:
-    """Return each row that can be told, in the order in which they were true, and what was so then.
+def timeline(rows: Iterable[HistoryRow]) -> Sequence[tuple[Facts, HistoryRow]]:
+    """Return each row in the order of valid time, with the facts that held from then on.
 
-    Rows older than the first release say nothing that can be shown.
+    Rows older than the first release are left out: no facts are known then.
     """
-    knowledge, found = Knowledge(), []
-    for row in sorted(rows, key=lambda each: each.place):
+    knowledge, entries = Knowledge(), []
+    for row in sorted(rows, key=lambda row: row.order_key):
         knowledge = knowledge.with_row(row)
         if knowledge.facts is not None:
-            found.append((knowledge.facts, row))
-    return found
+            entries.append((knowledge.facts, row))
+    return entries
 
 
-def _later(before: Row | None, row: Row) -> Row:
-    return row if before is None or row.place > before.place else before
+def _later(before: HistoryRow | None, row: HistoryRow) -> HistoryRow:
+    return row if before is None or row.order_key > before.order_key else before
 
 
-def _first_of_highest(before: Row | None, row: Row) -> Row:
+def _first_of_highest(before: HistoryRow | None, row: HistoryRow) -> HistoryRow:
     if before is None or row.release_revision > before.release_revision:
         return row
     is_same = row.release_revision == before.release_revision
-    return row if is_same and row.place < before.place else before
+    return row if is_same and row.order_key < before.order_key else before
 
 
-def row_body(row: Row) -> dict[str, Any]:
+def row_body(row: HistoryRow) -> dict[str, Any]:
     return asdict(row) | {"type": "history", "component": dict(row.component)}
 
 
-def row_of(body: Mapping[str, Any]) -> Row:
-    fields = {name: body[name] for name in Row.__dataclass_fields__}
-    return Row(**{**fields, "kind": Kind(body["kind"]), "status": Status(body["status"])})
+def row_of(body: Mapping[str, Any]) -> HistoryRow:
+    fields = {name: body[name] for name in HistoryRow.__dataclass_fields__}
+    kind, status = RowKind(body["kind"]), ServiceStatus(body["status"])
+    return HistoryRow(**{**fields, "kind": kind, "status": status})

@@ -1,21 +1,26 @@
-"""The RuntimeService: identity, what is known of it, and how far it has been observed."""
+"""The aggregate RuntimeService: its identity, its knowledge, and its last observation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from function_apps.catalog.model.history import Facts, Kind, Knowledge, Row, row_body, row_of
-from function_apps.catalog.model.states import (
-    TRANSITIONS,
+from function_apps.catalog.model.history import (
+    Facts,
+    HistoryRow,
+    Knowledge,
+    RowKind,
+    row_body,
+    row_of,
+)
+from function_apps.catalog.model.status import (
+    ObservationExpired,
     Released,
     Removed,
     ServiceEvent,
-    Status,
-    Unseen,
     status_after,
 )
-from shared.contracts.catalog import ReleaseOfComponent
+from shared.contracts.catalog import ReleaseOfComponent, ServiceStatus
 from shared.kernel.clock import isoformat
 
 DOCUMENT_ID: Final = "service"
@@ -25,7 +30,7 @@ Instances = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Identity:
-    """What never changes of a service."""
+    """The fields of a service that never change."""
 
     service_id: str
     tenant_id: str
@@ -37,7 +42,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class RuntimeService:
-    """The aggregate. Without a release it is a tombstone: a removal that came before one."""
+    """The aggregate. Without a release it is a tombstone: its removal came before its release."""
 
     identity: Identity
     knowledge: Knowledge = field(default_factory=Knowledge)
@@ -50,7 +55,7 @@ class RuntimeService:
         return self.knowledge.facts
 
     @property
-    def status(self) -> Status | None:
+    def status(self) -> ServiceStatus | None:
         return self.facts.status if self.facts else None
 
     @property
@@ -59,19 +64,19 @@ class RuntimeService:
 
     @property
     def retired_at(self) -> str | None:
-        """Return since when it is Retired; None while it is not."""
+        """Return the time from which it is Retired; None while it is not."""
         facts = self.facts
-        return facts.valid_from if facts and facts.status is Status.RETIRED else None
+        return facts.valid_from if facts and facts.status is ServiceStatus.RETIRED else None
 
 
 @dataclass(frozen=True)
-class Change:
-    """What is committed: a row of history or none; the service after it, None if it stays."""
+class ServiceChange:
+    """The documents to commit: a row of history, and the service if it changed."""
 
-    row: Row | None
+    row: HistoryRow | None
     service: RuntimeService | None
-    is_told: bool
-    """Whether what others know of it has changed."""
+    is_published: bool
+    """Whether the change is visible to other services."""
 
 
 def identity_of(release: ReleaseOfComponent, *, service_id: str, tenant_id: str) -> Identity:
@@ -85,13 +90,13 @@ def identity_of(release: ReleaseOfComponent, *, service_id: str, tenant_id: str)
     )
 
 
-def release_row(release: ReleaseOfComponent, now: datetime) -> Row:
-    """Return the fact that the end of a deployment is for one service."""
+def release_row(release: ReleaseOfComponent, now: datetime) -> HistoryRow:
+    """Return the row for one service of the end of a deployment."""
     component = release.component
     if component is None:
         return removal_row(release.cause.kind, release.cause.id, isoformat(release.ended_at), now)
-    return Row(
-        kind=Kind.RELEASE,
+    return HistoryRow(
+        kind=RowKind.RELEASE,
         status=status_after(Released()),
         cause_kind=release.cause.kind,
         cause_id=release.cause.id,
@@ -103,61 +108,75 @@ def release_row(release: ReleaseOfComponent, now: datetime) -> Row:
     )
 
 
-def removal_row(cause_kind: str, cause_id: str, at: str, now: datetime) -> Row:
-    return Row(
-        Kind.REMOVAL, status_after(Removed()), cause_kind, cause_id, at, isoformat(now)
+def removal_row(cause_kind: str, cause_id: str, at: str, now: datetime) -> HistoryRow:
+    return HistoryRow(
+        RowKind.REMOVAL, status_after(Removed()), cause_kind, cause_id, at, isoformat(now)
     )  # fmt: skip
 
 
-def learn(service: RuntimeService, row: Row) -> Change:
-    """Return *service* with *row*; what is older than what is known changes nothing but history."""
+def record_row(service: RuntimeService, row: HistoryRow) -> ServiceChange:
+    """Return *service* with *row*; an older row changes the history only."""
     knowledge = service.knowledge.with_row(row)
     if knowledge == service.knowledge:
-        return Change(row, None, is_told=False)
+        return ServiceChange(row, None, is_published=False)
     after = replace(service, knowledge=knowledge, revision=service.revision + 1)
-    if after.status is Status.RETIRED:
+    if after.status is ServiceStatus.RETIRED:
         after = replace(after, instances=())
-    return Change(row, after, is_told=after.facts is not None and after.facts != service.facts)
+    return ServiceChange(
+        row, after, is_published=after.facts is not None and after.facts != service.facts
+    )
 
 
-def observe(
+def record_observation(
     service: RuntimeService, event: ServiceEvent, instances: Instances, now: datetime
-) -> Change | None:
-    """Return *service* as it was just seen; None when nothing is different but the time.
+) -> ServiceChange | None:
+    """Return *service* after *event*; None when only the time differs.
 
-    What cannot happen to a retired service is none of its own: its instances are unmanaged. Other
-    instances with the same status are news, but no history.
+    The instances of a retired service are unmanaged, so they do not change it. Other instances with
+    the same status are published, but are no history.
     """
-    if service.status is None or type(event) not in TRANSITIONS[service.status]:
+    if service.status in {None, ServiceStatus.RETIRED}:
         return None
     status, at = status_after(event), isoformat(now)
-    is_same = _shown(instances) == _shown(service.instances)
-    if status is service.status and (isinstance(event, Unseen) or is_same):
+    is_same = _summary(instances) == _summary(service.instances)
+    if status is service.status and (isinstance(event, ObservationExpired) or is_same):
         return None
-    seen = service
-    if not isinstance(event, Unseen):
-        seen = replace(service, instances=tuple(instances), last_observed_at=at)
+    observed = service
+    if not isinstance(event, ObservationExpired):
+        observed = replace(service, instances=tuple(instances), last_observed_at=at)
     if status is service.status:
-        return Change(None, replace(seen, revision=seen.revision + 1), is_told=True)
-    row = Row(Kind.OBSERVATION, status, "observation", service.identity.service_id, at, at)
-    return learn(seen, row)
+        return ServiceChange(
+            None, replace(observed, revision=observed.revision + 1), is_published=True
+        )
+    row = HistoryRow(
+        RowKind.OBSERVATION, status, "observation", service.identity.service_id, at, at
+    )
+    return record_row(observed, row)
 
 
-def _shown(instances: Instances) -> list[tuple[Any, ...]]:
-    return [(each["name"], each["status"], each["releaseRevision"]) for each in instances]
+def _summary(instances: Instances) -> list[tuple[Any, ...]]:
+    return [
+        (instance["name"], instance["status"], instance["releaseRevision"])
+        for instance in instances
+    ]
 
 
 def to_body(service: RuntimeService) -> dict[str, Any]:
-    """Return the document body; what lists filter on stands at the top level."""
+    """Return the document body; the filters of lists need their fields at its top level."""
     knowledge = service.knowledge
-    rows = [knowledge.release, knowledge.proved, knowledge.seen, knowledge.removed]
+    rows = [
+        knowledge.release,
+        knowledge.verification,
+        knowledge.observation,
+        knowledge.removal,
+    ]
     component = service.component
     return {
         **vars(service.identity),
         "type": "service" if service.facts else "tombstone",
         "knowledge": [None if row is None else row_body(row) for row in rows],
         "revision": service.revision,
-        "instances": [dict(each) for each in service.instances],
+        "instances": [dict(instance) for instance in service.instances],
         "last_observed_at": service.last_observed_at,
         "status": service.status,
         "version": component.get("version"),

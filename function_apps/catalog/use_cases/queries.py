@@ -1,4 +1,4 @@
-"""Reads of the inventory: now, at a time, as it was known then; dependencies and logs."""
+"""Reads of the inventory: now and in the past; dependencies and logs."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from function_apps.catalog import projections, resources
 from function_apps.catalog.errors import LogNotFound, ServiceNotFound
-from function_apps.catalog.model.history import Kind, Row, at_time, row_of, timeline
+from function_apps.catalog.model.history import HistoryRow, RowKind, facts_at, row_of, timeline
 from function_apps.catalog.model.service import DOCUMENT_ID, RuntimeService, from_body
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.repository import partition_of
@@ -30,13 +30,16 @@ from shared.persistence.store import (
 )
 from shared.surfaces.spec import SurfaceComponent as Component
 
+INSTANCE_NAME_MAX = 253
+"""As long as a name in DNS, which no surface exceeds."""
+
 PROOFS_MAX = 50
-"""Rows of one release revision that a look into the past reads: its end, and later rollbacks."""
+"""Rows of one release revision that a query into the past reads: its end, and later rollbacks."""
 
 
 @dataclass(frozen=True)
-class Listed:
-    """One page: services as they are told, and where the next page begins."""
+class ServicePage:
+    """One page of services, and the continuation of the next."""
 
     services: Sequence[published.RuntimeService]
     continuation: str | None
@@ -50,7 +53,7 @@ async def list_services(
     continuation: str | None,
     scope: Scope,
     app: CatalogApp,
-) -> Listed:
+) -> ServicePage:
     """Return one page of the tenant's services; *filters* are stored field names."""
     where = [Where("type", Comparison.EQ, "service")]
     where += [Where(name, Comparison.EQ, value) for name, value in filters.items()]
@@ -59,22 +62,24 @@ async def list_services(
         Prefix(scope.tenant, key),
         Query(where=where, order_by="service_id", limit=limit, continuation=continuation),
     )
-    scans = await _scans({each.partition.environment for each in page.documents}, scope, app)
+    scans = await _scans(
+        {document.partition.environment for document in page.documents}, scope, app
+    )
     services = [
-        _told(from_body(each.body), scans.get(each.partition.environment))
-        for each in page.documents
+        _rendered(from_body(document.body), scans.get(document.partition.environment))
+        for document in page.documents
     ]
-    return Listed(services, page.continuation)
+    return ServicePage(services, page.continuation)
 
 
 async def get_service(
     identity: str, *, scope: Scope, app: CatalogApp
 ) -> tuple[published.RuntimeService, Etag]:
-    """Return the service as it is told, and its etag. Raises ServiceNotFound."""
+    """Return the service and its etag. Raises ServiceNotFound."""
     document = await load(identity, scope=scope, app=app)
     key = document.partition.environment
     scans = await _scans({key}, scope, app)
-    return _told(from_body(document.body), scans.get(key)), document.etag
+    return _rendered(from_body(document.body), scans.get(key)), document.etag
 
 
 async def load(identity: str, *, scope: Scope, app: CatalogApp) -> Document:
@@ -86,50 +91,50 @@ async def load(identity: str, *, scope: Scope, app: CatalogApp) -> Document:
 
 
 async def _scans(keys: set[str], scope: Scope, app: CatalogApp) -> Mapping[str, str]:
-    """Return, by environment key, when the last complete scan was."""
+    """Return the time of the last complete scan of each environment key."""
 
-    async def one(key: str) -> tuple[str, Document | None]:
-        return key, await app.service.store.read(Partition(scope.tenant, key), projections.WATCH_ID)
+    async def read(key: str) -> tuple[str, Document | None]:
+        return key, await app.service.store.read(Partition(scope.tenant, key), projections.SCAN_ID)
 
-    found = await asyncio.gather(*(one(key) for key in sorted(keys)))
-    return {key: str(each.body["seen_at"]) for key, each in found if each is not None}
+    scans = await asyncio.gather(*(read(key) for key in sorted(keys)))
+    return {key: str(scan.body["seen_at"]) for key, scan in scans if scan is not None}
 
 
-def _told(service: RuntimeService, scanned_at: str | None) -> published.RuntimeService:
+def _rendered(service: RuntimeService, scanned_at: str | None) -> published.RuntimeService:
     facts = service.facts
     assert facts is not None, service
     observed_at = service.last_observed_at
-    # A scan that found everything as it was writes nothing to the service, but it did see it.
+    # A scan without differences writes nothing to the service, but it did observe it.
     if scanned_at is not None and scanned_at > facts.valid_from and service.retired_at is None:
         observed_at = max(observed_at or scanned_at, scanned_at)
-    return resources.resource(service, facts, observed_at=observed_at)
+    return resources.runtime_service(service, facts, observed_at=observed_at)
 
 
 async def get_service_at(
     identity: str, as_of: datetime, known_at: datetime, *, scope: Scope, app: CatalogApp
 ) -> published.RuntimeService:
-    """Return the service as it was at *as_of*, as far as that was known at *known_at*.
+    """Return the service at *as_of*, as it was known at *known_at*, without its instances.
 
-    Which instances there were is not kept, so none are told.
+    Past instances are not kept.
 
     Raises:
-        ServiceNotFound: nothing was known of it then.
+        ServiceNotFound: no release of it was known then.
     """
     service = from_body((await load(identity, scope=scope, app=app)).body)
     partition = partition_of(identity, scope)
     at, at_knowledge = isoformat(as_of), isoformat(known_at)
-    rows = await _deciding(partition, at, at_knowledge, app)
-    facts = at_time(rows, at, at_knowledge)
+    rows = await _deciding_rows(partition, at, at_knowledge, app)
+    facts = facts_at(rows, at, at_knowledge)
     if facts is None:
         raise ServiceNotFound(identity, f" at {at} as known at {at_knowledge}")
     then = replace(service, instances=())
-    return resources.resource(then, facts, observed_at=None)
+    return resources.runtime_service(then, facts, observed_at=None)
 
 
 async def get_history(
     identity: str, *, limit: int, continuation: str | None, scope: Scope, app: CatalogApp
 ) -> tuple[Sequence[Mapping[str, object]], str | None]:
-    """Return one page of what is recorded of a service, in the order in which it was true."""
+    """Return one page of the history of a service, in the order of valid time."""
     await load(identity, scope=scope, app=app)
     partition = partition_of(identity, scope)
     query = Query(
@@ -141,12 +146,13 @@ async def get_history(
         return [], page.continuation
     until = await _first_of_next(partition, query, page, app)
     now = isoformat(app.service.clock.now())
-    before = await _deciding(partition, rows[0].valid_from, now, app)
-    earlier = [row for row in before if row.place < rows[0].place]
-    told = [(facts, row) for facts, row in timeline([*earlier, *rows]) if row in rows]
-    ends = [row.valid_from for _, row in told[1:]] + [until]
+    before = await _deciding_rows(partition, rows[0].valid_from, now, app)
+    earlier = [row for row in before if row.order_key < rows[0].order_key]
+    entries = [(facts, row) for facts, row in timeline([*earlier, *rows]) if row in rows]
+    ends = [row.valid_from for _, row in entries[1:]] + [until]
     value = [
-        resources.history_row(facts, row, end) for (facts, row), end in zip(told, ends, strict=True)
+        resources.history_row(facts, row, end)
+        for (facts, row), end in zip(entries, ends, strict=True)
     ]
     return value, page.continuation
 
@@ -154,20 +160,21 @@ async def get_history(
 async def _first_of_next(
     partition: Partition, query: Query, page: Page, app: CatalogApp
 ) -> str | None:
-    """Return when the row after *page* began, which ends the last of *page*."""
+    """Return the valid time of the row after *page*, which ends the last row of *page*."""
     if page.continuation is None:
         return None
     beyond = replace(query, limit=1, continuation=page.continuation)
-    found = await app.service.store.query(partition, beyond)
-    return str(found.documents[0].body["valid_from"]) if found.documents else None
+    following = await app.service.store.query(partition, beyond)
+    documents = following.documents
+    return str(documents[0].body["valid_from"]) if documents else None
 
 
-async def _deciding(
+async def _deciding_rows(
     partition: Partition, as_of: str, known_at: str, app: CatalogApp
-) -> Sequence[Row]:
-    """Return the rows that decide what was so at *as_of*: a few, however long the history is."""
+) -> Sequence[HistoryRow]:
+    """Return the rows that decide the facts at *as_of*: a few, however long the history is."""
 
-    async def latest(kind: Kind, order_by: str, limit: int) -> list[Row]:
+    async def latest(kind: RowKind, order_by: str, limit: int) -> list[HistoryRow]:
         query = Query(
             where=[
                 Where("type", Comparison.EQ, "history"),
@@ -182,36 +189,40 @@ async def _deciding(
         page = await app.service.store.query(partition, query)
         return [row_of(document.body) for document in page.documents]
 
-    found = await asyncio.gather(
-        latest(Kind.RELEASE, "release_revision", PROOFS_MAX),
-        latest(Kind.RELEASE, "valid_from", 1),
-        latest(Kind.OBSERVATION, "valid_from", 1),
-        latest(Kind.REMOVAL, "valid_from", 1),
+    kinds = await asyncio.gather(
+        latest(RowKind.RELEASE, "release_revision", PROOFS_MAX),
+        latest(RowKind.RELEASE, "valid_from", 1),
+        latest(RowKind.OBSERVATION, "valid_from", 1),
+        latest(RowKind.REMOVAL, "valid_from", 1),
     )
-    return [row for rows in found for row in rows]
+    return [row for rows in kinds for row in rows]
 
 
 async def get_dependencies(
     identity: str, *, scope: Scope, app: CatalogApp
 ) -> published.ServiceDependencies:
-    """Return what the service needs and what needs it, one step each way."""
+    """Return the services that it depends on and those that depend on it, one step each way."""
     document = await load(identity, scope=scope, app=app)
     service = from_body(document.body)
     query = Query(where=[Where("type", Comparison.EQ, "service")], limit=200)
     key = EnvironmentKey(document.partition.environment)
     others = [
-        from_body(each.body)
-        async for each in pages(app.service.store, Prefix(scope.tenant, key), query)
+        from_body(other.body)
+        async for other in pages(app.service.store, Prefix(scope.tenant, key), query)
     ]
-    by_module = {each.identity.module_id: each for each in others}
-    needing = [each for each in others if service.identity.module_id in resources.depends_on(each)]
+    by_module = {other.identity.module_id: other for other in others}
+    module = service.identity.module_id
+    dependents = [other for other in others if module in resources.depends_on(other)]
     return published.ServiceDependencies(
         service_id=service.identity.service_id,
         depends_on=tuple(
             resources.dependency(module, by_module.get(module))
             for module in resources.depends_on(service)
         ),
-        needed_by=tuple(resources.dependency(each.identity.module_id, each) for each in needing),
+        needed_by=tuple(
+            resources.dependency(dependent.identity.module_id, dependent)
+            for dependent in dependents
+        ),
     )
 
 
@@ -223,12 +234,14 @@ async def get_logs(
     The first of the service's instances when none is named.
 
     Raises:
-        LogNotFound: the surface has none of that instance.
+        LogNotFound: the service has no instance, or the surface no log of that one.
         Unavailable: the surface cannot be read.
     """
     service = from_body((await load(identity, scope=scope, app=app)).body)
-    names = [str(each["name"]) for each in service.instances]
+    names = [str(known["name"]) for known in service.instances]
     name = instance or next(iter(names), "")
+    if not 0 < len(name) <= INSTANCE_NAME_MAX:
+        raise LogNotFound(identity, name, names)
     component = Component(
         EnvironmentId(service.identity.environment_id),
         TenantId(service.identity.tenant_id),
@@ -237,8 +250,8 @@ async def get_logs(
     reading = await app.surface.logs(component, name, tail)
     match reading:
         case Absent():
-            raise LogNotFound(name)
+            raise LogNotFound(identity, name, names)
         case Unknown(reason):
-            raise Unavailable(f"the log of {name} cannot be read now: {reason}")
+            raise Unavailable(f"the log of {name} cannot be read: {reason}")
         case _:
             return name, reading.value

@@ -1,13 +1,13 @@
-"""What deployments leave behind: releases, removals, and what they replace."""
+"""Record the releases and removals of deployments in the inventory."""
 
 from collections.abc import Sequence
 
 from function_apps.catalog import projections
 from function_apps.catalog.model.service import (
-    Change,
     RuntimeService,
+    ServiceChange,
     identity_of,
-    learn,
+    record_row,
     release_row,
     removal_row,
 )
@@ -24,23 +24,22 @@ from shared.messaging.split import Beside
 from shared.messaging.unit_of_work import Outcome, Put, View
 
 
-async def note_deployment_ended(
+async def on_deployment_ended(
     event: DeploymentEnded, *, scope: Scope, cause: Cause, app: CatalogApp
 ) -> Outcome:
     """Split the end of a deployment into one command per service.
 
-    One that ends after its environment was decommissioned leaves services that nobody will take
-    away any more, so what retires them is due again.
+    If its environment is decommissioned already, the retirement of its services is due again.
     """
     due_at = app.service.clock.now() + app.rules.stale_after
 
-    def retire_again(view: View) -> Sequence[Put]:
-        body = view.body(projections.WATCH_ID)
-        watch = projections.from_body(body) if body is not None else None
-        if watch is None or watch.ended_at is None:
+    def reschedule(view: View) -> Sequence[Put]:
+        body = view.body(projections.SCAN_ID)
+        scan = projections.from_body(body) if body is not None else None
+        if scan is None or scan.ended_at is None:
             return ()
-        again = projections.retire_again(watch, due_at)
-        return [Put(projections.WATCH_ID, projections.to_body(again))]
+        after = projections.reschedule_retirement(scan, due_at)
+        return [Put(projections.SCAN_ID, projections.to_body(after))]
 
     return await split_releases(
         event,
@@ -48,21 +47,21 @@ async def note_deployment_ended(
         scope=scope,
         cause=cause,
         service=app.service,
-        beside=Beside([projections.WATCH_ID], retire_again),
+        beside=Beside([projections.SCAN_ID], reschedule),
     )
 
 
 async def record_release(
     command: RecordRelease, *, scope: Scope, cause: Cause, app: CatalogApp
 ) -> Outcome:
-    """Write what a deployment left of one service into the inventory, older facts as history."""
+    """Record the release that a deployment left of one service; an older one is history only."""
     key = parse_id(command.environment_id, "env").environment
     identity = service_id(key, module_key(scope.tenant, ModuleId(command.module_id)))
     row = release_row(command, app.service.clock.now())
 
-    def decide(known: RuntimeService | None) -> Change | None:
-        named = identity_of(command, service_id=identity, tenant_id=scope.tenant)
-        return learn(known or RuntimeService(named), row)
+    def decide(known: RuntimeService | None) -> ServiceChange | None:
+        fields = identity_of(command, service_id=identity, tenant_id=scope.tenant)
+        return record_row(known or RuntimeService(fields), row)
 
     return await commit(
         identity, decide, "RecordRelease", scope=scope, cause=cause, app=app, row_id=row.id
@@ -72,12 +71,12 @@ async def record_release(
 async def retire_service(
     command: RetireService, *, scope: Scope, cause: Cause, app: CatalogApp
 ) -> Outcome:
-    """Retire a service whose environment is gone."""
+    """Retire a service of a decommissioned environment."""
     at, now = isoformat(command.ended_at), app.service.clock.now()
     row = removal_row(command.cause.kind, command.cause.id, at, now)
 
-    def decide(known: RuntimeService | None) -> Change | None:
-        return None if known is None else learn(known, row)
+    def decide(known: RuntimeService | None) -> ServiceChange | None:
+        return None if known is None else record_row(known, row)
 
     return await commit(
         ServiceId(command.service_id),
