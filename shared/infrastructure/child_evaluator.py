@@ -27,8 +27,8 @@ TIMEOUT_S: Final = 60.0
 """A cold import of the Azure SDK takes seconds on a loaded machine, a resource 20 ms."""
 CACHE_MAX: Final = 64
 """Graphs are tens of kilobytes; this covers every environment that is being planned."""
-PASSED_ON: Final = ("PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP")
-PASSED_ON_PREFIXES: Final = ("PYTHON", "COVERAGE", "LC_")
+ENVIRON_NAMES: Final = ("PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP")
+ENVIRON_PREFIXES: Final = ("PYTHON", "COVERAGE", "LC_")
 
 
 ANSWER_MAX: Final = 16 * 1024 * 1024
@@ -46,19 +46,19 @@ class ChildEvaluator:
         self._program = program
         self._root = root
         self._timeout_s = timeout_s
-        self._turn = asyncio.Lock()  # a child holds up to 190 MB; equal requests wait and share
-        self._known: OrderedDict[str, Graph] = OrderedDict()
+        self._lock = asyncio.Lock()  # a child holds up to 190 MB; equal requests wait and share
+        self._graphs: OrderedDict[str, Graph] = OrderedDict()
         self.evaluations = 0
 
     async def evaluate(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:
         key = digest({"sources": self._sources(), "stack": stack, "inputs": inputs.to_json()})
-        async with self._turn:
-            if key not in self._known:
-                self._known[key] = await self._run(stack, inputs)
-            self._known.move_to_end(key)
-            while len(self._known) > CACHE_MAX:
-                self._known.popitem(last=False)
-            return self._known[key]
+        async with self._lock:
+            if key not in self._graphs:
+                self._graphs[key] = await self._run(stack, inputs)
+            self._graphs.move_to_end(key)
+            while len(self._graphs) > CACHE_MAX:
+                self._graphs.popitem(last=False)
+            return self._graphs[key]
 
     def _sources(self) -> str:
         content = hashlib.sha256(self._program.encode())
@@ -108,7 +108,7 @@ async def _exchange(child: asyncio.subprocess.Process, request: bytes) -> tuple[
             child.stdin.write(request)
             await child.stdin.drain()
         child.stdin.close()
-        answer = await _whole(child.stdout)
+        answer = await _read_bounded(child.stdout)
         err = await printed
         await child.wait()
     finally:
@@ -116,7 +116,7 @@ async def _exchange(child: asyncio.subprocess.Process, request: bytes) -> tuple[
     return answer, err
 
 
-async def _whole(stream: asyncio.StreamReader) -> bytes:
+async def _read_bounded(stream: asyncio.StreamReader) -> bytes:
     content = bytearray()
     while chunk := await stream.read(CHUNK):
         content += chunk
@@ -147,7 +147,7 @@ def _environ() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+        if name in ENVIRON_NAMES or name.startswith(ENVIRON_PREFIXES)
     }
 
 
@@ -163,8 +163,8 @@ def _graph(code: int | None, out: bytes, err: bytes) -> Graph:
         case {"graph": graph}:
             return graph_from_json(graph)
         case {"refused": {"code": code, "message": message, "details": details}}:
-            found = [Violation(**each) for each in details]
-            raise PlanRefused(message, code=code, details=found)
+            violations = [Violation(**detail) for detail in details]
+            raise PlanRefused(message, code=code, details=violations)
         case {"missing": module}:
             raise PlanRefused(
                 f"the program for these compute targets needs the Python package {module!r}, which "

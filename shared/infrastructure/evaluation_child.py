@@ -37,7 +37,7 @@ SPECIAL: Final = "4dabf18193072939515e22adb298388d"
 Program = Callable[[EnvironmentInputs], Mapping[str, Any]]
 
 
-class Passive(Mocks):
+class EchoMocks(Mocks):
     """Gives resources back as declared; functions of a provider cannot be called."""
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
@@ -53,11 +53,11 @@ class Passive(Mocks):
         )
 
 
-class Recorder(MockMonitor):
+class RecordingMonitor(MockMonitor):
     """Notes every registration; answers with references to the outputs that come later."""
 
     def __init__(self, outputs: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
-        super().__init__(Passive())
+        super().__init__(EchoMocks())
         self.nodes: dict[tuple[str, str], Node] = {}
         self._outputs = outputs
         self._lock = threading.Lock()  # the SDK registers from a pool of threads
@@ -75,8 +75,8 @@ class Recorder(MockMonitor):
         needed = {urn for urn in (*request.dependencies, request.parent) if not _is_stack(urn)}
         key = (request.type, request.name)
         node = Node(
-            urn, request.type, request.name, _whole(deserialize_properties(request.object)),
-            tuple(sorted(Urn(each) for each in needed)), request.protect,
+            urn, request.type, request.name, _with_integers(deserialize_properties(request.object)),
+            tuple(sorted(Urn(to) for to in needed)), request.protect,
             tuple(request.replaceOnChanges), tuple(request.ignoreChanges),
         )  # fmt: skip
         with self._lock:
@@ -92,15 +92,15 @@ def _is_stack(urn: str) -> bool:
     return not urn or "::pulumi:pulumi:Stack::" in urn
 
 
-def _whole(value: Any) -> Any:
+def _with_integers(value: Any) -> Any:
     """Return *value* with whole floats as integers: the wire knows doubles only."""
     match value:
         case float() if value.is_integer():
             return int(value)
         case Mapping():
-            return {key: _whole(inner) for key, inner in value.items()}
+            return {key: _with_integers(inner) for key, inner in value.items()}
         case list():
-            return [_whole(inner) for inner in value]
+            return [_with_integers(inner) for inner in value]
         case _:
             return value
 
@@ -133,8 +133,8 @@ def _evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInp
         return None
 
     set_all_config({})
-    recorder = Recorder(declared)
-    set_mocks(Passive(), project, stack, preview=False, monitor=recorder)
+    monitor = RecordingMonitor(declared)
+    set_mocks(EchoMocks(), project, stack, preview=False, monitor=monitor)
     register_stack_transformation(note)
     result: dict[str, Any] = {}
 
@@ -142,7 +142,7 @@ def _evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInp
         result.update(program(inputs))
 
     loop.run_until_complete(run_pulumi_func(main))
-    special = [node.name for node in recorder.nodes.values() if _has_special(node.properties)]
+    special = [node.name for node in monitor.nodes.values() if _has_special(node.properties)]
     if special:
         raise Refused(
             f"a graph is recorded, so it holds no secret, asset or archive: {', '.join(special)}",
@@ -150,7 +150,7 @@ def _evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInp
         )
     outputs = loop.run_until_complete(Output.from_input(result).future())
     loop.close()
-    return Graph(tuple(recorder.nodes[key] for key in declared), _whole(outputs or {}))
+    return Graph(tuple(monitor.nodes[key] for key in declared), _with_integers(outputs or {}))
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
         inputs = EnvironmentInputs.from_json(request["inputs"])
         graph = evaluate(program, request["project"], request["stack"], inputs)
     except Refused as refused:
-        details = [vars(each) for each in refused.details]
+        details = [vars(violation) for violation in refused.details]
         return {"refused": {"code": refused.code, "message": refused.message, "details": details}}
     except ModuleNotFoundError as missing:
         return {"missing": missing.name or str(missing)}

@@ -1,7 +1,7 @@
 """StackStates in a folder: one file per version, so that a save is a compare-and-set.
 
-`<stack>/<version>.json` is written beside its place and then linked to it; a link fails when the
-name is taken, which decides between two writers without a lock, also of two processes. The last
+`<stack>/<version>.json` is written as a draft beside it and then linked to it. A link fails when
+the name is taken, which decides between two writers without a lock, also of two processes. The last
 versions stay for people to look at, as Pulumi's backends keep a history.
 """
 
@@ -33,7 +33,7 @@ class FolderStates:
         return await asyncio.to_thread(self._save, state)
 
     def _load(self, stack: StackName) -> StackState:
-        versions = _versions(self._place(stack))
+        versions = _versions(self._stack_folder(stack))
         if not versions:
             return StackState(stack)
         try:
@@ -45,10 +45,10 @@ class FolderStates:
 
     def _save(self, state: StackState) -> StackState:
         saved = replace(state, version=state.version + 1)
-        place = self._place(state.stack)
-        place.mkdir(parents=True, exist_ok=True)
-        target = place / f"{saved.version:09}.json"
-        draft = place / f".{target.name}.{os.getpid()}.{id(saved)}"
+        folder = self._stack_folder(state.stack)
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{saved.version:09}.json"
+        draft = folder / f".{target.name}.{os.getpid()}.{id(saved)}"
         try:
             _write(draft, json.dumps(state_to_json(saved), indent=1).encode())
             os.link(draft, target)
@@ -60,14 +60,14 @@ class FolderStates:
             raise Unavailable(message) from away
         finally:
             draft.unlink(missing_ok=True)
-        versions = _versions(place)
+        versions = _versions(folder)
         if versions[-1] != target:
             # The name was free because that version is so old that it was pruned.
             target.unlink()
             raise self._stale(state)
-        _sync(place)
-        left_by_the_killed = (each for each in place.glob(".*") if each.name < f".{target.name}")
-        for old in (*versions[:-KEPT_VERSIONS], *left_by_the_killed):
+        _sync(folder)
+        abandoned = (path for path in folder.glob(".*") if path.name < f".{target.name}")
+        for old in (*versions[:-KEPT_VERSIONS], *abandoned):
             old.unlink(missing_ok=True)
         return saved
 
@@ -76,7 +76,7 @@ class FolderStates:
             f"stack {state.stack}: version {state.version} was expected, a later one is stored"
         )
 
-    def _place(self, stack: StackName) -> Path:
+    def _stack_folder(self, stack: StackName) -> Path:
         if not stack.replace("-", "").isalnum() or not stack.isascii() or len(stack) > _NAME_MAX:
             raise Invalid(
                 f"not a stack's name: expected up to {_NAME_MAX} letters, digits and dashes, "
@@ -86,8 +86,8 @@ class FolderStates:
         return self._folder / stack
 
 
-def _versions(place: Path) -> list[Path]:
-    return sorted(path for path in place.glob("*.json") if not path.name.startswith("."))
+def _versions(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
 
 
 def _write(path: Path, content: bytes) -> None:

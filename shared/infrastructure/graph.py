@@ -69,8 +69,8 @@ def references(value: object) -> Iterator[Unresolved]:
     """Yield every reference in *value*, however deep."""
     match value:
         case str():
-            for found in _REFERENCE.finditer(value):
-                yield Unresolved(Urn(found[1]), found[2])
+            for match in _REFERENCE.finditer(value):
+                yield Unresolved(Urn(match[1]), match[2])
         case Mapping():
             for inner in value.values():
                 yield from references(inner)
@@ -102,14 +102,14 @@ def _resolve_text(text: str, look_up: Callable[[Unresolved], Any]) -> Any:
     whole = _REFERENCE.fullmatch(text)
     if whole:
         return look_up(Unresolved(Urn(whole[1]), whole[2]))
-    found = {
+    values = {
         match[0]: look_up(Unresolved(Urn(match[1]), match[2]))
         for match in _REFERENCE.finditer(text)
     }
-    for value in found.values():
+    for value in values.values():
         if isinstance(value, Unresolved):
             return value
-    return _REFERENCE.sub(lambda match: str(found[match[0]]), text)
+    return _REFERENCE.sub(lambda match: str(values[match[0]]), text)
 
 
 def digest(document: object) -> str:
@@ -128,7 +128,7 @@ def graph_from_json(document: Mapping[str, Any]) -> Graph:
         tuple(
             Node(
                 Urn(row["urn"]), row["type"], row["name"], row["properties"],
-                tuple(Urn(each) for each in row["dependencies"]), row["protected"],
+                tuple(Urn(to) for to in row["dependencies"]), row["protected"],
                 tuple(row["replace_on"]), tuple(row["ignore"]),
             )
             for row in document["nodes"]

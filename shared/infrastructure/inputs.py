@@ -101,9 +101,9 @@ def require_valid(inputs: EnvironmentInputs) -> None:
     Raises:
         Invalid: with one violation per thing that is wrong.
     """
-    found = [*_choices(inputs), *_targets(inputs), *_data(inputs)]
-    if found:
-        raise Invalid("the environment cannot be planned as described", details=found)
+    violations = [*_choices(inputs), *_targets(inputs), *_data(inputs)]
+    if violations:
+        raise Invalid("the environment cannot be planned as described", details=violations)
 
 
 def _choices(inputs: EnvironmentInputs) -> list[Violation]:
@@ -111,18 +111,20 @@ def _choices(inputs: EnvironmentInputs) -> list[Violation]:
         ("/stage", inputs.stage, STAGES),
         ("/isolationModel", inputs.isolation_model, ISOLATION_MODELS),
     )
-    return [_not_one_of(target, got, known) for target, got, known in rules if got not in known]
+    return [
+        _not_one_of(target, value, known) for target, value, known in rules if value not in known
+    ]
 
 
 def _targets(inputs: EnvironmentInputs) -> list[Violation]:
     kinds = [target.kind for target in inputs.compute_targets]
     known = (LOCAL_TARGET, *AZURE_TARGETS)
-    found = [
+    violations = [
         _not_one_of(f"/computeTargets/{at}/kind", kind, known)
         for at, kind in enumerate(kinds)
         if kind not in known
     ]
-    found += [
+    violations += [
         Violation(
             "NameTaken", f"/computeTargets/{at}/kind", "an environment has each kind at most once",
             "another kind", kind,
@@ -131,32 +133,32 @@ def _targets(inputs: EnvironmentInputs) -> list[Violation]:
         if kind in kinds[:at]
     ]  # fmt: skip
     if not kinds:
-        found.append(
+        violations.append(
             Violation(
                 "ComputeTargetMissing", "/computeTargets", "workloads need somewhere to run",
                 "at least one compute target", "none",
             )
         )  # fmt: skip
     if LOCAL_TARGET in kinds and set(kinds) != {LOCAL_TARGET}:
-        found.append(
+        violations.append(
             Violation(
                 "MixedComputeTargets", "/computeTargets",
                 "one environment is either on this machine or in Azure",
                 f"only {LOCAL_TARGET}, or none of it", ", ".join(sorted(set(kinds))),
             )
         )  # fmt: skip
-    return found
+    return violations
 
 
 def _data(inputs: EnvironmentInputs) -> list[Violation]:
     known = LOCAL_DATA if inputs.variant is Variant.LOCAL else AZURE_DATA
     names = [resource.name for resource in inputs.data_resources]
-    found = [
+    violations = [
         _not_one_of(f"/dataResources/{at}/kind", resource.kind, known)
         for at, resource in enumerate(inputs.data_resources)
         if resource.kind not in known
     ]
-    found += [
+    violations += [
         Violation(
             "NameTaken", f"/dataResources/{at}/name", "an environment has each name at most once",
             "another name", name,
@@ -164,7 +166,7 @@ def _data(inputs: EnvironmentInputs) -> list[Violation]:
         for at, name in enumerate(names)
         if name in names[:at]
     ]  # fmt: skip
-    return found
+    return violations
 
 
 def _not_one_of(target: str, received: str, known: tuple[str, ...]) -> Violation:

@@ -66,7 +66,7 @@ def declarations(inputs: EnvironmentInputs) -> tuple[Declaration, ...]:
     The site refers to its volumes and not they to it, so that a volume can outlive the site.
     """
     (target,) = inputs.compute_targets
-    volumes = tuple(_volume(inputs, each) for each in inputs.data_resources)
+    volumes = tuple(_volume(inputs, resource) for resource in inputs.data_resources)
     site = Declaration(
         SITE,
         SITE_NAME,
@@ -79,8 +79,8 @@ def declarations(inputs: EnvironmentInputs) -> tuple[Declaration, ...]:
             "capacity": dict(target.capacity),
             "settings": dict(target.settings),
             "volumes": {
-                each.name: OutputOf(volume.name, "path")
-                for each, volume in zip(inputs.data_resources, volumes, strict=True)
+                resource.name: OutputOf(volume.name, "path")
+                for resource, volume in zip(inputs.data_resources, volumes, strict=True)
             },
             "tags": tags(inputs),
         },
@@ -121,8 +121,8 @@ def outputs(inputs: EnvironmentInputs) -> dict[str, Any]:
             for target in inputs.compute_targets
         ],
         "facts": {
-            f"data.{each.name}.path": OutputOf(data_resource_name(each.name), "path")
-            for each in inputs.data_resources
+            f"data.{resource.name}.path": OutputOf(data_resource_name(resource.name), "path")
+            for resource in inputs.data_resources
         },
     }
 
@@ -132,18 +132,19 @@ def local_graph(stack: str, inputs: EnvironmentInputs) -> Graph:
     types: dict[str, str] = {}
     urns: dict[str, Urn] = {}
     nodes = []
-    for each in declarations(inputs):
-        prefix = f"{types[each.parent]}$" if each.parent else ""
-        types[each.name] = prefix + each.type
-        urns[each.name] = urn(stack, PROJECT, types[each.name], each.name)
-        properties = _with_references(each.properties, urns)
-        needed = {found.urn for found in references(properties)}
-        if each.parent:
-            needed.add(urns[each.parent])
+    for declaration in declarations(inputs):
+        prefix = f"{types[declaration.parent]}$" if declaration.parent else ""
+        types[declaration.name] = prefix + declaration.type
+        urns[declaration.name] = urn(stack, PROJECT, types[declaration.name], declaration.name)
+        properties = _with_references(declaration.properties, urns)
+        needed = {to.urn for to in references(properties)}
+        if declaration.parent:
+            needed.add(urns[declaration.parent])
         nodes.append(
             Node(
-                urns[each.name], each.type, each.name, properties, tuple(sorted(needed)),
-                each.protected, each.replace_on, each.ignore,
+                urns[declaration.name], declaration.type, declaration.name, properties,
+                tuple(sorted(needed)), declaration.protected, declaration.replace_on,
+                declaration.ignore,
             )
         )  # fmt: skip
     return Graph(tuple(nodes), _with_references(outputs(inputs), urns))

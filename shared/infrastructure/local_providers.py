@@ -27,7 +27,7 @@ FREE: Final = MonthlyCost(0.0, "EUR", "runs on this machine, where nothing is me
 NOTE_MAX: Final = 256 * 1024
 """A note is a few kilobytes; settings and tags are bounded by the contracts."""
 _PROPERTIES: Final = "properties"
-_WRITING: Final = threading.Lock()
+_LOCK: Final = threading.Lock()
 """Of the process, because several apps in one host may each have opened a provider."""
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -39,9 +39,9 @@ class SiteProvider:
         self._sites = sites
 
     def check(self, node: Node) -> Sequence[Violation]:
-        found = [*_no_settings(node, "/computeTargets/0/settings")]
+        violations = [*_no_settings(node, "/computeTargets/0/settings")]
         if node.properties["capacity"]:
-            found.append(
+            violations.append(
                 Violation(
                     "CapacityNotLimited", "/computeTargets/0/capacity",
                     "this machine cannot hold all workloads together to a limit",
@@ -49,7 +49,7 @@ class SiteProvider:
                     json.dumps(node.properties["capacity"], sort_keys=True),
                 )
             )  # fmt: skip
-        return found
+        return violations
 
     def monthly_cost(self, node: Node) -> MonthlyCost | None:
         _ = node
@@ -105,22 +105,22 @@ class VolumeProvider:
 
     def check(self, node: Node) -> Sequence[Violation]:
         volume = str(node.properties["volume"])
-        found = [*_no_settings(node, f"/dataResources/{volume}/settings")]
+        violations = [*_no_settings(node, f"/dataResources/{volume}/settings")]
         if not _SLUG.fullmatch(volume):
-            found.append(
+            violations.append(
                 Violation(
                     "VolumeName", f"/dataResources/{volume}/name", "not a folder's name",
                     "lower-case letters, digits and inner dashes, 1 to 63", volume,
                 )
             )  # fmt: skip
-        return found
+        return violations
 
     def monthly_cost(self, node: Node) -> MonthlyCost | None:
         _ = node
         return FREE
 
     async def create(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        return await asyncio.to_thread(self._alone, self._put, resource, fence)
+        return await asyncio.to_thread(self._locked, self._put, resource, fence)
 
     async def read(self, resource: DesiredResource) -> Reading[LiveResource]:
         try:
@@ -132,19 +132,19 @@ class VolumeProvider:
         return await self.create(resource, fence)
 
     async def delete(self, resource: DesiredResource, fence: Fence) -> None:
-        await asyncio.to_thread(self._alone, self._remove, resource, fence)
+        await asyncio.to_thread(self._locked, self._remove, resource, fence)
 
-    def _alone(
+    def _locked(
         self,
         write: Callable[[DesiredResource, Fence], Written],
         resource: DesiredResource,
         fence: Fence,
     ) -> Written:
-        with _WRITING:
+        with _LOCK:
             return write(resource, fence)
 
     def _put(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        note = self._admit(resource, fence)
+        note = self._require_newest(resource, fence)
         folder = self._folder(resource)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -160,7 +160,7 @@ class VolumeProvider:
         return Present(self._live(resource, note.get(_PROPERTIES) or {}))
 
     def _remove(self, resource: DesiredResource, fence: Fence) -> None:
-        note = self._admit(resource, fence)
+        note = self._require_newest(resource, fence)
         folder = self._folder(resource)
         going = folder.with_name(f".{folder.name}.deleted")
         try:
@@ -175,7 +175,7 @@ class VolumeProvider:
         except OSError as away:
             raise Unavailable(f"volume {resource.name} cannot be deleted: {away}") from away
 
-    def _admit(self, resource: DesiredResource, fence: Fence) -> Path:
+    def _require_newest(self, resource: DesiredResource, fence: Fence) -> Path:
         note = self._note(resource)
         try:
             highest = int(_read_note(note).get("token", 0))

@@ -90,20 +90,20 @@ class MemoryResources:
     async def read(self, resource: DesiredResource) -> Reading[LiveResource]:
         if resource.name in self._world.unreadable:
             return Unknown(f"{resource.name} does not answer")
-        found = self._world.resources.get(resource.urn)
-        return Absent() if found is None else Present(self._live(found))
+        stored = self._world.resources.get(resource.urn)
+        return Absent() if stored is None else Present(self._live(stored))
 
     async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
         return self._put("update", resource, fence)
 
     async def delete(self, resource: DesiredResource, fence: Fence) -> None:
-        self._admit(resource, fence)
+        self._require_newest(resource, fence)
         self._world.write(
             f"delete {resource.name}", lambda: self._remove(resource.urn, fence.token)
         )
 
     def _put(self, verb: str, resource: DesiredResource, fence: Fence) -> LiveResource:
-        self._admit(resource, fence)
+        self._require_newest(resource, fence)
         self._world.write(f"{verb} {resource.name}", lambda: self._store(resource, fence.token))
         return self._live(resource)
 
@@ -115,7 +115,7 @@ class MemoryResources:
         self._world.resources.pop(urn, None)
         self._world.tokens[urn] = token
 
-    def _admit(self, resource: DesiredResource, fence: Fence) -> None:
+    def _require_newest(self, resource: DesiredResource, fence: Fence) -> None:
         highest = self._world.tokens.get(resource.urn, 0)
         if fence.token < highest:
             raise StaleFence(resource.name, fence, highest)

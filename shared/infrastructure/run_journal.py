@@ -128,7 +128,7 @@ class RunJournal:
         await self._records.change(self._run_id.stack, ended)
 
     def _held(self, state: StackState) -> tuple[StackState, StackRun]:
-        held = state.admit(self.fence)
+        held = state.held_by(self.fence)
         run = held.active_run(self._run_id.name)
         if run is None:
             raise RunNotActive(

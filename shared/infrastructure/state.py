@@ -152,7 +152,7 @@ class StackState:
         )  # fmt: skip
         return StackView(self.stack, resources, self.outputs)
 
-    def admit(self, fence: Fence) -> "StackState":
+    def held_by(self, fence: Fence) -> "StackState":
         """Return the state held by *fence*.
 
         Raises:

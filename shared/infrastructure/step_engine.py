@@ -82,7 +82,7 @@ class StepEngine:
 
     async def cancel(self, run_id: RunId, fence: Fence) -> None:
         def requested(state: StackState) -> StackState:
-            held = state.admit(fence)
+            held = state.held_by(fence)
             run = held.active_run(run_id.name)
             if run is not None:
                 return replace(held, run=replace(run, is_cancel_requested=True, fence=fence))
@@ -94,10 +94,10 @@ class StepEngine:
         self._resume_active(after, run_id)
 
     async def refresh(self, stack: StackName, fence: Fence) -> Refreshed:
-        state = (await self._records.load(stack)).admit(fence)
+        state = (await self._records.load(stack)).held_by(fence)
         readings = await read_resources(state, self._providers)
         await self._records.change(
-            stack, lambda current: with_readings(current.admit(fence), state, readings)
+            stack, lambda current: with_readings(current.held_by(fence), state, readings)
         )
         return refreshed(state, readings)
 
@@ -112,7 +112,7 @@ class StepEngine:
 
     async def _record(self, run_id: RunId, plan: StackPlan, fence: Fence) -> StackState:
         """Record the start of *run_id*, where that was not done before."""
-        state = (await self._records.load(run_id.stack)).admit(fence)
+        state = (await self._records.load(run_id.stack)).held_by(fence)
         is_known = state.active_run(run_id.name) or state.end_of(run_id.name)
         graph = None
         if isinstance(plan, UpdatePlan) and not is_known:
@@ -120,7 +120,7 @@ class StepEngine:
             graph = await self._evaluator.evaluate(run_id.stack, plan.inputs)
 
         def begun(state: StackState) -> StackState:
-            held = state.admit(fence)
+            held = state.held_by(fence)
             run = held.active_run(run_id.name)
             if run is not None:
                 return replace(held, run=replace(run, fence=fence))

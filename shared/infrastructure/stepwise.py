@@ -52,7 +52,7 @@ class StepwiseEngine(StepEngine):
     async def run_step(self, stack: StackName, step: Step, fence: Fence) -> StepOutcome:
         run_id = RunId(stack, step.run)
         journal = RunJournal(self._records, run_id, fence)
-        state = (await self._records.load(stack)).admit(fence)
+        state = (await self._records.load(stack)).held_by(fence)
         if isinstance(end := state.end_of(step.run), RunSucceeded):
             return StepOutcome(step, _left_of(end.left, step))
         _, run = await journal.load()
@@ -72,7 +72,7 @@ class StepwiseEngine(StepEngine):
         return StepOutcome(step, _left_of(run.left, step))
 
     async def finish(self, stack: StackName, run_id: str, fence: Fence) -> Finished:
-        state = (await self._records.load(stack)).admit(fence)
+        state = (await self._records.load(stack)).held_by(fence)
         if state.end_of(run_id) is None:
             journal = RunJournal(self._records, RunId(stack, run_id), fence)
             _, run = await journal.load()
