@@ -6,7 +6,7 @@ RUN := .venv/bin/python
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --custom-compile-command "make lock"
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo test up down lint types imports unit long bench trace package lock clean
+.PHONY: help demo test up down lint types imports unit long bench trace count package lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -73,6 +73,9 @@ bench: .venv/.all ## every benchmark beside its peer; ratios, not times; 3 = a p
 
 trace: .venv/.all ## what POST /deployments enters from its handler to the commit
 	@$(RUN) -m tools.trace_calls
+
+count: .venv/.all ## make count OLD=4938637: statements, plumbing and sizes, there and at HEAD
+	@$(RUN) -m tools.count_statements $(OLD) HEAD
 
 package: .venv/.all ## make package APP=environments: one app as a folder for the embedded host; Azure does not start it yet
 	@$(RUN) -m tools.package $(APP)

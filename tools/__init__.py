@@ -1,1 +1,1 @@
-"""What the Makefile runs: packaging of the apps."""
+"""Commands for those who work on this repository; the Makefile runs them."""
