@@ -1,6 +1,6 @@
 """Before anything is applied: the environment, the release unit, the point of no return."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,6 +20,7 @@ from function_apps.deployments.model import access, gates, planning, telling, un
 from function_apps.deployments.model import deployment as deployments
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import Deployment, evolve
+from function_apps.deployments.model.predecessors import Predecessors, earlier_than, in_force
 from function_apps.deployments.model.states import BEFORE_APPLIED, ENDINGS, Change
 from function_apps.deployments.model.target import Target
 from function_apps.deployments.ports import DeploymentsApp
@@ -222,7 +223,7 @@ async def fix_unit(errand: Errand, step: Step, app: DeploymentsApp) -> Course:
     Also what it replaces is fixed here, so that a rollback needs nothing else. Both are read back
     when they are there already.
     """
-    replaced = await _in_force(errand, app)
+    replaced, earlier = await _predecessors(errand, app)
     now = app.service.clock.now()
     course: list[Course] = []
 
@@ -232,7 +233,7 @@ async def fix_unit(errand: Errand, step: Step, app: DeploymentsApp) -> Course:
         if deployment.status is not DeploymentStatus.PROVISIONING:
             course.append(_course(deployment, app))
             return NOTHING
-        target, fixed = _fixed(deployment, found.target, replaced, now, app)
+        target, fixed = _fixed(deployment, found.target, replaced, earlier, now, app)
         course.append(_course(fixed, app))
         begun = operations.begin_step(found.open_operation, "release unit", now, percent=8)
         return decided(
@@ -243,32 +244,38 @@ async def fix_unit(errand: Errand, step: Step, app: DeploymentsApp) -> Course:
     return course[0]
 
 
-async def _in_force(errand: Errand, app: DeploymentsApp) -> tuple[ReleasedComponent, ...]:
-    """Return the units in force of the deployment's modules, from where they were fixed."""
+async def _predecessors(errand: Errand, app: DeploymentsApp) -> tuple[Predecessors, Predecessors]:
+    """Return what is in force of the deployment's modules, and what an undo of it goes back to."""
     partition = place(errand.deployment, errand.scope)
     target_id = targets.document_id(f"env-{partition.environment}")
     view = await app.service.work.read(partition, errand.deployment, target_id)
     found = dossier(view, errand.deployment)
-    states = {module: found.target.module(module) for module in found.deployment.modules}
-    holders = sorted({state.by for state in states.values() if state.by is not None})
-    known: dict[tuple[str, int], ReleasedComponent] = {}
-    for start in range(0, len(holders), READ_MAX_DOCUMENTS):
-        page = await app.service.work.read(partition, *holders[start : start + READ_MAX_DOCUMENTS])
-        for document in page.documents.values():
-            unit = deployments.from_body(document.body).unit
-            for one in unit.components if unit else ():
-                known[one.module_id, one.release_revision] = one
-    return tuple(
-        known[module, state.revision]
-        for module, state in states.items()
-        if (module, state.revision) in known
-    )
+    restored = found.deployment.restores
+    states = [found.target.module(module) for module in found.deployment.modules]
+    holders = {state.by for state in states if state.by is not None} | {*restored.values()}
+    known = await _deployments(sorted(holders), errand, app)
+    replaced = in_force(found.target, found.deployment.modules, known)
+    is_rollback = found.deployment.kind is DeploymentKind.ROLLBACK
+    return replaced, earlier_than(restored, known) if is_rollback else replaced
+
+
+async def _deployments(
+    ids: Sequence[DeploymentId], errand: Errand, app: DeploymentsApp
+) -> Mapping[str, Deployment]:
+    partition = place(errand.deployment, errand.scope)
+    known: dict[str, Deployment] = {}
+    for start in range(0, len(ids), READ_MAX_DOCUMENTS):
+        page = await app.service.work.read(partition, *ids[start : start + READ_MAX_DOCUMENTS])
+        for document_id, document in page.documents.items():
+            known[document_id] = deployments.from_body(document.body)
+    return known
 
 
 def _fixed(
     deployment: Deployment,
     target: Target,
-    replaced: Sequence[ReleasedComponent],
+    replaced: Predecessors,
+    earlier: Predecessors,
     now: datetime,
     app: DeploymentsApp,
 ) -> tuple[Target, Deployment]:
@@ -297,7 +304,7 @@ def _fixed(
         removed=deployment.remove,
     )
     before = {state.by for state in map(target.module, deployment.modules) if state.by is not None}
-    has_baseline = any(one.module_id not in deployment.remove for one in replaced)
+    has_baseline = any(one.module_id not in deployment.remove for one in replaced.units)
     is_canary = deployment.kind is not DeploymentKind.ROLLBACK
     steps = planning.steps_of(
         deployment.strategy,
@@ -311,7 +318,9 @@ def _fixed(
         now,
         unit=unit,
         absent=units.absences(unit),
-        previous=tuple(replaced),
+        previous=replaced.units,
+        earlier=earlier.units if deployment.restores else (),
+        earlier_releases=earlier.releases or {},
         previous_deployment_id=DeploymentId(max(before)) if before else None,
         steps=steps,
     )

@@ -1,7 +1,7 @@
 """RuntimeDeployment: one change of some modules of one environment, whole or turned back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -61,11 +61,23 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class ReleaseName:
+    """The release that first brought a unit, and what its caller called it."""
+
+    deployment_id: DeploymentId
+    release_ref: str
+
+
+@dataclass(frozen=True)
 class Deployment:
     """The aggregate. `order` has its modules, dependencies first; `previous` is what was in force.
 
     `unit` is fixed once an attempt, before anything is applied. `absent` says which parts of it
     nobody has provided yet, and the rule by which they will be.
+
+    Of a rollback: `replaces` are the revisions that it was asked to undo, `restores` the releases
+    whose units it brings back, `earlier` what was in force before those. `earlier_releases` names
+    the releases of what an undo of this deployment goes back to.
     """
 
     deployment_id: DeploymentId
@@ -101,6 +113,10 @@ class Deployment:
     previous: tuple[ReleasedComponent, ...] = ()
     previous_deployment_id: DeploymentId | None = None
     rolled_back_deployment_id: DeploymentId | None = None
+    replaces: Mapping[ModuleId, int] = field(default_factory=dict)
+    restores: Mapping[ModuleId, DeploymentId] = field(default_factory=dict)
+    earlier: tuple[ReleasedComponent, ...] = ()
+    earlier_releases: Mapping[ModuleId, ReleaseName] = field(default_factory=dict)
     steps: tuple[TrafficShift, ...] = ()
     reason: EndReason | None = None
     restored: ReleaseUnit | None = None

@@ -84,23 +84,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class ModuleState:
-    """What is in force for a module, and the highest release revision given out for it.
-
-    `by` brought it; `origin`, where that was a rollback, is the release that first did.
-    """
+    """What is in force for a module, and the highest release revision given out for it."""
 
     revision: int = 0
     last: int = 0
     by: DeploymentId | None = None
     key: str = ""
-    origin: DeploymentId | None = None
     path_prefix: str = ""
     depends_on: tuple[ModuleId, ...] = ()
-
-    @property
-    def released_by(self) -> DeploymentId | None:
-        """The deployment of a release, never of a rollback, whose unit is in force."""
-        return self.origin or self.by
 
 
 @dataclass(frozen=True)

@@ -301,6 +301,8 @@ def _begun_anew(
         absent=(),
         previous=(),
         previous_deployment_id=None,
+        earlier=(),
+        earlier_releases={},
         steps=(),
         reason=None,
         restored=None,

@@ -1,6 +1,6 @@
 """The deployment of kind rollback: it brings back what ran before a Completed one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,11 @@ from function_apps.deployments.model import access, neighbours, planning, units
 from function_apps.deployments.model.deployment import (
     Deployment,
 )
+from function_apps.deployments.model.predecessors import (
+    Predecessors,
+    predecessors_of,
+    revisions_in_force,
+)
 from function_apps.deployments.model.target import Claim, Target
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.dossier import (
@@ -23,7 +28,6 @@ from function_apps.deployments.use_cases.dossier import (
 )
 from function_apps.deployments.use_cases.requests import enqueued
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
-from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import OnConflict, Strategy
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
@@ -54,13 +58,13 @@ def undo(
         return Decision(result=_answer_claim(active, undone, found.target))
     _refuse_not_in_force(undone, found.target)
     access.waits_for(found.target, scope.tenant)
-    back = _units_before(undone, wanted)
-    command = _command(undone, wanted, back)
+    back = predecessors_of(undone, wanted)
+    command = _command(undone, back)
     if refusals := neighbours.refusals(command, found.target, None):
         raise CannotBePlanned(refusals)
     access.refuse_held(found.target, command.components, scope.tenant)
     return enqueued(
-        _rollback(undone, command, key, ids, found.target, cause),
+        _rollback(undone, command, key, ids, found.target, cause, back),
         found.target,
         command,
         scope=scope,
@@ -80,20 +84,18 @@ def _refuse_not_in_force(undone: Deployment, target: Target) -> None:
             )
 
 
-def _command(
-    undone: Deployment, wanted: Deployment | None, back: Sequence[ReleasedComponent]
-) -> Deploy:
+def _command(undone: Deployment, back: Predecessors) -> Deploy:
     """Return what has to be deployed: the units that were before, without what was new."""
     brought = {one.module_id for one in undone.components}
-    remove = tuple(sorted(brought - {one.module_id for one in back}))
-    if not back and not remove:
+    remove = tuple(sorted(brought - {one.module_id for one in back.units}))
+    if not back.units and not remove:
         raise NotRollbackable(
-            f"{undone.deployment_id} only removed modules that nothing was before"
+            f"{undone.deployment_id} removed modules, and nothing is known from before"
         )
     return Deploy(
         environment_id=undone.environment_id,
-        release_ref=wanted.release_ref if wanted else f"before {undone.release_ref}"[:128],
-        components=tuple(units.component_of(one) for one in back),
+        release_ref=back.ref(undone),
+        components=tuple(units.component_of(one) for one in back.units),
         remove=remove,
         strategy=Strategy(),
         on_conflict=OnConflict.QUEUE,
@@ -101,7 +103,13 @@ def _command(
 
 
 def _rollback(
-    undone: Deployment, command: Deploy, key: str, ids: Drawn, target: Target, cause: Cause
+    undone: Deployment,
+    command: Deploy,
+    key: str,
+    ids: Drawn,
+    target: Target,
+    cause: Cause,
+    back: Predecessors,
 ) -> Deployment:
     order, _ = planning.order_of(command.components)
     assert target.environment is not None, "it is Completed there"
@@ -125,24 +133,9 @@ def _rollback(
         project_id=target.environment.project,
         stage=target.environment.stage,
         rolled_back_deployment_id=undone.deployment_id,
+        replaces=revisions_in_force(target, [*order, *command.remove]),
+        restores={m: name.deployment_id for m, name in (back.releases or {}).items()},
     )
-
-
-def _units_before(undone: Deployment, wanted: Deployment | None) -> tuple[ReleasedComponent, ...]:
-    """Return what *undone* goes back to: what it replaced, or what *wanted* brought."""
-    if wanted is None:
-        return undone.previous
-    if wanted.status is not DeploymentStatus.COMPLETED or wanted.unit is None:
-        raise NotRollbackable(
-            f"{wanted.deployment_id} is {wanted.status}; only a Completed one is gone back to"
-        )
-    back = tuple(one for one in wanted.unit.components if one.module_id in undone.modules)
-    missing = sorted({*undone.modules} - {one.module_id for one in back})
-    if missing:
-        raise NotRollbackable(
-            f"{wanted.deployment_id} has no {missing[0]}, which {undone.deployment_id} changed"
-        )
-    return back
 
 
 def _answer_claim(claim: Claim, undone: Deployment, target: Target) -> Mapping[str, Any]:

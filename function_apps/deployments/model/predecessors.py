@@ -1,0 +1,116 @@
+"""What a rollback goes back to, module by module: the release before the one whose unit runs.
+
+A rollback brings back a unit that a release brought first. Undoing the rollback goes to what was
+before that release, never to what the rollback took away.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from function_apps.deployments.errors import NotInForce, NotRollbackable
+from function_apps.deployments.model.deployment import Deployment, ReleaseName
+from function_apps.deployments.model.target import Target
+from shared.contracts.deployments import DeploymentKind, DeploymentStatus
+from shared.contracts.releases import ReleasedComponent
+from shared.contracts.values import DeploymentId, ModuleId
+
+
+@dataclass(frozen=True)
+class Predecessors:
+    """Units to go back to, and the release that first brought each."""
+
+    units: tuple[ReleasedComponent, ...] = ()
+    releases: Mapping[ModuleId, ReleaseName] | None = None
+
+    def ref(self, undone: Deployment) -> str:
+        """Return what to call the release that comes back."""
+        names = sorted((self.releases or {}).values(), key=lambda name: name.deployment_id)
+        return names[-1].release_ref if names else f"before {undone.release_ref}"[:128]
+
+
+def predecessors_of(undone: Deployment, wanted: Deployment | None) -> Predecessors:
+    """Return what *undone* goes back to: what was before it, or what *wanted* brought.
+
+    Raises:
+        NotRollbackable: *wanted* is not Completed or lacks a module, or nothing is known.
+    """
+    if wanted is not None:
+        return _named(undone, wanted)
+    if undone.kind is DeploymentKind.ROLLBACK and undone.components and not undone.restores:
+        raise NotRollbackable(
+            f"{undone.deployment_id} does not say which release it restored: name the deployment "
+            "to go back to"
+        )
+    units = undone.earlier if undone.kind is DeploymentKind.ROLLBACK else undone.previous
+    return Predecessors(units, undone.earlier_releases)
+
+
+def _named(undone: Deployment, wanted: Deployment) -> Predecessors:
+    if wanted.status is not DeploymentStatus.COMPLETED or wanted.unit is None:
+        raise NotRollbackable(
+            f"{wanted.deployment_id} is {wanted.status}; a rollback goes back to a Completed one"
+        )
+    units = tuple(one for one in wanted.unit.components if one.module_id in undone.modules)
+    missing = sorted({*undone.modules} - {one.module_id for one in units})
+    if missing:
+        raise NotRollbackable(
+            f"{wanted.deployment_id} has no {missing[0]}, which {undone.deployment_id} changed"
+        )
+    modules = (unit.module_id for unit in units)
+    return Predecessors(units, {module: _release_of(wanted, module) for module in modules})
+
+
+def _release_of(deployment: Deployment, module: ModuleId) -> ReleaseName:
+    release = deployment.restores.get(module, deployment.deployment_id)
+    return ReleaseName(release, deployment.release_ref)
+
+
+def earlier_than(
+    restored: Mapping[ModuleId, DeploymentId], releases: Mapping[str, Deployment]
+) -> Predecessors:
+    """Return what was before the releases that a rollback restores, by module."""
+    units: list[ReleasedComponent] = []
+    names: dict[ModuleId, ReleaseName] = {}
+    for module, release in restored.items():
+        known = releases.get(release)
+        before = known.before(module) if known else None
+        if known is not None and before is not None and module in known.earlier_releases:
+            units.append(before)
+            names[module] = known.earlier_releases[module]
+    return Predecessors(tuple(units), names)
+
+
+def in_force(
+    target: Target, modules: Iterable[ModuleId], known: Mapping[str, Deployment]
+) -> Predecessors:
+    """Return the units in force of *modules*, from the deployments in *known* that brought them."""
+    units: list[ReleasedComponent] = []
+    names: dict[ModuleId, ReleaseName] = {}
+    for module in modules:
+        state = target.module(module)
+        holder = known.get(state.by or "")
+        unit = holder.released(module) if holder else None
+        if holder is not None and unit is not None and unit.release_revision == state.revision:
+            units.append(unit)
+            names[module] = _release_of(holder, module)
+    return Predecessors(tuple(units), names)
+
+
+def revisions_in_force(target: Target, modules: Iterable[ModuleId]) -> Mapping[ModuleId, int]:
+    """Return what runs now of *modules*; 0 for nothing."""
+    return {module: target.module(module).revision for module in modules}
+
+
+def require_in_force(deployment: Deployment, target: Target) -> None:
+    """Refuse a rollback when what it was asked to undo is no longer what runs.
+
+    Raises:
+        NotInForce: a deployment that was on its way when it was asked for has replaced that.
+    """
+    for module, revision in deployment.replaces.items():
+        state = target.module(module)
+        if state.revision != revision:
+            raise NotInForce(
+                f"{module} of {deployment.rolled_back_deployment_id} is not in force any more: "
+                f"{state.by or 'nothing'} is; roll that back instead"
+            )
