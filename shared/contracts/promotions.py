@@ -48,6 +48,8 @@ class SoakDefaults:
     dev: timedelta = timedelta(0)
     test: timedelta = timedelta(minutes=5)
     staging: timedelta = timedelta(minutes=30)
+    evidence_age_max: timedelta = timedelta(hours=1)
+    """Of health's word when the work starts: a promotion may have waited in a queue."""
 
     def of(self, stage: Stage) -> timedelta:
         """Return the soak time at *stage*; nothing is promoted from prod, so its is staging's."""

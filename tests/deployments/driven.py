@@ -330,6 +330,7 @@ class Driven:
             assert clock.monotonic_s() < give_up_at_s
             self.begin()
             await clock.sleep(every_s)
+            await self.answer_gates()
 
     async def drop_running(self) -> None:
         """Lose every orchestration, as if its history was gone."""

@@ -8,7 +8,7 @@ from function_apps.deployments.errors import EvidenceRequired, NotPromotable
 from function_apps.deployments.model.promotion import Source, evidence_of, refuse_unsoaked
 from function_apps.deployments.use_cases import requests
 from shared.contracts.health import HealthStatus
-from shared.contracts.promotions import PromoteDeployment, SoakEvidence
+from shared.contracts.promotions import PromoteDeployment, SoakDefaults, SoakEvidence
 from shared.contracts.values import Stage
 from tests.deployments.driven import Driven, driven, environment
 from tests.kit.service import CAUSE, SCOPE
@@ -138,6 +138,6 @@ def test_the_time_before_it_was_completed_does_not_count() -> None:
         evidence = await soaked(world, one.deployment_id)
 
         with pytest.raises(NotPromotable, match="for 0 s of 300 s"):
-            refuse_unsoaked(source, evidence, SOAK, world.app.service.clock.now())
+            refuse_unsoaked(source, evidence, SoakDefaults(), world.app.service.clock.now())
 
     run_virtual(main())

@@ -21,6 +21,7 @@ from function_apps.deployments.model import deployment as deployments
 from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.predecessors import Predecessors, earlier_than, in_force
+from function_apps.deployments.model.promotion import Source, refuse_unsoaked
 from function_apps.deployments.model.states import BEFORE_APPLIED, ENDINGS, Change
 from function_apps.deployments.model.target import Target
 from function_apps.deployments.ports import DeploymentsApp
@@ -35,6 +36,7 @@ from function_apps.deployments.use_cases.dossier import (
     publish,
     writes,
 )
+from function_apps.deployments.use_cases.requests import source_of
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
 from shared.contracts.releases import ReleasedComponent, ReleaseUnit
 from shared.contracts.strategies import StrategyKind
@@ -129,9 +131,12 @@ async def look_at_environment(errand: Errand, step: Step, app: DeploymentsApp) -
     Raises:
         EnvironmentNotUsable, EnvironmentUnknown: it never will, or did not in time.
         BindingRequired, BindingSuspended, IsolationBreached, Held, CannotBePlanned.
+        NotInForce, NotPromotable: what it was asked for on the ground of is so no longer.
     """
     now = app.service.clock.now()
-    received = await _uploaded(errand, app)
+    deployment_now = await _read(errand, app)
+    received = await uploaded(deployment_now.components, errand.scope, app)
+    source = await _source(deployment_now, errand, app)
     wait_name = f"environment-{step.ordinal}"
     until: datetime | None = None
 
@@ -143,7 +148,7 @@ async def look_at_environment(errand: Errand, step: Step, app: DeploymentsApp) -
             return NOTHING
         waits_for = access.waits_for(target, errand.tenant)
         if waits_for is None:
-            return _ready(found, received, errand=errand, app=app)
+            return _ready(found, received, source, errand=errand, app=app)
         assert deployment.opened_at is not None
         patience = access.patience(target, deployment.opened_at, app.rules.rollout)
         if now >= patience.until:
@@ -165,14 +170,29 @@ async def look_at_environment(errand: Errand, step: Step, app: DeploymentsApp) -
     return Look(Going.GO) if until is None else Look(Going.OPEN, wait_name, until)
 
 
-async def _uploaded(errand: Errand, app: DeploymentsApp) -> frozenset[str]:
+async def _read(errand: Errand, app: DeploymentsApp) -> Deployment:
     view = await app.service.work.read(place(errand.deployment, errand.scope), errand.deployment)
-    found = dossier(view, errand.deployment).deployment
-    return await uploaded(found.components, errand.scope, app)
+    return dossier(view, errand.deployment).deployment
+
+
+async def _source(deployment: Deployment, errand: Errand, app: DeploymentsApp) -> Source | None:
+    """Return what a promotion brings as it is now; None for a deployment that is none.
+
+    Raises:
+        NotPromotable: it is not Completed and in force any more.
+    """
+    if deployment.evidence is None or deployment.status is not DeploymentStatus.REQUESTED:
+        return None
+    return await source_of(deployment.evidence.deployment_id, scope=errand.scope, app=app)
 
 
 def _ready(
-    found: Dossier, received: frozenset[str], *, errand: Errand, app: DeploymentsApp
+    found: Dossier,
+    received: frozenset[str],
+    source: Source | None,
+    *,
+    errand: Errand,
+    app: DeploymentsApp,
 ) -> Decision:
     """Check the whole plan against the environment as it is now, then go on."""
     deployment, target = found.deployment, found.target
@@ -188,7 +208,9 @@ def _ready(
     )
     if refusals := planning.refusals(_command(deployment), errand.tenant, ground):
         raise CannotBePlanned(refusals)
-    access.refuse_held(target, deployment.components, errand.tenant)
+    access.require_admission(deployment, target)
+    if source is not None:
+        refuse_unsoaked(source, deployment.evidence, app.rules.soak, now)
     ready = evolve(
         deployment,
         Change.ENVIRONMENT_READY,
@@ -340,13 +362,18 @@ def _course(deployment: Deployment, app: DeploymentsApp) -> Course:
 
 
 async def begin_rollout(errand: Errand, step: Step, app: DeploymentsApp) -> None:
-    """Commit that instances are going to change: from here on the way out is a rollback."""
+    """Commit that instances are going to change: from here on the way out is a rollback.
+
+    Raises:
+        EnvironmentNotUsable, BindingSuspended, IsolationBreached, Held, NotInForce.
+    """
     now = app.service.clock.now()
 
     def decide(found: Dossier) -> Decision:
         deployment = own(found, step).deployment
         if deployment.status not in BEFORE_APPLIED:
             return NOTHING
+        access.require_admission(deployment, found.target)
         begun = evolve(deployment, Change.ROLLOUT_BEGUN, now)
         told = telling.step_changed(begun, 0, "apply", 0)
         operation = operations.begin_step(found.open_operation, "apply candidate", now, percent=10)

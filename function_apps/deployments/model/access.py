@@ -14,6 +14,7 @@ from function_apps.deployments.errors import (
 )
 from function_apps.deployments.model import holds, units
 from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.predecessors import require_in_force
 from function_apps.deployments.model.target import Target, holder_of
 from shared.contracts.components import Component
 from shared.contracts.deployments import DeploymentStatus
@@ -84,6 +85,19 @@ def refuse_held(target: Target, components: Sequence[Component], tenant: TenantI
     """
     wanted = units.planned(components, target.environment_id, tenant, target)
     holds.refuse_held(target.holds, wanted)
+
+
+def require_admission(deployment: Deployment, target: Target) -> None:
+    """Check again, when its work starts, what was checked when *deployment* was asked for.
+
+    Raises:
+        EnvironmentNotUsable, BindingRequired, BindingSuspended, IsolationBreached.
+        Held: its unit was rolled back meanwhile.
+        NotInForce: what a rollback undoes was replaced meanwhile.
+    """
+    waits_for(target, deployment.tenant_id)
+    refuse_held(target, deployment.components, deployment.tenant_id)
+    require_in_force(deployment, target)
 
 
 def waiting_for(

@@ -12,7 +12,7 @@ from function_apps.deployments.model.units import component_of
 from shared.contracts.deployments import Deploy, DeploymentStatus
 from shared.contracts.gates import Gate
 from shared.contracts.health import HealthStatus, ServiceHealth
-from shared.contracts.promotions import PromoteDeployment, SoakEvidence
+from shared.contracts.promotions import PromoteDeployment, SoakDefaults, SoakEvidence
 from shared.contracts.releases import ReleaseUnit
 from shared.contracts.strategies import Strategy
 from shared.contracts.values import DeploymentId, Instant, Stage
@@ -91,20 +91,22 @@ def evidence_of(
 
 
 def refuse_unsoaked(
-    source: Source, evidence: SoakEvidence | None, required: timedelta, now: datetime
+    source: Source, evidence: SoakEvidence | None, soak: SoakDefaults, now: datetime
 ) -> None:
-    """Refuse a promotion before its time.
+    """Refuse a promotion before its time, or with a word of health that is too old.
 
     Raises:
         EvidenceRequired: there is no word of health, or it is about another deployment.
-        NotPromotable: not Healthy for *required*; the message says how long is left.
+        NotPromotable: not Healthy for long enough, and how long is left; or that was long ago.
     """
+    required = soak.of(source.stage)
     if evidence is None or evidence.deployment_id != source.deployment_id:
         raise EvidenceRequired(
             "PromoteDeployment carries `evidence` about its deployment: POST …/promote asks "
             "health for it",
             target="/evidence",
         )
+    refuse_stale(evidence, soak, now)
     healthy_for = min(now, evidence.checked_at) - max(evidence.healthy_since, source.completed_at)
     if healthy_for < required:
         left_s = (required - healthy_for).total_seconds()
@@ -114,6 +116,21 @@ def refuse_unsoaked(
             f"{left_s:.0f} s are left",
             code="SoakTimeLeft",
             headers={"Retry-After": str(max(1, ceil(left_s)))},
+        )
+
+
+def refuse_stale(evidence: SoakEvidence, soak: SoakDefaults, now: datetime) -> None:
+    """Refuse a word of health that is too old to rely on.
+
+    Raises:
+        NotPromotable: it is to be asked for again.
+    """
+    age = now - evidence.checked_at
+    if age > soak.evidence_age_max:
+        raise NotPromotable(
+            f"health said {age.total_seconds():.0f} s ago that {evidence.deployment_id} is "
+            f"Healthy; at most {soak.evidence_age_max.total_seconds():.0f} s count: promote again",
+            code="SoakVerdictStale",
         )
 
 

@@ -21,6 +21,7 @@ from function_apps.deployments.model.deployment import (
     evolve,
 )
 from function_apps.deployments.model.holds import without_holds_of
+from function_apps.deployments.model.promotion import refuse_stale
 from function_apps.deployments.model.states import BEFORE_APPLIED, CHANGING, Change
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.dossier import (
@@ -286,8 +287,9 @@ def _begun_anew(
     found: Dossier, ids: Drawn, *, scope: Scope, cause: Cause, app: DeploymentsApp
 ) -> Decision:
     before = found.deployment
-    access.waits_for(found.target, scope.tenant)
-    access.refuse_held(found.target, before.components, scope.tenant)
+    access.require_admission(before, found.target)
+    if before.evidence is not None:
+        refuse_stale(before.evidence, app.rules.soak, ids.now)
     if any(claim.key == before.key for claim in found.target.claims):
         raise NotRetryable(f"the same versions as in {before.deployment_id} are on their way")
     again = evolve(

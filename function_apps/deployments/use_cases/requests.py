@@ -274,7 +274,7 @@ async def promote(
     """
     source = await source_of(command.deployment_id, scope=scope, app=app)
     now = app.service.clock.now()
-    refuse_unsoaked(source, command.evidence, app.rules.soak.of(source.stage), now)
+    refuse_unsoaked(source, command.evidence, app.rules.soak, now)
     wanted = command_of(source, command)
     return await deploy(wanted, scope=scope, cause=cause, app=app, evidence=command.evidence)
 
@@ -302,8 +302,7 @@ async def plan_promotion(
     found: tuple[Reason, ...] = ()
     try:
         evidence = await soak_evidence(command.deployment_id, token=token, scope=scope, app=app)
-        required = app.rules.soak.of(source.stage)
-        refuse_unsoaked(source, evidence, required, app.service.clock.now())
+        refuse_unsoaked(source, evidence, app.rules.soak, app.service.clock.now())
     except Refused as refusal:
         found = (Reason(code=refusal.code, message=refusal.message),)
     planned = await plan(command_of(source, command), scope=scope, app=app)
