@@ -77,14 +77,14 @@ def costs(python: Path, tree: Path, name: str) -> Mapping[str, float]:
 def checked_out(commit: str, tree: Path) -> Iterator[tuple[Path, Path]]:
     """Check *commit* out as *tree*; yield the interpreter of its own environment, and *tree*."""
     base = getattr(sys, "_base_executable", sys.executable)
-    git = ["git", "-C", ROOT, "worktree"]
-    subprocess.run([*git, "add", "--quiet", "--detach", tree, commit], check=True)
+    git = ["git", "-C", str(ROOT), "worktree"]
+    subprocess.run([*git, "add", "--quiet", "--detach", str(tree), commit], check=True)
     try:
-        make = ["make", "--silent", "-C", tree, ".venv/.all", f"PYTHON={base}"]
+        make = ["make", "--silent", "-C", str(tree), ".venv/.all", f"PYTHON={base}"]
         subprocess.run(make, check=True)
         yield tree / ".venv" / "bin" / "python", tree
     finally:
-        subprocess.run([*git, "remove", "--force", tree], check=True)
+        subprocess.run([*git, "remove", "--force", str(tree)], check=True)
 
 
 def measured(old: str, new: str, name: str, pairs: int) -> Mapping[str, Verdict]:

@@ -78,8 +78,9 @@ def statements(tree: ast.AST) -> Iterator[ast.stmt]:
 def plumbers(tree: ast.AST) -> Iterator[ast.stmt]:
     """Yield the imports and the functions of *tree* that are plumbing."""
     for node in ast.walk(tree):
-        is_import = isinstance(node, ast.Import | ast.ImportFrom)
-        if is_import or (isinstance(node, Function) and _is_plumbing(node)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        if isinstance(node, Function) and _is_plumbing(node):
             yield node
 
 

@@ -51,7 +51,7 @@ def main() -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     listing = subprocess.run(pip, check=True, capture_output=True, text=True).stdout
     environ = {**variables(listing.splitlines()), **os.environ}
-    os.execve(UV, [UV, *sys.argv[1:]], environ)  # noqa: S606  our own uv, no shell
+    os.execve(UV, [str(UV), *sys.argv[1:]], environ)  # noqa: S606  our own uv, no shell
 
 
 if __name__ == "__main__":
