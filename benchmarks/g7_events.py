@@ -34,7 +34,7 @@ from local_cloud.broker.topology import Subscription, Topic, Topology  # noqa: E
 from local_cloud.cloud import CloudSettings  # noqa: E402
 from local_host.host import Host, HostSettings  # noqa: E402
 from local_host.model import App  # noqa: E402
-from shared.embedding import embedding  # noqa: E402
+from shared.composition.embedded import installed_host  # noqa: E402
 from shared.kernel.clock import SystemClock  # noqa: E402
 from shared.messaging.broker import MessageSender, OutgoingMessage  # noqa: E402
 from shared.persistence.sqlite import Database  # noqa: E402
@@ -84,7 +84,7 @@ async def hosted(folder: Path, handle: Handle, act: Callable[[MessageSender], An
     app = App("bench", register=app_of(handle), host_json=host_json)
     host = Host([app], HostSettings(cloud=CloudSettings(topology)), folder=folder)
     await host.start()
-    offered = embedding()
+    offered = installed_host()
     assert offered is not None
     try:
         return await act(offered.sender)

@@ -54,7 +54,7 @@ FIXES: Final[Mapping[str, str]] = {
     "SecretInGraph": "give a reference to the secret, not its value",
     "StackName": "choose another environment name",
     "InvalidSetting": "correct the host's setting that the message names, then `runtimectl up`",
-    "NoEmbedding": "start the system with `runtimectl up`",
+    "PartNotSupported": "start the system with `runtimectl up`",
     # What is there
     "NotFound": "look at what there is: `runtimectl env list`, `runtimectl status`",
     "DeploymentMissing": "look at what there is: `runtimectl deployments`",
@@ -80,6 +80,7 @@ FIXES: Final[Mapping[str, str]] = {
     "TransitionRefused": "look at its state: `runtimectl deployment {deployment}`",
     "Overtaken": "read it again: `runtimectl deployment {deployment}`",
     "Cancelled": "nothing to do: somebody asked for it to stop",
+    "OperationCanceled": "nothing to do: somebody asked for it to stop",
     "EnvironmentNotUsable": "look at the environment: `runtimectl env list`",
     "NotInForce": "roll back the later deployments first: `runtimectl deployments`",
     "NotRollbackable": "deploy the release that you want instead: `runtimectl deploy -f …`",

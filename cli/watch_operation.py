@@ -11,14 +11,14 @@ from cli.output import Format
 from cli.progress_display import Line, Screen, open_screen
 from cli.session import Session
 
-TERMINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
+TERMINAL: Final = frozenset({"Succeeded", "Failed", "Canceled"})
 _WAIT_S: Final = 20
 _AWAY_EVERY_S: Final = 0.2
 Operation = Mapping[str, Any]
 _MARKS: Final[Mapping[str, tuple[str, str]]] = {
     "Succeeded": ("✓", "green"),
     "Failed": ("✗", "red"),
-    "Cancelled": ("-", "yellow"),
+    "Canceled": ("-", "yellow"),
 }
 
 
@@ -48,7 +48,7 @@ def follow(
             last, etag = _look(session, operation_id, screen, last, etag, look_every_s)
             if last:
                 screen.show(draw(last))
-            if last.get("state") in TERMINAL:
+            if last.get("status") in TERMINAL:
                 return last
             if session.clock.monotonic_s() > deadline_s:
                 raise Failure(
@@ -98,19 +98,19 @@ def operation_lines(operation: Operation) -> list[Line]:
     lines = [_step_line(at, step) for at, step in enumerate(operation.get("steps", ()))]
     if waiting := operation.get("waitingFor"):
         lines.append(Line("waiting", f"… waiting for {waiting}", "yellow", settled=False))
-    if operation.get("state") in TERMINAL:
+    if operation.get("status") in TERMINAL:
         lines.append(_end_line(operation))
     return lines
 
 
 def require_success(operation: Operation, what: str) -> None:
     """Raise the failure that an operation ended with, unless it succeeded."""
-    if operation["state"] == "Succeeded":
+    if operation["status"] == "Succeeded":
         return
     error = operation.get("error") or {}
     reason = error.get("message") or "nobody said why"
     raise Failure(
-        f"{what} ended as {operation['state']}: {reason}",
+        f"{what} ended as {operation['status']}: {reason}",
         ExitCode.ENDED_OTHERWISE,
         code=error.get("code", ""),
     )
@@ -140,7 +140,7 @@ def _step_line(at: int, step: Mapping[str, Any]) -> Line:
 
 
 def _end_line(operation: Operation) -> Line:
-    mark, style = _MARKS[operation["state"]]
+    mark, style = _MARKS[operation["status"]]
     error = operation.get("error") or {}
     why = f": {error.get('code', '')} {error.get('message', '')}" if error else ""
-    return Line("end", f"{mark} {operation['kind']} {operation['state']}{why}", style)
+    return Line("end", f"{mark} {operation['kind']} {operation['status']}{why}", style)

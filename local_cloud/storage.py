@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 
 
 class LocalStorage:
-    """What `shared.embedding.Storage` asks for, over a folder or in memory."""
+    """The `Storage` of an embedded host, over a folder or in memory."""
 
     def __init__(self, folder: Path, clock: Clock, *, in_memory: bool) -> None:
         self._folder = None if in_memory else folder

@@ -39,7 +39,7 @@ from local_host.model import (
 )
 from local_host.routing import route_table
 from local_host.state_lock import StateLock
-from shared.embedding import Embedding, offer
+from shared.composition.embedded import EmbeddedHost, install
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
 from shared.persistence.sqlite import MEMORY, Database
@@ -174,7 +174,7 @@ class Host:
             self._closing.append(database.close)
         cloud = self._cloud = self._open_cloud(database)
         await cloud.start()
-        offer(Embedding(self._clock, self._entropy, cloud.broker, cloud.storage, self._folder))
+        install(EmbeddedHost(self._clock, self._entropy, cloud.broker, cloud.storage, self._folder))
         environ = os.environ if self.settings.environ is None else self.settings.environ
         admission = FunctionAdmission([index(app, environ) for app in self._requested])
         self._admission = admission

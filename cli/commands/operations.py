@@ -16,7 +16,7 @@ Identity = Annotated[str, typer.Argument(metavar="OPERATION", show_default=False
 _COLUMNS: Final = (
     Column("BEGAN", lambda it: clock_of(it["createdAt"])),
     Column("KIND", "kind"),
-    Column("STATE", "state"),
+    Column("STATUS", "status"),
     Column("%", "percent"),
     Column("STEP", lambda it: it["steps"][-1]["name"] if it["steps"] else None),
     Column("WAITS FOR", "waitingFor"),

@@ -7,21 +7,22 @@ import azure.durable_functions as df
 
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.triggers import blueprint
+from shared.composition.parts import Parts
+from shared.composition.service import build_service, parts_for
+from shared.composition.settings import is_local
 from shared.contracts.catalog import CatalogDefaults
-from shared.embedding import required_embedding
-from shared.service import compose, is_local
-from shared.surfaces.local_surface import local_surface
+from shared.contracts.values import ComputeTargetKind
 
 
-def build(settings: Mapping[str, str]) -> CatalogApp:
+def build(settings: Mapping[str, str], parts: Parts) -> CatalogApp:
     """Return the app that *settings* describe, reading the local surface."""
-    service = compose("catalog", settings)
+    service = build_service("catalog", settings, parts)
     rules = CatalogDefaults()
     if is_local(settings):
         rules = CatalogDefaults(sweep=timedelta(seconds=5), stale_after=timedelta(seconds=30))
-    return CatalogApp(service, local_surface(required_embedding()), rules)
+    return CatalogApp(service, parts.surface(ComputeTargetKind.LOCAL_PROCESS), rules)
 
 
 def bound(settings: Mapping[str, str]) -> df.Blueprint:
     """Return the triggers of the app that *settings* describe."""
-    return blueprint(build(settings))
+    return blueprint(build(settings, parts_for(settings)))

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from shared.composition.service import Service
 from shared.contracts.catalog import CatalogDefaults
-from shared.service import Service
 from shared.surfaces.port import SurfaceReader
 
 

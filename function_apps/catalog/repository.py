@@ -16,8 +16,8 @@ from shared.kernel.ids import ServiceId, parse_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
 from shared.messaging.compose import envelope_of
+from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, Outcome, Put, View
 from shared.messaging.outbox import Publish, Row
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Outcome, Put, View
 from shared.persistence.store import Partition
 
 Decide = Callable[[RuntimeService | None], ServiceChange | None]

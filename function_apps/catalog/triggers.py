@@ -13,7 +13,6 @@ from function_apps.catalog.use_cases import (
     record_environment,
     record_release,
 )
-from shared.binding import Triggers, bind
 from shared.contracts.catalog import (
     RecordRelease,
     RetireService,
@@ -28,12 +27,13 @@ from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
     RuntimeEnvironmentProvisioned,
 )
-from shared.durable.binding import CLIENT
 from shared.kernel.clock import parse_instant
 from shared.kernel.errors import Invalid, Violation
+from shared.kernel.schedules import ncrontab
 from shared.kernel.scope import PlatformScope
 from shared.messaging.dispatcher import HandlerTable
-from shared.schedules import ncrontab
+from shared.triggers.durable_triggers import CLIENT
+from shared.triggers.service_triggers import Triggers, bind
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import get
 

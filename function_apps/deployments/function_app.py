@@ -1,23 +1,18 @@
 """Composition root of deployments: chooses adapters from settings."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import azure.durable_functions as df
 
 from function_apps.deployments.ports import ARTIFACTS, LOCAL_RULES, DeploymentsApp, Rules
 from function_apps.deployments.triggers import blueprint
+from shared.composition.parts import Parts
+from shared.composition.service import build_service, parts_for
+from shared.composition.settings import is_local
 from shared.contracts.health import ServiceHealth
 from shared.contracts.values import ComputeTargetKind, ServiceId
-from shared.embedding import required_embedding
-from shared.kernel.errors import Invalid
 from shared.kernel.scope import Scope
-from shared.service import compose, is_local
-from shared.surfaces.local_surface import local_surface
 from shared.web.reader import HttpReader
-
-GATEWAY: Final = "RUNTIME_GATEWAY_URL"
-"""Where all apps answer under one name; on one machine, without it, the host of this app."""
 
 
 class HealthOverHttp:
@@ -40,32 +35,18 @@ class HealthOverHttp:
         return [ServiceHealth.model_validate_json(answer) for answer in answers]
 
 
-def build(settings: Mapping[str, str]) -> DeploymentsApp:
+def build(settings: Mapping[str, str], parts: Parts) -> DeploymentsApp:
     """Return the app that *settings* describe, changing the local surface."""
-    service = compose("deployments", settings)
-    parts = required_embedding()
+    service = build_service("deployments", settings, parts)
     return DeploymentsApp(
         service,
-        {ComputeTargetKind.LOCAL_PROCESS: local_surface(parts)},
-        parts.storage.blobs(ARTIFACTS),
-        HealthOverHttp(HttpReader(_gateway(settings))),
+        {ComputeTargetKind.LOCAL_PROCESS: parts.surface(ComputeTargetKind.LOCAL_PROCESS)},
+        parts.blobs(ARTIFACTS),
+        HealthOverHttp(HttpReader(parts.gateway())),
         LOCAL_RULES if is_local(settings) else Rules(),
     )
 
 
-def _gateway(settings: Mapping[str, str]) -> str:
-    """Return where all apps answer.
-
-    Raises:
-        Invalid: it is not given, and this is not one machine.
-    """
-    if given := settings.get(GATEWAY):
-        return given
-    if not is_local(settings):
-        raise Invalid(f"{GATEWAY} is missing: expected the URL of the gateway", target=GATEWAY)
-    return f"http://{settings.get('WEBSITE_HOSTNAME', '127.0.0.1:7071')}"
-
-
 def bound(settings: Mapping[str, str]) -> df.Blueprint:
     """Return the triggers of the app that *settings* describe."""
-    return blueprint(build(settings))
+    return blueprint(build(settings, parts_for(settings)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
+from shared.composition.service import Service
 from shared.contracts.gates import LOCAL_GATE, GateDefaults
 from shared.contracts.health import ServiceHealth
 from shared.contracts.promotions import LOCAL_SOAK, SoakDefaults
@@ -12,7 +13,6 @@ from shared.contracts.strategies import LOCAL_ROLLOUT, RolloutDefaults
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.kernel.scope import Scope
 from shared.persistence.blobs import Blobs
-from shared.service import Service
 from shared.surfaces.port import Surface
 
 ARTIFACTS: Final = "artifacts"

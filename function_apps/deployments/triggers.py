@@ -16,7 +16,6 @@ from function_apps.deployments.use_cases import (
     signals,
     surroundings,
 )
-from shared.binding import Triggers, bind
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.deployments import (
     Artifact,
@@ -41,7 +40,8 @@ from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.kernel.ids import OperationId
 from shared.messaging.dispatcher import HandlerTable
-from shared.messaging.unit_of_work import Outcome
+from shared.messaging.legacy_unit_of_work import Outcome
+from shared.triggers.service_triggers import Triggers, bind
 from shared.web.request import Answer, Request, accepted, created, ok
 from shared.web.routes import ARTIFACT_MAX_BYTES, get, post
 

@@ -1,4 +1,4 @@
-"""What environments refuses, by name."""
+"""The refusals of environments, by name."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ class TransitionRefused(Conflict):
     def __init__(self, state: EnvironmentStatus, asked: str, allowed: Sequence[str]) -> None:
         states = ", ".join(sorted(allowed)) or "no state"
         super().__init__(
-            f"{asked} is not possible while the environment is {state}; it is from {states}"
+            f"cannot apply {asked} to an environment in state {state}; allowed in: {states}"
         )
         self.state = state
         self.asked = asked
@@ -49,12 +49,6 @@ class EnvironmentExists(Conflict):
         )
 
 
-class FixedOnceProvisioned(Conflict):
-    """Stage and region of an environment never change."""
-
-    code = "FixedOnceProvisioned"
-
-
 class ConfirmationMissing(PreconditionRequired):
     """A protected environment is decommissioned only with its name as confirmation."""
 
@@ -67,19 +61,19 @@ class ConfirmationMissing(PreconditionRequired):
         )
 
 
-class PlanMoved(Stale):
-    """What was approved is no longer what would happen."""
+class PlanChanged(Stale):
+    """The approved plan is not the one that would be applied now."""
 
-    code = "PlanMoved"
+    code = "PlanChanged"
 
     def __init__(self, approved: str, current: str) -> None:
         super().__init__(
-            f"the plan is now {current}, approved was {approved}; look at the plan again",
+            f"the approved plan {approved} is not the current one, {current}; read the plan again",
             target="/planId",
         )
 
 
-class NotOffered(PlanRefused):
-    """Asked for something that this version of the platform does not do."""
+class NotSupported(PlanRefused):
+    """The request asks for something that this version of the platform does not do."""
 
-    code = "NotOffered"
+    code = "NotSupported"

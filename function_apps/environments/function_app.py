@@ -1,4 +1,4 @@
-"""Composition root of environments: chooses adapters from settings."""
+"""Composition root of environments: the app from its settings, and its blueprint."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -7,23 +7,20 @@ import azure.durable_functions as df
 
 from function_apps.environments.ports import EnvironmentRules, EnvironmentsApp
 from function_apps.environments.triggers import blueprint
-from shared.embedding import required_embedding
-from shared.infrastructure.embedded import embedded_engine
-from shared.service import compose, is_local
-from shared.surfaces.local_surface import local_surface
+from shared.composition.parts import Parts
+from shared.composition.service import build_service, parts_for
+from shared.composition.settings import is_local
+
+LOCAL_RULES = EnvironmentRules(drain_timeout=timedelta(seconds=60))
 
 
-def build(settings: Mapping[str, str]) -> EnvironmentsApp:
-    """Return the app that *settings* describe: the embedded engine over the local surface."""
-    service = compose("environments", settings)
-    parts = required_embedding()
-    engine = embedded_engine(service.folder, local_surface(parts))
-    rules = EnvironmentRules()
-    if is_local(settings):
-        rules = EnvironmentRules(drain_timeout=timedelta(seconds=60))
-    return EnvironmentsApp(service, engine, rules)
+def build(settings: Mapping[str, str], parts: Parts) -> EnvironmentsApp:
+    """Return the app that *settings* describe, built from *parts*."""
+    rules = LOCAL_RULES if is_local(settings) else EnvironmentRules()
+    service = build_service("environments", settings, parts)
+    return EnvironmentsApp(service, parts.engine(), rules)
 
 
 def bound(settings: Mapping[str, str]) -> df.Blueprint:
     """Return the triggers of the app that *settings* describe."""
-    return blueprint(build(settings))
+    return blueprint(build(settings, parts_for(settings)))

@@ -1,10 +1,10 @@
-"""What environments needs from outside."""
+"""The ports of environments, and the numbers of its rules."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shared.composition.service import Service
 from shared.infrastructure.port import InfrastructureEngine
-from shared.service import Service
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,9 @@ class EnvironmentRules:
 
     drain_timeout: timedelta = timedelta(minutes=10)
     """How long a decommissioning waits for deployments to drain the environment."""
+    observe_for_s: float = 20.0
+    """One activity watches a run for so long before the orchestration polls again."""
+    observe_every_s: float = 0.1
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,18 @@ from typing import Any, Final
 
 import azure.durable_functions as df
 
+from function_apps.environments import repository
 from function_apps.environments.activities import ACTIVITIES
-from function_apps.environments.model import documents, telling
 from function_apps.environments.orchestrations import ORCHESTRATIONS
 from function_apps.environments.ports import EnvironmentsApp
-from function_apps.environments.use_cases import dossier, planning, reading, requests, signals
-from shared.binding import Triggers, bind
+from function_apps.environments.repository import ENVIRONMENTS
+from function_apps.environments.resources import environment_resource
+from function_apps.environments.use_cases import plan_environment as plans
+from function_apps.environments.use_cases.abandon_operation import abandon_operation
+from function_apps.environments.use_cases.decommission_environment import decommission_environment
+from function_apps.environments.use_cases.provision_environment import provision_environment
+from function_apps.environments.use_cases.record_drained import record_drained
+from function_apps.environments.use_cases.update_environment import update_environment
 from shared.contracts.deployments import RuntimeEnvironmentDrained
 from shared.contracts.environments import (
     DecommissionEnvironment,
@@ -21,9 +27,12 @@ from shared.contracts.environments import (
     UpdateEnvironment,
 )
 from shared.contracts.validation import read
-from shared.kernel.ids import OperationId, parse_id
+from shared.kernel.ids import OperationId
 from shared.messaging.dispatcher import HandlerTable
-from shared.messaging.unit_of_work import Outcome
+from shared.messaging.unit_of_work import Json, Outcome
+from shared.triggers.service_triggers import Triggers, bind
+from shared.web.collection import Collection
+from shared.web.operation_routes import OperationControl, cooperative_cancel
 from shared.web.request import Answer, Request, accepted, ok
 from shared.web.routes import delete, get, post, put
 
@@ -31,123 +40,95 @@ READ: Final = "runtime.environments.read"
 WRITE: Final = "runtime.environments.write"
 _ROOT: Final = "v1/runtime/environments"
 _ONE: Final = f"{_ROOT}/{{environmentId}}"
+LIST: Final = Collection(
+    ENVIRONMENTS,
+    {"projectId": "project_id", "stage": "stage", "status": "status", "name": "name"},
+)
 
 
 async def post_environment(request: Request[ProvisionEnvironment], app: EnvironmentsApp) -> Answer:
     """Request an environment; with `dryRun`, answer the plan and change nothing."""
     if request.body.dry_run:
-        plan = await planning.plan_request(
-            request.body, scope=request.scope, cause=request.cause, app=app
-        )
-        return ok(plan)
-    return _accepted(
-        await requests.provision_environment(
-            request.body, scope=request.scope, cause=request.cause, app=app
-        )
-    )
+        return ok(await plans.plan_request(request.body, request.ctx, app))
+    return _accepted(await provision_environment(request.body, request.ctx, app))
 
 
 async def get_environments(request: Request[None], app: EnvironmentsApp) -> Answer:
     """List the tenant's environments."""
-    names = {"projectId": "project_id", "stage": "stage", "status": "status", "name": "name"}
-    page = await reading.list_environments(
-        {names[key]: value for key, value in request.query.items() if key in names},
-        limit=request.number("top", 50, least=1, most=200),
-        continuation=request.query.get("continuation"),
-        scope=request.scope,
-        app=app,
-    )
-    value = [telling.resource(documents.from_body(each.body)) for each in page.documents]
-    return ok(
-        {
-            "value": [each.model_dump(mode="json", by_alias=True) for each in value],
-            "nextLink": request.next_link(page.continuation),
-        }
-    )
+    return await LIST.answer(request, app.service.store, environment_resource)
 
 
 async def get_environment(request: Request[None], app: EnvironmentsApp) -> Answer:
     """Answer one environment with its etag."""
-    document = await dossier.load_document(
-        request.path["environmentId"], scope=request.scope, app=app
-    )
-    return ok(telling.resource(documents.from_body(document.body)), etag=document.etag)
+    document = await repository.load_document(request.path["environmentId"], request.ctx, app)
+    resource = environment_resource(ENVIRONMENTS.decode(document.body))
+    return ok(resource, etag=document.etag)
 
 
 async def put_environment(request: Request[EnvironmentChange], app: EnvironmentsApp) -> Answer:
     """Apply other content; with `dryRun`, answer the plan and change nothing."""
-    said = request.body.model_dump(by_alias=True)
-    command = read(UpdateEnvironment, {**said, "environmentId": _identity(request)})
+    content = request.body.model_dump(by_alias=True)
+    command = read(UpdateEnvironment, {**content, "environmentId": request.path["environmentId"]})
     if command.dry_run:
-        plan = await planning.plan_update(command, scope=request.scope, app=app)
-        return ok(plan)
-    return _accepted(
-        await requests.update_environment(
-            command, scope=request.scope, cause=request.cause, app=app
-        )
-    )
+        return ok(await plans.plan_update(command, request.ctx, app))
+    return _accepted(await update_environment(command, request.ctx, app))
 
 
 async def post_environment_plan(request: Request[None], app: EnvironmentsApp) -> Answer:
-    """Answer what applying the environment as it is described would do."""
-    environment = await dossier.load(request.path["environmentId"], scope=request.scope, app=app)
-    return ok(await planning.plan_environment(environment, app))
+    """Answer the changes that applying the environment as it is described would make."""
+    environment = await repository.load(request.path["environmentId"], request.ctx, app)
+    return ok(await plans.plan_environment(environment, app))
 
 
 async def delete_environment(request: Request[None], app: EnvironmentsApp) -> Answer:
     """Decommission; a protected environment needs `confirm=<name>`."""
-    retain = request.query.get("retain", "")
     command = read(
         DecommissionEnvironment,
         {
-            "environmentId": _identity(request),
+            "environmentId": request.path["environmentId"],
             "confirm": request.query.get("confirm"),
-            "retain": [name for name in retain.split(",") if name],
+            "retain": [name for name in request.query.get("retain", "").split(",") if name],
         },
     )
-    return _accepted(
-        await requests.decommission_environment(
-            command, scope=request.scope, cause=request.cause, app=app
-        )
-    )
+    return _accepted(await decommission_environment(command, request.ctx, app))
 
 
-def _identity(request: Request[Any]) -> str:
-    """Return the id in the path, so that a malformed one names nothing rather than is invalid."""
-    identity = request.path["environmentId"]
-    parse_id(identity, "env")
-    return identity
-
-
-def _accepted(outcome: Outcome) -> Answer:
-    environment = outcome.result["environment"]
+def _accepted(outcome: Outcome[Json]) -> Answer:
+    environment = outcome.value["environment"]
     return accepted(
         environment,
-        OperationId(outcome.result["operationId"]),
+        OperationId(outcome.value["operationId"]),
         f"/{_ROOT}/{environment['environmentId']}",
         is_repeat=outcome.is_repeat,
     )
 
 
-_LIST: Final = ("projectId", "stage", "status", "name", "top", "continuation")
 _PLANNED: Final[Mapping[str, Any]] = {"answer": Environment, "also": {200: EnvironmentPlan}}
 ROUTES: Final = (
     post(_ROOT, post_environment, WRITE, body=ProvisionEnvironment, **_PLANNED),
-    get(_ROOT, get_environments, READ, query=_LIST),
+    get(_ROOT, get_environments, READ, query=LIST.parameters),
     get(_ONE, get_environment, READ, answer=Environment),
     put(_ONE, put_environment, WRITE, body=EnvironmentChange, **_PLANNED),
     delete(_ONE, delete_environment, WRITE, query=("confirm", "retain"), answer=Environment),
     post(f"{_ONE}/plan", post_environment_plan, READ, status=200, answer=EnvironmentPlan),
 )
-EVENTS: Final[HandlerTable] = {RuntimeEnvironmentDrained: signals.note_environment_drained}
+EVENTS: Final[HandlerTable] = {RuntimeEnvironmentDrained: record_drained}
 COMMANDS: Final[HandlerTable] = {
-    ProvisionEnvironment: requests.provision_environment,
-    UpdateEnvironment: requests.update_environment,
-    DecommissionEnvironment: requests.decommission_environment,
+    ProvisionEnvironment: provision_environment,
+    UpdateEnvironment: update_environment,
+    DecommissionEnvironment: decommission_environment,
+}
+OPERATIONS: Final[Mapping[str, OperationControl]] = {
+    "ProvisionEnvironment": OperationControl(cooperative_cancel, abandon_operation),
+    "UpdateEnvironment": OperationControl(cooperative_cancel, abandon_operation),
+    "DecommissionEnvironment": OperationControl(
+        "resources are being deleted; when it has ended, request the environment again",
+        abandon_operation,
+    ),
 }
 
 
 def blueprint(app: EnvironmentsApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
-    triggers = Triggers(ROUTES, EVENTS, COMMANDS, ORCHESTRATIONS, ACTIVITIES)
+    triggers = Triggers(ROUTES, EVENTS, COMMANDS, ORCHESTRATIONS, ACTIVITIES, OPERATIONS)
     return bind(triggers, app, app.service)

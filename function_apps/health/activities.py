@@ -10,12 +10,12 @@ from function_apps.health.model.gate_record import decided, evidence_of, gate_do
 from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from function_apps.health.ports import HealthApp
 from function_apps.health.use_cases.evaluate_gate import GateInput
-from shared.concurrency import each_of
 from shared.contracts.gates import EvaluateGate, GateEvidence, GateVersion, Verdict
 from shared.contracts.values import ProbeKind
 from shared.durable.progress import Recorded, record, stored_operation
 from shared.durable.steps import Step
 from shared.kernel.clock import isoformat
+from shared.kernel.concurrency import bounded_map
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Absent, Present, Unknown
@@ -23,8 +23,8 @@ from shared.kernel.operation import Operation
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
 from shared.messaging.compose import envelope_of
+from shared.messaging.legacy_unit_of_work import Audited, Decision, Put, View
 from shared.messaging.outbox import Publish
-from shared.messaging.unit_of_work import Audited, Decision, Put, View
 from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.spec import SurfaceComponent as Component
 from shared.surfaces.traffic import RevisionTraffic
@@ -190,7 +190,7 @@ async def _probe(gate: EvaluateGate, live: LiveComponent, app: HealthApp) -> tup
             failed += not result.passed
         return app.gate_rules.probes_per_look, failed
 
-    results = await each_of(revision.instances, probe_instance, at_once=INSTANCES_AT_ONCE)
+    results = await bounded_map(revision.instances, probe_instance, at_once=INSTANCES_AT_ONCE)
     return sum(sent for sent, _ in results), sum(failed for _, failed in results)
 
 

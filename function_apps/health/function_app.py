@@ -8,11 +8,12 @@ import azure.durable_functions as df
 
 from function_apps.health.ports import GateRules, HealthApp
 from function_apps.health.triggers import blueprint
+from shared.composition.parts import Parts
+from shared.composition.service import build_service, parts_for
+from shared.composition.settings import is_local
 from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
-from shared.embedding import required_embedding
+from shared.contracts.values import ComputeTargetKind
 from shared.probing.http_prober import HttpProber
-from shared.service import compose, is_local
-from shared.surfaces.local_surface import local_surface
 
 SAMPLES = "healthsamples"
 LOCAL_GATE_RULES = GateRules(look_every=timedelta(seconds=0.5))
@@ -20,16 +21,15 @@ LOCAL_INSTANCES = (ipaddress.ip_network("127.0.0.1/32"),)
 """Where the instances of the local surface listen, so where probes may go on this machine."""
 
 
-def build(settings: Mapping[str, str]) -> HealthApp:
+def build(settings: Mapping[str, str], parts: Parts) -> HealthApp:
     """Return the app that *settings* describe, reading the local surface."""
-    service = compose("health", settings)
-    parts = required_embedding()
+    service = build_service("health", settings, parts)
     local = is_local(settings)
     return HealthApp(
         service,
-        local_surface(parts),
+        parts.surface(ComputeTargetKind.LOCAL_PROCESS),
         HttpProber(parts.clock, owned=LOCAL_INSTANCES),
-        parts.storage.table(SAMPLES),
+        parts.table(SAMPLES),
         LOCAL_HEALTH if local else HealthDefaults(),
         LOCAL_GATE_RULES if local else GateRules(),
         reference=settings.get("RUNTIME_REFERENCE_PROBE"),
@@ -38,4 +38,4 @@ def build(settings: Mapping[str, str]) -> HealthApp:
 
 def bound(settings: Mapping[str, str]) -> df.Blueprint:
     """Return the triggers of the app that *settings* describe."""
-    return blueprint(build(settings))
+    return blueprint(build(settings, parts_for(settings)))

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+from shared.composition.service import Service
 from shared.contracts.health import HealthDefaults
 from shared.persistence.tables import Table
 from shared.probing.result import ProbeResult
-from shared.service import Service
 from shared.surfaces.port import SurfaceReader
 
 

@@ -8,16 +8,21 @@ import azure.functions as func
 from function_apps.health.activities import ACTIVITIES
 from function_apps.health.orchestrations import ORCHESTRATIONS
 from function_apps.health.ports import HealthApp
-from function_apps.health.use_cases import evaluate_gate, queries, sweep, watch_release
-from shared.binding import Triggers, bind
+from function_apps.health.use_cases import (
+    evaluate_gate,
+    queries,
+    sweep,
+    watch_release,
+)
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.contracts.deployments import RuntimeDeploymentCompleted, RuntimeDeploymentRolledBack
 from shared.contracts.gates import EvaluateGate
 from shared.contracts.health import ServiceHealth, WatchRelease
-from shared.durable.binding import CLIENT
+from shared.kernel.schedules import ncrontab
 from shared.kernel.scope import PlatformScope
 from shared.messaging.dispatcher import HandlerTable
-from shared.schedules import ncrontab
+from shared.triggers.durable_triggers import CLIENT
+from shared.triggers.service_triggers import Triggers, bind
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import get
 

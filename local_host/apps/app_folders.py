@@ -12,7 +12,7 @@ from local_host.model import App
 if TYPE_CHECKING:
     from local_cloud.broker.topology import Topology
 
-_PLATFORM: Final = Path("shared", "embedding.py")
+_PLATFORM: Final = Path("shared", "composition", "embedded.py")
 
 
 def apps_in(folders: Sequence[Path]) -> list[App]:

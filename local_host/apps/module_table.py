@@ -22,7 +22,7 @@ from typing import Any, Final
 
 _LOCK: Final = threading.RLock()
 _HOST_PACKAGE: Final = "shared"
-_HOST_MARK: Final = Path(_HOST_PACKAGE, "embedding.py")
+_HOST_MARK: Final = Path(_HOST_PACKAGE, "composition", "embedded.py")
 
 
 class ModuleTable(MetaPathFinder):

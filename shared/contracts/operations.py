@@ -14,14 +14,14 @@ from shared.contracts.values import (
     Percent,
     Text,
 )
-from shared.kernel.operation import OperationState
+from shared.kernel.operation import OperationStatus
 
 
 class StepState(StrEnum):
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
-    CANCELLED = "Cancelled"
+    CANCELED = "Canceled"
 
 
 class OperationStep(Value):
@@ -42,7 +42,7 @@ class OperationSummary(Value):
     """An operation as other resources show it."""
 
     operation_id: OperationId
-    state: OperationState
+    status: OperationStatus
     percent: Percent
 
 
@@ -52,7 +52,7 @@ class Operation(Resource):
     operation_id: OperationId
     kind: Label
     """The command that began it."""
-    state: OperationState
+    status: OperationStatus
     resource_id: Text
     """What it works on, as a path."""
     steps: Annotated[tuple[OperationStep, ...], Field(max_length=200)] = ()

@@ -15,7 +15,7 @@ from shared.kernel.errors import Conflict, NotFound
 from shared.kernel.operation import Operation
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
-from shared.messaging.unit_of_work import Decision, Outcome, Put, UnitOfWork, View
+from shared.messaging.legacy_unit_of_work import Decision, Outcome, Put, UnitOfWork, View
 from shared.persistence.store import Partition
 
 
@@ -64,9 +64,9 @@ async def record(
         if repeated:
             return Decision()
         if operation.is_terminal:
-            raise OperationOver(f"operation {step.operation_id} has ended as {operation.state}")
+            raise OperationOver(f"operation {step.operation_id} has ended as {operation.status}")
         recorded = decide(view, operation)
-        after = replace(recorded.operation, recorded=(*operation.recorded, piece))
+        after = replace(recorded.operation, recorded={**operation.recorded, piece: None})
         writes = [*recorded.decision.writes, Put(document_id, operations.to_body(after))]
         return replace(recorded.decision, writes=writes)
 

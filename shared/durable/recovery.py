@@ -1,33 +1,21 @@
-"""Starts operations again whose orchestration has not been heard of: lost, or ended without a word.
+"""Starts operations again whose orchestration is silent: it was lost, or ended without a word.
 
-What is started is the operation as it is stored; pieces of work that were recorded are not done
-again (`progress.py`). An instance that still runs is left alone by the hub, so a start too many
-costs one call.
+The stored operation is started; recorded pieces of work are not done again (`activity.py`). An
+instance that still runs is left alone by the hub, so a start too many costs one call.
 """
 
 import logging
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
-import shared.kernel.operation as operations
-from shared.durable.port import Orchestrations
+from shared.durable.operations import OPERATIONS, WAITING_TIMEOUT
 from shared.kernel.clock import Clock, isoformat
-from shared.kernel.errors import Unavailable
-from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation
-from shared.kernel.scope import PlatformScope
-from shared.persistence.store import (
-    BatchRefused,
-    Comparison,
-    Document,
-    Query,
-    Replace,
-    Store,
-    Where,
-)
+from shared.kernel.operation import HEARTBEAT_TIMEOUT
+from shared.messaging.orchestrations import Orchestrations
+from shared.messaging.sweep import Sweep, SweepLog
+from shared.persistence.store import BatchRefused, Document, Replace, Store
 
-WAITING_TIMEOUT: Final = timedelta(minutes=10)
-"""An operation may wait for a day without a heartbeat; it is looked at 144 times, not 720."""
+SWEEP: Final = "recover_operations"
 _log = logging.getLogger(__name__)
 
 
@@ -38,41 +26,24 @@ class Recovery:
     store: Store
     orchestrations: Orchestrations
     clock: Clock
+    sweeps: SweepLog = field(default_factory=SweepLog)
 
-    async def sweep(self, scope: PlatformScope) -> int:
-        """Start up to 100 operations that are due across tenants; return how many were found."""
-        now = self.clock.now()
-        due = await self.store.query_due(
-            Query(
-                where=[
-                    Where("type", Comparison.EQ, "operation"),
-                    Where("dueAt", Comparison.LE, isoformat(now)),
-                ],
-                order_by="dueAt",
-            )
-        )
-        for document in due.documents:
-            await self._start(document, scope)
-        return len(due.documents)
+    async def sweep(self) -> int:
+        """Start the operations that are due across tenants; return how many were due."""
+        sweep = Sweep(SWEEP, OPERATIONS.type_name, self.store, self.clock, self.sweeps)
+        return await sweep.run(self._start)
 
-    async def _start(self, document: Document, scope: PlatformScope) -> None:
-        operation = operations.from_body(document.body)
+    async def _start(self, document: Document) -> None:
+        operation = OPERATIONS.decode(document.body)
+        timeout = WAITING_TIMEOUT if operation.wait_name else HEARTBEAT_TIMEOUT
+        later = {**document.body, "dueAt": isoformat(self.clock.now() + timeout)}
         try:
             # First: another instance of this timer that meets the same operation is refused here.
-            await self.store.batch(
-                document.partition,
-                [Replace(document.id, self._later(document, operation), document.etag)],
-            )
-            await self.orchestrations.start(
-                operation.orchestration, operation.operation_id, operation.input
-            )
+            await self.store.batch(document.partition, [Replace(document.id, later, document.etag)])
         except BatchRefused as met:
-            _log.debug("operation %s has just been heard of: %s", operation.operation_id, met)
-        except Unavailable as outage:
-            _log.warning("%s: %s is not started: %s", scope.caller, document.id, outage.message)
-        else:
-            _log.info("%s: started %s where it runs no more", scope.caller, document.id)
-
-    def _later(self, document: Document, operation: Operation) -> dict[str, Any]:
-        patience = WAITING_TIMEOUT if operation.wait_name else HEARTBEAT_TIMEOUT
-        return {**document.body, "dueAt": isoformat(self.clock.now() + patience)}
+            _log.debug("operation %s reported just now: %s", operation.operation_id, met)
+            return
+        await self.orchestrations.start(
+            operation.orchestration, operation.operation_id, operation.input
+        )
+        _log.info("started %s again", document.id)

@@ -1,33 +1,59 @@
-"""An operation: long work as a resource that can be watched and, where it has a meaning, cancelled.
+"""An operation: long work as a resource that can be watched and, where possible, canceled.
 
 Its id is also the id of the orchestration that does the work. It is committed together with the
 aggregate it belongs to and read by clients at `/v1/runtime/operations/{operationId}`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from shared.kernel.cause import Cause
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Conflict
 
 HEARTBEAT_TIMEOUT: Final = timedelta(minutes=2)
-"""An unfinished operation that has not been heard of for so long is enqueued again."""
+"""An unfinished operation that has not been heard of for so long is started again."""
+SUPERSEDED: Final = "OperationSuperseded"
+ABANDONED: Final = "OperationAbandoned"
 
 
-class OperationState(StrEnum):
+class OperationStatus(StrEnum):
+    """As pollers of Azure Resource Manager know them: `az`, `azure.core.polling`."""
+
     NOT_STARTED = "NotStarted"
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
-    CANCELLED = "Cancelled"
+    CANCELED = "Canceled"
 
 
 TERMINAL: Final = frozenset(
-    {OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED}
+    {OperationStatus.SUCCEEDED, OperationStatus.FAILED, OperationStatus.CANCELED}
 )
+
+
+class OperationAlreadyEnded(Conflict):
+    """The operation has ended; only NotStarted and Running ones can be changed."""
+
+    code = "OperationAlreadyEnded"
+
+    def __init__(self, operation: "Operation") -> None:
+        super().__init__(
+            f"operation {operation.operation_id} has ended as {operation.status}; only NotStarted"
+            " and Running ones can be canceled"
+        )
+
+
+class OperationSuperseded(Conflict):
+    """Another operation has taken the aggregate over; this one changes nothing."""
+
+    code = SUPERSEDED
+
+    def __init__(self, operation_id: str, by: str) -> None:
+        super().__init__(f"operation {operation_id} was superseded by {by}")
 
 
 @dataclass(frozen=True)
@@ -56,20 +82,23 @@ class Operation:
     input: Mapping[str, Any]
     created_at: str
     heartbeat_at: str
-    state: OperationState = OperationState.NOT_STARTED
+    status: OperationStatus = OperationStatus.NOT_STARTED
     percent: int = 0
     steps: Sequence[OperationStep] = ()
     waiting_for: str | None = None
     wait_name: str | None = None
     cancel_requested: bool = False
-    recorded: Sequence[str] = ()
-    """Keys of the pieces of work whose effect is recorded; a repeat of one has none."""
+    recorded: Mapping[str, Any] = field(default_factory=dict)
+    """The recorded pieces of work, each with the JSON that it answered; a repeat has no effect."""
     result: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
+    trace_id: str = "trace-0"
+    correlation_id: str = "corr-0"
+    causation_id: str | None = None
 
     @property
     def is_terminal(self) -> bool:
-        return self.state in TERMINAL
+        return self.status in TERMINAL
 
 
 def accept(
@@ -80,10 +109,19 @@ def accept(
     orchestration: str,
     argument: Mapping[str, Any],
     now: datetime,
+    cause: Cause | None = None,
 ) -> Operation:
-    """Return a new operation that waits to be picked up."""
+    """Return a new operation that waits to be picked up; it is part of the work of *cause*."""
     at = isoformat(now)
-    return Operation(operation_id, kind, resource, owner, orchestration, argument, at, at)
+    operation = Operation(operation_id, kind, resource, owner, orchestration, argument, at, at)
+    if cause is None:
+        return operation
+    return replace(
+        operation,
+        trace_id=cause.trace_id,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.causation_id,
+    )
 
 
 def begin_step(
@@ -104,7 +142,7 @@ def begin_step(
         steps.append(OperationStep(name, "Running", at, detail=detail))
     return replace(
         operation,
-        state=OperationState.RUNNING,
+        status=OperationStatus.RUNNING,
         percent=max(operation.percent, min(percent, 99)),
         steps=tuple(steps),
         heartbeat_at=at,
@@ -119,7 +157,7 @@ def wait(operation: Operation, waiting_for: str, wait_name: str, now: datetime) 
         return operation
     return replace(
         operation,
-        state=OperationState.RUNNING,
+        status=OperationStatus.RUNNING,
         waiting_for=waiting_for,
         wait_name=wait_name,
         heartbeat_at=isoformat(now),
@@ -128,40 +166,49 @@ def wait(operation: Operation, waiting_for: str, wait_name: str, now: datetime) 
 
 def succeed(operation: Operation, result: Mapping[str, Any], now: datetime) -> Operation:
     """Return *operation* ended well; ending an ended one changes nothing."""
-    return _end(operation, OperationState.SUCCEEDED, "Succeeded", now, result=result)
+    return _end(operation, OperationStatus.SUCCEEDED, "Succeeded", now, result=result)
 
 
 def fail(operation: Operation, code: str, message: str, now: datetime) -> Operation:
     """Return *operation* ended with an error; ending an ended one changes nothing."""
     error = {"code": code, "message": message}
-    return _end(operation, OperationState.FAILED, "Failed", now, error=error)
+    return _end(operation, OperationStatus.FAILED, "Failed", now, error=error)
 
 
-def cancel(operation: Operation, now: datetime) -> Operation:
+def cancel(
+    operation: Operation,
+    now: datetime,
+    *,
+    code: str = "OperationCanceled",
+    message: str = "canceled by a caller",
+) -> Operation:
     """Return *operation* ended by a cancellation; ending an ended one changes nothing."""
-    return _end(operation, OperationState.CANCELLED, "Cancelled", now)
+    error = {"code": code, "message": message}
+    return _end(operation, OperationStatus.CANCELED, "Canceled", now, error=error)
+
+
+def supersede(operation: Operation, by: str, now: datetime) -> Operation:
+    """Return *operation* ended because the operation *by* has taken its aggregate over."""
+    message = OperationSuperseded(operation.operation_id, by).message
+    return cancel(operation, now, code=SUPERSEDED, message=message)
 
 
 def request_cancel(operation: Operation) -> Operation:
     """Return *operation* asked to stop at its next step.
 
     Raises:
-        Conflict: it has ended.
+        OperationAlreadyEnded: it has ended.
     """
     if operation.is_terminal:
-        raise Conflict(
-            f"operation {operation.operation_id} has ended as {operation.state}; "
-            "only NotStarted and Running can be cancelled",
-            code="OperationEnded",
-        )
+        raise OperationAlreadyEnded(operation)
     return replace(operation, cancel_requested=True)
 
 
 def to_body(operation: Operation) -> dict[str, Any]:
     """Return the document body; `dueAt` is when a silent operation is enqueued again."""
-    body = asdict(operation) | {"type": "operation", "state": operation.state.value}
+    body = asdict(operation) | {"type": "operation", "status": operation.status.value, "schema": 2}
     body["steps"] = [asdict(step) for step in operation.steps]
-    body["recorded"] = list(operation.recorded)
+    body["recorded"] = dict(operation.recorded)
     if not operation.is_terminal:
         due = datetime.fromisoformat(operation.heartbeat_at) + HEARTBEAT_TIMEOUT
         body["dueAt"] = isoformat(due)
@@ -171,9 +218,8 @@ def to_body(operation: Operation) -> dict[str, Any]:
 def from_body(body: Mapping[str, Any]) -> Operation:
     """Return the operation that *body* holds."""
     fields = {name: body[name] for name in Operation.__dataclass_fields__}
-    fields["state"] = OperationState(fields["state"])
+    fields["status"] = OperationStatus(fields["status"])
     fields["steps"] = tuple(OperationStep(**step) for step in fields["steps"])
-    fields["recorded"] = tuple(fields["recorded"])
     return Operation(**fields)
 
 
@@ -183,7 +229,7 @@ def document_id(operation_id: str) -> str:
 
 def _end(
     operation: Operation,
-    state: OperationState,
+    status: OperationStatus,
     step_state: str,
     now: datetime,
     *,
@@ -195,8 +241,8 @@ def _end(
     at = isoformat(now)
     return replace(
         operation,
-        state=state,
-        percent=100 if state is OperationState.SUCCEEDED else operation.percent,
+        status=status,
+        percent=100 if status is OperationStatus.SUCCEEDED else operation.percent,
         steps=tuple(_closed(step, step_state, at) for step in operation.steps),
         heartbeat_at=at,
         waiting_for=None,

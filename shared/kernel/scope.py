@@ -30,8 +30,3 @@ class PlatformScope:
 
 
 ADMIN: Final = "runtime.admin"
-
-
-def scope_of_message(tenant: TenantId, sender: str) -> Scope:
-    """Return the scope of a message: its own tenant, on behalf of the service that sent it."""
-    return Scope(tenant, f"service:{sender}")

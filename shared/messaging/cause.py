@@ -1,67 +1,14 @@
-"""Why something happens: who asked, as part of which work, and the row that proves it was done."""
+"""Where services that are not yet in the new shape find causes; goes with the last of them."""
 
-import hashlib
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
+from shared.kernel.cause import (
+    MARKER_TTL,
+    UNKEYED_TTL,
+    Cause,
+    caused_by_timer,
+    idempotency_marker,
+    request_marker,
+)
 
-from shared.kernel.entropy import Entropy
-from shared.kernel.ids import correlation_id, trace_id
-from shared.messaging.envelope import Envelope
-
-MARKER_TTL: Final = timedelta(days=7)
-UNKEYED_TTL: Final = timedelta(hours=1)
-"""A request without `Idempotency-Key` is recognised only by its own invocation."""
-
-
-@dataclass(frozen=True)
-class Cause:
-    """`marker` is the id of the inbox or idempotency row; None where the aggregate itself shows it.
-
-    `kind` and `reference` say what the cause was, for the audit record (`event evt-…`,
-    `request post_environment`, `timer sweep_ttl`, `operation op-…`).
-    """
-
-    actor: str
-    kind: str
-    reference: str
-    trace_id: str
-    correlation_id: str
-    causation_id: str | None = None
-    marker: str | None = None
-    project: str | None = None
-    """The envelope's project, where a message is the cause and names one."""
-    marker_ttl: timedelta = MARKER_TTL
-    fingerprint: str | None = None
-    """Of the request's content: the marker's key with another content is refused."""
-    if_match: str | None = None
-    """The etag that one of the documents read must still have."""
-
-
-def caused_by_message(envelope: Envelope) -> Cause:
-    """Return the cause of what a message leads to; its marker is an inbox row."""
-    return Cause(
-        actor=f"message:{envelope.event_type}",
-        kind="event",
-        reference=envelope.event_id,
-        trace_id=envelope.trace_id,
-        correlation_id=envelope.correlation_id,
-        causation_id=envelope.event_id,
-        marker=f"inbox/{envelope.event_id}",
-        project=envelope.project_id,
-    )
-
-
-def caused_by_timer(name: str, entropy: Entropy) -> Cause:
-    """Return the cause of what a timer found due."""
-    return Cause(f"timer:{name}", "timer", name, trace_id(entropy), correlation_id(entropy))
-
-
-def request_marker(entropy: Entropy) -> str:
-    """Return the id of the row by which an invocation finds its own commit after a lost answer."""
-    return f"request/{entropy.uuid()}"
-
-
-def idempotency_marker(route: str, key: str) -> str:
-    """Return the id of the row that remembers what *key* was answered on *route*."""
-    return "idem/" + hashlib.sha256(f"{route}\0{key}".encode()).hexdigest()[:40]
+__all__ = [
+    "MARKER_TTL", "UNKEYED_TTL", "Cause", "caused_by_timer", "idempotency_marker", "request_marker",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Hands one message to its use case and decides what its errors mean.
+"""Hands one message to its use case and settles it by the family of its error.
 
 Refused: parked with its reason, and the message is done (a Python trigger cannot settle). Away:
 tried again here for up to a minute while the lock is renewed, then redelivered. A defect:
@@ -7,37 +7,52 @@ redelivered, in the end dead-lettered by the broker.
 
 import hashlib
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from shared.contracts.commands import COMMANDS
+from shared.contracts.events import EVENTS
 from shared.contracts.validation import read
+from shared.kernel.cause import Cause
 from shared.kernel.clock import Clock, isoformat
+from shared.kernel.context import Context
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable, Violation
 from shared.kernel.ids import TenantId
-from shared.kernel.scope import Scope, scope_of_message
-from shared.messaging.cause import Cause, caused_by_message
+from shared.kernel.scope import Scope
 from shared.messaging.envelope import (
+    SENDER_PROPERTY,
     TENANT_PROPERTY,
     TENANT_PROPERTY_ACCEPTED,
     TYPE_PROPERTY,
     Envelope,
 )
-from shared.messaging.unit_of_work import Audited, Decision, Put, Remove, UnitOfWork, View
-from shared.messaging.wire_forms import decode
+from shared.messaging.message_codecs import decode
+from shared.messaging.unit_of_work import (
+    NOTHING,
+    Audited,
+    Decision,
+    Json,
+    Put,
+    Remove,
+    UnitOfWork,
+    View,
+)
 from shared.persistence.store import Partition
 
 RETRY_FOR_S: Final = 60.0
 _FIRST_DELAY_S: Final = 0.25
 _DELAY_MAX_S: Final = 8.0
 PLATFORM_TENANT: Final = "-platform"
+_SENDER: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _log = logging.getLogger(__name__)
 
 Handler = Callable[..., Awaitable[object]]
-"""`async def name(payload, *, scope: Scope, cause: Cause, app) -> object`."""
+"""`async def name(payload, ctx: Context, app) -> object`."""
 
 HandlerTable = Mapping[type[BaseModel], Handler]
 """A service's handlers by payload type, whose name is the message's type."""
@@ -70,29 +85,29 @@ class Dispatcher:
         """
         try:
             envelope = decode(message.body, message.content_type)
-            _agree(envelope, message.properties)
+            _require_same_tenant(envelope, message.properties)
         except Refused as refusal:
             await self._park_unreadable(message, refusal)
             return
-        await self.dispatch(envelope)
+        await self.dispatch(envelope, message.properties.get(SENDER_PROPERTY))
 
-    async def dispatch(self, envelope: Envelope) -> None:
-        """Handle *envelope*, or park it; what no handler is named for is left out."""
-        found = self._handler(envelope.event_type)
-        if found is None:
+    async def dispatch(self, envelope: Envelope, named_sender: str | None = None) -> None:
+        """Handle *envelope*, or park it; a type without a handler is left out."""
+        known = self._handler(envelope.event_type)
+        if known is None:
             _log.debug("%s is not for this service", envelope.event_type)
             return
-        payload_type, handler = found
-        scope = scope_of_message(TenantId(envelope.tenant_id), envelope.event_type)
-        cause = caused_by_message(envelope)
+        payload_type, handler = known
+        sender = sender_of(envelope.event_type, named_sender)
+        ctx = self._context(envelope, sender)
         give_up_at_s = self.clock.monotonic_s() + RETRY_FOR_S
         delay_s = _FIRST_DELAY_S
         while True:
             try:
                 payload = read(payload_type, envelope.payload, at="/payload")
-                await handler(payload, scope=scope, cause=cause, app=self.app)
+                await handler(payload, ctx, self.app)
             except Refused as refusal:
-                await self._park(envelope, refusal, scope)
+                await self._park(envelope, refusal, ctx)
             except Unavailable as outage:
                 wait_s = max(delay_s, outage.retry_after_s) * (0.5 + self.entropy.fraction())
                 if self.clock.monotonic_s() + wait_s > give_up_at_s:
@@ -102,61 +117,61 @@ class Dispatcher:
                 continue
             return
 
+    def _context(self, envelope: Envelope, sender: str) -> Context:
+        scope = Scope(TenantId(envelope.tenant_id), sender)
+        return Context(scope, caused_by_message(envelope, sender), self.clock, self.entropy)
+
     def _handler(self, event_type: str) -> tuple[type[BaseModel], Handler] | None:
         for payload_type, handler in self.handlers.items():
             if payload_type.__name__ == event_type:
                 return payload_type, handler
         return None
 
-    async def _park(self, envelope: Envelope, refusal: Refused, scope: Scope) -> None:
+    async def _park(self, envelope: Envelope, refusal: Refused, ctx: Context) -> None:
         _log.warning("parked %s %s: %s", envelope.event_type, envelope.event_id, refusal.message)
-        cause = caused_by_message(envelope)
         body = {
             "envelope": envelope.model_dump(mode="json", by_alias=True),
             "eventId": envelope.event_id,
             "eventType": envelope.event_type,
+            "sender": ctx.cause.actor,
         }
-        await self._write_parked(scope, parked_id(envelope.event_id), body, refusal, cause)
+        await self._write_parked(ctx, parked_id(envelope.event_id), body, refusal)
 
     async def _park_unreadable(self, message: Received, refusal: Refused) -> None:
         digest = hashlib.sha256(message.body).hexdigest()
         _log.warning("parked an unreadable message %s: %s", digest[:12], refusal.message)
-        cause = Cause("message", "event", digest, "trace-0", "corr-0")
         body = {
             "text": message.body[:65536].decode(errors="replace"),
             "eventId": digest,
             "eventType": message.properties.get(TYPE_PROPERTY, "")[:80],
         }
+        cause = Cause("message", "event", digest, "trace-0", "corr-0")
         scope = Scope(TenantId(PLATFORM_TENANT), "message")
-        await self._write_parked(scope, parked_id(digest), body, refusal, cause)
+        ctx = Context(scope, cause, self.clock, self.entropy)
+        await self._write_parked(ctx, parked_id(digest), body, refusal)
 
     async def _write_parked(
-        self,
-        scope: Scope,
-        document_id: str,
-        body: Mapping[str, Any],
-        refusal: Refused,
-        cause: Cause,
+        self, ctx: Context, document_id: str, body: Mapping[str, Any], refusal: Refused
     ) -> None:
-        def decide(view: View) -> Decision:
+        def decide(view: View) -> Decision[Json]:
             if view.body(document_id) is not None:
-                return Decision()
+                return NOTHING
             parked = {
                 **body,
                 **_reason(refusal),
                 "type": "parked",
-                "parkedAt": isoformat(self.clock.now()),
+                "parkedAt": isoformat(ctx.now()),
                 "attempts": 1,
             }
             audited = Audited("ParkMessage", document_id, refusal.code)
-            return Decision(writes=[Put(document_id, parked)], audited=audited)
+            return Decision({}, writes=[Put(document_id, parked)], audited=audited)
 
         # The parked document is the marker: an inbox row would make a replay look like a repeat.
-        unmarked = replace(cause, marker=None)
-        await self.work.write(scope, parked_partition(scope), [document_id], decide, unmarked)
+        partition = parked_partition(ctx.scope)
+        await self.work.commit(ctx.without_marker(), partition, [document_id], decide)
 
-    async def replay(self, scope: Scope, parked: str) -> None:
-        """Handle the parked message of the event id *parked* again; leave it out when it worked.
+    async def replay(self, parked: str, ctx: Context) -> None:
+        """Handle the parked message of the event id *parked* again; remove it when it worked.
 
         Raises:
             NotFound: nothing is parked under that id in the scope's tenant.
@@ -165,51 +180,77 @@ class Dispatcher:
             Refused: it was refused again, and stays parked with the new reason.
         """
         document_id = parked_id(parked)
-        partition = parked_partition(scope)
+        partition = parked_partition(ctx.scope)
         body = (await self.work.read(partition, document_id)).body(document_id)
         if body is None:
             raise NotFound(f"no message {parked[:80]!r} is parked here")
         if "envelope" not in body:
             raise Invalid("this message is not an envelope; it can only be read", target="eventId")
         envelope = Envelope.model_validate(body["envelope"])
-        found = self._handler(envelope.event_type)
-        if found is None:
+        known = self._handler(envelope.event_type)
+        if known is None:
             raise Conflict(
                 f"{envelope.event_type} has no handler in this version; the message stays parked",
                 code="NoHandler",
             )
-        payload_type, handler = found
-        message_scope = scope_of_message(TenantId(envelope.tenant_id), envelope.event_type)
-        cause = Cause(scope.caller, "replay", parked, envelope.trace_id, envelope.correlation_id)
+        payload_type, handler = known
+        sender = body.get("sender") or sender_of(envelope.event_type, None)
+        cause = Cause(
+            ctx.scope.caller, "replay", parked, envelope.trace_id, envelope.correlation_id
+        )
+        replaying = replace(ctx, cause=cause)
         try:
-            await handler(
-                read(payload_type, envelope.payload, at="/payload"),
-                scope=message_scope,
-                cause=caused_by_message(envelope),
-                app=self.app,
-            )
+            payload = read(payload_type, envelope.payload, at="/payload")
+            await handler(payload, self._context(envelope, sender), self.app)
         except Refused as refusal:
-            await self._after_replay(scope, document_id, cause, refusal)
+            await self._after_replay(replaying, document_id, refusal)
             raise
-        await self._after_replay(scope, document_id, cause, None)
+        await self._after_replay(replaying, document_id, None)
 
-    async def _after_replay(
-        self, scope: Scope, document_id: str, cause: Cause, refusal: Refused | None
-    ) -> None:
-        """Leave the parked message out, or keep it with why it was refused this time."""
+    async def _after_replay(self, ctx: Context, document_id: str, refusal: Refused | None) -> None:
+        """Remove the parked message, or keep it with the reason of this refusal."""
 
-        def decide(view: View) -> Decision:
+        def decide(view: View) -> Decision[Json]:
             body = view.body(document_id)
             if body is None:
-                return Decision()
+                return NOTHING
             if refusal is None:
                 audited = Audited("ReplayMessage", document_id)
-                return Decision(writes=[Remove(document_id)], audited=audited)
+                return Decision({}, writes=[Remove(document_id)], audited=audited)
             kept = {**body, **_reason(refusal), "attempts": body["attempts"] + 1}
             audited = Audited("ReplayMessage", document_id, refusal.code)
-            return Decision(writes=[Put(document_id, kept)], audited=audited)
+            return Decision({}, writes=[Put(document_id, kept)], audited=audited)
 
-        await self.work.write(scope, parked_partition(scope), [document_id], decide, cause)
+        await self.work.commit(ctx, parked_partition(ctx.scope), [document_id], decide)
+
+
+def caused_by_message(envelope: Envelope, sender: str) -> Cause:
+    """Return the cause of the effects of a message from *sender*; its marker is an inbox row."""
+    return Cause(
+        actor=sender,
+        kind="event",
+        reference=envelope.event_id,
+        trace_id=envelope.trace_id,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.event_id,
+        marker=f"inbox/{envelope.event_id}",
+        project=envelope.project_id,
+    )
+
+
+def sender_of(event_type: str, named: str | None) -> str:
+    """Return the caller that a message of *event_type* stands for: `service:health`.
+
+    *named* is the broker property `cs-sender`. Without it, a type that only one service sends names
+    that service; any other is `message:<type>`.
+    """
+    if named is not None and _SENDER.fullmatch(named):
+        return f"service:{named}"
+    event, command = EVENTS.get(event_type), COMMANDS.get(event_type)
+    senders = event.producers if event else command.senders if command else frozenset()
+    if len(senders) == 1:
+        return f"service:{next(iter(senders)).outside_name}"
+    return f"message:{event_type}"
 
 
 def _reason(refusal: Refused) -> Mapping[str, Any]:
@@ -229,16 +270,16 @@ def parked_partition(scope: Scope) -> Partition:
     return Partition(scope.tenant, "-", "-")
 
 
-def _agree(envelope: Envelope, properties: Mapping[str, str]) -> None:
-    """Refuse a message whose broker properties say something else than its envelope."""
+def _require_same_tenant(envelope: Envelope, properties: Mapping[str, str]) -> None:
+    """Refuse a message whose broker properties name another tenant than its envelope."""
     for name in (TENANT_PROPERTY, TENANT_PROPERTY_ACCEPTED):
-        said = properties.get(name)
-        if said is not None and said != envelope.tenant_id:
+        tenant = properties.get(name)
+        if tenant is not None and tenant != envelope.tenant_id:
             raise Invalid(
                 f"property {name} names another tenant than the envelope",
                 code="TenantMismatch",
                 target="/tenantId",
                 details=[
-                    Violation("TenantMismatch", "/tenantId", "differs", said, envelope.tenant_id)
+                    Violation("TenantMismatch", "/tenantId", "differs", tenant, envelope.tenant_id)
                 ],
             )

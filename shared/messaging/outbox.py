@@ -1,13 +1,16 @@
 """Outbox rows: the only way out of a handler, committed with what caused them.
 
 Five kinds: publish an event, send a command, start an orchestration, raise an external event to
-one, and record what happened for the audit trail.
+one, and record what happened for the audit trail. A decision names payloads; the unit of work puts
+each into its envelope.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
+
+from pydantic import BaseModel
 
 from shared.kernel.clock import isoformat
 from shared.kernel.entropy import Entropy
@@ -29,17 +32,33 @@ class MalformedRow(Invalid):
 
 @dataclass(frozen=True)
 class Publish:
-    """An event for the topic `runtime-events`."""
+    """An event for the topic `runtime-events`; the payload type's name is the event's type."""
 
-    envelope: Envelope
+    payload: BaseModel
+    project: str | None = None
+    module: str | None = None
 
 
 @dataclass(frozen=True)
 class Send:
-    """A command for the queue of *service*, by its Python name (`secret_bindings`)."""
+    """A command for the queue of *service*, by its Python name (`secret_bindings`).
+
+    `event_id` is given where the same command must have the same id whenever it is decided again.
+    """
 
     service: str
+    payload: BaseModel
+    project: str | None = None
+    module: str | None = None
+    event_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """A published event, or a command for the queue of *service*, in its envelope."""
+
     envelope: Envelope
+    service: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Raise:
-    """An external event: a nudge. Whoever waits reads state again, so losing it only costs time."""
+    """An external event. Whoever waits reads state again, so losing it only costs time."""
 
     instance_id: str
     name: str
@@ -78,7 +97,10 @@ class Record:
     """Of each event that left: id, type, aggregate, revision, correlation, causation, time."""
 
 
-Row = Publish | Send | Start | Raise | Record
+Row = Publish | Send | Start | Raise
+"""A row as a decision names it."""
+StoredRow = Message | Start | Raise | Record
+"""A row as it is stored and relayed."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +108,16 @@ class OutboxRow:
     """A row with the document id under which it is committed and deleted."""
 
     id: str
-    row: Row
+    row: StoredRow
 
 
-def number(rows: Sequence[Row], now: datetime, entropy: Entropy) -> Sequence[OutboxRow]:
+def number(rows: Sequence[StoredRow], now: datetime, entropy: Entropy) -> Sequence[OutboxRow]:
     """Give each row an id that sorts in the order of *rows* after everything committed before."""
     stem = sortable(now, entropy)
     return [OutboxRow(f"outbox/{stem}-{index:02d}", row) for index, row in enumerate(rows)]
 
 
-def encode(row: Row, now: datetime) -> dict[str, Any]:
+def encode(row: StoredRow, now: datetime) -> dict[str, Any]:
     """Return the document body of *row*."""
     body: dict[str, Any] = {
         "type": OUTBOX_TYPE,
@@ -104,9 +126,9 @@ def encode(row: Row, now: datetime) -> dict[str, Any]:
         "attempts": 0,
     }
     match row:
-        case Publish(envelope):
+        case Message(envelope, None):
             return body | {"kind": "publish", "envelope": _envelope_body(envelope)}
-        case Send(service, envelope):
+        case Message(envelope, service):
             return body | {
                 "kind": "send",
                 "service": service,
@@ -140,12 +162,12 @@ def decode(document: Document) -> OutboxRow:
         raise MalformedRow(f"{document.id} in {document.partition}: {problem}") from problem
 
 
-def _row(body: Body) -> Row:
+def _row(body: Body) -> StoredRow:
     match body["kind"]:
         case "publish":
-            return Publish(Envelope.model_validate(body["envelope"]))
+            return Message(Envelope.model_validate(body["envelope"]))
         case "send":
-            return Send(body["service"], Envelope.model_validate(body["envelope"]))
+            return Message(Envelope.model_validate(body["envelope"]), body["service"])
         case "start":
             return Start(body["orchestration"], body["instanceId"], body["input"])
         case "raise":
@@ -162,8 +184,8 @@ def _envelope_body(envelope: Envelope) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Outgoing:
-    """Rows of one partition, ready to be relayed."""
+class Committed:
+    """Rows of one partition that are committed and ready to be relayed."""
 
     partition: Partition
     rows: Sequence[OutboxRow]

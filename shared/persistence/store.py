@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final, NewType, Protocol
 
 from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.ids import parse_id, service_id
 
 Etag = NewType("Etag", str)
 Body = Mapping[str, Any]
@@ -33,6 +34,20 @@ class Partition:
     @property
     def values(self) -> tuple[str, str, str]:
         return (self.tenant, self.environment, self.unit)
+
+
+def partition_of(tenant: str, resource: str) -> Partition:
+    """Return the partition of the document that the id *resource* names, in *tenant*.
+
+    Ids with a module key belong to a service (`svc-`, `gate-`, `sp-`, `df-`, some `op-`) and lead
+    to the service's own partition.
+
+    Raises:
+        NotFound: *resource* is no id.
+    """
+    parsed = parse_id(resource)
+    unit = service_id(parsed.environment, parsed.module) if parsed.module else "-"
+    return Partition(tenant, parsed.environment, unit)
 
 
 @dataclass(frozen=True)

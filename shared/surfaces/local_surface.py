@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from shared.embedding import Embedding
 from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.persistence.blobs import Blobs
 from shared.surfaces.local_process.supervisor import SupervisorRunning
 from shared.surfaces.local_process.surface import LocalProcessSurface
 
@@ -18,17 +20,18 @@ _surfaces: dict[Path, LocalProcessSurface] = {}
 _supervisors: dict[Path, "asyncio.Task[None]"] = {}
 
 
-def local_surface(parts: Embedding) -> LocalProcessSurface:
-    """Return the surface below the host's state folder: one object per folder.
+def local_surface(
+    state: Path, blobs: Callable[[str], Blobs], clock: Clock, entropy: Entropy
+) -> LocalProcessSurface:
+    """Return the surface below *state*, the host's state folder: one object per folder.
 
     Two objects for one folder would both supervise its processes. On a running loop, where a host
     imports its apps, the surface is supervised until that loop ends.
     """
-    folder = parts.folder / FOLDER
+    folder = state / FOLDER
     if folder not in _surfaces:
-        blobs = parts.storage.blobs(ARTIFACTS)
-        _surfaces[folder] = LocalProcessSurface(folder, blobs, parts.clock, parts.entropy)
-    _ensure_supervised(folder, parts.clock)
+        _surfaces[folder] = LocalProcessSurface(folder, blobs(ARTIFACTS), clock, entropy)
+    _ensure_supervised(folder, clock)
     return _surfaces[folder]
 
 

@@ -1,4 +1,4 @@
-"""What a route handler is given and what it answers: no Azure, no status codes in services."""
+"""The request of a route handler and its answer: no Azure, no status codes in services."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,10 +7,11 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
+from shared.kernel.cause import Cause
+from shared.kernel.context import Context
 from shared.kernel.errors import Invalid, Violation
 from shared.kernel.ids import OperationId
 from shared.kernel.scope import Scope
-from shared.messaging.cause import Cause
 
 B = TypeVar("B")
 
@@ -23,15 +24,24 @@ class Request(Generic[B]):
     """
 
     body: B
-    scope: Scope
-    cause: Cause
+    ctx: Context
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+    """As it was called, without the query."""
     if_none_match: str | None = None
     content: bytes = b""
     """The raw body, for routes that take bytes."""
     token: str = field(default="", repr=False)
     """The caller's bearer token, to ask another service of the platform as the same caller."""
+
+    @property
+    def scope(self) -> Scope:
+        return self.ctx.scope
+
+    @property
+    def cause(self) -> Cause:
+        return self.ctx.cause
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         """Return the query parameter *name* as a whole number in its bounds.
@@ -52,10 +62,14 @@ class Request(Generic[B]):
         return int(text)
 
     def next_link(self, continuation: str | None) -> str | None:
-        """Return the same query from *continuation* on; None at the end."""
+        """Return the URL of the same query from *continuation* on; None at the end."""
         if continuation is None:
             return None
-        return "?" + urlencode({**self.query, "continuation": continuation})
+        return self.link(continuation=continuation)
+
+    def link(self, **changed: str) -> str:
+        """Return the URL of the same query with the parameters *changed*."""
+        return f"{self.url}?{urlencode({**self.query, **changed})}"
 
 
 @dataclass(frozen=True)

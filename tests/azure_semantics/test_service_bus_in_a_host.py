@@ -7,7 +7,7 @@ import pytest
 
 from local_cloud.broker.topology import Queue, QueueSettings, Topology
 from local_cloud.cloud import CloudSettings
-from shared.embedding import embedding
+from shared.composition.embedded import installed_host
 from shared.kernel.clock import LoopClock
 from shared.messaging.broker import MessageSender
 from shared.persistence.store import Partition, Upsert
@@ -17,7 +17,7 @@ from tests.kit.virtual_time import run_virtual
 
 
 def sender() -> MessageSender:
-    offered = embedding()
+    offered = installed_host()
     assert offered is not None
     return offered.sender
 
@@ -101,7 +101,7 @@ def test_a_write_to_a_container_reaches_the_function_that_follows_it() -> None:
     async def main() -> None:
         async with hosting(embedded(app)) as host:
             assert refusals(host) == {}
-            offered = embedding()
+            offered = installed_host()
             assert offered is not None
             store = offered.storage.store("runtime", "things")
             await store.batch(Partition("t", "e"), [Upsert("one", {"a": 1})])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud.storage import LocalStorage
-from shared import embedding
+from shared.composition.embedded import EmbeddedHost, install
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 
@@ -50,7 +50,7 @@ if sys.version_info >= (3, 13):
         clock = SystemClock()
         storage = LocalStorage(tmp_path, clock, in_memory=True)
         sender: Any = None
-        embedding.offer(embedding.Embedding(clock, SystemEntropy(), sender, storage, tmp_path))
+        install(EmbeddedHost(clock, SystemEntropy(), sender, storage, tmp_path))
 
         found, refused = judged(REPOSITORY / "function_app.py")
 

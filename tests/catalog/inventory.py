@@ -15,6 +15,7 @@ from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
+from shared.triggers.service_triggers import adapted
 from tests.kit.service import TENANT, Bench, bench
 from tests.kit.told import KEY, WEB, service_of
 
@@ -96,6 +97,6 @@ def catalog() -> Catalog:
     app = CatalogApp(made.service, MemorySurface(world), CatalogDefaults())
     handlers = {**EVENTS, **COMMANDS}
     dispatcher = Dispatcher(
-        handlers, app, made.service.work, made.service.clock, made.service.entropy
+        adapted(handlers), app, made.service.work, made.service.clock, made.service.entropy
     )
     return Catalog(made, world, app, dispatcher)

@@ -94,7 +94,7 @@ def test_a_crash_between_pages_retires_every_service_once(
         except Dead:
             object.__setattr__(made.app.service, "work", work)
         await made.app.service.clock.sleep(30)
-        await made.app.service.relay.sweep(made.app.service.clock.now())
+        await made.app.service.relay.sweep()
         if goes_on_by == "the-sweep" and dies_at > 1:
             await made.sweep()
         else:

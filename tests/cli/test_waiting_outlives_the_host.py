@@ -20,7 +20,7 @@ ID = "op-deployments-w5ekllr23tyb-01m8704eh4gd0r2n"
 
 def _operation(state: str, **changes: Any) -> dict[str, Any]:
     step = {"name": "apply", "state": state, "message": ""}
-    return {"kind": "Deploy", "state": state, "steps": [step], "waitingFor": None, **changes}
+    return {"kind": "Deploy", "status": state, "steps": [step], "waitingFor": None, **changes}
 
 
 def _followed(answers: list[tuple[int, Any] | None], timeout_s: float = 60) -> tuple[Any, str]:
@@ -42,7 +42,7 @@ def _followed(answers: list[tuple[int, Any] | None], timeout_s: float = 60) -> t
 def test_an_operation_is_followed_to_its_end() -> None:
     found, shown = _followed([(200, _operation("Running")), (200, _operation("Succeeded"))])
 
-    assert found["state"] == "Succeeded"
+    assert found["status"] == "Succeeded"
     assert "✓ Deploy Succeeded" in shown
 
 
@@ -56,7 +56,7 @@ def test_a_system_that_is_away_for_a_moment_is_waited_for(away: tuple[int, Any] 
 
     found, shown = _followed(answers)
 
-    assert found["state"] == "Succeeded"
+    assert found["status"] == "Succeeded"
     assert "does not answer" in shown
 
 

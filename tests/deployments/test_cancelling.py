@@ -7,7 +7,7 @@ from function_apps.deployments.errors import NotCancellable
 from function_apps.deployments.model.states import ENDINGS, TRANSITIONS
 from shared.contracts.deployments import DeploymentStatus
 from shared.kernel.ids import parse_id
-from shared.messaging.unit_of_work import Decision, Put, View
+from shared.messaging.legacy_unit_of_work import Decision, Put, View
 from shared.persistence.store import Partition
 from tests.deployments.driven import Driven, driven
 from tests.kit.service import CAUSE, SCOPE, TENANT

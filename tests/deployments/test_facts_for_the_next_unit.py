@@ -229,7 +229,7 @@ def test_a_binding_that_does_not_hold_refuses(
     run_virtual(main())
 
 
-def test_a_breach_of_isolation_stops_deployments_until_a_proof_passes() -> None:
+def test_a_brbounded_map_isolation_stops_deployments_until_a_proof_passes() -> None:
     async def main() -> None:
         world = driven()
         await world.tell(stage=Stage.PROD)

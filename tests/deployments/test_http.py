@@ -48,7 +48,7 @@ def test_an_accepted_deployment_says_where_to_watch_it_and_shows_itself_whole() 
         assert done["status"] == "Completed"
         assert deployment.steps[0].evidence[0].analyses
         assert deployment.operation is not None
-        assert (deployment.operation.state, deployment.operation.percent) == ("Succeeded", 100)
+        assert (deployment.operation.status, deployment.operation.percent) == ("Succeeded", 100)
 
     played(scenario)
 

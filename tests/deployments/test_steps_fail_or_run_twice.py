@@ -10,7 +10,6 @@ from function_apps.deployments.ports import Rules
 from shared.contracts.environments import EnvironmentStatus
 from shared.durable.recovery import Recovery
 from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.scope import PlatformScope
 from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.kit.virtual_time import run_virtual
 
@@ -79,7 +78,7 @@ def test_a_step_that_fails_for_good_leaves_what_was_in_force(step: str, problem:
         assert target.claims == ()
         assert {line.revision for line in target.modules.values()} == {1}
         operation = await world.operation(done.deployment_id)
-        assert operation.state == "Failed"
+        assert operation.status == "Failed"
         assert operation.error is not None
 
     run_virtual(main())
@@ -255,7 +254,7 @@ async def recovered(world: Driven) -> int:
     """Do what the timer does that starts lost operations again."""
     service = world.app.service
     recovery = Recovery(service.store, world.bench.nudges, service.clock)
-    return await recovery.sweep(PlatformScope("timer"))
+    return await recovery.sweep()
 
 
 def test_a_queued_deployment_waits_on_when_its_operation_is_started_again() -> None:

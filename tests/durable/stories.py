@@ -7,9 +7,9 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared.durable.binding import TaskHub, register, register_activity
 from shared.durable.steps import Step, StepFailed, Steps, Story, call, call_all, sleep, wait_for
 from shared.kernel.errors import Conflict, Refused, Unavailable
+from shared.triggers.durable_triggers import TaskHub, register, register_activity
 
 
 @dataclass

@@ -70,7 +70,7 @@ def test_an_instance_lost_from_the_hub_is_started_again_and_ends_right() -> None
     facts, operation = run_virtual(main())
 
     assert facts == ["True", "202", "200"]
-    assert operation["state"] == "Succeeded"
+    assert operation["status"] == "Succeeded"
     assert operation["percent"] == 100
 
 

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from local_host.host import HostSettings
-from shared.durable.binding import TaskHub
 from shared.kernel.errors import Unavailable
+from shared.triggers.durable_triggers import TaskHub
 from tests.durable.stories import App, app_of
 from tests.kit.hosting import embedded, hosting
 

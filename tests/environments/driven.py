@@ -1,16 +1,30 @@
 """The environments service over an in-memory engine, driven without a host."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from function_apps.environments import repository
 from function_apps.environments.activities import ACTIVITIES
+from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.orchestrations import ORCHESTRATIONS
 from function_apps.environments.ports import EnvironmentsApp
-from shared.contracts.environments import ProvisionEnvironment
-from shared.durable.steps import Orchestration, durable_name
+from function_apps.environments.use_cases.decommission_environment import decommission_environment
+from function_apps.environments.use_cases.provision_environment import provision_environment
+from function_apps.environments.use_cases.update_environment import update_environment
+from shared.contracts.environments import (
+    DecommissionEnvironment,
+    ProvisionEnvironment,
+    UpdateEnvironment,
+)
+from shared.durable.operations import operation_document, stored_operation
+from shared.durable.orchestration import Orchestrator, durable_name
 from shared.infrastructure.memory import World, memory_engine
+from shared.kernel.context import Context
+from shared.kernel.operation import Operation
+from shared.messaging.unit_of_work import Json, Outcome
+from shared.persistence.store import partition_of
 from tests.kit.drive import DrivenContext, by_name, drive
-from tests.kit.service import Bench, bench
+from tests.kit.service import TENANT, Bench, bench
 
 
 @dataclass
@@ -18,6 +32,33 @@ class Environments:
     bench: Bench
     world: World
     app: EnvironmentsApp
+
+    @property
+    def ctx(self) -> Context:
+        return self.bench.ctx()
+
+    async def request(self, **changes: Any) -> str:
+        """Request an environment and return its id."""
+        outcome = await provision_environment(a_request(**changes), self.ctx, self.app)
+        return str(outcome.value["environment"]["environmentId"])
+
+    async def update(self, identity: str, **changes: Any) -> Outcome[Json]:
+        content = {**CONTENT, **changes, "environmentId": identity}
+        command = UpdateEnvironment.model_validate(content)
+        return await update_environment(command, self.ctx, self.app)
+
+    async def decommission(self, identity: str, **changes: Any) -> Outcome[Json]:
+        command = DecommissionEnvironment.model_validate({"environmentId": identity, **changes})
+        return await decommission_environment(command, self.ctx, self.app)
+
+    async def environment(self, identity: str) -> RuntimeEnvironment:
+        return await repository.load(identity, self.ctx, self.app)
+
+    async def operation(self, operation_id: str) -> Operation:
+        partition = partition_of(TENANT, operation_id)
+        document_id = operation_document(operation_id)
+        view = await self.app.service.work.read(partition, document_id)
+        return stored_operation(view, operation_id)
 
     async def run_started(self, **how: Any) -> list[Any]:
         """Drive every orchestration that was started and not yet run; return their outcomes."""
@@ -35,7 +76,7 @@ class Environments:
         return await drive(_orchestration(name), context)
 
 
-def _orchestration(name: str) -> Orchestration:
+def _orchestration(name: str) -> Orchestrator:
     return next(each for each in ORCHESTRATIONS if durable_name(each) == name)
 
 
@@ -44,15 +85,12 @@ def environments() -> Environments:
     return Environments(made, world, EnvironmentsApp(made.service, memory_engine(world)))
 
 
+CONTENT: Final = {
+    "computeTargets": [{"kind": "LocalProcess"}],
+    "dataResources": [{"kind": "LocalFolder", "name": "files"}],
+}
+
+
 def a_request(**changes: Any) -> ProvisionEnvironment:
-    return ProvisionEnvironment.model_validate(
-        {
-            "name": "shop",
-            "projectId": "proj-web",
-            "stage": "test",
-            "region": "westeurope",
-            "computeTargets": [{"kind": "LocalProcess"}],
-            "dataResources": [{"kind": "LocalFolder", "name": "files"}],
-            **changes,
-        }
-    )
+    fixed = {"name": "shop", "projectId": "proj-web", "stage": "test", "region": "westeurope"}
+    return ProvisionEnvironment.model_validate({**fixed, **CONTENT, **changes})

@@ -1,4 +1,4 @@
-"""What the transition table of an environment allows, and that nothing else can happen."""
+"""The transition table of an environment, and that nothing else can happen."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -8,30 +8,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function_apps.environments.errors import TransitionRefused
-from function_apps.environments.model import documents
 from function_apps.environments.model import environment as environments
-from function_apps.environments.model.states import (
+from function_apps.environments.model.lifecycle import (
     TRANSITIONS,
     Applied,
-    ApplyBegan,
     ApplyFailed,
-    DecommissionBegan,
+    DecommissionRequested,
     Destroyed,
     DestroyFailed,
+    Drained,
     EnvironmentEvent,
     PlanningBegan,
+    ProvisioningBegan,
     RequestRepeated,
+    RetryRequested,
     State,
-    UpdateBegan,
+    UpdateRequested,
 )
+from function_apps.environments.repository import ENVIRONMENTS
 from shared.contracts.values import Reason
 from shared.kernel.clock import EPOCH
 from tests.environments.driven import a_request
 
 NO_QUOTA = Reason(code="QuotaExceeded", message="no quota")
+SPEC = environments.spec_of(a_request())
 EVENTS: list[EnvironmentEvent] = [
-    RequestRepeated(), PlanningBegan(), ApplyBegan(), UpdateBegan(), Applied((), {}),
-    ApplyFailed(NO_QUOTA, ["urn:a"]), DecommissionBegan(), Destroyed(), DestroyFailed(NO_QUOTA),
+    RequestRepeated("op-2", SPEC, "test", "westeurope"), RetryRequested("op-2", SPEC),
+    PlanningBegan(), ProvisioningBegan(), UpdateRequested("op-2", SPEC), Applied((), {}),
+    ApplyFailed(NO_QUOTA, ("urn:a",)), DecommissionRequested("op-2"), Drained(), Destroyed(),
+    DestroyFailed(NO_QUOTA),
 ]  # fmt: skip
 OUTSIDE = [
     pytest.param(state, event, id=f"{state}-{type(event).__name__}")
@@ -42,7 +47,7 @@ OUTSIDE = [
 
 
 def an_environment(state: State = State.REQUESTED) -> environments.RuntimeEnvironment:
-    fresh = environments.request(
+    fresh = environments.new_environment(
         a_request(),
         environment_id="env-aaaaaaaaaaaa",
         tenant_id="acme",
@@ -65,7 +70,9 @@ def test_an_event_outside_the_table_is_refused_and_names_the_states_that_allow_i
         environments.evolve(an_environment(state), event, EPOCH)
 
     for allowed, row in TRANSITIONS.items():
-        assert (allowed.value in refused.value.message.split("from ")[1]) == (type(event) in row)
+        assert (allowed.value in refused.value.message.split("allowed in: ")[1]) == (
+            type(event) in row
+        )
 
 
 @given(st.lists(st.sampled_from(EVENTS), max_size=30))
@@ -83,7 +90,7 @@ def test_each_change_is_one_revision_later_and_survives_its_encoding(
         changes += 1
 
     assert environment.revision == 1 + changes
-    assert documents.from_body(documents.to_body(environment)) == environment
+    assert ENVIRONMENTS.decode(ENVIRONMENTS.encode(environment)) == environment
 
 
 def test_a_failed_update_leaves_the_environment_provisioned_and_says_so() -> None:

@@ -5,27 +5,18 @@ from collections.abc import Callable
 import pytest
 
 from function_apps.environments.activities import ACTIVITIES
-from function_apps.environments.use_cases import dossier, requests
 from shared.kernel.errors import Unavailable
-from tests.environments.driven import Environments, a_request, environments
-from tests.kit.service import CAUSE, SCOPE
+from tests.environments.driven import Environments, environments
 from tests.kit.virtual_time import run_virtual
 
-IN_PROVISIONING = ("begin_work", "plan_apply", "begin_apply", "apply_piece", "conclude_apply")
-
-
-async def _request(world: Environments) -> str:
-    outcome = await requests.provision_environment(
-        a_request(), scope=SCOPE, cause=CAUSE, app=world.app
-    )
-    return str(outcome.result["environment"]["environmentId"])
+IN_PROVISIONING = ("begin_apply", "plan_update", "start_update", "observe_run", "complete_apply")
 
 
 async def _provision(**how: object) -> tuple[Environments, object]:
     world = environments()
-    identity = await _request(world)
+    identity = await world.request()
     await world.run_started(**how)
-    return world, await dossier.load(identity, scope=SCOPE, app=world.app)
+    return world, await world.environment(identity)
 
 
 def test_every_step_run_twice_gives_the_same_world_and_the_same_environment() -> None:
@@ -54,12 +45,12 @@ def test_an_operation_that_was_cut_off_before_a_step_ends_as_if_it_had_not_been(
 ) -> None:
     async def main() -> None:
         world = environments()
-        identity = await _request(world)
+        identity = await world.request()
         name, instance, argument = world.bench.nudges.started.pop()
         with pytest.raises(KeyboardInterrupt):
             await world.run(name, instance, argument, interfere=_crash_at(activity))
         await world.run(name, instance, argument)
-        environment = await dossier.load(identity, scope=SCOPE, app=world.app)
+        environment = await world.environment(identity)
 
         assert environment.status == "Provisioned"
 
@@ -71,9 +62,9 @@ def test_an_engine_that_stays_away_fails_the_environment_with_the_reason(name: s
     async def main() -> None:
         world = environments()
         world.world.refusing[name] = Unavailable("the engine is away")
-        identity = await _request(world)
+        identity = await world.request()
         outcomes = await world.run_started()
-        environment = await dossier.load(identity, scope=SCOPE, app=world.app)
+        environment = await world.environment(identity)
 
         assert outcomes == ["Failed"]
         assert environment.reason is not None

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import function_apps.environments
-from function_apps.environments.model.states import TRANSITIONS
+from function_apps.environments.model.lifecycle import TRANSITIONS
 from function_apps.environments.triggers import COMMANDS, EVENTS, ROUTES
 from tests.kit.diagrams import arrows
 

@@ -37,9 +37,9 @@ def test_the_history_follows_its_own_links_to_the_end() -> None:
     async def main() -> tuple[list[Any], list[Any]]:
         world = await told()
         _, whole = await world.call("GET", f"{PATH}/history")
-        paged, link = [], "?top=2"
+        paged, link = [], f"{PATH}/history?top=2"
         while link:
-            _, page = await world.call("GET", f"{PATH}/history{link}")
+            _, page = await world.call("GET", link)
             paged += page["value"]
             link = page["nextLink"]
         await world.stop()

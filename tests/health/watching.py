@@ -18,6 +18,7 @@ from shared.persistence.store import Document, Partition
 from shared.probing.result import ProbeResult
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
+from shared.triggers.service_triggers import adapted
 from tests.kit.service import SCOPE, TENANT, Bench, bench
 from tests.kit.told import KEY, WEB, service_of
 
@@ -113,6 +114,10 @@ def health(**changes: Any) -> Health:
     samples = made.storage.table("healthsamples")
     app = HealthApp(made.service, MemorySurface(world), prober, samples, **parts)
     dispatcher = Dispatcher(
-        {**EVENTS, **COMMANDS}, app, made.service.work, made.service.clock, made.service.entropy
+        adapted({**EVENTS, **COMMANDS}),
+        app,
+        made.service.work,
+        made.service.clock,
+        made.service.entropy,
     )
     return Health(made, world, prober, app, dispatcher)

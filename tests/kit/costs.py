@@ -15,10 +15,9 @@ from function_apps.catalog import triggers as catalog
 from function_apps.deployments import triggers as deployments
 from function_apps.environments import triggers as environments
 from function_apps.health import triggers as health
-from shared.messaging.relay import Relay
+from shared.composition.service import Service
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import BatchOperation, Delete, Etag, Partition, Store
-from shared.service import Service
 from tests.kit.world import World
 
 SERVICES: Final[Mapping[str, Any]] = {
@@ -143,6 +142,6 @@ class CountedWorld(World):
     def _service(self, name: str) -> Service:
         service = super()._service(name)
         store: Any = CountingStore(service.store, name, self.ledger)
-        relay = Relay(store, service.relay.sender, service.hub, service.audit, self.clock)
+        relay = replace(service.relay, store=store)
         work = UnitOfWork(name, store, relay, self.clock, self.entropy)
         return replace(service, store=store, relay=relay, work=work)

@@ -5,13 +5,24 @@ the host adds (replay, crash, redelivery) tests use `tests/kit/world.py`.
 """
 
 import asyncio
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.durable.steps import Activity, Story, durable_name, perform
+from shared.durable import steps as legacy
+from shared.durable.activity import fail_operation, perform
+from shared.durable.orchestration import (
+    FAIL_OPERATION,
+    Activity,
+    Ending,
+    OrchestrationContext,
+    durable_name,
+    service_of,
+    supervise,
+)
 from shared.kernel.clock import Clock
 
 
@@ -27,7 +38,7 @@ class Nudges:
     ) -> None:
         self.started.append((orchestration, instance_id, dict(argument)))
 
-    async def wake(self, instance_id: str, name: str) -> None:
+    async def raise_event(self, instance_id: str, name: str) -> None:
         self.event(instance_id, name).set()
 
     def event(self, instance_id: str, name: str) -> asyncio.Event:
@@ -69,9 +80,10 @@ class DrivenContext:
             self.asked.append(short)
             request = json.loads(json.dumps(input_))
             self.interfere(short, len(self.asked))
-            answer = await perform(self.activities[name], request, self.app)
+            run_once = _performer(self.activities[name])
+            answer = await run_once(self.activities[name], request, self.app)
             if self.twice:
-                again = await perform(self.activities[name], request, self.app)
+                again = await run_once(self.activities[name], request, self.app)
                 assert again == answer, f"{short} answered differently when run twice"
             return json.loads(json.dumps(answer))
 
@@ -103,17 +115,31 @@ class DrivenContext:
         return _Task(run)
 
 
-async def drive(orchestration: Callable[[Story], Any], context: DrivenContext) -> Any:
-    """Run *orchestration* to its end and return its outcome."""
-    generator = orchestration(Story(context))
+async def drive(orchestration: Callable[[Any], Any], context: DrivenContext) -> Any:
+    """Run *orchestration* to its end and return its outcome, or the code it ended early with."""
+    if "story" in inspect.signature(orchestration).parameters:
+        generator = orchestration(legacy.Story(context))
+    else:
+        generator = supervise(orchestration, OrchestrationContext(context))
     answer: Any = None
     while True:
         try:
             task = generator.send(answer)
         except StopIteration as end:
-            return end.value
+            ending = end.value
+            break
         answer = await task.run()
+    return (ending.code or ending.outcome) if isinstance(ending, Ending) else ending
+
+
+def _performer(activity: Activity[Any]) -> Any:
+    is_legacy = "step" in inspect.signature(activity).parameters
+    is_legacy = is_legacy or "_step" in inspect.signature(activity).parameters
+    return legacy.perform if is_legacy else perform
 
 
 def by_name(activities: Sequence[Activity[Any]]) -> Mapping[str, Activity[Any]]:
-    return {durable_name(activity): activity for activity in activities}
+    """Return *activities* by Durable name, with that which ends an operation."""
+    fail = f"{service_of(activities[0])}_{FAIL_OPERATION}"
+    named = {durable_name(activity): activity for activity in activities}
+    return {**named, fail: fail_operation}

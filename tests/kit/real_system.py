@@ -22,11 +22,10 @@ import psutil
 from cli.client import Client, HostAway
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
-from shared.service import AUDIENCE, DEV_ISSUER
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.processes import Identity
 from shared.surfaces.local_process.shutdown import stop_everything
-from shared.web.issuer import LocalIssuer
+from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 
 REPOSITORY = Path(__file__).parents[2]
 ALIVE = "/v1/platform/environments/alive"

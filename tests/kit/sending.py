@@ -4,7 +4,7 @@ import json
 
 from pydantic import BaseModel
 
-from shared.embedding import required_embedding
+from shared.composition.embedded import installed_host
 from shared.kernel.clock import EPOCH
 from shared.messaging.broker import OutgoingMessage
 from shared.messaging.envelope import Envelope
@@ -32,4 +32,6 @@ async def send(entity: str, payload: BaseModel, number: int) -> None:
         correlation_id=envelope.correlation_id,
         application_properties=envelope.properties(),
     )
-    await required_embedding().sender.send(entity, [message])
+    host = installed_host()
+    assert host is not None
+    await host.sender.send(entity, [message])

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from local_cloud.storage import LocalStorage
-from shared.embedding import Embedding
+from shared.composition.embedded import EmbeddedHost, EmbeddedParts
+from shared.composition.service import Service, build_service
+from shared.composition.settings import LOCAL, PROFILE
 from shared.kernel.clock import Clock, LoopClock
+from shared.kernel.context import Context
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.ids import TenantId
 from shared.kernel.scope import Scope
@@ -16,7 +19,6 @@ from shared.messaging.broker import OutgoingMessage
 from shared.messaging.cause import Cause
 from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
-from shared.service import Service, assemble
 from tests.kit.drive import Nudges
 
 TENANT = TenantId("acme")
@@ -51,6 +53,11 @@ class Bench:
     nudges: Nudges
     storage: LocalStorage
 
+    def ctx(self, scope: Scope = SCOPE, **cause: Any) -> Context:
+        """Return the context of a request, its cause changed as given."""
+        changed = replace(CAUSE, **cause)
+        return Context(scope, changed, self.service.clock, self.service.entropy)
+
 
 def memory_storage(clock: Clock) -> LocalStorage:
     return LocalStorage(Path("/nowhere"), clock, in_memory=True)
@@ -60,9 +67,10 @@ def bench(name: str, *, seed: int = 1, settings: Mapping[str, str] | None = None
     """Return the service *name* over empty in-memory parts, on the running loop's time."""
     clock, entropy = LoopClock(), SeededEntropy(seed)
     storage, sent, nudges = memory_storage(clock), Sent(), Nudges()
-    embedding = Embedding(clock, entropy, sent, storage, Path("/nowhere"))
-    whole = assemble(name, settings or {}, embedding)
-    relay = Relay(whole.store, sent, nudges, whole.audit, clock)
+    host = EmbeddedHost(clock, entropy, sent, storage, Path("/nowhere"))
+    chosen = {PROFILE: LOCAL, **(settings or {})}
+    whole = build_service(name, chosen, EmbeddedParts(host, chosen))
+    relay = Relay(name, whole.store, sent, nudges, whole.audit, clock, whole.sweeps)
     service = Service(
         **{
             **vars(whole),

@@ -102,7 +102,7 @@ async def settled(world: World) -> None:
         for name in world.services:
             for document in await world.documents(name):
                 kind = document.body.get("type")
-                open_operation = kind == "operation" and document.body["state"] in {
+                open_operation = kind == "operation" and document.body["status"] in {
                     "NotStarted",
                     "Running",
                 }

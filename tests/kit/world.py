@@ -30,10 +30,11 @@ from function_apps.health.triggers import blueprint as health_blueprint
 from local_cloud.storage import LocalStorage
 from local_host.host import Host, HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
+from shared.composition.embedded import EmbeddedHost, EmbeddedParts, installed_host
+from shared.composition.service import Service, build_service
+from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE
 from shared.contracts.health import ServiceHealth
 from shared.contracts.values import ComputeTargetKind, ServiceId
-from shared.durable.binding import TaskHub
-from shared.embedding import Embedding, required_embedding
 from shared.infrastructure.memory import World as Infrastructure
 from shared.infrastructure.memory import memory_engine
 from shared.kernel.clock import LoopClock
@@ -46,10 +47,10 @@ from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.store import BatchOperation, Document, Etag, Partition, Store
 from shared.probing.result import ProbeResult
-from shared.service import AUDIENCE, DEV_ISSUER, Service, assemble
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
-from shared.web.issuer import LocalIssuer
+from shared.triggers.durable_triggers import TaskHub
+from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 
 T = TypeVar("T")
 TENANT = "acme"
@@ -143,7 +144,9 @@ class MortalSender:
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         await self.fate.pass_by(f"before send to {entity}")
-        await required_embedding().sender.send(entity, messages)
+        host = installed_host()
+        assert host is not None
+        await host.sender.send(entity, messages)
         await self.fate.pass_by(f"after send to {entity}")
 
 
@@ -209,7 +212,7 @@ class InProcessHub(TaskHub):
     ) -> None:
         await self._post(f"orchestrators/{orchestration}/{instance_id}", json.dumps(argument))
 
-    async def wake(self, instance_id: str, name: str) -> None:
+    async def raise_event(self, instance_id: str, name: str) -> None:
         await self._post(f"instances/{instance_id}/raiseEvent/{name}", json.dumps("nudge"))
 
     async def _post(self, path: str, text: str) -> None:
@@ -335,12 +338,12 @@ class World:
         sender: Any = MortalSender(self.fate)
         if self.is_unruly:
             sender = UnrulySender(sender, self.clock, SeededEntropy(7))
-        parts = Embedding(self.clock, self.entropy, sender, self.storage, Path("/nowhere"))
-        settings = {"RUNTIME_ISSUER_KEYS": f"{self._keys.name}/jwks.json"}
-        whole = assemble(name, settings, parts)
+        host = EmbeddedHost(self.clock, self.entropy, sender, self.storage, Path("/nowhere"))
+        settings = {ISSUER_KEYS: f"{self._keys.name}/jwks.json", PROFILE: LOCAL}
+        whole = build_service(name, settings, EmbeddedParts(host, settings))
         hub = InProcessHub(self)
         store: Any = MortalStore(whole.store, name, self.fate)
-        relay = Relay(store, sender, hub, whole.audit, self.clock)
+        relay = Relay(name, store, sender, hub, whole.audit, self.clock, whole.sweeps)
         work = UnitOfWork(name, store, relay, self.clock, self.entropy)
         changed = {"store": store, "relay": relay, "work": work, "hub": hub}
         return Service(**{**vars(whole), **changed})
@@ -376,6 +379,8 @@ class World:
         if body is not None and not content:
             content = json.dumps(body).encode()
         where, _, query = path.partition("?")
+        if "://" in where:  # a link that an answer gave
+            where = "/" + where.split("/", 3)[3]
         call = HttpCall(method, where, query, tuple((sent | dict(headers or {})).items()), content)
         return await self.host.handle(call)
 

@@ -12,7 +12,7 @@ from local_host.apps.configuration import ConfigurationRefused
 from local_host.host import Host, HostSettings
 from local_host.model import App, Extension, HostContext, IndexedFunction
 from local_host.state_lock import StateInUse
-from shared.embedding import embedding
+from shared.composition.embedded import installed_host
 from shared.kernel.clock import LoopClock
 from tests.kit.hosting import ask, embedded, hosting, new_app
 from tests.kit.virtual_time import run_virtual
@@ -131,9 +131,9 @@ def test_a_part_that_fails_to_stop_does_not_keep_the_others_from_it(
 def test_apps_are_offered_the_hosts_parts_before_they_are_imported(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").write_text(
         "import azure.functions as func\n"
-        "from shared.embedding import embedding\n"
+        "from shared.composition.embedded import installed_host\n"
         "app = func.FunctionApp()\n"
-        "CLOCK = embedding().clock\n"
+        "CLOCK = installed_host().clock\n"
         "@app.route('x', auth_level='anonymous')\n"
         "async def f(req: func.HttpRequest) -> str:\n"
         "    return type(CLOCK).__name__\n"
@@ -142,7 +142,7 @@ def test_apps_are_offered_the_hosts_parts_before_they_are_imported(tmp_path: Pat
     async def main() -> None:
         async with hosting(App("one", tmp_path)) as host:
             assert (await ask(host, "GET", "/api/x")).body == LoopClock.__name__.encode()
-            offered = embedding()
+            offered = installed_host()
             assert offered is not None
             assert offered.storage.store("runtime", "c") is offered.storage.store("runtime", "c")
 
@@ -174,8 +174,8 @@ def test_folders_of_one_name_become_apps_of_two(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "subscribers"),
     [
-        (["shared/embedding.py", "function_apps/health/function_app.py"], {"health"}),
-        (["shared/embedding.py"], set()),
+        (["shared/composition/embedded.py", "function_apps/health/function_app.py"], {"health"}),
+        (["shared/composition/embedded.py"], set()),
         (["function_apps/health/function_app.py"], set()),
     ],
     ids=["a-packaged-service", "no-service", "another-platform"],

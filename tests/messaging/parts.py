@@ -93,7 +93,7 @@ class RecordingHub(Nudges):
             raise Unavailable("the hub is away")
         self.told.append(("start", instance_id))
 
-    async def wake(self, instance_id: str, name: str) -> None:
+    async def raise_event(self, instance_id: str, name: str) -> None:
         if self.is_away:
             raise Unavailable("the hub is away")
         self.told.append((name, instance_id))
@@ -109,7 +109,7 @@ class Parts:
         self.sender, self.hub = FaultySender(), RecordingHub()
         self.audit = AuditTrail(self.storage.table("audit"), "things")
         store: Any = self.store
-        self.relay = Relay(store, self.sender, self.hub, self.audit, self.clock)
+        self.relay = Relay("things", store, self.sender, self.hub, self.audit, self.clock)
         self.work = UnitOfWork("things", store, self.relay, self.clock, self.entropy)
 
     async def outbox(self) -> list[str]:

@@ -24,6 +24,7 @@ from shared.messaging.dispatcher import (
 from shared.messaging.envelope import Envelope
 from shared.messaging.unit_of_work import Decision, Put
 from shared.persistence.store import Document, Partition
+from shared.triggers.service_triggers import adapted
 from tests.kit.service import SCOPE
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.envelopes import an_envelope
@@ -51,7 +52,7 @@ class World:
     def __post_init__(self) -> None:
         handlers: Any = {ThingHappened: self.handle, DoThing: self.handle}
         work, clock, entropy = self.parts.work, self.parts.clock, self.parts.entropy
-        self.dispatch = Dispatcher(handlers, self, work, clock, entropy)
+        self.dispatch = Dispatcher(adapted(handlers), self, work, clock, entropy)
 
     async def handle(self, payload: Any, *, scope: Scope, cause: Cause, app: Any) -> None:
         assert app is self

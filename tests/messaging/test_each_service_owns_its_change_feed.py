@@ -2,9 +2,9 @@
 
 import azure.durable_functions as df
 import pytest
+from shared.messaging.binding import bind_relay
 
 from shared.contracts.values import Service
-from shared.messaging.binding import bind_relay
 from tests.kit.service import bench
 
 

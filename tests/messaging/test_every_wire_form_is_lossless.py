@@ -8,7 +8,7 @@ from hypothesis import given
 
 from shared.kernel.errors import Invalid, Refused, UnsupportedMedia
 from shared.messaging.envelope import Envelope
-from shared.messaging.wire_forms import (
+from shared.messaging.message_codecs import (
     CANONICAL,
     CLOUD_EVENTS,
     MASS_TRANSIT,

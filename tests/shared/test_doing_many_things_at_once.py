@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.concurrency import each_of
 from shared.kernel.clock import LoopClock
+from shared.kernel.concurrency import bounded_map
 from tests.kit.virtual_time import run_virtual
 
 
@@ -15,7 +15,7 @@ def test_results_come_in_the_order_of_the_items_however_long_each_takes() -> Non
             await clock.sleep(10 - item)
             return item
 
-        return await each_of(range(10), work, at_once=4)
+        return await bounded_map(range(10), work, at_once=4)
 
     assert run_virtual(main()) == list(range(10))
 
@@ -31,7 +31,7 @@ def test_no_more_run_together_than_was_said() -> None:
             await clock.sleep(1)
             now -= 1
 
-        await each_of(range(10), work, at_once=5)
+        await bounded_map(range(10), work, at_once=5)
         return most, clock.monotonic_s()
 
     assert run_virtual(main()) == (5, 2.0)
@@ -48,7 +48,7 @@ def test_an_error_is_raised_as_it_is_and_ends_the_rest() -> None:
             finished.append(item)
 
         with pytest.raises(ZeroDivisionError):
-            await each_of(range(5), work, at_once=5)
+            await bounded_map(range(5), work, at_once=5)
         await clock.sleep(10)
         return finished
 

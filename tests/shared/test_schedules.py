@@ -6,7 +6,7 @@ import pytest
 
 from local_host.timer_trigger.schedules import parse_schedule
 from shared.kernel.clock import EPOCH
-from shared.schedules import ncrontab
+from shared.kernel.schedules import ncrontab
 
 PERIODS = [
     timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=5), timedelta(seconds=30),

@@ -37,7 +37,7 @@ def test_a_request_is_accepted_watched_and_ends_provisioned() -> None:
 
         async def operation() -> Any:
             _, body = await world.call("GET", location)
-            return body if body["state"] == "Succeeded" else None
+            return body if body["status"] == "Succeeded" else None
 
         ended = await world.until(operation)
 

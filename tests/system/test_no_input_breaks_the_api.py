@@ -274,6 +274,6 @@ async def _is_settled(world: World) -> bool:
             body = document.body
             if body["type"] == "outbox":
                 return False
-            if body["type"] == "operation" and body["state"] not in SETTLED:
+            if body["type"] == "operation" and body["status"] not in SETTLED:
                 return False
     return True

@@ -25,11 +25,11 @@ from shared.messaging.dispatcher import Dispatcher, HandlerTable, Received
 from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import Audited, Decision, Put
 from shared.persistence.store import Create, Partition
-from shared.service import AUDIENCE, DEV_ISSUER
+from shared.triggers.http_triggers import bind_routes
+from shared.triggers.service_triggers import adapted
 from shared.web import openapi
 from shared.web.administration import Administration, administration_routes
-from shared.web.binding import bind_routes
-from shared.web.issuer import LocalIssuer
+from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.kit.hosting import hosting
 from tests.kit.service import CAUSE, SCOPE, Bench, bench
 from tests.kit.virtual_time import run_virtual
@@ -64,7 +64,9 @@ class Desk:
         self.host, self.issuer, self.at, self.handled = host, issuer, at, handled
         table: HandlerTable = {DoThing: handled.do_thing}
         service = at.service
-        self.dispatcher = Dispatcher(table, None, service.work, service.clock, service.entropy)
+        self.dispatcher = Dispatcher(
+            adapted(table), None, service.work, service.clock, service.entropy
+        )
 
     async def call(
         self, method: str, path: str, *, roles: Sequence[str] = ("Runtime.Admin",),

@@ -16,9 +16,8 @@ from shared.kernel.errors import Conflict, Unavailable, Violation
 from shared.kernel.errors import Invalid as InvalidRequest
 from shared.messaging.unit_of_work import Decision, Put, View
 from shared.persistence.store import Partition
-from shared.service import AUDIENCE, DEV_ISSUER
-from shared.web.binding import bind_routes
-from shared.web.issuer import LocalIssuer
+from shared.triggers.http_triggers import bind_routes
+from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from shared.web.request import Answer, Request, accepted, ok
 from shared.web.routes import BODY_MAX_BYTES, get, post, put
 from tests.kit.hosting import hosting

@@ -18,14 +18,14 @@ from function_apps.catalog.model.status import (
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.repository import commit
 from function_apps.catalog.use_cases.record_environment import retire_services
-from shared.concurrency import each_of
 from shared.contracts.catalog import ServiceStatus
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.concurrency import bounded_map
 from shared.kernel.ids import EnvironmentId, EnvironmentKey, ServiceId, TenantId
 from shared.kernel.observation import Present, Unknown
 from shared.kernel.scope import PlatformScope, Scope
 from shared.messaging.cause import Cause, caused_by_timer
-from shared.messaging.unit_of_work import NOTHING, Decision, Put, View
+from shared.messaging.legacy_unit_of_work import NOTHING, Decision, Put, View
 from shared.persistence.store import Comparison, Document, Prefix, Query, Where, pages
 from shared.surfaces.observed_state import Instance, LiveComponent
 
@@ -50,7 +50,7 @@ async def reconcile_due(app: CatalogApp, scope: PlatformScope) -> int:
         tenant = Scope(TenantId(document.partition.tenant), scope.caller)
         await reconcile_environment(document, scope=tenant, app=app)
 
-    await each_of(due.documents, reconcile, at_once=SCANS_AT_ONCE)
+    await bounded_map(due.documents, reconcile, at_once=SCANS_AT_ONCE)
     return len(due.documents)
 
 

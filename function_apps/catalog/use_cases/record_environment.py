@@ -12,9 +12,9 @@ from shared.kernel.ids import EnvironmentKey, parse_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
 from shared.messaging.compose import envelope_of
+from shared.messaging.legacy_unit_of_work import NOTHING, Decision, Outcome, Put, View
 from shared.messaging.outbox import Send
 from shared.messaging.split import PAGE_MAX
-from shared.messaging.unit_of_work import NOTHING, Decision, Outcome, Put, View
 from shared.persistence.store import Comparison, Document, Partition, Prefix, Query, Where
 
 

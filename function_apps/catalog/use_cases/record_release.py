@@ -19,9 +19,9 @@ from shared.kernel.clock import isoformat
 from shared.kernel.ids import ModuleId, ServiceId, module_key, parse_id, service_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
+from shared.messaging.legacy_unit_of_work import Outcome, Put, View
 from shared.messaging.releases import split_releases
 from shared.messaging.split import Beside
-from shared.messaging.unit_of_work import Outcome, Put, View
 
 
 async def on_deployment_ended(

@@ -19,7 +19,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.cause import Cause
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, View
+from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, View
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Surface
 

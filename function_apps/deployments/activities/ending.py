@@ -43,7 +43,7 @@ from shared.contracts.values import ModuleId, Reason
 from shared.durable.steps import Step
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Unknown
-from shared.messaging.unit_of_work import NOTHING, Decision
+from shared.messaging.legacy_unit_of_work import NOTHING, Decision
 from shared.surfaces.observed_state import LiveProof
 
 PROOFS_SHOWN = 100

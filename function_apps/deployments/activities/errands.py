@@ -20,7 +20,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
-from shared.messaging.unit_of_work import Decision, Outcome, View
+from shared.messaging.legacy_unit_of_work import Decision, Outcome, View
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Surface
 from shared.surfaces.spec import SurfaceComponent as Component

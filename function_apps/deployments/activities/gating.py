@@ -31,8 +31,8 @@ from shared.contracts.values import Service, Url
 from shared.durable.steps import Step
 from shared.kernel.observation import Present
 from shared.messaging.compose import envelope_of
+from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision
 from shared.messaging.outbox import Row, Send
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision
 
 _PERCENT_FIRST, _PERCENT_LAST = 20, 85
 

@@ -44,7 +44,7 @@ from shared.durable.steps import Step
 from shared.kernel.ids import DeploymentId
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, View
+from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, View
 from shared.persistence.store import READ_MAX_DOCUMENTS
 
 LOOK_AGAIN: timedelta = timedelta(minutes=15)
@@ -121,7 +121,7 @@ def _put_operation(
         return NOTHING
     return Decision(
         writes=writes(operations_=[after]),
-        audited=Audited(action, after.operation_id, after.state),
+        audited=Audited(action, after.operation_id, after.status),
     )
 
 

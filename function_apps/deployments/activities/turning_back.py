@@ -44,7 +44,7 @@ from shared.contracts.gates import Verdict
 from shared.contracts.releases import ReleaseUnit
 from shared.contracts.values import Reason
 from shared.durable.steps import Step
-from shared.messaging.unit_of_work import NOTHING, Decision
+from shared.messaging.legacy_unit_of_work import NOTHING, Decision
 from shared.surfaces.observed_state import Phase
 
 _NO_HOLD = frozenset({CancelAsked.code, Overtaken.code, "StaleFence"})

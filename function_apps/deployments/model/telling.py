@@ -193,6 +193,6 @@ def _summary(operation: Operation | None) -> OperationSummary | None:
         return None
     return OperationSummary(
         operation_id=OperationId(operation.operation_id),
-        state=operation.state,
+        status=operation.status,
         percent=operation.percent,
     )

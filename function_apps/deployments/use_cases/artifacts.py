@@ -15,7 +15,7 @@ from shared.kernel.clock import isoformat
 from shared.kernel.errors import Invalid, NotFound
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
-from shared.messaging.unit_of_work import Audited, Decision, Put, View
+from shared.messaging.legacy_unit_of_work import Audited, Decision, Put, View
 from shared.persistence.store import Partition
 from shared.surfaces.archives import refuse_unsafe_archive
 from shared.surfaces.spec import artifact_blob

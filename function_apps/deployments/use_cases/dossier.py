@@ -30,8 +30,8 @@ from shared.kernel.operation import Operation
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
 from shared.messaging.compose import envelope_of
+from shared.messaging.legacy_unit_of_work import Audited, Decision, Put, View
 from shared.messaging.outbox import Publish, Row, Start
-from shared.messaging.unit_of_work import Audited, Decision, Put, View
 from shared.persistence.store import Partition
 
 ROLL_OUT: Final = "deployments_roll_out_release"

@@ -49,8 +49,8 @@ from shared.contracts.deployments import (
 from shared.contracts.gates import Verdict
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
+from shared.messaging.legacy_unit_of_work import Audited, Decision, Outcome, View
 from shared.messaging.outbox import Raise, Row, Start
-from shared.messaging.unit_of_work import Audited, Decision, Outcome, View
 
 
 async def rollback(

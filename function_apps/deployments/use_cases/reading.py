@@ -13,11 +13,11 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.target import Target
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.dossier import environment_of, place
-from shared.concurrency import each_of
 from shared.contracts import deployments as told
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.values import EnvironmentId
 from shared.kernel.clock import isoformat
+from shared.kernel.concurrency import bounded_map
 from shared.kernel.ids import parse_id
 from shared.kernel.observation import Present
 from shared.kernel.scope import Scope
@@ -103,7 +103,7 @@ async def _targets_of_waiting(
         view = await app.service.work.read(place(environment, scope), document_id)
         return environment, targets.from_body(view.body(document_id), environment)
 
-    return dict(await each_of(sorted(waiting), read, at_once=_TARGETS_AT_ONCE))
+    return dict(await bounded_map(sorted(waiting), read, at_once=_TARGETS_AT_ONCE))
 
 
 def _modules(document: Document) -> list[str]:

@@ -37,8 +37,8 @@ from shared.kernel.errors import Refused
 from shared.kernel.ids import DeploymentId, OperationId, deployment_id, operation_id, parse_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
+from shared.messaging.legacy_unit_of_work import Audited, Decision, Outcome, View
 from shared.messaging.outbox import Row
-from shared.messaging.unit_of_work import Audited, Decision, Outcome, View
 
 _REPEATED = "repeated"
 

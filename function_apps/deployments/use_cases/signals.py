@@ -14,8 +14,8 @@ from shared.contracts.health import HealthCheckCompleted
 from shared.kernel.errors import Invalid
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
+from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, Outcome, View
 from shared.messaging.outbox import Raise, Row
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Outcome, View
 
 
 async def note_health(

@@ -30,8 +30,8 @@ from shared.kernel.errors import Invalid
 from shared.kernel.ids import operation_id, parse_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
+from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, Outcome, View
 from shared.messaging.outbox import Raise, Row, Start
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Outcome, View
 
 
 async def note_provisioned(

@@ -31,7 +31,7 @@ from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatu
 from shared.contracts.strategies import OnConflict, Strategy
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
-from shared.messaging.unit_of_work import Decision
+from shared.messaging.legacy_unit_of_work import Decision
 
 
 def undo(

@@ -1,16 +1,15 @@
-"""One idempotent step each of applying and decommissioning; every write outside has a fence."""
+"""One idempotent step each; every write outside is under the fence of the owning operation."""
 
-from function_apps.environments.activities import applying, decommissioning, running
+from function_apps.environments.activities import destroy_stack, observe_run, update_stack
 
 ACTIVITIES = (
-    running.begin_work,
-    applying.plan_apply,
-    applying.begin_apply,
-    decommissioning.begin_destroy,
-    running.apply_piece,
-    applying.conclude_apply,
-    decommissioning.await_drain,
-    decommissioning.drain_seconds,
-    decommissioning.conclude_destroy,
-    running.record_failure,
+    update_stack.begin_apply,
+    update_stack.plan_update,
+    update_stack.start_update,
+    observe_run.observe_run,
+    update_stack.complete_apply,
+    destroy_stack.await_drain,
+    destroy_stack.start_destroy,
+    destroy_stack.complete_destroy,
+    observe_run.record_failure,
 )

@@ -1,60 +1,50 @@
-"""The RuntimeEnvironment and the decisions that move it. Pure; no I/O, no clock."""
+"""The RuntimeEnvironment and the decisions about it. Pure; no I/O, no clock."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
 
 from function_apps.environments.errors import (
     ConfirmationMissing,
     EnvironmentExists,
-    NotOffered,
+    NotSupported,
     TransitionRefused,
 )
-from function_apps.environments.model.states import (
+from function_apps.environments.model.lifecycle import (
+    LEAVING,
     TRANSITIONS,
     Applied,
     ApplyFailed,
-    DecommissionBegan,
+    DecommissionRequested,
     Destroyed,
     DestroyFailed,
+    Drained,
     EnvironmentEvent,
-    PlanningBegan,
+    OperationBegan,
     RequestRepeated,
+    RetryRequested,
+    Spec,
     State,
-    UpdateBegan,
+    UpdateRequested,
     sources,
 )
 from shared.contracts.environments import (
     ComputeTarget,
-    ComputeTargetSpec,
-    DataResourceSpec,
     EnvironmentChange,
     ProvisionEnvironment,
     UpdateOutcome,
 )
-from shared.contracts.values import IsolationModel, Reason
+from shared.contracts.values import Reason
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Violation
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What was asked for and may change after creation."""
-
-    isolation_model: IsolationModel
-    compute_targets: Sequence[ComputeTargetSpec]
-    data_resources: Sequence[DataResourceSpec]
-    protected: bool
-    tags: Mapping[str, str]
-    admits: Sequence[str]
-
-
-@dataclass(frozen=True)
 class RuntimeEnvironment:
-    """The aggregate. `revision` counts its changes, `fence` the rights to change its stack.
+    """The aggregate. `revision` counts its changes, `fence` its owners.
 
-    `operation_id` is the operation that holds the environment, or held it last.
+    `operation_id` is the operation that owns the environment, or owned it last. `approved_plan` is
+    the plan that its owner may apply, where a caller approved one.
     """
 
     environment_id: str
@@ -72,14 +62,19 @@ class RuntimeEnvironment:
     generation: int = 1
     revision: int = 1
     fence: int = 1
-    targets: Sequence[ComputeTarget] = ()
+    targets: tuple[ComputeTarget, ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
     last_update: UpdateOutcome | None = None
     reason: Reason | None = None
-    remaining: Sequence[str] = ()
-    retain: Sequence[str] = ()
+    remaining: tuple[str, ...] = ()
+    retain: tuple[str, ...] = ()
     drained: bool = False
+    approved_plan: str | None = None
     decommissioned_at: str | None = None
+
+    @property
+    def fence_token(self) -> int:
+        return self.fence
 
     @property
     def stack(self) -> str:
@@ -104,54 +99,69 @@ def evolve(
         updated_at=isoformat(now),
         reason=None,
     )
+    if isinstance(event, OperationBegan):
+        moved = replace(moved, operation_id=event.operation_id, fence=environment.fence + 1)
+    return _with_data(moved, event, is_update=environment.status is State.UPDATING)
+
+
+def _with_data(
+    moved: RuntimeEnvironment, event: EnvironmentEvent, *, is_update: bool
+) -> RuntimeEnvironment:
+    """Return *moved* with the data of *event*."""
     match event:
+        case RequestRepeated(_, spec, stage, region, plan):
+            moved = replace(
+                moved, spec=spec, stage=stage, region=region, approved_plan=plan,
+                generation=moved.generation + 1, decommissioned_at=None, remaining=(),
+                last_update=None, drained=False,
+            )  # fmt: skip
+        case RetryRequested(_, spec, plan) | UpdateRequested(_, spec, plan):
+            moved = replace(moved, spec=spec, approved_plan=plan)
+        case DecommissionRequested(_, retain):
+            moved = replace(moved, retain=retain, drained=not moved.targets)
         case Applied(targets, outputs):
-            updated = UpdateOutcome.SUCCEEDED if environment.status is State.UPDATING else None
-            return replace(
-                moved, targets=tuple(targets), outputs=dict(outputs), last_update=updated,
-                remaining=(),
+            moved = replace(
+                moved, targets=targets, outputs=outputs, remaining=(),
+                last_update=UpdateOutcome.SUCCEEDED if is_update else None,
             )  # fmt: skip
         case ApplyFailed(reason, remaining):
-            failed = UpdateOutcome.FAILED if environment.status is State.UPDATING else None
-            return replace(moved, reason=reason, remaining=tuple(remaining), last_update=failed)
+            outcome = UpdateOutcome.FAILED if is_update else None
+            moved = replace(moved, reason=reason, remaining=remaining, last_update=outcome)
+        case Drained():
+            moved = replace(moved, drained=True)
         case Destroyed(retained):
-            return replace(
-                moved, remaining=tuple(retained), targets=(), outputs={},
-                decommissioned_at=isoformat(now),
+            moved = replace(
+                moved, remaining=retained, targets=(), outputs={},
+                decommissioned_at=moved.updated_at,
             )  # fmt: skip
         case DestroyFailed(reason, remaining):
-            return replace(moved, reason=reason, remaining=tuple(remaining))
+            moved = replace(moved, reason=reason, remaining=remaining)
         case _:
-            return moved
+            pass
+    return moved
 
 
 def spec_of(command: EnvironmentChange) -> Spec:
-    """Return what *command* asks for.
+    """Return the content of *command*.
 
     Raises:
-        NotOffered: it asks for a time to live, which this version does not keep.
+        NotSupported: it asks for a time to live, which this version does not keep.
     """
     if command.ttl is not None:
-        raise NotOffered(
-            "ttl: environments do not expire by themselves yet; leave it out",
-            target="/ttl",
+        raise NotSupported(
+            "ttl: environments do not expire by themselves yet; leave it out", target="/ttl"
         )
     return Spec(
         isolation_model=command.isolation_model,
-        compute_targets=command.compute_targets,
-        data_resources=command.data_resources,
+        compute_targets=tuple(command.compute_targets),
+        data_resources=tuple(command.data_resources),
         protected=command.protected,
         tags=dict(command.tags),
-        admits=command.admits,
+        admits=tuple(command.admits),
     )
 
 
-_LEAVING: Final = frozenset(
-    {State.DECOMMISSIONING, State.DECOMMISSION_FAILED, State.DECOMMISSIONED}
-)
-
-
-def request(
+def new_environment(
     command: ProvisionEnvironment,
     *,
     environment_id: str,
@@ -175,6 +185,7 @@ def request(
         created_at=at,
         updated_at=at,
         trace_id=trace_id,
+        approved_plan=command.plan_id,
     )
 
 
@@ -187,72 +198,60 @@ def request_again(
         EnvironmentExists: it is active with other content.
         TransitionRefused: another operation has it.
     """
-    wanted = spec_of(command)
+    spec = spec_of(command)
     if known.status is State.DECOMMISSIONED:
-        renewed = evolve(known, RequestRepeated(), now)
-        return replace(
-            renewed,
-            spec=wanted,
-            stage=command.stage,
-            region=command.region,
-            generation=known.generation + 1,
-            fence=known.fence + 1,
-            operation_id=operation_id,
-            decommissioned_at=None,
-            remaining=(),
-            last_update=None,
-            drained=False,
+        repeated = RequestRepeated(
+            operation_id, spec, command.stage, command.region, command.plan_id
         )
-    if known.status in _LEAVING:
-        raise TransitionRefused(known.status, "ProvisionEnvironment", ("Failed", "Decommissioned"))
-    differing = differences(known, wanted, stage=command.stage, region=command.region)
-    fixed = [each for each in differing if each.target in {"/stage", "/region"}]
-    if known.status is State.FAILED and not fixed:
-        planned = evolve(known, PlanningBegan(), now)
-        return replace(planned, spec=wanted, fence=known.fence + 1, operation_id=operation_id)
-    if differing:
+        return evolve(known, repeated, now)
+    differing = differences(known, spec, stage=command.stage, region=command.region)
+    is_elsewhere = any(each.target in {"/stage", "/region"} for each in differing)
+    if known.status is State.FAILED and not is_elsewhere:
+        return evolve(known, RetryRequested(operation_id, spec, command.plan_id), now)
+    if differing and known.status not in LEAVING:
         raise EnvironmentExists(known.environment_id, differing)
     raise TransitionRefused(known.status, "ProvisionEnvironment", ("Failed", "Decommissioned"))
 
 
 def is_same_request(known: RuntimeEnvironment, command: ProvisionEnvironment) -> bool:
-    """Return whether *command* asks for what is active: its first result is the answer then."""
-    active = known.status not in {State.FAILED, *_LEAVING}
-    wanted = spec_of(command)
-    return active and not differences(known, wanted, stage=command.stage, region=command.region)
+    """Return whether *command* asks for the active environment: a repeat gets its first answer."""
+    is_active = known.status not in {State.FAILED, *LEAVING}
+    spec = spec_of(command)
+    return is_active and not differences(known, spec, stage=command.stage, region=command.region)
+
+
+def is_same_update(known: RuntimeEnvironment, spec: Spec) -> bool:
+    """Return whether *spec* is being applied already."""
+    same = not differences(known, spec, stage=known.stage, region=known.region)
+    return same and known.status is State.UPDATING
 
 
 def differences(
-    known: RuntimeEnvironment, wanted: Spec, *, stage: str, region: str
+    known: RuntimeEnvironment, spec: Spec, *, stage: str, region: str
 ) -> Sequence[Violation]:
-    """Return one violation for each thing that *wanted* says otherwise."""
+    """Return one violation for each field in which a request differs from *known*."""
     pairs = {
         "/stage": (known.stage, stage),
         "/region": (known.region, region),
-        "/isolationModel": (known.spec.isolation_model, wanted.isolation_model),
-        "/computeTargets": (known.spec.compute_targets, wanted.compute_targets),
-        "/dataResources": (known.spec.data_resources, wanted.data_resources),
-        "/protected": (known.spec.protected, wanted.protected),
-        "/tags": (dict(known.spec.tags), dict(wanted.tags)),
-        "/admits": (tuple(known.spec.admits), tuple(wanted.admits)),
+        "/isolationModel": (known.spec.isolation_model, spec.isolation_model),
+        "/computeTargets": (known.spec.compute_targets, spec.compute_targets),
+        "/dataResources": (known.spec.data_resources, spec.data_resources),
+        "/protected": (known.spec.protected, spec.protected),
+        "/tags": (dict(known.spec.tags), dict(spec.tags)),
+        "/admits": (known.spec.admits, spec.admits),
     }
     return [
-        Violation("Differs", target, "differs from what is active", _shown(was), _shown(asked))
-        for target, (was, asked) in pairs.items()
-        if was != asked
+        Violation("Differs", target, "differs from what is active", _short(active), _short(asked))
+        for target, (active, asked) in pairs.items()
+        if active != asked
     ]
 
 
 def update(
-    known: RuntimeEnvironment, wanted: Spec, *, operation_id: str, now: datetime
+    known: RuntimeEnvironment, spec: Spec, *, plan_id: str | None, operation_id: str, now: datetime
 ) -> RuntimeEnvironment:
-    """Return *known* with *wanted* to be applied.
-
-    Raises:
-        TransitionRefused: it is not Provisioned.
-    """
-    began = evolve(known, UpdateBegan(), now)
-    return replace(began, spec=wanted, fence=known.fence + 1, operation_id=operation_id)
+    """Return *known* with *spec* to be applied. Raises TransitionRefused."""
+    return evolve(known, UpdateRequested(operation_id, spec, plan_id), now)
 
 
 def decommission(
@@ -271,15 +270,17 @@ def decommission(
     """
     if known.spec.protected and confirm != known.name:
         raise ConfirmationMissing(known.name, confirm)
-    began = evolve(known, DecommissionBegan(), now)
-    return replace(
-        began,
-        retain=tuple(retain),
-        fence=known.fence + 1,
-        operation_id=operation_id,
-        drained=not known.targets,
-    )
+    return evolve(known, DecommissionRequested(operation_id, tuple(retain)), now)
 
 
-def _shown(value: object) -> str:
+def failure(
+    environment: RuntimeEnvironment, reason: Reason, remaining: Sequence[str]
+) -> EnvironmentEvent:
+    """Return the event of an operation that ended early, whichever it was."""
+    if environment.status is State.DECOMMISSIONING:
+        return DestroyFailed(reason, tuple(remaining))
+    return ApplyFailed(reason, tuple(remaining))
+
+
+def _short(value: object) -> str:
     return str(value)[:120]

@@ -13,8 +13,8 @@ from shared.durable.steps import Step
 from shared.kernel.ids import GateId, ServiceId, TenantId, operation_id, parse_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
+from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, Outcome, Put, View
 from shared.messaging.outbox import Start
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Outcome, Put, View
 from shared.persistence.store import Partition
 
 EVALUATE: Final = "health_evaluate_gate"

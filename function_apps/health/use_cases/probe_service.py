@@ -7,9 +7,9 @@ from typing import Any, Final
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.status_hysteresis import ProbeOutcome
 from function_apps.health.ports import HealthApp
-from shared.concurrency import each_of
 from shared.contracts.health import CheckKind, HealthStatus
 from shared.contracts.values import Probe, ProbeKind
+from shared.kernel.concurrency import bounded_map
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Absent, Present
 from shared.probing.result import ProbeResult
@@ -53,7 +53,7 @@ async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
     async def ask(instance: Instance) -> Mapping[str, Any]:
         return await _check(instance, probe, app)
 
-    checks = await each_of(instances, ask, at_once=INSTANCES_AT_ONCE)
+    checks = await bounded_map(instances, ask, at_once=INSTANCES_AT_ONCE)
     passing = sum(check["status"] is HealthStatus.HEALTHY for check in checks)
     wanted = max(1, target.replicas)
     reason = f"{passing} of {wanted} instances pass"

@@ -19,16 +19,20 @@ from function_apps.health.model.status_hysteresis import (
     record_outcome,
 )
 from function_apps.health.ports import HealthApp
-from function_apps.health.use_cases.probe_service import ServiceProbe, probe_service, unknown_result
-from shared.concurrency import each_of
+from function_apps.health.use_cases.probe_service import (
+    ServiceProbe,
+    probe_service,
+    unknown_result,
+)
 from shared.contracts.health import HealthSource
 from shared.kernel.clock import isoformat
+from shared.kernel.concurrency import bounded_map
 from shared.kernel.ids import TenantId
 from shared.kernel.scope import PlatformScope, Scope
 from shared.messaging.cause import Cause, caused_by_timer
 from shared.messaging.compose import envelope_of
+from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, Put, View
 from shared.messaging.outbox import Publish
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Put, View
 from shared.persistence.store import Comparison, Document, Query, Where
 from shared.persistence.tables import TableRow
 
@@ -50,7 +54,7 @@ async def probe_due_services(app: HealthApp, scope: PlatformScope) -> int:
     async def probe(target: ProbeTarget) -> ServiceProbe:
         return await probe_service(target, app)
 
-    probes = await each_of(targets, probe, at_once=TARGETS_AT_ONCE)
+    probes = await bounded_map(targets, probe, at_once=TARGETS_AT_ONCE)
     if outage := await _outage(targets, probes, app):
         probes = [unknown_result(outage) for _ in targets]
 
@@ -59,7 +63,7 @@ async def probe_due_services(app: HealthApp, scope: PlatformScope) -> int:
         tenant = Scope(TenantId(document.partition.tenant), scope.caller)
         await record_probe(document, probe, scope=tenant, app=app)
 
-    await each_of(list(zip(documents, probes, strict=True)), record, at_once=TARGETS_AT_ONCE)
+    await bounded_map(list(zip(documents, probes, strict=True)), record, at_once=TARGETS_AT_ONCE)
     return len(targets)
 
 

@@ -17,8 +17,8 @@ from shared.contracts.health import WatchRelease
 from shared.kernel.ids import ModuleId, ServiceId, module_key, parse_id, service_id
 from shared.kernel.scope import Scope
 from shared.messaging.cause import Cause
+from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, Outcome, Put, View
 from shared.messaging.releases import split_releases
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Outcome, Put, View
 from shared.persistence.store import Partition
 
 

@@ -14,7 +14,7 @@ from local_cloud.wire_endpoints import EMULATOR_KEY
 from local_host.host import HostSettings
 from local_host.http_trigger.http_server import AsgiApplication
 from local_host.model import HttpAnswer, HttpCall
-from shared.embedding import embedding
+from shared.composition.embedded import installed_host
 from tests.kit.hosting import embedded, hosting, new_app
 from tests.kit.virtual_time import run_virtual
 
@@ -187,7 +187,7 @@ async def test_an_official_client_reads_what_an_app_has_stored() -> None:
         port = probe.getsockname()[1]
     settings = HostSettings(cloud=CloudSettings(cosmos_port=port), environ={})
     async with hosting(embedded(new_app()), settings=settings):
-        offered = embedding()
+        offered = installed_host()
         assert offered is not None
         store = offered.storage.store("runtime", "orders")
         await store.batch(Partition("acme", "-"), [Create("o1", {"n": 1})])

@@ -1,0 +1,178 @@
+"""The states of an environment, its events, and the only ways between the states."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from shared.contracts.environments import (
+    ComputeTarget,
+    ComputeTargetSpec,
+    DataResourceSpec,
+    EnvironmentStatus,
+)
+from shared.contracts.values import IsolationModel, Reason
+
+State = EnvironmentStatus
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The content of a request that may change after creation."""
+
+    isolation_model: IsolationModel
+    compute_targets: tuple[ComputeTargetSpec, ...]
+    data_resources: tuple[DataResourceSpec, ...]
+    protected: bool
+    tags: Mapping[str, str]
+    admits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EnvironmentEvent:
+    """One change of an environment, with its data."""
+
+
+@dataclass(frozen=True)
+class OperationBegan(EnvironmentEvent):
+    """A change by a command: *operation_id* owns the environment from here on."""
+
+    operation_id: str
+
+
+@dataclass(frozen=True)
+class RequestRepeated(OperationBegan):
+    """It was requested anew after it had been decommissioned: a new generation."""
+
+    spec: Spec
+    stage: str
+    region: str
+    approved_plan: str | None = None
+
+
+@dataclass(frozen=True)
+class RetryRequested(OperationBegan):
+    """It was requested again after it had failed."""
+
+    spec: Spec
+    approved_plan: str | None = None
+
+
+@dataclass(frozen=True)
+class UpdateRequested(OperationBegan):
+    spec: Spec
+    approved_plan: str | None = None
+
+
+@dataclass(frozen=True)
+class DecommissionRequested(OperationBegan):
+    """`retain` names the data resources that stay."""
+
+    retain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlanningBegan(EnvironmentEvent):
+    pass
+
+
+@dataclass(frozen=True)
+class ProvisioningBegan(EnvironmentEvent):
+    pass
+
+
+@dataclass(frozen=True)
+class Applied(EnvironmentEvent):
+    """The stack is as planned; these are its outputs."""
+
+    targets: tuple[ComputeTarget, ...]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ApplyFailed(EnvironmentEvent):
+    """`remaining` names what is there and not as planned."""
+
+    reason: Reason
+    remaining: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drained(EnvironmentEvent):
+    """Deployments has removed every workload."""
+
+
+@dataclass(frozen=True)
+class Destroyed(EnvironmentEvent):
+    """Every resource is gone but those in *retained*, which were to stay."""
+
+    retained: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DestroyFailed(EnvironmentEvent):
+    reason: Reason
+    remaining: tuple[str, ...] = ()
+
+
+# What is not in this table cannot happen. AwaitingApproval is entered by the approval rules.
+TRANSITIONS: Final[Mapping[State, Mapping[type[EnvironmentEvent], State]]] = MappingProxyType(
+    {
+        State.REQUESTED: {PlanningBegan: State.PLANNING, ApplyFailed: State.FAILED},
+        State.PLANNING: {ProvisioningBegan: State.PROVISIONING, ApplyFailed: State.FAILED},
+        State.AWAITING_APPROVAL: {
+            ApplyFailed: State.FAILED,
+            DecommissionRequested: State.DECOMMISSIONING,
+        },
+        State.PROVISIONING: {Applied: State.PROVISIONED, ApplyFailed: State.FAILED},
+        State.PROVISIONED: {
+            UpdateRequested: State.UPDATING,
+            DecommissionRequested: State.DECOMMISSIONING,
+        },
+        State.UPDATING: {
+            Applied: State.PROVISIONED,
+            ApplyFailed: State.PROVISIONED,
+            DecommissionRequested: State.DECOMMISSIONING,
+        },
+        State.FAILED: {
+            RetryRequested: State.PLANNING,
+            DecommissionRequested: State.DECOMMISSIONING,
+        },
+        State.DECOMMISSIONING: {
+            Drained: State.DECOMMISSIONING,
+            Destroyed: State.DECOMMISSIONED,
+            DestroyFailed: State.DECOMMISSION_FAILED,
+        },
+        State.DECOMMISSION_FAILED: {DecommissionRequested: State.DECOMMISSIONING},
+        State.DECOMMISSIONED: {RequestRepeated: State.REQUESTED},
+    }
+)
+
+LEAVING: Final = frozenset({State.DECOMMISSIONING, State.DECOMMISSION_FAILED, State.DECOMMISSIONED})
+IN_FLIGHT: Final = frozenset(
+    {
+        State.REQUESTED,
+        State.PLANNING,
+        State.AWAITING_APPROVAL,
+        State.PROVISIONING,
+        State.UPDATING,
+        State.DECOMMISSIONING,
+    }
+)
+"""States in which an operation is at work; the others are left by a command only."""
+
+
+def sources(event: type[EnvironmentEvent]) -> Sequence[str]:
+    """Return the states in which *event* may happen."""
+    return [state.value for state, row in TRANSITIONS.items() if event in row]
+
+
+def diagram() -> str:
+    """Return the table as a mermaid state diagram, one arrow a pair of states."""
+    lines = ["stateDiagram-v2", "    [*] --> Requested"]
+    for source, row in TRANSITIONS.items():
+        arrows: dict[str, list[str]] = {}
+        for event, target in row.items():
+            arrows.setdefault(target, []).append(event.__name__)
+        lines += [f"    {source} --> {to}: {', '.join(names)}" for to, names in arrows.items()]
+    return "\n".join(lines)

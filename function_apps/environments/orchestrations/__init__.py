@@ -1,0 +1,11 @@
+"""The order of the steps of each operation; one orchestration a file."""
+
+from typing import Final
+
+from function_apps.environments.orchestrations.apply_environment import apply_environment
+from function_apps.environments.orchestrations.decommission_environment import (
+    decommission_environment,
+)
+from shared.durable.orchestration import OrchestratorTable
+
+ORCHESTRATIONS: Final[OrchestratorTable] = {apply_environment: 1, decommission_environment: 1}

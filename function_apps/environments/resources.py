@@ -1,0 +1,78 @@
+"""The resources that environments answers over HTTP."""
+
+from function_apps.environments.model.environment import RuntimeEnvironment
+from shared.contracts.environments import (
+    Environment,
+    EnvironmentPlan,
+    PlannedAction,
+    PlannedResource,
+    Refusal,
+)
+from shared.infrastructure.port import Preview
+
+
+def environment_resource(environment: RuntimeEnvironment) -> Environment:
+    """Return *environment* as clients see it."""
+    spec = environment.spec
+    return Environment.model_validate(
+        {
+            "environmentId": environment.environment_id,
+            "tenantId": environment.tenant_id,
+            "projectId": environment.project_id,
+            "name": environment.name,
+            "stage": environment.stage,
+            "region": environment.region,
+            "status": environment.status,
+            "isolationModel": spec.isolation_model,
+            "generation": environment.generation,
+            "revision": environment.revision,
+            "computeTargets": spec.compute_targets,
+            "dataResources": spec.data_resources,
+            "protected": spec.protected,
+            "paused": False,
+            "ttl": None,
+            "expiresAt": None,
+            "tags": spec.tags,
+            "admits": spec.admits,
+            "provisioned": environment.targets,
+            "outputs": environment.outputs,
+            "isolation": (),
+            "pulumiStackRef": environment.stack,
+            "lastUpdate": environment.last_update,
+            "reason": environment.reason,
+            "remaining": environment.remaining,
+            "createdAt": environment.created_at,
+            "updatedAt": environment.updated_at,
+            "decommissionedAt": environment.decommissioned_at,
+            "lastOperationId": environment.operation_id,
+            "lastOperation": None,
+        }
+    )
+
+
+def plan_resource(environment: RuntimeEnvironment, preview: Preview) -> EnvironmentPlan:
+    """Return *preview*, a plan of *environment*, as clients see it."""
+    dependencies = {node.urn: node.dependencies for node in preview.graph.nodes}
+    cost = preview.monthly_cost
+    return EnvironmentPlan(
+        plan_id=preview.plan_hash,
+        plan_hash=preview.plan_hash,
+        environment_id=environment.environment_id,
+        base_revision=environment.revision,
+        resources=tuple(
+            PlannedResource(
+                urn=change.urn,
+                type=change.type,
+                action=PlannedAction(change.change),
+                depends_on=dependencies.get(change.urn, ()),
+                changed=change.paths,
+            )
+            for change in preview.changes
+        ),
+        refusals=tuple(
+            Refusal(code=refusal.code, target=refusal.target, message=refusal.message)
+            for refusal in preview.refusals
+        ),
+        monthly_cost=cost.amount if cost else None,
+        currency=cost.currency if cost else "EUR",
+    )

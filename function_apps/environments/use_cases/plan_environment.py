@@ -1,0 +1,118 @@
+"""Plans: the resources that applying an environment would change. Planning changes nothing."""
+
+from dataclasses import replace
+
+from function_apps.environments import repository
+from function_apps.environments.errors import PlanChanged
+from function_apps.environments.model import environment as environments
+from function_apps.environments.model.environment import RuntimeEnvironment
+from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.resources import plan_resource
+from shared.contracts.environments import EnvironmentPlan, ProvisionEnvironment, UpdateEnvironment
+from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput, EnvironmentInputs
+from shared.infrastructure.port import StackName
+from shared.kernel.context import Context
+from shared.kernel.errors import PlanRefused
+from shared.kernel.ids import ProjectId, environment_id, environment_key
+
+
+def inputs_of(environment: RuntimeEnvironment) -> EnvironmentInputs:
+    """Return the input of the environment program for *environment*."""
+    return EnvironmentInputs(
+        tenant_id=environment.tenant_id,
+        project_id=environment.project_id,
+        environment_id=environment.environment_id,
+        name=environment.name,
+        stage=environment.stage,
+        region=environment.region,
+        isolation_model=environment.spec.isolation_model,
+        trace_id=environment.trace_id,
+        generation=environment.generation,
+        compute_targets=tuple(
+            ComputeTargetInput(
+                kind=target.kind,
+                capacity=target.capacity.model_dump(mode="json", exclude_none=True)
+                if target.capacity
+                else {},
+                settings=dict(target.settings),
+            )
+            for target in environment.spec.compute_targets
+        ),
+        data_resources=tuple(
+            DataResourceInput(
+                name=resource.name,
+                kind=resource.kind,
+                protected=environment.spec.protected,
+                settings=dict(resource.settings),
+            )
+            for resource in environment.spec.data_resources
+        ),
+        tags=dict(environment.spec.tags),
+    )
+
+
+async def plan_environment(
+    environment: RuntimeEnvironment, app: EnvironmentsApp
+) -> EnvironmentPlan:
+    """Return the changes that applying *environment* would make."""
+    preview = await app.engine.preview(StackName(environment.stack), inputs_of(environment))
+    return plan_resource(environment, preview)
+
+
+async def plan_request(
+    command: ProvisionEnvironment, ctx: Context, app: EnvironmentsApp
+) -> EnvironmentPlan:
+    """Return the plan of a request before anything exists (`dryRun`)."""
+    key = environment_key(ctx.tenant, ProjectId(command.project_id), command.name)
+    requested = environments.new_environment(
+        command,
+        environment_id=environment_id(key),
+        tenant_id=ctx.tenant,
+        operation_id="none",
+        trace_id=ctx.cause.trace_id,
+        now=ctx.now(),
+    )
+    return await plan_environment(requested, app)
+
+
+async def plan_update(
+    command: UpdateEnvironment, ctx: Context, app: EnvironmentsApp
+) -> EnvironmentPlan:
+    """Return the plan of an update (`dryRun`)."""
+    known = await repository.load(command.environment_id, ctx, app)
+    return await plan_environment(replace(known, spec=environments.spec_of(command)), app)
+
+
+async def require_plan(
+    approved: str | None, environment: RuntimeEnvironment, app: EnvironmentsApp
+) -> None:
+    """Refuse to go on where *approved* is not the plan of *environment* now.
+
+    Raises:
+        PlanChanged: the stack or the program has changed since.
+    """
+    if approved is None:
+        return
+    plan = await plan_environment(environment, app)
+    if plan.plan_id != approved:
+        raise PlanChanged(approved, plan.plan_id)
+
+
+async def require_applicable(environment: RuntimeEnvironment, app: EnvironmentsApp) -> str:
+    """Return the hash of the plan of *environment*, which is the approved one where one was.
+
+    Raises:
+        PlanRefused: the plan has refusals; every one is listed.
+        PlanChanged: a caller approved another plan.
+    """
+    preview = await app.engine.preview(StackName(environment.stack), inputs_of(environment))
+    if preview.refusals:
+        raise PlanRefused(
+            "the environment cannot be applied as planned: "
+            + "; ".join(refusal.message for refusal in preview.refusals),
+            details=preview.refusals,
+        )
+    approved = environment.approved_plan
+    if approved is not None and approved != preview.plan_hash:
+        raise PlanChanged(approved, preview.plan_hash)
+    return preview.plan_hash

@@ -1,0 +1,43 @@
+"""RuntimeEnvironmentDrained: deployments has removed every workload of an environment."""
+
+from function_apps.environments import repository
+from function_apps.environments.model.environment import evolve
+from function_apps.environments.model.lifecycle import Drained, State
+from function_apps.environments.ports import EnvironmentsApp
+from shared.contracts.deployments import RuntimeEnvironmentDrained
+from shared.kernel.context import Context
+from shared.messaging.outbox import Raise
+from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
+from shared.persistence.store import partition_of
+
+
+async def record_drained(
+    event: RuntimeEnvironmentDrained, ctx: Context, app: EnvironmentsApp
+) -> Outcome[Json]:
+    """Record that no workload is left, and wake the decommissioning that waits for it.
+
+    A drain of an earlier generation changes nothing.
+    """
+    identity = event.environment_id
+
+    def decide(view: View) -> Decision[Json]:
+        known = repository.find(view, identity)
+        if known is None or known.status is not State.DECOMMISSIONING:
+            return NOTHING
+        if known.drained or event.generation != known.generation:
+            return NOTHING
+        drained = evolve(known, Drained(), ctx.now())
+        return Decision(
+            {},
+            writes=[repository.put(drained)],
+            outbox=[Raise(known.operation_id, drained_event(known.operation_id))],
+            audited=Audited("RecordDrained", identity),
+        )
+
+    partition = partition_of(ctx.tenant, identity)
+    return await app.service.work.commit(ctx, partition, [repository.document_id(identity)], decide)
+
+
+def drained_event(operation_id: str) -> str:
+    """Return the external event that a decommissioning waits for, unique to its operation."""
+    return f"drained-{operation_id}"

@@ -1,0 +1,73 @@
+"""The parts of an app in Azure. Of these, the Cosmos DB store exists; the others are refused.
+
+An app therefore does not start in Azure yet: it ends with the name of the first missing part.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Final, NoReturn
+
+from shared.composition.parts import PartNotSupported
+from shared.composition.settings import COSMOS_ENDPOINT, GATEWAY, ISSUER_KEYS, required
+from shared.contracts.values import ComputeTargetKind
+from shared.infrastructure.port import InfrastructureEngine
+from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.entropy import Entropy, SystemEntropy
+from shared.messaging.broker import MessageSender
+from shared.persistence.blobs import Blobs
+from shared.persistence.cosmos_store import CosmosAccount
+from shared.persistence.store import Store
+from shared.persistence.tables import Table
+from shared.surfaces.port import Surface
+from shared.web.authentication import FileKeys, KeySource
+
+DATABASE: Final = "runtime"
+_IDENTITY: Final = "CosmosDB__clientId"
+
+
+class AzureParts:
+    """The `Parts` of one app, opened with its managed identity."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = settings
+        self.clock: Clock = SystemClock()
+        self.entropy: Entropy = SystemEntropy()
+
+    @cached_property
+    def _account(self) -> CosmosAccount:
+        endpoint = required(self._settings, COSMOS_ENDPOINT, "the URL of the Cosmos DB account")
+        return CosmosAccount(endpoint, identity=self._settings.get(_IDENTITY))
+
+    def store(self, container: str) -> Store:
+        return self._account.store(DATABASE, container)
+
+    def table(self, name: str) -> Table:
+        _not_supported(f"Table storage ({name})")
+
+    def blobs(self, container: str) -> Blobs:
+        _not_supported(f"Blob storage ({container})")
+
+    def sender(self) -> MessageSender:
+        _not_supported("a sender to Service Bus")
+
+    def keys(self) -> KeySource:
+        return FileKeys(
+            Path(required(self._settings, ISSUER_KEYS, "the path of the issuer's key set"))
+        )
+
+    def surface(self, kind: ComputeTargetKind) -> Surface:
+        _not_supported(f"a surface of kind {kind}")
+
+    def engine(self) -> InfrastructureEngine:
+        _not_supported("the Pulumi engine")
+
+    def gateway(self) -> str:
+        return required(self._settings, GATEWAY, "the URL of the gateway")
+
+
+def _not_supported(part: str) -> NoReturn:
+    raise PartNotSupported(
+        f"the Azure composition does not have {part} yet: start the app inside the embedded host"
+        " with `python -m local_host`"
+    )

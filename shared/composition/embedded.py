@@ -1,0 +1,115 @@
+"""The parts of an embedded host, for the apps that run in its process.
+
+The host installs its parts here before it imports an app.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from shared.composition.parts import PartNotSupported
+from shared.composition.settings import GATEWAY, ISSUER_KEYS
+from shared.contracts.values import ComputeTargetKind
+from shared.infrastructure.port import InfrastructureEngine
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.messaging.broker import MessageSender
+from shared.persistence.blobs import Blobs
+from shared.persistence.store import Store
+from shared.persistence.tables import Table
+from shared.surfaces.port import Surface
+from shared.web.authentication import FileKeys, KeySource
+
+DATABASE: Final = "runtime"
+DEV_KEYS: Final = "issuer/jwks.json"
+
+
+class Storage(Protocol):
+    """Opens, or returns the already open, parts of the embedded storage and Cosmos accounts."""
+
+    def store(self, database: str, container: str) -> Store: ...
+
+    def table(self, name: str) -> Table: ...
+
+    def blobs(self, container: str) -> Blobs: ...
+
+
+@dataclass(frozen=True)
+class EmbeddedHost:
+    """One host's clock, broker and storage. `folder` is its state folder."""
+
+    clock: Clock
+    entropy: Entropy
+    sender: MessageSender
+    storage: Storage
+    folder: Path
+
+
+@dataclass(frozen=True)
+class EmbeddedParts:
+    """The `Parts` of one app in *host*."""
+
+    host: EmbeddedHost
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def clock(self) -> Clock:
+        return self.host.clock
+
+    @property
+    def entropy(self) -> Entropy:
+        return self.host.entropy
+
+    def store(self, container: str) -> Store:
+        return self.host.storage.store(DATABASE, container)
+
+    def table(self, name: str) -> Table:
+        return self.host.storage.table(name)
+
+    def blobs(self, container: str) -> Blobs:
+        return self.host.storage.blobs(container)
+
+    def sender(self) -> MessageSender:
+        return self.host.sender
+
+    def keys(self) -> KeySource:
+        return FileKeys(Path(self.settings.get(ISSUER_KEYS) or self.host.folder / DEV_KEYS))
+
+    def surface(self, kind: ComputeTargetKind) -> Surface:
+        if kind is not ComputeTargetKind.LOCAL_PROCESS:
+            raise PartNotSupported(f"the embedded host has no surface of kind {kind}")
+        # Brings psutil and the proxy's package, which packaged apps do without.
+        from shared.surfaces.local_surface import local_surface  # noqa: PLC0415
+
+        return local_surface(
+            self.host.folder, self.host.storage.blobs, self.host.clock, self.host.entropy
+        )
+
+    def engine(self) -> InfrastructureEngine:
+        # Brings the providers of the local surface.
+        from shared.infrastructure.embedded import embedded_engine  # noqa: PLC0415
+        from shared.surfaces.local_surface import local_surface  # noqa: PLC0415
+
+        sites = local_surface(
+            self.host.folder, self.host.storage.blobs, self.host.clock, self.host.entropy
+        )
+        return embedded_engine(self.host.folder / "environments", sites)
+
+    def gateway(self) -> str:
+        """Return the given gateway; on one machine, without it, the host of this app."""
+        host = self.settings.get("WEBSITE_HOSTNAME", "127.0.0.1:7071")
+        return self.settings.get(GATEWAY) or f"http://{host}"
+
+
+_installed: list[EmbeddedHost] = []
+
+
+def install(host: EmbeddedHost) -> None:
+    """Make *host* the one whose parts apps imported from now on are given."""
+    _installed[:] = [host]
+
+
+def installed_host() -> EmbeddedHost | None:
+    """Return the host in whose process this runs; None outside one."""
+    return _installed[0] if _installed else None

@@ -1,0 +1,61 @@
+"""The parts that a service is built from: one protocol, implemented by `embedded` and `azure`.
+
+No service imports either implementation; `build(settings, parts)` in each `function_app.py` takes
+what it needs from here.
+"""
+
+from typing import Protocol
+
+from shared.contracts.values import ComputeTargetKind
+from shared.infrastructure.port import InfrastructureEngine
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Invalid
+from shared.messaging.broker import MessageSender
+from shared.persistence.blobs import Blobs
+from shared.persistence.store import Store
+from shared.persistence.tables import Table
+from shared.surfaces.port import Surface
+from shared.web.authentication import KeySource
+
+
+class PartNotSupported(Invalid):
+    """This composition has no such part; the app does not start."""
+
+    code = "PartNotSupported"
+
+
+class Parts(Protocol):
+    """Every method opens its part, or returns the open one.
+
+    Each raises PartNotSupported where the composition has no such part, and Invalid where a setting
+    it needs is missing.
+    """
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def entropy(self) -> Entropy: ...
+
+    def store(self, container: str) -> Store:
+        """Return the container of one service in the database `runtime`."""
+        ...
+
+    def table(self, name: str) -> Table: ...
+
+    def blobs(self, container: str) -> Blobs: ...
+
+    def sender(self) -> MessageSender: ...
+
+    def keys(self) -> KeySource:
+        """Return the keys that tokens are signed with."""
+        ...
+
+    def surface(self, kind: ComputeTargetKind) -> Surface: ...
+
+    def engine(self) -> InfrastructureEngine: ...
+
+    def gateway(self) -> str:
+        """Return the URL under which all apps answer."""
+        ...

@@ -1,0 +1,81 @@
+"""The parts that all nine services have, built in one way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.composition.azure import AzureParts
+from shared.composition.embedded import EmbeddedParts, installed_host
+from shared.composition.parts import Parts
+from shared.composition.settings import audience, issuers
+from shared.durable.task_hub import TaskHub
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.messaging.audit import AuditTrail
+from shared.messaging.relay import Relay
+from shared.messaging.sweep import SweepLog
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.persistence.store import Store
+from shared.web.authentication import Authenticator
+from shared.web.rate_limit import RateLimit, rate_limit
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service's store, write path, relay, task hub, audit trail and authenticator.
+
+    `name` is the Python name (`secret_bindings`), `outside_name` the spelling of ids and queues.
+    """
+
+    name: str
+    store: Store
+    work: UnitOfWork
+    relay: Relay
+    hub: TaskHub
+    audit: AuditTrail
+    authenticator: Authenticator
+    rate_limit: RateLimit
+    clock: Clock
+    entropy: Entropy
+    settings: Mapping[str, str]
+    sweeps: SweepLog
+
+    @property
+    def outside_name(self) -> str:
+        return self.name.replace("_", "-")
+
+
+def parts_for(settings: Mapping[str, str]) -> Parts:
+    """Return the parts of the embedded host in whose process this runs, else those of Azure."""
+    host = installed_host()
+    return AzureParts(settings) if host is None else EmbeddedParts(host, settings)
+
+
+def build_service(name: str, settings: Mapping[str, str], parts: Parts) -> Service:
+    """Return the common parts of the service *name*.
+
+    Raises:
+        InvalidSetting: a setting is missing or names nothing that exists.
+        PartNotSupported: the composition lacks a part.
+    """
+    store, hub, sweeps = parts.store(name), TaskHub(), SweepLog()
+    audit = AuditTrail(parts.table("audit"), name)
+    relay = Relay(name, store, parts.sender(), hub, audit, parts.clock, sweeps)
+    return Service(
+        name=name,
+        store=store,
+        work=UnitOfWork(name, store, relay, parts.clock, parts.entropy),
+        relay=relay,
+        hub=hub,
+        audit=audit,
+        authenticator=Authenticator(
+            parts.keys(),
+            issuers=issuers(settings),
+            audience=audience(settings),
+            clock=parts.clock,
+        ),
+        rate_limit=rate_limit(settings, parts.clock),
+        clock=parts.clock,
+        entropy=parts.entropy,
+        settings=settings,
+        sweeps=sweeps,
+    )

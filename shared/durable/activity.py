@@ -1,0 +1,267 @@
+"""One attempt at an activity: its context, its answer, and the one way it commits a step.
+
+The operation keeps the key of each piece of work that was recorded, with its result: the same
+piece run twice, late, after a crash, or by an orchestration that was started anew finds itself
+there and changes nothing. Keys name the work (`complete_apply`, `set_weight 50`), not its place in
+the order: a second run of an orchestration may have fewer steps left to do.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import TypeAdapter
+
+from shared.durable.operations import operation_document, put_operation, stored_operation
+from shared.durable.orchestration import (
+    FAIL_OPERATION,
+    Activity,
+    argument_adapter,
+    durable_name,
+    result_adapter,
+)
+from shared.kernel.cause import Cause
+from shared.kernel.clock import Clock
+from shared.kernel.context import Context
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.fence import Fence
+from shared.kernel.ids import OperationId, TenantId
+from shared.kernel.operation import (
+    SUPERSEDED,
+    Operation,
+    OperationAlreadyEnded,
+    OperationSuperseded,
+    fail,
+)
+from shared.kernel.scope import Scope
+from shared.messaging.outbox import Row
+from shared.messaging.unit_of_work import Audited, Decision, Put, Remove, UnitOfWork, View
+from shared.persistence.store import Partition, partition_of
+
+A = TypeVar("A", bound="Owned")
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Owned(Protocol):
+    """An aggregate that one operation at a time may change; the token grows with each owner."""
+
+    @property
+    def operation_id(self) -> str: ...
+
+    @property
+    def fence_token(self) -> int: ...
+
+
+class ServiceParts(Protocol):
+    """The parts of a service that an activity needs."""
+
+    @property
+    def work(self) -> UnitOfWork: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def entropy(self) -> Entropy: ...
+
+
+class App(Protocol):
+    """A service's app: its ports, and its own parts."""
+
+    @property
+    def service(self) -> ServiceParts: ...
+
+
+@dataclass(frozen=True)
+class ActivityContext(Context):
+    """The context of one attempt at one activity of one operation.
+
+    `ordinal` counts the calls of the orchestration from 1, `attempt` the tries of this call.
+    """
+
+    operation_id: OperationId
+    aggregate_id: str
+    name: str
+    ordinal: int
+    attempt: int
+    result: TypeAdapter[Any] = field(repr=False, compare=False)
+
+    @property
+    def partition(self) -> Partition:
+        return partition_of(self.tenant, self.aggregate_id)
+
+    def fence(self, aggregate: Owned) -> Fence:
+        """Return the fence under which this step writes outside, with the token of *aggregate*."""
+        key = f"{self.ordinal:04d}-{self.name}"
+        return Fence(aggregate.fence_token, self.operation_id, key)
+
+
+async def perform(
+    activity: Activity[Any], request: Mapping[str, Any], app: App
+) -> Mapping[str, Any]:
+    """Run one attempt at *activity* and return the answer that `call` understands."""
+    name = durable_name(activity)
+    try:
+        ctx, operation = await _open(activity, request, app)
+        if operation.is_terminal:
+            return _answer_of_ended(ctx, operation)
+        adapter = argument_adapter(activity)
+        arguments = [adapter.validate_python(request["input"])] if adapter else []
+        result = await activity(*arguments, ctx, app)
+    except Refused as refusal:
+        _log.info("%s refused: %s", name, refusal.message)
+        return _refused(refusal)
+    except Unavailable as outage:
+        _log.warning("%s found a dependency away: %s", name, outage.message)
+        return {"unavailable": {"message": outage.message}}
+    except Exception as defect:  # noqa: BLE001  the orchestration compensates for defects too
+        _log.exception("%s failed in %s", name, request["operation"])
+        return {"failed": {"message": f"{type(defect).__name__}: {defect}"}}
+    return {"result": ctx.result.dump_python(result, mode="json", by_alias=True)}
+
+
+async def _open(
+    activity: Activity[Any], request: Mapping[str, Any], app: App
+) -> tuple[ActivityContext, Operation]:
+    tenant, operation_id = TenantId(request["tenant"]), OperationId(request["operation"])
+    partition = partition_of(tenant, operation_id)
+    view = await app.service.work.read(partition, operation_document(operation_id))
+    operation = stored_operation(view, operation_id)
+    cause = Cause(
+        actor=operation.owner,
+        kind="operation",
+        reference=operation_id,
+        trace_id=operation.trace_id,
+        correlation_id=operation.correlation_id,
+        causation_id=operation.causation_id,
+    )
+    ctx = ActivityContext(
+        scope=Scope(tenant, operation.owner),
+        cause=cause,
+        clock=app.service.clock,
+        entropy=app.service.entropy,
+        operation_id=operation_id,
+        aggregate_id=request["aggregate"],
+        name=activity.__name__,
+        ordinal=request["ordinal"],
+        attempt=request["attempt"],
+        result=result_adapter(activity),
+    )
+    return ctx, operation
+
+
+def _answer_of_ended(ctx: ActivityContext, operation: Operation) -> Mapping[str, Any]:
+    """Return the recorded result where this activity itself ended the operation."""
+    if ctx.name in operation.recorded:
+        return {"result": operation.recorded[ctx.name]}
+    return _refused(_ended(operation))
+
+
+def _ended(operation: Operation) -> Refused:
+    error = operation.error or {}
+    if error.get("code") == SUPERSEDED:
+        return Refused(str(error.get("message")), code=SUPERSEDED)
+    return OperationAlreadyEnded(operation)
+
+
+def _refused(refusal: Refused) -> Mapping[str, Any]:
+    reason = {"code": refusal.code, "message": refusal.message, "target": refusal.target}
+    return {"refused": reason}
+
+
+@dataclass(frozen=True)
+class Step(Generic[T]):
+    """What a step decides: its result, the operation after it, and the aggregate's writes."""
+
+    value: T
+    operation: Operation
+    writes: Sequence[Put | Remove] = ()
+    outbox: Sequence[Row] = ()
+    audited: Audited | None = None
+
+
+def require_ownership(aggregate: Owned, ctx: ActivityContext) -> None:
+    """Refuse a step of an operation that does not hold *aggregate*.
+
+    Raises:
+        OperationSuperseded: another operation has taken it over.
+    """
+    if aggregate.operation_id != ctx.operation_id:
+        raise OperationSuperseded(ctx.operation_id, aggregate.operation_id)
+
+
+async def commit_step(
+    ctx: ActivityContext,
+    work: UnitOfWork,
+    reads: Sequence[str],
+    load: Callable[[View], A],
+    decide: Callable[[A, Operation], Step[T]],
+    *,
+    key: str | None = "",
+) -> T:
+    """Commit the aggregate and the operation as *decide* says, once for *key*; return its value.
+
+    *key* is the activity's name when not given; an activity that records several pieces of work in
+    one operation names the piece; None records nothing, for looks that may change state each time.
+    A repeat of a recorded piece returns the recorded value.
+
+    Raises:
+        OperationSuperseded: another operation holds the aggregate.
+        OperationAlreadyEnded: the operation has ended.
+    """
+    piece = ctx.name if key == "" else key
+
+    def decide_once(view: View) -> Decision[T]:
+        operation = stored_operation(view, ctx.operation_id)
+        if piece is not None and piece in operation.recorded:
+            return Decision(_recorded_value(ctx, operation.recorded[piece]))
+        if operation.is_terminal:
+            raise _ended(operation)
+        aggregate = load(view)
+        require_ownership(aggregate, ctx)
+        step = decide(aggregate, operation)
+        after = step.operation
+        if piece is not None:
+            # Only a value that is the activity's own result is ever asked for again.
+            value = ctx.result.dump_python(step.value, mode="json", by_alias=True)
+            after = replace(after, recorded={**operation.recorded, piece: value})
+        operation_write = [put_operation(after)] if after != operation else []
+        return Decision(step.value, [*step.writes, *operation_write], step.outbox, step.audited)
+
+    ids = [*reads, operation_document(ctx.operation_id)]
+    outcome = await work.commit(ctx, ctx.partition, ids, decide_once)
+    return outcome.value
+
+
+def _recorded_value(ctx: ActivityContext, recorded: Any) -> Any:
+    return ctx.result.validate_python(recorded)
+
+
+@dataclass(frozen=True)
+class FailureReason:
+    """Why an orchestration does not go on: a code of `docs/errors/` and a sentence."""
+
+    code: str
+    message: str
+
+
+async def fail_operation(reason: FailureReason, ctx: ActivityContext, app: App) -> None:
+    """End the operation as Failed where its orchestration could not even record a failure."""
+    document_id = operation_document(ctx.operation_id)
+
+    def decide(view: View) -> Decision[None]:
+        operation = stored_operation(view, ctx.operation_id)
+        failed = fail(operation, reason.code, reason.message, ctx.now())
+        if operation.is_terminal:
+            return Decision(None)
+        audited = Audited("FailOperation", ctx.operation_id, reason.code)
+        return Decision(None, writes=[put_operation(failed)], audited=audited)
+
+    partition = partition_of(ctx.tenant, ctx.operation_id)
+    await app.service.work.commit(ctx, partition, [document_id], decide)
+
+
+assert fail_operation.__name__ == FAIL_OPERATION

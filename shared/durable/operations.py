@@ -1,0 +1,130 @@
+"""Operations as documents: how they are stored, begun by a command, and closed by a successor."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Final, Self
+
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.alias_generators import to_camel
+
+from shared.kernel.clock import isoformat
+from shared.kernel.context import Context, NewIds
+from shared.kernel.errors import NotFound
+from shared.kernel.ids import TenantId
+from shared.kernel.operation import (
+    ABANDONED,
+    HEARTBEAT_TIMEOUT,
+    Operation,
+    OperationAlreadyEnded,
+    accept,
+    fail,
+    supersede,
+)
+from shared.messaging.outbox import Start
+from shared.messaging.unit_of_work import Put, View
+from shared.persistence.codec import DocumentCodec
+
+WAITING_TIMEOUT: Final = timedelta(minutes=10)
+"""An operation may wait for a day without a heartbeat; it is looked at 144 times, not 720."""
+
+
+@dataclass(frozen=True)
+class OperationInput:
+    """The input of every orchestration: its operation's tenant and the aggregate it works on."""
+
+    tenant_id: TenantId
+    aggregate_id: str
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        alias_generator=to_camel, validate_by_alias=True, validate_by_name=True
+    )
+
+    @classmethod
+    def read(cls, given: Any) -> Self:
+        """Return the input that *given*, the JSON of an instance, holds."""
+        return TypeAdapter(cls).validate_python(given)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object with which an instance is started."""
+        return {"tenantId": self.tenant_id, "aggregateId": self.aggregate_id}
+
+
+def _due(operation: Operation) -> dict[str, Any]:
+    """Return when a silent operation is started again; nothing once it has ended."""
+    if operation.is_terminal:
+        return {}
+    timeout = WAITING_TIMEOUT if operation.wait_name else HEARTBEAT_TIMEOUT
+    return {"dueAt": isoformat(datetime.fromisoformat(operation.heartbeat_at) + timeout)}
+
+
+def _from_schema_1(body: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 said `state`, spelled Canceled with two l, and kept no answers of recorded work."""
+    state = body.get("state", "NotStarted")
+    status = "Canceled" if state == "Cancelled" else state
+    return {**body, "status": status, "recorded": dict.fromkeys(body.get("recorded", ()))}
+
+
+OPERATIONS: Final = DocumentCodec(
+    Operation, "operation", schema=2, upgrades={1: _from_schema_1}, queried=_due
+)
+
+
+def operation_document(operation_id: str) -> str:
+    """Return the id of the document of *operation_id*."""
+    return f"operation/{operation_id}"
+
+
+def put_operation(operation: Operation) -> Put:
+    """Return the write of *operation*."""
+    return Put(operation_document(operation.operation_id), OPERATIONS.encode(operation))
+
+
+def stored_operation(view: View, operation_id: str) -> Operation:
+    """Return the operation in *view*. Raises NotFound."""
+    body = view.body(operation_document(operation_id))
+    if body is None:
+        raise NotFound(f"no operation {operation_id!r}")
+    return OPERATIONS.decode(body)
+
+
+def begin_operation(
+    ctx: Context, ids: NewIds, *, kind: str, orchestration: str, aggregate_id: str, resource: str
+) -> tuple[Operation, Start]:
+    """Return the operation of a command and the row that starts its orchestration.
+
+    *resource* is the path of the resource that the operation works on.
+    """
+    argument = OperationInput(ctx.tenant, aggregate_id).to_json()
+    operation = accept(
+        ids.operation_id, kind, resource, ctx.cause.actor, orchestration, argument, ids.now,
+        ctx.cause,
+    )  # fmt: skip
+    return operation, Start(orchestration, ids.operation_id, argument)
+
+
+def close_superseded(view: View, operation_id: str, by: NewIds) -> list[Put]:
+    """Return the write that ends the running operation *operation_id*, which *by* takes over from.
+
+    Belongs into the batch of the command that takes over: the old orchestration finds its operation
+    ended at its next step and writes nothing.
+    """
+    body = view.body(operation_document(operation_id))
+    if body is None:
+        return []
+    operation = OPERATIONS.decode(body)
+    if operation.is_terminal:
+        return []
+    return [put_operation(supersede(operation, by.operation_id, by.now))]
+
+
+def abandon(operation: Operation, ctx: Context) -> tuple[dict[str, Any], Put]:
+    """Return the answer and the write that end *operation* because an administrator gave it up.
+
+    Raises:
+        OperationAlreadyEnded: it has ended.
+    """
+    if operation.is_terminal:
+        raise OperationAlreadyEnded(operation)
+    message = f"abandoned by {ctx.cause.actor}"
+    failed = fail(operation, ABANDONED, message, ctx.now())
+    return {"operationId": operation.operation_id}, put_operation(failed)

@@ -1,0 +1,81 @@
+"""Stored documents and their values: one codec per document type, with a schema number.
+
+A document of a released version is read by every later one: a missing field takes its default, an
+unknown one is left out, an older schema is upgraded on read. Golden documents of each released
+schema are kept in `tests/golden/documents/`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.persistence.store import Body
+
+T = TypeVar("T")
+Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
+_SCHEMA: Final = "schema"
+
+
+class UnreadableDocument(Exception):
+    """A stored document that this version cannot read: damaged, or of a later schema.
+
+    A defect, not a refusal: the caller can do nothing about it, and the other documents are fine.
+    """
+
+
+def _no_fields(_value: object) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class DocumentCodec(Generic[T]):
+    """The codec of documents whose `type` is *type_name*.
+
+    `upgrades` maps each earlier schema to the function that makes a body of the next one; today's
+    shapes are schema 1. `queried` returns fields that only queries use (`dueAt`).
+    """
+
+    type: type[T]
+    type_name: str
+    schema: int = 1
+    upgrades: Mapping[int, Upgrade] = field(default_factory=dict)
+    queried: Callable[[T], Mapping[str, Any]] = _no_fields
+    omits_defaults: bool = False
+    """Leave fields with their default value out: for documents that must stay small."""
+    _adapter: TypeAdapter[T] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_adapter", TypeAdapter(self.type, _parent_depth=3))
+
+    def encode(self, value: T) -> dict[str, Any]:
+        """Return the document body of *value*."""
+        fields: dict[str, Any] = self._adapter.dump_python(
+            value, mode="json", exclude_defaults=self.omits_defaults
+        )
+        return fields | {"type": self.type_name, _SCHEMA: self.schema, **self.queried(value)}
+
+    def decode(self, body: Body) -> T:
+        """Return the value that *body* holds.
+
+        Raises:
+            UnreadableDocument: it is damaged, or of a later schema than this version knows.
+        """
+        try:
+            return self._adapter.validate_python(self._upgraded(body), extra="ignore")
+        except (ValidationError, KeyError, TypeError, ValueError) as problem:
+            reason = f"a document of type {self.type_name} cannot be read: {problem}"
+            raise UnreadableDocument(reason) from problem
+
+    def _upgraded(self, body: Body) -> Mapping[str, Any]:
+        schema = body.get(_SCHEMA, 1)
+        if schema == self.schema:
+            return body
+        if not isinstance(schema, int) or not 1 <= schema < self.schema:
+            msg = f"schema {schema!r}, this version reads 1 to {self.schema}"
+            raise ValueError(msg)
+        upgraded = dict(body)
+        for earlier in range(schema, self.schema):
+            upgraded = self.upgrades[earlier](upgraded)
+        return upgraded

@@ -1,0 +1,1 @@
+"""Binds the tables of a service to the triggers of Azure Functions."""

@@ -1,0 +1,252 @@
+"""Binds a route table to Azure Functions: one function a route, every check once for all nine.
+
+Order of the checks: authenticate, tenant guard, authorise, validate, then the handler. Each answer
+carries the trace and correlation ids of its request.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import azure.durable_functions as df
+import azure.functions as func
+from pydantic import BaseModel
+
+from shared.composition.service import Service
+from shared.contracts.validation import parse
+from shared.kernel.cause import UNKEYED_TTL, Cause, idempotency_marker, request_marker
+from shared.kernel.context import Context
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Denied, Invalid, TooLarge, UnsupportedMedia, Violation
+from shared.kernel.ids import correlation_id, parse_id, trace_id
+from shared.kernel.scope import Scope
+from shared.triggers.durable_triggers import CLIENT
+from shared.web.problem import render
+from shared.web.request import Answer, Request
+from shared.web.routes import Route
+
+A = TypeVar("A")
+_IDEMPOTENCY_KEY_MAX: Final = 128
+_QUERY_MAX: Final = 50
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-.+")
+"""W3C Trace Context: later versions may append fields, version ff and an id of zeros are none."""
+_FORWARDED: Final = re.compile(r"(?:trace|corr)-[0-9A-Za-z-]{1,64}")
+"""What the envelope takes; anything else is replaced by a new id."""
+_log = logging.getLogger(__name__)
+
+
+def bind_routes(
+    blueprint: df.Blueprint, routes: Sequence[Route], app: Any, service: Service
+) -> None:
+    """Register one HTTP function for each of *routes*; its name carries the service's."""
+    for route in routes:
+        _bind(blueprint, route, app, service)
+
+
+def _bind(blueprint: df.Blueprint, route: Route, app: Any, service: Service) -> None:
+    name = f"{service.name}_{route.operation_name}"
+
+    async def run(
+        req: func.HttpRequest, client: df.DurableOrchestrationClient
+    ) -> func.HttpResponse:
+        service.hub.attach(client)
+        return await serve(route, req, app, service)
+
+    run.__name__ = name
+    bound = blueprint.durable_client_input(client_name=CLIENT)(run)
+    bound = blueprint.route(
+        route=route.template,
+        methods=[route.method],
+        auth_level=func.AuthLevel.ANONYMOUS,
+        trigger_arg_name="req",
+    )(bound)
+    blueprint.function_name(name)(bound)
+
+
+async def serve(
+    route: Route, req: func.HttpRequest, app: Any, service: Service
+) -> func.HttpResponse:
+    """Answer one request; nothing is raised."""
+    headers = req.headers
+    trace = _trace(headers, service.entropy)
+    correlation = _named(headers.get("x-correlation-id"), "corr-") or correlation_id(
+        service.entropy
+    )
+    try:
+        answer = await _answer(route, req, app, service, trace, correlation)
+    except Exception as problem:  # noqa: BLE001  rendered once, for every family
+        answer = render(problem, trace, headers.get("accept", ""))
+        if answer.status == 500:  # noqa: PLR2004
+            _log.exception("%s %s failed, trace %s", route.method, req.url, trace)
+    return _response(answer, trace, correlation)
+
+
+async def _answer(
+    route: Route, req: func.HttpRequest, app: Any, service: Service, trace: str, correlation: str
+) -> Answer:
+    headers = req.headers
+    if route.permission is None:
+        scope = Scope(_NOBODY, "anonymous")
+        if "authorization" in headers:
+            scope = await service.authenticator.authenticate(headers["authorization"], None)
+    else:
+        scope = await service.authenticator.authenticate(
+            headers.get("authorization"), headers.get("x-tenant-id")
+        )
+        service.rate_limit.take(scope.tenant)
+        if not scope.allows(route.permission):
+            raise Denied(f"this call needs the scope {route.permission}", code="ScopeMissing")
+    for name, kind in _ID_KINDS.items():
+        if name in req.route_params:
+            parse_id(req.route_params[name], kind)
+    content = req.get_body()
+    query = _query(route, req.url)
+    body = _body(route, content, headers)
+    cause = Cause(
+        actor=scope.caller,
+        kind="request",
+        reference=f"{route.method} {route.template}",
+        trace_id=trace,
+        correlation_id=correlation,
+    )
+    if route.method != "GET":
+        cause = _committing(cause, route, req, service.entropy)
+    request: Request[Any] = Request(
+        body=body,
+        ctx=Context(scope, cause, service.clock, service.entropy),
+        url=req.url.partition("?")[0],
+        path=dict(req.route_params),
+        query=query,
+        if_none_match=_etag(headers.get("if-none-match", "").strip().removeprefix("W/")),
+        content=content if route.takes_bytes else b"",
+        token=headers.get("authorization", "").partition(" ")[2],
+    )
+    answer = await route.handler(request, app)
+    is_known = request.if_none_match is not None and request.if_none_match == answer.etag
+    if route.method == "GET" and answer.status == 200 and is_known:  # noqa: PLR2004
+        return Answer(304, None, answer.headers)
+    return answer
+
+
+_NOBODY: Final[Any] = ""
+_ID_KINDS: Final = {
+    "environmentId": "env",
+    "deploymentId": "dep",
+    "serviceId": "svc",
+    "operationId": "op",
+}
+"""A malformed id in a path names nothing: 404 here, before a handler makes a command of it."""
+
+
+def _body(route: Route, content: bytes, headers: Mapping[str, str]) -> BaseModel | None:
+    if len(content) > route.body_max_bytes:
+        raise TooLarge(
+            f"the body is {len(content)} bytes; at most {route.body_max_bytes} are taken"
+        )
+    if route.takes_bytes or route.body is None:
+        if route.body is None and not route.takes_bytes and content.strip() not in {b"", b"{}"}:
+            raise Invalid("this call takes no body", code="UnexpectedBody", target="")
+        return None
+    if not content and route.optional_body:
+        return parse(route.body, b"{}")
+    media = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media != "application/json":
+        raise UnsupportedMedia(f"expected application/json, got {media[:60]!r}")
+    return parse(route.body, content)
+
+
+def _query(route: Route, url: str) -> Mapping[str, str]:
+    try:
+        given = parse_qs(urlsplit(url).query, keep_blank_values=True, max_num_fields=_QUERY_MAX)
+    except ValueError as problem:
+        raise Invalid(f"expected at most {_QUERY_MAX} query parameters, got more") from problem
+    unknown = sorted(set(given) - set(route.query))
+    if unknown:
+        expected = ", ".join(route.query) or "none"
+        raise Invalid(
+            f"unknown query parameter {unknown[0][:40]!r}; known: {expected}",
+            code="UnknownParameter",
+            target=unknown[0][:40],
+            details=[
+                Violation("UnknownParameter", name[:40], "unknown", expected, name[:40])
+                for name in unknown
+            ],
+        )
+    twice = next((name for name, values in given.items() if len(values) > 1), None)
+    if twice is not None:
+        raise Invalid(
+            f"query parameter {twice} is given twice",
+            code="RepeatedParameter",
+            target=twice,
+            details=[
+                Violation("RepeatedParameter", twice, "given twice", "one value", "several values")
+            ],
+        )
+    return {name: values[0] for name, values in given.items()}
+
+
+def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entropy) -> Cause:
+    """Return *cause* with the row that shows a repeat, or the own commit, and what it expects."""
+    # A weak etag equals nothing here (RFC 9110, 13.1.1), and as it keeps its W/ no etag equals it.
+    expected = _etag(req.headers.get("if-match", ""))
+    key = req.headers.get("idempotency-key")
+    if key is None:
+        marker = request_marker(entropy)
+        return replace(cause, if_match=expected, marker=marker, marker_ttl=UNKEYED_TTL)
+    if not 1 <= len(key) <= _IDEMPOTENCY_KEY_MAX or not key.isprintable():
+        raise Invalid(
+            f"Idempotency-Key: expected 1 to {_IDEMPOTENCY_KEY_MAX} printable characters",
+            target="Idempotency-Key",
+        )
+    named = "&".join(f"{name}={value}" for name, value in sorted(req.route_params.items()))
+    content = urlsplit(req.url).query.encode() + b"\0" + req.get_body()
+    return replace(
+        cause,
+        if_match=expected,
+        marker=idempotency_marker(f"{route.method} {route.template} {named}", key),
+        fingerprint=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _etag(text: str) -> str | None:
+    """Return one etag as the store has it, quoted; None for none and for `*`, which is any."""
+    bare = text.strip().strip('"')
+    return f'"{bare}"' if bare not in {"", "*"} else None
+
+
+def _named(value: str | None, prefix: str) -> str | None:
+    """Return a forwarded id if it is one of ours and harmless, else None."""
+    is_ours = value is not None and value.startswith(prefix) and _FORWARDED.fullmatch(value)
+    return value if is_ours else None
+
+
+def _trace(headers: Mapping[str, str], entropy: Entropy) -> str:
+    named = _named(headers.get("x-traceid"), "trace-")
+    if named:
+        return named
+    parent = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return f"trace-{parent[1]}" if parent else trace_id(entropy)
+
+
+def _response(answer: Answer, trace: str, correlation: str) -> func.HttpResponse:
+    body = answer.body
+    if isinstance(body, BaseModel):
+        content = body.model_dump_json(by_alias=True).encode()
+    elif isinstance(body, bytes):
+        content = body
+    elif body is None:
+        content = b""
+    else:
+        content = json.dumps(body, separators=(",", ":")).encode()
+    headers = {
+        "Content-Type": answer.content_type,
+        "X-TraceId": trace,
+        "X-Correlation-Id": correlation,
+        **answer.headers,
+    }
+    return func.HttpResponse(content, status_code=answer.status, headers=headers)

@@ -1,0 +1,135 @@
+"""Binds one service to its triggers: the same set, in the same order, for all nine."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from shared.composition.service import Service
+from shared.durable.orchestration import Activity
+from shared.durable.recovery import SWEEP, Recovery
+from shared.kernel.schedules import ncrontab
+from shared.messaging.dispatcher import Dispatcher, HandlerTable
+from shared.triggers import legacy_triggers
+from shared.triggers.durable_triggers import (
+    CLIENT,
+    register,
+    register_activity,
+    register_fail_operation,
+)
+from shared.triggers.http_triggers import bind_routes
+from shared.triggers.service_bus_triggers import bind_commands, bind_events, bind_relay
+from shared.web import openapi
+from shared.web.administration import Administration, OperationControl, administration_routes
+from shared.web.routes import Route
+
+RECOVERY_EVERY = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Timer:
+    """A timer of a service: `async def run(app)`, every *every*."""
+
+    name: str
+    every: timedelta
+    run: Callable[[Any], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Triggers:
+    """The routes, messages, timers and orchestrations of a service.
+
+    `orchestrations` maps each to its version, which is written into every instance's outcome.
+    `operations` says of each kind of operation how it is canceled and abandoned.
+    """
+
+    routes: Sequence[Route] = ()
+    events: HandlerTable = field(default_factory=dict)
+    commands: HandlerTable = field(default_factory=dict)
+    orchestrations: Mapping[Any, int] = field(default_factory=dict)
+    activities: Sequence[Activity[Any]] = ()
+    operations: Mapping[str, OperationControl] = field(default_factory=dict)
+    timers: Sequence[Timer] = ()
+
+
+def bind(triggers: Triggers, app: Any, service: Service) -> df.Blueprint:
+    """Return a blueprint with all of *triggers* bound to *app*; nothing is bound at import."""
+    blueprint = df.Blueprint()
+    events, commands = adapted(triggers.events), adapted(triggers.commands)
+
+    def dispatcher(handlers: HandlerTable) -> Dispatcher:
+        return Dispatcher(handlers, app, service.work, service.clock, service.entropy)
+
+    rows = administration_routes(service.outside_name)
+    document = openapi.document(service.outside_name, [*triggers.routes, *rows])
+    administration = Administration(
+        service, app, dispatcher({**events, **commands}), document, triggers.operations
+    )
+    bind_routes(blueprint, triggers.routes, app, service)
+    bind_routes(blueprint, rows, administration, service)
+    if events:
+        bind_events(blueprint, dispatcher(events), service)
+    if commands:
+        bind_commands(blueprint, dispatcher(commands), service)
+    bind_relay(blueprint, service)
+    for timer in triggers.timers:
+        bind_timer(blueprint, timer, app, service)
+    if triggers.orchestrations:
+        _bind_orchestrations(blueprint, triggers, app, service)
+    return blueprint
+
+
+def bind_timer(blueprint: df.Blueprint, timer: Timer, app: Any, service: Service) -> None:
+    """Register *timer* under its service's name."""
+    name = f"{service.name}_{timer.name}"
+
+    async def run(_timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+        service.hub.attach(client)
+        await timer.run(app)
+
+    run.__name__ = name
+    bound = blueprint.durable_client_input(client_name=CLIENT)(run)
+    bound = blueprint.timer_trigger(
+        arg_name="_timer", schedule=ncrontab(timer.every), use_monitor=False
+    )(bound)
+    blueprint.function_name(name)(bound)
+
+
+def _bind_orchestrations(
+    blueprint: df.Blueprint, triggers: Triggers, app: Any, service: Service
+) -> None:
+    recovery = Recovery(service.store, service.hub, service.clock, service.sweeps)
+
+    async def recover(_app: Any) -> None:
+        await recovery.sweep()
+
+    bind_timer(blueprint, Timer(SWEEP, RECOVERY_EVERY, recover), app, service)
+    legacy = False
+    for orchestrator, version in triggers.orchestrations.items():
+        legacy = "story" in inspect.signature(orchestrator).parameters
+        (legacy_triggers.register if legacy else register)(blueprint, orchestrator, version=version)
+    for activity in triggers.activities:
+        (legacy_triggers.register_activity if legacy else register_activity)(
+            blueprint, activity, app, service.hub
+        )
+    if not legacy:
+        register_fail_operation(blueprint, service.name, app, service.hub)
+
+
+def adapted(handlers: HandlerTable) -> HandlerTable:
+    """Return *handlers* with those of services that are not yet in the new shape adapted."""
+
+    def adapt(handler: Any) -> Any:
+        if "ctx" in inspect.signature(handler).parameters:
+            return handler
+
+        async def run(payload: Any, ctx: Any, app: Any) -> object:
+            return await handler(payload, scope=ctx.scope, cause=ctx.cause, app=app)
+
+        return run
+
+    return {payload: adapt(handler) for payload, handler in handlers.items()}

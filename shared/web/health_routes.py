@@ -1,0 +1,74 @@
+"""The health of one app over HTTP, and its OpenAPI document."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.kernel.errors import Unavailable
+from shared.messaging.dispatcher import PLATFORM_TENANT
+from shared.persistence.store import Partition
+from shared.web.request import Answer, Request, ok
+from shared.web.routes import Route, get
+
+if TYPE_CHECKING:
+    from shared.web.administration import Administration
+
+_OK: Final = 200
+_SERVICE_UNAVAILABLE: Final = 503
+
+
+def rows(root: str) -> Sequence[Route]:
+    """Return the routes of health below *root*; none needs a token."""
+    return (
+        get(f"{root}/health", get_health, None),
+        get(f"{root}/alive", get_alive, None),
+        get(f"{root}/startup", get_health, None, name="get_startup"),
+        get(f"{root}/openapi.json", get_openapi, None),
+    )
+
+
+async def get_health(request: Request[None], app: "Administration") -> Answer:
+    """Answer whether the app, its store and its sweeps work; details need a token.
+
+    A sweep that left documents undone is Degraded, at 200: the app serves its callers.
+    """
+    clock = app.service.clock
+    started_s = clock.monotonic_s()
+    is_store_present = await _is_store_present(app)
+    took = _duration((clock.monotonic_s() - started_s) * 1000)
+    store = "Healthy" if is_store_present else "Unhealthy"
+    entries: dict[str, Any] = {"store": {"status": store, "duration": took}}
+    for sweep, failures in app.service.sweeps.failures().items():
+        entries[sweep] = {
+            "status": "Degraded",
+            "duration": took,
+            "description": f"{len(failures)} documents failed and were postponed; see the log",
+        }
+    status = "Unhealthy" if not is_store_present else "Degraded" if len(entries) > 1 else "Healthy"
+    is_known = request.scope.tenant != ""
+    body = {"status": status, "totalDuration": took, "entries": entries if is_known else {}}
+    return Answer(_OK if is_store_present else _SERVICE_UNAVAILABLE, body)
+
+
+async def _is_store_present(app: "Administration") -> bool:
+    try:
+        await app.service.store.read(Partition(PLATFORM_TENANT, "-", "-"), "health")
+    except Unavailable:
+        return False
+    return True
+
+
+async def get_alive(_request: Request[None], _app: "Administration") -> Answer:
+    """Answer that the process runs; a store that is away is no reason to restart it."""
+    return ok({"status": "Healthy", "totalDuration": _duration(0), "entries": {}})
+
+
+async def get_openapi(_request: Request[None], app: "Administration") -> Answer:
+    """Answer this service's OpenAPI document."""
+    return Answer(_OK, json.dumps(app.openapi).encode(), {"Cache-Control": "max-age=300"})
+
+
+def _duration(milliseconds: float) -> str:
+    """Return `hh:mm:ss.fffffff`, as .NET health checks write it."""
+    seconds, rest = divmod(milliseconds / 1000, 60)
+    return f"00:{int(seconds):02d}:{rest:010.7f}"

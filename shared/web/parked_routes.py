@@ -1,0 +1,74 @@
+"""Parked messages over HTTP: list, show, replay."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.kernel.errors import Denied, NotFound
+from shared.kernel.ids import TenantId
+from shared.kernel.scope import ADMIN, Scope
+from shared.messaging.dispatcher import PLATFORM_TENANT, parked_id, parked_partition
+from shared.persistence.store import Comparison, Document, Where
+from shared.web.collection import PAGED, answer_page, query_page
+from shared.web.request import Answer, Request, ok
+from shared.web.routes import Route, get, post
+
+if TYPE_CHECKING:
+    from shared.web.administration import Administration
+
+_SHOWN: Final = ("eventId", "eventType", "code", "reason", "details", "parkedAt", "attempts")
+
+
+def rows(root: str) -> Sequence[Route]:
+    """Return the routes of parked messages below *root*."""
+    read, write = "runtime.operations.read", "runtime.operations.write"
+    return (
+        get(f"{root}/parked", list_parked, read, query=(*PAGED, "unreadable")),
+        get(f"{root}/parked/{{eventId}}", get_parked, read),
+        post(f"{root}/parked/{{eventId}}/replay", replay_parked, write, status=200),
+    )
+
+
+async def list_parked(request: Request[None], app: "Administration") -> Answer:
+    """Answer the tenant's parked messages; `unreadable=true` those without a readable tenant."""
+    scopes = _scopes(request.scope)
+    is_unreadable = request.query.get("unreadable", "false") == "true"
+    if is_unreadable and len(scopes) == 1:
+        raise Denied(f"unreadable messages need the scope {ADMIN}", code="ScopeMissing")
+    page = await query_page(
+        request,
+        app.service.store,
+        parked_partition(scopes[-1] if is_unreadable else request.scope),
+        [Where("type", Comparison.EQ, "parked")],
+    )
+    return answer_page(request, page, _summary)
+
+
+async def get_parked(request: Request[None], app: "Administration") -> Answer:
+    """Answer one parked message whole, with the reason why it was refused."""
+    for scope in _scopes(request.scope):
+        document = await app.service.store.read(
+            parked_partition(scope), parked_id(request.path["eventId"])
+        )
+        if document is not None:
+            body = document.body
+            envelope = body.get("envelope", body.get("text"))
+            return ok({**_summary(document), "envelope": envelope}, etag=document.etag)
+    raise NotFound(f"no message {request.path['eventId'][:80]!r} is parked here")
+
+
+async def replay_parked(request: Request[None], app: "Administration") -> Answer:
+    """Hand a parked message to this service's handler again."""
+    await app.dispatcher.replay(request.path["eventId"], request.ctx)
+    return ok({"eventId": request.path["eventId"], "status": "Replayed"})
+
+
+def _scopes(scope: Scope) -> Sequence[Scope]:
+    """Return where the caller may look for parked messages; the last is the platform's own."""
+    if not scope.allows(ADMIN):
+        return [scope]
+    return [scope, Scope(TenantId(PLATFORM_TENANT), scope.caller)]
+
+
+def _summary(document: Document) -> Mapping[str, Any]:
+    fields = {name: document.body.get(name) for name in _SHOWN}
+    return {**fields, "tenantId": document.partition.tenant}
