@@ -27,7 +27,9 @@ class Server:
 
 
 @contextmanager
-def serving(answer: Callable[[Asked], tuple[int, Any] | None]) -> Iterator[Server]:
+def serving(
+    answer: Callable[[Asked], tuple[int, Any] | None], *, keeps_connections: bool = True
+) -> Iterator[Server]:
     server = Server("", 0)
 
     class Handler(BaseHTTPRequestHandler):
@@ -46,6 +48,8 @@ def serving(answer: Callable[[Asked], tuple[int, Any] | None]) -> Iterator[Serve
             content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            if not keeps_connections:
+                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(content)
 

@@ -1,0 +1,123 @@
+"""A platform with one of each: environment, deployment, service, operation, parked message."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from cli.main import main
+from tests.cli.small_server import Asked, Server, serving
+
+ENVIRONMENT = "env-w5ekllr23tyb"
+DEPLOYMENT = "dep-w5ekllr23tyb-0123456789abcdef"
+SERVICE = "svc-w5ekllr23tyb-abcdefghij"
+OPERATION = "op-deployments-w5ekllr23tyb-0123456789abcdef"
+EVENT = "evt-0a1b2c3d-0000-4000-8000-000000000001"
+DIGEST = "sha256:" + "a" * 64
+RUNTIME = "/v1/runtime"
+NOON = "2026-11-28T12:00:00.000000Z"
+
+THE_ENVIRONMENT: Mapping[str, Any] = {
+    "environmentId": ENVIRONMENT, "name": "test", "stage": "test", "status": "Provisioned",
+    "projectId": "proj-default", "isolationModel": "shared", "protected": False,
+    "tags": {"team": "web"}, "computeTargets": [{"kind": "LocalProcess"}],
+    "provisioned": [{"kind": "LocalProcess", "endpoint": "http://127.0.0.1:9000"}],
+}  # fmt: skip
+THE_DEPLOYMENT: Mapping[str, Any] = {
+    "deploymentId": DEPLOYMENT, "environmentId": ENVIRONMENT, "releaseRef": "shop-1",
+    "kind": "deploy", "status": "Completed", "weight": 100, "waitingFor": None, "holder": None,
+    "requestedBy": "user:ann", "createdAt": NOON, "endedAt": NOON, "previousDeploymentId": None,
+    "operationId": OPERATION, "components": [{"moduleId": "module-shop"}], "steps": [],
+    "unit": None, "reason": None, "proof": None,
+}  # fmt: skip
+THE_SERVICE: Mapping[str, Any] = {
+    "serviceId": SERVICE, "environmentId": ENVIRONMENT, "moduleId": "module-shop",
+    "version": "1.0", "releaseRevision": 3, "status": "Running", "replicas": 2,
+    "instances": [{"status": "Ready"}, {"status": "Starting"}],
+    "endpointUrl": "http://127.0.0.1:9000/",
+}  # fmt: skip
+THE_OPERATION: Mapping[str, Any] = {
+    "operationId": OPERATION, "kind": "rollOut", "state": "Running", "percent": 40,
+    "steps": [{"name": "analyze"}], "waitingFor": None, "owner": "user:ann", "createdAt": NOON,
+    "endedAt": None,
+}  # fmt: skip
+THE_MESSAGE: Mapping[str, Any] = {
+    "eventId": EVENT, "eventType": "SecretRotated", "code": "UnknownSecret", "parkedAt": NOON,
+    "reason": "no such secret",
+}  # fmt: skip
+THE_EVENT: Mapping[str, Any] = {
+    "eventId": EVENT, "eventType": "RuntimeDeploymentCompleted", "occurredAt": NOON, "number": 1,
+    "actor": "user:ann", "action": "Deploy", "aggregateId": DEPLOYMENT, "target": DEPLOYMENT,
+    "cause": f"request {OPERATION}",
+}  # fmt: skip
+ANSWERS: Mapping[str, Any] = {
+    f"GET {RUNTIME}/environments": [THE_ENVIRONMENT],
+    f"GET {RUNTIME}/environments/{ENVIRONMENT}": THE_ENVIRONMENT,
+    f"POST {RUNTIME}/environments": THE_ENVIRONMENT,
+    f"PUT {RUNTIME}/environments/{ENVIRONMENT}": THE_ENVIRONMENT,
+    f"DELETE {RUNTIME}/environments/{ENVIRONMENT}": THE_ENVIRONMENT,
+    f"GET {RUNTIME}/deployments": [THE_DEPLOYMENT],
+    f"GET {RUNTIME}/deployments/{DEPLOYMENT}": THE_DEPLOYMENT,
+    f"GET {RUNTIME}/services": [THE_SERVICE],
+    f"GET {RUNTIME}/services/{SERVICE}": THE_SERVICE,
+    f"GET {RUNTIME}/services/{SERVICE}/health": {"status": "Degraded", "since": NOON},
+    f"GET {RUNTIME}/services/{SERVICE}/history": [],
+    f"GET {RUNTIME}/operations/{OPERATION}": THE_OPERATION,
+    "GET /v1/platform/deployments/operations": [THE_OPERATION],
+    "GET /v1/platform/deployments/events": [THE_EVENT],
+    "GET /v1/platform/deployments/parked": [THE_MESSAGE],
+    f"GET /v1/platform/deployments/parked/{EVENT}": THE_MESSAGE,
+}
+"""By method and path; a list is a collection of one page. What is not here is 404."""
+
+
+@dataclass
+class Ran:
+    """What one line of `runtimectl` exited with, printed and asked."""
+
+    code: int
+    out: str
+    err: str
+    asked: list[Asked] = field(default_factory=list)
+
+    @property
+    def written(self) -> tuple[str, Any]:
+        """Return the one write: method, path and query as text, and the body."""
+        (only,) = [each for each in self.asked if each.method != "GET"]
+        return f"{only.method} {only.path}", json.loads(only.body) if only.body else None
+
+    def query_of(self, path: str) -> Mapping[str, str]:
+        """Return the query of the first request for *path*."""
+        found = next(each for each in self.asked if urlsplit(each.path).path == path)
+        return dict(parse_qsl(urlsplit(found.path).query))
+
+
+@contextmanager
+def platform(more: Mapping[str, Any]) -> Iterator[Server]:
+    def answer(asked: Asked) -> tuple[int, Any]:
+        body = {**ANSWERS, **more}.get(f"{asked.method} {urlsplit(asked.path).path}")
+        if body is None:
+            return 404, {"error": {"code": "NotFound", "message": "nothing here"}}
+        return 200, {"value": body, "nextLink": None} if isinstance(body, list) else body
+
+    with serving(answer, keeps_connections=False) as server:
+        yield server
+
+
+class RuntimeCtl:
+    """`runtimectl`, logged in to a platform that has *more* answers for one line."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def run(self, line: str, more: Mapping[str, Any] | None = None) -> Ran:
+        with platform(more or {}) as server:
+            self._monkeypatch.setenv("RUNTIMECTL_URL", server.url)
+            self._monkeypatch.setenv("RUNTIMECTL_TOKEN", "a-token")
+            code = main(line.split())
+        printed = self._capsys.readouterr()
+        return Ran(code, printed.out, printed.err, server.asked)

@@ -1,0 +1,136 @@
+"""`deploy` and `deployment --wait`: what is sent, what is shown while it goes, how it ends."""
+
+from typing import Any
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from tests.cli.small_platform import (
+    DEPLOYMENT,
+    DIGEST,
+    ENVIRONMENT,
+    RUNTIME,
+    THE_DEPLOYMENT,
+    RuntimeCtl,
+)
+
+pytestmark = pytest.mark.real
+POST = f"POST {RUNTIME}/deployments"
+GET = f"GET {RUNTIME}/deployments/{DEPLOYMENT}"
+RELEASE = f"deploy --env test --module module-shop --version 1.0 --artifact {DIGEST}"
+
+
+@pytest.fixture
+def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuntimeCtl:
+    return RuntimeCtl(monkeypatch, capsys)
+
+
+def _ended(status: str, **more: Any) -> dict[str, Any]:
+    return {**THE_DEPLOYMENT, "status": status, **more}
+
+
+def test_a_release_of_one_module_is_sent_as_the_options_say(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(
+        f"{RELEASE} --port 8080 --readiness /health --environ LOG=info --weights 10,100 --restart",
+        {POST: THE_DEPLOYMENT},
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.written[1] == {
+        "environmentId": ENVIRONMENT,
+        "releaseRef": "module-shop-1.0",
+        "strategy": {"kind": "canary", "steps": [{"weight": 10}, {"weight": 100}]},
+        "restart": True,
+        "components": [
+            {
+                "moduleId": "module-shop",
+                "componentType": "microservice",
+                "version": "1.0",
+                "artifactDigest": DIGEST,
+                "port": 8080,
+                "pathPrefix": "/",
+                "probes": {"readiness": {"path": "/health"}},
+                "environ": {"LOG": "info"},
+            }
+        ],
+    }
+    assert f"runtimectl deployment {DEPLOYMENT} --wait" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("option", "fix"),
+    [
+        pytest.param("--weights 10,many", "--weights 10,50,100", id="weights"),
+        pytest.param("--environ LOG", "--environ LOG_LEVEL=info", id="environ"),
+    ],
+)
+def test_an_option_that_cannot_be_read_shows_how_it_is_written(
+    option: str, fix: str, runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(f"{RELEASE} {option}")
+
+    assert ran.code == ExitCode.USAGE
+    assert fix in ran.err
+
+
+def test_a_dry_run_shows_components_refusals_and_what_would_be_waited_for(
+    runtimectl: RuntimeCtl,
+) -> None:
+    plan = {
+        "components": [
+            {"moduleId": "module-shop", "version": "1.0", "releaseRevision": 4, "replicas": 2,
+             "digest": DIGEST, "dependsOn": []},
+        ],
+        "refusals": [{"message": "cpu is not limited here", "code": "NotSupported"}],
+        "waitingFor": "queue",
+    }  # fmt: skip
+
+    ran = runtimectl.run(f"{RELEASE} --dry-run", {POST: plan})
+
+    assert "module-shop" in ran.out
+    assert "refused: cpu is not limited here [NotSupported]" in ran.out
+    assert "would wait for queue" in ran.out
+
+
+def test_waiting_ends_well_with_the_proof_of_each_instance(runtimectl: RuntimeCtl) -> None:
+    departure = {"path": "environ.LOG", "live": "debug", "recorded": "info"}
+    proof = {
+        "whole": False,
+        "instances": [
+            {"instance": "i-1", "releaseRevision": 3, "digest": DIGEST, "departures": [departure]}
+        ],
+    }
+
+    ran = runtimectl.run(
+        f"{RELEASE} --wait", {POST: THE_DEPLOYMENT, GET: _ended("Completed", proof=proof)}
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "i-1 runs r3" in ran.out
+    assert "DEPARTS: environ.LOG is debug, not info" in ran.out
+    assert "not every instance could be asked" in ran.out
+
+
+def test_waiting_for_a_release_that_is_rolled_back_exits_with_its_reason(
+    runtimectl: RuntimeCtl,
+) -> None:
+    reason = {"code": "GateFailed", "message": "2 of 100 requests failed"}
+    hold = {"moduleId": "module-shop", "digest": DIGEST}
+
+    ran = runtimectl.run(
+        f"deployment {DEPLOYMENT} --wait", {GET: _ended("RolledBack", reason=reason, holds=[hold])}
+    )
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "held: module-shop" in ran.out
+    assert "2 of 100 requests failed" in ran.err
+
+
+def test_waiting_ends_in_time_and_says_that_the_release_goes_on(runtimectl: RuntimeCtl) -> None:
+    running = _ended("RollingOut", waitingFor="queue", holder=DEPLOYMENT)
+
+    ran = runtimectl.run(f"deployment {DEPLOYMENT} --wait --timeout 1", {GET: running})
+
+    assert ran.code == ExitCode.STILL_RUNNING
+    assert "waiting for queue" in ran.out
+    assert f"runtimectl deployment {DEPLOYMENT} --wait" in ran.err

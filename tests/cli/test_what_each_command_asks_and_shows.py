@@ -1,0 +1,237 @@
+"""Each command's requests to the platform, and what people and programs read of the answer."""
+
+import json
+from typing import Any
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from tests.cli.small_platform import (
+    DEPLOYMENT,
+    DIGEST,
+    ENVIRONMENT,
+    EVENT,
+    NOON,
+    OPERATION,
+    RUNTIME,
+    SERVICE,
+    THE_DEPLOYMENT,
+    RuntimeCtl,
+)
+
+pytestmark = pytest.mark.real
+PLAN: dict[str, Any] = {
+    "planId": DIGEST, "currency": "EUR", "monthlyCost": None, "refusals": [],
+    "resources": [{"action": "create", "type": "folder", "urn": "a::files", "dependsOn": []}],
+}  # fmt: skip
+
+
+@pytest.fixture
+def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuntimeCtl:
+    return RuntimeCtl(monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("line", "method", "path", "body"),
+    [
+        pytest.param(
+            "env create test --data files=LocalFolder --tag team=web --protected",
+            "POST",
+            "environments",
+            {
+                "computeTargets": [{"kind": "LocalProcess"}],
+                "name": "test",
+                "stage": "test",
+                "projectId": "proj-default",
+                "region": "local",
+                "dataResources": [{"name": "files", "kind": "LocalFolder"}],
+                "tags": {"team": "web"},
+                "protected": True,
+            },
+            id="an-environment-is-created-as-the-options-say",
+        ),
+        pytest.param(
+            "env update test --isolation silo",
+            "PUT",
+            f"environments/{ENVIRONMENT}",
+            {
+                "isolationModel": "silo",
+                "computeTargets": [{"kind": "LocalProcess"}],
+                "protected": False,
+                "tags": {"team": "web"},
+            },
+            id="an-update-keeps-what-is-not-named",
+        ),
+        pytest.param(
+            "env delete test --confirm test --retain files --retain db",
+            "DELETE",
+            f"environments/{ENVIRONMENT}?confirm=test&retain=files%2Cdb",
+            None,
+            id="a-deletion-names-what-stays",
+        ),
+    ],
+)
+def test_a_command_writes_what_it_was_told(
+    line: str, method: str, path: str, body: Any, runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(line)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.written == (f"{method} {RUNTIME}/{path}", body)
+
+
+@pytest.mark.parametrize(
+    ("line", "action", "body"),
+    [
+        pytest.param("rollback test --reason slow", "rollback", {"reason": "slow"}, id="rollback"),
+        pytest.param(
+            f"rollback {DEPLOYMENT} --to {DEPLOYMENT}",
+            "rollback",
+            {"reason": "", "toDeploymentId": DEPLOYMENT},
+            id="rollback-to-one",
+        ),
+        pytest.param(
+            "promote test --to test --strategy canary --weights 10,100",
+            "promote",
+            {
+                "toEnvironmentId": ENVIRONMENT,
+                "strategy": {"kind": "canary", "steps": [{"weight": 10}, {"weight": 100}]},
+            },
+            id="promote",
+        ),
+        pytest.param(f"cancel {DEPLOYMENT}", "cancel", {"reason": ""}, id="cancel"),
+        pytest.param(f"retry {DEPLOYMENT}", "retry", {"reason": ""}, id="retry"),
+        pytest.param(
+            f"release-hold {DEPLOYMENT} --reason checked",
+            "release-hold",
+            {"reason": "checked"},
+            id="release-hold",
+        ),
+    ],
+)
+def test_a_deployment_is_acted_on_by_its_id_or_its_environment(
+    line: str, action: str, body: Any, runtimectl: RuntimeCtl
+) -> None:
+    path = f"{RUNTIME}/deployments/{DEPLOYMENT}/{action}"
+
+    ran = runtimectl.run(line, {f"POST {path}": THE_DEPLOYMENT})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.written == (f"POST {path}", body)
+
+
+def test_a_deployment_that_no_one_in_the_environment_fits_is_not_found(
+    runtimectl: RuntimeCtl,
+) -> None:
+    ran = runtimectl.run("cancel test")
+
+    assert ran.code == ExitCode.NOT_FOUND
+    assert "runtimectl deployments --env test" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        pytest.param("env list", ["test", "Provisioned", "http://127.0.0.1:9000"], id="env-list"),
+        pytest.param("env show test", [ENVIRONMENT, "team=web"], id="env-show"),
+        pytest.param("deployments --env test", ["shop-1", "Completed", "user:ann"], id="all"),
+        pytest.param(f"deployment {DEPLOYMENT}", [OPERATION, "Completed"], id="one-deployment"),
+        pytest.param("status", ["module-shop", "Degraded", "1/2"], id="status"),
+        pytest.param(f"history {SERVICE}", ["nothing is recorded yet"], id="history-of-nothing"),
+        pytest.param("operations --running", ["rollOut", "40", "analyze"], id="operations"),
+        pytest.param(f"operations show {OPERATION}", ["Running"], id="one-operation"),
+        pytest.param("parked", ["SecretRotated", "UnknownSecret", "deployments"], id="parked"),
+        pytest.param(f"parked show {EVENT}", ["no such secret"], id="one-parked-message"),
+        pytest.param("events", ["RuntimeDeploymentCompleted", "shop-1 in test"], id="events"),
+    ],
+)
+def test_what_there_is_is_shown_in_words(
+    line: str, shown: list[str], runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(line)
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert [word for word in shown if word not in ran.out] == []
+
+
+@pytest.mark.parametrize("line", ["env list", "deployments", "status", "operations", "events"])
+def test_programs_get_the_list_as_json(line: str, runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(f"{line} -o json")
+
+    assert len(json.loads(ran.out)) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("events --type SecretBound", id="another-type"),
+        pytest.param("events --since 2026-11-29", id="before"),
+        pytest.param(f"events --about {SERVICE}", id="about-something-else"),
+    ],
+)
+def test_events_that_were_not_asked_for_are_not_shown(line: str, runtimectl: RuntimeCtl) -> None:
+    assert "nothing happened yet" in runtimectl.run(line).out
+
+
+def test_a_service_without_health_is_shown_as_unknown(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("status", {f"GET {RUNTIME}/services/{SERVICE}/health": None})
+
+    assert ran.code == ExitCode.OK
+    assert "Unknown" in ran.out
+
+
+def test_the_past_of_a_service_is_asked_for_as_of_and_as_known_at(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(f"history {SERVICE} --as-of {NOON} --known-at {NOON}")
+
+    assert ran.query_of(f"{RUNTIME}/services/{SERVICE}") == {"asOf": NOON, "knownAt": NOON}
+
+
+def test_a_plan_of_an_environment_shows_resources_refusals_and_cost(
+    runtimectl: RuntimeCtl,
+) -> None:
+    refusal = {"target": "region", "message": "not offered", "code": "RegionNotOffered"}
+
+    ran = runtimectl.run(
+        "env plan test",
+        {f"POST {RUNTIME}/environments": {**PLAN, "refusals": [refusal], "monthlyCost": 12.5}},
+    )
+
+    assert ran.written[1]["dryRun"] is True
+    assert "files" in ran.out
+    assert "refused: region: not offered [RegionNotOffered]" in ran.out
+    assert "12.50 EUR a month" in ran.out
+
+
+def test_a_tag_without_a_value_is_a_usage_error_that_shows_how(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run("env create test --tag team")
+
+    assert ran.code == ExitCode.USAGE
+    assert "--tag team=payments" in ran.err
+
+
+def test_logs_are_those_of_the_newest_deployment_that_has_instances(
+    runtimectl: RuntimeCtl,
+) -> None:
+    instances = [
+        {"instance": "i-1", "releaseRevision": 3, "lines": ["started"], "reason": ""},
+        {"instance": "i-2", "releaseRevision": 3, "lines": [], "reason": "file is gone"},
+    ]
+
+    ran = runtimectl.run(
+        "logs module-shop --env test",
+        {f"GET {RUNTIME}/deployments/{DEPLOYMENT}/logs": instances},
+    )
+
+    assert ran.out.splitlines() == ["== i-1 (r3)", "started", "== i-2 (r3)", "file is gone"]
+
+
+def test_a_parked_message_is_replayed_at_the_app_that_parked_it(runtimectl: RuntimeCtl) -> None:
+    path = f"/v1/platform/deployments/parked/{EVENT}/replay"
+
+    ran = runtimectl.run(f"parked replay {EVENT}", {f"POST {path}": {"eventId": EVENT}})
+
+    assert ran.written[0] == f"POST {path}"
+
+
+def test_a_message_that_nobody_parked_is_not_found(runtimectl: RuntimeCtl) -> None:
+    assert runtimectl.run("parked replay evt-no").code == ExitCode.NOT_FOUND
