@@ -52,7 +52,6 @@ def environment_resource(environment: RuntimeEnvironment) -> Environment:
 
 def plan_resource(environment: RuntimeEnvironment, preview: Preview) -> EnvironmentPlan:
     """Return *preview*, a plan of *environment*, as clients see it."""
-    dependencies = {node.urn: node.dependencies for node in preview.graph.nodes}
     cost = preview.monthly_cost
     return EnvironmentPlan(
         plan_id=preview.plan_hash,
@@ -63,8 +62,8 @@ def plan_resource(environment: RuntimeEnvironment, preview: Preview) -> Environm
             PlannedResource(
                 urn=change.urn,
                 type=change.type,
-                action=PlannedAction(change.change),
-                depends_on=dependencies.get(change.urn, ()),
+                action=PlannedAction(change.action),
+                depends_on=change.dependencies,
                 changed=change.paths,
             )
             for change in preview.changes

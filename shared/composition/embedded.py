@@ -94,7 +94,7 @@ class EmbeddedParts:
         sites = local_surface(
             self.host.folder, self.host.storage.blobs, self.host.clock, self.host.entropy
         )
-        return embedded_engine(self.host.folder / "environments", sites)
+        return embedded_engine(self.host.folder / "environments", sites, self.host.clock)
 
     def gateway(self) -> str:
         """Return the given gateway; on one machine, without it, the host of this app."""

@@ -7,21 +7,16 @@ from shared.infrastructure.folder_states import FolderStates
 from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME
 from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
 from shared.infrastructure.provider import Components
-from shared.infrastructure.step_engine import Evaluator
-from shared.infrastructure.stepwise import StepwiseEngine
-from shared.kernel.clock import Clock, LoopClock
+from shared.infrastructure.step_engine import Evaluator, StepEngine
+from shared.kernel.clock import Clock
 from shared.surfaces.port import Sites
 
 
 def embedded_engine(
-    folder: Path,
-    sites: Sites,
-    *,
-    evaluator: Evaluator | None = None,
-    clock: Clock | None = None,
-) -> StepwiseEngine:
+    folder: Path, sites: Sites, clock: Clock, *, evaluator: Evaluator | None = None
+) -> StepEngine:
     """Return an engine that keeps its records and volumes below *folder* and places by *sites*."""
-    return StepwiseEngine(
+    return StepEngine(
         evaluator or ChildEvaluator(),
         FolderStates(folder / "stacks"),
         {
@@ -29,5 +24,5 @@ def embedded_engine(
             SITE: SiteProvider(sites),
             VOLUME: VolumeProvider(folder / "volumes"),
         },
-        clock or LoopClock(),
+        clock,
     )

@@ -1,6 +1,6 @@
-"""The engine in memory: the step engine over a world that lives as long as its object.
+"""The engine in memory: the step engine over a cloud that lives as long as its object.
 
-A second engine over the same `World` is the same installation after a restart of its host.
+A second engine over the same `MemoryCloud` is the same installation after a restart of its host.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from shared.infrastructure.local_providers import SiteProvider
 from shared.infrastructure.port import MonthlyCost, StackName
 from shared.infrastructure.provider import Components, DesiredResource, LiveResource
 from shared.infrastructure.state import StackState
-from shared.infrastructure.stepwise import StepwiseEngine
+from shared.infrastructure.step_engine import StepEngine
 from shared.kernel.clock import LoopClock
 from shared.kernel.errors import PlanRefused, Stale, Violation
 from shared.kernel.fence import Fence, StaleFence
@@ -26,7 +26,7 @@ def nothing(_point: str) -> None:
 
 
 @dataclass
-class World:
+class MemoryCloud:
     """What outlives a process: the resources, the recorded states, and what was written.
 
     `around_write` is called with the write's name before it and after it took effect; what it
@@ -50,30 +50,32 @@ class World:
 
 
 class MemoryStates:
-    """StackStates in a World."""
+    """StackStates in a MemoryCloud."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, cloud: MemoryCloud) -> None:
+        self._cloud = cloud
 
     async def load(self, stack: StackName) -> StackState:
-        return self._world.states.get(stack, StackState(stack))
+        return self._cloud.states.get(stack, StackState(stack))
 
     async def save(self, state: StackState) -> StackState:
-        now = self._world.states.get(state.stack, StackState(state.stack))
+        now = self._cloud.states.get(state.stack, StackState(state.stack))
         if now.version != state.version:
             raise Stale(f"stack {state.stack}: expected {state.version}, stored {now.version}")
         saved = replace(state, version=state.version + 1)
-        self._world.write(
-            f"save {state.stack}", lambda: self._world.states.update({state.stack: saved})
+        self._cloud.write(
+            f"save {state.stack}", lambda: self._cloud.states.update({state.stack: saved})
         )
         return saved
 
 
 class MemoryResources:
-    """A provider whose resources are entries of a World."""
+    """A provider whose resources are entries of a MemoryCloud."""
 
-    def __init__(self, world: World, outputs: Callable[[DesiredResource], dict[str, str]]) -> None:
-        self._world = world
+    def __init__(
+        self, cloud: MemoryCloud, outputs: Callable[[DesiredResource], dict[str, str]]
+    ) -> None:
+        self._cloud = cloud
         self._outputs = outputs
 
     def check(self, node: Node) -> Sequence[Violation]:
@@ -88,9 +90,9 @@ class MemoryResources:
         return self._put("create", resource, fence)
 
     async def read(self, resource: DesiredResource) -> Reading[LiveResource]:
-        if resource.name in self._world.unreadable:
+        if resource.name in self._cloud.unreadable:
             return Unknown(f"{resource.name} does not answer")
-        stored = self._world.resources.get(resource.urn)
+        stored = self._cloud.resources.get(resource.urn)
         return Absent() if stored is None else Present(self._live(stored))
 
     async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
@@ -98,29 +100,29 @@ class MemoryResources:
 
     async def delete(self, resource: DesiredResource, fence: Fence) -> None:
         self._require_newest(resource, fence)
-        self._world.write(
+        self._cloud.write(
             f"delete {resource.name}", lambda: self._remove(resource.urn, fence.token)
         )
 
     def _put(self, verb: str, resource: DesiredResource, fence: Fence) -> LiveResource:
         self._require_newest(resource, fence)
-        self._world.write(f"{verb} {resource.name}", lambda: self._store(resource, fence.token))
+        self._cloud.write(f"{verb} {resource.name}", lambda: self._store(resource, fence.token))
         return self._live(resource)
 
     def _store(self, resource: DesiredResource, token: int) -> None:
-        self._world.resources[resource.urn] = resource
-        self._world.tokens[resource.urn] = token
+        self._cloud.resources[resource.urn] = resource
+        self._cloud.tokens[resource.urn] = token
 
     def _remove(self, urn: Urn, token: int) -> None:
-        self._world.resources.pop(urn, None)
-        self._world.tokens[urn] = token
+        self._cloud.resources.pop(urn, None)
+        self._cloud.tokens[urn] = token
 
     def _require_newest(self, resource: DesiredResource, fence: Fence) -> None:
-        highest = self._world.tokens.get(resource.urn, 0)
+        highest = self._cloud.tokens.get(resource.urn, 0)
         if fence.token < highest:
             raise StaleFence(resource.name, fence, highest)
-        if resource.name in self._world.refusing:
-            raise self._world.refusing[resource.name]
+        if resource.name in self._cloud.refusing:
+            raise self._cloud.refusing[resource.name]
 
     def _live(self, resource: DesiredResource) -> LiveResource:
         return LiveResource(resource.properties, dict(self._outputs(resource)))
@@ -139,16 +141,16 @@ class InProcessEvaluator:
         return local_graph(stack, inputs)
 
 
-def memory_engine(world: World, sites: Sites | None = None) -> StepwiseEngine:
-    """Return an engine over *world*; with *sites*, what it provisions is there to deploy to."""
-    site = SiteProvider(sites) if sites else MemoryResources(world, _site_outputs)
-    return StepwiseEngine(
+def memory_engine(cloud: MemoryCloud, sites: Sites | None = None) -> StepEngine:
+    """Return an engine over *cloud*; with *sites*, what it provisions is there to deploy to."""
+    site = SiteProvider(sites) if sites else MemoryResources(cloud, _site_outputs)
+    return StepEngine(
         InProcessEvaluator(),
-        MemoryStates(world),
+        MemoryStates(cloud),
         {
             ENVIRONMENT: Components(),
             SITE: site,
-            VOLUME: MemoryResources(world, _volume_outputs),
+            VOLUME: MemoryResources(cloud, _volume_outputs),
         },
         LoopClock(),
     )

@@ -13,16 +13,13 @@ fences    Pulumi has a lock and no token, so the blob of the stack keeps the hig
           newer run waits for the end of the execution that it supersedes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NewType, Protocol, TypeAlias
 
-from shared.infrastructure.graph import Graph, Urn
+from shared.infrastructure.graph import Urn
 from shared.infrastructure.inputs import EnvironmentInputs
-from shared.infrastructure.stepwise_values import Finished, StepOutcome
-from shared.infrastructure.stepwise_values import Run as Run  # noqa: PLC0414
-from shared.infrastructure.stepwise_values import Step as Step  # noqa: PLC0414
 from shared.kernel.errors import Violation
 from shared.kernel.fence import Fence
 from shared.kernel.observation import Reading, Unknown
@@ -52,10 +49,6 @@ class PlannedChange:
     paths: tuple[str, ...] = ()
     dependencies: tuple[Urn, ...] = ()
 
-    @property
-    def change(self) -> ResourceAction:
-        return self.action
-
 
 @dataclass(frozen=True)
 class MonthlyCost:
@@ -76,7 +69,6 @@ class Preview:
     """
 
     stack: StackName
-    graph: Graph
     changes: tuple[PlannedChange, ...]
     refusals: tuple[Violation, ...]
     monthly_cost: MonthlyCost | None
@@ -258,20 +250,3 @@ class InfrastructureEngine(Protocol):
     async def read(self, stack: StackName) -> Reading[StackView]:
         """Return what is recorded; Absent when there is no resource."""
         ...
-
-    async def begin_update(
-        self, stack: StackName, inputs: EnvironmentInputs, plan_hash: str, fence: Fence
-    ) -> Run: ...
-
-    async def begin_destroy(
-        self,
-        stack: StackName,
-        fence: Fence,
-        *,
-        retain: Collection[str] = (),
-        unprotect: bool = False,
-    ) -> Run: ...
-
-    async def run_step(self, stack: StackName, step: Step, fence: Fence) -> StepOutcome: ...
-
-    async def finish(self, stack: StackName, run_id: str, fence: Fence) -> Finished: ...

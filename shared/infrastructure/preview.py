@@ -18,7 +18,6 @@ def make_preview(
     changes = difference(state, graph).changes
     return Preview(
         stack=state.stack,
-        graph=graph,
         changes=changes,
         refusals=(
             *_changes_of_fixed_inputs(state, inputs),

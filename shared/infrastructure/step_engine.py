@@ -126,12 +126,9 @@ class StepEngine:
                 return replace(held, run=replace(run, fence=fence))
             if held.end_of(run_id.name) is not None:
                 return held
-            return self._begun(self._superseded(held, fence), run_id, plan, graph, fence)
+            return self._begun(superseded(held, fence), run_id, plan, graph, fence)
 
         return await self._records.change(run_id.stack, begun)
-
-    def _superseded(self, state: StackState, fence: Fence) -> StackState:
-        return superseded(state, fence)
 
     def _begun(
         self, state: StackState, run_id: RunId, plan: StackPlan, graph: Graph | None, fence: Fence

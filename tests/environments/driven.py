@@ -18,7 +18,7 @@ from shared.contracts.environments import (
 )
 from shared.durable.operations import operation_document, stored_operation
 from shared.durable.orchestration import Orchestrator, durable_name
-from shared.infrastructure.memory import World, memory_engine
+from shared.infrastructure.memory import MemoryCloud, memory_engine
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import Json, Outcome
@@ -30,7 +30,7 @@ from tests.kit.service import TENANT, Bench, bench
 @dataclass
 class Environments:
     bench: Bench
-    world: World
+    world: MemoryCloud
     app: EnvironmentsApp
 
     @property
@@ -81,7 +81,7 @@ def _orchestration(name: str) -> Orchestrator:
 
 
 def environments() -> Environments:
-    made, world = bench("environments"), World()
+    made, world = bench("environments"), MemoryCloud()
     return Environments(made, world, EnvironmentsApp(made.service, memory_engine(world)))
 
 

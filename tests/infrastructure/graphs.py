@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.infrastructure.graph import Graph, Node, digest, reference, references, urn
 from shared.infrastructure.inputs import EnvironmentInputs
-from shared.infrastructure.memory import MemoryResources, MemoryStates, World
+from shared.infrastructure.memory import MemoryCloud, MemoryResources, MemoryStates
 from shared.infrastructure.port import StackName
 from shared.infrastructure.provider import DesiredResource
 from shared.infrastructure.step_engine import StepEngine
@@ -52,10 +52,12 @@ class Given:
         return self._graph
 
 
-def engine_for(world: World, *nodes: Node, outputs: dict[str, str] | None = None) -> StepEngine:
-    things = MemoryResources(world, _outputs)
+def engine_for(
+    cloud: MemoryCloud, *nodes: Node, outputs: dict[str, str] | None = None
+) -> StepEngine:
+    things = MemoryResources(cloud, _outputs)
     graph = Graph(nodes, {key: _refer(value) for key, value in (outputs or {}).items()})
-    return StepEngine(Given(graph), MemoryStates(world), {THING: things}, LoopClock())
+    return StepEngine(Given(graph), MemoryStates(cloud), {THING: things}, LoopClock())
 
 
 def _outputs(thing: DesiredResource) -> dict[str, str]:

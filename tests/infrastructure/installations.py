@@ -10,9 +10,9 @@ from shared.infrastructure.inputs import (
     DataResourceInput,
     EnvironmentInputs,
 )
-from shared.infrastructure.memory import World, memory_engine
+from shared.infrastructure.memory import MemoryCloud, memory_engine
 from shared.infrastructure.port import InfrastructureEngine, StackName
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import LoopClock, SystemClock
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import Conflict
 from shared.kernel.fence import Fence
@@ -59,16 +59,16 @@ class Installation(Protocol):
 
 class InMemory:
     def __init__(self) -> None:
-        self.world = World()
+        self.cloud = MemoryCloud()
 
     def open(self) -> InfrastructureEngine:
-        return memory_engine(self.world)
+        return memory_engine(self.cloud)
 
     def refuse_site(self, *, refused: bool) -> None:
-        self.world.refusing = {"site": Conflict("the site is locked")} if refused else {}
+        self.cloud.refusing = {"site": Conflict("the site is locked")} if refused else {}
 
     def names(self) -> set[str]:
-        return {each.name for each in self.world.resources.values()}
+        return {each.name for each in self.cloud.resources.values()}
 
 
 class LockableSites(MemorySurface):
@@ -93,11 +93,11 @@ EVALUATOR = ChildEvaluator(timeout_s=600.0)
 class Embedded:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.world = MemoryCluster(SystemClock(), SeededEntropy(1))
-        self.sites = LockableSites(self.world)
+        self.cluster = MemoryCluster(SystemClock(), SeededEntropy(1))
+        self.sites = LockableSites(self.cluster)
 
     def open(self) -> InfrastructureEngine:
-        return embedded_engine(self.folder, self.sites, evaluator=EVALUATOR)
+        return embedded_engine(self.folder, self.sites, LoopClock(), evaluator=EVALUATOR)
 
     def refuse_site(self, *, refused: bool) -> None:
         self.sites.is_locked = refused
@@ -108,5 +108,5 @@ class Embedded:
             for path in self.folder.glob("volumes/*/*")
             if path.is_dir() and not path.name.startswith(".")
         }
-        has_site = any(site.spec is not None for site in self.world.sites.values())
+        has_site = any(site.spec is not None for site in self.cluster.sites.values())
         return volumes | ({"site"} if has_site else set())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.infrastructure.memory import World
+from shared.infrastructure.memory import MemoryCloud
 from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded, UpdatePlan
 from shared.infrastructure.run_worker import STEP_ATTEMPTS
 from shared.infrastructure.step_engine import StepEngine
@@ -21,20 +21,20 @@ async def planned(engine: StepEngine) -> UpdatePlan:
     return UpdatePlan(inputs(), (await engine.preview(STACK, inputs())).plan_hash)
 
 
-async def started(world: World) -> StepEngine:
-    engine = engine_for(world, *NODES)
+async def started(cloud: MemoryCloud) -> StepEngine:
+    engine = engine_for(cloud, *NODES)
     await engine.start(RUN, await planned(engine), FENCE)
     return engine
 
 
 def test_a_step_is_tried_again_while_its_provider_is_away_and_the_progress_says_so() -> None:
     async def scenario() -> None:
-        world = World(refusing={"b": Unavailable("b is away")})
-        engine = await started(world)
+        cloud = MemoryCloud(refusing={"b": Unavailable("b is away")})
+        engine = await started(cloud)
 
         await LoopClock().sleep(5)
         status = await engine.observe(RUN)
-        world.refusing = {}
+        cloud.refusing = {}
 
         assert isinstance(status, RunInProgress)
         assert status.steps_done == 1
@@ -48,17 +48,17 @@ def test_an_outage_that_outlasts_the_attempts_ends_the_run_and_the_next_goes_on_
     None
 ):
     async def scenario() -> None:
-        world = World(refusing={"b": Unavailable("b is away")})
-        engine = await started(world)
+        cloud = MemoryCloud(refusing={"b": Unavailable("b is away")})
+        engine = await started(cloud)
         begun_s = LoopClock().monotonic_s()
 
         end = failed(await end_of(engine, RUN))
 
         assert (end.code, [each.name for each in end.left]) == ("Unavailable", ["b", "c"])
         assert LoopClock().monotonic_s() - begun_s == pytest.approx(2 ** (STEP_ATTEMPTS - 1), abs=2)
-        world.refusing = {}
+        cloud.refusing = {}
         await update(engine, STACK, inputs(), LATER)
-        assert [each for each in world.writes if each.startswith("create")] == [
+        assert [each for each in cloud.writes if each.startswith("create")] == [
             "create a", "create b", "create c",
         ]  # fmt: skip
 
@@ -67,8 +67,8 @@ def test_an_outage_that_outlasts_the_attempts_ends_the_run_and_the_next_goes_on_
 
 def test_a_defect_of_a_provider_ends_the_run_and_keeps_its_text_from_callers() -> None:
     async def scenario() -> None:
-        world = World(refusing={"b": ZeroDivisionError("internal detail")})
-        engine = await started(world)
+        cloud = MemoryCloud(refusing={"b": ZeroDivisionError("internal detail")})
+        engine = await started(cloud)
 
         end = failed(await end_of(engine, RUN))
 
@@ -79,16 +79,16 @@ def test_a_defect_of_a_provider_ends_the_run_and_keeps_its_text_from_callers() -
 
 def test_a_cancel_during_a_step_lets_the_step_end_and_begins_no_other() -> None:
     async def scenario() -> None:
-        world = World(refusing={"b": Unavailable("b is away")})
-        engine = await started(world)
+        cloud = MemoryCloud(refusing={"b": Unavailable("b is away")})
+        engine = await started(cloud)
         await LoopClock().sleep(0.5)
 
         await engine.cancel(RUN, FENCE)
-        world.refusing = {}
+        cloud.refusing = {}
         end = failed(await end_of(engine, RUN))
 
         assert end.code == "Canceled"
-        assert {each.name for each in world.resources.values()} == {"a"}
+        assert {each.name for each in cloud.resources.values()} == {"a"}
         assert [(each.name, each.code) for each in end.left] == [
             ("b", "NotReached"), ("c", "NotReached"),
         ]  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from shared.infrastructure.graph import Node
-from shared.infrastructure.memory import World, nothing
+from shared.infrastructure.memory import MemoryCloud, nothing
 from shared.infrastructure.port import (
     DestroyPlan,
     RunId,
@@ -53,41 +53,41 @@ class Job:
     plan: StackPlan
     fence: Fence
 
-    def engine(self, world: World) -> StepEngine:
-        return engine_for(world, *self.nodes, outputs=dict(self.outputs))
+    def engine(self, cloud: MemoryCloud) -> StepEngine:
+        return engine_for(cloud, *self.nodes, outputs=dict(self.outputs))
 
-    async def end(self, world: World) -> RunStatus:
+    async def end(self, cloud: MemoryCloud) -> RunStatus:
         """Start the run, as if nobody had before, and return how it ended."""
-        return await run_to_end(self.engine(world), self.run_id, self.plan, self.fence)
+        return await run_to_end(self.engine(cloud), self.run_id, self.plan, self.fence)
 
 
 async def update_job(
-    world: World, nodes: tuple[Node, ...], output: str, name: str, fence: Fence
+    cloud: MemoryCloud, nodes: tuple[Node, ...], output: str, name: str, fence: Fence
 ) -> Job:
     outputs = {"vault": output}
-    preview = await engine_for(world, *nodes, outputs=outputs).preview(STACK, inputs())
+    preview = await engine_for(cloud, *nodes, outputs=outputs).preview(STACK, inputs())
     plan = UpdatePlan(inputs(), preview.plan_hash)
     return Job(nodes, outputs, RunId(STACK, name), plan, fence)
 
 
-async def provision(world: World) -> Job:
-    return await update_job(world, BEFORE, "<-vault.id", "op-1", FENCE)
+async def provision(cloud: MemoryCloud) -> Job:
+    return await update_job(cloud, BEFORE, "<-vault.id", "op-1", FENCE)
 
 
-async def change(world: World) -> Job:
-    await (await provision(world)).end(world)
-    return await update_job(world, AFTER, "<-vault.print", "op-2", LATER)
+async def change(cloud: MemoryCloud) -> Job:
+    await (await provision(cloud)).end(cloud)
+    return await update_job(cloud, AFTER, "<-vault.print", "op-2", LATER)
 
 
-async def destroy(world: World) -> Job:
-    await (await provision(world)).end(world)
+async def destroy(cloud: MemoryCloud) -> Job:
+    await (await provision(cloud)).end(cloud)
     return Job((), {}, RunId(STACK, "op-2"), DestroyPlan(), LATER)
 
 
-Scenario = Callable[[World], Awaitable[Job]]
+Scenario = Callable[[MemoryCloud], Awaitable[Job]]
 
 
-async def run_until_killed(world: World, job: Job, point: int) -> None:
+async def run_until_killed(cloud: MemoryCloud, job: Job, point: int) -> None:
     """Do the run until its process dies at *point*; the dead write nothing more."""
     passed: list[str] = []
 
@@ -96,26 +96,26 @@ async def run_until_killed(world: World, job: Job, point: int) -> None:
         if len(passed) > point:
             raise Killed
 
-    world.around_write = around
+    cloud.around_write = around
     with suppress(Killed):
-        await job.engine(world).start(job.run_id, job.plan, job.fence)
+        await job.engine(cloud).start(job.run_id, job.plan, job.fence)
         while len(passed) <= point:
             await LoopClock().sleep(LOOK_S)
-    world.around_write = nothing
+    cloud.around_write = nothing
 
 
-def essence(world: World) -> tuple[object, ...]:
+def essence(cloud: MemoryCloud) -> tuple[object, ...]:
     """Return what must be equal: all but how often was saved."""
-    return world.resources, replace(world.states.get(STACK, StackState(STACK)), version=0)
+    return cloud.resources, replace(cloud.states.get(STACK, StackState(STACK)), version=0)
 
 
-async def writes_of(scenario: Scenario) -> tuple[World, RunStatus, int]:
-    """Return the world after *scenario*, how its run ended, and at how many points it can die."""
-    world = World()
-    job = await scenario(world)
-    before = len(world.writes)
-    end = await job.end(world)
-    return world, end, 2 * (len(world.writes) - before)
+async def writes_of(scenario: Scenario) -> tuple[MemoryCloud, RunStatus, int]:
+    """Return the cloud after *scenario*, how its run ended, and at how many points it can die."""
+    cloud = MemoryCloud()
+    job = await scenario(cloud)
+    before = len(cloud.writes)
+    end = await job.end(cloud)
+    return cloud, end, 2 * (len(cloud.writes) - before)
 
 
 @pytest.mark.parametrize("scenario", [provision, change, destroy])
@@ -127,12 +127,12 @@ def test_a_run_killed_at_any_write_ends_the_same_when_it_is_started_again(
         assert points > 20
 
         for point in range(points):
-            world = World()
-            job = await scenario(world)
-            await run_until_killed(world, job, point)
+            cloud = MemoryCloud()
+            job = await scenario(cloud)
+            await run_until_killed(cloud, job, point)
 
-            assert await job.end(world) == end, point
-            assert essence(world) == essence(undisturbed), point
+            assert await job.end(cloud) == end, point
+            assert essence(cloud) == essence(undisturbed), point
 
     run_virtual(sweep())
 
@@ -142,13 +142,13 @@ def test_a_run_killed_twice_ends_the_same() -> None:
         undisturbed, end, _ = await writes_of(change)
 
         for point in range(2, 20, 3):
-            world = World()
-            job = await change(world)
-            await run_until_killed(world, job, point)
-            await run_until_killed(world, job, 1)
+            cloud = MemoryCloud()
+            job = await change(cloud)
+            await run_until_killed(cloud, job, point)
+            await run_until_killed(cloud, job, 1)
 
-            assert await job.end(world) == end, point
-            assert essence(world) == essence(undisturbed), point
+            assert await job.end(cloud) == end, point
+            assert essence(cloud) == essence(undisturbed), point
 
     run_virtual(sweep())
 
@@ -158,12 +158,12 @@ def test_a_look_alone_resumes_a_run_whose_start_was_recorded() -> None:
         undisturbed, end, points = await writes_of(change)
 
         for point in range(1, points):
-            world = World()
-            job = await change(world)
-            await run_until_killed(world, job, point)
+            cloud = MemoryCloud()
+            job = await change(cloud)
+            await run_until_killed(cloud, job, point)
 
-            assert await end_of(job.engine(world), job.run_id) == end, point
-            assert essence(world) == essence(undisturbed), point
+            assert await end_of(job.engine(cloud), job.run_id) == end, point
+            assert essence(cloud) == essence(undisturbed), point
 
     run_virtual(sweep())
 
@@ -173,16 +173,16 @@ def test_a_canceled_run_killed_at_any_write_ends_canceled_and_is_not_done_furthe
         _, _, points = await writes_of(change)
 
         for point in range(2, points - 2):
-            world = World()
-            job = await change(world)
-            await run_until_killed(world, job, point)
-            made = set(world.resources)
+            cloud = MemoryCloud()
+            job = await change(cloud)
+            await run_until_killed(cloud, job, point)
+            made = set(cloud.resources)
 
-            engine = job.engine(world)
+            engine = job.engine(cloud)
             await engine.cancel(job.run_id, job.fence)
 
             assert failed(await end_of(engine, job.run_id)).code == "Canceled", point
-            assert set(world.resources) == made, point
+            assert set(cloud.resources) == made, point
 
     run_virtual(sweep())
 
@@ -190,50 +190,50 @@ def test_a_canceled_run_killed_at_any_write_ends_canceled_and_is_not_done_furthe
 def test_after_a_kill_another_plan_leaves_no_orphan() -> None:
     async def sweep() -> None:
         for point in range(8):
-            world = World()
-            await run_until_killed(world, await provision(world), point)
+            cloud = MemoryCloud()
+            await run_until_killed(cloud, await provision(cloud), point)
 
             job = Job((), {}, RunId(STACK, "op-2"), DestroyPlan(), LATER)
 
-            assert await job.end(world) == RunSucceeded({}, ()), point
-            assert world.resources == {}, point
+            assert await job.end(cloud) == RunSucceeded({}, ()), point
+            assert cloud.resources == {}, point
 
     run_virtual(sweep())
 
 
 def test_a_resource_in_doubt_that_cannot_be_read_is_not_touched() -> None:
     async def scenario() -> None:
-        world = World()
-        job = await update_job(world, (node("vault"),), "<-vault.id", "op-1", FENCE)
-        await run_until_killed(world, job, 3)  # the step is open, the provider was not called
-        world.unreadable = {"vault"}
+        cloud = MemoryCloud()
+        job = await update_job(cloud, (node("vault"),), "<-vault.id", "op-1", FENCE)
+        await run_until_killed(cloud, job, 3)  # the step is open, the provider was not called
+        cloud.unreadable = {"vault"}
 
-        end = failed(await job.end(world))
+        end = failed(await job.end(cloud))
 
         assert end.code == "Unavailable"
         assert [each.name for each in end.left] == ["vault"]
-        assert not [each for each in world.writes if not each.startswith("save")]
+        assert not [each for each in cloud.writes if not each.startswith("save")]
 
     run_virtual(scenario())
 
 
 async def test_a_refresh_forgets_what_is_gone_and_keeps_what_does_not_answer() -> None:
-    world = World()
-    await (await provision(world)).end(world)
-    urns = {each.name: each.urn for each in world.resources.values()}
-    del world.resources[urns["old"]]
-    world.unreadable = {"vault"}
+    cloud = MemoryCloud()
+    await (await provision(cloud)).end(cloud)
+    urns = {each.name: each.urn for each in cloud.resources.values()}
+    del cloud.resources[urns["old"]]
+    cloud.unreadable = {"vault"}
     changed: Node = AFTER[0]
-    world.resources[urns["network"]] = replace(
-        world.resources[urns["network"]], properties=changed.properties
+    cloud.resources[urns["network"]] = replace(
+        cloud.resources[urns["network"]], properties=changed.properties
     )
 
-    refreshed = await engine_for(world).refresh(STACK, FENCE)
+    refreshed = await engine_for(cloud).refresh(STACK, FENCE)
 
     assert refreshed.absent == (urns["old"],)
     assert refreshed.unknown == (urns["vault"],)
     assert refreshed.changed == (urns["network"],)
-    preview = await engine_for(world, *BEFORE).preview(STACK, inputs())
+    preview = await engine_for(cloud, *BEFORE).preview(STACK, inputs())
     assert {each.name: each.action.value for each in preview.changes} == {
         "network": "update", "vault": "same", "cluster": "same", "old": "create",
     }  # fmt: skip

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 
 from shared.infrastructure.difference import difference
 from shared.infrastructure.graph import Graph, Node, Urn, resolve, urn
-from shared.infrastructure.memory import World
+from shared.infrastructure.memory import MemoryCloud
 from shared.infrastructure.port import DestroyPlan
 from shared.kernel.fence import Fence
 from tests.infrastructure.graphs import THING, engine_for, graphs, named, node
@@ -13,8 +13,8 @@ from tests.kit.stack_runs import destroy, update
 from tests.kit.virtual_time import run_virtual
 
 
-async def bring_to(world: World, nodes: tuple[Node, ...], fence: Fence) -> None:
-    await update(engine_for(world, *nodes), STACK, inputs(), fence)
+async def bring_to(cloud: MemoryCloud, nodes: tuple[Node, ...], fence: Fence) -> None:
+    await update(engine_for(cloud, *nodes), STACK, inputs(), fence)
 
 
 @given(graphs(), graphs())
@@ -23,12 +23,12 @@ def test_applying_any_plan_makes_the_next_one_empty(
     first: tuple[Node, ...], second: tuple[Node, ...]
 ) -> None:
     async def scenario() -> None:
-        world = World()
-        await bring_to(world, first, FENCE)
-        await bring_to(world, second, LATER)
+        cloud = MemoryCloud()
+        await bring_to(cloud, first, FENCE)
+        await bring_to(cloud, second, LATER)
 
-        assert (await engine_for(world, *second).preview(STACK, inputs())).is_empty
-        assert set(world.resources) == {each.urn for each in second}
+        assert (await engine_for(cloud, *second).preview(STACK, inputs())).is_empty
+        assert set(cloud.resources) == {each.urn for each in second}
 
     run_virtual(scenario())
 
@@ -39,14 +39,14 @@ def test_every_resource_ends_with_the_outputs_its_references_have_in_the_end(
     first: tuple[Node, ...], second: tuple[Node, ...]
 ) -> None:
     async def scenario() -> None:
-        world = World()
-        await bring_to(world, first, FENCE)
-        await bring_to(world, second, LATER)
+        cloud = MemoryCloud()
+        await bring_to(cloud, first, FENCE)
+        await bring_to(cloud, second, LATER)
 
-        outputs = {each.urn: each.outputs for each in world.states[STACK].resources}
+        outputs = {each.urn: each.outputs for each in cloud.states[STACK].resources}
         for each in second:
             wanted = resolve(each.properties, lambda to: outputs[to.urn][to.output])
-            assert world.resources[each.urn].properties == wanted
+            assert cloud.resources[each.urn].properties == wanted
 
     run_virtual(scenario())
 
@@ -57,9 +57,9 @@ def test_nothing_is_made_before_or_deleted_after_what_it_depends_on(
     first: tuple[Node, ...], second: tuple[Node, ...]
 ) -> None:
     async def scenario() -> None:
-        world = World()
-        await bring_to(world, first, FENCE)
-        steps = difference(world.states[STACK], Graph(second, {})).steps
+        cloud = MemoryCloud()
+        await bring_to(cloud, first, FENCE)
+        steps = difference(cloud.states[STACK], Graph(second, {})).steps
         at = {(step.urn, step.action.value): step.index for step in steps}
 
         def index(urn: Urn, *actions: str) -> int | None:
@@ -83,13 +83,13 @@ def test_nothing_is_made_before_or_deleted_after_what_it_depends_on(
 @settings(max_examples=50, deadline=None)
 def test_destroying_any_stack_leaves_nothing(nodes: tuple[Node, ...]) -> None:
     async def scenario() -> None:
-        world = World()
-        await bring_to(world, nodes, FENCE)
+        cloud = MemoryCloud()
+        await bring_to(cloud, nodes, FENCE)
 
-        finished = await destroy(engine_for(world, *nodes), STACK, LAST)
+        finished = await destroy(engine_for(cloud, *nodes), STACK, LAST)
 
         assert finished.left == ()
-        assert world.resources == {}
+        assert cloud.resources == {}
 
     run_virtual(scenario())
 
@@ -98,13 +98,13 @@ def test_destroying_any_stack_leaves_nothing(nodes: tuple[Node, ...]) -> None:
 @settings(max_examples=50, deadline=None)
 def test_a_destroy_deletes_nothing_before_what_depends_on_it(nodes: tuple[Node, ...]) -> None:
     async def scenario() -> None:
-        world = World()
-        await bring_to(world, nodes, FENCE)
-        world.writes.clear()
+        cloud = MemoryCloud()
+        await bring_to(cloud, nodes, FENCE)
+        cloud.writes.clear()
 
-        await destroy(engine_for(world, *nodes), STACK, LAST)
+        await destroy(engine_for(cloud, *nodes), STACK, LAST)
 
-        deleted = [each for each in world.writes if each.startswith("delete")]
+        deleted = [each for each in cloud.writes if each.startswith("delete")]
         at = {named(each.removeprefix("delete ")): index for index, each in enumerate(deleted)}
         assert all(at[each.urn] < at[needed] for each in nodes for needed in each.dependencies)
 
@@ -112,10 +112,10 @@ def test_a_destroy_deletes_nothing_before_what_depends_on_it(nodes: tuple[Node, 
 
 
 async def test_a_change_of_what_cannot_change_in_place_deletes_first_and_makes_again() -> None:
-    world = World()
-    await bring_to(world, (node("a", replace_on=["size"], size=1),), FENCE)
+    cloud = MemoryCloud()
+    await bring_to(cloud, (node("a", replace_on=["size"], size=1),), FENCE)
 
-    plan = difference(world.states[STACK], Graph((node("a", replace_on=["size"], size=2),), {}))
+    plan = difference(cloud.states[STACK], Graph((node("a", replace_on=["size"], size=2),), {}))
 
     assert [(each.action, each.paths) for each in plan.changes] == [("replace", ("size",))]
     assert [step.action for step in plan.steps] == ["delete", "create"]
@@ -129,10 +129,10 @@ async def test_a_replacement_carries_on_to_those_that_cannot_take_another_refere
             node("c", link="<-a.id"),
         )
 
-    world = World()
-    await bring_to(world, both(1), FENCE)
+    cloud = MemoryCloud()
+    await bring_to(cloud, both(1), FENCE)
 
-    plan = difference(world.states[STACK], Graph(both(2), {}))
+    plan = difference(cloud.states[STACK], Graph(both(2), {}))
 
     assert {each.name: each.action for each in plan.changes} == {
         "a": "replace", "b": "replace", "c": "update",
@@ -146,24 +146,24 @@ async def test_an_update_whose_references_turn_out_the_same_writes_nothing() -> 
     def both(size: int) -> tuple[Node, ...]:
         return (node("a", replace_on=["size"], size=size), node("c", link="<-a.id"))
 
-    world = World()
-    await bring_to(world, both(1), FENCE)
-    world.writes.clear()
+    cloud = MemoryCloud()
+    await bring_to(cloud, both(1), FENCE)
+    cloud.writes.clear()
 
-    await bring_to(world, both(2), LATER)
+    await bring_to(cloud, both(2), LATER)
 
-    assert [each for each in world.writes if not each.startswith("save")] == [
+    assert [each for each in cloud.writes if not each.startswith("save")] == [
         "delete a", "create a",
     ]  # fmt: skip
 
 
 async def test_the_paths_of_a_change_name_what_differs_inside() -> None:
-    world = World()
+    cloud = MemoryCloud()
     before = node("a", tags={"x": 1, "y": 2}, rows=[{"k": 1}, {"k": 2}], gone=1)
-    await bring_to(world, (before,), FENCE)
+    await bring_to(cloud, (before,), FENCE)
 
     after = node("a", tags={"x": 1, "y": 3}, rows=[{"k": 1}, {"k": 5}], new=1)
-    preview = await engine_for(world, after).preview(STACK, inputs())
+    preview = await engine_for(cloud, after).preview(STACK, inputs())
 
     assert preview.changes[0].paths == ("gone", "new", "rows[1].k", "tags.y")
 
@@ -171,7 +171,7 @@ async def test_the_paths_of_a_change_name_what_differs_inside() -> None:
 async def test_a_type_that_the_engine_cannot_make_is_refused_by_the_plan() -> None:
     strange = Node(named("a"), "azure-native:x:Y", "a", {})
 
-    preview = await engine_for(World(), strange).preview(STACK, inputs())
+    preview = await engine_for(MemoryCloud(), strange).preview(STACK, inputs())
 
     assert [(each.code, each.received) for each in preview.refusals] == [
         ("ProviderMissing", "azure-native:x:Y")
@@ -185,10 +185,10 @@ async def test_the_children_of_what_is_retained_stay_and_others_that_need_it_go(
         urn(STACK, "test", f"{THING}${THING}", "database"), THING, "database", {}, (account.urn,)
     )
     user = node("user", needs=["account"])
-    world = World()
-    await bring_to(world, (account, child, user), FENCE)
+    cloud = MemoryCloud()
+    await bring_to(cloud, (account, child, user), FENCE)
 
-    finished = await destroy(engine_for(world), STACK, LATER, DestroyPlan(retain=("account",)))
+    finished = await destroy(engine_for(cloud), STACK, LATER, DestroyPlan(retain=("account",)))
 
     assert {each.name for each in finished.left} == {"account", "database"}
-    assert {each.name for each in world.resources.values()} == {"account", "database"}
+    assert {each.name for each in cloud.resources.values()} == {"account", "database"}

@@ -141,14 +141,14 @@ def test_a_site_that_cannot_be_had_is_refused_by_the_plan(
     given: Mapping[str, Mapping[str, object]], code: str
 ) -> None:
     (node,) = nodes(SITE, compute_targets=(ComputeTargetInput("LocalProcess", **given),))
-    world = MemoryCluster(SystemClock(), SeededEntropy(1))
+    cluster = MemoryCluster(SystemClock(), SeededEntropy(1))
 
-    assert [each.code for each in SiteProvider(MemorySurface(world)).check(node)] == [code]
+    assert [each.code for each in SiteProvider(MemorySurface(cluster)).check(node)] == [code]
 
 
 async def test_a_site_keeps_its_properties_on_the_surface() -> None:
-    world = MemoryCluster(SystemClock(), SeededEntropy(1))
-    sites = SiteProvider(MemorySurface(world))
+    cluster = MemoryCluster(SystemClock(), SeededEntropy(1))
+    sites = SiteProvider(MemorySurface(cluster))
     (node,) = nodes(SITE)
     site = DesiredResource(node.urn, node.type, node.name, node.properties)
     assert await sites.read(site) == Absent()

@@ -49,7 +49,7 @@ async def answers(endpoint: str) -> bool:
 async def test_a_provisioned_site_answers_at_its_endpoint_until_it_is_destroyed(
     surface: LocalProcessSurface, tmp_path: Path
 ) -> None:
-    engine = embedded_engine(tmp_path / "engine", surface, evaluator=EVALUATOR)
+    engine = embedded_engine(tmp_path / "engine", surface, SystemClock(), evaluator=EVALUATOR)
 
     made = await update(engine, STACK, inputs("data"), FENCE)
 

@@ -10,7 +10,7 @@ import pytest
 
 from shared.infrastructure.folder_states import KEPT_VERSIONS, FolderStates
 from shared.infrastructure.graph import Graph
-from shared.infrastructure.memory import MemoryStates, World, memory_engine
+from shared.infrastructure.memory import MemoryCloud, MemoryStates, memory_engine
 from shared.infrastructure.port import (
     RemainingResource,
     ResourceAction,
@@ -63,7 +63,7 @@ FULL = StackState(
 
 @pytest.fixture(params=["memory", "folder"])
 def states(request: pytest.FixtureRequest, tmp_path: Path) -> StackStates:
-    return MemoryStates(World()) if request.param == "memory" else FolderStates(tmp_path)
+    return MemoryStates(MemoryCloud()) if request.param == "memory" else FolderStates(tmp_path)
 
 
 async def test_a_stack_never_saved_is_empty_and_of_version_0(states: StackStates) -> None:
@@ -126,9 +126,9 @@ async def test_a_state_of_schema_1_is_read_and_the_next_run_ends_what_it_left_op
 ) -> None:
     (tmp_path / STACK).mkdir()
     shutil.copy(GOLDEN, tmp_path / STACK / "000000010.json")
-    world = World()
-    engine = memory_engine(world)
-    world.states[STACK] = state = await FolderStates(tmp_path).load(STACK)
+    cloud = MemoryCloud()
+    engine = memory_engine(cloud)
+    cloud.states[STACK] = state = await FolderStates(tmp_path).load(STACK)
 
     assert (state.version, state.token, state.run) == (10, 2, None)
     assert {each.name: each.in_doubt for each in state.resources} == {

@@ -35,8 +35,7 @@ from shared.composition.service import Service, build_service
 from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE
 from shared.contracts.health import ServiceHealth
 from shared.contracts.values import ComputeTargetKind, ServiceId
-from shared.infrastructure.memory import World as Infrastructure
-from shared.infrastructure.memory import memory_engine
+from shared.infrastructure.memory import MemoryCloud, memory_engine
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import NotFound
@@ -256,7 +255,7 @@ class World:
         self.database = MortalDatabase(MEMORY)
         self.storage = LocalStorage(Path("/nowhere"), self.clock, in_memory=True)
         self.surface = MemoryCluster(self.clock, self.entropy, requests_per_s=requests_per_s)
-        self.infrastructure = Infrastructure()
+        self.infrastructure = MemoryCloud()
         self.prober = PassingProber()
         self.fate = Fate()
         self._keys = tempfile.TemporaryDirectory(prefix="keys-")
