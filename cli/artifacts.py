@@ -1,7 +1,6 @@
-"""Archives that surfaces run: a wheelhouse of Python packages, or a folder; the same bytes again.
+"""Builds reproducible archives, of Python packages (a wheelhouse) or of a folder; uploads them.
 
-Built once and kept in the cache; what decides is the requirements and the interpreter, or the
-files of the folder.
+An archive is cached under a key of its requirements and the interpreter, or of the folder's files.
 """
 
 import hashlib
@@ -24,33 +23,33 @@ from cli.failure import Failure
 ARCHIVE_BYTES_MAX: Final = 100 * 2**20
 ARTIFACTS: Final = "/v1/runtime/artifacts"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
-"""The first instant that a zip can hold."""
+"""The earliest time of a zip entry."""
 _BUILD_S: Final = 600.0
 _SKIPPED: Final = frozenset({"__pycache__", ".git", ".venv"})
 
 
 def wheelhouse(requirements: Sequence[str], cache: Path, *, fresh: bool = False) -> Path:
-    """Return the zip of all wheels that *requirements* need, built with pip unless it is there.
+    """Return the zip of all wheels that *requirements* need, built with pip or from the cache.
 
     A requirement is `NAME==VERSION`, or the folder of a project.
 
     Raises:
-        Failure: pip could not; the message ends with what it said.
+        Failure: pip failed; the message ends with its output.
     """
-    target = cache / "wheelhouses" / f"{_key(requirements)}.zip"
+    target = cache / "wheelhouses" / f"{_wheelhouse_key(requirements)}.zip"
     if target.exists() and not fresh:
         return target
-    with tempfile.TemporaryDirectory(prefix="wheels-") as made:
-        folder = Path(made)
+    with tempfile.TemporaryDirectory(prefix="wheels-") as temporary:
+        folder = Path(temporary)
         _pip_wheel(requirements, folder, cache)
         pack(folder, target, compress=False)
     return target
 
 
-def packed_folder(folder: Path, cache: Path) -> Path:
-    """Return the zip of *folder* as it is now."""
+def folder_archive(folder: Path, cache: Path) -> Path:
+    """Return the zip of the files in *folder*."""
     if not folder.is_dir():
-        raise Failure(f"{folder} is no folder", ExitCode.USAGE, fix="check the path")
+        raise Failure(f"{folder} is not a folder", ExitCode.USAGE, remedy="check the path")
     target = cache / "folders" / f"{_content_key(folder)}.zip"
     if not target.exists():
         pack(folder, target, compress=True)
@@ -58,7 +57,7 @@ def packed_folder(folder: Path, cache: Path) -> Path:
 
 
 def pack(folder: Path, target: Path, *, compress: bool) -> None:
-    """Write the files of *folder* into the zip *target*; equal files give equal bytes."""
+    """Write the files of *folder* to the zip *target*; equal files result in equal bytes."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_suffix(f".{os.getpid()}.draft")
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
@@ -73,7 +72,7 @@ def pack(folder: Path, target: Path, *, compress: bool) -> None:
 
 
 def digest_of(path: Path) -> str:
-    """Return the content address of the archive at *path*."""
+    """Return the digest of the archive at *path*."""
     try:
         with path.open("rb") as file:
             return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
@@ -81,12 +80,12 @@ def digest_of(path: Path) -> str:
         raise Failure(
             f"{path} cannot be read: {unread.strerror}",
             ExitCode.USAGE,
-            fix="build it first: `runtimectl artifact build <name>==<version>`",
+            remedy="build it first: `runtimectl artifact build <name>==<version>`",
         ) from unread
 
 
 def push(client: Client, path: Path) -> Mapping[str, object]:
-    """Upload the archive unless the system has it; return the artifact with its digest."""
+    """Upload the archive unless it is stored already; return the artifact with its digest."""
     digest = digest_of(path)
     if path.stat().st_size > ARCHIVE_BYTES_MAX:
         raise Failure(
@@ -95,12 +94,12 @@ def push(client: Client, path: Path) -> Mapping[str, object]:
             code="TooLarge",
         )
     try:
-        known: Mapping[str, object] = client.get(f"{ARTIFACTS}/{digest}").body
+        stored: Mapping[str, object] = client.get(f"{ARTIFACTS}/{digest}").body
     except Failure as absent:
         if absent.exit_code is not ExitCode.NOT_FOUND:
             raise
         return dict(client.upload(ARTIFACTS, path.read_bytes(), "application/zip").body)
-    return known
+    return stored
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -110,13 +109,13 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _key(requirements: Sequence[str]) -> str:
-    told = [platform.python_implementation(), platform.python_version(), platform.machine()]
+def _wheelhouse_key(requirements: Sequence[str]) -> str:
+    parts = [platform.python_implementation(), platform.python_version(), platform.machine()]
     for requirement in sorted(requirements):
-        told.append(requirement)
+        parts.append(requirement)
         if Path(requirement).is_dir():
-            told.append(_content_key(Path(requirement)))
-    return hashlib.sha256("\0".join(told).encode()).hexdigest()[:24]
+            parts.append(_content_key(Path(requirement)))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
 def _content_key(folder: Path) -> str:
@@ -138,30 +137,30 @@ def _pip_wheel(requirements: Sequence[str], folder: Path, cache: Path) -> None:
 
 
 def _builder(cache: Path) -> Path:
-    """Return an interpreter with pip of its own: ours may have none, and gets nothing installed."""
-    place = cache / "builder"
-    python = place / "bin" / "python"
-    if not (place / "complete").exists():
-        shutil.rmtree(place, ignore_errors=True)
+    """Return an interpreter with pip, apart from ours, which may have no pip."""
+    folder = cache / "builder"
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
         base = str(getattr(sys, "_base_executable", None) or sys.executable)
-        _run([base, "-m", "venv", str(place)], "make an environment with pip")
-        (place / "complete").touch()
+        _run([base, "-m", "venv", str(folder)], "create an environment with pip")
+        (folder / "complete").touch()
     return python
 
 
 def _run(command: Sequence[str], purpose: str) -> None:
-    # Wheels that are built here carry this instant, so that they come out the same again.
+    # Wheels contain this time, so a repeated build has equal bytes.
     environ = {**os.environ, "SOURCE_DATE_EPOCH": "315532800", "PIP_NO_INPUT": "1"}
     try:
-        done = subprocess.run(  # noqa: S603  our own command line
+        process = subprocess.run(  # noqa: S603  our own command line
             command, env=environ, stdin=subprocess.DEVNULL, timeout=_BUILD_S,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as failed:
         raise Failure(f"could not {purpose}: {failed}", ExitCode.UNAVAILABLE) from failed
-    if done.returncode:
+    if process.returncode:
         raise Failure(
-            f"could not {purpose}:\n{done.stdout.strip()[-2000:]}",
+            f"could not {purpose}:\n{process.stdout.strip()[-2000:]}",
             ExitCode.REFUSED,
-            fix="check names, versions and the network, then type the command again",
+            remedy="check names, versions and the network, then type the command again",
         )

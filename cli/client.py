@@ -1,7 +1,7 @@
-"""The REST API over one kept connection: JSON in and out, errors as `Failure`.
+"""A client of the REST API over one persistent connection; errors are raised as `Failure`.
 
-Every write carries an `Idempotency-Key`, so that a request whose answer was lost may be repeated:
-the second one gets the first one's answer.
+Every write carries an `Idempotency-Key`, so a request whose response was lost can be repeated and
+gets the response of the first one.
 """
 
 import http.client
@@ -19,12 +19,12 @@ TIMEOUT_S: Final = 30.0
 """Longer than the longest poll."""
 _OK_BELOW: Final = 400
 _NOT_MODIFIED: Final = 304
-PAGE: Final = 200
+PAGE_SIZE: Final = 200
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What came back; `body` is None when there was none."""
+class Response:
+    """The response to one request; `body` is None without content."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,17 +40,17 @@ class Reply:
 
     @property
     def operation(self) -> str | None:
-        """Return the id that `Operation-Location` names."""
+        """Return the operation id in `Operation-Location`."""
         location = self.headers.get("operation-location")
         return location.rpartition("/")[2] if location else None
 
 
-class HostAway(Failure):
-    """Nobody answers at the address of the system; it may be restarting."""
+class HostUnreachable(Failure):
+    """The host does not answer; it may be restarting."""
 
 
 class Client:
-    """Requests to one system on behalf of one token."""
+    """Sends requests to one system with one token."""
 
     def __init__(self, url: str, token: str | None, entropy: Entropy | None = None) -> None:
         self.url = url.rstrip("/")
@@ -60,11 +60,11 @@ class Client:
 
     def get(
         self, path: str, query: Mapping[str, str | None] | None = None, *, etag: str | None = None
-    ) -> Reply:
-        """Return the answer; with *etag*, one that `is_unchanged` when nothing changed.
+    ) -> Response:
+        """Return the response; with *etag*, it `is_unchanged` if the resource has not changed.
 
         Raises:
-            Failure: the answer is an error. HostAway: there is none.
+            Failure: the response is an error. HostUnreachable: there is no response.
         """
         headers = {"If-None-Match": etag} if etag else {}
         return self._send("GET", path, query, headers, b"")
@@ -75,30 +75,30 @@ class Client:
         path: str,
         body: Any = None,
         query: Mapping[str, str | None] | None = None,
-    ) -> Reply:
-        """Send a command as JSON and return the answer. Raises as `get`."""
+    ) -> Response:
+        """Send a command as JSON and return the response. Raises as `get`."""
         content = b"" if body is None else json.dumps(body).encode()
         headers = {"Idempotency-Key": self._entropy.uuid().hex}
         if content:
             headers["Content-Type"] = "application/json"
         return self._send(method, path, query, headers, content)
 
-    def upload(self, path: str, content: bytes, media_type: str) -> Reply:
-        """Send bytes and return the answer. Raises as `get`."""
+    def upload(self, path: str, content: bytes, media_type: str) -> Response:
+        """Send bytes and return the response. Raises as `get`."""
         headers = {"Content-Type": media_type, "Idempotency-Key": self._entropy.uuid().hex}
         return self._send("POST", path, None, headers, content)
 
-    def each(
+    def list_all(
         self, path: str, query: Mapping[str, str | None] | None = None
     ) -> Iterator[Mapping[str, Any]]:
         """Yield every item of a collection, page by page. Raises as `get`."""
-        following: str | None = ""
-        asked = {"top": str(PAGE), **(query or {})}
-        while following is not None:
-            more = dict(parse_qsl(following.lstrip("?")))
-            page = self.get(path, {**asked, **more}).body
+        next_link: str | None = ""
+        first_query = {"top": str(PAGE_SIZE), **(query or {})}
+        while next_link is not None:
+            continuation = dict(parse_qsl(next_link.lstrip("?")))
+            page = self.get(path, {**first_query, **continuation}).body
             yield from page["value"]
-            following = page.get("nextLink")
+            next_link = page.get("nextLink")
 
     def close(self) -> None:
         if self._connection is not None:
@@ -112,54 +112,51 @@ class Client:
         query: Mapping[str, str | None] | None,
         headers: Mapping[str, str],
         content: bytes,
-    ) -> Reply:
-        given = {name: value for name, value in (query or {}).items() if value is not None}
-        target = quote(path) + (f"?{urlencode(given)}" if given else "")
-        sent = {"Accept": "application/json", **headers}
+    ) -> Response:
+        parameters = {name: value for name, value in (query or {}).items() if value is not None}
+        target = quote(path) + (f"?{urlencode(parameters)}" if parameters else "")
+        all_headers = {"Accept": "application/json", **headers}
         if self._token:
-            sent["Authorization"] = f"Bearer {self._token}"
-        return _judged(self._exchange(method, target, sent, content))
+            all_headers["Authorization"] = f"Bearer {self._token}"
+        return _raise_for_error(self._exchange(method, target, all_headers, content))
 
     def _exchange(
         self, method: str, target: str, headers: Mapping[str, str], content: bytes
-    ) -> Reply:
-        is_kept = self._connection is not None
-        try:
-            return self._exchange_once(method, target, headers, content)
-        except (http.client.HTTPException, OSError) as lost:
-            self.close()
-            # A kept connection may have been closed while nobody looked; a new one tells.
-            if is_kept and not isinstance(lost, TimeoutError):
-                try:
-                    return self._exchange_once(method, target, headers, content)
-                except (http.client.HTTPException, OSError) as again:
-                    self.close()
-                    raise self._away(again) from again
-            raise self._away(lost) from lost
+    ) -> Response:
+        # The server may have closed a reused connection, so that is tried once more with a new one.
+        attempts = 1 if self._connection is None else 2
+        while True:
+            attempts -= 1
+            try:
+                return self._exchange_once(method, target, headers, content)
+            except (http.client.HTTPException, OSError) as error:
+                self.close()
+                if not attempts or isinstance(error, TimeoutError):
+                    raise self._unreachable(error) from error
 
     def _exchange_once(
         self, method: str, target: str, headers: Mapping[str, str], content: bytes
-    ) -> Reply:
+    ) -> Response:
         if self._connection is None:
             parts = urlsplit(self.url)
-            is_secure = parts.scheme == "https"
-            kind = http.client.HTTPSConnection if is_secure else http.client.HTTPConnection
-            self._connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+            is_https = parts.scheme == "https"
+            connect = http.client.HTTPSConnection if is_https else http.client.HTTPConnection
+            self._connection = connect(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
         self._connection.request(method, target, body=content or None, headers=dict(headers))
-        answer = self._connection.getresponse()
-        read = answer.read()
-        told = {name.lower(): value for name, value in answer.getheaders()}
-        return Reply(answer.status, told, _parsed(read))
+        response = self._connection.getresponse()
+        body = response.read()
+        response_headers = {name.lower(): value for name, value in response.getheaders()}
+        return Response(response.status, response_headers, _parse(body))
 
-    def _away(self, problem: Exception) -> HostAway:
-        return HostAway(
-            f"no answer from {self.url}: {str(problem) or type(problem).__name__}",
+    def _unreachable(self, error: Exception) -> HostUnreachable:
+        return HostUnreachable(
+            f"no answer from {self.url}: {str(error) or type(error).__name__}",
             ExitCode.UNAVAILABLE,
-            code="HostAway",
+            code="HostUnreachable",
         )
 
 
-def _parsed(content: bytes) -> Any:
+def _parse(content: bytes) -> Any:
     if not content:
         return None
     try:
@@ -168,23 +165,23 @@ def _parsed(content: bytes) -> Any:
         return None
 
 
-def _judged(reply: Reply) -> Reply:
-    if reply.status < _OK_BELOW:
-        return reply
-    body = reply.body if isinstance(reply.body, dict) else {}
+def _raise_for_error(response: Response) -> Response:
+    if response.status < _OK_BELOW:
+        return response
+    body = response.body if isinstance(response.body, dict) else {}
     error = body.get("error") or {}
     raise Failure(
-        error.get("message") or f"the system answered {reply.status} without saying why",
-        exit_code_of(reply.status),
+        error.get("message") or f"the system answered {response.status} without a reason",
+        exit_code_of(response.status),
         code=error.get("code", ""),
         details=[
             Detail(
-                str(each.get("target", "")),
-                str(each.get("message", "")),
-                str(each.get("expected") or ""),
-                str(each.get("received") or ""),
+                str(detail.get("target", "")),
+                str(detail.get("message", "")),
+                str(detail.get("expected") or ""),
+                str(detail.get("received") or ""),
             )
-            for each in error.get("details", ())
+            for detail in error.get("details", ())
         ],
-        trace_id=error.get("traceId") or reply.headers.get("x-traceid", ""),
+        trace_id=error.get("traceId") or response.headers.get("x-traceid", ""),
     )

@@ -1,8 +1,8 @@
-"""What `deploy` sends: a release file, and what the command line says instead of or beside it.
+"""The request of `deploy`: a release file, and the options that override it.
 
-The file is the body of POST /deployments. Three things are for people and are resolved here:
-`environment` (a name), a component's `artifact` (a digest, or the path of an archive, which is
-uploaded) and options. Unknown fields are the server's to refuse.
+The file is the body of POST /deployments. Three parts are resolved here: `environment` (a name), a
+component's `artifact` (a digest, or the path of an archive, which is uploaded) and the options. The
+server validates everything else.
 """
 
 import re
@@ -15,7 +15,7 @@ from cli import artifacts
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_named
+from cli.lookup import find_environment
 from cli.yaml_files import load_yaml
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -26,85 +26,88 @@ _EXAMPLE: Final = (
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the command line said; what is None or empty leaves the file as it is."""
+class DeployOptions:
+    """The options of the command line; None or empty leaves the file's value."""
 
     file: Path | None = None
     environment: str | None = None
     release_ref: str | None = None
     artifacts: Sequence[str] = ()
     component: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the one component, in the words of the API."""
+    """Fields of the one component, named as in the API."""
     request: Mapping[str, Any] = field(default_factory=dict)
 
 
-def request_of(wish: Wish, client: Client) -> dict[str, Any]:
-    """Return the body of POST /deployments, archives uploaded and names resolved.
+def deploy_request(options: DeployOptions, client: Client) -> dict[str, Any]:
+    """Return the body of POST /deployments; archives are uploaded, names are resolved.
 
     Raises:
-        Failure: the file or the options cannot be understood, or something they name is not there.
+        Failure: the file or the options are invalid, or something that they name does not exist.
     """
-    body = load_yaml(wish.file) if wish.file is not None else {}
-    body |= {name: value for name, value in wish.request.items() if value is not None}
-    body["components"] = _components(body.get("components", []), wish)
-    folder = wish.file.parent if wish.file is not None else Path()
-    _set_environment(body, wish.environment, client)
+    body = load_yaml(options.file) if options.file is not None else {}
+    body |= {name: value for name, value in options.request.items() if value is not None}
+    body["components"] = _components(body.get("components", []), options)
+    folder = options.file.parent if options.file is not None else Path()
+    _set_environment(body, options.environment, client)
     for component in body["components"]:
         _set_digest(component, folder, client)
-    body["releaseRef"] = wish.release_ref or body.get("releaseRef") or _named(body["components"])
+    body["releaseRef"] = (
+        options.release_ref or body.get("releaseRef") or _default_release_ref(body["components"])
+    )
     return body
 
 
-def _components(given: Any, wish: Wish) -> list[dict[str, Any]]:
-    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+def _components(in_file: Any, options: DeployOptions) -> list[dict[str, Any]]:
+    if not isinstance(in_file, list) or not all(isinstance(entry, dict) for entry in in_file):
         raise Failure(
-            "components: expected a list of mappings", ExitCode.USAGE, fix="see examples/"
+            "components: expected a list of mappings", ExitCode.USAGE, remedy="see examples/"
         )
-    said = {
-        name: value for name, value in wish.component.items() if value not in (None, (), [], {})
+    overrides = {
+        name: value for name, value in options.component.items() if value not in (None, (), [], {})
     }
-    components = [dict(each) for each in given]
-    if not components and said:
+    components = [dict(component) for component in in_file]
+    if not components and overrides:
         components = [{"componentType": "microservice"}]
     if len(components) == 1:
-        components[0] |= said
-    elif said:
+        components[0] |= overrides
+    elif overrides:
         raise Failure(
             "options describe one component, the file has several",
             ExitCode.USAGE,
-            fix="change the file instead",
+            remedy="change the file instead",
         )
     if not components:
         raise Failure(
-            "nothing to deploy", ExitCode.USAGE, fix=f"give a file with -f, or: {_EXAMPLE}"
+            "nothing to deploy", ExitCode.USAGE, remedy=f"give a file with -f, or: {_EXAMPLE}"
         )
-    for source in wish.artifacts:
-        _place_source(source, components)
+    for source in options.artifacts:
+        _set_artifact(source, components)
     return components
 
 
-def _place_source(source: str, components: list[dict[str, Any]]) -> None:
-    module, sign, value = source.partition("=")
-    named = [each for each in components if each.get("moduleId") == module] if sign else components
-    if len(named) != 1:
+def _set_artifact(option: str, components: list[dict[str, Any]]) -> None:
+    """Set the artifact of the component that *option* names, or of the only one."""
+    module, separator, value = option.partition("=")
+    matches = [c for c in components if not separator or c.get("moduleId") == module]
+    if len(matches) != 1:
         raise Failure(
-            f"--artifact {source}: which of the {len(components)} components is it for?",
+            f"--artifact {option}: which of the {len(components)} components is it for?",
             ExitCode.USAGE,
-            fix="write --artifact <moduleId>=<digest or archive>",
+            remedy="write --artifact <moduleId>=<digest or archive>",
         )
-    named[0].pop("image", None)
-    named[0].pop("artifactDigest", None)
-    named[0]["artifact"] = value if sign else source
+    matches[0].pop("image", None)
+    matches[0].pop("artifactDigest", None)
+    matches[0]["artifact"] = value if separator else option
 
 
-def _set_environment(body: dict[str, Any], asked: str | None, client: Client) -> None:
+def _set_environment(body: dict[str, Any], option: str | None, client: Client) -> None:
     name = body.pop("environment", None)
-    if asked is not None:
-        name = asked
+    if option is not None:
+        name = option
     if name is None and "environmentId" not in body:
-        raise Failure("which environment?", ExitCode.USAGE, fix="name it: --env test")
+        raise Failure("which environment?", ExitCode.USAGE, remedy="name it: --env test")
     if name is not None:
-        body["environmentId"] = environment_named(client, str(name))["environmentId"]
+        body["environmentId"] = find_environment(client, str(name))["environmentId"]
 
 
 def _set_digest(component: dict[str, Any], folder: Path, client: Client) -> None:
@@ -113,11 +116,11 @@ def _set_digest(component: dict[str, Any], folder: Path, client: Client) -> None
         return
     if not _DIGEST.fullmatch(str(source)):
         path = Path(str(source))
-        found = path if path.is_absolute() or path.exists() else folder / path
-        source = artifacts.push(client, found)["digest"]
+        archive = path if path.is_absolute() or path.exists() else folder / path
+        source = artifacts.push(client, archive)["digest"]
     component["artifactDigest"] = source
 
 
-def _named(components: Sequence[Mapping[str, Any]]) -> str:
+def _default_release_ref(components: Sequence[Mapping[str, Any]]) -> str:
     first = components[0]
     return f"{first.get('moduleId', 'module')}-{first.get('version', 'unversioned')}"

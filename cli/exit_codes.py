@@ -1,4 +1,4 @@
-"""What a script can tell from the exit code; `docs/cli.md` says the same."""
+"""The exit codes; `docs/cli.md` has the same table."""
 
 from enum import IntEnum
 
@@ -9,25 +9,25 @@ class ExitCode(IntEnum):
     OK = 0
     """Done, or accepted when `--wait` was not given."""
     DEFECT = 1
-    """Something broke on our side; the message has the trace id."""
+    """The system has a defect; the message has the trace id."""
     USAGE = 2
-    """The command line, or a file it names, cannot be understood; nothing was sent."""
+    """The command line, or a file that it names, is invalid; nothing was sent."""
     REFUSED = 3
     """The request cannot be honoured as it stands: invalid, not allowed, or not plannable."""
     NOT_FOUND = 4
-    """Nothing of that id or name is here for this tenant."""
+    """This tenant has nothing with that id or name."""
     CONFLICT = 5
-    """The state does not allow it now: held, taken by another, or changed since it was read."""
+    """The state does not allow it now: held, in use, or changed since it was read."""
     UNAVAILABLE = 6
-    """The system, or something it needs, is away; the same command may work later."""
+    """The system or a dependency does not answer; the same command may work later."""
     ENDED_OTHERWISE = 7
-    """The work was accepted and did not end as asked: rolled back, failed or cancelled."""
+    """The work was accepted and did not succeed: rolled back, failed or cancelled."""
     NOT_LOGGED_IN = 8
     """There is no token, or it has expired or is not trusted."""
     STILL_RUNNING = 9
-    """`--wait` gave up; the work goes on."""
+    """`--wait` reached its timeout; the work continues."""
     INTERRUPTED = 130
-    """Ctrl-C; what was accepted goes on."""
+    """Ctrl-C; accepted work continues."""
 
 
 def exit_code_of(status: int) -> ExitCode:

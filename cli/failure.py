@@ -1,15 +1,15 @@
-"""How a command fails: what was wrong, what to do next, and the exit code."""
+"""The failure of a command: its message, its remedy and its exit code."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cli.exit_codes import ExitCode
-from cli.remedies import fix_for
+from cli.remedies import remedy_for
 
 
 @dataclass(frozen=True)
 class Detail:
-    """One thing that was wrong with what was sent; `target` is a JSON pointer into it."""
+    """One error in the request; `target` is a JSON pointer into its body."""
 
     target: str
     message: str
@@ -18,16 +18,16 @@ class Detail:
 
     @property
     def text(self) -> str:
-        said = f"{self.target or 'body'}: {self.message}"
+        text = f"{self.target or 'body'}: {self.message}"
         if self.expected:
-            said += f"; expected {self.expected}"
+            text += f"; expected {self.expected}"
         if self.received:
-            said += f", got {self.received}"
-        return said
+            text += f", got {self.received}"
+        return text
 
 
 class Failure(Exception):
-    """Ends a command. `fix` is a sentence; empty asks for the one of *code*."""
+    """Ends a command. Without *remedy* it gets the remedy of its *code*."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Failure(Exception):
         exit_code: ExitCode,
         *,
         code: str = "",
-        fix: str = "",
+        remedy: str = "",
         details: Sequence[Detail] = (),
         trace_id: str = "",
     ) -> None:
@@ -45,14 +45,14 @@ class Failure(Exception):
         self.code = code
         self.details = tuple(details)
         self.trace_id = trace_id
-        self.fix = fix or fix_for(code, message, exit_code)
+        self.remedy = remedy or remedy_for(code, message, exit_code)
 
     def lines(self) -> list[str]:
-        """Return what a person is shown, most important first."""
-        head = f"error: {self.message}"
-        shown = [head if not self.code else f"{head} [{self.code}]"]
-        shown += [f"  - {detail.text}" for detail in self.details]
-        shown.append(f"next:  {self.fix}")
+        """Return the lines for standard error, the most important first."""
+        headline = f"error: {self.message}"
+        lines = [headline if not self.code else f"{headline} [{self.code}]"]
+        lines += [f"  - {detail.text}" for detail in self.details]
+        lines.append(f"next:  {self.remedy}")
         if self.trace_id and self.exit_code is ExitCode.DEFECT:
-            shown.append(f"trace: {self.trace_id}")
-        return shown
+            lines.append(f"trace: {self.trace_id}")
+        return lines

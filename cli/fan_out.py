@@ -1,4 +1,4 @@
-"""The same question put to every app of the platform; an app that does not run is passed over."""
+"""One query to every app of the platform."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,14 +9,17 @@ from cli.failure import Failure
 from shared.kernel.ids import APPS
 
 
-def over_apps(
-    client: Client, what: str, query: Mapping[str, str | None] | None = None
+def query_apps(
+    client: Client, collection: str, query: Mapping[str, str | None] | None = None
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield every item of `/v1/platform/<app>/<what>`, with the app under `app`."""
+    """Yield every item of `/v1/platform/<app>/<collection>`, with the app as `app`.
+
+    An app that does not run is skipped.
+    """
     for app in APPS:
         try:
-            for item in client.each(f"/v1/platform/{app}/{what}", query):
+            for item in client.list_all(f"/v1/platform/{app}/{collection}", query):
                 yield {"app": app, **item}
-        except Failure as absent:
-            if absent.exit_code is not ExitCode.NOT_FOUND:
+        except Failure as failure:
+            if failure.exit_code is not ExitCode.NOT_FOUND:
                 raise

@@ -1,7 +1,7 @@
-"""The host as a process of this machine: started apart from the command, found again, stopped.
+"""The host process of a state folder: start, find, stop.
 
-It outlives the command that started it, writes to a file, and is known by pid, start time and
-boot, so that `down` never stops a stranger.
+The host outlives the command that starts it and logs to a file. It is identified by pid, start time
+and boot, so `down` never stops another process that has its pid.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cli.client import Client, HostAway
+from cli.client import Client, HostUnreachable
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.state_folder import REPOSITORY, Place, read_json, write_private
+from cli.state_folder import REPOSITORY, StateFolder, read_json, write_private
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
 from shared.surfaces.local_process import processes
@@ -27,15 +27,13 @@ from shared.surfaces.local_process.processes import Identity
 READY_WITHIN_S: Final = 30.0
 """It takes 2 s; a starved machine may need longer."""
 STOPPED_WITHIN_S: Final = 15.0
-_LOOK_EVERY_S: Final = 0.05
+_POLL_INTERVAL_S: Final = 0.05
 _ALIVE: Final = "/v1/platform/environments/alive"
 _TAIL_LINES: Final = 15
 
 
 @dataclass(frozen=True)
-class RunningHost:
-    """A host that was started from here."""
-
+class HostProcess:
     identity: Identity
     port: int
     url: str
@@ -46,56 +44,60 @@ class RunningHost:
         return self.identity.pid
 
 
-def find_host(place: Place) -> RunningHost | None:
-    """Return the host of *place* if exactly that process lives."""
-    said = read_json(place.host_file)
-    if said is None:
+def find_host(folder: StateFolder) -> HostProcess | None:
+    """Return the host of *folder* if exactly that process is alive."""
+    record = read_json(folder.host_file)
+    if record is None:
         return None
-    identity = Identity(said["pid"], said["ticks"], said["boot"], said["token"])
+    identity = Identity(record["pid"], record["ticks"], record["boot"], record["token"])
     processes.reap(identity.pid)
     if not processes.is_alive(identity):
         return None
-    return RunningHost(identity, said["port"], said["url"], said["startedAt"])
+    return HostProcess(identity, record["port"], record["url"], record["startedAt"])
 
 
 def start_host(
-    place: Place, port: int, clock: Clock, entropy: Entropy, apps: Sequence[Path] = (REPOSITORY,)
-) -> RunningHost:
-    """Start a host detached and return it when it answers.
+    folder: StateFolder,
+    port: int,
+    clock: Clock,
+    entropy: Entropy,
+    apps: Sequence[Path] = (REPOSITORY,),
+) -> HostProcess:
+    """Start a host in a session of its own, and return it when it answers.
 
     Raises:
-        Failure: the port is taken, it ended at once, or it does not come up; names the log.
+        Failure: the port is in use, or the host did not start; the message has its last output.
     """
-    place.prepare()
-    port = _usable(port)
+    folder.create()
+    port = _resolve_port(port)
     token = entropy.uuid().hex
-    for old in place.own.glob("claim-*"):
-        old.unlink(missing_ok=True)
-    claim = place.own / f"claim-{token}"
-    began_s = clock.monotonic_s()
+    for old_claim in folder.private.glob("claim-*"):
+        old_claim.unlink(missing_ok=True)
+    claim = folder.private / f"claim-{token}"
+    started_s = clock.monotonic_s()
     pid = processes.start(
-        place.own / "order.json",
+        folder.private / "order.json",
         token=token,
         claim=claim,
         folder=REPOSITORY,
         command=[
             sys.executable, "-m", "local_host", *(str(app) for app in apps),
-            "--port", str(port), "--state", str(place.state),
-            # Histories and administration of every tenant are behind the host's own keys.
+            "--port", str(port), "--state", str(folder.path),
+            # The histories and the administration of all tenants need the host's own keys.
             "--auth",
         ],
         environ=_environ(port),
-        output=place.host_log,
+        output=folder.host_log,
         limits={},
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
-    _until_ready(place, pid, url, clock, began_s)
+    _wait_until_ready(folder, pid, url, clock, started_s)
     identity = processes.read_claim(claim)
     if identity is None:
-        raise _not_up(place, "it answers, but did not say who it is")
-    host = RunningHost(identity, port, url, isoformat(clock.now()))
+        raise _not_started(folder, "it answers, but has no claim")
+    host = HostProcess(identity, port, url, isoformat(clock.now()))
     write_private(
-        place.host_file,
+        folder.host_file,
         {
             "pid": identity.pid,
             "ticks": identity.ticks,
@@ -109,47 +111,47 @@ def start_host(
     return host
 
 
-def stop_host(place: Place, clock: Clock) -> int | None:
-    """Ask the host to stop, insist after a while; return its pid, None when none ran."""
-    host = find_host(place)
+def stop_host(folder: StateFolder, clock: Clock) -> int | None:
+    """Terminate the host, and kill it after a timeout; return its pid, None when none ran."""
+    host = find_host(folder)
     if host is None:
         return None
     processes.terminate(host.identity)
     deadline_s = clock.monotonic_s() + STOPPED_WITHIN_S
-    while find_host(place) is not None and clock.monotonic_s() < deadline_s:
-        pause(clock, _LOOK_EVERY_S)
+    while find_host(folder) is not None and clock.monotonic_s() < deadline_s:
+        pause(clock, _POLL_INTERVAL_S)
     processes.kill(host.identity)
     processes.reap(host.pid)
     return host.pid
 
 
-def kill_host(place: Place, clock: Clock) -> RunningHost:
-    """End the host with SIGKILL, as a crash does, and return what it was.
+def kill_host(folder: StateFolder, clock: Clock) -> HostProcess:
+    """Kill the host as a crash does, and return it.
 
     Raises:
         Failure: none runs.
     """
-    host = find_host(place)
+    host = find_host(folder)
     if host is None:
-        raise Failure("no host runs here", ExitCode.UNAVAILABLE, code="HostAway")
+        raise Failure("no host runs here", ExitCode.UNAVAILABLE, code="HostUnreachable")
     with suppress(ProcessLookupError):
         os.kill(host.pid, signal.SIGKILL)
-    while find_host(place) is not None:
-        pause(clock, _LOOK_EVERY_S)
+    while find_host(folder) is not None:
+        pause(clock, _POLL_INTERVAL_S)
     return host
 
 
-def stop_workloads(place: Place, clock: Clock) -> int:
-    """Stop every workload and proxy of *place*; return how many there were."""
+def stop_workloads(folder: StateFolder, clock: Clock) -> int:
+    """Stop every workload and proxy of *folder*; return their number."""
     from shared.surfaces.local_process.shutdown import stop_everything  # noqa: PLC0415
 
-    if not place.surface.exists():
+    if not folder.surface.exists():
         return 0
-    return asyncio.run(stop_everything(place.surface, clock))
+    return asyncio.run(stop_everything(folder.surface, clock))
 
 
 def pause(clock: Clock, seconds: float) -> None:
-    """Wait, by the clock that everything here uses."""
+    """Sleep by *clock* in code that is not async."""
     asyncio.run(clock.sleep(seconds))
 
 
@@ -162,7 +164,7 @@ def log_tail(path: Path, lines: int = _TAIL_LINES) -> list[str]:
 
 def _environ(port: int) -> Mapping[str, str]:
     defaults = {
-        # As the real host does: apps that ask each other find each other here.
+        # As in Azure; the apps find each other at this address.
         "WEBSITE_HOSTNAME": f"127.0.0.1:{port}",
         "RUNTIME_TASK_HUB": "FactoryRuntime",
         "RUNTIME_PROFILE": "local",
@@ -171,57 +173,59 @@ def _environ(port: int) -> Mapping[str, str]:
     return {**defaults, **os.environ}
 
 
-def _usable(port: int) -> int:
-    """Return *port*, or a free one for 0; refuse one that somebody listens on."""
+def _resolve_port(port: int) -> int:
+    """Return *port*, or a free one for 0; refuse a port that is in use."""
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError as taken:
+        except OSError as in_use:
             raise Failure(
-                f"port {port} is taken: {taken.strerror}",
+                f"port {port} is in use: {in_use.strerror}",
                 ExitCode.CONFLICT,
-                fix="choose another: `runtimectl up --port 7072`, or any free one: `--port 0`",
-            ) from taken
-        found: int = probe.getsockname()[1]
-        return found
+                remedy="choose another: `runtimectl up --port 7072`, or any free one: `--port 0`",
+            ) from in_use
+        bound: int = probe.getsockname()[1]
+        return bound
 
 
-def _until_ready(place: Place, pid: int, url: str, clock: Clock, began_s: float) -> None:
+def _wait_until_ready(
+    folder: StateFolder, pid: int, url: str, clock: Clock, started_s: float
+) -> None:
     client = Client(url, None)
-    why = ""
-    while not why and not (answer := _answers(client)):
-        pause(clock, _LOOK_EVERY_S)
+    reason = ""
+    while not reason and not (answers := _has_services(client)):
+        pause(clock, _POLL_INTERVAL_S)
         if processes.reap(pid) is not None:
-            why = "it ended at once"
-        elif answer is None:
-            why = "its services do not run"
-        elif clock.monotonic_s() - began_s > READY_WITHIN_S:
-            why = f"it did not answer within {READY_WITHIN_S:.0f} s"
+            reason = "it ended at once"
+        elif answers is None:
+            reason = "its services do not run"
+        elif clock.monotonic_s() - started_s > READY_WITHIN_S:
+            reason = f"it did not answer within {READY_WITHIN_S:.0f} s"
     client.close()
-    if why:
-        # What does not come up is not left behind, unrecorded.
+    if reason:
+        # Without a record of it, `down` could not stop this process.
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         processes.reap(pid)
-        raise _not_up(place, why)
+        raise _not_started(folder, reason)
 
 
-def _answers(client: Client) -> bool | None:
-    """Return whether the services answer; None when the host does and they never will."""
+def _has_services(client: Client) -> bool | None:
+    """Return whether the services answer; None when the host does, and has no services."""
     try:
         client.get(_ALIVE)
-    except HostAway:
+    except HostUnreachable:
         return False
-    except Failure as failed:
-        return None if failed.exit_code is ExitCode.NOT_FOUND else False
+    except Failure as failure:
+        return None if failure.exit_code is ExitCode.NOT_FOUND else False
     return True
 
 
-def _not_up(place: Place, why: str) -> Failure:
-    said = "\n".join(f"  | {line}" for line in log_tail(place.host_log))
+def _not_started(folder: StateFolder, reason: str) -> Failure:
+    output = "\n".join(f"  | {line}" for line in log_tail(folder.host_log))
     return Failure(
-        f"the host did not start: {why}\n{said}",
+        f"the host did not start: {reason}\n{output}",
         ExitCode.UNAVAILABLE,
-        fix=f"read {place.host_log}; correct what it names; `runtimectl up`",
+        remedy=f"read {folder.host_log}; correct what it names; `runtimectl up`",
     )

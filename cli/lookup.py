@@ -1,14 +1,14 @@
-"""Environments by the name that people use."""
+"""Looks up environments by name, and labels for the ids in events."""
 
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from cli.client import Client
-from cli.fan_out import over_apps
-from cli.session import one_of
+from cli.fan_out import query_apps
+from cli.session import only_match
 
-_ID: Final = re.compile(r"env-[a-z2-7]{12}")
+_ENVIRONMENT_ID: Final = re.compile(r"env-[a-z2-7]{12}")
 _ANY_ID: Final = re.compile(
     r"(?P<gate>gate-(?P<environment>[a-z2-7]{12})-[a-z2-7]{10}-(?P<rest>[0-9a-z]{16})-\d+-(?P<step>\d+))"
     r"|evt-(?P<event>[0-9a-f]{8})-[0-9a-f-]{27}"
@@ -17,54 +17,59 @@ _ANY_ID: Final = re.compile(
 )
 
 
-def environment_named(client: Client, name: str) -> Mapping[str, Any]:
-    """Return the environment called *name*, or with that id.
+def find_environment(client: Client, name: str) -> Mapping[str, Any]:
+    """Return the environment with that name or id.
 
     Raises:
-        Failure: none or several are called so.
+        Failure: none has that name, or several have.
     """
-    if _ID.fullmatch(name):
-        found: Mapping[str, Any] = client.get(f"/v1/runtime/environments/{name}").body
-        return found
-    called = list(client.each("/v1/runtime/environments", {"name": name}))
-    fix = "see `runtimectl env list`; where several projects have one of this name, use its id"
-    one: Mapping[str, Any] = one_of(called, "environment", name, fix)
-    return one
+    if _ENVIRONMENT_ID.fullmatch(name):
+        environment: Mapping[str, Any] = client.get(f"/v1/runtime/environments/{name}").body
+        return environment
+    matches = list(client.list_all("/v1/runtime/environments", {"name": name}))
+    remedy = "see `runtimectl env list`; if several projects have one of this name, use its id"
+    return only_match(matches, "environment", name, remedy)
 
 
-def names_of(client: Client) -> Mapping[str, str]:
+def environment_id(client: Client, name: str | None) -> str | None:
+    """Return the id of the environment called *name*; None without a name."""
+    return None if name is None else str(find_environment(client, name)["environmentId"])
+
+
+def environment_names(client: Client) -> Mapping[str, str]:
     """Return the names of all environments, by id."""
-    return {each["environmentId"]: each["name"] for each in client.each("/v1/runtime/environments")}
+    environments = client.list_all("/v1/runtime/environments")
+    return {environment["environmentId"]: environment["name"] for environment in environments}
 
 
 def endpoint_of(environment: Mapping[str, Any]) -> str | None:
-    """Return the public URL of an environment, where it has one."""
-    found = [target.get("endpoint") for target in environment.get("provisioned", ())]
-    return next((endpoint for endpoint in found if endpoint), None)
+    """Return the public URL of an environment, if it has one."""
+    endpoints = [target.get("endpoint") for target in environment.get("provisioned", ())]
+    return next((endpoint for endpoint in endpoints if endpoint), None)
 
 
-def labels(client: Client) -> Mapping[str, str]:
-    """Return words for every id of an environment, deployment, service and operation."""
-    names = names_of(client)
-    found = dict(names)
-    for each in client.each("/v1/runtime/deployments"):
-        where = names.get(each["environmentId"], "?")
-        found[each["deploymentId"]] = f"{each['releaseRef']} in {where}"
-    for each in client.each("/v1/runtime/services"):
-        where = names.get(each["environmentId"], "?")
-        found[each["serviceId"]] = f"{each['moduleId']} in {where}"
-    for each in over_apps(client, "operations"):
-        found[each["operationId"]] = each["kind"]
-    return found
+def id_labels(client: Client) -> Mapping[str, str]:
+    """Return a label for the id of every environment, deployment, service and operation."""
+    names = environment_names(client)
+    labels = dict(names)
+    for deployment in client.list_all("/v1/runtime/deployments"):
+        environment = names.get(deployment["environmentId"], "?")
+        labels[deployment["deploymentId"]] = f"{deployment['releaseRef']} in {environment}"
+    for service in client.list_all("/v1/runtime/services"):
+        environment = names.get(service["environmentId"], "?")
+        labels[service["serviceId"]] = f"{service['moduleId']} in {environment}"
+    for operation in query_apps(client, "operations"):
+        labels[operation["operationId"]] = operation["kind"]
+    return labels
 
 
-def labelled(text: str, words: Mapping[str, str]) -> str:
-    """Return *text* with every id in it replaced by its words; a gate is of its deployment."""
+def replace_ids(text: str, labels: Mapping[str, str]) -> str:
+    """Return *text* with a label for each id in it; a gate gets its deployment's label."""
 
-    def word(match: re.Match[str]) -> str:
+    def label(match: re.Match[str]) -> str:
         if match["gate"]:
-            of = words.get(f"dep-{match['environment']}-{match['rest']}", match["gate"])
-            return f"gate {int(match['step']) + 1} of {of}"
-        return words.get(match[0]) or (f"evt-{match['event']}…" if match["event"] else match[0])
+            deployment = f"dep-{match['environment']}-{match['rest']}"
+            return f"gate {int(match['step']) + 1} of {labels.get(deployment, match['gate'])}"
+        return labels.get(match[0]) or (f"evt-{match['event']}…" if match["event"] else match[0])
 
-    return _ANY_ID.sub(word, text)
+    return _ANY_ID.sub(label, text)

@@ -1,7 +1,7 @@
-"""Entry point of `runtimectl`: the tree of commands, and failures as message, fix and exit code."""
+"""The entry point of `runtimectl`: its commands, and the output and exit code of a failure."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import typer
@@ -13,6 +13,7 @@ from cli.commands import (
     events,
     operations,
     parked,
+    releases,
     services,
     system,
 )
@@ -31,29 +32,32 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_SYSTEM: Final[Sequence[Callable[..., None]]] = (system.up, system.down, system.login)
-_LOOKING: Final[Sequence[Callable[..., None]]] = (
-    deployments.deployments,
-    deployments.deployment,
-    services.status,
-    services.history,
-    deployments.logs,
-    events.events,
-)
-for command in _SYSTEM:
-    app.command(rich_help_panel="The system")(command)
+_PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
+    "The system": (system.up, system.down, system.login),
+    "Releases": (
+        releases.deploy,
+        releases.promote,
+        releases.rollback,
+        releases.cancel,
+        releases.retry,
+        releases.release_hold,
+    ),
+    "State and history": (
+        deployments.deployments,
+        deployments.deployment,
+        services.status,
+        services.history,
+        deployments.logs,
+        events.events,
+    ),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 app.add_typer(environments.app, name="env", rich_help_panel="Releases")
 app.add_typer(artifacts.app, name="artifact", rich_help_panel="Releases")
-app.command(rich_help_panel="Releases")(deployments.deploy)
-app.command(rich_help_panel="Releases")(deployments.promote)
-app.command(rich_help_panel="Releases")(deployments.rollback)
-app.command(rich_help_panel="Releases")(deployments.cancel)
-app.command(rich_help_panel="Releases")(deployments.retry)
-app.command("release-hold", rich_help_panel="Releases")(deployments.release_hold)
-for command in _LOOKING:
-    app.command(rich_help_panel="What is and what was")(command)
-app.add_typer(operations.app, name="operations", rich_help_panel="What is and what was")
-app.add_typer(parked.app, name="parked", rich_help_panel="What is and what was")
+app.add_typer(operations.app, name="operations", rich_help_panel="State and history")
+app.add_typer(parked.app, name="parked", rich_help_panel="State and history")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

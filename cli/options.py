@@ -1,29 +1,115 @@
-"""Options that many commands share, each written once."""
+"""Options that several commands share, and groups of them."""
 
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
-from cli.output import Format
-from cli.state_folder import STATE_VARIABLE
+from cli.client import Client
+from cli.output import Column, Format, show
+from cli.session import Session
+from cli.state_folder import DEFAULT_STATE, STATE_VARIABLE
 
-State = Annotated[
-    Path,
-    typer.Option(
-        "--state", envvar=STATE_VARIABLE, help="State folder of the system.", metavar="DIR"
-    ),
-]
-Output = Annotated[Format, typer.Option("-o", "--output", help="How the result is printed.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Return when the work has ended.")]
-Timeout = Annotated[
-    float, typer.Option("--timeout", help="Seconds that --wait waits at most.", min=1)
-]
+WAIT_S: Final = 900.0
 EnvironmentArgument = Annotated[
     str, typer.Argument(metavar="ENVIRONMENT", help="Its name or id.", show_default=False)
 ]
 EnvironmentOption = Annotated[
     str, typer.Option("--env", "-e", metavar="ENVIRONMENT", help="Its name or id.")
 ]
+EnvironmentFilter = Annotated[
+    str | None, typer.Option("--env", "-e", metavar="ENVIRONMENT", help="Only there.")
+]
+Module = Annotated[str | None, typer.Option("--module", "-m", help="module-<slug>.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the audit trail.")]
-WAIT_S = 900.0
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; change nothing.")]
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The options of every command, and what a command does with them."""
+
+    state: Annotated[
+        Path,
+        typer.Option(
+            "--state", envvar=STATE_VARIABLE, help="State folder of the system.", metavar="DIR"
+        ),
+    ] = DEFAULT_STATE
+    output: Annotated[Format, typer.Option("-o", "--output", help="How the result is printed.")] = (
+        Format.TABLE
+    )
+
+    @cached_property
+    def session(self) -> Session:
+        return Session(self.state)
+
+    @property
+    def client(self) -> Client:
+        return self.session.client
+
+    @property
+    def is_table(self) -> bool:
+        """Return whether a person reads the result."""
+        return self.output is Format.TABLE
+
+    def show(
+        self,
+        value: Any,
+        columns: Sequence[Column] | None = None,
+        *,
+        empty: str = "nothing here yet",
+    ) -> None:
+        show(value, self.output, columns, empty=empty)
+
+
+@dataclass(frozen=True)
+class WaitOptions:
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the work has ended.")] = False
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", help="Seconds that --wait waits at most.", min=1)
+    ] = WAIT_S
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Return *function* as a command: each parameter that is a group becomes its options.
+
+    A group is a dataclass whose fields are options. Options of groups come after the command's own.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    groups: Mapping[str, Any] = {n: hint for n, hint in hints.items() if is_dataclass(hint)}
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in groups
+    ]
+    for group in groups.values():
+        parameters += _parameters_of(group)
+
+    @wraps(function)
+    def run(**values: Any) -> None:
+        built = {
+            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        function(**values, **built)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _parameters_of(group: Any) -> list[inspect.Parameter]:
+    hints: Mapping[str, Any] = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-Row = Mapping[str, Any]
+Item = Mapping[str, Any]
+"""One resource, as the API answers it."""
 
 
 class Format(StrEnum):
@@ -20,18 +21,18 @@ class Format(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table; `value` takes the item, a name is looked up in it."""
+    """One column of a table; `value` is a field of the item, or a function of it."""
 
     title: str
-    value: str | Callable[[Row], Any]
+    value: str | Callable[[Item], Any]
 
-    def of(self, item: Row) -> str:
-        found = item.get(self.value) if isinstance(self.value, str) else self.value(item)
-        return text_of(found)
+    def cell(self, item: Item) -> str:
+        value = item.get(self.value) if isinstance(self.value, str) else self.value(item)
+        return format_value(value)
 
 
-def text_of(value: Any) -> str:
-    """Return *value* as a cell: what is absent is a dash."""
+def format_value(value: Any) -> str:
+    """Return *value* as a cell; an absent value is a dash."""
     if value is None or value in ("", [], {}, ()):
         return "-"
     match value:
@@ -40,40 +41,45 @@ def text_of(value: Any) -> str:
         case float():
             return f"{value:g}"
         case Mapping():
-            return ", ".join(f"{name}={text_of(each)}" for name, each in value.items())
+            return ", ".join(f"{name}={format_value(part)}" for name, part in value.items())
         case list() | tuple():
-            return ", ".join(text_of(each) for each in value)
+            return ", ".join(format_value(part) for part in value)
         case _:
             return str(value)
 
 
-def clock_of(instant: str | None) -> str:
-    """Return the time of day of an ISO instant, to tenths: what people compare on a terminal."""
+def format_time(instant: str | None) -> str:
+    """Return the time of day of an ISO instant, to tenths of a second."""
     return instant[11:21] if instant else "-"
 
 
-def table(items: Sequence[Row], columns: Sequence[Column]) -> list[str]:
-    """Return *items* as aligned lines below their titles, the last column unpadded."""
+def format_digest(digest: str | None) -> str | None:
+    """Return the first digits of a digest, as people compare them."""
+    return f"{digest[:19]}…" if digest else None
+
+
+def format_table(items: Sequence[Item], columns: Sequence[Column]) -> list[str]:
+    """Return *items* as aligned lines below their titles."""
     rows = [[column.title for column in columns]]
-    rows += [[column.of(item) for column in columns] for item in items]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(columns))]
+    rows += [[column.cell(item) for column in columns] for item in items]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
 
 
-def pairs(item: Row) -> list[str]:
-    """Return what *item* says, one name a line; what is absent is left out."""
-    said = {name: value for name, value in item.items() if value not in (None, "", [], {})}
-    width = max((len(name) for name in said), default=0)
-    return [f"{name.ljust(width)}  {text_of(value)}" for name, value in said.items()]
+def format_fields(item: Item) -> list[str]:
+    """Return the fields of *item*, one per line, without absent ones."""
+    present = {name: value for name, value in item.items() if value not in (None, "", [], {})}
+    width = max((len(name) for name in present), default=0)
+    return [f"{name.ljust(width)}  {format_value(value)}" for name, value in present.items()]
 
 
-def encoded(value: Any, form: Format) -> str:
+def encode(value: Any, form: Format) -> str:
     """Return *value* as JSON or YAML."""
     if form is Format.YAML:
-        import yaml  # noqa: PLC0415  only who asks for it waits for it
+        import yaml  # noqa: PLC0415  slow to import
 
         text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
         return text.rstrip()
@@ -87,14 +93,15 @@ def show(
     *,
     empty: str = "nothing here yet",
 ) -> None:
-    """Print a result: a list needs *columns* for its table; one thing is name and value."""
+    """Print a list as a table of *columns*, or one item as its fields; else as JSON or YAML."""
     if form is not Format.TABLE:
-        print(encoded(value, form))
-        return
-    lines = pairs(value) if columns is None else table(value, columns) if value else [empty]
-    print("\n".join(lines))
+        print(encode(value, form))
+    elif columns is None:
+        print("\n".join(format_fields(value)))
+    else:
+        print("\n".join(format_table(value, columns) if value else [empty]))
 
 
 def note(text: str) -> None:
-    """Print *text* for people beside the result, so that a pipe gets the result only."""
+    """Print *text* to standard error, so that a pipe gets the result only."""
     print(text, file=sys.stderr, flush=True)

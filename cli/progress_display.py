@@ -1,7 +1,7 @@
-"""Progress on a terminal that is redrawn, or as plain lines that are written once.
+"""Displays work in progress: redrawn on a terminal, else as lines that are written once.
 
-A caller shows the whole picture as lines again and again. A line that is `settled` will not change
-any more; the plain form writes each of those once, and the moving ones every two seconds.
+The caller shows the whole progress as lines again and again. A line that `is_final` does not change
+again. Without a terminal each final line is written once, and the others every two seconds.
 """
 
 import sys
@@ -12,23 +12,23 @@ from typing import Final, Protocol, Self, TextIO
 
 from shared.kernel.clock import Clock
 
-MOVING_EVERY_S: Final = 2.0
+SAMPLE_INTERVAL_S: Final = 2.0
 
 
 @dataclass(frozen=True)
 class Line:
-    """`key` says which line of the picture it is; `style` is rich's."""
+    """`key` identifies the line among the others; `style` is a style of rich."""
 
     key: str
     text: str
     style: str = ""
-    settled: bool = True
-    is_ahead: bool = False
-    """Still to come: part of a picture, but nothing that happened, so no line of its own."""
+    is_final: bool = True
+    is_pending: bool = False
+    """A step that has not started: shown on a terminal only, because nothing has happened."""
 
 
-class Screen(Protocol):
-    """Where a picture of work in progress goes."""
+class ProgressDisplay(Protocol):
+    """Shows lines of progress until it is closed."""
 
     def __enter__(self) -> Self: ...
 
@@ -40,24 +40,24 @@ class Screen(Protocol):
     ) -> None: ...
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Replace the picture by *lines*."""
+        """Replace the lines shown before by *lines*."""
         ...
 
 
-def open_screen(clock: Clock, stream: TextIO | None = None) -> Screen:
-    """Return the screen for *stream*, standard output when not given."""
+def open_display(clock: Clock, stream: TextIO | None = None) -> ProgressDisplay:
+    """Return the display for *stream*, by default standard output."""
     out = stream or sys.stdout
-    return LiveScreen(out) if out.isatty() else PlainScreen(out, clock)
+    return TerminalDisplay(out) if out.isatty() else PlainDisplay(out, clock)
 
 
-class PlainScreen:
-    """Lines, written once; what moves is sampled."""
+class PlainDisplay:
+    """Writes lines once, and samples those that change."""
 
     def __init__(self, stream: TextIO, clock: Clock) -> None:
         self._stream = stream
         self._clock = clock
         self._written: dict[str, str] = {}
-        self._moved_s: dict[str, float] = {}
+        self._sampled_s: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -73,21 +73,21 @@ class PlainScreen:
     def show(self, lines: Sequence[Line]) -> None:
         now_s = self._clock.monotonic_s()
         for line in lines:
-            if line.is_ahead or self._written.get(line.key) == line.text:
+            if line.is_pending or self._written.get(line.key) == line.text:
                 continue
-            if not line.settled:
-                if now_s - self._moved_s.get(line.key, float("-inf")) < MOVING_EVERY_S:
+            if not line.is_final:
+                if now_s - self._sampled_s.get(line.key, float("-inf")) < SAMPLE_INTERVAL_S:
                     continue
-                self._moved_s[line.key] = now_s
+                self._sampled_s[line.key] = now_s
             self._written[line.key] = line.text
             print(f"  {line.text}", file=self._stream, flush=True)
 
 
-class LiveScreen:
-    """The picture, redrawn in place by rich; NO_COLOR is rich's own business."""
+class TerminalDisplay:
+    """Redraws the lines in place with rich, which honours NO_COLOR."""
 
     def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console  # noqa: PLC0415  a tenth of a second
+        from rich.console import Console  # noqa: PLC0415  slow to import
         from rich.live import Live  # noqa: PLC0415
 
         self._live = Live(console=Console(file=stream, highlight=False), auto_refresh=False)
@@ -107,5 +107,5 @@ class LiveScreen:
     def show(self, lines: Sequence[Line]) -> None:
         from rich.text import Text  # noqa: PLC0415
 
-        picture = Text("\n").join(Text(f"  {line.text}", style=line.style) for line in lines)
-        self._live.update(picture, refresh=True)
+        text = Text("\n").join(Text(f"  {line.text}", style=line.style) for line in lines)
+        self._live.update(text, refresh=True)

@@ -1,26 +1,28 @@
-"""What a command works with: the place, and a client with the token that is in force."""
+"""A session with one system: its state folder, and a client with the token in force."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.state_folder import Place, place_at, read_json, write_private
+from cli.state_folder import StateFolder, read_json, state_folder_at, write_private
 from shared.kernel.clock import Clock, SystemClock, isoformat, parse_instant
 
 URL_VARIABLE: Final = "RUNTIMECTL_URL"
 TOKEN_VARIABLE: Final = "RUNTIMECTL_TOKEN"  # noqa: S105  a name
 ROLES: Final = ("Runtime.Read", "Runtime.Deploy", "Runtime.Operate", "Runtime.Admin")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Login:
-    """A token and what it is for, as the token file keeps it."""
+    """A token and its claims, as in the token file."""
 
     token: str
     tenant: str
@@ -30,10 +32,10 @@ class Login:
 
 
 class Session:
-    """One invocation: a state folder, a clock, and the client once it is asked for."""
+    """One invocation: a state folder, a clock, and a client when it is needed."""
 
     def __init__(self, state: Path, clock: Clock | None = None) -> None:
-        self.place: Place = place_at(state)
+        self.state_folder: StateFolder = state_folder_at(state)
         self.clock: Clock = clock or SystemClock()
 
     @cached_property
@@ -41,19 +43,19 @@ class Session:
         """Return the client of the running system.
 
         Raises:
-            Failure: nothing was started here, or nobody is logged in.
+            Failure: no system was started here, or nobody is logged in.
         """
         return Client(self._url(), self._token())
 
     def _url(self) -> str:
         if url := os.environ.get(URL_VARIABLE):
             return url
-        host = read_json(self.place.host_file)
+        host = read_json(self.state_folder.host_file)
         if host is None:
             raise Failure(
-                f"no system was started in {self.place.state}",
+                f"no system was started in {self.state_folder.path}",
                 ExitCode.UNAVAILABLE,
-                fix="start it: `runtimectl up`, or name another folder with --state "
+                remedy="start it: `runtimectl up`, or name another folder with --state "
                 f"(or {URL_VARIABLE}=https://…)",
             )
         return str(host["url"])
@@ -61,36 +63,42 @@ class Session:
     def _token(self) -> str:
         if token := os.environ.get(TOKEN_VARIABLE):
             return token
-        login = read_login(self.place)
+        login = read_login(self.state_folder)
         if login is None:
             raise Failure(
                 "nobody is logged in",
                 ExitCode.NOT_LOGGED_IN,
-                fix="log in: `runtimectl login --dev`",
+                remedy="log in: `runtimectl login --dev`",
             )
         if parse_instant(login.expires_at) <= self.clock.now():
-            again = f"--tenant {login.tenant} --user {login.user}"
+            options = f"--tenant {login.tenant} --user {login.user}"
             raise Failure(
                 f"the token of {login.user} in {login.tenant} expired at {login.expires_at}",
                 ExitCode.NOT_LOGGED_IN,
-                fix=f"log in again: `runtimectl login --dev {again}`",
+                remedy=f"log in again: `runtimectl login --dev {options}`",
             )
         return login.token
 
 
-def read_login(place: Place) -> Login | None:
-    """Return who is logged in, expired or not."""
-    said = read_json(place.token_file)
-    if said is None:
+def read_login(folder: StateFolder) -> Login | None:
+    """Return the login of *folder*, expired or not."""
+    content = read_json(folder.token_file)
+    if content is None:
         return None
     return Login(
-        said["token"], said["tenant"], said["user"], tuple(said["roles"]), said["expiresAt"]
+        content["token"],
+        content["tenant"],
+        content["user"],
+        tuple(content["roles"]),
+        content["expiresAt"],
     )
 
 
-def log_in(place: Place, clock: Clock, tenant: str, user: str, roles: tuple[str, ...]) -> Login:
-    """Sign a development token with this machine's key and keep it, mode 0600."""
-    # Only here is cryptography needed.
+def log_in(
+    folder: StateFolder, clock: Clock, tenant: str, user: str, roles: tuple[str, ...]
+) -> Login:
+    """Sign a development token with the key of this machine, and store it with mode 0600."""
+    # Cryptography is slow to import, and needed here only.
     from shared.kernel.entropy import SystemEntropy  # noqa: PLC0415
     from shared.web.issuer import (  # noqa: PLC0415
         AUDIENCE,
@@ -99,12 +107,12 @@ def log_in(place: Place, clock: Clock, tenant: str, user: str, roles: tuple[str,
         LocalIssuer,
     )
 
-    place.prepare()
-    issuer = LocalIssuer(place.issuer, DEV_ISSUER, AUDIENCE, clock, SystemEntropy())
+    folder.create()
+    issuer = LocalIssuer(folder.issuer, DEV_ISSUER, AUDIENCE, clock, SystemEntropy())
     token = issuer.token(tenant, user, roles)
     login = Login(token, tenant, user, roles, _expiry(clock, TOKEN_LIFE))
     write_private(
-        place.token_file,
+        folder.token_file,
         {
             "token": token,
             "tenant": tenant,
@@ -120,14 +128,16 @@ def _expiry(clock: Clock, life: timedelta) -> str:
     return isoformat(clock.now() + life)
 
 
-def one_of(items: list[Any], what: str, name: str, fix: str) -> Any:
-    """Return the only item, which *name* asked for.
+def only_match(matches: Sequence[T], kind: str, name: str, remedy: str) -> T:
+    """Return the only resource of *kind* that matched *name*.
 
     Raises:
-        Failure: there is none, or more than one; the fix says how to tell them apart.
+        Failure: none matched, or several did.
     """
-    if not items:
-        raise Failure(f"no {what} {name!r} is here", ExitCode.NOT_FOUND, fix=fix)
-    if len(items) > 1:
-        raise Failure(f"{len(items)} of kind {what} are called {name!r}", ExitCode.USAGE, fix=fix)
-    return items[0]
+    if not matches:
+        raise Failure(f"no {kind} is called {name!r}", ExitCode.NOT_FOUND, remedy=remedy)
+    if len(matches) > 1:
+        raise Failure(
+            f"{len(matches)} of kind {kind} are called {name!r}", ExitCode.USAGE, remedy=remedy
+        )
+    return matches[0]

@@ -1,4 +1,4 @@
-"""The state folder as the command line sees it: where the host, its log and the token are."""
+"""The files of one state folder that the command line reads and writes."""
 
 import json
 import os
@@ -10,68 +10,68 @@ from typing import Any, Final
 DEFAULT_STATE: Final = Path(".factory")
 STATE_VARIABLE: Final = "RUNTIMECTL_STATE"
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
-"""Where the function apps are; this package is installed editable."""
+"""The folder of the function apps; this package is installed editable."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Paths below one state folder."""
+class StateFolder:
+    """The paths below one state folder."""
 
-    state: Path
+    path: Path
 
     @property
-    def own(self) -> Path:
-        """What `runtimectl` itself keeps: readable by nobody else of this machine."""
-        return self.state / "runtimectl"
+    def private(self) -> Path:
+        """The files of `runtimectl` itself; no other user of this machine may read them."""
+        return self.path / "runtimectl"
 
     @property
     def host_log(self) -> Path:
-        return self.state / "logs" / "host.log"
+        return self.path / "logs" / "host.log"
 
     @property
     def host_file(self) -> Path:
-        return self.own / "host.json"
+        return self.private / "host.json"
 
     @property
     def token_file(self) -> Path:
-        return self.own / "token.json"
+        return self.private / "token.json"
 
     @property
     def surface(self) -> Path:
-        return self.state / "surface"
+        return self.path / "surface"
 
     @property
     def issuer(self) -> Path:
-        return self.state / "issuer"
+        return self.path / "issuer"
 
     @property
     def cache(self) -> Path:
-        """What is built once for every state folder; `RUNTIMECTL_CACHE` moves it."""
+        """Built archives, shared by all state folders; `RUNTIMECTL_CACHE` moves it."""
         return Path(os.environ.get("RUNTIMECTL_CACHE") or REPOSITORY / ".factory" / "cache")
 
-    def prepare(self) -> None:
-        """Make the folders that are written to."""
-        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.own.mkdir(exist_ok=True, mode=0o700)
+    def create(self) -> None:
+        """Create the folders that are written to."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.private.mkdir(exist_ok=True, mode=0o700)
         self.host_log.parent.mkdir(exist_ok=True)
 
 
-def place_at(state: Path) -> Place:
-    """Return the place at *state*, whatever the working directory becomes later."""
-    return Place(state.resolve())
+def state_folder_at(path: Path) -> StateFolder:
+    """Return the state folder at *path*, independent of the working directory."""
+    return StateFolder(path.resolve())
 
 
 def read_json(path: Path) -> Mapping[str, Any] | None:
-    """Return what *path* says, None when it is absent or damaged."""
+    """Return the object in the file *path*; None when it is absent or damaged."""
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return said if isinstance(said, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def write_private(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace *path*, mode 0600, whole."""
+    """Replace the file *path* atomically, with mode 0600."""
     draft = path.with_suffix(".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -1,34 +1,34 @@
-"""Follows a deployment to its end, with the traffic of old and new while it runs."""
+"""Watches a deployment to its end, with the traffic of its old and new revisions."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from cli.client import HostAway
+from cli.client import HostUnreachable
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import pause
 from cli.output import Format
-from cli.progress_display import Line, Screen, open_screen
+from cli.progress_display import Line, ProgressDisplay, open_display
 from cli.rollout_report import ENDED, Deployment, rollout_lines
 from cli.session import Session
-from cli.traffic import ModuleTraffic, read_traffic
+from cli.traffic import ModuleTraffic, parse_traffic
 from shared.surfaces.traffic import RevisionTraffic
 
 ROOT: Final = "/v1/runtime/deployments"
-LOOK_EVERY_S: Final = 0.5
-_AWAY_EVERY_S: Final = 0.2
+POLL_INTERVAL_S: Final = 0.5
+_RETRY_INTERVAL_S: Final = 0.2
 
 
-class Watch:
-    """One deployment as it goes: `look` asks, `lines` is what was seen last."""
+class RolloutWatch:
+    """The latest state of one deployment, and its traffic since the current step began."""
 
     def __init__(self, session: Session, deployment_id: str) -> None:
         self._session = session
         self._id = deployment_id
         self._etag: str | None = None
         self._step: tuple[Any, ...] = ()
-        self._at_step: dict[str, ModuleTraffic] = {}
+        self._traffic_at_step: dict[str, ModuleTraffic] = {}
         self.deployment: Deployment = {}
         self.traffic: Mapping[str, tuple[int, Mapping[int, RevisionTraffic]]] = {}
 
@@ -40,107 +40,109 @@ class Watch:
     def lines(self) -> list[Line]:
         return rollout_lines(self.deployment, self.traffic) if self.deployment else []
 
-    def look(self) -> None:
-        """Ask once for the deployment and, while it runs, for its traffic. Raises as a client."""
-        reply = self._session.client.get(f"{ROOT}/{self._id}", etag=self._etag)
-        if not reply.is_unchanged:
-            self.deployment, self._etag = reply.body, reply.etag
+    def poll(self) -> None:
+        """Read the deployment and, while it runs, its traffic. Raises as `Client.get`."""
+        response = self._session.client.get(f"{ROOT}/{self._id}", etag=self._etag)
+        if not response.is_unchanged:
+            self.deployment, self._etag = response.body, response.etag
         if not self.has_ended:
-            self._look_at_traffic()
+            self._poll_traffic()
 
-    def _look_at_traffic(self) -> None:
+    def _poll_traffic(self) -> None:
         try:
-            answer = self._session.client.get(f"{ROOT}/{self._id}/traffic").body
-        except Failure as unseen:
-            if isinstance(unseen, HostAway):
-                raise
-            # Nothing of it serves yet, or its counters cannot be read just now.
+            body = self._session.client.get(f"{ROOT}/{self._id}/traffic").body
+        except HostUnreachable:
+            raise
+        except Failure:
+            # It serves no traffic yet, or the counters cannot be read at the moment.
             self.traffic = {}
             return
-        seen = {one.module: one for one in read_traffic(answer)}
-        begun = [each for each in self.deployment["steps"] if each["startedAt"] is not None]
-        step = tuple(each["index"] for each in begun)
+        modules = {module.module: module for module in parse_traffic(body)}
+        started = [step for step in self.deployment["steps"] if step["startedAt"] is not None]
+        step = tuple(step["index"] for step in started)
         if step != self._step:
-            self._step, self._at_step = step, seen
+            self._step, self._traffic_at_step = step, modules
         self.traffic = {
-            module: (now.candidate, now.since(self._at_step.get(module)))
-            for module, now in seen.items()
+            name: (module.candidate, module.since(self._traffic_at_step.get(name)))
+            for name, module in modules.items()
         }
 
 
-def follow_rollout(
+def watch_rollout(
     session: Session,
     deployment_id: str,
     *,
     timeout_s: float,
     form: Format = Format.TABLE,
-    until: Callable[[Watch], bool] = lambda watch: watch.has_ended,
-) -> Watch:
-    """Return what was seen when *until* holds, by default when it has ended; show it until then.
+    until: Callable[[RolloutWatch], bool] = lambda watch: watch.has_ended,
+) -> RolloutWatch:
+    """Show the rollout until *until* holds or it has ended, and return its watch.
 
-    A host that does not answer is waited for: the rollout goes on when it is back.
+    While the host does not answer, its restart is waited for.
 
     Raises:
-        Failure: it has not ended within *timeout_s*, or Ctrl-C; it goes on in both cases.
+        Failure: *timeout_s* has passed, or Ctrl-C; the rollout continues in both cases.
     """
-    watch = Watch(session, deployment_id)
+    watch = RolloutWatch(session, deployment_id)
     deadline_s = session.clock.monotonic_s() + timeout_s
     stream = sys.stdout if form is Format.TABLE else sys.stderr
     try:
-        with open_screen(session.clock, stream) as screen:
+        with open_display(session.clock, stream) as display:
             while True:
-                _look(watch, screen, session)
+                _poll(watch, display, session)
                 if watch.has_ended or until(watch):
                     return watch
                 if session.clock.monotonic_s() > deadline_s:
                     raise Failure(
-                        f"{deployment_id} has not ended within {timeout_s:.0f} s; it goes on",
+                        f"{deployment_id} has not ended within {timeout_s:.0f} s; it continues",
                         ExitCode.STILL_RUNNING,
-                        fix=f"watch it: `runtimectl deployment {deployment_id} --wait`",
+                        remedy=f"watch it: `runtimectl deployment {deployment_id} --wait`",
                     )
-                pause(session.clock, LOOK_EVERY_S)
-    except KeyboardInterrupt as stopped:
+                pause(session.clock, POLL_INTERVAL_S)
+    except KeyboardInterrupt as interrupt:
         raise Failure(
-            f"stopped watching {deployment_id}; it goes on",
+            f"stopped watching {deployment_id}; it continues",
             ExitCode.INTERRUPTED,
-            fix=f"watch it: `runtimectl deployment {deployment_id} --wait`, "
+            remedy=f"watch it: `runtimectl deployment {deployment_id} --wait`, "
             f"or stop it: `runtimectl cancel {deployment_id}`",
-        ) from stopped
+        ) from interrupt
 
 
 def require_completed(deployment: Deployment) -> None:
-    """Raise the failure that a rollout ended with, unless it completed."""
+    """Raise the reason of a rollout that did not complete."""
     if deployment["status"] == "Completed":
         return
     reason = deployment.get("reason") or {}
-    identity = deployment["deploymentId"]
+    deployment_id = deployment["deploymentId"]
+    message = reason.get("message") or "no reason was given"
     raise Failure(
-        f"{identity} ended as {deployment['status']}: {reason.get('message') or 'nobody said why'}",
+        f"{deployment_id} ended as {deployment['status']}: {message}",
         ExitCode.ENDED_OTHERWISE,
         code=reason.get("code", ""),
-        fix=f"see its evidence: `runtimectl deployment {identity}`; deploy a version that passes",
+        remedy=f"see its evidence: `runtimectl deployment {deployment_id}`; "
+        "deploy a version that passes",
     )
 
 
-def _look(watch: Watch, screen: Screen, session: Session) -> None:
+def _poll(watch: RolloutWatch, display: ProgressDisplay, session: Session) -> None:
     try:
-        watch.look()
-    except Failure as unseen:
-        if unseen.exit_code is not ExitCode.UNAVAILABLE:
+        watch.poll()
+    except Failure as failure:
+        if failure.exit_code is not ExitCode.UNAVAILABLE:
             raise
-        away = Line("away", "the host does not answer; traffic goes on, waiting for it", "yellow")
-        screen.show([*watch.lines, away])
-        pause(session.clock, _AWAY_EVERY_S)
+        text = "the host does not answer; waiting for it, traffic continues"
+        display.show([*watch.lines, Line("away", text, "yellow")])
+        pause(session.clock, _RETRY_INTERVAL_S)
         return
-    screen.show(watch.lines)
+    display.show(watch.lines)
 
 
 def latest(
     deployments: Sequence[Deployment], module: str | None, *statuses: str
 ) -> Deployment | None:
-    """Return the newest of *deployments* that is in one of *statuses* and has *module*."""
-    for each in deployments:
-        modules = [component["moduleId"] for component in each["components"]]
-        if each["status"] in statuses and (module is None or module in modules):
-            return each
+    """Return the newest of *deployments* that has *module* and one of *statuses*."""
+    for deployment in deployments:
+        modules = [component["moduleId"] for component in deployment["components"]]
+        if deployment["status"] in statuses and (module is None or module in modules):
+            return deployment
     return None

@@ -1,24 +1,27 @@
 """`env`: plan, create, list, show, update and delete environments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from cli.client import Response
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import endpoint_of, environment_named
-from cli.options import WAIT_S, EnvironmentArgument, Output, State, Timeout, Wait
-from cli.output import Column, Format, note, show
-from cli.session import Session
-from cli.state_folder import DEFAULT_STATE
-from cli.watch_operation import wait_for
+from cli.lookup import endpoint_of, find_environment
+from cli.options import DryRun, EnvironmentArgument, Invocation, WaitOptions, command
+from cli.output import Column, note
+from cli.watch_operation import wait_for_success
 from cli.yaml_files import load_yaml
 
 app = typer.Typer(help="Environments: where releases run.", no_args_is_help=True)
 _ROOT: Final = "/v1/runtime/environments"
-DEFAULT_PROJECT: Final = "proj-default"
+_UPDATABLE: Final = (
+    "isolationModel", "computeTargets", "dataResources", "protected", "ttl", "tags", "admits",
+)  # fmt: skip
+"""The fields of an environment that its PUT accepts."""
 _COLUMNS: Final = (
     Column("NAME", "name"),
     Column("STAGE", "stage"),
@@ -30,224 +33,191 @@ _COLUMNS: Final = (
 _PLAN_COLUMNS: Final = (
     Column("ACTION", "action"),
     Column("TYPE", "type"),
-    Column("NAME", lambda it: str(it["urn"]).rpartition("::")[2]),
-    Column("AFTER", lambda it: [str(urn).rpartition("::")[2] for urn in it["dependsOn"]]),
+    Column("NAME", lambda resource: _urn_name(resource["urn"])),
+    Column("AFTER", lambda resource: [_urn_name(urn) for urn in resource["dependsOn"]]),
     Column("CHANGED", "changed"),
 )
 
-Name = Annotated[str, typer.Argument(help="A slug that begins with a letter.", show_default=False)]
-Stage = Annotated[str, typer.Option(help="dev, test, staging or prod.")]
-Project = Annotated[str, typer.Option(help="proj-<slug>; with the name it is the key.")]
-Region = Annotated[str, typer.Option(help="An Azure region, or local.")]
-Isolation = Annotated[str | None, typer.Option(help="silo, pool or shared.")]
-Data = Annotated[
-    list[str] | None,
-    typer.Option(help="A data resource as name=Kind, e.g. files=LocalFolder; may be repeated."),
-]
-Tag = Annotated[list[str] | None, typer.Option(help="name=value; may be repeated.")]
-Protected = Annotated[
-    bool | None, typer.Option("--protected/--unprotected", help="Deleting needs --confirm.")
-]
-File = Annotated[
-    Path | None,
-    typer.Option("-f", "--file", help="YAML with the whole request; options override it."),
-]
+
+@dataclass(frozen=True)
+class ContentOptions:
+    """The fields of an environment that may change later."""
+
+    isolation: Annotated[str | None, typer.Option(help="silo, pool or shared.")] = None
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="A data resource as name=Kind, e.g. files=LocalFolder; may be repeated."),
+    ] = None
+    tag: Annotated[list[str] | None, typer.Option(help="name=value; may be repeated.")] = None
+    protected: Annotated[
+        bool | None, typer.Option("--protected/--unprotected", help="Deleting needs --confirm.")
+    ] = None
+    file: Annotated[
+        Path | None,
+        typer.Option("-f", "--file", help="YAML with the whole request; options override it."),
+    ] = None
+
+    def body(self) -> dict[str, Any]:
+        """Return the fields of the file, overridden by the options."""
+        options = {
+            "isolationModel": self.isolation,
+            "dataResources": [
+                {"name": name, "kind": kind}
+                for name, kind in _pairs(self.data, "data", "files=LocalFolder")
+            ],
+            "tags": dict(_pairs(self.tag, "tag", "team=payments")),
+            "protected": self.protected,
+        }
+        in_file = load_yaml(self.file) if self.file is not None else {}
+        return in_file | {name: v for name, v in options.items() if v not in (None, [], {})}
+
+
+@dataclass(frozen=True)
+class NewEnvironment:
+    """The fields that are fixed when an environment is created."""
+
+    name: Annotated[
+        str, typer.Argument(help="A slug that begins with a letter.", show_default=False)
+    ]
+    stage: Annotated[str, typer.Option(help="dev, test, staging or prod.")] = "test"
+    project: Annotated[str, typer.Option(help="proj-<slug>; with the name it is the key.")] = (
+        "proj-default"
+    )
+    region: Annotated[str, typer.Option(help="An Azure region, or local.")] = "local"
+
+    def body(self, content: ContentOptions) -> dict[str, Any]:
+        """Return the body of POST /environments."""
+        return {
+            "computeTargets": [{"kind": "LocalProcess"}],
+            "stage": self.stage,
+            "projectId": self.project,
+            "region": self.region,
+            **content.body(),
+            "name": self.name,
+        }
 
 
 @app.command()
-def plan(
-    name: Name,
-    stage: Stage = "test",
-    project: Project = DEFAULT_PROJECT,
-    region: Region = "local",
-    isolation: Isolation = None,
-    data: Data = None,
-    tag: Tag = None,
-    protected: Protected = None,
-    file: File = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
-) -> None:
+@command
+def plan(new: NewEnvironment, content: ContentOptions, invocation: Invocation) -> None:
     """Show what `create` with the same options would do; nothing is changed."""
-    body = _request(name, stage, project, region, file)
-    body |= _content(isolation, data, tag, protected)
-    found = Session(state).client.write("POST", _ROOT, body | {"dryRun": True}).body
-    if output is not Format.TABLE:
-        show(found, output)
+    body = new.body(content) | {"dryRun": True}
+    environment_plan = invocation.client.write("POST", _ROOT, body).body
+    if not invocation.is_table:
+        invocation.show(environment_plan)
         return
-    show(found["resources"], output, _PLAN_COLUMNS, empty="nothing to do")
-    for refusal in found["refusals"]:
+    invocation.show(environment_plan["resources"], _PLAN_COLUMNS, empty="nothing to do")
+    for refusal in environment_plan["refusals"]:
         print(f"refused: {refusal['target']}: {refusal['message']} [{refusal['code']}]")
-    cost = found.get("monthlyCost")
-    amount = "not known" if cost is None else f"{cost:.2f} {found['currency']} a month"
-    print(f"cost:    {amount}")
-    print(f"plan:    {found['planId'][:19]}…")
+    cost, currency = environment_plan.get("monthlyCost"), environment_plan.get("currency")
+    print(f"cost:    {'not known' if cost is None else f'{cost:.2f} {currency} a month'}")
+    print(f"plan:    {environment_plan['planId'][:19]}…")
 
 
 @app.command()
+@command
 def create(
-    name: Name,
-    stage: Stage = "test",
-    project: Project = DEFAULT_PROJECT,
-    region: Region = "local",
-    isolation: Isolation = None,
-    data: Data = None,
-    tag: Tag = None,
-    protected: Protected = None,
-    file: File = None,
-    wait: Wait = False,
-    timeout: Timeout = WAIT_S,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
+    new: NewEnvironment, content: ContentOptions, waiting: WaitOptions, invocation: Invocation
 ) -> None:
     """Provision an environment. Again with the same content: the same environment."""
-    session = Session(state)
-    body = _request(name, stage, project, region, file)
-    body |= _content(isolation, data, tag, protected)
-    reply = session.client.write("POST", _ROOT, body)
-    _finish(session, reply.body, reply.operation, f"provisioning {name}", wait, timeout, output)
+    response = invocation.client.write("POST", _ROOT, new.body(content))
+    _finish(invocation, response, f"provisioning {new.name}", waiting)
 
 
 @app.command("list")
+@command
 def list_(
+    invocation: Invocation,
     stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
     status: Annotated[str | None, typer.Option(help="Only this status.")] = None,
     project: Annotated[str | None, typer.Option(help="Only this project.")] = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
     """List the tenant's environments."""
     query = {"stage": stage, "status": status, "projectId": project}
-    found = list(Session(state).client.each(_ROOT, query))
-    show(found, output, _COLUMNS, empty="no environments: `runtimectl env create test --wait`")
+    environments = list(invocation.client.list_all(_ROOT, query))
+    empty = "no environments: `runtimectl env create test --wait`"
+    invocation.show(environments, _COLUMNS, empty=empty)
 
 
 @app.command("show")
-def show_(
-    environment: EnvironmentArgument,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
-) -> None:
+@command
+def show_(environment: EnvironmentArgument, invocation: Invocation) -> None:
     """Show one environment."""
-    found = environment_named(Session(state).client, environment)
-    show(found, output)
+    invocation.show(find_environment(invocation.client, environment))
 
 
 @app.command()
+@command
 def update(
     environment: EnvironmentArgument,
-    isolation: Isolation = None,
-    data: Data = None,
-    tag: Tag = None,
-    protected: Protected = None,
-    file: File = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
-    wait: Wait = False,
-    timeout: Timeout = WAIT_S,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
+    content: ContentOptions,
+    waiting: WaitOptions,
+    invocation: Invocation,
+    dry_run: DryRun = False,
 ) -> None:
     """Change an environment; what is not named stays as it is."""
-    session = Session(state)
-    found = environment_named(session.client, environment)
-    fixed = (
-        "isolationModel",
-        "computeTargets",
-        "dataResources",
-        "protected",
-        "ttl",
-        "tags",
-        "admits",
-    )
-    body = {name: found[name] for name in fixed if found.get(name) is not None}
-    if file is not None:
-        body |= load_yaml(file)
-    body |= _content(isolation, data, tag, protected)
-    path = f"{_ROOT}/{found['environmentId']}"
-    if dry_run:
-        planned = session.client.write("PUT", path, body | {"dryRun": True}).body
-        form = None if output is not Format.TABLE else _PLAN_COLUMNS
-        show(planned["resources"] if form else planned, output, form, empty="nothing to do")
+    current = find_environment(invocation.client, environment)
+    body = {name: current[name] for name in _UPDATABLE if current.get(name) is not None}
+    body |= content.body()
+    path = f"{_ROOT}/{current['environmentId']}"
+    if not dry_run:
+        response = invocation.client.write("PUT", path, body)
+        _finish(invocation, response, f"updating {current['name']}", waiting)
         return
-    reply = session.client.write("PUT", path, body)
-    _finish(
-        session, reply.body, reply.operation, f"updating {found['name']}", wait, timeout, output
-    )
+    environment_plan = invocation.client.write("PUT", path, body | {"dryRun": True}).body
+    if invocation.is_table:
+        invocation.show(environment_plan["resources"], _PLAN_COLUMNS, empty="nothing to do")
+    else:
+        invocation.show(environment_plan)
 
 
 @app.command()
+@command
 def delete(
     environment: EnvironmentArgument,
+    waiting: WaitOptions,
+    invocation: Invocation,
     confirm: Annotated[str | None, typer.Option(help="The name, for a protected one.")] = None,
     retain: Annotated[
         list[str] | None, typer.Option(help="A data resource that stays; may be repeated.")
     ] = None,
-    wait: Wait = False,
-    timeout: Timeout = WAIT_S,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
     """Decommission an environment with everything that runs in it."""
-    session = Session(state)
-    found = environment_named(session.client, environment)
+    current = find_environment(invocation.client, environment)
     query = {"confirm": confirm, "retain": ",".join(retain) if retain else None}
-    reply = session.client.write("DELETE", f"{_ROOT}/{found['environmentId']}", query=query)
-    what = f"decommissioning {found['name']}"
-    _finish(session, reply.body, reply.operation, what, wait, timeout, output)
+    path = f"{_ROOT}/{current['environmentId']}"
+    response = invocation.client.write("DELETE", path, query=query)
+    _finish(invocation, response, f"decommissioning {current['name']}", waiting)
 
 
-def _finish(
-    session: Session,
-    environment: Mapping[str, Any],
-    operation: str | None,
-    what: str,
-    wait: bool,
-    timeout_s: float,
-    output: Format,
-) -> None:
-    if wait and operation is not None:
-        wait_for(session, operation, what, timeout_s, output)
-        path = f"{_ROOT}/{environment['environmentId']}"
-        environment = session.client.get(path).body
-    elif operation is not None:
-        note(f"{what} goes on: `runtimectl operations show {operation} --wait`")
-    if output is not Format.TABLE:
-        show(environment, output)
-        return
-    show([environment], output, _COLUMNS)
+def _finish(invocation: Invocation, response: Response, title: str, waiting: WaitOptions) -> None:
+    """Show the environment of *response*, with --wait after its operation has succeeded."""
+    environment: Mapping[str, Any] = response.body
+    if response.operation is not None and waiting.wait:
+        session, output = invocation.session, invocation.output
+        wait_for_success(session, response.operation, title, waiting.timeout_s, output)
+        environment = invocation.client.get(f"{_ROOT}/{environment['environmentId']}").body
+    elif response.operation is not None:
+        note(f"{title} continues: `runtimectl operations show {response.operation} --wait`")
+    if invocation.is_table:
+        invocation.show([environment], _COLUMNS)
+    else:
+        invocation.show(environment)
 
 
-def _request(name: str, stage: str, project: str, region: str, file: Path | None) -> dict[str, Any]:
-    given = {"name": name, "stage": stage, "projectId": project, "region": region}
-    body = {"computeTargets": [{"kind": "LocalProcess"}]}
-    return {**body, **given, **(load_yaml(file) if file is not None else {}), "name": name}
+def _urn_name(urn: str) -> str:
+    return urn.rpartition("::")[2]
 
 
-def _content(
-    isolation: str | None,
-    data: list[str] | None,
-    tag: list[str] | None,
-    protected: bool | None,
-) -> dict[str, Any]:
-    given = {
-        "isolationModel": isolation,
-        "dataResources": [
-            {"name": name, "kind": kind}
-            for name, kind in _parted(data, "data", "files=LocalFolder")
-        ],
-        "tags": dict(_parted(tag, "tag", "team=payments")),
-        "protected": protected,
-    }
-    return {name: value for name, value in given.items() if value not in (None, [], {})}
-
-
-def _parted(given: list[str] | None, option: str, example: str) -> list[tuple[str, str]]:
-    found = [each.partition("=") for each in given or ()]
-    for name, sign, _ in found:
-        if not sign:
+def _pairs(texts: Sequence[str] | None, option: str, example: str) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts or ():
+        name, separator, value = text.partition("=")
+        if not separator:
             raise Failure(
-                f"--{option}: expected name=value, got {name!r}",
+                f"--{option}: expected name=value, got {text!r}",
                 ExitCode.USAGE,
-                fix=f"write it like this: --{option} {example}",
+                remedy=f"write it like this: --{option} {example}",
             )
-    return [(name, value) for name, _, value in found]
+        pairs.append((name, value))
+    return pairs

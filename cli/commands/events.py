@@ -1,18 +1,18 @@
-"""`events`: what happened, over all apps, in order of time, with who and why."""
+"""`events`: the events of all apps in order of time, with actor and cause."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
 
-from cli.fan_out import over_apps
-from cli.lookup import labelled, labels
-from cli.options import Output, State
-from cli.output import Column, Format, Row, clock_of, show
-from cli.session import Session
-from cli.state_folder import DEFAULT_STATE
+from cli.client import Client
+from cli.fan_out import query_apps
+from cli.lookup import id_labels, replace_ids
+from cli.options import Invocation, command
+from cli.output import Column, Item, format_time
 
 _COLUMNS: Final = (
-    Column("WHEN", lambda it: clock_of(it["occurredAt"])),
+    Column("WHEN", lambda event: format_time(event["occurredAt"])),
     Column("WHO", "actor"),
     Column("WHAT", "eventType"),
     Column("BY", "action"),
@@ -21,51 +21,49 @@ _COLUMNS: Final = (
 )
 
 
+@command
 def events(
+    invocation: Invocation,
     last: Annotated[int, typer.Option(help="How many, newest last.", min=1)] = 50,
-    about: Annotated[str | None, typer.Option(help="Only what names this id.")] = None,
+    about: Annotated[str | None, typer.Option(help="Only those with this id.")] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None,
-    since: Annotated[
-        str | None, typer.Option(help="ISO 8601 instant: only what came later.")
-    ] = None,
+    since: Annotated[str | None, typer.Option(help="ISO 8601 instant: only later ones.")] = None,
     observations: Annotated[
         bool,
-        typer.Option("--observations/--no-observations", help="Also what timers saw."),
+        typer.Option("--observations/--no-observations", help="Also those of timers."),
     ] = True,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
     """The timeline over all apps: when, who, what, about what, and why."""
-    session = Session(state)
-    found = timeline(session)
-    if about is not None:
-        found = [it for it in found if about in {it.get("aggregateId"), it["target"]}]
-    if type_ is not None:
-        found = [it for it in found if it["eventType"] == type_]
-    if since is not None:
-        found = [it for it in found if it["occurredAt"] >= since]
-    if not observations:
-        found = [it for it in found if not it["cause"].startswith("timer ")]
-    shown = found[-last:]
-    if output is Format.TABLE:
-        shown = _in_words(session, shown)
-    show(shown, output, _COLUMNS, empty="nothing happened yet")
+    timeline = [
+        event
+        for event in _timeline(invocation.client)
+        if (about is None or about in {event.get("aggregateId"), event["target"]})
+        and (type_ is None or event["eventType"] == type_)
+        and (since is None or event["occurredAt"] >= since)
+        and (observations or not event["cause"].startswith("timer "))
+    ][-last:]
+    if invocation.is_table:
+        timeline = _with_labels(invocation.client, timeline)
+    invocation.show(timeline, _COLUMNS, empty="nothing happened yet")
 
 
-def _in_words(session: Session, found: list[Row]) -> list[Row]:
-    """Return events with words where people would read ids; JSON and YAML keep the ids."""
-    words = {**labels(session.client), **{it["eventId"]: it["eventType"] for it in found}}
+def _with_labels(client: Client, timeline: Sequence[Item]) -> list[Item]:
+    """Return the events with labels in place of ids."""
+    types = {event["eventId"]: event["eventType"] for event in timeline}
+    labels = {**id_labels(client), **types}
     return [
         {
-            **it,
-            "about": labelled(it.get("aggregateId") or it["target"], words),
-            "cause": labelled(it["cause"], words),
+            **event,
+            "about": replace_ids(event.get("aggregateId") or event["target"], labels),
+            "cause": replace_ids(event["cause"], labels),
         }
-        for it in found
+        for event in timeline
     ]
 
 
-def timeline(session: Session) -> list[Row]:
-    """Return every event of the tenant, by time; equal times by app and number."""
-    found = list(over_apps(session.client, "events"))
-    return sorted(found, key=lambda it: (it["occurredAt"], it["app"], it["number"]))
+def _timeline(client: Client) -> list[Item]:
+    """Return every event of the tenant by time, then by app and number."""
+    return sorted(
+        query_apps(client, "events"),
+        key=lambda event: (event["occurredAt"], event["app"], event["number"]),
+    )

@@ -1,24 +1,22 @@
-"""`operations`: long work as it goes, over all apps."""
+"""`operations`: list, show and cancel the operations of all apps."""
 
 from typing import Annotated, Final
 
 import typer
 
-from cli.fan_out import over_apps
-from cli.options import WAIT_S, Output, State, Timeout
-from cli.output import Column, Format, clock_of, show
-from cli.session import Session
-from cli.state_folder import DEFAULT_STATE
-from cli.watch_operation import wait_for
+from cli.fan_out import query_apps
+from cli.options import Invocation, WaitOptions, command
+from cli.output import Column, format_time
+from cli.watch_operation import wait_for_success
 
 app = typer.Typer(help="Long work: list (without a word after it), show, cancel.")
-Identity = Annotated[str, typer.Argument(metavar="OPERATION", show_default=False)]
+OperationId = Annotated[str, typer.Argument(metavar="OPERATION", show_default=False)]
 _COLUMNS: Final = (
-    Column("BEGAN", lambda it: clock_of(it["createdAt"])),
+    Column("BEGAN", lambda operation: format_time(operation["createdAt"])),
     Column("KIND", "kind"),
     Column("STATUS", "status"),
     Column("%", "percent"),
-    Column("STEP", lambda it: it["steps"][-1]["name"] if it["steps"] else None),
+    Column("STEP", lambda operation: next((s["name"] for s in operation["steps"][-1:]), None)),
     Column("WAITS FOR", "waitingFor"),
     Column("WHO", "owner"),
     Column("ID", "operationId"),
@@ -26,43 +24,38 @@ _COLUMNS: Final = (
 
 
 @app.callback(invoke_without_command=True)
+@command
 def operations(
     ctx: typer.Context,
-    running: Annotated[bool, typer.Option("--running", help="Only what has not ended.")] = False,
+    invocation: Invocation,
+    running: Annotated[bool, typer.Option("--running", help="Only those in progress.")] = False,
     last: Annotated[int, typer.Option(help="How many, newest last.", min=1)] = 30,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
     """Long work: without a word after it, the list over all apps, newest last."""
     if ctx.invoked_subcommand is not None:
         return
-    found = list(over_apps(Session(state).client, "operations"))
-    if running:
-        found = [each for each in found if each["endedAt"] is None]
-    found.sort(key=lambda each: each["createdAt"])
-    show(found[-last:], output, _COLUMNS, empty="no operations yet")
+    selected = [
+        operation
+        for operation in query_apps(invocation.client, "operations")
+        if not running or operation["endedAt"] is None
+    ]
+    selected.sort(key=lambda operation: str(operation["createdAt"]))
+    invocation.show(selected[-last:], _COLUMNS, empty="no operations yet")
 
 
 @app.command("show")
-def show_(
-    operation: Identity,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end.")] = False,
-    timeout: Timeout = WAIT_S,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
-) -> None:
+@command
+def show_(operation: OperationId, invocation: Invocation, waiting: WaitOptions) -> None:
     """Show one operation with its steps."""
-    session = Session(state)
-    if wait:
-        wait_for(session, operation, operation, timeout, output)
-    found = session.client.get(f"/v1/runtime/operations/{operation}").body
-    show(found, output)
+    if waiting.wait:
+        session, output = invocation.session, invocation.output
+        wait_for_success(session, operation, operation, waiting.timeout_s, output)
+    invocation.show(invocation.client.get(f"/v1/runtime/operations/{operation}").body)
 
 
 @app.command()
-def cancel(
-    operation: Identity, state: State = DEFAULT_STATE, output: Output = Format.TABLE
-) -> None:
+@command
+def cancel(operation: OperationId, invocation: Invocation) -> None:
     """Ask an operation to stop at its next step."""
     path = f"/v1/runtime/operations/{operation}/cancel"
-    show(Session(state).client.write("POST", path).body, output)
+    invocation.show(invocation.client.write("POST", path).body)

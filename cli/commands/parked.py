@@ -1,21 +1,20 @@
-"""`parked`: messages that were refused, kept with their reason until somebody repairs it."""
+"""`parked`: list, show and replay the messages that were refused."""
 
 from typing import Annotated, Final
 
 import typer
 
+from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.fan_out import over_apps
-from cli.options import Output, State
-from cli.output import Column, Format, clock_of, show
-from cli.session import Session
-from cli.state_folder import DEFAULT_STATE
+from cli.fan_out import query_apps
+from cli.options import Invocation, command
+from cli.output import Column, format_time
 
 app = typer.Typer(help="Refused messages: list (without a word after it), show, replay.")
-Identity = Annotated[str, typer.Argument(metavar="EVENT", show_default=False)]
+EventId = Annotated[str, typer.Argument(metavar="EVENT", show_default=False)]
 _COLUMNS: Final = (
-    Column("PARKED", lambda it: clock_of(it["parkedAt"])),
+    Column("PARKED", lambda message: format_time(message["parkedAt"])),
     Column("APP", "app"),
     Column("TYPE", "eventType"),
     Column("CODE", "code"),
@@ -25,43 +24,43 @@ _COLUMNS: Final = (
 
 
 @app.callback(invoke_without_command=True)
+@command
 def parked(
     ctx: typer.Context,
+    invocation: Invocation,
     unreadable: Annotated[
         bool, typer.Option("--unreadable", help="Those without a readable tenant; for admins.")
     ] = False,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
     """Refused messages: without a word after it, the list over all apps."""
     if ctx.invoked_subcommand is not None:
         return
     query = {"unreadable": "true" if unreadable else None}
-    refused = over_apps(Session(state).client, "parked", query)
-    found = sorted(refused, key=lambda it: it["parkedAt"])
-    show(found, output, _COLUMNS, empty="nothing is parked")
+    messages = query_apps(invocation.client, "parked", query)
+    by_time = sorted(messages, key=lambda message: str(message["parkedAt"]))
+    invocation.show(by_time, _COLUMNS, empty="nothing is parked")
 
 
 @app.command("show")
-def show_(event: Identity, state: State = DEFAULT_STATE, output: Output = Format.TABLE) -> None:
+@command
+def show_(event: EventId, invocation: Invocation) -> None:
     """Show one message whole, with every reason."""
-    session = Session(state)
-    client = session.client
-    show(client.get(f"/v1/platform/{_app_of(session, event)}/parked/{event}").body, output)
+    app_name = _app_of(invocation.client, event)
+    invocation.show(invocation.client.get(f"/v1/platform/{app_name}/parked/{event}").body)
 
 
 @app.command()
-def replay(event: Identity, state: State = DEFAULT_STATE, output: Output = Format.TABLE) -> None:
+@command
+def replay(event: EventId, invocation: Invocation) -> None:
     """Handle one message again, after its reason was repaired."""
-    session = Session(state)
-    path = f"/v1/platform/{_app_of(session, event)}/parked/{event}/replay"
-    show(session.client.write("POST", path).body, output)
+    path = f"/v1/platform/{_app_of(invocation.client, event)}/parked/{event}/replay"
+    invocation.show(invocation.client.write("POST", path).body)
 
 
-def _app_of(session: Session, event: str) -> str:
-    for each in over_apps(session.client, "parked"):
-        if each["eventId"] == event:
-            return str(each["app"])
+def _app_of(client: Client, event: str) -> str:
+    for message in query_apps(client, "parked"):
+        if message["eventId"] == event:
+            return str(message["app"])
     raise Failure(
-        f"no message {event!r} is parked", ExitCode.NOT_FOUND, fix="see `runtimectl parked`"
+        f"no message {event!r} is parked", ExitCode.NOT_FOUND, remedy="see `runtimectl parked`"
     )

@@ -1,4 +1,4 @@
-"""`status` and `history`: what runs, how it is, and what made it so."""
+"""`status` and `history`: the services with their health, and the history of one."""
 
 import re
 from collections.abc import Mapping
@@ -9,104 +9,105 @@ import typer
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.lookup import environment_named, labelled, labels, names_of
-from cli.options import Output, State
-from cli.output import Column, Format, clock_of, show
-from cli.session import Session, one_of
-from cli.state_folder import DEFAULT_STATE
+from cli.lookup import environment_id, environment_names, id_labels, replace_ids
+from cli.options import EnvironmentFilter, Invocation, command
+from cli.output import Column, format_digest, format_time
+from cli.session import only_match
 
 _ROOT: Final = "/v1/runtime/services"
-_ID: Final = re.compile(r"svc-[a-z2-7]{12}-[a-z2-7]{10}")
+_SERVICE_ID: Final = re.compile(r"svc-[a-z2-7]{12}-[a-z2-7]{10}")
+
+
+def _ready(service: Mapping[str, Any]) -> str | None:
+    instances = service["instances"]
+    ready = sum(1 for instance in instances if instance["status"] == "Ready")
+    return f"{ready}/{service['replicas']}" if instances else None
+
+
 _COLUMNS: Final = (
     Column("MODULE", "moduleId"),
     Column("ENVIRONMENT", "environment"),
     Column("VERSION", "version"),
     Column("REVISION", "releaseRevision"),
     Column("STATUS", "status"),
-    Column("HEALTH", lambda it: it["health"].get("status", "Unknown")),
-    Column("SINCE", lambda it: clock_of(it["health"].get("since"))),
-    Column("READY", lambda it: f"{_ready(it)}/{it['replicas']}" if it["instances"] else None),
+    Column("HEALTH", lambda service: service["health"].get("status", "Unknown")),
+    Column("SINCE", lambda service: format_time(service["health"].get("since"))),
+    Column("READY", _ready),
     Column("URL", "endpointUrl"),
     Column("ID", "serviceId"),
 )
 _HISTORY_COLUMNS: Final = (
-    Column("FROM", lambda it: clock_of(it["validFrom"])),
-    Column("UNTIL", lambda it: clock_of(it.get("validUntil"))),
+    Column("FROM", lambda entry: format_time(entry["validFrom"])),
+    Column("UNTIL", lambda entry: format_time(entry.get("validUntil"))),
     Column("VERSION", "version"),
     Column("REVISION", "releaseRevision"),
     Column("STATUS", "status"),
-    Column("DIGEST", lambda it: f"{it['digest'][:19]}…" if it.get("digest") else None),
-    Column("CAUSE", "why"),
+    Column("DIGEST", lambda entry: format_digest(entry.get("digest"))),
+    Column("CAUSE", "causeLabel"),
 )
-Env = Annotated[str | None, typer.Option("--env", "-e", metavar="ENVIRONMENT", help="Only there.")]
 
 
-def status(env: Env = None, state: State = DEFAULT_STATE, output: Output = Format.TABLE) -> None:
+@command
+def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     """Show every service with its health."""
-    client = Session(state).client
-    where = environment_named(client, env)["environmentId"] if env else None
-    names = names_of(client)
-    found = [
+    client = invocation.client
+    names = environment_names(client)
+    services = [
         {
-            **each,
-            "environment": names.get(each["environmentId"], each["environmentId"]),
-            "health": _health(client, each["serviceId"]),
+            **service,
+            "environment": names.get(service["environmentId"], service["environmentId"]),
+            "health": _health(client, service["serviceId"]),
         }
-        for each in client.each(_ROOT, {"environmentId": where})
+        for service in client.list_all(_ROOT, {"environmentId": environment_id(client, env)})
     ]
-    show(found, output, _COLUMNS, empty="nothing runs yet: `runtimectl deploy --help`")
+    invocation.show(services, _COLUMNS, empty="nothing runs yet: `runtimectl deploy --help`")
 
 
+@command
 def history(
+    invocation: Invocation,
     service: Annotated[
         str, typer.Argument(metavar="SERVICE", help="Its id, or a module with --env.")
     ],
-    env: Env = None,
+    env: EnvironmentFilter = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="ISO 8601: what was so then.")
+        str | None, typer.Option("--as-of", help="ISO 8601: its state at that time.")
     ] = None,
     known_at: Annotated[
-        str | None, typer.Option("--known-at", help="ISO 8601: as it was known then.")
+        str | None, typer.Option("--known-at", help="ISO 8601: as it was known at that time.")
     ] = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
     """Show what a service was, when, and what made it so."""
-    client = Session(state).client
-    identity = _identity(client, service, env)
+    client = invocation.client
+    path = f"{_ROOT}/{_service_id(client, service, env)}"
     if as_of is not None or known_at is not None:
-        query = {"asOf": as_of, "knownAt": known_at}
-        show(client.get(f"{_ROOT}/{identity}", query).body, output)
+        invocation.show(client.get(path, {"asOf": as_of, "knownAt": known_at}).body)
         return
-    found = client.get(f"{_ROOT}/{identity}/history").body["value"]
-    if output is Format.TABLE:
-        words = labels(client)
-        found = [
-            {**it, "why": labelled(f"{it['cause']['kind']} {it['cause']['id']}", words)}
-            for it in found
-        ]
-    show(found, output, _HISTORY_COLUMNS, empty="nothing is recorded yet")
+    entries = client.get(f"{path}/history").body["value"]
+    if invocation.is_table:
+        labels = id_labels(client)
+        for entry in entries:
+            cause = entry["cause"]
+            entry["causeLabel"] = replace_ids(f"{cause['kind']} {cause['id']}", labels)
+    invocation.show(entries, _HISTORY_COLUMNS, empty="nothing is recorded yet")
 
 
-def _identity(client: Client, named: str, env: str | None) -> str:
-    if _ID.fullmatch(named):
-        return named
-    where = environment_named(client, env)["environmentId"] if env else None
-    found = list(client.each(_ROOT, {"moduleId": named, "environmentId": where}))
-    fix = "see `runtimectl status`; where it runs in several environments, say --env"
-    return str(one_of(found, "service", named, fix)["serviceId"])
+def _service_id(client: Client, name: str, env: str | None) -> str:
+    """Return the service id of an id, or of a module."""
+    if _SERVICE_ID.fullmatch(name):
+        return name
+    query = {"moduleId": name, "environmentId": environment_id(client, env)}
+    remedy = "see `runtimectl status`; if it runs in several environments, add --env"
+    service = only_match(list(client.list_all(_ROOT, query)), "service", name, remedy)
+    return str(service["serviceId"])
 
 
 def _health(client: Client, service: str) -> Mapping[str, Any]:
-    """Return the health of *service*; one that health has not met yet has none."""
+    """Return the health of *service*; empty while health does not know it yet."""
     try:
-        found: Mapping[str, Any] = client.get(f"{_ROOT}/{service}/health").body
-    except Failure as unmet:
-        if unmet.exit_code is not ExitCode.NOT_FOUND:
+        health: Mapping[str, Any] = client.get(f"{_ROOT}/{service}/health").body
+    except Failure as failure:
+        if failure.exit_code is not ExitCode.NOT_FOUND:
             raise
         return {}
-    return found
-
-
-def _ready(service: Mapping[str, Any]) -> int:
-    return sum(1 for instance in service["instances"] if instance["status"] == "Ready")
+    return health

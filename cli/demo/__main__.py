@@ -1,4 +1,4 @@
-"""`python -m cli.demo`: the whole story; exits non-zero when any request failed or any act did."""
+"""`python -m cli.demo`: runs the whole scenario; exits non-zero if any request or part failed."""
 
 import argparse
 import signal
@@ -8,53 +8,54 @@ from pathlib import Path
 from types import FrameType
 
 from cli.demo import report, scenario
-from cli.demo.sandbox import DemoFailed, Stage, in_folder
+from cli.demo.sandbox import DemoFailed, Sandbox, working_directory
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.state_folder import REPOSITORY
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Play the demo; leave nothing running unless asked to; return the exit code."""
-    asked = _parser().parse_args(arguments)
-    # SIGINT too: a shell starts jobs in the background with it ignored.
+    """Run the demo; leave nothing running unless `--keep` is given; return the exit code."""
+    options = _parser().parse_args(arguments)
+    # SIGINT too, because a shell starts background jobs with it ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    with in_folder(REPOSITORY):
-        stage = Stage(asked.state, asked.port or report.free_port())
-        is_good = False
+    with working_directory(REPOSITORY):
+        sandbox = Sandbox(options.state, options.port or report.free_port())
+        is_success = False
         try:
-            is_good = play(stage, is_kept=asked.keep)
+            is_success = run(sandbox, is_kept=options.keep)
         except (DemoFailed, Failure) as failed:
-            _say_failed(stage, failed)
+            _print_failure(sandbox, failed)
             return int(ExitCode.DEFECT)
         except KeyboardInterrupt:
-            stage.say()
-            stage.say("interrupted")
+            sandbox.print()
+            sandbox.print("interrupted")
             return int(ExitCode.INTERRUPTED)
         finally:
-            if not (asked.keep and is_good):
-                stage.say(f"stopped {stage.stop()} processes; nothing is left running")
-    return int(ExitCode.OK if is_good else ExitCode.DEFECT)
+            if not (options.keep and is_success):
+                sandbox.print(f"stopped {sandbox.stop()} processes; nothing is left running")
+    return int(ExitCode.OK if is_success else ExitCode.DEFECT)
 
 
-def play(stage: Stage, *, is_kept: bool) -> bool:
-    """Play every act; return whether no request failed."""
-    is_warm = (stage.place.cache / "wheelhouses").exists()
-    stage.clear()
-    report.plan(stage, is_warm=is_warm)
-    scenario.boot(stage)
-    scenario.build(stage)
-    scenario.provision(stage)
-    scenario.deploy_first(stage)
-    scenario.send_traffic(stage)
-    kill = scenario.promote_and_kill(stage)
-    scenario.ship_bad_release(stage)
-    stage.traffic.stop()
-    report.timeline(stage)
-    is_good = report.totals(stage, stage.traffic.totals(), kill.served_while_dead)
-    report.farewell(stage, is_kept=is_kept)
-    return is_good and not kill.lost
+def run(sandbox: Sandbox, *, is_kept: bool) -> bool:
+    """Run every part; return whether no request failed and no workload was lost."""
+    is_warm = (sandbox.state_folder.cache / "wheelhouses").exists()
+    sandbox.clear()
+    report.print_plan(sandbox, is_warm=is_warm)
+    scenario.boot(sandbox)
+    scenario.build(sandbox)
+    scenario.provision(sandbox)
+    scenario.deploy_first(sandbox)
+    scenario.start_load(sandbox)
+    kill = scenario.promote_and_kill(sandbox)
+    scenario.deploy_bad_release(sandbox)
+    sandbox.load.stop()
+    report.print_timeline(sandbox)
+    totals = sandbox.load.totals()
+    is_success = report.print_totals(sandbox, totals, kill.served_while_dead)
+    report.print_next_commands(sandbox, is_kept=is_kept)
+    return is_success and not kill.lost
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "--state",
         type=Path,
         default=REPOSITORY / ".factory" / "demo",
-        help="the demo's own folder, removed at its beginning (default: %(default)s)",
+        help="the demo's own folder, deleted at its beginning (default: %(default)s)",
     )
     parser.add_argument("--port", type=int, default=0, help="of the API (default: any free one)")
     parser.add_argument("--keep", action="store_true", help="leave the system running at the end")
@@ -74,11 +75,10 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _say_failed(stage: Stage, failed: DemoFailed | Failure) -> None:
+def _print_failure(sandbox: Sandbox, failed: DemoFailed | Failure) -> None:
     lines = failed.lines() if isinstance(failed, Failure) else [f"error: {failed}"]
-    for line in lines:
-        stage.say(line, "1;31")
-    stage.say(f"the demo did not get to its end; see {stage.place.host_log}", "1;31")
+    for line in [*lines, f"the demo was not completed; see {sandbox.state_folder.host_log}"]:
+        sandbox.print(line, "1;31")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The demo's client, a process of its own: sends requests through the public endpoint all the time.
+"""The demo's load generator: a process that sends requests through the public endpoint.
 
-It never retries, and says of each request how it ended. Failed is: no connection, no full answer
-within five seconds, or a status of 500 and above. HTTP/1.1 by hand, because client libraries ask
-again by themselves when a kept connection breaks.
+It never retries, and records how each request ended. A request fails without a connection, without
+a full response within five seconds, or with a status of 500 and above. It speaks HTTP/1.1 itself,
+because client libraries retry on their own when a reused connection breaks.
 
 Run: `python -m cli.demo.load_generator URL RATE FILE ADMIN_PORT SERVICE PROXY_FILE`. It writes one
 line of JSON per request to FILE, and the proxy's counters of SERVICE to PROXY_FILE; SIGTERM ends it
@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import Final, TextIO
 from urllib.parse import urlsplit
 
-from cli.demo.proxy_counters import observe
+from cli.demo.proxy_counters import sample_counters
 from shared.kernel.clock import Clock, SystemClock, isoformat
 
-ANSWER_WITHIN_S: Final = 5.0
+RESPONSE_WITHIN_S: Final = 5.0
 CONNECTIONS_MAX: Final = 64
 _FAILED_FROM: Final = 500
-_FLUSH_EVERY_S: Final = 0.2
+_FLUSH_INTERVAL_S: Final = 0.2
 _BODY_MAX: Final = 1 << 20
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where requests go, taken apart once."""
+class Endpoint:
+    """The parts of the URL that requests go to."""
 
     host: str
     port: int
@@ -45,13 +45,13 @@ class Target:
         ).encode()
 
 
-def target_of(url: str) -> Target:
+def parse_endpoint(url: str) -> Endpoint:
     parts = urlsplit(url)
-    return Target(parts.hostname or "", parts.port or 80, parts.path or "/")
+    return Endpoint(parts.hostname or "", parts.port or 80, parts.path or "/")
 
 
 class Connection:
-    """One kept connection. After anything unusual it is not used again."""
+    """One persistent connection; after an error it is not used again."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -61,31 +61,31 @@ class Connection:
     def is_open(self) -> bool:
         return not self._reader.at_eof() and not self._writer.is_closing()
 
-    async def ask(self, target: Target) -> tuple[int, bytes]:
-        """Return status and body of one answer.
+    async def send(self, endpoint: Endpoint) -> tuple[int, bytes]:
+        """Send one request; return status and body of the response.
 
         Raises:
-            OSError, EOFError, ValueError: there is no full answer.
+            OSError, EOFError, ValueError: there is no full response.
         """
-        self._writer.write(target.request)
+        self._writer.write(endpoint.request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
-        told = {
+        headers = {
             name.strip().lower(): value.strip()
             for name, _, value in (line.partition(":") for line in lines[1:])
         }
-        body = await self._body(told)
-        if told.get("connection") == "close":
+        body = await self._read_body(headers)
+        if headers.get("connection") == "close":
             self.close()
         return int(lines[0].split()[1]), body
 
-    async def _body(self, told: dict[str, str]) -> bytes:
-        if "chunked" not in told.get("transfer-encoding", ""):
-            return await self._reader.readexactly(int(told.get("content-length", "0")))
+    async def _read_body(self, headers: dict[str, str]) -> bytes:
+        if "chunked" not in headers.get("transfer-encoding", ""):
+            return await self._reader.readexactly(int(headers.get("content-length", "0")))
         body = b""
         while size := int((await self._reader.readuntil(b"\r\n")).split(b";")[0], 16):
             if len(body) + size > _BODY_MAX:
-                raise ValueError("the answer is too long")
+                raise ValueError("the response is too long")
             body += await self._reader.readexactly(size)
             await self._reader.readexactly(2)
         await self._reader.readuntil(b"\r\n")
@@ -95,76 +95,77 @@ class Connection:
         self._writer.close()
 
 
-class Sender:
-    """Sends *rate* requests a second, whether or not earlier ones have been answered."""
+class LoadGenerator:
+    """Sends *rate* requests per second, independent of the responses (an open model)."""
 
-    def __init__(self, target: Target, rate: float, out: TextIO, clock: Clock) -> None:
-        self._target = target
+    def __init__(self, endpoint: Endpoint, rate: float, out: TextIO, clock: Clock) -> None:
+        self._endpoint = endpoint
         self._rate = rate
         self._out = out
         self._clock = clock
         self._idle: list[Connection] = []
-        self._free = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._slots = asyncio.Semaphore(CONNECTIONS_MAX)
         self.is_stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Send until stopped, then wait for what is under way."""
-        began_s, sent = self._clock.monotonic_s(), 0
-        async with asyncio.TaskGroup() as under_way:
+        """Send until stopped, then wait for the requests in progress."""
+        started_s, sent = self._clock.monotonic_s(), 0
+        async with asyncio.TaskGroup() as in_progress:
             while not self.is_stopping.is_set():
-                under_way.create_task(self._one())
+                in_progress.create_task(self._send())
                 sent += 1
-                ahead_s = began_s + sent / self._rate - self._clock.monotonic_s()
+                ahead_s = started_s + sent / self._rate - self._clock.monotonic_s()
                 if ahead_s > 0:
                     await self._clock.sleep(ahead_s)
         for connection in self._idle:
             connection.close()
 
-    async def _one(self) -> None:
-        async with self._free:
-            at, began_s = self._clock.now(), self._clock.monotonic_s()
-            status, release, failed = 0, "", ""
+    async def _send(self) -> None:
+        """Send one request and record its result."""
+        async with self._slots:
+            sent_at, sent_s = self._clock.now(), self._clock.monotonic_s()
+            status, release, failure = 0, "", ""
             try:
-                async with asyncio.timeout(ANSWER_WITHIN_S):
-                    status, body = await self._ask()
+                async with asyncio.timeout(RESPONSE_WITHIN_S):
+                    status, body = await self._exchange()
                 release = release_in(body)
                 if status >= _FAILED_FROM:
-                    failed = f"status {status}"
+                    failure = f"status {status}"
             except TimeoutError:
-                failed = f"no full answer in {ANSWER_WITHIN_S:.0f} s"
+                failure = f"no full answer in {RESPONSE_WITHIN_S:.0f} s"
             except (OSError, EOFError, ValueError) as broken:
-                failed = f"{type(broken).__name__}: {broken}"
-            took_ms = (self._clock.monotonic_s() - began_s) * 1000
-            told = {
-                "at": isoformat(at),
-                "ms": round(took_ms, 2),
+                failure = f"{type(broken).__name__}: {broken}"
+            latency_ms = (self._clock.monotonic_s() - sent_s) * 1000
+            record = {
+                "at": isoformat(sent_at),
+                "ms": round(latency_ms, 2),
                 "status": status,
                 "release": release,
-                "failed": failed,
+                "failed": failure,
             }
-            self._out.write(json.dumps(told) + "\n")
+            self._out.write(json.dumps(record) + "\n")
 
-    async def _ask(self) -> tuple[int, bytes]:
+    async def _exchange(self) -> tuple[int, bytes]:
         connection = await self._connection()
         try:
-            answer = await connection.ask(self._target)
+            response = await connection.send(self._endpoint)
         except BaseException:
             connection.close()
             raise
         if connection.is_open:
             self._idle.append(connection)
-        return answer
+        return response
 
     async def _connection(self) -> Connection:
         while self._idle:
-            kept = self._idle.pop()
-            if kept.is_open:
-                return kept
-        return Connection(*await asyncio.open_connection(self._target.host, self._target.port))
+            connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+        return Connection(*await asyncio.open_connection(self._endpoint.host, self._endpoint.port))
 
 
 def release_in(body: bytes) -> str:
-    """Return the release that an answer of `/-/versions.json` names, empty for another answer."""
+    """Return the release in a response of `/-/versions.json`; empty for another response."""
     with suppress(ValueError, KeyError, TypeError):
         return str(json.loads(body)["datasette"]["version"])
     return ""
@@ -172,7 +173,7 @@ def release_in(body: bytes) -> str:
 
 @dataclass(frozen=True)
 class Proxy:
-    """The proxy's admin port, the service to look at, and where what was seen is written."""
+    """The proxy's admin port, the service to sample, and the file for its counters."""
 
     admin_port: int
     service: str
@@ -180,25 +181,25 @@ class Proxy:
 
 
 async def run(url: str, rate: float, out: TextIO, proxy: Proxy, clock: Clock) -> None:
-    """Send until SIGTERM, and watch the proxy beside it."""
-    sender = Sender(target_of(url), rate, out, clock)
+    """Send until SIGTERM, and sample the proxy meanwhile."""
+    generator = LoadGenerator(parse_endpoint(url), rate, out, clock)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, sender.is_stopping.set)
-    # Ctrl-C goes to the whole terminal; the demo decides when its client ends.
+    loop.add_signal_handler(signal.SIGTERM, generator.is_stopping.set)
+    # Ctrl-C reaches all processes of the terminal; only the demo ends its load generator.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    beside = [
+    background = [
         asyncio.create_task(_flush(out, clock)),
-        asyncio.create_task(observe(proxy.admin_port, proxy.service, proxy.file, clock)),
+        asyncio.create_task(sample_counters(proxy.admin_port, proxy.service, proxy.file, clock)),
     ]
-    await sender.run()
-    for task in beside:
+    await generator.run()
+    for task in background:
         task.cancel()
     out.flush()
 
 
 async def _flush(out: TextIO, clock: Clock) -> None:
     while True:
-        await clock.sleep(_FLUSH_EVERY_S)
+        await clock.sleep(_FLUSH_INTERVAL_S)
         out.flush()
 
 

@@ -1,4 +1,4 @@
-"""The client as the demo sees it: a process of its own, and what it wrote of each request."""
+"""The load generator as a process, and the requests that it recorded."""
 
 import json
 import os
@@ -13,32 +13,32 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from cli.demo.proxy_counters import Seen, read_seen
+from cli.demo.proxy_counters import ProxyCounters, read_counters
 from cli.state_folder import REPOSITORY
 from shared.kernel.clock import parse_instant
 
 RATE: Final = 60
-"""Requests a second: an application of this size on two cores serves a few hundred."""
+"""Requests per second: an application of this size on two cores serves a few hundred."""
 _ENDS_WITHIN_S: Final = 15
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request and how it ended; `failed` is empty when it was answered in time."""
+class RequestRecord:
+    """One request; `failure` is empty when it was answered in time."""
 
-    at: datetime
-    took_ms: float
+    sent_at: datetime
+    latency_ms: float
     status: int
     release: str
-    failed: str
+    failure: str
 
 
 @dataclass(frozen=True)
-class Totals:
-    """All requests of the client; `failed` says how each of those ended."""
+class LoadTotals:
+    """The totals of all requests; `failures` has one line for each failed request."""
 
     served: int
-    failed: Sequence[str]
+    failures: Sequence[str]
     releases: Counter[str]
     p50_ms: float
     p95_ms: float
@@ -48,82 +48,86 @@ class Totals:
 
     @property
     def rate(self) -> float:
-        return (self.served + len(self.failed)) / self.seconds if self.seconds else 0.0
+        return (self.served + len(self.failures)) / self.seconds if self.seconds else 0.0
 
 
-class Traffic:
-    """Starts and stops the client, and reads what it wrote."""
+class LoadProcess:
+    """Starts and stops the load generator, and reads its files."""
 
     def __init__(self, folder: Path) -> None:
-        self._requests = folder / "requests.jsonl"
-        self._proxy = folder / "proxy.json"
-        self._log = folder / "client.log"
+        self._requests_file = folder / "requests.jsonl"
+        self._counters_file = folder / "proxy.json"
+        self._log_file = folder / "client.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, url: str, admin_port: int, service: str) -> int:
-        """Send from now on; return the client's pid."""
-        with self._log.open("wb") as log:
+        """Start sending requests; return the pid of the load generator."""
+        with self._log_file.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own module
                 [
                     sys.executable, "-m", "cli.demo.load_generator", url, str(RATE),
-                    str(self._requests), str(admin_port), service, str(self._proxy),
+                    str(self._requests_file), str(admin_port), service, str(self._counters_file),
                 ],
                 cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         return self._process.pid
 
-    @property
-    def is_sending(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
     def stop(self) -> None:
-        """Let it end after its last answer; insist after a while."""
-        if self._process is None:
+        """Stop after the last response; kill after a timeout."""
+        if self._process is None or self._process.poll() is not None:
             return
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(_ENDS_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                with suppress(ProcessLookupError):
-                    os.kill(self._process.pid, signal.SIGKILL)
-                self._process.wait()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(_ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
-    def asked(self) -> list[Asked]:
+    def requests(self) -> list[RequestRecord]:
         """Return every request that has ended."""
         try:
-            lines = self._requests.read_text(encoding="utf-8").split("\n")
+            lines = self._requests_file.read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
             return []
-        # The last piece is empty, or a line that is still being written.
-        told = [json.loads(line) for line in lines[:-1]]
+        # The last part is empty, or an incomplete line.
+        records = [json.loads(line) for line in lines[:-1]]
         return [
-            Asked(parse_instant(it["at"]), it["ms"], it["status"], it["release"], it["failed"])
-            for it in told
+            RequestRecord(
+                parse_instant(record["at"]),
+                record["ms"],
+                record["status"],
+                record["release"],
+                record["failed"],
+            )
+            for record in records
         ]
 
-    def proxy(self) -> Seen:
-        return read_seen(self._proxy)
+    def proxy_counters(self) -> ProxyCounters:
+        return read_counters(self._counters_file)
 
-    def totals(self) -> Totals:
-        return totals_of(self.asked())
+    def totals(self) -> LoadTotals:
+        return totals_of(self.requests())
 
 
-def totals_of(asked: Sequence[Asked]) -> Totals:
-    """Return the sums of *asked*."""
-    times = sorted(one.took_ms for one in asked) or [0.0]
-    p50, p95, p99 = (times[min(len(times) - 1, int(len(times) * at))] for at in (0.5, 0.95, 0.99))
-    served = [one for one in asked if not one.failed]
-    instants = [one.at for one in asked]
-    span = (max(instants) - min(instants)).total_seconds() if instants else 0.0
-    return Totals(
+def totals_of(requests: Sequence[RequestRecord]) -> LoadTotals:
+    """Return the totals of *requests*."""
+    latencies = sorted(request.latency_ms for request in requests) or [0.0]
+    p50, p95, p99 = (
+        latencies[min(len(latencies) - 1, int(len(latencies) * fraction))]
+        for fraction in (0.5, 0.95, 0.99)
+    )
+    served = [request for request in requests if not request.failure]
+    failed = [request for request in requests if request.failure]
+    times = [request.sent_at for request in requests]
+    return LoadTotals(
         served=len(served),
-        failed=[f"{one.at.time()} {one.failed}" for one in asked if one.failed],
-        releases=Counter(one.release for one in served if one.release),
+        failures=[f"{request.sent_at.time()} {request.failure}" for request in failed],
+        releases=Counter(request.release for request in served if request.release),
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
-        slowest_ms=times[-1],
-        seconds=span,
+        slowest_ms=latencies[-1],
+        seconds=(max(times) - min(times)).total_seconds() if times else 0.0,
     )

@@ -1,7 +1,7 @@
-"""What the demo's proxy does, asked from its admin port: it answers also while the host is dead.
+"""Samples the counters of the demo's proxy from its admin port, also while the host is dead.
 
-Per release revision: requests, retries, and the weights as they changed. Counters of a release
-that was taken away stay as they were seen last.
+Per release revision: requests and retries, and the weights as they changed. The counters of a
+removed revision keep their last value.
 """
 
 import asyncio
@@ -17,71 +17,74 @@ from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.local_process.envoy_admin import EnvoyAdmin
 
-LOOK_EVERY_S: Final = 0.2
+SAMPLE_INTERVAL_S: Final = 0.2
 
 
 @dataclass
-class Seen:
-    """`weights` are those in force since an instant; counters are by release revision."""
+class ProxyCounters:
+    """`weights` has each change with its time; the counters are by release revision."""
 
     weights: list[tuple[datetime, Mapping[int, int]]] = field(default_factory=list)
     requests: dict[int, int] = field(default_factory=dict)
     retries: dict[int, int] = field(default_factory=dict)
 
     def weightless_since(self, revision: int, after: datetime) -> datetime | None:
-        """Return when *revision* was first seen without weight after *after*."""
-        for at, weights in self.weights:
-            if at > after and not weights.get(revision):
-                return at
+        """Return when *revision* was first without weight after *after*."""
+        for changed_at, weights in self.weights:
+            if changed_at > after and not weights.get(revision):
+                return changed_at
         return None
 
 
-async def observe(admin_port: int, service: str, file: Path, clock: Clock) -> None:
-    """Look until cancelled, and keep what was seen in *file*."""
-    admin, seen = EnvoyAdmin(admin_port), Seen()
+async def sample_counters(admin_port: int, service: str, file: Path, clock: Clock) -> None:
+    """Sample until cancelled, and write the counters to *file*."""
+    admin, counters = EnvoyAdmin(admin_port), ProxyCounters()
     while True:
         try:
-            await _look(admin, ServiceId(service), seen, clock)
+            await _sample(admin, ServiceId(service), counters, clock)
         except TrafficUnavailable:
-            # A proxy that does not answer shows as failed requests, not here.
+            # Without a proxy the requests fail, and the load generator counts those.
             pass
         else:
-            await asyncio.to_thread(_write, file, seen)
-        await clock.sleep(LOOK_EVERY_S)
+            await asyncio.to_thread(_write, file, counters)
+        await clock.sleep(SAMPLE_INTERVAL_S)
 
 
-async def _look(admin: EnvoyAdmin, service: ServiceId, seen: Seen, clock: Clock) -> None:
-    _, table = await admin.route_table()
-    weights = {n: percent for n, percent in table.get(service, {}).items() if percent}
-    if not seen.weights or seen.weights[-1][1] != weights:
-        seen.weights.append((clock.now(), weights))
-    for revision, counters in (await admin.traffic(service)).items():
-        seen.requests[revision] = max(counters.requests, seen.requests.get(revision, 0))
-        seen.retries[revision] = max(counters.retries, seen.retries.get(revision, 0))
+async def _sample(
+    admin: EnvoyAdmin, service: ServiceId, counters: ProxyCounters, clock: Clock
+) -> None:
+    weights = await admin.weights(service)
+    if not counters.weights or counters.weights[-1][1] != weights:
+        counters.weights.append((clock.now(), weights))
+    for revision, traffic in (await admin.traffic(service)).items():
+        counters.requests[revision] = max(traffic.requests, counters.requests.get(revision, 0))
+        counters.retries[revision] = max(traffic.retries, counters.retries.get(revision, 0))
 
 
-def _write(file: Path, seen: Seen) -> None:
-    told: Mapping[str, Any] = {
-        "weights": [[isoformat(at), dict(weights)] for at, weights in seen.weights],
-        "requests": seen.requests,
-        "retries": seen.retries,
+def _write(file: Path, counters: ProxyCounters) -> None:
+    content: Mapping[str, Any] = {
+        "weights": [
+            [isoformat(changed_at), dict(weights)] for changed_at, weights in counters.weights
+        ],
+        "requests": counters.requests,
+        "retries": counters.retries,
     }
     draft = file.with_suffix(".new")
-    draft.write_text(json.dumps(told), encoding="utf-8")
+    draft.write_text(json.dumps(content), encoding="utf-8")
     draft.replace(file)
 
 
-def read_seen(file: Path) -> Seen:
-    """Return what was seen so far; nothing yet where there is no file."""
+def read_counters(file: Path) -> ProxyCounters:
+    """Return the counters in *file*; empty ones before it exists."""
     try:
-        told: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Seen()
-    return Seen(
+        return ProxyCounters()
+    return ProxyCounters(
         [
             (parse_instant(at), {int(number): percent for number, percent in weights.items()})
-            for at, weights in told["weights"]
+            for at, weights in content["weights"]
         ],
-        {int(number): count for number, count in told["requests"].items()},
-        {int(number): count for number, count in told["retries"].items()},
+        {int(number): count for number, count in content["requests"].items()},
+        {int(number): count for number, count in content["retries"].items()},
     )

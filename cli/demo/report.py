@@ -1,4 +1,4 @@
-"""What the demo says before it begins and when it has ended."""
+"""The plan that the demo prints before it starts, and its totals at the end."""
 
 import os
 import socket
@@ -8,12 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from cli.demo.load_process import RATE, Totals
-from cli.demo.sandbox import Stage
+from cli.demo.load_process import RATE, LoadTotals
+from cli.demo.sandbox import Sandbox
 from cli.demo.scenario import NEW, OLD
 from cli.state_folder import STATE_VARIABLE
 
-_ACTS: Final = (
+_PARTS: Final = (
     ("boot", "start the system, log in", 3),
     ("build", f"Datasette {OLD}, {NEW}, and {NEW} with a slow plugin (cached)", 1),
     ("provision", "environments test and staging", 5),
@@ -23,111 +23,118 @@ _ACTS: Final = (
     ("break", "a slow third release: rolled back, proved, held", 25),
     ("report", "timeline, totals", 2),
 )
+"""Name, description and usual duration in seconds of each part."""
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port without a listener."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
-        found: int = probe.getsockname()[1]
-        return found
+        port: int = probe.getsockname()[1]
+        return port
 
 
-def plan(stage: Stage, *, is_warm: bool) -> None:
-    """Say what is going to happen, how long it takes and where."""
-    from shared.contracts.gates import LOCAL_GATE, GateLimits  # noqa: PLC0415  pydantic
+def print_plan(sandbox: Sandbox, *, is_warm: bool) -> None:
+    """Print the parts, their durations, the ports, folders and limits."""
+    sandbox.print("Factory Runtime: one application from no environment to a rollback", "1")
+    sandbox.print()
+    for number, (name, description, seconds) in enumerate(_PARTS, 1):
+        sandbox.print(f"  {number}  {name:<10} {description:<72} ~{seconds:>3} s")
+    total = sum(seconds for *_, seconds in _PARTS)
+    fresh = "" if is_warm else ", and up to 60 s once to build the archives with pip"
+    folder = sandbox.state_folder
+    sandbox.print()
+    sandbox.print(f"time:    about {total} s{fresh}")
+    sandbox.print(
+        f"ports:   API {sandbox.port}; "
+        "each environment takes two from 20000 to 29999 (public, admin)"
+    )
+    sandbox.print(f"folder:  {folder.path} (deleted at the beginning of each run)")
+    sandbox.print(f"log:     {folder.host_log}")
+    _print_limits(sandbox)
+    sandbox.print()
+    sandbox.print(f"$ export {STATE_VARIABLE}={os.environ[STATE_VARIABLE]}", "1")
+
+
+def _print_limits(sandbox: Sandbox) -> None:
+    from shared.contracts.gates import LOCAL_GATE, GateLimits  # noqa: PLC0415  slow to import
     from shared.contracts.promotions import LOCAL_SOAK  # noqa: PLC0415
     from shared.contracts.strategies import LOCAL_ROLLOUT  # noqa: PLC0415
 
     limits = GateLimits()
     weights = " → ".join(str(weight) for weight in LOCAL_ROLLOUT.canary_weights)
-    stage.say("Factory Runtime: one application from no environment to a rollback", "1")
-    stage.say()
-    for number, (name, what, seconds) in enumerate(_ACTS, 1):
-        stage.say(f"  {number}  {name:<10} {what:<72} ~{seconds:>3} s")
-    total = sum(seconds for *_, seconds in _ACTS)
-    stage.say()
-    fresh = "" if is_warm else ", and up to 60 s once to build the archives with pip"
-    stage.say(f"time:    about {total} s{fresh}")
-    stage.say(
-        f"ports:   API {stage.port}; each environment takes two from 20000 to 29999 (public, admin)"
-    )
-    stage.say(f"folder:  {stage.place.state} (removed at the beginning of each run)")
-    stage.say(f"log:     {stage.place.host_log}")
-    stage.say(
+    sandbox.print(
         "waits:   short, for one machine (RUNTIME_PROFILE=local): gate window "
-        f"{_s(LOCAL_GATE.window)}, deadline {_s(LOCAL_GATE.deadline)},"
-        f" {LOCAL_GATE.min_samples} samples at least; soak in test {_s(LOCAL_SOAK.test)};"
-        f" drain {_s(LOCAL_ROLLOUT.drain)}; canary {weights} %"
+        f"{_seconds(LOCAL_GATE.window)}, deadline {_seconds(LOCAL_GATE.deadline)},"
+        f" {LOCAL_GATE.min_samples} samples at least; soak in test {_seconds(LOCAL_SOAK.test)};"
+        f" drain {_seconds(LOCAL_ROLLOUT.drain)}; canary {weights} %"
     )
-    stage.say(
+    sandbox.print(
         f"limits:  new against old: errors +{limits.error_ratio_increase_max:.1%},"
         f" latency +{limits.latency_increase_ratio_max:.0%} and"
         f" +{limits.latency_increase_ms_max:.0f} ms in two windows in a row"
     )
-    stage.say()
-    stage.say(f"$ export {STATE_VARIABLE}={os.environ[STATE_VARIABLE]}", "1")
 
 
-def timeline(stage: Stage) -> None:
-    """Show the event log: when, who, what, cause."""
-    stage.act("8 · What happened, from the event log")
-    stage.run("events --last 60 --no-observations")
-    stage.run("history module-datasette --env staging")
+def print_timeline(sandbox: Sandbox) -> None:
+    """Print the events: when, who, what, cause."""
+    sandbox.print_title("8 · What happened, from the event log")
+    sandbox.run("events --last 60 --no-observations")
+    sandbox.run("history module-datasette --env staging")
 
 
-def totals(stage: Stage, counted: Totals, killed_dead: int) -> bool:
-    """Show the sums; return whether no request failed."""
-    seen = stage.traffic.proxy()
-    stage.act("Totals")
-    is_good = not counted.failed and counted.served > 0
-    stage.say(
-        f"requests:  {counted.served} served, {len(counted.failed)} failed"
-        f" ({counted.rate:.0f} a second for {counted.seconds:.0f} s;"
-        f" {killed_dead} of them while the host was dead)"
+def print_totals(sandbox: Sandbox, totals: LoadTotals, served_while_dead: int) -> bool:
+    """Print the totals; return whether requests were served and none failed."""
+    is_success = not totals.failures and totals.served > 0
+    retries = sum(sandbox.load.proxy_counters().retries.values())
+    releases = ", ".join(f"{name}: {count}" for name, count in sorted(totals.releases.items()))
+    folder = sandbox.state_folder.path
+    sandbox.print_title("Totals")
+    sandbox.print(
+        f"requests:  {totals.served} served, {len(totals.failures)} failed"
+        f" ({totals.rate:.0f} a second for {totals.seconds:.0f} s;"
+        f" {served_while_dead} of them while the host was dead)"
     )
-    stage.say(f"Failed:    {len(counted.failed)}", "1;32" if is_good else "1;31")
-    for line in counted.failed[:10]:
-        stage.say(f"           {line}")
-    stage.say(
-        f"latency:   p50 {counted.p50_ms:.1f} ms, p95 {counted.p95_ms:.1f} ms,"
-        f" p99 {counted.p99_ms:.1f} ms, slowest {counted.slowest_ms:.0f} ms"
+    sandbox.print(f"Failed:    {len(totals.failures)}", "1;32" if is_success else "1;31")
+    for failure in totals.failures[:10]:
+        sandbox.print(f"           {failure}")
+    sandbox.print(
+        f"latency:   p50 {totals.p50_ms:.1f} ms, p95 {totals.p95_ms:.1f} ms,"
+        f" p99 {totals.p99_ms:.1f} ms, slowest {totals.slowest_ms:.0f} ms"
     )
-    answered = ", ".join(f"{name}: {count}" for name, count in sorted(counted.releases.items()))
-    stage.say(f"releases:  answered by {answered}")
-    stage.say(f"retries:   {sum(seen.retries.values())} by the proxy, 0 by the client")
-    stage.say(f"disk:      {_megabytes(stage.place.state):.0f} MB in {stage.place.state}")
-    stage.say(f"time:      {stage.elapsed_s:.0f} s")
-    return is_good
+    sandbox.print(f"releases:  answered by {releases}")
+    sandbox.print(f"retries:   {retries} by the proxy, 0 by the client")
+    sandbox.print(f"disk:      {_megabytes(folder):.0f} MB in {folder}")
+    sandbox.print(f"time:      {sandbox.elapsed_s:.0f} s")
+    return is_success
 
 
-def farewell(stage: Stage, *, is_kept: bool) -> None:
-    """Say what can be typed next."""
-    deployment = next(
-        each
-        for each in stage.ask("/v1/runtime/deployments", status="RolledBack")["value"]
-        if each["holds"]
+def print_next_commands(sandbox: Sandbox, *, is_kept: bool) -> None:
+    """Print the commands to continue with."""
+    rolled_back = sandbox.get("/v1/runtime/deployments", status="RolledBack")["value"]
+    deployment_id = next(
+        deployment["deploymentId"] for deployment in rolled_back if deployment["holds"]
     )
     lines: Sequence[str] = (
         f"export {STATE_VARIABLE}={os.environ[STATE_VARIABLE]}",
         "runtimectl status" if is_kept else "runtimectl up            # everything comes back",
-        f"runtimectl deployment {deployment['deploymentId']}   # the evidence",
-        f"runtimectl release-hold {deployment['deploymentId']} # the way out",
+        f"runtimectl deployment {deployment_id}   # the evidence",
+        f"runtimectl release-hold {deployment_id} # the way out",
         "runtimectl --help",
         "runtimectl down",
     )
-    stage.say()
-    stage.say("next:")
+    sandbox.print()
+    sandbox.print("next:")
     for line in lines:
-        stage.say(f"  $ {line}")
+        sandbox.print(f"  $ {line}")
 
 
-def _s(duration: timedelta) -> str:
+def _seconds(duration: timedelta) -> str:
     return f"{duration.total_seconds():.0f} s"
 
 
 def _megabytes(folder: Path) -> float:
-    """Return what the files below *folder* take; those that go while we look do not count."""
+    """Return the size of the files below *folder*, without those that are deleted meanwhile."""
     total = 0
     for path in folder.rglob("*"):
         with suppress(OSError):

@@ -1,7 +1,7 @@
-"""Where the demo plays: its own folder, commands as a person types them, an end that cleans up.
+"""The demo's own system: a folder, commands as a person types them, and a complete cleanup.
 
-A command runs in this process, through the same code and with the same words as in a shell; the
-line that is printed before it is what one would type.
+A command runs in this process, by the same code as in a shell; the line printed before it is the
+one to type.
 """
 
 import os
@@ -14,42 +14,40 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli.client import Client
-from cli.demo.load_process import Traffic
+from cli.demo.load_process import LoadProcess
 from cli.exit_codes import ExitCode
 from cli.host_process import find_host, kill_host, stop_workloads
-from cli.lookup import environment_named
+from cli.lookup import find_environment
 from cli.main import main
 from cli.session import Session
-from cli.state_folder import STATE_VARIABLE, Place, place_at
+from cli.state_folder import STATE_VARIABLE, StateFolder, state_folder_at
 from shared.kernel.clock import Clock, SystemClock
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.processes import Identity
 from shared.surfaces.local_process.state_files import SurfaceFolder
 
 _BOLD: Final = "1"
-_DIM: Final = "2"
 
 
 class DemoFailed(Exception):
-    """An act did not go as it must; the message says what, the demo says where to look."""
+    """A part of the demo had another result than it must have; the message says which."""
 
 
-class Stage:
+class Sandbox:
     """One run of the demo."""
 
     def __init__(self, state: Path, port: int, clock: Clock | None = None) -> None:
-        self.place: Place = place_at(state)
+        self.state_folder: StateFolder = state_folder_at(state)
         self.clock: Clock = clock or SystemClock()
         self.port = port
-        self.began_at = self.clock.now()
-        self._began_s = self.clock.monotonic_s()
-        self.folder = self.place.state / "demo"
-        self.traffic = Traffic(self.folder)
+        self._started_s = self.clock.monotonic_s()
+        self.folder = self.state_folder.path / "demo"
+        self.load = LoadProcess(self.folder)
 
     @property
     def session(self) -> Session:
-        """A new one each time: the token and the host's address may have changed."""
-        return Session(self.place.state, self.clock)
+        """A new session, because the token and the host's address may have changed."""
+        return Session(self.state_folder.path, self.clock)
 
     @property
     def client(self) -> Client:
@@ -57,88 +55,81 @@ class Stage:
 
     @property
     def elapsed_s(self) -> float:
-        return self.clock.monotonic_s() - self._began_s
+        return self.clock.monotonic_s() - self._started_s
 
     def clear(self) -> None:
-        """Stop what an earlier run may have left, and begin with an empty folder."""
+        """Stop an earlier run, and begin with an empty folder."""
         self.stop()
-        shutil.rmtree(self.place.state, ignore_errors=True)
+        shutil.rmtree(self.state_folder.path, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        os.environ[STATE_VARIABLE] = _shown(self.place.state)
+        os.environ[STATE_VARIABLE] = os.path.relpath(self.state_folder.path)
 
     def stop(self) -> int:
-        """End the client, the host, every workload and every proxy; return how many processes.
+        """End the load, the host, every workload and every proxy; return their number.
 
-        The host at once: it loses nothing by that, and nobody who pressed Ctrl-C waits for it.
+        The host is killed: it loses nothing by that, and Ctrl-C takes effect at once.
         """
-        self.traffic.stop()
-        is_running = find_host(self.place) is not None
+        self.load.stop()
+        is_running = find_host(self.state_folder) is not None
         if is_running:
-            kill_host(self.place, self.clock)
-        return stop_workloads(self.place, self.clock) + is_running
+            kill_host(self.state_folder, self.clock)
+        return stop_workloads(self.state_folder, self.clock) + is_running
 
-    # What is shown
+    def print(self, text: str = "", style: str = "") -> None:
+        print(_styled(text, style), flush=True)
 
-    def act(self, title: str) -> None:
-        self.say()
-        self.say(f"── {title} " + "─" * max(0, 74 - len(title)), _BOLD)
+    def print_title(self, title: str) -> None:
+        self.print()
+        self.print(f"── {title} " + "─" * max(0, 74 - len(title)), _BOLD)
 
-    def say(self, text: str = "", style: str = "") -> None:
-        print(_painted(text, style), flush=True)
-
-    def aside(self, text: str) -> None:
-        self.say(text, _DIM)
-
-    # What is done
+    def print_command(self, line: str) -> None:
+        """Print *line* as it is typed in a shell."""
+        self.print()
+        self.print(f"$ {line}", _BOLD)
 
     def run(self, line: str, *, expect: ExitCode = ExitCode.OK) -> None:
-        """Show *line* as it would be typed, and run it.
+        """Print the command *line* and run it.
 
         Raises:
-            DemoFailed: it ended otherwise than expected.
+            DemoFailed: it ended with another exit code.
         """
-        self.type(f"runtimectl {line}")
+        self.print_command(f"runtimectl {line}")
         code = main(shlex.split(line))
         if code == ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
         if code != expect:
             raise DemoFailed(f"`runtimectl {line}` ended with {code}, expected {int(expect)}")
 
-    def type(self, line: str) -> None:
-        """Show a line as it would be typed."""
-        self.say()
-        self.say(f"$ {line}", _BOLD)
-
-    def ask(self, path: str, **query: str) -> Any:
-        """Return what the API answers, for figures that no command shows."""
+    def get(self, path: str, **query: str) -> Any:
+        """Return a resource of the API, for figures that no command shows."""
         return self.client.get(path, query).body
 
     def environment(self, name: str) -> Any:
-        return environment_named(self.client, name)
+        return find_environment(self.client, name)
 
     def admin_port(self, environment_id: Any) -> int:
         """Return the admin port of an environment's proxy."""
-        site = SurfaceFolder(self.place.surface).site(environment_id).site()
+        site = SurfaceFolder(self.state_folder.surface).site(environment_id).site()
         if site is None:
-            raise DemoFailed(f"{environment_id} has no site in {self.place.surface}")
+            raise DemoFailed(f"{environment_id} has no site in {self.state_folder.surface}")
         return site.admin_port
 
     def host_pid(self) -> int:
-        host = find_host(self.place)
+        host = find_host(self.state_folder)
         if host is None:
             raise DemoFailed("the host does not run")
         return host.pid
 
     def workloads(self) -> set[Identity]:
-        """Return the processes that outlive the host: workloads and proxies, pid and start."""
-        claims = self.place.surface.glob("sites/*/**/claim-*")
-        found = [processes.read_claim(claim) for claim in claims]
-        return {each for each in found if each is not None and processes.is_alive(each)}
+        """Return the processes that outlive the host: workloads and proxies."""
+        claims = self.state_folder.surface.glob("sites/*/**/claim-*")
+        identities = {processes.read_claim(claim) for claim in claims}
+        return {identity for identity in identities if identity and processes.is_alive(identity)}
 
 
 @contextmanager
-def in_folder(folder: Path) -> Iterator[None]:
-    """Work in *folder*, so that paths on the shown lines are short and right."""
+def working_directory(folder: Path) -> Iterator[None]:
+    """Change to *folder*, so that paths in printed lines are short and valid."""
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -147,10 +138,6 @@ def in_folder(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def _shown(path: Path) -> str:
-    return os.path.relpath(path)
-
-
-def _painted(text: str, style: str) -> str:
+def _styled(text: str, style: str) -> str:
     has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     return f"\x1b[{style}m{text}\x1b[0m" if style and has_colour and text else text

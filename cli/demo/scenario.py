@@ -1,4 +1,4 @@
-"""The acts of the demo, in order; each shows the lines that one would type and what they did."""
+"""The parts of the demo in order; each prints its commands and their effects."""
 
 import os
 from collections.abc import Mapping
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from cli.client import HostAway
+from cli.demo.host_kill import HostKill, kill_and_restart, print_kill
 from cli.demo.load_process import RATE
-from cli.demo.sandbox import DemoFailed, Stage
+from cli.demo.sandbox import DemoFailed, Sandbox
 from cli.exit_codes import ExitCode
-from cli.host_process import find_host, kill_host, pause
-from cli.output import Column, table
-from cli.watch_rollout import ROOT, Watch, follow_rollout
+from cli.host_process import pause
+from cli.output import Column, format_digest, format_table
+from cli.watch_rollout import ROOT, RolloutWatch, watch_rollout
 from shared.kernel.clock import parse_instant
 
 MODULE: Final = "module-datasette"
@@ -21,168 +21,91 @@ FOLDER: Final = "examples/datasette"
 OLD: Final = "0.65.2"
 NEW: Final = "0.65.5"
 BAD: Final = f"{NEW}-slow"
-SLOW: Final = f"{FOLDER}/slow_plugin"
+SLOW_PLUGIN: Final = f"{FOLDER}/slow_plugin"
 PATH: Final = "-/versions.json"
-DEAD_FOR_S: Final = 3.0
 KILL_AFTER: Final = 10
-"""Requests that the canary has answered before the host is killed: it is really in the middle."""
-_PATIENCE_S: Final = 240.0
+"""The host is killed when the canary has answered this many requests."""
+_TIMEOUT_S: Final = 240.0
 
 
-def boot(stage: Stage) -> None:
+def boot(sandbox: Sandbox) -> None:
     """Start the system and log in."""
-    stage.act("1 · Boot")
-    stage.run(f"up --port {stage.port}")
-    stage.run("login --dev --tenant tenant-demo --user you")
+    sandbox.print_title("1 · Boot")
+    sandbox.run(f"up --port {sandbox.port}")
+    sandbox.run("login --dev --tenant tenant-demo --user you")
 
 
-def build(stage: Stage) -> None:
-    """Build the archives of three releases from the package index, or take them from the cache."""
-    stage.act("2 · Three releases of Datasette, a public application")
-    sources = {OLD: f"datasette=={OLD}", NEW: f"datasette=={NEW}", BAD: f"datasette=={NEW} {SLOW}"}
-    for release, requirements in sources.items():
-        stage.run(f"artifact build {requirements} --to {archive(stage, release)}")
-    stage.run(f"artifact push {archive(stage, OLD)}")
+def build(sandbox: Sandbox) -> None:
+    """Build the archives of three releases from the package index, or from the cache."""
+    sandbox.print_title("2 · Three releases of Datasette, a public application")
+    requirements = {
+        OLD: f"datasette=={OLD}",
+        NEW: f"datasette=={NEW}",
+        BAD: f"datasette=={NEW} {SLOW_PLUGIN}",
+    }
+    for release, packages in requirements.items():
+        sandbox.run(f"artifact build {packages} --to {_archive(sandbox, release)}")
+    sandbox.run(f"artifact push {_archive(sandbox, OLD)}")
 
 
-def archive(stage: Stage, release: str) -> str:
-    """Return where the archive of *release* is, as it is typed."""
-    return os.path.relpath(stage.folder / f"datasette-{release}.zip")
-
-
-def deploy_line(stage: Stage, release: str, environment: str) -> str:
-    """Return the line that deploys *release*."""
-    file = f"{FOLDER}/release-{release}.yaml"
-    return f"deploy -f {file} --artifact {archive(stage, release)} --env {environment}"
-
-
-def provision(stage: Stage) -> None:
+def provision(sandbox: Sandbox) -> None:
     """Plan and create test and staging."""
-    stage.act("3 · Two environments, planned and then provisioned")
-    stage.run(f"env plan test --stage test --project {PROJECT}")
-    stage.run(f"env create test --stage test --project {PROJECT} --wait")
-    stage.run(f"env create staging --stage staging --project {PROJECT} --wait")
+    sandbox.print_title("3 · Two environments, planned and then provisioned")
+    sandbox.run(f"env plan test --stage test --project {PROJECT}")
+    sandbox.run(f"env create test --stage test --project {PROJECT} --wait")
+    sandbox.run(f"env create staging --stage staging --project {PROJECT} --wait")
 
 
-def deploy_first(stage: Stage) -> None:
-    """Give staging the release of today and test the one of tomorrow, side by side."""
-    stage.act(f"4 · Staging gets {OLD}, test gets {NEW}")
-    stage.run(deploy_line(stage, OLD, "staging"))
-    stage.run(f"{deploy_line(stage, NEW, 'test')} --wait")
-    stage.run("deployment staging --wait")
+def deploy_first(sandbox: Sandbox) -> None:
+    """Deploy the old release to staging and the new one to test, at the same time."""
+    sandbox.print_title(f"4 · Staging gets {OLD}, test gets {NEW}")
+    sandbox.run(_deploy_line(sandbox, OLD, "staging"))
+    sandbox.run(f"{_deploy_line(sandbox, NEW, 'test')} --wait")
+    sandbox.run("deployment staging --wait")
 
 
-def send_traffic(stage: Stage) -> str:
-    """Start the client on staging's public endpoint; it goes on to the end."""
-    stage.act("5 · A client, from here to the end")
-    staging = stage.environment("staging")
+def start_load(sandbox: Sandbox) -> None:
+    """Start the load on staging's public endpoint; it continues to the end."""
+    sandbox.print_title("5 · A client, from here to the end")
+    staging = sandbox.environment("staging")
     url = str(staging["provisioned"][0]["endpoint"])
-    services = stage.ask("/v1/runtime/services", environmentId=staging["environmentId"])["value"]
-    admin_port = stage.admin_port(staging["environmentId"])
-    pid = stage.traffic.start(f"{url}{PATH}", admin_port, services[0]["serviceId"])
-    stage.say(f"open {url} in a browser: it is Datasette itself")
-    stage.say(
+    service_id = _service_id(sandbox, staging)
+    admin_port = sandbox.admin_port(staging["environmentId"])
+    pid = sandbox.load.start(f"{url}{PATH}", admin_port, service_id)
+    sandbox.print(f"open {url} in a browser: it is Datasette itself")
+    sandbox.print(
         f"the client (pid {pid}) asks {url}{PATH} {RATE} times a second and never retries;"
         " failed is: no connection, no full answer in 5 s, or a status of 500 and above"
     )
-    stage.run("status")
-    return url
+    sandbox.run("status")
 
 
-def promote_and_kill(stage: Stage) -> "Kill":
+def promote_and_kill(sandbox: Sandbox) -> HostKill:
     """Promote to staging by canary; kill the host while the weight is between 0 and 100."""
-    stage.act(f"6 · Promote {NEW} from test to staging, and kill the host on the way")
-    _await_soak(stage)
-    stage.run("promote test --to staging")
-    identity = _newest(stage, "staging")["deploymentId"]
-    stage.type("runtimectl deployment staging --wait")
-    watch = follow_rollout(stage.session, identity, timeout_s=_PATIENCE_S, until=_is_mid_canary)
+    sandbox.print_title(f"6 · Promote {NEW} from test to staging, and kill the host on the way")
+    _wait_for_soak(sandbox)
+    sandbox.run("promote test --to staging")
+    deployment_id = _newest_deployment(sandbox, "staging")["deploymentId"]
+    sandbox.print_command("runtimectl deployment staging --wait")
+    watch = watch_rollout(
+        sandbox.session, deployment_id, timeout_s=_TIMEOUT_S, until=_is_mid_canary
+    )
     if watch.has_ended:
-        raise DemoFailed(f"{identity} ended before its canary could be interrupted")
-    kill = _kill(stage, watch)
-    show_kill(stage, kill)
-    stage.run("deployment staging --wait")
+        raise DemoFailed(f"{deployment_id} ended before its canary could be interrupted")
+    kill = kill_and_restart(sandbox, watch.deployment)
+    print_kill(sandbox, kill)
+    sandbox.run("deployment staging --wait")
     return kill
 
 
 @dataclass(frozen=True)
-class Kill:
-    """What happened when the host was killed and started again."""
-
-    pid: int
-    step: str
-    weight: int
-    served_while_dead: int
-    failed_while_dead: int
-    dead_s: float
-    answers_after_s: float
-    resumed_after_s: float
-    adopted: tuple[int, ...]
-    lost: tuple[int, ...]
-
-
-def _kill(stage: Stage, watch: Watch) -> Kill:
-    deployment = watch.deployment
-    step = next(each for each in reversed(deployment["steps"]) if each["startedAt"] is not None)
-    before = stage.workloads()
-    pid = stage.host_pid()
-    stage.type(
-        f"kill -9 {pid}        # the whole control plane, at weight {deployment['weight']} %"
-    )
-    kill_host(stage.place, stage.clock)
-    died_at, died_s = stage.clock.now(), stage.clock.monotonic_s()
-    pause(stage.clock, DEAD_FOR_S)
-    stage.say(f"nobody is in charge: pid {pid} is dead, in step {step['name']!r}; traffic goes on")
-    started_s = stage.clock.monotonic_s()
-    stage.run(f"up --port {stage.port}")
-    alive_at, answers_s = stage.clock.now(), stage.clock.monotonic_s()
-    _until_resumed(stage, deployment["operationId"])
-    resumed_s = stage.clock.monotonic_s()
-    after = stage.workloads()
-    dead = [one for one in stage.traffic.asked() if died_at <= one.at < alive_at]
-    return Kill(
-        pid=pid,
-        step=step["name"],
-        weight=deployment["weight"],
-        served_while_dead=sum(1 for one in dead if not one.failed),
-        failed_while_dead=sum(1 for one in dead if one.failed),
-        dead_s=answers_s - died_s,
-        answers_after_s=answers_s - started_s,
-        resumed_after_s=resumed_s - started_s,
-        adopted=tuple(sorted(each.pid for each in before & after)),
-        lost=tuple(sorted(each.pid for each in before - after)),
-    )
-
-
-def _until_resumed(stage: Stage, operation_id: str) -> None:
-    """Return when the surface is kept again and the operation can be asked for."""
-    deadline_s = stage.clock.monotonic_s() + _PATIENCE_S
-    announced = stage.place.surface / "supervisor.json"
-    while stage.clock.monotonic_s() < deadline_s:
-        try:
-            stage.ask(f"/v1/runtime/operations/{operation_id}")
-        except HostAway:
-            pause(stage.clock, 0.1)
-            continue
-        host = find_host(stage.place)
-        if (
-            host is not None
-            and announced.exists()
-            and f'"pid": {host.pid}' in announced.read_text()
-        ):
-            return
-        pause(stage.clock, 0.05)
-    raise DemoFailed(f"{operation_id} did not go on after the host was started again")
-
-
-@dataclass(frozen=True)
 class Rollback:
-    """What the third release cost, and how it was turned back."""
+    """The effects of the bad release, and its rollback."""
 
     deployment: Mapping[str, Any]
     first_bad_at: datetime | None
     weightless_at: datetime | None
-    exposed: int
+    requests: int
 
     @property
     def seconds(self) -> float | None:
@@ -191,106 +114,102 @@ class Rollback:
         return (self.weightless_at - self.first_bad_at).total_seconds()
 
 
-def ship_bad_release(stage: Stage) -> Rollback:
-    """Ship a release that starts well and is too slow; it is turned back, held and refused."""
-    stage.act("7 · A third release: starts well, 300 ms slower")
-    line = deploy_line(stage, BAD, "staging")
-    stage.run(f"{line} --wait", expect=ExitCode.ENDED_OTHERWISE)
-    deployment = stage.ask(f"{ROOT}/{_newest(stage, 'staging')['deploymentId']}")
-    found = _rollback_of(stage, deployment)
-    show_rollback(stage, found)
-    stage.say()
-    stage.say("the same release again is refused, and the refusal says the way out:")
-    stage.run(line, expect=ExitCode.CONFLICT)
-    return found
+def deploy_bad_release(sandbox: Sandbox) -> None:
+    """Deploy a release that starts well and is too slow: it is rolled back, held and refused."""
+    sandbox.print_title("7 · A third release: starts well, 300 ms slower")
+    line = _deploy_line(sandbox, BAD, "staging")
+    sandbox.run(f"{line} --wait", expect=ExitCode.ENDED_OTHERWISE)
+    deployment = sandbox.get(f"{ROOT}/{_newest_deployment(sandbox, 'staging')['deploymentId']}")
+    _print_rollback(sandbox, _rollback_of(sandbox, deployment))
+    sandbox.print()
+    sandbox.print("the same release again is refused, and the refusal says the way out:")
+    sandbox.run(line, expect=ExitCode.CONFLICT)
 
 
-def _rollback_of(stage: Stage, deployment: Mapping[str, Any]) -> Rollback:
+def _rollback_of(sandbox: Sandbox, deployment: Mapping[str, Any]) -> Rollback:
     if deployment["status"] != "RolledBack":
         raise DemoFailed(f"the slow release ended as {deployment['status']}, not RolledBack")
-    evidence = [each for step in deployment["steps"] for each in step["evidence"]]
-    bad = [parse_instant(each["firstBadAt"]) for each in evidence if each["firstBadAt"]]
+    evidence = [component for step in deployment["steps"] for component in step["evidence"]]
+    bad_times = [component["firstBadAt"] for component in evidence if component["firstBadAt"]]
+    first_bad_at = min(map(parse_instant, bad_times), default=None)
     revision = evidence[-1]["candidateRevision"]
-    seen = stage.traffic.proxy()
-    first_bad_at = min(bad, default=None)
-    weightless_at = seen.weightless_since(revision, first_bad_at) if first_bad_at else None
-    return Rollback(deployment, first_bad_at, weightless_at, seen.requests.get(revision, 0))
+    counters = sandbox.load.proxy_counters()
+    weightless_at = counters.weightless_since(revision, first_bad_at) if first_bad_at else None
+    return Rollback(deployment, first_bad_at, weightless_at, counters.requests.get(revision, 0))
 
 
-def show_rollback(stage: Stage, rollback: Rollback) -> None:
-    """Show trigger, time, exposure and the proof of each instance."""
-    deployment, seconds = rollback.deployment, rollback.seconds
-    stage.say()
-    stage.say(f"trigger:   {deployment['reason']['message']}")
-    stage.say(
-        "time:      "
-        + (
-            f"{seconds:.1f} s from the first bad sample to 0 %"
-            if seconds is not None
-            else "unknown"
-        )
+def _print_rollback(sandbox: Sandbox, rollback: Rollback) -> None:
+    """Print trigger, duration, exposure and the proof of each instance."""
+    deployment, proof = rollback.deployment, rollback.deployment["proof"]
+    duration = "unknown"
+    if rollback.seconds is not None:
+        duration = f"{rollback.seconds:.1f} s from the first bad sample to 0 %"
+    sandbox.print()
+    sandbox.print(f"trigger:   {deployment['reason']['message']}")
+    sandbox.print(f"time:      {duration}")
+    sandbox.print(
+        f"exposed:   {rollback.requests} requests were answered by the bad release, slowly"
     )
-    stage.say(f"exposed:   {rollback.exposed} requests were answered by the bad release, slowly")
-    proof = deployment["proof"]
-    stage.say(f"proof:     asked from the {proof['total']} live instances, not from a store")
+    sandbox.print(f"proof:     read from the {proof['total']} live instances, not from a store")
     columns = (
         Column("INSTANCE", "instance"),
         Column("REVISION", "releaseRevision"),
-        Column("DIGEST", lambda it: f"{it['digest'][:19]}…"),
-        Column("DEPARTS", lambda it: [each["path"] for each in it["departures"]] or "nothing"),
-        Column("CHECKED", lambda it: it["checkedAt"][11:23]),
+        Column("DIGEST", lambda instance: format_digest(instance["digest"])),
+        Column("DEPARTS", lambda i: [d["path"] for d in i["departures"]] or "nothing"),
+        Column("CHECKED", lambda instance: instance["checkedAt"][11:23]),
     )
-    for row in table(proof["instances"], columns):
-        stage.say(f"  {row}")
+    for row in format_table(proof["instances"], columns):
+        sandbox.print(f"  {row}")
 
 
-def show_kill(stage: Stage, kill: Kill) -> None:
-    """Show what the death of the host meant for traffic and workloads."""
-    stage.say()
-    stage.say(f"killed:    pid {kill.pid}, in step {kill.step!r}, weight {kill.weight} %")
-    stage.say(
-        f"while dead: {kill.served_while_dead} requests served, {kill.failed_while_dead} failed,"
-        f" in {kill.dead_s:.1f} s"
-    )
-    stage.say(
-        f"resumed:   the API answers {kill.answers_after_s:.1f} s and the rollout is kept again"
-        f" {kill.resumed_after_s:.1f} s after the start"
-    )
-    pids = ", ".join(str(pid) for pid in kill.adopted)
-    stage.say(f"adopted:   {pids} (same pids, same start times); lost: {len(kill.lost)}")
-
-
-def _is_mid_canary(watch: Watch) -> bool:
+def _is_mid_canary(watch: RolloutWatch) -> bool:
     weight = watch.deployment["weight"]
-    canary = sum(
+    canary_requests = sum(
         counters.requests
         for candidate, revisions in watch.traffic.values()
         for number, counters in revisions.items()
         if number == candidate
     )
-    return 0 < weight < 100 and canary >= KILL_AFTER  # noqa: PLR2004  percent
+    return bool(0 < weight < 100 and canary_requests >= KILL_AFTER)  # noqa: PLR2004  percent
 
 
-def _await_soak(stage: Stage) -> None:
+def _wait_for_soak(sandbox: Sandbox) -> None:
     """Wait until test may be promoted: Completed, and Healthy for the soak time."""
-    from shared.contracts.promotions import LOCAL_SOAK  # noqa: PLC0415  pydantic takes its time
+    from shared.contracts.promotions import LOCAL_SOAK  # noqa: PLC0415  slow to import
 
     soak_s = LOCAL_SOAK.test.total_seconds()
-    where = stage.environment("test")["environmentId"]
-    service = stage.ask("/v1/runtime/services", environmentId=where)["value"][0]["serviceId"]
-    stage.say(f"{NEW} soaks: Completed and Healthy in test for {soak_s:.0f} s before it may leave")
-    deadline_s = stage.clock.monotonic_s() + _PATIENCE_S
-    while stage.clock.monotonic_s() < deadline_s:
-        health = stage.ask(f"/v1/runtime/services/{service}/health")
-        healthy_s = (stage.clock.now() - parse_instant(health["since"])).total_seconds()
+    service_id = _service_id(sandbox, sandbox.environment("test"))
+    sandbox.print(f"{NEW} soaks: Completed and Healthy in test for {soak_s:.0f} s before promotion")
+    deadline_s = sandbox.clock.monotonic_s() + _TIMEOUT_S
+    while sandbox.clock.monotonic_s() < deadline_s:
+        health = sandbox.get(f"/v1/runtime/services/{service_id}/health")
+        healthy_s = (sandbox.clock.now() - parse_instant(health["since"])).total_seconds()
         if health["status"] == "Healthy" and healthy_s > soak_s:
             return
-        pause(stage.clock, 0.25)
-    raise DemoFailed(f"{service} did not stay Healthy for {soak_s:.0f} s")
+        pause(sandbox.clock, 0.25)
+    raise DemoFailed(f"{service_id} did not stay Healthy for {soak_s:.0f} s")
 
 
-def _newest(stage: Stage, environment: str) -> Mapping[str, Any]:
-    query = {"environmentId": stage.environment(environment)["environmentId"]}
-    found = stage.ask(ROOT, **query)["value"]
-    newest: Mapping[str, Any] = max(found, key=lambda each: each["createdAt"])
+def _archive(sandbox: Sandbox, release: str) -> str:
+    """Return the relative path of the archive of *release*."""
+    return os.path.relpath(sandbox.folder / f"datasette-{release}.zip")
+
+
+def _deploy_line(sandbox: Sandbox, release: str, environment: str) -> str:
+    """Return the command that deploys *release*."""
+    file = f"{FOLDER}/release-{release}.yaml"
+    return f"deploy -f {file} --artifact {_archive(sandbox, release)} --env {environment}"
+
+
+def _service_id(sandbox: Sandbox, environment: Mapping[str, Any]) -> str:
+    services = sandbox.get("/v1/runtime/services", environmentId=environment["environmentId"])
+    return str(services["value"][0]["serviceId"])
+
+
+def _newest_deployment(sandbox: Sandbox, environment: str) -> Mapping[str, Any]:
+    environment_id = sandbox.environment(environment)["environmentId"]
+    deployments = sandbox.get(ROOT, environmentId=environment_id)["value"]
+    newest: Mapping[str, Any] = max(
+        deployments, key=lambda deployment: str(deployment["createdAt"])
+    )
     return newest

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.artifacts import digest_of, pack, packed_folder
+from cli.artifacts import digest_of, folder_archive, pack
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 
@@ -27,8 +27,8 @@ def test_equal_files_give_equal_bytes_whenever_they_were_written(tmp_path: Path)
 
 
 def test_another_byte_gives_another_digest(tmp_path: Path) -> None:
-    first = packed_folder(_program(tmp_path / "one", at=1e9), tmp_path / "cache")
-    second = packed_folder(_program(tmp_path / "two", at=1e9, text="x"), tmp_path / "cache")
+    first = folder_archive(_program(tmp_path / "one", at=1e9), tmp_path / "cache")
+    second = folder_archive(_program(tmp_path / "two", at=1e9, text="x"), tmp_path / "cache")
 
     assert digest_of(first) != digest_of(second)
 
@@ -51,4 +51,4 @@ def test_an_archive_that_is_not_there_says_how_to_build_one(tmp_path: Path) -> N
         digest_of(tmp_path / "missing.zip")
 
     assert failed.value.exit_code is ExitCode.USAGE
-    assert "runtimectl artifact build" in failed.value.fix
+    assert "runtimectl artifact build" in failed.value.remedy

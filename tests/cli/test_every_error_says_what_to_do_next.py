@@ -10,7 +10,8 @@ import shared
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure
 from cli.main import main
-from cli.remedies import FIXES, fix_for
+from cli.remedies import REMEDIES, remedy_for
+from cli.state_folder import REPOSITORY
 from shared.kernel.errors import Refused, Unavailable
 
 DEPLOYMENT = "dep-w5ekllr23tyb-01m86yeaqmyfyf32"
@@ -29,25 +30,37 @@ def _error_codes() -> Iterator[str]:
             yield str(vars(kind).get("code", getattr(kind, "code", "")))
 
 
-def test_every_code_that_a_service_can_answer_has_a_fix_of_its_own() -> None:
-    missing = {code for code in _error_codes() if code not in FIXES}
+def test_every_code_that_a_service_can_answer_has_a_remedy_of_its_own() -> None:
+    missing = {code for code in _error_codes() if code not in REMEDIES}
 
     assert missing == set()
 
 
+def test_every_remedy_is_of_a_code_that_exists() -> None:
+    sources = [
+        path.read_text(encoding="utf-8")
+        for package in ("shared", "function_apps", "cli")
+        for path in (REPOSITORY / package).rglob("*.py")
+        if path.name != "remedies.py"
+    ]
+    unused = {code for code in REMEDIES if not any(f'"{code}"' in text for text in sources)}
+
+    assert unused == set()
+
+
 @pytest.mark.parametrize("exit_code", [code for code in ExitCode if code is not ExitCode.OK])
 def test_an_unknown_code_still_has_a_next_step(exit_code: ExitCode) -> None:
-    assert fix_for("SomethingNew", "no id here", exit_code)
+    assert remedy_for("SomethingNew", "no id here", exit_code)
 
 
-def test_a_fix_names_the_deployment_that_the_message_names() -> None:
+def test_a_remedy_names_the_deployment_of_the_message() -> None:
     refused = Failure(f"it was rolled back by {DEPLOYMENT}", ExitCode.CONFLICT, code="Held")
 
-    assert f"`runtimectl release-hold {DEPLOYMENT}`" in refused.fix
+    assert f"`runtimectl release-hold {DEPLOYMENT}`" in refused.remedy
 
 
-def test_a_fix_without_an_id_has_a_placeholder() -> None:
-    assert "<deployment>" in fix_for("Held", "it is held", ExitCode.CONFLICT)
+def test_a_remedy_without_an_id_has_a_placeholder() -> None:
+    assert "<deployment>" in remedy_for("Held", "it is held", ExitCode.CONFLICT)
 
 
 def test_what_is_wrong_with_a_field_is_shown_with_expected_and_received() -> None:
@@ -70,7 +83,7 @@ def test_a_trace_id_is_shown_for_our_own_defects_only() -> None:
     assert "trace: trace-1" not in theirs
 
 
-def test_without_a_system_the_way_to_start_one_is_said(
+def test_without_a_system_the_remedy_is_to_start_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = main(["status", "--state", str(tmp_path)])

@@ -1,4 +1,4 @@
-"""Lines in the documents, the fixes and the demo name commands and options that there are."""
+"""Lines in the documents, the remedies and the demo name commands and options that exist."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from cli.main import app
-from cli.remedies import FIXES
+from cli.remedies import REMEDIES
 from cli.state_folder import REPOSITORY
 
 COMMAND: Any = typer.main.get_command(app)
@@ -25,10 +25,10 @@ def _lines() -> Iterator[str]:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
         for found in re.findall(r"^    (runtimectl .*)$|`(runtimectl [^`]+)`", text, re.MULTILINE):
             yield from (line for line in found if line)
-    for fix in FIXES.values():
-        yield from re.findall(r"`(runtimectl [^`]+)`", fix)
-    story = (REPOSITORY / "cli" / "demo" / "scenario.py").read_text(encoding="utf-8")
-    for line in re.findall(r'stage\.run\(f?"([^"{]+)[^"]*"', story):
+    for remedy in REMEDIES.values():
+        yield from re.findall(r"`(runtimectl [^`]+)`", remedy)
+    scenario = (REPOSITORY / "cli" / "demo" / "scenario.py").read_text(encoding="utf-8")
+    for line in re.findall(r'sandbox\.run\(f?"([^"{]+)[^"]*"', scenario):
         yield f"runtimectl {line}"
 
 

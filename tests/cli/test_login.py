@@ -9,7 +9,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.main import main
 from cli.session import Session, read_login
-from cli.state_folder import place_at, write_private
+from cli.state_folder import state_folder_at, write_private
 from shared.kernel.clock import EPOCH, isoformat
 from tests.kit.stores import HandClock
 
@@ -17,16 +17,16 @@ from tests.kit.stores import HandClock
 def test_the_token_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     main(["login", "--dev", "--state", str(tmp_path), "--tenant", "tenant-a", "--user", "ada"])
 
-    place = place_at(tmp_path)
-    assert stat.S_IMODE(place.token_file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(place.own.stat().st_mode) == 0o700
+    folder = state_folder_at(tmp_path)
+    assert stat.S_IMODE(folder.token_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.private.stat().st_mode) == 0o700
 
 
 def test_the_token_says_who_and_for_which_tenant(tmp_path: Path) -> None:
     line = ["login", "--dev", "--tenant", "tenant-a", "--user", "ada", "--role", "Runtime.Read"]
     main([*line, "--state", str(tmp_path)])
 
-    login = read_login(place_at(tmp_path))
+    login = read_login(state_folder_at(tmp_path))
     assert login is not None
     claims = jwt.decode(login.token, options={"verify_signature": False})
     assert (claims["sub"], claims["tid"], claims["roles"]) == ("ada", "tenant-a", ["Runtime.Read"])
@@ -49,20 +49,19 @@ def test_a_role_that_does_not_exist_is_a_usage_error(
 def test_an_expired_token_says_how_to_log_in_again(
     tmp_path: Path, life: timedelta, *, is_refused: bool
 ) -> None:
-    place = place_at(tmp_path)
-    place.prepare()
-    write_private(place.host_file, {"url": "http://127.0.0.1:9"})
+    folder = state_folder_at(tmp_path)
+    folder.create()
+    write_private(folder.host_file, {"url": "http://127.0.0.1:9"})
     expires_at = isoformat(EPOCH + life)
-    told = {"token": "t", "tenant": "tenant-a", "user": "ada", "roles": [], "expiresAt": expires_at}
-    write_private(place.token_file, told)
+    login = {"token": "t", "tenant": "tenant-a", "user": "ada", "roles": []}
+    write_private(folder.token_file, {**login, "expiresAt": expires_at})
 
-    session = Session(tmp_path, HandClock())
-    problem = _failure(session)
+    failure = _failure(Session(tmp_path, HandClock()))
 
-    assert (problem is not None) is is_refused
-    if problem is not None:
-        assert problem.exit_code is ExitCode.NOT_LOGGED_IN
-        assert "runtimectl login --dev --tenant tenant-a --user ada" in problem.fix
+    assert (failure is not None) is is_refused
+    if failure is not None:
+        assert failure.exit_code is ExitCode.NOT_LOGGED_IN
+        assert "runtimectl login --dev --tenant tenant-a --user ada" in failure.remedy
 
 
 def _failure(session: Session) -> Failure | None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cli.client import Client, HostAway
-from cli.deploy_request import Wish, request_of
+from cli.client import Client, HostUnreachable
+from cli.deploy_request import DeployOptions, deploy_request
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from shared.kernel.entropy import SeededEntropy
@@ -69,11 +69,11 @@ def test_nobody_at_the_address_is_unavailable_and_says_how_to_start() -> None:
     with _connected(lambda _: (200, {})) as (client, _):
         pass
 
-    with pytest.raises(HostAway) as away:
+    with pytest.raises(HostUnreachable) as away:
         client.get("/v1/runtime/environments")
 
     assert away.value.exit_code is ExitCode.UNAVAILABLE
-    assert "runtimectl up" in away.value.fix
+    assert "runtimectl up" in away.value.remedy
 
 
 def test_a_collection_is_read_to_its_last_page() -> None:
@@ -83,9 +83,9 @@ def test_a_collection_is_read_to_its_last_page() -> None:
         return 200, {"value": [{"n": 1}], "nextLink": "?continuation=2"}
 
     with _connected(page) as (client, server):
-        found = [each["n"] for each in client.each("/v1/runtime/services", {"status": "Running"})]
+        items = list(client.list_all("/v1/runtime/services", {"status": "Running"}))
 
-    assert found == [1, 2]
+    assert [item["n"] for item in items] == [1, 2]
     assert all("status=Running" in asked.path for asked in server.asked)
 
 
@@ -93,9 +93,9 @@ def _environments(_: Asked) -> tuple[int, Any]:
     return 200, {"value": [{"environmentId": ENVIRONMENT, "name": "test"}], "nextLink": None}
 
 
-def _asked(wish: Wish) -> dict[str, Any]:
+def _request(options: DeployOptions) -> dict[str, Any]:
     with _connected(_environments) as (client, _):
-        return request_of(wish, client)
+        return deploy_request(options, client)
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -111,7 +111,7 @@ def test_a_release_file_is_sent_as_it_is_but_for_names_and_archives(tmp_path: Pa
         f"components: [{{moduleId: module-shop, version: '1', artifact: '{DIGEST}'}}]\n",
     )
 
-    body = _asked(Wish(file=file))
+    body = _request(DeployOptions(file=file))
 
     assert body == {
         "releaseRef": "shop-1",
@@ -124,8 +124,10 @@ def test_a_release_file_is_sent_as_it_is_but_for_names_and_archives(tmp_path: Pa
 def test_options_override_the_one_component_of_a_file(tmp_path: Path) -> None:
     file = _file(tmp_path, "components: [{moduleId: module-shop, version: '1', replicas: 1}]\n")
 
-    body = _asked(
-        Wish(file, "test", artifacts=[DIGEST], component={"version": "2", "replicas": None})
+    body = _request(
+        DeployOptions(
+            file, "test", artifacts=[DIGEST], component={"version": "2", "replicas": None}
+        )
     )
 
     assert body["components"] == [
@@ -135,17 +137,19 @@ def test_options_override_the_one_component_of_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "said"),
+    ("options", "reason"),
     [
-        (Wish(environment="test"), "nothing to deploy"),
-        (Wish(component={"moduleId": "module-shop"}), "which environment"),
-        (Wish(environment="prod", component={"moduleId": "module-shop"}), "prod"),
+        (DeployOptions(environment="test"), "nothing to deploy"),
+        (DeployOptions(component={"moduleId": "module-shop"}), "which environment"),
+        (DeployOptions(environment="prod", component={"moduleId": "module-shop"}), "prod"),
     ],
     ids=["no-component", "no-environment", "no-such-environment"],
 )
-def test_a_wish_that_is_not_clear_is_refused_before_it_is_sent(wish: Wish, said: str) -> None:
+def test_options_that_are_not_clear_are_refused_before_they_are_sent(
+    options: DeployOptions, reason: str
+) -> None:
     def answer(asked: Asked) -> tuple[int, Any]:
         return _environments(asked) if "name=test" in asked.path else (200, _NOTHING)
 
-    with _connected(answer) as (client, _), pytest.raises(Failure, match=said):
-        request_of(wish, client)
+    with _connected(answer) as (client, _), pytest.raises(Failure, match=reason):
+        deploy_request(options, client)

@@ -1,8 +1,8 @@
 import io
 from typing import Any
 
-from cli.progress_display import Line, PlainScreen
-from cli.rollout_report import rollout_lines, verdict_of
+from cli.progress_display import Line, PlainDisplay
+from cli.rollout_report import format_verdict, rollout_lines
 from shared.surfaces.traffic import EMPTY, RevisionTraffic
 from tests.kit.stores import HandClock
 
@@ -52,15 +52,15 @@ def _texts(lines: list[Line]) -> list[str]:
 
 
 def test_a_bad_verdict_is_shown_with_its_value_and_its_limit() -> None:
-    assert verdict_of(_evidence()) == "latency p50 290 ms (old 0.8 ms), limit 20.8 ms: Fail"
+    assert format_verdict(_evidence()) == "latency p50 290 ms (old 0.8 ms), limit 20.8 ms: Fail"
 
 
 def test_a_good_verdict_shows_everything_that_was_judged() -> None:
     passed = _analysis("samples", "Pass", 101.0, None, 50.0, "count", "101 of 50 samples")
 
-    said = verdict_of(_evidence(analyses=[passed]))
+    text = format_verdict(_evidence(analyses=[passed]))
 
-    assert said == "samples 101, needs 50: Pass"
+    assert text == "samples 101, needs 50: Pass"
 
 
 def test_new_and_old_are_told_apart_while_a_canary_runs() -> None:
@@ -110,21 +110,21 @@ def test_an_instance_that_departs_is_shouted() -> None:
     assert "proof: not every instance could be asked" in lines
 
 
-def test_without_a_terminal_a_settled_line_is_written_once() -> None:
+def test_without_a_terminal_a_final_line_is_written_once() -> None:
     stream, clock = io.StringIO(), HandClock()
-    with PlainScreen(stream, clock) as screen:
+    with PlainDisplay(stream, clock) as display:
         for _ in range(3):
-            screen.show([Line("a", "first")])
-        screen.show([Line("a", "second")])
+            display.show([Line("a", "first")])
+        display.show([Line("a", "second")])
 
     assert stream.getvalue().split() == ["first", "second"]
 
 
-def test_without_a_terminal_what_moves_is_sampled_every_two_seconds() -> None:
+def test_without_a_terminal_other_lines_are_sampled_every_two_seconds() -> None:
     stream, clock = io.StringIO(), HandClock()
-    with PlainScreen(stream, clock) as screen:
+    with PlainDisplay(stream, clock) as display:
         for second in range(5):
-            screen.show([Line("count", str(second), settled=False)])
+            display.show([Line("count", str(second), is_final=False)])
             clock.pass_by(1)
 
     assert stream.getvalue().split() == ["0", "2", "4"]
@@ -132,8 +132,8 @@ def test_without_a_terminal_what_moves_is_sampled_every_two_seconds() -> None:
 
 def test_steps_to_come_are_no_news_without_a_terminal() -> None:
     stream = io.StringIO()
-    with PlainScreen(stream, HandClock()) as screen:
-        screen.show(rollout_lines(_deployment()))
+    with PlainDisplay(stream, HandClock()) as display:
+        display.show(rollout_lines(_deployment()))
 
     assert "weight 10 %" in stream.getvalue()
     assert "weight 50 %" not in stream.getvalue()

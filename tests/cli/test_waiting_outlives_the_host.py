@@ -7,9 +7,9 @@ import pytest
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.progress_display import PlainScreen
+from cli.progress_display import PlainDisplay
 from cli.session import Session
-from cli.watch_operation import follow, require_success
+from cli.watch_operation import require_success, watch_operation
 from shared.kernel.entropy import SeededEntropy
 from tests.cli.small_server import Asked, serving
 from tests.kit.stores import HandClock
@@ -23,26 +23,29 @@ def _operation(state: str, **changes: Any) -> dict[str, Any]:
     return {"kind": "Deploy", "status": state, "steps": [step], "waitingFor": None, **changes}
 
 
-def _followed(answers: list[tuple[int, Any] | None], timeout_s: float = 60) -> tuple[Any, str]:
+def _watched(answers: list[tuple[int, Any] | None], timeout_s: float = 60) -> tuple[Any, str]:
+    clock, stream = HandClock(), io.StringIO()
+
     def answer(_: Asked) -> tuple[int, Any] | None:
+        """Answer after a second of the watching clock, as a long poll does."""
+        clock.pass_by(1)
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
-    clock, stream = HandClock(), io.StringIO()
     with serving(answer) as server:
         session = Session(Path(), clock)
         session.client = Client(server.url, None, SeededEntropy(1))
         try:
-            with PlainScreen(stream, clock) as screen:
-                found = follow(session, ID, screen, timeout_s=timeout_s, look_every_s=1)
+            with PlainDisplay(stream, clock) as display:
+                operation = watch_operation(session, ID, display, timeout_s=timeout_s)
         finally:
             session.client.close()
-    return found, stream.getvalue()
+    return operation, stream.getvalue()
 
 
-def test_an_operation_is_followed_to_its_end() -> None:
-    found, shown = _followed([(200, _operation("Running")), (200, _operation("Succeeded"))])
+def test_an_operation_is_watched_to_its_end() -> None:
+    operation, shown = _watched([(200, _operation("Running")), (200, _operation("Succeeded"))])
 
-    assert found["status"] == "Succeeded"
+    assert operation["status"] == "Succeeded"
     assert "✓ Deploy Succeeded" in shown
 
 
@@ -54,23 +57,23 @@ def test_an_operation_is_followed_to_its_end() -> None:
 def test_a_system_that_is_away_for_a_moment_is_waited_for(away: tuple[int, Any] | None) -> None:
     answers = [(200, _operation("Running")), away, away, (200, _operation("Succeeded"))]
 
-    found, shown = _followed(answers)
+    operation, shown = _watched(answers)
 
-    assert found["status"] == "Succeeded"
+    assert operation["status"] == "Succeeded"
     assert "does not answer" in shown
 
 
 def test_what_does_not_end_in_time_goes_on_and_says_how_to_watch_it() -> None:
     with pytest.raises(Failure) as failed:
-        _followed([(200, _operation("Running"))], timeout_s=5)
+        _watched([(200, _operation("Running"))], timeout_s=5)
 
     assert failed.value.exit_code is ExitCode.STILL_RUNNING
-    assert f"runtimectl operations show {ID} --wait" in failed.value.fix
+    assert f"runtimectl operations show {ID} --wait" in failed.value.remedy
 
 
 def test_an_operation_that_is_not_there_ends_the_waiting() -> None:
     with pytest.raises(Failure) as failed:
-        _followed([(404, {"error": {"code": "NotFound", "message": "no operation"}})])
+        _watched([(404, {"error": {"code": "NotFound", "message": "no operation"}})])
 
     assert failed.value.exit_code is ExitCode.NOT_FOUND
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import psutil
 
-from cli.client import Client, HostAway
+from cli.client import Client, HostUnreachable
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.surfaces.local_process import processes
@@ -119,7 +119,7 @@ class RealSystem:
         """Return the first true result of *holds*, over restarts of the host, or fail."""
         give_up_at = time.monotonic() + within_s
         while True:
-            with suppress(HostAway):
+            with suppress(HostUnreachable):
                 if found := holds():
                     return found
             assert time.monotonic() < give_up_at, f"not within {within_s} s\n{self.log[-3000:]}"

@@ -1,0 +1,173 @@
+"""`deploy`, `promote`, `rollback`, `cancel`, `retry`, `release-hold`: change what runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.commands.deployments import DeploymentSelector
+from cli.deploy_request import DeployOptions, deploy_request
+from cli.lookup import find_environment
+from cli.options import Invocation, Reason, WaitOptions, command
+from cli.output import Column, format_digest, note
+from cli.release_options import ComponentOptions, RolloutOptions
+from cli.watch_rollout import ROOT, require_completed, watch_rollout
+
+_RUNNING: Final = (
+    "Requested", "Provisioning", "Configuring", "RollingOut", "HealthGating", "Promoting",
+    "RollingBack",
+)  # fmt: skip
+_PLAN_COLUMNS: Final = (
+    Column("MODULE", "moduleId"),
+    Column("VERSION", "version"),
+    Column("REVISION", "releaseRevision"),
+    Column("REPLICAS", "replicas"),
+    Column("DIGEST", lambda component: format_digest(component["digest"])),
+    Column("AFTER", "dependsOn"),
+)
+
+
+@command
+def deploy(
+    component: ComponentOptions,
+    rollout: RolloutOptions,
+    waiting: WaitOptions,
+    invocation: Invocation,
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", help="Release file; options override it.")
+    ] = None,
+    env: Annotated[
+        str | None, typer.Option("--env", "-e", metavar="ENVIRONMENT", help="Its name or id.")
+    ] = None,
+    artifact: Annotated[
+        list[str] | None,
+        typer.Option(help="Digest or archive, with several components: <moduleId>=…"),
+    ] = None,
+    release_ref: Annotated[
+        str | None, typer.Option("--release-ref", help="What you call this release.")
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="New instances even if nothing differs.")
+    ] = False,
+) -> None:
+    """Bring a release to an environment, step by step, each step judged."""
+    options = DeployOptions(
+        file,
+        env,
+        release_ref,
+        artifact or (),
+        component.body(has_file=file is not None),
+        {**rollout.body(), "restart": restart or None},
+    )
+    client = invocation.client
+    body = client.write("POST", ROOT, deploy_request(options, client)).body
+    _finish(invocation, body, waiting, is_plan=rollout.dry_run)
+
+
+@command
+def promote(
+    selector: DeploymentSelector,
+    to: Annotated[str, typer.Option(help="The next environment.", metavar="ENVIRONMENT")],
+    rollout: RolloutOptions,
+    waiting: WaitOptions,
+    invocation: Invocation,
+) -> None:
+    """Bring the same digests to the next environment, once they have soaked."""
+    client = invocation.client
+    source = selector.find_id(client, "Completed")
+    target = find_environment(client, to)["environmentId"]
+    request = {"toEnvironmentId": target, **rollout.body()}
+    body = client.write("POST", f"{ROOT}/{source}/promote", request).body
+    _finish(invocation, body, waiting, is_plan=rollout.dry_run)
+
+
+@command
+def rollback(
+    selector: DeploymentSelector,
+    waiting: WaitOptions,
+    invocation: Invocation,
+    to: Annotated[
+        str | None, typer.Option(help="A deployment to go back to; the last good one without.")
+    ] = None,
+    reason: Reason = "",
+) -> None:
+    """Undo a deployment: the release before it comes back, proved on each instance."""
+    request = {"reason": reason, **({"toDeploymentId": to} if to else {})}
+    body = _command_deployment(invocation, selector, "rollback", request, "Completed")
+    _finish(invocation, body, waiting)
+
+
+@command
+def cancel(selector: DeploymentSelector, invocation: Invocation, reason: Reason = "") -> None:
+    """Stop a deployment that is under way; what was applied is rolled back."""
+    request = {"reason": reason}
+    invocation.show(_command_deployment(invocation, selector, "cancel", request, *_RUNNING))
+
+
+@command
+def release_hold(selector: DeploymentSelector, invocation: Invocation, reason: Reason = "") -> None:
+    """Let a release that was rolled back be deployed again."""
+    request, statuses = {"reason": reason}, ("RolledBack", "Failed")
+    invocation.show(_command_deployment(invocation, selector, "release-hold", request, *statuses))
+
+
+@command
+def retry(
+    selector: DeploymentSelector,
+    waiting: WaitOptions,
+    invocation: Invocation,
+    reason: Reason = "",
+) -> None:
+    """Begin a failed deployment anew, or have a paused step judged again."""
+    statuses = ("Failed", *_RUNNING)
+    body = _command_deployment(invocation, selector, "retry", {"reason": reason}, *statuses)
+    _finish(invocation, body, waiting)
+
+
+def _command_deployment(
+    invocation: Invocation,
+    selector: DeploymentSelector,
+    action: str,
+    request: Mapping[str, Any],
+    *statuses: str,
+) -> Mapping[str, Any]:
+    """Send *action* to the selected deployment; return the body of the response."""
+    deployment_id = selector.find_id(invocation.client, *statuses)
+    path = f"{ROOT}/{deployment_id}/{action}"
+    body: Mapping[str, Any] = invocation.client.write("POST", path, request).body
+    return body
+
+
+def _finish(
+    invocation: Invocation,
+    body: Mapping[str, Any],
+    waiting: WaitOptions,
+    *,
+    is_plan: bool = False,
+) -> None:
+    """Show the plan, the accepted deployment or, with --wait, its rollout to the end."""
+    if is_plan:
+        _show_plan(invocation, body)
+        return
+    deployment_id = str(body["deploymentId"])
+    if not waiting.wait:
+        invocation.show(body)
+        note(f"next:  runtimectl deployment {deployment_id} --wait")
+        return
+    session, form = invocation.session, invocation.output
+    watch = watch_rollout(session, deployment_id, timeout_s=waiting.timeout_s, form=form)
+    if not invocation.is_table:
+        invocation.show(watch.deployment)
+    require_completed(watch.deployment)
+
+
+def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:
+    if not invocation.is_table:
+        invocation.show(plan)
+        return
+    invocation.show(plan["components"], _PLAN_COLUMNS, empty="nothing would change")
+    for refusal in plan["refusals"]:
+        print(f"refused: {refusal['message']} [{refusal['code']}]")
+    if plan["waitingFor"]:
+        print(f"would wait for {plan['waitingFor']}")

@@ -1,0 +1,94 @@
+"""Kills the demo's host in the middle of a rollout, and starts it again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cli.client import HostUnreachable
+from cli.demo.sandbox import DemoFailed, Sandbox
+from cli.host_process import find_host, kill_host, pause
+
+DEAD_FOR_S: Final = 3.0
+_RESUMED_WITHIN_S: Final = 240.0
+
+
+@dataclass(frozen=True)
+class HostKill:
+    """The effects of killing the host and starting it again."""
+
+    pid: int
+    step: str
+    weight: int
+    served_while_dead: int
+    failed_while_dead: int
+    dead_s: float
+    answers_after_s: float
+    resumed_after_s: float
+    adopted: tuple[int, ...]
+    lost: tuple[int, ...]
+
+
+def kill_and_restart(sandbox: Sandbox, deployment: Mapping[str, Any]) -> HostKill:
+    """Kill the host in the middle of *deployment*, start it again, and wait until it resumed."""
+    started = [step for step in deployment["steps"] if step["startedAt"] is not None]
+    step, weight = started[-1]["name"], deployment["weight"]
+    before = sandbox.workloads()
+    pid = sandbox.host_pid()
+    sandbox.print_command(f"kill -9 {pid}        # the whole control plane, at weight {weight} %")
+    kill_host(sandbox.state_folder, sandbox.clock)
+    died_at, died_s = sandbox.clock.now(), sandbox.clock.monotonic_s()
+    pause(sandbox.clock, DEAD_FOR_S)
+    sandbox.print(f"no host runs: pid {pid} is dead, in step {step!r}; traffic goes on")
+    start_s = sandbox.clock.monotonic_s()
+    sandbox.run(f"up --port {sandbox.port}")
+    alive_at, answers_s = sandbox.clock.now(), sandbox.clock.monotonic_s()
+    _wait_until_resumed(sandbox, deployment["operationId"])
+    resumed_s = sandbox.clock.monotonic_s()
+    after = sandbox.workloads()
+    while_dead = [r for r in sandbox.load.requests() if died_at <= r.sent_at < alive_at]
+    failed = sum(1 for request in while_dead if request.failure)
+    return HostKill(
+        pid=pid,
+        step=step,
+        weight=weight,
+        served_while_dead=len(while_dead) - failed,
+        failed_while_dead=failed,
+        dead_s=answers_s - died_s,
+        answers_after_s=answers_s - start_s,
+        resumed_after_s=resumed_s - start_s,
+        adopted=tuple(sorted(identity.pid for identity in before & after)),
+        lost=tuple(sorted(identity.pid for identity in before - after)),
+    )
+
+
+def print_kill(sandbox: Sandbox, kill: HostKill) -> None:
+    """Print the effects of the kill on traffic and workloads."""
+    pids = ", ".join(str(pid) for pid in kill.adopted)
+    sandbox.print()
+    sandbox.print(f"killed:    pid {kill.pid}, in step {kill.step!r}, weight {kill.weight} %")
+    sandbox.print(
+        f"while dead: {kill.served_while_dead} requests served, {kill.failed_while_dead} failed,"
+        f" in {kill.dead_s:.1f} s"
+    )
+    sandbox.print(
+        f"resumed:   the API answers {kill.answers_after_s:.1f} s and the rollout continues"
+        f" {kill.resumed_after_s:.1f} s after the start"
+    )
+    sandbox.print(f"adopted:   {pids} (same pids, same start times); lost: {len(kill.lost)}")
+
+
+def _wait_until_resumed(sandbox: Sandbox, operation_id: str) -> None:
+    """Wait until the new host supervises the surface and answers about the operation."""
+    deadline_s = sandbox.clock.monotonic_s() + _RESUMED_WITHIN_S
+    supervisor = sandbox.state_folder.surface / "supervisor.json"
+    while sandbox.clock.monotonic_s() < deadline_s:
+        try:
+            sandbox.get(f"/v1/runtime/operations/{operation_id}")
+        except HostUnreachable:
+            pause(sandbox.clock, 0.1)
+            continue
+        host = find_host(sandbox.state_folder)
+        if host and supervisor.exists() and f'"pid": {host.pid}' in supervisor.read_text():
+            return
+        pause(sandbox.clock, 0.05)
+    raise DemoFailed(f"{operation_id} did not continue after the host was started again")
