@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
+from function_apps.health.model.gate_record import GateRecord
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.sample import CHECKS_MAX
-from shared.contracts.gates import EvaluateGate, GateEvidence, Verdict
+from shared.contracts.gates import Verdict
 from shared.contracts.health import HealthCheckCompleted, HealthSource, HealthStatus
 
 _STATUS_OF: Final[Mapping[Verdict, HealthStatus]] = {
@@ -35,13 +36,13 @@ def health_check_completed(target: ProbeTarget, source: HealthSource) -> HealthC
     )
 
 
-def gate_completed(
-    gate: EvaluateGate, evidence: GateEvidence, revision: int
-) -> HealthCheckCompleted:
-    """Return the event that answers a gate; the gate is its aggregate."""
+def gate_completed(record: GateRecord) -> HealthCheckCompleted:
+    """Return the event that answers a decided gate; the gate is its aggregate."""
+    gate, evidence = record.gate, record.evidence
+    assert evidence is not None, record
     return HealthCheckCompleted(
         aggregate_id=gate.gate_id,
-        revision=revision,
+        revision=record.revision,
         service_id=gate.service_id,
         environment_id=gate.environment_id,
         module_id=gate.module_id,

@@ -16,7 +16,7 @@ from shared.contracts.values import ComputeTargetKind
 from shared.probing.http_prober import HttpProber
 
 SAMPLES = "healthsamples"
-LOCAL_GATE_RULES = GateRules(look_every=timedelta(seconds=0.5))
+LOCAL_GATE_RULES = GateRules(observe_every=timedelta(seconds=0.5))
 LOCAL_INSTANCES = (ipaddress.ip_network("127.0.0.1/32"),)
 """Where the instances of the local surface listen, so where probes may go on this machine."""
 

@@ -23,8 +23,8 @@ class Prober(Protocol):
 class GateRules:
     """How often a gate observes, and how many probes it sends to each instance each time."""
 
-    look_every: timedelta = timedelta(seconds=5)
-    probes_per_look: int = 5
+    observe_every: timedelta = timedelta(seconds=5)
+    probes_per_observation: int = 5
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def service_health(target: ProbeTarget, latest: Sample | None) -> ServiceHealth:
             if latest
             else target.reason,
             "since": target.retired_at if is_retired else target.since,
-            "checkedAt": latest.at if latest else target.looked_at,
+            "checkedAt": latest.at if latest else target.probed_at,
             "checks": () if is_retired else latest.checks if latest else target.checks[:CHECKS_MAX],
             "window": None,
             "sloBurn": (),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.kernel.cause import Cause
+from shared.kernel.cause import Cause, caused_by_timer
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.ids import EnvironmentKey, ModuleKey, OperationId, TenantId, operation_id
@@ -32,6 +32,11 @@ class Context:
         The aggregate is the proof then: an inbox row would cost a document and tell nothing more.
         """
         return replace(self, cause=replace(self.cause, marker=None))
+
+
+def timer_context(timer: str, tenant: TenantId, clock: Clock, entropy: Entropy) -> Context:
+    """Return the context of the work that *timer* does in *tenant*."""
+    return Context(Scope(tenant, f"timer:{timer}"), caused_by_timer(timer, entropy), clock, entropy)
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,22 @@ from function_apps.health.activities import ACTIVITIES
 from function_apps.health.errors import GateConflict
 from function_apps.health.orchestrations import evaluate_gate
 from function_apps.health.ports import GateRules
-from function_apps.health.use_cases.evaluate_gate import EVALUATE
+from function_apps.health.repository import EVALUATE
+from function_apps.health.use_cases.abandon_operation import abandon_operation
 from shared.contracts.gates import EvaluateGate
-from shared.durable.steps import durable_name
+from shared.durable.operations import operation_document, stored_operation
+from shared.durable.orchestration import durable_name
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable
+from shared.persistence.store import partition_of
 from tests.health.traffic import a_gate
 from tests.health.watching import Health, health
 from tests.kit.drive import DrivenContext, by_name, drive
+from tests.kit.sending import send
+from tests.kit.service import TENANT
 from tests.kit.told import ENVIRONMENT, KEY, WEB, run, service_of
 from tests.kit.virtual_time import run_virtual
+from tests.kit.world import World
 
 GATE = f"gate-{KEY}-{service_of().rsplit('-', 1)[1]}-{'0' * 16}-1-0"
 
@@ -85,7 +91,7 @@ def test_a_gate_that_is_decided_is_not_judged_again() -> None:
         made.bench.nudges.started.append(started)
         return await evaluated(made), answers(made)
 
-    assert run_virtual(main()) == ("AlreadyDecided", [(GATE, "Pass", "Healthy")])
+    assert run_virtual(main()) == ("OperationAlreadyEnded", [(GATE, "Pass", "Healthy")])
 
 
 def test_the_same_question_twice_is_one_gate_and_another_under_its_id_is_parked() -> None:
@@ -129,7 +135,7 @@ def test_what_is_seen_decides(spoil: Callable[[Health], object], verdict: str) -
 @pytest.mark.parametrize("problem", [Unavailable("away"), ZeroDivisionError("a defect")])
 def test_a_look_that_cannot_be_made_is_one_that_saw_nothing(problem: Exception) -> None:
     def interfere(name: str, _count: int) -> None:
-        if name == "look_at_gate":
+        if name == "observe_gate":
             made_sick.append(name)
 
     made_sick: list[str] = []
@@ -165,12 +171,12 @@ class Sick:
 
 def test_looks_are_spread_over_a_long_deadline_which_is_kept_also_when_nothing_is_seen() -> None:
     async def main() -> int:
-        made = health(gate_rules=GateRules(look_every=timedelta(seconds=1)))
+        made = health(gate_rules=GateRules(observe_every=timedelta(seconds=1)))
         far = made.app.service.clock.now() + timedelta(hours=10)
         await made.hear(asked(made, deadlineAt=isoformat(far)))
         looks: list[str] = []
         await evaluated(made, interfere=lambda name, _count: looks.append(name))
-        return looks.count("look_at_gate")
+        return looks.count("observe_gate")
 
     assert 400 <= run_virtual(main()) <= 410
 
@@ -188,4 +194,45 @@ def test_a_gate_without_samples_ends_at_the_deadline_that_was_asked(hours: float
     outcome, late = run_virtual(main())
 
     assert outcome == "Inconclusive"
-    assert timedelta(0) <= late <= GateRules().look_every
+    assert timedelta(0) <= late <= GateRules().observe_every
+
+
+def test_a_gate_that_is_abandoned_is_answered_as_inconclusive() -> None:
+    async def main() -> tuple[Any, Any, list[Any]]:
+        made = await begun()
+        _, operation_id, _ = made.bench.nudges.started[0]
+        view = await made.app.service.work.read(
+            partition_of(TENANT, operation_id), operation_document(operation_id)
+        )
+        operation = stored_operation(view, operation_id)
+        outcome = await abandon_operation(operation, made.ctx, made.app)
+        return outcome.value["operationId"], await evaluated(made), answers(made)
+
+    operation_id, outcome, told = run_virtual(main())
+
+    assert operation_id.startswith("op-health-")
+    assert (outcome, told) == ("OperationAlreadyEnded", [(GATE, "Inconclusive", "Unknown")])
+
+
+def test_the_operation_of_a_gate_is_not_canceled_and_the_answer_says_why() -> None:
+    async def main() -> tuple[int, Any]:
+        world = World()
+        await world.boot()
+        await run(world.surface)
+        deadline_at = world.clock.now() + timedelta(hours=1)
+        await send("runtime-health-commands", a_gate(
+            gateId=GATE, deploymentId=f"dep-{KEY}-{'0' * 16}", environmentId=ENVIRONMENT,
+            moduleId=WEB, serviceId=service_of(), deadlineAt=isoformat(deadline_at),
+        ), number=1)  # fmt: skip
+        await world.clock.sleep(5)
+        root = "/v1/platform/health/operations"
+        _, listed = await world.call("GET", root)
+        operation = listed["value"][0]
+        answer = await world.call("POST", f"{root}/{operation['operationId']}/cancel")
+        await world.stop()
+        return answer
+
+    status, body = run_virtual(main())
+
+    assert (status, body["error"]["code"]) == (409, "CancelNotPossible")
+    assert "cancel the deployment" in body["error"]["message"]

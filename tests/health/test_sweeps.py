@@ -11,8 +11,7 @@ from shared.kernel.clock import EPOCH, isoformat
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import TenantId
 from shared.kernel.scope import Scope
-from tests.health.watching import TIMER, Health, health
-from tests.kit.service import SCOPE
+from tests.health.watching import Health, health
 from tests.kit.told import ENVIRONMENT, WEB, ended, released, run, service_of, vanish
 from tests.kit.virtual_time import run_virtual
 
@@ -64,7 +63,7 @@ def test_sweeps_that_find_nothing_new_write_samples_and_no_state() -> None:
         assert before is not None
         assert after is not None
         history, _ = await queries.get_history(
-            service_of(), limit=100, continuation=None, scope=SCOPE, app=made.app
+            service_of(), made.ctx, made.app, limit=100, continuation=None
         )
         checked_at = (await made.health()).checked_at
         assert checked_at == now
@@ -247,9 +246,10 @@ def test_two_sweeps_that_meet_count_one_look() -> None:
         made = await watched(WEB)
         document = await made.document()
         assert document is not None
-        seen = sweep.ServiceProbe(sweep.ProbeOutcome.FAIL, (), "no answer")
+        failing = sweep.ServiceProbe(sweep.ProbeOutcome.FAIL, (), "no answer")
+        probed = sweep.ProbedTarget(document, await made.target(), failing)
         for _ in range(3):
-            await sweep.record_probe(document, seen, scope=SCOPE, app=made.app)
+            await sweep.record_probe(probed, made.app)
         target = await made.target()
         return target.streak, target.status
 
@@ -291,11 +291,11 @@ def test_a_new_release_of_a_healthy_service_does_not_make_it_unhealthy() -> None
 def test_samples_older_than_they_are_kept_are_forgotten() -> None:
     async def main() -> tuple[int, int, int]:
         made = await watched(WEB, sweeps=3)
-        kept = await sweep.delete_old_samples(made.app, TIMER)
+        kept = await sweep.delete_old_samples(made.app)
         await made.sweep(after_s=31 * 86_400)
-        forgotten = await sweep.delete_old_samples(made.app, TIMER)
+        forgotten = await sweep.delete_old_samples(made.app)
         history, _ = await queries.get_history(
-            service_of(), limit=100, continuation=None, scope=SCOPE, app=made.app
+            service_of(), made.ctx, made.app, limit=100, continuation=None
         )
         return kept, forgotten, len(history)
 
@@ -306,12 +306,12 @@ def test_the_history_is_paged_newest_first_without_gaps() -> None:
     async def main() -> tuple[list[datetime], list[datetime]]:
         made = await watched(WEB, sweeps=7)
         whole, _ = await queries.get_history(
-            service_of(), limit=100, continuation=None, scope=SCOPE, app=made.app
+            service_of(), made.ctx, made.app, limit=100, continuation=None
         )
         paged, continuation = [], None
         while True:
             page, continuation = await queries.get_history(
-                service_of(), limit=3, continuation=continuation, scope=SCOPE, app=made.app
+                service_of(), made.ctx, made.app, limit=3, continuation=continuation
             )
             paged += page
             if continuation is None:
@@ -329,11 +329,11 @@ def test_the_history_is_paged_newest_first_without_gaps() -> None:
 def test_an_unknown_service_and_a_foreign_one_are_not_found(tenant: str) -> None:
     async def main() -> None:
         made = await watched(WEB)
-        scope = Scope(TenantId(tenant), "user:eve")
+        ctx = made.bench.ctx(Scope(TenantId(tenant), "user:eve"))
         identity = service_of("module-none") if tenant == "acme" else service_of()
         with pytest.raises(HealthNotFound):
-            await queries.get_health(identity, scope=scope, app=made.app)
+            await queries.get_health(identity, ctx, made.app)
         with pytest.raises(NotFound):
-            await queries.get_health("nonsense", scope=scope, app=made.app)
+            await queries.get_health("nonsense", ctx, made.app)
 
     run_virtual(main())

@@ -6,23 +6,22 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from function_apps.health.model.probe_target import ProbeTarget, from_body
+from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.ports import GateRules, HealthApp
+from function_apps.health.repository import TARGETS
 from function_apps.health.triggers import COMMANDS, EVENTS
 from function_apps.health.use_cases import queries, sweep
 from shared.contracts.health import HealthDefaults, ServiceHealth
-from shared.kernel.scope import PlatformScope
+from shared.kernel.context import Context
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
 from shared.probing.result import ProbeResult
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
-from shared.triggers.service_triggers import adapted
-from tests.kit.service import SCOPE, TENANT, Bench, bench
+from tests.kit.service import TENANT, Bench, bench
 from tests.kit.told import KEY, WEB, service_of
 
-TIMER = PlatformScope("timer:health_sweep_due")
 QUEUE = "runtime-health-commands"
 
 
@@ -56,6 +55,10 @@ class Health:
     dispatcher: Dispatcher
     heard: int = 0
 
+    @property
+    def ctx(self) -> Context:
+        return self.bench.ctx()
+
     async def hear(self, payload: BaseModel, event_id: str | None = None) -> None:
         """Deliver *payload* under an event id of its own, or again under *event_id*."""
         self.heard += 1
@@ -88,7 +91,10 @@ class Health:
 
     async def sweep(self, after_s: float = 30.0) -> int:
         await self.app.service.clock.sleep(after_s)
-        return await sweep.probe_due_services(self.app, TIMER)
+        return await sweep.probe_due_services(self.app)
+
+    async def delete_old_samples(self) -> int:
+        return await sweep.delete_old_samples(self.app)
 
     async def document(self, module: str = WEB) -> Document | None:
         partition = Partition(TENANT, KEY, service_of(module))
@@ -97,10 +103,10 @@ class Health:
     async def target(self, module: str = WEB) -> ProbeTarget:
         document = await self.document(module)
         assert document is not None, module
-        return from_body(document.body)
+        return TARGETS.decode(document.body)
 
     async def health(self, module: str = WEB) -> ServiceHealth:
-        return await queries.get_health(service_of(module), scope=SCOPE, app=self.app)
+        return await queries.get_health(service_of(module), self.ctx, self.app)
 
     def told(self) -> list[dict[str, Any]]:
         return [each["payload"] for each in self.bench.sent.bodies("HealthCheckCompleted")]
@@ -114,10 +120,6 @@ def health(**changes: Any) -> Health:
     samples = made.storage.table("healthsamples")
     app = HealthApp(made.service, MemorySurface(world), prober, samples, **parts)
     dispatcher = Dispatcher(
-        adapted({**EVENTS, **COMMANDS}),
-        app,
-        made.service.work,
-        made.service.clock,
-        made.service.entropy,
+        {**EVENTS, **COMMANDS}, app, made.service.work, made.service.clock, made.service.entropy
     )
     return Health(made, world, prober, app, dispatcher)

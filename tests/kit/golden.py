@@ -1,7 +1,8 @@
 """Histories of orchestrations, recorded from the running system, and replayed by later versions.
 
-`python -m tests.kit.golden` records what is missing in `tests/golden/`; files that are there stay,
-because instances that began under a released version go on under the next one.
+`python -m tests.kit.golden` records what is missing in `tests/golden/`, stored documents included;
+files that are there stay, because instances that began under a released version go on under the
+next one.
 """
 
 import json
@@ -17,6 +18,7 @@ from local_host.durable.library_replay import Outcome, TextReplay
 from local_host.durable.settings import DurableSettings
 from shared.surfaces.memory_cluster import Behaviour
 from tests.kit.costs import SERVICES
+from tests.kit.golden_documents import record_missing
 from tests.kit.releases import deploy, ended, provisioned, until_status, uploaded
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
@@ -129,16 +131,16 @@ def _text(recorded: Recorded) -> str:
 def record() -> Sequence[Path]:
     """Write a golden for each orchestration, version and kind of outcome that has none."""
 
-    async def main() -> list[Recorded]:
+    async def main() -> tuple[list[Recorded], list[Path]]:
         world = World(requests_per_s=30)
         await world.boot()
         await _live(world)
-        found = list(_recorded(world))
+        found, documents = list(_recorded(world)), await record_missing(world)
         await world.stop()
-        return found
+        return found, list(documents)
 
-    written = []
-    for each in sorted(run_virtual(main()), key=lambda each: len(each.events)):
+    histories, written = run_virtual(main())
+    for each in sorted(histories, key=lambda each: len(each.events)):
         outcome = each.output["outcome"]
         kind = outcome if isinstance(outcome, str) else str(outcome.get("status", "ended"))
         path = FOLDER / f"{each.name}.v{each.version}.{kind.lower()}.json"

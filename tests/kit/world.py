@@ -328,7 +328,7 @@ class World:
                     surface,
                     self.prober,
                     self.storage.table("healthsamples"),
-                    gate_rules=GateRules(look_every=timedelta(seconds=5)),
+                    gate_rules=GateRules(observe_every=timedelta(seconds=5)),
                 )
             ),
         ]

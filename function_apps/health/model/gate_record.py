@@ -1,14 +1,37 @@
-"""The stored row of a gate, and the evidence of its verdict."""
+"""The stored record of a gate, and the evidence of its verdict."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Final
 
 from function_apps.health.model.baseline_comparison import usable_baseline
 from function_apps.health.model.gate_rules import analyse
 from function_apps.health.model.gate_samples import Counts, Progress
 from shared.contracts.gates import EvaluateGate, GateEvidence, Samples, Verdict
 from shared.kernel.clock import isoformat, parse_instant
+
+_ONLY_OWNER: Final = 1
+
+
+@dataclass(frozen=True)
+class GateRecord:
+    """A gate, and its evidence once it is decided. One operation owns it from first to last."""
+
+    gate: EvaluateGate
+    operation_id: str
+    revision: int = 1
+    verdict: Verdict | None = None
+    evidence: GateEvidence | None = None
+
+    @property
+    def fence_token(self) -> int:
+        return _ONLY_OWNER
+
+    def decided(self, evidence: GateEvidence) -> "GateRecord":
+        """Return this with its verdict."""
+        return replace(
+            self, revision=self.revision + 1, verdict=evidence.verdict, evidence=evidence
+        )
 
 
 def evidence_of(gate: EvaluateGate, progress: Progress, now: datetime) -> GateEvidence:
@@ -44,29 +67,3 @@ def _samples(counts: Counts, probes: int) -> Samples:
         p95_ms=None if p95 is None else round(p95, 1),
         p99_ms=None if p99 is None else round(p99, 1),
     )
-
-
-def gate_document(gate_id: str) -> str:
-    return f"gate/{gate_id}"
-
-
-def gate_body(gate: EvaluateGate, operation_id: str) -> dict[str, Any]:
-    """Return the row of a gate that is being evaluated."""
-    return {
-        "type": "gate",
-        "gate": gate.model_dump(mode="json", by_alias=True),
-        "operation_id": operation_id,
-        "revision": 1,
-        "verdict": None,
-        "evidence": None,
-    }
-
-
-def decided(body: Mapping[str, Any], evidence: GateEvidence) -> dict[str, Any]:
-    """Return the row with its verdict; a gate is decided once."""
-    return {
-        **body,
-        "revision": int(body["revision"]) + 1,
-        "verdict": evidence.verdict,
-        "evidence": evidence.model_dump(mode="json", by_alias=True),
-    }

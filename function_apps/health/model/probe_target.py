@@ -4,17 +4,15 @@ Releases are ordered by their revision and removals by their time, so late and r
 change nothing.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from shared.contracts.catalog import ReleaseOfComponent, RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.health import HealthDefaults, HealthStatus
 from shared.contracts.values import Probe, ProbeKind
 from shared.kernel.clock import isoformat
-
-DOCUMENT_ID: Final = "target"
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class ProbeTarget:
     module_id: str
     stage: str
     since: str
-    told_at: str
+    published_at: str
     status: HealthStatus = HealthStatus.UNKNOWN
     deployment_id: str | None = None
     release_revision: int = 0
@@ -44,8 +42,8 @@ class ProbeTarget:
     pending: HealthStatus | None = None
     streak: int = 0
     revision: int = 1
-    checks: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
-    looked_at: str | None = None
+    checks: tuple[Mapping[str, Any], ...] = ()
+    probed_at: str | None = None
 
     @property
     def is_retired(self) -> bool:
@@ -98,7 +96,7 @@ def track_release(
         module_id=release.module_id,
         stage=release.stage,
         since=at,
-        told_at=at,
+        published_at=at,
         revision=0,
     )
     if component is None:
@@ -137,17 +135,3 @@ def _retire(target: ProbeTarget, at: str) -> ProbeTarget | None:
     if target.retired_at is not None and at <= target.retired_at:
         return None
     return replace(target, retired_at=at, revision=target.revision + 1)
-
-
-def to_body(target: ProbeTarget) -> dict[str, Any]:
-    """Return the document body; only a target with `dueAt` is probed by the sweep."""
-    body = asdict(target) | {"type": "target", "checks": [dict(check) for check in target.checks]}
-    return body if target.is_retired else body | {"dueAt": target.released_at}
-
-
-def from_body(body: Mapping[str, Any]) -> ProbeTarget:
-    fields = {name: body[name] for name in ProbeTarget.__dataclass_fields__}
-    for name in ("status", "previous", "pending"):
-        fields[name] = HealthStatus(fields[name]) if fields[name] else None
-    fields["checks"] = tuple(fields["checks"])
-    return ProbeTarget(**fields)

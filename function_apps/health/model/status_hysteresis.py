@@ -52,7 +52,7 @@ def record_outcome(
 ) -> ProbeTarget:
     """Return *target* after one probe; a new status comes with a new `since` and revision."""
     at = isoformat(now)
-    probed = replace(target, checks=tuple(checks), reason=reason, looked_at=at)
+    probed = replace(target, checks=tuple(checks), reason=reason, probed_at=at)
     status = STATUS_OF[outcome]
     if status is target.status:
         return replace(probed, pending=None, streak=0)
@@ -92,7 +92,7 @@ def needs_write(
 
 
 def is_heartbeat_due(target: ProbeTarget, now: datetime, rules: HealthDefaults) -> bool:
-    return now - parse_instant(target.told_at) >= rules.heartbeat
+    return now - parse_instant(target.published_at) >= rules.heartbeat
 
 
 def is_prober_outage(

@@ -3,41 +3,36 @@
 from collections.abc import Sequence
 
 from function_apps.health import resources
-from function_apps.health.errors import HealthNotFound
-from function_apps.health.model.probe_target import DOCUMENT_ID, ProbeTarget, from_body
 from function_apps.health.model.sample import Sample
 from function_apps.health.ports import HealthApp
-from function_apps.health.use_cases.sweep import sample_partition
+from function_apps.health.repository import load_target, sample_partition
 from shared.contracts.health import HealthCheckResult, ServiceHealth
 from shared.kernel.clock import isoformat
-from shared.kernel.ids import parse_id
-from shared.kernel.scope import Scope
-from shared.persistence.store import Partition
+from shared.kernel.context import Context
 from shared.persistence.tables import TableRow
 
 
-async def get_health(identity: str, *, scope: Scope, app: HealthApp) -> ServiceHealth:
+async def get_health(service_id: str, ctx: Context, app: HealthApp) -> ServiceHealth:
     """Return the health of a service. Raises HealthNotFound."""
-    target = await _load(identity, scope, app)
+    target = await load_target(service_id, ctx, app)
     rows = await app.samples.scan(
-        sample_partition(scope.tenant, identity), after=target.since, limit=1, newest_first=True
+        sample_partition(ctx.tenant, service_id), after=target.since, limit=1, newest_first=True
     )
     latest = next((_sample(row) for row in rows), None)
     return resources.service_health(target, latest)
 
 
 async def get_history(
-    identity: str, *, limit: int, continuation: str | None, scope: Scope, app: HealthApp
+    service_id: str, ctx: Context, app: HealthApp, *, limit: int, continuation: str | None
 ) -> tuple[Sequence[HealthCheckResult], str | None]:
     """Return one page of samples, newest first, and the continuation of the next.
 
     Samples are kept for 30 days.
     """
-    target = await _load(identity, scope, app)
-    oldest = isoformat(app.service.clock.now() - app.rules.results_kept)
+    target = await load_target(service_id, ctx, app)
     rows = await app.samples.scan(
-        sample_partition(scope.tenant, identity),
-        after=oldest,
+        sample_partition(ctx.tenant, service_id),
+        after=isoformat(ctx.now() - app.rules.results_kept),
         before=continuation,
         limit=limit + 1,
         newest_first=True,
@@ -49,11 +44,3 @@ async def get_history(
 
 def _sample(row: TableRow) -> Sample:
     return Sample(row.row_key, {name: str(value) for name, value in row.values.items()})
-
-
-async def _load(identity: str, scope: Scope, app: HealthApp) -> ProbeTarget:
-    partition = Partition(scope.tenant, parse_id(identity, "svc").environment, identity)
-    document = await app.service.store.read(partition, DOCUMENT_ID)
-    if document is None or not document.body["component"]:
-        raise HealthNotFound(identity)
-    return from_body(document.body)

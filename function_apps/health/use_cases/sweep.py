@@ -1,15 +1,16 @@
 """The sweep: probe every target side by side, and commit the news.
 
 Each probe is one row of a table, which is cheap; a target is written only when its health changes
-or a heartbeat is due. So a sweep costs the store one query per hundred targets.
+or a heartbeat is due. So a sweep costs the store one query per hundred targets. A target that
+cannot be read, probed or committed is postponed and does not stop the others.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Final
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 from function_apps.health.events import health_check_completed
-from function_apps.health.model.probe_target import DOCUMENT_ID, ProbeTarget, from_body, to_body
+from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.sample import Sample
 from function_apps.health.model.status_hysteresis import (
     ProbeOutcome,
@@ -19,6 +20,7 @@ from function_apps.health.model.status_hysteresis import (
     record_outcome,
 )
 from function_apps.health.ports import HealthApp
+from function_apps.health.repository import TARGET_ID, TARGETS, put_target, sample_partition
 from function_apps.health.use_cases.probe_service import (
     ServiceProbe,
     probe_service,
@@ -27,47 +29,68 @@ from function_apps.health.use_cases.probe_service import (
 from shared.contracts.health import HealthSource
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
+from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import TenantId
-from shared.kernel.scope import PlatformScope, Scope
-from shared.messaging.cause import Cause, caused_by_timer
-from shared.messaging.compose import envelope_of
-from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, Put, View
+from shared.kernel.isolation import Failure, isolate
 from shared.messaging.outbox import Publish
+from shared.messaging.sweep import Sweep
+from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, View
 from shared.persistence.store import Comparison, Document, Query, Where
 from shared.persistence.tables import TableRow
 
+T = TypeVar("T")
+SWEEP: Final = "sweep_due"
+DELETE_SAMPLES: Final = "forget_samples"
 TARGETS_AT_ONCE: Final = 32
 _PAGE: Final = 100
 
 
-async def probe_due_services(app: HealthApp, scope: PlatformScope) -> int:
+@dataclass(frozen=True)
+class ProbedTarget:
+    """A target with the document that it was read from, and the result of probing it."""
+
+    document: Document
+    target: ProbeTarget
+    probe: ServiceProbe
+
+
+async def probe_due_services(app: HealthApp) -> int:
     """Probe every target; return how many there were.
 
     When more than half of the healthy ones are lost at once, or the reference does not answer, the
     prober itself is cut off: all are Unknown then, and none is reported as failing. Two sweeps at
     the same time do no harm: of two probes of the same state, one is dropped.
     """
-    now = isoformat(app.service.clock.now())
-    documents = await _targets(app, Where("dueAt", Comparison.LE, now))
-    targets = [from_body(document.body) for document in documents]
+    service = app.service
+    sweep = Sweep(SWEEP, TARGETS.type_name, service.store, service.clock, service.sweeps)
+    failures: dict[str, str] = {}
 
-    async def probe(target: ProbeTarget) -> ServiceProbe:
-        return await probe_service(target, app)
+    async def isolated(document: Document, work: Awaitable[T]) -> T | None:
+        service_id = document.partition.unit
+        result = await isolate(work, f"{SWEEP}: {service_id}")
+        if isinstance(result, Failure):
+            failures[service_id] = result.reason
+            await sweep.postpone(document)
+            return None
+        return result
 
-    probes = await bounded_map(targets, probe, at_once=TARGETS_AT_ONCE)
-    if outage := await _outage(targets, probes, app):
-        probes = [unknown_result(outage) for _ in targets]
+    async def probe(document: Document) -> ProbedTarget | None:
+        return await isolated(document, _probe(document, app))
 
-    async def record(pair: tuple[Document, ServiceProbe]) -> None:
-        document, probe = pair
-        tenant = Scope(TenantId(document.partition.tenant), scope.caller)
-        await record_probe(document, probe, scope=tenant, app=app)
+    async def record(probed: ProbedTarget) -> None:
+        await isolated(probed.document, record_probe(probed, app))
 
-    await bounded_map(list(zip(documents, probes, strict=True)), record, at_once=TARGETS_AT_ONCE)
-    return len(targets)
+    documents = await _documents(app, Where("dueAt", Comparison.LE, isoformat(service.clock.now())))
+    results = await bounded_map(documents, probe, at_once=TARGETS_AT_ONCE)
+    targets = [probed for probed in results if probed is not None]
+    if outage := await _outage(targets, app):
+        targets = [replace(probed, probe=unknown_result(outage)) for probed in targets]
+    await bounded_map(targets, record, at_once=TARGETS_AT_ONCE)
+    service.sweeps.note(SWEEP, failures)
+    return len(documents)
 
 
-async def _targets(app: HealthApp, *conditions: Where) -> Sequence[Document]:
+async def _documents(app: HealthApp, *conditions: Where) -> Sequence[Document]:
     """Return the targets of all tenants, page by page in the order of service ids."""
     documents: list[Document] = []
     last = ""
@@ -75,7 +98,7 @@ async def _targets(app: HealthApp, *conditions: Where) -> Sequence[Document]:
         page = await app.service.store.query_due(
             Query(
                 where=[
-                    Where("type", Comparison.EQ, "target"),
+                    Where("type", Comparison.EQ, TARGETS.type_name),
                     Where("service_id", Comparison.GT, last),
                     *conditions,
                 ],
@@ -89,12 +112,16 @@ async def _targets(app: HealthApp, *conditions: Where) -> Sequence[Document]:
         last = str(page.documents[-1].body["service_id"])
 
 
-async def _outage(
-    targets: Sequence[ProbeTarget], probes: Sequence[ServiceProbe], app: HealthApp
-) -> str:
+async def _probe(document: Document, app: HealthApp) -> ProbedTarget:
+    target = TARGETS.decode(document.body)
+    return ProbedTarget(document, target, await probe_service(target, app))
+
+
+async def _outage(targets: Sequence[ProbedTarget], app: HealthApp) -> str:
     """Return why the probes are not reliable; empty when they are."""
-    outcomes = [probe.outcome for probe in probes]
-    if is_prober_outage(targets, outcomes, app.rules.prober_outage_ratio):
+    outcomes = [probed.probe.outcome for probed in targets]
+    before = [probed.target for probed in targets]
+    if is_prober_outage(before, outcomes, app.rules.prober_outage_ratio):
         return "most services were lost at once: the prober itself is cut off"
     all_pass = all(outcome is ProbeOutcome.PASS for outcome in outcomes)
     if app.reference is None or all_pass:
@@ -104,12 +131,11 @@ async def _outage(
     return "" if reference.passed else "the reference does not answer the prober either"
 
 
-async def record_probe(
-    document: Document, probe: ServiceProbe, *, scope: Scope, app: HealthApp
-) -> None:
+async def record_probe(probed: ProbedTarget, app: HealthApp) -> None:
     """Commit one probe: the sample always, the target on news or heartbeat only."""
-    now = app.service.clock.now()
-    before = from_body(document.body)
+    document, before, probe = probed.document, probed.target, probed.probe
+    ctx = _context(SWEEP, document, app)
+    now = ctx.now()
     after = record_outcome(before, probe.outcome, probe.checks, probe.reason, now, app.rules)
     sample = Sample.of(after, isoformat(now))
     partition_key = sample_partition(before.tenant_id, before.service_id)
@@ -119,44 +145,42 @@ async def record_probe(
     has_changed = after.status is not before.status
     is_published = has_changed or is_heartbeat_due(before, now, app.rules)
     if is_published:
-        after = replace(after, told_at=isoformat(now), revision=before.revision + 1)
-    cause = caused_by_timer("health_sweep_due", app.service.entropy)
+        after = replace(after, published_at=isoformat(now), revision=before.revision + 1)
     source = HealthSource.CHANGE if has_changed else HealthSource.HEARTBEAT
+    event = Publish(health_check_completed(after, source), module=after.module_id)
 
-    def decide(view: View) -> Decision:
-        if view.etag(DOCUMENT_ID) != document.etag:
+    def decide(view: View) -> Decision[Json]:
+        if view.etag(TARGET_ID) != document.etag:
             return NOTHING
         return Decision(
-            writes=[Put(DOCUMENT_ID, to_body(after))],
-            outbox=[_publish(after, source, cause, app)] if is_published else (),
+            {},
+            writes=[put_target(after)],
+            outbox=[event] if is_published else (),
             audited=Audited("JudgeHealth", after.service_id, after.status) if has_changed else None,
         )
 
-    await app.service.work.write(scope, document.partition, [DOCUMENT_ID], decide, cause)
+    await app.service.work.commit(ctx, document.partition, [TARGET_ID], decide)
 
 
-def _publish(target: ProbeTarget, source: HealthSource, cause: Cause, app: HealthApp) -> Publish:
-    envelope = envelope_of(
-        health_check_completed(target, source),
-        tenant=target.tenant_id,
-        cause=cause,
-        clock=app.service.clock,
-        entropy=app.service.entropy,
-        module=target.module_id,
-    )
-    return Publish(envelope)
+def _context(timer: str, document: Document, app: HealthApp) -> Context:
+    tenant = TenantId(document.partition.tenant)
+    return timer_context(f"health_{timer}", tenant, app.service.clock, app.service.entropy)
 
 
-def sample_partition(tenant: str, service: str) -> str:
-    return f"{tenant}|{service}"
-
-
-async def delete_old_samples(app: HealthApp, _scope: PlatformScope) -> int:
+async def delete_old_samples(app: HealthApp) -> int:
     """Delete the samples of every service that are past their retention; return how many."""
     before = isoformat(app.service.clock.now() - app.rules.results_kept)
+    failures: dict[str, str] = {}
     deleted = 0
-    for document in await _targets(app):
-        body = document.body
-        key = sample_partition(document.partition.tenant, str(body["service_id"]))
-        deleted += await app.samples.delete_before(key, before)
+    for document in await _documents(app):
+        service_id = document.partition.unit
+        key = sample_partition(document.partition.tenant, service_id)
+        count = await isolate(
+            app.samples.delete_before(key, before), f"{DELETE_SAMPLES}: {service_id}"
+        )
+        if isinstance(count, Failure):
+            failures[service_id] = count.reason
+        else:
+            deleted += count
+    app.service.sweeps.note(DELETE_SAMPLES, failures)
     return deleted

@@ -1,0 +1,15 @@
+"""The arguments and results of the activities."""
+
+from dataclasses import dataclass
+
+from function_apps.health.model.gate_samples import Progress
+from shared.contracts.gates import EvaluateGate
+
+
+@dataclass(frozen=True)
+class GateBegun:
+    """The gate, its progress before the first observation, and the seconds between two."""
+
+    gate: EvaluateGate
+    progress: Progress
+    observe_every_s: float

@@ -1,0 +1,133 @@
+"""The activities of a gate: begin, observe both versions, conclude."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import shared.kernel.operation as operations
+from function_apps.health import repository
+from function_apps.health.activities.inputs import GateBegun
+from function_apps.health.model import gates
+from function_apps.health.model.gate_record import GateRecord, evidence_of
+from function_apps.health.model.gate_samples import Counts, Observation, Progress
+from function_apps.health.ports import HealthApp
+from shared.contracts.gates import EvaluateGate, GateVersion, Verdict
+from shared.contracts.values import ProbeKind
+from shared.durable.activity import ActivityContext, Step, commit_step
+from shared.kernel.clock import isoformat
+from shared.kernel.concurrency import bounded_map
+from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
+from shared.kernel.observation import Absent, Present, Unknown
+from shared.kernel.operation import Operation
+from shared.messaging.unit_of_work import Audited, View
+from shared.surfaces.observed_state import Instance, LiveComponent
+from shared.surfaces.spec import SurfaceComponent
+from shared.surfaces.traffic import RevisionTraffic
+
+INSTANCES_AT_ONCE: Final = 8
+
+
+async def begin_gate(ctx: ActivityContext, app: HealthApp) -> GateBegun:
+    """Mark the operation as running; return the gate, and its progress before an observation."""
+    every_s = app.gate_rules.observe_every.total_seconds()
+
+    def decide(record: GateRecord, operation: Operation) -> Step[GateBegun]:
+        begun = GateBegun(record.gate, gates.begin(isoformat(ctx.now())), every_s)
+        return Step(begun, operations.begin_step(operation, "observe", ctx.now(), percent=5))
+
+    return await commit_step(ctx, app.service.work, _reads(ctx), _load(ctx), decide)
+
+
+async def observe_gate(progress: Progress, ctx: ActivityContext, app: HealthApp) -> Progress:
+    """Observe both versions once and judge. Changes nothing, so it needs no undo."""
+    record = await repository.load_gate(ctx.aggregate_id, ctx, app)
+    observation = await _observe(record.gate, ctx.tenant, app)
+    return gates.judge(record.gate, progress, observation)
+
+
+async def conclude_gate(progress: Progress, ctx: ActivityContext, app: HealthApp) -> Verdict:
+    """Record the verdict and publish the answer, once."""
+
+    def decide(record: GateRecord, operation: Operation) -> Step[Verdict]:
+        evidence = evidence_of(record.gate, progress, ctx.now())
+        decided = record.decided(evidence)
+        return Step(
+            evidence.verdict,
+            operations.succeed(operation, {"verdict": evidence.verdict.value}, ctx.now()),
+            writes=[repository.put_gate(decided, app)],
+            outbox=[repository.publish_gate(decided)],
+            audited=Audited("ConcludeGate", ctx.aggregate_id, evidence.verdict),
+        )
+
+    return await commit_step(ctx, app.service.work, _reads(ctx), _load(ctx), decide)
+
+
+def _reads(ctx: ActivityContext) -> Sequence[str]:
+    return [repository.gate_document(ctx.aggregate_id)]
+
+
+def _load(ctx: ActivityContext) -> Callable[[View], GateRecord]:
+    return lambda view: repository.stored_gate(view, ctx.aggregate_id)
+
+
+async def _observe(gate: EvaluateGate, tenant: TenantId, app: HealthApp) -> Observation:
+    component = SurfaceComponent(
+        EnvironmentId(gate.environment_id), tenant, ModuleId(gate.module_id)
+    )
+    live = await app.surface.observe(component)
+    traffic = await app.surface.traffic(component)
+    at = isoformat(app.service.clock.now())
+    if isinstance(live, Absent):
+        return Observation(at, problem="the service is not on its surface")
+    if isinstance(live, Unknown):
+        return Observation(at, problem=live.reason)
+    if isinstance(traffic, Unknown):
+        return Observation(at, problem=traffic.reason)
+    probes, probe_errors = await _probe(gate, live.value, app)
+    sample = traffic.value if isinstance(traffic, Present) else None
+    revisions = sample.revisions if sample else {}
+    return Observation(
+        at=at,
+        epoch=sample.epoch if sample else "",
+        candidate=_counts(revisions.get(gate.candidate.release_revision)),
+        baseline=_counts(revisions.get(gate.baseline.release_revision)) if gate.baseline else None,
+        candidate_ready=_is_ready(gate.candidate, live.value),
+        baseline_ready=gate.baseline is not None and _is_ready(gate.baseline, live.value),
+        probes=probes,
+        probe_errors=probe_errors,
+    )
+
+
+async def _probe(gate: EvaluateGate, live: LiveComponent, app: HealthApp) -> tuple[int, int]:
+    """Probe the candidate's instances; return how many probes were sent and how many failed.
+
+    An instance without an address for HTTP is probed by its surface, which counts as one probe.
+    """
+    revision = live.revision(gate.candidate.release_revision)
+    if not gate.probes_count or revision is None:
+        return 0, 0
+    probe = gate.probes.readiness
+    is_http = probe is not None and probe.kind is ProbeKind.HTTP
+
+    async def probe_instance(instance: Instance) -> tuple[int, int]:
+        if probe is None or not is_http or instance.address is None:
+            return 1, int(not instance.is_ready)
+        url, failed = f"http://{instance.address}{probe.path}", 0
+        for _ in range(app.gate_rules.probes_per_observation):
+            result = await app.prober.probe(url, probe.timeout.total_seconds())
+            failed += not result.passed
+        return app.gate_rules.probes_per_observation, failed
+
+    results = await bounded_map(revision.instances, probe_instance, at_once=INSTANCES_AT_ONCE)
+    return sum(sent for sent, _ in results), sum(failed for _, failed in results)
+
+
+def _is_ready(version: GateVersion, live: LiveComponent) -> bool:
+    revision = live.revision(version.release_revision)
+    return revision is not None and 0 < revision.replicas <= revision.ready
+
+
+def _counts(traffic: RevisionTraffic | None) -> Counts | None:
+    if traffic is None:
+        return None
+    latency = {str(bucket): count for bucket, count in enumerate(traffic.latency.counts) if count}
+    return Counts(traffic.requests, traffic.errors, latency)

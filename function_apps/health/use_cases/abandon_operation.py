@@ -1,0 +1,32 @@
+"""Abandon an operation of health, which nothing else can end."""
+
+from function_apps.health import repository
+from function_apps.health.model import gates
+from function_apps.health.model.gate_record import evidence_of
+from function_apps.health.ports import HealthApp
+from shared.durable.operations import abandon, operation_document, stored_operation
+from shared.kernel.clock import isoformat
+from shared.kernel.context import Context
+from shared.kernel.operation import Operation
+from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.persistence.store import partition_of
+
+
+async def abandon_operation(operation: Operation, ctx: Context, app: HealthApp) -> Outcome[Json]:
+    """End *operation* as Failed; its gate is answered as Inconclusive, so the rollout goes on."""
+    identity = str(operation.input["aggregateId"])
+
+    def decide(view: View) -> Decision[Json]:
+        ended, write = abandon(stored_operation(view, operation.operation_id), ctx)
+        record = repository.stored_gate(view, identity)
+        evidence = evidence_of(record.gate, gates.begin(isoformat(ctx.now())), ctx.now())
+        decided = record.decided(evidence)
+        return Decision(
+            ended,
+            writes=[write, repository.put_gate(decided, app)],
+            outbox=[repository.publish_gate(decided)],
+            audited=Audited("AbandonOperation", operation.operation_id),
+        )
+
+    ids = [repository.gate_document(identity), operation_document(operation.operation_id)]
+    return await app.service.work.commit(ctx, partition_of(ctx.tenant, identity), ids, decide)

@@ -1,0 +1,13 @@
+"""RuntimeDeploymentCompleted and RolledBack: a deployment has ended."""
+
+from function_apps.health.ports import HealthApp
+from shared.contracts.deployments import DeploymentEnded
+from shared.contracts.health import WatchRelease
+from shared.kernel.context import Context
+from shared.messaging.release_fan_out import fan_out_releases
+from shared.messaging.unit_of_work import Json, Outcome
+
+
+async def record_deployment(event: DeploymentEnded, ctx: Context, app: HealthApp) -> Outcome[Json]:
+    """Split the end of a deployment into one command per service to probe from now on."""
+    return await fan_out_releases(event, WatchRelease, ctx, app.service.work)

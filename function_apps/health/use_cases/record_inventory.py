@@ -1,0 +1,17 @@
+"""RuntimeInventoryUpdated: the inventory has another view of a service."""
+
+from function_apps.health import repository
+from function_apps.health.model.probe_target import track_inventory
+from function_apps.health.ports import HealthApp
+from shared.contracts.catalog import RuntimeInventoryUpdated
+from shared.kernel.context import Context
+from shared.messaging.unit_of_work import Json, Outcome
+
+
+async def record_inventory(
+    event: RuntimeInventoryUpdated, ctx: Context, app: HealthApp
+) -> Outcome[Json]:
+    """Stop probing a service that the inventory retired, for example with its environment."""
+    return await repository.commit_target(
+        event.service_id, lambda known: track_inventory(known, event), "RetireTarget", ctx, app
+    )
