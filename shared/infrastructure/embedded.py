@@ -6,7 +6,7 @@ from shared.infrastructure.child_evaluator import ChildEvaluator
 from shared.infrastructure.folder_states import FolderStates
 from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME
 from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
-from shared.infrastructure.provider import Components
+from shared.infrastructure.provider import ComponentProvider
 from shared.infrastructure.step_engine import Evaluator, StepEngine
 from shared.kernel.clock import Clock
 from shared.surfaces.port import Sites
@@ -20,7 +20,7 @@ def embedded_engine(
         evaluator or ChildEvaluator(),
         FolderStates(folder / "stacks"),
         {
-            ENVIRONMENT: Components(),
+            ENVIRONMENT: ComponentProvider(),
             SITE: SiteProvider(sites),
             VOLUME: VolumeProvider(folder / "volumes"),
         },

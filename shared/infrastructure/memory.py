@@ -11,7 +11,7 @@ from shared.infrastructure.inputs import EnvironmentInputs, Variant
 from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME, local_graph
 from shared.infrastructure.local_providers import SiteProvider
 from shared.infrastructure.port import MonthlyCost, StackName
-from shared.infrastructure.provider import Components, DesiredResource, LiveResource
+from shared.infrastructure.provider import ComponentProvider, DesiredResource, LiveResource
 from shared.infrastructure.state import StackState
 from shared.infrastructure.step_engine import StepEngine
 from shared.kernel.clock import LoopClock
@@ -148,7 +148,7 @@ def memory_engine(cloud: MemoryCloud, sites: Sites | None = None) -> StepEngine:
         InProcessEvaluator(),
         MemoryStates(cloud),
         {
-            ENVIRONMENT: Components(),
+            ENVIRONMENT: ComponentProvider(),
             SITE: site,
             VOLUME: MemoryResources(cloud, _volume_outputs),
         },

@@ -81,10 +81,9 @@ class Preview:
 
 @dataclass(frozen=True)
 class RunId:
-    """Names one run of one stack.
+    """One run of one stack. The caller chooses `name`; a start under the same name is a repeat.
 
-    The caller chooses `name`, so that a repeated start is recognised: its operation's id, followed
-    by the kind where an operation has several runs.
+    An operation's id is one, followed by the kind of run where the operation has several.
     """
 
     stack: StackName
@@ -130,10 +129,7 @@ class RemainingResource:
 
 @dataclass(frozen=True)
 class RunInProgress:
-    """The run goes on. `steps_total` is 0 while it is not known.
-
-    `current_step` is a sentence for people, which also says why a step is tried again.
-    """
+    """`steps_total` is 0 while it is not known; `current_step` also says why one is tried again."""
 
     steps_done: int
     steps_total: int
@@ -152,9 +148,8 @@ class RunSucceeded:
 class RunFailed:
     """The run has ended early; what it did stays. `left` is every resource not as planned.
 
-    `code` is `Canceled`, `RunSuperseded` (a newer run of the stack started), `StepFailed`,
-    `StepDefect`, `Unavailable`, or that of an error of `start` which showed later; `message` is a
-    sentence for people.
+    `code` is `Canceled`, `RunSuperseded` (by a newer fence), `StepFailed`, `StepDefect`,
+    `Unavailable`, or that of an error of `start` that showed later.
     """
 
     code: str
@@ -188,7 +183,7 @@ class StackView:
 
 
 @dataclass(frozen=True)
-class Refreshed:
+class RefreshResult:
     """What reading every recorded resource brought; `unknown` ones were left as recorded."""
 
     changed: tuple[Urn, ...]
@@ -243,8 +238,11 @@ class InfrastructureEngine(Protocol):
         """
         ...
 
-    async def refresh(self, stack: StackName, fence: Fence) -> Refreshed:
-        """Read every recorded resource and record what is there now."""
+    async def refresh(self, stack: StackName, fence: Fence) -> RefreshResult:
+        """Read every recorded resource and record what is there now.
+
+        A run that is in progress under a lower token ends as `RunSuperseded`.
+        """
         ...
 
     async def read(self, stack: StackName) -> Reading[StackView]:

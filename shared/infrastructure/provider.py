@@ -66,7 +66,7 @@ Providers: TypeAlias = Mapping[str, ResourceProvider]
 """By resource type."""
 
 
-class Components:
+class ComponentProvider:
     """The provider of component resources, which exist in the record alone."""
 
     def check(self, node: Node) -> Sequence[Violation]:

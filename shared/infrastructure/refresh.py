@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from shared.infrastructure.graph import Urn
-from shared.infrastructure.port import Refreshed
+from shared.infrastructure.port import RefreshResult
 from shared.infrastructure.provider import DesiredResource, LiveResource, Providers
 from shared.infrastructure.state import RecordedResource, StackState
 from shared.kernel.errors import Unavailable
@@ -57,9 +57,9 @@ def _with_reading(
             return state
 
 
-def refreshed(before: StackState, readings: Readings) -> Refreshed:
+def refreshed(before: StackState, readings: Readings) -> RefreshResult:
     """Return how *readings* differ from what was recorded."""
-    return Refreshed(
+    return RefreshResult(
         changed=tuple(
             recorded.urn
             for recorded in before.resources

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from shared.infrastructure.difference import deletion_order, keeping_ignored, needed_by
-from shared.infrastructure.errors import StackBusy
 from shared.infrastructure.graph import Graph, Node, Properties, Unresolved, Urn, resolve
 from shared.infrastructure.inputs import data_resource_name
 from shared.infrastructure.port import DestroyPlan, RemainingResource, ResourceAction, RunFailed
@@ -14,20 +13,12 @@ from shared.kernel.errors import Refused
 from shared.kernel.fence import Fence
 
 
-def superseded(state: StackState, fence: Fence) -> StackState:
-    """Return *state* without an active run, so that another can start under *fence*.
-
-    Raises:
-        StackBusy: *fence* is not newer than the active run's.
-    """
+def without_older_run(state: StackState, fence: Fence) -> StackState:
+    """Return *state* after a run that *fence* is newer than, where one is in progress."""
     run = state.run
-    if run is None:
+    if run is None or run.fence.token >= fence.token:
         return state
-    if fence.token == run.fence.token:
-        raise StackBusy(
-            f"stack {state.stack}: run {run.name} is in progress under the same token {fence.token}"
-        )
-    message = f"{fence.operation} started a newer run of the stack"
+    message = f"{fence.operation} holds the stack under a newer fence"
     return state.with_end(run, failed(run, code="RunSuperseded", message=message))
 
 

@@ -38,11 +38,15 @@ class RunWorker:
         self.trouble = ""
 
     async def work(self) -> None:
-        """Return when the run has ended, or nothing can be recorded any more."""
+        """Return when the run has ended, or nothing can be recorded under its fence any more."""
         attempt = 1
+        before: StackRun | None = None
         while True:
             try:
-                is_over = await self._advance()
+                run = await self._active_run()
+                if run is None or run == before:
+                    return
+                await self._advance(run)
             except Unavailable as away:
                 if attempt == STEP_ATTEMPTS:
                     await self._give_up(away)
@@ -51,15 +55,10 @@ class RunWorker:
                 await self._clock.sleep(max(away.retry_after_s, 2.0 ** (attempt - 1)))
                 attempt += 1
             else:
-                attempt, self.trouble = 1, ""
-                if is_over:
-                    return
+                attempt, self.trouble, before = 1, "", run
 
-    async def _advance(self) -> bool:
-        """Do the next step, or record the end; return whether there is nothing more to do."""
-        run = await self._active_run()
-        if run is None:
-            return True
+    async def _advance(self, run: StackRun) -> None:
+        """Do the next step of *run*, or record its end."""
         try:
             await self._do_next(run)
         except (StaleFence, RunNotActive) as stale:
@@ -74,7 +73,6 @@ class RunWorker:
         except Exception as defect:  # noqa: BLE001  a task has no caller to raise to
             _log.exception("run %s: a step ended with a defect", self._run_id)
             await self._fail(run, code="StepDefect", message=type(defect).__name__)
-        return False
 
     async def _active_run(self) -> StackRun | None:
         state = await self._records.load(self._run_id.stack)

@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Protocol
 
 from shared.infrastructure.difference import difference
-from shared.infrastructure.errors import PlanChanged, RunNotFound
+from shared.infrastructure.errors import PlanChanged, RunNotFound, StackBusy
 from shared.infrastructure.graph import Graph
 from shared.infrastructure.inputs import EnvironmentInputs, require_valid
 from shared.infrastructure.port import (
     DestroyPlan,
     Preview,
-    Refreshed,
+    RefreshResult,
     RunId,
     RunInProgress,
     RunStatus,
@@ -23,7 +23,7 @@ from shared.infrastructure.preview import make_preview
 from shared.infrastructure.provider import Providers
 from shared.infrastructure.refresh import read_resources, refreshed, with_readings
 from shared.infrastructure.run_journal import StackRecords
-from shared.infrastructure.run_rules import destroy_run, superseded
+from shared.infrastructure.run_rules import destroy_run, without_older_run
 from shared.infrastructure.run_worker import BackgroundRuns
 from shared.infrastructure.state import StackRun, StackState, StackStates
 from shared.infrastructure.step_executor import StepExecutor
@@ -93,12 +93,15 @@ class StepEngine:
         after = await self._records.change(run_id.stack, requested)
         self._resume_active(after, run_id)
 
-    async def refresh(self, stack: StackName, fence: Fence) -> Refreshed:
+    async def refresh(self, stack: StackName, fence: Fence) -> RefreshResult:
         state = (await self._records.load(stack)).held_by(fence)
         readings = await read_resources(state, self._providers)
-        await self._records.change(
-            stack, lambda current: with_readings(current.held_by(fence), state, readings)
-        )
+
+        def recorded(current: StackState) -> StackState:
+            held = without_older_run(current.held_by(fence), fence)
+            return with_readings(held, state, readings)
+
+        await self._records.change(stack, recorded)
         return refreshed(state, readings)
 
     async def read(self, stack: StackName) -> Reading[StackView]:
@@ -126,7 +129,13 @@ class StepEngine:
                 return replace(held, run=replace(run, fence=fence))
             if held.end_of(run_id.name) is not None:
                 return held
-            return self._begun(superseded(held, fence), run_id, plan, graph, fence)
+            free = without_older_run(held, fence)
+            if free.run is not None:
+                raise StackBusy(
+                    f"stack {run_id.stack}: run {free.run.name} is in progress under the same "
+                    f"token {fence.token}"
+                )
+            return self._begun(free, run_id, plan, graph, fence)
 
         return await self._records.change(run_id.stack, begun)
 

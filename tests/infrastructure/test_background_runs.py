@@ -1,14 +1,20 @@
 """A run is done by a task of the engine: outages, defects, cancellation, and what a kill leaves."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from shared.infrastructure.folder_states import FolderStates
+from shared.infrastructure.graph import Graph
 from shared.infrastructure.memory import MemoryCloud
 from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded, UpdatePlan
 from shared.infrastructure.run_worker import STEP_ATTEMPTS
 from shared.infrastructure.step_engine import StepEngine
 from shared.kernel.clock import LoopClock
 from shared.kernel.errors import Unavailable
-from tests.infrastructure.graphs import engine_for, node
+from shared.kernel.observation import Unknown
+from tests.infrastructure.graphs import Given, engine_for, node
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 from tests.kit.stack_runs import end_of, failed, update
 from tests.kit.virtual_time import run_virtual
@@ -92,5 +98,33 @@ def test_a_cancel_during_a_step_lets_the_step_end_and_begins_no_other() -> None:
         assert [(each.name, each.code) for each in end.left] == [
             ("b", "NotReached"), ("c", "NotReached"),
         ]  # fmt: skip
+
+    run_virtual(scenario())
+
+
+def test_a_run_whose_fence_is_stale_stops_and_writes_nothing() -> None:
+    async def scenario() -> None:
+        cloud = MemoryCloud(refusing={"b": Unavailable("b is away")})
+        engine = await started(cloud)
+        await LoopClock().sleep(0.5)
+        cloud.states[STACK] = replace(cloud.states[STACK], token=LATER.token)
+        cloud.refusing = {}
+        written = list(cloud.writes)
+
+        await LoopClock().sleep(60)
+
+        assert cloud.writes == written
+        assert isinstance(await engine.observe(RUN), RunInProgress)
+
+    run_virtual(scenario())
+
+
+def test_a_run_whose_record_cannot_be_read_is_unknown(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        (tmp_path / STACK).mkdir()
+        (tmp_path / STACK / "000000001.json").write_text("{")
+        engine = StepEngine(Given(Graph((), {})), FolderStates(tmp_path), {}, LoopClock())
+
+        assert isinstance(await engine.observe(RUN), Unknown)
 
     run_virtual(scenario())

@@ -146,6 +146,17 @@ async def test_a_newer_fence_ends_the_run_it_finds_and_an_equal_one_is_refused(
     assert installation.names() == set()
 
 
+async def test_a_refresh_under_a_newer_fence_ends_the_run_it_finds(
+    installation: Installation,
+) -> None:
+    engine = installation.open()
+    await engine.start(RUN, await planned(engine, "data"), FENCE)
+
+    await engine.refresh(STACK, LATER)
+
+    assert failed(await end_of(engine, RUN)).code == "RunSuperseded"
+
+
 async def test_a_canceled_run_keeps_what_it_did_and_names_what_is_left(
     installation: Installation,
 ) -> None:
