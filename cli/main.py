@@ -4,8 +4,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-import typer
-
 from cli.commands import (
     artifacts,
     deployments,
@@ -19,12 +17,13 @@ from cli.commands import (
 )
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from cli.options import Commands
 
 _EPILOG = (
     "Exit codes: 0 ok, 1 our defect, 2 usage, 3 refused, 4 not found, 5 conflict or held, "
     "6 unavailable, 7 ended otherwise (rolled back, failed), 8 not logged in, 9 still running."
 )
-app = typer.Typer(
+app = Commands(
     name="runtimectl",
     help="Environments, releases and their health, from the command line.",
     epilog=_EPILOG,
@@ -51,9 +50,9 @@ _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
         events.events,
     ),
 }
-for panel, commands in _PANELS.items():
-    for command in commands:
-        app.command(rich_help_panel=panel)(command)
+for panel, functions in _PANELS.items():
+    for function in functions:
+        app.command(rich_help_panel=panel)(function)
 app.add_typer(environments.app, name="env", rich_help_panel="Releases")
 app.add_typer(artifacts.app, name="artifact", rich_help_panel="Releases")
 app.add_typer(operations.app, name="operations", rich_help_panel="State and history")

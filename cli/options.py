@@ -25,13 +25,13 @@ EnvironmentFilter = Annotated[
     str | None, typer.Option("--env", "-e", metavar="ENVIRONMENT", help="Only there.")
 ]
 Module = Annotated[str | None, typer.Option("--module", "-m", help="module-<slug>.")]
-Reason = Annotated[str, typer.Option("--reason", help="Kept in the audit trail.")]
+Reason = Annotated[str, typer.Option("--reason", help="Recorded in the audit trail.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; change nothing.")]
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """The options of every command, and what a command does with them."""
+    """The options of every command, with the session and the output that they select."""
 
     state: Annotated[
         Path,
@@ -74,11 +74,23 @@ class WaitOptions:
     ] = WAIT_S
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Return *function* as a command: each parameter that is a group becomes its options.
+class Commands(typer.Typer):
+    """A Typer whose commands may take groups of options as parameters.
 
-    A group is a dataclass whose fields are options. Options of groups come after the command's own.
+    A group is a dataclass whose fields are options. They come after the command's own options.
     """
+
+    def command(self, *args: Any, **settings: Any) -> Callable[[Any], Any]:
+        register = super().command(*args, **settings)
+        return lambda function: register(_with_groups(function))
+
+    def callback(self, **settings: Any) -> Callable[[Any], Any]:
+        register = super().callback(**settings)
+        return lambda function: register(_with_groups(function))
+
+
+def _with_groups(function: Callable[..., None]) -> Callable[..., None]:
+    """Return *function* with the options of its groups as parameters."""
     hints = get_type_hints(function, include_extras=True)
     groups: Mapping[str, Any] = {n: hint for n, hint in hints.items() if is_dataclass(hint)}
     parameters = [

@@ -21,7 +21,9 @@ class RolloutOptions:
     ] = None
     on_conflict: Annotated[
         str | None,
-        typer.Option("--on-conflict", help="queue or reject, when the module is taken."),
+        typer.Option(
+            "--on-conflict", help="queue or reject, if another deployment has the module."
+        ),
     ] = None
     dry_run: DryRun = False
 
@@ -57,7 +59,7 @@ class ComponentOptions:
     command: Annotated[
         str | None, typer.Option(help="How it starts; $PORT, $HOME and $TMPDIR are filled in.")
     ] = None
-    port: Annotated[int | None, typer.Option(help="It listens; $PORT says where.")] = None
+    port: Annotated[int | None, typer.Option(help="The port it listens on, as $PORT.")] = None
     path_prefix: Annotated[
         str | None, typer.Option("--path-prefix", help="Below the environment's URL, e.g. /.")
     ] = None

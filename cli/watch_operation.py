@@ -80,7 +80,7 @@ def _poll(
 
 
 def operation_lines(operation: Operation) -> list[Line]:
-    """Return an operation as lines: its steps, what it waits for, and how it ended."""
+    """Return an operation as lines: its steps, its wait reason and its end."""
     lines = [_step_line(index, step) for index, step in enumerate(operation.get("steps", ()))]
     if reason := operation.get("waitingFor"):
         lines.append(Line("waiting", f"… waiting for {reason}", "yellow", is_final=False))

@@ -1,1 +1,1 @@
-"""The commands, by what they are about; each module adds its own to the application."""
+"""The commands of `runtimectl`, grouped by resource."""

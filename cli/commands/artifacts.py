@@ -8,14 +8,13 @@ import typer
 from cli import artifacts
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.options import Invocation, command
+from cli.options import Commands, Invocation
 from cli.state_folder import state_folder_at
 
-app = typer.Typer(help="Artifacts: the archives that releases run.", no_args_is_help=True)
+app = Commands(help="Artifacts: the archives that releases run.", no_args_is_help=True)
 
 
 @app.command()
-@command
 def build(
     invocation: Invocation,
     sources: Annotated[
@@ -50,7 +49,6 @@ def build(
 
 
 @app.command()
-@command
 def push(
     invocation: Invocation,
     archive: Annotated[Path, typer.Argument(help="A zip, as `artifact build` makes it.")],

@@ -17,7 +17,6 @@ from cli.options import (
     Invocation,
     Module,
     WaitOptions,
-    command,
 )
 from cli.output import Column, format_time, note
 from cli.rollout_report import Deployment, rollout_lines
@@ -79,7 +78,6 @@ class DeploymentSelector:
         return str(deployment["deploymentId"])
 
 
-@command
 def deployments(
     invocation: Invocation,
     env: EnvironmentFilter = None,
@@ -105,9 +103,8 @@ def deployments(
     invocation.show(rows, _COLUMNS, empty="nothing was deployed yet")
 
 
-@command
 def deployment(selector: DeploymentSelector, waiting: WaitOptions, invocation: Invocation) -> None:
-    """Show one deployment: steps, weights, evidence, proof; with --wait, as it goes."""
+    """Show one deployment: steps, weights, evidence, proof; --wait watches it."""
     deployment_id = selector.find_id(invocation.client)
     if waiting.wait:
         watch = watch_rollout(
@@ -126,7 +123,6 @@ def deployment(selector: DeploymentSelector, waiting: WaitOptions, invocation: I
     print("\n".join(f"  {line.text}" for line in rollout_lines(body)))
 
 
-@command
 def logs(
     module: Annotated[str, typer.Argument(metavar="MODULE", show_default=False)],
     env: EnvironmentOption,

@@ -11,12 +11,12 @@ from cli.client import Response
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import endpoint_of, find_environment
-from cli.options import DryRun, EnvironmentArgument, Invocation, WaitOptions, command
+from cli.options import Commands, DryRun, EnvironmentArgument, Invocation, WaitOptions
 from cli.output import Column, note
 from cli.watch_operation import wait_for_success
 from cli.yaml_files import load_yaml
 
-app = typer.Typer(help="Environments: where releases run.", no_args_is_help=True)
+app = Commands(help="Environments: where releases run.", no_args_is_help=True)
 _ROOT: Final = "/v1/runtime/environments"
 _UPDATABLE: Final = (
     "isolationModel", "computeTargets", "dataResources", "protected", "ttl", "tags", "admits",
@@ -98,9 +98,8 @@ class NewEnvironment:
 
 
 @app.command()
-@command
 def plan(new: NewEnvironment, content: ContentOptions, invocation: Invocation) -> None:
-    """Show what `create` with the same options would do; nothing is changed."""
+    """Show the plan of `create` with the same options; nothing is changed."""
     body = new.body(content) | {"dryRun": True}
     environment_plan = invocation.client.write("POST", _ROOT, body).body
     if not invocation.is_table:
@@ -115,17 +114,15 @@ def plan(new: NewEnvironment, content: ContentOptions, invocation: Invocation) -
 
 
 @app.command()
-@command
 def create(
     new: NewEnvironment, content: ContentOptions, waiting: WaitOptions, invocation: Invocation
 ) -> None:
-    """Provision an environment. Again with the same content: the same environment."""
+    """Provision an environment; a repeat with the same content returns the same one."""
     response = invocation.client.write("POST", _ROOT, new.body(content))
     _finish(invocation, response, f"provisioning {new.name}", waiting)
 
 
 @app.command("list")
-@command
 def list_(
     invocation: Invocation,
     stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
@@ -140,14 +137,12 @@ def list_(
 
 
 @app.command("show")
-@command
 def show_(environment: EnvironmentArgument, invocation: Invocation) -> None:
     """Show one environment."""
     invocation.show(find_environment(invocation.client, environment))
 
 
 @app.command()
-@command
 def update(
     environment: EnvironmentArgument,
     content: ContentOptions,
@@ -155,7 +150,7 @@ def update(
     invocation: Invocation,
     dry_run: DryRun = False,
 ) -> None:
-    """Change an environment; what is not named stays as it is."""
+    """Change an environment; fields that are not given stay."""
     current = find_environment(invocation.client, environment)
     body = {name: current[name] for name in _UPDATABLE if current.get(name) is not None}
     body |= content.body()
@@ -172,7 +167,6 @@ def update(
 
 
 @app.command()
-@command
 def delete(
     environment: EnvironmentArgument,
     waiting: WaitOptions,
@@ -182,7 +176,7 @@ def delete(
         list[str] | None, typer.Option(help="A data resource that stays; may be repeated.")
     ] = None,
 ) -> None:
-    """Decommission an environment with everything that runs in it."""
+    """Decommission an environment and all its workloads."""
     current = find_environment(invocation.client, environment)
     query = {"confirm": confirm, "retain": ",".join(retain) if retain else None}
     path = f"{_ROOT}/{current['environmentId']}"

@@ -8,7 +8,7 @@ import typer
 from cli.client import Client
 from cli.fan_out import query_apps
 from cli.lookup import id_labels, replace_ids
-from cli.options import Invocation, command
+from cli.options import Invocation
 from cli.output import Column, Item, format_time
 
 _COLUMNS: Final = (
@@ -21,7 +21,6 @@ _COLUMNS: Final = (
 )
 
 
-@command
 def events(
     invocation: Invocation,
     last: Annotated[int, typer.Option(help="How many, newest last.", min=1)] = 50,

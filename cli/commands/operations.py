@@ -5,11 +5,11 @@ from typing import Annotated, Final
 import typer
 
 from cli.fan_out import query_apps
-from cli.options import Invocation, WaitOptions, command
+from cli.options import Commands, Invocation, WaitOptions
 from cli.output import Column, format_time
 from cli.watch_operation import wait_for_success
 
-app = typer.Typer(help="Long work: list (without a word after it), show, cancel.")
+app = Commands(help="Long work: list (without a word after it), show, cancel.")
 OperationId = Annotated[str, typer.Argument(metavar="OPERATION", show_default=False)]
 _COLUMNS: Final = (
     Column("BEGAN", lambda operation: format_time(operation["createdAt"])),
@@ -24,7 +24,6 @@ _COLUMNS: Final = (
 
 
 @app.callback(invoke_without_command=True)
-@command
 def operations(
     ctx: typer.Context,
     invocation: Invocation,
@@ -44,7 +43,6 @@ def operations(
 
 
 @app.command("show")
-@command
 def show_(operation: OperationId, invocation: Invocation, waiting: WaitOptions) -> None:
     """Show one operation with its steps."""
     if waiting.wait:
@@ -54,7 +52,6 @@ def show_(operation: OperationId, invocation: Invocation, waiting: WaitOptions) 
 
 
 @app.command()
-@command
 def cancel(operation: OperationId, invocation: Invocation) -> None:
     """Ask an operation to stop at its next step."""
     path = f"/v1/runtime/operations/{operation}/cancel"

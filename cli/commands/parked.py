@@ -8,10 +8,10 @@ from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.fan_out import query_apps
-from cli.options import Invocation, command
+from cli.options import Commands, Invocation
 from cli.output import Column, format_time
 
-app = typer.Typer(help="Refused messages: list (without a word after it), show, replay.")
+app = Commands(help="Refused messages: list (without a word after it), show, replay.")
 EventId = Annotated[str, typer.Argument(metavar="EVENT", show_default=False)]
 _COLUMNS: Final = (
     Column("PARKED", lambda message: format_time(message["parkedAt"])),
@@ -24,7 +24,6 @@ _COLUMNS: Final = (
 
 
 @app.callback(invoke_without_command=True)
-@command
 def parked(
     ctx: typer.Context,
     invocation: Invocation,
@@ -42,7 +41,6 @@ def parked(
 
 
 @app.command("show")
-@command
 def show_(event: EventId, invocation: Invocation) -> None:
     """Show one message whole, with every reason."""
     app_name = _app_of(invocation.client, event)
@@ -50,7 +48,6 @@ def show_(event: EventId, invocation: Invocation) -> None:
 
 
 @app.command()
-@command
 def replay(event: EventId, invocation: Invocation) -> None:
     """Handle one message again, after its reason was repaired."""
     path = f"/v1/platform/{_app_of(invocation.client, event)}/parked/{event}/replay"

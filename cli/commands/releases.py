@@ -1,4 +1,4 @@
-"""`deploy`, `promote`, `rollback`, `cancel`, `retry`, `release-hold`: change what runs."""
+"""`deploy`, `promote`, `rollback`, `cancel`, `retry`, `release-hold`: commands to deployments."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 from cli.commands.deployments import DeploymentSelector
 from cli.deploy_request import DeployOptions, deploy_request
 from cli.lookup import find_environment
-from cli.options import Invocation, Reason, WaitOptions, command
+from cli.options import Invocation, Reason, WaitOptions
 from cli.output import Column, format_digest, note
 from cli.release_options import ComponentOptions, RolloutOptions
 from cli.watch_rollout import ROOT, require_completed, watch_rollout
@@ -28,7 +28,6 @@ _PLAN_COLUMNS: Final = (
 )
 
 
-@command
 def deploy(
     component: ComponentOptions,
     rollout: RolloutOptions,
@@ -51,7 +50,7 @@ def deploy(
         bool, typer.Option("--restart", help="New instances even if nothing differs.")
     ] = False,
 ) -> None:
-    """Bring a release to an environment, step by step, each step judged."""
+    """Deploy a release to an environment, step by step; each step passes a gate."""
     options = DeployOptions(
         file,
         env,
@@ -65,7 +64,6 @@ def deploy(
     _finish(invocation, body, waiting, is_plan=rollout.dry_run)
 
 
-@command
 def promote(
     selector: DeploymentSelector,
     to: Annotated[str, typer.Option(help="The next environment.", metavar="ENVIRONMENT")],
@@ -73,7 +71,7 @@ def promote(
     waiting: WaitOptions,
     invocation: Invocation,
 ) -> None:
-    """Bring the same digests to the next environment, once they have soaked."""
+    """Deploy the same digests to the next environment, after their soak time."""
     client = invocation.client
     source = selector.find_id(client, "Completed")
     target = find_environment(client, to)["environmentId"]
@@ -82,7 +80,6 @@ def promote(
     _finish(invocation, body, waiting, is_plan=rollout.dry_run)
 
 
-@command
 def rollback(
     selector: DeploymentSelector,
     waiting: WaitOptions,
@@ -92,34 +89,31 @@ def rollback(
     ] = None,
     reason: Reason = "",
 ) -> None:
-    """Undo a deployment: the release before it comes back, proved on each instance."""
+    """Roll back a deployment: the previous release is restored, and proved on each instance."""
     request = {"reason": reason, **({"toDeploymentId": to} if to else {})}
     body = _command_deployment(invocation, selector, "rollback", request, "Completed")
     _finish(invocation, body, waiting)
 
 
-@command
 def cancel(selector: DeploymentSelector, invocation: Invocation, reason: Reason = "") -> None:
-    """Stop a deployment that is under way; what was applied is rolled back."""
+    """Stop a deployment in progress; applied changes are rolled back."""
     request = {"reason": reason}
     invocation.show(_command_deployment(invocation, selector, "cancel", request, *_RUNNING))
 
 
-@command
 def release_hold(selector: DeploymentSelector, invocation: Invocation, reason: Reason = "") -> None:
-    """Let a release that was rolled back be deployed again."""
+    """Release the hold on a release that was rolled back, so it can be deployed again."""
     request, statuses = {"reason": reason}, ("RolledBack", "Failed")
     invocation.show(_command_deployment(invocation, selector, "release-hold", request, *statuses))
 
 
-@command
 def retry(
     selector: DeploymentSelector,
     waiting: WaitOptions,
     invocation: Invocation,
     reason: Reason = "",
 ) -> None:
-    """Begin a failed deployment anew, or have a paused step judged again."""
+    """Start a failed deployment again, or analyse a paused step again."""
     statuses = ("Failed", *_RUNNING)
     body = _command_deployment(invocation, selector, "retry", {"reason": reason}, *statuses)
     _finish(invocation, body, waiting)

@@ -10,7 +10,7 @@ from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, environment_names, id_labels, replace_ids
-from cli.options import EnvironmentFilter, Invocation, command
+from cli.options import EnvironmentFilter, Invocation
 from cli.output import Column, format_digest, format_time
 from cli.session import only_match
 
@@ -47,7 +47,6 @@ _HISTORY_COLUMNS: Final = (
 )
 
 
-@command
 def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     """Show every service with its health."""
     client = invocation.client
@@ -63,7 +62,6 @@ def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
     invocation.show(services, _COLUMNS, empty="nothing runs yet: `runtimectl deploy --help`")
 
 
-@command
 def history(
     invocation: Invocation,
     service: Annotated[
@@ -77,7 +75,7 @@ def history(
         str | None, typer.Option("--known-at", help="ISO 8601: as it was known at that time.")
     ] = None,
 ) -> None:
-    """Show what a service was, when, and what made it so."""
+    """Show the states of a service over time, each with its cause."""
     client = invocation.client
     path = f"{_ROOT}/{_service_id(client, service, env)}"
     if as_of is not None or known_at is not None:

@@ -8,7 +8,7 @@ import typer
 from cli import host_process
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.options import Invocation, command
+from cli.options import Invocation
 from cli.output import note
 from cli.session import ROLES, log_in, read_login
 from shared.kernel.entropy import SystemEntropy
@@ -17,14 +17,13 @@ DEFAULT_PORT = 7071
 DEFAULT_TENANT = "tenant-dev"
 
 
-@command
 def up(
     invocation: Invocation,
     port: Annotated[
         int, typer.Option(help="Port of the API; 0: any free one.", min=0)
     ] = DEFAULT_PORT,
 ) -> None:
-    """Start the system in the background and leave it running. Again: shows what runs."""
+    """Start the system in the background, or show the one that runs."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
     started_s = clock.monotonic_s()
     host = host_process.find_host(folder)
@@ -52,9 +51,8 @@ def up(
         note("next:  runtimectl login --dev")
 
 
-@command
 def down(invocation: Invocation) -> None:
-    """Stop the host, every workload and every proxy; what was deployed comes back with `up`."""
+    """Stop the host, every workload and every proxy; `up` starts them again."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
     pid = host_process.stop_host(folder, clock)
     stopped = host_process.stop_workloads(folder, clock)
@@ -67,17 +65,18 @@ def down(invocation: Invocation) -> None:
     )
 
 
-@command
 def login(
     invocation: Invocation,
-    tenant: Annotated[str, typer.Option(help="Whose data the token opens.")] = DEFAULT_TENANT,
-    user: Annotated[str | None, typer.Option(help="Who you are; your account's name.")] = None,
+    tenant: Annotated[str, typer.Option(help="The tenant of the token.")] = DEFAULT_TENANT,
+    user: Annotated[
+        str | None, typer.Option(help="Your name; by default that of your account.")
+    ] = None,
     role: Annotated[
         list[str] | None, typer.Option(help=f"One of {', '.join(ROLES)}; may be repeated.")
     ] = None,
     dev: Annotated[bool, typer.Option("--dev", help="Sign with the key of this machine.")] = False,
 ) -> None:
-    """Get a token and keep it in the state folder, readable by you only."""
+    """Get a token and store it in the state folder, readable by you only."""
     if not dev:
         raise Failure(
             "only development tokens can be signed here",

@@ -80,7 +80,7 @@ class InstanceFolder:
             path.unlink(missing_ok=True)
 
     def bound_output(self) -> None:
-        """Rotate a full output; the process goes on appending to the same file."""
+        """Rotate a full output; the process continues to append to the same file."""
         log = self.path / "output.log"
         try:
             size = log.stat().st_size

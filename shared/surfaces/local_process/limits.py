@@ -22,7 +22,7 @@ from shared.surfaces.local_process import launcher, processes
 from shared.surfaces.spec import Resources
 
 REPLICAS_MAX: Final = 16
-"""Per component: a developer's machine carries no more."""
+"""Per component: the limit of a developer's machine."""
 
 
 def rlimits(resources: Resources) -> Mapping[str, int]:
