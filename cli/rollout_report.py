@@ -79,7 +79,14 @@ def _step_line(step: Mapping[str, Any], *, has_ended: bool) -> Line:
 
 
 def _evidence_lines(step: Mapping[str, Any]) -> list[Line]:
-    lines = []
+    lines = [
+        Line(
+            f"step-{step['index']}-{share['moduleId']}-share",
+            f"    {share['moduleId']} {share['weight']} %: {share['reason']}",
+            "yellow",
+        )
+        for share in step.get("shares", ())
+    ]
     for evidence in step.get("evidence", ()):
         module = evidence["moduleId"]
         key = f"step-{step['index']}-{module}"

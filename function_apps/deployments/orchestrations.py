@@ -1,8 +1,9 @@
 """The order of steps of a rollout and of a drain, and nothing else."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from function_apps.deployments.activities import (
     changing,
@@ -12,8 +13,10 @@ from function_apps.deployments.activities import (
     preparing,
     turning_back,
 )
+from function_apps.deployments.activities import shift_traffic as shifts
 from function_apps.deployments.activities.draining import DrainPage
 from function_apps.deployments.activities.errands import (
+    Completion,
     Course,
     Errand,
     Going,
@@ -22,13 +25,16 @@ from function_apps.deployments.activities.errands import (
     Problem,
     ProblemOf,
     RemainsOf,
+    RemovalOf,
+    Restoration,
     Retreat,
     ShiftOf,
     StepOf,
 )
-from function_apps.deployments.errors import NotReadyInTime
+from function_apps.deployments.errors import NotReadyInTime, ProofFailed
 from function_apps.deployments.use_cases.dossier import DrainTicket, Ticket
 from shared.contracts.deployments import DeploymentStatus
+from shared.contracts.values import ModuleId
 from shared.durable.steps import (
     Activity,
     OrchestrationTable,
@@ -41,10 +47,13 @@ from shared.durable.steps import (
 )
 from shared.kernel.errors import Refused, Unavailable
 
+R = TypeVar("R")
 WAITS_MAX: Final = 400
 """24 hours of an environment on its way, looked at every 15 minutes, is 96."""
 LOOKS_MAX: Final = 400
 """Of 20 s each while instances start or drain, or at a gate; the deadline comes first."""
+LOOK_EVERY_S: Final = 30.0
+"""During a pause of a step: instances may be lost."""
 JUDGEMENTS_MAX: Final = 50
 """A paused step is judged again each time that somebody retries it."""
 PAGES_MAX: Final = 40
@@ -107,7 +116,9 @@ def _forward(story: Story, errand: Errand) -> Steps[Outcome]:
     for module in course.order:
         of = ModuleOf(errand, module)
         yield from call(story, changing.apply_candidate, of)
-        yield from _until(story, changing.look_ready, of, course.ready_s, "has all instances ready")
+        yield from _until(
+            story, changing.look_ready, of, course.ready_s, "did not get all its instances ready"
+        )
     for step in course.steps:
         yield from _shift(story, errand, course, step.index, step.pause_s)
     yield from call(story, ending.begin_promotion, errand)
@@ -115,9 +126,15 @@ def _forward(story: Story, errand: Errand) -> Steps[Outcome]:
     for of in going:
         yield from call(story, ending.drain_old, of)
     for of in going:
-        yield from _until(story, changing.look_gone, of, course.gone_s, "has drained")
-    status = yield from call(story, ending.complete, errand)
-    return Outcome(status)
+        yield from _until(story, changing.look_gone, of, course.gone_s, "did not drain")
+    done = yield from _poll(story, ending.complete, errand, course.prove_s, _is_completed)
+    if done.status is None:
+        raise ProofFailed(done.departure)
+    return Outcome(done.status)
+
+
+def _is_completed(done: Completion) -> bool:
+    return done.status is not None
 
 
 def _await_environment(story: Story, errand: Errand) -> Steps[None]:
@@ -136,7 +153,7 @@ def _stop_old(story: Story, errand: Errand, course: Course) -> Steps[None]:
     for of in stopping:
         yield from call(story, changing.stop_old, of)
     for of in stopping:
-        yield from _until(story, changing.look_gone, of, course.gone_s, "has stopped")
+        yield from _until(story, changing.look_gone, of, course.gone_s, "did not stop")
 
 
 def _shift(story: Story, errand: Errand, course: Course, index: int, pause_s: float) -> Steps[None]:
@@ -145,11 +162,22 @@ def _shift(story: Story, errand: Errand, course: Course, index: int, pause_s: fl
     if is_passed:
         return
     for module in course.order:
-        yield from call(story, changing.shift_traffic, ShiftOf(errand, index, module))
-    if pause_s:
-        yield from sleep(story, pause_s)
+        yield from call(story, shifts.shift_traffic, ShiftOf(errand, index, module))
+    yield from _pause(story, StepOf(errand, index), pause_s)
     if course.is_gated:
         yield from _judge(story, StepOf(errand, index))
+
+
+def _pause(story: Story, of: StepOf, pause_s: float) -> Steps[None]:
+    """Stay at this weight for *pause_s* seconds, as long as ready instances carry it."""
+    ends_at = story.now + timedelta(seconds=pause_s)
+    every_s = max(LOOK_EVERY_S, pause_s / LOOKS_MAX)
+    for _ in range(LOOKS_MAX + 1):
+        left_s = (ends_at - story.now).total_seconds()
+        if left_s <= 0:
+            return
+        yield from sleep(story, min(every_s, left_s))
+        yield from call(story, shifts.keep_capacity, of)
 
 
 def _judge(story: Story, of: StepOf) -> Steps[None]:
@@ -172,43 +200,92 @@ def _judge_once(story: Story, of: StepOf) -> Steps[Look]:
         if look.going is not Going.OPEN:
             break
         assert look.until is not None
-        yield from wait_for(story, look.wait_name, look.until)
+        is_told = yield from wait_for(story, look.wait_name, look.until)
+        if not is_told:
+            yield from call(story, shifts.keep_capacity, of)
         look = yield from call(story, gating.look_at_gates, of)
     return look
 
 
 def _until(
-    story: Story, look: Activity[bool], of: ModuleOf, within_s: float, what: str
+    story: Story, look: Activity[bool], of: ModuleOf, within_s: float, failure: str
 ) -> Steps[None]:
     """Look until it is so, at the longest *within_s* seconds."""
+    if not (yield from _poll(story, look, of, within_s, bool)):
+        raise NotReadyInTime(f"{of.module} {failure} within {within_s:.0f} s")
+
+
+def _poll(
+    story: Story,
+    activity: Activity[R],
+    argument: object,
+    within_s: float,
+    is_done: Callable[[R], bool],
+) -> Steps[R]:
+    """Run *activity* until it is done, or for *within_s* seconds; return what it said last.
+
+    An outage that is over by then is no reason to turn back.
+    """
     deadline = story.now + timedelta(seconds=within_s)
     for _ in range(LOOKS_MAX):
-        if (yield from call(story, look, of)):
-            return
-        if story.now >= deadline:
-            break
-    raise NotReadyInTime(f"{of.module} never {what} within {within_s:.0f} s")
+        is_last = story.now >= deadline
+        try:
+            result: R = yield from call(story, activity, argument)
+        except Unavailable:
+            if is_last:
+                raise
+            continue
+        if is_last or is_done(result):
+            return result
+    raise NotReadyInTime(f"{activity.__name__} was asked {LOOKS_MAX} times")
 
 
 def _back(story: Story, errand: Errand, retreat: Retreat) -> Steps[Outcome]:
     """Traffic first, for all components in reverse order; then the rejected instances."""
     remaining: list[str] = []
+    stranded: list[ModuleId] = []
     for module in retreat.modules:
-        of = ModuleOf(errand, module)
-        steps = _until(story, turning_back.restore, of, retreat.ready_s, "has its instances back")
+        steps = _restore(story, ModuleOf(errand, module), retreat.ready_s, remaining, stranded)
         yield from _noting(steps, module, remaining)
     for module in retreat.modules:
-        of = ModuleOf(errand, module)
+        of = RemovalOf(errand, module, is_stranded=module in stranded)
         steps = call(story, turning_back.remove_candidate, of)
         yield from _noting(steps, module, remaining)
     for module in retreat.modules:
-        of = ModuleOf(errand, module)
-        steps = _until(story, changing.look_gone, of, retreat.gone_s, "has drained")
-        yield from _noting(steps, module, remaining)
-    status = yield from call(
-        story, turning_back.finish_rollback, RemainsOf(errand, tuple(remaining))
-    )
-    return Outcome(status)
+        look = _until(
+            story, changing.look_gone, ModuleOf(errand, module), retreat.gone_s, "did not drain"
+        )
+        yield from _noting(look, module, remaining)
+    left = RemainsOf(errand, tuple(remaining), tuple(stranded))
+    return (yield from _finish(story, left, retreat.prove_s))
+
+
+def _restore(
+    story: Story, of: ModuleOf, within_s: float, remaining: list[str], stranded: list[ModuleId]
+) -> Steps[None]:
+    """Bring one module back; note what cannot be, and whether it has nothing to go back to."""
+    found = yield from _poll(story, turning_back.restore, of, within_s, _is_decided)
+    if found.going is not Going.GO:
+        remaining.append(found.message)
+        if found.is_dead:
+            stranded.append(of.module)
+
+
+def _is_decided(found: Restoration) -> bool:
+    return found.going is not Going.OPEN
+
+
+def _finish(story: Story, left: RemainsOf, within_s: float) -> Steps[Outcome]:
+    """Prove what runs again, for a while where instances may be just restarting."""
+    deadline = story.now + timedelta(seconds=within_s)
+    for _ in range(LOOKS_MAX):
+        is_last = bool(left.remaining) or story.now >= deadline
+        status = yield from call(
+            story, turning_back.finish_rollback, replace(left, is_last=is_last)
+        )
+        if status is not None:
+            return Outcome(status)
+    raise NotReadyInTime(f"the rollback was proved {LOOKS_MAX} times")
 
 
 def _noting(steps: Steps[Any], module: str, remaining: list[str]) -> Steps[None]:

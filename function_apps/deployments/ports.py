@@ -46,6 +46,9 @@ class Rules:
     """From the application of a component to all its instances being ready."""
     gone_within: timedelta = timedelta(minutes=5)
     """For old instances to finish what they have, after the drain time."""
+    prove_within: timedelta = timedelta(minutes=2)
+    """A proof is asked again so long: an instance may restart just when it is asked."""
+    prove_every_s: float = 2.0
     paused_at_most: timedelta = timedelta(hours=24)
     """Then a paused deployment rolls back."""
     look_for_s: float = 20.0
@@ -59,6 +62,7 @@ LOCAL_RULES: Final = Rules(
     soak=LOCAL_SOAK,
     ready_within=timedelta(seconds=90),
     gone_within=timedelta(seconds=60),
+    prove_within=timedelta(seconds=30),
 )
 
 

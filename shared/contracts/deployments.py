@@ -270,6 +270,14 @@ class RuntimeEnvironmentDrained(Event):
     remaining: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
 
 
+class StepShare(Value):
+    """Where ready capacity gave a module's new version another share than the step's weight."""
+
+    module_id: ModuleId
+    weight: Percent
+    reason: Text
+
+
 class DeploymentStep(Value):
     """One step as it went."""
 
@@ -282,6 +290,7 @@ class DeploymentStep(Value):
     evidence: Annotated[tuple[GateEvidence, ...], Field(max_length=COMPONENTS_MAX)] = ()
     started_at: Instant | None = None
     ended_at: Instant | None = None
+    shares: Annotated[tuple[StepShare, ...], Field(max_length=COMPONENTS_MAX)] = ()
 
 
 class DeploymentApprovalGiven(Value):

@@ -72,7 +72,8 @@ class MemoryCluster:
     """The cluster, how its artifacts behave, and its faults.
 
     Set `unreadable` to a reason and every read is Unknown; put an instance id into `tampered` and
-    its proof departs; clients send `requests_per_s` to each component that has weights.
+    its proof departs, into `lost` and it is never ready again; clients send `requests_per_s` to
+    each component that has weights.
     """
 
     def __init__(self, clock: Clock, entropy: Entropy, *, requests_per_s: float = 0.0) -> None:
@@ -81,6 +82,7 @@ class MemoryCluster:
         self.requests_per_s = requests_per_s
         self.behaviours: dict[str, Behaviour] = {}
         self.tampered: set[str] = set()
+        self.lost: set[str] = set()
         self.unreadable = ""
         self.sites: dict[EnvironmentId, MemorySite] = {}
         self._last_pid = 1000
@@ -118,7 +120,8 @@ class MemoryCluster:
     def is_ready(self, revision: MemoryRevision, instance: MemoryInstance) -> bool:
         behaviour = self.behaviour(revision.spec.artifact)
         ready_at = instance.started_at + timedelta(seconds=behaviour.start_s)
-        return behaviour.becomes_ready and self.clock.now() >= ready_at
+        is_able = behaviour.becomes_ready and instance.id not in self.lost
+        return is_able and self.clock.now() >= ready_at
 
     def _next_pid(self) -> int:
         self._last_pid += 1

@@ -413,9 +413,12 @@ class Driven:
         resource, _ = await reading.get(deployment, scope=SCOPE, app=self.app)
         return resource
 
+    def surface_component(self, module: str) -> SurfaceComponent:
+        return SurfaceComponent(TEST, TENANT, ModuleId(module))
+
     def live(self, module: str = SHOP) -> tuple[dict[int, int], dict[int, int]]:
         """Return instances and weights by revision."""
-        record = self.world.component(SurfaceComponent(TEST, TENANT, module))  # type: ignore[arg-type]
+        record = self.world.component(self.surface_component(module))
         counted = {number: len(each.instances) for number, each in record.revisions.items()}
         return counted, dict(record.weights)
 

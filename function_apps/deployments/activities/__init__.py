@@ -6,6 +6,7 @@ from function_apps.deployments.activities import (
     ending,
     gating,
     preparing,
+    shift_traffic,
     turning_back,
 )
 
@@ -18,7 +19,8 @@ ACTIVITIES = (
     changing.look_gone,
     changing.apply_candidate,
     changing.look_ready,
-    changing.shift_traffic,
+    shift_traffic.shift_traffic,
+    shift_traffic.keep_capacity,
     gating.begin_step,
     gating.ask_gates,
     gating.look_at_gates,

@@ -1,26 +1,23 @@
 """What changes on a surface on the way forward; each write is under the deployment's token."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from function_apps.deployments.activities.errands import (
     ModuleOf,
-    ShiftOf,
     holding,
     observed,
     surface_of,
 )
-from function_apps.deployments.model import units
+from function_apps.deployments.model import traffic, units
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.releases import ReleasedComponent
 from shared.durable.steps import Step
 from shared.kernel.errors import Unavailable
 from shared.surfaces.errors import NotReady
-from shared.surfaces.observed_state import LiveComponent, Phase
+from shared.surfaces.observed_state import Phase
 from shared.surfaces.port import Surface
 from shared.surfaces.spec import SurfaceComponent as Component
-
-WHOLE = 100
 
 
 def component_of(deployment: Deployment, module: str) -> Component:
@@ -34,26 +31,26 @@ async def stop_old(module: ModuleOf, step: Step, app: DeploymentsApp) -> None:
     deployment = await holding(module.errand, step, app)
     before = deployment.before(module.module)
     if before is not None:
-        await remove_all_but(None, before, deployment, step, app)
+        await remove_all_but((), before, deployment, step, app)
 
 
 async def remove_all_but(
-    kept: int | None,
+    kept: Collection[int],
     unit: ReleasedComponent,
     deployment: Deployment,
     step: Step,
     app: DeploymentsApp,
 ) -> None:
-    """Remove every live revision but *kept*; with none kept, the traffic first."""
+    """Remove every live revision but those in *kept*; with none kept, the traffic first."""
     surface, component = surface_of(unit, app), component_of(deployment, unit.module_id)
     live = await observed(surface, component)
     if live is None:
         return
     fence = step.fence(deployment.token)
-    if kept is None and live.weights:
+    if not kept and live.weights:
         await surface.set_weights(component, {}, fence)
     for revision in live.revisions:
-        if revision.revision != kept:
+        if revision.revision not in kept:
             await surface.remove(component, revision.revision, fence)
 
 
@@ -89,40 +86,15 @@ async def look_ready(module: ModuleOf, step: Step, app: DeploymentsApp) -> bool:
     component = component_of(deployment, module.module)
 
     async def is_ready() -> bool:
-        return revision_is_ready(await observed(surface_of(unit, app), component), unit)
+        return traffic.is_whole(await observed(surface_of(unit, app), component), unit)
 
     return await watch(is_ready, app)
-
-
-def revision_is_ready(live: LiveComponent | None, unit: ReleasedComponent) -> bool:
-    revision = live.revision(unit.release_revision) if live else None
-    return revision is not None and revision.phase is Phase.READY
-
-
-async def shift_traffic(shift: ShiftOf, step: Step, app: DeploymentsApp) -> None:
-    """Give the new version of one component its share. `restore` undoes it.
-
-    One that nothing was before takes all of its traffic at once: there is nothing to share with.
-    """
-    deployment = await holding(shift.errand, step, app)
-    unit = deployment.released(shift.module)
-    assert unit is not None, shift.module
-    if unit.port is None:
-        return
-    weight = deployment.steps[shift.index].weight
-    before = deployment.before(shift.module)
-    weights = {unit.release_revision: WHOLE}
-    if before is not None and before.port is not None and weight < WHOLE:
-        weights = {unit.release_revision: weight, before.release_revision: WHOLE - weight}
-    await set_weights(
-        surface_of(unit, app), component_of(deployment, shift.module), weights, deployment, step
-    )
 
 
 async def set_weights(
     surface: Surface,
     component: Component,
-    weights: dict[int, int],
+    weights: Mapping[int, int],
     deployment: Deployment,
     step: Step,
 ) -> None:
@@ -133,11 +105,14 @@ async def set_weights(
         raise Unavailable(lost.message) from lost
 
 
-async def watch(holds: Callable[[], Awaitable[bool]], app: DeploymentsApp) -> bool:
+async def watch(
+    holds: Callable[[], Awaitable[bool]], app: DeploymentsApp, every_s: float | None = None
+) -> bool:
+    """Ask again and again for a while; return whether it came to be so."""
     clock = app.service.clock
     until_s = clock.monotonic_s() + app.rules.look_for_s
     while not await holds():
         if clock.monotonic_s() >= until_s:
             return False
-        await clock.sleep(app.rules.look_every_s)
+        await clock.sleep(every_s or app.rules.look_every_s)
     return True

@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 import shared.kernel.operation as operations
-from function_apps.deployments.activities.changing import component_of, remove_all_but
+from function_apps.deployments.activities.changing import component_of, remove_all_but, watch
 from function_apps.deployments.activities.errands import (
+    Completion,
     Errand,
     ModuleOf,
     change,
@@ -18,8 +19,7 @@ from function_apps.deployments.activities.errands import (
     own,
     surface_of,
 )
-from function_apps.deployments.errors import ProofFailed
-from function_apps.deployments.model import planning
+from function_apps.deployments.model import alerts, planning
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.holds import add_holds, hold_of, rejected_units
 from function_apps.deployments.model.states import Change
@@ -30,6 +30,7 @@ from function_apps.deployments.use_cases.dossier import (
     decided,
     ended_operation,
     leaving,
+    publish,
 )
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.releases import (
@@ -41,7 +42,6 @@ from shared.contracts.releases import (
 )
 from shared.contracts.values import ModuleId, Reason
 from shared.durable.steps import Step
-from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.messaging.legacy_unit_of_work import NOTHING, Decision
 from shared.surfaces.observed_state import LiveProof
@@ -74,27 +74,26 @@ async def drain_old(module: ModuleOf, step: Step, app: DeploymentsApp) -> None:
     deployment = await holding(module.errand, step, app)
     unit = deployment.released(module.module)
     if unit is not None:
-        await remove_all_but(unit.release_revision, unit, deployment, step, app)
+        await remove_all_but({unit.release_revision}, unit, deployment, step, app)
         return
     before = deployment.before(module.module)
     if before is not None:
-        await remove_all_but(None, before, deployment, step, app)
+        await remove_all_but((), before, deployment, step, app)
 
 
-async def complete(errand: Errand, step: Step, app: DeploymentsApp) -> DeploymentStatus:
+async def complete(errand: Errand, step: Step, app: DeploymentsApp) -> Completion:
     """Prove what runs by asking each live instance, record it as in force, and tell it.
 
-    Raises:
-        ProofFailed: an instance is not what the unit says.
-        Unavailable: one could not be asked.
+    Asks again for a while when an instance departs, which may just be restarting; then says in what
+    the last one departed.
     """
     deployment = await _deployment(errand, step, app)
     if deployment is None:
-        return DeploymentStatus.COMPLETED
+        return Completion(DeploymentStatus.COMPLETED)
     assert deployment.unit is not None
-    proof, departures = await prove(deployment, deployment.unit.components, app)
+    proof, departures = await prove_within(deployment, deployment.unit.components, app)
     if departures:
-        raise ProofFailed(departures[0])
+        return Completion(None, departures[0])
     brought = [await _with_endpoint(deployment, one, app) for one in deployment.unit.components]
     unit = deployment.unit.model_copy(update={"components": tuple(brought)})
     now = app.service.clock.now()
@@ -116,11 +115,16 @@ async def complete(errand: Errand, step: Step, app: DeploymentsApp) -> Deploymen
         held = add_holds(target.holds, undone, done.deployment_id)
         target = replace(target, holds=held)
         left = leaving(done, target, app, errand.scope, errand.cause(step))
+        cleared = [
+            publish(alert, app, errand.scope, errand.cause(step), done.project_id)
+            for alert in alerts.cleared(done, found.target, now)
+        ]
         operation = ended_operation(found.open_operation, done, now)
-        return decided(Dossier(left.target, done, operation), left.rows, "CompleteDeployment", {})
+        rows = (*left.rows, *cleared)
+        return decided(Dossier(left.target, done, operation), rows, "CompleteDeployment", {})
 
     await change(errand, step, app, decide)
-    return DeploymentStatus.COMPLETED
+    return Completion(DeploymentStatus.COMPLETED)
 
 
 async def _deployment(errand: Errand, step: Step, app: DeploymentsApp) -> Deployment | None:
@@ -179,24 +183,40 @@ async def _with_endpoint(
     return unit.model_copy(update={"endpoint": endpoint, "routing": routing})
 
 
+async def prove_within(
+    deployment: Deployment, wanted: Sequence[ReleasedComponent], app: DeploymentsApp
+) -> tuple[Proof, tuple[str, ...]]:
+    """Prove *wanted* again and again for a while, until nothing departs."""
+    proof, departures = await prove(deployment, wanted, app)
+
+    async def is_whole() -> bool:
+        nonlocal proof, departures
+        if departures:
+            proof, departures = await prove(deployment, wanted, app)
+        return not departures
+
+    await watch(is_whole, app, app.rules.prove_every_s)
+    return proof, departures
+
+
 async def prove(
     deployment: Deployment, wanted: Sequence[ReleasedComponent], app: DeploymentsApp
 ) -> tuple[Proof, tuple[str, ...]]:
     """Ask every live instance of *wanted* what it runs; return that, and each departure in words.
 
-    Raises:
-        Unavailable: an instance could not be asked.
+    That an instance could not be asked is a departure as well.
     """
     found: list[InstanceProof] = []
     departures: list[str] = []
     for unit in wanted:
         component = component_of(deployment, unit.module_id)
-        said: tuple[LiveProof, ...]
+        said: tuple[LiveProof, ...] = ()
         match await surface_of(unit, app).prove(component):
             case Unknown(reason):
-                raise Unavailable(f"{unit.module_id} cannot be proved: {reason}")
+                departures.append(f"{unit.module_id} cannot be proved: {reason}")
+                continue
             case Absent():
-                said = ()
+                pass
             case Present(proofs):
                 said = proofs
         found += [_instance(unit.module_id, unit, one) for one in said]

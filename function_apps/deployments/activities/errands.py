@@ -83,9 +83,40 @@ class ProblemOf:
 
 
 @dataclass(frozen=True)
-class RemainsOf:
+class RemovalOf:
+    """`is_stranded`: the previous version of the module is dead, and what is ready stays."""
+
     errand: Errand
-    remaining: tuple[str, ...]
+    module: ModuleId
+    is_stranded: bool
+
+
+@dataclass(frozen=True)
+class RemainsOf:
+    """What a rollback could not bring back; `stranded` has modules whose previous one is dead."""
+
+    errand: Errand
+    remaining: tuple[str, ...] = ()
+    stranded: tuple[ModuleId, ...] = ()
+    is_last: bool = False
+    """No proof is asked after this one."""
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """How a module stands on the way back. `is_dead`: what was in force has no ready instance."""
+
+    going: "Going"
+    message: str = ""
+    is_dead: bool = False
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The end of a rollout, or what the proof departs in so far."""
+
+    status: DeploymentStatus | None
+    departure: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,6 +165,7 @@ class Course:
     is_gated: bool
     ready_s: float
     gone_s: float
+    prove_s: float
 
 
 @dataclass(frozen=True)
@@ -145,6 +177,7 @@ class Retreat:
     """The last one first."""
     ready_s: float = 0.0
     gone_s: float = 0.0
+    prove_s: float = 0.0
 
 
 Decide = Callable[[Dossier], Decision]

@@ -213,7 +213,8 @@ def _still_paused(
     if now >= until:
         message = f"nobody decided within {app.rules.paused_at_most} of the pause"
         return Look(Going.FAILED, code="GateInconclusive", message=message), NOTHING
-    return Look(Going.OPEN, wait_name, until), _waiting(found, wait_name, now)
+    again_at = gates.look_at_pause_again_at(since, until, now)
+    return Look(Going.OPEN, wait_name, again_at), _waiting(found, wait_name, now)
 
 
 def _recorded(found: Dossier, judged: TrafficShift, now: datetime) -> Decision:
@@ -247,7 +248,8 @@ def _paused(
 ) -> tuple[Look, Decision]:
     after = evolve(found.deployment, Change.PAUSED, now, paused_at=now, wait_name=wait_name)
     operation = operations.wait(found.open_operation, "approval", wait_name, now)
-    look = Look(Going.OPEN, wait_name, now + app.rules.paused_at_most)
+    until = gates.look_at_pause_again_at(now, now + app.rules.paused_at_most, now)
+    look = Look(Going.OPEN, wait_name, until)
     return look, decided(
         replace(found, deployment=after, operation=operation), [], "PauseDeployment", {}
     )

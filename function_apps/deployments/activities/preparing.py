@@ -358,6 +358,7 @@ def _course(deployment: Deployment, app: DeploymentsApp) -> Course:
         is_gated=gates.is_gated(deployment),
         ready_s=app.rules.ready_within.total_seconds(),
         gone_s=(app.rules.gone_within + app.rules.rollout.drain).total_seconds(),
+        prove_s=app.rules.prove_within.total_seconds(),
     )
 
 

@@ -9,7 +9,12 @@ from pydantic import TypeAdapter
 
 from function_apps.deployments.model.states import Change, after
 from shared.contracts.components import Component, ConfigurationChoice
-from shared.contracts.deployments import DeploymentKind, DeploymentStatus, EndReason
+from shared.contracts.deployments import (
+    DeploymentKind,
+    DeploymentStatus,
+    EndReason,
+    StepShare,
+)
 from shared.contracts.gates import Gate, GateEvidence, Verdict
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUnit
@@ -34,6 +39,7 @@ class TrafficShift:
     """One step: a weight for all components, and the gates that judge it.
 
     `gates` are the ids asked in the current attempt, one a component; `evidence` what came back.
+    `shares` has the modules whose new version takes another part than `weight`.
     """
 
     index: int
@@ -48,6 +54,17 @@ class TrafficShift:
     verdict: Verdict | None = None
     marked: bool = False
     ended_at: Instant | None = None
+    shares: tuple[StepShare, ...] = ()
+
+    def share_of(self, module: str) -> int:
+        """Return the percent of *module*'s requests that go to its new version."""
+        departing = (share.weight for share in self.shares if share.module_id == module)
+        return next(departing, self.weight)
+
+    @property
+    def share(self) -> int:
+        """Return the most that goes to a new version in this step."""
+        return max([self.weight, *(share.weight for share in self.shares)])
 
 
 @dataclass(frozen=True)
@@ -135,7 +152,7 @@ class Deployment:
         """Percent of the requests that go to the new version."""
         if self.status in {DeploymentStatus.ROLLED_BACK, DeploymentStatus.ROLLING_BACK}:
             return 0
-        return max((step.weight for step in self.steps if step.started_at), default=0)
+        return max((step.share for step in self.steps if step.started_at), default=0)
 
     def released(self, module: str) -> ReleasedComponent | None:
         """Return what this deployment brings to *module*."""
@@ -173,6 +190,12 @@ def evolve(deployment: Deployment, change: Change, now: datetime, **fields: Any)
         updated_at=now,
         **fields,
     )
+
+
+def with_share(step: TrafficShift, share: StepShare) -> TrafficShift:
+    """Return *step* with *share* in place of the one of its module."""
+    others = [each for each in step.shares if each.module_id != share.module_id]
+    return replace(step, shares=(*others, share))
 
 
 def with_step(deployment: Deployment, step: TrafficShift) -> tuple[TrafficShift, ...]:

@@ -61,8 +61,9 @@ def question(
     assert step.deadline_at is not None
     gate = deployment.gate
     before = deployment.before(unit.module_id)
+    weight = step.share_of(unit.module_id)
     # At 100 % the old version has no traffic left to compare with: absolute limits only.
-    has_baseline = before is not None and step.weight < WHOLE
+    has_baseline = before is not None and weight < WHOLE
     return EvaluateGate(
         gate_id=gate_of(deployment, unit.module_id, step.index),
         deployment_id=deployment.deployment_id,
@@ -72,7 +73,7 @@ def question(
         service_id=unit.service_id,
         attempt=deployment.attempt,
         step=step.index,
-        weight=step.weight,
+        weight=weight,
         candidate=_version(unit, addresses),
         baseline=_version(before, addresses) if before is not None and has_baseline else None,
         endpoint=public,
@@ -122,6 +123,11 @@ def _over_at(step: TrafficShift) -> datetime:
     assert step.deadline_at is not None
     extension = extension_max(step.asked_at, step.deadline_at) if step.asked_at else timedelta(0)
     return step.deadline_at + extension + timedelta(seconds=ANSWER_GRACE_S)
+
+
+def look_at_pause_again_at(since: datetime, until: datetime, now: datetime) -> datetime:
+    """Return when to look again at a pause that lasts *until*, and at what carries its traffic."""
+    return min(until, now + max(LOOK_AGAIN, (until - since) / LOOKS_MAX))
 
 
 def look_again_at(step: TrafficShift, now: datetime) -> datetime:

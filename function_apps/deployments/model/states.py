@@ -18,6 +18,8 @@ class Change(StrEnum):
     ROLLOUT_BEGUN = "RolloutBegun"
     """Committed before the first instance: from here on the way out is a rollback."""
     STEP_BEGUN = "StepBegun"
+    TRAFFIC_ADJUSTED = "TrafficAdjusted"
+    """Ready capacity gives the new version another share than the step asks for."""
     GATES_ASKED = "GatesAsked"
     EVIDENCE_CAME = "EvidenceCame"
     STEP_JUDGED = "StepJudged"
@@ -44,11 +46,13 @@ TRANSITIONS: Final[Mapping[DeploymentStatus, Mapping[Change, DeploymentStatus]]]
     _S.CONFIGURING: {Change.ROLLOUT_BEGUN: _S.ROLLING_OUT, **_BEFORE},
     _S.ROLLING_OUT: {
         Change.STEP_BEGUN: _S.ROLLING_OUT,
+        Change.TRAFFIC_ADJUSTED: _S.ROLLING_OUT,
         Change.GATES_ASKED: _S.HEALTH_GATING,
         Change.PROMOTION_BEGUN: _S.PROMOTING,
         Change.ROLLBACK_BEGUN: _S.ROLLING_BACK,
     },
     _S.HEALTH_GATING: {
+        Change.TRAFFIC_ADJUSTED: _S.HEALTH_GATING,
         Change.EVIDENCE_CAME: _S.HEALTH_GATING,
         Change.GATES_ASKED: _S.HEALTH_GATING,
         Change.STEP_JUDGED: _S.HEALTH_GATING,

@@ -22,6 +22,7 @@ from shared.contracts.values import (
     ComputeTargetKind,
     DeploymentId,
     EnvironmentId,
+    Instant,
     ModuleId,
     OperationId,
     ProjectId,
@@ -92,6 +93,8 @@ class ModuleState:
     key: str = ""
     path_prefix: str = ""
     depends_on: tuple[ModuleId, ...] = ()
+    alerted_at: Instant | None = None
+    """Since when it is known that nothing of it can be gone back to."""
 
 
 @dataclass(frozen=True)

@@ -185,6 +185,7 @@ def _step(step: TrafficShift) -> DeploymentStep:
         evidence=step.evidence,
         started_at=step.started_at,
         ended_at=step.ended_at,
+        shares=step.shares,
     )
 
 

@@ -1,0 +1,61 @@
+"""Alerts about a module that a rollback could not bring back, until a later release of it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.target import ModuleState, Target
+from shared.contracts.health import RuntimeAlertCleared, RuntimeAlertRaised
+from shared.contracts.releases import ReleasedComponent
+from shared.contracts.values import ModuleId, Severity
+
+NOTHING_TO_GO_BACK_TO: Final = "NothingToGoBackTo"
+
+
+def _alert_id(unit: ReleasedComponent) -> str:
+    return f"{unit.service_id}/{NOTHING_TO_GO_BACK_TO}"
+
+
+def raised(
+    deployment: Deployment, stranded: Iterable[ModuleId], reasons: Iterable[str], now: datetime
+) -> Iterator[RuntimeAlertRaised]:
+    """Yield an alert for each of the *stranded* modules; its revision is the release's."""
+    evidence = tuple(reasons)[:20]
+    for unit in filter(None, map(deployment.released, stranded)):
+        yield RuntimeAlertRaised(
+            aggregate_id=_alert_id(unit),
+            revision=unit.release_revision,
+            alert=NOTHING_TO_GO_BACK_TO,
+            severity=Severity.CRITICAL,
+            environment_id=deployment.environment_id,
+            service_id=unit.service_id,
+            evidence=evidence,
+            raised_at=now,
+        )
+
+
+def marked(
+    target: Target, stranded: Iterable[ModuleId], now: datetime
+) -> Mapping[ModuleId, ModuleState]:
+    """Return the modules of *target*, the *stranded* ones with an open alert."""
+    alerted = {module: replace(target.module(module), alerted_at=now) for module in stranded}
+    return {**target.modules, **alerted}
+
+
+def cleared(done: Deployment, before: Target, now: datetime) -> Iterator[RuntimeAlertCleared]:
+    """Yield the end of each alert that *done*, which is in force now, has made an end of."""
+    for unit in done.unit.components if done.unit else ():
+        raised_at = before.module(unit.module_id).alerted_at
+        if raised_at is not None:
+            yield RuntimeAlertCleared(
+                aggregate_id=_alert_id(unit),
+                revision=unit.release_revision,
+                alert=NOTHING_TO_GO_BACK_TO,
+                severity=Severity.CRITICAL,
+                environment_id=done.environment_id,
+                service_id=unit.service_id,
+                raised_at=raised_at,
+                cleared_at=now,
+            )

@@ -1,0 +1,141 @@
+"""How traffic is split over the revisions of a module: weight goes to ready capacity only.
+
+A revision carries the percent of its instances that are ready. Forward and back follow one rule:
+whoever is to have the traffic takes what it carries, and what nobody wanted goes to what is ready.
+So a fix lands when the version in force is dead, and a rollback never takes away what still serves.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from shared.contracts.releases import ReleasedComponent
+from shared.surfaces.observed_state import LiveComponent, LiveRevision, Phase
+
+WHOLE: Final = 100
+
+
+@dataclass(frozen=True)
+class Split:
+    """Percent by release revision; `reason` says why it is not what the step asked for.
+
+    `is_short`: what is in force could not carry its part.
+    """
+
+    weights: Mapping[int, int]
+    reason: str = ""
+    is_short: bool = False
+
+
+def forward(weight: int, candidate: int, previous: int | None, live: LiveComponent) -> Split | None:
+    """Return the split that gives *candidate* at least *weight* percent.
+
+    It gets more where *previous* cannot carry the rest, and never less than it has. None when the
+    ready instances of the candidate, or of all revisions together, are too few.
+    """
+    carried = carried_percents(live)
+    current = live.weights.get(candidate, 0)
+    asked = WHOLE if previous is None else max(weight, min(current, carried.get(candidate, 0)))
+    if carried.get(candidate, 0) < asked:
+        return None
+    order = [(candidate, asked)]
+    if previous is not None:
+        order += [(previous, WHOLE), *_serving(live)]
+    weights = _allot([*order, (candidate, WHOLE)], carried)
+    if weights is None:
+        return None
+    share = weights[candidate]
+    if previous is None or share == weight:
+        return Split(weights)
+    reason = f"revision {candidate} takes {share} % instead of {weight} %"
+    if share == asked:
+        return Split(weights, f"{reason}: it has that much already")
+    revision = live.revision(previous)
+    ready, replicas = (revision.ready, revision.replicas) if revision else (0, 0)
+    lost = f"{ready} of {replicas} instances of revision {previous}, which is in force, are ready"
+    return Split(weights, f"{reason}: {lost}", is_short=True)
+
+
+def back(candidate: int | None, previous: int, live: LiveComponent) -> Split | None:
+    """Return the split with as much on *previous* as it carries, the rest on what is ready.
+
+    What else serves comes before *candidate*, which is turned back. None when the ready instances
+    of all together are too few: then nothing is better than what there is.
+    """
+    others = [(number, share) for number, share in _serving(live) if number != candidate]
+    order = [(previous, WHOLE), *others]
+    if candidate is not None:
+        order.append((candidate, WHOLE))
+    weights = _allot(order, carried_percents(live))
+    return None if weights is None else Split(weights)
+
+
+def carried_percents(live: LiveComponent) -> Mapping[int, int]:
+    """Return what each revision carries; one that is being removed carries nothing."""
+    return {
+        each.revision: min(WHOLE, WHOLE * each.ready // each.replicas)
+        for each in live.revisions
+        if each.phase is not Phase.DRAINING and each.replicas
+    }
+
+
+def _serving(live: LiveComponent) -> list[tuple[int, int]]:
+    """Return what has traffic now, most of it first; each may take all."""
+    ordered = sorted(live.weights, key=lambda number: -live.weights[number])
+    return [(number, WHOLE) for number in ordered]
+
+
+def _allot(
+    order: Sequence[tuple[int, int]], carried: Mapping[int, int]
+) -> Mapping[int, int] | None:
+    weights: dict[int, int] = {}
+    left = WHOLE
+    for number, percent in order:
+        has = weights.get(number, 0)
+        share = min(percent - has, carried.get(number, 0) - has, left)
+        if share > 0:
+            weights[number] = has + share
+            left -= share
+    return None if left else weights
+
+
+def is_whole(live: LiveComponent | None, unit: ReleasedComponent) -> bool:
+    """Return whether all instances of *unit* are ready."""
+    revision = live.revision(unit.release_revision) if live else None
+    return revision is not None and revision.phase is Phase.READY
+
+
+def needs_apply(revision: LiveRevision | None, unit: ReleasedComponent) -> bool:
+    """Return whether *unit* has to be applied to have its instances back."""
+    if revision is None or revision.phase is Phase.DRAINING:
+        return True
+    return revision.replicas < unit.replicas
+
+
+def is_dead(revision: LiveRevision | None, since: datetime) -> bool:
+    """Return whether *revision* has no ready instance, and none that was started after *since*.
+
+    Whoever took instances away and started them again waits for those; one that failed by itself,
+    or fails at every start, is not waited for.
+    """
+    if revision is None or not revision.instances or revision.ready:
+        return False
+    return not any(
+        instance.restarts == 0 and instance.started_at >= since for instance in revision.instances
+    )
+
+
+def kept_revisions(
+    live: LiveComponent, candidate: int | None, previous: int | None, *, is_stranded: bool
+) -> frozenset[int]:
+    """Return what is not removed at the end of a rollback: what has traffic, and what came back.
+
+    Of a worker, which has no traffic to show it, what is ready stays where the previous version is
+    dead: the candidate only when nothing else is.
+    """
+    kept = {number for number, percent in live.weights.items() if percent}
+    if is_stranded and not kept:
+        ready = {each.revision for each in live.revisions if each.ready}
+        kept = ready - {candidate} or ready
+    return frozenset(kept if previous is None else kept | {previous})
