@@ -87,13 +87,13 @@ class Ran:
     @property
     def written(self) -> tuple[str, Any]:
         """Return the one write: method, path and query as text, and the body."""
-        (only,) = [each for each in self.asked if each.method != "GET"]
+        (only,) = [asked for asked in self.asked if asked.method != "GET"]
         return f"{only.method} {only.path}", json.loads(only.body) if only.body else None
 
     def query_of(self, path: str) -> Mapping[str, str]:
         """Return the query of the first request for *path*."""
-        found = next(each for each in self.asked if urlsplit(each.path).path == path)
-        return dict(parse_qsl(urlsplit(found.path).query))
+        match = next(asked for asked in self.asked if urlsplit(asked.path).path == path)
+        return dict(parse_qsl(urlsplit(match.path).query))
 
 
 @contextmanager

@@ -40,11 +40,11 @@ def serving(
             headers = {name.lower(): value for name, value in self.headers.items()}
             asked = Asked(self.command, self.path, headers, self.rfile.read(length))
             server.asked.append(asked)
-            told = answer(asked)
-            if told is None:
+            response = answer(asked)
+            if response is None:
                 self.close_connection = True
                 return
-            status, body = told
+            status, body = response
             content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))

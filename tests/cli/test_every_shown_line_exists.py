@@ -23,8 +23,8 @@ PAGES = [
 def _lines() -> Iterator[str]:
     for page in PAGES:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-        for found in re.findall(r"^    (runtimectl .*)$|`(runtimectl [^`]+)`", text, re.MULTILINE):
-            yield from (line for line in found if line)
+        for match in re.findall(r"^    (runtimectl .*)$|`(runtimectl [^`]+)`", text, re.MULTILINE):
+            yield from (line for line in match if line)
     for remedy in REMEDIES.values():
         yield from re.findall(r"`(runtimectl [^`]+)`", remedy)
     scenario = (REPOSITORY / "cli" / "demo" / "scenario.py").read_text(encoding="utf-8")
@@ -40,7 +40,7 @@ def unknown_words(line: str) -> list[str]:
         if words[0] not in command.commands:
             return [words[0]]
         command = command.commands[words.pop(0)]
-    known = {option for each in command.params for option in each.opts} | {"--help"}
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     return [word for word in words if re.match(r"--?[a-z]", word) and word not in known]
 
 

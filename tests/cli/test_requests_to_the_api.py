@@ -46,8 +46,8 @@ def test_an_error_of_the_api_keeps_its_code_details_and_trace() -> None:
 
 
 def test_a_write_whose_answer_was_lost_is_repeated_under_the_same_key() -> None:
-    told: list[tuple[int, Any] | None] = [(200, {}), None, (200, {"is": "first"})]
-    with _connected(lambda _: told.pop(0)) as (client, server):
+    responses: list[tuple[int, Any] | None] = [(200, {}), None, (200, {"is": "first"})]
+    with _connected(lambda _: responses.pop(0)) as (client, server):
         client.get("/kept")
 
         reply = client.write("POST", "/v1/runtime/deployments", {"a": 1})

@@ -10,11 +10,11 @@ HEAVY = ("azure", "aiohttp", "pydantic", "cryptography", "jwt", "yaml")
 
 @pytest.mark.real
 def test_no_heavy_package_is_imported_before_it_is_needed() -> None:
-    found = f"[name for name in sys.modules if name.partition('.')[0] in {HEAVY!r}]"
+    imported = f"[name for name in sys.modules if name.partition('.')[0] in {HEAVY!r}]"
 
-    said = subprocess.run(
-        [sys.executable, "-c", f"import sys, cli.main; print({found})"],
+    process = subprocess.run(
+        [sys.executable, "-c", f"import sys, cli.main; print({imported})"],
         cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=30,
     )  # fmt: skip
 
-    assert said.stdout.strip() == "[]"
+    assert process.stdout.strip() == "[]"

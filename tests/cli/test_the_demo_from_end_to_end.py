@@ -50,15 +50,15 @@ def _start(state: Path, output: Path) -> subprocess.Popen[bytes]:
 
 def _left(state: Path) -> list[str]:
     """Return what still runs in or for *state*."""
-    found = []
+    running = []
     for process in psutil.process_iter(["cmdline", "cwd"]):
         words = [*(process.info["cmdline"] or []), process.info["cwd"] or ""]
-        if process.status() != psutil.STATUS_ZOMBIE and any(str(state) in each for each in words):
-            found.append(" ".join(words)[:200])
-    return found
+        if process.status() != psutil.STATUS_ZOMBIE and any(str(state) in word for word in words):
+            running.append(" ".join(words)[:200])
+    return running
 
 
-def test_the_whole_story_is_told_without_one_failed_request(tmp_path: Path) -> None:
+def test_the_whole_scenario_runs_without_one_failed_request(tmp_path: Path) -> None:
     state, output = tmp_path / "demo", tmp_path / "output.txt"
     demo = _start(state, output)
     try:

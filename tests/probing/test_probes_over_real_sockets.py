@@ -177,4 +177,4 @@ async def test_nothing_stays_open_after_a_probe() -> None:
         )
     gc.collect()  # an unclosed session or connector would warn here, and a warning fails
 
-    assert all(each.passed for each in results)
+    assert all(result.passed for result in results)

@@ -140,23 +140,26 @@ def test_the_table_of_urls_is_as_long_as_promised() -> None:
     ],
 )
 async def test_a_request_goes_to_the_address_that_was_judged(url: str, goes_to: str) -> None:
-    found = await resolve_destination(url, owned=(), resolve=resolve)
+    destination = await resolve_destination(url, owned=(), resolve=resolve)
 
-    assert found.url == goes_to
+    assert destination.url == goes_to
 
 
 async def test_the_host_asked_for_travels_beside_the_pinned_address() -> None:
-    found = await resolve_destination("https://shop.example:8443/", owned=(), resolve=resolve)
+    destination = await resolve_destination("https://shop.example:8443/", owned=(), resolve=resolve)
 
-    assert (found.host_header, found.server_name) == ("shop.example:8443", "shop.example")
+    assert (destination.host_header, destination.server_name) == (
+        "shop.example:8443",
+        "shop.example",
+    )
 
 
 async def test_an_address_that_a_surface_owns_is_asked() -> None:
-    found = await resolve_destination(
+    destination = await resolve_destination(
         "http://127.0.0.1:8080/health", owned=LOOPBACK, resolve=resolve
     )
 
-    assert found.url == "http://127.0.0.1:8080/health"
+    assert destination.url == "http://127.0.0.1:8080/health"
 
 
 @pytest.mark.parametrize(
@@ -187,6 +190,6 @@ async def test_a_name_is_resolved_once() -> None:
         asked.append(host)
         return ["203.1.113.7"] if len(asked) == 1 else ["127.0.0.1"]
 
-    found = await resolve_destination("http://shop.example/", owned=(), resolve=rebinding)
+    destination = await resolve_destination("http://shop.example/", owned=(), resolve=rebinding)
 
-    assert (asked, found.url) == (["shop.example"], "http://203.1.113.7:80/")
+    assert (asked, destination.url) == (["shop.example"], "http://203.1.113.7:80/")

@@ -13,51 +13,53 @@ from shared.kernel.entropy import SeededEntropy
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
 from tests.kit.virtual_time import run_virtual
-from tests.surfaces.stage import SITE, TEMPLATE, Stage, fence
+from tests.surfaces.harness import SITE, TEMPLATE, SurfaceHarness, fence
 
-Scenario = Callable[[Stage], Coroutine[Any, Any, None]]
-Play = Callable[[Scenario], None]
+Scenario = Callable[[SurfaceHarness], Coroutine[Any, Any, None]]
+RunScenario = Callable[[Scenario], None]
 
 
 @asynccontextmanager
-async def _in_memory() -> AsyncIterator[Stage]:
-    world = MemoryCluster(LoopClock(), SeededEntropy(1), requests_per_s=20)
+async def _in_memory() -> AsyncIterator[SurfaceHarness]:
+    cluster = MemoryCluster(LoopClock(), SeededEntropy(1), requests_per_s=20)
 
     async def restart_host() -> MemorySurface:
-        return MemorySurface(world)
+        return MemorySurface(cluster)
 
     async def kill_host() -> None:
         """Nothing of this surface lives in a host."""
 
     def break_reads() -> None:
-        world.unreadable = "the world is unreadable"
+        cluster.unreadable = "the cluster is unreadable"
 
-    stage = Stage(MemorySurface(world), world.clock, TEMPLATE, restart_host, kill_host, break_reads)
-    await stage.surface.ensure_site(SITE, fence(1, "site"))
-    yield stage
+    harness = SurfaceHarness(
+        MemorySurface(cluster), cluster.clock, TEMPLATE, restart_host, kill_host, break_reads
+    )
+    await harness.surface.ensure_site(SITE, fence(1, "site"))
+    yield harness
 
 
 @pytest.fixture(params=["memory", pytest.param("local-process", marks=pytest.mark.real)])
-def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
-    """Run a scenario on a fresh stage: virtual time in memory, real time on real processes."""
+def run_scenario(request: pytest.FixtureRequest, tmp_path: Path) -> RunScenario:
+    """Run a scenario on a fresh harness: virtual time in memory, real time on real processes."""
     if request.param == "memory":
 
-        def play_in_memory(scenario: Scenario) -> None:
+        def run_in_memory(scenario: Scenario) -> None:
             async def run() -> None:
-                async with _in_memory() as stage:
-                    await scenario(stage)
+                async with _in_memory() as harness:
+                    await scenario(harness)
 
             run_virtual(run())
 
-        return play_in_memory
+        return run_in_memory
 
-    from tests.surfaces.local_stage import on_this_machine
+    from tests.surfaces.local_process_harness import local_process_harness
 
-    def play_for_real(scenario: Scenario) -> None:
+    def run_for_real(scenario: Scenario) -> None:
         async def run() -> None:
-            async with on_this_machine(tmp_path) as stage:
-                await scenario(stage)
+            async with local_process_harness(tmp_path) as harness:
+                await scenario(harness)
 
         asyncio.run(run())
 
-    return play_for_real
+    return run_for_real

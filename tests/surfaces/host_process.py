@@ -15,36 +15,36 @@ from shared.kernel.entropy import SystemEntropy
 from shared.kernel.observation import Present
 from shared.surfaces.local_process.surface import LocalProcessSurface
 from shared.surfaces.observed_state import LiveComponent
-from tests.surfaces.local_stage import FolderBlobs
-from tests.surfaces.stage import SHOP, TEMPLATE, Stage, fence
+from tests.surfaces.harness import SHOP, TEMPLATE, SurfaceHarness, fence
+from tests.surfaces.local_process_harness import FolderBlobs
 
 
-async def roll_out(stage: Stage, revision: int, others: Iterable[int]) -> None:
+async def roll_out(harness: SurfaceHarness, revision: int, others: Iterable[int]) -> None:
     """Bring all traffic to *revision* by way of a split, then remove *others*."""
-    await stage.serve(stage.spec(revision))
-    before = await stage.until(lambda _: True)
+    await harness.serve(harness.spec(revision))
+    before = await harness.until(lambda _: True)
     for share in (50, 100):
         split = {old: percent * (100 - share) // 100 for old, percent in before.weights.items()}
         rest = 100 - sum(p for old, p in split.items() if old != revision)
-        await stage.surface.set_weights(SHOP, {**split, revision: rest}, fence(1))
+        await harness.surface.set_weights(SHOP, {**split, revision: rest}, fence(1))
     for old in others:
-        await stage.surface.remove(SHOP, old, fence(1))
+        await harness.surface.remove(SHOP, old, fence(1))
 
 
-async def _present(stage: Stage) -> LiveComponent:
+async def _present(harness: SurfaceHarness) -> LiveComponent:
     while True:
-        seen = await stage.surface.observe(SHOP)
-        if isinstance(seen, Present):
-            return seen.value
-        await stage.clock.sleep(0.02)
+        reading = await harness.surface.observe(SHOP)
+        if isinstance(reading, Present):
+            return reading.value
+        await harness.clock.sleep(0.02)
 
 
 async def _roll_on(surface: LocalProcessSurface, artifact: str) -> None:
     template = replace(TEMPLATE, artifact=artifact)
-    stage = Stage(surface, SystemClock(), template, _nothing, _nothing, _nothing)
+    harness = SurfaceHarness(surface, SystemClock(), template, _nothing, _nothing, _nothing)
     while True:
-        there = [r.revision for r in (await _present(stage)).revisions]
-        await roll_out(stage, max(there) + 1, there)
+        there = [r.revision for r in (await _present(harness)).revisions]
+        await roll_out(harness, max(there) + 1, there)
 
 
 def _nothing() -> None:

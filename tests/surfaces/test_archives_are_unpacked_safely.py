@@ -10,7 +10,7 @@ import pytest
 from shared.surfaces.archives import extract
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.local_process.artifacts import Artifacts, content_digest
-from tests.surfaces.local_stage import FolderBlobs, upload, zipped
+from tests.surfaces.local_process_harness import FolderBlobs, upload, zipped
 
 
 def _entry(name: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:

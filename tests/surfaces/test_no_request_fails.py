@@ -18,9 +18,9 @@ from shared.surfaces.local_process.shutdown import stop_everything
 from shared.surfaces.local_process.supervisor import has_supervisor
 from shared.surfaces.observed_state import Phase
 from shared.surfaces.traffic import RevisionTraffic
+from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
 from tests.surfaces.host_process import roll_out
-from tests.surfaces.local_stage import on_this_machine
-from tests.surfaces.stage import ENVIRONMENT, SHOP, Stage, fence
+from tests.surfaces.local_process_harness import local_process_harness
 
 pytestmark = pytest.mark.real
 
@@ -38,11 +38,11 @@ class Client:
     async def ask(self, session: aiohttp.ClientSession) -> None:
         try:
             async with session.get(self.url) as answer:
-                said = await answer.json(content_type=None)
+                body = await answer.json(content_type=None)
                 if answer.status >= 500:
                     self.failed.append(f"status {answer.status}")
                     return
-                version = said["release"]["version"]
+                version = body["release"]["version"]
                 self.releases[version] = self.releases.get(version, 0) + 1
                 self.served += 1
         except (aiohttp.ClientError, TimeoutError, ValueError) as failed:
@@ -64,8 +64,8 @@ class Client:
 
 
 @asynccontextmanager
-async def _client(stage: Stage) -> AsyncIterator[Client]:
-    site = await stage.surface.read_site(ENVIRONMENT)
+async def _client(harness: SurfaceHarness) -> AsyncIterator[Client]:
+    site = await harness.surface.read_site(ENVIRONMENT)
     assert isinstance(site, Present)
     client = Client(site.value.endpoint)
     running = asyncio.create_task(client.run())
@@ -74,16 +74,16 @@ async def _client(stage: Stage) -> AsyncIterator[Client]:
     await running
 
 
-async def _counted(stage: Stage, *revisions: int) -> list[RevisionTraffic]:
+async def _counted(harness: SurfaceHarness, *revisions: int) -> list[RevisionTraffic]:
     """Return the counters of *revisions* once their histograms have caught up with them."""
     for _ in range(100):
-        sample = await stage.surface.traffic(SHOP)
+        sample = await harness.surface.traffic(SHOP)
         assert isinstance(sample, Present)
-        found = [sample.value.revisions[revision] for revision in revisions]
-        if all(one.latency.total == one.requests for one in found):
-            return found
-        await stage.clock.sleep(0.05)
-    raise AssertionError(f"the latencies never caught up with the requests: {found}")
+        traffic = [sample.value.revisions[revision] for revision in revisions]
+        if all(counters.latency.total == counters.requests for counters in traffic):
+            return traffic
+        await harness.clock.sleep(0.05)
+    raise AssertionError(f"the latencies never caught up with the requests: {traffic}")
 
 
 async def _host(folder: Path, *rolls_out: str) -> asyncio.subprocess.Process:
@@ -92,30 +92,30 @@ async def _host(folder: Path, *rolls_out: str) -> asyncio.subprocess.Process:
     )
 
 
-async def _hand_over(stage: Stage, folder: Path) -> asyncio.subprocess.Process:
+async def _hand_over(harness: SurfaceHarness, folder: Path) -> asyncio.subprocess.Process:
     """Return a host of another process that has started everything itself, as its parent."""
-    await stage.kill_host()
-    await stop_everything(folder / "surface", stage.clock)
+    await harness.kill_host()
+    await stop_everything(folder / "surface", harness.clock)
     return await _host(folder)
 
 
 async def test_weight_changes_and_a_swap_cost_no_request(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        surface = stage.surface
-        await stage.serve(stage.spec(1), stage.spec(2), weights={1: 100})
+    async with local_process_harness(tmp_path) as harness:
+        surface = harness.surface
+        await harness.serve(harness.spec(1), harness.spec(2), weights={1: 100})
         before = await surface.traffic(SHOP)
 
-        async with _client(stage) as client:
+        async with _client(harness) as client:
             for step in range(20):
                 percent = (step * 37) % 101
                 await surface.set_weights(SHOP, {1: 100 - percent, 2: percent}, fence(1))
                 await client.until_served(client.served + 2)
-            await stage.serve(stage.spec(3, replicas=2), weights={3: 100})
+            await harness.serve(harness.spec(3, replicas=2), weights={3: 100})
             for old in (1, 2):
                 await surface.remove(SHOP, old, fence(1))
-            await stage.until(lambda seen: [r.revision for r in seen.revisions] == [3])
+            await harness.until(lambda live: [r.revision for r in live.revisions] == [3])
             await surface.scale(SHOP, 3, 1, fence(1))
-            await stage.until(lambda seen: len(seen.revisions[0].instances) == 1)
+            await harness.until(lambda live: len(live.revisions[0].instances) == 1)
 
         after = await surface.traffic(SHOP)
         assert client.failed == []
@@ -127,13 +127,13 @@ async def test_weight_changes_and_a_swap_cost_no_request(tmp_path: Path) -> None
 
 
 async def test_the_traffic_of_each_revision_is_counted(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        slow = replace(stage.spec(2), environ={"VERSION": "2.0", "DELAY_S": "0.2"})
-        await stage.serve(stage.spec(1), slow, weights={1: 50, 2: 50})
+    async with local_process_harness(tmp_path) as harness:
+        slow = replace(harness.spec(2), environ={"VERSION": "2.0", "DELAY_S": "0.2"})
+        await harness.serve(harness.spec(1), slow, weights={1: 50, 2: 50})
 
-        async with _client(stage) as client:
+        async with _client(harness) as client:
             await client.until_served(80)
-        fast, slow_one = await _counted(stage, 1, 2)
+        fast, slow_one = await _counted(harness, 1, 2)
 
         assert fast.requests + slow_one.requests == client.served
         assert fast.by_class == {"2xx": fast.requests}
@@ -143,22 +143,24 @@ async def test_the_traffic_of_each_revision_is_counted(tmp_path: Path) -> None:
 
 
 async def test_a_killed_host_leaves_everything_serving(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1), stage.spec(2), weights={1: 70, 2: 30})
-        host = await _hand_over(stage, tmp_path)
-        before = await stage.until(lambda seen: all(r.phase is Phase.READY for r in seen.revisions))
-        await stage.until(lambda seen: seen.weights == {1: 70, 2: 30})
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1), harness.spec(2), weights={1: 70, 2: 30})
+        host = await _hand_over(harness, tmp_path)
+        before = await harness.until(
+            lambda live: all(r.phase is Phase.READY for r in live.revisions)
+        )
+        await harness.until(lambda live: live.weights == {1: 70, 2: 30})
 
-        async with _client(stage) as client:
+        async with _client(harness) as client:
             await client.until_served(15)
             host.kill()
             await host.wait()
             served = client.served
             await client.until_served(served + 35)
             while_dead = client.served - served
-            await stage.restart()
-            after = await stage.until(lambda _: True)
-            await stage.surface.set_weights(SHOP, {2: 100}, fence(2))
+            await harness.restart()
+            after = await harness.until(lambda _: True)
+            await harness.surface.set_weights(SHOP, {2: 100}, fence(2))
 
         assert client.failed == []
         assert while_dead >= 35
@@ -171,26 +173,26 @@ async def test_a_killed_host_leaves_everything_serving(tmp_path: Path) -> None:
 
 @pytest.mark.long
 async def test_a_host_killed_again_and_again_in_its_rollouts_ends_right(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1), weights={1: 100})
-        host = await _hand_over(stage, tmp_path)
-        await stage.until(lambda seen: seen.revisions[0].ready == 1 and seen.weights == {1: 100})
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1), weights={1: 100})
+        host = await _hand_over(harness, tmp_path)
+        await harness.until(lambda live: live.revisions[0].ready == 1 and live.weights == {1: 100})
 
-        async with _client(stage) as client:
+        async with _client(harness) as client:
             for delay_s in (0.3, 1.2, 0.1, 0.7, 1.6, 0.9, 0.5, 2.0):
                 host.kill()
                 await host.wait()
-                host = await _host(tmp_path, stage.template.artifact)
+                host = await _host(tmp_path, harness.template.artifact)
                 while not has_supervisor(tmp_path / "surface"):
-                    await stage.clock.sleep(0.02)
-                await stage.clock.sleep(delay_s)
+                    await harness.clock.sleep(0.02)
+                await harness.clock.sleep(delay_s)
             host.kill()
             await host.wait()
-            await stage.restart()
-            there = [r.revision for r in (await stage.until(lambda _: True)).revisions]
+            await harness.restart()
+            there = [r.revision for r in (await harness.until(lambda _: True)).revisions]
             last = max(there) + 1
-            await roll_out(stage, last, there)
-            after = await stage.until(lambda seen: [r.revision for r in seen.revisions] == [last])
+            await roll_out(harness, last, there)
+            after = await harness.until(lambda live: [r.revision for r in live.revisions] == [last])
 
         assert client.failed == []
         assert last > 2

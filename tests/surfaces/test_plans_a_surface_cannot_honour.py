@@ -9,7 +9,7 @@ from shared.kernel.errors import Invalid
 from shared.surfaces.capabilities import Capabilities, Feature, SurfacePlan, check
 from shared.surfaces.local_process.limits import capabilities
 from shared.surfaces.spec import HttpProbe, Resources, SurfaceComponent
-from tests.surfaces.stage import ENVIRONMENT, SHOP, TEMPLATE
+from tests.surfaces.harness import ENVIRONMENT, SHOP, TEMPLATE
 
 MODEST = Capabilities("Modest", dict.fromkeys(Feature, "it is too modest"), replicas_max=2)
 ABLE = Capabilities("Able", {}, replicas_max=10, weight_step_percent=10)

@@ -1,4 +1,4 @@
-"""Workloads as processes: on their own, limited, recognised, restarted, and only ours touched."""
+"""Workloads as processes: isolated, limited, identified, restarted; others are never touched."""
 
 import asyncio
 import json
@@ -26,8 +26,8 @@ from shared.surfaces.local_process.supervisor import SupervisorRunning
 from shared.surfaces.local_process.surface import LocalProcessSurface
 from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.spec import HttpProbe, Resources
-from tests.surfaces.local_stage import FolderBlobs, on_this_machine, upload, zipped
-from tests.surfaces.stage import ENVIRONMENT, SHOP, Stage, fence
+from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
+from tests.surfaces.local_process_harness import FolderBlobs, local_process_harness, upload, zipped
 
 pytestmark = pytest.mark.real
 
@@ -90,10 +90,10 @@ async def _bystander(**environ: str) -> AsyncIterator[asyncio.subprocess.Process
 
 async def test_a_workload_sees_its_own_environment_only(tmp_path: Path) -> None:
     os.environ["A_SECRET_OF_THE_HOST"] = "must not leak"
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1))
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1))
 
-        environ = (await _ask(await stage.until(lambda _: True), "/"))["environ"]
+        environ = (await _ask(await harness.until(lambda _: True), "/"))["environ"]
 
         given = {name for name in environ if not name.startswith("RUNTIME_")} - {"LC_CTYPE"}
         assert given == {"PATH", "HOME", "TMPDIR", "PORT", "LANG", "VERSION"}
@@ -103,16 +103,16 @@ async def test_a_workload_sees_its_own_environment_only(tmp_path: Path) -> None:
 
 
 async def test_a_workload_that_eats_memory_harms_only_itself(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        spec = stage.spec(1, replicas=2, resources=Resources(memory_mb=128, open_files=64))
-        await stage.serve(spec, weights={1: 100})
-        before = await stage.until(lambda _: True)
+    async with local_process_harness(tmp_path) as harness:
+        spec = harness.spec(1, replicas=2, resources=Resources(memory_mb=128, open_files=64))
+        await harness.serve(spec, weights={1: 100})
+        before = await harness.until(lambda _: True)
         eater, other = before.revisions[0].instances
 
         with pytest.raises(aiohttp.ClientError):
             await _ask(before, "/eat")
 
-        after = await stage.until(lambda seen: seen.revisions[0].ready == 2)
+        after = await harness.until(lambda live: live.revisions[0].ready == 2)
         assert after.revisions[0].instances[1] == other
         limits = psutil.Process(eater.pid)
         assert limits.rlimit(psutil.RLIMIT_DATA) == (128 << 20, 128 << 20)
@@ -120,14 +120,16 @@ async def test_a_workload_that_eats_memory_harms_only_itself(tmp_path: Path) -> 
 
 
 async def test_processes_that_together_exceed_the_memory_limit_end(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
+    async with local_process_harness(tmp_path) as harness:
         artifact = upload(FolderBlobs(tmp_path / "blobs"), zipped({"server.py": GREEDY}))
         limited = Resources(memory_mb=128)
 
-        await stage.surface.apply(stage.worker(1, artifact=artifact, resources=limited), fence(1))
+        await harness.surface.apply(
+            harness.worker(1, artifact=artifact, resources=limited), fence(1)
+        )
 
-        live = await stage.until(
-            lambda seen: any(i.restarts for r in seen.revisions for i in r.instances)
+        live = await harness.until(
+            lambda live: any(i.restarts for r in live.revisions for i in r.instances)
         )
         assert live.revisions[0].instances[0].reason == "MemoryExceeded"
 
@@ -147,16 +149,16 @@ async def test_a_limit_of_processes_is_offered_exactly_where_it_holds(tmp_path: 
 
 
 async def test_a_dead_instance_is_started_again(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1), weights={1: 100})
-        before = (await stage.until(lambda _: True)).revisions[0].instances[0]
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1), weights={1: 100})
+        before = (await harness.until(lambda _: True)).revisions[0].instances[0]
         assert before.pid is not None
 
         os.kill(before.pid, 9)
 
-        after = await stage.until(
-            lambda seen: (
-                seen.revisions[0].ready == 1 and seen.revisions[0].instances[0].restarts == 1
+        after = await harness.until(
+            lambda live: (
+                live.revisions[0].ready == 1 and live.revisions[0].instances[0].restarts == 1
             )
         )
         assert after.revisions[0].instances[0].pid != before.pid
@@ -165,15 +167,15 @@ async def test_a_dead_instance_is_started_again(tmp_path: Path) -> None:
 
 
 async def test_an_instance_that_is_not_live_is_started_anew(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
+    async with local_process_harness(tmp_path) as harness:
         probe = HttpProbe("/live", period_s=0.1, failure_threshold=10)
-        await stage.serve(stage.spec(1, liveness=probe))
-        instance = (await stage.until(lambda _: True)).revisions[0].instances[0]
+        await harness.serve(harness.spec(1, liveness=probe))
+        instance = (await harness.until(lambda _: True)).revisions[0].instances[0]
 
         _work(tmp_path, instance.id).joinpath("sick").touch()
 
-        await stage.until(lambda seen: not seen.revisions[0].instances[0].is_live)
-        after = await stage.until(lambda seen: seen.revisions[0].phase is Phase.READY)
+        await harness.until(lambda live: not live.revisions[0].instances[0].is_live)
+        after = await harness.until(lambda live: live.revisions[0].phase is Phase.READY)
         assert after.revisions[0].instances[0].restarts == 1
         assert not _work(tmp_path, instance.id).joinpath("sick").exists()
 
@@ -181,65 +183,65 @@ async def test_an_instance_that_is_not_live_is_started_anew(tmp_path: Path) -> N
 async def test_an_instance_that_is_not_ready_gets_no_traffic_and_is_left_running(
     tmp_path: Path,
 ) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1, replicas=2), weights={1: 100})
-        sick, well = (await stage.until(lambda _: True)).revisions[0].instances
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1, replicas=2), weights={1: 100})
+        sick, well = (await harness.until(lambda _: True)).revisions[0].instances
 
         _work(tmp_path, sick.id).joinpath("sick").touch()
-        await stage.until(lambda seen: seen.revisions[0].ready == 1)
-        await stage.clock.sleep(0.3)
-        answers = await _through_the_edge(stage, 20)
+        await harness.until(lambda live: live.revisions[0].ready == 1)
+        await harness.clock.sleep(0.3)
+        answers = await _through_the_edge(harness, 20)
         _work(tmp_path, sick.id).joinpath("sick").unlink()
-        after = await stage.until(lambda seen: seen.revisions[0].ready == 2)
+        after = await harness.until(lambda live: live.revisions[0].ready == 2)
 
         assert set(answers) == {well.pid}
         assert after.revisions[0].instances[0].pid == sick.pid
 
 
 async def test_a_program_that_cannot_start_says_why_and_is_retried(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.surface.apply(stage.spec(1, command=("no-such-program",)), fence(1))
+    async with local_process_harness(tmp_path) as harness:
+        await harness.surface.apply(harness.spec(1, command=("no-such-program",)), fence(1))
 
-        live = await stage.until(
-            lambda seen: any(i.restarts > 1 for r in seen.revisions for i in r.instances)
+        live = await harness.until(
+            lambda live: any(i.restarts > 1 for r in live.revisions for i in r.instances)
         )
 
         assert live.revisions[0].phase is Phase.STARTING
         assert live.revisions[0].reason == "Exited"
-        lines = await stage.surface.logs(SHOP, live.revisions[0].instances[0].id, 1)
+        lines = await harness.surface.logs(SHOP, live.revisions[0].instances[0].id, 1)
         assert isinstance(lines, Present)
         assert "no-such-program" in lines.value[0]
 
 
 async def test_a_process_that_ignores_the_request_to_stop_is_killed(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
+    async with local_process_harness(tmp_path) as harness:
         artifact = upload(FolderBlobs(tmp_path / "blobs"), zipped({"server.py": STUBBORN}))
-        worker = stage.worker(1, artifact=artifact, grace_s=0.5)
-        await stage.serve(worker)
+        worker = harness.worker(1, artifact=artifact, grace_s=0.5)
+        await harness.serve(worker)
 
-        await stage.surface.remove(SHOP, 1, fence(1))
+        await harness.surface.remove(SHOP, 1, fence(1))
 
-        await stage.until_gone()
+        await harness.until_gone()
 
 
 async def test_a_recycled_pid_is_never_killed(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1))
-        ours = (await stage.until(lambda _: True)).revisions[0].instances[0]
-        await stage.kill_host()
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1))
+        ours = (await harness.until(lambda _: True)).revisions[0].instances[0]
+        await harness.kill_host()
         assert ours.pid is not None
         os.kill(ours.pid, 9)
         while processes.start_ticks(ours.pid) is not None:
-            await stage.clock.sleep(0.01)
+            await harness.clock.sleep(0.01)
         async with _bystander() as bystander:
             claim = next(_work(tmp_path, ours.id).parent.glob("claim-*"))
-            said = json.loads(claim.read_text())
-            claim.write_text(json.dumps({**said, "pid": bystander.pid}))
+            content = json.loads(claim.read_text())
+            claim.write_text(json.dumps({**content, "pid": bystander.pid}))
 
-            await stage.restart()
-            after = await stage.until(lambda seen: seen.revisions[0].ready == 1)
-            await stage.surface.remove(SHOP, 1, fence(2))
-            await stage.until_gone()
+            await harness.restart()
+            after = await harness.until(lambda live: live.revisions[0].ready == 1)
+            await harness.surface.remove(SHOP, 1, fence(2))
+            await harness.until_gone()
 
             assert bystander.returncode is None
             assert processes.start_ticks(bystander.pid) is not None
@@ -276,24 +278,26 @@ async def test_a_start_that_was_declared_void_does_not_happen(tmp_path: Path) ->
     assert processes.read_claim(claim) is None
 
 
-async def test_a_host_killed_before_it_started_what_it_had_written_down_starts_it_once(
+async def test_a_host_killed_between_a_record_and_its_start_starts_it_once(
     tmp_path: Path,
 ) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1, replicas=2), weights={1: 100})
-        lost, kept = (await stage.until(lambda _: True)).revisions[0].instances
-        await stage.kill_host()
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1, replicas=2), weights={1: 100})
+        lost, kept = (await harness.until(lambda _: True)).revisions[0].instances
+        await harness.kill_host()
         assert lost.pid is not None
         os.kill(lost.pid, 9)
-        # As a kill between the journal and the start leaves it: a token that no process has.
-        journal = tmp_path / "surface" / "sites" / ENVIRONMENT / "running" / f"{SHOP.service}.json"
-        said = json.loads(journal.read_text())
-        said["instances"][0]["token"] = "written-down-and-never-started"
-        journal.write_text(json.dumps(said))
+        # A kill between the record and the start leaves a token that no process has.
+        record_file = (
+            tmp_path / "surface" / "sites" / ENVIRONMENT / "running" / f"{SHOP.service}.json"
+        )
+        record = json.loads(record_file.read_text())
+        record["instances"][0]["token"] = "written-down-and-never-started"
+        record_file.write_text(json.dumps(record))
 
-        await stage.restart()
+        await harness.restart()
 
-        after = await stage.until(lambda seen: seen.revisions[0].ready == 2)
+        after = await harness.until(lambda live: live.revisions[0].ready == 2)
         started, adopted = after.revisions[0].instances
         assert (adopted.id, adopted.pid) == (kept.id, kept.pid)
         assert started.id == lost.id
@@ -302,12 +306,12 @@ async def test_a_host_killed_before_it_started_what_it_had_written_down_starts_i
 
 
 async def test_a_changed_file_shows_in_the_proof(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1, replicas=2))
-        first, _ = (await stage.until(lambda _: True)).revisions[0].instances
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1, replicas=2))
+        first, _ = (await harness.until(lambda _: True)).revisions[0].instances
 
         _work(tmp_path, first.id).joinpath("server.py").write_text("# changed on the machine")
-        proofs = await stage.surface.prove(SHOP)
+        proofs = await harness.surface.prove(SHOP)
 
         assert isinstance(proofs, Present)
         changed, whole = proofs.value
@@ -317,94 +321,94 @@ async def test_a_changed_file_shows_in_the_proof(tmp_path: Path) -> None:
 
 
 async def test_a_release_other_than_the_applied_one_shows_in_the_proof(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        lying = replace(stage.spec(1), environ={"VERSION": "0.9"})
-        await stage.serve(lying)
+    async with local_process_harness(tmp_path) as harness:
+        lying = replace(harness.spec(1), environ={"VERSION": "0.9"})
+        await harness.serve(lying)
 
-        proofs = await stage.surface.prove(SHOP)
+        proofs = await harness.surface.prove(SHOP)
 
         assert isinstance(proofs, Present)
         assert proofs.value[0].departs == ("release is 0.9, expected 1.0",)
 
 
-async def test_a_damaged_journal_starts_and_stops_nothing(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1), weights={1: 100})
-        pid = (await stage.until(lambda _: True)).revisions[0].instances[0].pid
+async def test_a_corrupt_state_file_starts_and_stops_nothing(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1), weights={1: 100})
+        pid = (await harness.until(lambda _: True)).revisions[0].instances[0].pid
         assert pid is not None
-        await stage.kill_host()
-        stage.break_reads()
+        await harness.kill_host()
+        harness.break_reads()
 
-        await stage.restart()
-        await stage.clock.sleep(1.0)
+        await harness.restart()
+        await harness.clock.sleep(1.0)
 
         assert processes.start_ticks(pid) is not None
-        assert set(await _through_the_edge(stage, 5)) == {pid}
+        assert set(await _through_the_edge(harness, 5)) == {pid}
 
 
 async def test_output_is_bounded(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
+    async with local_process_harness(tmp_path) as harness:
         artifact = upload(FolderBlobs(tmp_path / "blobs"), zipped({"server.py": CHATTY}))
-        await stage.serve(stage.worker(1, artifact=artifact))
-        instance = (await stage.until(lambda _: True)).revisions[0].instances[0].id
+        await harness.serve(harness.worker(1, artifact=artifact))
+        instance = (await harness.until(lambda _: True)).revisions[0].instances[0].id
         log = _work(tmp_path, instance).parent / "output.log"
 
         for _ in range(100):
             if log.with_suffix(".log.1").exists():
                 break
-            await stage.clock.sleep(0.1)
+            await harness.clock.sleep(0.1)
 
         assert log.stat().st_size < LOG_BYTES_MAX
-        lines = await stage.surface.logs(SHOP, instance, 2)
+        lines = await harness.surface.logs(SHOP, instance, 2)
         assert isinstance(lines, Present)
         assert lines.value[-1] == "done"
 
 
 async def test_a_folder_has_one_supervisor(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        assert isinstance(stage.surface, LocalProcessSurface)
+    async with local_process_harness(tmp_path) as harness:
+        assert isinstance(harness.surface, LocalProcessSurface)
 
         with pytest.raises(SupervisorRunning):
-            await stage.surface.supervise()
+            await harness.surface.supervise()
         with pytest.raises(SupervisorRunning, match="host first"):
-            await stop_everything(tmp_path / "surface", stage.clock)
+            await stop_everything(tmp_path / "surface", harness.clock)
 
 
 async def test_everything_can_be_stopped_and_comes_back(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1, replicas=2), weights={1: 100})
-        pids = [i.pid for i in (await stage.until(lambda _: True)).revisions[0].instances]
-        await stage.kill_host()
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1, replicas=2), weights={1: 100})
+        pids = [i.pid for i in (await harness.until(lambda _: True)).revisions[0].instances]
+        await harness.kill_host()
 
-        stopped = await stop_everything(tmp_path / "surface", stage.clock)
+        stopped = await stop_everything(tmp_path / "surface", harness.clock)
         gone = [processes.start_ticks(pid or 0) for pid in pids]
-        again = await stop_everything(tmp_path / "surface", stage.clock)
-        await stage.restart()
+        again = await stop_everything(tmp_path / "surface", harness.clock)
+        await harness.restart()
 
-        await stage.until(lambda seen: seen.revisions[0].ready == 2 and seen.weights == {1: 100})
+        await harness.until(lambda live: live.revisions[0].ready == 2 and live.weights == {1: 100})
         assert (stopped, gone, again) == (3, [None, None], 0)
 
 
 async def test_a_wheelhouse_runs_in_an_environment_of_its_own(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
+    async with local_process_harness(tmp_path) as harness:
         blobs = FolderBlobs(tmp_path / "blobs")
         artifact = upload(blobs, zipped({"greeter-1.0-py3-none-any.whl": _wheel()}))
-        spec = stage.spec(
+        spec = harness.spec(
             1, artifact=artifact, command=("greeter", "$PORT"), release=None,
             environ={}, readiness=None,
         )  # fmt: skip
 
-        await stage.serve(spec, weights={1: 100})
-        told = await _ask(await stage.until(lambda _: True), "/")
-        proofs = await stage.surface.prove(SHOP)
+        await harness.serve(spec, weights={1: 100})
+        body = await _ask(await harness.until(lambda _: True), "/")
+        proofs = await harness.surface.prove(SHOP)
 
-        assert told["packages"] == ["greeter"]
-        assert told["found"] == []
+        assert body["packages"] == ["greeter"]
+        assert body["files"] == []
         assert isinstance(proofs, Present)
         assert proofs.value[0].holds
         broken = upload(blobs, zipped({"broken-1.0-py3-none-any.whl": b"no wheel"}))
         with pytest.raises(BadArtifact, match="install the wheels"):
-            await stage.surface.apply(stage.spec(2, artifact=broken), fence(1))
+            await harness.surface.apply(harness.spec(2, artifact=broken), fence(1))
 
 
 def _runs_below(tmp_path: Path, process: psutil.Process) -> bool:
@@ -417,8 +421,8 @@ def _work(tmp_path: Path, instance: str) -> Path:
     return site / "instances" / SHOP.service / instance / "work"
 
 
-async def _through_the_edge(stage: Stage, count: int) -> list[int]:
-    site = await stage.surface.read_site(ENVIRONMENT)
+async def _through_the_edge(harness: SurfaceHarness, count: int) -> list[int]:
+    site = await harness.surface.read_site(ENVIRONMENT)
     assert isinstance(site, Present)
     pids = []
     async with aiohttp.ClientSession() as session:
@@ -437,7 +441,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         names = sorted(d.name for d in importlib.metadata.distributions())
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(json.dumps({"packages": names, "found": os.listdir()}).encode())
+        self.wfile.write(json.dumps({"packages": names, "files": os.listdir()}).encode())
 
 def main():
     http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

@@ -14,8 +14,8 @@ from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Present
 from shared.surfaces.local_process.processes import environ_of
 from shared.surfaces.spec import SurfaceComponent
-from tests.surfaces.local_stage import on_this_machine
-from tests.surfaces.stage import ENVIRONMENT, SHOP, Stage, fence
+from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
+from tests.surfaces.local_process_harness import local_process_harness
 
 pytestmark = pytest.mark.real
 ORDERS = SurfaceComponent(ENVIRONMENT, SHOP.tenant, ModuleId("module-orders"))
@@ -23,42 +23,44 @@ INNER = SurfaceComponent(ENVIRONMENT, SHOP.tenant, ModuleId("module-inner"))
 SILENT = SurfaceComponent(ENVIRONMENT, SHOP.tenant, ModuleId("module-silent"))
 
 
-async def _answer(stage: Stage, path: str, headers: Mapping[str, str] | None = None) -> Any:
-    site = await stage.surface.read_site(ENVIRONMENT)
+async def _answer(
+    harness: SurfaceHarness, path: str, headers: Mapping[str, str] | None = None
+) -> Any:
+    site = await harness.surface.read_site(ENVIRONMENT)
     assert isinstance(site, Present)
     url = f"{site.value.endpoint.rstrip('/')}{path}"
     async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
         if answer.status != 200:
             return answer.status
-        told = await answer.json(content_type=None)
-        return told["environ"]["RUNTIME_MODULE_ID"]
+        body = await answer.json(content_type=None)
+        return body["environ"]["RUNTIME_MODULE_ID"]
 
 
 async def test_a_request_finds_its_component(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1), weights={1: 100})
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1), weights={1: 100})
         for component, prefix in ((ORDERS, "/orders"), (INNER, None)):
-            spec = stage.spec(1, component=component, path_prefix=prefix)
-            await stage.serve(spec, weights={1: 100})
-        await stage.serve(stage.spec(1, component=SILENT, path_prefix="/silent"))
+            spec = harness.spec(1, component=component, path_prefix=prefix)
+            await harness.serve(spec, weights={1: 100})
+        await harness.serve(harness.spec(1, component=SILENT, path_prefix="/silent"))
         host = {"Host": "module-inner.acme.localhost"}
 
-        assert await _answer(stage, "/") == "module-shop"
-        assert await _answer(stage, "/orders") == "module-orders"
-        assert await _answer(stage, "/orders/7?x=1") == "module-orders"
-        assert await _answer(stage, "/ordersheet") == "module-shop"
-        assert await _answer(stage, "/", host) == "module-inner"
-        assert await _answer(stage, "/orders", {"x-service": INNER.service}) == "module-inner"
-        assert await _answer(stage, "/silent") == 503
-        seen = await stage.surface.observe(INNER)
-        assert isinstance(seen, Present)
-        assert (seen.value.endpoint or "").startswith("http://module-inner.acme.localhost:")
+        assert await _answer(harness, "/") == "module-shop"
+        assert await _answer(harness, "/orders") == "module-orders"
+        assert await _answer(harness, "/orders/7?x=1") == "module-orders"
+        assert await _answer(harness, "/ordersheet") == "module-shop"
+        assert await _answer(harness, "/", host) == "module-inner"
+        assert await _answer(harness, "/orders", {"x-service": INNER.service}) == "module-inner"
+        assert await _answer(harness, "/silent") == 503
+        reading = await harness.surface.observe(INNER)
+        assert isinstance(reading, Present)
+        assert (reading.value.endpoint or "").startswith("http://module-inner.acme.localhost:")
 
 
 async def test_an_envoy_that_dies_comes_back_with_its_port_and_weights(tmp_path: Path) -> None:
-    async with on_this_machine(tmp_path) as stage:
-        await stage.serve(stage.spec(1), stage.spec(2), weights={1: 40, 2: 60})
-        before = await stage.surface.traffic(SHOP)
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1), harness.spec(2), weights={1: 40, 2: 60})
+        before = await harness.surface.traffic(SHOP)
         edge = str(tmp_path / "surface" / "sites" / ENVIRONMENT / "edge")
         (envoy,) = [p.pid for p in psutil.process_iter() if environ_of(p.pid).get("HOME") == edge]
 
@@ -67,9 +69,9 @@ async def test_an_envoy_that_dies_comes_back_with_its_port_and_weights(tmp_path:
         assert isinstance(before, Present)
         after = before
         while after.value.epoch == before.value.epoch:
-            await stage.clock.sleep(0.05)
-            seen = await stage.surface.traffic(SHOP)
-            after = seen if isinstance(seen, Present) else after
-        await stage.until(lambda seen: seen.weights == {1: 40, 2: 60})
-        assert await _answer(stage, "/") == "module-shop"
-        await stage.surface.set_weights(SHOP, {1: 100}, fence(1))
+            await harness.clock.sleep(0.05)
+            reading = await harness.surface.traffic(SHOP)
+            after = reading if isinstance(reading, Present) else after
+        await harness.until(lambda live: live.weights == {1: 40, 2: 60})
+        assert await _answer(harness, "/") == "module-shop"
+        await harness.surface.set_weights(SHOP, {1: 100}, fence(1))

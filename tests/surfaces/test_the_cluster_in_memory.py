@@ -9,7 +9,7 @@ from shared.surfaces.memory_cluster import Behaviour, MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.observed_state import Phase
 from tests.kit.virtual_time import run_virtual
-from tests.surfaces.stage import SHOP, SITE, TEMPLATE, fence
+from tests.surfaces.harness import SHOP, SITE, TEMPLATE, fence
 
 OLD = TEMPLATE
 NEW = replace(TEMPLATE, revision=2, version="2.0", artifact="sha256:" + "b" * 64)
@@ -17,16 +17,16 @@ NEW = replace(TEMPLATE, revision=2, version="2.0", artifact="sha256:" + "b" * 64
 
 def test_traffic_follows_weights_and_behaviour() -> None:
     async def scenario() -> None:
-        world = MemoryCluster(LoopClock(), SeededEntropy(7), requests_per_s=50)
-        world.behaviours[NEW.artifact] = Behaviour(latency_ms=60, error_ratio=0.1)
-        surface = MemorySurface(world)
+        cluster = MemoryCluster(LoopClock(), SeededEntropy(7), requests_per_s=50)
+        cluster.behaviours[NEW.artifact] = Behaviour(latency_ms=60, error_ratio=0.1)
+        surface = MemorySurface(cluster)
         await surface.ensure_site(SITE, fence(1))
         for spec in (OLD, NEW):
             await surface.apply(spec, fence(1))
-        await world.clock.sleep(1.5)
+        await cluster.clock.sleep(1.5)
         await surface.set_weights(SHOP, {1: 80, 2: 20}, fence(1))
 
-        await world.clock.sleep(100)
+        await cluster.clock.sleep(100)
 
         sample = await surface.traffic(SHOP)
         assert isinstance(sample, Present)
@@ -42,35 +42,35 @@ def test_traffic_follows_weights_and_behaviour() -> None:
 
 def test_a_release_that_never_becomes_ready_stays_starting() -> None:
     async def scenario() -> None:
-        world = MemoryCluster(LoopClock(), SeededEntropy(7))
-        world.behaviours[OLD.artifact] = Behaviour(becomes_ready=False)
-        surface = MemorySurface(world)
+        cluster = MemoryCluster(LoopClock(), SeededEntropy(7))
+        cluster.behaviours[OLD.artifact] = Behaviour(becomes_ready=False)
+        surface = MemorySurface(cluster)
         await surface.ensure_site(SITE, fence(1))
         await surface.apply(OLD, fence(1))
 
-        await world.clock.sleep(3600)
+        await cluster.clock.sleep(3600)
 
-        seen = await surface.observe(SHOP)
-        assert isinstance(seen, Present)
-        assert seen.value.revisions[0].phase is Phase.STARTING
-        assert seen.value.revisions[0].ready == 0
+        reading = await surface.observe(SHOP)
+        assert isinstance(reading, Present)
+        assert reading.value.revisions[0].phase is Phase.STARTING
+        assert reading.value.revisions[0].ready == 0
 
     run_virtual(scenario())
 
 
 def test_a_crashed_instance_is_another_process_and_a_changed_one_departs() -> None:
     async def scenario() -> None:
-        world = MemoryCluster(LoopClock(), SeededEntropy(7))
-        surface = MemorySurface(world)
+        cluster = MemoryCluster(LoopClock(), SeededEntropy(7))
+        surface = MemorySurface(cluster)
         await surface.ensure_site(SITE, fence(1))
         await surface.apply(OLD, fence(1))
         before = await surface.observe(SHOP)
         assert isinstance(before, Present)
         was = before.value.revisions[0].instances[0]
-        await world.clock.sleep(5)
+        await cluster.clock.sleep(5)
 
-        world.crash(SHOP, was.id)
-        world.tampered.add(was.id)
+        cluster.crash(SHOP, was.id)
+        cluster.tampered.add(was.id)
 
         after = await surface.observe(SHOP)
         proofs = await surface.prove(SHOP)

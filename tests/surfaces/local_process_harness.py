@@ -1,4 +1,4 @@
-"""LocalProcess on stage: a workload of the standard library, real processes, a real Envoy."""
+"""The harness of LocalProcess: a workload of the standard library, real processes, a real Envoy."""
 
 import asyncio
 import hashlib
@@ -15,7 +15,7 @@ from shared.kernel.errors import NotFound
 from shared.surfaces.local_process.shutdown import stop_everything
 from shared.surfaces.local_process.surface import LocalProcessSurface
 from shared.surfaces.spec import artifact_blob
-from tests.surfaces.stage import SHOP, SITE, TEMPLATE, Stage, fence
+from tests.surfaces.harness import SHOP, SITE, TEMPLATE, SurfaceHarness, fence
 
 SERVER = """
 import http.server, json, os, signal, sys, threading, time
@@ -119,7 +119,7 @@ class Host:
 
 
 @asynccontextmanager
-async def on_this_machine(folder: Path) -> AsyncIterator[Stage]:
+async def local_process_harness(folder: Path) -> AsyncIterator[SurfaceHarness]:
     blobs = FolderBlobs(folder / "blobs")
     host = Host(folder / "surface", blobs)
     surface = await host.start()
@@ -131,10 +131,10 @@ async def on_this_machine(folder: Path) -> AsyncIterator[Stage]:
         for kind in ("components", "running"):
             (site / kind / f"{SHOP.service}.json").write_text("{ half a docum", encoding="utf-8")
 
-    stage = Stage(surface, SystemClock(), template, host.restart, host.kill, break_reads)
+    harness = SurfaceHarness(surface, SystemClock(), template, host.restart, host.kill, break_reads)
     try:
         await surface.ensure_site(SITE, fence(1, "site"))
-        yield stage
+        yield harness
     finally:
         await host.kill()
         await stop_everything(host.root, SystemClock())

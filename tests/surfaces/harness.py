@@ -1,4 +1,4 @@
-"""A surface on stage: what the contract suite needs of each adapter, and nothing more."""
+"""The harness of the contract suite: one surface with a site, for each adapter."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -33,7 +33,7 @@ SHOP = SurfaceComponent(ENVIRONMENT, ACME, ModuleId("module-shop"))
 
 
 class SurfaceAndSites(Surface, Sites, Protocol):
-    """What both adapters are in one object."""
+    """Both ports, which each adapter implements in one object."""
 
 
 def fence(token: int, step: str = "step") -> Fence:
@@ -41,8 +41,8 @@ def fence(token: int, step: str = "step") -> Fence:
 
 
 @dataclass
-class Stage:
-    """One surface with a site on it; `restart` is the host killed and started again."""
+class SurfaceHarness:
+    """One surface with a site; `restart` kills its host and starts another."""
 
     surface: SurfaceAndSites
     clock: Clock
@@ -71,22 +71,22 @@ class Stage:
         self, holds: Callable[[LiveComponent], bool], component: SurfaceComponent = SHOP
     ) -> LiveComponent:
         """Return the first observation for which *holds*; the last one is in the failure."""
-        seen: Reading[LiveComponent] = Absent()
+        reading: Reading[LiveComponent] = Absent()
         for _ in range(400):
-            seen = await self.surface.observe(component)
-            if isinstance(seen, Present) and holds(seen.value):
-                return seen.value
+            reading = await self.surface.observe(component)
+            if isinstance(reading, Present) and holds(reading.value):
+                return reading.value
             await self.clock.sleep(0.05)
-        raise AssertionError(f"never came: last seen {seen}")
+        raise AssertionError(f"never came: last reading {reading}")
 
     async def until_gone(self, component: SurfaceComponent = SHOP) -> None:
-        seen: Reading[LiveComponent] = Absent()
+        reading: Reading[LiveComponent] = Absent()
         for _ in range(400):
-            seen = await self.surface.observe(component)
-            if isinstance(seen, Absent):
+            reading = await self.surface.observe(component)
+            if isinstance(reading, Absent):
                 return
             await self.clock.sleep(0.05)
-        raise AssertionError(f"never went: last seen {seen}")
+        raise AssertionError(f"never went: last reading {reading}")
 
     async def serve(self, *specs: RevisionSpec, weights: dict[int, int] | None = None) -> None:
         """Apply *specs*, wait until all are ready, and give them *weights*."""
@@ -101,7 +101,7 @@ class Stage:
             await self.surface.set_weights(specs[0].component, weights, fence(self.tokens, "set"))
 
 
-OpenStage = Callable[[], AbstractAsyncContextManager[Stage]]
+OpenHarness = Callable[[], AbstractAsyncContextManager[SurfaceHarness]]
 
 TEMPLATE = RevisionSpec(
     component=SHOP,
