@@ -22,7 +22,7 @@ from cli.state_folder import REPOSITORY, StateFolder, read_json, write_private
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
 from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.processes import ProcessIdentity
 
 READY_WITHIN_S: Final = 30.0
 """It takes 2 s; a starved machine may need longer."""
@@ -34,7 +34,7 @@ _TAIL_LINES: Final = 15
 
 @dataclass(frozen=True)
 class HostProcess:
-    identity: Identity
+    identity: ProcessIdentity
     port: int
     url: str
     started_at: str
@@ -49,7 +49,7 @@ def find_host(folder: StateFolder) -> HostProcess | None:
     record = read_json(folder.host_file)
     if record is None:
         return None
-    identity = Identity(record["pid"], record["ticks"], record["boot"], record["token"])
+    identity = ProcessIdentity(record["pid"], record["ticks"], record["boot"], record["token"])
     processes.reap(identity.pid)
     if not processes.is_alive(identity):
         return None

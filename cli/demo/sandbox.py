@@ -23,7 +23,7 @@ from cli.session import Session
 from cli.state_folder import STATE_VARIABLE, StateFolder, state_folder_at
 from shared.kernel.clock import Clock, SystemClock
 from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.state_files import SurfaceFolder
 
 _BOLD: Final = "1"
@@ -120,7 +120,7 @@ class Sandbox:
             raise DemoFailed("the host does not run")
         return host.pid
 
-    def workloads(self) -> set[Identity]:
+    def workloads(self) -> set[ProcessIdentity]:
         """Return the processes that outlive the host: workloads and proxies."""
         claims = self.state_folder.surface.glob("sites/*/**/claim-*")
         identities = {processes.read_claim(claim) for claim in claims}

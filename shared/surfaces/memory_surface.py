@@ -140,7 +140,7 @@ class MemorySurface:
         if self._cluster.unreadable:
             return Unknown(self._cluster.unreadable)
         revisions = sorted(self._cluster.component(component).revisions.items())
-        counters = {n: r.traffic.read() for n, r in revisions if r.spec.port is not None}
+        counters = {n: r.traffic.snapshot() for n, r in revisions if r.spec.port is not None}
         if not counters:
             return Absent()
         return Present(TrafficSample(self._cluster.clock.now(), "memory", counters))

@@ -106,7 +106,7 @@ class Counter:
         self._by_class["5xx" if is_error else "2xx"] += 1
         self._counts[bisect_left(LATENCY_BOUNDS_MS, latency_ms)] += 1
 
-    def read(self) -> RevisionTraffic:
+    def snapshot(self) -> RevisionTraffic:
         latency = Histogram(LATENCY_BOUNDS_MS, tuple(self._counts))
         return RevisionTraffic(latency.total, dict(self._by_class), 0, 0, latency)
 

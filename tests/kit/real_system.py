@@ -23,7 +23,7 @@ from cli.client import Client, HostUnreachable
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.shutdown import stop_everything
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 
@@ -77,7 +77,7 @@ class RealSystem:
                 },
             )  # fmt: skip
 
-    def kill(self) -> set[Identity]:
+    def kill(self) -> set[ProcessIdentity]:
         """End the host as a crash does; return the workload processes it had in that instant."""
         assert self._host is not None
         # Stopped first, so that what is counted is what it leaves behind.
@@ -93,7 +93,7 @@ class RealSystem:
         self._host.terminate()
         return self._host.wait(30)
 
-    def workloads(self) -> set[Identity]:
+    def workloads(self) -> set[ProcessIdentity]:
         """Return the processes of workloads and proxies that live, by their claims."""
         claims = (self.state / "surface").glob("sites/*/**/claim-*")
         found = (processes.read_claim(each) for each in claims)

@@ -252,7 +252,7 @@ async def test_a_process_with_another_token_is_not_ours(tmp_path: Path) -> None:
     async with _bystander(RUNTIME_INSTANCE_TOKEN="theirs") as bystander:
         ticks = processes.start_ticks(bystander.pid)
         assert ticks is not None
-        ours = processes.Identity(bystander.pid, ticks, processes.boot(), "ours")
+        ours = processes.ProcessIdentity(bystander.pid, ticks, processes.boot(), "ours")
 
         processes.terminate(ours)
         processes.kill(ours)

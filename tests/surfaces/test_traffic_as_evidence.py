@@ -39,7 +39,7 @@ def _counted(*latencies_ms: float, errors: int = 0) -> Counter:
 def test_a_quantile_is_within_ten_percent(fraction: float) -> None:
     latencies = [float(n) for n in range(1, 1001)]
 
-    quantile = _counted(*latencies).read().latency.quantile_ms(fraction)
+    quantile = _counted(*latencies).snapshot().latency.quantile_ms(fraction)
 
     assert quantile == pytest.approx(1000 * fraction, rel=0.1)
 
@@ -49,15 +49,15 @@ def test_without_requests_there_is_no_quantile() -> None:
 
 
 def test_a_latency_above_all_bounds_counts_as_the_highest() -> None:
-    assert _counted(10**9).read().latency.quantile_ms(0.5) == LATENCY_BOUNDS_MS[-1]
+    assert _counted(10**9).snapshot().latency.quantile_ms(0.5) == LATENCY_BOUNDS_MS[-1]
 
 
 def test_a_sample_is_the_difference_of_two_readings() -> None:
     counter = _counted(10, 20, errors=1)
-    before = TrafficSample(EPOCH, "first", {1: counter.read()})
+    before = TrafficSample(EPOCH, "first", {1: counter.snapshot()})
     for latency_ms in (30, 40, 50):
         counter.add(latency_ms=latency_ms, is_error=False)
-    after = TrafficSample(EPOCH, "first", {1: counter.read(), 2: _counted(5).read()})
+    after = TrafficSample(EPOCH, "first", {1: counter.snapshot(), 2: _counted(5).snapshot()})
 
     since = after.since(before)
 
@@ -73,8 +73,8 @@ def test_a_sample_is_the_difference_of_two_readings() -> None:
     ],
 )
 def test_counters_that_began_again_count_whole(changes: dict[str, str]) -> None:
-    before = TrafficSample(EPOCH, "first", {1: _counted(1, 2, 3).read()})
-    after = replace(TrafficSample(EPOCH, "first", {1: _counted(4, 5).read()}), **changes)
+    before = TrafficSample(EPOCH, "first", {1: _counted(1, 2, 3).snapshot()})
+    after = replace(TrafficSample(EPOCH, "first", {1: _counted(4, 5).snapshot()}), **changes)
 
     assert after.since(before)[1].requests == 2
 

@@ -37,7 +37,7 @@ INSTALL_S: Final = 300.0
 
 
 @dataclass(frozen=True)
-class Unpacked:
+class UnpackedArtifact:
     """An artifact ready to run; `content` is a program to copy, or the virtual environment."""
 
     content: Path
@@ -72,21 +72,21 @@ class Artifacts:
         self._folder = folder
         self._blobs = blobs
 
-    def find(self, digest: str) -> Unpacked | None:
+    def find(self, digest: str) -> UnpackedArtifact | None:
         """Return the artifact if it has been prepared."""
         folder = self._folder_of(digest)
         try:
             manifest = json.loads((folder / "unpacked.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return Unpacked(
+        return UnpackedArtifact(
             folder / "content",
             manifest["isWheelhouse"],
             tuple(manifest["files"]),
             manifest["digest"],
         )
 
-    async def prepare(self, digest: str) -> Unpacked:
+    async def prepare(self, digest: str) -> UnpackedArtifact:
         """Return the artifact ready to run; a repeat finds it prepared.
 
         Raises:
@@ -100,7 +100,7 @@ class Artifacts:
         archive = await self._fetch(digest, folder)
         return await asyncio.to_thread(self._unpack, digest, archive)
 
-    def copy(self, unpacked: Unpacked, folder: Path) -> None:
+    def copy(self, unpacked: UnpackedArtifact, folder: Path) -> None:
         """Give an instance its own *folder*: the program's files, or nothing for a wheelhouse."""
         shutil.rmtree(folder, ignore_errors=True)
         if unpacked.is_wheelhouse:
@@ -127,7 +127,7 @@ class Artifacts:
             raise
         return archive
 
-    def _unpack(self, digest: str, archive: Path) -> Unpacked:
+    def _unpack(self, digest: str, archive: Path) -> UnpackedArtifact:
         folder = self._folder_of(digest)
         try:
             with _exclusive(folder / "lock"):
@@ -135,7 +135,7 @@ class Artifacts:
         finally:
             archive.unlink(missing_ok=True)
 
-    def _unpack_locked(self, folder: Path, archive: Path) -> Unpacked:
+    def _unpack_locked(self, folder: Path, archive: Path) -> UnpackedArtifact:
         for leftover in ("content", "wheels"):
             shutil.rmtree(folder / leftover, ignore_errors=True)
         content = folder / "content"
@@ -147,7 +147,7 @@ class Artifacts:
         else:
             (folder / "wheels").rename(content)
         files = tuple(sorted(_files_in(content)))
-        unpacked = Unpacked(content, bool(wheels), files, content_digest(content, files))
+        unpacked = UnpackedArtifact(content, bool(wheels), files, content_digest(content, files))
         manifest = {"isWheelhouse": bool(wheels), "files": files, "digest": unpacked.digest}
         draft = folder / "unpacked.draft"
         draft.write_text(json.dumps(manifest), encoding="utf-8")

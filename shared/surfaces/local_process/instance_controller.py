@@ -15,7 +15,7 @@ from shared.surfaces.local_process.envoy_admin import UpstreamHosts
 from shared.surfaces.local_process.envoy_config import cluster_name
 from shared.surfaces.local_process.instance_processes import InstanceProcesses
 from shared.surfaces.local_process.probes import InstanceProbes
-from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.state_files import InstanceRecord, SiteFolder
 from shared.surfaces.spec import RevisionSpec
 
@@ -102,7 +102,7 @@ class InstanceController:
                 self.processes.folder(record.id).bound_output()
 
     def _check(
-        self, record: InstanceRecord, spec: RevisionSpec, identity: Identity
+        self, record: InstanceRecord, spec: RevisionSpec, identity: ProcessIdentity
     ) -> InstanceRecord:
         """Run the probes that are due; kill on too much memory, terminate on failed liveness."""
         context = self._context
@@ -123,7 +123,7 @@ class InstanceController:
         return replace(record, is_ready=False, is_live=False, reason=reason, terminated_at=now)
 
     def _kill_after_grace(
-        self, record: InstanceRecord, spec: RevisionSpec, identity: Identity
+        self, record: InstanceRecord, spec: RevisionSpec, identity: ProcessIdentity
     ) -> InstanceRecord:
         assert record.terminated_at is not None
         if self._context.clock.now() >= record.terminated_at + timedelta(seconds=spec.grace_s):
@@ -160,7 +160,7 @@ class InstanceController:
             self._probes[record.token] = probes
         return probes
 
-    def _exceeds_memory(self, spec: RevisionSpec, identity: Identity) -> bool:
+    def _exceeds_memory(self, spec: RevisionSpec, identity: ProcessIdentity) -> bool:
         limit_mb = spec.resources.memory_mb
         if limit_mb is None or self._context.clock.monotonic_s() < self._memory_due_s:
             return False

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.artifacts import Artifacts, Unpacked, base_python
+from shared.surfaces.local_process.artifacts import Artifacts, UnpackedArtifact, base_python
 from shared.surfaces.local_process.limits import rlimits
-from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.state_files import InstanceRecord
 from shared.surfaces.spec import RevisionSpec
 
@@ -45,10 +45,10 @@ class InstanceFolder:
     def claim(self, token: str) -> Path:
         return self.path / f"claim-{token}"
 
-    def identity(self, token: str) -> Identity | None:
+    def identity(self, token: str) -> ProcessIdentity | None:
         return processes.read_claim(self.claim(token))
 
-    def prepare(self, unpacked: Unpacked, artifacts: Artifacts) -> None:
+    def prepare(self, unpacked: UnpackedArtifact, artifacts: Artifacts) -> None:
         """Make fresh folders for a start, without the files of an earlier one."""
         self.clear()
         for name in ("home", "tmp"):
@@ -56,7 +56,7 @@ class InstanceFolder:
         artifacts.copy(unpacked, self.path / "work")
 
     def start(
-        self, spec: RevisionSpec, record: InstanceRecord, unpacked: Unpacked, tools: Path
+        self, spec: RevisionSpec, record: InstanceRecord, unpacked: UnpackedArtifact, tools: Path
     ) -> int:
         """Start the process that *record* describes; return its pid."""
         environ = self._environ(spec, record, unpacked, tools)
@@ -109,7 +109,7 @@ class InstanceFolder:
         return tuple(output[-lines:]) if lines > 0 else ()
 
     def _environ(
-        self, spec: RevisionSpec, record: InstanceRecord, unpacked: Unpacked, tools: Path
+        self, spec: RevisionSpec, record: InstanceRecord, unpacked: UnpackedArtifact, tools: Path
     ) -> dict[str, str]:
         own = {"HOME": str(self.path / "home"), "TMPDIR": str(self.path / "tmp")}
         if record.port is not None:
@@ -151,7 +151,7 @@ def expand(text: str, own: Mapping[str, str]) -> str:
     return string.Template(text).safe_substitute(variables)
 
 
-def make_tools(folder: Path) -> Path:
+def link_python(folder: Path) -> Path:
     """Return a folder with the machine's `python` and `python3`, for the PATH of workloads."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("python", "python3"):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from shared.kernel.ids import ServiceId
 from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.artifacts import Unpacked
+from shared.surfaces.local_process.artifacts import UnpackedArtifact
 from shared.surfaces.local_process.instance_folder import InstanceFolder, prune_outputs
-from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.state_files import InstanceRecord, SiteFolder
 from shared.surfaces.spec import RevisionSpec
 
@@ -22,7 +22,7 @@ class InstanceProcesses:
     def folder(self, instance: str) -> InstanceFolder:
         return InstanceFolder(self._site.instance_folder(self._service, instance))
 
-    def find(self, record: InstanceRecord) -> Identity | None:
+    def find(self, record: InstanceRecord) -> ProcessIdentity | None:
         """Return the live process of that start; None when it is dead or never existed.
 
         A start without a claim, which this host did not spawn, is made void.
@@ -35,14 +35,14 @@ class InstanceProcesses:
         if pid is not None:
             # This host spawned it; the launcher takes a few milliseconds to write the claim.
             if processes.reap(pid) is None:
-                return Identity(pid, 0, processes.boot(), record.token)
+                return ProcessIdentity(pid, 0, processes.boot(), record.token)
             del self._spawned[record.token]
         if record.retry_at is None and not processes.void_claim(folder.claim(record.token)):
             return self.find(record)
         return None
 
     def start(
-        self, spec: RevisionSpec, record: InstanceRecord, unpacked: Unpacked, tools: Path
+        self, spec: RevisionSpec, record: InstanceRecord, unpacked: UnpackedArtifact, tools: Path
     ) -> None:
         """Spawn the process of *record*, which is on disk already: no process is ever unknown."""
         folder = self.folder(record.id)

@@ -38,7 +38,7 @@ def rlimits(resources: Resources) -> Mapping[str, int]:
 
 
 @lru_cache(maxsize=1)
-def holds_processes() -> bool:
+def enforces_process_limit() -> bool:
     """Return whether a limit of processes works here; the first call tries it, in about 50 ms."""
     with TemporaryDirectory() as folder:
         trial = Path(folder)
@@ -65,7 +65,7 @@ def capabilities() -> Capabilities:
         Feature.QUOTAS: "it limits each instance, not an environment's total",
         Feature.CPU_LIMIT: "without control groups a process cannot be held to a share of a CPU",
     }
-    if not holds_processes():
+    if not enforces_process_limit():
         lacks[Feature.PROCESSES_LIMIT] = (
             "it does not work on this machine: it needs user namespaces and a user other than root"
         )

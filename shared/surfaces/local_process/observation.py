@@ -3,7 +3,7 @@
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.envoy_config import host_name
 from shared.surfaces.local_process.instance_folder import InstanceFolder
-from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.state_files import (
     ComponentRecord,
     DesiredComponent,
@@ -34,7 +34,7 @@ def live_revisions(folder: SiteFolder, desired: DesiredComponent) -> tuple[LiveR
 
 def live_processes(
     folder: SiteFolder, desired: DesiredComponent
-) -> list[tuple[InstanceRecord, Identity]]:
+) -> list[tuple[InstanceRecord, ProcessIdentity]]:
     """Return the instances of *desired* whose process is alive.
 
     Raises:
@@ -69,7 +69,7 @@ def _record(folder: SiteFolder, desired: DesiredComponent) -> ComponentRecord:
 
 def _live_identity(
     folder: SiteFolder, desired: DesiredComponent, record: InstanceRecord
-) -> Identity | None:
+) -> ProcessIdentity | None:
     path = folder.instance_folder(desired.component.service, record.id)
     identity = InstanceFolder(path).identity(record.token)
     return identity if identity and processes.is_alive(identity) else None

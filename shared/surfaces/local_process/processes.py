@@ -27,7 +27,7 @@ _STARTED_AT_FIELD: Final = 19
 
 
 @dataclass(frozen=True)
-class Identity:
+class ProcessIdentity:
     """Equal identities are the same process, for every host of this machine."""
 
     pid: int
@@ -81,7 +81,7 @@ def environ_of(pid: int) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def is_alive(identity: Identity) -> bool:
+def is_alive(identity: ProcessIdentity) -> bool:
     """Return whether exactly that process runs, and not another with the same pid."""
     if identity.boot != boot():
         return False
@@ -134,13 +134,13 @@ def start(
     )
 
 
-def read_claim(claim: Path) -> Identity | None:
+def read_claim(claim: Path) -> ProcessIdentity | None:
     """Return the process that took *claim*; None when none did, or the claim is void."""
     try:
         content = json.loads(claim.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return Identity(
+    return ProcessIdentity(
         content["pid"], content["ticks"], content.get("boot") or boot(), content["token"]
     )
 
@@ -165,7 +165,7 @@ def reap(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if reaped else None
 
 
-def session_processes(identity: Identity) -> list[int]:
+def session_processes(identity: ProcessIdentity) -> list[int]:
     """Return the processes of its session that have its token, itself included."""
     pids = []
     for pid in psutil.pids():
@@ -177,21 +177,21 @@ def session_processes(identity: Identity) -> list[int]:
     return pids
 
 
-def terminate(identity: Identity) -> None:
+def terminate(identity: ProcessIdentity) -> None:
     """Send SIGTERM to exactly that process, if it runs."""
     if is_alive(identity):
         with suppress(ProcessLookupError):
             os.kill(identity.pid, signal.SIGTERM)
 
 
-def kill(identity: Identity) -> None:
+def kill(identity: ProcessIdentity) -> None:
     """Kill that process and the other processes of its session."""
     for pid in session_processes(identity) if identity.boot == boot() else ():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
-def resident_bytes(identity: Identity) -> int:
+def resident_bytes(identity: ProcessIdentity) -> int:
     """Return the memory of the whole session; shared pages count once per process."""
     total = 0
     for pid in session_processes(identity):

@@ -11,7 +11,7 @@ import aiohttp
 from shared.kernel.clock import Clock
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts, content_digest
-from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.state_files import InstanceRecord
 from shared.surfaces.observed_state import LiveProof
 from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
@@ -25,7 +25,7 @@ class InstanceUnreadable(Exception):
 
 async def prove_instance(
     record: InstanceRecord,
-    identity: Identity,
+    identity: ProcessIdentity,
     spec: RevisionSpec,
     artifacts: Artifacts,
     clock: Clock,

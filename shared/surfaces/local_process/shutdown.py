@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.kernel.clock import Clock
 from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.processes import Identity
+from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.supervisor import SupervisorRunning, has_supervisor
 
 GRACE_S: Final = 5.0
@@ -41,7 +41,7 @@ async def stop_everything(root: Path, clock: Clock) -> int:
     return len(stopping)
 
 
-def _claims(root: Path) -> list[Identity]:
+def _claims(root: Path) -> list[ProcessIdentity]:
     identities = [processes.read_claim(path) for path in root.glob("sites/*/**/claim-*")]
     return [identity for identity in identities if identity is not None]
 

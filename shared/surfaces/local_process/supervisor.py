@@ -24,7 +24,7 @@ from shared.kernel.errors import Conflict, Unavailable
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts
 from shared.surfaces.local_process.controller_context import ControllerContext
-from shared.surfaces.local_process.instance_folder import make_tools
+from shared.surfaces.local_process.instance_folder import link_python
 from shared.surfaces.local_process.probes import send_probe
 from shared.surfaces.local_process.site_controller import SiteController
 from shared.surfaces.local_process.state_files import (
@@ -92,7 +92,7 @@ class Supervisor:
                     self._clock,
                     self._entropy,
                     self._artifacts,
-                    make_tools(root / "tools"),
+                    link_python(root / "tools"),
                     partial(send_probe, session),
                     lambda work: _spawn(group, work),
                     self._notifier.notify,
