@@ -11,7 +11,7 @@ def inventory_updated(service: RuntimeService, facts: Facts) -> published.Runtim
     return published.RuntimeInventoryUpdated.model_validate(
         {
             **description(service, facts),
-            "aggregateId": service.identity.service_id,
+            "aggregateId": service.service_id,
             "instancesTotal": len(service.instances),
             "probes": facts.release.component.get("probes", {}),
         }

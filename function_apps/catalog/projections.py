@@ -1,13 +1,12 @@
 """The projection of an environment: when its next scan is due, and what the last one missed."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from shared.kernel.clock import isoformat
 
-SCAN_ID: Final = "watch"
 MASS_LEAST: Final = 3
 MASS_RATIO: Final = 0.1
 """If more of all services than this, and at least three, are newly absent, a third scan decides."""
@@ -20,7 +19,7 @@ class EnvironmentScan:
     environment_id: str
     revision: int
     due_at: str
-    seen_at: str
+    scanned_at: str
     """The time of the last complete scan, or of the first event."""
     ended_at: str | None = None
     retire_after: str | None = None
@@ -36,8 +35,8 @@ def on_environment_event(
     if known is not None and revision <= known.revision:
         return None
     at = isoformat(now)
-    seen_at = known.seen_at if known and known.ended_at is None else at
-    scan = EnvironmentScan(environment_id, revision, at, seen_at)
+    scanned_at = known.scanned_at if known and known.ended_at is None else at
+    scan = EnvironmentScan(environment_id, revision, at, scanned_at)
     return replace(scan, ended_at=at, retire_after="") if ended else scan
 
 
@@ -62,7 +61,7 @@ def record_scan(
     due_at = isoformat(now + every / 2)
     if missing is None:
         return replace(scan, due_at=due_at)
-    return replace(scan, due_at=due_at, seen_at=isoformat(now), missing=dict(missing))
+    return replace(scan, due_at=due_at, scanned_at=isoformat(now), missing=dict(missing))
 
 
 def confirm_absences(
@@ -78,14 +77,3 @@ def confirm_absences(
     still = {service: max(0, missing[service] - 1) for service in absent if service in missing}
     still |= dict.fromkeys(new, 2 if is_mass else 1)
     return still, frozenset(service for service, scans in still.items() if scans == 0)
-
-
-def to_body(scan: EnvironmentScan) -> dict[str, Any]:
-    """Return the document body; after the end it is due only while services have to be retired."""
-    body = asdict(scan) | {"type": "watch", "missing": dict(scan.missing)}
-    is_over = scan.ended_at is not None and scan.retire_after is None
-    return body if is_over else body | {"dueAt": scan.due_at}
-
-
-def from_body(body: Mapping[str, Any]) -> EnvironmentScan:
-    return EnvironmentScan(**{name: body[name] for name in EnvironmentScan.__dataclass_fields__})

@@ -1,6 +1,7 @@
 """The resources of catalog: a service, a row of its history, a dependency."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from function_apps.catalog.model.description import description
@@ -9,29 +10,40 @@ from function_apps.catalog.model.service import RuntimeService
 from shared.contracts import catalog as published
 
 
-def runtime_service(
-    service: RuntimeService,
-    facts: Facts,
-    *,
-    observed_at: str | None,
-    valid_until: str | None = None,
+def current_service(service: RuntimeService, scanned_at: str | None) -> published.RuntimeService:
+    """Return the resource of *service*, whose environment was last scanned at *scanned_at*."""
+    facts = service.facts
+    assert facts is not None, service
+    observed_at = service.last_observed_at
+    # A scan without differences writes nothing to the service, but it did observe it.
+    if scanned_at is not None and scanned_at > facts.valid_from and service.retired_at is None:
+        observed_at = max(observed_at or scanned_at, scanned_at)
+    return _resource(service, facts, observed_at)
+
+
+def past_service(service: RuntimeService, facts: Facts) -> published.RuntimeService:
+    """Return the resource of *service* at the time of *facts*, without its instances."""
+    return _resource(replace(service, instances=()), facts, None)
+
+
+def _resource(
+    service: RuntimeService, facts: Facts, observed_at: str | None
 ) -> published.RuntimeService:
-    """Return the resource of *service* at the time of *facts*."""
     component = facts.release.component
     return published.RuntimeService.model_validate(
         {
             **description(service, facts),
-            "tenantId": service.identity.tenant_id,
-            "projectId": service.identity.project_id,
+            "tenantId": service.tenant_id,
+            "projectId": service.project_id,
             "image": component.get("image"),
             "tier": None,
             "links": (),
-            "validUntil": valid_until,
+            "validUntil": None,
             "knownFrom": facts.known_from,
             "lastObservedAt": observed_at,
-            "retiredAt": facts.valid_from
-            if facts.status is published.ServiceStatus.RETIRED
-            else None,
+            "retiredAt": (
+                facts.valid_from if facts.status is published.ServiceStatus.RETIRED else None
+            ),
         }
     )
 
@@ -52,16 +64,12 @@ def history_row(facts: Facts, row: HistoryRow, valid_until: str | None) -> Mappi
     }
 
 
-def depends_on(service: RuntimeService) -> tuple[str, ...]:
-    return tuple(service.component.get("dependsOn", ()))
-
-
 def dependency(module: str, service: RuntimeService | None) -> published.Dependency:
     """Return one end of a dependency; a service without a known release is Unknown."""
     return published.Dependency.model_validate(
         {
             "module_id": module,
-            "service_id": service.identity.service_id if service else None,
+            "service_id": service.service_id if service else None,
             "status": (service.status if service else None) or published.ServiceStatus.UNKNOWN,
         }
     )

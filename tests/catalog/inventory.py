@@ -9,17 +9,13 @@ from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.triggers import COMMANDS, EVENTS
 from function_apps.catalog.use_cases import reconcile_inventory
 from shared.contracts.catalog import CatalogDefaults
-from shared.kernel.scope import PlatformScope
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
-from shared.triggers.service_triggers import adapted
 from tests.kit.service import TENANT, Bench, bench
 from tests.kit.told import KEY, WEB, service_of
-
-SWEEP = PlatformScope("timer:catalog_observe_due")
 
 
 @dataclass
@@ -71,7 +67,7 @@ class Catalog:
 
     async def sweep(self, after_s: float = 60.0) -> int:
         await self.app.service.clock.sleep(after_s)
-        looked = await reconcile_inventory.reconcile_due(self.app, SWEEP)
+        looked = await reconcile_inventory.reconcile_due(self.app)
         await self.settle()
         return looked
 
@@ -97,6 +93,6 @@ def catalog() -> Catalog:
     app = CatalogApp(made.service, MemorySurface(world), CatalogDefaults())
     handlers = {**EVENTS, **COMMANDS}
     dispatcher = Dispatcher(
-        adapted(handlers), app, made.service.work, made.service.clock, made.service.entropy
+        handlers, app, made.service.work, made.service.clock, made.service.entropy
     )
     return Catalog(made, world, app, dispatcher)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from function_apps.catalog import projections
+from function_apps.catalog.projections import EnvironmentScan
+from function_apps.catalog.repository import SCAN_ID, SCANS
 from shared.kernel.clock import EPOCH
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import BatchOperation, Etag, Partition
@@ -57,10 +58,10 @@ async def statuses(made: Catalog, modules: Sequence[str]) -> set[str]:
     return {str(head["status"]) for head in heads if head["module_id"] in modules}
 
 
-async def watch_of(made: Catalog) -> projections.EnvironmentScan:
-    document = await made.app.service.store.read(Partition(TENANT, KEY), projections.SCAN_ID)
+async def scan_of(made: Catalog) -> EnvironmentScan:
+    document = await made.app.service.store.read(Partition(TENANT, KEY), SCAN_ID)
     assert document is not None
-    return projections.from_body(document.body)
+    return SCANS.decode(document.body)
 
 
 def test_every_service_is_retired_in_pages_of_25() -> None:
@@ -119,7 +120,7 @@ def test_an_older_event_of_the_environment_changes_nothing() -> None:
     async def main() -> tuple[bool, bool]:
         made = await populated(MODULES[:2])
         await made.hear_all(environment(5, generation=2), environment(2, gone=True))
-        watch = await watch_of(made)
+        watch = await scan_of(made)
         return watch.ended_at is None, await statuses(made, MODULES[:2]) == {"Running"}
 
     assert run_virtual(main()) == (True, True)

@@ -12,7 +12,6 @@ from function_apps.catalog.use_cases import queries
 from shared.kernel.clock import EPOCH, isoformat
 from tests.catalog.inventory import catalog
 from tests.kit.sending import send
-from tests.kit.service import SCOPE
 from tests.kit.told import (
     ENVIRONMENT,
     WEB,
@@ -214,7 +213,7 @@ def test_the_log_of_a_service_without_an_instance_says_so() -> None:
         made = catalog()
         await made.hear_all(ended(1, [released()], at=EPOCH))
         with pytest.raises(LogNotFound) as refusal:
-            await queries.get_logs(service_of(), instance=None, tail=1, scope=SCOPE, app=made.app)
+            await queries.get_logs(service_of(), made.bench.ctx(), made.app, instance=None, tail=1)
         return refusal.value.message
 
     assert run_virtual(main()) == f"service {service_of()} has no instance, so it has no log"

@@ -8,13 +8,10 @@ from hypothesis import strategies as st
 
 from function_apps.catalog.model.history import HistoryRow, RowKind
 from function_apps.catalog.model.service import (
-    Identity,
     RuntimeService,
-    from_body,
     record_observation,
     record_row,
     removal_row,
-    to_body,
 )
 from function_apps.catalog.model.status import (
     ObservationExpired,
@@ -24,10 +21,11 @@ from function_apps.catalog.model.status import (
     ServiceEvent,
     status_after,
 )
+from function_apps.catalog.repository import SERVICES
 from shared.contracts.catalog import ServiceStatus
 from shared.kernel.clock import EPOCH, isoformat
 
-IDENTITY = Identity("svc-1", "acme", "proj-1", "env-1", "test", "module-web")
+NEW = RuntimeService("svc-1", "acme", "proj-1", "env-1", "test", "module-web")
 
 
 def release(revision: int, minute: int) -> tuple[ServiceEvent, HistoryRow]:
@@ -68,7 +66,7 @@ AFTER_RETIRED = {Released: {*SEEN, ServiceStatus.UNKNOWN}}
 def test_a_change_of_status_follows_from_the_event_and_only_a_release_brings_back(
     happened: list[ServiceEvent | tuple[ServiceEvent, HistoryRow]],
 ) -> None:
-    service = RuntimeService(IDENTITY)
+    service = NEW
     for number, each in enumerate(happened):
         now = EPOCH + timedelta(minutes=number)
         if isinstance(each, tuple):
@@ -80,7 +78,7 @@ def test_a_change_of_status_follows_from_the_event_and_only_a_release_brings_bac
             is_retired = service.status is ServiceStatus.RETIRED
             assert after.status in (AFTER_RETIRED if is_retired else AFTER)[type(event)]
         assert after.revision >= service.revision
-        assert from_body(to_body(after)) == after
+        assert SERVICES.decode(SERVICES.encode(after)) == after
         service = after
 
 
@@ -102,7 +100,7 @@ def test_running_needs_a_healthy_instance(event: ServiceEvent, status: ServiceSt
 
 @pytest.mark.parametrize("event", [Observed(2, 2), Observed(0, 2), ObservationExpired()])
 def test_what_is_seen_of_a_retired_service_changes_nothing(event: ServiceEvent) -> None:
-    service = RuntimeService(IDENTITY)
+    service = NEW
     for _, row in (release(1, 1), removal(2)):
         service = record_row(service, row).service or service
 

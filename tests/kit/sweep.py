@@ -28,7 +28,7 @@ _IDS: Final = (
 )
 _MEASURED: Final = frozenset(
     {
-        "attempts", "latencyMs", "evidence", "first_bad_at", "proof", "due_at", "told_at",
+        "attempts", "latencyMs", "evidence", "first_bad_at", "proof", "due_at", "published_at",
         "requests", "samples", "pid", "started_at", "startedAt", "reason", "checks",
     }
 )  # fmt: skip
@@ -86,7 +86,7 @@ def comparable(document: Document) -> dict[str, Any]:
     if body.get("type") == "target" or document.id == "target":
         return {"release_revision": body["release_revision"], "status": body["status"]}
     if body.get("type") == "service":
-        release = body["knowledge"][0] or {}
+        release = body["knowledge"]["release"] or {}
         return {
             "component": release.get("component"),
             "release_revision": release.get("release_revision"),

@@ -11,12 +11,12 @@ INSTANCES_MAX = 200
 
 def description(service: RuntimeService, facts: Facts) -> dict[str, Any]:
     """Return the fields of *service* at the time of *facts*."""
-    component, identity = facts.release.component, service.identity
+    component = facts.release.component
     return {
-        "serviceId": identity.service_id,
-        "environmentId": identity.environment_id,
-        "stage": identity.stage,
-        "moduleId": identity.module_id,
+        "serviceId": service.service_id,
+        "environmentId": service.environment_id,
+        "stage": service.stage,
+        "moduleId": service.module_id,
         "componentType": component["componentType"],
         "digest": component["digest"],
         "version": component["version"],

@@ -8,7 +8,7 @@ Database Applications in SQL", 1999; Shapiro et al., "Conflict-free Replicated D
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -159,13 +159,3 @@ def _first_of_highest(before: HistoryRow | None, row: HistoryRow) -> HistoryRow:
         return row
     is_same = row.release_revision == before.release_revision
     return row if is_same and row.order_key < before.order_key else before
-
-
-def row_body(row: HistoryRow) -> dict[str, Any]:
-    return asdict(row) | {"type": "history", "component": dict(row.component)}
-
-
-def row_of(body: Mapping[str, Any]) -> HistoryRow:
-    fields = {name: body[name] for name in HistoryRow.__dataclass_fields__}
-    kind, status = RowKind(body["kind"]), ServiceStatus(body["status"])
-    return HistoryRow(**{**fields, "kind": kind, "status": status})

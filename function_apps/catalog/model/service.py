@@ -1,18 +1,11 @@
-"""The aggregate RuntimeService: its identity, its knowledge, and its last observation."""
+"""The aggregate RuntimeService: its knowledge, and its last observation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from function_apps.catalog.model.history import (
-    Facts,
-    HistoryRow,
-    Knowledge,
-    RowKind,
-    row_body,
-    row_of,
-)
+from function_apps.catalog.model.history import Facts, HistoryRow, Knowledge, RowKind
 from function_apps.catalog.model.status import (
     ObservationExpired,
     Released,
@@ -23,14 +16,12 @@ from function_apps.catalog.model.status import (
 from shared.contracts.catalog import ReleaseOfComponent, ServiceStatus
 from shared.kernel.clock import isoformat
 
-DOCUMENT_ID: Final = "service"
-"""One service has a partition of its own, so its document needs no other name."""
-Instances = Sequence[Mapping[str, Any]]
+Instances = tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True)
-class Identity:
-    """The fields of a service that never change."""
+class RuntimeService:
+    """The aggregate. Without a release it is a tombstone: its removal came before its release."""
 
     service_id: str
     tenant_id: str
@@ -38,16 +29,9 @@ class Identity:
     environment_id: str
     stage: str
     module_id: str
-
-
-@dataclass(frozen=True)
-class RuntimeService:
-    """The aggregate. Without a release it is a tombstone: its removal came before its release."""
-
-    identity: Identity
     knowledge: Knowledge = field(default_factory=Knowledge)
     revision: int = 0
-    instances: Instances = field(default_factory=tuple)
+    instances: Instances = ()
     last_observed_at: str | None = None
 
     @property
@@ -61,6 +45,10 @@ class RuntimeService:
     @property
     def component(self) -> Mapping[str, Any]:
         return self.knowledge.release.component if self.knowledge.release else {}
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        return tuple(self.component.get("dependsOn", ()))
 
     @property
     def retired_at(self) -> str | None:
@@ -79,8 +67,9 @@ class ServiceChange:
     """Whether the change is visible to other services."""
 
 
-def identity_of(release: ReleaseOfComponent, *, service_id: str, tenant_id: str) -> Identity:
-    return Identity(
+def new_service(release: ReleaseOfComponent, *, service_id: str, tenant_id: str) -> RuntimeService:
+    """Return the service of *release* before anything is known of it."""
+    return RuntimeService(
         service_id=service_id,
         tenant_id=tenant_id,
         project_id=release.project_id,
@@ -111,7 +100,7 @@ def release_row(release: ReleaseOfComponent, now: datetime) -> HistoryRow:
 def removal_row(cause_kind: str, cause_id: str, at: str, now: datetime) -> HistoryRow:
     return HistoryRow(
         RowKind.REMOVAL, status_after(Removed()), cause_kind, cause_id, at, isoformat(now)
-    )  # fmt: skip
+    )
 
 
 def record_row(service: RuntimeService, row: HistoryRow) -> ServiceChange:
@@ -122,9 +111,8 @@ def record_row(service: RuntimeService, row: HistoryRow) -> ServiceChange:
     after = replace(service, knowledge=knowledge, revision=service.revision + 1)
     if after.status is ServiceStatus.RETIRED:
         after = replace(after, instances=())
-    return ServiceChange(
-        row, after, is_published=after.facts is not None and after.facts != service.facts
-    )
+    is_published = after.facts is not None and after.facts != service.facts
+    return ServiceChange(row, after, is_published)
 
 
 def record_observation(
@@ -143,14 +131,11 @@ def record_observation(
         return None
     observed = service
     if not isinstance(event, ObservationExpired):
-        observed = replace(service, instances=tuple(instances), last_observed_at=at)
+        observed = replace(service, instances=instances, last_observed_at=at)
     if status is service.status:
-        return ServiceChange(
-            None, replace(observed, revision=observed.revision + 1), is_published=True
-        )
-    row = HistoryRow(
-        RowKind.OBSERVATION, status, "observation", service.identity.service_id, at, at
-    )
+        after = replace(observed, revision=observed.revision + 1)
+        return ServiceChange(None, after, is_published=True)
+    row = HistoryRow(RowKind.OBSERVATION, status, "observation", service.service_id, at, at)
     return record_row(observed, row)
 
 
@@ -159,39 +144,3 @@ def _summary(instances: Instances) -> list[tuple[Any, ...]]:
         (instance["name"], instance["status"], instance["releaseRevision"])
         for instance in instances
     ]
-
-
-def to_body(service: RuntimeService) -> dict[str, Any]:
-    """Return the document body; the filters of lists need their fields at its top level."""
-    knowledge = service.knowledge
-    rows = [
-        knowledge.release,
-        knowledge.verification,
-        knowledge.observation,
-        knowledge.removal,
-    ]
-    component = service.component
-    return {
-        **vars(service.identity),
-        "type": "service" if service.facts else "tombstone",
-        "knowledge": [None if row is None else row_body(row) for row in rows],
-        "revision": service.revision,
-        "instances": [dict(instance) for instance in service.instances],
-        "last_observed_at": service.last_observed_at,
-        "status": service.status,
-        "version": component.get("version"),
-        "compute_target": component.get("computeTarget"),
-        "owner": component.get("owner"),
-    }
-
-
-def from_body(body: Mapping[str, Any]) -> RuntimeService:
-    identity = Identity(**{name: body[name] for name in Identity.__dataclass_fields__})
-    rows = [None if row is None else row_of(row) for row in body["knowledge"]]
-    return RuntimeService(
-        identity,
-        Knowledge(*rows),
-        body["revision"],
-        tuple(body["instances"]),
-        body["last_observed_at"],
-    )

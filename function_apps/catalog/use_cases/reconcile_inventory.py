@@ -1,130 +1,161 @@
-"""Reconcile the inventory with scans of the surfaces: Present, Absent or Unknown."""
+"""Reconcile the inventory with scans of the surfaces: Present, Absent or Unknown.
 
-from collections.abc import Mapping
+A service that cannot be read or committed does not stop the others of its environment, and an
+environment not the others: it is postponed and shown in the app's health.
+"""
 
-from function_apps.catalog import projections
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
 from function_apps.catalog.model.service import (
     Instances,
     RuntimeService,
     ServiceChange,
-    from_body,
     record_observation,
 )
-from function_apps.catalog.model.status import (
-    ObservationExpired,
-    Observed,
-    ServiceEvent,
-)
+from function_apps.catalog.model.status import ObservationExpired, Observed, ServiceEvent
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.repository import commit
+from function_apps.catalog.projections import EnvironmentScan, confirm_absences, record_scan
+from function_apps.catalog.repository import SCANS, SERVICES, commit, put_scan, replace_scan
 from function_apps.catalog.use_cases.record_environment import retire_services
 from shared.contracts.catalog import ServiceStatus
 from shared.kernel.clock import isoformat, parse_instant
-from shared.kernel.concurrency import bounded_map
-from shared.kernel.ids import EnvironmentId, EnvironmentKey, ServiceId, TenantId
+from shared.kernel.context import Context, timer_context
+from shared.kernel.ids import EnvironmentId, ServiceId, TenantId
+from shared.kernel.isolation import Failure, isolate
 from shared.kernel.observation import Present, Unknown
-from shared.kernel.scope import PlatformScope, Scope
-from shared.messaging.cause import Cause, caused_by_timer
-from shared.messaging.legacy_unit_of_work import NOTHING, Decision, Put, View
+from shared.messaging.sweep import Sweep
+from shared.messaging.unit_of_work import Decision, Json
 from shared.persistence.store import Comparison, Document, Prefix, Query, Where, pages
 from shared.surfaces.observed_state import Instance, LiveComponent
 
-SCANS_AT_ONCE = 8
-"""Environments that one sweep scans side by side."""
+T = TypeVar("T")
+SWEEP: Final = "observe_due"
 Live = Mapping[ServiceId, LiveComponent]
 
 
-async def reconcile_due(app: CatalogApp, scope: PlatformScope) -> int:
+@dataclass(frozen=True)
+class ServiceObservation:
+    """The result of one scan for one service."""
+
+    service: RuntimeService
+    event: ServiceEvent
+    instances: Instances = ()
+
+
+async def reconcile_due(app: CatalogApp) -> int:
     """Scan every environment that is due; return how many there were."""
-    due = await app.service.store.query_due(
-        Query(
-            where=[
-                Where("type", Comparison.EQ, "watch"),
-                Where("dueAt", Comparison.LE, isoformat(app.service.clock.now())),
-            ],
-            order_by="dueAt",
-        )
-    )
+    service = app.service
 
     async def reconcile(document: Document) -> None:
-        tenant = Scope(TenantId(document.partition.tenant), scope.caller)
-        await reconcile_environment(document, scope=tenant, app=app)
+        tenant = TenantId(document.partition.tenant)
+        ctx = timer_context(f"catalog_{SWEEP}", tenant, service.clock, service.entropy)
+        await reconcile_environment(document, ctx, app)
 
-    await bounded_map(due.documents, reconcile, at_once=SCANS_AT_ONCE)
-    return len(due.documents)
+    sweep = Sweep(SWEEP, SCANS.type_name, service.store, service.clock, service.sweeps)
+    return await sweep.run(reconcile)
 
 
-async def reconcile_environment(document: Document, *, scope: Scope, app: CatalogApp) -> None:
+async def reconcile_environment(document: Document, ctx: Context, app: CatalogApp) -> None:
     """Compare one environment's services with a complete scan of its surface.
 
     A scan that failed changes nothing until the last complete one is older than the limit: then
     every service is Unknown.
     """
-    scan = projections.from_body(document.body)
-    cause = caused_by_timer("catalog_observe_due", app.service.entropy)
+    scan = SCANS.decode(document.body)
     if scan.ended_at is not None:
-        await retire_services(document.partition, scope=scope, cause=cause, app=app)
+        await retire_services(document.partition, ctx, app)
         return
-    key = EnvironmentKey(document.partition.environment)
     reading = await app.surface.inventory(EnvironmentId(scan.environment_id))
-    now = app.service.clock.now()
-    known = await _services(key, scope, app)
+    now, failures = ctx.now(), Failures(f"{SWEEP} {scan.environment_id}", app)
+    known = await _services(document, failures, ctx, app)
     missing: Mapping[str, int] | None = None
+    observations: Sequence[ServiceObservation] = ()
     if not isinstance(reading, Unknown):
         components = reading.value if isinstance(reading, Present) else ()
         live = {component.component.service: component for component in components}
-        missing = await _compare(known, live, scan, scope, cause, app)
-    elif now - parse_instant(scan.seen_at) > app.rules.stale_after:
-        for service in known:
-            await _record(service, ObservationExpired(), (), scope, cause, app)
-    after = projections.record_scan(scan, now, app.rules.sweep, missing)
-
-    def decide(view: View) -> Decision:
-        if view.etag(projections.SCAN_ID) != document.etag:
-            return NOTHING
-        return Decision(writes=[Put(projections.SCAN_ID, projections.to_body(after))])
-
-    await app.service.work.write(scope, document.partition, [projections.SCAN_ID], decide, cause)
+        missing, observations = _compare(known, live, scan)
+    elif now - parse_instant(scan.scanned_at) > app.rules.stale_after:
+        observations = [ServiceObservation(service, ObservationExpired()) for service in known]
+    for observation in observations:
+        await failures.isolated(observation.service.service_id, _record(observation, ctx, app))
+    failures.note()
+    after = record_scan(scan, now, app.rules.sweep, missing)
+    decision: Decision[Json] = Decision({}, writes=[put_scan(after)])
+    await replace_scan(document, decision, ctx, app)
 
 
-async def _services(key: EnvironmentKey, scope: Scope, app: CatalogApp) -> list[RuntimeService]:
+@dataclass(frozen=True)
+class Failures:
+    """The services of one environment that a scan failed on, by id."""
+
+    name: str
+    app: CatalogApp
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    async def isolated(self, service_id: str, work: Awaitable[T]) -> T | None:
+        """Return the result of *work*; None where it failed, which is kept with its reason."""
+        result = await isolate(work, f"{self.name}: {service_id}")
+        if isinstance(result, Failure):
+            self.reasons[service_id] = result.reason
+            return None
+        return result
+
+    def note(self) -> None:
+        """Show the failures in the app's health, or that there are none any longer."""
+        sweeps = self.app.service.sweeps
+        if self.reasons or self.name in sweeps.failures():
+            sweeps.note(self.name, self.reasons)
+
+
+async def _services(
+    scan: Document, failures: Failures, ctx: Context, app: CatalogApp
+) -> list[RuntimeService]:
     query = Query(
         where=[
-            Where("type", Comparison.EQ, "service"),
+            Where("type", Comparison.EQ, SERVICES.type_name),
             Where("status", Comparison.NE, ServiceStatus.RETIRED.value),
         ],
         limit=200,
     )
-    documents = pages(app.service.store, Prefix(scope.tenant, key), query)
-    return [from_body(document.body) async for document in documents]
-
-
-async def _compare(
-    known: list[RuntimeService],
-    live: Live,
-    scan: projections.EnvironmentScan,
-    scope: Scope,
-    cause: Cause,
-    app: CatalogApp,
-) -> Mapping[str, int]:
-    """Record each service that differs; return the missing ones, with the scans to confirm it."""
-    absent = [
-        service.identity.service_id
-        for service in known
-        if service.identity.service_id not in live and _is_expected(service)
+    prefix = Prefix(ctx.tenant, scan.partition.environment)
+    documents = [document async for document in pages(app.service.store, prefix, query)]
+    services = [
+        await failures.isolated(document.partition.unit, _decoded(document))
+        for document in documents
     ]
-    missing, confirmed = projections.confirm_absences(scan.missing, absent, len(known))
+    return [service for service in services if service is not None]
+
+
+async def _decoded(document: Document) -> RuntimeService:
+    return SERVICES.decode(document.body)
+
+
+def _compare(
+    known: Sequence[RuntimeService], live: Live, scan: EnvironmentScan
+) -> tuple[Mapping[str, int], Sequence[ServiceObservation]]:
+    """Return the missing services with the scans to confirm them, and the observations."""
+    absent = [
+        service.service_id
+        for service in known
+        if service.service_id not in live and _is_expected(service)
+    ]
+    missing, confirmed = confirm_absences(scan.missing, absent, len(known))
+    observations = []
     for service in known:
-        identity = ServiceId(service.identity.service_id)
         wanted = int(service.component["replicas"])
-        if identity in live:
-            revisions = live[identity].revisions
-            running = [instance for revision in revisions for instance in revision.instances]
+        component = live.get(ServiceId(service.service_id))
+        if component is not None:
+            running = [
+                instance for revision in component.revisions for instance in revision.instances
+            ]
             event = Observed(sum(instance.is_ready for instance in running), wanted)
-            await _record(service, event, tuple(map(_to_body, running)), scope, cause, app)
-        elif identity in confirmed:
-            await _record(service, Observed(0, wanted), (), scope, cause, app)
-    return missing
+            instances = tuple(_to_body(instance) for instance in running)
+            observations.append(ServiceObservation(service, event, instances))
+        elif service.service_id in confirmed:
+            observations.append(ServiceObservation(service, Observed(0, wanted)))
+    return missing, observations
 
 
 def _is_expected(service: RuntimeService) -> bool:
@@ -132,16 +163,10 @@ def _is_expected(service: RuntimeService) -> bool:
     return service.status is not ServiceStatus.UNAVAILABLE or bool(service.instances)
 
 
-async def _record(
-    service: RuntimeService,
-    event: ServiceEvent,
-    instances: Instances,
-    scope: Scope,
-    cause: Cause,
-    app: CatalogApp,
-) -> None:
+async def _record(observation: ServiceObservation, ctx: Context, app: CatalogApp) -> None:
     """Commit the observation if it differs, unless a newer release was recorded meanwhile."""
-    now = app.service.clock.now()
+    service, event, instances = observation.service, observation.event, observation.instances
+    now = ctx.now()
     if record_observation(service, event, instances, now) is None:
         return
 
@@ -150,8 +175,7 @@ async def _record(
             return None
         return record_observation(current, event, instances, now)
 
-    identity = ServiceId(service.identity.service_id)
-    await commit(identity, decide, "ObserveService", scope=scope, cause=cause, app=app)
+    await commit(service.service_id, decide, "ObserveService", ctx, app)
 
 
 def _to_body(instance: Instance) -> Mapping[str, object]:

@@ -1,78 +1,85 @@
-"""Record an event of an environment: start its scans, or retire its services."""
+"""RuntimeEnvironmentProvisioned and Decommissioned: start scans, or retire all services."""
 
-from dataclasses import replace
-
-from function_apps.catalog import projections
 from function_apps.catalog.ports import CatalogApp
+from function_apps.catalog.projections import (
+    EnvironmentScan,
+    on_environment_event,
+    record_retired_page,
+)
+from function_apps.catalog.repository import (
+    SCAN_ID,
+    SCANS,
+    SERVICES,
+    find_scan,
+    put_scan,
+    replace_scan,
+)
 from shared.contracts.catalog import RetireService, ServiceStatus
 from shared.contracts.environments import EnvironmentFacts, RuntimeEnvironmentDecommissioned
 from shared.contracts.releases import CauseKind, ChangeCause
 from shared.kernel.clock import parse_instant
-from shared.kernel.ids import EnvironmentKey, parse_id
-from shared.kernel.scope import Scope
-from shared.messaging.cause import Cause
-from shared.messaging.compose import envelope_of
-from shared.messaging.legacy_unit_of_work import NOTHING, Decision, Outcome, Put, View
+from shared.kernel.context import Context
+from shared.messaging.fan_out import PAGE_MAX
 from shared.messaging.outbox import Send
-from shared.messaging.split import PAGE_MAX
-from shared.persistence.store import Comparison, Document, Partition, Prefix, Query, Where
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
+from shared.persistence.store import (
+    Comparison,
+    Document,
+    Partition,
+    Prefix,
+    Query,
+    Where,
+    partition_of,
+)
 
 
 async def record_environment(
-    event: EnvironmentFacts, *, scope: Scope, cause: Cause, app: CatalogApp
-) -> Outcome:
+    event: EnvironmentFacts, ctx: Context, app: CatalogApp
+) -> Outcome[Json]:
     """Start the scans of a usable environment; retire the services of a decommissioned one.
 
     They retire in pages of 25. The projection keeps the last one and stays due until all are
     retired, so a repeat of this event, or the sweep, continues from there.
     """
-    key = parse_id(event.environment_id, "env").environment
     ended = isinstance(event, RuntimeEnvironmentDecommissioned)
-    now = app.service.clock.now()
 
-    def decide(view: View) -> Decision:
-        body = view.body(projections.SCAN_ID)
-        scan = projections.on_environment_event(
-            projections.from_body(body) if body is not None else None,
+    def decide(view: View) -> Decision[Json]:
+        scan = on_environment_event(
+            find_scan(view),
             environment_id=event.environment_id,
             revision=event.revision,
             ended=ended,
-            now=now,
+            now=ctx.now(),
         )
-        if scan is None:
-            return NOTHING
-        return Decision(writes=[Put(projections.SCAN_ID, projections.to_body(scan))])
+        return NOTHING if scan is None else Decision({}, writes=[put_scan(scan)])
 
-    without_marker = replace(cause, marker=None)
-    partition = Partition(scope.tenant, key)
-    outcome = await app.service.work.write(
-        scope, partition, [projections.SCAN_ID], decide, without_marker
-    )
+    without_marker = ctx.without_marker()
+    partition = partition_of(ctx.tenant, event.environment_id)
+    outcome = await app.service.work.commit(without_marker, partition, [SCAN_ID], decide)
     if ended:
-        await retire_services(partition, scope=scope, cause=without_marker, app=app)
+        await retire_services(partition, without_marker, app)
     return outcome
 
 
-async def retire_services(
-    partition: Partition, *, scope: Scope, cause: Cause, app: CatalogApp
-) -> None:
+async def retire_services(partition: Partition, ctx: Context, app: CatalogApp) -> None:
     """Send a command for every service of an ended environment, after the last one that has it."""
     while True:
-        document = await app.service.store.read(partition, projections.SCAN_ID)
-        if document is None or projections.from_body(document.body).retire_after is None:
+        document = await app.service.store.read(partition, SCAN_ID)
+        scan = None if document is None else SCANS.decode(document.body)
+        if document is None or scan is None or scan.retire_after is None:
             return
-        await _retire_page(document, scope=scope, cause=cause, app=app)
+        await _retire_page(document, scan, ctx, app)
 
 
-async def _retire_page(document: Document, *, scope: Scope, cause: Cause, app: CatalogApp) -> None:
-    """Commit one page of commands and its last service; nothing if the projection changed."""
-    scan = projections.from_body(document.body)
-    key = EnvironmentKey(document.partition.environment)
+async def _retire_page(
+    document: Document, scan: EnvironmentScan, ctx: Context, app: CatalogApp
+) -> None:
+    """Commit one page of commands and its last service."""
     page = await app.service.store.query(
-        Prefix(scope.tenant, key),
+        Prefix(ctx.tenant, document.partition.environment),
         Query(
             where=[
-                Where("type", Comparison.EQ, "service"),
+                Where("type", Comparison.EQ, SERVICES.type_name),
                 Where("status", Comparison.NE, ServiceStatus.RETIRED.value),
                 Where("service_id", Comparison.GT, scan.retire_after),
             ],
@@ -82,24 +89,15 @@ async def _retire_page(document: Document, *, scope: Scope, cause: Cause, app: C
     )
     is_last = len(page.documents) < PAGE_MAX
     last = None if is_last else str(page.documents[-1].body["service_id"])
-    rows = [_retirement(document, scan, scope, cause, app) for document in page.documents]
-    after = projections.record_retired_page(scan, last)
-
-    def decide(view: View) -> Decision:
-        if view.etag(projections.SCAN_ID) != document.etag:
-            return NOTHING
-        return Decision(writes=[Put(projections.SCAN_ID, projections.to_body(after))], outbox=rows)
-
-    await app.service.work.write(scope, document.partition, [projections.SCAN_ID], decide, cause)
+    decision: Decision[Json] = Decision(
+        {},
+        writes=[put_scan(record_retired_page(scan, last))],
+        outbox=[_retirement(service, scan, app) for service in page.documents],
+    )
+    await replace_scan(document, decision, ctx, app)
 
 
-def _retirement(
-    service: Document,
-    scan: projections.EnvironmentScan,
-    scope: Scope,
-    cause: Cause,
-    app: CatalogApp,
-) -> Send:
+def _retirement(service: Document, scan: EnvironmentScan, app: CatalogApp) -> Send:
     assert scan.ended_at is not None, scan
     command = RetireService.model_validate(
         {
@@ -109,13 +107,9 @@ def _retirement(
             "ended_at": parse_instant(scan.ended_at),
         }
     )
-    envelope = envelope_of(
+    return Send(
+        app.service.name,
         command,
-        tenant=scope.tenant,
-        cause=cause,
-        clock=app.service.clock,
-        entropy=app.service.entropy,
         project=str(service.body["project_id"]),
         module=str(service.body["module_id"]),
     )
-    return Send(app.service.name, envelope)

@@ -1,0 +1,30 @@
+"""RuntimeDeploymentCompleted and RolledBack: a deployment has ended."""
+
+from collections.abc import Sequence
+
+from function_apps.catalog.ports import CatalogApp
+from function_apps.catalog.projections import reschedule_retirement
+from function_apps.catalog.repository import SCAN_ID, find_scan, put_scan
+from shared.contracts.catalog import RecordRelease
+from shared.contracts.deployments import DeploymentEnded
+from shared.kernel.context import Context
+from shared.messaging.release_fan_out import fan_out_releases
+from shared.messaging.unit_of_work import Json, Outcome, Put, View
+
+
+async def record_deployment(event: DeploymentEnded, ctx: Context, app: CatalogApp) -> Outcome[Json]:
+    """Split the end of a deployment into one command per service.
+
+    If its environment is decommissioned already, the retirement of its services is due again.
+    """
+    due_at = ctx.now() + app.rules.stale_after
+
+    def reschedule(view: View) -> Sequence[Put]:
+        scan = find_scan(view)
+        if scan is None or scan.ended_at is None:
+            return ()
+        return [put_scan(reschedule_retirement(scan, due_at))]
+
+    return await fan_out_releases(
+        event, RecordRelease, ctx, app.service.work, reads=[SCAN_ID], writes=reschedule
+    )

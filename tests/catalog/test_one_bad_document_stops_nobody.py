@@ -1,0 +1,113 @@
+"""A document that cannot be read concerns itself: the others are scanned, and it is shown."""
+
+from typing import Any
+
+import pytest
+
+from shared.kernel.clock import isoformat
+from shared.persistence.store import Document, Partition, Replace
+from tests.catalog.inventory import Catalog, catalog
+from tests.kit.service import TENANT
+from tests.kit.told import ended, environment, released, run, service_of, vanish
+from tests.kit.virtual_time import run_virtual
+
+KEYS = [letter * 12 for letter in "bcdef"]
+BAD = KEYS[2]
+MODULES = [f"module-m{number}" for number in range(4)]
+
+
+async def damage(made: Catalog, partition: Partition, document_id: str, **fields: Any) -> None:
+    document = await stored(made, partition, document_id)
+    body = {**document.body, **fields}
+    await made.app.service.store.batch(partition, [Replace(document_id, body, document.etag)])
+
+
+async def stored(made: Catalog, partition: Partition, document_id: str) -> Document:
+    document = await made.app.service.store.read(partition, document_id)
+    assert document is not None, document_id
+    return document
+
+
+async def known(*keys: str) -> Catalog:
+    """Return a catalog that scans the environments of *keys*."""
+    made = catalog()
+    for key in keys:
+        fields = {"environment_id": f"env-{key}", "aggregate_id": f"env-{key}"}
+        await made.hear_all(environment(1).model_copy(update=fields))
+    return made
+
+
+def test_the_other_environments_are_scanned_and_the_bad_one_is_postponed_and_shown() -> None:
+    async def main() -> tuple[set[str], bool, Any]:
+        made = await known(*KEYS)
+        bad = Partition(TENANT, BAD)
+        await damage(made, bad, "watch", revision="many")
+        now = isoformat(made.app.service.clock.now())
+        await made.sweep()
+        scanned = {
+            key
+            for key in KEYS
+            if (await stored(made, Partition(TENANT, key), "watch")).body.get("scanned_at", "")
+            > now
+        }
+        postponed = (await stored(made, bad, "watch")).body["dueAt"] > isoformat(
+            made.app.service.clock.now()
+        )
+        return scanned, postponed, made.app.service.sweeps.failures()
+
+    scanned, is_postponed, failures = run_virtual(main())
+
+    assert scanned == set(KEYS) - {BAD}
+    assert is_postponed
+    assert list(failures) == ["observe_due"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"revision": "many"}, id="damaged"),
+        pytest.param({"schema": 99}, id="of-a-later-schema"),
+        pytest.param({"knowledge": {}, "schema": 1}, id="of-an-earlier-schema-and-damaged"),
+    ],
+)
+def test_the_other_services_of_an_environment_are_observed(fields: dict[str, Any]) -> None:
+    async def main() -> tuple[list[Any], Any]:
+        made = catalog()
+        await made.hear_all(environment(1), ended(1, [released(module) for module in MODULES]))
+        for module in MODULES:
+            await run(made.world, module)
+        await made.sweep()
+        bad, *others = MODULES
+        partition = (await made.documents(bad))[0].partition
+        await damage(made, partition, "service", **fields)
+        vanish(made.world, *others)
+        for _ in range(3):
+            await made.sweep()
+        statuses = [
+            document.body["status"]
+            for module in others
+            for document in await made.documents(module)
+            if document.id == "service"
+        ]
+        return statuses, made.app.service.sweeps.failures()
+
+    statuses, failures = run_virtual(main())
+
+    assert statuses == ["Unavailable"] * 3
+    assert [set(failed) for failed in failures.values()] == [{service_of(MODULES[0])}]
+
+
+def test_a_service_that_is_repaired_is_no_longer_shown() -> None:
+    async def main() -> tuple[bool, bool]:
+        made = catalog()
+        await made.hear_all(environment(1), ended(1, [released(MODULES[0])]))
+        await run(made.world, MODULES[0])
+        partition = (await made.documents(MODULES[0]))[0].partition
+        await damage(made, partition, "service", revision="many")
+        await made.sweep()
+        was_shown = bool(made.app.service.sweeps.failures())
+        await damage(made, partition, "service", revision=1)
+        await made.sweep()
+        return was_shown, bool(made.app.service.sweeps.failures())
+
+    assert run_virtual(main()) == (True, False)
