@@ -290,8 +290,8 @@ def benchmark() -> int:
             "functions-framework, NORMAL": lambda: measured("framework", "NORMAL"),
         },
         [
-            Goal("ours, NORMAL", "uvicorn + Starlette, NORMAL", 0.8),
-            Goal("ours, FULL (group commit)", "uvicorn + Starlette, FULL", 2.0),
+            Goal("ours, NORMAL", "uvicorn + Starlette, NORMAL", 1.0),
+            Goal("ours, FULL (group commit)", "uvicorn + Starlette, FULL", 3.0),
         ],
     )
 

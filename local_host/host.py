@@ -24,7 +24,7 @@ from local_host.http_trigger.access_keys import AccessKeys, open_access_keys
 from local_host.http_trigger.admin_endpoints import AdminEndpoints
 from local_host.http_trigger.cors import Cors
 from local_host.http_trigger.http_pipeline import HttpPipeline
-from local_host.http_trigger.http_server import AsgiApplication, HttpServer
+from local_host.http_trigger.http_server import HttpServer
 from local_host.invocation.worker import Worker
 from local_host.model import (
     App,
@@ -160,9 +160,7 @@ class Host:
             self._closing.append(_withdraw_hostname)
 
     def _open_port(self, port: int) -> HttpServer:
-        server = HttpServer(
-            AsgiApplication(self.handle), self.settings.address, port, grace_s=self.settings.grace_s
-        )
+        server = HttpServer(self.settings.address, port, grace_s=self.settings.grace_s)
         server.open()
         return server
 
@@ -255,7 +253,7 @@ class Host:
             if extension.listener is not None:
                 await extension.listener.start()
         if self._server is not None:
-            await self._server.start(self._clock)
+            await self._server.start(self.handle, self._clock)
 
     async def stop(self) -> None:
         """Take nothing new, let what runs finish within the grace, close what was opened.

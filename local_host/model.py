@@ -183,13 +183,14 @@ class HttpCall:
     body: bytes = b""
     origin: str = "http://127.0.0.1"
     """Scheme and host as the caller addressed them."""
+    _first: Mapping[str, str] | None = field(default=None, init=False, repr=False, compare=False)
 
     def header(self, name: str) -> str | None:
         """Return the first value of *name*, which is lower-case."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        first = self._first
+        if first is None:
+            first = self._first = dict(reversed(self.headers))
+        return first.get(name)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,8 @@ class Timeouts(Generic[K]):
         self._timer: asyncio.TimerHandle | None = None
 
     def enter(self, key: K, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the time of *key*, anew if it is inside."""
+        self._due.pop(key, None)
         due = loop.time() + self._after_s
         self._due[key] = due
         if self._timer is None:

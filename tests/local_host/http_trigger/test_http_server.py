@@ -1,8 +1,7 @@
-"""The socket's side: bodies, answers, the 230 s limit; once over a real connection."""
+"""The server over real connections, and how many calls an app takes at once."""
 
 import asyncio
 import socket
-from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -12,105 +11,13 @@ import pytest
 from local_cloud.cloud import CloudSettings
 from local_cloud.wire_endpoints import EMULATOR_KEY
 from local_host.host import HostSettings
-from local_host.http_trigger.http_server import AsgiApplication
-from local_host.model import HttpAnswer, HttpCall
+from local_host.http_trigger.http_server import HttpServer
+from local_host.model import HttpCall
 from shared.composition.embedded import installed_host
+from shared.kernel.clock import SystemClock
 from tests.kit.hosting import embedded, hosting, new_app
+from tests.kit.http_wire import Echo, request
 from tests.kit.virtual_time import run_virtual
-
-SCOPE = {
-    "type": "http",
-    "method": "POST",
-    "raw_path": b"/a%20b",
-    "query_string": b"q=1",
-    "headers": [(b"host", b"example.org:81"), (b"x-one", b"1")],
-    "scheme": "http",
-    "server": ("127.0.0.1", 7071),
-}
-
-
-async def exchange(
-    entry: AsgiApplication, pieces: Sequence[bytes] = (b"",), scope: dict[str, Any] = SCOPE
-) -> tuple[int, dict[bytes, bytes], bytes]:
-    """Send one request to *entry* as uvicorn does; return status, headers and body."""
-    waiting = list(pieces)
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        body = waiting.pop(0)
-        return {"type": "http.request", "body": body, "more_body": bool(waiting)}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await entry(scope, receive, send)
-    start, *bodies = sent
-    return start["status"], dict(start["headers"]), b"".join(m["body"] for m in bodies)
-
-
-def test_a_request_is_handed_over_as_received() -> None:
-    calls: list[HttpCall] = []
-
-    async def handle(call: HttpCall) -> HttpAnswer:
-        calls.append(call)
-        return HttpAnswer(201, (("x-two", "2"),), b"out")
-
-    answer = run_virtual(exchange(AsgiApplication(handle), [b"in", b"", b"put"]))
-
-    assert answer == (201, {b"x-two": b"2", b"content-length": b"3"}, b"out")
-    assert calls == [
-        HttpCall(
-            "POST",
-            "/a%20b",
-            "q=1",
-            [("host", "example.org:81"), ("x-one", "1")],
-            b"input",
-            "http://example.org:81",
-        )
-    ]
-
-
-def test_without_host_header_the_origin_is_the_sockets() -> None:
-    async def handle(call: HttpCall) -> HttpAnswer:
-        return HttpAnswer(200, (), call.origin.encode())
-
-    _, _, body = run_virtual(exchange(AsgiApplication(handle), scope={**SCOPE, "headers": []}))
-
-    assert body == b"http://127.0.0.1:7071"
-
-
-@pytest.mark.parametrize("pieces", [[b"12345"], [b"123", b"45"]], ids=["whole", "in-pieces"])
-def test_a_body_over_the_limit_is_413_and_not_handed_over(pieces: list[bytes]) -> None:
-    async def handle(call: HttpCall) -> HttpAnswer:
-        raise AssertionError(call)
-
-    status, _, body = run_virtual(exchange(AsgiApplication(handle, body_max_bytes=4), pieces))
-
-    assert (status, body) == (413, b"")
-
-
-@pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_without_body_has_no_length(status: int) -> None:
-    async def handle(call: HttpCall) -> HttpAnswer:
-        return HttpAnswer(status)
-
-    assert run_virtual(exchange(AsgiApplication(handle)))[1] == {}
-
-
-def test_after_230_s_the_caller_gets_502_and_the_function_goes_on() -> None:
-    ended: list[float] = []
-
-    async def slow(call: HttpCall) -> HttpAnswer:
-        done = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_later(300, done.set_result, None)
-        await done
-        ended.append(asyncio.get_running_loop().time())
-        return HttpAnswer(200, (), b"too late")
-
-    status, _, body = run_virtual(exchange(AsgiApplication(slow)))
-
-    assert (status, body) == (502, b"")
-    assert ended == [300.0]
 
 
 def bounded(**http: int) -> dict[str, Any]:
@@ -174,6 +81,48 @@ async def test_a_real_connection_is_kept_alive_and_answers_in_order() -> None:
                 assert answer.headers["X-Url"] == f"{host.base_url}/echo/{n}?a=b"
         async with session.head("/echo/1") as answer:
             assert (answer.status, answer.headers["Content-Length"]) == (200, "1")
+
+
+@pytest.mark.real
+async def test_a_stop_lets_running_calls_be_answered_and_closes_the_idle_connections() -> None:
+    echo = Echo()
+    server = HttpServer("127.0.0.1", 0, grace_s=5)
+    server.open()
+    await server.start(echo, SystemClock())
+    idle = await asyncio.open_connection("127.0.0.1", server.port)
+    busy = await asyncio.open_connection("127.0.0.1", server.port)
+    busy[1].write(request("GET /wait"))
+    while not echo.calls:
+        await SystemClock().sleep(0.001)
+
+    stopping = asyncio.create_task(server.stop())
+    assert await idle[0].read() == b""
+    echo.released.set()
+    answer = await busy[0].read()
+    await stopping
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in answer
+    idle[1].close()
+    busy[1].close()
+
+
+@pytest.mark.real
+async def test_a_call_that_outlasts_the_grace_is_canceled_and_answered_with_500() -> None:
+    echo = Echo()
+    server = HttpServer("127.0.0.1", 0, grace_s=0.05)
+    server.open()
+    await server.start(echo, SystemClock())
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(request("GET /wait"))
+    while not echo.calls:
+        await SystemClock().sleep(0.001)
+
+    await server.stop()
+
+    assert (await reader.read()).startswith(b"HTTP/1.1 500 ")
+    assert echo.ended == []
+    writer.close()
 
 
 @pytest.mark.real

@@ -1,14 +1,11 @@
-"""The head of a request: how large, how slow; over real connections."""
+"""The head of a request, over a real connection: how large it may be."""
 
 import asyncio
 
 import azure.functions as func
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
 from local_host.host import HostSettings
-from local_host.http_trigger.http_protocol import BoundedProtocol
 from tests.kit.hosting import embedded, hosting, new_app
 
 pytestmark = pytest.mark.real
@@ -51,25 +48,3 @@ async def test_a_head_has_a_size(length: int, status: bytes) -> None:
         )
 
         assert answer.split(b" ")[1:2] == [status] or (answer == b"reset" and status == b"431")
-
-
-class Hasty(BoundedProtocol):
-    head_max_s = 0.05
-
-
-async def test_a_head_that_does_not_end_costs_its_connection() -> None:
-    config = uvicorn.Config(never_asked, log_config=None, lifespan="off")
-    config.load()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: Hasty(config=config, server_state=ServerState(), app_state={}), "127.0.0.1", 0
-    )
-
-    answer = await exchange(server.sockets[0].getsockname()[1], HEAD)
-
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    server.close()
-
-
-async def never_asked(scope: object, receive: object, send: object) -> None:
-    raise AssertionError("a request without an end is none")
