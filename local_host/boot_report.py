@@ -13,7 +13,7 @@ from typing import Any, Final, TextIO
 
 from local_host.apps.indexing import FunctionRefusal, IndexedApp
 from local_host.host import Host
-from local_host.invocation.worker import current_invocation
+from local_host.invocation.worker import current_invocation, invocation_id
 from local_host.model import IndexedFunction
 from local_host.routing import route_table
 
@@ -149,7 +149,7 @@ class _LogFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = self.formatTime(record, "%H:%M:%S")
         invocation = current_invocation.get()
-        mark = f" {invocation[:8]}" if invocation else ""
+        mark = f" {invocation_id(invocation)[:8]}" if invocation else ""
         text = f"{at}{mark} {record.name}: {record.getMessage()}"
         if record.exc_info:
             text += f"\n{self.formatException(record.exc_info)}"

@@ -12,11 +12,15 @@ from shared.kernel.errors import NotFound
 from shared.kernel.ids import parse_id
 
 _OPERATIONS: Final = "/v1/runtime/operations/"
+_INITIALS: Final = frozenset("rRvV")
+"""Of the paths that are mapped; most are told from them by this alone."""
 _PLATFORM: Final = "/v1/platform/{app}/operations/{rest}"
 
 
 def mapped(path: str) -> str:
     """Return the path that the request for *path* is routed by; most stay as they are."""
+    if path[1:2] not in _INITIALS:
+        return path
     lowered = path[: len(_OPERATIONS) + 1].lower()
     if lowered.startswith("/runtime/") and not path.lower().startswith("/runtime/webhooks/"):
         path = f"/v1{path}"

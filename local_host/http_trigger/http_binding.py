@@ -119,13 +119,14 @@ def _answer(function: IndexedFunction, value: Any) -> HttpAnswer:
 def _from_response(response: HttpResponse) -> HttpAnswer:
     headers: list[tuple[str, str]] = []
     has_type = False
-    for name, value in response.headers.items():
-        lowered = name.lower()
-        if lowered == "set-cookie":
-            headers += [("set-cookie", cookie) for cookie in _cookies(value)]
-        elif lowered not in _OF_THE_CONNECTION:
-            has_type = has_type or lowered == "content-type"
-            headers.append((lowered, value))
+    if response.headers:
+        for name, value in response.headers.items():
+            lowered = name.lower()
+            if lowered == "set-cookie":
+                headers += [("set-cookie", cookie) for cookie in _cookies(value)]
+            elif lowered not in _OF_THE_CONNECTION:
+                has_type = has_type or lowered == "content-type"
+                headers.append((lowered, value))
     if not has_type:
         kind = response.mimetype
         is_text = kind.startswith("text/")

@@ -28,6 +28,7 @@ from local_host.routing.route_table import RouteTable
 
 _log = logging.getLogger("local_host.http")
 _OWN: Final = ("/admin/", "/runtime/")
+_INITIALS: Final = frozenset("aArR")
 _WEBHOOKS: Final = "/runtime/webhooks/"
 _NOT_FOUND: Final = HttpAnswer(HTTPStatus.NOT_FOUND)
 _UNAUTHORIZED: Final = HttpAnswer(HTTPStatus.UNAUTHORIZED)
@@ -75,7 +76,7 @@ class HttpPipeline:
         path = gateway.mapped(call.path)
         if path is not call.path:
             call = replace(call, path=path)
-        if path[:9].lower().startswith(_OWN):
+        if path[1:2] in _INITIALS and path[:9].lower().startswith(_OWN):
             return await self._own(call)
         match = self._table.find(call.method, path)
         if match is None:

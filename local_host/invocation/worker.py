@@ -32,8 +32,8 @@ from shared.kernel.entropy import Entropy
 _RETURN: Final = "$return"
 _DEFAULT_TIMEOUT: Final = timedelta(minutes=30)
 _UNBOUNDED: Final = "-1"
-current_invocation: contextvars.ContextVar[str] = contextvars.ContextVar("invocation", default="")
-"""The id of the invocation that runs, for log lines."""
+current_invocation: contextvars.ContextVar[int] = contextvars.ContextVar("invocation", default=0)
+"""The bits of the running invocation's id, 0 outside one; `invocation_id` writes them."""
 
 
 class FunctionTimedOut(Exception):
@@ -119,8 +119,8 @@ class Worker:
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
         plan = self._plans[invocation.function]
-        invocation_id = _uuid_text(self._entropy.bits(128))
-        before = current_invocation.set(invocation_id)
+        bits = self._entropy.bits(128)
+        before = current_invocation.set(bits)
         try:
             arguments = dict(invocation.arguments)
             for binding, value in plan.inputs:
@@ -130,7 +130,7 @@ class Worker:
                 outs = {name: Out() for name in plan.out_names}
                 arguments.update(outs)
             if plan.function.takes_context:
-                arguments["context"] = self._context(plan, invocation, invocation_id)
+                arguments["context"] = self._context(plan, invocation, invocation_id(bits))
             returned = await self._run(plan, arguments)
             if returned is not None and not plan.may_return:
                 _refuse(plan.function.name, returned)
@@ -147,13 +147,13 @@ class Worker:
             current_invocation.reset(before)
         return InvocationResult(returned, outputs)
 
-    def _context(self, plan: _Plan, invocation: Invocation, invocation_id: str) -> Context:
+    def _context(self, plan: _Plan, invocation: Invocation, own_id: str) -> Context:
         # The host starts a trace when its caller sent none.
         parent = invocation.traceparent or (
             f"00-{self._entropy.bits(128) | 1:032x}-{self._entropy.bits(64) | 1:016x}-01"
         )
         context = Context(
-            invocation_id,
+            own_id,
             plan.function.name,
             plan.directory,
             TraceContext(parent, invocation.tracestate),
@@ -163,12 +163,17 @@ class Worker:
         return context
 
     async def _run(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
+        function = plan.function
+        if not function.is_async:
+            call = self._run_plain(plan, arguments)
+        else:
+            call = function.handler(**arguments)
         if plan.limit is None:
-            return await self._call(plan, arguments)
+            return await call
         running = _Running(asyncio.current_task())
         plan.limit.enter(running, asyncio.get_running_loop())
         try:
-            return await self._call(plan, arguments)
+            return await call
         except asyncio.CancelledError as problem:
             if not running.has_expired or running.task.uncancel() > 0:
                 raise  # the host stops
@@ -178,11 +183,6 @@ class Worker:
             ) from problem
         finally:
             plan.limit.leave(running)
-
-    async def _call(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
-        if plan.function.is_async:
-            return await plan.function.handler(**arguments)
-        return await self._run_plain(plan, arguments)
 
     async def _run_plain(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
         if self._pool is None:
@@ -206,8 +206,8 @@ class Worker:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _uuid_text(bits: int) -> str:
-    """Return a version 4 UUID without the object, which costs more than the rest of the id."""
+def invocation_id(bits: int) -> str:
+    """Return a version 4 UUID of 128 random *bits*."""
     text = f"{bits:032x}"
     variant = "89ab"[bits >> 62 & 3]
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"

@@ -8,6 +8,7 @@ from collections import deque
 from typing import Final, Protocol
 
 _UUID_BYTES: Final = 16
+_DRAWN_BITS: Final = 8 * _UUID_BYTES
 _BLOCK_BYTES: Final = 64 * _UUID_BYTES
 
 
@@ -38,20 +39,25 @@ class SystemEntropy:
         self._drawn: deque[bytes] = deque()
 
     def uuid(self) -> uuid.UUID:
-        while True:
-            try:
-                # Atomic: no two threads are ever given the same bytes.
-                return uuid.UUID(bytes=self._drawn.popleft(), version=4)
-            except IndexError:
-                block = os.urandom(_BLOCK_BYTES)
-                starts = range(0, _BLOCK_BYTES, _UUID_BYTES)
-                self._drawn.extend(block[at : at + _UUID_BYTES] for at in starts)
+        return uuid.UUID(bytes=self._draw(), version=4)
 
     def fraction(self) -> float:
         return random.random()  # noqa: S311  jitter, not a secret
 
     def bits(self, count: int) -> int:
-        return secrets.randbits(count)
+        if count > _DRAWN_BITS:
+            return secrets.randbits(count)
+        return int.from_bytes(self._draw(), "big") >> (_DRAWN_BITS - count)
+
+    def _draw(self) -> bytes:
+        while True:
+            try:
+                # Atomic: no two threads are ever given the same bytes.
+                return self._drawn.popleft()
+            except IndexError:
+                block = os.urandom(_BLOCK_BYTES)
+                starts = range(0, _BLOCK_BYTES, _UUID_BYTES)
+                self._drawn.extend(block[at : at + _UUID_BYTES] for at in starts)
 
 
 class SeededEntropy:
