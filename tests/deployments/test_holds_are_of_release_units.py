@@ -7,14 +7,17 @@ import pytest
 
 from function_apps.deployments.errors import Held, HoldsFull
 from function_apps.deployments.model import target as targets
+from function_apps.deployments.model import units
 from function_apps.deployments.model.holds import HoldRef
 from function_apps.deployments.model.target import HOLDS_MAX
 from shared.contracts.strategies import OnConflict
 from shared.contracts.values import ModuleId
+from shared.kernel.fence import Fence
 from shared.kernel.ids import DeploymentId
-from tests.deployments.driven import SHOP, TEST, Driven, driven
+from tests.deployments.driven import SHOP, TEST, WEB, Driven, driven
 from tests.deployments.test_facts_for_the_next_unit import published
 from tests.deployments.test_one_change_per_module import ROLLBACK, claim
+from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
 OTHERWISE = [
@@ -132,6 +135,37 @@ def test_holds_are_never_dropped_for_newer_ones() -> None:
         for number in range(5):
             with pytest.raises(Held):
                 await world.deploy(await world.component(f"bad {number}"))
+
+    run_virtual(main())
+
+
+def test_a_unit_is_not_held_for_what_the_surface_refused_in_the_last_moment() -> None:
+    async def main() -> None:
+        world = driven()
+        await one_in_force(world)
+        other = units.spec_of(
+            units.planned(
+                (
+                    await world.command(await world.component("web", WEB, pathPrefix="/a"))
+                ).components,
+                TEST,
+                TENANT,
+                await world.target(),
+            )[0],
+            TEST,
+            TENANT,
+            world.app.rules.rollout,
+        )
+        (surface,) = world.app.surfaces.values()
+        await surface.apply(other, Fence(1, "op", "unknown to the target"))
+
+        answer = await world.deploy(await world.component("two", pathPrefix="/a"))
+        await world.settle()
+
+        done = await world.deployment(answer["deploymentId"])
+        assert done.reason is not None
+        assert (done.status, done.reason.code) == ("RolledBack", "RouteTaken")
+        assert done.holds == ()
 
     run_virtual(main())
 

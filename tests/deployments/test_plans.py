@@ -192,3 +192,27 @@ def test_prod_without_a_binding_is_refused_with_the_reason() -> None:
         assert problem.value.code == "TenantBindingRequired"
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        pytest.param({"onConflict": "reject"}, "QueueTaken", id="the-queue-is-taken"),
+        pytest.param({"strategy": {"kind": "recreate"}}, "NaturalKeyActive", id="asked-otherwise"),
+    ],
+)
+def test_a_dry_run_lists_what_the_deployments_on_their_way_refuse(
+    changes: dict[str, Any], code: str
+) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        content = "one" if code == "NaturalKeyActive" else "two"
+        await world.deploy(await world.component("one"))
+        command = await world.command(await world.component(content), dryRun=True, **changes)
+
+        plan = await requests.plan(command, scope=SCOPE, app=world.app)
+
+        assert [each.code for each in plan.refusals] == [code]
+
+    run_virtual(main())

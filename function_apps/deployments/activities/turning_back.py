@@ -46,10 +46,21 @@ from shared.contracts.gates import Verdict
 from shared.contracts.releases import ReleasedComponent, ReleaseUnit
 from shared.contracts.values import Reason
 from shared.durable.steps import Step
+from shared.kernel.errors import Unavailable
 from shared.messaging.legacy_unit_of_work import NOTHING, Decision
+from shared.surfaces.errors import RouteTaken, SiteMissing
 
-_NO_HOLD = frozenset({CancelAsked.code, Overtaken.code, "StaleFence"})
-"""Codes of ends that say nothing against the unit."""
+_NO_HOLD = frozenset(
+    {
+        CancelAsked.code,
+        Overtaken.code,
+        "StaleFence",
+        RouteTaken.code,
+        SiteMissing.code,
+        Unavailable.code,
+    }
+)
+"""Codes of ends that say nothing against the unit: a human's, another's, or the surface's."""
 
 
 async def turn_back(of: ProblemOf, step: Step, app: DeploymentsApp) -> Retreat:

@@ -6,7 +6,7 @@ in the order in which they are served. Each start, and each interruption, takes 
 token of the environment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -159,6 +159,20 @@ def holder_of(target: Target, deployment: str) -> tuple[ModuleId, DeploymentId] 
     return None
 
 
+def refuse_taken(target: Target, modules: Iterable[str], on_conflict: OnConflict) -> None:
+    """Refuse a new deployment of *modules* that does not want to wait.
+
+    Raises:
+        QueueTaken: *on_conflict* is reject and another deployment changes one of them.
+    """
+    if on_conflict is not OnConflict.REJECT:
+        return
+    wanted = {*modules}
+    for claim in target.claims:
+        if shared := sorted(wanted.intersection(claim.modules)):
+            raise QueueTaken(shared[0], claim.deployment)
+
+
 def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
     """Return *target* with *claim* in the queues of all its modules.
 
@@ -169,6 +183,7 @@ def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
         QueueTaken: *on_conflict* is reject and another deployment changes a module.
         QueueFull, HoldsFull: there are too many already.
     """
+    refuse_taken(target, claim.modules, on_conflict)
     is_rollback = claim.kind is DeploymentKind.ROLLBACK
     if len(target.claims) >= CLAIMS_MAX and not is_rollback:
         raise QueueFull(
@@ -188,10 +203,7 @@ def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
         )
         place = next(waiting, place)
     claims.insert(place, claim)
-    entered = replace(target, claims=tuple(claims))
-    if on_conflict is OnConflict.REJECT and (taken := holder_of(entered, claim.deployment)):
-        raise QueueTaken(*taken)
-    return entered
+    return replace(target, claims=tuple(claims))
 
 
 def admit(target: Target) -> tuple[Target, tuple[Claim, ...]]:

@@ -90,6 +90,8 @@ async def plan(command: Deploy, *, scope: Scope, app: DeploymentsApp) -> Deploym
     try:
         waits_for = access.waits_for(target, scope.tenant)
         access.refuse_held(target, command.components, scope.tenant)
+        _repeated(command, target)
+        targets.refuse_taken(target, _modules(command), command.on_conflict)
     except Refused as refusal:
         found.append(Reason(code=refusal.code, message=refusal.message))
     order, _ = planning.order_of(command.components)
