@@ -34,8 +34,8 @@ def _service_queried(service: RuntimeService) -> Mapping[str, Any]:
 
 
 def _service_from_schema_1(body: dict[str, Any]) -> dict[str, Any]:
-    """Schema 1 had the four rows of the knowledge as a list."""
-    return {**body, "knowledge": dict(zip(_ROWS, body["knowledge"], strict=True))}
+    """Schema 1 had the four rows as a list."""
+    return {**body, "rows": dict(zip(_ROWS, body["knowledge"], strict=True))}
 
 
 def _scan_queried(scan: EnvironmentScan) -> Mapping[str, Any]:

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from function_apps.catalog.model.history import (
+    EffectiveRows,
     HistoryRow,
-    Knowledge,
     RowKind,
+    effective_rows,
     facts_at,
-    knowledge_of,
     timeline,
 )
 from shared.contracts.catalog import ServiceStatus
@@ -68,7 +68,7 @@ def test_any_order_and_number_of_the_same_rows_gives_the_same_knowledge(
     again = [*rows, *rows]
     rng.shuffle(again)
 
-    assert knowledge_of(again) == knowledge_of(rows)
+    assert effective_rows(again) == effective_rows(rows)
 
 
 @given(HISTORIES, MINUTES, st.integers(0, 59))
@@ -93,15 +93,15 @@ def test_now_is_the_end_of_the_timeline(rows: list[HistoryRow]) -> None:
 @given(HISTORIES)
 @settings(max_examples=300)
 def test_the_release_that_is_told_is_the_highest_that_is_known(rows: list[HistoryRow]) -> None:
-    facts = knowledge_of(rows).facts
+    facts = effective_rows(rows).facts
     revisions = [row.release_revision for row in rows if row.kind is RowKind.RELEASE]
 
     assert (facts.release.release_revision if facts else None) == max(revisions, default=None)
 
 
 def test_nothing_is_known_of_nothing() -> None:
-    assert Knowledge().facts is None
-    assert knowledge_of([removal(3)]).facts is None
+    assert EffectiveRows().facts is None
+    assert effective_rows([removal(3)]).facts is None
 
 
 V1, V2 = release(1, 1), release(2, 10)
@@ -135,7 +135,7 @@ def test_before_the_first_release_there_was_nothing() -> None:
 
 def test_a_rollback_proves_the_same_release_again_and_does_not_own_it() -> None:
     proved = release(1, 8, cause_kind="rollback", cause_id="dep-8", deployment_id="dep-8")
-    facts = knowledge_of([proved, V1]).facts
+    facts = effective_rows([proved, V1]).facts
 
     assert facts is not None
     assert (facts.release.deployment_id, facts.cause_kind, facts.cause_id) == (
@@ -146,21 +146,21 @@ def test_a_rollback_proves_the_same_release_again_and_does_not_own_it() -> None:
 
 
 def test_a_removed_service_stays_retired_whatever_is_seen_of_it() -> None:
-    facts = knowledge_of([V1, removal(5), observation(ServiceStatus.RUNNING, 6)]).facts
+    facts = effective_rows([V1, removal(5), observation(ServiceStatus.RUNNING, 6)]).facts
 
     assert facts is not None
     assert facts.status is ServiceStatus.RETIRED
 
 
 def test_a_removed_service_comes_back_with_a_release() -> None:
-    facts = knowledge_of([V1, removal(5), V2]).facts
+    facts = effective_rows([V1, removal(5), V2]).facts
 
     assert facts is not None
     assert facts.status is ServiceStatus.RUNNING
 
 
 def test_what_was_seen_before_a_removal_says_nothing_after_it() -> None:
-    facts = knowledge_of([V1, observation(ServiceStatus.DEGRADED, 4), removal(5), V2]).facts
+    facts = effective_rows([V1, observation(ServiceStatus.DEGRADED, 4), removal(5), V2]).facts
 
     assert facts is not None
     assert facts.status is ServiceStatus.RUNNING

@@ -11,7 +11,7 @@ from function_apps.health.model.baseline_comparison import (
     compare_latency,
     usable_baseline,
 )
-from function_apps.health.model.gate_record import evidence_of
+from function_apps.health.model.gate_record import gate_evidence
 from function_apps.health.model.gate_rules import analyse
 from function_apps.health.model.gate_samples import Counts, Observation, Progress, Span
 from shared.contracts.gates import Analysis, GateLimits, Measure, Verdict
@@ -235,7 +235,7 @@ def test_what_is_undecided_at_the_deadline_is_inconclusive(
 ) -> None:
     progress = run(**{"candidate": GOOD, "baseline": GOOD, **how})
     asked = a_gate(**({"minSamples": how["minSamples"]} if "minSamples" in how else {}))
-    found = evidence_of(asked, progress, asked.deadline_at)
+    found = gate_evidence(asked, progress, asked.deadline_at)
 
     assert found.verdict is OPEN
     assert measure in {each.measure for each in found.analyses if each.verdict is OPEN}

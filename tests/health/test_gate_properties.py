@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from function_apps.health.model import gates
-from function_apps.health.model.gate_record import evidence_of
+from function_apps.health.model.gate_record import gate_evidence
 from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from shared.contracts.gates import GateEvidence, Verdict
 from shared.kernel.clock import EPOCH, isoformat, parse_instant
@@ -60,7 +60,7 @@ def judged(seen: list[Observation]) -> Progress:
 
 
 def told(seen: list[Observation]) -> GateEvidence:
-    return evidence_of(GATE, judged(seen), parse_instant(seen[-1].at))
+    return gate_evidence(GATE, judged(seen), parse_instant(seen[-1].at))
 
 
 @given(STEPS)

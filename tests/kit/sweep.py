@@ -86,7 +86,7 @@ def comparable(document: Document) -> dict[str, Any]:
     if body.get("type") == "target" or document.id == "target":
         return {"release_revision": body["release_revision"], "status": body["status"]}
     if body.get("type") == "service":
-        release = body["knowledge"]["release"] or {}
+        release = body["rows"]["release"] or {}
         return {
             "component": release.get("component"),
             "release_revision": release.get("release_revision"),

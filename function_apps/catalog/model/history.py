@@ -1,7 +1,7 @@
 """The history of a service in two times: valid time and known time.
 
 `valid_from` is when a fact became true, `known_from` when it was recorded. Rows are only added. The
-knowledge of a service is a join of its rows: the place of a row follows from its content, not from
+facts of a service are a join of its rows: the place of a row follows from its content, not from
 the time of its arrival, so any order and any number of the same deliveries gives the same result,
 and a query into the past is the same join over fewer rows. Snodgrass, "Developing Time-Oriented
 Database Applications in SQL", 1999; Shapiro et al., "Conflict-free Replicated Data Types", 2011.
@@ -63,8 +63,8 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Knowledge:
-    """The four rows that decide; each is None until a row of its kind is recorded.
+class EffectiveRows:
+    """The four rows that decide the facts; each is None until a row of its kind is recorded.
 
     `release` is the row of the highest release revision, and of several the first: a rollback that
     proves the same revision again does not make it another deployment's.
@@ -76,7 +76,7 @@ class Knowledge:
     observation: HistoryRow | None = None
     removal: HistoryRow | None = None
 
-    def with_row(self, row: HistoryRow) -> "Knowledge":
+    def with_row(self, row: HistoryRow) -> "EffectiveRows":
         """Return this joined with *row*: commutative, associative, and idempotent."""
         match row.kind:
             case RowKind.RELEASE:
@@ -122,17 +122,17 @@ class Knowledge:
         return max(rows, key=lambda row: row.valid_from, default=None)
 
 
-def knowledge_of(rows: Iterable[HistoryRow]) -> Knowledge:
+def effective_rows(rows: Iterable[HistoryRow]) -> EffectiveRows:
     """Return the join of *rows*."""
-    knowledge = Knowledge()
+    effective = EffectiveRows()
     for row in rows:
-        knowledge = knowledge.with_row(row)
-    return knowledge
+        effective = effective.with_row(row)
+    return effective
 
 
 def facts_at(rows: Iterable[HistoryRow], as_of: str, known_at: str) -> Facts | None:
     """Return the facts at *as_of* as they were known at *known_at*; None if there were none."""
-    return knowledge_of(
+    return effective_rows(
         row for row in rows if row.known_from <= known_at and row.valid_from <= as_of
     ).facts
 
@@ -142,11 +142,11 @@ def timeline(rows: Iterable[HistoryRow]) -> Sequence[tuple[Facts, HistoryRow]]:
 
     Rows older than the first release are left out: no facts are known then.
     """
-    knowledge, entries = Knowledge(), []
+    effective, entries = EffectiveRows(), []
     for row in sorted(rows, key=lambda row: row.order_key):
-        knowledge = knowledge.with_row(row)
-        if knowledge.facts is not None:
-            entries.append((knowledge.facts, row))
+        effective = effective.with_row(row)
+        if effective.facts is not None:
+            entries.append((effective.facts, row))
     return entries
 
 

@@ -1,11 +1,11 @@
-"""The aggregate RuntimeService: its knowledge, and its last observation."""
+"""The aggregate RuntimeService: the rows that decide its facts, and its last observation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from function_apps.catalog.model.history import Facts, HistoryRow, Knowledge, RowKind
+from function_apps.catalog.model.history import EffectiveRows, Facts, HistoryRow, RowKind
 from function_apps.catalog.model.status import (
     ObservationExpired,
     Released,
@@ -29,14 +29,14 @@ class RuntimeService:
     environment_id: str
     stage: str
     module_id: str
-    knowledge: Knowledge = field(default_factory=Knowledge)
+    rows: EffectiveRows = field(default_factory=EffectiveRows)
     revision: int = 0
     instances: Instances = ()
     last_observed_at: str | None = None
 
     @property
     def facts(self) -> Facts | None:
-        return self.knowledge.facts
+        return self.rows.facts
 
     @property
     def status(self) -> ServiceStatus | None:
@@ -44,7 +44,7 @@ class RuntimeService:
 
     @property
     def component(self) -> Mapping[str, Any]:
-        return self.knowledge.release.component if self.knowledge.release else {}
+        return self.rows.release.component if self.rows.release else {}
 
     @property
     def depends_on(self) -> tuple[str, ...]:
@@ -105,10 +105,10 @@ def removal_row(cause_kind: str, cause_id: str, at: str, now: datetime) -> Histo
 
 def record_row(service: RuntimeService, row: HistoryRow) -> ServiceChange:
     """Return *service* with *row*; an older row changes the history only."""
-    knowledge = service.knowledge.with_row(row)
-    if knowledge == service.knowledge:
+    rows = service.rows.with_row(row)
+    if rows == service.rows:
         return ServiceChange(row, None, is_published=False)
-    after = replace(service, knowledge=knowledge, revision=service.revision + 1)
+    after = replace(service, rows=rows, revision=service.revision + 1)
     if after.status is ServiceStatus.RETIRED:
         after = replace(after, instances=())
     is_published = after.facts is not None and after.facts != service.facts

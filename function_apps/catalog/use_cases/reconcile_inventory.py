@@ -171,7 +171,7 @@ async def _record(observation: ServiceObservation, ctx: Context, app: CatalogApp
         return
 
     def decide(current: RuntimeService | None) -> ServiceChange | None:
-        if current is None or current.knowledge.verification != service.knowledge.verification:
+        if current is None or current.rows.verification != service.rows.verification:
             return None
         return record_observation(current, event, instances, now)
 

@@ -7,7 +7,7 @@ import shared.kernel.operation as operations
 from function_apps.health import repository
 from function_apps.health.activities.inputs import GateBegun
 from function_apps.health.model import gates
-from function_apps.health.model.gate_record import GateRecord, evidence_of
+from function_apps.health.model.gate_record import GateRecord, gate_evidence
 from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from function_apps.health.ports import HealthApp
 from shared.contracts.gates import EvaluateGate, GateVersion, Verdict
@@ -48,7 +48,7 @@ async def conclude_gate(progress: Progress, ctx: ActivityContext, app: HealthApp
     """Record the verdict and publish the answer, once."""
 
     def decide(record: GateRecord, operation: Operation) -> Step[Verdict]:
-        evidence = evidence_of(record.gate, progress, ctx.now())
+        evidence = gate_evidence(record.gate, progress, ctx.now())
         decided = record.decided(evidence)
         return Step(
             evidence.verdict,

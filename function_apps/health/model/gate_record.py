@@ -34,7 +34,7 @@ class GateRecord:
         )
 
 
-def evidence_of(gate: EvaluateGate, progress: Progress, now: datetime) -> GateEvidence:
+def gate_evidence(gate: EvaluateGate, progress: Progress, now: datetime) -> GateEvidence:
     """Return the samples and analyses that the verdict rests on."""
     total = progress.total
     usable = usable_baseline(gate, total.baseline, is_there=progress.has_baseline)

@@ -2,7 +2,7 @@
 
 from function_apps.health import repository
 from function_apps.health.model import gates
-from function_apps.health.model.gate_record import evidence_of
+from function_apps.health.model.gate_record import gate_evidence
 from function_apps.health.ports import HealthApp
 from shared.durable.operations import abandon, operation_document, stored_operation
 from shared.kernel.clock import isoformat
@@ -19,7 +19,7 @@ async def abandon_operation(operation: Operation, ctx: Context, app: HealthApp) 
     def decide(view: View) -> Decision[Json]:
         ended, write = abandon(stored_operation(view, operation.operation_id), ctx)
         record = repository.stored_gate(view, identity)
-        evidence = evidence_of(record.gate, gates.begin(isoformat(ctx.now())), ctx.now())
+        evidence = gate_evidence(record.gate, gates.begin(isoformat(ctx.now())), ctx.now())
         decided = record.decided(evidence)
         return Decision(
             ended,
