@@ -12,7 +12,7 @@ import pytest
 
 from shared.contracts.deployments import DeploymentStatus
 from shared.surfaces.memory_cluster import Behaviour
-from tests.deployments.driven import SHOP, Driven, driven
+from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.kit.virtual_time import run_virtual
 
 DEAD = Behaviour(becomes_ready=False)
@@ -411,5 +411,56 @@ def test_a_worker_beside_a_dead_one_stays() -> None:
 
         assert done.reason.code == "NothingToGoBackTo"
         assert world.live()[0] == {1: 1, 2: 1}
+
+    run_virtual(main())
+
+
+def test_of_two_modules_the_one_that_can_go_back_does() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.deploy(await world.component("one"), await world.component("cart", CART))
+        await world.settle()
+        await dies(world, "one")
+        world.health.bad.add(await world.upload("cart 2"))
+
+        answer = await world.deploy(
+            await world.component("two"), await world.component("cart 2", CART)
+        )
+        await world.settle()
+
+        done = await world.deployment(answer["deploymentId"])
+        assert done.reason is not None
+        assert (done.status, done.reason.code) == (DeploymentStatus.FAILED, "NothingToGoBackTo")
+        assert weights(world) == {2: 100}
+        assert world.live(CART) == ({1: 1}, {1: 100})
+        assert done.proof is not None
+        assert [each.module_id for each in done.proof.instances] == [CART]
+
+    run_virtual(main())
+
+
+def test_a_cancelled_rollout_over_a_dead_version_keeps_serving_and_is_not_held() -> None:
+    async def main() -> None:
+        world = driven()
+        await one_in_force(world)
+        await dies(world, "one")
+        world.health.silent.add(await world.upload("two"))
+        answer = await world.deploy(await world.component("two"))
+
+        async def serves() -> bool:
+            return weights(world) == {2: 100}
+
+        await world.until(serves)
+        await world.cancel(answer["deploymentId"])
+        await world.settle()
+
+        done = await world.deployment(answer["deploymentId"])
+        operation = await world.operation(answer["deploymentId"])
+        assert done.reason is not None
+        assert (done.reason.code, done.holds) == ("NothingToGoBackTo", ())
+        assert operation.error is not None
+        assert operation.error["code"] == "NothingToGoBackTo"
+        assert weights(world) == {2: 100}
 
     run_virtual(main())

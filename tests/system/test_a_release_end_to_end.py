@@ -27,3 +27,39 @@ def test_a_good_release_completes_and_a_slow_one_is_turned_back_whole() -> None:
         await world.stop()
 
     run_virtual(main())
+
+
+def test_a_fix_lands_when_the_version_in_force_is_dead() -> None:
+    async def main() -> None:
+        world = World(requests_per_s=30)
+        await world.boot()
+        environment = await provisioned(world)
+        await ended(world, await deploy(world, environment, "1"))
+        world.surface.behaviours[await uploaded(world, "1")] = Behaviour(becomes_ready=False)
+
+        fix = await ended(world, await deploy(world, environment, "2"))
+
+        assert fix["status"] == "Completed", fix["reason"]
+        assert fix["steps"][0]["shares"][0]["weight"] == 100
+        await world.stop()
+
+    run_virtual(main())
+
+
+def test_a_bad_fix_over_a_dead_version_leaves_the_traffic_where_it_is_answered() -> None:
+    async def main() -> None:
+        world = World(requests_per_s=30)
+        await world.boot()
+        environment = await provisioned(world)
+        await ended(world, await deploy(world, environment, "1"))
+        world.surface.behaviours[await uploaded(world, "1")] = Behaviour(becomes_ready=False)
+        world.surface.behaviours[await uploaded(world, "2")] = Behaviour(error_ratio=0.3)
+
+        fix = await ended(world, await deploy(world, environment, "2"))
+
+        assert (fix["status"], fix["reason"]["code"]) == ("Failed", "NothingToGoBackTo")
+        assert fix["held"]
+        assert "the traffic is on revision 2 (100 %)" in fix["remaining"][0]
+        await world.stop()
+
+    run_virtual(main())
