@@ -23,7 +23,7 @@ from tests.health.watching import Health, health
 from tests.kit.drive import DrivenContext, by_name, drive
 from tests.kit.sending import send
 from tests.kit.service import TENANT
-from tests.kit.told import ENVIRONMENT, KEY, WEB, run, service_of
+from tests.kit.told import ENVIRONMENT, KEY, WEB, component_of, run, service_of
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
@@ -236,3 +236,31 @@ def test_the_operation_of_a_gate_is_not_canceled_and_the_answer_says_why() -> No
 
     assert (status, body["error"]["code"]) == (409, "CancelNotPossible")
     assert "cancel the deployment" in body["error"]["message"]
+
+
+def test_a_burst_of_requests_and_none_after_it_ends_inconclusive_at_the_deadline() -> None:
+    async def main() -> tuple[Any, float, Any]:
+        made = health()
+        await run(made.world, port=8080)
+        made.world.component(component_of(WEB)).weights[1] = 100
+        await made.hear(asked(made, probesCount=False, window="PT5S"))
+        began_at = made.app.service.clock.now()
+
+        def interfere(name: str, count: int) -> None:
+            if name == "observe_gate":
+                # The 5 s between two observations, once: 150 requests.
+                made.world.requests_per_s = 30.0 if count == 3 else 0.0
+
+        outcome = await evaluated(made, interfere=interfere)
+        took_s = (made.app.service.clock.now() - began_at).total_seconds()
+        return outcome, took_s, made.told()[0]["evidence"]
+
+    outcome, took_s, evidence = run_virtual(main())
+    reasons = [each["reason"] for each in evidence["analyses"] if each["verdict"] != "Pass"]
+
+    assert evidence["candidate"]["requests"] == 150
+    assert (outcome, took_s) == ("Inconclusive", 600)
+    assert reasons == [
+        "0 of 150 requests failed, absolute limit; 1 good of the 2 windows in a row it takes",
+        "p95 of 150 requests in one window; 1 good of the 2 windows in a row it takes",
+    ]

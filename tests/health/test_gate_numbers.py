@@ -13,7 +13,7 @@ from function_apps.health.model.baseline_comparison import (
 )
 from function_apps.health.model.gate_record import gate_evidence
 from function_apps.health.model.gate_rules import analyse
-from function_apps.health.model.gate_samples import Counts, Observation, Progress, Span
+from function_apps.health.model.gate_samples import Counts, Observation, Progress, Span, Streak
 from shared.contracts.gates import Analysis, GateLimits, Measure, Verdict
 from shared.kernel.clock import EPOCH, isoformat
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS
@@ -197,6 +197,28 @@ def _instant(text: str) -> Any:
 
 
 GOOD = served(20)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "sentence"),
+    [
+        pytest.param(served(48, 1), "1 of 48 requests failed: too few to tell", id="chance"),
+        pytest.param(served(4800, 100), "100 of 4800 requests failed; 2 bad", id="a-difference"),
+        pytest.param(served(48), "0 of 48 requests failed; 2 good windows in a row", id="none"),
+    ],
+)
+def test_errors_over_the_limit_that_chance_explains_are_said_to_be_too_few(
+    candidate: Counts, sentence: str
+) -> None:
+    bad = Streak(bad=2) if candidate.errors > 1 else Streak(good=2)
+    progress = Progress(
+        isoformat(EPOCH), isoformat(EPOCH), total=Span(candidate, served(10_000, 0)),
+        has_baseline=True, error_windows=bad,
+    )  # fmt: skip
+    errors = analyse(a_gate(), progress, isoformat(EPOCH))[1]
+
+    assert errors.measure is Measure.ERROR_RATIO
+    assert errors.reason.startswith(sentence)
 
 
 def test_a_pass_takes_two_whole_windows() -> None:

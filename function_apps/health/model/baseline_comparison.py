@@ -10,6 +10,7 @@ from typing import Final
 
 from function_apps.health.model.gate_samples import Counts, Span
 from function_apps.health.model.significance import (
+    SIGNIFICANCE,
     chance_of_errors,
     chance_of_ratio,
     quantile_above,
@@ -56,8 +57,17 @@ class ErrorFinding:
     chance: float
 
     @property
+    def ratio(self) -> float:
+        return self.errors / self.total
+
+    @property
     def is_over(self) -> bool:
-        return self.errors >= ERRORS_LEAST and self.errors / self.total > self.limit
+        return self.errors >= ERRORS_LEAST and self.ratio > self.limit
+
+    @property
+    def is_bad(self) -> bool:
+        """Return whether the errors are over the limit, and more than chance explains."""
+        return self.is_over and self.chance < SIGNIFICANCE
 
 
 def compare_errors(

@@ -63,7 +63,7 @@ def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None
     return Analysis(
         measure=Measure.ERROR_RATIO,
         verdict=Verdict.FAIL if is_immediate else verdict,
-        value=round(worst.errors / worst.total, 5),
+        value=round(worst.ratio, 5),
         baseline=None if worst.baseline is None else round(worst.baseline, 5),
         threshold=round(worst.limit, 5),
         unit="ratio",
@@ -72,8 +72,10 @@ def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None
 
 
 def _sentence(worst: ErrorFinding) -> str:
-    counts = f"{worst.errors} errors of {worst.total} {worst.kind}"
-    return counts if worst.baseline is not None else f"{counts}, absolute limit"
+    counts = f"{worst.errors} of {worst.total} {worst.kind} failed"
+    against = "" if worst.baseline is not None else ", absolute limit"
+    is_chance = worst.ratio > worst.limit and not worst.is_bad
+    return f"{counts}{against}: too few to tell" if is_chance else f"{counts}{against}"
 
 
 def _latency(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:

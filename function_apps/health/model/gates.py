@@ -25,7 +25,6 @@ from function_apps.health.model.gate_samples import (
     record_gap,
     record_samples,
 )
-from function_apps.health.model.significance import SIGNIFICANCE
 from shared.contracts.gates import EvaluateGate, Verdict, extension_max
 from shared.kernel.clock import isoformat, parse_instant
 
@@ -92,7 +91,7 @@ def _close_window(gate: EvaluateGate, progress: Progress, at: str) -> Progress:
     latency = compare_latency(gate.limits, window.candidate, baseline)
     is_slow = latency is not None and latency.verdict is Verdict.FAIL
     errors = compare_errors(gate, window, baseline)
-    is_wrong = any(finding.is_over and finding.chance < SIGNIFICANCE for finding in errors)
+    is_wrong = any(finding.is_bad for finding in errors)
     first_bad_at = progress.first_bad_at
     if first_bad_at is None and (is_slow or is_wrong):
         first_bad_at = progress.window_at
