@@ -1,20 +1,23 @@
 """The stored documents of health: the target of probes and the gates of a service."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from function_apps.health.errors import HealthNotFound
 from function_apps.health.events import gate_completed
 from function_apps.health.model.gate_record import GateRecord
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.ports import HealthApp
+from shared.durable.activity import ActivityContext, Step, commit_step
 from shared.kernel.context import Context
 from shared.kernel.errors import NotFound
+from shared.kernel.operation import Operation
 from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, Put, View
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import partition_of
 
+T = TypeVar("T")
 TARGET_ID: Final = "target"
 """A service has a partition of its own, so its target needs no other name."""
 EVALUATE: Final = "health_evaluate_gate"
@@ -93,6 +96,21 @@ async def load_gate(gate_id: str, ctx: Context, app: HealthApp) -> GateRecord:
     """Return the gate. Raises NotFound."""
     partition = partition_of(ctx.tenant, gate_id)
     return stored_gate(await app.service.work.read(partition, gate_document(gate_id)), gate_id)
+
+
+async def commit_gate(
+    ctx: ActivityContext, app: HealthApp, decide: Callable[[GateRecord, Operation], Step[T]]
+) -> T:
+    """Commit the step that *decide* makes of the gate and its operation, once.
+
+    Raises:
+        OperationSuperseded, OperationAlreadyEnded: the operation no longer owns the gate.
+    """
+    gate_id = ctx.aggregate_id
+    return await commit_step(
+        ctx, app.service.work, [gate_document(gate_id)], lambda view: stored_gate(view, gate_id),
+        decide,
+    )  # fmt: skip
 
 
 def put_gate(record: GateRecord, app: HealthApp) -> Put:

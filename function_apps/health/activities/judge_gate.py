@@ -1,6 +1,5 @@
 """The activities of a gate: begin, observe both versions, conclude."""
 
-from collections.abc import Callable, Sequence
 from typing import Final
 
 import shared.kernel.operation as operations
@@ -12,13 +11,13 @@ from function_apps.health.model.gate_samples import Counts, Observation, Progres
 from function_apps.health.ports import HealthApp
 from shared.contracts.gates import EvaluateGate, GateVersion, Verdict
 from shared.contracts.values import ProbeKind
-from shared.durable.activity import ActivityContext, Step, commit_step
+from shared.durable.activity import ActivityContext, Step
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.operation import Operation
-from shared.messaging.unit_of_work import Audited, View
+from shared.messaging.unit_of_work import Audited
 from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import RevisionTraffic
@@ -34,7 +33,7 @@ async def begin_gate(ctx: ActivityContext, app: HealthApp) -> GateBegun:
         begun = GateBegun(record.gate, gates.begin(isoformat(ctx.now())), every_s)
         return Step(begun, operations.begin_step(operation, "observe", ctx.now(), percent=5))
 
-    return await commit_step(ctx, app.service.work, _reads(ctx), _load(ctx), decide)
+    return await repository.commit_gate(ctx, app, decide)
 
 
 async def observe_gate(progress: Progress, ctx: ActivityContext, app: HealthApp) -> Progress:
@@ -58,15 +57,7 @@ async def conclude_gate(progress: Progress, ctx: ActivityContext, app: HealthApp
             audited=Audited("ConcludeGate", ctx.aggregate_id, evidence.verdict),
         )
 
-    return await commit_step(ctx, app.service.work, _reads(ctx), _load(ctx), decide)
-
-
-def _reads(ctx: ActivityContext) -> Sequence[str]:
-    return [repository.gate_document(ctx.aggregate_id)]
-
-
-def _load(ctx: ActivityContext) -> Callable[[View], GateRecord]:
-    return lambda view: repository.stored_gate(view, ctx.aggregate_id)
+    return await repository.commit_gate(ctx, app, decide)
 
 
 async def _observe(gate: EvaluateGate, tenant: TenantId, app: HealthApp) -> Observation:
