@@ -36,6 +36,11 @@ class Cause:
     if_match: str | None = None
     """The etag that the aggregate must still have."""
 
+    @property
+    def is_keyed(self) -> bool:
+        """Whether the caller gave a key, under which the request may come again."""
+        return self.fingerprint is not None
+
 
 def caused_by_timer(name: str, entropy: Entropy) -> Cause:
     """Return the cause of what a timer does."""

@@ -58,6 +58,27 @@ HandlerTable = Mapping[type[BaseModel], Handler]
 """A service's handlers by payload type, whose name is the message's type."""
 
 
+class NoHandler(Conflict):
+    """This version of the service has no handler for the command."""
+
+    code = "NoHandler"
+
+    def __init__(self, message_type: str) -> None:
+        super().__init__(f"{message_type} has no handler in this version; the message stays parked")
+
+
+class DryRunByMessage(Invalid):
+    """A dry run came as a message: its plan could be given to nobody."""
+
+    code = "DryRunByMessage"
+
+    def __init__(self, message_type: str) -> None:
+        super().__init__(
+            f"{message_type} with dryRun is answered over HTTP only: expected dryRun false",
+            target="/payload/dryRun",
+        )
+
+
 @dataclass(frozen=True)
 class Received:
     """A message as it came: bytes, content type and application properties."""
@@ -76,6 +97,8 @@ class Dispatcher:
     work: UnitOfWork
     clock: Clock
     entropy: Entropy
+    takes_commands: bool = False
+    """Of a command queue: what has no handler here is handled nowhere."""
 
     async def __call__(self, message: Received) -> None:
         """Handle *message* whole; returning means it is done or parked.
@@ -92,20 +115,17 @@ class Dispatcher:
         await self.dispatch(envelope, message.properties.get(SENDER_PROPERTY))
 
     async def dispatch(self, envelope: Envelope, named_sender: str | None = None) -> None:
-        """Handle *envelope*, or park it; a type without a handler is left out."""
-        known = self._handler(envelope.event_type)
-        if known is None:
-            _log.debug("%s is not for this service", envelope.event_type)
-            return
-        payload_type, handler = known
+        """Handle *envelope*, or park it; an event without a handler is for others."""
         sender = sender_of(envelope.event_type, named_sender)
         ctx = self._context(envelope, sender)
+        if self._handler(envelope.event_type) is None and not self.takes_commands:
+            _log.debug("%s is not for this service", envelope.event_type)
+            return
         give_up_at_s = self.clock.monotonic_s() + RETRY_FOR_S
         delay_s = _FIRST_DELAY_S
         while True:
             try:
-                payload = read(payload_type, envelope.payload, at="/payload")
-                await handler(payload, ctx, self.app)
+                await self._handle(envelope, ctx)
             except Refused as refusal:
                 await self._park(envelope, refusal, ctx)
             except Unavailable as outage:
@@ -116,6 +136,16 @@ class Dispatcher:
                 delay_s = min(_DELAY_MAX_S, delay_s * 2)
                 continue
             return
+
+    async def _handle(self, envelope: Envelope, ctx: Context) -> None:
+        known = self._handler(envelope.event_type)
+        if known is None:
+            raise NoHandler(envelope.event_type)
+        payload_type, handler = known
+        payload = read(payload_type, envelope.payload, at="/payload")
+        if getattr(payload, "dry_run", False):
+            raise DryRunByMessage(envelope.event_type)
+        await handler(payload, ctx, self.app)
 
     def _context(self, envelope: Envelope, sender: str) -> Context:
         scope = Scope(TenantId(envelope.tenant_id), sender)
@@ -176,7 +206,7 @@ class Dispatcher:
         Raises:
             NotFound: nothing is parked under that id in the scope's tenant.
             Invalid: it cannot be read as an envelope.
-            Conflict: this version of the service has no handler for it.
+            NoHandler: this version of the service has no handler for it.
             Refused: it was refused again, and stays parked with the new reason.
         """
         document_id = parked_id(parked)
@@ -187,21 +217,15 @@ class Dispatcher:
         if "envelope" not in body:
             raise Invalid("this message is not an envelope; it can only be read", target="eventId")
         envelope = Envelope.model_validate(body["envelope"])
-        known = self._handler(envelope.event_type)
-        if known is None:
-            raise Conflict(
-                f"{envelope.event_type} has no handler in this version; the message stays parked",
-                code="NoHandler",
-            )
-        payload_type, handler = known
+        if self._handler(envelope.event_type) is None:
+            raise NoHandler(envelope.event_type)
         sender = body.get("sender") or sender_of(envelope.event_type, None)
         cause = Cause(
             ctx.scope.caller, "replay", parked, envelope.trace_id, envelope.correlation_id
         )
         replaying = replace(ctx, cause=cause)
         try:
-            payload = read(payload_type, envelope.payload, at="/payload")
-            await handler(payload, self._context(envelope, sender), self.app)
+            await self._handle(envelope, self._context(envelope, sender))
         except Refused as refusal:
             await self._after_replay(replaying, document_id, refusal)
             raise

@@ -64,13 +64,12 @@ class Relay:
     async def relay(self, committed: Committed) -> int:
         """Send every row on, delete those that left; return how many are still there.
 
-        A row that cannot leave now stays for the sweeper; nothing is raised.
+        A row that cannot leave, or be deleted, now stays for the sweeper; nothing is raised.
         """
         left = await self._send(committed.rows)
         gone = [row for row in committed.rows if row.id not in left]
-        if gone:
-            await self._delete(committed.partition, gone)
-        return len(left)
+        undeleted = await self._delete(committed.partition, gone) if gone else 0
+        return len(left) + undeleted
 
     async def relay_changes(self, documents: Sequence[Document]) -> None:
         """Relay the outbox rows among *documents* once they are 2 s old and still there."""
@@ -97,11 +96,12 @@ class Relay:
 
         Raises:
             MalformedRow: it cannot be read.
-            Unavailable: its destination did not take it.
+            Unavailable: its destination did not take it, or it could not be deleted.
         """
         row = decode(document)
         if await self.relay(Committed(document.partition, [row])):
-            raise Unavailable(f"{_destination(row.row)} did not take {row.id}")
+            destination = _destination(row.row)
+            raise Unavailable(f"{row.id} stays: {destination} or the store is away")
 
     async def _send(self, rows: Sequence[OutboxRow]) -> set[str]:
         groups: dict[str, list[OutboxRow]] = {}
@@ -148,21 +148,27 @@ class Relay:
             application_properties={**envelope.properties(), SENDER_PROPERTY: self._outside_name},
         )
 
-    async def _delete(self, partition: Partition, rows: Sequence[OutboxRow]) -> None:
+    async def _delete(self, partition: Partition, rows: Sequence[OutboxRow]) -> int:
+        """Delete *rows*; return how many are still there."""
         try:
             await self.store.batch(partition, [Delete(row.id) for row in rows])
         except BatchRefused:
             # Another relay took one of them: delete what is left, one by one.
-            for row in rows:
-                await self._delete_one(partition, row.id)
+            return sum([await self._delete_one(partition, row.id) for row in rows])
         except Unavailable as problem:
             _log.warning("relayed outbox rows stay until the sweep: %s", problem)
+            return len(rows)
+        return 0
 
-    async def _delete_one(self, partition: Partition, row_id: str) -> None:
+    async def _delete_one(self, partition: Partition, row_id: str) -> int:
         try:
             await self.store.batch(partition, [Delete(row_id)])
-        except (BatchRefused, Unavailable) as problem:
-            _log.debug("outbox row %s is gone or stays: %s", row_id, problem)
+        except BatchRefused as gone:
+            _log.debug("outbox row %s is gone: %s", row_id, gone)
+        except Unavailable as problem:
+            _log.warning("relayed outbox row %s stays until the sweep: %s", row_id, problem)
+            return 1
+        return 0
 
 
 def _destination(row: StoredRow) -> str:

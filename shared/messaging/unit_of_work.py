@@ -113,6 +113,7 @@ class Audited:
 class Decision(Generic[T]):
     """The writes and the outgoing rows. With neither, nothing changes and nothing leaves.
 
+    Only a caller's key is then remembered: its repeat gets the same answer, whatever changed since.
     `value` is what the caller is given. Under a marker it is JSON and stored there: it answers the
     same input when it comes again.
     """
@@ -201,14 +202,15 @@ class UnitOfWork:
                     await precheck(view)
                 view = await self._with_linked(partition, view, linked)
                 decision = decide(view)
-                if not decision.writes and not decision.outbox:
+                is_empty = not decision.writes and not decision.outbox
+                if is_empty and not ctx.cause.is_keyed:
                     return Outcome(decision.value)
                 committed, operations = _prepare(partition, view, decision, ctx)
                 try:
                     await self.store.batch(partition, operations)
                 except (BatchRefused, AnswerLost) as problem:
                     _log.debug("deciding again in %s: %s", partition, problem)
-                    is_unsure = isinstance(problem, AnswerLost)
+                    is_unsure |= isinstance(problem, AnswerLost)
                     continue
                 await turn.aclose()
                 await self.relay.relay_new(committed)

@@ -61,8 +61,9 @@ def bind(triggers: Triggers, app: Any, service: Service) -> df.Blueprint:
     blueprint = df.Blueprint()
     events, commands = adapted(triggers.events), adapted(triggers.commands)
 
-    def dispatcher(handlers: HandlerTable) -> Dispatcher:
-        return Dispatcher(handlers, app, service.work, service.clock, service.entropy)
+    def dispatcher(handlers: HandlerTable, *, takes_commands: bool = False) -> Dispatcher:
+        work, clock, entropy = service.work, service.clock, service.entropy
+        return Dispatcher(handlers, app, work, clock, entropy, takes_commands=takes_commands)
 
     rows = administration_routes(service.outside_name)
     document = openapi.document(service.outside_name, [*triggers.routes, *rows])
@@ -74,7 +75,7 @@ def bind(triggers: Triggers, app: Any, service: Service) -> df.Blueprint:
     if events:
         bind_events(blueprint, dispatcher(events), service)
     if commands:
-        bind_commands(blueprint, dispatcher(commands), service)
+        bind_commands(blueprint, dispatcher(commands, takes_commands=True), service)
     bind_relay(blueprint, service)
     for timer in triggers.timers:
         bind_timer(blueprint, timer, app, service)
