@@ -1,6 +1,6 @@
 """What lies between the recorded state and the graph: pure, the same for every engine."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -155,6 +155,16 @@ def differing_paths(old: Any, new: Any, ignore: Iterable[str] = (), at: str = ""
         case _:
             if old != new:
                 yield at
+
+
+def without(properties: Properties, paths: Collection[str], at: str = "") -> dict[str, Any]:
+    """Return *properties* without the values at *paths*."""
+    kept: dict[str, Any] = {}
+    for key, value in properties.items():
+        inner = f"{at}.{key}" if at else key
+        if inner not in paths:
+            kept[key] = without(value, paths, inner) if isinstance(value, Mapping) else value
+    return kept
 
 
 def keeping_ignored(old: Any, new: Any, ignore: Iterable[str], at: str = "") -> Any:

@@ -129,11 +129,12 @@ class RemainingResource:
 
 @dataclass(frozen=True)
 class RunInProgress:
-    """`steps_total` is 0 while it is not known; `current_step` also says why one is tried again."""
+    """`steps_total` is 0 while it is not known; `trouble` says why a step is tried again."""
 
     steps_done: int
     steps_total: int
     current_step: str
+    trouble: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """Makes a preview: changes, refusals, cost and the hash that names the plan."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
-from shared.infrastructure.difference import difference
+from shared.infrastructure.difference import difference, without
 from shared.infrastructure.graph import Graph, digest, graph_to_json
 from shared.infrastructure.inputs import FIXED_INPUTS, EnvironmentInputs
+from shared.infrastructure.local_program import STABLE_TAGS
 from shared.infrastructure.port import MonthlyCost, PlannedChange, Preview, ResourceAction
 from shared.infrastructure.provider import Providers
 from shared.infrastructure.state import StackState
@@ -25,8 +27,16 @@ def make_preview(
             *_refusals_of_providers(graph, providers),
         ),
         monthly_cost=_monthly_cost(graph, providers),
-        plan_hash=digest({"graph": graph_to_json(graph), "version": state.version}),
+        plan_hash=digest({"graph": graph_to_json(_named_by(graph)), "version": state.version}),
     )
+
+
+def _named_by(graph: Graph) -> Graph:
+    """Return *graph* without the tags that differ in each request for the same resources."""
+    nodes = (
+        replace(node, properties=without(node.properties, STABLE_TAGS)) for node in graph.nodes
+    )
+    return replace(graph, nodes=tuple(nodes))
 
 
 def _refusals_of_providers(graph: Graph, providers: Providers) -> list[Violation]:

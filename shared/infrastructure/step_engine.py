@@ -77,8 +77,7 @@ class StepEngine:
             return state.end_of(run_id.name) or not_found
         trouble = self._runs.resume(run_id).trouble
         step = str(run.remaining[0]) if run.remaining else "record the outputs"
-        current_step = f"{step}: {trouble}" if trouble else step
-        return RunInProgress(len(run.done), len(run.steps), current_step)
+        return RunInProgress(len(run.done), len(run.steps), step, trouble)
 
     async def cancel(self, run_id: RunId, fence: Fence) -> None:
         def requested(state: StackState) -> StackState:

@@ -44,7 +44,7 @@ def test_a_step_is_tried_again_while_its_provider_is_away_and_the_progress_says_
 
         assert isinstance(status, RunInProgress)
         assert status.steps_done == 1
-        assert "b is away; attempt 3 of 6 failed" in status.current_step
+        assert "b is away; attempt 3 of 6 failed" in status.trouble
         assert isinstance(await end_of(engine, RUN), RunSucceeded)
 
     run_virtual(scenario())
