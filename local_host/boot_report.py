@@ -54,8 +54,8 @@ class Terminal:
         )
 
     def _app(self, app: IndexedApp, host: Host) -> None:
-        place = f" ({app.app.folder})" if app.app.folder else ""
-        self.line(f"{app.app.name}{place}", _BOLD)
+        folder = f" ({app.app.folder})" if app.app.folder else ""
+        self.line(f"{app.app.name}{folder}", _BOLD)
         if app.problem is not None:
             self.line("  NO FUNCTION OF THIS APP RUNS; every one of its routes is 404:", _RED)
             for reason in app.problem.reasons:

@@ -65,61 +65,59 @@ def topology_of(content: Mapping[str, Any]) -> Topology:
     )
 
 
-def _topic(topic: Mapping[str, Any], place: str) -> Topic:
-    own = _settings(topic, place)
+def _topic(topic: Mapping[str, Any], path: str) -> Topic:
+    own = _settings(topic, path)
     subscriptions = [
-        _subscription(each, f"{place}.Subscriptions[{index}]", own.time_to_live_s)
+        _subscription(each, f"{path}.Subscriptions[{index}]", own.time_to_live_s)
         for index, each in enumerate(topic.get("Subscriptions", []))
     ]
-    return Topic(_name(topic, place), subscriptions)
+    return Topic(_name(topic, path), subscriptions)
 
 
 def _subscription(
-    subscription: Mapping[str, Any], place: str, topic_time_to_live_s: float | None
+    subscription: Mapping[str, Any], path: str, topic_time_to_live_s: float | None
 ) -> Subscription:
-    settings = _settings(subscription, place, topic_time_to_live_s)
+    settings = _settings(subscription, path, topic_time_to_live_s)
     rules = subscription.get("Rules")
-    filters = EVERY_MESSAGE if rules is None else list(_filters(rules, place))
-    return Subscription(_name(subscription, place), filters, settings)
+    filters = EVERY_MESSAGE if rules is None else list(_filters(rules, path))
+    return Subscription(_name(subscription, path), filters, settings)
 
 
-def _name(entity: Mapping[str, Any], place: str) -> str:
+def _name(entity: Mapping[str, Any], path: str) -> str:
     name = entity.get("Name")
     if not isinstance(name, str) or not name:
-        raise Invalid(f"{place}.Name: expected a name, got {name!r}")
+        raise Invalid(f"{path}.Name: expected a name, got {name!r}")
     return name
 
 
 def _settings(
-    entity: Mapping[str, Any], place: str, time_to_live_max_s: float | None = None
+    entity: Mapping[str, Any], path: str, time_to_live_max_s: float | None = None
 ) -> QueueSettings:
     properties = entity.get("Properties", {})
     for key, value in properties.items():
         if key in _OFF_ONLY and value:
-            raise Invalid(f"{place}.Properties.{key} is {value!r}: not served here, leave it out")
+            raise Invalid(f"{path}.Properties.{key} is {value!r}: not served here, leave it out")
         if key not in _SETTINGS | _OFF_ONLY | _WITHOUT_EFFECT:
             known = ", ".join(sorted(_SETTINGS))
-            raise Invalid(f"{place}.Properties.{key} is unknown; expected one of {known}")
-    lives = _seconds(properties, "DefaultMessageTimeToLive", place)
+            raise Invalid(f"{path}.Properties.{key} is unknown; expected one of {known}")
+    lives = _seconds(properties, "DefaultMessageTimeToLive", path)
     bounds = [bound for bound in (lives, time_to_live_max_s) if bound is not None]
     defaults = QueueSettings()
     return QueueSettings(
-        _seconds(properties, "LockDuration", place) or defaults.lock_s,
-        _count(properties.get("MaxDeliveryCount", defaults.max_delivery_count), place),
+        _seconds(properties, "LockDuration", path) or defaults.lock_s,
+        _count(properties.get("MaxDeliveryCount", defaults.max_delivery_count), path),
         min(bounds, default=None),
         bool(properties.get("DeadLetteringOnMessageExpiration", False)),
     )
 
 
-def _count(value: Any, place: str) -> int:
+def _count(value: Any, path: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Invalid(
-            f"{place}.Properties.MaxDeliveryCount: expected a whole number, got {value!r}"
-        )
+        raise Invalid(f"{path}.Properties.MaxDeliveryCount: expected a whole number, got {value!r}")
     return value
 
 
-def _seconds(properties: Mapping[str, Any], key: str, place: str) -> float | None:
+def _seconds(properties: Mapping[str, Any], key: str, path: str) -> float | None:
     text = properties.get(key)
     if text is None:
         return None
@@ -127,14 +125,14 @@ def _seconds(properties: Mapping[str, Any], key: str, place: str) -> float | Non
     parts = {name: float(part) for name, part in match.groupdict().items() if part} if match else {}
     if not parts:
         raise Invalid(
-            f"{place}.Properties.{key}: expected an ISO 8601 duration such as PT1M, got {text!r}"
+            f"{path}.Properties.{key}: expected an ISO 8601 duration such as PT1M, got {text!r}"
         )
     return timedelta(**parts).total_seconds()
 
 
-def _filters(rules: Sequence[Mapping[str, Any]], place: str) -> Iterator[CorrelationFilter]:
+def _filters(rules: Sequence[Mapping[str, Any]], path: str) -> Iterator[CorrelationFilter]:
     for index, rule in enumerate(rules):
-        here = f"{place}.Rules[{index}].Properties"
+        here = f"{path}.Rules[{index}].Properties"
         properties = rule.get("Properties", {})
         kind = properties.get("FilterType")
         if kind != "Correlation" or properties.get("Action"):

@@ -63,7 +63,7 @@ class Copy:
     lock_token: str | None = None
 
 
-Row = tuple[int, int, int, bytes, str, float, float | None, str | None, str | None]
+DeliveryRow = tuple[int, int, int, bytes, str, float, float | None, str | None, str | None]
 """queue, message, delivery count, body, properties, enqueued at, expires at, reason, text."""
 _COLUMNS: Final = (
     "d.queue, d.message, d.delivery_count, m.body, m.properties, m.enqueued_at, d.expires_at, "
@@ -144,9 +144,9 @@ def take_due(connection: sqlite3.Connection, now: float) -> list[tuple[int, Enco
 
 def lock(
     connection: sqlite3.Connection, queue: int, limit: int, now: float, token: Callable[[], str]
-) -> list[tuple[Row, str]]:
+) -> list[tuple[DeliveryRow, str]]:
     """Lock up to *limit* of what is ready, oldest first, and count the delivery."""
-    rows: list[Row] = connection.execute(
+    rows: list[DeliveryRow] = connection.execute(
         f"SELECT {_COLUMNS} FROM broker_delivery d JOIN broker_message m ON m.id = d.message "  # noqa: S608  constant
         "WHERE d.queue = ? AND d.lock_token IS NULL AND (d.expires_at IS NULL OR d.expires_at > ?) "
         "ORDER BY d.message LIMIT ?",
@@ -161,7 +161,7 @@ def lock(
     return locked
 
 
-def peek(connection: sqlite3.Connection, queue: int, after: int, limit: int) -> list[Row]:
+def peek(connection: sqlite3.Connection, queue: int, after: int, limit: int) -> list[DeliveryRow]:
     """Return what is there, locked or not, from the first sequence number above *after*."""
     return connection.execute(
         f"SELECT {_COLUMNS} FROM broker_delivery d JOIN broker_message m ON m.id = d.message "  # noqa: S608  constant

@@ -10,7 +10,7 @@ from local_cloud.broker import message_store
 from local_cloud.broker.entities import Entities
 from local_cloud.broker.locks import Lock, Locks
 from local_cloud.broker.message import Disposition, ReceivedMessage
-from local_cloud.broker.message_store import Copy, Row, Settlement
+from local_cloud.broker.message_store import Copy, DeliveryRow, Settlement
 from local_cloud.broker.receivers import Receivers
 from local_cloud.notifications import EarliestTimer
 from shared.kernel.clock import Clock
@@ -116,7 +116,9 @@ def _shorter(left: float | None, right: float | None) -> float | None:
     return min(bounds) if bounds else None
 
 
-def received(row: Row, token: str, locked_until: float, *, begun: int = 1) -> ReceivedMessage:
+def received(
+    row: DeliveryRow, token: str, locked_until: float, *, begun: int = 1
+) -> ReceivedMessage:
     """Return the message of a stored row; *begun* counts the delivery that locked it."""
     queue, sequence, count, body, properties, enqueued_at, expires_at, reason, description = row
     message_id, subject, content_type, correlation_id, application = json.loads(properties)

@@ -25,7 +25,7 @@ class _PendingSettlement:
     refill: ReceiverLink | None
 
 
-_Outcome = tuple[list[bool], list[tuple[ReceiverLink, list[ReceivedMessage]]]]
+_Settled = tuple[list[bool], list[tuple[ReceiverLink, list[ReceivedMessage]]]]
 
 
 class SettlementWriter:
@@ -103,11 +103,11 @@ class SettlementWriter:
 
     async def _settle(
         self, settlements: list[Settlement], refills: Counter[ReceiverLink]
-    ) -> _Outcome:
+    ) -> _Settled:
         namespace = self._namespace
         now = namespace.now()
 
-        def work(connection: sqlite3.Connection) -> _Outcome:
+        def work(connection: sqlite3.Connection) -> _Settled:
             held = message_store.settle(connection, settlements)
             filled = [
                 (link, namespace.lock_ready(connection, link.queue, places, now))

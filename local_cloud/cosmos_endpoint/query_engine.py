@@ -12,9 +12,9 @@ from types import NoneType, UnionType
 from typing import Any, Final
 
 from local_cloud.cosmos_endpoint.query_parser import (
+    ConstantValue,
     Expression,
     FunctionCall,
-    Literal,
     PropertyPath,
     Select,
     SqlRefused,
@@ -26,7 +26,7 @@ class _Undefined:
 
 
 UNDEFINED: Final = _Undefined()
-Row = Mapping[str, Any]
+JsonDocument = Mapping[str, Any]
 SortKey = list[Any]
 _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "<": lambda a, b: a < b,
@@ -36,15 +36,15 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }
 
 
-def matches(select: Select, document: Row) -> bool:
+def matches(select: Select, document: JsonDocument) -> bool:
     """Return whether *document* is in the result."""
     return select.where is None or evaluate(select.where, document) is True
 
 
-def evaluate(expression: Expression, document: Row) -> Any:
+def evaluate(expression: Expression, document: JsonDocument) -> Any:
     """Return the value of *expression* for *document*, UNDEFINED included. Raises SqlRefused."""
     match expression:
-        case Literal(value):
+        case ConstantValue(value):
             return value
         case PropertyPath(steps):
             return _walk(document, steps)
@@ -116,7 +116,7 @@ def rank(value: Any) -> int:
     """Return the rank of *value*'s type in Cosmos DB's order of types."""
     if isinstance(value, bool):
         return 3 if value else 2
-    return next(place for place, kind in _RANKS if isinstance(value, kind))
+    return next(rank for rank, kind in _RANKS if isinstance(value, kind))
 
 
 def equal(left: Any, right: Any) -> bool:
@@ -166,7 +166,7 @@ class Ordering:
         last_descends = bool(select.order_by) and select.order_by[-1][1]
         self._descends = [descends for _, descends in select.order_by] + [last_descends] * 2
 
-    def key(self, document: Row, partition: str) -> SortKey:
+    def key(self, document: JsonDocument, partition: str) -> SortKey:
         """Return the sort key as JSON, so that it can be a continuation."""
         key: SortKey = []
         for path, _ in self._order:
@@ -181,12 +181,14 @@ class Ordering:
                 return (-1 if ours < theirs else 1) * (-1 if descends else 1)
         return 0
 
-    def sorted(self, rows: list[tuple[SortKey, Row]]) -> list[tuple[SortKey, Row]]:
+    def sorted(
+        self, rows: list[tuple[SortKey, JsonDocument]]
+    ) -> list[tuple[SortKey, JsonDocument]]:
         by_key = cmp_to_key(self.compare)
         return sorted(rows, key=lambda row: by_key(row[0]))
 
 
-def projected(select: Select, documents: Sequence[Row]) -> list[Any]:
+def projected(select: Select, documents: Sequence[JsonDocument]) -> list[Any]:
     """Return what *select* shows of its rows; `VALUE COUNT(1)` shows one number of them all."""
     match select.columns:
         case []:
@@ -200,7 +202,9 @@ def projected(select: Select, documents: Sequence[Row]) -> list[Any]:
             return [_shaped(columns, document) for document in documents]
 
 
-def _shaped(columns: Sequence[tuple[str | None, Expression]], document: Row) -> dict[str, Any]:
+def _shaped(
+    columns: Sequence[tuple[str | None, Expression]], document: JsonDocument
+) -> dict[str, Any]:
     shaped = {str(name): evaluate(expression, document) for name, expression in columns}
     return {name: value for name, value in shaped.items() if value is not UNDEFINED}
 
@@ -216,7 +220,7 @@ def is_aggregate(select: Select) -> bool:
 
 def page_of(
     select: Select,
-    documents: Iterable[tuple[str, Row]],
+    documents: Iterable[tuple[str, JsonDocument]],
     size: int,
     continuation: str | None,
 ) -> tuple[list[Any], str | None]:
@@ -238,7 +242,7 @@ def page_of(
     if continuation is None:
         rows, left = rows[select.offset :], select.limit
     else:
-        after, left = _place(continuation)
+        after, left = _continuation_key(continuation)
         rows = [row for row in rows if ordering.compare(row[0], after) > 0]
     allowed = len(rows) if left is None else min(left, len(rows))
     page = rows[: min(size, allowed)]
@@ -249,7 +253,7 @@ def page_of(
     return shown, json.dumps([page[-1][0], still], separators=(",", ":"))
 
 
-def _place(continuation: str) -> tuple[SortKey, int | None]:
+def _continuation_key(continuation: str) -> tuple[SortKey, int | None]:
     try:
         after, left = json.loads(continuation)
     except (ValueError, TypeError) as problem:

@@ -36,7 +36,7 @@ class SqlRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Literal:
+class ConstantValue:
     value: Any
 
 
@@ -55,7 +55,7 @@ class FunctionCall:
     arguments: tuple["Expression", ...]
 
 
-Expression = Literal | PropertyPath | FunctionCall
+Expression = ConstantValue | PropertyPath | FunctionCall
 
 
 @dataclass(frozen=True)
@@ -206,17 +206,17 @@ class _Parser:
             self._expect(")")
             return inner
         if self._take("-"):
-            return Literal(-_number(self._next()[1]))
+            return ConstantValue(-_number(self._next()[1]))
         kind, value = self._next()
         match kind:
             case "number":
-                return Literal(_number(value))
+                return ConstantValue(_number(value))
             case "text":
-                return Literal(_text(value))
+                return ConstantValue(_text(value))
             case "parameter":
                 if value not in self._parameters:
                     raise SqlRefused(f"parameter {value} has no value")
-                return Literal(self._parameters[value])
+                return ConstantValue(self._parameters[value])
             case "name":
                 return self._named(value)
             case _:
@@ -225,7 +225,7 @@ class _Parser:
     def _named(self, name: str) -> Expression:
         constants = {"TRUE": True, "FALSE": False, "NULL": None}
         if name.upper() in constants:
-            return Literal(constants[name.upper()])
+            return ConstantValue(constants[name.upper()])
         if self._peek() == "(":
             return self._call(name.upper())
         if name != self._alias:
@@ -255,7 +255,7 @@ class _Parser:
 
     def _count(self) -> int:
         operand = self._operand()
-        value = operand.value if isinstance(operand, Literal) else None
+        value = operand.value if isinstance(operand, ConstantValue) else None
         if not isinstance(value, int) or value < 0:
             raise SqlRefused("TOP, OFFSET and LIMIT take a whole number")
         return value

@@ -8,12 +8,12 @@ from pathlib import Path
 
 def explained(problem: Exception, folder: Path) -> str:
     """Return one line: where in the app's own files, what went wrong, what to do."""
-    sentence = f"{_place(problem, folder)}: {type(problem).__name__}: {_message(problem)}"
+    sentence = f"{_location(problem, folder)}: {type(problem).__name__}: {_message(problem)}"
     advice = _advice(problem)
     return f"{sentence}; {advice}" if advice else sentence
 
 
-def _place(problem: Exception, folder: Path) -> str:
+def _location(problem: Exception, folder: Path) -> str:
     if isinstance(problem, SyntaxError) and problem.filename:
         return _named(problem.filename, problem.lineno, folder)
     frames = traceback.extract_tb(problem.__traceback__)

@@ -18,7 +18,7 @@ from local_host.durable import history, records
 from local_host.durable.functions import DurableFunctions
 from local_host.durable.history import Event, EventType, event
 from local_host.durable.history_replay import HistoryReplay
-from local_host.durable.library_replay import Handler, Outcome, Replay, replay_of
+from local_host.durable.library_replay import EpisodeOutcome, Handler, Replay, replay_of
 from local_host.durable.records import Instance, Message
 from local_host.durable.settings import DurableSettings
 
@@ -240,7 +240,7 @@ class InstanceSession:
             "defaultHttpAsyncRequestSleepTimeMillseconds": 30000,
         }
 
-    def _apply_status(self, commit: EpisodeCommit, outcome: Outcome) -> str | None:
+    def _apply_status(self, commit: EpisodeCommit, outcome: EpisodeOutcome) -> str | None:
         """Set the custom status; return why it is refused, None when it is not."""
         status = outcome.custom_status
         if status is None:
@@ -300,7 +300,7 @@ class InstanceSession:
     def _end(
         self,
         commit: EpisodeCommit,
-        outcome: Outcome,
+        outcome: EpisodeOutcome,
         history_replay: HistoryReplay,
         at: str,
         new_id: Callable[[], str],

@@ -30,7 +30,7 @@ FAILURE_LABEL: Final = "\n\n$OutOfProcData$:"
 
 
 @dataclass(slots=True)
-class Outcome:
+class EpisodeOutcome:
     """The orchestrator's state after an episode; `actions` are all since the beginning."""
 
     actions: Sequence[Action]
@@ -49,7 +49,7 @@ class Outcome:
 class Replay(Protocol):
     """One generation of one instance."""
 
-    def feed(self, head: Head, events: Sequence[Event]) -> Outcome:
+    def feed(self, head: Head, events: Sequence[Event]) -> EpisodeOutcome:
         """Return the outcome of all *events*, of which only the later part may be new.
 
         *head* makes everything else that the context has.
@@ -98,7 +98,7 @@ class LiveReplay:
         self._timers: list[tuple[CreateTimerAction, Action]] = []
         self._defect: str | None = None
 
-    def feed(self, head: Head, events: Sequence[Event]) -> Outcome:
+    def feed(self, head: Head, events: Sequence[Event]) -> EpisodeOutcome:
         if self._defect is None:
             try:
                 if self._context is None:
@@ -109,7 +109,7 @@ class LiveReplay:
                 return self._outcome()
             except (Exception, SystemExit) as problem:  # noqa: BLE001  the user's code is anything
                 self._defect = f"{type(problem).__name__}: {problem}"
-        return Outcome(self._actions, defect=self._defect)
+        return EpisodeOutcome(self._actions, defect=self._defect)
 
     def _begin(self, head: Head, events: Sequence[Event]) -> None:
         self._context = DurableOrchestrationContext(**head(), history=events)
@@ -133,7 +133,7 @@ class LiveReplay:
             if item._event_type in _HEEDED:  # noqa: SLF001
                 executor.process_event(item)
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> EpisodeOutcome:
         executor, context = self._executor, self._context
         is_amended = self._note_cancellations()
         for action in context._action_payload_v2[len(self._actions) :]:  # noqa: SLF001
@@ -150,7 +150,7 @@ class LiveReplay:
         if executor.exception is not None:
             error = str(executor.exception) or str(type(executor.exception))
         status = context.custom_status
-        return Outcome(
+        return EpisodeOutcome(
             self._actions,
             is_done=executor.orchestration_invocation_succeeded,
             output=output,
@@ -181,21 +181,21 @@ class TextReplay:
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
 
-    def feed(self, head: Head, events: Sequence[Event]) -> Outcome:
+    def feed(self, head: Head, events: Sequence[Event]) -> EpisodeOutcome:
         body = json.dumps({**head(), "history": events})
         try:
             answer = self._handler(func.OrchestrationContext(body))
         except (Exception, SystemExit) as problem:  # noqa: BLE001  the user's code is anything
             _, label, answer = str(problem).partition(FAILURE_LABEL)
             if not label:
-                return Outcome((), defect=f"{type(problem).__name__}: {problem}")
+                return EpisodeOutcome((), defect=f"{type(problem).__name__}: {problem}")
         return read_answer(answer)
 
 
-def read_answer(answer: str) -> Outcome:
+def read_answer(answer: str) -> EpisodeOutcome:
     """Return the outcome in the library's JSON *answer*, or in the part of it after the label."""
     state = json.loads(answer)
-    return Outcome(
+    return EpisodeOutcome(
         [action for episode in state["actions"] for action in episode],
         is_done=state["isDone"],
         output=json.dumps(state["output"]) if "output" in state else None,

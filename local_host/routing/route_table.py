@@ -20,7 +20,7 @@ _BUILT_IN: Final = ("admin", "runtime")
 
 @dataclass(frozen=True)
 class Route(Generic[T]):
-    """One HTTP function's place: *name* orders it, *target* is what the caller gets back."""
+    """The route of one HTTP function: *name* orders it, *target* is what the caller gets back."""
 
     name: str
     template: Template
@@ -37,7 +37,7 @@ class Route(Generic[T]):
         if any(parameter.checks for s in segments for parameter in s.parameters):
             return None
         return tuple(
-            (place, s.parameters[0].name) for place, s in enumerate(segments) if s.parameters
+            (index, s.parameters[0].name) for index, s in enumerate(segments) if s.parameters
         )
 
     def shares_a_method_with(self, other: "Route[T]") -> bool:
@@ -115,7 +115,7 @@ class RouteTable(Generic[T]):
             if route.methods and method not in route.methods:
                 continue
             if end.plain is not None:
-                return route.target, {name: parts[place] for place, name in end.plain}
+                return route.target, {name: parts[index] for index, name in end.plain}
             values = route.template.match(parts)
             if values is not None:
                 return route.target, values
@@ -172,8 +172,8 @@ def overlaps(routes: Sequence[Route[T]]) -> Iterator[tuple[Route[T], Route[T]]]:
     Where constraints decide, only kinds that plainly exclude each other are told apart.
     """
     ordered = sorted(routes, key=lambda route: route.name.lower())
-    for place, first in enumerate(ordered):
-        for other in ordered[place + 1 :]:
+    for index, first in enumerate(ordered):
+        for other in ordered[index + 1 :]:
             if first.shares_a_method_with(other) and _meet(
                 first.template.segments, other.template.segments
             ):

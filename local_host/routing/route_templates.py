@@ -66,9 +66,9 @@ class Segment:
             if match is None:
                 return None
             values = {
-                parameter.name: match[f"p{place}"]
-                for place, parameter in enumerate(self.parameters)
-                if match[f"p{place}"] is not None
+                parameter.name: match[f"p{index}"]
+                for index, parameter in enumerate(self.parameters)
+                if match[f"p{index}"] is not None
             }
         for parameter in self.parameters:
             value = values.get(parameter.name)
@@ -87,17 +87,17 @@ class Template:
     def match(self, parts: Sequence[str]) -> dict[str, str] | None:
         """Return the route values for a path split at `/` and decoded, None when it differs."""
         values: dict[str, str] = {}
-        for place, segment in enumerate(self.segments):
+        for index, segment in enumerate(self.segments):
             if segment.is_catch_all:
-                return self._rest(segment.parameters[-1], parts[place:], values)
-            if place >= len(parts):
+                return self._rest(segment.parameters[-1], parts[index:], values)
+            if index >= len(parts):
                 if not segment.may_be_absent:
                     return None
                 default = segment.parameters[0].default
                 if default is not None:
                     values[segment.parameters[0].name] = default
                 continue
-            accepted = segment.accepts(parts[place])
+            accepted = segment.accepts(parts[index])
             if accepted is None:
                 return None
             values.update(accepted)
@@ -130,7 +130,7 @@ _KEPT: Final = re.compile("(%2f)", re.IGNORECASE)
 
 def _decoded(part: str) -> str:
     return "".join(
-        piece if place % 2 else unquote(piece) for place, piece in enumerate(_KEPT.split(part))
+        piece if index % 2 else unquote(piece) for index, piece in enumerate(_KEPT.split(part))
     )
 
 
@@ -145,15 +145,15 @@ def parse(text: str) -> Template:
     pieces = _split_outside_braces(bare) if bare else []
     segments = tuple(_segment(piece, text) for piece in pieces)
     names: set[str] = set()
-    for place, segment in enumerate(segments):
-        is_last = place == len(segments) - 1
+    for index, segment in enumerate(segments):
+        is_last = index == len(segments) - 1
         if segment.is_catch_all and not is_last:
             raise TemplateRefused(f"route {text!r}: a catch-all must be the last segment")
         for parameter in segment.parameters:
             if parameter.name.lower() in names:
                 raise TemplateRefused(f"route {text!r}: {{{parameter.name}}} is there twice")
             names.add(parameter.name.lower())
-            if parameter.is_optional and not all(s.may_be_absent for s in segments[place + 1 :]):
+            if parameter.is_optional and not all(s.may_be_absent for s in segments[index + 1 :]):
                 raise TemplateRefused(
                     f"route {text!r}: optional {{{parameter.name}?}} must be at the end"
                 )
@@ -162,13 +162,13 @@ def parse(text: str) -> Template:
 
 def _split_outside_braces(text: str) -> list[str]:
     pieces, depth, start = [], 0, 0
-    for place, character in enumerate(text):
+    for index, character in enumerate(text):
         depth += (character == "{") - (character == "}")
         if depth < 0:
             break
         if character == "/" and depth == 0:
-            pieces.append(text[start:place])
-            start = place + 1
+            pieces.append(text[start:index])
+            start = index + 1
     if depth != 0:
         raise TemplateRefused(f"route {text!r}: braces do not match; write {{name}}")
     return [*pieces, text[start:]]
@@ -190,41 +190,41 @@ def _segment(piece: str, whole: str) -> Segment:
 
 def _tokens(piece: str) -> list[tuple[bool, str]]:
     tokens: list[tuple[bool, str]] = []
-    place = 0
-    while place < len(piece):
-        if piece[place] != "{":
-            end = piece.find("{", place)
+    index = 0
+    while index < len(piece):
+        if piece[index] != "{":
+            end = piece.find("{", index)
             end = len(piece) if end < 0 else end
-            tokens.append((False, piece[place:end]))
+            tokens.append((False, piece[index:end]))
         else:
-            end = _closing(piece, place) + 1
-            tokens.append((True, piece[place + 1 : end - 1]))
-        place = end
+            end = _closing(piece, index) + 1
+            tokens.append((True, piece[index + 1 : end - 1]))
+        index = end
     return tokens
 
 
 def _closing(piece: str, start: int) -> int:
     depth = 0
-    for place in range(start, len(piece)):
-        depth += (piece[place] == "{") - (piece[place] == "}")
+    for index in range(start, len(piece)):
+        depth += (piece[index] == "{") - (piece[index] == "}")
         if depth == 0:
-            return place
+            return index
     raise AssertionError(piece)  # braces were counted before
 
 
 def _mixed(tokens: Sequence[tuple[bool, str]], parameters: Sequence[Parameter]) -> re.Pattern[str]:
     # Greedy from the left gives what ASP.NET gets by reading from the right: a short last part.
-    pattern, place = "", 0
+    pattern, index = "", 0
     for is_parameter, body in tokens:
         if not is_parameter:
             pattern += re.escape(body)
             continue
-        group = f"(?P<p{place}>.+)"
-        if parameters[place].is_optional and pattern.endswith(r"\."):
+        group = f"(?P<p{index}>.+)"
+        if parameters[index].is_optional and pattern.endswith(r"\."):
             pattern = f"{pattern[:-2]}(?:\\.{group})?"
         else:
             pattern += group
-        place += 1
+        index += 1
     return re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
 
@@ -256,8 +256,8 @@ def _parameter(body: str, whole: str) -> Parameter:
 def _constraint_text(text: str) -> tuple[str, str]:
     """Split one constraint from what follows it; a `)` inside `regex(…)` is balanced."""
     depth = 0
-    for place, character in enumerate(text):
+    for index, character in enumerate(text):
         depth += (character == "(") - (character == ")")
         if depth == 0 and character in ":=?":
-            return text[:place], text[place:]
+            return text[:index], text[index:]
     return text, ""

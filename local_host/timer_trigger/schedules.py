@@ -144,9 +144,9 @@ def _number(text: str, field: _Field, whole: str) -> int:
             raise _refused(text, field, whole)
         return number
     if len(text) >= _NAME_MIN:
-        for place, name in enumerate(field.names):
+        for index, name in enumerate(field.names):
             if name.startswith(text.lower()):
-                return place + field.low
+                return index + field.low
     raise _refused(text, field, whole)
 
 

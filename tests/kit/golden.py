@@ -14,7 +14,7 @@ from typing import Any, Final
 from local_host.durable import history, records
 from local_host.durable.history import EventType
 from local_host.durable.history_replay import HistoryReplay
-from local_host.durable.library_replay import Outcome, TextReplay
+from local_host.durable.library_replay import EpisodeOutcome, TextReplay
 from local_host.durable.settings import DurableSettings
 from shared.surfaces.memory_cluster import Behaviour
 from tests.kit.costs import SERVICES
@@ -76,7 +76,7 @@ def handlers() -> Mapping[str, Any]:
     return run_virtual(main())
 
 
-def replay(recorded: Recorded, handler: Any) -> tuple[Outcome, str | None]:
+def replay(recorded: Recorded, handler: Any) -> tuple[EpisodeOutcome, str | None]:
     """Replay *recorded* whole; return what the code says now, and where it departs, if it does."""
     settings = DurableSettings()
     head = {

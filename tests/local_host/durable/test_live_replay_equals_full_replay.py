@@ -17,8 +17,8 @@ from local_host.durable.history import Event, EventType
 from local_host.durable.history_replay import HistoryReplay
 from local_host.durable.library_replay import (
     FAILURE_LABEL,
+    EpisodeOutcome,
     LiveReplay,
-    Outcome,
     TextReplay,
     read_answer,
 )
@@ -185,7 +185,7 @@ def run(given: Any, events: Sequence[tuple[float, str]], live_max: int) -> TaskH
     return run_virtual(main())
 
 
-def stock(hub: TaskHub, events: list[Event]) -> Outcome:
+def stock(hub: TaskHub, events: list[Event]) -> EpisodeOutcome:
     """Return what the library's own handler says about *events*, as JSON text in and out."""
     context = json.dumps({**head(hub)(), "history": events})
     try:
@@ -193,7 +193,7 @@ def stock(hub: TaskHub, events: list[Event]) -> Outcome:
     except Exception as problem:  # noqa: BLE001  the label tells them apart
         _, label, answer = str(problem).partition(FAILURE_LABEL)
         if not label:
-            return Outcome((), defect=f"{type(problem).__name__}: {problem}")
+            return EpisodeOutcome((), defect=f"{type(problem).__name__}: {problem}")
         return read_answer(answer)
 
 
