@@ -7,13 +7,20 @@ the order: a second run of an orchestration may have fewer steps left to do.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
-from shared.durable.operations import operation_document, put_operation, stored_operation
+from shared.contracts.values import Reason
+from shared.durable.operations import (
+    abandon,
+    audited_end,
+    operation_document,
+    put_operation,
+    stored_operation,
+)
 from shared.durable.orchestration import (
     FAIL_OPERATION,
     Activity,
@@ -33,13 +40,16 @@ from shared.kernel.operation import (
     Operation,
     OperationAlreadyEnded,
     OperationSuperseded,
-    fail,
 )
 from shared.kernel.scope import Scope
 from shared.messaging.outbox import Row
 from shared.messaging.unit_of_work import Audited, Decision, Put, Remove, UnitOfWork, View
 from shared.persistence.store import Partition, partition_of
 
+CANCELED: Final = "Canceled"
+"""The code of work that a caller canceled; the engine's runs say so too."""
+REASON_MAX: Final = 500
+"""A reason is a sentence for people; the log has the rest."""
 A = TypeVar("A", bound="Owned")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -80,6 +90,7 @@ class ActivityContext(Context):
     """The context of one attempt at one activity of one operation.
 
     `ordinal` counts the calls of the orchestration from 1, `attempt` the tries of this call.
+    `recorded` and `is_cancel_requested` are of the operation as it was when the attempt began.
     """
 
     operation_id: OperationId
@@ -88,6 +99,8 @@ class ActivityContext(Context):
     ordinal: int
     attempt: int
     result: TypeAdapter[Any] = field(repr=False, compare=False)
+    recorded: Mapping[str, Any] = field(default_factory=dict)
+    is_cancel_requested: bool = False
 
     @property
     def partition(self) -> Partition:
@@ -116,10 +129,11 @@ async def perform(
         return _refused(refusal)
     except Unavailable as outage:
         _log.warning("%s found a dependency away: %s", name, outage.message)
-        return {"unavailable": {"message": outage.message}}
-    except Exception as defect:  # noqa: BLE001  the orchestration compensates for defects too
+        return {"unavailable": {"message": outage.message, "retryAfterS": outage.retry_after_s}}
+    except Exception:  # noqa: BLE001  the orchestration compensates for defects too
+        # The text of a defect may hold anything: it is for the log, the answer reaches the tenant.
         _log.exception("%s failed in %s", name, request["operation"])
-        return {"failed": {"message": f"{type(defect).__name__}: {defect}"}}
+        return {"failed": {"message": f"quote the operation id {request['operation']}"}}
     return {"result": ctx.result.dump_python(result, mode="json", by_alias=True)}
 
 
@@ -149,13 +163,15 @@ async def _open(
         ordinal=request["ordinal"],
         attempt=request["attempt"],
         result=result_adapter(activity),
+        recorded=operation.recorded,
+        is_cancel_requested=operation.cancel_requested,
     )
     return ctx, operation
 
 
 def _answer_of_ended(ctx: ActivityContext, operation: Operation) -> Mapping[str, Any]:
     """Return the recorded result where this activity itself ended the operation."""
-    if ctx.name in operation.recorded:
+    if ctx.name == operation.ended_by:
         return {"result": operation.recorded[ctx.name]}
     return _refused(_ended(operation))
 
@@ -193,6 +209,16 @@ def require_ownership(aggregate: Owned, ctx: ActivityContext) -> None:
         raise OperationSuperseded(ctx.operation_id, aggregate.operation_id)
 
 
+def require_not_canceled(ctx: ActivityContext) -> None:
+    """Refuse to begin work that a caller has canceled.
+
+    Raises:
+        Refused: with the code `Canceled`.
+    """
+    if ctx.is_cancel_requested:
+        raise Refused("canceled by a caller", code=CANCELED)
+
+
 async def commit_step(
     ctx: ActivityContext,
     work: UnitOfWork,
@@ -227,7 +253,9 @@ async def commit_step(
         if piece is not None:
             # Only a value that is the activity's own result is ever asked for again.
             value = ctx.result.dump_python(step.value, mode="json", by_alias=True)
-            after = replace(after, recorded={**operation.recorded, piece: value})
+            ended_by = piece if after.is_terminal else None
+            recorded = {**operation.recorded, piece: value}
+            after = replace(after, recorded=recorded, ended_by=ended_by)
         operation_write = [put_operation(after)] if after != operation else []
         return Decision(step.value, [*step.writes, *operation_write], step.outbox, step.audited)
 
@@ -248,20 +276,48 @@ class FailureReason:
     message: str
 
 
-async def fail_operation(reason: FailureReason, ctx: ActivityContext, app: App) -> None:
-    """End the operation as Failed where its orchestration could not even record a failure."""
-    document_id = operation_document(ctx.operation_id)
+class AbandonOperation(Protocol):
+    """The use case that ends an operation as Failed and frees its aggregate, in one batch.
 
-    def decide(view: View) -> Decision[None]:
+    Without *reason* an administrator gave the operation up. Raises OperationAlreadyEnded.
+    """
+
+    def __call__(
+        self, operation: Operation, ctx: Context, app: Any, reason: Reason | None = None, /
+    ) -> Awaitable[object]: ...
+
+
+def fail_operation_by(abandon_by_kind: Mapping[str, AbandonOperation]) -> Activity[None]:
+    """Return the activity `fail_operation` of a service, for operations of those kinds."""
+
+    async def fail_operation(reason: FailureReason, ctx: ActivityContext, app: App) -> None:
+        """End the operation as Failed where its orchestration could not even record a failure.
+
+        Its aggregate is freed in the same batch: both or neither.
+        """
+        document_id = operation_document(ctx.operation_id)
+        view = await app.service.work.read(ctx.partition, document_id)
         operation = stored_operation(view, ctx.operation_id)
-        failed = fail(operation, reason.code, reason.message, ctx.now())
-        if operation.is_terminal:
-            return Decision(None)
-        audited = Audited("FailOperation", ctx.operation_id, reason.code)
-        return Decision(None, writes=[put_operation(failed)], audited=audited)
+        shown = Reason(code=reason.code, message=reason.message[:REASON_MAX])
+        await abandon_by_kind.get(operation.kind, _abandon_alone)(operation, ctx, app, shown)
 
-    partition = partition_of(ctx.tenant, ctx.operation_id)
-    await app.service.work.commit(ctx, partition, [document_id], decide)
+    return fail_operation
 
 
+async def _abandon_alone(
+    operation: Operation, ctx: Context, app: App, reason: Reason | None = None
+) -> object:
+    """End an operation that holds no aggregate."""
+    document_id = operation_document(operation.operation_id)
+
+    def decide(view: View) -> Decision[dict[str, Any]]:
+        stored = stored_operation(view, operation.operation_id)
+        ended, write = abandon(stored, ctx, reason)
+        return Decision(ended, writes=[write], audited=audited_end(stored, reason))
+
+    partition = partition_of(ctx.tenant, operation.operation_id)
+    return await app.service.work.commit(ctx, partition, [document_id], decide)
+
+
+fail_operation: Final = fail_operation_by({})
 assert fail_operation.__name__ == FAIL_OPERATION

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
 
+from shared.contracts.values import Reason
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import NotFound
@@ -21,7 +22,7 @@ from shared.kernel.operation import (
     supersede,
 )
 from shared.messaging.outbox import Start
-from shared.messaging.unit_of_work import Put, View
+from shared.messaging.unit_of_work import Audited, Put, View
 from shared.persistence.codec import DocumentCodec
 
 WAITING_TIMEOUT: Final = timedelta(minutes=10)
@@ -117,14 +118,30 @@ def close_superseded(view: View, operation_id: str, by: NewIds) -> list[Put]:
     return [put_operation(supersede(operation, by.operation_id, by.now))]
 
 
-def abandon(operation: Operation, ctx: Context) -> tuple[dict[str, Any], Put]:
-    """Return the answer and the write that end *operation* because an administrator gave it up.
+def abandoned_by(ctx: Context) -> Reason:
+    """Return why an operation ends that an administrator gives up."""
+    return Reason(code=ABANDONED, message=f"abandoned by {ctx.cause.actor}")
+
+
+def audited_end(operation: Operation, reason: Reason | None) -> Audited:
+    """Return the audit record of *operation* given up, by an administrator or for *reason*."""
+    if reason is None:
+        return Audited("AbandonOperation", operation.operation_id)
+    return Audited("FailOperation", operation.operation_id, reason.code)
+
+
+def abandon(
+    operation: Operation, ctx: Context, reason: Reason | None = None
+) -> tuple[dict[str, Any], Put]:
+    """Return the answer and the write that end *operation* as Failed for *reason*.
+
+    Without a reason an administrator gave it up.
 
     Raises:
         OperationAlreadyEnded: it has ended.
     """
     if operation.is_terminal:
         raise OperationAlreadyEnded(operation)
-    message = f"abandoned by {ctx.cause.actor}"
-    failed = fail(operation, ABANDONED, message, ctx.now())
+    reason = reason or abandoned_by(ctx)
+    failed = fail(operation, reason.code, reason.message, ctx.now())
     return {"operationId": operation.operation_id}, put_operation(failed)

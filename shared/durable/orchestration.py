@@ -38,7 +38,7 @@ class ActivityFailed(Exception):
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
         self.name = name
-        self.message = f"{name} failed: {message}"
+        self.message = f"{name} failed: something went wrong on our side; {message}"
 
 
 class OperationEnded(Exception):
@@ -145,7 +145,8 @@ def call(
 ) -> Orchestration[R]:
     """Run *activity* once in effect, at most five times in fact.
 
-    An outage is tried again after 2 s, 4 s, … up to 2 min, on durable timers.
+    An outage is tried again after 2, 4, 8 and 16 s, on durable timers; later where the dependency
+    asks for it, by 2 min at the most.
 
     Raises:
         OperationEnded: the operation has ended from outside.
@@ -201,12 +202,19 @@ def _answers(
         if not any(_is_unavailable(answer) for answer in answers.values()):
             break
         if attempt < ATTEMPTS_MAX:
-            yield from sleep(context, min(_BACKOFF_MAX_S, _FIRST_BACKOFF_S * 2 ** (attempt - 1)))
+            asked_s = max(map(_retry_after_s, answers.values()))
+            delay_s = max(asked_s, _FIRST_BACKOFF_S * 2 ** (attempt - 1))
+            yield from sleep(context, min(_BACKOFF_MAX_S, delay_s))
     return [answers[i] for i in range(len(arguments))]
 
 
 def _is_unavailable(answer: Mapping[str, Any] | None) -> bool:
     return answer is None or "unavailable" in answer
+
+
+def _retry_after_s(answer: Mapping[str, Any]) -> float:
+    """Return when a dependency that is away asks to be tried again; histories may lack it."""
+    return float(answer.get("unavailable", {}).get("retryAfterS", 0.0))
 
 
 def _result(activity: Activity[R], answer: Mapping[str, Any]) -> R:
@@ -216,7 +224,8 @@ def _result(activity: Activity[R], answer: Mapping[str, Any]) -> R:
             raise OperationEnded(refusal["code"])
         raise Refused(refusal["message"], code=refusal["code"], target=refusal["target"])
     if "unavailable" in answer:
-        raise Unavailable(answer["unavailable"]["message"])
+        message = answer["unavailable"]["message"]
+        raise Unavailable(message, retry_after_s=_retry_after_s(answer))
     if "failed" in answer:
         raise ActivityFailed(durable_name(activity), answer["failed"]["message"])
     result: R = result_adapter(activity).validate_python(answer["result"])

@@ -92,6 +92,8 @@ class Operation:
     """The recorded pieces of work, each with the JSON that it answered; a repeat has no effect."""
     result: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
+    ended_by: str | None = None
+    """The recorded piece of work that ended it; None where it was ended from outside."""
     trace_id: str = "trace-0"
     correlation_id: str = "corr-0"
     causation_id: str | None = None
@@ -217,7 +219,7 @@ def to_body(operation: Operation) -> dict[str, Any]:
 
 def from_body(body: Mapping[str, Any]) -> Operation:
     """Return the operation that *body* holds."""
-    fields = {name: body[name] for name in Operation.__dataclass_fields__}
+    fields = {name: body[name] for name in Operation.__dataclass_fields__ if name in body}
     fields["status"] = OperationStatus(fields["status"])
     fields["steps"] = tuple(OperationStep(**step) for step in fields["steps"])
     return Operation(**fields)

@@ -1,11 +1,12 @@
 """Binds orchestrations and activities to Azure Durable Functions."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import azure.durable_functions as df
 
-from shared.durable.activity import fail_operation, perform
+from shared.durable.activity import AbandonOperation, fail_operation_by, perform
 from shared.durable.orchestration import (
     FAIL_OPERATION,
     Activity,
@@ -50,9 +51,16 @@ def register_activity(
     _register(blueprint, durable_name(activity), activity, app, hub)
 
 
-def register_fail_operation(blueprint: df.Blueprint, service: str, app: Any, hub: TaskHub) -> None:
+def register_fail_operation(
+    blueprint: df.Blueprint,
+    service: str,
+    app: Any,
+    hub: TaskHub,
+    abandon_by_kind: Mapping[str, AbandonOperation] = MappingProxyType({}),
+) -> None:
     """Give the activity that `supervise` calls to the host, under the name of *service*."""
-    _register(blueprint, f"{service}_{FAIL_OPERATION}", fail_operation, app, hub)
+    activity = fail_operation_by(abandon_by_kind)
+    _register(blueprint, f"{service}_{FAIL_OPERATION}", activity, app, hub)
 
 
 def _register(

@@ -118,7 +118,8 @@ def _bind_orchestrations(
             blueprint, activity, app, service.hub
         )
     if not legacy:
-        register_fail_operation(blueprint, service.name, app, service.hub)
+        abandon = {kind: control.abandon for kind, control in triggers.operations.items()}
+        register_fail_operation(blueprint, service.name, app, service.hub, abandon)
 
 
 def adapted(handlers: HandlerTable) -> HandlerTable:

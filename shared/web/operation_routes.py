@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.durable.activity import AbandonOperation
 from shared.durable.operations import OPERATIONS, operation_document, put_operation
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, NotFound
@@ -25,7 +26,10 @@ LIST: Final = Collection(
     OPERATIONS, {"status": "status", "kind": "kind"}, order_by="created_at", descending=True
 )
 _WAIT_MAX_S: Final = 25
-_POLL_S: Final = 0.2
+_POLL_FIRST_S: Final = 0.2
+_POLL_GROWTH: Final = 1.5
+_POLL_MAX_S: Final = 2.0
+"""25 s are 17 reads; an operation that ends at once is answered at once."""
 
 EndOperation = Callable[[Operation, Context, Any], Awaitable[object]]
 """`async def name(operation, ctx, app)`: changes operation and aggregate in one batch."""
@@ -46,7 +50,7 @@ class OperationControl:
     """
 
     cancel: EndOperation | str
-    abandon: EndOperation
+    abandon: AbandonOperation
 
 
 def rows(root: str) -> Sequence[Route]:
@@ -71,6 +75,7 @@ async def get_operation(request: Request[None], app: "Administration") -> Answer
     wait_s = request.number("wait", 0, least=0, most=_WAIT_MAX_S)
     clock = app.service.clock
     until_s = clock.monotonic_s() + wait_s
+    poll_s = _POLL_FIRST_S
     while True:
         document = await _read(request, app, partition, document_id)
         operation = OPERATIONS.decode(document.body)
@@ -83,7 +88,8 @@ async def get_operation(request: Request[None], app: "Administration") -> Answer
             if operation.is_terminal:
                 return answer
             return Answer(200, answer.body, {**answer.headers, "Retry-After": "1"})
-        await clock.sleep(_POLL_S)
+        await clock.sleep(min(poll_s, until_s - clock.monotonic_s()))
+        poll_s = min(_POLL_MAX_S, poll_s * _POLL_GROWTH)
 
 
 async def cancel_operation(request: Request[None], app: "Administration") -> Answer:

@@ -8,6 +8,7 @@ from function_apps.environments.activities import ACTIVITIES
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.orchestrations import ORCHESTRATIONS
 from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.triggers import OPERATIONS
 from function_apps.environments.use_cases.decommission_environment import decommission_environment
 from function_apps.environments.use_cases.provision_environment import provision_environment
 from function_apps.environments.use_cases.update_environment import update_environment
@@ -69,8 +70,9 @@ class Environments:
         return outcomes
 
     async def run(self, name: str, instance_id: str, argument: Any, **how: Any) -> Any:
+        abandon = {kind: control.abandon for kind, control in OPERATIONS.items()}
         context = DrivenContext(
-            instance_id, argument, by_name(ACTIVITIES), self.app, self.app.service.clock,
+            instance_id, argument, by_name(ACTIVITIES, abandon), self.app, self.app.service.clock,
             self.bench.nudges, **how,
         )  # fmt: skip
         return await drive(_orchestration(name), context)

@@ -112,7 +112,7 @@ class UnreadableEngine:
         raise TypeError(msg)
 
 
-def test_a_failure_that_cannot_be_recorded_still_ends_its_operation() -> None:
+def test_a_failure_that_cannot_be_recorded_ends_its_operation_and_frees_its_environment() -> None:
     async def main() -> None:
         world = environments()
         engine: Any = UnreadableEngine(world.app.engine)
@@ -120,9 +120,13 @@ def test_a_failure_that_cannot_be_recorded_still_ends_its_operation() -> None:
         world.world.refusing["site"] = Refused("port taken", code="PortTaken")
         identity = await world.request()
         outcomes = await world.run_started()
-        ended = await world.operation((await world.environment(identity)).operation_id)
+        environment = await world.environment(identity)
+        ended = await world.operation(environment.operation_id)
 
         assert outcomes == ["ActivityFailed"]
+        assert environment.status == "Failed"
+        assert environment.reason is not None
+        assert environment.reason.code == "ActivityFailed"
         assert (ended.status, (ended.error or {})["code"]) == ("Failed", "ActivityFailed")
 
     run_virtual(main())

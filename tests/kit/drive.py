@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.durable import steps as legacy
-from shared.durable.activity import fail_operation, perform
+from shared.durable.activity import AbandonOperation, fail_operation_by, perform
 from shared.durable.orchestration import (
     FAIL_OPERATION,
     Activity,
@@ -138,8 +138,10 @@ def _performer(activity: Activity[Any]) -> Any:
     return legacy.perform if is_legacy else perform
 
 
-def by_name(activities: Sequence[Activity[Any]]) -> Mapping[str, Activity[Any]]:
-    """Return *activities* by Durable name, with that which ends an operation."""
+def by_name(
+    activities: Sequence[Activity[Any]], abandon: Mapping[str, AbandonOperation] | None = None
+) -> Mapping[str, Activity[Any]]:
+    """Return *activities* by Durable name, with that which ends an operation as *abandon* says."""
     fail = f"{service_of(activities[0])}_{FAIL_OPERATION}"
     named = {durable_name(activity): activity for activity in activities}
-    return {**named, fail: fail_operation}
+    return {**named, fail: fail_operation_by(abandon or {})}

@@ -5,27 +5,37 @@ from function_apps.environments.model.environment import evolve, failure
 from function_apps.environments.model.lifecycle import IN_FLIGHT
 from function_apps.environments.ports import EnvironmentsApp
 from shared.contracts.values import Reason
-from shared.durable.operations import abandon, operation_document, stored_operation
+from shared.durable.operations import (
+    abandon,
+    abandoned_by,
+    audited_end,
+    operation_document,
+    stored_operation,
+)
 from shared.kernel.context import Context
-from shared.kernel.operation import ABANDONED, Operation
-from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.kernel.operation import Operation
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.persistence.store import partition_of
 
 
 async def abandon_operation(
-    operation: Operation, ctx: Context, app: EnvironmentsApp
+    operation: Operation, ctx: Context, app: EnvironmentsApp, reason: Reason | None = None
 ) -> Outcome[Json]:
-    """End *operation* as Failed; an environment that it owns fails too, and can be retried."""
+    """End *operation* as Failed; an environment that it owns fails too, and can be retried.
+
+    Without *reason* an administrator gave it up.
+    """
     identity = str(operation.input["aggregateId"])
 
     def decide(view: View) -> Decision[Json]:
-        ended, write = abandon(stored_operation(view, operation.operation_id), ctx)
+        ended, write = abandon(stored_operation(view, operation.operation_id), ctx, reason)
         known = repository.stored(view, identity)
-        audited = Audited("AbandonOperation", operation.operation_id)
+        audited = audited_end(operation, reason)
         if known.operation_id != operation.operation_id or known.status not in IN_FLIGHT:
             return Decision(ended, writes=[write], audited=audited)
-        reason = Reason(code=ABANDONED, message=f"{operation.operation_id} was abandoned")
-        failed = evolve(known, failure(known, reason, known.remaining), ctx.now())
+        failed = evolve(
+            known, failure(known, reason or abandoned_by(ctx), known.remaining), ctx.now()
+        )
         return Decision(
             ended,
             writes=[write, repository.put(failed)],
@@ -33,5 +43,6 @@ async def abandon_operation(
             audited=audited,
         )
 
-    ids = [repository.document_id(identity), operation_document(operation.operation_id)]
+    # The operation first: it is what `If-Match` is about.
+    ids = [operation_document(operation.operation_id), repository.document_id(identity)]
     return await app.service.work.commit(ctx, partition_of(ctx.tenant, identity), ids, decide)

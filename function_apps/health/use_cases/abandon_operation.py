@@ -4,20 +4,28 @@ from function_apps.health import repository
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import gate_evidence
 from function_apps.health.ports import HealthApp
-from shared.durable.operations import abandon, operation_document, stored_operation
+from shared.contracts.values import Reason
+from shared.durable.operations import (
+    abandon,
+    audited_end,
+    operation_document,
+    stored_operation,
+)
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation
-from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.persistence.store import partition_of
 
 
-async def abandon_operation(operation: Operation, ctx: Context, app: HealthApp) -> Outcome[Json]:
+async def abandon_operation(
+    operation: Operation, ctx: Context, app: HealthApp, reason: Reason | None = None
+) -> Outcome[Json]:
     """End *operation* as Failed; its gate is answered as Inconclusive, so the rollout goes on."""
     identity = str(operation.input["aggregateId"])
 
     def decide(view: View) -> Decision[Json]:
-        ended, write = abandon(stored_operation(view, operation.operation_id), ctx)
+        ended, write = abandon(stored_operation(view, operation.operation_id), ctx, reason)
         record = repository.stored_gate(view, identity)
         evidence = gate_evidence(record.gate, gates.begin(isoformat(ctx.now())), ctx.now())
         decided = record.decided(evidence)
@@ -25,8 +33,9 @@ async def abandon_operation(operation: Operation, ctx: Context, app: HealthApp) 
             ended,
             writes=[write, repository.put_gate(decided, app)],
             outbox=[repository.publish_gate(decided)],
-            audited=Audited("AbandonOperation", operation.operation_id),
+            audited=audited_end(operation, reason),
         )
 
-    ids = [repository.gate_document(identity), operation_document(operation.operation_id)]
+    # The operation first: it is what `If-Match` is about.
+    ids = [operation_document(operation.operation_id), repository.gate_document(identity)]
     return await app.service.work.commit(ctx, partition_of(ctx.tenant, identity), ids, decide)
