@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from shared.contracts.environments import EnvironmentStatus
 from shared.kernel.errors import (
     Conflict,
+    Invalid,
     NotFound,
     PlanRefused,
     PreconditionRequired,
@@ -58,6 +59,37 @@ class ConfirmationMissing(PreconditionRequired):
         super().__init__(
             f"the environment is protected: repeat with confirm={name}, got {received!r}",
             target="confirm",
+        )
+
+
+class DataResourceUnknown(Invalid):
+    """`retain` names a data resource that the environment does not have."""
+
+    code = "DataResourceUnknown"
+
+    def __init__(self, environment_id: str, unknown: Sequence[str], present: Sequence[str]) -> None:
+        expected = ", ".join(present) or "none"
+        super().__init__(
+            f"{environment_id} has no data resource {', '.join(unknown)}; expected of {expected}",
+            target="retain",
+            details=[
+                Violation(self.code, "/retain", "no such data resource", expected, name)
+                for name in unknown
+            ],
+        )
+
+
+class RetainDiffers(Conflict):
+    """The environment is being taken down, or is gone, with other data retained."""
+
+    code = "RetainDiffers"
+
+    def __init__(self, environment_id: str, retained: Sequence[str], asked: Sequence[str]) -> None:
+        now, wanted = ", ".join(retained) or "nothing", ", ".join(asked)
+        super().__init__(
+            f"{environment_id} is taken down with {now} retained; retain={wanted} comes too late",
+            target="retain",
+            details=[Violation("Differs", "/retain", "differs from what is active", now, wanted)],
         )
 
 

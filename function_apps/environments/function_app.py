@@ -11,7 +11,7 @@ from shared.composition.parts import Parts
 from shared.composition.service import build_service, parts_for
 from shared.composition.settings import is_local
 
-LOCAL_RULES = EnvironmentRules(drain_timeout=timedelta(seconds=60))
+LOCAL_RULES = EnvironmentRules(drain_timeout=timedelta(seconds=60), observe_every_s=0.1)
 
 
 def build(settings: Mapping[str, str], parts: Parts) -> EnvironmentsApp:

@@ -15,7 +15,7 @@ class EnvironmentRules:
     """How long a decommissioning waits for deployments to drain the environment."""
     observe_for_s: float = 20.0
     """One activity watches a run for so long before the orchestration polls again."""
-    observe_every_s: float = 0.1
+    observe_every_s: float = 1.0
 
 
 @dataclass(frozen=True)

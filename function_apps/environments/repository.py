@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, TypeVar
 
 from function_apps.environments.errors import EnvironmentNotFound
@@ -21,15 +20,34 @@ from shared.durable.operations import (
 from shared.kernel.context import Context, NewIds
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Publish
-from shared.messaging.unit_of_work import Audited, Decision, Json, Put, View
+from shared.messaging.unit_of_work import (
+    Audited,
+    Decision,
+    Json,
+    Linked,
+    Outcome,
+    Precheck,
+    Put,
+    View,
+)
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import Document, partition_of
 
 T = TypeVar("T")
 ENVIRONMENTS: Final = DocumentCodec(RuntimeEnvironment, "environment")
-APPLY: Final = "environments_apply_environment"
-DECOMMISSION: Final = "environments_decommission_environment"
-"""Durable names of the two orchestrations; a test holds them to `orchestrations/`."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A kind of operation and the Durable name of its orchestration; a test holds the two."""
+
+    kind: str
+    orchestration: str
+
+
+PROVISION: Final = Work("ProvisionEnvironment", "environments_apply_environment")
+UPDATE: Final = Work("UpdateEnvironment", "environments_apply_environment")
+DECOMMISSION: Final = Work("DecommissionEnvironment", "environments_decommission_environment")
 
 
 def document_id(environment_id: str) -> str:
@@ -59,6 +77,15 @@ async def load_document(environment_id: str, ctx: Context, app: EnvironmentsApp)
     return document
 
 
+async def load_if_present(
+    environment_id: str, ctx: Context, app: EnvironmentsApp
+) -> RuntimeEnvironment | None:
+    """Return the environment; None when there is none."""
+    partition = partition_of(ctx.tenant, environment_id)
+    document = await app.service.store.read(partition, document_id(environment_id))
+    return None if document is None else ENVIRONMENTS.decode(document.body)
+
+
 async def load(environment_id: str, ctx: Context, app: EnvironmentsApp) -> RuntimeEnvironment:
     """Return the environment. Raises EnvironmentNotFound."""
     return ENVIRONMENTS.decode((await load_document(environment_id, ctx, app)).body)
@@ -81,22 +108,37 @@ def owner_at_work(view: View, environment_id: str) -> Sequence[str]:
     return [operation_document(known.operation_id)] if known and is_in_flight else []
 
 
-def begin(
-    environment: RuntimeEnvironment,
-    view: View,
-    ids: NewIds,
+async def change(
+    environment_id: str,
     ctx: Context,
+    app: EnvironmentsApp,
+    decide: Callable[[View], Decision[Json]],
     *,
-    kind: str,
-    orchestration: str,
+    precheck: Precheck | None = None,
+    linked: Linked | None = None,
+    first: str | None = None,
+) -> Outcome[Json]:
+    """Commit on the environment as *decide* says; *first* is a document that is read before it."""
+    partition, document = partition_of(ctx.tenant, environment_id), document_id(environment_id)
+    reads = [document] if first is None else [first, document]
+    return await app.service.work.commit(
+        ctx, partition, reads, decide, precheck=precheck, linked=linked
+    )
+
+
+def begin(
+    environment: RuntimeEnvironment, view: View, ids: NewIds, ctx: Context, work: Work
 ) -> Decision[Json]:
-    """Return the batch that hands *environment* to a new operation; its predecessor is closed."""
+    """Return the batch that hands *environment* to a new operation.
+
+    An operation from which it takes over, where the view has it (`owner_at_work`), is closed.
+    """
     known = find(view, environment.environment_id)
     operation, start = begin_operation(
         ctx,
         ids,
-        kind=kind,
-        orchestration=orchestration,
+        kind=work.kind,
+        orchestration=work.orchestration,
         aggregate_id=environment.environment_id,
         resource=f"/v1/runtime/environments/{environment.environment_id}",
     )
@@ -108,7 +150,7 @@ def begin(
             *(close_superseded(view, known.operation_id, ids) if known else ()),
         ],
         outbox=[publish(environment), start],
-        audited=Audited(kind, environment.environment_id),
+        audited=Audited(work.kind, environment.environment_id),
     )
 
 
@@ -118,23 +160,15 @@ def answer(environment: RuntimeEnvironment) -> Json:
     return {"operationId": environment.operation_id, "environment": resource}
 
 
-@dataclass(frozen=True)
-class Change:
-    """The events of one step, in their order, and the operation after them."""
-
-    operation: Operation
-    events: Sequence[EnvironmentEvent] = ()
-
-
 async def commit(
     ctx: ActivityContext,
     app: EnvironmentsApp,
-    decide: Callable[[RuntimeEnvironment, Operation], Change],
+    decide: Callable[[RuntimeEnvironment, Operation], tuple[Operation, EnvironmentEvent | None]],
     *,
     value: T,
     key: str | None = "",
 ) -> T:
-    """Commit the events and the operation that *decide* gives, once for *key*; return *value*.
+    """Commit the operation and the event that *decide* gives, once for *key*; return *value*.
 
     Raises:
         OperationSuperseded, OperationAlreadyEnded: another operation has the environment.
@@ -142,18 +176,12 @@ async def commit(
     environment_id = ctx.aggregate_id
 
     def step(environment: RuntimeEnvironment, operation: Operation) -> Step[T]:
-        change = decide(environment, operation)
-        after = _after(environment, change.events, ctx.now())
-        if not change.events:
-            return Step(value, change.operation)
-        action = type(change.events[-1]).__name__
-        return Step(
-            value,
-            change.operation,
-            writes=[put(after)],
-            outbox=[publish(after)],
-            audited=Audited(action, environment_id, after.status),
-        )
+        changed, event = decide(environment, operation)
+        if event is None:
+            return Step(value, changed)
+        after = evolve(environment, event, ctx.now())
+        audited = Audited(type(event).__name__, environment_id, after.status)
+        return Step(value, changed, [put(after)], [publish(after)], audited)
 
     return await commit_step(
         ctx,
@@ -163,11 +191,3 @@ async def commit(
         step,
         key=key,
     )
-
-
-def _after(
-    environment: RuntimeEnvironment, events: Sequence[EnvironmentEvent], now: datetime
-) -> RuntimeEnvironment:
-    for event in events:
-        environment = evolve(environment, event, now)
-    return environment

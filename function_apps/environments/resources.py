@@ -13,7 +13,7 @@ from shared.infrastructure.port import Preview
 
 def environment_resource(environment: RuntimeEnvironment) -> Environment:
     """Return *environment* as clients see it."""
-    spec = environment.spec
+    spec = environment.in_force
     return Environment.model_validate(
         {
             "environmentId": environment.environment_id,

@@ -76,8 +76,7 @@ async def put_environment(request: Request[EnvironmentChange], app: Environments
 
 async def post_environment_plan(request: Request[None], app: EnvironmentsApp) -> Answer:
     """Answer the changes that applying the environment as it is described would make."""
-    environment = await repository.load(request.path["environmentId"], request.ctx, app)
-    return ok(await plans.plan_environment(environment, app))
+    return ok(await plans.plan_environment(request.path["environmentId"], request.ctx, app))
 
 
 async def delete_environment(request: Request[None], app: EnvironmentsApp) -> Answer:

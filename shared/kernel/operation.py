@@ -16,6 +16,8 @@ from shared.kernel.errors import Conflict
 
 HEARTBEAT_TIMEOUT: Final = timedelta(minutes=2)
 """An unfinished operation that has not been heard of for so long is started again."""
+STEPS_MAX: Final = 200
+"""The last ones, as many as the resource shows."""
 SUPERSEDED: Final = "OperationSuperseded"
 ABANDONED: Final = "OperationAbandoned"
 
@@ -141,7 +143,7 @@ def begin_step(
         steps[-1] = replace(steps[-1], detail=detail or steps[-1].detail)
     else:
         steps = [_closed(step, "Succeeded", at) for step in steps]
-        steps.append(OperationStep(name, "Running", at, detail=detail))
+        steps = [*steps, OperationStep(name, "Running", at, detail=detail)][-STEPS_MAX:]
     return replace(
         operation,
         status=OperationStatus.RUNNING,

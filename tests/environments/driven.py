@@ -1,6 +1,7 @@
 """The environments service over an in-memory engine, driven without a host."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from function_apps.environments import repository
@@ -52,6 +53,12 @@ class Environments:
         command = DecommissionEnvironment.model_validate({"environmentId": identity, **changes})
         return await decommission_environment(command, self.ctx, self.app)
 
+    def use_engine(self, kind: Callable[[Any], Any]) -> Any:
+        """Put an engine of *kind* around that of the app, and return it."""
+        engine = kind(self.app.engine)
+        self.app = replace(self.app, engine=engine)
+        return engine
+
     async def environment(self, identity: str) -> RuntimeEnvironment:
         return await repository.load(identity, self.ctx, self.app)
 
@@ -76,6 +83,26 @@ class Environments:
             self.bench.nudges, **how,
         )  # fmt: skip
         return await drive(_orchestration(name), context)
+
+
+class OtherEngine:
+    """The engine of a world, but for what a subclass does otherwise."""
+
+    def __init__(self, engine: Any) -> None:
+        self.inner = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def stop_at(activity: str) -> Callable[[str, int], None]:
+    """Return what kills an orchestration before it runs *activity*: `run(interfere=…)`."""
+
+    def interfere(name: str, _count: int) -> None:
+        if name == activity:
+            raise KeyboardInterrupt
+
+    return interfere
 
 
 def _orchestration(name: str) -> Orchestrator:

@@ -1,19 +1,12 @@
 """The text of a defect is for the log; who asked is given the operation to quote."""
 
-from dataclasses import replace
 from typing import Any
 
-from tests.environments.driven import environments
+from tests.environments.driven import OtherEngine, environments
 from tests.kit.virtual_time import run_virtual
 
 
-class DefectiveEngine:
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
+class DefectiveEngine(OtherEngine):
     async def preview(self, _stack: str, _inputs: object) -> Any:
         msg = "AccountKey=c2VjcmV0"
         raise TypeError(msg)
@@ -22,8 +15,7 @@ class DefectiveEngine:
 def test_a_defect_in_an_activity_is_answered_without_its_text() -> None:
     async def main() -> None:
         world = environments()
-        engine: Any = DefectiveEngine(world.app.engine)
-        world.app = replace(world.app, engine=engine)
+        world.use_engine(DefectiveEngine)
         identity = await world.request()
         await world.run_started()
         environment = await world.environment(identity)

@@ -6,7 +6,7 @@ import pytest
 
 from function_apps.environments.activities.update_stack import begin_apply, complete_apply
 from shared.durable.activity import perform
-from tests.environments.driven import Environments, environments
+from tests.environments.driven import Environments, environments, stop_at
 from tests.kit.virtual_time import run_virtual
 
 
@@ -16,14 +16,6 @@ async def _again(world: Environments, activity: Any, operation_id: str, identity
         "ordinal": 1, "attempt": 2,
     }  # fmt: skip
     return await perform(activity, request, world.app)
-
-
-def _stop_at(activity: str) -> Any:
-    def interfere(name: str, _count: int) -> None:
-        if name == activity:
-            raise KeyboardInterrupt
-
-    return interfere
 
 
 def test_the_step_that_ended_it_gets_its_recorded_answer() -> None:
@@ -59,7 +51,7 @@ def test_a_recorded_step_of_a_superseded_operation_is_refused() -> None:
         await world.run_started()
         update = await world.update(identity, tags={"a": "b"})
         with pytest.raises(KeyboardInterrupt):
-            await world.run_started(interfere=_stop_at("plan_update"))
+            await world.run_started(interfere=stop_at("plan_update"))
         await world.decommission(identity)
 
         answer = await _again(world, begin_apply, update.value["operationId"], identity)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from function_apps.environments.errors import TransitionRefused
 from function_apps.environments.model import environment as environments
+from function_apps.environments.model import requests
 from function_apps.environments.model.lifecycle import (
     TRANSITIONS,
     Applied,
@@ -31,7 +32,7 @@ from shared.kernel.clock import EPOCH
 from tests.environments.driven import a_request
 
 NO_QUOTA = Reason(code="QuotaExceeded", message="no quota")
-SPEC = environments.spec_of(a_request())
+SPEC = requests.spec_of(a_request())
 EVENTS: list[EnvironmentEvent] = [
     RequestRepeated("op-2", SPEC, "test", "westeurope"), RetryRequested("op-2", SPEC),
     PlanningBegan(), ProvisioningBegan(), UpdateRequested("op-2", SPEC), Applied((), {}),
@@ -47,7 +48,7 @@ OUTSIDE = [
 
 
 def an_environment(state: State = State.REQUESTED) -> environments.RuntimeEnvironment:
-    fresh = environments.new_environment(
+    fresh = requests.new_environment(
         a_request(),
         environment_id="env-aaaaaaaaaaaa",
         tenant_id="acme",

@@ -1,7 +1,6 @@
 """An operation acts only while it owns its environment; every operation ends."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +8,8 @@ import pytest
 from function_apps.environments.use_cases.abandon_operation import abandon_operation
 from function_apps.environments.use_cases.record_drained import record_drained
 from shared.contracts.deployments import RuntimeEnvironmentDrained
-from shared.kernel.errors import Refused
 from shared.kernel.operation import OperationAlreadyEnded
-from tests.environments.driven import Environments, environments
+from tests.environments.driven import Environments, OtherEngine, environments, stop_at
 from tests.kit.virtual_time import run_virtual
 
 MORE = {
@@ -57,7 +55,7 @@ def test_an_update_overtaken_by_a_decommissioning_writes_nothing_more_and_both_e
         update = await world.update(identity, **MORE)
         if reached is not None:
             with pytest.raises(KeyboardInterrupt):
-                await world.run(*world.bench.nudges.started[0], interfere=_stop_at(reached))
+                await world.run(*world.bench.nudges.started[0], interfere=stop_at(reached))
         await world.decommission(identity)
         overtaken = await _run_next(world)
         during = await world.environment(identity)
@@ -76,14 +74,6 @@ def test_an_update_overtaken_by_a_decommissioning_writes_nothing_more_and_both_e
     run_virtual(main())
 
 
-def _stop_at(activity: str) -> Any:
-    def interfere(name: str, _count: int) -> None:
-        if name == activity:
-            raise KeyboardInterrupt
-
-    return interfere
-
-
 def test_the_operation_that_takes_over_is_named_in_the_one_that_ends() -> None:
     async def main() -> None:
         world = environments()
@@ -98,26 +88,18 @@ def test_the_operation_that_takes_over_is_named_in_the_one_that_ends() -> None:
     run_virtual(main())
 
 
-class UnreadableEngine:
-    """An engine with a defect: its stacks cannot be read, so no failure can be recorded."""
+class DefectiveEngine(OtherEngine):
+    """Its runs cannot be observed, so no failure can be recorded."""
 
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    async def read(self, stack: str) -> Any:
-        msg = f"{stack} is none"
+    async def observe(self, run_id: object) -> Any:
+        msg = f"{run_id} is none"
         raise TypeError(msg)
 
 
 def test_a_failure_that_cannot_be_recorded_ends_its_operation_and_frees_its_environment() -> None:
     async def main() -> None:
         world = environments()
-        engine: Any = UnreadableEngine(world.app.engine)
-        world.app = replace(world.app, engine=engine)
-        world.world.refusing["site"] = Refused("port taken", code="PortTaken")
+        world.use_engine(DefectiveEngine)
         identity = await world.request()
         outcomes = await world.run_started()
         environment = await world.environment(identity)

@@ -61,7 +61,7 @@ def test_other_content_under_an_active_name_is_refused_field_by_field() -> None:
     run_virtual(main())
 
 
-def test_a_failed_apply_says_what_is_there_and_the_next_request_goes_on() -> None:
+def test_a_failed_apply_names_what_is_not_as_planned_and_the_next_request_goes_on() -> None:
     async def main() -> None:
         world = environments()
         world.world.refusing["site"] = Refused("port taken", code="PortTaken")
@@ -76,7 +76,7 @@ def test_a_failed_apply_says_what_is_there_and_the_next_request_goes_on() -> Non
         assert failed.status == "Failed"
         assert failed.reason is not None
         assert "port taken" in failed.reason.message
-        assert any("data-files" in urn for urn in failed.remaining)
+        assert [urn.rpartition("::")[2] for urn in failed.remaining] == ["site"]
         assert provisioned.status == "Provisioned"
 
     run_virtual(main())

@@ -1,12 +1,10 @@
 """Every step may run twice, and every step may fail, without a half-done end."""
 
-from collections.abc import Callable
-
 import pytest
 
 from function_apps.environments.activities import ACTIVITIES
 from shared.kernel.errors import Unavailable
-from tests.environments.driven import Environments, environments
+from tests.environments.driven import Environments, environments, stop_at
 from tests.kit.virtual_time import run_virtual
 
 IN_PROVISIONING = ("begin_apply", "plan_update", "start_update", "observe_run", "complete_apply")
@@ -31,14 +29,6 @@ def test_every_step_run_twice_gives_the_same_world_and_the_same_environment() ->
     run_virtual(main())
 
 
-def _crash_at(activity: str) -> Callable[[str, int], None]:
-    def interfere(name: str, _count: int) -> None:
-        if name == activity:
-            raise KeyboardInterrupt
-
-    return interfere
-
-
 @pytest.mark.parametrize("activity", IN_PROVISIONING)
 def test_an_operation_that_was_cut_off_before_a_step_ends_as_if_it_had_not_been(
     activity: str,
@@ -48,7 +38,7 @@ def test_an_operation_that_was_cut_off_before_a_step_ends_as_if_it_had_not_been(
         identity = await world.request()
         name, instance, argument = world.bench.nudges.started.pop()
         with pytest.raises(KeyboardInterrupt):
-            await world.run(name, instance, argument, interfere=_crash_at(activity))
+            await world.run(name, instance, argument, interfere=stop_at(activity))
         await world.run(name, instance, argument)
         environment = await world.environment(identity)
 

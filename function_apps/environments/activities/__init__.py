@@ -8,8 +8,10 @@ ACTIVITIES = (
     update_stack.start_update,
     observe_run.observe_run,
     update_stack.complete_apply,
+    destroy_stack.supersede_run,
     destroy_stack.await_drain,
     destroy_stack.start_destroy,
     destroy_stack.complete_destroy,
+    observe_run.cancel_run,
     observe_run.record_failure,
 )

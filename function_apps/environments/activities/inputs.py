@@ -1,14 +1,15 @@
 """The arguments and results of the activities."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True)
 class DrainWait:
-    """The external event that a decommissioning waits for, and for how long; 0: no longer."""
+    """The external event that a decommissioning waits for, and until when; None: no longer."""
 
     wait_name: str
-    wait_s: float
+    until: datetime | None
 
 
 @dataclass(frozen=True)

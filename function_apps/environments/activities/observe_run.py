@@ -1,36 +1,28 @@
-"""The activities that every run of a stack has: follow it to its end, and record a failure."""
+"""The activities that every run of a stack has: follow it, cancel it, and record a failure."""
 
 from collections.abc import Sequence
 
 import shared.kernel.operation as operations
 from function_apps.environments import repository
 from function_apps.environments.activities.inputs import RunProgress
+from function_apps.environments.activities.stack_run import end_run
 from function_apps.environments.model.environment import RuntimeEnvironment, failure
+from function_apps.environments.model.lifecycle import EnvironmentEvent
 from function_apps.environments.ports import EnvironmentsApp
-from function_apps.environments.repository import Change
 from shared.contracts.values import Reason
-from shared.durable.activity import ActivityContext, FailureReason, require_ownership
-from shared.infrastructure.port import (
-    RunFailed,
-    RunId,
-    RunInProgress,
-    RunStatus,
-    RunSucceeded,
-    StackName,
+from shared.durable.activity import (
+    CANCELED,
+    REASON_MAX,
+    ActivityContext,
+    FailureReason,
+    require_ownership,
 )
+from shared.infrastructure.port import RunFailed, RunInProgress, RunStatus, RunSucceeded
 from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.observation import Absent, Present, Unknown
+from shared.kernel.observation import Unknown
 from shared.kernel.operation import Operation
 
-CANCELED = "Canceled"
-REASON_MAX = 500
-"""A reason is a sentence for people; the log has the rest."""
 _PERCENT_FIRST, _PERCENT_LAST = 10, 95
-
-
-def run_id_of(environment: RuntimeEnvironment) -> RunId:
-    """Return the run of the operation that owns *environment*; a repeated start is the same run."""
-    return RunId(StackName(environment.stack), environment.operation_id)
 
 
 async def observe_run(ctx: ActivityContext, app: EnvironmentsApp) -> RunProgress:
@@ -42,7 +34,7 @@ async def observe_run(ctx: ActivityContext, app: EnvironmentsApp) -> RunProgress
     """
     environment = await repository.load(ctx.aggregate_id, ctx, app)
     require_ownership(environment, ctx)
-    clock, run_id = app.service.clock, run_id_of(environment)
+    clock, run_id = app.service.clock, environment.run_id
     until_s = clock.monotonic_s() + app.rules.observe_for_s
     shown: RunStatus | None = None
     while True:
@@ -75,50 +67,45 @@ async def _record_progress(
     percent = _PERCENT_FIRST + span * progress.steps_done // max(1, progress.steps_total)
     is_canceled = False
 
-    def decide(_environment: RuntimeEnvironment, operation: Operation) -> Change:
+    def decide(_environment: RuntimeEnvironment, operation: Operation) -> tuple[Operation, None]:
         nonlocal is_canceled
         is_canceled = operation.cancel_requested
-        name = progress.current_step or "apply"
-        return Change(operations.begin_step(operation, name, ctx.now(), percent=percent))
+        name, detail = progress.current_step, progress.trouble or None
+        begun = operations.begin_step(operation, name, ctx.now(), percent=percent, detail=detail)
+        return begun, None
 
     await repository.commit(ctx, app, decide, value=None, key=None)
     return is_canceled
 
 
-async def run_outputs(environment: RuntimeEnvironment, app: EnvironmentsApp) -> RunSucceeded:
-    """Return the end of a run that went well.
-
-    Raises:
-        Unavailable: the engine cannot say so now.
-    """
-    status = await app.engine.observe(run_id_of(environment))
-    if not isinstance(status, RunSucceeded):
-        raise Unavailable(f"the run of {environment.environment_id} is not known to have ended")
-    return status
+async def cancel_run(ctx: ActivityContext, app: EnvironmentsApp) -> None:
+    """Cancel the run before its failure is recorded: nothing goes on for an ended operation."""
+    environment = await repository.load(ctx.aggregate_id, ctx, app)
+    require_ownership(environment, ctx)
+    await end_run(environment.run_id, ctx.fence(environment), app)
 
 
 async def record_failure(reason: FailureReason, ctx: ActivityContext, app: EnvironmentsApp) -> None:
-    """Record why the run ended and which resources are there and not as planned."""
+    """Record why the run ended and which resources are not as planned."""
     environment = await repository.load(ctx.aggregate_id, ctx, app)
     remaining = await _remaining(environment, app)
+    shown = Reason(code=reason.code, message=reason.message[:REASON_MAX])
 
-    def decide(environment: RuntimeEnvironment, operation: Operation) -> Change:
-        shown = Reason(code=reason.code, message=reason.message[:REASON_MAX])
-        events = [failure(environment, shown, remaining)]
-        if reason.code == CANCELED:
-            return Change(operations.cancel(operation, ctx.now()), events)
-        failed = operations.fail(operation, reason.code, reason.message, ctx.now())
-        return Change(failed, events)
+    def decide(
+        environment: RuntimeEnvironment, operation: Operation
+    ) -> tuple[Operation, EnvironmentEvent]:
+        event = failure(environment, shown, remaining)
+        if shown.code == CANCELED:
+            return operations.cancel(operation, ctx.now()), event
+        return operations.fail(operation, shown.code, shown.message, ctx.now()), event
 
     await repository.commit(ctx, app, decide, value=None)
 
 
 async def _remaining(environment: RuntimeEnvironment, app: EnvironmentsApp) -> Sequence[str]:
-    """Return the recorded resources; without an answer, those known before."""
-    match await app.engine.read(StackName(environment.stack)):
-        case Present(stack):
-            return [resource.urn for resource in stack.resources]
-        case Absent():
-            return []
-        case Unknown():
+    """Return what the run left not as planned; without a run, what was known before."""
+    match await app.engine.observe(environment.run_id):
+        case RunFailed(_, _, left):
+            return [resource.urn for resource in left]
+        case _:
             return environment.remaining

@@ -1,7 +1,7 @@
 """Abandon: end an operation that nothing else can end, and free its environment."""
 
 from function_apps.environments import repository
-from function_apps.environments.model.environment import evolve, failure
+from function_apps.environments.model.environment import RuntimeEnvironment, evolve, failure
 from function_apps.environments.model.lifecycle import IN_FLIGHT
 from function_apps.environments.ports import EnvironmentsApp
 from shared.contracts.values import Reason
@@ -13,9 +13,10 @@ from shared.durable.operations import (
     stored_operation,
 )
 from shared.kernel.context import Context
+from shared.kernel.fence import Fence
+from shared.kernel.isolation import isolate
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
-from shared.persistence.store import partition_of
 
 
 async def abandon_operation(
@@ -23,19 +24,30 @@ async def abandon_operation(
 ) -> Outcome[Json]:
     """End *operation* as Failed; an environment that it owns fails too, and can be retried.
 
-    Without *reason* an administrator gave it up.
+    Its run is canceled, where the engine answers. Without *reason* an administrator gave it up.
     """
-    identity = str(operation.input["aggregateId"])
+    identity, operation_id = str(operation.input["aggregateId"]), operation.operation_id
+
+    def owned(view: View) -> RuntimeEnvironment | None:
+        known = repository.stored(view, identity)
+        is_owner = known.operation_id == operation_id and known.status in IN_FLIGHT
+        return known if is_owner else None
+
+    async def cancel_run(view: View) -> None:
+        environment = owned(view)
+        if environment is not None:
+            fence = Fence(environment.fence, operation_id, "abandon")
+            canceling = app.engine.cancel(environment.run_id, fence)
+            # An engine that is away, or defect, keeps nobody from giving an operation up.
+            await isolate(canceling, f"cancel of the run of {operation_id}")
 
     def decide(view: View) -> Decision[Json]:
-        ended, write = abandon(stored_operation(view, operation.operation_id), ctx, reason)
-        known = repository.stored(view, identity)
-        audited = audited_end(operation, reason)
-        if known.operation_id != operation.operation_id or known.status not in IN_FLIGHT:
+        ended, write = abandon(stored_operation(view, operation_id), ctx, reason)
+        environment, audited = owned(view), audited_end(operation, reason)
+        if environment is None:
             return Decision(ended, writes=[write], audited=audited)
-        failed = evolve(
-            known, failure(known, reason or abandoned_by(ctx), known.remaining), ctx.now()
-        )
+        event = failure(environment, reason or abandoned_by(ctx), environment.remaining)
+        failed = evolve(environment, event, ctx.now())
         return Decision(
             ended,
             writes=[write, repository.put(failed)],
@@ -44,5 +56,5 @@ async def abandon_operation(
         )
 
     # The operation first: it is what `If-Match` is about.
-    ids = [operation_document(operation.operation_id), repository.document_id(identity)]
-    return await app.service.work.commit(ctx, partition_of(ctx.tenant, identity), ids, decide)
+    first = operation_document(operation_id)
+    return await repository.change(identity, ctx, app, decide, precheck=cancel_run, first=first)

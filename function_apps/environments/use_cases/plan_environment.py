@@ -1,19 +1,22 @@
 """Plans: the resources that applying an environment would change. Planning changes nothing."""
 
 from dataclasses import replace
+from typing import Final
 
 from function_apps.environments import repository
 from function_apps.environments.errors import PlanChanged
-from function_apps.environments.model import environment as environments
+from function_apps.environments.model import requests
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.resources import plan_resource
 from shared.contracts.environments import EnvironmentPlan, ProvisionEnvironment, UpdateEnvironment
 from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput, EnvironmentInputs
-from shared.infrastructure.port import StackName
 from shared.kernel.context import Context
 from shared.kernel.errors import PlanRefused
 from shared.kernel.ids import ProjectId, environment_id, environment_key
+
+_NO_OPERATION: Final = "none"
+"""A dry run begins no operation."""
 
 
 def inputs_of(environment: RuntimeEnvironment) -> EnvironmentInputs:
@@ -52,35 +55,52 @@ def inputs_of(environment: RuntimeEnvironment) -> EnvironmentInputs:
 
 
 async def plan_environment(
-    environment: RuntimeEnvironment, app: EnvironmentsApp
+    environment_id: str, ctx: Context, app: EnvironmentsApp
 ) -> EnvironmentPlan:
-    """Return the changes that applying *environment* would make."""
-    preview = await app.engine.preview(StackName(environment.stack), inputs_of(environment))
+    """Return the changes that applying the environment as it is described would make."""
+    environment = await repository.load(environment_id, ctx, app)
+    return await _plan(replace(environment, spec=environment.in_force), app)
+
+
+async def _plan(environment: RuntimeEnvironment, app: EnvironmentsApp) -> EnvironmentPlan:
+    preview = await app.engine.preview(environment.stack, inputs_of(environment))
     return plan_resource(environment, preview)
 
 
 async def plan_request(
     command: ProvisionEnvironment, ctx: Context, app: EnvironmentsApp
 ) -> EnvironmentPlan:
-    """Return the plan of a request before anything exists (`dryRun`)."""
+    """Return the plan of a request (`dryRun`): of the environment as it would be stored.
+
+    Raises:
+        EnvironmentExists, TransitionRefused: the request would be refused.
+    """
     key = environment_key(ctx.tenant, ProjectId(command.project_id), command.name)
-    requested = environments.new_environment(
+    identity, now = environment_id(key), ctx.now()
+    fresh = requests.new_environment(
         command,
-        environment_id=environment_id(key),
+        environment_id=identity,
         tenant_id=ctx.tenant,
-        operation_id="none",
+        operation_id=_NO_OPERATION,
         trace_id=ctx.cause.trace_id,
-        now=ctx.now(),
+        now=now,
     )
-    return await plan_environment(requested, app)
+    known = await repository.load_if_present(identity, ctx, app)
+    return await _plan(requests.request(known, fresh, now), app)
 
 
 async def plan_update(
     command: UpdateEnvironment, ctx: Context, app: EnvironmentsApp
 ) -> EnvironmentPlan:
-    """Return the plan of an update (`dryRun`)."""
+    """Return the plan of an update (`dryRun`): of the environment as it would be stored.
+
+    Raises:
+        EnvironmentNotFound, TransitionRefused: the update would be refused.
+    """
     known = await repository.load(command.environment_id, ctx, app)
-    return await plan_environment(replace(known, spec=environments.spec_of(command)), app)
+    spec = requests.spec_of(command)
+    updated = requests.update(known, spec, plan_id=None, operation_id=_NO_OPERATION, now=ctx.now())
+    return await _plan(updated, app)
 
 
 async def require_plan(
@@ -93,7 +113,7 @@ async def require_plan(
     """
     if approved is None:
         return
-    plan = await plan_environment(environment, app)
+    plan = await _plan(environment, app)
     if plan.plan_id != approved:
         raise PlanChanged(approved, plan.plan_id)
 
@@ -105,7 +125,7 @@ async def require_applicable(environment: RuntimeEnvironment, app: EnvironmentsA
         PlanRefused: the plan has refusals; every one is listed.
         PlanChanged: a caller approved another plan.
     """
-    preview = await app.engine.preview(StackName(environment.stack), inputs_of(environment))
+    preview = await app.engine.preview(environment.stack, inputs_of(environment))
     if preview.refusals:
         raise PlanRefused(
             "the environment cannot be applied as planned: "

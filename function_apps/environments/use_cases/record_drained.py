@@ -8,7 +8,6 @@ from shared.contracts.deployments import RuntimeEnvironmentDrained
 from shared.kernel.context import Context
 from shared.messaging.outbox import Raise
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
-from shared.persistence.store import partition_of
 
 
 async def record_drained(
@@ -34,8 +33,7 @@ async def record_drained(
             audited=Audited("RecordDrained", identity),
         )
 
-    partition = partition_of(ctx.tenant, identity)
-    return await app.service.work.commit(ctx, partition, [repository.document_id(identity)], decide)
+    return await repository.change(identity, ctx, app, decide)
 
 
 def drained_event(operation_id: str) -> str:

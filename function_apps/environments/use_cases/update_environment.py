@@ -1,16 +1,14 @@
 """UpdateEnvironment: apply other content to a provisioned environment."""
 
-from dataclasses import replace
-
 from function_apps.environments import repository
-from function_apps.environments.model import environment as environments
+from function_apps.environments.model import requests
+from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.use_cases.plan_environment import require_plan
 from shared.contracts.environments import UpdateEnvironment
 from shared.kernel.context import Context, NewIds
 from shared.kernel.ids import parse_id
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
-from shared.persistence.store import partition_of
 
 
 async def update_environment(
@@ -22,30 +20,26 @@ async def update_environment(
         EnvironmentNotFound, TransitionRefused.
         PlanChanged: `planId` is not the plan that would be applied now.
     """
-    identity, spec = command.environment_id, environments.spec_of(command)
+    identity, spec = command.environment_id, requests.spec_of(command)
     key = parse_id(identity, "env").environment
     ids = NewIds.draw(ctx, app.service.outside_name, key)
 
-    async def precheck(view: View) -> None:
+    def updated(view: View) -> tuple[RuntimeEnvironment, bool]:
         known = repository.stored(view, identity)
-        if not environments.is_same_update(known, spec):
-            await require_plan(command.plan_id, replace(known, spec=spec), app)
-
-    def decide(view: View) -> Decision[Json]:
-        known = repository.stored(view, identity)
-        if environments.is_same_update(known, spec):
-            return Decision(repository.answer(known))
-        updating = environments.update(
+        after = requests.update(
             known, spec, plan_id=command.plan_id, operation_id=ids.operation_id, now=ids.now
         )
-        return repository.begin(
-            updating, view, ids, ctx, kind="UpdateEnvironment", orchestration=repository.APPLY
-        )
+        return after, after is known
 
-    return await app.service.work.commit(
-        ctx,
-        partition_of(ctx.tenant, identity),
-        [repository.document_id(identity)],
-        decide,
-        precheck=precheck,
-    )
+    async def precheck(view: View) -> None:
+        after, is_repeat = updated(view)
+        if not is_repeat:
+            await require_plan(command.plan_id, after, app)
+
+    def decide(view: View) -> Decision[Json]:
+        after, is_repeat = updated(view)
+        if is_repeat:
+            return Decision(repository.answer(after))
+        return repository.begin(after, view, ids, ctx, repository.UPDATE)
+
+    return await repository.change(identity, ctx, app, decide, precheck=precheck)

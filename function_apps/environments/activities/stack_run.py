@@ -1,0 +1,41 @@
+"""What the activities do with a run of a stack: read how it ended, and cancel it."""
+
+from function_apps.environments.model.environment import RuntimeEnvironment
+from function_apps.environments.ports import EnvironmentsApp
+from shared.infrastructure.errors import RunNotFound
+from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded
+from shared.kernel.errors import Unavailable
+from shared.kernel.fence import Fence
+
+
+async def run_outputs(environment: RuntimeEnvironment, app: EnvironmentsApp) -> RunSucceeded:
+    """Return the end of a run that went well.
+
+    Raises:
+        Unavailable: the engine cannot say so now.
+    """
+    status = await app.engine.observe(environment.run_id)
+    if not isinstance(status, RunSucceeded):
+        raise Unavailable(f"the run of {environment.environment_id} is not known to have ended")
+    return status
+
+
+async def end_run(run_id: RunId, fence: Fence, app: EnvironmentsApp) -> None:
+    """Cancel a run and watch for a while that it ends; one that has ended stays as it is.
+
+    A run ends between two of its steps, so a long step may go on when this returns.
+
+    Raises:
+        Unavailable: the engine is away.
+        StaleFence: another operation holds the stack.
+    """
+    try:
+        await app.engine.cancel(run_id, fence)
+    except RunNotFound:
+        return
+    clock = app.service.clock
+    until_s = clock.monotonic_s() + app.rules.observe_for_s
+    while isinstance(await app.engine.observe(run_id), RunInProgress):
+        if clock.monotonic_s() >= until_s:
+            return
+        await clock.sleep(app.rules.observe_every_s)

@@ -1,0 +1,182 @@
+"""What a request makes of an environment: a new one, a change, a repeat, or a refusal. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from function_apps.environments.errors import (
+    ConfirmationMissing,
+    DataResourceUnknown,
+    EnvironmentExists,
+    NotSupported,
+    RetainDiffers,
+    TransitionRefused,
+)
+from function_apps.environments.model.environment import RuntimeEnvironment, evolve
+from function_apps.environments.model.lifecycle import (
+    LEAVING,
+    DecommissionRequested,
+    RequestRepeated,
+    RetryRequested,
+    Spec,
+    State,
+    UpdateRequested,
+)
+from shared.contracts.environments import (
+    DecommissionEnvironment,
+    EnvironmentChange,
+    ProvisionEnvironment,
+)
+from shared.infrastructure.inputs import data_resource_name
+from shared.kernel.clock import isoformat
+from shared.kernel.errors import Violation
+
+
+def spec_of(command: EnvironmentChange) -> Spec:
+    """Return the content of *command*.
+
+    Raises:
+        NotSupported: it asks for a time to live, which this version does not keep.
+    """
+    if command.ttl is not None:
+        raise NotSupported(
+            "ttl: environments do not expire by themselves yet; leave it out", target="/ttl"
+        )
+    return Spec(
+        isolation_model=command.isolation_model,
+        compute_targets=tuple(command.compute_targets),
+        data_resources=tuple(command.data_resources),
+        protected=command.protected,
+        tags=dict(command.tags),
+        admits=tuple(command.admits),
+    )
+
+
+def new_environment(
+    command: ProvisionEnvironment,
+    *,
+    environment_id: str,
+    tenant_id: str,
+    operation_id: str,
+    trace_id: str,
+    now: datetime,
+) -> RuntimeEnvironment:
+    """Return a new environment that waits to be planned."""
+    at = isoformat(now)
+    return RuntimeEnvironment(
+        environment_id=environment_id,
+        tenant_id=tenant_id,
+        project_id=command.project_id,
+        name=command.name,
+        stage=command.stage,
+        region=command.region,
+        spec=spec_of(command),
+        status=State.REQUESTED,
+        operation_id=operation_id,
+        created_at=at,
+        updated_at=at,
+        trace_id=trace_id,
+        approved_plan=command.plan_id,
+    )
+
+
+def request(
+    known: RuntimeEnvironment | None, fresh: RuntimeEnvironment, now: datetime
+) -> RuntimeEnvironment:
+    """Return the environment after a request for *fresh*: *known* itself where that is a repeat.
+
+    Else it is *fresh*, a retry where *known* failed, or a new generation where it is gone.
+
+    Raises:
+        EnvironmentExists: it is active with other content.
+        TransitionRefused: another operation has it.
+    """
+    if known is None:
+        return fresh
+    operation_id, spec, plan = fresh.operation_id, fresh.spec, fresh.approved_plan
+    if known.status is State.DECOMMISSIONED:
+        repeated = RequestRepeated(operation_id, spec, fresh.stage, fresh.region, plan)
+        return evolve(known, repeated, now)
+    differing = differences(known, spec, stage=fresh.stage, region=fresh.region)
+    is_elsewhere = any(each.target in {"/stage", "/region"} for each in differing)
+    if known.status is State.FAILED and not is_elsewhere:
+        return evolve(known, RetryRequested(operation_id, spec, plan), now)
+    if known.status in LEAVING:
+        raise TransitionRefused(known.status, "ProvisionEnvironment", ("Failed", "Decommissioned"))
+    if differing:
+        raise EnvironmentExists(known.environment_id, differing)
+    return known
+
+
+def differences(
+    known: RuntimeEnvironment, spec: Spec, *, stage: str, region: str
+) -> Sequence[Violation]:
+    """Return one violation for each field in which a request differs from what is in force."""
+    active = known.in_force
+    pairs = {
+        "/stage": (known.stage, stage),
+        "/region": (known.region, region),
+        "/isolationModel": (active.isolation_model, spec.isolation_model),
+        "/computeTargets": (active.compute_targets, spec.compute_targets),
+        "/dataResources": (active.data_resources, spec.data_resources),
+        "/protected": (active.protected, spec.protected),
+        "/tags": (dict(active.tags), dict(spec.tags)),
+        "/admits": (active.admits, spec.admits),
+    }
+    return [
+        Violation("Differs", target, "differs from what is active", _short(now), _short(asked))
+        for target, (now, asked) in pairs.items()
+        if now != asked
+    ]
+
+
+def update(
+    known: RuntimeEnvironment, spec: Spec, *, plan_id: str | None, operation_id: str, now: datetime
+) -> RuntimeEnvironment:
+    """Return *known* with *spec* to be applied; *known* itself where that is being done already.
+
+    Raises:
+        TransitionRefused: its state does not allow it.
+    """
+    is_same = not differences(known, spec, stage=known.stage, region=known.region)
+    if is_same and known.status is State.UPDATING:
+        return known
+    return evolve(known, UpdateRequested(operation_id, spec, plan_id), now)
+
+
+def decommission(
+    known: RuntimeEnvironment, command: DecommissionEnvironment, *, operation_id: str, now: datetime
+) -> RuntimeEnvironment:
+    """Return *known* about to be taken down; *known* itself where *command* is a repeat.
+
+    What an earlier try retained stays retained: a later one may only add to it.
+
+    Raises:
+        DataResourceUnknown: `retain` names something that the environment does not have.
+        RetainDiffers: it is being taken down, or is gone, with other data retained.
+        ConfirmationMissing: it is protected and `confirm` is not its name.
+        TransitionRefused: its state does not allow it.
+    """
+    asked = _data_resources(known, command.retain)
+    if known.status in {State.DECOMMISSIONING, State.DECOMMISSIONED}:
+        if not set(asked) <= set(known.retain):
+            raise RetainDiffers(known.environment_id, known.retain, asked)
+        return known
+    if known.is_protected and command.confirm != known.name:
+        raise ConfirmationMissing(known.name, command.confirm)
+    earlier = known.retain if known.status is State.DECOMMISSION_FAILED else ()
+    retain = tuple(dict.fromkeys([*earlier, *asked]))
+    return evolve(known, DecommissionRequested(operation_id, retain), now)
+
+
+def _data_resources(known: RuntimeEnvironment, names: Sequence[str]) -> Sequence[str]:
+    """Return the data resources that *names* mean, by their own or their resource's name."""
+    present = {data_resource_name(name): name for name in known.data_resources}
+    present |= {name: name for name in known.data_resources}
+    unknown = [name for name in names if name not in present]
+    if unknown:
+        raise DataResourceUnknown(known.environment_id, unknown, known.data_resources)
+    return [present[name] for name in names]
+
+
+def _short(value: object) -> str:
+    return str(value)[:120]

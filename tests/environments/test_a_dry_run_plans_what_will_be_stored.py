@@ -1,0 +1,88 @@
+"""The plan of a dry run is accepted by the request that follows it, in whatever trace."""
+
+import pytest
+
+from function_apps.environments.errors import EnvironmentExists, TransitionRefused
+from function_apps.environments.use_cases.plan_environment import plan_request, plan_update
+from function_apps.environments.use_cases.provision_environment import provision_environment
+from shared.contracts.environments import UpdateEnvironment
+from shared.infrastructure.port import StackName
+from shared.kernel.errors import Refused
+from tests.environments.driven import (
+    CONTENT,
+    Environments,
+    OtherEngine,
+    a_request,
+    environments,
+)
+from tests.kit.virtual_time import run_virtual
+
+
+async def _provision_by_plan(world: Environments) -> str:
+    """Dry-run a request in one trace, and send it with its plan in another."""
+    plan = await plan_request(a_request(), world.bench.ctx(trace_id="trace-plan"), world.app)
+    ctx = world.bench.ctx(trace_id="trace-request")
+    outcome = await provision_environment(a_request(planId=plan.plan_id), ctx, world.app)
+    await world.run_started()
+    return str(outcome.value["environment"]["environmentId"])
+
+
+class GenerationEngine(OtherEngine):
+    """Its plans differ with the generation, as those of the Azure program do (vault names)."""
+
+    async def preview(self, stack: StackName, inputs: object) -> object:
+        self.generation = inputs.generation  # type: ignore[attr-defined]
+        return await self.inner.preview(stack, inputs)
+
+
+def test_a_new_environment_is_applied_as_planned() -> None:
+    async def main() -> None:
+        world = environments()
+        identity = await _provision_by_plan(world)
+
+        assert (await world.environment(identity)).status == "Provisioned"
+
+    run_virtual(main())
+
+
+def test_a_retry_is_applied_as_planned() -> None:
+    async def main() -> None:
+        world = environments()
+        world.world.refusing["site"] = Refused("port taken", code="PortTaken")
+        await world.request()
+        await world.run_started()
+        world.world.refusing.clear()
+        identity = await _provision_by_plan(world)
+
+        assert (await world.environment(identity)).status == "Provisioned"
+
+    run_virtual(main())
+
+
+def test_a_new_generation_is_planned_as_one() -> None:
+    async def main() -> None:
+        world = environments()
+        engine = world.use_engine(GenerationEngine)
+        identity = await world.request()
+        await world.run_started()
+        await world.decommission(identity)
+        await world.run_started()
+        await plan_request(a_request(), world.ctx, world.app)
+
+        assert engine.generation == 2
+        assert await _provision_by_plan(world) == identity
+
+    run_virtual(main())
+
+
+def test_a_dry_run_is_refused_where_the_request_would_be() -> None:
+    async def main() -> None:
+        world = environments()
+        identity = await world.request()
+        with pytest.raises(EnvironmentExists):
+            await plan_request(a_request(tags={"a": "b"}), world.ctx, world.app)
+        update = UpdateEnvironment.model_validate({**CONTENT, "environmentId": identity})
+        with pytest.raises(TransitionRefused):
+            await plan_update(update, world.ctx, world.app)
+
+    run_virtual(main())

@@ -1,0 +1,141 @@
+"""Whoever ends an operation ends its run: a decommissioning, an administrator, a cancel."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from function_apps.environments.use_cases.abandon_operation import abandon_operation
+from shared.infrastructure.port import RunId, RunInProgress
+from shared.kernel.errors import Stale, Unavailable
+from shared.persistence.store import partition_of
+from shared.web.operation_routes import cooperative_cancel
+from tests.environments.driven import Environments, OtherEngine, environments, stop_at
+from tests.kit.service import TENANT
+from tests.kit.virtual_time import run_virtual
+
+
+class SlowEngine(OtherEngine):
+    """Its runs are in progress until they are canceled."""
+
+    def __init__(self, engine: Any) -> None:
+        super().__init__(engine)
+        self.started: list[str] = []
+        self.canceled: list[str] = []
+
+    async def start(self, run_id: RunId, plan: object, fence: object) -> None:
+        self.started.append(run_id.name)
+        await self.inner.start(run_id, plan, fence)
+
+    async def observe(self, run_id: RunId) -> Any:
+        is_slow = run_id.name in self.started and run_id.name not in self.canceled
+        return RunInProgress(0, 1, "create") if is_slow else await self.inner.observe(run_id)
+
+    async def cancel(self, run_id: RunId, fence: object) -> None:
+        self.canceled.append(run_id.name)
+        await self.inner.cancel(run_id, fence)
+
+
+async def _updating() -> tuple[Environments, str, str, SlowEngine]:
+    """Return a world in which an update is at work, its environment and its operation."""
+    world = environments()
+    identity = await world.request()
+    await world.run_started()
+    engine = world.use_engine(SlowEngine)
+    update = await world.update(identity, tags={"a": "b"})
+    with pytest.raises(KeyboardInterrupt):
+        await world.run_started(interfere=stop_at("observe_run"))
+    return world, identity, str(update.value["operationId"]), engine
+
+
+def test_a_decommissioning_ends_the_run_of_the_update_before_it_waits_for_the_drain() -> None:
+    async def main() -> None:
+        world, identity, update, engine = await _updating()
+        await world.decommission(identity)
+        leaving = asyncio.ensure_future(world.run_started())
+        await world.app.service.clock.sleep(1)
+
+        assert engine.canceled == [update]
+        leaving.cancel()
+
+    run_virtual(main())
+
+
+def test_abandoning_an_operation_ends_its_run() -> None:
+    async def main() -> None:
+        world, _, update, engine = await _updating()
+        await abandon_operation(await world.operation(update), world.ctx, world.app)
+
+        assert engine.canceled == [update]
+
+    run_virtual(main())
+
+
+class DeadEngine(OtherEngine):
+    async def cancel(self, run_id: RunId, fence: object) -> None:
+        raise Unavailable("the engine is away")
+
+
+def test_an_operation_can_be_abandoned_while_the_engine_is_away() -> None:
+    async def main() -> None:
+        world, identity, update, _ = await _updating()
+        world.use_engine(DeadEngine)
+        await abandon_operation(await world.operation(update), world.ctx, world.app)
+
+        assert (await world.operation(update)).is_terminal
+        assert (await world.environment(identity)).status == "Provisioned"
+
+    run_virtual(main())
+
+
+def test_an_operation_is_abandoned_under_its_own_etag_and_nothing_is_canceled_under_another() -> (
+    None
+):
+    async def main() -> None:
+        world, _, update, engine = await _updating()
+        operation = await world.operation(update)
+        partition, name = partition_of(TENANT, update), f"operation/{update}"
+        document = await world.app.service.store.read(partition, name)
+        assert document is not None
+        with pytest.raises(Stale):
+            await abandon_operation(operation, world.bench.ctx(if_match='"1"'), world.app)
+        canceled = list(engine.canceled)
+        ctx = world.bench.ctx(if_match=document.etag)
+        await abandon_operation(operation, ctx, world.app)
+
+        assert canceled == []
+        assert (await world.operation(update)).is_terminal
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("reached", ["begin_apply", "plan_update", "start_update"])
+def test_an_operation_that_is_canceled_before_its_run_begins_starts_none(reached: str) -> None:
+    async def main() -> None:
+        world = environments()
+        engine = world.use_engine(SlowEngine)
+        identity = await world.request()
+        started = world.bench.nudges.started.pop()
+        with pytest.raises(KeyboardInterrupt):
+            await world.run(*started, interfere=stop_at(reached))
+        operation = await world.operation(started[1])
+        await cooperative_cancel(operation, world.ctx, world.app)
+        await world.run(*started)
+
+        assert engine.started == []
+        assert (await world.operation(started[1])).status == "Canceled"
+        assert (await world.environment(identity)).status == "Failed"
+
+    run_virtual(main())
+
+
+def test_an_operation_that_is_canceled_while_its_run_is_at_work_ends_it() -> None:
+    async def main() -> None:
+        world, identity, update, engine = await _updating()
+        await cooperative_cancel(await world.operation(update), world.ctx, world.app)
+        argument = {"tenantId": TENANT, "aggregateId": identity}
+        await world.run("environments_apply_environment", update, argument)
+
+        assert update in engine.canceled
+
+    run_virtual(main())
