@@ -140,4 +140,5 @@ COMMANDS: Final[HandlerTable] = {
 def blueprint(app: CatalogApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
     timer = Timer(reconcile_inventory.SWEEP, app.rules.sweep, reconcile_inventory.reconcile_due)
-    return bind(Triggers(ROUTES, EVENTS, COMMANDS, timers=(timer,)), app, app.service)
+    triggers = Triggers(routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=(timer,))
+    return bind(triggers, app)

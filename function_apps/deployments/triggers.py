@@ -244,5 +244,11 @@ COMMANDS: Final[HandlerTable] = {
 
 def blueprint(app: DeploymentsApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
-    triggers = Triggers(ROUTES, EVENTS, COMMANDS, ORCHESTRATIONS, ACTIVITIES)
-    return bind(triggers, app, app.service)
+    triggers = Triggers(
+        routes=ROUTES,
+        events=EVENTS,
+        commands=COMMANDS,
+        orchestrations=ORCHESTRATIONS,
+        activities=ACTIVITIES,
+    )
+    return bind(triggers, app)

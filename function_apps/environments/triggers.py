@@ -129,5 +129,12 @@ OPERATIONS: Final[Mapping[str, OperationControl]] = {
 
 def blueprint(app: EnvironmentsApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
-    triggers = Triggers(ROUTES, EVENTS, COMMANDS, ORCHESTRATIONS, ACTIVITIES, OPERATIONS)
-    return bind(triggers, app, app.service)
+    triggers = Triggers(
+        routes=ROUTES,
+        events=EVENTS,
+        commands=COMMANDS,
+        orchestrations=ORCHESTRATIONS,
+        activities=ACTIVITIES,
+        operations=OPERATIONS,
+    )
+    return bind(triggers, app)

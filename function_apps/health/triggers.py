@@ -70,8 +70,13 @@ def blueprint(app: HealthApp) -> df.Blueprint:
         Timer(sweep.SWEEP, app.rules.sweep, sweep.probe_due_services),
         Timer(sweep.DELETE_SAMPLES, app.forget_every, sweep.delete_old_samples),
     )
-    return bind(
-        Triggers(ROUTES, EVENTS, COMMANDS, ORCHESTRATIONS, ACTIVITIES, OPERATIONS, timers),
-        app,
-        app.service,
+    triggers = Triggers(
+        routes=ROUTES,
+        events=EVENTS,
+        commands=COMMANDS,
+        orchestrations=ORCHESTRATIONS,
+        activities=ACTIVITIES,
+        operations=OPERATIONS,
+        timers=timers,
     )
+    return bind(triggers, app)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import COSMOS_ENDPOINT, GATEWAY, ISSUER_KEYS, required
+from shared.composition.settings import COSMOS_ENDPOINT, DATABASE, GATEWAY, ISSUER_KEYS, required
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.clock import Clock, SystemClock
@@ -22,7 +22,6 @@ from shared.persistence.tables import Table
 from shared.surfaces.port import Surface
 from shared.web.authentication import FileKeys, KeySource
 
-DATABASE: Final = "runtime"
 _IDENTITY: Final = "CosmosDB__clientId"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import GATEWAY, ISSUER_KEYS
+from shared.composition.settings import DATABASE, GATEWAY, ISSUER_KEYS
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.clock import Clock
@@ -21,7 +21,6 @@ from shared.persistence.tables import Table
 from shared.surfaces.port import Surface
 from shared.web.authentication import FileKeys, KeySource
 
-DATABASE: Final = "runtime"
 DEV_KEYS: Final = "issuer/jwks.json"
 
 

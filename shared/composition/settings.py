@@ -13,6 +13,8 @@ ISSUERS: Final = "RUNTIME_ISSUERS"
 ISSUER_KEYS: Final = "RUNTIME_ISSUER_KEYS"
 AUDIENCE_SETTING: Final = "RUNTIME_AUDIENCE"
 GATEWAY: Final = "RUNTIME_GATEWAY_URL"
+DATABASE: Final = "runtime"
+"""The one Cosmos DB database; it has a container, and one for leases, of each service."""
 COSMOS_ENDPOINT: Final = "CosmosDB__accountEndpoint"
 
 

@@ -36,6 +36,7 @@ from shared.messaging.outbox import (
 from shared.messaging.sweep import Sweep, SweepLog
 from shared.persistence.store import BatchRefused, Delete, Document, Partition, Store
 
+SWEEP_OUTBOX: Final = "sweep_outbox"
 _FEED_AGE: Final = timedelta(seconds=2)
 
 _log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Relay:
 
     async def sweep(self) -> int:
         """Relay the rows that are due across tenants; return how many were due."""
-        sweep = Sweep("sweep_outbox", OUTBOX_TYPE, self.store, self.clock, self.sweeps)
+        sweep = Sweep(SWEEP_OUTBOX, OUTBOX_TYPE, self.store, self.clock, self.sweeps)
         return await sweep.run(self.relay_stored)
 
     async def relay_stored(self, document: Document) -> None:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -14,7 +14,10 @@ from shared.durable.orchestration import Activity
 from shared.durable.recovery import SWEEP, Recovery
 from shared.kernel.schedules import ncrontab
 from shared.messaging.dispatcher import Dispatcher, HandlerTable
+from shared.messaging.outbox import SWEEP_AFTER
+from shared.messaging.relay import SWEEP_OUTBOX
 from shared.triggers import legacy_triggers
+from shared.triggers.cosmos_triggers import bind_change_feed
 from shared.triggers.durable_triggers import (
     CLIENT,
     register,
@@ -22,7 +25,7 @@ from shared.triggers.durable_triggers import (
     register_fail_operation,
 )
 from shared.triggers.http_triggers import bind_routes
-from shared.triggers.service_bus_triggers import bind_commands, bind_events, bind_relay
+from shared.triggers.service_bus_triggers import bind_commands, bind_events
 from shared.web import openapi
 from shared.web.administration import Administration, OperationControl, administration_routes
 from shared.web.routes import Route
@@ -39,7 +42,7 @@ class Timer:
     run: Callable[[Any], Awaitable[object]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Triggers:
     """The routes, messages, timers and orchestrations of a service.
 
@@ -56,9 +59,16 @@ class Triggers:
     timers: Sequence[Timer] = ()
 
 
-def bind(triggers: Triggers, app: Any, service: Service) -> df.Blueprint:
+class App(Protocol):
+    """A service's app: its ports, and the parts that all services have."""
+
+    @property
+    def service(self) -> Service: ...
+
+
+def bind(triggers: Triggers, app: App) -> df.Blueprint:
     """Return a blueprint with all of *triggers* bound to *app*; nothing is bound at import."""
-    blueprint = df.Blueprint()
+    blueprint, service = df.Blueprint(), app.service
     events, commands = adapted(triggers.events), adapted(triggers.commands)
 
     def dispatcher(handlers: HandlerTable, *, takes_commands: bool = False) -> Dispatcher:
@@ -76,12 +86,19 @@ def bind(triggers: Triggers, app: Any, service: Service) -> df.Blueprint:
         bind_events(blueprint, dispatcher(events), service)
     if commands:
         bind_commands(blueprint, dispatcher(commands, takes_commands=True), service)
-    bind_relay(blueprint, service)
-    for timer in triggers.timers:
+    bind_change_feed(blueprint, service)
+    for timer in (_outbox_sweep(service), *triggers.timers):
         bind_timer(blueprint, timer, app, service)
     if triggers.orchestrations:
         _bind_orchestrations(blueprint, triggers, app, service)
     return blueprint
+
+
+def _outbox_sweep(service: Service) -> Timer:
+    async def sweep(_app: Any) -> None:
+        await service.relay.sweep()
+
+    return Timer(SWEEP_OUTBOX, SWEEP_AFTER, sweep)
 
 
 def bind_timer(blueprint: df.Blueprint, timer: Timer, app: Any, service: Service) -> None:

@@ -2,16 +2,16 @@
 
 import azure.durable_functions as df
 import pytest
-from shared.messaging.binding import bind_relay
 
 from shared.contracts.values import Service
+from shared.triggers.cosmos_triggers import bind_change_feed
 from tests.kit.service import bench
 
 
 @pytest.mark.parametrize("service", Service)
 async def test_the_leases_of_a_service_are_in_a_container_of_its_own(service: Service) -> None:
     blueprint = df.Blueprint()
-    bind_relay(blueprint, bench(service.value).service)
+    bind_change_feed(blueprint, bench(service.value).service)
 
     app = df.DFApp()
     app.register_functions(blueprint)

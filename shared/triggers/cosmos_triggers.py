@@ -1,0 +1,33 @@
+"""Binds the change feed of a service's container to the Cosmos DB trigger of Azure Functions."""
+
+from typing import Final
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from shared.composition.service import Service
+from shared.composition.settings import DATABASE
+from shared.persistence.cosmos_form import document_of
+from shared.triggers.durable_triggers import CLIENT
+
+CONNECTION: Final = "CosmosDB"
+
+
+def bind_change_feed(blueprint: df.Blueprint, service: Service) -> None:
+    """Register the trigger that relays the outbox rows which an invocation left behind."""
+    name = f"{service.name}_relay_changes"
+
+    async def run(documents: func.DocumentList, client: df.DurableOrchestrationClient) -> None:
+        service.hub.attach(client)
+        await service.relay.relay_changes([document_of(item.to_dict()) for item in documents])
+
+    run.__name__ = name
+    bound = blueprint.durable_client_input(client_name=CLIENT)(run)
+    bound = blueprint.cosmos_db_trigger(
+        arg_name="documents",
+        connection=CONNECTION,
+        database_name=DATABASE,
+        container_name=service.name,
+        lease_container_name=f"{service.name}-leases",
+    )(bound)
+    blueprint.function_name(name)(bound)
