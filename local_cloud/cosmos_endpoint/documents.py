@@ -14,7 +14,7 @@ from shared.persistence.effective_key import (
     effective_key,
     feed_range_of,
 )
-from shared.persistence.sqlite_rows import LIVE, Verb, Write, etag_of, lsn_of
+from shared.persistence.sqlite_rows import LIVE, At, Verb, Write, due_at_of, etag_of, lsn_of
 
 BATCH_MAX_OPERATIONS: Final = 100
 BATCH_MAX_BYTES: Final = 2 * 1024 * 1024
@@ -179,10 +179,10 @@ class Documents:
         if verb is Verb.UPSERT:
             existed = self._rows.find(connection, partition, write.id, now_s) is not None
             if not existed and write.if_lsn is not None:
-                write = Write(verb, write.id, write.text, None, write.ttl_s)
+                write = write._replace(if_lsn=None)
         lsn = self._rows.next_lsn(connection)
-        key = (partition, feed_range_of(partition))
-        status = self._rows.apply(connection, write, lsn=lsn, key=key, now_s=now_s)
+        at = At(partition, feed_range_of(partition), now_s)
+        status = self._rows.apply(connection, write, lsn, at)
         if status:
             return OperationResult(status)
         self._store.purge(connection, now_s)
@@ -204,7 +204,9 @@ class Documents:
             return Write(verb, document_id, if_lsn=if_lsn)
         self._check_partition(partition, document)
         text = json.dumps(self._kept(document), separators=(",", ":"))
-        return Write(verb, document_id, text, if_lsn, self._ttl_s(document))
+        body = document.get("body")
+        due_at = due_at_of(body) if isinstance(body, dict) else None
+        return Write(verb, document_id, text, if_lsn, self._ttl_s(document), due_at)
 
     def _check_partition(self, partition: str, document: Mapping[str, Any]) -> None:
         own = partition_of([_at(document, path) for path in self._container.paths])

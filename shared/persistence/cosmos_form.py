@@ -5,12 +5,12 @@ is nested because its own `tenantId`, `unit` or `ttl` would otherwise be read as
 Cosmos DB trigger gets documents of this form: `document_of` reads them.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.kernel.errors import Invalid, TooLarge
+from shared.persistence.json_text import encoded
 from shared.persistence.store import (
     BATCH_MAX_BYTES,
     BATCH_MAX_OPERATIONS,
@@ -27,29 +27,39 @@ PARTITION_FIELDS: Final = ("tenantId", "environmentKey", "unit")
 ID_MAX_BYTES: Final = 1023
 """Cosmos DB's own bound, https://learn.microsoft.com/azure/cosmos-db/concepts-limits."""
 
+TTL_MAX_S: Final = 2**31 - 1
+"""Cosmos DB's own bound, https://learn.microsoft.com/azure/cosmos-db/nosql/time-to-live."""
+
 # Cosmos DB refuses `/ \ ? #` in an id. `/` is common in ours and becomes `|`, the others `~xx`.
 _SPECIAL: Final = re.compile(r"[\\?#|~\x00-\x1f\x7f]")
 _ESCAPED: Final = re.compile(r"\||~([0-9a-f]{2})")
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+_NO_BODY: Final[Body] = {}
 
 
 def stored_id(document_id: str) -> str:
     """Return *document_id* as Cosmos DB takes it; different ids stay different.
 
     Raises:
-        Invalid: empty, or longer than 1023 bytes.
+        Invalid: empty, longer than 1023 bytes, or with a lone surrogate.
     """
     text = document_id
     if _SPECIAL.search(text):
-        text = _SPECIAL.sub(lambda found: f"~{ord(found[0]):02x}", text)
+        text = _SPECIAL.sub(lambda match: f"~{ord(match[0]):02x}", text)
     text = text.replace("/", "|")
-    if not text or len(text) > ID_MAX_BYTES or len(text.encode()) > ID_MAX_BYTES:
+    if not 1 <= (len(text) if text.isascii() else _bytes_of(text)) <= ID_MAX_BYTES:
         raise Invalid(
             f"a document id has 1 to {ID_MAX_BYTES} bytes, got {len(text)} characters:"
             f" {document_id[:80]!r}"
         )
     return text
+
+
+def _bytes_of(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as problem:
+        raise Invalid(f"a document id is Unicode text, got {text[:80]!r}") from problem
 
 
 def document_id_of(stored: str) -> str:
@@ -59,20 +69,8 @@ def document_id_of(stored: str) -> str:
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else "/", stored)
 
 
-def encoded(body: Body) -> str:
-    """Return *body* as compact JSON.
-
-    Raises:
-        Invalid: it is not JSON (also NaN and infinities).
-    """
-    try:
-        return _encode(body)
-    except (TypeError, ValueError, RecursionError) as problem:
-        raise Invalid(f"a document's body must be JSON: {problem}") from problem
-
-
-def encoded_batch(operations: Sequence[BatchOperation]) -> list[str]:
-    """Return the JSON of each operation's body (empty for deletes), within the batch limits.
+def encoded_batch(operations: Sequence[BatchOperation]) -> Sequence[bytes]:
+    """Return the JSON of each operation's body (`{}` for deletes), within the batch limits.
 
     Raises:
         TooLarge: more than 100 operations or 1 MB.
@@ -84,21 +82,22 @@ def encoded_batch(operations: Sequence[BatchOperation]) -> list[str]:
         raise TooLarge(
             f"a batch has at most {BATCH_MAX_OPERATIONS} operations, got {len(operations)}"
         )
-    texts = [_text_of(one) for one in operations]
+    texts = encoded([_body_of(operation) for operation in operations])
     size = sum(map(len, texts))
     if size > BATCH_MAX_BYTES:
         raise TooLarge(f"a batch has at most {BATCH_MAX_BYTES} bytes, got {size}")
     return texts
 
 
-def _text_of(operation: BatchOperation) -> str:
+def _body_of(operation: BatchOperation) -> Body:
     if isinstance(operation, Delete):
-        return ""
-    if operation.ttl_s is not None and operation.ttl_s < 1:
+        return _NO_BODY
+    if operation.ttl_s is not None and not 1 <= operation.ttl_s <= TTL_MAX_S:
         raise Invalid(
-            f"a time to live is at least 1 second, got {operation.ttl_s} for {operation.id!r}"
+            f"a time to live is 1 to {TTL_MAX_S} seconds, got {operation.ttl_s} for"
+            f" {operation.id!r}"
         )
-    return encoded(operation.body)
+    return operation.body
 
 
 def checked_ids(ids: Sequence[str]) -> Sequence[str]:

@@ -197,8 +197,11 @@ class CosmosStore:
             CosmosHttpResponseError,
         )
 
-        encoded_batch(operations)
-        sent = [_sent(partition, operation) for operation in operations]
+        texts = encoded_batch(operations)
+        sent = [
+            _sent(partition, operation, text)
+            for operation, text in zip(operations, texts, strict=True)
+        ]
         key = _key(partition)
         async with self._container() as container:
             try:
@@ -297,13 +300,13 @@ def _refusal(failed: Any, operations: Sequence[BatchOperation]) -> BatchRefused 
     return _unavailable(status, {"x-ms-retry-after-ms": retry_after_ms})
 
 
-def _sent(partition: Partition, operation: BatchOperation) -> tuple[Any, ...]:
-    """Return *operation* as the SDK's batch takes it."""
+def _sent(partition: Partition, operation: BatchOperation, text: bytes) -> tuple[Any, ...]:
+    """Return *operation*, whose body is the JSON *text*, as the SDK's batch takes it."""
     stored = stored_id(operation.id)
     if isinstance(operation, Delete):
         condition = {} if operation.if_match is None else {"if_match_etag": operation.if_match}
         return ("delete", (stored,), condition)
-    raw = raw_of(partition, operation.id, operation.body, operation.ttl_s)
+    raw = raw_of(partition, operation.id, json.loads(text), operation.ttl_s)
     match operation:
         case Create():
             return ("create", (raw,), {})

@@ -17,6 +17,9 @@ from shared.persistence.store import Comparison, Query, Where
 
 PAGE_MAX: Final = 1000
 _PATH: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_DUE_COMPARED: Final = frozenset(
+    {Comparison.EQ, Comparison.LT, Comparison.LE, Comparison.GT, Comparison.GE}
+)
 _AFTER_ALL: Final = "\U0010ffff"
 _RANK: Final = (
     "CASE json_type(body, {path}) WHEN 'null' THEN 1 WHEN 'false' THEN 2 WHEN 'true' THEN 3"
@@ -31,6 +34,8 @@ def condition(where: Where) -> Sql:
     """Return the SQL condition of *where* and its parameters. Raises Invalid."""
     if where.path == "id":
         return _id_condition(where)
+    if is_due(where):
+        return f"due_at {where.comparison.value} ?", [where.value]
     path = json_path(where.path)
     named = _named(where.path)
     extract, kind = f"json_extract(body, {path})", f"json_type(body, {path})"
@@ -50,6 +55,16 @@ def condition(where: Where) -> Sql:
         case comparison:
             compared, parameters = _typed(extract, kind, comparison.value, value)
             return f"({named} AND {compared})", parameters
+
+
+def is_due(where: Where) -> bool:
+    """Return whether *where* compares `dueAt` with text, which is stored and indexed as a column.
+
+    NULL, which stands for no such text, compares as true with nothing.
+    """
+    return (
+        where.path == "dueAt" and isinstance(where.value, str) and where.comparison in _DUE_COMPARED
+    )
 
 
 def _named(path: str) -> str:
@@ -117,7 +132,9 @@ class Order:
         self._direction = "DESC" if query.descending else "ASC"
         self._after = "<" if query.descending else ">"
         self.columns: list[str] = []
-        if query.order_by != "id":
+        if query.order_by == "dueAt" and any(map(is_due, query.where)):
+            self.columns = ["due_at"]
+        elif query.order_by != "id":
             path = json_path(query.order_by)
             rank = _RANK.format(path=path)
             value = (

@@ -4,33 +4,20 @@ A row's number is its `lsn`: every write moves the document to the end of the ta
 order is the change feed and a change costs no second index. The lsn is also the etag, so no number
 is given out twice: the next one follows the last row, or the last delete where that is later.
 Expired rows are invisible at once and removed later, by a walk over the table that needs no index.
-Timers ask across partitions for what is due: that alone has an index on a field of the body, of the
-rows that have it.
+Timers ask across partitions for what is due, so `dueAt` of a body is also a column with an index.
 """
 
-import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from shared.kernel.errors import Invalid
+from shared.persistence.sqlite_schema import checked_container
 from shared.persistence.store import Etag
 
 PURGE_WALK: Final = 5_000
 """Rows looked at in one purge, about 2 ms: a bound on what one writer does for others."""
 LIVE: Final = "(expires_at_s IS NULL OR expires_at_s > ?)"
-_CONTAINER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS "{name}" (
-  lsn INTEGER PRIMARY KEY, partition TEXT NOT NULL, id TEXT NOT NULL, feed INTEGER NOT NULL,
-  changed_at_s INTEGER NOT NULL, expires_at_s INTEGER, ttl_s INTEGER, body TEXT NOT NULL);
-CREATE UNIQUE INDEX IF NOT EXISTS "{name} by key" ON "{name}" (partition, id);
-CREATE INDEX IF NOT EXISTS "{name} by due" ON "{name}" (json_extract(body, '$.body.dueAt'))
-  WHERE instr(body, '"dueAt"') > 0 AND json_type(body, '$.body.dueAt') = 'text';
-CREATE TABLE IF NOT EXISTS "{name} lsn" (last INTEGER NOT NULL);
-INSERT INTO "{name} lsn" SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM "{name} lsn");
-"""
 
 
 class Verb(Enum):
@@ -48,6 +35,7 @@ class Write(NamedTuple):
     text: str = ""
     if_lsn: int | None = None
     ttl_s: int | None = None
+    due_at: str | None = None
 
 
 class Applied(NamedTuple):
@@ -58,8 +46,12 @@ class Applied(NamedTuple):
     status: int
 
 
-Key = tuple[str, int]
-"""A stored partition and its feed range."""
+class At(NamedTuple):
+    """Where and when rows are written: a stored partition, its feed range, the epoch second."""
+
+    partition: str
+    feed: int
+    now_s: int
 
 
 def etag_of(lsn: int) -> Etag:
@@ -75,17 +67,20 @@ def lsn_of(etag: str) -> int:
         return 0
 
 
+def due_at_of(body: Mapping[str, Any]) -> str | None:
+    """Return the text that *body* has in `dueAt`, as it is stored beside the body."""
+    value = body.get("dueAt")
+    if not isinstance(value, str):
+        return None
+    return value if value.isascii() else value.encode(errors="replace").decode()
+
+
 class Rows:
     """The SQL of one container."""
 
     def __init__(self, container: str) -> None:
         """Raises Invalid for a *container* that Cosmos DB would not name so."""
-        if not _CONTAINER.fullmatch(container):
-            raise Invalid(
-                f"a container's name is letters, digits, - and _, at most 255, got {container!r}"
-            )
-        self.schema = _SCHEMA.format(name=container)
-        self.table = table = f'"{container}"'
+        self.table = table = f'"{checked_container(container)}"'
         self._purge_after = 0
         self.last = (
             f'SELECT max(last, coalesce((SELECT max(lsn) FROM {table}), 0)) FROM "{container} lsn"'  # noqa: S608
@@ -93,18 +88,18 @@ class Rows:
         self._remember = f'UPDATE "{container} lsn" SET last = ?'  # noqa: S608
         self._insert = (
             f"INSERT INTO {table} (lsn, partition, id, feed, changed_at_s, expires_at_s, ttl_s,"  # noqa: S608
-            " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            " body, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
-        insert = (
+        self._upsert = (
             f"{self._insert} ON CONFLICT (partition, id) DO UPDATE SET"
             " lsn = excluded.lsn, changed_at_s = excluded.changed_at_s,"
-            " expires_at_s = excluded.expires_at_s, ttl_s = excluded.ttl_s, body = excluded.body"
+            " expires_at_s = excluded.expires_at_s, ttl_s = excluded.ttl_s, body = excluded.body,"
+            " due_at = excluded.due_at"
         )
-        self._upsert = insert
-        self._create = f"{insert} WHERE expires_at_s <= excluded.changed_at_s"
+        self._create = f"{self._upsert} WHERE expires_at_s <= excluded.changed_at_s"
         self._replace = (
-            f"UPDATE {table} SET lsn = ?, changed_at_s = ?, expires_at_s = ?, ttl_s = ?, body = ?"  # noqa: S608
-            f" WHERE lsn = ? AND partition = ? AND id = ? AND {LIVE}"
+            f"UPDATE {table} SET lsn = ?, changed_at_s = ?, expires_at_s = ?, ttl_s = ?, body = ?,"  # noqa: S608
+            f" due_at = ? WHERE lsn = ? AND partition = ? AND id = ? AND {LIVE}"
         )
         self._delete = f"DELETE FROM {table} WHERE lsn = ? AND partition = ? AND id = ? AND {LIVE}"  # noqa: S608
         self._take_back = f"DELETE FROM {table} WHERE lsn BETWEEN ? AND ?"  # noqa: S608
@@ -119,91 +114,87 @@ class Rows:
         """Return the first number that no committed write was given, also none before a crash."""
         return int(connection.execute(self.last).fetchone()[0]) + 1
 
-    def apply_all(
-        self, connection: sqlite3.Connection, writes: Sequence[Write], *, key: Key, now_s: int
-    ) -> Applied:
-        """Do *writes* in their order and stop at the first that is refused."""
+    def apply_all(self, connection: sqlite3.Connection, writes: Sequence[Write], at: At) -> Applied:
+        """Do *writes* in their order, or none of them when one is refused."""
         first = self.next_lsn(connection)
-        done = 0
-        while done < len(writes):
-            creates = _leading_creates(writes, done)
-            if len(creates) > 1 and self._insert_at_once(
-                connection, creates, lsn=first + done, key=key, now_s=now_s
-            ):
-                done += len(creates)
-                continue
-            status = self.apply(connection, writes[done], lsn=first + done, key=key, now_s=now_s)
-            if status:
-                return Applied(first, done, status)
-            done += 1
-        return Applied(first, done, 0)
+        if self._apply_at_once(connection, writes, first, at):
+            return Applied(first, len(writes), 0)
+        connection.execute("SAVEPOINT batch")
+        applied = self._apply_in_order(connection, writes, first, at)
+        if applied.status:
+            connection.execute("ROLLBACK TO batch")
+        connection.execute("RELEASE batch")
+        return applied
 
-    def _insert_at_once(
-        self,
-        connection: sqlite3.Connection,
-        creates: Sequence[Write],
-        *,
-        lsn: int,
-        key: Key,
-        now_s: int,
+    def _apply_at_once(
+        self, connection: sqlite3.Connection, writes: Sequence[Write], first: int, at: At
     ) -> bool:
-        """Insert all of *creates*, or none when an id is taken or expired; say which.
+        """Do *writes* if they are creates beside at most one replace by etag, as a command's are.
 
-        One call for several rows: most of a small statement's time is the way into SQLite.
+        Returns False with nothing changed when they are not, or when one would be refused.
+        Their order makes no difference then, so what can be taken back by its lsn comes first and
+        no savepoint is needed. One call for several rows: most of a small statement's time is the
+        way into SQLite.
         """
-        partition, feed = key
-        rows = [
-            (
-                lsn + place, partition, write.id, feed, now_s,
-                None if write.ttl_s is None else now_s + write.ttl_s, write.ttl_s, write.text,
-            )
-            for place, write in enumerate(creates)
-        ]  # fmt: skip
+        partition, feed, now_s = at
+        rows, replace = [], None
+        for lsn, write in enumerate(writes, first):
+            verb, stored, text, if_lsn, ttl_s, due_at = write
+            ends_s = None if ttl_s is None else now_s + ttl_s
+            if verb is Verb.CREATE:
+                rows.append((lsn, partition, stored, feed, now_s, ends_s, ttl_s, text, due_at))
+            elif verb is Verb.REPLACE and if_lsn is not None and replace is None:
+                replace = (
+                    lsn, now_s, ends_s, ttl_s, text, due_at, if_lsn, partition, stored, now_s,
+                )  # fmt: skip
+            else:
+                return False
+        is_done = False
         try:
             connection.executemany(self._insert, rows)
-        except sqlite3.IntegrityError:
-            connection.execute(self._take_back, (lsn, lsn + len(creates) - 1))
+            is_done = replace is None or connection.execute(self._replace, replace).rowcount > 0
+        except sqlite3.IntegrityError:  # an id is taken, or was and is expired
             return False
-        return True
+        finally:
+            if not is_done:
+                connection.execute(self._take_back, (first, first + len(writes) - 1))
+        return is_done
 
-    def apply(
-        self,
-        connection: sqlite3.Connection,
-        write: Write,
-        *,
-        lsn: int,
-        key: Key,
-        now_s: int,
-    ) -> int:
-        """Do *write* at *lsn* in *key*.
+    def _apply_in_order(
+        self, connection: sqlite3.Connection, writes: Sequence[Write], first: int, at: At
+    ) -> Applied:
+        for index, write in enumerate(writes):
+            status = self.apply(connection, write, first + index, at)
+            if status:
+                return Applied(first, index, status)
+        return Applied(first, len(writes), 0)
+
+    def apply(self, connection: sqlite3.Connection, write: Write, lsn: int, at: At) -> int:
+        """Do *write* at *lsn*.
 
         Returns the status of the failure (404, 409, 412) with nothing changed, or 0.
         """
-        partition, feed = key
-        ends_s = None if write.ttl_s is None else now_s + write.ttl_s
-        verb = write.verb
-        if verb is Verb.CREATE or (verb is Verb.UPSERT and write.if_lsn is None):
-            done = connection.execute(
-                self._create if verb is Verb.CREATE else self._upsert,
-                (lsn, partition, write.id, feed, now_s, ends_s, write.ttl_s, write.text),
-            ).rowcount
-            return 0 if done else 409
-        expected = write.if_lsn
-        if expected is None:
-            expected = self.find(connection, partition, write.id, now_s) or 0
+        partition, feed, now_s = at
+        verb, stored, text, if_lsn, ttl_s, due_at = write
+        ends_s = None if ttl_s is None else now_s + ttl_s
+        if verb is Verb.CREATE or (verb is Verb.UPSERT and if_lsn is None):
+            sql = self._create if verb is Verb.CREATE else self._upsert
+            row = (lsn, partition, stored, feed, now_s, ends_s, ttl_s, text, due_at)
+            return 0 if connection.execute(sql, row).rowcount else 409
+        if if_lsn is None:
+            if_lsn = self.find(connection, partition, stored, now_s) or 0
         if verb is Verb.DELETE:
-            done = connection.execute(self._delete, (expected, partition, write.id, now_s)).rowcount
+            done = connection.execute(self._delete, (if_lsn, partition, stored, now_s)).rowcount
             if done:
                 # No row shows any longer how far the numbers went.
                 connection.execute(self._remember, (lsn,))
         else:
-            done = connection.execute(
-                self._replace,
-                (lsn, now_s, ends_s, write.ttl_s, write.text, expected, partition, write.id, now_s),
-            ).rowcount
+            version = (lsn, now_s, ends_s, ttl_s, text, due_at)
+            which = (if_lsn, partition, stored, now_s)
+            done = connection.execute(self._replace, version + which).rowcount
         if done:
             return 0
-        return 404 if self.find(connection, partition, write.id, now_s) is None else 412
+        return 404 if self.find(connection, partition, stored, now_s) is None else 412
 
     def find(
         self, connection: sqlite3.Connection, partition: str, stored: str, now_s: int
@@ -222,10 +213,3 @@ class Rows:
         self._purge_after = until if count == PURGE_WALK else 0
         connection.execute(self._remember, (self.next_lsn(connection) - 1,))
         return connection.execute(self._purge, (after, until, now_s)).rowcount
-
-
-def _leading_creates(writes: Sequence[Write], start: int) -> Sequence[Write]:
-    end = start
-    while end < len(writes) and writes[end].verb is Verb.CREATE:
-        end += 1
-    return writes[start:end]

@@ -4,7 +4,6 @@ What is stored is the form in which Cosmos DB would show it (`cosmos_form`), so 
 endpoint serves the same rows. Rows, lsn, etags and expiry are in `sqlite_rows`.
 """
 
-import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -13,9 +12,11 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_form import checked_ids, document_id_of, encoded_batch, stored_id
 from shared.persistence.effective_key import SEPARATOR, feed_range_of, partition_text
+from shared.persistence.json_text import decoded
 from shared.persistence.sqlite import Database
 from shared.persistence.sqlite_query import Order, Sql, condition, continuation_of, page_limit
-from shared.persistence.sqlite_rows import LIVE, Rows, Verb, Write, etag_of, lsn_of
+from shared.persistence.sqlite_rows import LIVE, At, Rows, Verb, Write, due_at_of, etag_of, lsn_of
+from shared.persistence.sqlite_schema import schema_script
 from shared.persistence.store import (
     BatchOperation,
     BatchRefused,
@@ -29,6 +30,7 @@ from shared.persistence.store import (
     Prefix,
     Query,
     Replace,
+    Upsert,
 )
 
 FEED_RANGES: Final = ("0", "1")
@@ -53,7 +55,7 @@ class SqliteStore:
             f"SELECT {_COLUMNS} FROM {table}"  # noqa: S608
             f" WHERE lsn > ? AND feed = ? AND {LIVE} ORDER BY lsn LIMIT ?"
         )
-        database.prepare(self.rows.schema)
+        database.prepare(database.read(lambda db: schema_script(db, container)))
 
     def now_s(self) -> int:
         """Return whole epoch seconds of this store's clock."""
@@ -107,20 +109,19 @@ class SqliteStore:
         self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
         texts = encoded_batch(operations)
-        writes = [_write_of(one, text) for one, text in zip(operations, texts, strict=True)]
-        partition_key = partition_text(partition.values)
-        key = (partition_key, feed_range_of(partition_key))
-        now_s = self.now_s()
+        writes = list(map(_write_of, operations, texts))
+        stored = partition_text(partition.values)
+        at = At(stored, feed_range_of(stored), self.now_s())
 
         def work(connection: sqlite3.Connection) -> int:
-            applied = self.rows.apply_all(connection, writes, key=key, now_s=now_s)
+            applied = self.rows.apply_all(connection, writes, at)
             if applied.status:
                 refused = operations[applied.done].id
                 raise BatchRefused(applied.status, applied.done, refused)
-            self.purge(connection, now_s)
+            self.purge(connection, at.now_s)
             return applied.first_lsn
 
-        first = await self.database.write(work)
+        first = await self.database.write(work, undoes_itself=True)
         self.announce()
         return [
             None if write.verb is Verb.DELETE else etag_of(first + index)
@@ -176,7 +177,7 @@ def document_of_row(row: Sequence[Any]) -> Document:
         Invalid: the row was written over the wire, not by a Store.
     """
     partition, stored, text, lsn, changed_at_s = row
-    raw = json.loads(text)
+    raw = decoded(text)
     values = partition.split(SEPARATOR)
     if "body" not in raw or len(values) != 3:  # noqa: PLR2004  tenant, environment, unit
         raise Invalid(f"document {stored!r} has no field 'body': it was not written by this store")
@@ -185,23 +186,23 @@ def document_of_row(row: Sequence[Any]) -> Document:
     )
 
 
-def _write_of(operation: BatchOperation, text: str) -> Write:
+_VERBS: Final = {Create: Verb.CREATE, Replace: Verb.REPLACE, Upsert: Verb.UPSERT}
+
+
+def _write_of(operation: BatchOperation, text: bytes) -> Write:
     stored = stored_id(operation.id)
-    match operation:
-        case Create():
-            return Write(Verb.CREATE, stored, _wrapped(text), None, operation.ttl_s)
-        case Replace():
-            expected = lsn_of(operation.if_match)
-            return Write(Verb.REPLACE, stored, _wrapped(text), expected, operation.ttl_s)
-        case Delete():
-            if_lsn = None if operation.if_match is None else lsn_of(operation.if_match)
-            return Write(Verb.DELETE, stored, if_lsn=if_lsn)
-        case _:
-            return Write(Verb.UPSERT, stored, _wrapped(text), None, operation.ttl_s)
-
-
-def _wrapped(text: str) -> str:
-    return f'{{"body":{text}}}'
+    if isinstance(operation, Delete):
+        if_lsn = None if operation.if_match is None else lsn_of(operation.if_match)
+        return Write(Verb.DELETE, stored, if_lsn=if_lsn)
+    if_lsn = lsn_of(operation.if_match) if isinstance(operation, Replace) else None
+    return Write(
+        _VERBS[type(operation)],
+        stored,
+        f'{{"body":{text.decode()}}}',
+        if_lsn,
+        operation.ttl_s,
+        due_at_of(operation.body),
+    )
 
 
 def _place(continuation: str | None) -> int:

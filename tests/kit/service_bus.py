@@ -135,10 +135,12 @@ class FailingDatabase(Database):
 
     fails = False
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], *, undoes_itself: bool = False
+    ) -> T:
         if self.fails:
             raise OSError("no space left on device")
-        return await super().write(work)
+        return await super().write(work, undoes_itself=undoes_itself)
 
 
 def bodies(messages: Any) -> list[str]:

@@ -176,9 +176,9 @@ class MortalDatabase(Database):
 
     fate: Fate
 
-    async def write(self, work: Callable[[Any], T]) -> T:
+    async def write(self, work: Callable[[Any], T], *, undoes_itself: bool = False) -> T:
         await self.fate.pass_by("before host commit")
-        result = await super().write(work)
+        result = await super().write(work, undoes_itself=undoes_itself)
         await self.fate.pass_by("after host commit")
         return result
 

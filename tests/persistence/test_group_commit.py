@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -64,6 +65,41 @@ async def test_a_failing_piece_undoes_itself_and_none_of_its_neighbours(
     assert outcomes[2] == "c"
     assert isinstance(outcomes[3], sqlite3.IntegrityError)
     assert sorted(keys(database)) == ["a", "c"]
+
+
+def refuse(_: sqlite3.Connection) -> None:
+    raise LookupError("refused before anything was changed")
+
+
+async def test_a_piece_that_undoes_itself_fails_without_its_neighbours(database: Database) -> None:
+    outcomes = await asyncio.gather(
+        database.write(add("a"), undoes_itself=True),
+        database.write(refuse, undoes_itself=True),
+        database.write(add("b")),
+        return_exceptions=True,
+    )
+
+    assert outcomes[0] == "a"
+    assert isinstance(outcomes[1], LookupError)
+    assert sorted(keys(database)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("quick_commit_s", [0.0, 60.0], ids=["in-a-thread", "on-the-loop"])
+async def test_an_error_of_sqlite_in_a_piece_that_undoes_itself_fails_the_group(
+    tmp_path: Path, quick_commit_s: float
+) -> None:
+    """How much of it was done, only a savepoint could say; nobody was told that it is durable."""
+    database = Database(tmp_path / "d.db", SCHEMA, quick_commit_s=quick_commit_s)
+    outcomes = await asyncio.gather(
+        database.write(add("a")),
+        database.write(add("a"), undoes_itself=True),
+        database.write(add("b")),
+        return_exceptions=True,
+    )
+
+    assert all(isinstance(outcome, sqlite3.IntegrityError) for outcome in outcomes)
+    assert keys(database) == []
+    database.close()
 
 
 async def test_a_piece_that_fails_alone_changes_nothing(database: Database) -> None:
@@ -156,19 +192,27 @@ async def test_a_closed_database_refuses_writes(database: Database) -> None:
         await database.write(add("a"))
 
 
-async def test_the_log_is_empty_after_closing(tmp_path: Path) -> None:
-    database = Database(tmp_path / "d.db", SCHEMA)
-    for n in range(20):
-        await database.write(add(str(n)))
-
-    database.close()
-
-    assert not (tmp_path / "d.db-wal").exists()
-
-
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "d.db"
     path.write_bytes(b"this is not SQLite" * 100)
 
     with pytest.raises(sqlite3.DatabaseError):
         Database(path)
+
+
+@pytest.mark.parametrize("synchronous", ["FULL", "NORMAL"])
+async def test_writers_share_a_commit_whatever_is_synced(
+    tmp_path: Path, synchronous: Literal["FULL", "NORMAL"]
+) -> None:
+    database = Database(tmp_path / "d.db", SCHEMA, synchronous=synchronous)
+    statements: list[str] = []
+
+    def trace(connection: sqlite3.Connection) -> None:
+        connection.set_trace_callback(statements.append)
+
+    await database.write(trace)
+    await asyncio.gather(*(database.write(add(str(n))) for n in range(16)))
+
+    assert statements.count("COMMIT") == 2
+    assert len(keys(database)) == 16
+    database.close()

@@ -1,5 +1,9 @@
 """Contract of `Store.batch`, `read` and `read_many`: same cases, same results, every adapter."""
 
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pytest
 
 from shared.kernel.errors import Invalid, TooLarge
@@ -9,6 +13,7 @@ from shared.persistence.store import (
     Delete,
     Etag,
     Partition,
+    Query,
     Replace,
     Store,
     Upsert,
@@ -17,6 +22,13 @@ from tests.kit.stores import Opened
 
 HERE = Partition("tenant-a", "k1", "-")
 OTHER_TENANT = Partition("tenant-b", "k1", "-")
+
+
+def deep(levels: int) -> dict[str, object]:
+    body: dict[str, object] = {}
+    for _ in range(levels):
+        body = {"a": body}
+    return body
 
 
 async def create(store: Store, document_id: str, **body: object) -> Etag:
@@ -108,6 +120,61 @@ async def test_one_refused_operation_undoes_the_whole_batch(
     assert document.body == {"n": 1}
 
 
+async def test_a_refused_batch_undoes_none_of_those_that_are_committed_with_it(
+    store: Store,
+) -> None:
+    etag = await create(store, "aggregate", n=1)
+
+    outcomes = await asyncio.gather(
+        store.batch(HERE, [Create("outbox/1", {}), Create("outbox/2", {})]),
+        store.batch(HERE, [Create("outbox/3", {}), Replace("aggregate", {"n": 2}, Etag('"abc"'))]),
+        store.batch(HERE, [Create("outbox/4", {}), Create("outbox/1", {})]),
+        store.batch(HERE, [Create("outbox/5", {}), Replace("aggregate", {"n": 3}, etag)]),
+        return_exceptions=True,
+    )
+
+    refused = [outcome for outcome in outcomes if isinstance(outcome, BatchRefused)]
+    assert [(each.status, each.index) for each in refused] == [(412, 1), (409, 1)]
+    documents = (await store.query(HERE, Query())).documents
+    assert [document.id for document in documents] == [
+        "aggregate", "outbox/1", "outbox/2", "outbox/5",
+    ]  # fmt: skip
+    assert documents[0].body == {"n": 3}
+
+
+async def test_an_expired_id_is_free_in_a_batch_of_several(opened: Opened) -> None:
+    await opened.store.batch(HERE, [Create("inbox/1", {"n": 1}, ttl_s=1)])
+    opened.clock.pass_by(2)
+
+    await opened.store.batch(HERE, [Create("a", {}), Create("inbox/1", {"n": 2}), Create("b", {})])
+
+    found = await opened.store.read_many(HERE, ["a", "inbox/1", "b"])
+    assert {key: document.body for key, document in found.items()} == {
+        "a": {}, "inbox/1": {"n": 2}, "b": {},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        pytest.param("é\ud83d", "é\ud83d", id="a-lone-surrogate"),
+        pytest.param("NaN Infinity", "NaN Infinity", id="words-for-numbers-that-json-has-not"),
+        pytest.param(2**70, 2**70, id="a-number-of-more-than-64-bits"),
+        pytest.param(datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00Z", id="an-instant"),
+        pytest.param(UUID(int=1), str(UUID(int=1)), id="a-uuid"),
+    ],
+)
+async def test_a_value_is_stored_as_the_same_json_by_every_adapter(
+    store: Store, value: object, stored: object
+) -> None:
+    await create(store, "a", x=value)
+
+    document = await store.read(HERE, "a")
+
+    assert document is not None
+    assert document.body == {"x": stored}
+
+
 async def test_an_etag_is_good_for_one_change(store: Store) -> None:
     etag = await create(store, "a", n=1)
     await store.batch(HERE, [Replace("a", {"n": 2}, etag)])
@@ -152,7 +219,10 @@ async def test_a_hundred_operations_are_one_batch(store: Store) -> None:
         ),
         pytest.param([Upsert("r0", {"x": float("nan")})], Invalid, id="not-json"),
         pytest.param([Upsert("r0", {"x": object()})], Invalid, id="not-a-json-type"),
+        pytest.param([Upsert("r0", deep(1_500))], Invalid, id="nested-too-deep"),
         pytest.param([Upsert("r0", {}, ttl_s=0)], Invalid, id="no-time-to-live"),
+        pytest.param([Upsert("r0", {}, ttl_s=2**31)], Invalid, id="a-time-to-live-over-31-bits"),
+        pytest.param([Upsert("r\ud83d", {})], Invalid, id="an-id-with-a-lone-surrogate"),
         pytest.param([Upsert("", {})], Invalid, id="no-id"),
         pytest.param([Upsert("i" * 1024, {})], Invalid, id="a-long-id"),
     ],

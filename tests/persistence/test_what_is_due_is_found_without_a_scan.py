@@ -1,5 +1,8 @@
 """Timers ask across all tenants: the cost follows what is due, not what is there."""
 
+import sqlite3
+from pathlib import Path
+
 from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.sqlite_store import SqliteStore
 from shared.persistence.store import Comparison, Create, Partition, Query, Where
@@ -25,8 +28,43 @@ async def test_a_query_for_what_is_due_searches_the_index_of_due_rows() -> None:
     database.read(lambda connection: connection.set_trace_callback(asked.append))
     found = await store.query_due(DUE)
     database.read(lambda connection: connection.set_trace_callback(None))
-    select = next(text for text in asked if "dueAt" in text)
+    select = next(text for text in asked if "due_at" in text)
     plan = database.read(lambda c: c.execute(f"EXPLAIN QUERY PLAN {select}").fetchall())
 
     assert [document.id for document in found.documents] == ["outbox-1"]
-    assert any("by due" in str(row) for row in plan), plan
+    assert any("by due_at" in str(row) for row in plan), plan
+    assert not any("TEMP B-TREE FOR ORDER BY" in str(row) for row in plan), plan
+
+
+OLDER_SCHEMA = """
+CREATE TABLE "things" (
+  lsn INTEGER PRIMARY KEY, partition TEXT NOT NULL, id TEXT NOT NULL, feed INTEGER NOT NULL,
+  changed_at_s INTEGER NOT NULL, expires_at_s INTEGER, ttl_s INTEGER, body TEXT NOT NULL);
+CREATE UNIQUE INDEX "things by key" ON "things" (partition, id);
+CREATE INDEX "things by due" ON "things" (json_extract(body, '$.body.dueAt'))
+  WHERE instr(body, '"dueAt"') > 0 AND json_type(body, '$.body.dueAt') = 'text';
+CREATE TABLE "things lsn" (last INTEGER NOT NULL);
+INSERT INTO "things lsn" VALUES (0);
+"""
+
+
+async def test_what_is_due_in_a_file_of_an_older_version_is_found(tmp_path: Path) -> None:
+    older = sqlite3.connect(tmp_path / "d.db")
+    older.executescript(OLDER_SCHEMA)
+    older.executemany(
+        'INSERT INTO "things" VALUES (?, ?, ?, 0, 1, NULL, NULL, ?)',
+        [
+            (1, "acme\x1fenv\x1f-", "row-1", '{"body":{"type":"row","note":"\\"dueAt\\""}}'),
+            (2, "acme\x1fenv\x1f-", "outbox-1",
+             '{"body":{"type":"outbox","dueAt":"2025-12-31T00:00:00.000000Z"}}'),
+        ],
+    )  # fmt: skip
+    older.commit()
+    older.close()
+
+    for _ in range(2):  # opening it again changes nothing
+        database = Database(tmp_path / "d.db")
+        found = await SqliteStore(database, "things", HandClock()).query_due(DUE)
+        database.close()
+
+        assert [document.id for document in found.documents] == ["outbox-1"]
