@@ -1,5 +1,7 @@
 """The resources that environments answers over HTTP."""
 
+from typing import Final
+
 from function_apps.environments.model.environment import RuntimeEnvironment
 from shared.contracts.environments import (
     Environment,
@@ -9,6 +11,10 @@ from shared.contracts.environments import (
     Refusal,
 )
 from shared.infrastructure.port import Preview
+
+CHANGED_MAX: Final = 50
+PATH_MAX: Final = 128
+"""Of the changed properties of one resource, as many and as much as a plan shows."""
 
 
 def environment_resource(environment: RuntimeEnvironment) -> Environment:
@@ -50,21 +56,23 @@ def environment_resource(environment: RuntimeEnvironment) -> Environment:
     )
 
 
-def plan_resource(environment: RuntimeEnvironment, preview: Preview) -> EnvironmentPlan:
-    """Return *preview*, a plan of *environment*, as clients see it."""
+def plan_resource(
+    environment: RuntimeEnvironment, preview: Preview, base_revision: int
+) -> EnvironmentPlan:
+    """Return *preview*, a plan of *environment* from *base_revision* on, as clients see it."""
     cost = preview.monthly_cost
     return EnvironmentPlan(
         plan_id=preview.plan_hash,
         plan_hash=preview.plan_hash,
         environment_id=environment.environment_id,
-        base_revision=environment.revision,
+        base_revision=base_revision,
         resources=tuple(
             PlannedResource(
                 urn=change.urn,
                 type=change.type,
                 action=PlannedAction(change.action),
                 depends_on=change.dependencies,
-                changed=change.paths,
+                changed=tuple(path[:PATH_MAX] for path in change.paths[:CHANGED_MAX]),
             )
             for change in preview.changes
         ),

@@ -3,6 +3,7 @@
 import pytest
 
 from function_apps.environments.errors import EnvironmentExists, TransitionRefused
+from function_apps.environments.resources import CHANGED_MAX
 from function_apps.environments.use_cases.plan_environment import plan_request, plan_update
 from function_apps.environments.use_cases.provision_environment import provision_environment
 from shared.contracts.environments import UpdateEnvironment
@@ -71,6 +72,36 @@ def test_a_new_generation_is_planned_as_one() -> None:
 
         assert engine.generation == 2
         assert await _provision_by_plan(world) == identity
+
+    run_virtual(main())
+
+
+def test_a_plan_names_the_revision_that_it_was_made_against() -> None:
+    async def main() -> None:
+        world = environments()
+        identity = await world.request()
+        await world.run_started()
+        known = await world.environment(identity)
+        update = {**CONTENT, "tags": {"a": "b"}, "environmentId": identity}
+        plan = await plan_update(UpdateEnvironment.model_validate(update), world.ctx, world.app)
+
+        assert plan.base_revision == known.revision
+
+    run_virtual(main())
+
+
+def test_a_plan_of_more_changed_properties_than_it_shows_is_a_plan() -> None:
+    async def main() -> None:
+        world = environments()
+        identity = await world.request(tags={f"a{n}" * 40: "1" for n in range(40)})
+        await world.run_started()
+        tags = {f"b{n}" * 40: "1" for n in range(40)}
+        update = UpdateEnvironment.model_validate(
+            {**CONTENT, "tags": tags, "environmentId": identity}
+        )
+        plan = await plan_update(update, world.ctx, world.app)
+
+        assert max(len(each.changed) for each in plan.resources) == CHANGED_MAX
 
     run_virtual(main())
 

@@ -80,6 +80,28 @@ def test_when_the_engine_is_back_recovery_goes_on_with_the_run() -> None:
     run_virtual(main())
 
 
+def test_an_update_that_ended_well_is_no_failure_because_its_outputs_cannot_be_read() -> None:
+    async def main() -> None:
+        world = environments()
+        engine = world.use_engine(AwayEngine)
+        engine.clock = world.app.service.clock
+
+        def go_away(activity: str, _count: int) -> None:
+            if activity == "complete_apply" and not engine.back_at_s:
+                engine.back_at_s = engine.clock.monotonic_s() + 31
+
+        identity = await world.request()
+        started = world.bench.nudges.started[0]
+        await world.run_started(interfere=go_away)
+        if not (await world.operation(started[1])).is_terminal:
+            await world.run(*started)
+        environment = await world.environment(identity)
+
+        assert (environment.status, environment.reason) == ("Provisioned", None)
+
+    run_virtual(main())
+
+
 class AbsentEngine(OtherEngine):
     """Takes a start and loses its answer."""
 

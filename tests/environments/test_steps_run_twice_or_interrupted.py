@@ -3,6 +3,9 @@
 import pytest
 
 from function_apps.environments.activities import ACTIVITIES
+from function_apps.environments.orchestrations import ORCHESTRATIONS
+from function_apps.environments.repository import DECOMMISSION, PROVISION, UPDATE
+from shared.durable.orchestration import durable_name
 from shared.kernel.errors import Unavailable
 from tests.environments.driven import Environments, environments, stop_at
 from tests.kit.virtual_time import run_virtual
@@ -61,6 +64,12 @@ def test_an_engine_that_stays_away_fails_the_environment_with_the_reason(name: s
         assert (environment.status, environment.reason.code) == ("Failed", "Unavailable")
 
     run_virtual(main())
+
+
+def test_each_kind_of_work_names_an_orchestration_that_exists() -> None:
+    named = {PROVISION.orchestration, UPDATE.orchestration, DECOMMISSION.orchestration}
+
+    assert named == {durable_name(orchestrator) for orchestrator in ORCHESTRATIONS}
 
 
 def test_every_activity_is_registered_under_a_name_of_its_own() -> None:

@@ -36,15 +36,18 @@ UNDO: Final[UndoTable] = {
 
 
 def apply_environment(context: OrchestrationContext) -> Orchestration[str]:
-    """Plan, then update the stack. A failure keeps what is there; the next run starts from it."""
+    """Plan, then update the stack. A failure keeps what is there; the next run starts from it.
+
+    A run that ended well is recorded as that, however long the engine is away meanwhile.
+    """
     try:
         yield from call(context, begin_apply)
         plan_hash = yield from call(context, plan_update)
         started_at = yield from call(context, start_update, plan_hash)
         yield from wait_for_run(context, started_at)
-        yield from call(context, complete_apply)
     except (Refused, Unavailable, ActivityFailed) as problem:
         yield from call(context, cancel_run)
         yield from call(context, record_failure, FailureReason(problem.code, problem.message))
         return "Failed"
+    yield from call(context, complete_apply)
     return "Applied"

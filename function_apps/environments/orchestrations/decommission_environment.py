@@ -37,7 +37,10 @@ UNDO: Final[UndoTable] = {
 
 
 def decommission_environment(context: OrchestrationContext) -> Orchestration[str]:
-    """Wait until deployments has drained the environment, or for ten minutes, then destroy."""
+    """Wait until deployments has drained the environment, or for ten minutes, then destroy.
+
+    A run that ended well is recorded as that, however long the engine is away meanwhile.
+    """
     try:
         yield from call(context, supersede_run)
         drain = yield from call(context, await_drain)
@@ -45,9 +48,9 @@ def decommission_environment(context: OrchestrationContext) -> Orchestration[str
             yield from wait_for(context, drain.wait_name, drain.until)
         started_at = yield from call(context, start_destroy)
         yield from wait_for_run(context, started_at)
-        yield from call(context, complete_destroy)
     except (Refused, Unavailable, ActivityFailed) as problem:
         yield from call(context, cancel_run)
         yield from call(context, record_failure, FailureReason(problem.code, problem.message))
         return "Failed"
+    yield from call(context, complete_destroy)
     return "Decommissioned"

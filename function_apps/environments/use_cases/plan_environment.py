@@ -59,12 +59,15 @@ async def plan_environment(
 ) -> EnvironmentPlan:
     """Return the changes that applying the environment as it is described would make."""
     environment = await repository.load(environment_id, ctx, app)
-    return await _plan(replace(environment, spec=environment.in_force), app)
+    described = replace(environment, spec=environment.in_force)
+    return await _plan(described, environment.revision, app)
 
 
-async def _plan(environment: RuntimeEnvironment, app: EnvironmentsApp) -> EnvironmentPlan:
+async def _plan(
+    environment: RuntimeEnvironment, base_revision: int, app: EnvironmentsApp
+) -> EnvironmentPlan:
     preview = await app.engine.preview(environment.stack, inputs_of(environment))
-    return plan_resource(environment, preview)
+    return plan_resource(environment, preview, base_revision)
 
 
 async def plan_request(
@@ -86,7 +89,8 @@ async def plan_request(
         now=now,
     )
     known = await repository.load_if_present(identity, ctx, app)
-    return await _plan(requests.request(known, fresh, now), app)
+    requested = requests.request(known, fresh, now)
+    return await _plan(requested, known.revision if known else fresh.revision, app)
 
 
 async def plan_update(
@@ -100,7 +104,7 @@ async def plan_update(
     known = await repository.load(command.environment_id, ctx, app)
     spec = requests.spec_of(command)
     updated = requests.update(known, spec, plan_id=None, operation_id=_NO_OPERATION, now=ctx.now())
-    return await _plan(updated, app)
+    return await _plan(updated, known.revision, app)
 
 
 async def require_plan(
@@ -113,9 +117,9 @@ async def require_plan(
     """
     if approved is None:
         return
-    plan = await _plan(environment, app)
-    if plan.plan_id != approved:
-        raise PlanChanged(approved, plan.plan_id)
+    preview = await app.engine.preview(environment.stack, inputs_of(environment))
+    if preview.plan_hash != approved:
+        raise PlanChanged(approved, preview.plan_hash)
 
 
 async def require_applicable(environment: RuntimeEnvironment, app: EnvironmentsApp) -> str:
