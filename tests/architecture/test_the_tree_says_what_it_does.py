@@ -36,7 +36,7 @@ def _table(path: Path) -> tuple[Any, type[Enum]]:
 
 
 @pytest.mark.parametrize("path", TABLES, ids=[_name(path) for path in TABLES])
-def test_a_state_machine_has_a_row_for_bounded_map_its_states(path: Path) -> None:
+def test_a_state_machine_has_a_row_for_each_of_its_states(path: Path) -> None:
     table, states = _table(path)
 
     assert set(table) == set(states)
