@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from shared.kernel.errors import Conflict, NotFound, PlanRefused, Stale, Violation
+from shared.kernel.errors import Conflict, NotFound, PlanRefused, Violation
 
 
 class DeploymentMissing(NotFound):
@@ -20,27 +20,17 @@ class ArtifactMissing(NotFound):
 
 
 class TransitionRefused(Conflict):
-    """The table has no row for this state and change."""
+    """The table has no row for this state and event."""
 
     code = "TransitionRefused"
 
-    def __init__(self, status: str, change: str, allowed: Iterable[str]) -> None:
+    def __init__(self, status: str, event: str, allowed: Iterable[str]) -> None:
         states = ", ".join(allowed) or "none"
-        super().__init__(f"a deployment that is {status} takes no {change}; these do: {states}")
+        super().__init__(
+            f"cannot apply {event} to a deployment in state {status}; allowed in: {states}"
+        )
         self.status = status
-        self.change = change
-
-
-class Overtaken(Stale):
-    """Another operation works on the deployment now, or it has ended; this one changes nothing."""
-
-    code = "Overtaken"
-
-
-class CancelAsked(Conflict):
-    """Somebody asked for the operation to stop."""
-
-    code = "Cancelled"
+        self.event = event
 
 
 class Held(Conflict):
@@ -146,8 +136,8 @@ class NotRetryable(Conflict):
     code = "NotRetryable"
 
 
-class NothingHeld(Conflict):
-    code = "NothingHeld"
+class NoActiveHold(Conflict):
+    code = "NoActiveHold"
 
 
 class NotPromotable(Conflict):

@@ -1,52 +1,65 @@
-"""The documents of a deployment, read and committed together: target, deployment, operation."""
+"""Where deployments are stored, and how a changed set of documents is committed."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel
-
-import shared.kernel.operation as operations
 from function_apps.deployments.errors import DeploymentMissing
-from function_apps.deployments.model import deployment as deployments
-from function_apps.deployments.model import target as targets
-from function_apps.deployments.model import telling
-from function_apps.deployments.model.deployment import Deployment, Origin
-from function_apps.deployments.model.target import Claim, Target
+from function_apps.deployments.events import ended_event
+from function_apps.deployments.model import module_queue
+from function_apps.deployments.model.deployment import Deployment, NewDeployment, Origin
+from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
+from function_apps.deployments.model.lifecycle import ENDINGS
 from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.resources import accepted_resource
 from shared.contracts.deployments import DeploymentStatus
-from shared.durable.operation_input import OperationInput
-from shared.kernel.ids import (
-    DeploymentId,
-    EnvironmentId,
-    OperationId,
-    TenantId,
-    deployment_id,
-    operation_id,
-    parse_id,
+from shared.durable.activity import ActivityContext, Step, commit_step, require_ownership
+from shared.durable.operations import (
+    OPERATIONS,
+    OperationInput,
+    operation_document,
+    put_operation,
 )
-from shared.kernel.operation import Operation
-from shared.kernel.scope import Scope
-from shared.messaging.cause import Cause
-from shared.messaging.compose import envelope_of
-from shared.messaging.legacy_unit_of_work import Audited, Decision, Put, View
+from shared.kernel.context import Context
+from shared.kernel.ids import EnvironmentId, deployment_id, operation_id, parse_id
+from shared.kernel.operation import Operation, cancel, fail, succeed
 from shared.messaging.outbox import Publish, Row, Start
-from shared.persistence.store import Partition
+from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, Put, View
+from shared.persistence.codec import DocumentCodec
+from shared.persistence.store import partition_of
 
+T = TypeVar("T")
 ROLL_OUT: Final = "deployments_roll_out_release"
 DRAIN: Final = "deployments_drain_environment"
-"""Durable names of the two orchestrations; a test holds them to `orchestrations.py`."""
+"""Durable names of the two orchestrations; a test holds them to `orchestrations/`."""
 
 
-def place(resource: str, scope: Scope) -> Partition:
-    """Return the partition of a deployment's or environment's id. Raises NotFound."""
-    return Partition(scope.tenant, parse_id(resource, "dep", "env").environment)
+def _target_from_schema_1(body: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 called the queue `claims`, and knew of a drain only its operation and token."""
+    upgraded = {**body, "queue": body.get("claims", [])}
+    drain, environment = body.get("drain"), body.get("environment") or {}
+    if drain:
+        claim = {
+            "operation": drain,
+            "generation": environment.get("generation", 1),
+            "token": body.get("drain_token", 0),
+        }
+        upgraded["drain"] = claim
+    return upgraded
 
 
-def origin_of(cause: Cause) -> Origin:
-    """Return what a deployment keeps of the *cause* that it was asked for by."""
-    return Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id)
+DEPLOYMENTS: Final = DocumentCodec(Deployment, "deployment")
+TARGETS: Final = DocumentCodec(
+    DeploymentTarget,
+    "deploymentTarget",
+    schema=2,
+    upgrades={1: _target_from_schema_1},
+    omits_defaults=True,
+)
+
+
+def target_document(environment: str) -> str:
+    return f"target/{environment}"
 
 
 def environment_of(deployment: str) -> EnvironmentId:
@@ -54,174 +67,240 @@ def environment_of(deployment: str) -> EnvironmentId:
     return EnvironmentId(f"env-{parse_id(deployment, 'dep').environment}")
 
 
-@dataclass(frozen=True)
-class Dossier:
-    """What one decision about one deployment works on."""
-
-    target: Target
-    deployment: Deployment
-    operation: Operation | None
-
-    @property
-    def open_operation(self) -> Operation:
-        assert self.operation is not None, self.deployment.operation_id
-        return self.operation
+def stored_target(view: View, environment: EnvironmentId) -> DeploymentTarget:
+    """Return the target in *view*; a new one where there is none."""
+    body = view.body(target_document(environment))
+    return DeploymentTarget(environment) if body is None else TARGETS.decode(body)
 
 
-def dossier(view: View, deployment: str, operation: str | None = None) -> Dossier:
-    """Return what *view* holds about *deployment*.
-
-    Raises:
-        DeploymentMissing: it is not there.
-    """
+def stored_deployment(view: View, deployment: str) -> Deployment:
+    """Return the deployment in *view*. Raises DeploymentMissing."""
     body = view.body(deployment)
     if body is None:
         raise DeploymentMissing(deployment)
-    found = deployments.from_body(body)
-    row = view.body(operations.document_id(operation or found.operation_id))
-    environment = found.environment_id
-    return Dossier(
-        targets.from_body(view.body(targets.document_id(environment)), environment),
-        found,
-        operations.from_body(row) if row else None,
-    )
-
-
-def writes(
-    *,
-    target: Target | None = None,
-    deployment: Deployment | None = None,
-    operations_: Sequence[Operation] = (),
-) -> list[Put]:
-    """Return what puts those that are given."""
-    found: list[Put] = []
-    if target is not None:
-        found.append(Put(targets.document_id(target.environment_id), targets.to_body(target)))
-    if deployment is not None:
-        found.append(Put(deployment.deployment_id, deployments.to_body(deployment)))
-    found += [
-        Put(operations.document_id(one.operation_id), operations.to_body(one))
-        for one in operations_
-    ]
-    return found
-
-
-def publish(
-    payload: BaseModel, app: DeploymentsApp, scope: Scope, cause: Cause, project: str | None
-) -> Publish:
-    return Publish(
-        envelope_of(
-            payload,
-            tenant=scope.tenant,
-            cause=cause,
-            clock=app.service.clock,
-            entropy=app.service.entropy,
-            project=project,
-        )
-    )
+    return DEPLOYMENTS.decode(body)
 
 
 @dataclass(frozen=True)
-class Ticket(OperationInput):
-    """What a rollout is started with."""
+class DeploymentSet:
+    """The documents that one decision about one deployment works on."""
 
-    tenant: TenantId
-    deployment: DeploymentId
-
-
-@dataclass(frozen=True)
-class DrainTicket(OperationInput):
-    """What the drain of an environment is started with."""
-
-    tenant: TenantId
-    environment: EnvironmentId
-    generation: int
+    target: DeploymentTarget
+    deployment: Deployment
 
     @property
-    def scope(self) -> Scope:
-        """Return the scope in which the tenant's deployments are taken away."""
-        return Scope(self.tenant, "service:environments")
+    def operation_id(self) -> str:
+        return self.deployment.operation_id
+
+    @property
+    def fence_token(self) -> int:
+        return self.deployment.token
 
 
-def start(claim: Claim, scope: Scope) -> Start:
-    """Return the row that starts the rollout which *claim* stands for."""
-    return Start(ROLL_OUT, claim.operation, Ticket(scope.tenant, claim.deployment).written())
+def set_documents(deployment: str) -> tuple[str, str]:
+    """Return the ids of the documents of a deployment's set, the aggregate first."""
+    return deployment, target_document(environment_of(deployment))
+
+
+def stored_set(view: View, deployment: str) -> DeploymentSet:
+    """Return the set in *view*. Raises DeploymentMissing."""
+    stored = stored_deployment(view, deployment)
+    return DeploymentSet(stored_target(view, stored.environment_id), stored)
+
+
+async def load_set(deployment: str, ctx: Context, app: DeploymentsApp) -> DeploymentSet:
+    """Return a deployment with its target. Raises DeploymentMissing."""
+    partition = partition_of(ctx.tenant, deployment)
+    return stored_set(
+        await app.service.work.read(partition, *set_documents(deployment)), deployment
+    )
+
+
+async def load(deployment: str, ctx: Context, app: DeploymentsApp) -> Deployment:
+    """Return a deployment. Raises DeploymentMissing."""
+    partition = partition_of(ctx.tenant, deployment)
+    return stored_deployment(await app.service.work.read(partition, deployment), deployment)
+
+
+async def load_owned(ctx: ActivityContext, app: DeploymentsApp) -> Deployment:
+    """Return the deployment of *ctx*, which its operation may change the world for.
+
+    Raises:
+        OperationSuperseded: another operation has it.
+    """
+    deployment = await load(ctx.aggregate_id, ctx, app)
+    require_ownership(deployment, ctx)
+    return deployment
+
+
+async def load_target(
+    environment: EnvironmentId, ctx: Context, app: DeploymentsApp
+) -> DeploymentTarget:
+    """Return the target of *environment*; a new one where there is none."""
+    partition = partition_of(ctx.tenant, environment)
+    view = await app.service.work.read(partition, target_document(environment))
+    return stored_target(view, environment)
+
+
+def put_target(target: DeploymentTarget) -> Put:
+    return Put(target_document(target.environment_id), TARGETS.encode(target))
+
+
+def put_deployment(deployment: Deployment) -> Put:
+    return Put(deployment.deployment_id, DEPLOYMENTS.encode(deployment))
+
+
+def changed(before: DeploymentSet, after: DeploymentSet) -> list[Put]:
+    """Return the writes of the documents in which *after* differs from *before*."""
+    writes = []
+    if after.target != before.target:
+        writes.append(put_target(after.target))
+    if after.deployment != before.deployment:
+        writes.append(put_deployment(after.deployment))
+    return writes
+
+
+def owner_at_work(view: View, deployment: str) -> Sequence[str]:
+    """Return the document of the operation that a command on the deployment takes over from."""
+    body = view.body(deployment)
+    stored = DEPLOYMENTS.decode(body) if body else None
+    is_at_work = stored is not None and stored.status not in ENDINGS
+    return [operation_document(stored.operation_id)] if stored and is_at_work else []
+
+
+async def commit_command(
+    deployment: str,
+    decide: Callable[[View, DeploymentSet], Decision[Json]],
+    ctx: Context,
+    app: DeploymentsApp,
+    *,
+    also: Sequence[str] = (),
+) -> Outcome[Json]:
+    """Commit what *decide* makes of a deployment's set and operation; *also* is read as well."""
+
+    def decide_on(view: View) -> Decision[Json]:
+        return decide(view, stored_set(view, deployment))
+
+    return await app.service.work.commit(
+        ctx,
+        partition_of(ctx.tenant, deployment),
+        [*set_documents(deployment), *also],
+        decide_on,
+        linked=lambda view: owner_at_work(view, deployment),
+    )
 
 
 @dataclass(frozen=True)
-class Leaving:
-    """A deployment that has ended: what its queues look like now, and who starts."""
+class Change:
+    """What a step makes of a set and of its operation, the rows that leave, and its audit name."""
 
-    target: Target
-    rows: tuple[Row, ...]
-
-
-def leaving(
-    ended: Deployment, target: Target, app: DeploymentsApp, scope: Scope, cause: Cause
-) -> Leaving:
-    """Take *ended* out of its queues; tell its end and start those that are first now."""
-    after, admitted = targets.leave(target, ended.deployment_id)
-    told = publish(telling.ended(ended), app, scope, cause, ended.project_id)
-    return Leaving(after, (told, *(start(claim, scope) for claim in admitted)))
+    after: DeploymentSet
+    operation: Operation
+    rows: Sequence[Row] = ()
+    action: str = ""
 
 
-def ended_operation(operation: Operation, deployment: Deployment, now: datetime) -> Operation:
+async def commit(
+    ctx: ActivityContext,
+    app: DeploymentsApp,
+    decide: Callable[[DeploymentSet, Operation], tuple[T, Change | None]],
+    *,
+    key: str | None = None,
+) -> T:
+    """Commit the change that *decide* gives, or none; return its value.
+
+    Without *key* the documents show by themselves whether a step was done.
+
+    Raises:
+        OperationSuperseded, OperationAlreadyEnded: another operation has the deployment.
+    """
+    deployment = ctx.aggregate_id
+
+    def step(before: DeploymentSet, operation: Operation) -> Step[T]:
+        value, change = decide(before, operation)
+        if change is None:
+            return Step(value, operation)
+        after = change.after
+        audited = Audited(change.action, deployment, after.deployment.status)
+        return Step(value, change.operation, changed(before, after), change.rows, audited)
+
+    return await commit_step(
+        ctx,
+        app.service.work,
+        set_documents(deployment),
+        lambda view: stored_set(view, deployment),
+        step,
+        key=key,
+    )
+
+
+def publish(payload: Any, deployment: Deployment) -> Publish:
+    """Return the row that publishes *payload*, an event of *deployment*."""
+    return Publish(payload, project=deployment.project_id)
+
+
+def start(entry: QueueEntry, ctx: Context) -> Start:
+    """Return the row that starts the rollout of *entry*."""
+    argument = OperationInput(ctx.tenant, entry.deployment).to_json()
+    return Start(ROLL_OUT, entry.operation, argument)
+
+
+def leave_queue(
+    ended: Deployment, target: DeploymentTarget, ctx: Context
+) -> tuple[DeploymentSet, list[Row]]:
+    """Take *ended* out of its queues; publish its end and start those that are first now."""
+    after, admitted = module_queue.dequeue(target, ended.deployment_id)
+    rows: list[Row] = [publish(ended_event(ended), ended)]
+    rows += [start(entry, ctx) for entry in admitted]
+    return DeploymentSet(after, ended), rows
+
+
+def ended_operation(operation: Operation, deployment: Deployment, ctx: Context) -> Operation:
     """Return *operation* ended as *deployment* did; a rollback is not the success asked for."""
-    reason = deployment.reason
+    reason, now = deployment.reason, ctx.now()
+    is_rollback = operation.kind in {"RollbackDeployment", "CancelDeployment"}
     match deployment.status:
         case DeploymentStatus.COMPLETED:
-            return operations.succeed(operation, summary(deployment), now)
+            return succeed(operation, _summary(deployment), now)
         case DeploymentStatus.CANCELLED:
-            return operations.cancel(operation, now)
-        case _ if operation.kind in {"RollbackDeployment", "CancelDeployment"} and (
-            deployment.status is DeploymentStatus.ROLLED_BACK
-        ):
-            return operations.succeed(operation, summary(deployment), now)
+            return cancel(operation, now)
+        case DeploymentStatus.ROLLED_BACK if is_rollback:
+            return succeed(operation, _summary(deployment), now)
         case _:
             code, message = (reason.code, reason.message) if reason else ("Failed", "")
-            return operations.fail(operation, code, message, now)
+            return fail(operation, code, message, now)
 
 
-def summary(deployment: Deployment) -> Mapping[str, Any]:
+def close_operation(view: View, deployment: Deployment, ctx: Context) -> list[Put]:
+    """Return the write that ends the operation of *deployment*, which a command has ended."""
+    body = view.body(operation_document(deployment.operation_id))
+    if body is None:
+        return []
+    operation = OPERATIONS.decode(body)
+    return (
+        []
+        if operation.is_terminal
+        else [put_operation(ended_operation(operation, deployment, ctx))]
+    )
+
+
+def _summary(deployment: Deployment) -> Mapping[str, Any]:
     return {"deploymentId": deployment.deployment_id, "status": deployment.status.value}
 
 
-def answer(deployment: Deployment, target: Target) -> Mapping[str, Any]:
-    """Return what a command answers at once, as JSON."""
-    return telling.accepted(deployment, target).model_dump(mode="json", by_alias=True)
+def answer(deployment: Deployment, target: DeploymentTarget) -> Json:
+    """Return the answer of a command, as JSON."""
+    return accepted_resource(deployment, target).model_dump(mode="json", by_alias=True)
 
 
-def decided(
-    dossier_: Dossier, rows: Sequence[Row], action: str, result: Mapping[str, Any]
-) -> Decision:
-    """Return the decision that commits all three documents."""
-    operation = [dossier_.operation] if dossier_.operation else []
-    return Decision(
-        result=result,
-        writes=writes(
-            target=dossier_.target, deployment=dossier_.deployment, operations_=operation
-        ),
-        outbox=rows,
-        audited=Audited(action, dossier_.deployment.deployment_id, dossier_.deployment.status),
-    )
+def origin_of(ctx: Context) -> Origin:
+    """Return the part of the cause that a deployment keeps."""
+    cause = ctx.cause
+    return Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id)
 
 
-def unmarked(cause: Cause) -> Cause:
-    """Return *cause* for a decision whose documents show by themselves that it was made."""
-    return replace(cause, marker=None)
-
-
-class Drawn:
-    """Drawn before a decision, which may be made twice."""
-
-    def __init__(self, now: datetime, deployment: DeploymentId, operation: OperationId) -> None:
-        self.now = now
-        self.deployment = deployment
-        self.operation = operation
-
-    @classmethod
-    def new(cls, deployment: str, app: DeploymentsApp) -> "Drawn":
-        now, entropy = app.service.clock.now(), app.service.entropy
-        key = parse_id(deployment, "dep").environment
-        operation = operation_id(app.service.outside_name, key, now, entropy)
-        return cls(now, deployment_id(key, now, entropy), operation)
+def draw_ids(environment: str, ctx: Context, app: DeploymentsApp) -> NewDeployment:
+    """Return the ids of a new deployment and operation in the environment of an id."""
+    now, key = ctx.now(), parse_id(environment).environment
+    operation = operation_id(app.service.outside_name, key, now, ctx.entropy)
+    return NewDeployment(now, operation, deployment_id(key, now, ctx.entropy))

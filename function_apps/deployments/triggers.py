@@ -8,14 +8,27 @@ import azure.durable_functions as df
 from function_apps.deployments.activities import ACTIVITIES
 from function_apps.deployments.orchestrations import ORCHESTRATIONS
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases import (
-    artifacts,
-    interruptions,
-    reading,
-    requests,
-    signals,
-    surroundings,
+from function_apps.deployments.repository import DEPLOYMENTS
+from function_apps.deployments.use_cases import queries
+from function_apps.deployments.use_cases.abandon_operation import abandon_drain, abandon_rollout
+from function_apps.deployments.use_cases.cancel import cancel, cancel_operation
+from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
+from function_apps.deployments.use_cases.promote import plan_promotion, promote
+from function_apps.deployments.use_cases.record_environment import (
+    record_binding,
+    record_environment,
+    record_isolation_proof,
 )
+from function_apps.deployments.use_cases.record_facts import (
+    record_configuration,
+    record_scaling_policy,
+    record_secret,
+)
+from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
+from function_apps.deployments.use_cases.release_hold import release_hold
+from function_apps.deployments.use_cases.retry import retry
+from function_apps.deployments.use_cases.roll_back import roll_back
+from function_apps.deployments.use_cases.upload_artifact import find_artifact, upload_artifact
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.deployments import (
     Artifact,
@@ -40,8 +53,11 @@ from shared.contracts.secret_bindings import SecretBound, SecretRotated
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.kernel.ids import OperationId
 from shared.messaging.dispatcher import HandlerTable
-from shared.messaging.legacy_unit_of_work import Outcome
+from shared.messaging.unit_of_work import Json, Outcome
+from shared.persistence.store import partition_of
 from shared.triggers.service_triggers import Triggers, bind
+from shared.web.collection import Collection
+from shared.web.operation_routes import OperationControl
 from shared.web.request import Answer, Request, accepted, created, ok
 from shared.web.routes import ARTIFACT_MAX_BYTES, get, post
 
@@ -50,47 +66,51 @@ WRITE: Final = "runtime.deployments.write"
 _ROOT: Final = "v1/runtime/deployments"
 _ONE: Final = f"{_ROOT}/{{deploymentId}}"
 _ARTIFACTS: Final = "v1/runtime/artifacts"
+LIST: Final = Collection(DEPLOYMENTS, {"status": "status"}, order_by="created_at", descending=True)
 
 
 async def post_deployment(request: Request[Deploy], app: DeploymentsApp) -> Answer:
     """Deploy a release; with `dryRun`, answer the plan and change nothing."""
     if request.body.dry_run:
-        return ok(await requests.plan(request.body, scope=request.scope, app=app))
-    return _accepted(
-        await requests.deploy(request.body, scope=request.scope, cause=request.cause, app=app)
-    )
+        return ok(await plan_deployment(request.body, request.ctx, app))
+    return _accepted(await deploy(request.body, request.ctx, app))
 
 
 async def get_deployments(request: Request[None], app: DeploymentsApp) -> Answer:
-    """List the tenant's deployments, newest first."""
-    top = request.number("top", 50, least=1, most=200)
-    return ok(await reading.find(request.query, top=top, scope=request.scope, app=app))
+    """List the tenant's deployments, newest first.
+
+    With `moduleId` a page may hold fewer than `top` while there is a next one.
+    """
+    environment = request.query.get("environmentId")
+    within = partition_of(request.ctx.tenant, environment) if environment else None
+    page = await LIST.page(request, app.service.store, within)
+    module = request.query.get("moduleId")
+    value = await queries.list_resources(page.documents, request.ctx, app, module=module)
+    return ok(
+        {
+            "value": [resource.model_dump(mode="json", by_alias=True) for resource in value],
+            "nextLink": request.next_link(page.continuation),
+        }
+    )
 
 
 async def get_deployment(request: Request[None], app: DeploymentsApp) -> Answer:
     """Answer one deployment: steps, weights, analyses, evidence, unit and proof."""
-    found, etag = await reading.get(request.path["deploymentId"], scope=request.scope, app=app)
-    if request.if_none_match == etag:
-        return Answer(304, None, {"ETag": etag})
-    return ok(found, etag=etag)
+    resource, etag = await queries.get_deployment(request.path["deploymentId"], request.ctx, app)
+    return ok(resource, etag=etag, is_composite=True)
 
 
 async def get_deployment_logs(request: Request[None], app: DeploymentsApp) -> Answer:
     """Answer the last lines of each live instance of the deployment."""
-    return ok(
-        await reading.logs(
-            request.path["deploymentId"],
-            module=request.query.get("moduleId"),
-            tail=request.number("tail", 100, least=1, most=reading.TAIL_MAX),
-            scope=request.scope,
-            app=app,
-        )
-    )
+    tail = request.number("tail", 100, least=1, most=queries.TAIL_MAX)
+    module = request.query.get("moduleId")
+    identity = request.path["deploymentId"]
+    return ok(await queries.read_logs(identity, request.ctx, app, module=module, tail=tail))
 
 
 async def get_deployment_traffic(request: Request[None], app: DeploymentsApp) -> Answer:
-    """Answer what each release of the deployment's modules was asked, and how it answered."""
-    return ok(await reading.traffic(request.path["deploymentId"], scope=request.scope, app=app))
+    """Answer the requests of each release of the deployment's modules, and their answers."""
+    return ok(await queries.read_traffic(request.path["deploymentId"], request.ctx, app))
 
 
 async def post_deployment_rollback(request: Request[Rollback], app: DeploymentsApp) -> Answer:
@@ -100,89 +120,59 @@ async def post_deployment_rollback(request: Request[Rollback], app: DeploymentsA
         to_deployment_id=request.body.to_deployment_id,
         reason=request.body.reason,
     )
-    return _accepted(
-        await interruptions.rollback(command, scope=request.scope, cause=request.cause, app=app)
-    )
+    return _accepted(await roll_back(command, request.ctx, app))
 
 
 async def post_deployment_promote(request: Request[Promotion], app: DeploymentsApp) -> Answer:
     """Deploy the same digests to the next environment, once they have soaked."""
     command = PromoteDeployment(deployment_id=request.path["deploymentId"], **dict(request.body))
     if command.dry_run:
-        return ok(
-            await requests.plan_promotion(
-                command, token=request.token, scope=request.scope, app=app
-            )
-        )
-    evidence = await requests.soak_evidence(
-        command.deployment_id, token=request.token, scope=request.scope, app=app
-    )
-    return _accepted(
-        await requests.promote(
-            command.model_copy(update={"evidence": evidence}),
-            scope=request.scope,
-            cause=request.cause,
-            app=app,
-        )
-    )
+        return ok(await plan_promotion(command, request.ctx, app, token=request.token))
+    return _accepted(await promote(command, request.ctx, app, token=request.token))
 
 
 async def post_deployment_cancel(request: Request[DeploymentReason], app: DeploymentsApp) -> Answer:
     """Stop a deployment; what was applied is rolled back."""
-    return await _with_reason(interruptions.cancel, request, app)
+    identity = request.path["deploymentId"]
+    return _accepted(await cancel(identity, request.body, request.ctx, app))
 
 
 async def post_deployment_retry(request: Request[DeploymentReason], app: DeploymentsApp) -> Answer:
     """Begin a Failed one anew, or have a paused step judged again."""
-    return await _with_reason(interruptions.retry, request, app)
+    identity = request.path["deploymentId"]
+    return _accepted(await retry(identity, request.body, request.ctx, app))
 
 
 async def post_deployment_release_hold(
     request: Request[DeploymentReason], app: DeploymentsApp
 ) -> Answer:
     """Let the unit that was rolled back be deployed again."""
-    return await _with_reason(interruptions.release_hold, request, app)
-
-
-async def _with_reason(
-    use_case: Any, request: Request[DeploymentReason], app: DeploymentsApp
-) -> Answer:
-    outcome = await use_case(
-        request.path["deploymentId"],
-        request.body,
-        scope=request.scope,
-        cause=request.cause,
-        app=app,
-    )
-    return _accepted(outcome)
+    identity = request.path["deploymentId"]
+    return _accepted(await release_hold(identity, request.body, request.ctx, app))
 
 
 async def post_artifact(request: Request[None], app: DeploymentsApp) -> Answer:
     """Keep an archive under its digest; the same bytes again answer the same."""
-    artifact, is_known = await artifacts.upload(
-        request.content, scope=request.scope, cause=request.cause, app=app
-    )
+    artifact, is_known = await upload_artifact(request.content, request.ctx, app)
     if is_known:
         return ok(artifact)
     return created(artifact, f"/{_ARTIFACTS}/{artifact.digest}")
 
 
 async def get_artifact(request: Request[None], app: DeploymentsApp) -> Answer:
-    """Answer what is known of an artifact of the caller's tenant."""
-    return ok(await artifacts.find(request.path["digest"], scope=request.scope, app=app))
+    """Answer the receipt of an artifact of the caller's tenant."""
+    return ok(await find_artifact(request.path["digest"], request.ctx, app))
 
 
-def _accepted(outcome: Outcome) -> Answer:
-    result: Mapping[str, Any] = outcome.result
+def _accepted(outcome: Outcome[Json]) -> Answer:
     return accepted(
-        result,
-        OperationId(result["operationId"]),
-        f"/{_ROOT}/{result['deploymentId']}",
+        outcome.value,
+        OperationId(outcome.value["operationId"]),
+        f"/{_ROOT}/{outcome.value['deploymentId']}",
         is_repeat=outcome.is_repeat,
     )
 
 
-_LIST: Final = ("environmentId", "status", "moduleId", "top", "continuation")
 _REASON: Final[Mapping[str, Any]] = {
     "body": DeploymentReason,
     "answer": DeploymentAccepted,
@@ -194,7 +184,7 @@ _PLANNED: Final[Mapping[str, Any]] = {
 }
 ROUTES: Final = (
     post(_ROOT, post_deployment, WRITE, body=Deploy, **_PLANNED),
-    get(_ROOT, get_deployments, READ, query=_LIST),
+    get(_ROOT, get_deployments, READ, query=(*LIST.parameters, "environmentId", "moduleId")),
     get(_ONE, get_deployment, READ, answer=Deployment),
     get(f"{_ONE}/logs", get_deployment_logs, READ, query=("moduleId", "tail")),
     get(f"{_ONE}/traffic", get_deployment_traffic, READ),
@@ -223,22 +213,34 @@ ROUTES: Final = (
     get(f"{_ARTIFACTS}/{{digest}}", get_artifact, READ, answer=Artifact),
 )
 EVENTS: Final[HandlerTable] = {
-    RuntimeEnvironmentProvisioned: surroundings.note_provisioned,
-    RuntimeEnvironmentStatusChanged: surroundings.note_status,
-    RuntimeEnvironmentFailed: surroundings.note_failed,
-    RuntimeEnvironmentDecommissioned: surroundings.note_decommissioned,
-    RuntimeTenantBound: surroundings.note_binding,
-    TenantIsolationProofCompleted: surroundings.note_isolation,
-    ConfigurationPublished: surroundings.note_configuration,
-    SecretBound: surroundings.note_secret,
-    SecretRotated: surroundings.note_secret,
-    ScalingPolicyApplied: surroundings.note_scaling,
-    HealthCheckCompleted: signals.note_health,
+    RuntimeEnvironmentProvisioned: record_environment,
+    RuntimeEnvironmentStatusChanged: record_environment,
+    RuntimeEnvironmentFailed: record_environment,
+    RuntimeEnvironmentDecommissioned: record_environment,
+    RuntimeTenantBound: record_binding,
+    TenantIsolationProofCompleted: record_isolation_proof,
+    ConfigurationPublished: record_configuration,
+    SecretBound: record_secret,
+    SecretRotated: record_secret,
+    ScalingPolicyApplied: record_scaling_policy,
+    HealthCheckCompleted: record_gate_evidence,
 }
 COMMANDS: Final[HandlerTable] = {
-    Deploy: requests.deploy,
-    PromoteDeployment: requests.promote,
-    RollbackDeployment: interruptions.rollback,
+    Deploy: deploy,
+    PromoteDeployment: promote,
+    RollbackDeployment: roll_back,
+}
+_ROLLOUT: Final = OperationControl(cancel_operation, abandon_rollout)
+OPERATIONS: Final[Mapping[str, OperationControl]] = {
+    "Deploy": _ROLLOUT,
+    "RetryDeployment": _ROLLOUT,
+    "RollbackDeployment": _ROLLOUT,
+    "CancelDeployment": OperationControl(
+        "the deployment is on its way back already", abandon_rollout
+    ),
+    "DrainEnvironment": OperationControl(
+        "its environment is being decommissioned, which is not canceled", abandon_drain
+    ),
 }
 
 
@@ -250,5 +252,6 @@ def blueprint(app: DeploymentsApp) -> df.Blueprint:
         commands=COMMANDS,
         orchestrations=ORCHESTRATIONS,
         activities=ACTIVITIES,
+        operations=OPERATIONS,
     )
     return bind(triggers, app)

@@ -147,7 +147,11 @@ def begin(
         writes=[
             put(environment),
             put_operation(operation),
-            *(close_superseded(view, known.operation_id, ids) if known else ()),
+            *(
+                close_superseded(view, known.operation_id, ids.operation_id, ids.now)
+                if known
+                else ()
+            ),
         ],
         outbox=[publish(environment), start],
         audited=Audited(work.kind, environment.environment_id),

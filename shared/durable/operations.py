@@ -103,7 +103,7 @@ def begin_operation(
     return operation, Start(orchestration, ids.operation_id, argument)
 
 
-def close_superseded(view: View, operation_id: str, by: NewIds) -> list[Put]:
+def close_superseded(view: View, operation_id: str, by: str, now: datetime) -> list[Put]:
     """Return the write that ends the running operation *operation_id*, which *by* takes over from.
 
     Belongs into the batch of the command that takes over: the old orchestration finds its operation
@@ -115,7 +115,7 @@ def close_superseded(view: View, operation_id: str, by: NewIds) -> list[Put]:
     operation = OPERATIONS.decode(body)
     if operation.is_terminal:
         return []
-    return [put_operation(supersede(operation, by.operation_id, by.now))]
+    return [put_operation(supersede(operation, by, now))]
 
 
 def abandoned_by(ctx: Context) -> Reason:

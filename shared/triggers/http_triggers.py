@@ -128,7 +128,7 @@ async def _answer(
     )
     answer = await route.handler(request, app)
     is_known = request.if_none_match is not None and request.if_none_match == answer.etag
-    if route.method == "GET" and answer.status == 200 and is_known:  # noqa: PLR2004
+    if route.method == "GET" and answer.status == 200 and is_known and not answer.is_composite:  # noqa: PLR2004
         return Answer(304, None, answer.headers)
     return answer
 

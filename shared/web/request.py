@@ -80,14 +80,22 @@ class Answer:
     body: BaseModel | Mapping[str, Any] | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
+    is_composite: bool = False
 
     @property
     def etag(self) -> str | None:
         return self.headers.get("ETag")
 
 
-def ok(body: BaseModel | Mapping[str, Any], *, etag: str | None = None) -> Answer:
-    return Answer(200, body, {"ETag": etag} if etag else {})
+def ok(
+    body: BaseModel | Mapping[str, Any], *, etag: str | None = None, is_composite: bool = False
+) -> Answer:
+    """Return 200. *etag* is the aggregate's, for `If-Match`.
+
+    A composite view shows more than the aggregate, so its etag never answers 304.
+    """
+    headers = {"ETag": etag} if etag else {}
+    return Answer(200, body, headers, is_composite=is_composite)
 
 
 def created(body: BaseModel | Mapping[str, Any], location: str) -> Answer:

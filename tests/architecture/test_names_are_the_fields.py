@@ -1,4 +1,4 @@
-"""Names are those of the field; the few house words stand in the glossary with one sentence each."""
+"""Names are those of the field; the few house words stand in the glossary."""
 
 import ast
 import re
@@ -12,32 +12,38 @@ MODULES: Final = sorted(path for house in HOUSES for path in (ROOT / house).rglo
 GLOSSARY: Final = ROOT / "docs" / "glossary.md"
 
 FILES: Final = frozenset(
-    """
-    dossier errands telling interruptions undoing surroundings signals reading looking sweeping
-    observing counting comparing hysteresis evidence access units planning preparing changing
-    gating ending turning_back draining applying running decommissioning world split compose
-    wire_forms progress embedding live local keeper taking_away stopping edge xds journal
-    http_front http_gate admission walk alarms library links hub contexts console deadlines
-    place fixes following screen rollout_view story stage
-    """.split()
-)
+    {
+        "dossier", "errands", "telling", "interruptions", "undoing", "surroundings", "signals",
+        "reading", "looking", "sweeping", "observing", "counting", "comparing", "hysteresis",
+        "evidence", "access", "units", "planning", "preparing", "changing", "gating", "ending",
+        "turning_back", "draining", "applying", "running", "decommissioning", "world", "split",
+        "compose", "wire_forms", "progress", "embedding", "live", "local", "keeper", "taking_away",
+        "stopping", "edge", "xds", "journal", "http_front", "http_gate", "admission", "walk",
+        "alarms", "library", "links", "hub", "contexts", "console", "deadlines", "place", "fixes",
+        "following", "screen", "rollout_view", "story", "stage",
+    }
+)  # fmt: skip
 """House words that files had; each has a name of the field now (see the decision on names)."""
 
 NAMES: Final = frozenset(
-    """
-    Errand Ticket Drawn DrainTicket GateErrand Story Steps Dossier Leaving Course CourseStep
-    Retreat Opening Going Look ModuleOf StepOf ShiftOf ProblemOf RemainsOf Problem Ground Patience
-    Waiting Claim ModuleLine HoldMark KnownEnvironment KnownBinding Fact TrafficShift Seen Watch
-    Beside Bell Workshop Started Embedding Knowledge Overtaken PlanMoved GateDiffers NothingHeld
-    OperationOver Contended NotOffered HookNotOffered
-    dossier leaving patience waits_for admit pass_on learn absences placed released spec_of
-    question evidence_of refuse_unsoaked unmarked open_rollout look_at_environment fix_unit
-    look_gone look_ready turn_back take_over tell_drained holding own is_ended_by observed watch
-    blind yardstick nudge wake offer outside_name is_worth_keeping told_at standing scanned
-    weigh_absence retire_again
-    """.split()
-) - {"outside_name", "told_at"}
-"""Names of the same kind. `outside_name` stays, and so does `told_at`, a field of stored documents."""
+    {
+        "Errand", "Ticket", "Drawn", "DrainTicket", "GateErrand", "Story", "Steps", "Dossier",
+        "Leaving", "Course", "CourseStep", "Retreat", "Opening", "Going", "Look", "ModuleOf",
+        "StepOf", "ShiftOf", "ProblemOf", "RemainsOf", "Problem", "Ground", "Patience", "Waiting",
+        "Claim", "ModuleLine", "HoldMark", "KnownEnvironment", "KnownBinding", "Fact",
+        "TrafficShift",
+        "Seen", "Watch", "Beside", "Bell", "Workshop", "Started", "Embedding", "Knowledge",
+        "Overtaken", "PlanMoved", "GateDiffers", "NothingHeld", "OperationOver", "Contended",
+        "NotOffered", "HookNotOffered", "dossier", "leaving", "patience", "waits_for", "admit",
+        "pass_on", "learn", "absences", "placed", "released", "spec_of", "question", "evidence_of",
+        "refuse_unsoaked", "unmarked", "open_rollout", "look_at_environment", "fix_unit",
+        "look_gone",
+        "look_ready", "turn_back", "take_over", "tell_drained", "holding", "own", "is_ended_by",
+        "observed", "watch", "blind", "yardstick", "nudge", "wake", "offer", "outside_name",
+        "is_worth_keeping", "standing", "scanned", "weigh_absence", "retire_again",
+    }
+)  # fmt: skip
+"""Names of the same kind, of classes and functions."""
 
 WORDS_OF_THE_HOUSE: Final = re.compile(r"^\| \*\*([a-z ]+)\*\* \|", re.MULTILINE)
 

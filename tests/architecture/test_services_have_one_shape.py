@@ -52,7 +52,9 @@ def _sources(service: str, *below: str) -> Iterator[Path]:
 
 def _with(name: str) -> list[str]:
     """Return the services that have *name*, as a module or as a package."""
-    return [s for s in SERVICES if any((_folder(s) / each).exists() for each in (name, f"{name}.py"))]
+    return [
+        s for s in SERVICES if any((_folder(s) / each).exists() for each in (name, f"{name}.py"))
+    ]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -170,7 +172,9 @@ def test_each_kind_of_operation_says_how_it_is_canceled_and_abandoned(service: s
 
     assert {kind for kind in _kinds(service) if isinstance(kind, str)} <= set(controls)
     for control in controls.values():
-        assert callable(control.cancel) or control.cancel.endswith(tuple("abcdefghijklmnopqrstuvwxyz"))
+        assert callable(control.cancel) or control.cancel.endswith(
+            tuple("abcdefghijklmnopqrstuvwxyz")
+        )
         assert callable(control.abandon)
 
 
@@ -205,4 +209,6 @@ def test_a_model_is_pure_and_names_the_data_of_its_events(service: str) -> None:
 def test_a_readme_says_what_the_service_decides_and_listens_to(service: str) -> None:
     text = (_folder(service) / "README.md").read_text()
 
-    assert [title for title in ("decides", "Routes", "Messages", "Runbook") if title not in text] == []
+    assert [
+        title for title in ("decides", "Routes", "Messages", "Runbook") if title not in text
+    ] == []

@@ -10,22 +10,19 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any
 
-import shared.kernel.operation as operations
+from function_apps.deployments import repository
 from function_apps.deployments.activities import ACTIVITIES
-from function_apps.deployments.model import deployment as deployments
-from function_apps.deployments.model import target as targets
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.target import Target
+from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.orchestrations import ORCHESTRATIONS
 from function_apps.deployments.ports import ARTIFACTS, DeploymentsApp, Rules
-from function_apps.deployments.use_cases import (
-    artifacts,
-    interruptions,
-    reading,
-    requests,
-    signals,
-    surroundings,
-)
+from function_apps.deployments.use_cases import queries
+from function_apps.deployments.use_cases.cancel import cancel
+from function_apps.deployments.use_cases.deploy import deploy
+from function_apps.deployments.use_cases.record_environment import record_environment
+from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
+from function_apps.deployments.use_cases.roll_back import roll_back
+from function_apps.deployments.use_cases.upload_artifact import upload_artifact
 from shared.contracts.deployments import Deploy, DeploymentReason, RollbackDeployment
 from shared.contracts.environments import (
     ComputeTarget,
@@ -51,16 +48,25 @@ from shared.contracts.values import (
     ServiceId,
     Stage,
 )
-from shared.durable.steps import durable_name
+from shared.durable.operations import operation_document, stored_operation
+from shared.durable.orchestration import durable_name
+from shared.kernel.context import Context
 from shared.kernel.ids import ModuleId, ProjectId, environment_id, environment_key, parse_id
+from shared.kernel.operation import Operation
 from shared.kernel.scope import Scope
-from shared.messaging.unit_of_work import Outcome
-from shared.persistence.store import Comparison, Document, Partition, Query, Where
+from shared.persistence.store import (
+    Comparison,
+    Document,
+    Partition,
+    Query,
+    Where,
+    partition_of,
+)
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.spec import SiteSpec, SurfaceComponent
 from tests.kit.drive import DrivenContext, by_name, drive
-from tests.kit.service import CAUSE, SCOPE, TENANT, Bench, bench
+from tests.kit.service import TENANT, Bench, bench
 
 PROJECT = ProjectId("proj-shop")
 SHOP, CART, WEB = "module-shop", "module-cart", "module-web"
@@ -114,8 +120,9 @@ class Soaked:
 
     async def _one(self, service: ServiceId) -> ServiceHealth:
         partition = Partition(TENANT, parse_id(TEST, "env").environment)
-        found = await self.app.service.store.read(partition, targets.document_id(TEST))
-        assert found is not None
+        document = repository.target_document(TEST)
+        view = await self.app.service.work.read(partition, document)
+        target = repository.stored_target(view, TEST)
         return ServiceHealth(
             service_id=service,
             tenant_id=TENANT,
@@ -123,7 +130,7 @@ class Soaked:
             stage=Stage.TEST,
             module_id=SHOP,
             deployment_id=None,
-            release_revision=targets.from_body(found.body, TEST).module(ModuleId(SHOP)).revision,
+            release_revision=target.module(ModuleId(SHOP)).revision,
             digest=None,
             status=self.status,
             previous_status=None,
@@ -158,6 +165,10 @@ class Driven:
     _halted: bool = False
     _resumed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def ctx(self) -> Context:
+        return self.bench.ctx()
+
     # What other services do.
 
     async def tell(
@@ -166,6 +177,7 @@ class Driven:
         *,
         stage: Stage = Stage.TEST,
         name: str = "test",
+        generation: int = 1,
     ) -> None:
         """Tell that the environment has come to *status*."""
         self.revision += 1
@@ -179,9 +191,8 @@ class Driven:
             "region": "local",
             "isolation_model": IsolationModel.SHARED,
             "status": status,
-            "generation": 1,
+            "generation": generation,
         }
-        cause = _project_cause()
         event: EnvironmentFacts
         match status:
             case EnvironmentStatus.PROVISIONED:
@@ -190,20 +201,15 @@ class Driven:
                 event = RuntimeEnvironmentProvisioned(
                     **facts, compute_targets=(target,), pulumi_stack_ref="stack"
                 )
-                await surroundings.note_provisioned(event, scope=SCOPE, cause=cause, app=self.app)
             case EnvironmentStatus.FAILED:
                 event = RuntimeEnvironmentFailed(
                     **facts, reason={"code": "Broken", "message": "no capacity"}
                 )
-                await surroundings.note_failed(event, scope=SCOPE, cause=cause, app=self.app)
             case EnvironmentStatus.DECOMMISSIONED:
                 event = RuntimeEnvironmentDecommissioned(**facts)
-                await surroundings.note_decommissioned(
-                    event, scope=SCOPE, cause=cause, app=self.app
-                )
             case _:
                 event = RuntimeEnvironmentStatusChanged(**facts)
-                await surroundings.note_status(event, scope=SCOPE, cause=cause, app=self.app)
+        await record_environment(event, self.bench.ctx(project=PROJECT), self.app)
 
     async def world_site(self, name: str = "test") -> None:
         from shared.kernel.fence import Fence
@@ -212,9 +218,7 @@ class Driven:
         await MemorySurface(self.world).ensure_site(spec, Fence(1, "op", "site"))
 
     async def upload(self, content: str) -> str:
-        artifact, _ = await artifacts.upload(
-            archive(content), scope=SCOPE, cause=CAUSE, app=self.app
-        )
+        artifact, _ = await upload_artifact(archive(content), self.ctx, self.app)
         return artifact.digest
 
     # What callers do.
@@ -239,8 +243,7 @@ class Driven:
 
     async def deploy(self, *components: Mapping[str, Any], **more: Any) -> Mapping[str, Any]:
         command = await self.command(*components, **more)
-        outcome: Outcome = await requests.deploy(command, scope=SCOPE, cause=CAUSE, app=self.app)
-        return outcome.result
+        return (await deploy(command, self.ctx, self.app)).value
 
     async def release(self, content: str, **more: Any) -> Deployment:
         """Deploy one component of SHOP with *content* and run it to its end."""
@@ -249,15 +252,12 @@ class Driven:
         return await self.deployment(answer["deploymentId"])
 
     async def cancel(self, deployment: str) -> Mapping[str, Any]:
-        outcome = await interruptions.cancel(
-            deployment, DeploymentReason(reason="enough"), scope=SCOPE, cause=CAUSE, app=self.app
-        )
-        return outcome.result
+        reason = DeploymentReason(reason="enough")
+        return (await cancel(deployment, reason, self.ctx, self.app)).value
 
     async def rollback(self, deployment: str, **more: Any) -> Mapping[str, Any]:
         command = RollbackDeployment.model_validate({"deploymentId": deployment, **more})
-        outcome = await interruptions.rollback(command, scope=SCOPE, cause=CAUSE, app=self.app)
-        return outcome.result
+        return (await roll_back(command, self.ctx, self.app)).value
 
     # What the platform does.
 
@@ -306,12 +306,12 @@ class Driven:
         """Return *activity* with `interfere` before it; what that raises, it raises."""
 
         @wraps(activity)
-        async def run(argument: Any, step: Any, app: Any) -> Any:
+        async def run(*arguments: Any) -> Any:
             self.interfere(activity.__name__)
             if activity.__name__ == self.halt_at:
                 self._halted = True
                 await self._resumed.wait()
-            return await activity(argument, step, app)
+            return await activity(*arguments)
 
         return run
 
@@ -346,12 +346,12 @@ class Driven:
             gate = EvaluateGate.model_validate(envelope["payload"])
             self.health.asked.append(gate)
             deployment = await self.deployment(gate.deployment_id)
-            unit = deployment.released(gate.module_id)
+            unit = deployment.candidate(gate.module_id)
             assert unit is not None
             verdict = self.health.verdict(unit.digest)
             if verdict is not None:
                 event = self.answer(gate, verdict)
-                await signals.note_health(event, scope=SCOPE, cause=CAUSE, app=self.app)
+                await record_gate_evidence(event, self.ctx, self.app)
         self._answered = len(asked)
 
     def answer(self, gate: EvaluateGate, verdict: Verdict) -> HealthCheckCompleted:
@@ -380,25 +380,20 @@ class Driven:
 
     # What can be seen.
 
-    async def target(self, name: str = "test") -> Target:
-        partition = Partition(TENANT, parse_id(environment(name), "env").environment)
-        found = await self.app.service.store.read(partition, targets.document_id(environment(name)))
-        return targets.from_body(found.body if found else None, environment(name))
+    async def target(self, name: str = "test") -> DeploymentTarget:
+        return await repository.load_target(environment(name), self.ctx, self.app)
 
     async def deployment(self, deployment: str) -> Deployment:
-        partition = Partition(TENANT, parse_id(deployment, "dep").environment)
-        found = await self.app.service.store.read(partition, deployment)
-        assert found is not None, deployment
-        return deployments.from_body(found.body)
+        return await repository.load(deployment, self.ctx, self.app)
 
-    async def operation(self, deployment: str) -> operations.Operation:
-        found = await self.deployment(deployment)
-        partition = Partition(TENANT, parse_id(deployment, "dep").environment)
-        row = await self.app.service.store.read(
-            partition, operations.document_id(found.operation_id)
-        )
-        assert row is not None
-        return operations.from_body(row.body)
+    async def operation(self, deployment: str) -> Operation:
+        """Return the operation that owns *deployment*, or owned it last."""
+        return await self.operation_of((await self.deployment(deployment)).operation_id)
+
+    async def operation_of(self, operation_id: str) -> Operation:
+        partition = partition_of(TENANT, operation_id)
+        document = operation_document(operation_id)
+        return stored_operation(await self.app.service.work.read(partition, document), operation_id)
 
     async def rows(self, kind: str) -> Sequence[Document]:
         """Return all documents of the environment that are of *kind*."""
@@ -410,7 +405,7 @@ class Driven:
         return (await self.deployment(deployment)).status
 
     async def shown(self, deployment: str) -> Any:
-        resource, _ = await reading.get(deployment, scope=SCOPE, app=self.app)
+        resource, _ = await queries.get_deployment(deployment, self.ctx, self.app)
         return resource
 
     def surface_component(self, module: str) -> SurfaceComponent:
@@ -421,12 +416,6 @@ class Driven:
         record = self.world.component(self.surface_component(module))
         counted = {number: len(each.instances) for number, each in record.revisions.items()}
         return counted, dict(record.weights)
-
-
-def _project_cause() -> Any:
-    from dataclasses import replace
-
-    return replace(CAUSE, project=PROJECT)
 
 
 def driven(*, rules: Rules | None = None) -> Driven:

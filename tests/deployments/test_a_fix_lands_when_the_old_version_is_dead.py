@@ -107,7 +107,7 @@ def test_the_old_version_dies_during_the_canary_and_the_fix_lands() -> None:
         world = driven()
         await one_in_force(world)
         digest = await world.upload("one")
-        at_step(world, "ask_gates", 1, lambda: world.world.behaviours.update({digest: DEAD}))
+        at_step(world, "request_analysis", 1, lambda: world.world.behaviours.update({digest: DEAD}))
 
         done = await released(world, "two")
 
@@ -178,7 +178,9 @@ def test_of_three_instances_one_is_left_and_the_canary_takes_what_it_cannot_carr
         await one_in_force(world, replicas=3)
         world.world.lost |= {"module-shop-1-1", "module-shop-1-2"}
         seen: list[Mapping[int, int]] = []
-        world.interfere = lambda name: seen.append(weights(world)) if name == "ask_gates" else None
+        world.interfere = lambda name: (
+            seen.append(weights(world)) if name == "request_analysis" else None
+        )
 
         done = await released(world, "two", replicas=3)
 
@@ -366,7 +368,7 @@ def test_a_previous_version_whose_instances_come_back_takes_all_back() -> None:
     async def main() -> None:
         world = driven()
         await one_in_force(world, replicas=3)
-        at_step(world, "turn_back", 1, lambda: world.world.lost.add("module-shop-1-1"))
+        at_step(world, "begin_rollback", 1, lambda: world.world.lost.add("module-shop-1-1"))
         world.health.bad.add(await world.upload("two"))
         answer = await world.deploy(await world.component("two", replicas=3))
         world.begin()
@@ -403,7 +405,7 @@ def test_what_a_recreate_stopped_is_waited_for_when_it_starts_again() -> None:
 def test_a_worker_beside_a_dead_one_stays() -> None:
     async def main() -> None:
         world = driven()
-        worker = {"port": None, "componentType": "worker"}
+        worker: dict[str, Any] = {"port": None, "componentType": "worker"}
         await one_in_force(world, **worker)
         await dies(world, "one")
 

@@ -7,14 +7,14 @@ import zipfile
 import pytest
 
 from function_apps.deployments.errors import ArtifactMissing, CannotBePlanned
-from function_apps.deployments.use_cases import artifacts, requests
+from function_apps.deployments.use_cases.deploy import deploy
+from function_apps.deployments.use_cases.upload_artifact import find_artifact, upload_artifact
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import TenantId
 from shared.kernel.scope import Scope
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
 from tests.deployments.driven import archive, driven
-from tests.kit.service import CAUSE, SCOPE
 from tests.kit.virtual_time import run_virtual
 
 OTHER = Scope(TenantId("globex"), "user:bob")
@@ -22,17 +22,18 @@ OTHER = Scope(TenantId("globex"), "user:bob")
 
 def test_it_is_named_by_its_content_and_the_same_bytes_are_the_same_artifact() -> None:
     async def main() -> None:
-        app = driven().app
+        world = driven()
+        ctx, app = world.ctx, world.app
         content = archive("one")
 
-        first, was_known = await artifacts.upload(content, scope=SCOPE, cause=CAUSE, app=app)
-        second, is_known = await artifacts.upload(content, scope=SCOPE, cause=CAUSE, app=app)
+        first, was_known = await upload_artifact(content, ctx, app)
+        second, is_known = await upload_artifact(content, ctx, app)
 
         assert first == second
         assert (was_known, is_known) == (False, True)
         assert first.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
         assert await app.blobs.size(artifact_blob(first.digest)) == len(content)
-        assert await artifacts.find(first.digest, scope=SCOPE, app=app) == first
+        assert await find_artifact(first.digest, ctx, app) == first
 
     run_virtual(main())
 
@@ -44,19 +45,18 @@ def test_another_tenant_neither_sees_nor_deploys_it() -> None:
         component = await world.component("one")
 
         with pytest.raises(ArtifactMissing):
-            await artifacts.find(component["artifactDigest"], scope=OTHER, app=world.app)
+            await find_artifact(component["artifactDigest"], world.bench.ctx(OTHER), world.app)
         with pytest.raises(CannotBePlanned, match="has not been uploaded"):
-            await requests.deploy(
-                await world.command(component), scope=OTHER, cause=CAUSE, app=world.app
-            )
+            await deploy(await world.command(component), world.bench.ctx(OTHER), world.app)
 
     run_virtual(main())
 
 
 def test_a_name_that_is_no_digest_names_nothing() -> None:
     async def main() -> None:
+        world = driven()
         with pytest.raises(ArtifactMissing):
-            await artifacts.find("sha256:../../etc", scope=SCOPE, app=driven().app)
+            await find_artifact("sha256:../../etc", world.ctx, world.app)
 
     run_virtual(main())
 
@@ -85,10 +85,11 @@ def zipped(*names: str, mode: int = 0) -> bytes:
 )
 def test_what_would_not_be_unpacked_safely_is_not_kept(content: bytes) -> None:
     async def main() -> None:
-        app = driven().app
+        world = driven()
+        ctx, app = world.ctx, world.app
 
         with pytest.raises(BadArtifact):
-            await artifacts.upload(content, scope=SCOPE, cause=CAUSE, app=app)
+            await upload_artifact(content, ctx, app)
 
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         assert await app.blobs.size(artifact_blob(digest)) is None
@@ -98,7 +99,8 @@ def test_what_would_not_be_unpacked_safely_is_not_kept(content: bytes) -> None:
 
 def test_an_empty_body_is_no_artifact() -> None:
     async def main() -> None:
+        world = driven()
         with pytest.raises(Invalid, match="empty"):
-            await artifacts.upload(b"", scope=SCOPE, cause=CAUSE, app=driven().app)
+            await upload_artifact(b"", world.ctx, world.app)
 
     run_virtual(main())

@@ -4,22 +4,19 @@ import pytest
 
 import shared.kernel.operation as operations
 from function_apps.deployments.errors import NotCancellable
-from function_apps.deployments.model.states import ENDINGS, TRANSITIONS
+from function_apps.deployments.model.lifecycle import ENDINGS, TRANSITIONS
+from function_apps.deployments.triggers import OPERATIONS
 from shared.contracts.deployments import DeploymentStatus
-from shared.kernel.ids import parse_id
-from shared.messaging.legacy_unit_of_work import Decision, Put, View
-from shared.persistence.store import Partition
 from tests.deployments.driven import Driven, driven
-from tests.kit.service import CAUSE, SCOPE, TENANT
 from tests.kit.virtual_time import run_virtual
 
 ACTIVE = [state for state in TRANSITIONS if state not in ENDINGS]
 AT = {
-    DeploymentStatus.PROVISIONING: "fix_unit",
+    DeploymentStatus.PROVISIONING: "pin_release_unit",
     DeploymentStatus.CONFIGURING: "begin_rollout",
     DeploymentStatus.ROLLING_OUT: "shift_traffic",
-    DeploymentStatus.HEALTH_GATING: "look_at_gates",
-    DeploymentStatus.PROMOTING: "complete",
+    DeploymentStatus.HEALTH_GATING: "check_analysis",
+    DeploymentStatus.PROMOTING: "complete_release",
     DeploymentStatus.ROLLING_BACK: "remove_candidate",
 }
 """A step before which the deployment is in that state."""
@@ -31,7 +28,7 @@ async def reached(world: Driven, state: DeploymentStatus) -> str:
     await world.release("one")
     if state is DeploymentStatus.ROLLING_BACK:
         world.health.bad.add(await world.upload("two"))
-    world.halt_at = AT.get(state, "open_rollout")
+    world.halt_at = AT.get(state, "start_rollout")
     answer = await world.deploy(await world.component("two"))
     await world.until(world.is_halted)
     assert await world.status(answer["deploymentId"]) == state
@@ -56,7 +53,7 @@ def test_in_every_state_what_was_in_force_stays_or_comes_back(state: DeploymentS
         }
         assert done.status == ("Cancelled" if before else "RolledBack")
         assert world.live() == ({1: 1}, {1: 100})
-        assert (await world.target()).claims == ()
+        assert (await world.target()).queue == ()
         assert await all_ended(world)
 
     run_virtual(main())
@@ -94,7 +91,7 @@ def test_one_that_waits_in_a_line_is_cancelled_at_once() -> None:
 
         assert queued["waitingFor"] == "queue"
         assert answer["status"] == "Cancelled"
-        assert [one.token for one in (await world.target()).claims] == [2]
+        assert [one.token for one in (await world.target()).queue] == [2]
 
     run_virtual(main())
 
@@ -136,13 +133,6 @@ def test_a_cancelled_operation_cancels_its_deployment(state: DeploymentStatus) -
 async def ask_to_cancel(world: Driven, deployment: str) -> None:
     """Do what POST /operations/{id}/cancel does."""
     operation = await world.operation(deployment)
-    document = operations.document_id(operation.operation_id)
-
-    def decide(view: View) -> Decision:
-        body = view.body(document)
-        assert body is not None
-        asked = operations.request_cancel(operations.from_body(body))
-        return Decision(writes=[Put(document, operations.to_body(asked))])
-
-    partition = Partition(TENANT, parse_id(deployment, "dep").environment)
-    await world.app.service.work.write(SCOPE, partition, [document], decide, CAUSE)
+    control = OPERATIONS[operation.kind]
+    assert not isinstance(control.cancel, str)
+    await control.cancel(operation, world.ctx, world.app)

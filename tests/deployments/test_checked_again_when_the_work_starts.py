@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.errors import NotPromotable
-from function_apps.deployments.use_cases import interruptions, requests
+from function_apps.deployments.use_cases.promote import promote
+from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus
 from shared.contracts.promotions import PromoteDeployment
 from shared.contracts.values import Stage
 from tests.deployments.driven import Driven, driven
 from tests.deployments.test_facts_for_the_next_unit import bound, proved
-from tests.deployments.test_promotion import SOAK, STAGING, promote, soaked
-from tests.kit.service import CAUSE, SCOPE
+from tests.deployments.test_promotion import SOAK, STAGING, promote_after, soaked
 from tests.kit.virtual_time import run_virtual
 
 
@@ -74,9 +74,7 @@ def test_a_rollback_that_found_something_else_in_force_does_so_again_when_it_is_
         await world.settle()
 
         with pytest.raises(Exception, match="not in force any more"):
-            await interruptions.retry(
-                asked["deploymentId"], DeploymentReason(), scope=SCOPE, cause=CAUSE, app=world.app
-            )
+            await retry(asked["deploymentId"], DeploymentReason(), world.bench.ctx(), world.app)
 
     run_virtual(main())
 
@@ -92,7 +90,7 @@ async def queued_promotion(world: Driven) -> str:
         environmentId=STAGING,
         gate={"deadline": "PT2H", "onInconclusive": "pass"},
     )
-    return await promote(world, one.deployment_id, after=SOAK)
+    return await promote_after(world, one.deployment_id, after=SOAK)
 
 
 def test_a_promotion_whose_source_was_replaced_while_it_waited_changes_nothing() -> None:
@@ -118,9 +116,7 @@ def test_a_promotion_that_waited_longer_than_the_soak_verdict_counts_is_asked_fo
 
         assert await ended(world, promoted) == ("Failed", "SoakVerdictStale")
         with pytest.raises(NotPromotable, match="promote again"):
-            await interruptions.retry(
-                promoted, DeploymentReason(), scope=SCOPE, cause=CAUSE, app=world.app
-            )
+            await retry(promoted, DeploymentReason(), world.bench.ctx(), world.app)
 
     run_virtual(main())
 
@@ -138,7 +134,7 @@ def test_evidence_that_is_too_old_is_refused_at_the_request() -> None:
         )
 
         with pytest.raises(NotPromotable) as refused:
-            await requests.promote(command, scope=SCOPE, cause=CAUSE, app=world.app)
+            await promote(command, world.bench.ctx(), world.app)
 
         assert refused.value.code == "SoakVerdictStale"
 
@@ -160,7 +156,7 @@ async def breached(world: Driven) -> None:
         pytest.param(breached, "IsolationBreached", id="breached"),
     ],
 )
-@pytest.mark.parametrize("before", ["open_rollout", "look_at_environment", "begin_rollout"])
+@pytest.mark.parametrize("before", ["start_rollout", "check_environment", "begin_rollout"])
 def test_what_forbids_a_deployment_before_its_first_change_stops_it(
     before: str, change: Callable[[Driven], Awaitable[Any]], code: str
 ) -> None:

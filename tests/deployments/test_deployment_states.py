@@ -5,22 +5,25 @@ from pathlib import Path
 import pytest
 
 from function_apps.deployments.errors import TransitionRefused
-from function_apps.deployments.model.states import (
+from function_apps.deployments.model.lifecycle import (
     BEFORE_APPLIED,
     CHANGING,
     ENDINGS,
     TRANSITIONS,
-    Change,
-    after,
+    Cancelled,
+    DeploymentEvent,
+    Rejected,
+    RollbackBegan,
     diagram,
+    status_after,
 )
 from shared.contracts.deployments import DeploymentStatus
 
+EVENTS = {event for row in TRANSITIONS.values() for event in row}
 OUTSIDE = [
-    pytest.param(state, change, id=f"{state}-{change}")
-    for state, rows in TRANSITIONS.items()
-    for change in Change
-    if change not in rows
+    pytest.param(status, event, id=f"{status}-{event.__name__}")
+    for status, row in TRANSITIONS.items()
+    for event in sorted(EVENTS - set(row), key=lambda each: each.__name__)
 ]
 README = Path("function_apps/deployments/README.md")
 
@@ -29,26 +32,28 @@ def test_every_state_has_its_row() -> None:
     assert set(TRANSITIONS) == set(DeploymentStatus)
 
 
-def test_every_state_is_an_ending_or_may_still_be_left_behind() -> None:
+def test_every_state_is_an_ending_or_may_still_be_left() -> None:
     waiting = {DeploymentStatus.ROLLING_BACK}
 
     assert ENDINGS | BEFORE_APPLIED | CHANGING | waiting == set(DeploymentStatus)
 
 
-@pytest.mark.parametrize(("state", "change"), OUTSIDE)
-def test_a_change_outside_the_table_is_refused(state: DeploymentStatus, change: Change) -> None:
+@pytest.mark.parametrize(("status", "event"), OUTSIDE)
+def test_an_event_outside_the_table_is_refused(
+    status: DeploymentStatus, event: type[DeploymentEvent]
+) -> None:
     with pytest.raises(TransitionRefused) as refused:
-        after(state, change)
+        status_after(status, event)
 
-    assert (refused.value.status, refused.value.change) == (state, change)
+    assert (refused.value.status, refused.value.event) == (status, event.__name__)
 
 
 def test_from_every_active_state_there_is_a_way_back() -> None:
-    for state in CHANGING:
-        assert after(state, Change.ROLLBACK_BEGUN) is DeploymentStatus.ROLLING_BACK
-    for state in BEFORE_APPLIED:
-        assert after(state, Change.CANCELLED) is DeploymentStatus.CANCELLED
-        assert after(state, Change.TURNED_DOWN) is DeploymentStatus.FAILED
+    for status in CHANGING:
+        assert status_after(status, RollbackBegan) is DeploymentStatus.ROLLING_BACK
+    for status in BEFORE_APPLIED:
+        assert status_after(status, Cancelled) is DeploymentStatus.CANCELLED
+        assert status_after(status, Rejected) is DeploymentStatus.FAILED
 
 
 def test_the_diagram_in_the_readme_is_drawn_from_the_table() -> None:

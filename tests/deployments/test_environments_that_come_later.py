@@ -3,7 +3,8 @@
 import pytest
 
 from function_apps.deployments.errors import EnvironmentNotUsable
-from shared.contracts.deployments import DeploymentStatus
+from function_apps.deployments.use_cases.retry import retry
+from shared.contracts.deployments import DeploymentReason, DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.values import Stage
 from tests.deployments.driven import Driven, driven
@@ -132,18 +133,12 @@ def test_an_older_event_of_the_environment_changes_nothing() -> None:
 
 def test_a_failed_one_is_retried_as_a_new_attempt() -> None:
     async def main() -> None:
-        from function_apps.deployments.use_cases import interruptions
-        from shared.contracts.deployments import DeploymentReason
-        from tests.kit.service import CAUSE, SCOPE
-
         world = driven()
         identity = await asked_first(world)
         await world.settle()
         await world.tell()
 
-        await interruptions.retry(
-            identity, DeploymentReason(), scope=SCOPE, cause=CAUSE, app=world.app
-        )
+        await retry(identity, DeploymentReason(), world.bench.ctx(), world.app)
         await world.settle()
 
         done = await world.deployment(identity)
@@ -174,7 +169,7 @@ def test_a_decommissioned_environment_is_emptied_and_told_drained() -> None:
         assert await world.status(queued["deploymentId"]) == "Cancelled"
         assert world.live() == ({}, {})
         target = await world.target()
-        assert target.claims == ()
+        assert target.queue == ()
         assert {line.revision for line in target.modules.values()} == {0}
 
     run_virtual(main())

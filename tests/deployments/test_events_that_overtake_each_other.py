@@ -2,7 +2,7 @@
 
 import pytest
 
-from function_apps.deployments.model.target import KnownEnvironment
+from function_apps.deployments.model.deployment_target import EnvironmentProjection
 from shared.contracts.environments import EnvironmentStatus as Status
 from shared.contracts.values import ComputeTargetKind, Stage
 from shared.kernel.ids import ProjectId, TenantId
@@ -10,8 +10,8 @@ from shared.kernel.ids import ProjectId, TenantId
 LOCAL = (ComputeTargetKind.LOCAL_PROCESS,)
 
 
-def known(status: Status, targets: tuple[ComputeTargetKind, ...]) -> KnownEnvironment:
-    return KnownEnvironment(
+def known(status: Status, targets: tuple[ComputeTargetKind, ...]) -> EnvironmentProjection:
+    return EnvironmentProjection(
         2, status, ProjectId("proj-web"), Stage.TEST, TenantId("acme"), 1, targets
     )
 
@@ -27,7 +27,7 @@ def known(status: Status, targets: tuple[ComputeTargetKind, ...]) -> KnownEnviro
     ],
 )
 def test_an_environment_is_deployed_to_once_its_targets_are_known(
-    environment: KnownEnvironment, *, is_usable: bool, is_on_its_way: bool
+    environment: EnvironmentProjection, *, is_usable: bool, is_on_its_way: bool
 ) -> None:
     assert environment.is_usable is is_usable
     assert environment.is_on_its_way is is_on_its_way

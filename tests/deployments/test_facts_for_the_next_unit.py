@@ -10,14 +10,21 @@ from function_apps.deployments.errors import (
     BindingSuspended,
     IsolationBreached,
 )
-from function_apps.deployments.use_cases import surroundings
+from function_apps.deployments.use_cases.record_environment import (
+    record_binding,
+    record_isolation_proof,
+)
+from function_apps.deployments.use_cases.record_facts import (
+    record_configuration,
+    record_scaling_policy,
+    record_secret,
+)
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.contracts.values import Stage
 from tests.deployments.driven import CART, SHOP, TEST, Driven, driven
-from tests.kit.service import CAUSE, SCOPE
 from tests.kit.virtual_time import run_virtual
 
 KEY = TEST.removeprefix("env-")
@@ -39,7 +46,7 @@ async def bound(world: Driven, status: str, revision: int = 1) -> None:
             "stage": "prod",
         }
     )
-    await surroundings.note_binding(event, scope=SCOPE, cause=CAUSE, app=world.app)
+    await record_binding(event, world.bench.ctx(), world.app)
 
 
 async def proved(world: Driven, verdict: str, revision: int) -> None:
@@ -55,7 +62,7 @@ async def proved(world: Driven, verdict: str, revision: int) -> None:
             "checkedAt": NOW,
         }
     )
-    await surroundings.note_isolation(event, scope=SCOPE, cause=CAUSE, app=world.app)
+    await record_isolation_proof(event, world.bench.ctx(), world.app)
 
 
 async def published(world: Driven, version: int, revision: int) -> None:
@@ -73,7 +80,7 @@ async def published(world: Driven, version: int, revision: int) -> None:
             "status": "Published",
         }
     )
-    await surroundings.note_configuration(event, scope=SCOPE, cause=CAUSE, app=world.app)
+    await record_configuration(event, world.bench.ctx(), world.app)
 
 
 async def secret(world: Driven, version: str, revision: int) -> None:
@@ -92,7 +99,7 @@ async def secret(world: Driven, version: str, revision: int) -> None:
             "status": "Bound",
         }
     )
-    await surroundings.note_secret(event, scope=SCOPE, cause=CAUSE, app=world.app)
+    await record_secret(event, world.bench.ctx(), world.app)
 
 
 async def scaled(world: Driven, revision: int) -> None:
@@ -113,7 +120,7 @@ async def scaled(world: Driven, revision: int) -> None:
             "policyRevision": revision,
         }
     )
-    await surroundings.note_scaling(event, scope=SCOPE, cause=CAUSE, app=world.app)
+    await record_scaling_policy(event, world.bench.ctx(), world.app)
 
 
 def test_a_unit_pins_what_was_said_last_of_its_own_modules() -> None:
@@ -130,7 +137,7 @@ def test_a_unit_pins_what_was_said_last_of_its_own_modules() -> None:
         await world.settle()
 
         done = await world.deployment(answer["deploymentId"])
-        shop, cart = done.released(SHOP), done.released(CART)
+        shop, cart = done.candidate(SHOP), done.candidate(CART)
         assert shop is not None
         assert cart is not None
         assert shop.configuration.module == 7

@@ -2,32 +2,33 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
-from function_apps.deployments.model import gates
-from function_apps.deployments.model.deployment import TrafficShift
+from function_apps.deployments.model import analysis
+from function_apps.deployments.model.rollout_steps import RolloutStep
 from function_apps.deployments.ports import Rules
-from function_apps.deployments.use_cases import interruptions, signals
+from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
+from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus
 from shared.contracts.gates import GateEvidence, Verdict
 from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Invalid
 from tests.deployments.driven import SHOP, Driven, driven
-from tests.kit.service import CAUSE, SCOPE
 from tests.kit.virtual_time import run_virtual
 
 PASS, FAIL, UNSURE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 DEADLINE = EPOCH + timedelta(minutes=10)
 
 
-def shift(*verdicts: Verdict, asked: int = 2) -> TrafficShift:
+def shift(*verdicts: Verdict, asked: int = 2) -> RolloutStep:
     evidence = tuple(
-        GateEvidence.model_construct(gate_id=f"gate-{number}", verdict=verdict)
+        cast(Any, GateEvidence).model_construct(gate_id=f"gate-{number}", verdict=verdict)
         for number, verdict in enumerate(verdicts)
     )
     names = tuple(f"gate-{number}" for number in range(asked))
-    return TrafficShift(0, "w", 10, gates=names, evidence=evidence, deadline_at=DEADLINE)
+    return RolloutStep(0, "w", 10, gates=names, evidence=evidence, deadline_at=DEADLINE)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +47,9 @@ def shift(*verdicts: Verdict, asked: int = 2) -> TrafficShift:
 def test_a_step_has_one_verdict_over_all_components(
     verdicts: tuple[Verdict, ...], late: object, expected: Verdict | None
 ) -> None:
-    now = DEADLINE + timedelta(seconds=gates.ANSWER_GRACE_S) if late else EPOCH
+    now = DEADLINE + timedelta(seconds=analysis.ANSWER_GRACE_S) if late else EPOCH
 
-    assert gates.verdict_of(shift(*verdicts), now) is expected
+    assert analysis.verdict_of(shift(*verdicts), now) is expected
 
 
 def test_outside_prod_an_inconclusive_step_passes_and_is_marked() -> None:
@@ -114,9 +115,7 @@ def test_a_retry_has_a_paused_step_judged_again() -> None:
         identity = await paused(world)
         world.health.unsure.clear()
 
-        await interruptions.retry(
-            identity, DeploymentReason(), scope=SCOPE, cause=CAUSE, app=world.app
-        )
+        await retry(identity, DeploymentReason(), world.bench.ctx(), world.app)
         await world.settle()
 
         done = await world.deployment(identity)
@@ -148,7 +147,7 @@ def test_evidence_told_twice_or_of_an_old_step_changes_nothing() -> None:
         (gate,) = world.health.asked
 
         event = world.answer(gate, FAIL)
-        await signals.note_health(event, scope=SCOPE, cause=CAUSE, app=world.app)
+        await record_gate_evidence(event, world.bench.ctx(), world.app)
 
         assert await world.deployment(done.deployment_id) == done
 
@@ -161,9 +160,9 @@ def test_health_without_a_gate_is_dropped_before_anything_is_read() -> None:
         await world.tell()
         await world.release("one")
         event = world.answer(world.health.asked[0], PASS).model_copy(update={"gate_id": None})
-        nothing = replace(world.app, service=None)  # type: ignore[arg-type]  it must not be used
+        nothing = replace(world.app, service=cast(Any, None))
 
-        assert await signals.note_health(event, scope=SCOPE, cause=CAUSE, app=nothing) is None
+        assert await record_gate_evidence(event, world.ctx, nothing) is None
 
     run_virtual(main())
 
@@ -176,7 +175,7 @@ def test_a_gate_answered_without_evidence_is_malformed() -> None:
         event = world.answer(world.health.asked[0], PASS).model_copy(update={"evidence": None})
 
         with pytest.raises(Invalid, match="evidence"):
-            await signals.note_health(event, scope=SCOPE, cause=CAUSE, app=world.app)
+            await record_gate_evidence(event, world.bench.ctx(), world.app)
 
     run_virtual(main())
 
@@ -187,9 +186,9 @@ def test_gates_are_named_by_component_attempt_and_step() -> None:
         await world.tell()
         done = await world.release("one")
 
-        gate = gates.gate_of(done, SHOP, 0)  # type: ignore[arg-type]
+        gate = analysis.gate_of(done, SHOP, 0)  # type: ignore[arg-type]
 
-        assert gates.deployment_of(gate) == done.deployment_id
+        assert analysis.deployment_of(gate) == done.deployment_id
         assert world.health.asked[0].gate_id == gate
 
     run_virtual(main())

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.errors import Held, HoldsFull
-from function_apps.deployments.model import target as targets
-from function_apps.deployments.model import units
+from function_apps.deployments.model import module_queue, release_unit
+from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.holds import HoldRef
-from function_apps.deployments.model.target import HOLDS_MAX
+from function_apps.deployments.model.module_queue import HOLDS_MAX
 from shared.contracts.strategies import OnConflict
 from shared.contracts.values import ModuleId
 from shared.kernel.fence import Fence
@@ -143,8 +143,8 @@ def test_a_unit_is_not_held_for_what_the_surface_refused_in_the_last_moment() ->
     async def main() -> None:
         world = driven()
         await one_in_force(world)
-        other = units.spec_of(
-            units.planned(
+        other = release_unit.to_revision_spec(
+            release_unit.planned(
                 (
                     await world.command(await world.component("web", WEB, pathPrefix="/a"))
                 ).components,
@@ -172,9 +172,9 @@ def test_a_unit_is_not_held_for_what_the_surface_refused_in_the_last_moment() ->
 
 def test_an_environment_full_of_holds_takes_a_rollback_but_no_new_deployment() -> None:
     refs = tuple(HoldRef(f"{n:016x}", DeploymentId("dep")) for n in range(HOLDS_MAX))
-    target = replace(targets.Target(TEST), holds={ModuleId(SHOP): refs})
+    target = replace(DeploymentTarget(TEST), holds={ModuleId(SHOP): refs})
 
     with pytest.raises(HoldsFull):
-        targets.enter(target, claim("a", SHOP), OnConflict.QUEUE)
+        module_queue.enqueue(target, claim("a", SHOP), OnConflict.QUEUE)
 
-    assert targets.enter(target, claim("r", SHOP, kind=ROLLBACK), OnConflict.QUEUE).claims
+    assert module_queue.enqueue(target, claim("r", SHOP, kind=ROLLBACK), OnConflict.QUEUE).queue

@@ -53,17 +53,19 @@ def test_an_accepted_deployment_says_where_to_watch_it_and_shows_itself_whole() 
     played(scenario)
 
 
-def test_a_deployment_that_did_not_change_is_not_sent_again() -> None:
+def test_the_etag_of_a_deployment_is_what_if_match_takes() -> None:
     async def scenario(world: World, environment: str) -> None:
         identity = await deploy(world, environment, "1")
         await ended(world, identity)
         path = f"/v1/runtime/deployments/{identity}"
 
-        first = await world.send("GET", path)
-        etag = lower(first)["etag"]
-        second = await world.send("GET", path, headers={"if-none-match": etag})
+        etag = lower(await world.send("GET", path))["etag"]
+        body = {"reason": "no longer wanted"}
+        stale = {"if-match": '"stale"'}
+        refused = await world.send("POST", f"{path}/rollback", body, headers=stale)
+        accepted = await world.send("POST", f"{path}/rollback", body, headers={"if-match": etag})
 
-        assert (first.status, second.status) == (200, 304)
+        assert (refused.status, accepted.status) == (412, 202)
 
     played(scenario)
 
@@ -105,7 +107,7 @@ def test_lists_are_filtered_and_paged_newest_first() -> None:
 
         _, everything = await world.call("GET", root)
         _, first = await world.call("GET", f"{root}&top=1")
-        _, rest = await world.call("GET", f"/v1/runtime/deployments{first['nextLink']}")
+        _, rest = await world.call("GET", first["nextLink"])
         _, other = await world.call("GET", f"{root}&moduleId=module-other")
         _, failed = await world.call("GET", f"{root}&status=Failed")
 

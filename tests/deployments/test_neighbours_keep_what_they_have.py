@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.errors import CannotBePlanned
-from function_apps.deployments.use_cases import requests
+from function_apps.deployments.use_cases.deploy import plan_deployment
+from function_apps.deployments.use_cases.promote import plan_promotion
 from shared.contracts.promotions import PromoteDeployment
 from shared.contracts.values import Stage
 from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
-from tests.deployments.test_promotion import SOAK, STAGING, promote
-from tests.kit.service import SCOPE, TENANT
+from tests.deployments.test_promotion import SOAK, STAGING, promote_after
+from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
 
@@ -25,7 +26,7 @@ async def completed(world: Driven, *components: Any, **more: Any) -> str:
 async def refusals(world: Driven, *components: Any, **more: Any) -> Sequence[tuple[str, str, str]]:
     """Return code, place and message of each refusal, equal in a dry run and in the deployment."""
     command = await world.command(*components, **more)
-    plan = await requests.plan(command, scope=SCOPE, app=world.app)
+    plan = await plan_deployment(command, world.bench.ctx(), world.app)
     before = world.bench.sent.types()
 
     with pytest.raises(CannotBePlanned) as refused:
@@ -130,7 +131,7 @@ def test_a_promotion_to_where_its_path_prefix_is_taken_is_refused() -> None:
         one = await occupied_staging(world)
 
         with pytest.raises(CannotBePlanned, match=WEB):
-            await promote(world, one, after=SOAK)
+            await promote_after(world, one, after=SOAK)
 
     run_virtual(main())
 
@@ -141,7 +142,7 @@ def test_a_dry_run_of_a_promotion_lists_path_and_soak_time() -> None:
         one = await occupied_staging(world)
         command = PromoteDeployment(deployment_id=one, to_environment_id=STAGING, dry_run=True)
 
-        plan = await requests.plan_promotion(command, token="", scope=SCOPE, app=world.app)
+        plan = await plan_promotion(command, world.bench.ctx(), world.app, token="")
 
         assert [each.code for each in plan.refusals] == ["SoakTimeLeft", "RouteTaken"]
 

@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.errors import CannotBePlanned
-from function_apps.deployments.model import planning
-from function_apps.deployments.use_cases import requests
+from function_apps.deployments.model.rollout_steps import order_of
+from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
 from shared.contracts.components import Component
 from shared.kernel.errors import PlanRefused
 from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
-from tests.kit.service import CAUSE, SCOPE
 from tests.kit.virtual_time import run_virtual
 
 NO_ARTIFACT = "sha256:" + "0" * 64
@@ -34,7 +33,7 @@ def refused(changes: dict[str, Any], **more: Any) -> list[tuple[str, str]]:
 
 async def _untouched(world: Driven) -> Any:
     target = await world.target()
-    assert target.claims == ()
+    assert target.queue == ()
     return target
 
 
@@ -49,7 +48,7 @@ async def _untouched(world: Driven) -> Any:
         ),
         pytest.param(
             {"artifactDigest": None, "image": "web:1"},
-            "ImageNotOffered",
+            "ImageNotSupported",
             "/components/0/image",
             id="an-image",
         ),
@@ -62,19 +61,19 @@ async def _untouched(world: Driven) -> Any:
         ),
         pytest.param(
             {"probes": {"readiness": {"kind": "tcp"}}},
-            "ProbeNotOffered",
+            "ProbeNotSupported",
             "/components/0/probes/readiness/kind",
             id="a-probe-of-another-kind",
         ),
         pytest.param(
             {"probes": {"readiness": {"port": 1}}},
-            "ProbeNotOffered",
+            "ProbeNotSupported",
             "/components/0/probes/readiness/port",
             id="a-probe-of-another-port",
         ),
         pytest.param(
             {"probes": {"startup": {}}},
-            "StartupProbeNotOffered",
+            "StartupProbeNotSupported",
             "/components/0/probes/startup",
             id="a-startup-probe",
         ),
@@ -96,16 +95,16 @@ def test_what_cannot_be_honoured_is_refused(changes: dict[str, Any], code: str, 
 @pytest.mark.parametrize(
     ("more", "code"),
     [
-        pytest.param({"strategy": {"kind": "blueGreen"}}, "StrategyNotOffered", id="blue-green"),
-        pytest.param({"strategy": {"kind": "rolling"}}, "StrategyNotOffered", id="rolling"),
-        pytest.param({"onConflict": "supersede"}, "SupersedeNotOffered", id="supersede"),
+        pytest.param({"strategy": {"kind": "blueGreen"}}, "StrategyNotSupported", id="blue-green"),
+        pytest.param({"strategy": {"kind": "rolling"}}, "StrategyNotSupported", id="rolling"),
+        pytest.param({"onConflict": "supersede"}, "SupersedeNotSupported", id="supersede"),
         pytest.param(
             {
                 "hooks": [
                     {"point": "preDeploy", "name": "migrate", "moduleId": SHOP, "command": ["x"]}
                 ]
             },
-            "HookNotOffered",
+            "HookNotSupported",
             id="hooks",
         ),
     ],
@@ -118,7 +117,7 @@ def test_every_refusal_is_listed_at_once() -> None:
     found = refused({"command": [], "artifactDigest": NO_ARTIFACT}, onConflict="supersede")
 
     assert {code for code, _ in found} == {
-        "SupersedeNotOffered",
+        "SupersedeNotSupported",
         "ArtifactMissing",
         "CommandMissing",
     }
@@ -137,7 +136,7 @@ def component(module: str, *needs: str) -> Component:
 
 
 def test_dependencies_come_first_and_else_the_order_given() -> None:
-    order, cycle = planning.order_of(
+    order, cycle = order_of(
         [component(WEB, SHOP, CART), component(SHOP, CART), component(CART, "module-elsewhere")]
     )
 
@@ -145,15 +144,13 @@ def test_dependencies_come_first_and_else_the_order_given() -> None:
 
 
 def test_a_cycle_is_named() -> None:
-    _, cycle = planning.order_of(
-        [component(WEB, SHOP), component(SHOP, CART), component(CART, SHOP)]
-    )
+    _, cycle = order_of([component(WEB, SHOP), component(SHOP, CART), component(CART, SHOP)])
 
     assert cycle == (SHOP, CART, SHOP)
 
 
 def test_a_component_that_needs_itself_is_a_cycle() -> None:
-    assert planning.order_of([component(WEB, WEB)]) == ((), (WEB, WEB))
+    assert order_of([component(WEB, WEB)]) == ((), (WEB, WEB))
 
 
 def test_a_dry_run_shows_units_order_and_refusals_and_changes_nothing() -> None:
@@ -164,7 +161,7 @@ def test_a_dry_run_shows_units_order_and_refusals_and_changes_nothing() -> None:
         cart = await world.component("cart", CART, resources={"cpu": 1.0})
         command = await world.command(shop, cart, dryRun=True)
 
-        plan = await requests.plan(command, scope=SCOPE, app=world.app)
+        plan = await plan_deployment(command, world.bench.ctx(), world.app)
 
         assert plan.order == (CART, SHOP)
         assert [(one.module_id, one.release_revision) for one in plan.components] == [
@@ -172,7 +169,7 @@ def test_a_dry_run_shows_units_order_and_refusals_and_changes_nothing() -> None:
             (CART, 1),
         ]
         assert [one.code for one in plan.refusals] == ["NotSupported"]
-        assert (await world.target()).claims == ()
+        assert (await world.target()).queue == ()
         assert world.bench.sent.types() == []
 
     run_virtual(main())
@@ -187,7 +184,7 @@ def test_prod_without_a_binding_is_refused_with_the_reason() -> None:
         command = await world.command(await world.component("one"))
 
         with pytest.raises(PlanRefused, match="tenant binding") as problem:
-            await requests.deploy(command, scope=SCOPE, cause=CAUSE, app=world.app)
+            await deploy(command, world.bench.ctx(), world.app)
 
         assert problem.value.code == "TenantBindingRequired"
 
@@ -211,7 +208,7 @@ def test_a_dry_run_lists_what_the_deployments_on_their_way_refuse(
         await world.deploy(await world.component("one"))
         command = await world.command(await world.component(content), dryRun=True, **changes)
 
-        plan = await requests.plan(command, scope=SCOPE, app=world.app)
+        plan = await plan_deployment(command, world.bench.ctx(), world.app)
 
         assert [each.code for each in plan.refusals] == [code]
 

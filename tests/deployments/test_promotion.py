@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 
 from function_apps.deployments.errors import EvidenceRequired, NotPromotable
-from function_apps.deployments.model.promotion import Source, evidence_of, refuse_unsoaked
-from function_apps.deployments.use_cases import requests
+from function_apps.deployments.model.promotion import Source, require_soak_time, soak_evidence
+from function_apps.deployments.use_cases.promote import load_source, promote
 from shared.contracts.health import HealthStatus
 from shared.contracts.promotions import PromoteDeployment, SoakDefaults, SoakEvidence
 from shared.contracts.values import Stage
 from tests.deployments.driven import Driven, driven, environment
-from tests.kit.service import CAUSE, SCOPE
+from tests.kit.service import SCOPE
 from tests.kit.virtual_time import run_virtual
 
 SOAK = timedelta(minutes=5)
@@ -20,21 +20,21 @@ STAGING = environment("staging")
 
 async def soaked(world: Driven, deployment: str) -> SoakEvidence:
     """Ask health as the route does."""
-    source = await requests.source_of(deployment, scope=SCOPE, app=world.app)
+    source = await load_source(deployment, world.bench.ctx(), world.app)
     services = [one.service_id for one in source.unit.components]
     said = await world.app.verdicts.ask(SCOPE, services, token="")
-    return evidence_of(source, said, SOAK, world.app.service.clock.now())
+    return soak_evidence(source, said, SOAK, world.app.service.clock.now())
 
 
-async def promote(world: Driven, deployment: str, *, after: timedelta) -> str:
+async def promote_after(world: Driven, deployment: str, *, after: timedelta) -> str:
     await world.app.service.clock.sleep(after.total_seconds())
     command = PromoteDeployment(
         deployment_id=deployment,
         to_environment_id=STAGING,
         evidence=await soaked(world, deployment),
     )
-    outcome = await requests.promote(command, scope=SCOPE, cause=CAUSE, app=world.app)
-    return str(outcome.result["deploymentId"])
+    outcome = await promote(command, world.bench.ctx(), world.app)
+    return str(outcome.value["deploymentId"])
 
 
 def test_the_same_digests_go_on_with_the_evidence() -> None:
@@ -44,7 +44,7 @@ def test_the_same_digests_go_on_with_the_evidence() -> None:
         one = await world.release("one")
         await world.tell(stage=Stage.STAGING, name="staging")
 
-        identity = await promote(world, one.deployment_id, after=SOAK)
+        identity = await promote_after(world, one.deployment_id, after=SOAK)
         await world.settle()
 
         done = await world.deployment(identity)
@@ -66,7 +66,7 @@ def test_a_promotion_before_its_time_says_how_long_is_left() -> None:
         one = await world.release("one")
 
         with pytest.raises(NotPromotable, match="60 s are left") as refused:
-            await promote(world, one.deployment_id, after=SOAK - timedelta(seconds=60))
+            await promote_after(world, one.deployment_id, after=SOAK - timedelta(seconds=60))
 
         assert refused.value.code == "SoakTimeLeft"
         assert refused.value.headers["Retry-After"] == "60"
@@ -85,7 +85,7 @@ def test_only_what_is_healthy_is_promoted(status: HealthStatus) -> None:
         world.soaked.status = status
 
         with pytest.raises(NotPromotable, match=status):
-            await promote(world, one.deployment_id, after=SOAK)
+            await promote_after(world, one.deployment_id, after=SOAK)
 
     run_virtual(main())
 
@@ -98,7 +98,7 @@ def test_what_is_not_in_force_any_more_is_not_promoted() -> None:
         two = await world.release("two")
 
         with pytest.raises(NotPromotable, match=two.deployment_id):
-            await promote(world, one.deployment_id, after=SOAK)
+            await promote_after(world, one.deployment_id, after=SOAK)
 
     run_virtual(main())
 
@@ -111,7 +111,7 @@ def test_what_was_rolled_back_is_not_promoted() -> None:
         one = await world.release("one")
 
         with pytest.raises(NotPromotable, match="RolledBack"):
-            await promote(world, one.deployment_id, after=SOAK)
+            await promote_after(world, one.deployment_id, after=SOAK)
 
     run_virtual(main())
 
@@ -124,7 +124,7 @@ def test_by_message_a_promotion_needs_the_evidence_in_it() -> None:
         command = PromoteDeployment(deployment_id=one.deployment_id, to_environment_id=STAGING)
 
         with pytest.raises(EvidenceRequired):
-            await requests.promote(command, scope=SCOPE, cause=CAUSE, app=world.app)
+            await promote(command, world.bench.ctx(), world.app)
 
     run_virtual(main())
 
@@ -138,6 +138,6 @@ def test_the_time_before_it_was_completed_does_not_count() -> None:
         evidence = await soaked(world, one.deployment_id)
 
         with pytest.raises(NotPromotable, match="for 0 s of 300 s"):
-            refuse_unsoaked(source, evidence, SoakDefaults(), world.app.service.clock.now())
+            require_soak_time(source, evidence, SoakDefaults(), world.app.service.clock.now())
 
     run_virtual(main())

@@ -9,7 +9,7 @@ from shared.contracts.deployments import DeploymentStatus
 from tests.deployments.driven import SHOP, Driven, driven
 from tests.kit.virtual_time import run_virtual
 
-COMPLETE, FINISH = "complete", "finish_rollback"
+COMPLETE, FINISH = "complete_release", "finish_rollback"
 
 
 async def second_release(world: Driven, **changes: Any) -> str:
@@ -91,7 +91,7 @@ def test_a_surface_that_is_away_while_instances_start_does_not_turn_a_release_ba
         identity = await second_release(world)
 
         def interfere(name: str) -> None:
-            if name == "look_ready":
+            if name == "check_ready":
                 world.interfere = lambda _name: None
                 world.world.unreadable = "the control plane is away"
                 asyncio.get_running_loop().call_later(90.0, setattr, world.world, "unreadable", "")

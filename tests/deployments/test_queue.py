@@ -1,14 +1,20 @@
 """Three deployments of one module are served one after the other, in the order they were asked."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 
 from function_apps.deployments.errors import QueueTaken
-from function_apps.deployments.use_cases import reading
-from tests.deployments.driven import CART, SHOP, driven
-from tests.kit.service import SCOPE
+from function_apps.deployments.use_cases import queries
+from shared.contracts.deployments import Deployment
+from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.kit.virtual_time import run_virtual
+
+
+async def listed(world: Driven) -> Sequence[Deployment]:
+    documents = await world.rows("deployment")
+    return await queries.list_resources(documents, world.ctx, world.app, module=None)
 
 
 def test_a_queue_of_three_is_served_in_order_one_at_a_time() -> None:
@@ -79,7 +85,7 @@ def test_reject_answers_with_the_holder_and_leaves_nothing() -> None:
             await world.deploy(await world.component("b"), onConflict="reject")
 
         assert refused.value.holder == first["deploymentId"]
-        assert len((await world.target()).claims) == 1
+        assert len((await world.target()).queue) == 1
 
     run_virtual(main())
 
@@ -91,12 +97,12 @@ def test_a_list_shows_who_waits_in_the_queue_and_for_whom() -> None:
         first = await world.deploy(await world.component("a"))
         second = await world.deploy(await world.component("b"))
 
-        page = await reading.find({}, top=50, scope=SCOPE, app=world.app)
+        value = await listed(world)
 
-        shown = {each["deploymentId"]: each for each in page["value"]}
+        shown = {each.deployment_id: each for each in value}
         waiting = shown[second["deploymentId"]]
-        assert (waiting["waitingFor"], waiting["holder"]) == ("queue", first["deploymentId"])
-        assert shown[first["deploymentId"]]["waitingFor"] is None
+        assert (waiting.waiting_for, waiting.holder) == ("queue", first["deploymentId"])
+        assert shown[first["deploymentId"]].waiting_for is None
 
     run_virtual(main())
 
@@ -106,8 +112,8 @@ def test_a_list_shows_who_waits_for_an_environment() -> None:
         world = driven()
         await world.deploy(await world.component("a"))
 
-        page = await reading.find({}, top=50, scope=SCOPE, app=world.app)
+        value = await listed(world)
 
-        assert [each["waitingFor"] for each in page["value"]] == ["environment"]
+        assert [each.waiting_for for each in value] == ["environment"]
 
     run_virtual(main())

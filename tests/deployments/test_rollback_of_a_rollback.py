@@ -3,14 +3,13 @@
 import pytest
 
 from function_apps.deployments.errors import Held
-from function_apps.deployments.use_cases import requests
+from function_apps.deployments.use_cases.promote import plan_promotion
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.promotions import PromoteDeployment
 from shared.contracts.values import Stage
 from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
-from tests.deployments.test_promotion import SOAK, STAGING, promote
-from tests.deployments.test_rolling_back import release_hold
-from tests.kit.service import SCOPE
+from tests.deployments.test_promotion import SOAK, STAGING, promote_after
+from tests.deployments.test_rolling_back import release_held
 from tests.kit.virtual_time import run_virtual
 
 
@@ -30,7 +29,7 @@ async def undone(world: Driven, deployment: str) -> tuple[str, str, str | None]:
     await world.settle()
     done = await world.deployment(answer["deploymentId"])
     assert done.status is DeploymentStatus.COMPLETED
-    unit = done.released(SHOP)
+    unit = done.candidate(SHOP)
     names = {await world.upload(name): name for name in ("v1", "v2", "v3", "v4")}
     return done.deployment_id, done.release_ref, names[unit.digest] if unit else None
 
@@ -96,7 +95,7 @@ def test_what_was_taken_away_comes_back_only_by_name_and_released() -> None:
 
         with pytest.raises(Held):
             await world.rollback(back, toDeploymentId=two)
-        await release_hold(world, back)
+        await release_held(world, back)
         answer = await world.rollback(back, toDeploymentId=two)
         await world.settle()
 
@@ -159,9 +158,9 @@ def test_a_promoted_rollback_carries_the_name_of_the_release_it_restored() -> No
         first, *_ = await undone(world, three)
         second, *_ = await undone(world, first)
 
-        promoted = await world.deployment(await promote(world, second, after=SOAK))
+        promoted = await world.deployment(await promote_after(world, second, after=SOAK))
         command = PromoteDeployment(deployment_id=second, to_environment_id=STAGING)
-        plan = await requests.plan_promotion(command, token="", scope=SCOPE, app=world.app)
+        plan = await plan_promotion(command, world.bench.ctx(), world.app, token="")
 
         assert promoted.release_ref == "v1"
         assert plan.release_ref == "v1"

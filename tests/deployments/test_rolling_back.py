@@ -2,13 +2,14 @@
 
 import pytest
 
-from function_apps.deployments.errors import Held, NothingHeld, NotInForce, NotRollbackable
-from function_apps.deployments.use_cases import interruptions, requests
+from function_apps.deployments.errors import Held, NoActiveHold, NotInForce, NotRollbackable
+from function_apps.deployments.model import release_unit
+from function_apps.deployments.use_cases.deploy import deploy
+from function_apps.deployments.use_cases.release_hold import release_hold
 from shared.contracts.deployments import DeploymentKind, DeploymentReason, DeploymentStatus
 from shared.kernel.fence import StaleFence
 from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.deployments.test_cancelling import reached
-from tests.kit.service import CAUSE, SCOPE
 from tests.kit.virtual_time import run_virtual
 
 
@@ -19,10 +20,8 @@ async def two_releases(world: Driven) -> tuple[str, str]:
     return one.deployment_id, two.deployment_id
 
 
-async def release_hold(world: Driven, deployment: str) -> None:
-    await interruptions.release_hold(
-        deployment, DeploymentReason(), scope=SCOPE, cause=CAUSE, app=world.app
-    )
+async def release_held(world: Driven, deployment: str) -> None:
+    await release_hold(deployment, DeploymentReason(), world.bench.ctx(), world.app)
 
 
 def test_a_completed_one_is_undone_by_a_deployment_of_kind_rollback_without_a_canary() -> None:
@@ -58,7 +57,7 @@ def test_what_was_undone_is_held_until_it_is_released() -> None:
 
         with pytest.raises(Held, match=answer["deploymentId"]):
             await world.deploy(component)
-        await release_hold(world, answer["deploymentId"])
+        await release_held(world, answer["deploymentId"])
         again = await world.deploy(component)
         await world.settle()
 
@@ -77,11 +76,11 @@ def test_an_automatic_rollback_holds_its_unit_and_the_refusal_says_how_to_go_on(
 
         with pytest.raises(Held, match=f"{bad.deployment_id}/release-hold"):
             await world.deploy(await world.component("two"))
-        await release_hold(world, bad.deployment_id)
+        await release_held(world, bad.deployment_id)
 
         assert (await world.deployment(bad.deployment_id)).holds == ()
-        with pytest.raises(NothingHeld):
-            await release_hold(world, bad.deployment_id)
+        with pytest.raises(NoActiveHold):
+            await release_held(world, bad.deployment_id)
 
     run_virtual(main())
 
@@ -214,7 +213,6 @@ def test_an_active_one_is_interrupted_and_the_interrupted_rollout_changes_nothin
 
 def test_a_write_of_the_interrupted_rollout_that_comes_late_is_refused_outside() -> None:
     async def main() -> None:
-        from function_apps.deployments.model import units
         from shared.kernel.fence import Fence
 
         world = driven()
@@ -223,9 +221,11 @@ def test_a_write_of_the_interrupted_rollout_that_comes_late_is_refused_outside()
         await world.rollback(identity)
         world.go_on()
         await world.settle()
-        unit = stale.released(SHOP)
+        unit = stale.candidate(SHOP)
         assert unit is not None
-        spec = units.spec_of(unit, stale.environment_id, stale.tenant_id, world.app.rules.rollout)
+        spec = release_unit.to_revision_spec(
+            unit, stale.environment_id, stale.tenant_id, world.app.rules.rollout
+        )
         (surface,) = world.app.surfaces.values()
 
         with pytest.raises(StaleFence):
@@ -256,11 +256,11 @@ def test_a_removal_is_undone_by_bringing_the_module_back() -> None:
         await world.tell()
         await world.release("one")
         command = await world.command(remove=[SHOP])
-        removal = await requests.deploy(command, scope=SCOPE, cause=CAUSE, app=world.app)
+        removal = await deploy(command, world.bench.ctx(), world.app)
         await world.settle()
         assert world.live() == ({}, {})
 
-        await world.rollback(removal.result["deploymentId"])
+        await world.rollback(removal.value["deploymentId"])
         await world.settle()
 
         assert world.live() == ({2: 1}, {2: 100})

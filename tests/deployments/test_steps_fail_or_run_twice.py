@@ -7,28 +7,31 @@ import pytest
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import Rules
+from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
 from shared.contracts.environments import EnvironmentStatus
+from shared.contracts.gates import EvaluateGate, Verdict
+from shared.durable.operations import WAITING_TIMEOUT
 from shared.durable.recovery import Recovery
 from shared.kernel.errors import Refused, Unavailable
 from tests.deployments.driven import CART, SHOP, Driven, driven
 from tests.kit.virtual_time import run_virtual
 
 FORWARD = (
-    "look_at_environment",
-    "fix_unit",
+    "check_environment",
+    "pin_release_unit",
     "begin_rollout",
     "apply_candidate",
-    "look_ready",
+    "check_ready",
     "begin_step",
     "shift_traffic",
-    "ask_gates",
-    "look_at_gates",
+    "request_analysis",
+    "check_analysis",
     "begin_promotion",
-    "drain_old",
-    "look_gone",
-    "complete",
+    "drain_previous",
+    "check_drained",
+    "complete_release",
 )
-BEFORE_APPLIED = {"look_at_environment", "fix_unit", "begin_rollout"}
+BEFORE_APPLIED = {"check_environment", "pin_release_unit", "begin_rollout"}
 
 
 async def two_in_force(world: Driven) -> None:
@@ -75,7 +78,7 @@ def test_a_step_that_fails_for_good_leaves_what_was_in_force(step: str, problem:
         assert (done.status, done.remaining) == (expected, ())
         assert [world.live(module) for module in (SHOP, CART)] == [({1: 1}, {1: 100})] * 2
         target = await world.target()
-        assert target.claims == ()
+        assert target.queue == ()
         assert {line.revision for line in target.modules.values()} == {1}
         operation = await world.operation(done.deployment_id)
         assert operation.status == "Failed"
@@ -84,12 +87,12 @@ def test_a_step_that_fails_for_good_leaves_what_was_in_force(step: str, problem:
     run_virtual(main())
 
 
-def _forward_only(world: Driven, fail: object) -> object:
-    """Let steps fail on the way forward; `look_gone` is a step of the way back too."""
+def _forward_only(world: Driven, fail: Callable[[str], None]) -> Callable[[str], None]:
+    """Let steps fail on the way forward; `check_drained` is a step of the way back too."""
 
     def interfere(name: str) -> None:
-        if "turn_back" not in world.contexts[-1].asked:
-            fail(name)  # type: ignore[operator]
+        if "begin_rollback" not in world.contexts[-1].asked:
+            fail(name)
 
     return interfere
 
@@ -117,7 +120,7 @@ def test_a_step_that_is_away_for_a_while_only_costs_time(step: str) -> None:
     run_virtual(main())
 
 
-@pytest.mark.parametrize("step", ["restore", "remove_candidate", "finish_rollback"])
+@pytest.mark.parametrize("step", ["restore_previous", "remove_candidate", "finish_rollback"])
 def test_a_way_back_that_is_away_for_a_while_still_ends_clean(step: str) -> None:
     async def main() -> None:
         world = driven()
@@ -150,7 +153,7 @@ def test_what_cannot_be_brought_back_is_said_and_the_rest_is_brought_back() -> N
 
         def fail(name: str) -> None:
             nonlocal seen
-            if name == "restore":
+            if name == "restore_previous":
                 seen += 1
                 if seen == 1:
                     raise Refused("it will not", code="WillNot")
@@ -162,7 +165,7 @@ def test_what_cannot_be_brought_back_is_said_and_the_rest_is_brought_back() -> N
         shown = await world.shown(done.deployment_id)
         assert "module-shop: it will not" in shown.remaining[0]
         assert world.live(CART) == ({1: 1}, {1: 100})
-        assert (await world.target()).claims == ()
+        assert (await world.target()).queue == ()
         (event,) = world.bench.sent.bodies("RuntimeDeploymentFailed")
         assert event["payload"]["remaining"]
 
@@ -213,7 +216,7 @@ def test_every_activity_run_twice_answers_the_same_and_ends_the_same(
 
 def _held_meanwhile(world: Driven) -> Callable[[str], None]:
     def interfere(name: str) -> None:
-        if name == "fix_unit" and world.contexts[-1].asked.count("fix_unit"):
+        if name == "pin_release_unit" and world.contexts[-1].asked.count("pin_release_unit"):
             raise Refused("held meanwhile", code="Held")
 
     return interfere
@@ -236,7 +239,7 @@ def test_a_rollout_whose_history_is_lost_goes_on_from_stored_state() -> None:
         await world.until(is_gating)
         await world.drop_running()
         world.health.silent.clear()
-        await world.app.service.clock.sleep(180)
+        await world.app.service.clock.sleep(WAITING_TIMEOUT.total_seconds() + 1)
 
         found = await recovered(world)
         for gate in list(world.health.asked):
@@ -273,21 +276,16 @@ def test_a_queued_deployment_waits_on_when_its_operation_is_started_again() -> N
 
         shown = await world.shown(queued["deploymentId"])
         assert (shown.status, shown.waiting_for) == ("Requested", "queue")
-        assert world.contexts[-1].asked == ["open_rollout"]
+        assert world.contexts[-1].asked == ["start_rollout"]
 
     run_virtual(main())
 
 
 async def _is_gating(world: Driven) -> bool:
-    claim = (await world.target()).claims[0]
+    claim = (await world.target()).queue[0]
     return await world.status(claim.deployment) == "HealthGating"
 
 
-async def _answer(world: Driven, gate: object) -> None:
-    from function_apps.deployments.use_cases import signals
-    from shared.contracts.gates import EvaluateGate, Verdict
-    from tests.kit.service import CAUSE, SCOPE
-
-    assert isinstance(gate, EvaluateGate)
+async def _answer(world: Driven, gate: EvaluateGate) -> None:
     event = world.answer(gate, Verdict.PASS)
-    await signals.note_health(event, scope=SCOPE, cause=CAUSE, app=world.app)
+    await record_gate_evidence(event, world.bench.ctx(), world.app)

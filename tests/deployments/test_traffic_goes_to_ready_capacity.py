@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from function_apps.deployments.model import traffic
+from function_apps.deployments.model import traffic_split
 from shared.surfaces.observed_state import Instance, LiveComponent, LiveRevision, Phase
 from shared.surfaces.port import needed_ready
 from shared.surfaces.spec import SurfaceComponent
@@ -48,7 +48,7 @@ def live(weights: Mapping[int, int], *revisions: LiveRevision) -> LiveComponent:
 def test_the_first_step_of_a_canary_goes_by_what_both_carry(
     old: tuple[int, int], new: tuple[int, int], expected: Mapping[int, int] | None
 ) -> None:
-    split = traffic.forward(
+    split = traffic_split.forward(
         10, NEW, OLD, live({OLD: 100}, revision(OLD, *old), revision(NEW, *new))
     )
 
@@ -56,7 +56,7 @@ def test_the_first_step_of_a_canary_goes_by_what_both_carry(
 
 
 def test_a_share_does_not_fall_when_the_old_version_recovers() -> None:
-    split = traffic.forward(
+    split = traffic_split.forward(
         50, NEW, OLD, live({OLD: 33, NEW: 67}, revision(OLD, 3, 3), revision(NEW, 3, 3))
     )
 
@@ -66,7 +66,7 @@ def test_a_share_does_not_fall_when_the_old_version_recovers() -> None:
 
 
 def test_what_served_beside_a_dead_version_goes_on_to() -> None:
-    split = traffic.forward(
+    split = traffic_split.forward(
         10,
         NEW,
         OLD,
@@ -93,7 +93,7 @@ def test_a_rollback_gives_back_what_the_previous_version_carries(
     new: tuple[int, int],
     expected: Mapping[int, int] | None,
 ) -> None:
-    split = traffic.back(NEW, OLD, live(weights, revision(OLD, *old), revision(NEW, *new)))
+    split = traffic_split.back(NEW, OLD, live(weights, revision(OLD, *old), revision(NEW, *new)))
 
     assert (split.weights if split else None) == expected
 
@@ -101,10 +101,13 @@ def test_a_rollback_gives_back_what_the_previous_version_carries(
 def test_no_split_gives_a_revision_more_than_its_surface_allows() -> None:
     for old, new, weight in product(range(4), range(4), range(1, 101)):
         seen = live({OLD: 100}, revision(OLD, old, 3), revision(NEW, new, 3))
-        for split in (traffic.forward(weight, NEW, OLD, seen), traffic.back(NEW, OLD, seen)):
+        for split in (
+            traffic_split.forward(weight, NEW, OLD, seen),
+            traffic_split.back(NEW, OLD, seen),
+        ):
             if split is None:
                 continue
-            assert sum(split.weights.values()) == traffic.WHOLE
+            assert sum(split.weights.values()) == traffic_split.WHOLE
             for number, percent in split.weights.items():
                 assert needed_ready(3, percent) <= {OLD: old, NEW: new}[number]
 
@@ -125,10 +128,10 @@ def test_what_has_no_ready_instance_is_dead(
 ) -> None:
     seen = LiveRevision(OLD, "1", "sha256:0", 2, Phase.STARTING, instances)
 
-    assert traffic.is_dead(seen, EPOCH + timedelta(seconds=1)) is is_dead
+    assert traffic_split.is_dead(seen, EPOCH + timedelta(seconds=1)) is is_dead
 
 
 def test_what_was_started_since_the_rollback_began_is_waited_for() -> None:
     seen = LiveRevision(OLD, "1", "sha256:0", 1, Phase.STARTING, (instance(OLD, 0, ready=False),))
 
-    assert not traffic.is_dead(seen, EPOCH)
+    assert not traffic_split.is_dead(seen, EPOCH)

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases import interruptions, requests, signals
+from function_apps.deployments.use_cases.cancel import cancel
+from function_apps.deployments.use_cases.deploy import deploy
+from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
+from function_apps.deployments.use_cases.roll_back import roll_back
 from shared.contracts.deployments import DeploymentReason, RollbackDeployment
 from shared.contracts.gates import Verdict
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import BatchOperation, Etag, Partition
 from tests.deployments.driven import Driven, driven
-from tests.kit.service import CAUSE, SCOPE
 from tests.kit.virtual_time import run_virtual
 
 
@@ -57,14 +59,14 @@ def counted(world: Driven) -> tuple[DeploymentsApp, Counting]:
 
 async def deploys(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[object]]:
     command = await world.command(await world.component("three"))
-    return lambda: requests.deploy(command, scope=SCOPE, cause=CAUSE, app=app)
+    return lambda: deploy(command, world.ctx, app)
 
 
 async def undoes(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[object]]:
     by = (await world.target()).module("module-shop").by  # type: ignore[arg-type]
     assert by is not None
     command = RollbackDeployment(deployment_id=by)
-    return lambda: interruptions.rollback(command, scope=SCOPE, cause=CAUSE, app=app)
+    return lambda: roll_back(command, world.ctx, app)
 
 
 async def queued(world: Driven) -> str:
@@ -76,7 +78,7 @@ async def queued(world: Driven) -> str:
 async def cancels(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[object]]:
     identity = await queued(world)
     reason = DeploymentReason()
-    return lambda: interruptions.cancel(identity, reason, scope=SCOPE, cause=CAUSE, app=app)
+    return lambda: cancel(identity, reason, world.ctx, app)
 
 
 async def hears(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[object]]:
@@ -88,7 +90,7 @@ async def hears(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[ob
 
     await world.until(is_gating)
     event = world.answer(world.health.asked[-1], Verdict.PASS)
-    return lambda: signals.note_health(event, scope=SCOPE, cause=CAUSE, app=app)
+    return lambda: record_gate_evidence(event, world.ctx, app)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,6 @@ async def hears(world: Driven, app: DeploymentsApp) -> Callable[[], Awaitable[ob
     [
         pytest.param(deploys, id="Deploy"),
         pytest.param(undoes, id="RollbackDeployment"),
-        pytest.param(cancels, id="cancel"),
         pytest.param(hears, id="HealthCheckCompleted"),
     ],
 )
@@ -119,6 +120,21 @@ def test_it_is_one_read_and_one_batch(
     run_virtual(main())
 
 
+def test_a_command_on_one_that_is_at_work_also_reads_the_operation_that_it_ends() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        app, store = counted(world)
+        act = await cancels(world, app)
+        store.calls.clear()
+
+        await act()
+
+        assert store.calls == ["read", "read", "batch"]
+
+    run_virtual(main())
+
+
 def test_a_repeat_is_one_more_read_and_writes_nothing() -> None:
     async def main() -> None:
         world = driven()
@@ -128,7 +144,7 @@ def test_a_repeat_is_one_more_read_and_writes_nothing() -> None:
         command = await world.command(await world.component("one"))
         store.calls.clear()
 
-        await requests.deploy(command, scope=SCOPE, cause=CAUSE, app=app)
+        await deploy(command, world.ctx, app)
 
         assert store.calls == ["read", "read"]
 
@@ -136,9 +152,10 @@ def test_a_repeat_is_one_more_read_and_writes_nothing() -> None:
 
 
 def test_the_names_of_orchestrations_are_those_that_commands_start() -> None:
-    from function_apps.deployments.orchestrations import drain_environment, roll_out_release
-    from function_apps.deployments.use_cases.dossier import DRAIN, ROLL_OUT
-    from shared.durable.steps import durable_name
+    from function_apps.deployments.orchestrations.drain_environment import drain_environment
+    from function_apps.deployments.orchestrations.roll_out_release import roll_out_release
+    from function_apps.deployments.repository import DRAIN, ROLL_OUT
+    from shared.durable.orchestration import durable_name
 
     assert durable_name(roll_out_release) == ROLL_OUT
     assert durable_name(drain_environment) == DRAIN

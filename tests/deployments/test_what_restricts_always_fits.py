@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from function_apps.deployments import repository
 from function_apps.deployments.errors import (
     BindingSuspended,
     EnvironmentNotUsable,
@@ -12,9 +13,13 @@ from function_apps.deployments.errors import (
     IsolationBreached,
     QueueFull,
 )
-from function_apps.deployments.model import target as targets
+from function_apps.deployments.model.deployment_target import (
+    DeploymentTarget,
+    QueueEntry,
+)
 from function_apps.deployments.model.facts import FACTS_MAX, SECRETS_MAX, RecordedFact, record_fact
-from function_apps.deployments.model.target import CLAIMS_MAX, Claim, Target
+from function_apps.deployments.model.module_queue import ENTRIES_MAX
+from function_apps.deployments.repository import TARGETS
 from shared.contracts.deployments import DeploymentKind
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.values import ModuleId
@@ -33,9 +38,9 @@ def facts() -> Mapping[str, RecordedFact]:
     }
 
 
-def claims() -> tuple[Claim, ...]:
+def claims() -> tuple[QueueEntry, ...]:
     return tuple(
-        Claim(
+        QueueEntry(
             DeploymentId(f"dep-abcdefghijkl-{n:016d}"),
             OperationId(f"op-deployments-abcdefghijkl-{n:016d}"),
             (ModuleId(f"module-busy-{n}"),),
@@ -45,15 +50,15 @@ def claims() -> tuple[Claim, ...]:
             token=n + 1,
             wait="environment-1",
         )
-        for n in range(CLAIMS_MAX)
+        for n in range(ENTRIES_MAX)
     )
 
 
-async def full(world: Driven) -> Target:
+async def full(world: Driven) -> DeploymentTarget:
     """Fill the target of the environment with all that it may hold of what permits."""
-    target = replace(await world.target(), facts=facts(), claims=claims())
+    target = replace(await world.target(), facts=facts(), queue=claims())
     partition = Partition(TENANT, parse_id(TEST, "env").environment)
-    document = Upsert(targets.document_id(TEST), targets.to_body(target))
+    document = Upsert(repository.target_document(TEST), TARGETS.encode(target))
     await world.app.service.store.batch(partition, [document])
     return target
 

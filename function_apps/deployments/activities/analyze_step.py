@@ -1,120 +1,117 @@
-"""One step of a rollout: told before it acts, judged by what health says of each component."""
+"""One step of a rollout: published before it acts, then judged by the health of each component."""
 
 from dataclasses import replace
 from datetime import datetime
 
 import shared.kernel.operation as operations
-from function_apps.deployments.activities.changing import component_of
-from function_apps.deployments.activities.errands import (
-    Going,
-    Look,
-    StepOf,
-    change,
-    holding,
-    own,
-    surface_of,
+from function_apps.deployments import repository
+from function_apps.deployments.activities.inputs import StepInput, WaitState, WaitStatus
+from function_apps.deployments.activities.observe_surface import component_of, surface_of
+from function_apps.deployments.events import step_changed_event
+from function_apps.deployments.model import analysis
+from function_apps.deployments.model.deployment import Deployment, evolve, with_wait
+from function_apps.deployments.model.lifecycle import (
+    AnalysisRequested,
+    Paused,
+    StepBegan,
+    StepJudged,
 )
-from function_apps.deployments.model import gates, telling
-from function_apps.deployments.model.deployment import (
-    Deployment,
-    TrafficShift,
-    evolve,
-    with_step,
-)
-from function_apps.deployments.model.states import Change
+from function_apps.deployments.model.preconditions import WaitReason
+from function_apps.deployments.model.rollout_steps import RolloutStep
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.dossier import Dossier, decided, publish, writes
+from function_apps.deployments.repository import Change, DeploymentSet
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.gates import OnInconclusive, Verdict
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import Service, Url
-from shared.durable.steps import Step
+from shared.durable.activity import ActivityContext
 from shared.kernel.observation import Present
-from shared.messaging.compose import envelope_of
-from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision
-from shared.messaging.outbox import Row, Send
+from shared.kernel.operation import Operation
+from shared.messaging.outbox import Send
 
 _PERCENT_FIRST, _PERCENT_LAST = 20, 85
 
 
-async def begin_step(of: StepOf, step: Step, app: DeploymentsApp) -> bool:
-    """Tell that the step is about to act; return whether it passed before a restart."""
-    now = app.service.clock.now()
-    is_passed = False
+async def begin_step(given: StepInput, ctx: ActivityContext, app: DeploymentsApp) -> bool:
+    """Publish that the step is about to act; return whether it passed before a restart."""
+    now = ctx.now()
 
-    def decide(found: Dossier) -> Decision:
-        nonlocal is_passed
-        deployment = own(found, step).deployment
-        shift = deployment.steps[of.index]
-        is_passed = shift.verdict is Verdict.PASS or deployment.status is DeploymentStatus.PROMOTING
-        if shift.started_at is not None or is_passed:
-            return NOTHING
-        begun = replace(shift, started_at=now)
-        after = evolve(deployment, Change.STEP_BEGUN, now, steps=with_step(deployment, begun))
-        deadline_at = gates.deadline_of(after, app.rules.gate, now)
-        told = telling.step_changed(after, of.index, begun.name, begun.weight, deadline_at)
+    def decide(known: DeploymentSet, operation: Operation) -> tuple[bool, Change | None]:
+        deployment = known.deployment
+        step = deployment.steps[given.index]
+        is_promoting = deployment.status is DeploymentStatus.PROMOTING
+        is_passed = step.verdict is Verdict.PASS or is_promoting
+        if step.started_at is not None or is_passed:
+            return is_passed, None
+        began = evolve(deployment, StepBegan(replace(step, started_at=now)), now)
+        deadline_at = analysis.deadline_of(began, app.rules.gate, now)
+        event = step_changed_event(began, given.index, step.name, step.weight, deadline_at)
         span = _PERCENT_LAST - _PERCENT_FIRST
-        percent = _PERCENT_FIRST + span * of.index // len(deployment.steps)
-        operation = operations.begin_step(found.open_operation, begun.name, now, percent=percent)
-        row = publish(told, app, of.errand.scope, of.errand.cause(step), after.project_id)
-        return decided(
-            replace(found, deployment=after, operation=operation), [row], "BeginStep", {}
+        percent = _PERCENT_FIRST + span * given.index // len(deployment.steps)
+        return False, Change(
+            replace(known, deployment=began),
+            operations.begin_step(operation, step.name, now, percent=percent),
+            [repository.publish(event, began)],
+            "BeginStep",
         )
 
-    await change(of.errand, step, app, decide)
-    return is_passed
+    return await repository.commit(ctx, app, decide)
 
 
-async def ask_gates(of: StepOf, step: Step, app: DeploymentsApp) -> Look:
+async def request_analysis(
+    given: StepInput, ctx: ActivityContext, app: DeploymentsApp
+) -> WaitStatus:
     """Ask health to judge each component of the step, once; return what to wait for.
 
-    The gates are named by deployment, component, attempt and step, so asking again is the same
-    question.
+    A gate's id follows from deployment, component, attempt and step, so asking again asks the same.
     """
-    deployment = await holding(of.errand, step, app)
-    seen = {
-        unit.module_id: await _seen(deployment, unit, app)
-        for unit in (deployment.unit.components if deployment.unit else ())
-    }
-    now = app.service.clock.now()
-    wait_name = f"gates-{step.ordinal}"
+    deployment = await repository.load_owned(ctx, app)
+    units = deployment.unit.components if deployment.unit else ()
+    addresses = {unit.module_id: await _addresses(deployment, unit, app) for unit in units}
+    now, wait_name = ctx.now(), f"gates-{ctx.ordinal}"
+    pending = WaitStatus(WaitState.PENDING, wait_name, now + analysis.LOOK_AGAIN)
 
-    def decide(found: Dossier) -> Decision:
-        current = own(found, step).deployment
-        shift = current.steps[of.index]
-        if shift.gates or shift.verdict is not None:
-            return _waiting(found, wait_name, now)
+    def decide(known: DeploymentSet, operation: Operation) -> tuple[WaitStatus, Change | None]:
+        current = known.deployment
+        step = current.steps[given.index]
+        if step.gates or step.verdict is not None:
+            return pending, _wait(known, operation, wait_name, now)
         assert current.unit is not None
         asked = replace(
-            shift,
+            step,
             asked_at=now,
-            deadline_at=gates.deadline_of(current, app.rules.gate, now),
+            deadline_at=analysis.deadline_of(current, app.rules.gate, now),
             gates=tuple(
-                gates.gate_of(current, unit.module_id, of.index) for unit in current.unit.components
+                analysis.gate_of(current, unit.module_id, given.index)
+                for unit in current.unit.components
             ),
         )
-        after = evolve(
-            current,
-            Change.GATES_ASKED,
-            now,
-            steps=with_step(current, asked),
-            wait_name=wait_name,
-        )
-        rows = [
-            _question(after, asked, unit, *seen[unit.module_id], of, step, app)
+        after = evolve(current, AnalysisRequested(asked, wait_name), now)
+        requests = [
+            Send(
+                Service.HEALTH.value,
+                analysis.gate_request(
+                    after, asked, unit, *addresses[unit.module_id], app.rules.gate
+                ),
+                project=after.project_id,
+                module=unit.module_id,
+            )
             for unit in current.unit.components
         ]
-        operation = operations.wait(found.open_operation, "gate", wait_name, now)
-        return decided(replace(found, deployment=after, operation=operation), rows, "AskGates", {})
+        return pending, Change(
+            replace(known, deployment=after),
+            operations.wait(operation, WaitReason.GATE, wait_name, now),
+            requests,
+            "RequestAnalysis",
+        )
 
-    await change(of.errand, step, app, decide)
-    return Look(Going.OPEN, wait_name, now + gates.LOOK_AGAIN)
+    return await repository.commit(ctx, app, decide)
 
 
-async def _seen(
+async def _addresses(
     deployment: Deployment, unit: ReleasedComponent, app: DeploymentsApp
 ) -> tuple[dict[int, Url], Url | None]:
-    """Return where each revision is reached alone, and both together; leave out what is unseen."""
+    """Return the address of each ready revision alone, and that of both; unreadable ones lack."""
     reading = await surface_of(unit, app).observe(component_of(deployment, unit.module_id))
     if not isinstance(reading, Present):
         return {}, None
@@ -127,129 +124,108 @@ async def _seen(
     return addresses, reading.value.endpoint
 
 
-def _question(
-    deployment: Deployment,
-    shift: TrafficShift,
-    unit: ReleasedComponent,
-    addresses: dict[int, Url],
-    public: Url | None,
-    of: StepOf,
-    step: Step,
-    app: DeploymentsApp,
-) -> Row:
-    asked = gates.question(deployment, shift, unit, addresses, public, app.rules.gate)
-    envelope = envelope_of(
-        asked,
-        tenant=of.errand.tenant,
-        cause=of.errand.cause(step),
-        clock=app.service.clock,
-        entropy=app.service.entropy,
-        project=deployment.project_id,
-        module=unit.module_id,
-    )
-    return Send(Service.HEALTH.outside_name, envelope)
-
-
-def _waiting(found: Dossier, wait_name: str, now: datetime) -> Decision:
+def _wait(
+    known: DeploymentSet, operation: Operation, wait_name: str, now: datetime
+) -> Change | None:
     """Commit the name of the next wait before it begins."""
-    if found.deployment.wait_name == wait_name:
-        return NOTHING
-    after = replace(found.deployment, wait_name=wait_name)
-    waiting_for = "approval" if after.paused_at else "gate"
-    operation = operations.wait(found.open_operation, waiting_for, wait_name, now)
-    return Decision(
-        writes=writes(deployment=after, operations_=[operation]),
-        audited=Audited("WaitForGates", after.deployment_id, after.status),
-    )
+    if known.deployment.wait_name == wait_name:
+        return None
+    after = with_wait(known.deployment, wait_name)
+    reason = WaitReason.APPROVAL if after.paused_at else WaitReason.GATE
+    waiting = operations.wait(operation, reason, wait_name, now)
+    return Change(replace(known, deployment=after), waiting, (), "WaitForGates")
 
 
-async def look_at_gates(of: StepOf, step: Step, app: DeploymentsApp) -> Look:
+async def check_analysis(given: StepInput, ctx: ActivityContext, app: DeploymentsApp) -> WaitStatus:
     """Return the verdict of the step over all components, once there is one, and record it."""
-    now = app.service.clock.now()
-    wait_name = f"gates-{step.ordinal}"
-    looked: list[Look] = []
+    now, wait_name = ctx.now(), f"gates-{ctx.ordinal}"
 
-    def decide(found: Dossier) -> Decision:
-        looked.clear()
-        deployment = own(found, step).deployment
-        look, decision = _judged(found, deployment.steps[of.index], wait_name, now, app)
-        looked.append(look)
-        return decision
+    def decide(known: DeploymentSet, operation: Operation) -> tuple[WaitStatus, Change | None]:
+        return _judged(known, known.deployment.steps[given.index], operation, wait_name, now, app)
 
-    await change(of.errand, step, app, decide)
-    return looked[0]
+    return await repository.commit(ctx, app, decide)
 
 
 def _judged(
-    found: Dossier, shift: TrafficShift, wait_name: str, now: datetime, app: DeploymentsApp
-) -> tuple[Look, Decision]:
-    deployment = found.deployment
-    if shift.verdict is not None:
-        return _said(shift), NOTHING
-    if not shift.gates:
-        return Look(Going.AGAIN), NOTHING
+    known: DeploymentSet,
+    step: RolloutStep,
+    operation: Operation,
+    wait_name: str,
+    now: datetime,
+    app: DeploymentsApp,
+) -> tuple[WaitStatus, Change | None]:
+    deployment = known.deployment
+    if step.verdict is not None:
+        return _status_of(step), None
+    if not step.gates:
+        return WaitStatus(WaitState.RESTART), None
     if deployment.paused_at is not None:
-        return _still_paused(found, deployment.paused_at, wait_name, now, app)
-    verdict = gates.verdict_of(shift, now)
+        return _still_paused(known, deployment.paused_at, operation, wait_name, now, app)
+    verdict = analysis.verdict_of(step, now)
     if verdict is None:
-        return Look(Going.OPEN, wait_name, gates.look_again_at(shift, now)), _waiting(
-            found, wait_name, now
-        )
-    choice = gates.on_inconclusive(deployment, app.rules.gate)
+        until = analysis.look_again_at(step, now)
+        pending = WaitStatus(WaitState.PENDING, wait_name, until)
+        return pending, _wait(known, operation, wait_name, now)
+    choice = analysis.on_inconclusive(deployment, app.rules.gate)
     is_open = verdict is Verdict.INCONCLUSIVE
     if is_open and choice is OnInconclusive.PAUSE:
-        return _paused(found, wait_name, now, app)
+        return _paused(known, operation, wait_name, now, app)
     is_marked = is_open and choice is OnInconclusive.PASS
     judged = replace(
-        shift, verdict=Verdict.PASS if is_marked else verdict, marked=is_marked, ended_at=now
+        step, verdict=Verdict.PASS if is_marked else verdict, marked=is_marked, ended_at=now
     )
-    return _said(judged), _recorded(found, judged, now)
+    return _status_of(judged), _recorded(known, judged, operation, now)
 
 
 def _still_paused(
-    found: Dossier, since: datetime, wait_name: str, now: datetime, app: DeploymentsApp
-) -> tuple[Look, Decision]:
-    until = since + app.rules.paused_at_most
-    if now >= until:
-        message = f"nobody decided within {app.rules.paused_at_most} of the pause"
-        return Look(Going.FAILED, code="GateInconclusive", message=message), NOTHING
-    again_at = gates.look_at_pause_again_at(since, until, now)
-    return Look(Going.OPEN, wait_name, again_at), _waiting(found, wait_name, now)
+    known: DeploymentSet,
+    since: datetime,
+    operation: Operation,
+    wait_name: str,
+    now: datetime,
+    app: DeploymentsApp,
+) -> tuple[WaitStatus, Change | None]:
+    limit = app.rules.paused_at_most
+    if now >= since + limit:
+        hours = limit.total_seconds() / 3600
+        message = f"nobody decided within {hours:g} hours of the pause"
+        return WaitStatus(WaitState.FAILED, code="GateInconclusive", message=message), None
+    until = analysis.look_at_pause_again_at(since, since + limit, now)
+    pending = WaitStatus(WaitState.PENDING, wait_name, until)
+    return pending, _wait(known, operation, wait_name, now)
 
 
-def _recorded(found: Dossier, judged: TrafficShift, now: datetime) -> Decision:
-    after = evolve(
-        found.deployment,
-        Change.STEP_JUDGED,
-        now,
-        steps=with_step(found.deployment, judged),
-        wait_name="",
-    )
-    operation = operations.begin_step(
-        found.open_operation,
+def _recorded(
+    known: DeploymentSet, judged: RolloutStep, operation: Operation, now: datetime
+) -> Change:
+    after = evolve(known.deployment, StepJudged(judged), now)
+    progress = operations.begin_step(
+        operation,
         judged.name,
         now,
-        percent=found.open_operation.percent,
+        percent=operation.percent,
         detail=f"{judged.verdict}{', although inconclusive' if judged.marked else ''}",
     )
-    return decided(replace(found, deployment=after, operation=operation), [], "JudgeStep", {})
+    return Change(replace(known, deployment=after), progress, (), "JudgeStep")
 
 
-def _said(shift: TrafficShift) -> Look:
-    if shift.verdict is Verdict.PASS:
-        return Look(Going.GO)
-    assert shift.verdict is not None
-    reason = gates.reason_of(shift, shift.verdict)
-    return Look(Going.FAILED, code=reason.code, message=reason.message)
+def _status_of(step: RolloutStep) -> WaitStatus:
+    if step.verdict is Verdict.PASS:
+        return WaitStatus(WaitState.PASSED)
+    assert step.verdict is not None
+    reason = analysis.reason_of(step, step.verdict)
+    return WaitStatus(WaitState.FAILED, code=reason.code, message=reason.message)
 
 
 def _paused(
-    found: Dossier, wait_name: str, now: datetime, app: DeploymentsApp
-) -> tuple[Look, Decision]:
-    after = evolve(found.deployment, Change.PAUSED, now, paused_at=now, wait_name=wait_name)
-    operation = operations.wait(found.open_operation, "approval", wait_name, now)
-    until = gates.look_at_pause_again_at(now, now + app.rules.paused_at_most, now)
-    look = Look(Going.OPEN, wait_name, until)
-    return look, decided(
-        replace(found, deployment=after, operation=operation), [], "PauseDeployment", {}
-    )
+    known: DeploymentSet,
+    operation: Operation,
+    wait_name: str,
+    now: datetime,
+    app: DeploymentsApp,
+) -> tuple[WaitStatus, Change]:
+    after = evolve(known.deployment, Paused(wait_name), now)
+    waiting = operations.wait(operation, WaitReason.APPROVAL, wait_name, now)
+    until = analysis.look_at_pause_again_at(now, now + app.rules.paused_at_most, now)
+    pending = WaitStatus(WaitState.PENDING, wait_name, until)
+    return pending, Change(replace(known, deployment=after), waiting, (), "PauseDeployment")

@@ -1,192 +1,200 @@
-"""An environment that is being decommissioned: what is on its way is cancelled, what runs goes."""
+"""An environment that is being decommissioned: rollouts are cancelled, workloads are removed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import shared.kernel.operation as operations
-from function_apps.deployments.activities.changing import watch
-from function_apps.deployments.activities.errands import observed
+from function_apps.deployments import repository
+from function_apps.deployments.activities.inputs import DrainPlan
+from function_apps.deployments.activities.observe_surface import observe_or_raise, poll_until
 from function_apps.deployments.errors import NotCancellable
-from function_apps.deployments.model import target as targets
-from function_apps.deployments.model.target import Target
+from function_apps.deployments.model.deployment_target import DeploymentTarget, emptied
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases import interruptions
-from function_apps.deployments.use_cases.dossier import DrainTicket, place, publish, writes
-from function_apps.deployments.use_cases.surroundings import emptied
+from function_apps.deployments.use_cases.cancel import cancel
 from shared.contracts.deployments import DeploymentReason, RuntimeEnvironmentDrained
-from shared.durable.steps import Step
+from shared.durable.activity import (
+    ActivityContext,
+    FailureReason,
+    Step,
+    commit_step,
+    require_ownership,
+)
 from shared.kernel.errors import Unavailable
+from shared.kernel.fence import Fence
+from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.operation import Operation
-from shared.messaging.cause import Cause
-from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, View
+from shared.messaging.outbox import Publish
+from shared.messaging.unit_of_work import Audited
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Surface
 
+T = TypeVar("T")
 PAGE = 25
-_QUEUE_S = 120.0
+_ROLLBACK_S = 120.0
 """For deployments on their way to roll back; environments waits ten minutes for the whole drain."""
 
 
 @dataclass(frozen=True)
-class DrainPlan:
-    is_over: bool
-    queue_s: float = _QUEUE_S
+class OwnedTarget:
+    """The target of an environment as the drain owns it."""
+
+    target: DeploymentTarget
+
+    @property
+    def operation_id(self) -> str:
+        """Return the drain's operation, while its generation is the one that goes."""
+        drain, environment = self.target.drain, self.target.environment
+        if drain is None:
+            return "no drain"
+        is_current = environment is None or environment.generation == drain.generation
+        return drain.operation if is_current else "a later generation"
+
+    @property
+    def fence_token(self) -> int:
+        return self.target.drain.token if self.target.drain else 0
 
 
-@dataclass(frozen=True)
-class DrainPage:
-    ticket: DrainTicket
-    token: int
+async def begin_drain(ctx: ActivityContext, app: DeploymentsApp) -> DrainPlan:
+    """Begin the drain of the environment's generation that goes."""
+
+    def decide(_owned: OwnedTarget, operation: Operation) -> Step[DrainPlan]:
+        begun = operations.begin_step(operation, "cancel deployments", ctx.now(), percent=5)
+        audited = Audited("BeginDrain", ctx.aggregate_id)
+        return Step(DrainPlan(is_over=False, rollback_s=_ROLLBACK_S), begun, audited=audited)
+
+    return await _commit(ctx, app, decide, key=ctx.name)
 
 
-async def open_drain(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> DrainPlan:
-    """Begin the drain; end at once when it is done already, or another one is."""
-    now = app.service.clock.now()
-    is_over = False
-
-    def decide(target: Target, operation: Operation) -> Decision:
-        nonlocal is_over
-        is_over = operation.is_terminal or target.drain != step.operation_id
-        if is_over or operation.steps:
-            return NOTHING
-        begun = operations.begin_step(operation, "cancel deployments", now, percent=5)
-        return Decision(
-            writes=writes(operations_=[begun]),
-            audited=Audited("OpenDrain", ticket.environment),
-        )
-
-    await _change(ticket, step, app, decide)
-    return DrainPlan(is_over)
-
-
-async def cancel_page(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> int:
-    """Cancel up to 25 deployments in the queue; return how many are still there."""
-    view = await app.service.work.read(
-        place(ticket.environment, ticket.scope), targets.document_id(ticket.environment)
-    )
-    target = targets.from_body(
-        view.body(targets.document_id(ticket.environment)), ticket.environment
-    )
+async def cancel_page(ctx: ActivityContext, app: DeploymentsApp) -> int:
+    """Cancel up to 25 deployments in the queue; return how many there were."""
+    target = await _owned(ctx, app)
     command = DeploymentReason(reason="its environment is being decommissioned")
-    for claim in target.claims[:PAGE]:
+    for entry in target.queue[:PAGE]:
         try:
-            await interruptions.cancel(
-                claim.deployment, command, scope=ticket.scope, cause=_cause(step), app=app
-            )
+            await cancel(entry.deployment, command, ctx, app)
         except NotCancellable:
             continue  # it ended between the read and now
-    return len(target.claims)
+    return len(target.queue)
 
 
-async def drain_page(page: DrainPage, step: Step, app: DeploymentsApp) -> bool:
-    """Take away up to 25 workloads of the tenant; return if none is left."""
-    ticket = page.ticket
+async def acquire_drain_fence(ctx: ActivityContext, app: DeploymentsApp) -> int:
+    """Take, once, a token above those of all deployments, and return it."""
+
+    def decide(owned: OwnedTarget, operation: Operation) -> Step[int]:
+        target = owned.target
+        assert target.drain is not None
+        token = target.fence + 1
+        claimed = replace(target, fence=token, drain=replace(target.drain, token=token))
+        audited = Audited("AcquireDrainFence", ctx.aggregate_id)
+        return Step(token, operation, [repository.put_target(claimed)], audited=audited)
+
+    return await _commit(ctx, app, decide, key=ctx.name)
+
+
+async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> bool:
+    """Remove up to 25 workloads of the tenant; return whether none is left."""
+    await _owned(ctx, app)
+    fence = Fence(token, ctx.operation_id, f"{ctx.ordinal:04d}-{ctx.name}")
     for surface in app.surfaces.values():
-        found = await _workloads(surface, ticket)
-        for live in found[:PAGE]:
-            fence = step.fence(page.token)
+        workloads = await _workloads(surface, ctx)
+        for live in workloads[:PAGE]:
             if live.weights:
                 await surface.set_weights(live.component, {}, fence)
             for revision in live.revisions:
                 await surface.remove(live.component, revision.revision, fence)
-        for live in found[:PAGE]:
-            await _gone(surface, live, app)
-        if len(found) > PAGE:
+        for live in workloads[:PAGE]:
+            await _wait_until_gone(surface, live, app)
+        if len(workloads) > PAGE:
             return False
     return True
 
 
-async def _workloads(surface: Surface, ticket: DrainTicket) -> list[LiveComponent]:
-    match await surface.inventory(ticket.environment):
-        case Present(found):
-            return [live for live in found if live.component.tenant == ticket.tenant]
+async def _workloads(surface: Surface, ctx: ActivityContext) -> list[LiveComponent]:
+    match await surface.inventory(EnvironmentId(ctx.aggregate_id)):
+        case Present(workloads):
+            return [live for live in workloads if live.component.tenant == ctx.tenant]
         case Absent():
             return []
         case Unknown(reason):
-            raise Unavailable(f"{ticket.environment} cannot be listed: {reason}")
+            raise Unavailable(f"{ctx.aggregate_id} cannot be listed: {reason}")
 
 
-async def _gone(surface: Surface, live: LiveComponent, app: DeploymentsApp) -> None:
+async def _wait_until_gone(surface: Surface, live: LiveComponent, app: DeploymentsApp) -> None:
     async def is_gone() -> bool:
-        return await observed(surface, live.component) is None
+        return await observe_or_raise(surface, live.component) is None
 
-    if not await watch(is_gone, app):
+    if not await poll_until(is_gone, app):
         raise Unavailable(f"{live.component.module} is still draining")
 
 
-async def take_over(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> int:
-    """Take, once, a token above those of all deployments, and return it."""
-    token = 0
-
-    def decide(target: Target, _operation: Operation) -> Decision:
-        nonlocal token
-        token = target.drain_token or target.fence + 1
-        if target.drain_token:
-            return NOTHING
-        taken = replace(target, fence=token, drain_token=token)
-        return Decision(
-            writes=writes(target=taken), audited=Audited("TakeOver", ticket.environment)
-        )
-
-    await _change(ticket, step, app, decide)
-    return token
-
-
-async def tell_drained(ticket: DrainTicket, step: Step, app: DeploymentsApp) -> None:
-    """Record that nothing is in force here, and tell environments; once."""
-    now = app.service.clock.now()
+async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
+    """Record that nothing is in force here, and publish it to environments; once."""
     remaining: list[str] = []
     for surface in app.surfaces.values():
-        remaining += [live.component.module for live in await _workloads(surface, ticket)]
+        remaining += [live.component.module for live in await _workloads(surface, ctx)]
 
-    def decide(target: Target, operation: Operation) -> Decision:
-        if operation.is_terminal:
-            return NOTHING
-        gone = sum(1 for state in target.modules.values() if state.revision)
-        after = replace(emptied(target), revision=target.revision + 1, drain=None, drain_token=0)
-        told = RuntimeEnvironmentDrained(
-            aggregate_id=targets.document_id(ticket.environment),
+    def decide(owned: OwnedTarget, operation: Operation) -> Step[None]:
+        target, environment = owned.target, EnvironmentId(ctx.aggregate_id)
+        assert target.drain is not None
+        removed = sum(1 for state in target.modules.values() if state.revision)
+        after = replace(emptied(target), revision=target.revision + 1, drain=None)
+        drained = RuntimeEnvironmentDrained(
+            aggregate_id=repository.target_document(environment),
             revision=after.revision,
-            environment_id=ticket.environment,
-            generation=ticket.generation,
-            removed=gone,
+            environment_id=environment,
+            generation=target.drain.generation,
+            removed=removed,
             remaining=tuple(remaining[:100]),
         )
         project = target.environment.project if target.environment else None
-        result = {"environmentId": ticket.environment, "removed": gone}
-        return Decision(
-            writes=writes(target=after, operations_=[operations.succeed(operation, result, now)]),
-            outbox=[publish(told, app, ticket.scope, _cause(step), project)],
-            audited=Audited("DrainEnvironment", ticket.environment, "Drained"),
+        result = {"environmentId": environment, "removed": removed}
+        return Step(
+            None,
+            operations.succeed(operation, result, ctx.now()),
+            [repository.put_target(after)],
+            [Publish(drained, project=project)],
+            Audited("DrainEnvironment", environment, "Drained"),
         )
 
-    await _change(ticket, step, app, decide)
+    await _commit(ctx, app, decide, key=ctx.name)
 
 
-def _cause(step: Step) -> Cause:
-    trace = step.operation_id.rsplit("-", 1)[-1]
-    return Cause(
-        "service:environments", "operation", step.operation_id, f"trace-{trace}", f"corr-{trace}"
-    )
-
-
-DecideOnTarget = Callable[[Target, Operation], Decision]
-
-
-async def _change(
-    ticket: DrainTicket, step: Step, app: DeploymentsApp, decide: DecideOnTarget
+async def record_drain_failure(
+    reason: FailureReason, ctx: ActivityContext, app: DeploymentsApp
 ) -> None:
-    target_id = targets.document_id(ticket.environment)
-    operation_id = operations.document_id(step.operation_id)
+    """End the drain; environments destroys the stack when its time for the drain is over."""
 
-    def decide_on(view: View) -> Decision:
-        body = view.body(operation_id)
-        assert body is not None, operation_id
-        target = targets.from_body(view.body(target_id), ticket.environment)
-        return decide(target, operations.from_body(body))
+    def decide(owned: OwnedTarget, operation: Operation) -> Step[None]:
+        after = replace(owned.target, drain=None)
+        failed = operations.fail(operation, reason.code, reason.message, ctx.now())
+        audited = Audited("DrainEnvironment", ctx.aggregate_id, reason.code)
+        return Step(None, failed, [repository.put_target(after)], audited=audited)
 
-    partition = place(ticket.environment, ticket.scope)
-    await app.service.work.write(
-        ticket.scope, partition, [target_id, operation_id], decide_on, _cause(step)
+    await _commit(ctx, app, decide, key=ctx.name)
+
+
+async def _owned(ctx: ActivityContext, app: DeploymentsApp) -> DeploymentTarget:
+    """Return the target. Raises OperationSuperseded when another drain, or generation, has it."""
+    target = await repository.load_target(EnvironmentId(ctx.aggregate_id), ctx, app)
+    require_ownership(OwnedTarget(target), ctx)
+    return target
+
+
+async def _commit(
+    ctx: ActivityContext,
+    app: DeploymentsApp,
+    decide: Callable[[OwnedTarget, Operation], Step[T]],
+    *,
+    key: str | None,
+) -> T:
+    environment = EnvironmentId(ctx.aggregate_id)
+    return await commit_step(
+        ctx,
+        app.service.work,
+        [repository.target_document(environment)],
+        lambda view: OwnedTarget(repository.stored_target(view, environment)),
+        decide,
+        key=key,
     )

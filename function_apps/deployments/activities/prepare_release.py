@@ -5,382 +5,281 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import shared.kernel.operation as operations
-from function_apps.deployments.activities.errands import (
-    Course,
-    CourseStep,
-    Errand,
-    Going,
-    Look,
-    Opening,
-    change,
-    own,
+from function_apps.deployments import repository
+from function_apps.deployments.activities.inputs import (
+    PlannedStep,
+    RolloutPlan,
+    RolloutStart,
+    WaitState,
+    WaitStatus,
 )
 from function_apps.deployments.errors import CannotBePlanned
-from function_apps.deployments.model import access, gates, planning, telling, units
-from function_apps.deployments.model import deployment as deployments
-from function_apps.deployments.model import target as targets
-from function_apps.deployments.model.deployment import Deployment, evolve
-from function_apps.deployments.model.predecessors import Predecessors, earlier_than, in_force
-from function_apps.deployments.model.promotion import Source, refuse_unsoaked
-from function_apps.deployments.model.states import BEFORE_APPLIED, ENDINGS, Change
-from function_apps.deployments.model.target import Target
-from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.artifacts import uploaded
-from function_apps.deployments.use_cases.dossier import (
-    Dossier,
-    Ticket,
-    decided,
-    dossier,
-    ended_operation,
-    place,
-    publish,
-    writes,
+from function_apps.deployments.events import step_changed_event
+from function_apps.deployments.model import (
+    analysis,
+    module_queue,
+    plan_checks,
+    preconditions,
+    promotion,
+    release_unit,
 )
-from function_apps.deployments.use_cases.requests import source_of
-from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentStatus
+from function_apps.deployments.model.deployment import (
+    Deployment,
+    admitted,
+    command_of,
+    evolve,
+)
+from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.lifecycle import (
+    BEFORE_APPLIED,
+    EnvironmentReady,
+    RolloutBegan,
+    UnitPinned,
+)
+from function_apps.deployments.model.predecessors import Predecessors, earlier_than, in_force
+from function_apps.deployments.model.promotion import Source
+from function_apps.deployments.model.rollout_steps import steps_of
+from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.repository import Change, DeploymentSet
+from function_apps.deployments.use_cases.deploy import plan_context
+from function_apps.deployments.use_cases.promote import load_source
+from function_apps.deployments.use_cases.upload_artifact import uploaded
+from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.releases import ReleasedComponent, ReleaseUnit
 from shared.contracts.strategies import StrategyKind
-from shared.durable.steps import Step
+from shared.durable.activity import ActivityContext
 from shared.kernel.ids import DeploymentId
-from shared.kernel.scope import Scope
-from shared.messaging.cause import Cause
-from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, View
+from shared.kernel.operation import Operation
 from shared.persistence.store import READ_MAX_DOCUMENTS
 
 LOOK_AGAIN: timedelta = timedelta(minutes=15)
-"""A lost nudge costs no more than this."""
+"""A lost external event costs no more than this."""
 
 
-async def open_rollout(ticket: Ticket, step: Step, app: DeploymentsApp) -> Opening:
-    """Return what this operation has to do: nothing while its deployment waits in a queue.
+async def start_rollout(ctx: ActivityContext, app: DeploymentsApp) -> RolloutStart:
+    """Take the deployment to the head of its queues; one that still waits there does nothing.
 
-    Closes the operation when another has taken its place, or the deployment has ended.
+    The deployment that leaves a queue starts the next; one that was forgotten is admitted here.
     """
-    scope = Scope(ticket.tenant, f"operation:{step.operation_id}")
-    partition = place(ticket.deployment, scope)
-    now = app.service.clock.now()
-    operation_id = operations.document_id(step.operation_id)
 
-    opening: list[Opening] = []
-
-    def decide(view: View) -> Decision:
-        opening.clear()
-        found = dossier(view, ticket.deployment, step.operation_id)
-        deployment, operation = found.deployment, found.open_operation
-        if deployment.operation_id != step.operation_id or deployment.status in ENDINGS:
-            opening.append(Opening(deployment.status))
-            closed = _closed(operation, deployment, now)
-            return _put_operation(operation, closed, "CloseOperation")
-        # Whoever leaves a queue starts the next; one that was forgotten admits itself here.
-        target, admitted = targets.admit(found.target)
-        claim = target.claim(deployment.deployment_id)
-        assert claim is not None, deployment.deployment_id
-        if not claim.token:
-            opening.append(Opening(deployment.status))
-            return NOTHING
-        errand = Errand(ticket.tenant, ticket.deployment, deployment.origin)
-        is_back = deployment.status is DeploymentStatus.ROLLING_BACK
-        opening.append(Opening(deployment.status, errand, is_back))
-        name = "turn back" if is_back else "prepare"
-        opened = replace(
-            deployment,
-            opened_at=deployment.opened_at or now,
-            token=max(claim.token, deployment.token),
+    def decide(known: DeploymentSet, operation: Operation) -> tuple[RolloutStart, Change | None]:
+        target, admitted_entries = module_queue.admit_ready(known.target)
+        entry = target.entry(known.deployment.deployment_id)
+        assert entry is not None, known.deployment.deployment_id
+        status = known.deployment.status
+        if not entry.token:
+            return RolloutStart(status, is_admitted=False), None
+        is_back = status is DeploymentStatus.ROLLING_BACK
+        name = "roll back" if is_back else "prepare"
+        after = DeploymentSet(
+            target if admitted_entries else known.target,
+            admitted(known.deployment, entry.token, ctx.now()),
         )
-        return Decision(
-            writes=writes(
-                target=target if admitted else None,
-                deployment=opened if opened != deployment else None,
-                operations_=[operations.begin_step(operation, name, now, percent=1)],
-            ),
-            audited=Audited("OpenRollout", deployment.deployment_id, deployment.status),
-        )
+        progress = operations.begin_step(operation, name, ctx.now(), percent=1)
+        start = RolloutStart(status, is_admitted=True, is_rolling_back=is_back)
+        return start, Change(after, progress, (), "StartRollout")
 
-    cause = Cause(
-        f"operation:{step.operation_id}", "operation", step.operation_id, "trace-0", "corr-0"
-    )
-    target_id = targets.document_id(f"env-{partition.environment}")
-    ids = [ticket.deployment, operation_id, target_id]
-    await app.service.work.write(scope, partition, ids, decide, cause)
-    return opening[0]
+    return await repository.commit(ctx, app, decide)
 
 
-def _closed(
-    operation: operations.Operation, deployment: Deployment, now: datetime
-) -> operations.Operation:
-    if deployment.operation_id == operation.operation_id:
-        return ended_operation(operation, deployment, now)
-    message = f"{deployment.operation_id} took the deployment over"
-    return operations.fail(operation, "Overtaken", message, now)
-
-
-def _put_operation(
-    before: operations.Operation, after: operations.Operation, action: str
-) -> Decision:
-    if before == after:
-        return NOTHING
-    return Decision(
-        writes=writes(operations_=[after]),
-        audited=Audited(action, after.operation_id, after.status),
-    )
-
-
-async def look_at_environment(errand: Errand, step: Step, app: DeploymentsApp) -> Look:
+async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitStatus:
     """Return whether the environment takes the deployment now; if not yet, what to wait for.
+
+    Everything that was checked at the request is checked again.
 
     Raises:
         EnvironmentNotUsable, EnvironmentUnknown: it never will, or did not in time.
         BindingRequired, BindingSuspended, IsolationBreached, Held, CannotBePlanned.
-        NotInForce, NotPromotable: what it was asked for on the ground of is so no longer.
+        NotInForce, NotPromotable: the ground on which it was asked for is gone.
     """
-    now = app.service.clock.now()
-    deployment_now = await _read(errand, app)
-    received = await uploaded(deployment_now.components, errand.scope, app)
-    source = await _source(deployment_now, errand, app)
-    wait_name = f"environment-{step.ordinal}"
-    until: datetime | None = None
+    deployment = await repository.load_owned(ctx, app)
+    received = await uploaded(deployment.components, ctx, app)
+    source = await _source(deployment, ctx, app)
+    wait_name = f"environment-{ctx.ordinal}"
+    now = ctx.now()
 
-    def decide(found: Dossier) -> Decision:
-        nonlocal until
-        deployment, target = own(found, step).deployment, found.target
-        until = None
-        if deployment.status is not DeploymentStatus.REQUESTED:
-            return NOTHING
-        waits_for = access.waits_for(target, errand.tenant)
-        if waits_for is None:
-            return _ready(found, received, source, errand=errand, app=app)
-        assert deployment.opened_at is not None
-        patience = access.patience(target, deployment.opened_at, app.rules.rollout)
-        if now >= patience.until:
-            raise patience.refusal
-        until = min(patience.until, now + LOOK_AGAIN)
-        waiting = operations.wait(found.open_operation, waits_for, wait_name, now)
-        return decided(
-            replace(
-                found,
-                target=targets.waiting(target, deployment.deployment_id, wait_name),
-                operation=waiting,
-            ),
-            [],
-            "WaitForEnvironment",
-            {},
+    def decide(known: DeploymentSet, operation: Operation) -> tuple[WaitStatus, Change | None]:
+        passed = WaitStatus(WaitState.PASSED)
+        if known.deployment.status is not DeploymentStatus.REQUESTED:
+            return passed, None
+        reason = preconditions.blocking_reason(known.target, ctx.tenant)
+        if reason is None:
+            return passed, _ready(known, received, source, operation, ctx, app)
+        assert known.deployment.opened_at is not None
+        limit = preconditions.wait_limit(
+            known.target, known.deployment.opened_at, app.rules.rollout
         )
+        if now >= limit.until:
+            raise limit.refusal
+        status = WaitStatus(WaitState.PENDING, wait_name, min(limit.until, now + LOOK_AGAIN))
+        waiting = operations.wait(operation, reason, wait_name, now)
+        target = module_queue.set_wait(known.target, known.deployment.deployment_id, wait_name)
+        return status, Change(replace(known, target=target), waiting, (), "WaitForEnvironment")
 
-    await change(errand, step, app, decide)
-    return Look(Going.GO) if until is None else Look(Going.OPEN, wait_name, until)
+    return await repository.commit(ctx, app, decide)
 
 
-async def _read(errand: Errand, app: DeploymentsApp) -> Deployment:
-    view = await app.service.work.read(place(errand.deployment, errand.scope), errand.deployment)
-    return dossier(view, errand.deployment).deployment
-
-
-async def _source(deployment: Deployment, errand: Errand, app: DeploymentsApp) -> Source | None:
-    """Return what a promotion brings as it is now; None for a deployment that is none.
+async def _source(
+    deployment: Deployment, ctx: ActivityContext, app: DeploymentsApp
+) -> Source | None:
+    """Return the source of a promotion as it is now; None for a deployment that is none.
 
     Raises:
-        NotPromotable: it is not Completed and in force any more.
+        NotPromotable: it is no longer Completed and in force.
     """
     if deployment.evidence is None or deployment.status is not DeploymentStatus.REQUESTED:
         return None
-    return await source_of(deployment.evidence.deployment_id, scope=errand.scope, app=app)
+    return await load_source(deployment.evidence.deployment_id, ctx, app)
 
 
 def _ready(
-    found: Dossier,
+    known: DeploymentSet,
     received: frozenset[str],
     source: Source | None,
-    *,
-    errand: Errand,
+    operation: Operation,
+    ctx: ActivityContext,
     app: DeploymentsApp,
-) -> Decision:
+) -> Change:
     """Check the whole plan against the environment as it is now, then go on."""
-    deployment, target = found.deployment, found.target
-    now = app.service.clock.now()
+    deployment, target = known.deployment, known.target
     environment = target.environment
     assert environment is not None
-    ground = planning.Ground(
-        target,
-        {kind: surface.capabilities() for kind, surface in app.surfaces.items()},
-        received,
-        app.rules.rollout,
-        deployment.deployment_id,
-    )
-    if refusals := planning.refusals(_command(deployment), errand.tenant, ground):
+    context = replace(plan_context(target, received, app), own=deployment.deployment_id)
+    if refusals := plan_checks.refusals(command_of(deployment), ctx.tenant, context):
         raise CannotBePlanned(refusals)
-    access.require_admission(deployment, target)
+    preconditions.require_admission(deployment, target)
     if source is not None:
-        refuse_unsoaked(source, deployment.evidence, app.rules.soak, now)
-    ready = evolve(
-        deployment,
-        Change.ENVIRONMENT_READY,
-        now,
-        project_id=environment.project,
-        stage=environment.stage,
-    )
-    begun = operations.begin_step(found.open_operation, "environment ready", now, percent=5)
-    after = targets.waiting(target, deployment.deployment_id, "")
-    return decided(
-        replace(found, deployment=ready, target=after, operation=begun), [], "EnterEnvironment", {}
-    )
+        promotion.require_soak_time(source, deployment.evidence, app.rules.soak, ctx.now())
+    ready = evolve(deployment, EnvironmentReady(environment.project, environment.stage), ctx.now())
+    begun = operations.begin_step(operation, "environment ready", ctx.now(), percent=5)
+    after = DeploymentSet(module_queue.set_wait(target, deployment.deployment_id, ""), ready)
+    return Change(after, begun, (), "EnterEnvironment")
 
 
-def _command(deployment: Deployment) -> Deploy:
-    return Deploy(
-        environment_id=deployment.environment_id,
-        release_ref=deployment.release_ref,
-        components=deployment.components,
-        remove=deployment.remove,
-        configuration=deployment.configuration,
-        strategy=deployment.strategy,
-        gate=deployment.gate,
-        on_conflict=deployment.on_conflict,
-        restart=deployment.restart,
-    )
-
-
-async def fix_unit(errand: Errand, step: Step, app: DeploymentsApp) -> Course:
+async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> RolloutPlan:
     """Fix the release unit once: digests, pins, versions, a new release revision per module.
 
-    Also what it replaces is fixed here, so that a rollback needs nothing else. Both are read back
+    What it replaces is fixed here too, so a rollback needs no other document. Both are read back
     when they are there already.
     """
-    replaced, earlier = await _predecessors(errand, app)
-    now = app.service.clock.now()
-    course: list[Course] = []
+    replaced, earlier = await _predecessors(ctx, app)
 
-    def decide(found: Dossier) -> Decision:
-        deployment = own(found, step).deployment
-        course.clear()
-        if deployment.status is not DeploymentStatus.PROVISIONING:
-            course.append(_course(deployment, app))
-            return NOTHING
-        target, fixed = _fixed(deployment, found.target, replaced, earlier, now, app)
-        course.append(_course(fixed, app))
-        begun = operations.begin_step(found.open_operation, "release unit", now, percent=8)
-        return decided(
-            replace(found, deployment=fixed, target=target, operation=begun), [], "FixUnit", {}
-        )
+    def decide(known: DeploymentSet, operation: Operation) -> tuple[RolloutPlan, Change | None]:
+        if known.deployment.status is not DeploymentStatus.PROVISIONING:
+            return _plan(known.deployment, app), None
+        after = _pinned(known, replaced, earlier, ctx.now(), app)
+        begun = operations.begin_step(operation, "release unit", ctx.now(), percent=8)
+        return _plan(after.deployment, app), Change(after, begun, (), "PinReleaseUnit")
 
-    await change(errand, step, app, decide)
-    return course[0]
+    return await repository.commit(ctx, app, decide)
 
 
-async def _predecessors(errand: Errand, app: DeploymentsApp) -> tuple[Predecessors, Predecessors]:
-    """Return what is in force of the deployment's modules, and what an undo of it goes back to."""
-    partition = place(errand.deployment, errand.scope)
-    target_id = targets.document_id(f"env-{partition.environment}")
-    view = await app.service.work.read(partition, errand.deployment, target_id)
-    found = dossier(view, errand.deployment)
-    restored = found.deployment.restores
-    states = [found.target.module(module) for module in found.deployment.modules]
+async def _predecessors(
+    ctx: ActivityContext, app: DeploymentsApp
+) -> tuple[Predecessors, Predecessors]:
+    """Return the units in force of the deployment's modules, and what an undo of it restores."""
+    known = await repository.load_set(ctx.aggregate_id, ctx, app)
+    restored = known.deployment.restores
+    states = [known.target.module(module) for module in known.deployment.modules]
     holders = {state.by for state in states if state.by is not None} | {*restored.values()}
-    known = await _deployments(sorted(holders), errand, app)
-    replaced = in_force(found.target, found.deployment.modules, known)
-    is_rollback = found.deployment.kind is DeploymentKind.ROLLBACK
-    return replaced, earlier_than(restored, known) if is_rollback else replaced
+    deployments = await _deployments(sorted(holders), ctx, app)
+    replaced = in_force(known.target, known.deployment.modules, deployments)
+    is_rollback = known.deployment.kind is DeploymentKind.ROLLBACK
+    return replaced, earlier_than(restored, deployments) if is_rollback else replaced
 
 
 async def _deployments(
-    ids: Sequence[DeploymentId], errand: Errand, app: DeploymentsApp
+    ids: Sequence[DeploymentId], ctx: ActivityContext, app: DeploymentsApp
 ) -> Mapping[str, Deployment]:
-    partition = place(errand.deployment, errand.scope)
-    known: dict[str, Deployment] = {}
-    for start in range(0, len(ids), READ_MAX_DOCUMENTS):
-        page = await app.service.work.read(partition, *ids[start : start + READ_MAX_DOCUMENTS])
-        for document_id, document in page.documents.items():
-            known[document_id] = deployments.from_body(document.body)
-    return known
+    deployments: dict[str, Deployment] = {}
+    for first in range(0, len(ids), READ_MAX_DOCUMENTS):
+        page = await app.service.work.read(ctx.partition, *ids[first : first + READ_MAX_DOCUMENTS])
+        for document_id in page.documents:
+            deployments[document_id] = repository.stored_deployment(page, document_id)
+    return deployments
 
 
-def _fixed(
-    deployment: Deployment,
-    target: Target,
+def _pinned(
+    known: DeploymentSet,
     replaced: Predecessors,
     earlier: Predecessors,
     now: datetime,
     app: DeploymentsApp,
-) -> tuple[Target, Deployment]:
-    environment = target.environment
-    assert environment is not None
+) -> DeploymentSet:
+    deployment, target = known.deployment, known.target
+    components = _released_components(deployment, target)
     modules = dict(target.modules)
-    brought: list[ReleasedComponent] = []
-    for component in deployment.components:
-        kind = units.placed(component, environment.targets)
-        assert kind is not None, component.module_id
+    for component in components:
         state = target.module(component.module_id)
-        modules[component.module_id] = replace(state, last=state.last + 1)
-        brought.append(
-            units.released(
-                component,
-                kind,
-                state.last + 1,
-                deployment.environment_id,
-                deployment.tenant_id,
-                target,
-            )
-        )
+        modules[component.module_id] = replace(state, last=component.release_revision)
     unit = ReleaseUnit(
-        components=tuple(brought),
+        components=components,
         tenant_binding_revision=target.bound.revision if target.bound else 0,
         removed=deployment.remove,
     )
-    before = {state.by for state in map(target.module, deployment.modules) if state.by is not None}
+    holders = {target.module(module).by for module in deployment.modules} - {None}
     has_baseline = any(one.module_id not in deployment.remove for one in replaced.units)
     is_canary = deployment.kind is not DeploymentKind.ROLLBACK
-    steps = planning.steps_of(
-        deployment.strategy,
-        app.rules.rollout,
-        has_baseline=has_baseline and is_canary,
-        has_components=bool(deployment.components),
-    )
-    fixed = evolve(
-        deployment,
-        Change.UNIT_FIXED,
-        now,
+    pinned = UnitPinned(
         unit=unit,
-        absent=units.absences(unit),
+        missing=release_unit.missing_parts(unit),
         previous=replaced.units,
+        previous_deployment_id=DeploymentId(max(map(str, holders))) if holders else None,
         earlier=earlier.units if deployment.restores else (),
         earlier_releases=earlier.releases or {},
-        previous_deployment_id=DeploymentId(max(before)) if before else None,
-        steps=steps,
+        steps=steps_of(
+            deployment.strategy,
+            app.rules.rollout,
+            has_baseline=has_baseline and is_canary,
+            has_components=bool(deployment.components),
+        ),
     )
-    return replace(target, modules=modules), fixed
+    return DeploymentSet(replace(target, modules=modules), evolve(deployment, pinned, now))
 
 
-def _course(deployment: Deployment, app: DeploymentsApp) -> Course:
-    return Course(
+def _released_components(
+    deployment: Deployment, target: DeploymentTarget
+) -> tuple[ReleasedComponent, ...]:
+    """Return the components of *deployment*, each under its next release revision."""
+    units = release_unit.planned(
+        deployment.components, deployment.environment_id, deployment.tenant_id, target
+    )
+    assert len(units) == len(deployment.components), deployment.deployment_id
+    return units
+
+
+def _plan(deployment: Deployment, app: DeploymentsApp) -> RolloutPlan:
+    return RolloutPlan(
         order=deployment.order,
         removed=deployment.remove,
-        steps=tuple(CourseStep(step.index, step.pause_s) for step in deployment.steps),
+        steps=tuple(PlannedStep(step.index, step.pause_s) for step in deployment.steps),
         is_recreate=deployment.strategy.kind is StrategyKind.RECREATE,
-        is_gated=gates.is_gated(deployment),
+        is_gated=analysis.is_gated(deployment),
         ready_s=app.rules.ready_within.total_seconds(),
         gone_s=(app.rules.gone_within + app.rules.rollout.drain).total_seconds(),
         prove_s=app.rules.prove_within.total_seconds(),
     )
 
 
-async def begin_rollout(errand: Errand, step: Step, app: DeploymentsApp) -> None:
+async def begin_rollout(ctx: ActivityContext, app: DeploymentsApp) -> None:
     """Commit that instances are going to change: from here on the way out is a rollback.
 
     Raises:
         EnvironmentNotUsable, BindingSuspended, IsolationBreached, Held, NotInForce.
     """
-    now = app.service.clock.now()
 
-    def decide(found: Dossier) -> Decision:
-        deployment = own(found, step).deployment
-        if deployment.status not in BEFORE_APPLIED:
-            return NOTHING
-        access.require_admission(deployment, found.target)
-        begun = evolve(deployment, Change.ROLLOUT_BEGUN, now)
-        told = telling.step_changed(begun, 0, "apply", 0)
-        operation = operations.begin_step(found.open_operation, "apply candidate", now, percent=10)
-        row = publish(told, app, errand.scope, errand.cause(step), begun.project_id)
-        return decided(
-            replace(found, deployment=begun, operation=operation), [row], "BeginRollout", {}
+    def decide(known: DeploymentSet, operation: Operation) -> tuple[None, Change | None]:
+        if known.deployment.status not in BEFORE_APPLIED:
+            return None, None
+        preconditions.require_admission(known.deployment, known.target)
+        began = evolve(known.deployment, RolloutBegan(), ctx.now())
+        event = step_changed_event(began, 0, "apply", 0)
+        progress = operations.begin_step(operation, "apply candidate", ctx.now(), percent=10)
+        return None, Change(
+            replace(known, deployment=began),
+            progress,
+            [repository.publish(event, began)],
+            "BeginRollout",
         )
 
-    await change(errand, step, app, decide)
+    await repository.commit(ctx, app, decide)

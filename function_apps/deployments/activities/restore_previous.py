@@ -1,142 +1,116 @@
-"""The way back: the whole unit, in reverse order, to what was in force, with a proof and a hold."""
+"""The way back: the whole unit, in reverse order, to the previous one, with a proof and a hold."""
 
 from collections.abc import Collection
 from dataclasses import replace
 
 import shared.kernel.operation as operations
-from function_apps.deployments.activities.changing import (
+from function_apps.deployments import repository
+from function_apps.deployments.activities.inputs import (
+    ModuleInput,
+    RemainingInput,
+    RemovalInput,
+    Restoration,
+    RollbackPlan,
+    WaitState,
+)
+from function_apps.deployments.activities.observe_surface import (
     component_of,
+    observe_or_raise,
+    poll_until,
     remove_all_but,
     set_weights,
-    watch,
-)
-from function_apps.deployments.activities.ending import prove, prove_within
-from function_apps.deployments.activities.errands import (
-    Going,
-    ModuleOf,
-    Problem,
-    ProblemOf,
-    RemainsOf,
-    RemovalOf,
-    Restoration,
-    Retreat,
-    change,
-    holding,
-    is_ended_by,
-    observed,
-    own,
     surface_of,
 )
-from function_apps.deployments.errors import CancelAsked, Overtaken
-from function_apps.deployments.model import alerts, gates, telling, traffic, units
-from function_apps.deployments.model import target as targets
+from function_apps.deployments.activities.prove_release import prove, prove_within
+from function_apps.deployments.events import step_changed_event
+from function_apps.deployments.model import (
+    alerts,
+    analysis,
+    module_queue,
+    release_unit,
+    traffic_split,
+)
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.holds import add_holds, hold_of, rejected_units
-from function_apps.deployments.model.states import BEFORE_APPLIED, CHANGING, ENDINGS, Change
-from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.dossier import (
-    Dossier,
-    decided,
-    ended_operation,
-    leaving,
-    publish,
+from function_apps.deployments.model.lifecycle import (
+    BEFORE_APPLIED,
+    CHANGING,
+    Rejected,
+    Restored,
+    RestoreFailed,
+    RollbackBegan,
 )
+from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.repository import Change, DeploymentSet
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.gates import Verdict
-from shared.contracts.releases import ReleasedComponent, ReleaseUnit
+from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
 from shared.contracts.values import Reason
-from shared.durable.steps import Step
+from shared.durable.activity import ActivityContext, FailureReason
 from shared.kernel.errors import Unavailable
-from shared.messaging.legacy_unit_of_work import NOTHING, Decision
+from shared.kernel.fence import StaleFence
+from shared.kernel.operation import Operation
 from shared.surfaces.errors import RouteTaken, SiteMissing
 
 _NO_HOLD = frozenset(
-    {
-        CancelAsked.code,
-        Overtaken.code,
-        "StaleFence",
-        RouteTaken.code,
-        SiteMissing.code,
-        Unavailable.code,
-    }
+    {"Cancelled", StaleFence.code, RouteTaken.code, SiteMissing.code, Unavailable.code}
 )
-"""Codes of ends that say nothing against the unit: a human's, another's, or the surface's."""
+"""Codes of ends that say nothing against the unit: a person's, or the surface's."""
 
 
-async def turn_back(of: ProblemOf, step: Step, app: DeploymentsApp) -> Retreat:
-    """End it where nothing was applied, else commit that it goes back, under a new token.
+async def begin_rollback(
+    reason: FailureReason, ctx: ActivityContext, app: DeploymentsApp
+) -> RollbackPlan:
+    """End it where nothing was applied, else commit that it goes back, under a new token."""
 
-    A deployment that another operation has taken over is left alone.
-    """
-    now = app.service.clock.now()
-    retreats: list[Retreat] = []
-
-    def decide(found: Dossier) -> Decision:
-        retreats.clear()
-        deployment = found.deployment
-        if deployment.operation_id != step.operation_id or deployment.status in ENDINGS:
-            retreats.append(Retreat(deployment.status))
-            return NOTHING
+    def decide(known: DeploymentSet, operation: Operation) -> tuple[RollbackPlan, Change | None]:
+        deployment = known.deployment
         if deployment.status in BEFORE_APPLIED:
-            ended, decision = _ended_early(found, of, step, app)
-            retreats.append(Retreat(ended.status))
-            return decision
-        retreats.append(_retreat(deployment, app))
+            return _rejected(known, reason, operation, ctx)
+        if deployment.status is DeploymentStatus.ROLLING_BACK:
+            return _plan(deployment, app), None
         if deployment.status not in CHANGING:
-            return NOTHING
-        target, token = targets.pass_on(
-            found.target, deployment.deployment_id, deployment.operation_id
+            return RollbackPlan(deployment.status), None
+        target, token = module_queue.transfer_ownership(
+            known.target, deployment.deployment_id, deployment.operation_id
         )
-        turned = evolve(
-            deployment,
-            Change.ROLLBACK_BEGUN,
-            now,
-            token=token,
-            reason=_reason(deployment, of.problem),
-            wait_name="",
-            paused_at=None,
+        why = _end_reason(deployment, reason)
+        began = evolve(deployment, RollbackBegan(why, deployment.operation_id, token), ctx.now())
+        event = step_changed_event(began, len(began.steps), "roll back", 0)
+        progress = operations.begin_step(
+            operation, "roll back", ctx.now(), percent=90, detail=reason.message[:400]
         )
-        told = telling.step_changed(turned, len(turned.steps), "roll back", 0)
-        operation = operations.begin_step(
-            found.open_operation, "roll back", now, percent=90, detail=of.problem.message[:400]
+        return _plan(began, app), Change(
+            DeploymentSet(target, began),
+            progress,
+            [repository.publish(event, began)],
+            "BeginRollback",
         )
-        row = publish(told, app, of.errand.scope, of.errand.cause(step), turned.project_id)
-        return decided(Dossier(target, turned, operation), [row], "BeginRollback", {})
 
-    await change(of.errand, step, app, decide)
-    return retreats[0]
+    return await repository.commit(ctx, app, decide, key=ctx.name)
 
 
-def _ended_early(
-    found: Dossier, of: ProblemOf, step: Step, app: DeploymentsApp
-) -> tuple[Deployment, Decision]:
-    now = app.service.clock.now()
-    is_cancelled = of.problem.code == CancelAsked.code
-    ended = evolve(
-        found.deployment,
-        Change.CANCELLED if is_cancelled else Change.TURNED_DOWN,
-        now,
-        reason=_reason(found.deployment, of.problem),
-        ended_at=now,
-    )
-    left = leaving(ended, found.target, app, of.errand.scope, of.errand.cause(step))
-    operation = ended_operation(found.open_operation, ended, now)
-    dossier = Dossier(left.target, ended, operation)
-    return ended, decided(dossier, left.rows, "EndDeployment", {})
+def _rejected(
+    known: DeploymentSet, reason: FailureReason, operation: Operation, ctx: ActivityContext
+) -> tuple[RollbackPlan, Change]:
+    rejected = evolve(known.deployment, Rejected(_end_reason(known.deployment, reason)), ctx.now())
+    after, rows = repository.leave_queue(rejected, known.target, ctx)
+    ended = repository.ended_operation(operation, rejected, ctx)
+    return RollbackPlan(rejected.status), Change(after, ended, rows, "EndDeployment")
 
 
-def _reason(deployment: Deployment, problem: Problem) -> EndReason:
+def _end_reason(deployment: Deployment, reason: FailureReason) -> EndReason:
     """Return why, with the gate and all its evidence where one decided."""
-    failed = [one for one in deployment.steps if one.gates and one.verdict is not Verdict.PASS]
-    if problem.code in {"GateFailed", "GateInconclusive"} and failed:
-        verdict = Verdict.FAIL if problem.code == "GateFailed" else Verdict.INCONCLUSIVE
-        return gates.reason_of(failed[-1], verdict)
-    return EndReason(code=problem.code[:128], message=problem.message[:2048])
+    failed = [step for step in deployment.steps if step.gates and step.verdict is not Verdict.PASS]
+    if reason.code in {"GateFailed", "GateInconclusive"} and failed:
+        verdict = Verdict.FAIL if reason.code == "GateFailed" else Verdict.INCONCLUSIVE
+        return analysis.reason_of(failed[-1], verdict)
+    return EndReason(code=reason.code[:128], message=reason.message[:2048])
 
 
-def _retreat(deployment: Deployment, app: DeploymentsApp) -> Retreat:
+def _plan(deployment: Deployment, app: DeploymentsApp) -> RollbackPlan:
     modules = (*deployment.order, *deployment.remove)
-    return Retreat(
+    return RollbackPlan(
         DeploymentStatus.ROLLING_BACK,
         modules[::-1],
         app.rules.ready_within.total_seconds(),
@@ -145,59 +119,61 @@ def _retreat(deployment: Deployment, app: DeploymentsApp) -> Retreat:
     )
 
 
-async def restore(module: ModuleOf, step: Step, app: DeploymentsApp) -> Restoration:
-    """Give the traffic back to what was in force, with its instances; return how it stands.
+async def restore_previous(
+    given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp
+) -> Restoration:
+    """Give the traffic back to the previous version, with its instances.
 
-    Where nothing was, no traffic goes there any more. Where what was is dead, the traffic stays on
-    what is ready. Undoes `stop_old`, `shift_traffic` and `drain_old`.
+    A new module gets no traffic any longer. Where the previous version is dead, the traffic stays
+    on what is ready.
     """
-    deployment = await holding(module.errand, step, app)
-    before = deployment.before(module.module)
-    unit = before or deployment.released(module.module)
+    deployment = await repository.load_owned(ctx, app)
+    before = deployment.before(given.module)
+    unit = before or deployment.candidate(given.module)
     if unit is None:
-        return Restoration(Going.GO)
-    surface, component = surface_of(unit, app), component_of(deployment, module.module)
-    live = await observed(surface, component)
+        return Restoration(WaitState.PASSED)
+    surface, component = surface_of(unit, app), component_of(deployment, given.module)
+    live = await observe_or_raise(surface, component)
     if before is None:
         if live is not None and live.weights:
-            await surface.set_weights(component, {}, step.fence(deployment.token))
-        return Restoration(Going.GO)
+            await surface.set_weights(component, {}, ctx.fence(deployment))
+        return Restoration(WaitState.PASSED)
     revision = live.revision(before.release_revision) if live else None
-    if traffic.needs_apply(revision, before):
+    if traffic_split.needs_apply(revision, before):
         # Scaling may have raised the number since: never fewer than live.
         replicas = max(before.replicas, revision.replicas if revision else 0)
-        spec = units.spec_of(
+        spec = release_unit.to_revision_spec(
             before, deployment.environment_id, deployment.tenant_id, app.rules.rollout
         )
-        await surface.apply(replace(spec, replicas=replicas), step.fence(deployment.token))
+        await surface.apply(replace(spec, replicas=replicas), ctx.fence(deployment))
 
     async def is_ready() -> bool:
-        return traffic.is_whole(await observed(surface, component), before)
+        return traffic_split.is_whole(await observe_or_raise(surface, component), before)
 
-    await watch(is_ready, app)
-    return await _give_back(deployment, before, step, app)
+    await poll_until(is_ready, app)
+    return await _give_traffic_back(deployment, before, ctx, app)
 
 
-async def _give_back(
-    deployment: Deployment, before: ReleasedComponent, step: Step, app: DeploymentsApp
+async def _give_traffic_back(
+    deployment: Deployment, before: ReleasedComponent, ctx: ActivityContext, app: DeploymentsApp
 ) -> Restoration:
-    """Give *before* what it carries, and say whether that is all, or when it never will be."""
-    surface, component = surface_of(before, app), component_of(deployment, before.module_id)
-    live = await observed(surface, component)
+    """Give *before* what it carries; answer whether that is all, or never will be."""
+    component = component_of(deployment, before.module_id)
+    live = await observe_or_raise(surface_of(before, app), component)
     if live is None:
-        return Restoration(Going.OPEN, f"{before.module_id} is not live", is_dead=True)
-    candidate = deployment.released(before.module_id)
-    split = traffic.back(
+        return Restoration(WaitState.PENDING, f"{before.module_id} is not live", is_dead=True)
+    candidate = deployment.candidate(before.module_id)
+    split = traffic_split.back(
         candidate.release_revision if candidate else None, before.release_revision, live
     )
     weights = live.weights if split is None else split.weights
     weights = {} if before.port is None else weights
     if weights != live.weights:
-        await set_weights(surface, component, weights, deployment, step)
-    if traffic.is_whole(live, before):
-        return Restoration(Going.GO)
+        await set_weights(before, weights, deployment, ctx, app)
+    if traffic_split.is_whole(live, before):
+        return Restoration(WaitState.PASSED)
     revision = live.revision(before.release_revision)
-    is_over = traffic.is_dead(revision, deployment.updated_at)
+    is_over = traffic_split.is_dead(revision, deployment.updated_at)
     ready, replicas = (revision.ready, revision.replicas) if revision else (0, before.replicas)
     stays = [f"{number} ({percent} %)" for number, percent in weights.items()]
     message = (
@@ -205,116 +181,113 @@ async def _give_back(
         f"{before.release_revision}, which was in force, are ready; the traffic is on revision "
         f"{', '.join(stays) or 'none'}"
     )
-    return Restoration(Going.FAILED if is_over else Going.OPEN, message, is_dead=not ready)
+    state = WaitState.FAILED if is_over else WaitState.PENDING
+    return Restoration(state, message, is_dead=not ready)
 
 
-async def remove_candidate(of: RemovalOf, step: Step, app: DeploymentsApp) -> None:
-    """Remove all but what is in force again, or still serves. Undoes `apply_candidate`.
+async def remove_candidate(given: RemovalInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
+    """Remove all but the previous version, or what still serves.
 
-    Also where nothing is live a write leaves the new token, so that a late application of the
-    interrupted rollout is refused.
+    Also where nothing is live a write leaves the new token: a late application of the interrupted
+    rollout is refused.
     """
-    deployment = await holding(of.errand, step, app)
-    before, candidate = deployment.before(of.module), deployment.released(of.module)
+    deployment = await repository.load_owned(ctx, app)
+    before, candidate = deployment.before(given.module), deployment.candidate(given.module)
     unit = candidate or before
     if unit is None:
         return
-    surface, component = surface_of(unit, app), component_of(deployment, of.module)
-    live = await observed(surface, component)
+    surface, component = surface_of(unit, app), component_of(deployment, given.module)
+    live = await observe_or_raise(surface, component)
     previous = before.release_revision if before else None
     kept: Collection[int] = () if previous is None else {previous}
     if live is not None:
         rejected = candidate.release_revision if candidate else None
-        kept = traffic.kept_revisions(live, rejected, previous, is_stranded=of.is_stranded)
+        kept = traffic_split.kept_revisions(live, rejected, previous, is_stranded=given.is_stranded)
     if candidate is not None:
-        fence, number = step.fence(deployment.token), candidate.release_revision
+        fence, number = ctx.fence(deployment), candidate.release_revision
         revision = live.revision(number) if live else None
         if number in kept and revision is not None:
             await surface.scale(component, number, revision.replicas, fence)
         else:
             await surface.remove(component, number, fence)
-    await remove_all_but(kept, unit, deployment, step, app)
+    await remove_all_but(kept, unit, deployment, ctx, app)
 
 
 async def finish_rollback(
-    of: RemainsOf, step: Step, app: DeploymentsApp
+    given: RemainingInput, ctx: ActivityContext, app: DeploymentsApp
 ) -> DeploymentStatus | None:
-    """Prove what runs again, hold the rejected unit, and tell it; Failed when something is left.
+    """Prove the previous unit, hold the rejected one, and publish it; Failed if something is left.
 
     None while the proof departs and another one may be asked.
     """
-    deployment = await _open(of, step, app)
-    if isinstance(deployment, DeploymentStatus):
-        return deployment
-    kept = tuple(one for one in deployment.previous if one.module_id not in of.stranded)
-    asks = prove if of.is_last else prove_within
-    proof, departures = await asks(deployment, kept, app)
-    if departures and not of.is_last:
+    deployment = await repository.load_owned(ctx, app)
+    kept = tuple(unit for unit in deployment.previous if unit.module_id not in given.stranded)
+    ask = prove if given.is_last else prove_within
+    proof, departures = await ask(deployment, kept, app)
+    if departures and not given.is_last:
         return None
-    remaining = (*of.remaining, *departures)
+    remaining = (*given.remaining, *departures)
+    status = DeploymentStatus.FAILED if remaining else DeploymentStatus.ROLLED_BACK
+
+    def decide(
+        known: DeploymentSet, operation: Operation
+    ) -> tuple[DeploymentStatus | None, Change]:
+        return status, _finished(known, given, proof, remaining, operation, ctx)
+
+    return await repository.commit(ctx, app, decide, key=ctx.name)
+
+
+def _finished(
+    known: DeploymentSet,
+    given: RemainingInput,
+    proof: Proof,
+    remaining: tuple[str, ...],
+    operation: Operation,
+    ctx: ActivityContext,
+) -> Change:
+    deployment, now = known.deployment, ctx.now()
+    assert deployment.reason is not None, deployment.deployment_id
+    rejected = _rejected_units(deployment)
+    why = Reason(code=deployment.reason.code, message=deployment.reason.message)
+    holds = tuple(hold_of(unit, deployment, why, now) for unit in rejected)
+    reason = _with_stranded(deployment.reason, given)
     restored = ReleaseUnit(
         components=tuple(deployment.previous),
         tenant_binding_revision=deployment.unit.tenant_binding_revision if deployment.unit else 0,
         removed=tuple(m for m in deployment.modules if deployment.before(m) is None),
     )
-    now = app.service.clock.now()
-
-    def decide(found: Dossier) -> Decision:
-        if is_ended_by(found, step):
-            return NOTHING
-        current = own(found, step).deployment
-        reason = current.reason
-        assert reason is not None, current.deployment_id
-        brought = current.unit.components if current.unit else ()
-        why = Reason(code=reason.code, message=reason.message)
-        rejected = () if reason.code in _NO_HOLD else rejected_units(brought, current.previous)
-        ended = evolve(
-            current,
-            Change.RESTORE_FAILED if remaining else Change.RESTORED,
-            now,
-            proof=proof,
-            restored=restored,
-            reason=_with_stranded(reason, of),
-            holds=tuple(hold_of(each, current, why, now) for each in rejected),
-            remaining=tuple(one[:2048] for one in remaining[:100]),
-            ended_at=now,
-        )
-        target = replace(
-            found.target,
-            holds=add_holds(found.target.holds, rejected, ended.deployment_id),
-            modules=alerts.marked(found.target, of.stranded, now),
-        )
-        cause = of.errand.cause(step)
-        left = leaving(ended, target, app, of.errand.scope, cause)
-        raised = [
-            publish(alert, app, of.errand.scope, cause, ended.project_id)
-            for alert in alerts.raised(ended, of.stranded, of.remaining, now)
-        ]
-        operation = ended_operation(found.open_operation, ended, now)
-        rows = (*left.rows, *raised)
-        return decided(Dossier(left.target, ended, operation), rows, "FinishRollback", {})
-
-    await change(of.errand, step, app, decide)
-    return DeploymentStatus.FAILED if remaining else DeploymentStatus.ROLLED_BACK
+    left = tuple(sentence[:2048] for sentence in remaining[:100])
+    event = (
+        RestoreFailed(proof, restored, reason, holds, left)
+        if remaining
+        else Restored(proof, restored, reason, holds)
+    )
+    ended = evolve(deployment, event, now)
+    target = replace(
+        known.target,
+        holds=add_holds(known.target.holds, rejected, ended.deployment_id),
+        modules=alerts.marked(known.target, given.stranded, now),
+    )
+    after, rows = repository.leave_queue(ended, target, ctx)
+    raised = [
+        repository.publish(alert, ended)
+        for alert in alerts.raised(ended, given.stranded, given.remaining, now)
+    ]
+    operation = repository.ended_operation(operation, ended, ctx)
+    return Change(after, operation, [*rows, *raised], "FinishRollback")
 
 
-def _with_stranded(reason: EndReason, of: RemainsOf) -> EndReason:
+def _rejected_units(deployment: Deployment) -> tuple[ReleasedComponent, ...]:
+    assert deployment.reason is not None, deployment.deployment_id
+    if deployment.reason.code in _NO_HOLD:
+        return ()
+    brought = deployment.unit.components if deployment.unit else ()
+    return rejected_units(brought, deployment.previous)
+
+
+def _with_stranded(reason: EndReason, given: RemainingInput) -> EndReason:
     """Return *reason*, or that there was nothing to go back to, with all its evidence."""
-    if not of.stranded:
+    if not given.stranded:
         return reason
-    message = "; ".join((reason.message, *of.remaining))[:2048]
+    message = "; ".join((reason.message, *given.remaining))[:2048]
     return reason.model_copy(update={"code": alerts.NOTHING_TO_GO_BACK_TO, "message": message})
-
-
-async def _open(of: RemainsOf, step: Step, app: DeploymentsApp) -> Deployment | DeploymentStatus:
-    """Return the deployment, or how it has ended when this operation has ended it already."""
-    ended: list[DeploymentStatus] = []
-
-    def decide(found: Dossier) -> Decision:
-        ended.clear()
-        if is_ended_by(found, step):
-            ended.append(found.deployment.status)
-        return NOTHING
-
-    await change(of.errand, step, app, decide)
-    return ended[0] if ended else await holding(of.errand, step, app)

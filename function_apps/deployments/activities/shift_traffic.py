@@ -1,115 +1,119 @@
-"""The split of traffic on the way forward, by what the ready instances of both versions carry."""
+"""The split of traffic on the way forward, by the ready capacity of both versions."""
 
 import logging
 from dataclasses import replace
 
 import shared.kernel.operation as operations
-from function_apps.deployments.activities.changing import component_of, set_weights, watch
-from function_apps.deployments.activities.errands import (
-    ShiftOf,
-    StepOf,
-    change,
-    holding,
-    observed,
-    own,
+from function_apps.deployments import repository
+from function_apps.deployments.activities.inputs import ModuleStepInput, StepInput
+from function_apps.deployments.activities.observe_surface import (
+    component_of,
+    observe_or_raise,
+    poll_until,
+    set_weights,
     surface_of,
 )
-from function_apps.deployments.model import telling, traffic
-from function_apps.deployments.model.deployment import Deployment, evolve, with_share, with_step
-from function_apps.deployments.model.states import Change
-from function_apps.deployments.model.traffic import Split
+from function_apps.deployments.events import step_changed_event
+from function_apps.deployments.model import traffic_split
+from function_apps.deployments.model.deployment import Deployment, evolve
+from function_apps.deployments.model.lifecycle import TrafficAdjusted
+from function_apps.deployments.model.rollout_steps import with_share
+from function_apps.deployments.model.traffic_split import Split
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.dossier import Dossier, decided, publish
+from function_apps.deployments.repository import Change, DeploymentSet
 from shared.contracts.deployments import StepShare
-from shared.durable.steps import Step
+from shared.durable.activity import ActivityContext
 from shared.kernel.errors import Unavailable
-from shared.messaging.legacy_unit_of_work import NOTHING, Decision
+from shared.kernel.operation import Operation
 from shared.surfaces.observed_state import LiveComponent
 
 _log = logging.getLogger(__name__)
 
 
-async def shift_traffic(shift: ShiftOf, step: Step, app: DeploymentsApp) -> None:
-    """Give the new version of one component its share. `restore` undoes it.
+async def shift_traffic(given: ModuleStepInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
+    """Give the new version of one component its share.
 
-    One that nothing was before takes all of its traffic at once: there is nothing to share with.
-    Where instances of the old version are lost, the new one takes what they cannot carry.
+    A new component takes all of its traffic at once: there is no version to share with. Where
+    instances of the previous version are lost, the new one takes what they cannot carry.
 
     Raises:
         Unavailable: ready instances are too few; they may come back.
     """
-    deployment = await holding(shift.errand, step, app)
-    await _share(deployment, shift, step, app)
+    deployment = await repository.load_owned(ctx, app)
+    await _share(deployment, given, ctx, app)
 
 
-async def keep_capacity(of: StepOf, step: Step, app: DeploymentsApp) -> None:
-    """Take traffic off instances that were lost since the step began. `restore` undoes it."""
-    deployment = await holding(of.errand, step, app)
+async def keep_capacity(given: StepInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
+    """Take traffic off instances that were lost since the step began."""
+    deployment = await repository.load_owned(ctx, app)
     for module in deployment.order:
         try:
-            await _share(deployment, ShiftOf(of.errand, of.index, module), step, app)
+            await _share(deployment, ModuleStepInput(given.index, module), ctx, app)
         except Unavailable as short:
             _log.info("%s: the weights stay as they are: %s", module, short.message)
 
 
-async def _share(deployment: Deployment, shift: ShiftOf, step: Step, app: DeploymentsApp) -> None:
-    unit, before = deployment.released(shift.module), deployment.before(shift.module)
-    assert unit is not None, shift.module
+async def _share(
+    deployment: Deployment, given: ModuleStepInput, ctx: ActivityContext, app: DeploymentsApp
+) -> None:
+    unit, before = deployment.candidate(given.module), deployment.before(given.module)
+    assert unit is not None, given.module
     if unit.port is None:
         return
     previous = before.release_revision if before and before.port is not None else None
-    weight = deployment.steps[shift.index].weight
-    surface, component = surface_of(unit, app), component_of(deployment, shift.module)
+    weight = deployment.steps[given.index].weight
+    surface, component = surface_of(unit, app), component_of(deployment, given.module)
     live: LiveComponent | None = None
     split: Split | None = None
 
     async def is_carried() -> bool:
         nonlocal live, split
-        live = await observed(surface, component)
-        split = traffic.forward(weight, unit.release_revision, previous, live) if live else None
+        live = await observe_or_raise(surface, component)
+        if live is not None:
+            split = traffic_split.forward(weight, unit.release_revision, previous, live)
         return split is not None and not split.is_short
 
     # Instances that restart just now get a moment before the traffic goes without them.
-    await watch(is_carried, app)
+    await poll_until(is_carried, app)
     if live is None or split is None:
-        raise Unavailable(f"{shift.module} has too few ready instances for {weight} %")
+        raise Unavailable(f"{given.module} has too few ready instances for {weight} %")
     if split.reason:
         share = StepShare(
             module_id=unit.module_id,
             weight=split.weights[unit.release_revision],
             reason=split.reason,
         )
-        await _record_share(shift, share, step, app)
+        await _record_share(given, share, ctx, app)
     if split.weights != live.weights:
-        await set_weights(surface, component, split.weights, deployment, step)
+        await set_weights(unit, split.weights, deployment, ctx, app)
 
 
-async def _record_share(shift: ShiftOf, share: StepShare, step: Step, app: DeploymentsApp) -> None:
-    """Tell, before it acts, that a module's share is not the step's weight."""
-    now = app.service.clock.now()
+async def _record_share(
+    given: ModuleStepInput, share: StepShare, ctx: ActivityContext, app: DeploymentsApp
+) -> None:
+    """Publish, before it acts, that a module's share is not the step's weight."""
 
-    def decide(found: Dossier) -> Decision:
-        deployment = own(found, step).deployment
-        before = deployment.steps[shift.index]
-        if before.share_of(share.module_id) == share.weight:
-            return NOTHING
-        after = with_share(before, share)
-        adjusted = evolve(
-            deployment, Change.TRAFFIC_ADJUSTED, now, steps=with_step(deployment, after)
+    def decide(known: DeploymentSet, operation: Operation) -> tuple[None, Change | None]:
+        step = known.deployment.steps[given.index]
+        if step.share_of(share.module_id) == share.weight:
+            return None, None
+        after = with_share(step, share)
+        adjusted = evolve(known.deployment, TrafficAdjusted(after), ctx.now())
+        event = step_changed_event(
+            adjusted, given.index, after.name, after.share, after.deadline_at
         )
-        told = telling.step_changed(
-            adjusted, shift.index, after.name, after.share, after.deadline_at
-        )
-        operation = operations.begin_step(
-            found.open_operation,
+        progress = operations.begin_step(
+            operation,
             after.name,
-            now,
-            percent=found.open_operation.percent,
+            ctx.now(),
+            percent=operation.percent,
             detail=f"{share.module_id}: {share.reason}",
         )
-        row = publish(told, app, shift.errand.scope, shift.errand.cause(step), adjusted.project_id)
-        return decided(
-            replace(found, deployment=adjusted, operation=operation), [row], "AdjustTraffic", {}
+        return None, Change(
+            replace(known, deployment=adjusted),
+            progress,
+            [repository.publish(event, adjusted)],
+            "AdjustTraffic",
         )
 
-    await change(shift.errand, step, app, decide)
+    await repository.commit(ctx, app, decide)

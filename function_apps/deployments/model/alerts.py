@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.target import ModuleState, Target
+from function_apps.deployments.model.deployment_target import DeploymentTarget, ModuleState
 from shared.contracts.health import RuntimeAlertCleared, RuntimeAlertRaised
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ModuleId, Severity
@@ -23,7 +23,7 @@ def raised(
 ) -> Iterator[RuntimeAlertRaised]:
     """Yield an alert for each of the *stranded* modules; its revision is the release's."""
     evidence = tuple(reasons)[:20]
-    for unit in filter(None, map(deployment.released, stranded)):
+    for unit in filter(None, map(deployment.candidate, stranded)):
         yield RuntimeAlertRaised(
             aggregate_id=_alert_id(unit),
             revision=unit.release_revision,
@@ -37,14 +37,16 @@ def raised(
 
 
 def marked(
-    target: Target, stranded: Iterable[ModuleId], now: datetime
+    target: DeploymentTarget, stranded: Iterable[ModuleId], now: datetime
 ) -> Mapping[ModuleId, ModuleState]:
     """Return the modules of *target*, the *stranded* ones with an open alert."""
     alerted = {module: replace(target.module(module), alerted_at=now) for module in stranded}
     return {**target.modules, **alerted}
 
 
-def cleared(done: Deployment, before: Target, now: datetime) -> Iterator[RuntimeAlertCleared]:
+def cleared(
+    done: Deployment, before: DeploymentTarget, now: datetime
+) -> Iterator[RuntimeAlertCleared]:
     """Yield the end of each alert that *done*, which is in force now, has made an end of."""
     for unit in done.unit.components if done.unit else ():
         raised_at = before.module(unit.module_id).alerted_at

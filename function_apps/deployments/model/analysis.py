@@ -1,9 +1,10 @@
-"""The judgement of one step: what is asked of each component, and the verdict over all of them."""
+"""The analysis of one step: a gate for each component, and the verdict over all of them."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from function_apps.deployments.model.deployment import Deployment, TrafficShift
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.rollout_steps import RolloutStep
 from shared.contracts.deployments import DeploymentKind, EndReason
 from shared.contracts.gates import (
     EvaluateGate,
@@ -43,13 +44,22 @@ def deployment_of(gate: str) -> DeploymentId:
     return DeploymentId(f"dep-{parts.environment}-{parts.rest.split('-', 1)[0]}")
 
 
+def step_of(deployment: Deployment, gate: str) -> RolloutStep | None:
+    """Return the step that still waits for the evidence of *gate*; None when no step does."""
+    for step in deployment.steps:
+        if gate in step.gates:
+            is_known = any(evidence.gate_id == gate for evidence in step.evidence)
+            return None if is_known else step
+    return None
+
+
 def deadline_of(deployment: Deployment, defaults: GateDefaults, asked_at: datetime) -> datetime:
     return asked_at + (deployment.gate.deadline or defaults.deadline)
 
 
-def question(
+def gate_request(
     deployment: Deployment,
-    step: TrafficShift,
+    step: RolloutStep,
     unit: ReleasedComponent,
     addresses: dict[int, Url],
     public: Url | None,
@@ -101,7 +111,7 @@ def _probes_count(deployment: Deployment, unit: ReleasedComponent) -> bool:
     return deployment.stage is not Stage.PROD or unit.component_type is ComponentType.WORKER
 
 
-def verdict_of(step: TrafficShift, now: datetime) -> Verdict | None:
+def verdict_of(step: RolloutStep, now: datetime) -> Verdict | None:
     """Return the verdict over all components: one Fail fails, all Pass pass, else Inconclusive.
 
     None while evidence is awaited and nothing has failed; what has not come by the deadline
@@ -118,7 +128,7 @@ def verdict_of(step: TrafficShift, now: datetime) -> Verdict | None:
     return Verdict.INCONCLUSIVE
 
 
-def _over_at(step: TrafficShift) -> datetime:
+def _over_at(step: RolloutStep) -> datetime:
     """Return when evidence is no longer awaited: health moves its deadline where it saw nothing."""
     assert step.deadline_at is not None
     extension = extension_max(step.asked_at, step.deadline_at) if step.asked_at else timedelta(0)
@@ -130,7 +140,7 @@ def look_at_pause_again_at(since: datetime, until: datetime, now: datetime) -> d
     return min(until, now + max(LOOK_AGAIN, (until - since) / LOOKS_MAX))
 
 
-def look_again_at(step: TrafficShift, now: datetime) -> datetime:
+def look_again_at(step: RolloutStep, now: datetime) -> datetime:
     """Return when to look at *step* again without a nudge, at the latest when it is over."""
     over_at = _over_at(step)
     spread = (over_at - step.asked_at) / LOOKS_MAX if step.asked_at else LOOK_AGAIN
@@ -142,7 +152,7 @@ def on_inconclusive(deployment: Deployment, defaults: GateDefaults) -> OnInconcl
     return deployment.gate.on_inconclusive or defaults.on_inconclusive(deployment.stage)
 
 
-def reason_of(step: TrafficShift, verdict: Verdict) -> EndReason:
+def reason_of(step: RolloutStep, verdict: Verdict) -> EndReason:
     """Return why *step* was turned back: the gate that decided, with all evidence of the step."""
     deciding: Sequence[GateEvidence] = [e for e in step.evidence if e.verdict is verdict]
     gate = deciding[0].gate_id if deciding else None
@@ -154,7 +164,7 @@ def reason_of(step: TrafficShift, verdict: Verdict) -> EndReason:
     )
 
 
-def _sentence(step: TrafficShift, verdict: Verdict, deciding: Sequence[GateEvidence]) -> str:
+def _sentence(step: RolloutStep, verdict: Verdict, deciding: Sequence[GateEvidence]) -> str:
     if not deciding:
         missing = len(step.gates) - len(step.evidence)
         return f"at {step.weight} % {missing} of {len(step.gates)} gates gave no answer in time"

@@ -1,21 +1,40 @@
-"""RuntimeDeployment: one change of some modules of one environment, whole or turned back."""
+"""RuntimeDeployment: one change of some modules of one environment, whole or rolled back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from pydantic import TypeAdapter
-
-from function_apps.deployments.model.states import Change, after
+from function_apps.deployments.model.lifecycle import (
+    AnalysisRequested,
+    AnalysisRestarted,
+    Cancelled,
+    DeploymentEvent,
+    EnvironmentReady,
+    HoldReleased,
+    Paused,
+    PromotionBegan,
+    Rejected,
+    ReleaseName,
+    ReleaseProved,
+    RestoreFailed,
+    Retried,
+    RollbackBegan,
+    RollbackEnded,
+    StepEvent,
+    StepJudged,
+    UnitPinned,
+    status_after,
+)
+from function_apps.deployments.model.rollout_steps import RolloutStep, without_analysis
 from shared.contracts.components import Component, ConfigurationChoice
 from shared.contracts.deployments import (
+    Deploy,
     DeploymentKind,
     DeploymentStatus,
     EndReason,
-    StepShare,
 )
-from shared.contracts.gates import Gate, GateEvidence, Verdict
+from shared.contracts.gates import Gate
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUnit
 from shared.contracts.strategies import OnConflict, Strategy
@@ -30,41 +49,7 @@ from shared.contracts.values import (
     Stage,
     TenantId,
 )
-
-TYPE: Final = "deployment"
-
-
-@dataclass(frozen=True)
-class TrafficShift:
-    """One step: a weight for all components, and the gates that judge it.
-
-    `gates` are the ids asked in the current attempt, one a component; `evidence` what came back.
-    `shares` has the modules whose new version takes another part than `weight`.
-    """
-
-    index: int
-    name: str
-    weight: int
-    pause_s: float = 0.0
-    started_at: Instant | None = None
-    asked_at: Instant | None = None
-    deadline_at: Instant | None = None
-    gates: tuple[str, ...] = ()
-    evidence: tuple[GateEvidence, ...] = ()
-    verdict: Verdict | None = None
-    marked: bool = False
-    ended_at: Instant | None = None
-    shares: tuple[StepShare, ...] = ()
-
-    def share_of(self, module: str) -> int:
-        """Return the percent of *module*'s requests that go to its new version."""
-        departing = (share.weight for share in self.shares if share.module_id == module)
-        return next(departing, self.weight)
-
-    @property
-    def share(self) -> int:
-        """Return the most that goes to a new version in this step."""
-        return max([self.weight, *(share.weight for share in self.shares)])
+from shared.kernel.context import NewIds
 
 
 @dataclass(frozen=True)
@@ -75,14 +60,6 @@ class Origin:
     trace_id: str
     correlation_id: str
     causation_id: str | None = None
-
-
-@dataclass(frozen=True)
-class ReleaseName:
-    """The release that first brought a unit, and what its caller called it."""
-
-    deployment_id: DeploymentId
-    release_ref: str
 
 
 @dataclass(frozen=True)
@@ -134,7 +111,7 @@ class Deployment:
     restores: Mapping[ModuleId, DeploymentId] = field(default_factory=dict)
     earlier: tuple[ReleasedComponent, ...] = ()
     earlier_releases: Mapping[ModuleId, ReleaseName] = field(default_factory=dict)
-    steps: tuple[TrafficShift, ...] = ()
+    steps: tuple[RolloutStep, ...] = ()
     reason: EndReason | None = None
     restored: ReleaseUnit | None = None
     proof: Proof | None = None
@@ -154,50 +131,178 @@ class Deployment:
             return 0
         return max((step.share for step in self.steps if step.started_at), default=0)
 
-    def released(self, module: str) -> ReleasedComponent | None:
-        """Return what this deployment brings to *module*."""
-        found = self.unit.components if self.unit else ()
-        return next((one for one in found if one.module_id == module), None)
+    @property
+    def fence_token(self) -> int:
+        return self.token
+
+    def candidate(self, module: str) -> ReleasedComponent | None:
+        """Return the unit that this deployment brings to *module*."""
+        components = self.unit.components if self.unit else ()
+        return next((unit for unit in components if unit.module_id == module), None)
 
     def before(self, module: str) -> ReleasedComponent | None:
         """Return what was in force of *module* when the unit was fixed."""
-        return next((one for one in self.previous if one.module_id == module), None)
+        return next((unit for unit in self.previous if unit.module_id == module), None)
 
 
-_ADAPTER: Final = TypeAdapter(Deployment)
-
-
-def to_body(deployment: Deployment) -> dict[str, Any]:
-    """Return the document body; `status`, `environment_id` and `created_at` are queried."""
-    body: dict[str, Any] = _ADAPTER.dump_python(deployment, mode="json")
-    return body | {"type": TYPE}
-
-
-def from_body(body: Mapping[str, Any]) -> Deployment:
-    return _ADAPTER.validate_python({k: v for k, v in body.items() if k != "type"})
-
-
-def evolve(deployment: Deployment, change: Change, now: datetime, **fields: Any) -> Deployment:
-    """Return *deployment* after *change*, with *fields*, one revision later.
+def evolve(deployment: Deployment, event: DeploymentEvent, now: datetime) -> Deployment:
+    """Return *deployment* after *event*, one revision later.
 
     Raises:
-        TransitionRefused: the table has no row for its state and *change*.
+        TransitionRefused: the table has no row for its state and *event*.
     """
-    return replace(
+    moved = replace(
         deployment,
-        status=after(deployment.status, change),
+        status=status_after(deployment.status, type(event)),
         revision=deployment.revision + 1,
         updated_at=now,
-        **fields,
+        ended_at=now if isinstance(event, _ENDS) else deployment.ended_at,
+    )
+    match event:
+        case StepEvent() | Paused() | AnalysisRestarted() | PromotionBegan():
+            return _after_step(moved, event, now)
+        case ReleaseProved() | Rejected() | Cancelled() | RollbackEnded() | HoldReleased():
+            return _after_end(moved, event)
+        case _:
+            return _after_preparation(moved, event)
+
+
+_ENDS: Final = (ReleaseProved, Rejected, Cancelled, RollbackEnded)
+
+
+def _after_preparation(moved: Deployment, event: DeploymentEvent) -> Deployment:
+    match event:
+        case EnvironmentReady(project, stage):
+            return replace(moved, project_id=project, stage=stage)
+        case UnitPinned(unit, missing, previous, previous_id, earlier, earlier_releases, steps):
+            return replace(
+                moved, unit=unit, absent=missing, previous=previous, earlier=earlier,
+                previous_deployment_id=previous_id, earlier_releases=earlier_releases, steps=steps,
+            )  # fmt: skip
+        case RollbackBegan(reason, operation_id, token):
+            return replace(
+                moved, reason=reason, operation_id=operation_id, token=token, wait_name="",
+                paused_at=None,
+            )  # fmt: skip
+        case Retried(operation_id):
+            return replace(
+                moved, operation_id=operation_id, attempt=moved.attempt + 1, opened_at=None,
+                unit=None, absent=(), previous=(), previous_deployment_id=None, earlier=(),
+                earlier_releases={}, steps=(), reason=None, restored=None, proof=None,
+                remaining=(), ended_at=None, wait_name="",
+            )  # fmt: skip
+        case _:
+            return moved
+
+
+def _after_step(moved: Deployment, event: DeploymentEvent, now: datetime) -> Deployment:
+    if isinstance(event, StepEvent):
+        moved = replace(moved, steps=_with_step(moved, event.step))
+    match event:
+        case AnalysisRequested(_, wait_name):
+            moved = replace(moved, wait_name=wait_name)
+        case StepJudged() | PromotionBegan():
+            moved = replace(moved, wait_name="")
+        case Paused(wait_name):
+            moved = replace(moved, paused_at=now, wait_name=wait_name)
+        case AnalysisRestarted():
+            steps = tuple(without_analysis(step) for step in moved.steps)
+            moved = replace(moved, attempt=moved.attempt + 1, paused_at=None, steps=steps)
+        case _:
+            pass
+    return moved
+
+
+def _after_end(moved: Deployment, event: DeploymentEvent) -> Deployment:
+    match event:
+        case ReleaseProved(unit, proof, holds):
+            return replace(moved, unit=unit, proof=proof, holds=holds)
+        case Rejected(reason) | Cancelled(reason):
+            return replace(moved, reason=reason)
+        case RestoreFailed(proof, restored, reason, holds, remaining):
+            return replace(
+                moved, proof=proof, restored=restored, reason=reason, holds=holds,
+                remaining=remaining,
+            )  # fmt: skip
+        case RollbackEnded(proof, restored, reason, holds):
+            return replace(moved, proof=proof, restored=restored, reason=reason, holds=holds)
+        case HoldReleased():
+            return replace(moved, holds=())
+        case _:
+            return moved
+
+
+def _with_step(deployment: Deployment, step: RolloutStep) -> tuple[RolloutStep, ...]:
+    return tuple(step if step.index == other.index else other for other in deployment.steps)
+
+
+def admitted(deployment: Deployment, token: int, now: datetime) -> Deployment:
+    """Return *deployment* at the head of its queues, with its fencing token. No state changes."""
+    opened_at = deployment.opened_at or now
+    return replace(deployment, opened_at=opened_at, token=max(token, deployment.token))
+
+
+def with_wait(deployment: Deployment, wait_name: str) -> Deployment:
+    """Return *deployment* waiting for the external event *wait_name*. No state changes."""
+    return replace(deployment, wait_name=wait_name)
+
+
+def command_of(deployment: Deployment) -> Deploy:
+    """Return the command that asks for *deployment*."""
+    return Deploy(
+        environment_id=deployment.environment_id,
+        release_ref=deployment.release_ref,
+        components=deployment.components,
+        remove=deployment.remove,
+        configuration=deployment.configuration,
+        strategy=deployment.strategy,
+        gate=deployment.gate,
+        on_conflict=deployment.on_conflict,
+        restart=deployment.restart,
     )
 
 
-def with_share(step: TrafficShift, share: StepShare) -> TrafficShift:
-    """Return *step* with *share* in place of the one of its module."""
-    others = [each for each in step.shares if each.module_id != share.module_id]
-    return replace(step, shares=(*others, share))
+def new_deployment(
+    command: Deploy,
+    ids: "NewDeployment",
+    *,
+    kind: DeploymentKind,
+    tenant_id: TenantId,
+    key: str,
+    origin: Origin,
+    order: tuple[ModuleId, ...],
+    project_id: ProjectId | None = None,
+    stage: Stage | None = None,
+    evidence: SoakEvidence | None = None,
+) -> Deployment:
+    """Return the deployment that *command* asks for, before it enters its queues."""
+    return Deployment(
+        deployment_id=ids.deployment_id,
+        tenant_id=tenant_id,
+        environment_id=command.environment_id,
+        kind=kind,
+        release_ref=command.release_ref,
+        strategy=command.strategy,
+        gate=command.gate,
+        components=command.components,
+        remove=command.remove,
+        order=order,
+        on_conflict=command.on_conflict,
+        key=key,
+        origin=origin,
+        operation_id=ids.operation_id,
+        created_at=ids.now,
+        updated_at=ids.now,
+        restart=command.restart,
+        project_id=project_id,
+        stage=stage,
+        configuration=command.configuration,
+        evidence=evidence,
+    )
 
 
-def with_step(deployment: Deployment, step: TrafficShift) -> tuple[TrafficShift, ...]:
-    """Return the steps of *deployment* with *step* in its place."""
-    return tuple(step if one.index == step.index else one for one in deployment.steps)
+@dataclass(frozen=True)
+class NewDeployment(NewIds):
+    """The ids of a new deployment, drawn before a decision, which may be made twice."""
+
+    deployment_id: DeploymentId

@@ -1,23 +1,17 @@
-"""What deployments knows of one environment for one tenant: facts, queue, what is in force, holds.
+"""DeploymentTarget: one environment for one tenant, with its queue, what is in force, and holds.
 
-One small document, so that every guard of a deployment is one point read. Queue: a deployment
-claims all its modules at once and starts when no earlier claim shares one with it; the claims stand
-in the order in which they are served. Each start, and each interruption, takes the next fencing
-token of the environment.
+One small document, so that every guard of a deployment is one point read. Each start, each
+interruption and each drain takes the next fencing token of the environment.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
 
-from pydantic import TypeAdapter
-
-from function_apps.deployments.errors import HoldsFull, QueueFull, QueueTaken
 from function_apps.deployments.model.facts import BindingProjection, Facts
 from function_apps.deployments.model.holds import Holds
 from shared.contracts.deployments import DeploymentKind
 from shared.contracts.environments import EnvironmentStatus
-from shared.contracts.strategies import OnConflict
+from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import (
     ComputeTargetKind,
     DeploymentId,
@@ -30,16 +24,9 @@ from shared.contracts.values import (
     TenantId,
 )
 
-CLAIMS_MAX: Final = 200
-"""Deployments on their way in one environment; 160 bytes each."""
-OUTGOING_MAX: Final = 50
-"""Starts or wakes in one batch, which takes 100 operations: what is left out is not lost."""
-HOLDS_MAX: Final = 2000
-"""In one environment; 60 bytes each. Holds restrict: what is refused then are new deployments."""
-
 
 @dataclass(frozen=True)
-class KnownEnvironment:
+class EnvironmentProjection:
     """The environment as its newest event told it."""
 
     revision: int
@@ -68,8 +55,11 @@ class KnownEnvironment:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One deployment in the queue of its modules. `token` 0: it waits; `wait`: its open nudge."""
+class QueueEntry:
+    """One deployment in the queues of its modules.
+
+    `token` is 0 until it starts; `wait` is the external event that it waits for.
+    """
 
     deployment: DeploymentId
     operation: OperationId
@@ -98,166 +88,74 @@ class ModuleState:
 
 
 @dataclass(frozen=True)
-class Target:
+class DrainClaim:
+    """The drain that has the environment: its operation, and the generation that is drained.
+
+    `token` is above those of all deployments; 0 until the drain takes their workloads away.
+    """
+
+    operation: OperationId
+    generation: int
+    token: int = 0
+
+
+@dataclass(frozen=True)
+class DeploymentTarget:
     """DeploymentTarget `target/{environmentId}`."""
 
     environment_id: EnvironmentId
     revision: int = 0
     fence: int = 0
-    environment: KnownEnvironment | None = None
+    environment: EnvironmentProjection | None = None
     binding: BindingProjection | None = None
-    claims: tuple[Claim, ...] = ()
+    queue: tuple[QueueEntry, ...] = ()
     modules: Mapping[ModuleId, ModuleState] = field(default_factory=dict)
     holds: Holds = field(default_factory=dict)
     facts: Facts = field(default_factory=dict)
-    drain: OperationId | None = None
-    drain_token: int = 0
-    """Above those of all deployments; 0 until the drain takes their workloads away."""
+    drain: DrainClaim | None = None
 
     @property
     def bound(self) -> BindingProjection | None:
         """The tenant's binding while it is in force."""
         return self.binding if self.binding and self.binding.is_in_force else None
 
-    def claim(self, deployment: str) -> Claim | None:
-        return next((claim for claim in self.claims if claim.deployment == deployment), None)
+    def entry(self, deployment: str) -> QueueEntry | None:
+        return next((entry for entry in self.queue if entry.deployment == deployment), None)
 
     def module(self, module: ModuleId) -> ModuleState:
         return self.modules.get(module, ModuleState())
 
 
-_ADAPTER: Final = TypeAdapter(Target)
-TYPE: Final = "deploymentTarget"
+def emptied(target: DeploymentTarget) -> DeploymentTarget:
+    """Return *target* with nothing in force; revisions that were given out are never used again."""
+    modules = {module: ModuleState(last=state.last) for module, state in target.modules.items()}
+    return replace(target, modules=modules, holds={})
 
 
-def document_id(environment: str) -> str:
-    return f"target/{environment}"
-
-
-def to_body(target: Target) -> dict[str, Any]:
-    body: dict[str, Any] = _ADAPTER.dump_python(target, mode="json", exclude_defaults=True)
-    return body | {"type": TYPE}
-
-
-def from_body(body: Mapping[str, Any] | None, environment: EnvironmentId) -> Target:
-    """Return the target that *body* holds; a new one where there is none."""
-    if body is None:
-        return Target(environment)
-    return _ADAPTER.validate_python({k: v for k, v in body.items() if k != "type"})
-
-
-def holder_of(target: Target, deployment: str) -> tuple[ModuleId, DeploymentId] | None:
-    """Return the first claim before *deployment*'s that shares a module with it, and which."""
-    own = target.claim(deployment)
-    assert own is not None, deployment
-    for claim in target.claims:
-        if claim.deployment == deployment:
-            return None
-        shared = [module for module in own.modules if module in claim.modules]
-        if shared:
-            return shared[0], claim.deployment
-    return None
-
-
-def refuse_taken(target: Target, modules: Iterable[str], on_conflict: OnConflict) -> None:
-    """Refuse a new deployment of *modules* that does not want to wait.
-
-    Raises:
-        QueueTaken: *on_conflict* is reject and another deployment changes one of them.
-    """
-    if on_conflict is not OnConflict.REJECT:
-        return
-    wanted = {*modules}
-    for claim in target.claims:
-        if shared := sorted(wanted.intersection(claim.modules)):
-            raise QueueTaken(shared[0], claim.deployment)
-
-
-def enter(target: Target, claim: Claim, on_conflict: OnConflict) -> Target:
-    """Return *target* with *claim* in the queues of all its modules.
-
-    A rollback stands before every deployment that has not started, and always has room; nothing
-    that has started is interrupted.
-
-    Raises:
-        QueueTaken: *on_conflict* is reject and another deployment changes a module.
-        QueueFull, HoldsFull: there are too many already.
-    """
-    refuse_taken(target, claim.modules, on_conflict)
-    is_rollback = claim.kind is DeploymentKind.ROLLBACK
-    if len(target.claims) >= CLAIMS_MAX and not is_rollback:
-        raise QueueFull(
-            f"{CLAIMS_MAX} deployments are on their way in this environment; wait until one ends"
+def with_in_force(
+    target: DeploymentTarget, components: Iterable[ReleasedComponent], by: DeploymentId, key: str
+) -> DeploymentTarget:
+    """Return *target* with *components*, which the deployment *by* brought, in force."""
+    modules = dict(target.modules)
+    for component in components:
+        state = target.module(component.module_id)
+        modules[component.module_id] = ModuleState(
+            revision=component.release_revision,
+            last=max(state.last, component.release_revision),
+            by=by,
+            key=key,
+            path_prefix=component.path_prefix or "",
+            depends_on=component.depends_on,
         )
-    if sum(map(len, target.holds.values())) >= HOLDS_MAX and not is_rollback:
-        raise HoldsFull(
-            f"{HOLDS_MAX} release units are held in this environment; release holds of old ones"
-        )
-    claims = list(target.claims)
-    place = len(claims)
-    if is_rollback:
-        waiting = (
-            index
-            for index, other in enumerate(claims)
-            if not other.token and other.kind is not DeploymentKind.ROLLBACK
-        )
-        place = next(waiting, place)
-    claims.insert(place, claim)
-    return replace(target, claims=tuple(claims))
+    return replace(target, modules=modules)
 
 
-def admit(target: Target) -> tuple[Target, tuple[Claim, ...]]:
-    """Give the next token to every claim that is first in all its queues; return those too.
-
-    One for which the batch has no room admits itself when its operation is taken up again.
-    """
-    fence = target.fence
-    claims: list[Claim] = []
-    admitted: list[Claim] = []
-    for claim in target.claims:
-        has_room = len(admitted) < OUTGOING_MAX
-        if has_room and not claim.token and holder_of(target, claim.deployment) is None:
-            fence += 1
-            claim = replace(claim, token=fence)  # noqa: PLW2901  the admitted one takes its place
-            admitted.append(claim)
-        claims.append(claim)
-    return replace(target, fence=fence, claims=tuple(claims)), tuple(admitted)
+def without_in_force(target: DeploymentTarget, modules: Iterable[ModuleId]) -> DeploymentTarget:
+    """Return *target* with nothing in force of *modules*."""
+    removed = {module: ModuleState(last=target.module(module).last) for module in modules}
+    return replace(target, modules={**target.modules, **removed})
 
 
-def leave(target: Target, deployment: str) -> tuple[Target, tuple[Claim, ...]]:
-    """Take *deployment* out of its queues; return the claims that may start now, too."""
-    claims = tuple(claim for claim in target.claims if claim.deployment != deployment)
-    return admit(replace(target, claims=claims))
-
-
-def pass_on(target: Target, deployment: str, operation: OperationId) -> tuple[Target, int]:
-    """Give the right of *deployment* to *operation*, under a new token; return that too."""
-    fence = target.fence + 1
-    claims = tuple(
-        replace(claim, operation=operation, token=fence, wait="")
-        if claim.deployment == deployment
-        else claim
-        for claim in target.claims
-    )
-    return replace(target, fence=fence, claims=claims), fence
-
-
-def waiting(target: Target, deployment: str, wait: str) -> Target:
-    """Return *target* with the nudge that *deployment* waits for; empty: for none."""
-    claims = tuple(
-        replace(claim, wait=wait) if claim.deployment == deployment else claim
-        for claim in target.claims
-    )
-    return replace(target, claims=claims)
-
-
-def ahead_of(target: Target, deployment: str | None) -> tuple[Claim, ...]:
-    """Return the claims that entered before *deployment*'s; all of them for a new one."""
-    claims = [claim.deployment for claim in target.claims]
-    place = claims.index(DeploymentId(deployment)) if deployment in claims else len(claims)
-    return target.claims[:place]
-
-
-def waits(target: Target) -> tuple[Claim, ...]:
-    """Return claims that wait for the environment; those left out look again by themselves."""
-    return tuple(claim for claim in target.claims if claim.wait)[:OUTGOING_MAX]
+def next_revision(target: DeploymentTarget, module: ModuleId) -> int:
+    """Return the release revision that the next release of *module* gets."""
+    return target.module(module).last + 1

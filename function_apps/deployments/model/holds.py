@@ -48,7 +48,7 @@ def unit_key(component: ReleasedComponent) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 
 
-def refuse_held(holds: Holds, wanted: Iterable[ReleasedComponent]) -> None:
+def require_not_held(holds: Holds, wanted: Iterable[ReleasedComponent]) -> None:
     """Refuse what was rolled back here.
 
     Raises:

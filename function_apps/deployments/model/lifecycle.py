@@ -1,75 +1,203 @@
-"""The states of a deployment and the only ways between them."""
+"""The states of a deployment, its events with their data, and the only ways between the states."""
 
 from collections.abc import Mapping
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Final
 
 from function_apps.deployments.errors import TransitionRefused
-from shared.contracts.deployments import DeploymentStatus
+from function_apps.deployments.model.rollout_steps import RolloutStep
+from shared.contracts.deployments import DeploymentStatus, EndReason
+from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUnit
+from shared.contracts.values import DeploymentId, ModuleId, OperationId, ProjectId, Reason, Stage
 
 _S = DeploymentStatus
 
 
-class Change(StrEnum):
-    """What can happen to a deployment."""
+@dataclass(frozen=True)
+class ReleaseName:
+    """The release that first brought a unit, and the caller's name for it."""
 
-    ENVIRONMENT_READY = "EnvironmentReady"
-    UNIT_FIXED = "UnitFixed"
-    ROLLOUT_BEGUN = "RolloutBegun"
+    deployment_id: DeploymentId
+    release_ref: str
+
+
+@dataclass(frozen=True)
+class DeploymentEvent:
+    """One change of a deployment, with its data."""
+
+
+@dataclass(frozen=True)
+class EnvironmentReady(DeploymentEvent):
+    """The environment takes the deployment now."""
+
+    project_id: ProjectId
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class UnitPinned(DeploymentEvent):
+    """The release unit is fixed, and with it everything that a rollback needs."""
+
+    unit: ReleaseUnit
+    missing: tuple[Reason, ...]
+    previous: tuple[ReleasedComponent, ...]
+    previous_deployment_id: DeploymentId | None
+    earlier: tuple[ReleasedComponent, ...]
+    earlier_releases: Mapping[ModuleId, ReleaseName]
+    steps: tuple[RolloutStep, ...]
+
+
+@dataclass(frozen=True)
+class RolloutBegan(DeploymentEvent):
     """Committed before the first instance: from here on the way out is a rollback."""
-    STEP_BEGUN = "StepBegun"
-    TRAFFIC_ADJUSTED = "TrafficAdjusted"
+
+
+@dataclass(frozen=True)
+class StepEvent(DeploymentEvent):
+    """A change of one step of the rollout; *step* is the step after it."""
+
+    step: RolloutStep
+
+
+@dataclass(frozen=True)
+class StepBegan(StepEvent):
+    pass
+
+
+@dataclass(frozen=True)
+class TrafficAdjusted(StepEvent):
     """Ready capacity gives the new version another share than the step asks for."""
-    GATES_ASKED = "GatesAsked"
-    EVIDENCE_CAME = "EvidenceCame"
-    STEP_JUDGED = "StepJudged"
-    PAUSED = "Paused"
-    JUDGED_AGAIN = "JudgedAgain"
-    PROMOTION_BEGUN = "PromotionBegun"
-    RELEASE_PROVED = "ReleaseProved"
-    TURNED_DOWN = "TurnedDown"
-    CANCELLED = "Cancelled"
-    ROLLBACK_BEGUN = "RollbackBegun"
-    RESTORED = "Restored"
-    RESTORE_FAILED = "RestoreFailed"
-    HOLD_RELEASED = "HoldReleased"
-    RETRIED = "Retried"
 
 
-_BEFORE: Final = {Change.TURNED_DOWN: _S.FAILED, Change.CANCELLED: _S.CANCELLED}
+@dataclass(frozen=True)
+class AnalysisRequested(StepEvent):
+    """Health was asked to judge the step; *wait_name* is the event that its answer raises."""
+
+    wait_name: str
+
+
+@dataclass(frozen=True)
+class EvidenceRecorded(StepEvent):
+    pass
+
+
+@dataclass(frozen=True)
+class StepJudged(StepEvent):
+    pass
+
+
+@dataclass(frozen=True)
+class Paused(DeploymentEvent):
+    """The verdict was inconclusive, and somebody has to decide."""
+
+    wait_name: str
+
+
+@dataclass(frozen=True)
+class AnalysisRestarted(DeploymentEvent):
+    """The paused step is judged again, as a new attempt."""
+
+
+@dataclass(frozen=True)
+class PromotionBegan(DeploymentEvent):
+    """The new version stays, and the old one goes."""
+
+
+@dataclass(frozen=True)
+class ReleaseProved(DeploymentEvent):
+    """Every live instance runs the unit; *holds* are those that a rollback leaves."""
+
+    unit: ReleaseUnit
+    proof: Proof
+    holds: tuple[Hold, ...]
+
+
+@dataclass(frozen=True)
+class Rejected(DeploymentEvent):
+    """It was refused before anything was applied."""
+
+    reason: EndReason
+
+
+@dataclass(frozen=True)
+class Cancelled(DeploymentEvent):
+    """Somebody asked for it to stop before anything was applied."""
+
+    reason: EndReason
+
+
+@dataclass(frozen=True)
+class RollbackBegan(DeploymentEvent):
+    """It goes back, under *operation_id* and a new fencing token."""
+
+    reason: EndReason
+    operation_id: OperationId
+    token: int
+
+
+@dataclass(frozen=True)
+class RollbackEnded(DeploymentEvent):
+    """The end of a rollback: the proof of what runs, and the unit that is in force again."""
+
+    proof: Proof
+    restored: ReleaseUnit
+    reason: EndReason
+    holds: tuple[Hold, ...]
+
+
+@dataclass(frozen=True)
+class Restored(RollbackEnded):
+    pass
+
+
+@dataclass(frozen=True)
+class RestoreFailed(RollbackEnded):
+    remaining: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HoldReleased(DeploymentEvent):
+    pass
+
+
+@dataclass(frozen=True)
+class Retried(DeploymentEvent):
+    """A failed one begins anew, under *operation_id*."""
+
+    operation_id: OperationId
+
+
+_BEFORE: Final = {Rejected: _S.FAILED, Cancelled: _S.CANCELLED}
 """While nothing has been applied."""
 
 # What is not in this table cannot happen; the diagram in README.md is drawn from it.
-TRANSITIONS: Final[Mapping[DeploymentStatus, Mapping[Change, DeploymentStatus]]] = {
-    _S.REQUESTED: {Change.ENVIRONMENT_READY: _S.PROVISIONING, **_BEFORE},
-    _S.PROVISIONING: {Change.UNIT_FIXED: _S.CONFIGURING, **_BEFORE},
-    _S.CONFIGURING: {Change.ROLLOUT_BEGUN: _S.ROLLING_OUT, **_BEFORE},
+TRANSITIONS: Final[Mapping[DeploymentStatus, Mapping[type[DeploymentEvent], DeploymentStatus]]] = {
+    _S.REQUESTED: {EnvironmentReady: _S.PROVISIONING, **_BEFORE},
+    _S.PROVISIONING: {UnitPinned: _S.CONFIGURING, **_BEFORE},
+    _S.CONFIGURING: {RolloutBegan: _S.ROLLING_OUT, **_BEFORE},
     _S.ROLLING_OUT: {
-        Change.STEP_BEGUN: _S.ROLLING_OUT,
-        Change.TRAFFIC_ADJUSTED: _S.ROLLING_OUT,
-        Change.GATES_ASKED: _S.HEALTH_GATING,
-        Change.PROMOTION_BEGUN: _S.PROMOTING,
-        Change.ROLLBACK_BEGUN: _S.ROLLING_BACK,
+        StepBegan: _S.ROLLING_OUT,
+        TrafficAdjusted: _S.ROLLING_OUT,
+        AnalysisRequested: _S.HEALTH_GATING,
+        PromotionBegan: _S.PROMOTING,
+        RollbackBegan: _S.ROLLING_BACK,
     },
     _S.HEALTH_GATING: {
-        Change.TRAFFIC_ADJUSTED: _S.HEALTH_GATING,
-        Change.EVIDENCE_CAME: _S.HEALTH_GATING,
-        Change.GATES_ASKED: _S.HEALTH_GATING,
-        Change.STEP_JUDGED: _S.HEALTH_GATING,
-        Change.PAUSED: _S.HEALTH_GATING,
-        Change.JUDGED_AGAIN: _S.HEALTH_GATING,
-        Change.STEP_BEGUN: _S.ROLLING_OUT,
-        Change.PROMOTION_BEGUN: _S.PROMOTING,
-        Change.ROLLBACK_BEGUN: _S.ROLLING_BACK,
+        TrafficAdjusted: _S.HEALTH_GATING,
+        EvidenceRecorded: _S.HEALTH_GATING,
+        AnalysisRequested: _S.HEALTH_GATING,
+        StepJudged: _S.HEALTH_GATING,
+        Paused: _S.HEALTH_GATING,
+        AnalysisRestarted: _S.HEALTH_GATING,
+        StepBegan: _S.ROLLING_OUT,
+        PromotionBegan: _S.PROMOTING,
+        RollbackBegan: _S.ROLLING_BACK,
     },
-    _S.PROMOTING: {
-        Change.RELEASE_PROVED: _S.COMPLETED,
-        Change.ROLLBACK_BEGUN: _S.ROLLING_BACK,
-    },
-    _S.COMPLETED: {Change.HOLD_RELEASED: _S.COMPLETED},
-    _S.ROLLING_BACK: {Change.RESTORED: _S.ROLLED_BACK, Change.RESTORE_FAILED: _S.FAILED},
-    _S.ROLLED_BACK: {Change.HOLD_RELEASED: _S.ROLLED_BACK},
-    _S.FAILED: {Change.RETRIED: _S.REQUESTED, Change.HOLD_RELEASED: _S.FAILED},
+    _S.PROMOTING: {ReleaseProved: _S.COMPLETED, RollbackBegan: _S.ROLLING_BACK},
+    _S.COMPLETED: {HoldReleased: _S.COMPLETED},
+    _S.ROLLING_BACK: {Restored: _S.ROLLED_BACK, RestoreFailed: _S.FAILED},
+    _S.ROLLED_BACK: {HoldReleased: _S.ROLLED_BACK},
+    _S.FAILED: {Retried: _S.REQUESTED, HoldReleased: _S.FAILED},
     _S.CANCELLED: {},
 }
 
@@ -80,29 +208,27 @@ CHANGING: Final = frozenset({_S.ROLLING_OUT, _S.HEALTH_GATING, _S.PROMOTING})
 """Something may have been changed outside: the way out is a rollback."""
 
 
-def after(status: DeploymentStatus, change: Change) -> DeploymentStatus:
-    """Return the state that *change* leads to.
+def status_after(status: DeploymentStatus, event: type[DeploymentEvent]) -> DeploymentStatus:
+    """Return the state that *event* leads to.
 
     Raises:
         TransitionRefused: the table has no row for it.
     """
-    target = TRANSITIONS[status].get(change)
+    target = TRANSITIONS[status].get(event)
     if target is None:
-        allowed = sorted(state for state, rows in TRANSITIONS.items() if change in rows)
-        raise TransitionRefused(status, change, allowed)
+        allowed = sorted(state for state, row in TRANSITIONS.items() if event in row)
+        raise TransitionRefused(status, event.__name__, allowed)
     return target
 
 
 def diagram() -> str:
     """Return the table as a mermaid state diagram, one arrow a pair of states."""
     lines = ["stateDiagram-v2", "    [*] --> Requested"]
-    for source, rows in TRANSITIONS.items():
+    for source, row in TRANSITIONS.items():
         arrows: dict[str, list[str]] = {}
-        for change, target in rows.items():
-            arrows.setdefault(target, []).append(change)
-        lines += [
-            f"    {source} --> {target}: {', '.join(changes)}" for target, changes in arrows.items()
-        ]
+        for event, target in row.items():
+            arrows.setdefault(target, []).append(event.__name__)
+        lines += [f"    {source} --> {to}: {', '.join(names)}" for to, names in arrows.items()]
         if source in ENDINGS:
             lines.append(f"    {source} --> [*]")
     return "\n".join(lines)

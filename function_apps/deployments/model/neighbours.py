@@ -6,19 +6,24 @@ In force, or on their way in front of it: their paths of the public port, and wh
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
-from function_apps.deployments.model.target import Target, ahead_of
+from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.module_queue import ahead_of
 from shared.contracts.deployments import Deploy
 from shared.contracts.strategies import StrategyKind
 from shared.contracts.values import DeploymentId, ModuleId
 from shared.kernel.errors import Violation
 
 
-def refusals(command: Deploy, target: Target, own: DeploymentId | None) -> tuple[Violation, ...]:
+def refusals(
+    command: Deploy, target: DeploymentTarget, own: DeploymentId | None
+) -> tuple[Violation, ...]:
     """Return what *command* would take from others; *own* is its place in the queue, if any."""
     return (*_taken_paths(command, target, own), *_bad_removals(command, target, own))
 
 
-def _taken_paths(command: Deploy, target: Target, own: DeploymentId | None) -> Iterator[Violation]:
+def _taken_paths(
+    command: Deploy, target: DeploymentTarget, own: DeploymentId | None
+) -> Iterator[Violation]:
     """Yield a refusal for each path prefix of *command* that is another module's.
 
     What is in force keeps its prefix until it is gone, so two modules cannot swap theirs, and one
@@ -47,25 +52,27 @@ def _holder_of(
     prefix: str,
     module: ModuleId,
     others: AbstractSet[ModuleId],
-    target: Target,
+    target: DeploymentTarget,
     own: DeploymentId | None,
 ) -> str | None:
     for other in sorted(others - {module}):
         state = target.module(other)
         if state.revision and state.path_prefix == prefix:
             return other
-    for claim in ahead_of(target, own):
-        if prefix in claim.path_prefixes and module not in claim.modules:
-            return claim.deployment
+    for entry in ahead_of(target, own):
+        if prefix in entry.path_prefixes and module not in entry.modules:
+            return entry.deployment
     return None
 
 
-def _bad_removals(command: Deploy, target: Target, own: DeploymentId | None) -> Iterator[Violation]:
+def _bad_removals(
+    command: Deploy, target: DeploymentTarget, own: DeploymentId | None
+) -> Iterator[Violation]:
     """Yield a refusal for each module to remove that is not there, or that others depend on."""
     ahead = ahead_of(target, own)
     for index, module in enumerate(command.remove):
         dependents = _dependents(module, command, target)
-        dependents += [claim.deployment for claim in ahead if module in claim.depends_on]
+        dependents += [entry.deployment for entry in ahead if module in entry.depends_on]
         is_there = target.module(module).revision or any(module in c.modules for c in ahead)
         if dependents:
             named = ", ".join(dependents[:5])
@@ -87,7 +94,7 @@ def _bad_removals(command: Deploy, target: Target, own: DeploymentId | None) -> 
             )
 
 
-def _dependents(module: ModuleId, command: Deploy, target: Target) -> list[str]:
+def _dependents(module: ModuleId, command: Deploy, target: DeploymentTarget) -> list[str]:
     changed = {component.module_id for component in command.components} | {*command.remove}
     return [
         other

@@ -1,28 +1,28 @@
-"""From a command to a plan: order, natural key, what is refused, and the release unit."""
+"""The checks of a plan, and the keys by which a repeated command is recognised."""
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
-from function_apps.deployments.model import neighbours, units
-from function_apps.deployments.model.deployment import TrafficShift
-from function_apps.deployments.model.target import KnownEnvironment, Target
+from function_apps.deployments.errors import NaturalKeyActive
+from function_apps.deployments.model import neighbours, release_unit
+from function_apps.deployments.model.deployment_target import (
+    DeploymentTarget,
+    EnvironmentProjection,
+)
+from function_apps.deployments.model.rollout_steps import order_of, steps_of
 from shared.contracts.components import Component, ConfigurationChoice
 from shared.contracts.deployments import Deploy
 from shared.contracts.strategies import (
     OnConflict,
     RolloutDefaults,
-    Strategy,
     StrategyKind,
-    TrafficStep,
 )
 from shared.contracts.values import (
     ComputeTargetKind,
     DeploymentId,
-    ModuleId,
     ProbeKind,
     TenantId,
 )
@@ -35,39 +35,9 @@ JUDGEMENTS_MAX: Final = 150
 _KEY_LENGTH: Final = 16
 
 
-def order_of(components: Sequence[Component]) -> tuple[tuple[ModuleId, ...], tuple[ModuleId, ...]]:
-    """Return the modules, dependencies first and otherwise as given; and a cycle, if there is one.
-
-    Dependencies outside the deployment are there already and order nothing.
-    """
-    needs = {c.module_id: [m for m in c.depends_on if m != c.module_id] for c in components}
-    done: list[ModuleId] = []
-    path: list[ModuleId] = []
-
-    def visit(module: ModuleId) -> tuple[ModuleId, ...]:
-        if module in done or module not in needs:
-            return ()
-        if module in path:
-            return (*path[path.index(module) :], module)
-        path.append(module)
-        for needed in needs[module]:
-            if cycle := visit(needed):
-                return cycle
-        path.pop()
-        done.append(module)
-        return ()
-
-    for component in components:
-        if component.module_id in component.depends_on:
-            return (), (component.module_id, component.module_id)
-        if cycle := visit(component.module_id):
-            return (), cycle
-    return tuple(done), ()
-
-
 def natural_key(command: Deploy) -> str:
     """Return the key of environment, modules with version and digest, removals and pins."""
-    parts = sorted([c.module_id, c.version, units.digest_of(c)] for c in command.components)
+    parts = sorted([c.module_id, c.version, release_unit.digest_of(c)] for c in command.components)
     pins = command.configuration.model_dump(mode="json") if command.configuration else None
     return _hash([command.environment_id, parts, sorted(command.remove), pins])
 
@@ -85,37 +55,36 @@ def content_key(command: Deploy) -> str:
     return _hash(command.model_dump(mode="json", exclude={"dry_run", "on_conflict"}))
 
 
+def repeated_by(command: Deploy, target: DeploymentTarget) -> DeploymentId | None:
+    """Return the deployment that answers *command*: one on its way, or the one in force now.
+
+    Raises:
+        NaturalKeyActive: one on its way has the same versions and other content.
+    """
+    key = natural_key(command)
+    active = next((entry for entry in target.queue if entry.key == key), None)
+    if active is not None:
+        if active.content != content_key(command):
+            raise NaturalKeyActive(active.deployment)
+        return active.deployment
+    if command.restart or not command.components or command.remove:
+        return None
+    unit = unit_key(command.environment_id, command.components, command.configuration)
+    states = [target.module(component.module_id) for component in command.components]
+    is_in_force = all(state.revision and state.key == unit for state in states)
+    return states[0].by if is_in_force else None
+
+
 def _hash(content: object) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 
 
-def steps_of(
-    strategy: Strategy, defaults: RolloutDefaults, *, has_baseline: bool, has_components: bool
-) -> tuple[TrafficShift, ...]:
-    """Return the weights to go through; all at once where there is no baseline to compare with."""
-    if not has_components:
-        return ()
-    whole = (TrafficStep(weight=100),)
-    steps = strategy.steps or defaults.steps()
-    if strategy.kind is StrategyKind.RECREATE or not has_baseline:
-        steps = whole
-    return tuple(
-        TrafficShift(
-            index,
-            f"weight {step.weight} %",
-            step.weight,
-            (step.pause or timedelta(0)).total_seconds(),
-        )
-        for index, step in enumerate(steps)
-    )
-
-
 @dataclass(frozen=True)
-class Ground:
-    """What a plan stands on: the environment's surfaces and what this service has uploaded."""
+class PlanContext:
+    """The context of a plan: the target, the surfaces with their capabilities, the artifacts."""
 
-    target: Target
+    target: DeploymentTarget
     capabilities: Mapping[ComputeTargetKind, Capabilities]
     uploaded: frozenset[str]
     """Digests of the caller's tenant."""
@@ -124,44 +93,44 @@ class Ground:
     """The deployment that is planned, once it is in the queue."""
 
 
-def refusals(command: Deploy, tenant: TenantId, ground: Ground) -> tuple[Violation, ...]:
+def refusals(command: Deploy, tenant: TenantId, context: PlanContext) -> tuple[Violation, ...]:
     """Return every reason why *command* cannot be done as it stands, in the order of the rules.
 
     What depends on the environment is judged once the environment is known.
     """
     found = [
-        *_not_offered(command),
+        *_unsupported(command),
         *_unordered(command),
-        *_components(command, ground),
-        *neighbours.refusals(command, ground.target, ground.own),
+        *_components(command, context),
+        *neighbours.refusals(command, context.target, context.own),
     ]
-    environment = ground.target.environment
+    environment = context.target.environment
     if environment is not None and environment.targets and not found:
-        found += _surfaces(command, tenant, ground, environment)
+        found += _surfaces(command, tenant, context, environment)
     return tuple(found)
 
 
-def _not_offered(command: Deploy) -> Iterator[Violation]:
+def _unsupported(command: Deploy) -> Iterator[Violation]:
     rows = (
-        (bool(command.hooks), "/hooks", "HookNotOffered", "hooks", "no hooks"),
+        (bool(command.hooks), "/hooks", "HookNotSupported", "hooks", "no hooks"),
         (
             command.strategy.kind in {StrategyKind.BLUE_GREEN, StrategyKind.ROLLING},
             "/strategy/kind",
-            "StrategyNotOffered",
+            "StrategyNotSupported",
             command.strategy.kind,
             "canary or recreate",
         ),
         (
             command.on_conflict is OnConflict.SUPERSEDE,
             "/onConflict",
-            "SupersedeNotOffered",
+            "SupersedeNotSupported",
             command.on_conflict,
             "queue or reject",
         ),
     )
     for is_wrong, target, code, received, expected in rows:
         if is_wrong:
-            message = f"{received} is not offered yet: expected {expected}"
+            message = f"{received} is not supported yet: expected {expected}"
             yield Violation(code, target, message, expected, received)
     steps = len(command.strategy.steps) or 3
     if steps * len(command.components) > JUDGEMENTS_MAX:
@@ -198,18 +167,18 @@ def _unordered(command: Deploy) -> Iterator[Violation]:
                 )
 
 
-def _components(command: Deploy, ground: Ground) -> Iterator[Violation]:
+def _components(command: Deploy, context: PlanContext) -> Iterator[Violation]:
     for index, component in enumerate(command.components):
         at = f"/components/{index}"
         if component.image is not None:
             yield Violation(
-                "ImageNotOffered",
+                "ImageNotSupported",
                 f"{at}/image",
                 "no surface runs images yet: upload an artifact and name its digest",
                 "artifactDigest",
                 component.image,
             )
-        elif component.artifact_digest not in ground.uploaded:
+        elif component.artifact_digest not in context.uploaded:
             yield Violation(
                 "ArtifactMissing",
                 f"{at}/artifactDigest",
@@ -232,24 +201,24 @@ def _probes(component: Component, at: str) -> Iterator[Violation]:
     probes = component.probes
     if probes.startup is not None:
         yield Violation(
-            "StartupProbeNotOffered",
+            "StartupProbeNotSupported",
             f"{at}/probes/startup",
-            "startup probes are not offered yet: readiness decides on traffic",
+            "startup probes are not supported yet: readiness decides on traffic",
             "readiness and liveness",
             "startup",
         )
     for name, probe in (("readiness", probes.readiness), ("liveness", probes.liveness)):
         if probe is not None and probe.kind is not ProbeKind.HTTP:
             yield Violation(
-                "ProbeNotOffered",
+                "ProbeNotSupported",
                 f"{at}/probes/{name}/kind",
-                f"{probe.kind} probes are not offered yet",
+                f"{probe.kind} probes are not supported yet",
                 "http",
                 probe.kind,
             )
         if probe is not None and probe.port not in {None, component.port}:
             yield Violation(
-                "ProbeNotOffered",
+                "ProbeNotSupported",
                 f"{at}/probes/{name}/port",
                 "a probe asks the component's own port",
                 str(component.port),
@@ -258,11 +227,11 @@ def _probes(component: Component, at: str) -> Iterator[Violation]:
 
 
 def _surfaces(
-    command: Deploy, tenant: TenantId, ground: Ground, environment: KnownEnvironment
+    command: Deploy, tenant: TenantId, context: PlanContext, environment: EnvironmentProjection
 ) -> Iterator[Violation]:
     by_surface: dict[ComputeTargetKind, list[RevisionSpec]] = {}
     for index, component in enumerate(command.components):
-        kind = units.placed(component, environment.targets)
+        kind = release_unit.choose_target(component, environment.targets)
         offered = ", ".join(environment.targets)
         if kind is None or kind not in environment.targets:
             yield Violation(
@@ -272,27 +241,31 @@ def _surfaces(
                 f"one of {offered}",
                 kind or "nothing that fits its type",
             )
-        elif kind not in ground.capabilities:
+        elif kind not in context.capabilities:
             yield Violation(
-                "SurfaceNotOffered",
+                "SurfaceNotSupported",
                 f"/components/{index}/computeTarget",
                 f"{kind} is not served by this installation yet",
-                ", ".join(ground.capabilities),
+                ", ".join(context.capabilities),
                 kind,
             )
         else:
-            unit = units.released(component, kind, 1, command.environment_id, tenant, ground.target)
-            spec = units.spec_of(unit, command.environment_id, tenant, ground.rollout)
+            unit = release_unit.to_released_component(
+                component, kind, 1, command.environment_id, tenant, context.target
+            )
+            spec = release_unit.to_revision_spec(
+                unit, command.environment_id, tenant, context.rollout
+            )
             by_surface.setdefault(kind, []).append(spec)
     has_baseline = any(
-        ground.target.module(component.module_id).revision for component in command.components
+        context.target.module(component.module_id).revision for component in command.components
     )
     steps = steps_of(
         command.strategy,
-        ground.rollout,
+        context.rollout,
         has_baseline=has_baseline,
         has_components=bool(command.components),
     )
     weights = tuple(step.weight for step in steps) or (100,)
     for kind, specs in by_surface.items():
-        yield from check(SurfacePlan(tuple(specs), weights), ground.capabilities[kind])
+        yield from check(SurfacePlan(tuple(specs), weights), context.capabilities[kind])

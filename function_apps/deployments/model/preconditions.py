@@ -12,10 +12,11 @@ from function_apps.deployments.errors import (
     EnvironmentUnknown,
     IsolationBreached,
 )
-from function_apps.deployments.model import holds, units
+from function_apps.deployments.model import holds, release_unit
 from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.module_queue import holder_of
 from function_apps.deployments.model.predecessors import require_in_force
-from function_apps.deployments.model.target import Target, holder_of
 from shared.contracts.components import Component
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
@@ -35,7 +36,7 @@ class WaitReason(StrEnum):
     APPROVAL = "approval"
 
 
-def waits_for(target: Target, tenant: TenantId) -> WaitReason | None:
+def blocking_reason(target: DeploymentTarget, tenant: TenantId) -> WaitReason | None:
     """Return what *tenant* waits for before it deploys to the environment of *target*.
 
     Raises:
@@ -77,17 +78,19 @@ def waits_for(target: Target, tenant: TenantId) -> WaitReason | None:
     return None
 
 
-def refuse_held(target: Target, components: Sequence[Component], tenant: TenantId) -> None:
+def require_not_held(
+    target: DeploymentTarget, components: Sequence[Component], tenant: TenantId
+) -> None:
     """Refuse release units that were rolled back in the environment of *target*.
 
     Raises:
         Held: it names the deployment that has the hold and how to release it.
     """
-    wanted = units.planned(components, target.environment_id, tenant, target)
-    holds.refuse_held(target.holds, wanted)
+    wanted = release_unit.planned(components, target.environment_id, tenant, target)
+    holds.require_not_held(target.holds, wanted)
 
 
-def require_admission(deployment: Deployment, target: Target) -> None:
+def require_admission(deployment: Deployment, target: DeploymentTarget) -> None:
     """Check again, when its work starts, what was checked when *deployment* was asked for.
 
     Raises:
@@ -95,17 +98,17 @@ def require_admission(deployment: Deployment, target: Target) -> None:
         Held: its unit was rolled back meanwhile.
         NotInForce: what a rollback undoes was replaced meanwhile.
     """
-    waits_for(target, deployment.tenant_id)
-    refuse_held(target, deployment.components, deployment.tenant_id)
+    blocking_reason(target, deployment.tenant_id)
+    require_not_held(target, deployment.components, deployment.tenant_id)
     require_in_force(deployment, target)
 
 
 def waiting_for(
-    deployment: Deployment, target: Target
+    deployment: Deployment, target: DeploymentTarget
 ) -> tuple[WaitReason | None, DeploymentId | None]:
     """Return what *deployment* waits for, and in a queue also who is before it."""
-    claim = target.claim(deployment.deployment_id)
-    if claim is not None and not claim.token:
+    entry = target.entry(deployment.deployment_id)
+    if entry is not None and not entry.token:
         holder = holder_of(target, deployment.deployment_id)
         return WaitReason.QUEUE, holder[1] if holder else None
     match deployment.status:
@@ -117,9 +120,9 @@ def waiting_for(
             return None, None
 
 
-def _waits_at_start(deployment: Deployment, target: Target) -> WaitReason | None:
+def _waits_at_start(deployment: Deployment, target: DeploymentTarget) -> WaitReason | None:
     try:
-        return waits_for(target, deployment.tenant_id)
+        return blocking_reason(target, deployment.tenant_id)
     except Refused:
         return None  # it is about to end with that refusal
 
@@ -132,24 +135,24 @@ def _waits_at_gate(deployment: Deployment) -> WaitReason | None:
 
 
 @dataclass(frozen=True)
-class Patience:
+class WaitLimit:
     """Until when a deployment waits, and what it says when that is over."""
 
     until: datetime
     refusal: EnvironmentNotUsable | EnvironmentUnknown
 
 
-def patience(target: Target, opened_at: datetime, rules: RolloutDefaults) -> Patience:
+def wait_limit(target: DeploymentTarget, opened_at: datetime, rules: RolloutDefaults) -> WaitLimit:
     """Return how long a deployment that began to wait at *opened_at* goes on waiting."""
     if target.environment is None:
-        return Patience(
+        return WaitLimit(
             opened_at + rules.unknown_environment_wait,
             EnvironmentUnknown(
                 f"no event of environment {target.environment_id} came within "
                 f"{rules.unknown_environment_wait}: provision it, then deploy again"
             ),
         )
-    return Patience(
+    return WaitLimit(
         opened_at + rules.environment_wait,
         EnvironmentNotUsable(
             f"environment {target.environment_id} was still {target.environment.status} after "

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from function_apps.deployments.errors import NotInForce, NotRollbackable
-from function_apps.deployments.model.deployment import Deployment, ReleaseName
-from function_apps.deployments.model.target import Target
+from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.lifecycle import ReleaseName
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import DeploymentId, ModuleId
@@ -81,7 +82,7 @@ def earlier_than(
 
 
 def in_force(
-    target: Target, modules: Iterable[ModuleId], known: Mapping[str, Deployment]
+    target: DeploymentTarget, modules: Iterable[ModuleId], known: Mapping[str, Deployment]
 ) -> Predecessors:
     """Return the units in force of *modules*, from the deployments in *known* that brought them."""
     units: list[ReleasedComponent] = []
@@ -89,19 +90,21 @@ def in_force(
     for module in modules:
         state = target.module(module)
         holder = known.get(state.by or "")
-        unit = holder.released(module) if holder else None
+        unit = holder.candidate(module) if holder else None
         if holder is not None and unit is not None and unit.release_revision == state.revision:
             units.append(unit)
             names[module] = _release_of(holder, module)
     return Predecessors(tuple(units), names)
 
 
-def revisions_in_force(target: Target, modules: Iterable[ModuleId]) -> Mapping[ModuleId, int]:
+def revisions_in_force(
+    target: DeploymentTarget, modules: Iterable[ModuleId]
+) -> Mapping[ModuleId, int]:
     """Return what runs now of *modules*; 0 for nothing."""
     return {module: target.module(module).revision for module in modules}
 
 
-def require_in_force(deployment: Deployment, target: Target) -> None:
+def require_in_force(deployment: Deployment, target: DeploymentTarget) -> None:
     """Refuse a rollback when what it was asked to undo is no longer what runs.
 
     Raises:

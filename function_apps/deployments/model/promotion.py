@@ -7,8 +7,8 @@ from math import ceil
 
 from function_apps.deployments.errors import EvidenceRequired, NotPromotable
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.target import Target
-from function_apps.deployments.model.units import component_of
+from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.release_unit import component_of
 from shared.contracts.deployments import Deploy, DeploymentStatus
 from shared.contracts.gates import Gate
 from shared.contracts.health import HealthStatus, ServiceHealth
@@ -30,11 +30,11 @@ class Source:
     completed_at: Instant
 
     @classmethod
-    def of(cls, deployment: Deployment, target: Target) -> "Source":
+    def of(cls, deployment: Deployment, target: DeploymentTarget) -> "Source":
         """Return *deployment* as a source.
 
         Raises:
-            NotPromotable: it is not Completed, has no components, or is not in force any more.
+            NotPromotable: it is not Completed, has no components, or is no longer in force.
         """
         if deployment.status is not DeploymentStatus.COMPLETED:
             raise NotPromotable(
@@ -49,7 +49,7 @@ class Source:
             state = target.module(one.module_id)
             if state.by != deployment.deployment_id:
                 raise NotPromotable(
-                    f"{one.module_id} of {deployment.deployment_id} is not in force any more: "
+                    f"{one.module_id} of {deployment.deployment_id} is no longer in force: "
                     f"{state.by or 'nothing'} is"
                 )
         return cls(
@@ -62,15 +62,15 @@ class Source:
         )
 
 
-def evidence_of(
-    source: Source, said: Sequence[ServiceHealth], required: timedelta, now: datetime
+def soak_evidence(
+    source: Source, verdicts: Sequence[ServiceHealth], required: timedelta, now: datetime
 ) -> SoakEvidence:
-    """Return health's word on all services of *source* as one: healthy since the last of them.
+    """Return the health of all services of *source* as one: healthy since the last of them.
 
     Raises:
         NotPromotable: one of them is not Healthy, or health watches another release of it.
     """
-    for unit, health in zip(source.unit.components, said, strict=True):
+    for unit, health in zip(source.unit.components, verdicts, strict=True):
         if health.status is not HealthStatus.HEALTHY:
             raise NotPromotable(
                 f"{unit.module_id} is {health.status} at {source.stage} ({health.reason}); "
@@ -84,13 +84,13 @@ def evidence_of(
     return SoakEvidence(
         deployment_id=source.deployment_id,
         stage=source.stage,
-        healthy_since=max([source.completed_at, *(health.since for health in said)]),
+        healthy_since=max([source.completed_at, *(health.since for health in verdicts)]),
         checked_at=now,
         required=required,
     )
 
 
-def refuse_unsoaked(
+def require_soak_time(
     source: Source, evidence: SoakEvidence | None, soak: SoakDefaults, now: datetime
 ) -> None:
     """Refuse a promotion before its time, or with a word of health that is too old.
@@ -106,7 +106,7 @@ def refuse_unsoaked(
             "health for it",
             target="/evidence",
         )
-    refuse_stale(evidence, soak, now)
+    require_fresh_evidence(evidence, soak, now)
     healthy_for = min(now, evidence.checked_at) - max(evidence.healthy_since, source.completed_at)
     if healthy_for < required:
         left_s = (required - healthy_for).total_seconds()
@@ -119,7 +119,7 @@ def refuse_unsoaked(
         )
 
 
-def refuse_stale(evidence: SoakEvidence, soak: SoakDefaults, now: datetime) -> None:
+def require_fresh_evidence(evidence: SoakEvidence, soak: SoakDefaults, now: datetime) -> None:
     """Refuse a word of health that is too old to rely on.
 
     Raises:

@@ -1,10 +1,10 @@
-"""What runs: a component as its release unit records it, and as a surface is asked for it."""
+"""A component as it is asked for, as the release unit records it, and as a surface gets it."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from function_apps.deployments.model.target import Target
+from function_apps.deployments.model.deployment_target import DeploymentTarget
 from shared.contracts.components import Component
 from shared.contracts.placement import default_placement
 from shared.contracts.releases import (
@@ -44,20 +44,22 @@ def digest_of(component: Component) -> str:
     return pinned or NO_DIGEST
 
 
-def placed(component: Component, offered: Sequence[ComputeTargetKind]) -> ComputeTargetKind | None:
+def choose_target(
+    component: Component, offered: Sequence[ComputeTargetKind]
+) -> ComputeTargetKind | None:
     """Return where *component* runs: where it says, else by its type; None when nothing fits."""
     return component.compute_target or default_placement(
         component.component_type, offered, scheduled=component.scheduled
     )
 
 
-def released(
+def to_released_component(
     component: Component,
     kind: ComputeTargetKind,
     revision: int,
     environment: EnvironmentId,
     tenant: TenantId,
-    target: Target,
+    target: DeploymentTarget,
 ) -> ReleasedComponent:
     """Return *component* as the release unit records it under *revision*.
 
@@ -99,13 +101,16 @@ def released(
 
 
 def planned(
-    components: Sequence[Component], environment: EnvironmentId, tenant: TenantId, target: Target
+    components: Sequence[Component],
+    environment: EnvironmentId,
+    tenant: TenantId,
+    target: DeploymentTarget,
 ) -> tuple[ReleasedComponent, ...]:
     """Return *components* as they would be recorded now, once it is known where they run."""
     offered = target.environment.targets if target.environment else ()
-    found = [(component, placed(component, offered)) for component in components]
+    found = [(component, choose_target(component, offered)) for component in components]
     return tuple(
-        released(
+        to_released_component(
             component,
             kind,
             target.module(component.module_id).last + 1,
@@ -118,8 +123,8 @@ def planned(
     )
 
 
-def absences(unit: ReleaseUnit) -> tuple[Reason, ...]:
-    """Return which parts of *unit* nobody has provided, and the rule by which they will be."""
+def missing_parts(unit: ReleaseUnit) -> tuple[Reason, ...]:
+    """Return the parts of *unit* that nobody has provided, and the rule by which they will be."""
     rows = (
         (
             any(one.configuration.hash is None for one in unit.components),
@@ -173,7 +178,7 @@ def surface_component(
     return SurfaceComponent(environment, tenant, module)
 
 
-def spec_of(
+def to_revision_spec(
     unit: ReleasedComponent, environment: EnvironmentId, tenant: TenantId, rollout: RolloutDefaults
 ) -> RevisionSpec:
     """Return what a surface is asked for; the same unit always gives the same workload."""

@@ -1,185 +1,146 @@
-"""What GET answers: one deployment with its place in the queue, lists, logs, traffic."""
+"""Reads: one deployment with its place in the queue, lists, logs, traffic."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import shared.kernel.operation as operations
-from function_apps.deployments.errors import DeploymentMissing
-from function_apps.deployments.model import deployment as deployments
-from function_apps.deployments.model import target as targets
-from function_apps.deployments.model import telling, units
+from function_apps.deployments import repository
+from function_apps.deployments.model import release_unit
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.model.target import Target
+from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.dossier import environment_of, place
-from shared.contracts import deployments as told
+from function_apps.deployments.repository import DEPLOYMENTS
+from function_apps.deployments.resources import deployment_resource
+from shared.contracts.deployments import Deployment as DeploymentResource
 from shared.contracts.deployments import DeploymentStatus
+from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import EnvironmentId
+from shared.durable.operations import OPERATIONS, operation_document
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
-from shared.kernel.ids import parse_id
-from shared.kernel.observation import Present
-from shared.kernel.scope import Scope
-from shared.persistence.store import Comparison, Document, Partition, Prefix, Query, Where
+from shared.kernel.context import Context
+from shared.kernel.observation import Present, Unknown
+from shared.persistence.store import Document, partition_of
 from shared.surfaces.traffic import RevisionTraffic
 
 TAIL_MAX = 1000
 _TARGETS_AT_ONCE = 8
 
 
-async def get(deployment: str, *, scope: Scope, app: DeploymentsApp) -> tuple[told.Deployment, str]:
-    """Return the deployment with its etag. Raises DeploymentMissing."""
-    target_id = targets.document_id(environment_of(deployment))
-    partition = place(deployment, scope)
-    view = await app.service.work.read(partition, deployment, target_id)
-    document = view.documents.get(deployment)
-    if document is None:
-        raise DeploymentMissing(deployment)
-    found = deployments.from_body(document.body)
-    row = await app.service.store.read(partition, operations.document_id(found.operation_id))
-    target = targets.from_body(view.body(target_id), found.environment_id)
-    operation = operations.from_body(row.body) if row else None
-    resource = telling.resource(found, target, operation)
-    # The place in the queue and the operation's percent change without the deployment.
-    others = [view.etag(target_id) or "", row.etag if row else ""]
-    return resource, "-".join([document.etag, *others])
+async def get_deployment(
+    deployment: str, ctx: Context, app: DeploymentsApp
+) -> tuple[DeploymentResource, str]:
+    """Return the deployment and its etag, which `If-Match` is compared with.
 
-
-async def find(
-    filters: Mapping[str, str], *, top: int, scope: Scope, app: DeploymentsApp
-) -> Mapping[str, Any]:
-    """Return one page, newest first; *filters* may have environmentId, status and moduleId.
-
-    A page may hold fewer than *top* while there is a next one: modules are picked from what the
-    store found.
+    Its place in the queue and its operation's percent change without the deployment, so the etag
+    does not show that a cached answer is current. Raises DeploymentMissing.
     """
-    where = [Where("type", Comparison.EQ, deployments.TYPE)]
-    if status := filters.get("status"):
-        where.append(Where("status", Comparison.EQ, status))
-    within: Partition | Prefix = Prefix(scope.tenant)
-    if environment := filters.get("environmentId"):
-        within = Partition(scope.tenant, parse_id(environment, "env").environment)
-    query = Query(
-        where=where,
-        order_by="created_at",
-        descending=True,
-        limit=top,
-        continuation=filters.get("continuation"),
-    )
-    page = await app.service.store.query(within, query)
-    module = filters.get("moduleId")
-    found = [
-        deployments.from_body(document.body)
-        for document in page.documents
-        if module is None or module in _modules(document)
+    partition = partition_of(ctx.tenant, deployment)
+    view = await app.service.work.read(partition, *repository.set_documents(deployment))
+    known = repository.stored_set(view, deployment)
+    row = await app.service.store.read(partition, operation_document(known.operation_id))
+    operation = OPERATIONS.decode(row.body) if row else None
+    resource = deployment_resource(known.deployment, known.target, operation)
+    return resource, view.etag(deployment) or ""
+
+
+async def list_resources(
+    documents: Sequence[Document], ctx: Context, app: DeploymentsApp, *, module: str | None
+) -> Sequence[DeploymentResource]:
+    """Return the deployments of *documents* that change *module*, or all of them."""
+    deployments = [
+        deployment
+        for deployment in (DEPLOYMENTS.decode(document.body) for document in documents)
+        if module is None or module in deployment.modules
     ]
-    queues = await _targets_of_waiting(found, scope, app)
-    value = [
-        json.loads(
-            telling.resource(
-                each, queues.get(each.environment_id, Target(each.environment_id)), None
-            ).model_dump_json(by_alias=True)
+    targets = await _targets_of_waiting(deployments, ctx, app)
+    return [
+        deployment_resource(
+            deployment,
+            targets.get(deployment.environment_id, DeploymentTarget(deployment.environment_id)),
+            None,
         )
-        for each in found
+        for deployment in deployments
     ]
-    kept = "".join(
-        f"&{name}={filters[name]}"
-        for name in ("environmentId", "status", "moduleId")
-        if name in filters
-    )
-    more = f"?continuation={page.continuation}&top={top}{kept}" if page.continuation else None
-    return {"value": value, "nextLink": more}
 
 
 async def _targets_of_waiting(
-    found: Sequence[Deployment], scope: Scope, app: DeploymentsApp
-) -> Mapping[EnvironmentId, Target]:
-    """Return the targets that show what those that have not started wait for."""
-    waiting = {each.environment_id for each in found if each.status is DeploymentStatus.REQUESTED}
+    deployments: Sequence[Deployment], ctx: Context, app: DeploymentsApp
+) -> Mapping[EnvironmentId, DeploymentTarget]:
+    """Return the targets that show what the deployments that have not started wait for."""
+    waiting = {
+        deployment.environment_id
+        for deployment in deployments
+        if deployment.status is DeploymentStatus.REQUESTED
+    }
 
-    async def read(environment: EnvironmentId) -> tuple[EnvironmentId, Target]:
-        document_id = targets.document_id(environment)
-        view = await app.service.work.read(place(environment, scope), document_id)
-        return environment, targets.from_body(view.body(document_id), environment)
+    async def read(environment: EnvironmentId) -> tuple[EnvironmentId, DeploymentTarget]:
+        return environment, await repository.load_target(environment, ctx, app)
 
     return dict(await bounded_map(sorted(waiting), read, at_once=_TARGETS_AT_ONCE))
 
 
-def _modules(document: Document) -> list[str]:
-    components = [one["moduleId"] for one in document.body["components"]]
-    return [*components, *document.body["remove"]]
-
-
-async def logs(
-    deployment: str, *, module: str | None, tail: int, scope: Scope, app: DeploymentsApp
+async def read_logs(
+    deployment: str, ctx: Context, app: DeploymentsApp, *, module: str | None, tail: int
 ) -> Mapping[str, Any]:
-    """Return the last lines of each live instance of what the deployment brought.
+    """Return the last lines of each live instance that the deployment brought.
 
     An instance that cannot be read says why instead.
     """
-    view = await app.service.work.read(place(deployment, scope), deployment)
-    body = view.body(deployment)
-    if body is None:
-        raise DeploymentMissing(deployment)
-    found = deployments.from_body(body)
+    known = await repository.load(deployment, ctx, app)
     value: list[Mapping[str, Any]] = []
-    for unit in found.unit.components if found.unit else ():
-        if module not in {None, unit.module_id}:
-            continue
+    for unit in _units(known, lambda unit: module in {None, unit.module_id}):
         surface = app.surfaces[unit.compute_target]
-        component = units.surface_component(unit.module_id, found.environment_id, scope.tenant)
+        component = release_unit.surface_component(unit.module_id, known.environment_id, ctx.tenant)
         live = await surface.observe(component)
         revision = live.value.revision(unit.release_revision) if isinstance(live, Present) else None
         for instance in revision.instances if revision else ():
-            said = await surface.logs(component, instance.id, tail)
+            lines = await surface.logs(component, instance.id, tail)
             value.append(
                 {
                     "moduleId": unit.module_id,
                     "instance": instance.id,
                     "releaseRevision": unit.release_revision,
-                    "lines": list(said.value) if isinstance(said, Present) else [],
-                    "reason": getattr(said, "reason", None),
+                    "lines": list(lines.value) if isinstance(lines, Present) else [],
+                    "reason": lines.reason if isinstance(lines, Unknown) else None,
                 }
             )
     return {"value": value, "nextLink": None}
 
 
-async def traffic(deployment: str, *, scope: Scope, app: DeploymentsApp) -> Mapping[str, Any]:
-    """Return what the traffic layer counted for each module that the deployment brought.
+async def read_traffic(deployment: str, ctx: Context, app: DeploymentsApp) -> Mapping[str, Any]:
+    """Return the counters of the traffic layer for each module that the deployment brought.
 
-    Counters of every revision it still knows, since it started (`epoch`): a reader takes the
-    difference of two answers. A module without traffic, or whose counters cannot be read just now,
-    says why instead.
+    They count since `epoch`: a reader takes the difference of two answers. A module without
+    traffic, or whose counters cannot be read just now, says why instead.
     """
-    view = await app.service.work.read(place(deployment, scope), deployment)
-    body = view.body(deployment)
-    if body is None:
-        raise DeploymentMissing(deployment)
-    found = deployments.from_body(body)
+    known = await repository.load(deployment, ctx, app)
     value: list[Mapping[str, Any]] = []
-    for unit in found.unit.components if found.unit else ():
-        component = units.surface_component(unit.module_id, found.environment_id, scope.tenant)
-        said = await app.surfaces[unit.compute_target].traffic(component)
-        sample = said.value if isinstance(said, Present) else None
+    for unit in _units(known, lambda _unit: True):
+        component = release_unit.surface_component(unit.module_id, known.environment_id, ctx.tenant)
+        reading = await app.surfaces[unit.compute_target].traffic(component)
+        sample = reading.value if isinstance(reading, Present) else None
+        revisions = sample.revisions.items() if sample else ()
         value.append(
             {
                 "moduleId": unit.module_id,
                 "releaseRevision": unit.release_revision,
                 "takenAt": isoformat(sample.taken_at) if sample else None,
                 "epoch": sample.epoch if sample else None,
-                "revisions": [
-                    _counted(number, counters) for number, counters in sample.revisions.items()
-                ]
-                if sample
-                else [],
-                "reason": getattr(said, "reason", None),
+                "revisions": [_counters(number, counters) for number, counters in revisions],
+                "reason": reading.reason if isinstance(reading, Unknown) else None,
             }
         )
     return {"value": value, "nextLink": None}
 
 
-def _counted(revision: int, counters: RevisionTraffic) -> Mapping[str, Any]:
+def _units(
+    deployment: Deployment, is_asked: Callable[[ReleasedComponent], bool]
+) -> Sequence[ReleasedComponent]:
+    components = deployment.unit.components if deployment.unit else ()
+    return [unit for unit in components if is_asked(unit)]
+
+
+def _counters(revision: int, counters: RevisionTraffic) -> Mapping[str, Any]:
     return {
         "releaseRevision": revision,
         "requests": counters.requests,

@@ -1,257 +1,201 @@
-"""What other services tell about an environment: it is remembered in the target, newest wins."""
+"""Events of environments and tenants: the state of an environment, its binding, its proofs.
 
-from collections.abc import Callable
+The target keeps the newest; those who wait for it are woken.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import shared.kernel.operation as operations
-from function_apps.deployments.model import facts
-from function_apps.deployments.model import target as targets
-from function_apps.deployments.model.facts import RecordedFact, RecordedProof
-from function_apps.deployments.model.target import KnownEnvironment, Target
+from function_apps.deployments import repository
+from function_apps.deployments.model import facts, module_queue
+from function_apps.deployments.model.deployment_target import (
+    DeploymentTarget,
+    DrainClaim,
+    EnvironmentProjection,
+    emptied,
+)
+from function_apps.deployments.model.facts import RecordedProof
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.dossier import DRAIN, DrainTicket, place, unmarked, writes
-from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.environments import (
     EnvironmentFacts,
     EnvironmentStatus,
-    RuntimeEnvironmentDecommissioned,
-    RuntimeEnvironmentFailed,
     RuntimeEnvironmentProvisioned,
-    RuntimeEnvironmentStatusChanged,
 )
-from shared.contracts.scaling import ScalingPolicyApplied
-from shared.contracts.secret_bindings import BindingStatus, SecretBound, SecretRotated
-from shared.contracts.tenants import (
-    RuntimeTenantBound,
-    TenantIsolationProofCompleted,
-)
+from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.contracts.values import EnvironmentId, ProjectId
+from shared.durable.operations import (
+    begin_operation,
+    close_superseded,
+    operation_document,
+    put_operation,
+)
+from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Invalid
-from shared.kernel.ids import operation_id, parse_id
-from shared.kernel.scope import Scope
-from shared.messaging.cause import Cause
-from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, Outcome, View
+from shared.kernel.ids import parse_id
+from shared.kernel.operation import Operation
 from shared.messaging.outbox import Raise, Row, Start
+from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, Put, View
+from shared.persistence.store import partition_of
 
 
-async def note_provisioned(
-    event: RuntimeEnvironmentProvisioned, *, scope: Scope, cause: Cause, app: DeploymentsApp
-) -> Outcome:
-    """Remember a usable environment, and wake those who wait for it."""
-    return await _note_environment(event, scope=scope, cause=cause, app=app)
+async def record_environment(
+    event: EnvironmentFacts, ctx: Context, app: DeploymentsApp
+) -> Outcome[Json]:
+    """Record the newest state of an environment, and wake those who wait for it.
 
-
-async def note_status(
-    event: RuntimeEnvironmentStatusChanged, *, scope: Scope, cause: Cause, app: DeploymentsApp
-) -> Outcome:
-    """Remember the status; on Decommissioning begin to cancel and drain what is there."""
-    return await _note_environment(event, scope=scope, cause=cause, app=app)
-
-
-async def note_failed(
-    event: RuntimeEnvironmentFailed, *, scope: Scope, cause: Cause, app: DeploymentsApp
-) -> Outcome:
-    """Remember the failure; those who wait fail with it."""
-    return await _note_environment(event, scope=scope, cause=cause, app=app)
-
-
-async def note_decommissioned(
-    event: RuntimeEnvironmentDecommissioned, *, scope: Scope, cause: Cause, app: DeploymentsApp
-) -> Outcome:
-    """Remember the end; nothing is in force in the environment any more."""
-    return await _note_environment(event, scope=scope, cause=cause, app=app)
-
-
-async def _note_environment(
-    event: EnvironmentFacts, *, scope: Scope, cause: Cause, app: DeploymentsApp
-) -> Outcome:
-    now = app.service.clock.now()
-    key = parse_id(event.environment_id, "env").environment
-    draining = operation_id(app.service.outside_name, key, now, app.service.entropy)
-    if cause.project is None:
+    On Decommissioning a drain begins, which takes over from an earlier one; on Decommissioned
+    nothing is in force any longer.
+    """
+    environment = event.environment_id
+    ids = NewIds.draw(ctx, app.service.outside_name, parse_id(environment, "env").environment)
+    if ctx.cause.project is None:
         raise Invalid(
             "an environment's event names its project in the envelope", target="projectId"
         )
-    project = ProjectId(cause.project)
+    project = ProjectId(ctx.cause.project)
 
-    def decide(target: Target) -> Decision:
+    def decide(view: View) -> Decision[Json]:
+        target = repository.stored_target(view, environment)
         if target.environment is not None and target.environment.revision >= event.revision:
             return NOTHING
-        after = replace(target, environment=_known(event, project, target.environment))
-        rows: list[Row] = [Raise(one.operation, one.wait) for one in targets.waits(target)]
-        ended = []
+        after = replace(target, environment=_projection(event, project, target.environment))
+        rows: list[Row] = wake_waiting(target)
+        writes = _close_drain(event, target, view, ids)
+        if writes:
+            after = replace(after, drain=None)
         if event.status is EnvironmentStatus.DECOMMISSIONING:
-            ticket = DrainTicket(scope.tenant, event.environment_id, event.generation)
-            argued = ticket.written()
-            after = replace(after, drain=draining)
-            path = f"/v1/runtime/environments/{event.environment_id}"
-            ended = [
-                operations.accept(
-                    draining, "DrainEnvironment", path, scope.caller, DRAIN, argued, now
-                )
-            ]
-            rows.append(Start(DRAIN, draining, argued))
+            after = replace(after, drain=DrainClaim(ids.operation_id, event.generation))
+            operation, start = _begin_drain(event, ids, ctx)
+            writes, rows = [*writes, put_operation(operation)], [*rows, start]
         if event.status is EnvironmentStatus.DECOMMISSIONED:
             after = emptied(after)
         return Decision(
-            writes=writes(target=after, operations_=ended),
+            {},
+            writes=[repository.put_target(after), *writes],
             outbox=rows,
-            audited=Audited("NoteEnvironment", event.environment_id, event.status),
+            audited=Audited("RecordEnvironment", environment, event.status),
         )
 
-    return await _note(event.environment_id, decide, scope=scope, cause=cause, app=app)
+    def open_drain(view: View) -> Sequence[str]:
+        drain = repository.stored_target(view, environment).drain
+        return [operation_document(drain.operation)] if drain else []
+
+    return await app.service.work.commit(
+        ctx.without_marker(),
+        partition_of(ctx.tenant, environment),
+        [repository.target_document(environment)],
+        decide,
+        linked=open_drain,
+    )
 
 
-def _known(
-    event: EnvironmentFacts, project: ProjectId, before: KnownEnvironment | None
-) -> KnownEnvironment:
-    targets_ = before.targets if before else ()
+def _close_drain(
+    event: EnvironmentFacts, target: DeploymentTarget, view: View, ids: NewIds
+) -> list[Put]:
+    """Close the drain at work when another begins, or when what it drains is gone."""
+    drain = target.drain
+    if drain is None:
+        return []
+    match event.status:
+        case EnvironmentStatus.DECOMMISSIONING:
+            by: str = ids.operation_id
+        case EnvironmentStatus.DECOMMISSIONED:
+            by = "the end of its environment"
+        case _ if event.generation > drain.generation:
+            by = f"generation {event.generation} of its environment"
+        case _:
+            return []
+    return close_superseded(view, drain.operation, by, ids.now)
+
+
+def _begin_drain(event: EnvironmentFacts, ids: NewIds, ctx: Context) -> tuple[Operation, Start]:
+    return begin_operation(
+        ctx,
+        ids,
+        kind="DrainEnvironment",
+        orchestration=repository.DRAIN,
+        aggregate_id=event.environment_id,
+        resource=f"/v1/runtime/environments/{event.environment_id}",
+    )
+
+
+def wake_waiting(target: DeploymentTarget) -> list[Row]:
+    """Return the external events of the deployments that wait for the environment."""
+    return [Raise(entry.operation, entry.wait) for entry in module_queue.waiting_entries(target)]
+
+
+def _projection(
+    event: EnvironmentFacts, project: ProjectId, before: EnvironmentProjection | None
+) -> EnvironmentProjection:
+    targets = before.targets if before else ()
     if event.status is EnvironmentStatus.DECOMMISSIONED:
-        targets_ = ()  # whatever was heard before, and in whatever order
+        targets = ()  # of the generation that is gone, in whatever order its events came
     if isinstance(event, RuntimeEnvironmentProvisioned):
-        targets_ = tuple(target.kind for target in event.compute_targets)
-    return KnownEnvironment(
+        targets = tuple(target.kind for target in event.compute_targets)
+    return EnvironmentProjection(
         revision=event.revision,
         status=event.status,
         project=project,
         stage=event.stage,
         owner=event.owner_tenant_id,
         generation=event.generation,
-        targets=targets_,
+        targets=targets,
     )
 
 
-def emptied(target: Target) -> Target:
-    """Return *target* with nothing in force; revisions that were given out are never used again."""
-    modules = {
-        module: targets.ModuleState(last=state.last) for module, state in target.modules.items()
-    }
-    return replace(target, modules=modules, holds={})
+async def record_binding(
+    event: RuntimeTenantBound, ctx: Context, app: DeploymentsApp
+) -> Outcome[Json]:
+    """Record the tenant's binding, and wake those who wait for it."""
 
-
-async def note_binding(
-    event: RuntimeTenantBound, *, scope: Scope, cause: Cause, app: DeploymentsApp
-) -> Outcome:
-    """Remember the tenant's binding, and wake those who wait for it."""
-
-    def decide(target: Target) -> Decision:
+    def decide(target: DeploymentTarget) -> Decision[Json]:
         binding = facts.record_binding(
             target.binding, event.binding_id, event.revision, event.status
         )
         if binding is None:
             return NOTHING
-        rows = [Raise(one.operation, one.wait) for one in targets.waits(target)]
         return Decision(
-            writes=writes(target=replace(target, binding=binding)),
-            outbox=rows,
-            audited=Audited("NoteTenantBinding", event.binding_id, event.status),
+            {},
+            writes=[repository.put_target(replace(target, binding=binding))],
+            outbox=wake_waiting(target),
+            audited=Audited("RecordTenantBinding", event.binding_id, event.status),
         )
 
-    return await _note(event.environment_id, decide, scope=scope, cause=cause, app=app)
+    return await commit_target(event.environment_id, decide, ctx, app)
 
 
-async def note_isolation(
-    event: TenantIsolationProofCompleted, *, scope: Scope, cause: Cause, app: DeploymentsApp
-) -> Outcome:
-    """Remember a breach of isolation, which stops deployments until a proof of it passes."""
+async def record_isolation_proof(
+    event: TenantIsolationProofCompleted, ctx: Context, app: DeploymentsApp
+) -> Outcome[Json]:
+    """Record an isolation proof; a breach stops deployments until a proof of it passes."""
 
-    def decide(target: Target) -> Decision:
+    def decide(target: DeploymentTarget) -> Decision[Json]:
         proof = RecordedProof(event.revision, event.verdict)
         binding = facts.record_proof(target.binding, event.binding_id, event.layer, proof)
         if binding is None:
             return NOTHING
         aggregate = f"{event.binding_id}/{event.layer}"
         return Decision(
-            writes=writes(target=replace(target, binding=binding)),
-            audited=Audited("NoteIsolationProof", aggregate, event.verdict),
+            {},
+            writes=[repository.put_target(replace(target, binding=binding))],
+            audited=Audited("RecordIsolationProof", aggregate, event.verdict),
         )
 
-    return await _note(event.environment_id, decide, scope=scope, cause=cause, app=app)
+    return await commit_target(event.environment_id, decide, ctx, app)
 
 
-async def note_configuration(
-    event: ConfigurationPublished, *, scope: Scope, cause: Cause, app: DeploymentsApp
-) -> Outcome | None:
-    """Remember the version of a layer of one environment for the next release unit."""
-    if event.environment_id is None:
-        # The tenant's layer concerns all its environments: configurations sends one roll-out each.
-        return None
-    fact = RecordedFact(
-        "configuration",
-        event.revision,
-        module=event.module_id or "",
-        name=event.layer,
-        value=str(event.version),
-    )
-    return await _learn(
-        event.environment_id, event.aggregate_id, fact, scope=scope, cause=cause, app=app
-    )
-
-
-async def note_secret(
-    event: SecretBound | SecretRotated, *, scope: Scope, cause: Cause, app: DeploymentsApp
-) -> Outcome:
-    """Remember a secret's version for the module's next release unit; never a value."""
-    is_revoked = isinstance(event, SecretBound) and event.status is BindingStatus.REVOKED
-    fact = RecordedFact(
-        "secret",
-        event.revision,
-        module=event.module_id,
-        name=event.secret_name,
-        value="" if is_revoked else event.version,
-    )
-    return await _learn(
-        event.environment_id, event.aggregate_id, fact, scope=scope, cause=cause, app=app
-    )
-
-
-async def note_scaling(
-    event: ScalingPolicyApplied, *, scope: Scope, cause: Cause, app: DeploymentsApp
-) -> Outcome:
-    """Remember which policy scales the module, for its next release unit."""
-    fact = RecordedFact(
-        "scaling", event.revision, module=event.module_id, value=str(event.policy_revision)
-    )
-    return await _learn(
-        event.environment_id, event.policy_id, fact, scope=scope, cause=cause, app=app
-    )
-
-
-async def _learn(
+async def commit_target(
     environment: EnvironmentId,
-    aggregate: str,
-    fact: RecordedFact,
-    *,
-    scope: Scope,
-    cause: Cause,
+    decide: Callable[[DeploymentTarget], Decision[Json]],
+    ctx: Context,
     app: DeploymentsApp,
-) -> Outcome:
-    def decide(target: Target) -> Decision:
-        recorded = facts.record_fact(target.facts, aggregate, fact)
-        if recorded is None:
-            return NOTHING
-        return Decision(
-            writes=writes(target=replace(target, facts=recorded)),
-            audited=Audited("NoteFact", aggregate, fact.kind),
-        )
+) -> Outcome[Json]:
+    """Decide on the target alone; the revision kept there shows that an event was applied."""
+    document = repository.target_document(environment)
 
-    return await _note(environment, decide, scope=scope, cause=cause, app=app)
+    def decide_on(view: View) -> Decision[Json]:
+        return decide(repository.stored_target(view, environment))
 
-
-async def _note(
-    environment: EnvironmentId,
-    decide: Callable[[Target], Decision],
-    *,
-    scope: Scope,
-    cause: Cause,
-    app: DeploymentsApp,
-) -> Outcome:
-    """Decide on the target alone; the revision kept there shows what was applied already."""
-    document = targets.document_id(environment)
-
-    def decide_on(view: View) -> Decision:
-        return decide(targets.from_body(view.body(document), environment))
-
-    return await app.service.work.write(
-        scope, place(environment, scope), [document], decide_on, unmarked(cause)
+    return await app.service.work.commit(
+        ctx.without_marker(), partition_of(ctx.tenant, environment), [document], decide_on
     )

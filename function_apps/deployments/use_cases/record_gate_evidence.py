@@ -1,26 +1,25 @@
-"""What comes back from health: the verdict of one gate of one step."""
+"""HealthCheckCompleted: the verdict of one gate of one step."""
 
 from dataclasses import replace
-from datetime import datetime
 
-from function_apps.deployments.model import deployment as deployments
-from function_apps.deployments.model import gates
-from function_apps.deployments.model.deployment import Deployment, evolve, with_step
-from function_apps.deployments.model.states import Change
+from function_apps.deployments import repository
+from function_apps.deployments.model import analysis
+from function_apps.deployments.model.deployment import evolve
+from function_apps.deployments.model.lifecycle import EvidenceRecorded
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.dossier import place, unmarked, writes
+from function_apps.deployments.repository import DEPLOYMENTS
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.health import HealthCheckCompleted
+from shared.kernel.context import Context
 from shared.kernel.errors import Invalid
-from shared.kernel.scope import Scope
-from shared.messaging.cause import Cause
-from shared.messaging.legacy_unit_of_work import NOTHING, Audited, Decision, Outcome, View
-from shared.messaging.outbox import Raise, Row
+from shared.messaging.outbox import Raise
+from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
+from shared.persistence.store import partition_of
 
 
-async def note_health(
-    event: HealthCheckCompleted, *, scope: Scope, cause: Cause, app: DeploymentsApp
-) -> Outcome | None:
+async def record_gate_evidence(
+    event: HealthCheckCompleted, ctx: Context, app: DeploymentsApp
+) -> Outcome[Json] | None:
     """Record the evidence of a gate; wake the rollout when all are in or one has failed.
 
     An event without a gate is dropped before anything is read. Safe to repeat: evidence of a gate
@@ -31,34 +30,27 @@ async def note_health(
     if event.evidence is None or event.verdict is None:
         raise Invalid(f"gate {event.gate_id} was answered without evidence", target="/evidence")
     gate, evidence = event.gate_id, event.evidence
-    deployment = gates.deployment_of(gate)
-    now = app.service.clock.now()
+    deployment_id = analysis.deployment_of(gate)
 
-    def decide(view: View) -> Decision:
-        body = view.body(deployment)
+    def decide(view: View) -> Decision[Json]:
+        body = view.body(deployment_id)
         if body is None:
             return NOTHING
-        found = deployments.from_body(body)
-        step = next((one for one in found.steps if gate in one.gates), None)
-        is_known = step is not None and any(one.gate_id == gate for one in step.evidence)
-        # A gate of an earlier attempt, of a step that is over, or told twice: nobody waits for it.
-        if step is None or is_known or found.status is not DeploymentStatus.HEALTH_GATING:
+        deployment = DEPLOYMENTS.decode(body)
+        step = analysis.step_of(deployment, gate)
+        # A gate of an earlier attempt or of a step that is over, or a repeat: nobody waits for it.
+        if step is None or deployment.status is not DeploymentStatus.HEALTH_GATING:
             return NOTHING
         told = replace(step, evidence=(*step.evidence, evidence))
-        after = evolve(found, Change.EVIDENCE_CAME, now, steps=with_step(found, told))
+        after = evolve(deployment, EvidenceRecorded(told), ctx.now())
+        is_decided = step.verdict is None and analysis.verdict_of(told, ctx.now()) is not None
+        wakes = is_decided and after.wait_name
         return Decision(
-            writes=writes(deployment=after),
-            outbox=_nudge(after, told, now),
-            audited=Audited("NoteGateEvidence", deployment, evidence.verdict),
+            {},
+            writes=[repository.put_deployment(after)],
+            outbox=[Raise(after.operation_id, after.wait_name)] if wakes else [],
+            audited=Audited("RecordGateEvidence", deployment_id, evidence.verdict),
         )
 
-    return await app.service.work.write(
-        scope, place(deployment, scope), [deployment], decide, unmarked(cause)
-    )
-
-
-def _nudge(after: Deployment, step: deployments.TrafficShift, now: datetime) -> list[Row]:
-    is_settled = step.verdict is None and gates.verdict_of(step, now) is not None
-    if not is_settled or not after.wait_name:
-        return []
-    return [Raise(after.operation_id, after.wait_name)]
+    partition = partition_of(ctx.tenant, deployment_id)
+    return await app.service.work.commit(ctx.without_marker(), partition, [deployment_id], decide)

@@ -1,4 +1,4 @@
-"""Artifacts: uploaded once, named by their content, seen by the tenant that uploaded them."""
+"""Artifacts: uploaded once, named by their content, visible to the tenant that uploaded them."""
 
 import asyncio
 import hashlib
@@ -12,10 +12,9 @@ from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.components import Component
 from shared.contracts.deployments import Artifact
 from shared.kernel.clock import isoformat
+from shared.kernel.context import Context
 from shared.kernel.errors import Invalid, NotFound
-from shared.kernel.scope import Scope
-from shared.messaging.cause import Cause
-from shared.messaging.legacy_unit_of_work import Audited, Decision, Put, View
+from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Put, View
 from shared.persistence.store import Partition
 from shared.surfaces.archives import refuse_unsafe_archive
 from shared.surfaces.spec import artifact_blob
@@ -24,12 +23,12 @@ _CHUNK = 1 << 20
 _MEDIA_TYPE = "application/zip"
 
 
-async def upload(
-    content: bytes, *, scope: Scope, cause: Cause, app: DeploymentsApp
+async def upload_artifact(
+    content: bytes, ctx: Context, app: DeploymentsApp
 ) -> tuple[Artifact, bool]:
     """Keep *content* under its digest; return it and whether it was here already.
 
-    Safe to repeat and to break off: the bytes first, then the record of who brought them, last the
+    Safe to repeat and to break off: first the bytes, then the record of the caller, last the
     receipt that makes them visible.
 
     Raises:
@@ -39,7 +38,7 @@ async def upload(
         raise Invalid("an artifact is a zip archive; the body is empty", target="")
     refuse_unsafe_archive(io.BytesIO(content))
     digest = await _digest(content, app)
-    known = await _receipt(digest, scope, app)
+    known = await _receipt(digest, ctx, app)
     if known is not None:
         return known, True
     if await app.blobs.size(artifact_blob(digest)) is None:
@@ -48,11 +47,11 @@ async def upload(
         digest=digest,
         size_bytes=len(content),
         media_type=_MEDIA_TYPE,
-        created_at=app.service.clock.now(),
+        created_at=ctx.now(),
     )
     body = artifact.model_dump(mode="json", by_alias=True)
-    await _record(digest, body, scope, cause, app)
-    await app.blobs.put(_receipt_blob(digest, scope), _chunks(json.dumps(body).encode()))
+    await _record(digest, body, ctx, app)
+    await app.blobs.put(_receipt_blob(digest, ctx), _chunks(json.dumps(body).encode()))
     return artifact, False
 
 
@@ -65,56 +64,55 @@ async def _digest(content: bytes, app: DeploymentsApp) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
-async def find(digest: str, *, scope: Scope, app: DeploymentsApp) -> Artifact:
+async def find_artifact(digest: str, ctx: Context, app: DeploymentsApp) -> Artifact:
     """Return the artifact as it was received. Raises ArtifactMissing, also for another tenant's."""
     try:
         artifact_blob(digest)
     except Invalid as malformed:
         raise ArtifactMissing(digest) from malformed
-    known = await _receipt(digest, scope, app)
+    known = await _receipt(digest, ctx, app)
     if known is None:
         raise ArtifactMissing(digest)
     return known
 
 
 async def uploaded(
-    components: Sequence[Component], scope: Scope, app: DeploymentsApp
+    components: Sequence[Component], ctx: Context, app: DeploymentsApp
 ) -> frozenset[str]:
-    """Return which of the digests that *components* name the tenant has uploaded and are there."""
-    digests = sorted({one.artifact_digest for one in components if one.artifact_digest})
-    names = [name for d in digests for name in (_receipt_blob(d, scope), artifact_blob(d))]
+    """Return the digests of *components* that the tenant has uploaded and that are there."""
+    digests = sorted({each.artifact_digest for each in components if each.artifact_digest})
+    names = [name for d in digests for name in (_receipt_blob(d, ctx), artifact_blob(d))]
     sizes = await asyncio.gather(*(app.blobs.size(name) for name in names))
     there = {name for name, size in zip(names, sizes, strict=True) if size is not None}
-    return frozenset(d for d in digests if {_receipt_blob(d, scope), artifact_blob(d)} <= there)
+    return frozenset(d for d in digests if {_receipt_blob(d, ctx), artifact_blob(d)} <= there)
 
 
-async def _record(
-    digest: str, body: Mapping[str, Any], scope: Scope, cause: Cause, app: DeploymentsApp
-) -> None:
+async def _record(digest: str, body: Mapping[str, Any], ctx: Context, app: DeploymentsApp) -> None:
     document = f"artifact/{digest}"
 
-    def decide(view: View) -> Decision:
+    def decide(view: View) -> Decision[Json]:
         if view.body(document) is not None:
-            return Decision()
+            return NOTHING
         row = {
             **body,
             "type": "artifact",
-            "by": scope.caller,
-            "at": isoformat(app.service.clock.now()),
+            "by": ctx.scope.caller,
+            "at": isoformat(ctx.now()),
         }
-        return Decision(writes=[Put(document, row)], audited=Audited("UploadArtifact", digest))
+        audited = Audited("UploadArtifact", digest)
+        return Decision({}, writes=[Put(document, row)], audited=audited)
 
-    await app.service.work.write(scope, Partition(scope.tenant, "-"), [document], decide, cause)
-
-
-def _receipt_blob(digest: str, scope: Scope) -> str:
-    # The bytes are shared by all who have them; whose they are is told by the receipt alone.
-    return f"receipts/{scope.tenant}/{artifact_blob(digest)}"
+    await app.service.work.commit(ctx, Partition(ctx.tenant, "-"), [document], decide)
 
 
-async def _receipt(digest: str, scope: Scope, app: DeploymentsApp) -> Artifact | None:
+def _receipt_blob(digest: str, ctx: Context) -> str:
+    # The bytes are shared by all who have them; the receipt says whose they are.
+    return f"receipts/{ctx.tenant}/{artifact_blob(digest)}"
+
+
+async def _receipt(digest: str, ctx: Context, app: DeploymentsApp) -> Artifact | None:
     try:
-        chunks = await app.blobs.open(_receipt_blob(digest, scope))
+        chunks = await app.blobs.open(_receipt_blob(digest, ctx))
     except NotFound:
         return None
     text = b"".join([chunk async for chunk in chunks])

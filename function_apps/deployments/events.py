@@ -1,0 +1,95 @@
+"""The events that deployments publishes."""
+
+from datetime import datetime
+from typing import Any
+
+from function_apps.deployments.model.deployment import Deployment
+from shared.contracts.deployments import (
+    DeploymentStatus,
+    ModuleRevision,
+    RuntimeDeploymentCancelled,
+    RuntimeDeploymentCompleted,
+    RuntimeDeploymentFailed,
+    RuntimeDeploymentRequested,
+    RuntimeDeploymentRolledBack,
+    RuntimeDeploymentStepChanged,
+)
+from shared.contracts.releases import ReleaseUnit
+
+Ending = (
+    RuntimeDeploymentCompleted
+    | RuntimeDeploymentRolledBack
+    | RuntimeDeploymentFailed
+    | RuntimeDeploymentCancelled
+)
+
+
+def _facts(deployment: Deployment) -> dict[str, Any]:
+    return {
+        "aggregate_id": deployment.deployment_id,
+        "revision": deployment.revision,
+        "deployment_id": deployment.deployment_id,
+        "environment_id": deployment.environment_id,
+        "project_id": deployment.project_id,
+        "stage": deployment.stage,
+        "kind": deployment.kind,
+        "release_ref": deployment.release_ref,
+        "strategy": deployment.strategy.kind,
+        "status": deployment.status,
+        "attempt": deployment.attempt,
+        "modules": deployment.modules,
+    }
+
+
+def requested_event(deployment: Deployment, waits_for: str | None) -> RuntimeDeploymentRequested:
+    return RuntimeDeploymentRequested(**_facts(deployment), waiting_for=waits_for)
+
+
+def step_changed_event(
+    deployment: Deployment, step: int, name: str, weight: int, deadline_at: datetime | None = None
+) -> RuntimeDeploymentStepChanged:
+    """Return the event that *step* is about to act: own work is never taken for drift."""
+    released = deployment.unit.components if deployment.unit else ()
+    return RuntimeDeploymentStepChanged(
+        **_facts(deployment),
+        step=step,
+        name=name,
+        weight=weight,
+        deadline_at=deadline_at,
+        release_revisions=tuple(
+            ModuleRevision(module_id=one.module_id, release_revision=one.release_revision)
+            for one in released
+        ),
+    )
+
+
+def ended_event(deployment: Deployment) -> Ending:
+    """Return the event of the end that *deployment* has come to, with what is in force now."""
+    assert deployment.ended_at is not None
+    common = _facts(deployment) | {
+        "release_unit": deployment.unit,
+        "previous_deployment_id": deployment.previous_deployment_id,
+        "reason": deployment.reason,
+        "proof": deployment.proof,
+        "ended_at": deployment.ended_at,
+    }
+    match deployment.status:
+        case DeploymentStatus.COMPLETED:
+            choice = deployment.configuration
+            return RuntimeDeploymentCompleted(
+                **common,
+                rolled_back_deployment_id=deployment.rolled_back_deployment_id,
+                configuration_id=choice.configuration_id if choice else None,
+            )
+        case DeploymentStatus.ROLLED_BACK:
+            restored = deployment.restored or ReleaseUnit(components=())
+            return RuntimeDeploymentRolledBack(
+                **(common | {"release_unit": restored}),
+                holds=deployment.holds,
+                rejected=deployment.unit,
+            )
+        case DeploymentStatus.FAILED:
+            return RuntimeDeploymentFailed(**common, remaining=deployment.remaining)
+        case _:
+            assert deployment.status is DeploymentStatus.CANCELLED, deployment.status
+            return RuntimeDeploymentCancelled(**common)

@@ -1,0 +1,146 @@
+"""The queue of an environment: one entry a deployment, over all modules that it changes.
+
+A deployment enters the queues of all its modules at once and starts when no earlier entry shares a
+module with it; the entries stand in the order in which they are served.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from function_apps.deployments.errors import HoldsFull, QueueFull, QueueTaken
+from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
+from shared.contracts.deployments import DeploymentKind
+from shared.contracts.strategies import OnConflict
+from shared.contracts.values import DeploymentId, ModuleId, OperationId
+
+ENTRIES_MAX: Final = 200
+"""Deployments on their way in one environment; 160 bytes each."""
+OUTGOING_MAX: Final = 50
+"""Starts or external events in one batch, which takes 100 operations; the rest is not lost."""
+HOLDS_MAX: Final = 2000
+"""In one environment; 60 bytes each. Holds restrict: what is refused then are new deployments."""
+
+
+def holder_of(target: DeploymentTarget, deployment: str) -> tuple[ModuleId, DeploymentId] | None:
+    """Return the first entry before *deployment*'s that shares a module with it, and which."""
+    own = target.entry(deployment)
+    assert own is not None, deployment
+    for entry in target.queue:
+        if entry.deployment == deployment:
+            return None
+        shared = [module for module in own.modules if module in entry.modules]
+        if shared:
+            return shared[0], entry.deployment
+    return None
+
+
+def require_free(target: DeploymentTarget, modules: Iterable[str], on_conflict: OnConflict) -> None:
+    """Refuse a new deployment of *modules* that does not want to wait.
+
+    Raises:
+        QueueTaken: *on_conflict* is reject and another deployment changes one of them.
+    """
+    if on_conflict is not OnConflict.REJECT:
+        return
+    wanted = {*modules}
+    for entry in target.queue:
+        if shared := sorted(wanted.intersection(entry.modules)):
+            raise QueueTaken(shared[0], entry.deployment)
+
+
+def enqueue(
+    target: DeploymentTarget, entry: QueueEntry, on_conflict: OnConflict
+) -> DeploymentTarget:
+    """Return *target* with *entry* in the queues of all its modules.
+
+    A rollback stands before every deployment that has not started, and always has room; nothing
+    that has started is interrupted.
+
+    Raises:
+        QueueTaken: *on_conflict* is reject and another deployment changes a module.
+        QueueFull, HoldsFull: there are too many already.
+    """
+    require_free(target, entry.modules, on_conflict)
+    is_rollback = entry.kind is DeploymentKind.ROLLBACK
+    if len(target.queue) >= ENTRIES_MAX and not is_rollback:
+        raise QueueFull(
+            f"{ENTRIES_MAX} deployments are on their way in this environment; wait until one ends"
+        )
+    if sum(map(len, target.holds.values())) >= HOLDS_MAX and not is_rollback:
+        raise HoldsFull(
+            f"{HOLDS_MAX} release units are held in this environment; release holds of old ones"
+        )
+    entries = list(target.queue)
+    position = len(entries)
+    if is_rollback:
+        waiting = (
+            index
+            for index, other in enumerate(entries)
+            if not other.token and other.kind is not DeploymentKind.ROLLBACK
+        )
+        position = next(waiting, position)
+    entries.insert(position, entry)
+    return replace(target, queue=tuple(entries))
+
+
+def admit_ready(target: DeploymentTarget) -> tuple[DeploymentTarget, tuple[QueueEntry, ...]]:
+    """Give the next token to every entry that is first in all its queues; return those too.
+
+    One for which the batch has no room is admitted when its operation is started again.
+    """
+    fence = target.fence
+    entries: list[QueueEntry] = []
+    admitted: list[QueueEntry] = []
+    for entry in target.queue:
+        has_room = len(admitted) < OUTGOING_MAX
+        if has_room and not entry.token and holder_of(target, entry.deployment) is None:
+            fence += 1
+            entry = replace(entry, token=fence)  # noqa: PLW2901  takes the place of its old self
+            admitted.append(entry)
+        entries.append(entry)
+    return replace(target, fence=fence, queue=tuple(entries)), tuple(admitted)
+
+
+def dequeue(
+    target: DeploymentTarget, deployment: str
+) -> tuple[DeploymentTarget, tuple[QueueEntry, ...]]:
+    """Take *deployment* out of its queues; return the entries that may start now, too."""
+    entries = tuple(entry for entry in target.queue if entry.deployment != deployment)
+    return admit_ready(replace(target, queue=entries))
+
+
+def transfer_ownership(
+    target: DeploymentTarget, deployment: str, operation: OperationId
+) -> tuple[DeploymentTarget, int]:
+    """Give *deployment* to *operation*, under a new token; return that too."""
+    fence = target.fence + 1
+    entries = tuple(
+        replace(entry, operation=operation, token=fence, wait="")
+        if entry.deployment == deployment
+        else entry
+        for entry in target.queue
+    )
+    return replace(target, fence=fence, queue=entries), fence
+
+
+def set_wait(target: DeploymentTarget, deployment: str, wait: str) -> DeploymentTarget:
+    """Return *target* with the event that *deployment* waits for; empty: for none."""
+    entries = tuple(
+        replace(entry, wait=wait) if entry.deployment == deployment else entry
+        for entry in target.queue
+    )
+    return replace(target, queue=entries)
+
+
+def ahead_of(target: DeploymentTarget, deployment: str | None) -> tuple[QueueEntry, ...]:
+    """Return the entries before *deployment*'s; all of them for a new one."""
+    for position, entry in enumerate(target.queue):
+        if entry.deployment == deployment:
+            return target.queue[:position]
+    return target.queue
+
+
+def waiting_entries(target: DeploymentTarget) -> tuple[QueueEntry, ...]:
+    """Return entries that wait for the environment; those left out look again by themselves."""
+    return tuple(entry for entry in target.queue if entry.wait)[:OUTGOING_MAX]

@@ -1,0 +1,112 @@
+"""Cancel: stop a deployment, at once while nothing was applied, else by rolling it back."""
+
+from function_apps.deployments import repository
+from function_apps.deployments.errors import NotCancellable
+from function_apps.deployments.model import module_queue
+from function_apps.deployments.model.deployment import NewDeployment, evolve
+from function_apps.deployments.model.lifecycle import (
+    BEFORE_APPLIED,
+    CHANGING,
+    Cancelled,
+    RollbackBegan,
+)
+from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.repository import DeploymentSet
+from shared.contracts.deployments import DeploymentReason, DeploymentStatus, EndReason
+from shared.durable.operations import begin_operation, close_superseded, put_operation
+from shared.kernel.context import Context
+from shared.kernel.operation import Operation
+from shared.messaging.outbox import Raise, Row
+from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+
+
+async def cancel(
+    deployment: str, command: DeploymentReason, ctx: Context, app: DeploymentsApp
+) -> Outcome[Json]:
+    """Stop a deployment; what was applied is rolled back, and no hold is left.
+
+    Raises:
+        NotCancellable: it has ended.
+    """
+    ids = repository.draw_ids(deployment, ctx, app)
+
+    def decide(view: View, known: DeploymentSet) -> Decision[Json]:
+        reason = EndReason(code="Cancelled", message=command.reason or "cancelled by a caller")
+        status = known.deployment.status
+        if status is DeploymentStatus.ROLLING_BACK:
+            return Decision(repository.answer(known.deployment, known.target))
+        if status in BEFORE_APPLIED:
+            return cancel_before_applied(known, reason, view, ctx)
+        if status in CHANGING:
+            return interrupt(known, reason, view, ids, ctx, kind="CancelDeployment")
+        raise NotCancellable(
+            f"{deployment} has ended as {status}; only deployments on their way are cancelled"
+        )
+
+    return await repository.commit_command(deployment, decide, ctx, app)
+
+
+async def cancel_operation(
+    operation: Operation, ctx: Context, app: DeploymentsApp
+) -> Outcome[Json]:
+    """Cancel the deployment that *operation* works on."""
+    reason = DeploymentReason(reason=f"operation {operation.operation_id} was cancelled")
+    return await cancel(str(operation.input["aggregateId"]), reason, ctx, app)
+
+
+def cancel_before_applied(
+    known: DeploymentSet, reason: EndReason, view: View, ctx: Context
+) -> Decision[Json]:
+    """End a deployment of which nothing was applied, and its operation with it."""
+    cancelled = evolve(known.deployment, Cancelled(reason), ctx.now())
+    after, rows = repository.leave_queue(cancelled, known.target, ctx)
+    entry = known.target.entry(cancelled.deployment_id)
+    if entry is not None and entry.wait:
+        rows.append(Raise(entry.operation, entry.wait))
+    return Decision(
+        repository.answer(cancelled, after.target),
+        writes=[
+            *repository.changed(known, after),
+            *repository.close_operation(view, cancelled, ctx),
+        ],
+        outbox=rows,
+        audited=Audited("CancelDeployment", cancelled.deployment_id, cancelled.status),
+    )
+
+
+def interrupt(
+    known: DeploymentSet,
+    reason: EndReason,
+    view: View,
+    ids: NewDeployment,
+    ctx: Context,
+    *,
+    kind: str,
+) -> Decision[Json]:
+    """Roll a deployment back under a new operation and token; the one at work is closed."""
+    before = known.deployment
+    target, token = module_queue.transfer_ownership(
+        known.target, before.deployment_id, ids.operation_id
+    )
+    turned = evolve(before, RollbackBegan(reason, ids.operation_id, token), ids.now)
+    operation, start = begin_operation(
+        ctx,
+        ids,
+        kind=kind,
+        orchestration=repository.ROLL_OUT,
+        aggregate_id=before.deployment_id,
+        resource=f"/v1/runtime/deployments/{before.deployment_id}",
+    )
+    rows: list[Row] = [start]
+    if before.wait_name:
+        rows.append(Raise(before.operation_id, before.wait_name))
+    return Decision(
+        repository.answer(turned, target),
+        writes=[
+            *repository.changed(known, DeploymentSet(target, turned)),
+            put_operation(operation),
+            *close_superseded(view, before.operation_id, ids.operation_id, ids.now),
+        ],
+        outbox=rows,
+        audited=Audited(kind, before.deployment_id, turned.status),
+    )

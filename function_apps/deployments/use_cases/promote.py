@@ -1,0 +1,74 @@
+"""PromoteDeployment: the same digests to the next environment, once they have soaked."""
+
+from function_apps.deployments import repository
+from function_apps.deployments.model import promotion
+from function_apps.deployments.model.promotion import Source
+from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.use_cases.deploy import plan_deployment, request_release
+from shared.contracts.deployments import Deploy, DeploymentPlan
+from shared.contracts.promotions import PromoteDeployment, SoakEvidence
+from shared.contracts.values import Reason
+from shared.kernel.context import Context
+from shared.kernel.errors import Refused
+from shared.messaging.unit_of_work import Json, Outcome
+
+
+async def promote(
+    command: PromoteDeployment, ctx: Context, app: DeploymentsApp, *, token: str = ""
+) -> Outcome[Json]:
+    """Deploy the same digests to the next environment, once they have soaked where they are.
+
+    With *token*, the bearer token of the caller, health is asked for the evidence.
+
+    Raises:
+        NotPromotable: not Completed, not in force, or not Healthy for long enough; says how long
+            is left.
+        EvidenceRequired: the command has no evidence of health.
+    """
+
+    async def prepare() -> tuple[Deploy, SoakEvidence | None]:
+        source = await load_source(command.deployment_id, ctx, app)
+        evidence = await _ask_health(source, ctx, app, token) if token else command.evidence
+        promotion.require_soak_time(source, evidence, app.rules.soak, ctx.now())
+        return promotion.command_of(source, command), evidence
+
+    return await request_release(command.to_environment_id, prepare, ctx, app)
+
+
+async def plan_promotion(
+    command: PromoteDeployment, ctx: Context, app: DeploymentsApp, *, token: str
+) -> DeploymentPlan:
+    """Return the plan of the promotion with every refusal; change nothing."""
+    source = await load_source(command.deployment_id, ctx, app)
+    refusals: tuple[Reason, ...] = ()
+    try:
+        evidence = await _ask_health(source, ctx, app, token)
+        promotion.require_soak_time(source, evidence, app.rules.soak, ctx.now())
+    except Refused as refusal:
+        refusals = (Reason(code=refusal.code, message=refusal.message),)
+    plan = await plan_deployment(promotion.command_of(source, command), ctx, app)
+    return plan.model_copy(update={"refusals": (*refusals, *plan.refusals)[:100]})
+
+
+async def load_source(deployment: str, ctx: Context, app: DeploymentsApp) -> Source:
+    """Return the release that would be promoted.
+
+    Raises:
+        NotPromotable: it is not Completed, or no longer in force.
+    """
+    known = await repository.load_set(deployment, ctx, app)
+    return Source.of(known.deployment, known.target)
+
+
+async def _ask_health(
+    source: Source, ctx: Context, app: DeploymentsApp, token: str
+) -> SoakEvidence:
+    """Ask health, as the caller of *token*, for the services of *source*.
+
+    Raises:
+        NotPromotable: one of them is not Healthy.
+    """
+    services = [unit.service_id for unit in source.unit.components]
+    verdicts = await app.verdicts.ask(ctx.scope, services, token=token)
+    required = app.rules.soak.of(source.stage)
+    return promotion.soak_evidence(source, verdicts, required, ctx.now())

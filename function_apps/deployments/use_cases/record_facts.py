@@ -1,0 +1,78 @@
+"""Events of configurations, secret_bindings and scaling: facts for the next release unit."""
+
+from dataclasses import replace
+
+from function_apps.deployments import repository
+from function_apps.deployments.model import facts
+from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.facts import RecordedFact
+from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.use_cases.record_environment import commit_target
+from shared.contracts.configurations import ConfigurationPublished
+from shared.contracts.scaling import ScalingPolicyApplied
+from shared.contracts.secret_bindings import BindingStatus, SecretBound, SecretRotated
+from shared.contracts.values import EnvironmentId
+from shared.kernel.context import Context
+from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome
+
+
+async def record_configuration(
+    event: ConfigurationPublished, ctx: Context, app: DeploymentsApp
+) -> Outcome[Json] | None:
+    """Record the version of a layer of one environment."""
+    if event.environment_id is None:
+        # The tenant's layer concerns all its environments: configurations sends one roll-out each.
+        return None
+    fact = RecordedFact(
+        "configuration",
+        event.revision,
+        module=event.module_id or "",
+        name=event.layer,
+        value=str(event.version),
+    )
+    return await _record(event.environment_id, event.aggregate_id, fact, ctx, app)
+
+
+async def record_secret(
+    event: SecretBound | SecretRotated, ctx: Context, app: DeploymentsApp
+) -> Outcome[Json]:
+    """Record a secret's version for its module; never a value."""
+    is_revoked = isinstance(event, SecretBound) and event.status is BindingStatus.REVOKED
+    fact = RecordedFact(
+        facts.SECRET,
+        event.revision,
+        module=event.module_id,
+        name=event.secret_name,
+        value="" if is_revoked else event.version,
+    )
+    return await _record(event.environment_id, event.aggregate_id, fact, ctx, app)
+
+
+async def record_scaling_policy(
+    event: ScalingPolicyApplied, ctx: Context, app: DeploymentsApp
+) -> Outcome[Json]:
+    """Record the revision of the policy that scales a module."""
+    fact = RecordedFact(
+        "scaling", event.revision, module=event.module_id, value=str(event.policy_revision)
+    )
+    return await _record(event.environment_id, event.policy_id, fact, ctx, app)
+
+
+async def _record(
+    environment: EnvironmentId,
+    aggregate: str,
+    fact: RecordedFact,
+    ctx: Context,
+    app: DeploymentsApp,
+) -> Outcome[Json]:
+    def decide(target: DeploymentTarget) -> Decision[Json]:
+        recorded = facts.record_fact(target.facts, aggregate, fact)
+        if recorded is None:
+            return NOTHING
+        return Decision(
+            {},
+            writes=[repository.put_target(replace(target, facts=recorded))],
+            audited=Audited("RecordFact", aggregate, fact.kind),
+        )
+
+    return await commit_target(environment, decide, ctx, app)

@@ -1,0 +1,63 @@
+"""Retry: begin a Failed deployment anew, or have a paused step judged again."""
+
+from function_apps.deployments import repository
+from function_apps.deployments.errors import NotRetryable
+from function_apps.deployments.model import preconditions
+from function_apps.deployments.model.deployment import NewDeployment, command_of, evolve
+from function_apps.deployments.model.lifecycle import AnalysisRestarted, Retried
+from function_apps.deployments.model.promotion import require_fresh_evidence
+from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.repository import DeploymentSet
+from function_apps.deployments.use_cases.deploy import enqueue
+from shared.contracts.deployments import DeploymentReason, DeploymentStatus
+from shared.kernel.context import Context
+from shared.messaging.outbox import Raise
+from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+
+
+async def retry(
+    deployment: str, _reason: DeploymentReason, ctx: Context, app: DeploymentsApp
+) -> Outcome[Json]:
+    """Begin a Failed deployment anew, or have the step judged again at which one is paused.
+
+    Raises:
+        NotRetryable: it is in another state.
+        Held, EnvironmentNotUsable, BindingRequired: as for a new one.
+    """
+    ids = repository.draw_ids(deployment, ctx, app)
+
+    def decide(_view: View, known: DeploymentSet) -> Decision[Json]:
+        if known.deployment.paused_at is not None:
+            return _restart_analysis(known, ctx)
+        if known.deployment.status is not DeploymentStatus.FAILED:
+            raise NotRetryable(
+                f"{deployment} is {known.deployment.status}; Failed and paused deployments can be"
+                " retried"
+            )
+        return _begin_anew(known, ids, ctx, app)
+
+    return await repository.commit_command(deployment, decide, ctx, app)
+
+
+def _restart_analysis(known: DeploymentSet, ctx: Context) -> Decision[Json]:
+    before = known.deployment
+    again = evolve(before, AnalysisRestarted(), ctx.now())
+    return Decision(
+        repository.answer(again, known.target),
+        writes=[repository.put_deployment(again)],
+        outbox=[Raise(before.operation_id, before.wait_name)] if before.wait_name else [],
+        audited=Audited("RetryDeployment", before.deployment_id, again.status),
+    )
+
+
+def _begin_anew(
+    known: DeploymentSet, ids: NewDeployment, ctx: Context, app: DeploymentsApp
+) -> Decision[Json]:
+    before, target = known.deployment, known.target
+    preconditions.require_admission(before, target)
+    if before.evidence is not None:
+        require_fresh_evidence(before.evidence, app.rules.soak, ids.now)
+    if any(entry.key == before.key for entry in target.queue):
+        raise NotRetryable(f"the same versions as in {before.deployment_id} are on their way")
+    again = evolve(before, Retried(ids.operation_id), ids.now)
+    return enqueue(again, ids, target, command_of(before), ctx, kind="RetryDeployment")

@@ -1,0 +1,94 @@
+"""One drain at a time empties an environment, and only the generation that goes."""
+
+import pytest
+
+from function_apps.deployments.triggers import OPERATIONS
+from shared.contracts.environments import EnvironmentStatus
+from shared.kernel.operation import SUPERSEDED, Operation, OperationStatus
+from tests.deployments.driven import Driven, driven
+from tests.kit.virtual_time import run_virtual
+
+STEPS = ["begin_drain", "cancel_page", "acquire_drain_fence", "drain_page", "publish_drained"]
+
+
+async def draining_at(world: Driven, step: str) -> Operation:
+    """Release and decommission, and stand still before *step* of the drain."""
+    await world.tell()
+    await world.release("one")
+    await world.tell(EnvironmentStatus.DECOMMISSIONING)
+    world.halt_at = step
+    await world.until(world.is_halted)
+    drain = (await world.target()).drain
+    assert drain is not None
+    return await world.operation_of(drain.operation)
+
+
+async def assert_superseded(world: Driven, drain: Operation) -> None:
+    ended = await world.operation_of(drain.operation_id)
+    assert ended.status is OperationStatus.CANCELED
+    assert ended.error is not None
+    assert ended.error["code"] == SUPERSEDED
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_drain_leaves_a_later_generation_alone(step: str) -> None:
+    async def main() -> None:
+        world = driven()
+        late = await draining_at(world, step)
+        await world.tell(EnvironmentStatus.DECOMMISSIONED)
+        await world.tell(generation=2)
+        answer = await world.deploy(await world.component("two"))
+        world.go_on()
+        await world.settle()
+
+        done = await world.deployment(answer["deploymentId"])
+        assert done.status == "Completed"
+        assert world.live() == ({2: 1}, {2: 100})
+        assert world.bench.sent.bodies("RuntimeEnvironmentDrained") == []
+        await assert_superseded(world, late)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_second_decommissioning_takes_over_from_the_drain_at_work(step: str) -> None:
+    async def main() -> None:
+        world = driven()
+        first = await draining_at(world, step)
+        await world.tell(EnvironmentStatus.DECOMMISSIONING)
+        world.go_on()
+        await world.settle()
+
+        assert len(world.bench.sent.bodies("RuntimeEnvironmentDrained")) == 1
+        assert world.live() == ({}, {})
+        await assert_superseded(world, first)
+
+    run_virtual(main())
+
+
+def test_a_drain_ends_when_its_environment_is_gone() -> None:
+    async def main() -> None:
+        world = driven()
+        drain = await draining_at(world, "drain_page")
+        await world.tell(EnvironmentStatus.DECOMMISSIONED)
+
+        assert (await world.target()).drain is None
+        await assert_superseded(world, drain)
+
+    run_virtual(main())
+
+
+def test_a_drain_that_is_given_up_lets_the_next_one_begin() -> None:
+    async def main() -> None:
+        world = driven()
+        drain = await draining_at(world, "drain_page")
+        await OPERATIONS[drain.kind].abandon(drain, world.ctx, world.app)
+
+        assert (await world.target()).drain is None
+        assert (await world.operation_of(drain.operation_id)).status is OperationStatus.FAILED
+
+    run_virtual(main())
+
+
+def test_a_drain_is_not_canceled() -> None:
+    assert isinstance(OPERATIONS["DrainEnvironment"].cancel, str)
