@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from shared.contracts.values import Service as ServiceName
 from shared.kernel.clock import isoformat
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid
@@ -167,7 +168,8 @@ def _row(body: Body) -> StoredRow:
         case "publish":
             return Message(Envelope.model_validate(body["envelope"]))
         case "send":
-            return Message(Envelope.model_validate(body["envelope"]), body["service"])
+            service = ServiceName(body["service"]).value
+            return Message(Envelope.model_validate(body["envelope"]), service)
         case "start":
             return Start(body["orchestration"], body["instanceId"], body["input"])
         case "raise":

@@ -60,7 +60,9 @@ class Relay:
         Nobody who asked waits for the audit trail. Nothing is raised: the rows' cause is committed.
         """
         rows = [row for row in committed.rows if not isinstance(row.row, Record)]
-        await self.relay(Committed(committed.partition, rows))
+        await isolate(
+            self.relay(Committed(committed.partition, rows)), "new outbox rows stay for the sweeper"
+        )
 
     async def relay(self, committed: Committed) -> int:
         """Send every row on, delete those that left; return how many are still there.
@@ -114,14 +116,17 @@ class Relay:
     async def _send_group(self, destination: str, group: Sequence[OutboxRow]) -> Sequence[str]:
         """Send rows of one destination in their order; return the ids of those that stayed."""
         subject = f"outbox rows to {destination} stay for the sweeper"
-        messages = [self._message(row.row) for row in group if isinstance(row.row, Message)]
+        messages = [row.row for row in group if isinstance(row.row, Message)]
         if messages:
-            result = await isolate(self.sender.send(destination, messages), subject)
+            result = await isolate(self._send_messages(destination, messages), subject)
             return [row.id for row in group] if isinstance(result, Failure) else []
         for sent, row in enumerate(group):
             if isinstance(await isolate(self._hand_over(row.row), subject), Failure):
                 return [row.id for row in group[sent:]]
         return []
+
+    async def _send_messages(self, entity: str, messages: Sequence[Message]) -> None:
+        await self.sender.send(entity, [self._message(message) for message in messages])
 
     async def _hand_over(self, row: StoredRow) -> None:
         match row:

@@ -8,16 +8,17 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.concurrency import bounded_map
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.isolation import Failure, isolate
 from shared.persistence.store import (
-    BatchRefused,
+    Body,
     Comparison,
     Document,
+    Partition,
     Query,
     Replace,
     Store,
@@ -27,26 +28,41 @@ from shared.persistence.store import (
 AT_ONCE: Final = 8
 PAGES_MAX: Final = 10
 """1,000 documents a run; the next run of the timer goes on."""
-FAILURES_KEPT: Final = 20
 _BACKOFF_FIRST_S: Final = 15.0
 _BACKOFF_MAX_S: Final = 300.0
+_LATE: Final = timedelta(minutes=1)
+"""A timer that comes so late is still in time."""
+
+Key = tuple[Partition, str]
+"""The partition and id of a document."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SweepLog:
-    """The items that each sweep of an app failed on in its last run, by document id."""
+    """The documents that the sweeps of an app failed on, until they are handled or given up on.
 
-    _failures: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    A postponed document is not due in the next runs and still is undone: it stays here until its
+    next turn is over.
+    """
 
-    def note(self, sweep: str, failures: Mapping[str, str]) -> None:
-        """Remember the *failures* of the last run of *sweep*, at most 20 of them."""
-        self._failures[sweep] = dict(list(failures.items())[:FAILURES_KEPT])
+    _until: dict[str, dict[Key, datetime]] = field(default_factory=dict)
 
-    def failures(self) -> Mapping[str, Mapping[str, str]]:
-        """Return the sweeps that left something undone, with the reasons."""
-        return {sweep: failed for sweep, failed in self._failures.items() if failed}
+    def note(self, sweep: str, failed: Key, until: datetime) -> None:
+        """Remember that *sweep* could not handle *failed* and tries it again before *until*."""
+        self._until.setdefault(sweep, {})[failed] = until
+
+    def forget(self, sweep: str, handled: Key) -> None:
+        """Forget *handled*, which *sweep* has done now."""
+        self._until.get(sweep, {}).pop(handled, None)
+
+    def failures(self, now: datetime) -> Mapping[str, int]:
+        """Return how many documents each sweep left undone; sweeps that left none are absent."""
+        for sweep, failed in self._until.items():
+            # Done meanwhile by another instance of this app, or by the change feed.
+            self._until[sweep] = {key: until for key, until in failed.items() if until > now}
+        return {sweep: len(failed) for sweep, failed in self._until.items() if failed}
 
 
 @dataclass(frozen=True)
@@ -66,24 +82,24 @@ class Sweep:
         *handle* moves `dueAt` on, or deletes the document. Where it raises, the document is
         postponed: 30 s, doubled at each failure up to 5 min.
         """
-        failures: dict[str, str] = {}
         total = 0
 
-        async def handle_one(document: Document) -> None:
+        async def handle_one(document: Document) -> bool:
+            key = (document.partition, document.id)
             result = await isolate(handle(document), f"{self.name}: {document.id}")
-            if isinstance(result, Failure):
-                failures[document.id] = result.reason
-                await self.postpone(document)
+            if not isinstance(result, Failure):
+                self.log.forget(self.name, key)
+                return True
+            self.log.note(self.name, key, await self.postpone(document) + _LATE)
+            return False
 
         for _ in range(PAGES_MAX):
             due = await self._due()
             total += len(due)
-            failed_before = len(failures)
-            await bounded_map(due, handle_one, at_once=self.at_once)
-            is_stuck = len(failures) - failed_before == len(due)
-            if len(due) < Query.limit or is_stuck:
+            handled = await bounded_map(due, handle_one, at_once=self.at_once)
+            # Where postponing fails too, the next page would be this one.
+            if len(due) < Query.limit or not any(handled):
                 break
-        self.log.note(self.name, failures)
         return total
 
     async def _due(self) -> list[Document]:
@@ -98,20 +114,21 @@ class Sweep:
         )
         return list(page.documents)
 
-    async def postpone(self, document: Document) -> None:
-        """Move the `dueAt` of *document* on; a document that changed meanwhile is left alone."""
-        body = postponed(document.body, self.clock.now())
+    async def postpone(self, document: Document) -> datetime:
+        """Move the `dueAt` of *document* on, unless it changed meanwhile; return the new one."""
+        attempts, due_at = _next_try(document.body, self.clock.now())
+        body = {**document.body, "attempts": attempts, "dueAt": isoformat(due_at)}
         try:
             await self.store.batch(document.partition, [Replace(document.id, body, document.etag)])
-        except (BatchRefused, Unavailable) as problem:
+        except (Refused, Unavailable) as problem:
             _log.debug("%s: %s was not postponed: %s", self.name, document.id, problem)
+        return due_at
 
 
-def postponed(body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Return *body* due again after a backoff that grows with its `attempts`."""
+def _next_try(body: Body, now: datetime) -> tuple[int, datetime]:
+    """Return the count of failures so far and when the document is due again."""
     stored = body.get("attempts", 0)
     attempts = (stored if isinstance(stored, int) else 0) + 1
     # Two to the tenth is far over the bound: a larger power only costs digits.
     delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(attempts, 10))
-    due_at = isoformat(now + timedelta(seconds=delay_s))
-    return {**body, "attempts": attempts, "dueAt": due_at}
+    return attempts, now + timedelta(seconds=delay_s)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from shared.contracts.values import Service as ServiceName
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.context import Context
 from shared.kernel.entropy import Entropy
@@ -32,9 +33,6 @@ from shared.messaging.outbox import (
     number,
 )
 from shared.messaging.relay import Relay
-
-if TYPE_CHECKING:
-    from shared.messaging.legacy_unit_of_work import Outcome as LegacyOutcome
 from shared.persistence.store import (
     READ_MAX_DOCUMENTS,
     AnswerLost,
@@ -48,6 +46,9 @@ from shared.persistence.store import (
     Replace,
     Store,
 )
+
+if TYPE_CHECKING:
+    from shared.messaging.legacy_unit_of_work import Outcome as LegacyOutcome
 
 T = TypeVar("T")
 ATTEMPTS_MAX: Final = 5
@@ -264,14 +265,14 @@ def _in_envelope(row: Row, ctx: Context) -> StoredRow:
         case Publish(Envelope() as envelope):  # a service that makes its own
             return Message(envelope)
         case Send(service, Envelope() as envelope):
-            return Message(envelope, service)
+            return Message(envelope, ServiceName(service).value)
         case Publish(payload, project, module):
             return Message(make_envelope(payload, ctx, project=project, module=module))
         case Send(service, payload, project, module, identity):
             envelope = make_envelope(
                 payload, ctx, project=project, module=module, identity=identity
             )
-            return Message(envelope, service)
+            return Message(envelope, ServiceName(service).value)
         case _:
             return row
 

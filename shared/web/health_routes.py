@@ -38,11 +38,11 @@ async def get_health(request: Request[None], app: "Administration") -> Answer:
     took = _duration((clock.monotonic_s() - started_s) * 1000)
     store = "Healthy" if is_store_present else "Unhealthy"
     entries: dict[str, Any] = {"store": {"status": store, "duration": took}}
-    for sweep, failures in app.service.sweeps.failures().items():
+    for sweep, failures in app.service.sweeps.failures(clock.now()).items():
         entries[sweep] = {
             "status": "Degraded",
             "duration": took,
-            "description": f"{len(failures)} documents failed and were postponed; see the log",
+            "description": f"{failures} documents failed and were postponed; see the log",
         }
     status = "Unhealthy" if not is_store_present else "Degraded" if len(entries) > 1 else "Healthy"
     is_known = request.scope.tenant != ""

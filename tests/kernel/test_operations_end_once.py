@@ -8,7 +8,7 @@ import pytest
 import shared.kernel.operation as operations
 from shared.kernel.clock import EPOCH, isoformat
 from shared.kernel.errors import Conflict
-from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation, OperationState
+from shared.kernel.operation import Operation, OperationStatus
 
 LATER = EPOCH + timedelta(seconds=30)
 
@@ -23,8 +23,9 @@ def running() -> Operation:
 
 ENDS: dict[str, Callable[[Operation], Operation]] = {
     "succeeded": lambda it: operations.succeed(it, {"n": 1}, LATER),
+    "superseded": lambda it: operations.supersede(it, "op-2", LATER),
     "failed": lambda it: operations.fail(it, "Broken", "it broke", LATER),
-    "cancelled": lambda it: operations.cancel(it, LATER),
+    "canceled": lambda it: operations.cancel(it, LATER),
 }
 CHANGES: dict[str, Callable[[Operation], Operation]] = {
     **ENDS,
@@ -69,24 +70,24 @@ def test_a_wait_is_named_until_the_next_step() -> None:
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
-def test_only_what_has_not_ended_can_be_cancelled(end: Callable[[Operation], Operation]) -> None:
+def test_only_what_has_not_ended_can_be_canceled(end: Callable[[Operation], Operation]) -> None:
     assert operations.request_cancel(running()).cancel_requested
     with pytest.raises(Conflict):
         operations.request_cancel(end(running()))
 
 
-@pytest.mark.parametrize(
-    "make", [accepted, running, *(lambda e=e: e(running()) for e in ENDS.values())]
-)
-def test_a_stored_operation_is_read_back_equal(make: Callable[[], Operation]) -> None:
-    assert operations.from_body(operations.to_body(make())) == make()
+def test_a_superseded_operation_is_canceled_and_names_its_successor() -> None:
+    ended = operations.supersede(running(), "op-2", LATER)
+
+    assert ended.status is OperationStatus.CANCELED
+    assert ended.error == {
+        "code": "OperationSuperseded",
+        "message": "operation op-1 was superseded by op-2",
+    }
 
 
-def test_only_an_open_operation_is_ever_due_and_by_its_last_heartbeat() -> None:
-    due = {state: "dueAt" in operations.to_body(end(running())) for state, end in ENDS.items()}
-
-    assert operations.to_body(running())["dueAt"] == isoformat(EPOCH + HEARTBEAT_TIMEOUT)
-    assert not any(due.values())
-    assert {
-        OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED,
-    } == operations.TERMINAL  # fmt: skip
+def test_only_not_started_and_running_ones_go_on() -> None:
+    assert set(OperationStatus) - operations.TERMINAL == {
+        OperationStatus.NOT_STARTED,
+        OperationStatus.RUNNING,
+    }

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from shared.kernel.cause import Cause
 from shared.kernel.clock import LoopClock
+from shared.kernel.context import Context
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import Unavailable
+from shared.kernel.scope import Scope
 from shared.messaging.audit import AuditTrail
 from shared.messaging.broker import OutgoingMessage
 from shared.messaging.outbox import OUTBOX_TYPE
@@ -15,7 +18,7 @@ from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import AnswerLost, BatchOperation, Etag, Partition, Query, Store
 from tests.kit.drive import Nudges
-from tests.kit.service import Sent, memory_storage
+from tests.kit.service import CAUSE, SCOPE, Sent, memory_storage
 
 PARTITION = Partition("acme", "abcdefghijkl")
 
@@ -61,14 +64,14 @@ class FaultyStore:
 
 @dataclass
 class FaultySender:
-    """A broker that is away while *is_away*; keeps the message ids of what it took, by entity."""
+    """A broker that fails with *fault* while there is one; keeps what it took, by entity."""
 
-    is_away: bool = False
+    fault: Exception | None = None
     sent: Sent = field(default_factory=Sent)
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
-        if self.is_away:
-            raise Unavailable("the broker is away")
+        if self.fault is not None:
+            raise self.fault
         await self.sent.send(entity, messages)
 
     @property
@@ -78,9 +81,9 @@ class FaultySender:
 
 @dataclass
 class RecordingHub(Nudges):
-    """Remembers starts and wakes in their order."""
+    """Remembers starts and raised events in their order, or fails with *fault*."""
 
-    is_away: bool = False
+    fault: Exception | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -89,14 +92,17 @@ class RecordingHub(Nudges):
     async def start(
         self, orchestration: str, instance_id: str, argument: Mapping[str, Any]
     ) -> None:
-        if self.is_away:
-            raise Unavailable("the hub is away")
+        if self.fault is not None:
+            raise self.fault
         self.told.append(("start", instance_id))
 
     async def raise_event(self, instance_id: str, name: str) -> None:
-        if self.is_away:
-            raise Unavailable("the hub is away")
+        if self.fault is not None:
+            raise self.fault
         self.told.append((name, instance_id))
+
+
+AWAY: Final = Unavailable("it is away")
 
 
 class Parts:
@@ -111,6 +117,14 @@ class Parts:
         store: Any = self.store
         self.relay = Relay("things", store, self.sender, self.hub, self.audit, self.clock)
         self.work = UnitOfWork("things", store, self.relay, self.clock, self.entropy)
+
+    def ctx(self, cause: Cause = CAUSE, scope: Scope = SCOPE) -> Context:
+        return Context(scope, cause, self.clock, self.entropy)
+
+    async def relay_left_behind(self) -> None:
+        """Pass the time until the sweeper takes what an invocation left, and run it."""
+        await self.clock.sleep(20)
+        await self.relay.sweep()
 
     async def outbox(self) -> list[str]:
         page = await self.store.inner.query(PARTITION, Query())

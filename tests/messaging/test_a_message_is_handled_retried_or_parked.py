@@ -10,10 +10,10 @@ import pytest
 from pydantic import Field
 
 from shared.contracts.shape import Command, Event
+from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.kernel.ids import TenantId
 from shared.kernel.scope import Scope
-from shared.messaging.cause import Cause
 from shared.messaging.dispatcher import (
     RETRY_FOR_S,
     Dispatcher,
@@ -22,9 +22,8 @@ from shared.messaging.dispatcher import (
     parked_partition,
 )
 from shared.messaging.envelope import Envelope
-from shared.messaging.unit_of_work import Decision, Put
+from shared.messaging.unit_of_work import Audited, Decision, Json, Put
 from shared.persistence.store import Document, Partition
-from shared.triggers.service_triggers import adapted
 from tests.kit.service import SCOPE
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.envelopes import an_envelope
@@ -47,24 +46,27 @@ class World:
 
     parts: Parts = field(default_factory=Parts)
     ends: list[Exception | None] = field(default_factory=list)
-    handled: list[tuple[Any, Scope, Cause]] = field(default_factory=list)
+    handled: list[tuple[Any, Context]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         handlers: Any = {ThingHappened: self.handle, DoThing: self.handle}
         work, clock, entropy = self.parts.work, self.parts.clock, self.parts.entropy
-        self.dispatch = Dispatcher(adapted(handlers), self, work, clock, entropy)
+        self.dispatch = Dispatcher(handlers, self, work, clock, entropy)
 
-    async def handle(self, payload: Any, *, scope: Scope, cause: Cause, app: Any) -> None:
+    async def handle(self, payload: Any, ctx: Context, app: Any) -> None:
         assert app is self
         end = self.ends.pop(0) if self.ends else None
         if end is not None:
             raise end
-        decision = Decision(writes=[Put(f"thing-{payload.size}", {"type": "thing"})])
-        outcome = await self.parts.work.write(
-            scope, Partition(scope.tenant, "abcdefghijkl"), [], lambda _: decision, cause
+        decision: Decision[Json] = Decision(
+            {},
+            writes=[Put(f"thing-{payload.size}", {"type": "thing"})],
+            audited=Audited("Handle", "thing"),
         )
+        partition = Partition(ctx.tenant, "abcdefghijkl")
+        outcome = await self.parts.work.commit(ctx, partition, [], lambda _: decision)
         if not outcome.is_repeat:
-            self.handled.append((payload, scope, cause))
+            self.handled.append((payload, ctx))
 
     async def receive(self, envelope: Envelope, **properties: str) -> None:
         named = {"cs-tenant-id": envelope.tenant_id, **properties}
@@ -89,10 +91,10 @@ def test_a_message_reaches_its_handler_in_the_scope_of_its_own_tenant() -> None:
         world = World()
         await world.receive(happened())
 
-        ((payload, scope, cause),) = world.handled
+        ((payload, ctx),) = world.handled
         assert payload == ThingHappened.model_validate(happened().payload)
-        assert (scope.tenant, cause.trace_id) == ("acme", "trace-1")
-        assert cause.causation_id == happened().event_id
+        assert (ctx.tenant, ctx.cause.trace_id) == ("acme", "trace-1")
+        assert ctx.cause.causation_id == happened().event_id
 
     run_virtual(main())
 
@@ -248,12 +250,13 @@ async def _parked_world(*ends: Exception | None) -> World:
 def test_a_replay_handles_the_message_and_takes_it_out() -> None:
     async def main() -> None:
         world = await _parked_world(None)
-        await world.dispatch.replay(SCOPE, happened().event_id)
+        await world.dispatch.replay(happened().event_id, world.parts.ctx())
 
         assert len(world.handled) == 1
         assert await world.parked(happened().event_id) is None
+        await world.parts.relay_left_behind()
         actions = [each.record.action for each in await world.parts.audit.entries("acme")]
-        assert actions == ["ParkMessage", "ReplayMessage"]
+        assert actions == ["ParkMessage", "Handle", "ReplayMessage"]
 
     run_virtual(main())
 
@@ -262,7 +265,7 @@ def test_a_replay_that_is_refused_again_keeps_the_message_with_the_new_reason() 
     async def main() -> None:
         world = await _parked_world(Conflict("still not", code="StillNot"))
         with pytest.raises(Conflict):
-            await world.dispatch.replay(SCOPE, happened().event_id)
+            await world.dispatch.replay(happened().event_id, world.parts.ctx())
 
         parked = await world.parked(happened().event_id)
         assert parked is not None
@@ -282,7 +285,7 @@ def test_a_replay_finds_only_its_own_tenant_s_messages(scope_of: Callable[[World
     async def main() -> None:
         world = await _parked_world()
         with pytest.raises(NotFound):
-            await world.dispatch.replay(scope_of(world), happened().event_id)
+            await world.dispatch.replay(happened().event_id, world.parts.ctx(scope=scope_of(world)))
 
     run_virtual(main())
 
@@ -293,7 +296,7 @@ def test_a_message_without_a_handler_any_more_stays_parked() -> None:
         parts = world.parts
         later = Dispatcher({}, world, parts.work, parts.clock, parts.entropy)
         with pytest.raises(Conflict) as refused:
-            await later.replay(SCOPE, happened().event_id)
+            await later.replay(happened().event_id, parts.ctx())
 
         assert refused.value.code == "NoHandler"
         assert await world.parked(happened().event_id) is not None

@@ -7,38 +7,40 @@ from datetime import timedelta
 
 import pytest
 
-from shared.kernel.errors import NotFound, Refused, Stale, TooLarge, Unavailable
-from shared.messaging.cause import UNKEYED_TTL, Cause
-from shared.messaging.outbox import Publish
+from shared.contracts.shape import Event
+from shared.kernel.cause import UNKEYED_TTL, Cause
+from shared.kernel.errors import Conflict, NotFound, Refused, Stale, TooLarge, Unavailable
+from shared.messaging.outbox import Publish, Send
 from shared.messaging.unit_of_work import (
     ATTEMPTS_MAX,
     NOTHING,
     Audited,
-    Contended,
     Decision,
     IdempotencyKeyReused,
+    Json,
     Put,
     Remove,
     View,
+    WriteContention,
 )
-from shared.persistence.store import READ_MAX_DOCUMENTS, Partition, Upsert
-from tests.kit.service import CAUSE, SCOPE
+from shared.persistence.store import READ_MAX_DOCUMENTS, Partition, Replace, Upsert
+from tests.kit.service import CAUSE
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.envelopes import an_envelope
-from tests.messaging.parts import PARTITION, Parts
+from tests.messaging.parts import AWAY, PARTITION, Parts
 
 KEYED = replace(CAUSE, marker="idem/1", fingerprint="a")
 
 
-def _count(parts: Parts, seen: list[int]) -> Callable[[View], Decision]:
+def _count(parts: Parts, seen: list[int]) -> Callable[[View], Decision[Json]]:
     """Return a decision that adds one to `thing`, publishes the number, and answers it."""
 
-    def decide(view: View) -> Decision:
+    def decide(view: View) -> Decision[Json]:
         body = view.body("thing")
         number = 1 if body is None else body["number"] + 1
         seen.append(number)
         return Decision(
-            result={"number": number},
+            {"number": number},
             writes=[Put("thing", {"type": "thing", "number": number})],
             outbox=[Publish(an_envelope(number))],
             audited=Audited("Count", "thing"),
@@ -56,13 +58,13 @@ async def _number(parts: Parts) -> int:
 def test_documents_marker_and_outbox_are_one_read_and_one_batch() -> None:
     async def main() -> None:
         parts = Parts()
-        parts.sender.is_away = True
+        parts.sender.fault = AWAY
 
-        await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), KEYED)
+        await parts.work.commit(parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []))
 
         assert parts.store.reads == 1
         assert len(parts.store.batches[0]) == 4
-        assert await parts.kinds() == ["idem", "outbox", "thing"]  # the record has left
+        assert await parts.kinds() == ["idem", "outbox", "outbox", "thing"]
 
     run_virtual(main())
 
@@ -75,14 +77,15 @@ def test_after_a_lost_answer_the_effect_is_there_once(fault: str, attempts: int)
         parts, seen = Parts(), list[int]()
         parts.store.faults = [fault]
 
-        outcome = await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, seen), KEYED)
+        outcome = await parts.work.commit(
+            parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, seen)
+        )
 
         assert await _number(parts) == 1
         assert len(seen) == attempts
-        assert outcome.result == {"number": 1}
+        assert outcome.value == {"number": 1}
         assert not outcome.is_repeat
-        await parts.clock.sleep(20)
-        await parts.relay.sweep(parts.clock.now())
+        await parts.relay_left_behind()
         assert parts.sender.ids == [an_envelope(1).event_id]
 
     run_virtual(main())
@@ -97,10 +100,12 @@ def test_a_conflict_is_decided_again_on_what_the_other_wrote() -> None:
         parts, seen = Parts(), list[int]()
         parts.store.intruders = [_of_another(6), _of_another(8)]
 
-        outcome = await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, seen), KEYED)
+        outcome = await parts.work.commit(
+            parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, seen)
+        )
 
         assert seen == [1, 7, 9]
-        assert (outcome.result, await _number(parts)) == ({"number": 9}, 9)
+        assert (outcome.value, await _number(parts)) == ({"number": 9}, 9)
 
     run_virtual(main())
 
@@ -110,8 +115,8 @@ def test_five_conflicts_in_a_row_are_unavailable_so_that_a_message_is_tried_agai
         parts, seen = Parts(), list[int]()
         parts.store.intruders = [_of_another(number) for number in range(10, 20)]
 
-        with pytest.raises(Contended) as contended:
-            await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, seen), KEYED)
+        with pytest.raises(WriteContention) as contended:
+            await parts.work.commit(parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, seen))
 
         assert isinstance(contended.value, Unavailable)
         assert len(seen) == ATTEMPTS_MAX
@@ -126,7 +131,7 @@ def test_writers_who_meet_step_aside_and_all_of_them_get_through() -> None:
         parts.store.read_s = 0.005
         await asyncio.gather(
             *(
-                parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), CAUSE)
+                parts.work.commit(parts.ctx(), PARTITION, ["thing"], _count(parts, []))
                 for _ in range(10)
             )
         )
@@ -141,11 +146,11 @@ def test_the_same_key_again_gets_the_first_answer_and_changes_nothing() -> None:
     async def main() -> None:
         parts, seen = Parts(), list[int]()
         for _ in range(2):
-            outcome = await parts.work.write(
-                SCOPE, PARTITION, ["thing"], _count(parts, seen), KEYED
+            outcome = await parts.work.commit(
+                parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, seen)
             )
 
-        assert (outcome.result, outcome.is_repeat, seen) == ({"number": 1}, True, [1])
+        assert (outcome.value, outcome.is_repeat, seen) == ({"number": 1}, True, [1])
 
     run_virtual(main())
 
@@ -155,12 +160,12 @@ def test_two_with_the_same_key_at_once_have_one_effect() -> None:
         parts = Parts()
         outcomes = await asyncio.gather(
             *(
-                parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), KEYED)
+                parts.work.commit(parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []))
                 for _ in range(4)
             )
         )
 
-        assert {outcome.result["number"] for outcome in outcomes} == {1}
+        assert {outcome.value["number"] for outcome in outcomes} == {1}
         assert sorted(outcome.is_repeat for outcome in outcomes) == [False, True, True, True]
 
     run_virtual(main())
@@ -169,11 +174,11 @@ def test_two_with_the_same_key_at_once_have_one_effect() -> None:
 def test_the_same_key_with_other_content_is_refused() -> None:
     async def main() -> None:
         parts = Parts()
-        await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), KEYED)
+        await parts.work.commit(parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []))
 
         other = replace(KEYED, fingerprint="b")
         with pytest.raises(IdempotencyKeyReused) as refused:
-            await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), other)
+            await parts.work.commit(parts.ctx(other), PARTITION, ["thing"], _count(parts, []))
 
         assert (refused.value.http_status, await _number(parts)) == (409, 1)
 
@@ -184,11 +189,11 @@ def test_a_marker_is_forgotten_after_its_time() -> None:
     async def main() -> None:
         parts = Parts()
         short = replace(KEYED, marker_ttl=UNKEYED_TTL)
-        await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), short)
+        await parts.work.commit(parts.ctx(short), PARTITION, ["thing"], _count(parts, []))
         await parts.clock.sleep((UNKEYED_TTL + timedelta(seconds=2)).total_seconds())
-        outcome = await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), short)
+        outcome = await parts.work.commit(parts.ctx(short), PARTITION, ["thing"], _count(parts, []))
 
-        assert outcome.result == {"number": 2}
+        assert outcome.value == {"number": 2}
 
     run_virtual(main())
 
@@ -196,14 +201,14 @@ def test_a_marker_is_forgotten_after_its_time() -> None:
 def test_if_match_lets_through_only_the_version_that_was_read() -> None:
     async def main() -> None:
         parts = Parts()
-        await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), CAUSE)
+        await parts.work.commit(parts.ctx(), PARTITION, ["thing"], _count(parts, []))
         document = await parts.store.inner.read(PARTITION, "thing")
         assert document is not None
         matching = replace(CAUSE, if_match=document.etag)
-        await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), matching)
+        await parts.work.commit(parts.ctx(matching), PARTITION, ["thing"], _count(parts, []))
 
         with pytest.raises(Stale) as stale:
-            await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), matching)
+            await parts.work.commit(parts.ctx(matching), PARTITION, ["thing"], _count(parts, []))
 
         assert (stale.value.http_status, await _number(parts)) == (412, 2)
 
@@ -214,7 +219,7 @@ def test_if_match_lets_through_only_the_version_that_was_read() -> None:
 def test_a_decision_for_nothing_writes_nothing(cause: Cause) -> None:
     async def main() -> None:
         parts = Parts()
-        await parts.work.write(SCOPE, PARTITION, ["thing"], lambda _: NOTHING, cause)
+        await parts.work.commit(parts.ctx(cause), PARTITION, ["thing"], lambda _: NOTHING)
 
         assert parts.store.batches == []
 
@@ -225,11 +230,11 @@ def test_a_refusal_writes_nothing() -> None:
     async def main() -> None:
         parts = Parts()
 
-        def decide(view: View) -> Decision:
+        def decide(view: View) -> Decision[Json]:
             raise NotFound("no thing")
 
         with pytest.raises(Refused):
-            await parts.work.write(SCOPE, PARTITION, ["thing"], decide, KEYED)
+            await parts.work.commit(parts.ctx(KEYED), PARTITION, ["thing"], decide)
         assert parts.store.batches == []
 
     run_virtual(main())
@@ -241,7 +246,7 @@ def test_a_store_that_is_away_raises_and_nothing_leaves() -> None:
         parts.store.faults = ["away"]
 
         with pytest.raises(Unavailable):
-            await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), KEYED)
+            await parts.work.commit(parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []))
         assert (parts.sender.ids, await parts.kinds()) == ([], [])
 
     run_virtual(main())
@@ -253,7 +258,9 @@ def test_more_than_a_batch_takes_is_refused_whole() -> None:
         writes = [Put(f"thing-{number}", {"type": "thing"}) for number in range(101)]
 
         with pytest.raises(TooLarge):
-            await parts.work.write(SCOPE, PARTITION, [], lambda _: Decision(writes=writes), CAUSE)
+            await parts.work.commit(
+                parts.ctx(), PARTITION, [], lambda _: Decision({}, writes=writes)
+            )
         assert await parts.kinds() == []
 
     run_virtual(main())
@@ -261,18 +268,19 @@ def test_more_than_a_batch_takes_is_refused_whole() -> None:
 
 def test_more_than_one_bounded_read_is_our_own_defect() -> None:
     async def main() -> None:
+        parts = Parts()
         ids = [f"thing-{number}" for number in range(READ_MAX_DOCUMENTS + 1)]
         with pytest.raises(AssertionError):
-            await Parts().work.write(SCOPE, PARTITION, ids, lambda _: NOTHING, CAUSE)
+            await parts.work.commit(parts.ctx(), PARTITION, ids, lambda _: NOTHING)
 
     run_virtual(main())
 
 
 def test_another_tenant_s_partition_is_our_own_defect() -> None:
     async def main() -> None:
-        theirs = Partition("globex", "abcdefghijkl")
+        parts, theirs = Parts(), Partition("globex", "abcdefghijkl")
         with pytest.raises(AssertionError):
-            await Parts().work.write(SCOPE, theirs, [], lambda _: NOTHING, CAUSE)
+            await parts.work.commit(parts.ctx(), theirs, [], lambda _: NOTHING)
 
     run_virtual(main())
 
@@ -280,20 +288,20 @@ def test_another_tenant_s_partition_is_our_own_defect() -> None:
 def test_what_is_removed_is_the_version_that_was_read() -> None:
     async def main() -> None:
         parts = Parts()
-        await parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), CAUSE)
+        await parts.work.commit(parts.ctx(), PARTITION, ["thing"], _count(parts, []))
         parts.store.intruders = [_of_another(6)]
         seen = []
 
-        def remove(view: View) -> Decision:
+        def remove(view: View) -> Decision[Json]:
             body = view.body("thing")
             assert body is not None
             seen.append(body["number"])
-            return Decision(writes=[Remove("thing")])
+            return Decision({}, writes=[Remove("thing")])
 
-        await parts.work.write(SCOPE, PARTITION, ["thing"], remove, CAUSE)
+        await parts.work.commit(parts.ctx(), PARTITION, ["thing"], remove)
 
         assert seen == [1, 6]
-        assert await parts.kinds() == []
+        assert await parts.store.inner.read(PARTITION, "thing") is None
 
     run_virtual(main())
 
@@ -306,11 +314,122 @@ def test_a_crowd_of_writers_in_one_process_all_get_through() -> None:
 
         outcomes = await asyncio.gather(
             *(
-                parts.work.write(SCOPE, PARTITION, ["thing"], _count(parts, []), CAUSE)
+                parts.work.commit(parts.ctx(), PARTITION, ["thing"], _count(parts, []))
                 for _ in range(crowd)
             )
         )
 
-        assert sorted(each.result["number"] for each in outcomes) == list(range(1, crowd + 1))
+        assert sorted(each.value["number"] for each in outcomes) == list(range(1, crowd + 1))
+
+    run_virtual(main())
+
+
+async def _refuse(_view: View) -> None:
+    raise Conflict("the plan has moved", code="PlanMoved")
+
+
+def test_what_can_change_with_time_is_not_asked_of_a_repeat() -> None:
+    async def main() -> None:
+        parts = Parts()
+        await parts.work.commit(parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []))
+
+        repeated = await parts.work.commit(
+            parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []), precheck=_refuse
+        )
+
+        assert (repeated.value, repeated.is_repeat) == ({"number": 1}, True)
+
+    run_virtual(main())
+
+
+def test_a_new_command_that_fails_its_precheck_writes_nothing() -> None:
+    async def main() -> None:
+        parts = Parts()
+        with pytest.raises(Conflict):
+            await parts.work.commit(
+                parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []), precheck=_refuse
+            )
+
+        assert parts.store.batches == []
+
+    run_virtual(main())
+
+
+def test_a_command_whose_commit_lost_its_answer_is_not_prechecked_again() -> None:
+    async def main() -> None:
+        parts, asked = Parts(), list[View]()
+        parts.store.faults = ["lost-after"]
+
+        async def ask(view: View) -> None:
+            asked.append(view)
+
+        await parts.work.commit(
+            parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []), precheck=ask
+        )
+
+        assert len(asked) == 1
+
+    run_virtual(main())
+
+
+def test_a_document_that_another_refers_to_is_read_and_written_under_its_own_etag() -> None:
+    async def main() -> None:
+        parts = Parts()
+        operation = Put("operation/1", {"type": "operation", "status": "Running"})
+        owner = Put("thing", {"type": "thing", "operation": "operation/1"})
+        both: Decision[Json] = Decision({}, writes=[operation, owner])
+        await parts.work.commit(parts.ctx(), PARTITION, ["thing", "operation/1"], lambda _: both)
+
+        def refer(view: View) -> list[str]:
+            body = view.body("thing")
+            return [] if body is None else [body["operation"]]
+
+        def close(view: View) -> Decision[str]:
+            body = view.body("operation/1")
+            assert body is not None
+            return Decision(body["status"], writes=[Put("operation/1", {**body, "status": "Done"})])
+
+        outcome = await parts.work.commit(parts.ctx(), PARTITION, ["thing"], close, linked=refer)
+
+        closed = await parts.store.inner.read(PARTITION, "operation/1")
+        assert closed is not None
+        assert (outcome.value, closed.body["status"]) == ("Running", "Done")
+        assert isinstance(parts.store.batches[-1][0], Replace)
+
+    run_virtual(main())
+
+
+class ThingMade(Event):
+    colour: str
+
+
+def test_an_event_leaves_in_an_envelope_that_names_its_cause() -> None:
+    async def main() -> None:
+        parts = Parts()
+        cause = replace(CAUSE, causation_id=an_envelope(4).event_id)
+        event = ThingMade(aggregate_id="thing-1", revision=7, colour="red")
+        decision: Decision[Json] = Decision(
+            {}, outbox=[Publish(event, project="proj-a", module="module-a")]
+        )
+        await parts.work.commit(parts.ctx(cause), PARTITION, [], lambda _: decision)
+
+        (body,) = parts.sender.sent.bodies("ThingMade")
+        assert body["payload"] == {"aggregateId": "thing-1", "revision": 7, "colour": "red"}
+        assert (body["tenantId"], body["projectId"], body["moduleId"]) == (
+            "acme", "proj-a", "module-a",
+        )  # fmt: skip
+        assert (body["traceId"], body["causationId"]) == (cause.trace_id, cause.causation_id)
+
+    run_virtual(main())
+
+
+def test_a_command_for_a_service_that_does_not_exist_is_found_before_the_commit() -> None:
+    async def main() -> None:
+        parts = Parts()
+        decision: Decision[Json] = Decision({}, outbox=[Send("helth", an_envelope())])
+        with pytest.raises(ValueError, match="helth"):
+            await parts.work.commit(parts.ctx(), PARTITION, [], lambda _: decision)
+
+        assert parts.store.batches == []
 
     run_virtual(main())
