@@ -232,7 +232,8 @@ async def commit_step(
 
     *key* is the activity's name when not given; an activity that records several pieces of work in
     one operation names the piece; None records nothing, for looks that may change state each time.
-    A repeat of a recorded piece returns the recorded value.
+    A repeat of a recorded piece returns the recorded value, which is the activity's own result, or
+    None where there is none.
 
     Raises:
         OperationSuperseded: another operation holds the aggregate.
@@ -243,7 +244,7 @@ async def commit_step(
     def decide_once(view: View) -> Decision[T]:
         operation = stored_operation(view, ctx.operation_id)
         if piece is not None and piece in operation.recorded:
-            return Decision(_recorded_value(ctx, operation.recorded[piece]))
+            return Decision(_from_recorded(ctx, operation.recorded[piece]))
         if operation.is_terminal:
             raise _ended(operation)
         aggregate = load(view)
@@ -251,10 +252,8 @@ async def commit_step(
         step = decide(aggregate, operation)
         after = step.operation
         if piece is not None:
-            # Only a value that is the activity's own result is ever asked for again.
-            value = ctx.result.dump_python(step.value, mode="json", by_alias=True)
+            recorded = {**operation.recorded, piece: _to_recorded(ctx, step.value)}
             ended_by = piece if after.is_terminal else None
-            recorded = {**operation.recorded, piece: value}
             after = replace(after, recorded=recorded, ended_by=ended_by)
         operation_write = [put_operation(after)] if after != operation else []
         return Decision(step.value, [*step.writes, *operation_write], step.outbox, step.audited)
@@ -264,8 +263,15 @@ async def commit_step(
     return outcome.value
 
 
-def _recorded_value(ctx: ActivityContext, recorded: Any) -> Any:
-    return ctx.result.validate_python(recorded)
+def _to_recorded(ctx: ActivityContext, value: Any) -> Any:
+    if value is None:
+        return None
+    # A value of another type would be found only at a repeat: it fails here, at the first try.
+    return ctx.result.dump_python(value, mode="json", by_alias=True, warnings="error")
+
+
+def _from_recorded(ctx: ActivityContext, recorded: Any) -> Any:
+    return None if recorded is None else ctx.result.validate_python(recorded)
 
 
 @dataclass(frozen=True)

@@ -59,10 +59,23 @@ def _due(operation: Operation) -> dict[str, Any]:
 
 
 def _from_schema_1(body: dict[str, Any]) -> dict[str, Any]:
-    """Schema 1 said `state`, spelled Canceled with two l, and kept no answers of recorded work."""
-    state = body.get("state", "NotStarted")
-    status = "Canceled" if state == "Cancelled" else state
-    return {**body, "status": status, "recorded": dict.fromkeys(body.get("recorded", ()))}
+    """Return a body of schema 2.
+
+    Schema 1 said `state`, spelled Canceled with two l, kept no answers of recorded work, and named
+    the aggregate in the input by its kind.
+    """
+    recorded, resource = body.get("recorded", ()), str(body.get("resource"))
+    return {
+        **body,
+        "status": _canceled(body.get("state", "NotStarted")),
+        "steps": [{**step, "state": _canceled(step["state"])} for step in body.get("steps", ())],
+        "recorded": dict.fromkeys(recorded),
+        "input": {"aggregateId": resource.rpartition("/")[2], **body["input"]},
+    }
+
+
+def _canceled(state: str) -> str:
+    return "Canceled" if state == "Cancelled" else state
 
 
 OPERATIONS: Final = DocumentCodec(

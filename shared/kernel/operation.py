@@ -4,7 +4,7 @@ Its id is also the id of the orchestration that does the work. It is committed t
 aggregate it belongs to and read by clients at `/v1/runtime/operations/{operationId}`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -86,7 +86,7 @@ class Operation:
     heartbeat_at: str
     status: OperationStatus = OperationStatus.NOT_STARTED
     percent: int = 0
-    steps: Sequence[OperationStep] = ()
+    steps: tuple[OperationStep, ...] = ()
     waiting_for: str | None = None
     wait_name: str | None = None
     cancel_requested: bool = False

@@ -33,6 +33,8 @@ def _no_fields(_value: object) -> Mapping[str, Any]:
 class DocumentCodec(Generic[T]):
     """The codec of documents whose `type` is *type_name*.
 
+    Lists in *type* are declared as `tuple[X, ...]`: a `Sequence` is read back as a list, which is
+    unequal to the tuple that was stored.
     `upgrades` maps each earlier schema to the function that makes a body of the next one; today's
     shapes are schema 1. `queried` returns fields that only queries use (`dueAt`).
     """

@@ -1,31 +1,99 @@
 """Orchestrations and activities of a service that exists for these tests only."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import azure.durable_functions as df
 import azure.functions as func
 
-from shared.durable.steps import Step, StepFailed, Steps, Story, call, call_all, sleep, wait_for
-from shared.kernel.errors import Conflict, Refused, Unavailable
-from shared.triggers.durable_triggers import TaskHub, register, register_activity
+import shared.kernel.operation as operations
+from shared.composition.service import Service
+from shared.durable.activity import ActivityContext, Step, commit_step
+from shared.durable.operations import OPERATIONS, OperationInput, operation_document
+from shared.durable.orchestration import (
+    ActivityFailed,
+    Orchestration,
+    OrchestrationContext,
+    call,
+    call_all,
+    sleep,
+    wait_for,
+)
+from shared.durable.task_hub import TaskHub
+from shared.kernel.errors import Conflict, NotFound, Refused, Unavailable
+from shared.kernel.operation import Operation
+from shared.messaging.outbox import Raise
+from shared.messaging.unit_of_work import Audited, Put, View
+from shared.persistence.codec import DocumentCodec
+from shared.persistence.store import Create, Partition
+from shared.triggers.durable_triggers import register, register_activity, register_fail_operation
+from tests.kit.service import TENANT, Bench, bench
+
+KEY: Final = "abcdefghijkl"
+HOME: Final = Partition(TENANT, KEY)
+THING_ID: Final = f"env-{KEY}"
+OPERATION_ID: Final = f"op-environments-{KEY}-0000000000000001"
+INPUT: Final = OperationInput(TENANT, THING_ID).to_json()
+
+
+@dataclass(frozen=True)
+class Thing:
+    """An aggregate that counts what was done to it."""
+
+    operation_id: str
+    fence_token: int = 1
+    count: int = 0
+
+
+THINGS: Final = DocumentCodec(Thing, "thing")
 
 
 @dataclass
 class App:
-    """What the activities are given: how each item ends, and what was tried when."""
+    """The given of the activities: how each item ends, and which attempts there were when."""
 
+    at: Bench = field(default_factory=lambda: bench("environments"))
     ends: dict[str, list[Exception | None]] = field(default_factory=dict)
-    tries: list[tuple[str, Step, float]] = field(default_factory=list)
-    now_s: Any = None
+    tries: list[tuple[str, ActivityContext, float]] = field(default_factory=list)
     client: df.DurableOrchestrationClient | None = None
+
+    @property
+    def service(self) -> Service:
+        return self.at.service
 
     def times(self, item: str) -> list[float]:
         return [at for name, _, at in self.tries if name == item]
 
-    def steps(self, item: str) -> list[Step]:
-        return [step for name, step, _ in self.tries if name == item]
+    def contexts(self, item: str) -> list[ActivityContext]:
+        return [ctx for name, ctx, _ in self.tries if name == item]
+
+    async def keep(
+        self, change: Callable[[Operation], Operation] = lambda it: it, owner: str = OPERATION_ID
+    ) -> None:
+        """Store the operation of these tests after *change*, and a thing that *owner* holds."""
+        accepted = operations.accept(
+            OPERATION_ID, "MakeThing", "/v1/things/1", "user:ann", "durable_one", INPUT,
+            self.service.clock.now(),
+        )  # fmt: skip
+        await self.service.store.batch(
+            HOME,
+            [
+                Create(operation_document(OPERATION_ID), OPERATIONS.encode(change(accepted))),
+                Create("thing", THINGS.encode(Thing(owner))),
+            ],
+        )
+
+    async def operation(self) -> Operation:
+        document = await self.service.store.read(HOME, operation_document(OPERATION_ID))
+        assert document is not None
+        return OPERATIONS.decode(document.body)
+
+    async def thing(self) -> Thing:
+        document = await self.service.store.read(HOME, "thing")
+        assert document is not None
+        return THINGS.decode(document.body)
 
 
 @dataclass(frozen=True)
@@ -34,49 +102,120 @@ class Made:
     attempt: int
 
 
-async def make(item: str, step: Step, app: App) -> Made:
-    app.tries.append((item, step, app.now_s()))
+async def make(item: str, ctx: ActivityContext, app: App) -> Made:
+    """Make *item*, or end as the test says."""
+    app.tries.append((item, ctx, app.service.clock.monotonic_s()))
     ends = app.ends.get(item, [])
     end = ends.pop(0) if ends else None
     if end is not None:
         raise end
-    return Made(item, step.attempt)
+    return Made(item, ctx.attempt)
 
 
-def one(story: Story) -> Steps[str]:
-    """Make one item and tell how it ended."""
+async def count(ctx: ActivityContext, app: App) -> int:
+    """Add one to the thing, once in this operation."""
+    return await commit_step(ctx, app.service.work, ["thing"], stored_thing, add_one(ctx))
+
+
+async def count_by(piece: str, ctx: ActivityContext, app: App) -> int:
+    """Add one to the thing, once for each *piece*."""
+    return await commit_step(
+        ctx, app.service.work, ["thing"], stored_thing, add_one(ctx), key=f"count {piece}"
+    )
+
+
+async def look(ctx: ActivityContext, app: App) -> int:
+    """Add one to the thing at each look."""
+    return await commit_step(ctx, app.service.work, ["thing"], stored_thing, add_one(ctx), key=None)
+
+
+async def finish(ctx: ActivityContext, app: App) -> int:
+    """Add one to the thing and end the operation."""
+
+    def decide(thing: Thing, operation: Operation) -> Step[int]:
+        step = add_one(ctx)(thing, operation)
+        ended = operations.succeed(operation, {"count": step.value}, ctx.now())
+        return replace(step, operation=ended)
+
+    return await commit_step(ctx, app.service.work, ["thing"], stored_thing, decide)
+
+
+async def begin_and_count(ctx: ActivityContext, app: App) -> int:
+    """Record a piece without a value, then count."""
+
+    def begin(_thing: Thing, operation: Operation) -> Step[None]:
+        return Step(None, operations.begin_step(operation, "count", ctx.now(), percent=10))
+
+    work = app.service.work
+    await commit_step(ctx, work, ["thing"], stored_thing, begin, key="begin")
+    return await commit_step(ctx, work, ["thing"], stored_thing, add_one(ctx))
+
+
+def stored_thing(view: View) -> Thing:
+    body = view.body("thing")
+    if body is None:
+        raise NotFound("no thing")
+    return THINGS.decode(body)
+
+
+def add_one(ctx: ActivityContext) -> Callable[[Thing, Operation], Step[int]]:
+    def decide(thing: Thing, operation: Operation) -> Step[int]:
+        after = replace(thing, count=thing.count + 1)
+        return Step(
+            after.count,
+            operations.begin_step(operation, "count", ctx.now(), percent=50),
+            writes=[Put("thing", THINGS.encode(after))],
+            outbox=[Raise("somebody", "counted")],
+            audited=Audited("Count", "thing"),
+        )
+
+    return decide
+
+
+def one(context: OrchestrationContext) -> Orchestration[str]:
+    """Make one item and return how it ended."""
     try:
-        made = yield from call(story, make, story.context.get_input())
+        made = yield from call(context, make, "a")
     except Refused as refusal:
         return f"refused {refusal.code}"
     except Unavailable:
         return "unavailable"
-    except StepFailed as failed:
+    except ActivityFailed as failed:
         return f"failed {failed.name}: {failed.message}"
-    assert isinstance(made, Made)
     return f"made {made.item} at {made.attempt}"
 
 
-def several(story: Story) -> Steps[list[Made]]:
-    """Make all items at once, after one that comes first."""
-    yield from call(story, make, "first")
-    made = yield from call_all(story, make, story.context.get_input())
-    yield from call(story, make, "last")
+def several(context: OrchestrationContext) -> Orchestration[list[Made]]:
+    """Make three items at once, after one that comes first."""
+    yield from call(context, make, "first")
+    made = yield from call_all(context, make, ["a", "b", "c"])
+    yield from call(context, make, "last")
     return made
 
 
-def none_at_all(story: Story) -> Steps[list[Made]]:
-    return (yield from call_all(story, make, []))
+def none_at_all(context: OrchestrationContext) -> Orchestration[list[Made]]:
+    return (yield from call_all(context, make, []))
 
 
-def patient(story: Story) -> Steps[bool]:
+def patient(context: OrchestrationContext) -> Orchestration[bool]:
     """Wait a minute for a nudge."""
-    yield from sleep(story, 1)
-    return (yield from wait_for(story, "nudge", story.now + timedelta(seconds=60)))
+    yield from sleep(context, 1)
+    return (yield from wait_for(context, "nudge", context.now + timedelta(seconds=60)))
+
+
+def plain(context: OrchestrationContext) -> Orchestration[int]:
+    """Make an item, count, end the operation; handle no problem."""
+    yield from call(context, make, "a")
+    yield from call(context, count)
+    return (yield from call(context, finish))
 
 
 def held() -> Refused:
     return Conflict("it is held", code="Held", target="/item")
+
+
+ORCHESTRATORS: Final = (one, several, none_at_all, patient, plain)
+ACTIVITIES: Final[Mapping[str, Any]] = {"make": make, "count": count, "finish": finish}
 
 
 def app_of(app: App) -> df.DFApp:
@@ -84,23 +223,25 @@ def app_of(app: App) -> df.DFApp:
     functions = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     blueprint = df.Blueprint()
     hub = TaskHub()
-    for orchestration in (one, several, none_at_all, patient):
-        register(blueprint, orchestration, version=3)
-    register_activity(blueprint, make, app, hub)
+    for orchestrator in ORCHESTRATORS:
+        register(blueprint, orchestrator, version=3)
+    for activity in ACTIVITIES.values():
+        register_activity(blueprint, activity, app, hub)
+    register_fail_operation(blueprint, "durable", app, hub)
     functions.register_functions(blueprint)
 
     @functions.route("tell/{verb}/{instance}/{name}", methods=["POST"])
     @functions.durable_client_input(client_name="client")
     async def tell(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> str:
-        """Start or wake an instance through the port, with the library's own client."""
+        """Start an instance or raise an event through the port, with the library's client."""
         app.client = client
         hub.attach(client)
         verb, instance, name = (req.route_params[each] for each in ("verb", "instance", "name"))
         try:
             if verb == "start":
-                await hub.start(name, instance, {"item": "a"})
+                await hub.start(name, instance, INPUT)
             else:
-                await hub.wake(instance, name)
+                await hub.raise_event(instance, name)
         except Unavailable as problem:
             return f"unavailable: {problem.message}"
         return "done"

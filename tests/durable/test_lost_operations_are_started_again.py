@@ -1,43 +1,50 @@
 """An operation whose orchestration is gone goes on by itself, and one that runs is left alone."""
 
-import json
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import shared.kernel.operation as operations
 from local_host.model import HttpCall
-from shared.durable.recovery import WAITING_TIMEOUT, Recovery
+from shared.durable.operations import OPERATIONS, WAITING_TIMEOUT, operation_document
+from shared.durable.recovery import Recovery
 from shared.kernel.errors import Unavailable
 from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation
-from shared.kernel.scope import PlatformScope
-from shared.persistence.store import Create, Partition, Query
+from shared.messaging.orchestrations import Orchestrations
+from shared.persistence.store import Create, Partition
+from tests.kit.drive import Nudges
 from tests.kit.releases import ENVIRONMENT
 from tests.kit.service import Bench, bench
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World
 
-TIMER = PlatformScope("timer:test")
 PARTITION = Partition("acme", "abcdefghijkl")
+INPUT = {"tenantId": "acme", "aggregateId": "env-abcdefghijkl"}
 
 
-def _operation(store_bench: Bench) -> Operation:
+def _operation(at: Bench, number: int = 1) -> Operation:
     return operations.accept(
-        "op-environments-abcdefghijkl-0000000000000001",
+        f"op-environments-abcdefghijkl-{number:016d}",
         "ProvisionEnvironment",
         "/v1/runtime/environments/env-abcdefghijkl",
         "user:ann",
         "environments_apply_environment",
-        {"environmentId": "env-abcdefghijkl"},
-        store_bench.service.clock.now(),
+        INPUT,
+        at.service.clock.now(),
     )
 
 
-async def _kept(at: Bench, operation: Operation) -> Recovery:
-    document_id = operations.document_id(operation.operation_id)
-    body = operations.to_body(operation)
-    await at.service.store.batch(PARTITION, [Create(document_id, body)])
-    return Recovery(at.service.store, at.nudges, at.service.clock)
+async def _kept(at: Bench, *kept: Operation) -> Recovery:
+    for operation in kept:
+        document_id = operation_document(operation.operation_id)
+        body = OPERATIONS.encode(operation)
+        await at.service.store.batch(PARTITION, [Create(document_id, body)])
+    return _recovery(at, at.nudges)
+
+
+def _recovery(at: Bench, hub: Orchestrations) -> Recovery:
+    return Recovery(at.service.store, hub, at.service.clock, at.service.sweeps)
 
 
 async def _hub(world: World, method: str, path: str) -> int:
@@ -83,21 +90,21 @@ async def _ended(world: World, operation_id: str, command: str) -> int:
 
 
 def test_an_operation_is_started_once_in_each_span_without_a_heartbeat() -> None:
-    async def main() -> tuple[list[int], Mapping[str, Any]]:
+    async def main() -> None:
         at = bench("environments")
-        operation = _operation(at)
-        recovery = await _kept(at, operation)
+        recovery = await _kept(at, _operation(at))
         counts = []
         for wait in (timedelta(0), HEARTBEAT_TIMEOUT, timedelta(0), HEARTBEAT_TIMEOUT):
             await at.service.clock.sleep(wait.total_seconds())
-            await recovery.sweep(TIMER)
+            await recovery.sweep()
             counts.append(len(at.nudges.started))
-        return counts, at.nudges.started[0][2]
 
-    counts, argument = run_virtual(main())
+        assert counts == [0, 1, 1, 2]
+        assert at.nudges.started[0] == (
+            "environments_apply_environment", _operation(at).operation_id, INPUT,
+        )  # fmt: skip
 
-    assert counts == [0, 1, 1, 2]
-    assert argument == {"environmentId": "env-abcdefghijkl"}
+    run_virtual(main())
 
 
 def test_a_waiting_operation_is_looked_at_every_ten_minutes() -> None:
@@ -107,13 +114,12 @@ def test_a_waiting_operation_is_looked_at_every_ten_minutes() -> None:
         recovery = await _kept(at, waiting)
         for _ in range(60):
             await at.service.clock.sleep(60)
-            await recovery.sweep(TIMER)
+            await recovery.sweep()
         return len(at.nudges.started)
 
     started = run_virtual(main())
 
-    hour = timedelta(hours=1)
-    assert started <= hour / WAITING_TIMEOUT
+    assert 0 < started <= timedelta(hours=1) / WAITING_TIMEOUT
 
 
 def test_an_operation_that_has_ended_is_never_due() -> None:
@@ -122,7 +128,7 @@ def test_an_operation_that_has_ended_is_never_due() -> None:
         ended = operations.succeed(_operation(at), {}, at.service.clock.now())
         recovery = await _kept(at, ended)
         await at.service.clock.sleep(24 * 3600)
-        return await recovery.sweep(TIMER)
+        return await recovery.sweep()
 
     assert run_virtual(main()) == 0
 
@@ -132,36 +138,52 @@ def test_two_timers_at_once_start_it_once() -> None:
         at = bench("environments")
         recovery = await _kept(at, _operation(at))
         await at.service.clock.sleep(HEARTBEAT_TIMEOUT.total_seconds())
-        due = await at.service.store.query(PARTITION, Query())
-        for document in [*due.documents, *due.documents]:
-            await recovery._start(document, TIMER)
+        await asyncio.gather(*(recovery.sweep() for _ in range(3)))
         return len(at.nudges.started)
 
     assert run_virtual(main()) == 1
 
 
-def test_a_hub_that_is_away_costs_one_span_and_no_other_operation() -> None:
-    class AwayOnce:
-        def __init__(self) -> None:
-            self.calls = 0
-
-        async def start(self, name: str, instance_id: str, argument: Mapping[str, Any]) -> None:
-            self.calls += 1
-            json.dumps(argument)
-            if self.calls == 1:
-                raise Unavailable("the hub is away")
-
-        async def wake(self, instance_id: str, name: str) -> None:
-            raise AssertionError
-
-    async def main() -> int:
+def test_one_unreadable_operation_holds_up_the_recovery_of_no_other() -> None:
+    async def main() -> None:
         at = bench("environments")
-        await _kept(at, _operation(at))
-        hub = AwayOnce()
-        recovery = Recovery(at.service.store, hub, at.service.clock)
+        recovery = await _kept(at, *(_operation(at, number) for number in range(1, 21)))
+        later = {**OPERATIONS.encode(_operation(at)), "schema": 99}
+        await at.service.store.batch(PARTITION, [Create("operation/later", later)])
+        await at.service.clock.sleep(HEARTBEAT_TIMEOUT.total_seconds())
+        await recovery.sweep()
+
+        assert len(at.nudges.started) == 20
+        assert at.service.sweeps.failures(at.service.clock.now()) == {"recover_operations": 1}
+
+    run_virtual(main())
+
+
+class AwayOnce(Nudges):
+    """A hub that is away for the first start."""
+
+    calls = 0
+
+    async def start(
+        self, orchestration: str, instance_id: str, argument: Mapping[str, Any]
+    ) -> None:
+        self.calls += 1
+        if self.calls == 1:
+            raise Unavailable("the hub is away")
+        await super().start(orchestration, instance_id, argument)
+
+
+def test_a_hub_that_is_away_costs_one_span_and_no_other_operation() -> None:
+    async def main() -> None:
+        at, hub = bench("environments"), AwayOnce()
+        await _kept(at, _operation(at, 1), _operation(at, 2))
+        recovery = _recovery(at, hub)
+        counts = []
         for _ in range(2):
             await at.service.clock.sleep(HEARTBEAT_TIMEOUT.total_seconds())
-            await recovery.sweep(TIMER)
-        return hub.calls
+            await recovery.sweep()
+            counts.append(len(hub.started))
 
-    assert run_virtual(main()) == 2
+        assert counts == [1, 3]
+
+    run_virtual(main())

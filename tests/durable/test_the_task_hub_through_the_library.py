@@ -1,6 +1,5 @@
 """The port over the library's own client and the hub's real endpoints, on a socket."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -8,9 +7,9 @@ import aiohttp
 import pytest
 
 from local_host.host import HostSettings
+from shared.durable.task_hub import TaskHub
 from shared.kernel.errors import Unavailable
-from shared.triggers.durable_triggers import TaskHub
-from tests.durable.stories import App, app_of
+from tests.durable.stories import OPERATION_ID, App, app_of
 from tests.kit.hosting import embedded, hosting
 
 pytestmark = pytest.mark.real
@@ -21,7 +20,6 @@ Tell = Callable[[str], Awaitable[str]]
 async def told() -> AsyncIterator[tuple[Tell, App]]:
     """Run a host on a socket; give a function that tells the hub `verb/instance/name`."""
     app = App()
-    app.now_s = asyncio.get_running_loop().time
     settings = HostSettings(port=0, environ={})
     async with (
         hosting(embedded(app_of(app)), settings=settings) as host,
@@ -37,37 +35,55 @@ async def told() -> AsyncIterator[tuple[Tell, App]]:
 
 async def test_a_start_runs_and_a_running_one_counts_as_started() -> None:
     async with told() as (tell, _):
-        answers = [await tell("start/i/durable_patient") for _ in range(2)]
+        answers = [await tell(f"start/{OPERATION_ID}/durable_patient") for _ in range(2)]
 
     assert answers == ["done", "done"]
 
 
-async def test_a_nudge_for_one_that_is_not_there_or_has_ended_needs_no_waking() -> None:
+async def test_an_event_for_an_instance_that_is_not_there_or_has_ended_needs_no_raising() -> None:
     async with told() as (tell, app):
-        unknown = await tell("wake/nobody/nudge")
-        await tell("start/i/durable_none_at_all")
-        ended = [await tell("wake/i/nudge") for _ in range(20)]
+        unknown = await tell("raise/nobody/nudge")
+        await tell(f"start/{OPERATION_ID}/durable_none_at_all")
+        ended = [await tell(f"raise/{OPERATION_ID}/nudge") for _ in range(20)]
 
     assert unknown == "done"
     assert set(ended) == {"done"}
     assert app.tries == []
 
 
+async def test_an_orchestrator_that_the_hub_does_not_know_is_not_started() -> None:
+    async with told() as (tell, _):
+        answer = await tell(f"start/{OPERATION_ID}/durable_unknown")
+
+    assert answer.startswith(f"unavailable: {OPERATION_ID} was not started")
+
+
 async def test_a_hub_whose_host_has_gone_is_away() -> None:
     hub = TaskHub()
     async with told() as (tell, app):
-        await tell("start/i/durable_none_at_all")
+        await tell(f"start/{OPERATION_ID}/durable_none_at_all")
         assert app.client is not None
         hub.attach(app.client)
 
     with pytest.raises(Unavailable):
         await hub.start("durable_one", "i", {})
     with pytest.raises(Unavailable):
-        await hub.wake("i", "nudge")
+        await hub.raise_event("i", "nudge")
 
 
 async def test_without_a_client_the_hub_is_away() -> None:
     with pytest.raises(Unavailable):
         await TaskHub().start("durable_one", "i", {})
     with pytest.raises(Unavailable):
-        await TaskHub().wake("i", "nudge")
+        await TaskHub().raise_event("i", "nudge")
+
+
+async def test_an_input_that_is_no_json_is_our_own_defect_and_no_outage() -> None:
+    hub = TaskHub()
+    async with told() as (tell, app):
+        await tell(f"start/{OPERATION_ID}/durable_none_at_all")
+        assert app.client is not None
+        hub.attach(app.client)
+
+        with pytest.raises(TypeError):
+            await hub.start("durable_one", "i", {"clock": object()})

@@ -1,0 +1,225 @@
+"""`commit_step`: once for each piece of work, and nothing for an operation that lost its right."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+
+import shared.kernel.operation as operations
+from shared.durable.activity import ActivityContext, Step, commit_step, fail_operation, perform
+from shared.durable.orchestration import Activity, durable_name
+from shared.kernel.clock import EPOCH
+from shared.kernel.operation import Operation, OperationStatus
+from shared.persistence.store import AnswerLost, Query
+from tests.durable.stories import (
+    HOME,
+    OPERATION_ID,
+    THING_ID,
+    App,
+    Thing,
+    begin_and_count,
+    count,
+    count_by,
+    finish,
+    look,
+    make,
+    stored_thing,
+)
+from tests.kit.service import TENANT
+from tests.kit.virtual_time import run_virtual
+
+OTHER = "op-environments-abcdefghijkl-0000000000000002"
+
+
+async def attempt(app: App, activity: Activity[Any], argument: Any = None) -> Mapping[str, Any]:
+    request = {
+        "input": argument, "operation": OPERATION_ID, "tenant": TENANT, "aggregate": THING_ID,
+        "ordinal": 1, "attempt": 1,
+    }  # fmt: skip
+    return await perform(activity, request, app)
+
+
+def stepping(act: Callable[[App], Awaitable[None]], **kept: Any) -> None:
+    async def main() -> None:
+        app = App()
+        await app.keep(**kept)
+        await act(app)
+
+    run_virtual(main())
+
+
+async def stored(app: App) -> list[tuple[str, str]]:
+    page = await app.service.store.query(HOME, Query())
+    return [(each.id, each.etag) for each in page.documents]
+
+
+def test_aggregate_operation_outbox_and_audit_are_one_batch() -> None:
+    async def act(app: App) -> None:
+        assert await attempt(app, count) == {"result": 1}
+
+        assert (await app.thing()).count == 1
+        assert (await app.operation()).status is OperationStatus.RUNNING
+        assert (await app.operation()).recorded == {"count": 1}
+        assert app.at.nudges.event("somebody", "counted").is_set()
+
+    stepping(act)
+
+
+def test_a_repeat_of_a_recorded_piece_returns_its_value_and_writes_nothing() -> None:
+    async def act(app: App) -> None:
+        first = await attempt(app, count)
+        before = await stored(app)
+        again = await attempt(app, count)
+
+        assert again == first == {"result": 1}
+        assert await stored(app) == before
+
+    stepping(act)
+
+
+def test_a_step_whose_answer_was_lost_finds_its_own_record() -> None:
+    async def act(app: App) -> None:
+        batch = app.service.store.batch
+
+        async def lose(*given: Any) -> None:
+            await batch(*given)
+            raise AnswerLost("the connection broke")
+
+        app.service.work.store.batch = lose  # type: ignore[method-assign]
+        assert await attempt(app, count) == {"result": 1}
+        assert (await app.thing()).count == 1
+
+    stepping(act)
+
+
+def test_each_named_piece_of_one_activity_is_done_once() -> None:
+    async def act(app: App) -> None:
+        pieces = ["web", "api", "web", "api"]
+        results = [(await attempt(app, count_by, piece))["result"] for piece in pieces]
+
+        assert results == [1, 2, 1, 2]
+
+    stepping(act)
+
+
+def test_a_look_without_a_piece_may_change_state_each_time() -> None:
+    async def act(app: App) -> None:
+        results = [(await attempt(app, look))["result"] for _ in range(3)]
+
+        assert results == [1, 2, 3]
+
+    stepping(act)
+
+
+def test_a_piece_without_a_value_is_recorded_beside_the_result() -> None:
+    async def act(app: App) -> None:
+        answers = [await attempt(app, begin_and_count) for _ in range(2)]
+
+        assert answers == [{"result": 1}] * 2
+        assert (await app.operation()).recorded == {"begin": None, "begin_and_count": 1}
+
+    stepping(act)
+
+
+async def mistyped(ctx: ActivityContext, app: App) -> int:
+    """Record a value that is not the activity's result."""
+
+    def decide(_thing: Thing, operation: Operation) -> Step[str]:
+        return Step("one", operation)
+
+    await commit_step(ctx, app.service.work, ["thing"], stored_thing, decide)
+    return 1
+
+
+def test_a_piece_whose_value_is_not_the_activity_s_result_is_our_own_defect() -> None:
+    async def act(app: App) -> None:
+        answer = await attempt(app, mistyped)
+
+        assert "failed" in answer
+        assert (await app.operation()).recorded == {}
+
+    stepping(act)
+
+
+@pytest.mark.parametrize("activity", [count, look, finish])
+def test_an_operation_that_does_not_own_its_aggregate_writes_nothing(
+    activity: Activity[Any],
+) -> None:
+    async def act(app: App) -> None:
+        before = await stored(app)
+        answer = await attempt(app, activity)
+
+        assert answer["refused"]["code"] == "OperationSuperseded"
+        assert OTHER in answer["refused"]["message"]
+        assert await stored(app) == before
+
+    stepping(act, owner=OTHER)
+
+
+CLOSED: Mapping[str, tuple[Callable[[Operation], Operation], str]] = {
+    "superseded": (lambda it: operations.supersede(it, OTHER, EPOCH), "OperationSuperseded"),
+    "canceled": (lambda it: operations.cancel(it, EPOCH), "OperationAlreadyEnded"),
+    "failed": (lambda it: operations.fail(it, "Broken", "", EPOCH), "OperationAlreadyEnded"),
+    "succeeded": (lambda it: operations.succeed(it, {}, EPOCH), "OperationAlreadyEnded"),
+}
+
+
+@pytest.mark.parametrize(("close", "code"), CLOSED.values(), ids=CLOSED.keys())
+@pytest.mark.parametrize("activity", [count, look, make, fail_operation])
+def test_a_closed_operation_writes_nothing(
+    activity: Activity[Any], close: Callable[[Operation], Operation], code: str
+) -> None:
+    async def act(app: App) -> None:
+        before = await stored(app)
+        argument = "a" if activity is make else {"code": "Broken", "message": "it broke"}
+        answer = await attempt(app, activity, argument)
+
+        assert answer["refused"]["code"] == code
+        assert await stored(app) == before
+        assert app.tries == []
+
+    stepping(act, change=close)
+
+
+def test_an_operation_closed_during_an_activity_is_found_at_its_commit() -> None:
+    async def closing(ctx: ActivityContext, app: App) -> int:
+        """Count, after somebody closed the operation while this ran."""
+        closed = operations.supersede(await app.operation(), OTHER, EPOCH)
+        from shared.durable.operations import put_operation
+        from shared.messaging.unit_of_work import Decision
+
+        decision: Decision[None] = Decision(None, writes=[put_operation(closed)])
+        ids = [put_operation(closed).id]
+        await app.service.work.commit(app.at.ctx(), HOME, ids, lambda _: decision)
+        return await count(ctx, app)
+
+    async def act(app: App) -> None:
+        answer = await attempt(app, closing)
+
+        assert answer["refused"]["code"] == "OperationSuperseded"
+        assert (await app.thing()).count == 0
+
+    stepping(act)
+
+
+def test_the_activity_that_ended_its_operation_answers_its_repeat_with_its_result() -> None:
+    async def act(app: App) -> None:
+        assert await attempt(app, finish) == await attempt(app, finish) == {"result": 1}
+
+    stepping(act)
+
+
+def test_a_failure_ends_the_operation_whoever_owns_the_aggregate_now() -> None:
+    async def act(app: App) -> None:
+        reason = {"code": "NotReadyInTime", "message": "web was not ready"}
+        await attempt(app, fail_operation, reason)
+
+        operation = await app.operation()
+        assert (operation.status, operation.error) == (OperationStatus.FAILED, reason)
+        assert (await app.thing()).operation_id == OTHER
+
+    stepping(act, owner=OTHER)
+
+
+def test_an_activity_has_the_durable_name_of_its_service_and_function() -> None:
+    assert durable_name(count) == "durable_count"
