@@ -91,14 +91,18 @@ class Client:
     def list_all(
         self, path: str, query: Mapping[str, str | None] | None = None
     ) -> Iterator[Mapping[str, Any]]:
-        """Yield every item of a collection, page by page. Raises as `get`."""
-        next_link: str | None = ""
-        first_query = {"top": str(PAGE_SIZE), **(query or {})}
-        while next_link is not None:
-            continuation = dict(parse_qsl(next_link.lstrip("?")))
-            page = self.get(path, {**first_query, **continuation}).body
+        """Yield every item of a collection, page by page. Raises as `get`.
+
+        Of a page's `nextLink` only the query is followed: the token goes to no other address.
+        """
+        page_query: Mapping[str, str | None] = {"top": str(PAGE_SIZE), **(query or {})}
+        while True:
+            page = self.get(path, page_query).body
             yield from page["value"]
             next_link = page.get("nextLink")
+            if next_link is None:
+                return
+            page_query = dict(parse_qsl(urlsplit(next_link).query, keep_blank_values=True))
 
     def close(self) -> None:
         if self._connection is not None:

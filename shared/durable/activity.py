@@ -43,7 +43,15 @@ from shared.kernel.operation import (
 )
 from shared.kernel.scope import Scope
 from shared.messaging.outbox import Row
-from shared.messaging.unit_of_work import Audited, Decision, Put, Remove, UnitOfWork, View
+from shared.messaging.unit_of_work import (
+    Audited,
+    Decision,
+    Outcome,
+    Put,
+    Remove,
+    UnitOfWork,
+    View,
+)
 from shared.persistence.store import Partition, partition_of
 
 CANCELED: Final = "Canceled"
@@ -290,7 +298,7 @@ class AbandonOperation(Protocol):
 
     def __call__(
         self, operation: Operation, ctx: Context, app: Any, reason: Reason | None = None, /
-    ) -> Awaitable[object]: ...
+    ) -> Awaitable[Outcome[Any]]: ...
 
 
 def fail_operation_by(abandon_by_kind: Mapping[str, AbandonOperation]) -> Activity[None]:
@@ -305,14 +313,14 @@ def fail_operation_by(abandon_by_kind: Mapping[str, AbandonOperation]) -> Activi
         view = await app.service.work.read(ctx.partition, document_id)
         operation = stored_operation(view, ctx.operation_id)
         shown = Reason(code=reason.code, message=reason.message[:REASON_MAX])
-        await abandon_by_kind.get(operation.kind, _abandon_alone)(operation, ctx, app, shown)
+        await abandon_by_kind.get(operation.kind, abandon_alone)(operation, ctx, app, shown)
 
     return fail_operation
 
 
-async def _abandon_alone(
+async def abandon_alone(
     operation: Operation, ctx: Context, app: App, reason: Reason | None = None
-) -> object:
+) -> Outcome[Any]:
     """End an operation that holds no aggregate."""
     document_id = operation_document(operation.operation_id)
 

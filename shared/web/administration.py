@@ -1,6 +1,6 @@
-"""The routes that every app serves below `/v1/platform/<app>/`, as one table."""
+"""What the routes below `/v1/platform/<app>/` work on: one service, and its operations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,11 +10,7 @@ from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.sweep import SweepLog
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import Store
-from shared.web import audit_routes, health_routes, operation_routes, parked_routes
-from shared.web.operation_routes import OperationControl
-from shared.web.routes import Route
-
-__all__ = ["Administration", "OperationControl", "administration_routes"]
+from shared.web.operation_control import OperationControl
 
 
 class ServiceParts(Protocol):
@@ -48,14 +44,3 @@ class Administration:
     dispatcher: Dispatcher
     openapi: Mapping[str, Any]
     operations: Mapping[str, OperationControl] = field(default_factory=dict)
-
-
-def administration_routes(app: str) -> Sequence[Route]:
-    """Return the rows for *app*, named as outside Python (`secret-bindings`)."""
-    root = f"v1/platform/{app}"
-    return (
-        *operation_routes.rows(root),
-        *parked_routes.rows(root),
-        *audit_routes.rows(root),
-        *health_routes.rows(root),
-    )

@@ -1,15 +1,13 @@
 """The audit trail and the published events of one service over HTTP."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.messaging.audit import Entry
+from shared.web.administration import Administration
 from shared.web.collection import TOP_MAX
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import Route, get
-
-if TYPE_CHECKING:
-    from shared.web.administration import Administration
 
 
 def rows(root: str) -> Sequence[Route]:
@@ -22,14 +20,14 @@ def rows(root: str) -> Sequence[Route]:
     )
 
 
-async def list_audit(request: Request[None], app: "Administration") -> Answer:
+async def list_audit(request: Request[None], app: Administration) -> Answer:
     """Answer who did what to what, why and when, oldest first."""
     entries = await _entries(request, app)
     value = [_record(entry) for entry in entries]
     return ok({"value": value, "nextLink": _next_link(request, entries)})
 
 
-async def list_events(request: Request[None], app: "Administration") -> Answer:
+async def list_events(request: Request[None], app: Administration) -> Answer:
     """Answer the events that left this service for the caller's tenant, oldest first."""
     entries = await _entries(request, app)
     value = [
@@ -48,13 +46,13 @@ async def list_events(request: Request[None], app: "Administration") -> Answer:
     return ok({"value": value, "nextLink": _next_link(request, entries)})
 
 
-async def verify_audit(request: Request[None], app: "Administration") -> Answer:
+async def verify_audit(request: Request[None], app: Administration) -> Answer:
     """Answer whether the audit chain is whole, or the first entry that is not."""
     broken_at = await app.service.audit.verify(request.scope.tenant)
     return ok({"status": "Sound" if broken_at is None else "Broken", "brokenAt": broken_at})
 
 
-async def _entries(request: Request[None], app: "Administration") -> Sequence[Entry]:
+async def _entries(request: Request[None], app: Administration) -> Sequence[Entry]:
     return await app.service.audit.entries(
         request.scope.tenant,
         after=request.number("after", 0, least=0, most=10**12 - 1),

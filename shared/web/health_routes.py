@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from shared.kernel.errors import Unavailable
 from shared.messaging.dispatcher import PLATFORM_TENANT
 from shared.persistence.store import Partition
+from shared.web.administration import Administration
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import Route, get
-
-if TYPE_CHECKING:
-    from shared.web.administration import Administration
 
 _OK: Final = 200
 _SERVICE_UNAVAILABLE: Final = 503
@@ -27,7 +25,7 @@ def rows(root: str) -> Sequence[Route]:
     )
 
 
-async def get_health(request: Request[None], app: "Administration") -> Answer:
+async def get_health(request: Request[None], app: Administration) -> Answer:
     """Answer whether the app, its store and its sweeps work; details need a token.
 
     A sweep that left documents undone is Degraded, at 200: the app serves its callers.
@@ -50,7 +48,7 @@ async def get_health(request: Request[None], app: "Administration") -> Answer:
     return Answer(_OK if is_store_present else _SERVICE_UNAVAILABLE, body)
 
 
-async def _is_store_present(app: "Administration") -> bool:
+async def _is_store_present(app: Administration) -> bool:
     try:
         await app.service.store.read(Partition(PLATFORM_TENANT, "-", "-"), "health")
     except Unavailable:
@@ -58,12 +56,12 @@ async def _is_store_present(app: "Administration") -> bool:
     return True
 
 
-async def get_alive(_request: Request[None], _app: "Administration") -> Answer:
+async def get_alive(_request: Request[None], _app: Administration) -> Answer:
     """Answer that the process runs; a store that is away is no reason to restart it."""
     return ok({"status": "Healthy", "totalDuration": _duration(0), "entries": {}})
 
 
-async def get_openapi(_request: Request[None], app: "Administration") -> Answer:
+async def get_openapi(_request: Request[None], app: Administration) -> Answer:
     """Answer this service's OpenAPI document."""
     return Answer(_OK, json.dumps(app.openapi).encode(), {"Cache-Control": "max-age=300"})
 

@@ -1,24 +1,19 @@
 """Operations over HTTP: list, watch, cancel, abandon."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from shared.durable.activity import AbandonOperation
-from shared.durable.operations import OPERATIONS, operation_document, put_operation
-from shared.kernel.context import Context
+from shared.durable.activity import abandon_alone
+from shared.durable.operations import OPERATIONS, operation_document
 from shared.kernel.errors import Conflict, NotFound
-from shared.kernel.operation import Operation, OperationAlreadyEnded, request_cancel
+from shared.kernel.operation import Operation, OperationAlreadyEnded
 from shared.kernel.scope import ADMIN
-from shared.messaging.outbox import Raise
-from shared.messaging.unit_of_work import Audited, Decision, Outcome, View
+from shared.messaging.unit_of_work import Outcome
 from shared.persistence.store import Document, Partition, partition_of
+from shared.web.administration import Administration
 from shared.web.collection import Collection
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import Route, get, post
-
-if TYPE_CHECKING:
-    from shared.web.administration import Administration
 
 READ: Final = "runtime.operations.read"
 WRITE: Final = "runtime.operations.write"
@@ -31,26 +26,11 @@ _POLL_GROWTH: Final = 1.5
 _POLL_MAX_S: Final = 2.0
 """25 s are 17 reads; an operation that ends at once is answered at once."""
 
-EndOperation = Callable[[Operation, Context, Any], Awaitable[object]]
-"""`async def name(operation, ctx, app)`: changes operation and aggregate in one batch."""
-
 
 class CancelNotPossible(Conflict):
     """Operations of this kind are not canceled; the message says what to do instead."""
 
     code = "CancelNotPossible"
-
-
-@dataclass(frozen=True)
-class OperationControl:
-    """How the operations of one kind are ended from outside.
-
-    `cancel` is the use case that cancels, `cooperative_cancel`, or the sentence with which it is
-    refused. `abandon` ends an operation that nothing else can end, and frees its aggregate.
-    """
-
-    cancel: EndOperation | str
-    abandon: AbandonOperation
 
 
 def rows(root: str) -> Sequence[Route]:
@@ -64,12 +44,12 @@ def rows(root: str) -> Sequence[Route]:
     )
 
 
-async def list_operations(request: Request[None], app: "Administration") -> Answer:
+async def list_operations(request: Request[None], app: Administration) -> Answer:
     """Answer the tenant's operations, newest first."""
     return await LIST.answer(request, app.service.store, render)
 
 
-async def get_operation(request: Request[None], app: "Administration") -> Answer:
+async def get_operation(request: Request[None], app: Administration) -> Answer:
     """Answer the operation; `wait=<s>` holds the answer until it differs from `If-None-Match`."""
     partition, document_id = _address(request)
     wait_s = request.number("wait", 0, least=0, most=_WAIT_MAX_S)
@@ -92,65 +72,40 @@ async def get_operation(request: Request[None], app: "Administration") -> Answer
         poll_s = min(_POLL_MAX_S, poll_s * _POLL_GROWTH)
 
 
-async def cancel_operation(request: Request[None], app: "Administration") -> Answer:
+async def cancel_operation(request: Request[None], app: Administration) -> Answer:
     """Cancel the operation, or answer 409 with the reason why its kind is not canceled."""
-    operation = await _running(request, app)
+    operation = await _stored(request, app)
     control = app.operations.get(operation.kind)
-    reason = (
-        control.cancel if control else f"operations of kind {operation.kind} cannot be canceled"
-    )
-    if isinstance(reason, str):
-        raise CancelNotPossible(f"{operation.operation_id} was not canceled: {reason}")
-    return await _end(request, app, operation, reason)
-
-
-async def abandon_operation(request: Request[None], app: "Administration") -> Answer:
-    """End an operation that nothing else can end, as Failed with `OperationAbandoned`."""
-    operation = await _running(request, app)
-    control = app.operations.get(operation.kind)
-    assert control is not None, f"{operation.kind} has no row in OPERATIONS"
-    return await _end(request, app, operation, control.abandon)
-
-
-async def _end(
-    request: Request[None], app: "Administration", operation: Operation, end: EndOperation
-) -> Answer:
-    outcome = await end(operation, request.ctx, app.app)
-    document = await _read(request, app, *_address(request))
-    is_repeat = isinstance(outcome, Outcome) and outcome.is_repeat
-    headers = {"Repeatability-Result": "accepted"} if is_repeat else {}
-    return Answer(200, render(OPERATIONS.decode(document.body)), headers)
-
-
-async def cooperative_cancel(operation: Operation, ctx: Context, app: Any) -> object:
-    """Ask *operation* to stop at its next step: for kinds that stop between two steps."""
-    document_id = operation_document(operation.operation_id)
-
-    def decide(view: View) -> Decision[Mapping[str, Any]]:
-        body = view.body(document_id)
-        assert body is not None, document_id
-        asked = request_cancel(OPERATIONS.decode(body))
-        return Decision(
-            render(asked),
-            writes=[put_operation(asked)],
-            outbox=[Raise(asked.operation_id, asked.wait_name)] if asked.wait_name else [],
-            audited=Audited("CancelOperation", asked.operation_id),
-        )
-
-    partition = partition_of(ctx.tenant, operation.operation_id)
-    return await app.service.work.commit(ctx, partition, [document_id], decide)
-
-
-async def _running(request: Request[None], app: "Administration") -> Operation:
-    document = await _read(request, app, *_address(request))
-    operation = OPERATIONS.decode(document.body)
+    if control is not None and not isinstance(control.cancel, str):
+        return await _answer(request, app, await control.cancel(operation, request.ctx, app.app))
     if operation.is_terminal:
         raise OperationAlreadyEnded(operation)
-    return operation
+    reason = control.cancel if control else f"this version knows no kind {operation.kind}"
+    raise CancelNotPossible(f"{operation.operation_id} was not canceled: {reason}")
+
+
+async def abandon_operation(request: Request[None], app: Administration) -> Answer:
+    """End an operation that nothing else can end, as Failed with `OperationAbandoned`."""
+    operation = await _stored(request, app)
+    control = app.operations.get(operation.kind)
+    # A kind that this version does not know is of an operation whose aggregate it cannot free.
+    abandon = abandon_alone if control is None else control.abandon
+    return await _answer(request, app, await abandon(operation, request.ctx, app.app))
+
+
+async def _answer(request: Request[None], app: Administration, outcome: Outcome[Any]) -> Answer:
+    """Answer the operation as it is now; a repeat says that it is one."""
+    headers = {"Repeatability-Result": "accepted"} if outcome.is_repeat else {}
+    return Answer(200, render(await _stored(request, app)), headers)
+
+
+async def _stored(request: Request[None], app: Administration) -> Operation:
+    document = await _read(request, app, *_address(request))
+    return OPERATIONS.decode(document.body)
 
 
 async def _read(
-    request: Request[None], app: "Administration", partition: Partition, document_id: str
+    request: Request[None], app: Administration, partition: Partition, document_id: str
 ) -> Document:
     document = await app.service.store.read(partition, document_id)
     if document is None:

@@ -1,19 +1,17 @@
 """Parked messages over HTTP: list, show, replay."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from shared.kernel.errors import Denied, NotFound
 from shared.kernel.ids import TenantId
 from shared.kernel.scope import ADMIN, Scope
 from shared.messaging.dispatcher import PLATFORM_TENANT, parked_id, parked_partition
 from shared.persistence.store import Comparison, Document, Where
+from shared.web.administration import Administration
 from shared.web.collection import PAGED, answer_page, query_page
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import Route, get, post
-
-if TYPE_CHECKING:
-    from shared.web.administration import Administration
 
 _SHOWN: Final = ("eventId", "eventType", "code", "reason", "details", "parkedAt", "attempts")
 
@@ -28,7 +26,7 @@ def rows(root: str) -> Sequence[Route]:
     )
 
 
-async def list_parked(request: Request[None], app: "Administration") -> Answer:
+async def list_parked(request: Request[None], app: Administration) -> Answer:
     """Answer the tenant's parked messages; `unreadable=true` those without a readable tenant."""
     scopes = _scopes(request.scope)
     is_unreadable = request.query.get("unreadable", "false") == "true"
@@ -43,7 +41,7 @@ async def list_parked(request: Request[None], app: "Administration") -> Answer:
     return answer_page(request, page, _summary)
 
 
-async def get_parked(request: Request[None], app: "Administration") -> Answer:
+async def get_parked(request: Request[None], app: Administration) -> Answer:
     """Answer one parked message whole, with the reason why it was refused."""
     for scope in _scopes(request.scope):
         document = await app.service.store.read(
@@ -56,7 +54,7 @@ async def get_parked(request: Request[None], app: "Administration") -> Answer:
     raise NotFound(f"no message {request.path['eventId'][:80]!r} is parked here")
 
 
-async def replay_parked(request: Request[None], app: "Administration") -> Answer:
+async def replay_parked(request: Request[None], app: Administration) -> Answer:
     """Hand a parked message to this service's handler again."""
     await app.dispatcher.replay(request.path["eventId"], request.ctx)
     return ok({"eventId": request.path["eventId"], "status": "Replayed"})

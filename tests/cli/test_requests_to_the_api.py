@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -76,11 +77,18 @@ def test_nobody_at_the_address_is_unavailable_and_says_how_to_start() -> None:
     assert "runtimectl up" in away.value.remedy
 
 
-def test_a_collection_is_read_to_its_last_page() -> None:
+CONTINUATION = '[{"token":"+RID:~ab#RT:1","range":{"min":"","max":"FF"}}]&top=9'
+"""As Cosmos DB gives them."""
+
+
+def test_a_collection_is_read_to_its_last_page_by_absolute_links() -> None:
     def page(asked: Asked) -> tuple[int, Any]:
-        if "continuation=2" in asked.path:
+        query = parse_qs(urlsplit(asked.path).query)
+        if query.get("continuation") == [CONTINUATION]:
             return 200, {"value": [{"n": 2}], "nextLink": None}
-        return 200, {"value": [{"n": 1}], "nextLink": "?continuation=2"}
+        more = urlencode({"status": "Running", "top": 200, "continuation": CONTINUATION})
+        link = f"http://runtime.test/v1/runtime/services?{more}"
+        return 200, {"value": [{"n": 1}], "nextLink": link}
 
     with _connected(page) as (client, server):
         items = list(client.list_all("/v1/runtime/services", {"status": "Running"}))

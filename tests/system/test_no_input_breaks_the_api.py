@@ -21,7 +21,7 @@ from function_apps.deployments.triggers import ROUTES as DEPLOYMENTS
 from function_apps.environments.triggers import ROUTES as ENVIRONMENTS
 from function_apps.health.triggers import ROUTES as HEALTH
 from local_host.model import HttpAnswer
-from shared.web.administration import administration_routes
+from shared.web.administration_routes import administration_routes
 from shared.web.routes import Route
 from tests.kit.releases import ENVIRONMENT, a_component, brought_out, provisioned
 from tests.kit.virtual_time import run_virtual

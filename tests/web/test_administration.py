@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,27 +11,40 @@ import azure.durable_functions as df
 import azure.functions as func
 import pytest
 
+import shared.durable.operations as durable_operations
 import shared.kernel.operation as operations
 from local_host.host import HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
+from shared.contracts.operations import Operation as Published
 from shared.contracts.shape import Command
 from shared.contracts.validation import parse
+from shared.durable.operations import (
+    OPERATIONS,
+    operation_document,
+    put_operation,
+    stored_operation,
+)
+from shared.kernel.clock import isoformat
+from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, Unavailable
 from shared.kernel.ids import TenantId
 from shared.kernel.operation import Operation
 from shared.kernel.scope import Scope
-from shared.messaging.cause import Cause
 from shared.messaging.dispatcher import Dispatcher, HandlerTable, Received
 from shared.messaging.outbox import Publish
-from shared.messaging.unit_of_work import Audited, Decision, Put
+from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, Put, View
 from shared.persistence.store import Create, Partition
 from shared.triggers.http_triggers import bind_routes
-from shared.triggers.service_triggers import adapted
 from shared.web import openapi
-from shared.web.administration import Administration, administration_routes
+from shared.web.administration import Administration
+from shared.web.administration_routes import administration_routes
+from shared.web.health_routes import get_alive, get_health
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
+from shared.web.operation_control import OperationControl, cooperative_cancel
+from shared.web.operation_routes import render
+from shared.web.request import Request
 from tests.kit.hosting import hosting
-from tests.kit.service import CAUSE, SCOPE, Bench, bench
+from tests.kit.service import Bench, bench
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.envelopes import an_envelope
 
@@ -51,7 +64,7 @@ class Handled:
         self.is_refusing = True
         self.done: list[int] = []
 
-    async def do_thing(self, payload: DoThing, *, scope: Scope, cause: Cause, app: Any) -> None:
+    async def do_thing(self, payload: DoThing, _ctx: Context, _app: Any) -> None:
         if self.is_refusing:
             raise Conflict("not now", code="NotNow")
         self.done.append(payload.size)
@@ -64,9 +77,7 @@ class Desk:
         self.host, self.issuer, self.at, self.handled = host, issuer, at, handled
         table: HandlerTable = {DoThing: handled.do_thing}
         service = at.service
-        self.dispatcher = Dispatcher(
-            adapted(table), None, service.work, service.clock, service.entropy
-        )
+        self.dispatcher = Dispatcher(table, None, service.work, service.clock, service.entropy)
 
     async def call(
         self, method: str, path: str, *, roles: Sequence[str] = ("Runtime.Admin",),
@@ -82,17 +93,25 @@ class Desk:
         return int(answer.status), body, {name.lower(): value for name, value in answer.headers}
 
     async def keep(self, operation: Operation) -> None:
-        document_id = operations.document_id(operation.operation_id)
-        body = operations.to_body(operation)
-        await self.at.service.store.batch(HOME, [Create(document_id, body)])
+        put = put_operation(operation)
+        await self.at.service.store.batch(HOME, [Create(put.id, put.body)])
 
     async def end(self, operation: Operation, after_s: float) -> None:
         service = self.at.service
         await service.clock.sleep(after_s)
-        document_id = operations.document_id(operation.operation_id)
-        ended = operations.to_body(operations.succeed(operation, {"n": 1}, service.clock.now()))
-        decision = Decision(writes=[Put(document_id, ended)])
-        await service.work.write(SCOPE, HOME, [document_id], lambda _: decision, CAUSE)
+        ended = put_operation(operations.succeed(operation, {"n": 1}, service.clock.now()))
+        decision: Decision[Json] = Decision({}, writes=[ended])
+        await service.work.commit(self.at.ctx(), HOME, [ended.id], lambda _: decision)
+
+    async def stored(self, operation: Operation) -> Operation:
+        document_id = operation_document(operation.operation_id)
+        document = await self.at.service.store.read(HOME, document_id)
+        assert document is not None
+        return OPERATIONS.decode(document.body)
+
+    async def relay_left_behind(self) -> None:
+        await self.at.service.clock.sleep(20)
+        await self.at.service.relay.sweep()
 
     def operation(self, number: int = 1, **changes: Any) -> Operation:
         accepted = operations.accept(
@@ -106,7 +125,28 @@ class Desk:
         await self.dispatcher(Received(body, "application/json", {"cs-tenant-id": tenant}))
 
 
-def desk(act: Callable[[Desk], Awaitable[None]], tmp_path: Any) -> None:
+async def abandon(operation: Operation, ctx: Context, app: Bench) -> Outcome[Json]:
+    """End the operation and free its thing, in one batch."""
+    document_id = operation_document(operation.operation_id)
+
+    def decide(view: View) -> Decision[Json]:
+        ended, write = durable_operations.abandon(
+            stored_operation(view, operation.operation_id), ctx
+        )
+        freed = Put("thing", {"type": "thing", "operation": None})
+        return Decision(ended, [write, freed], audited=Audited("AbandonOperation", "thing"))
+
+    return await app.service.work.commit(ctx, HOME, [document_id, "thing"], decide)
+
+
+PROVISIONING = OperationControl(cooperative_cancel, abandon)
+
+
+def desk(
+    act: Callable[[Desk], Awaitable[None]],
+    tmp_path: Any,
+    controls: Mapping[str, OperationControl] | None = None,
+) -> None:
     @asynccontextmanager
     async def opened() -> Any:
         at = bench("environments", settings={"RUNTIME_ISSUER_KEYS": f"{tmp_path}/jwks.json"})
@@ -117,7 +157,13 @@ def desk(act: Callable[[Desk], Awaitable[None]], tmp_path: Any) -> None:
         rows = administration_routes("environments")
         app, blueprint = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS), df.Blueprint()
         document = openapi.document("environments", rows)
-        administration = Administration(at.service, here.dispatcher, document)
+        administration = Administration(
+            at.service,
+            at,
+            here.dispatcher,
+            document,
+            {"ProvisionEnvironment": PROVISIONING, **(controls or {})},
+        )
         bind_routes(blueprint, rows, administration, at.service)
         app.register_functions(blueprint)
         host_json = {"version": "2.0", "extensions": {"http": {"routePrefix": ""}}}
@@ -133,7 +179,7 @@ def desk(act: Callable[[Desk], Awaitable[None]], tmp_path: Any) -> None:
     run_virtual(main())
 
 
-def test_an_operation_is_shown_with_its_steps_and_listed_by_state(tmp_path: Any) -> None:
+def test_an_operation_is_shown_with_its_steps_and_listed_by_status(tmp_path: Any) -> None:
     async def act(at: Desk) -> None:
         running = operations.begin_step(
             at.operation(), "apply", at.at.service.clock.now(), percent=30, detail="one of three"
@@ -142,9 +188,9 @@ def test_an_operation_is_shown_with_its_steps_and_listed_by_state(tmp_path: Any)
         await at.keep(at.operation(2))
         _, shown, headers = await at.call("GET", f"/operations/{running.operation_id}")
         _, every, _ = await at.call("GET", "/operations")
-        _, some, _ = await at.call("GET", "/operations?state=Running")
+        _, some, _ = await at.call("GET", "/operations?status=Running")
 
-        assert (shown["state"], shown["percent"]) == ("Running", 30)
+        assert (shown["status"], shown["percent"]) == ("Running", 30)
         assert shown["steps"][0]["name"] == "apply"
         assert headers["retry-after"] == "1"
         assert len(every["value"]) == 2
@@ -161,7 +207,7 @@ def test_a_list_goes_on_where_its_link_says(tmp_path: Any) -> None:
         while path:
             _, page, _ = await at.call("GET", path)
             found += [each["operationId"] for each in page["value"]]
-            path = f"/operations{page['nextLink']}" if page["nextLink"] else ""
+            path = (page["nextLink"] or "").rpartition(ROOT)[2]
 
         assert len(found) == len(set(found)) == 5
 
@@ -177,7 +223,7 @@ def test_a_long_poll_is_answered_when_the_operation_ends(tmp_path: Any) -> None:
         _, shown, headers = await at.call("GET", f"/operations/{operation.operation_id}?wait=20")
         await ending
 
-        assert shown["state"] == "Succeeded"
+        assert shown["status"] == "Succeeded"
         assert "retry-after" not in headers
         assert 5 <= at.at.service.clock.monotonic_s() - started_s < 6
 
@@ -199,7 +245,9 @@ def test_a_long_poll_with_the_known_etag_is_304_when_nothing_happens(tmp_path: A
     desk(act, tmp_path)
 
 
-def test_a_cancellation_is_asked_once_and_nudges_who_waits(tmp_path: Any) -> None:
+def test_a_cooperative_cancellation_is_asked_once_and_raises_the_event_that_is_waited_for(
+    tmp_path: Any,
+) -> None:
     async def act(at: Desk) -> None:
         waiting = operations.wait(at.operation(), "approval", "w-1", at.at.service.clock.now())
         await at.keep(waiting)
@@ -214,13 +262,109 @@ def test_a_cancellation_is_asked_once_and_nudges_who_waits(tmp_path: Any) -> Non
     desk(act, tmp_path)
 
 
-def test_what_has_ended_cannot_be_cancelled(tmp_path: Any) -> None:
+def test_a_repeated_cancellation_is_recognised_after_the_operation_has_ended(tmp_path: Any) -> None:
     async def act(at: Desk) -> None:
-        ended = operations.fail(at.operation(), "Broken", "it broke", at.at.service.clock.now())
-        await at.keep(ended)
-        status, body, _ = await at.call("POST", f"/operations/{ended.operation_id}/cancel")
+        operation = at.operation()
+        await at.keep(operation)
+        path = f"/operations/{operation.operation_id}/cancel"
+        await at.call("POST", path, idempotency_key="k")
+        await at.end(await at.stored(operation), 1)
+        status, shown, headers = await at.call("POST", path, idempotency_key="k")
 
-        assert (status, body["error"]["code"]) == (409, "OperationEnded")
+        assert (status, shown["status"]) == (200, "Succeeded")
+        assert headers["repeatability-result"] == "accepted"
+
+    desk(act, tmp_path)
+
+
+REFUSED_CANCELS: dict[str, tuple[str, OperationControl | None, str]] = {
+    "by-its-kind": (
+        "DecommissionEnvironment",
+        OperationControl("resources are being deleted", abandon),
+        "resources are being deleted",
+    ),
+    "of-an-unknown-kind": ("PaintEnvironment", None, "knows no kind PaintEnvironment"),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "control", "reason"), REFUSED_CANCELS.values(), ids=REFUSED_CANCELS.keys()
+)
+def test_a_kind_that_is_not_canceled_is_409_with_the_reason(
+    kind: str, control: OperationControl | None, reason: str, tmp_path: Any
+) -> None:
+    async def act(at: Desk) -> None:
+        operation = at.operation(kind=kind)
+        await at.keep(operation)
+        status, body, _ = await at.call("POST", f"/operations/{operation.operation_id}/cancel")
+
+        assert (status, body["error"]["code"]) == (409, "CancelNotPossible")
+        assert reason in body["error"]["message"]
+        assert await at.stored(operation) == operation
+
+    desk(act, tmp_path, {kind: control} if control else {})
+
+
+@pytest.mark.parametrize("verb", ["cancel", "abandon"])
+@pytest.mark.parametrize("kind", ["ProvisionEnvironment", "PaintEnvironment"])
+def test_an_operation_that_has_ended_is_neither_canceled_nor_abandoned(
+    kind: str, verb: str, tmp_path: Any
+) -> None:
+    async def act(at: Desk) -> None:
+        now = at.at.service.clock.now()
+        ended = operations.fail(at.operation(kind=kind), "Broken", "it broke", now)
+        await at.keep(ended)
+        status, body, _ = await at.call("POST", f"/operations/{ended.operation_id}/{verb}")
+
+        assert (status, body["error"]["code"]) == (409, "OperationAlreadyEnded")
+
+    desk(act, tmp_path)
+
+
+def test_an_abandoned_operation_fails_and_its_aggregate_is_free_in_the_same_batch(
+    tmp_path: Any,
+) -> None:
+    async def act(at: Desk) -> None:
+        operation = at.operation()
+        await at.keep(operation)
+        path = f"/operations/{operation.operation_id}/abandon"
+        status, shown, _ = await at.call("POST", path)
+
+        assert (status, shown["status"]) == (200, "Failed")
+        assert shown["error"] == {"code": "OperationAbandoned", "message": "abandoned by user:ann"}
+        assert await at.at.service.store.read(HOME, "thing") is not None
+
+    desk(act, tmp_path)
+
+
+def test_only_an_administrator_abandons(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        operation = at.operation()
+        await at.keep(operation)
+        path = f"/operations/{operation.operation_id}/abandon"
+        status, body, _ = await at.call("POST", path, roles=["Runtime.Operate"])
+
+        assert (status, body["error"]["code"]) == (403, "ScopeMissing")
+        assert not (await at.stored(operation)).is_terminal
+
+    desk(act, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["ProvisionEnvironment", "PaintEnvironment"])
+def test_an_abandonment_is_audited_also_of_a_kind_that_this_version_does_not_know(
+    kind: str, tmp_path: Any
+) -> None:
+    async def act(at: Desk) -> None:
+        operation = at.operation(kind=kind)
+        await at.keep(operation)
+        await at.call("POST", f"/operations/{operation.operation_id}/abandon")
+        await at.relay_left_behind()
+        _, audit, _ = await at.call("GET", "/audit")
+
+        assert [(each["actor"], each["action"]) for each in audit["value"]] == [
+            ("user:ann", "AbandonOperation")
+        ]
+        assert (await at.stored(operation)).is_terminal
 
     desk(act, tmp_path)
 
@@ -276,12 +420,14 @@ def test_what_has_no_readable_tenant_is_for_administrators_only(tmp_path: Any) -
 
 def test_audit_and_events_tell_who_did_what_and_what_left(tmp_path: Any) -> None:
     async def act(at: Desk) -> None:
-        decision = Decision(
+        decision: Decision[Json] = Decision(
+            {},
             writes=[Put("thing", {"type": "thing"})],
             outbox=[Publish(an_envelope(7))],
             audited=Audited("MakeThing", "thing-1"),
         )
-        await at.at.service.work.write(SCOPE, HOME, ["thing"], lambda _: decision, CAUSE)
+        await at.at.service.work.commit(at.at.ctx(), HOME, ["thing"], lambda _: decision)
+        await at.relay_left_behind()
         _, audit, _ = await at.call("GET", "/audit")
         _, events, _ = await at.call("GET", "/events")
         _, none, _ = await at.call("GET", "/events", tenant="globex")
@@ -295,6 +441,28 @@ def test_audit_and_events_tell_who_did_what_and_what_left(tmp_path: Any) -> None
         assert [each["eventId"] for each in events["value"]] == [an_envelope(7).event_id]
         assert none["value"] == []
         assert verified == {"status": "Sound", "brokenAt": None}
+
+    desk(act, tmp_path)
+
+
+def test_the_audit_trail_is_paged_by_absolute_links(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        for number in range(5):
+            decision: Decision[Json] = Decision(
+                {},
+                [Put(f"thing-{number}", {"type": "thing"})],
+                audited=Audited("Make", f"{number}"),
+            )
+            await at.at.service.work.commit(at.at.ctx(), HOME, [], lambda _, d=decision: d)
+        await at.relay_left_behind()
+        found, path = [], "/audit?top=2"
+        while path:
+            _, page, _ = await at.call("GET", path)
+            found += [each["target"] for each in page["value"]]
+            assert page["nextLink"] is None or page["nextLink"].startswith("http://")
+            path = (page["nextLink"] or "").rpartition(ROOT)[2]
+
+        assert sorted(found) == ["0", "1", "2", "3", "4"]
 
     desk(act, tmp_path)
 
@@ -313,28 +481,39 @@ def test_health_has_the_store_s_only_for_who_is_known(tmp_path: Any) -> None:
     desk(act, tmp_path)
 
 
+def test_a_sweep_that_left_a_document_undone_is_degraded_and_the_app_still_serves(
+    tmp_path: Any,
+) -> None:
+    async def act(at: Desk) -> None:
+        service = at.at.service
+        unreadable = {"type": "outbox", "kind": "fax", "dueAt": isoformat(service.clock.now())}
+        await service.store.batch(HOME, [Create("outbox/0", unreadable)])
+        await service.relay.sweep()
+        status, health, _ = await at.call("GET", "/health")
+
+        assert (status, health["status"]) == (200, "Degraded")
+        assert health["entries"]["sweep_outbox"]["status"] == "Degraded"
+        assert "1 documents" in health["entries"]["sweep_outbox"]["description"]
+
+    desk(act, tmp_path)
+
+
 def test_an_app_whose_store_is_away_is_unhealthy_and_alive(tmp_path: Any) -> None:
     class Away:
         async def read(self, partition: Partition, document_id: str) -> None:
             raise Unavailable("the store is away")
 
     async def main() -> tuple[int, int]:
-        from shared.web.administration import get_alive, get_health
-        from shared.web.request import Request
-
         at = bench("environments")
         store: Any = Away()
-        app = Administration(replace(at.service, store=store), None, {})  # type: ignore[arg-type]
-        request = Request(None, Scope(TenantId(""), "anonymous"), CAUSE)
-        return (await get_health(request, app)).status, (await get_alive(request, app)).status
+        app: Any = Administration(replace(at.service, store=store), None, None, {})  # type: ignore[arg-type]
+        nobody: Request[None] = Request(None, at.ctx(Scope(TenantId(""), "anonymous")))
+        return (await get_health(nobody, app)).status, (await get_alive(nobody, app)).status
 
     assert run_virtual(main()) == (503, 200)
 
 
 def test_the_resource_that_is_answered_is_the_published_one(tmp_path: Any) -> None:
-    from shared.contracts.operations import Operation as Published
-    from shared.web.administration import render
-
     async def act(at: Desk) -> None:
         begun = operations.begin_step(at.operation(), "apply", at.at.service.clock.now(), percent=1)
         parse(Published, json.dumps(render(begun)).encode())

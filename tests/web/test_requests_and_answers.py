@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -14,7 +15,7 @@ from local_host.model import App, HttpAnswer, HttpCall
 from shared.contracts.shape import Command
 from shared.kernel.errors import Conflict, Unavailable, Violation
 from shared.kernel.errors import Invalid as InvalidRequest
-from shared.messaging.unit_of_work import Decision, Put, View
+from shared.messaging.unit_of_work import Decision, Json, Put, View
 from shared.persistence.store import Partition
 from shared.triggers.http_triggers import bind_routes
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
@@ -35,18 +36,14 @@ class MakeThing(Command):
 async def post_thing(request: Request[MakeThing], app: Bench) -> Answer:
     """Make a thing, or make it again with one more."""
 
-    def decide(view: View) -> Decision:
+    def decide(view: View) -> Decision[Json]:
         body = view.body("thing")
         made = 1 if body is None else body["made"] + 1
-        return Decision(
-            result={"made": made}, writes=[Put("thing", {"type": "thing", "made": made})]
-        )
+        return Decision({"made": made}, writes=[Put("thing", {"type": "thing", "made": made})])
 
-    outcome = await app.service.work.write(
-        request.scope, PARTITION, ["thing"], decide, request.cause
-    )
+    outcome = await app.service.work.commit(request.ctx, PARTITION, ["thing"], decide)
     return accepted(
-        {**outcome.result, "traceId": request.cause.trace_id},
+        {**outcome.value, "traceId": request.cause.trace_id},
         "op-1",  # type: ignore[arg-type]
         "/v1/things/thing",
         is_repeat=outcome.is_repeat,
@@ -59,9 +56,14 @@ async def get_thing(request: Request[None], app: Bench) -> Answer:
     return ok({"made": document.body["made"]}, etag=document.etag)
 
 
+CONTINUATION = '[{"token":"+RID:~ab#RT:1","range":{"min":"","max":"FF"}}]&top=9'
+"""As Cosmos DB gives them, with every character that a query means something else by."""
+
+
 async def get_things(request: Request[None], app: Bench) -> Answer:
     top = request.number("top", 5, least=1, most=9)
-    return ok({"top": top, "nextLink": request.next_link("a&b=c")})
+    given = request.query.get("continuation")
+    return ok({"top": top, "continuation": given, "nextLink": request.next_link(CONTINUATION)})
 
 
 async def put_bytes(request: Request[None], app: Bench) -> Answer:
@@ -84,7 +86,7 @@ RUNNERS: Mapping[str, Exception] = {
 ROUTES = (
     post("v1/things", post_thing, "runtime.environments.write", body=MakeThing),
     get("v1/things/{thingId}", get_thing, "runtime.environments.read"),
-    get("v1/lists", get_things, "runtime.environments.read", query=("top", "of")),
+    get("v1/lists", get_things, "runtime.environments.read", query=("top", "of", "continuation")),
     put(
         "v1/bytes", put_bytes, "runtime.environments.write", takes_bytes=True, status=200,
         body_max_bytes=2_000_000,
@@ -177,7 +179,7 @@ def test_an_unknown_or_repeated_query_parameter_is_400(tmp_path: Any) -> None:
         ]
 
         assert error(unknown)["code"] == "UnknownParameter"
-        assert error(unknown)["details"][0]["expected"] == "top, of"
+        assert error(unknown)["details"][0]["expected"] == "top, of, continuation"
         assert error(twice)["code"] == "RepeatedParameter"
         assert [answer.status for answer in (unknown, twice, many, *bounds)] == [400] * 8
         assert error(bounds[0])["details"][0]["received"] == "0"
@@ -216,11 +218,25 @@ def test_another_media_type_is_415(media: str, tmp_path: Any) -> None:
     served(act, tmp_path)
 
 
-def test_the_next_page_s_link_keeps_the_query_and_is_encoded(tmp_path: Any) -> None:
+def test_the_link_of_the_next_page_is_absolute_and_keeps_the_query(tmp_path: Any) -> None:
     async def act(call: Caller) -> None:
         answer = await call("GET", "/v1/lists?top=3&of=x%20y")
 
-        assert json.loads(answer.body)["nextLink"] == "?top=3&of=x+y&continuation=a%26b%3Dc"
+        link = urlsplit(json.loads(answer.body)["nextLink"])
+        assert (link.scheme, link.netloc, link.path) == ("http", "127.0.0.1", "/v1/lists")
+        assert parse_qs(link.query) == {
+            "top": ["3"], "of": ["x y"], "continuation": [CONTINUATION],
+        }  # fmt: skip
+
+    served(act, tmp_path)
+
+
+def test_a_continuation_comes_back_as_it_was_given(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        link = urlsplit(json.loads((await call("GET", "/v1/lists")).body)["nextLink"])
+        second = await call("GET", f"{link.path}?{link.query}")
+
+        assert json.loads(second.body)["continuation"] == CONTINUATION
 
     served(act, tmp_path)
 

@@ -16,7 +16,7 @@ from function_apps.environments import triggers as environments
 from function_apps.health import triggers as health
 from local_host.http_trigger.api_reference import page
 from local_host.model import HttpAnswer, HttpCall
-from shared.web.administration import administration_routes
+from shared.web.administration_routes import administration_routes
 from shared.web.openapi import document, joined
 from tests.kit.hosting import ask, embedded, hosting, new_app
 from tests.kit.virtual_time import run_virtual
