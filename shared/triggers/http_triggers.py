@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -35,6 +35,8 @@ _IDEMPOTENCY_KEY_MAX: Final = 128
 _QUERY_MAX: Final = 50
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-.+")
 """W3C Trace Context: later versions may append fields, version ff and an id of zeros are none."""
+_LINKS: Final = frozenset({"Location", "Operation-Location", "Azure-AsyncOperation"})
+"""Absolute on the wire: pollers of azure-core ask them as they are."""
 _FORWARDED: Final = re.compile(r"(?:trace|corr)-[0-9A-Za-z-]{1,64}")
 """What the envelope takes; anything else is replaced by a new id."""
 _log = logging.getLogger(__name__)
@@ -83,7 +85,7 @@ async def serve(
         answer = render(problem, trace, headers.get("accept", ""))
         if answer.status == 500:  # noqa: PLR2004
             _log.exception("%s %s failed, trace %s", route.method, req.url, trace)
-    return _response(answer, trace, correlation)
+    return _response(answer, req.url, trace, correlation)
 
 
 async def _answer(
@@ -233,7 +235,7 @@ def _trace(headers: Mapping[str, str], entropy: Entropy) -> str:
     return f"trace-{parent[1]}" if parent else trace_id(entropy)
 
 
-def _response(answer: Answer, trace: str, correlation: str) -> func.HttpResponse:
+def _response(answer: Answer, url: str, trace: str, correlation: str) -> func.HttpResponse:
     body = answer.body
     if isinstance(body, BaseModel):
         content = body.model_dump_json(by_alias=True).encode()
@@ -249,4 +251,6 @@ def _response(answer: Answer, trace: str, correlation: str) -> func.HttpResponse
         "X-Correlation-Id": correlation,
         **answer.headers,
     }
+    for name in _LINKS & headers.keys():
+        headers[name] = urljoin(url, headers[name])
     return func.HttpResponse(content, status_code=answer.status, headers=headers)

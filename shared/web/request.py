@@ -113,6 +113,8 @@ def accepted(
     headers = {
         "Location": location,
         "Operation-Location": operation_path(operation),
+        # The same under the name that clients of Azure Resource Manager look for.
+        "Azure-AsyncOperation": operation_path(operation),
         "Retry-After": "1",
     }
     if is_repeat:
