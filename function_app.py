@@ -1,4 +1,4 @@
-"""All services in one app: what `python -m local_host` runs on this repository.
+"""All services in one app: what `RUNTIME_PROFILE=local python -m local_host` runs here.
 
 `make package APP=…` writes an app with one service; the services do not know the difference.
 Azure's worker and Core Tools start neither yet: an app needs what the embedded host gives it.

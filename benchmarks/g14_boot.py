@@ -40,7 +40,7 @@ def booted(folder: str, **environ: str) -> Iterator[psutil.Process]:
     with (
         Path(folder, "stderr").open("w") as errors,
         running(
-            command, cwd=ROOT, env={**os.environ, **environ},
+            command, cwd=ROOT, env={**os.environ, "RUNTIME_PROFILE": "local", **environ},
             stdout=subprocess.PIPE, stderr=errors, text=True,
         ) as process,
     ):  # fmt: skip

@@ -86,7 +86,7 @@ def start_host(
             # The histories and the administration of all tenants need the host's own keys.
             "--auth",
         ],
-        environ=_environ(port),
+        environ=environ_of_host(port),
         output=folder.host_log,
         limits={},
     )  # fmt: skip
@@ -162,7 +162,8 @@ def log_tail(path: Path, lines: int = _TAIL_LINES) -> list[str]:
         return []
 
 
-def _environ(port: int) -> Mapping[str, str]:
+def environ_of_host(port: int) -> Mapping[str, str]:
+    """Return the environ of a host on *port*; what the caller's own says comes first."""
     defaults = {
         # As in Azure; the apps find each other at this address.
         "WEBSITE_HOSTNAME": f"127.0.0.1:{port}",

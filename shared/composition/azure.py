@@ -5,11 +5,10 @@ An app therefore does not start in Azure yet: it ends with the name of the first
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Final, NoReturn
 
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import COSMOS_ENDPOINT, DATABASE, GATEWAY, ISSUER_KEYS, required
+from shared.composition.settings import COSMOS_ENDPOINT, DATABASE, GATEWAY, issuer_keys, required
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.clock import Clock, SystemClock
@@ -51,9 +50,7 @@ class AzureParts:
         _not_supported("a sender to Service Bus")
 
     def keys(self) -> KeySource:
-        return FileKeys(
-            Path(required(self._settings, ISSUER_KEYS, "the path of the issuer's key set"))
-        )
+        return FileKeys(issuer_keys(self._settings))
 
     def surface(self, kind: ComputeTargetKind) -> Surface:
         _not_supported(f"a surface of kind {kind}")
@@ -68,5 +65,5 @@ class AzureParts:
 def _not_supported(part: str) -> NoReturn:
     raise PartNotSupported(
         f"the Azure composition does not have {part} yet: start the app inside the embedded host"
-        " with `python -m local_host`"
+        " with `runtimectl up`, or `RUNTIME_PROFILE=local python -m local_host`"
     )

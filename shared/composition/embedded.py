@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import DATABASE, GATEWAY, ISSUER_KEYS
+from shared.composition.settings import DATABASE, GATEWAY, issuer_keys
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.clock import Clock
@@ -73,7 +73,7 @@ class EmbeddedParts:
         return self.host.sender
 
     def keys(self) -> KeySource:
-        return FileKeys(Path(self.settings.get(ISSUER_KEYS) or self.host.folder / DEV_KEYS))
+        return FileKeys(issuer_keys(self.settings, self.host.folder / DEV_KEYS))
 
     def surface(self, kind: ComputeTargetKind) -> Surface:
         if kind is not ComputeTargetKind.LOCAL_PROCESS:

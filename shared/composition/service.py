@@ -57,6 +57,7 @@ def build_service(name: str, settings: Mapping[str, str], parts: Parts) -> Servi
         InvalidSetting: a setting is missing or names nothing that exists.
         PartNotSupported: the composition lacks a part.
     """
+    trusted = issuers(settings)
     store, hub, sweeps = parts.store(name), TaskHub(), SweepLog()
     audit = AuditTrail(parts.table("audit"), name)
     relay = Relay(name, store, parts.sender(), hub, audit, parts.clock, sweeps)
@@ -69,7 +70,7 @@ def build_service(name: str, settings: Mapping[str, str], parts: Parts) -> Servi
         audit=audit,
         authenticator=Authenticator(
             parts.keys(),
-            issuers=issuers(settings),
+            issuers=trusted,
             audience=audience(settings),
             clock=parts.clock,
         ),

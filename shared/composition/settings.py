@@ -1,6 +1,7 @@
 """The app settings that choose parts and rules. Strict values are the default everywhere."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from shared.kernel.errors import Invalid
@@ -56,6 +57,17 @@ def issuers(settings: Mapping[str, str]) -> list[str]:
         return [DEV_ISSUER]
     expected = f"issuer URLs, separated by spaces ({PROFILE}={LOCAL} takes this machine's)"
     return required(settings, ISSUERS, expected).split()
+
+
+def issuer_keys(settings: Mapping[str, str], local: Path | None = None) -> Path:
+    """Return the path of the issuers' key set; the local profile takes *local* where there is one.
+
+    Raises:
+        InvalidSetting: none is named.
+    """
+    if local is not None and ISSUER_KEYS not in settings and is_local(settings):
+        return local
+    return Path(required(settings, ISSUER_KEYS, "the path of the issuers' key set"))
 
 
 def audience(settings: Mapping[str, str]) -> str:

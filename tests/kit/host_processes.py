@@ -32,14 +32,14 @@ class Process:
 
 
 @contextmanager
-def started(*arguments: str | Path, state: Path) -> Iterator[Process]:
+def started(*arguments: str | Path, state: Path, **environ: str) -> Iterator[Process]:
     command = [sys.executable, "-m", "local_host", "--state", str(state), *map(str, arguments)]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **environ},
     )
     try:
         yield Process(process)

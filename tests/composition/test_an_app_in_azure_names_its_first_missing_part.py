@@ -1,0 +1,82 @@
+"""Outside the embedded host an app ends with the name of the part that is not there yet."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+
+from function_apps.catalog import function_app as catalog
+from function_apps.deployments import function_app as deployments
+from function_apps.environments import function_app as environments
+from function_apps.health import function_app as health
+from shared.composition import embedded
+from shared.composition.azure import AzureParts
+from shared.composition.parts import PartNotSupported
+from shared.composition.settings import (
+    COSMOS_ENDPOINT,
+    GATEWAY,
+    ISSUER_KEYS,
+    ISSUERS,
+    InvalidSetting,
+)
+from shared.contracts.values import ComputeTargetKind
+from shared.persistence.cosmos_store import CosmosStore
+
+SERVICES: Final[dict[str, Any]] = {
+    "environments": environments, "deployments": deployments, "catalog": catalog, "health": health,
+}  # fmt: skip
+SETTINGS: Final = {
+    COSMOS_ENDPOINT: "https://account.documents.test",
+    ISSUERS: "https://login.test",
+    ISSUER_KEYS: "/keys.json",
+    GATEWAY: "https://gateway.test",
+}
+MISSING: Final = {
+    "table": lambda parts: parts.table("audit"),
+    "blobs": lambda parts: parts.blobs("artifacts"),
+    "sender": lambda parts: parts.sender(),
+    "surface": lambda parts: parts.surface(ComputeTargetKind.AKS),
+    "engine": lambda parts: parts.engine(),
+}
+
+
+@contextmanager
+def outside_a_host() -> Iterator[None]:
+    installed = list(embedded._installed)
+    embedded._installed.clear()
+    try:
+        yield
+    finally:
+        embedded._installed[:] = installed
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_app_with_a_cosmos_account_ends_at_table_storage(name: str) -> None:
+    with (
+        outside_a_host(),
+        pytest.raises(PartNotSupported, match=r"Table storage \(audit\) yet") as refused,
+    ):
+        SERVICES[name].bound(SETTINGS)
+
+    assert "runtimectl up" in refused.value.message
+
+
+def test_an_app_without_a_cosmos_account_names_the_setting() -> None:
+    settings = {name: value for name, value in SETTINGS.items() if name != COSMOS_ENDPOINT}
+
+    with outside_a_host(), pytest.raises(InvalidSetting, match=COSMOS_ENDPOINT):
+        catalog.bound(settings)
+
+
+@pytest.mark.parametrize("opens", MISSING.values(), ids=MISSING.keys())
+def test_each_part_that_is_missing_is_refused_by_name(opens: Any) -> None:
+    with pytest.raises(PartNotSupported, match="does not have"):
+        opens(AzureParts(SETTINGS))
+
+
+def test_the_parts_that_exist_are_opened_from_settings() -> None:
+    parts = AzureParts(SETTINGS)
+
+    assert isinstance(parts.store("catalog"), CosmosStore)
+    assert parts.gateway() == "https://gateway.test"

@@ -1,0 +1,102 @@
+"""Without settings the strict values hold, or the app does not start and says why."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from cli.host_process import environ_of_host
+from function_apps.catalog import function_app as catalog
+from function_apps.catalog.ports import CatalogApp
+from function_apps.deployments import function_app as deployments
+from function_apps.environments import function_app as environments
+from function_apps.health import function_app as health
+from shared.composition.embedded import EmbeddedHost, EmbeddedParts
+from shared.composition.settings import ISSUER_KEYS, ISSUERS, PROFILE, InvalidSetting, is_local
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SeededEntropy
+from shared.web.issuer import DEV_ISSUER
+from tests.kit.host_processes import started
+from tests.kit.service import Sent, memory_storage
+
+SERVICES: Final[dict[str, Any]] = {
+    "environments": environments, "deployments": deployments, "catalog": catalog, "health": health,
+}  # fmt: skip
+NAMED: Final = {ISSUERS: "https://login.test/one https://login.test/two", ISSUER_KEYS: "/keys.json"}
+REPOSITORY: Final = Path(__file__).parents[2]
+
+
+def built(service: Any, settings: Mapping[str, str], folder: Path) -> Any:
+    clock = SystemClock()
+    host = EmbeddedHost(clock, SeededEntropy(1), Sent(), memory_storage(clock), folder)
+    return service.build(settings, EmbeddedParts(host, settings))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_without_a_profile_the_rules_of_production_hold(name: str, tmp_path: Path) -> None:
+    app = built(SERVICES[name], NAMED, tmp_path)
+    local = built(SERVICES[name], {PROFILE: "local"}, tmp_path)
+
+    assert app.rules == type(app.rules)()
+    assert local.rules != app.rules
+
+
+MISSING: dict[str, tuple[dict[str, str], str]] = {
+    "issuers": ({ISSUER_KEYS: "/keys.json"}, ISSUERS),
+    "issuers-that-are-blank": ({ISSUERS: " ", ISSUER_KEYS: "/keys.json"}, ISSUERS),
+    "issuers-that-are-blank-in-the-local-profile": ({ISSUERS: "", PROFILE: "local"}, ISSUERS),
+    "keys": ({ISSUERS: "https://login.test"}, ISSUER_KEYS),
+}
+
+
+@pytest.mark.parametrize(("settings", "named"), MISSING.values(), ids=MISSING.keys())
+def test_a_missing_setting_stops_the_start_and_is_named(
+    settings: dict[str, str], named: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidSetting, match=f"{named} is missing: expected") as refused:
+        built(catalog, settings, tmp_path)
+
+    assert refused.value.target == named
+
+
+@pytest.mark.parametrize("profile", ["", "Local", "dev", "prod"])
+def test_an_unknown_profile_is_refused_with_the_known_ones(profile: str) -> None:
+    with pytest.raises(InvalidSetting, match="expected local or production"):
+        is_local({PROFILE: profile})
+
+
+ISSUERS_TAKEN: dict[str, tuple[dict[str, str], list[str]]] = {
+    "the-named-ones": (NAMED, ["https://login.test/one", "https://login.test/two"]),
+    "this-machine's-in-the-local-profile": ({PROFILE: "local"}, [DEV_ISSUER]),
+    "the-named-one-in-the-local-profile-too": (
+        {PROFILE: "local", ISSUERS: "https://login.test"},
+        ["https://login.test"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "expected"), ISSUERS_TAKEN.values(), ids=ISSUERS_TAKEN.keys())
+def test_only_the_local_profile_takes_tokens_of_this_machine(
+    settings: dict[str, str], expected: list[str], tmp_path: Path
+) -> None:
+    app: CatalogApp = built(catalog, settings, tmp_path)
+
+    assert list(app.service.authenticator.issuers) == expected
+
+
+def test_the_command_line_and_the_sample_settings_ask_for_the_local_profile_by_name() -> None:
+    sample = json.loads((REPOSITORY / "local.settings.sample.json").read_text())["Values"]
+
+    assert is_local(sample)
+    assert is_local(environ_of_host(7071))
+
+
+@pytest.mark.real
+def test_a_host_that_is_started_without_a_profile_serves_nothing_and_names_the_setting(
+    tmp_path: Path,
+) -> None:
+    environ = {PROFILE: "production", ISSUERS: ""}
+    with started(REPOSITORY, "--port", "0", state=tmp_path / "state", **environ) as host:
+        host.read_until(f"{ISSUERS} is missing")
