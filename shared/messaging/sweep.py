@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.concurrency import bounded_map
@@ -30,9 +30,10 @@ PAGES_MAX: Final = 10
 """1,000 documents a run; the next run of the timer goes on."""
 _BACKOFF_FIRST_S: Final = 15.0
 _BACKOFF_MAX_S: Final = 300.0
-_LATE: Final = timedelta(minutes=1)
+LATE: Final = timedelta(minutes=1)
 """A timer that comes so late is still in time."""
 
+T = TypeVar("T")
 Key = tuple[Partition, str]
 """The partition and id of a document."""
 
@@ -84,23 +85,28 @@ class Sweep:
         """
         total = 0
 
-        async def handle_one(document: Document) -> bool:
-            key = (document.partition, document.id)
-            result = await isolate(handle(document), f"{self.name}: {document.id}")
-            if not isinstance(result, Failure):
-                self.log.forget(self.name, key)
-                return True
-            self.log.note(self.name, key, await self.postpone(document) + _LATE)
-            return False
+        async def attempt(document: Document) -> object:
+            return await self.attempt(document, handle(document))
 
         for _ in range(PAGES_MAX):
             due = await self._due()
             total += len(due)
-            handled = await bounded_map(due, handle_one, at_once=self.at_once)
+            results = await bounded_map(due, attempt, at_once=self.at_once)
             # Where postponing fails too, the next page would be this one.
-            if len(due) < Query.limit or not any(handled):
+            is_stuck = all(isinstance(result, Failure) for result in results)
+            if len(due) < Query.limit or is_stuck:
                 break
         return total
+
+    async def attempt(self, document: Document, work: Awaitable[T]) -> T | Failure:
+        """Return the result of *work* on *document*, or its failure; then postpone the document."""
+        result = await isolate(work, f"{self.name}: {document.id} in {document.partition.values}")
+        key = (document.partition, document.id)
+        if isinstance(result, Failure):
+            self.log.note(self.name, key, await self.postpone(document) + LATE)
+        else:
+            self.log.forget(self.name, key)
+        return result
 
     async def _due(self) -> list[Document]:
         page = await self.store.query_due(

@@ -5,9 +5,9 @@ or a heartbeat is due. So a sweep costs the store one query per hundred targets.
 cannot be read, probed or committed is postponed and does not stop the others.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final
 
 from function_apps.health.events import health_check_completed
 from function_apps.health.model.probe_target import ProbeTarget
@@ -33,12 +33,11 @@ from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import TenantId
 from shared.kernel.isolation import Failure, isolate
 from shared.messaging.outbox import Publish
-from shared.messaging.sweep import Sweep
+from shared.messaging.sweep import LATE, Sweep
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, View
 from shared.persistence.store import Comparison, Document, Query, Where
 from shared.persistence.tables import TableRow
 
-T = TypeVar("T")
 SWEEP: Final = "sweep_due"
 DELETE_SAMPLES: Final = "forget_samples"
 TARGETS_AT_ONCE: Final = 32
@@ -63,30 +62,19 @@ async def probe_due_services(app: HealthApp) -> int:
     """
     service = app.service
     sweep = Sweep(SWEEP, TARGETS.type_name, service.store, service.clock, service.sweeps)
-    failures: dict[str, str] = {}
 
-    async def isolated(document: Document, work: Awaitable[T]) -> T | None:
-        service_id = document.partition.unit
-        result = await isolate(work, f"{SWEEP}: {service_id}")
-        if isinstance(result, Failure):
-            failures[service_id] = result.reason
-            await sweep.postpone(document)
-            return None
-        return result
-
-    async def probe(document: Document) -> ProbedTarget | None:
-        return await isolated(document, _probe(document, app))
+    async def probe(document: Document) -> ProbedTarget | Failure:
+        return await sweep.attempt(document, _probe(document, app))
 
     async def record(probed: ProbedTarget) -> None:
-        await isolated(probed.document, record_probe(probed, app))
+        await sweep.attempt(probed.document, record_probe(probed, app))
 
     documents = await _documents(app, Where("dueAt", Comparison.LE, isoformat(service.clock.now())))
     results = await bounded_map(documents, probe, at_once=TARGETS_AT_ONCE)
-    targets = [probed for probed in results if probed is not None]
+    targets = [probed for probed in results if not isinstance(probed, Failure)]
     if outage := await _outage(targets, app):
         targets = [replace(probed, probe=unknown_result(outage)) for probed in targets]
     await bounded_map(targets, record, at_once=TARGETS_AT_ONCE)
-    service.sweeps.note(SWEEP, failures)
     return len(documents)
 
 
@@ -169,18 +157,19 @@ def _context(timer: str, document: Document, app: HealthApp) -> Context:
 
 async def delete_old_samples(app: HealthApp) -> int:
     """Delete the samples of every service that are past their retention; return how many."""
-    before = isoformat(app.service.clock.now() - app.rules.results_kept)
-    failures: dict[str, str] = {}
-    deleted = 0
+    service, deleted = app.service, 0
+    now = service.clock.now()
+    before = isoformat(now - app.rules.results_kept)
     for document in await _documents(app):
         service_id = document.partition.unit
         key = sample_partition(document.partition.tenant, service_id)
         count = await isolate(
             app.samples.delete_before(key, before), f"{DELETE_SAMPLES}: {service_id}"
         )
+        failed = (document.partition, document.id)
         if isinstance(count, Failure):
-            failures[service_id] = count.reason
+            service.sweeps.note(DELETE_SAMPLES, failed, now + app.forget_every + LATE)
         else:
+            service.sweeps.forget(DELETE_SAMPLES, failed)
             deleted += count
-    app.service.sweeps.note(DELETE_SAMPLES, failures)
     return deleted
