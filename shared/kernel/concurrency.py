@@ -21,10 +21,8 @@ async def bounded_map(
         async with gate:
             return await work(item)
 
-    tasks = [asyncio.ensure_future(run(item)) for item in items]
-    try:
-        await asyncio.wait(tasks) if tasks else None
-    finally:
-        for task in tasks:
-            task.cancel()
-    return [task.result() for task in tasks]
+    results = await asyncio.gather(*(run(item) for item in items), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]

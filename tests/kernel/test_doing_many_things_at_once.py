@@ -1,4 +1,6 @@
-"""Many things at once, but not all: in order, bounded, and none left running after an error."""
+"""Many things at once, but not all: in order, bounded, and none left running."""
+
+import asyncio
 
 import pytest
 
@@ -37,19 +39,37 @@ def test_no_more_run_together_than_was_said() -> None:
     assert run_virtual(main()) == (5, 2.0)
 
 
-def test_an_error_is_raised_as_it_is_and_ends_the_rest() -> None:
+def test_the_first_error_is_raised_after_all_have_run() -> None:
     async def main() -> list[int]:
-        clock, finished = LoopClock(), []
+        clock, finished = LoopClock(), list[int]()
 
         async def work(item: int) -> None:
             await clock.sleep(item)
-            if item == 1:
-                raise ZeroDivisionError
+            if item in {1, 3}:
+                raise KeyError(item)
             finished.append(item)
 
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(KeyError, match="1"):
             await bounded_map(range(5), work, at_once=5)
+        return finished
+
+    assert run_virtual(main()) == [0, 2, 4]
+
+
+def test_a_caller_that_is_canceled_leaves_nothing_running() -> None:
+    async def main() -> list[int]:
+        clock, finished = LoopClock(), list[int]()
+
+        async def work(item: int) -> None:
+            await clock.sleep(item)
+            finished.append(item)
+
+        running = asyncio.ensure_future(bounded_map(range(5), work, at_once=5))
+        await clock.sleep(1.5)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
         await clock.sleep(10)
         return finished
 
-    assert run_virtual(main()) == [0]
+    assert run_virtual(main()) == [0, 1]
