@@ -19,6 +19,7 @@ HEARTBEAT_TIMEOUT: Final = timedelta(minutes=2)
 STEPS_MAX: Final = 200
 """The last ones, as many as the resource shows."""
 SUPERSEDED: Final = "OperationSuperseded"
+CANCELED: Final = "OperationCanceled"
 ABANDONED: Final = "OperationAbandoned"
 
 
@@ -183,7 +184,7 @@ def cancel(
     operation: Operation,
     now: datetime,
     *,
-    code: str = "OperationCanceled",
+    code: str = CANCELED,
     message: str = "canceled by a caller",
 ) -> Operation:
     """Return *operation* ended by a cancellation; ending an ended one changes nothing."""

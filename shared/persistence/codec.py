@@ -24,6 +24,8 @@ class UnreadableDocument(Exception):
     A defect, not a refusal: the caller can do nothing about it, and the other documents are fine.
     """
 
+    code = "UnreadableDocument"
+
 
 def _no_fields(_value: object) -> Mapping[str, Any]:
     return {}
