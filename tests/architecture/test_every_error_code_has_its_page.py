@@ -25,8 +25,21 @@ def _text(node: ast.expr | None) -> Iterator[str]:
     match node:
         case ast.Constant(str(text)) if text:
             yield text
+        case ast.Name(name) | ast.Attribute(_, name) if name in CONSTANTS:
+            yield CONSTANTS[name]
         case ast.IfExp(_, body, orelse):
             yield from (*_text(body), *_text(orelse))
+
+
+def _constants() -> Iterator[tuple[str, str]]:
+    for path in SOURCES:
+        for line in ast.parse(path.read_text()).body:
+            match line:
+                case ast.AnnAssign(ast.Name(name), ast.Name("Final"), ast.Constant(str(text))):
+                    yield name, text
+
+
+CONSTANTS: Final = dict(_constants())
 
 
 def _codes(tree: ast.AST) -> Iterator[str]:
@@ -34,6 +47,10 @@ def _codes(tree: ast.AST) -> Iterator[str]:
         match node:
             case ast.keyword("code", value):
                 yield from _text(value)
+            case ast.Dict(keys, values):
+                for key, value in zip(keys, values, strict=True):
+                    if isinstance(key, ast.Constant) and key.value == "code":
+                        yield from _text(value)
             case ast.ClassDef(_, _, _, body):
                 for line in body:
                     match line:
