@@ -210,11 +210,19 @@ def plain(context: OrchestrationContext) -> Orchestration[int]:
     return (yield from call(context, finish))
 
 
+def recording(context: OrchestrationContext) -> Orchestration[None]:
+    """Make an item; where it is refused, record that."""
+    try:
+        yield from call(context, make, "a")
+    except Refused:
+        yield from call(context, make, "failure")
+
+
 def held() -> Refused:
     return Conflict("it is held", code="Held", target="/item")
 
 
-ORCHESTRATORS: Final = (one, several, none_at_all, patient, plain)
+ORCHESTRATORS: Final = (one, several, none_at_all, patient, plain, recording)
 ACTIVITIES: Final[Mapping[str, Any]] = {"make": make, "count": count, "finish": finish}
 
 

@@ -11,7 +11,7 @@ import pytest
 import shared.kernel.operation as operations
 from local_host.host import Host
 from shared.kernel.clock import EPOCH, isoformat
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Conflict, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.operation import Operation, OperationStatus
 from tests.durable.stories import HOME, INPUT, OPERATION_ID, THING_ID, App, Thing, app_of, held
@@ -198,6 +198,17 @@ def test_an_orchestration_that_cannot_go_on_ends_its_operation_with_the_reason(
 
     assert ending == {"ended": error["code"]}
     assert (operation.status, operation.error) == (OperationStatus.FAILED, error)
+
+
+def test_an_orchestration_that_cannot_even_record_its_failure_still_ends_its_operation() -> None:
+    async def act(engine: Engine) -> tuple[Any, Operation]:
+        return await engine.ending("recording"), await engine.app.operation()
+
+    refused = Conflict("the aggregate is gone", code="TransitionRefused")
+    (ending, operation), _ = run(act, {"a": [held()], "failure": [refused]})
+
+    assert ending == {"ended": "TransitionRefused"}
+    assert operation.error == {"code": "TransitionRefused", "message": "the aggregate is gone"}
 
 
 def test_after_an_outage_the_operation_stays_for_recovery_to_start_it_again() -> None:

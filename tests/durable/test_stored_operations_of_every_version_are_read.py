@@ -14,7 +14,9 @@ from shared.kernel.clock import EPOCH, isoformat
 from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation, OperationStatus
 from shared.persistence.codec import UnreadableDocument
 
-GOLDEN: Final = Path(__file__).parents[1] / "golden" / "documents" / "operations_of_each_status.schema1.json"
+GOLDEN: Final = (
+    Path(__file__).parents[1] / "golden" / "documents" / "operations_of_each_status.schema1.json"
+)
 SCHEMA_1: Final[dict[str, dict[str, Any]]] = json.loads(GOLDEN.read_text())
 LATER: Final = EPOCH + timedelta(seconds=30)
 
