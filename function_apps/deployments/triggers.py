@@ -57,7 +57,7 @@ from shared.messaging.unit_of_work import Json, Outcome
 from shared.persistence.store import partition_of
 from shared.triggers.service_triggers import Triggers, bind
 from shared.web.collection import Collection
-from shared.web.operation_routes import OperationControl
+from shared.web.operation_control import OperationControl
 from shared.web.request import Answer, Request, accepted, created, ok
 from shared.web.routes import ARTIFACT_MAX_BYTES, get, post
 

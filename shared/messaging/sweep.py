@@ -15,7 +15,6 @@ from shared.kernel.concurrency import bounded_map
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.isolation import Failure, isolate
 from shared.persistence.store import (
-    Body,
     Comparison,
     Document,
     Partition,
@@ -50,13 +49,20 @@ class SweepLog:
 
     _until: dict[str, dict[Key, datetime]] = field(default_factory=dict)
 
-    def note(self, sweep: str, failed: Key, until: datetime) -> None:
-        """Remember that *sweep* could not handle *failed* and tries it again before *until*."""
-        self._until.setdefault(sweep, {})[failed] = until
+    async def attempt(
+        self, sweep: str, key: Key, work: Awaitable[T], until: datetime
+    ) -> T | Failure:
+        """Return the result of *work* on the document *key*, or its failure, kept *until*.
 
-    def forget(self, sweep: str, handled: Key) -> None:
-        """Forget *handled*, which *sweep* has done now."""
-        self._until.get(sweep, {}).pop(handled, None)
+        *sweep* tries it again before that instant.
+        """
+        partition, document_id = key
+        result = await isolate(work, f"{sweep}: {document_id} in {partition.values}")
+        if isinstance(result, Failure):
+            self._until.setdefault(sweep, {})[key] = until
+        else:
+            self._until.get(sweep, {}).pop(key, None)
+        return result
 
     def failures(self, now: datetime) -> Mapping[str, int]:
         """Return how many documents each sweep left undone; sweeps that left none are absent."""
@@ -100,12 +106,10 @@ class Sweep:
 
     async def attempt(self, document: Document, work: Awaitable[T]) -> T | Failure:
         """Return the result of *work* on *document*, or its failure; then postpone the document."""
-        result = await isolate(work, f"{self.name}: {document.id} in {document.partition.values}")
-        key = (document.partition, document.id)
+        key, due_at = (document.partition, document.id), self._next_try(document)
+        result = await self.log.attempt(self.name, key, work, due_at + LATE)
         if isinstance(result, Failure):
-            self.log.note(self.name, key, await self.postpone(document) + LATE)
-        else:
-            self.log.forget(self.name, key)
+            await self.postpone(document)
         return result
 
     async def _due(self) -> list[Document]:
@@ -120,21 +124,22 @@ class Sweep:
         )
         return list(page.documents)
 
-    async def postpone(self, document: Document) -> datetime:
-        """Move the `dueAt` of *document* on, unless it changed meanwhile; return the new one."""
-        attempts, due_at = _next_try(document.body, self.clock.now())
-        body = {**document.body, "attempts": attempts, "dueAt": isoformat(due_at)}
+    async def postpone(self, document: Document) -> None:
+        """Move the `dueAt` of *document* on; a document that changed meanwhile is left alone."""
+        due_at = isoformat(self._next_try(document))
+        body = {**document.body, "attempts": _attempts(document), "dueAt": due_at}
         try:
             await self.store.batch(document.partition, [Replace(document.id, body, document.etag)])
         except (Refused, Unavailable) as problem:
             _log.debug("%s: %s was not postponed: %s", self.name, document.id, problem)
-        return due_at
+
+    def _next_try(self, document: Document) -> datetime:
+        # Two to the tenth is far over the bound: a larger power only costs digits.
+        delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(_attempts(document), 10))
+        return self.clock.now() + timedelta(seconds=delay_s)
 
 
-def _next_try(body: Body, now: datetime) -> tuple[int, datetime]:
-    """Return the count of failures so far and when the document is due again."""
-    stored = body.get("attempts", 0)
-    attempts = (stored if isinstance(stored, int) else 0) + 1
-    # Two to the tenth is far over the bound: a larger power only costs digits.
-    delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(attempts, 10))
-    return attempts, now + timedelta(seconds=delay_s)
+def _attempts(document: Document) -> int:
+    """Return the count of failures with this one; a damaged count begins again."""
+    stored = document.body.get("attempts", 0)
+    return (stored if isinstance(stored, int) else 0) + 1

@@ -48,7 +48,7 @@ class BrokenSurface:
         return await self._inner.observe(component)
 
 
-def failed(made: Health) -> Mapping[str, int]:
+def shown(made: Health) -> Mapping[str, int]:
     service = made.app.service
     return service.sweeps.failures(service.clock.now())
 
@@ -74,7 +74,7 @@ def test_the_other_targets_are_probed_and_the_bad_one_is_shown(
         await spoil(made)
         await made.sweep()
         others = {(await made.health(module)).status.value for module in MODULES if module != BAD}
-        return others, failed(made)
+        return others, shown(made)
 
     others, failures = run_virtual(main())
 
@@ -94,7 +94,7 @@ def test_a_bad_target_is_postponed_and_probed_again_once_it_is_repaired() -> Non
         await damage(made, revision=1)
         await made.sweep(after_s=60)
         status = (await made.health(BAD)).status
-        return is_postponed, probed_meanwhile, status, failed(made)
+        return is_postponed, probed_meanwhile, status, shown(made)
 
     assert run_virtual(main()) == (True, len(MODULES) - 1, "Healthy", {})
 
@@ -117,7 +117,7 @@ def test_samples_of_the_others_are_deleted_where_one_partition_fails() -> None:
         object.__setattr__(made.app, "samples", Table())
         await made.app.service.clock.sleep(31 * 86_400)
         deleted = await made.delete_old_samples()
-        return deleted, failed(made)
+        return deleted, shown(made)
 
     deleted, failures = run_virtual(main())
 

@@ -5,7 +5,7 @@ environment not the others: it is postponed and shown in the app's health.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from function_apps.catalog.model.service import (
@@ -23,11 +23,11 @@ from shared.contracts.catalog import ServiceStatus
 from shared.kernel.clock import isoformat, parse_instant
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import EnvironmentId, ServiceId, TenantId
-from shared.kernel.isolation import Failure, isolate
+from shared.kernel.isolation import Failure
 from shared.kernel.observation import Present, Unknown
-from shared.messaging.sweep import Sweep
+from shared.messaging.sweep import LATE, Sweep
 from shared.messaging.unit_of_work import Decision, Json
-from shared.persistence.store import Comparison, Document, Prefix, Query, Where, pages
+from shared.persistence.store import Comparison, Document, Prefix, Query, Where, pages, partition_of
 from shared.surfaces.observed_state import Instance, LiveComponent
 
 T = TypeVar("T")
@@ -68,8 +68,7 @@ async def reconcile_environment(document: Document, ctx: Context, app: CatalogAp
         await retire_services(document.partition, ctx, app)
         return
     reading = await app.surface.inventory(EnvironmentId(scan.environment_id))
-    now, failures = ctx.now(), Failures(f"{SWEEP} {scan.environment_id}", app)
-    known = await _services(document, failures, ctx, app)
+    now, known = ctx.now(), await _services(document, ctx, app)
     missing: Mapping[str, int] | None = None
     observations: Sequence[ServiceObservation] = ()
     if not isinstance(reading, Unknown):
@@ -79,39 +78,23 @@ async def reconcile_environment(document: Document, ctx: Context, app: CatalogAp
     elif now - parse_instant(scan.scanned_at) > app.rules.stale_after:
         observations = [ServiceObservation(service, ObservationExpired()) for service in known]
     for observation in observations:
-        await failures.isolated(observation.service.service_id, _record(observation, ctx, app))
-    failures.note()
+        service_id = ServiceId(observation.service.service_id)
+        await _attempt(service_id, _record(observation, ctx, app), ctx, app)
     after = record_scan(scan, now, app.rules.sweep, missing)
     decision: Decision[Json] = Decision({}, writes=[put_scan(after)])
     await replace_scan(document, decision, ctx, app)
 
 
-@dataclass(frozen=True)
-class Failures:
-    """The services of one environment that a scan failed on, by id."""
-
-    name: str
-    app: CatalogApp
-    reasons: dict[str, str] = field(default_factory=dict)
-
-    async def isolated(self, service_id: str, work: Awaitable[T]) -> T | None:
-        """Return the result of *work*; None where it failed, which is kept with its reason."""
-        result = await isolate(work, f"{self.name}: {service_id}")
-        if isinstance(result, Failure):
-            self.reasons[service_id] = result.reason
-            return None
-        return result
-
-    def note(self) -> None:
-        """Show the failures in the app's health, or that there are none any longer."""
-        sweeps = self.app.service.sweeps
-        if self.reasons or self.name in sweeps.failures():
-            sweeps.note(self.name, self.reasons)
+async def _attempt(
+    service_id: ServiceId, work: Awaitable[T], ctx: Context, app: CatalogApp
+) -> T | Failure:
+    """Return the result of *work* on one service, or its failure until the next scan."""
+    key = (partition_of(ctx.tenant, service_id), SERVICES.type_name)
+    until = ctx.now() + app.rules.sweep + LATE
+    return await app.service.sweeps.attempt(SWEEP, key, work, until)
 
 
-async def _services(
-    scan: Document, failures: Failures, ctx: Context, app: CatalogApp
-) -> list[RuntimeService]:
+async def _services(scan: Document, ctx: Context, app: CatalogApp) -> list[RuntimeService]:
     query = Query(
         where=[
             Where("type", Comparison.EQ, SERVICES.type_name),
@@ -122,10 +105,10 @@ async def _services(
     prefix = Prefix(ctx.tenant, scan.partition.environment)
     documents = [document async for document in pages(app.service.store, prefix, query)]
     services = [
-        await failures.isolated(document.partition.unit, _decoded(document))
+        await _attempt(ServiceId(document.partition.unit), _decoded(document), ctx, app)
         for document in documents
     ]
-    return [service for service in services if service is not None]
+    return [service for service in services if not isinstance(service, Failure)]
 
 
 async def _decoded(document: Document) -> RuntimeService:

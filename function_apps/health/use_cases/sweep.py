@@ -31,7 +31,7 @@ from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import TenantId
-from shared.kernel.isolation import Failure, isolate
+from shared.kernel.isolation import Failure
 from shared.messaging.outbox import Publish
 from shared.messaging.sweep import LATE, Sweep
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, View
@@ -163,13 +163,11 @@ async def delete_old_samples(app: HealthApp) -> int:
     for document in await _documents(app):
         service_id = document.partition.unit
         key = sample_partition(document.partition.tenant, service_id)
-        count = await isolate(
-            app.samples.delete_before(key, before), f"{DELETE_SAMPLES}: {service_id}"
+        count = await service.sweeps.attempt(
+            DELETE_SAMPLES,
+            (document.partition, document.id),
+            app.samples.delete_before(key, before),
+            now + app.forget_every + LATE,
         )
-        failed = (document.partition, document.id)
-        if isinstance(count, Failure):
-            service.sweeps.note(DELETE_SAMPLES, failed, now + app.forget_every + LATE)
-        else:
-            service.sweeps.forget(DELETE_SAMPLES, failed)
-            deleted += count
+        deleted += 0 if isinstance(count, Failure) else count
     return deleted
