@@ -21,6 +21,8 @@ from shared.messaging.envelope import Envelope
 from shared.persistence.store import Body, Document, Partition
 
 OUTBOX_TYPE: Final = "outbox"
+RECORD: Final = "record"
+"""The kind of the rows that hold an audit record."""
 SWEEP_AFTER: Final = timedelta(seconds=15)
 """A row this old was left behind by its invocation and by the change feed."""
 
@@ -146,7 +148,7 @@ def encode(row: StoredRow, now: datetime) -> dict[str, Any]:
             return body | {"kind": "raise", "instanceId": instance_id, "name": name}
         case Record():
             return body | {
-                "kind": "record",
+                "kind": RECORD,
                 "record": vars(row) | {"events": [dict(event) for event in row.events]},
             }
 
@@ -174,7 +176,7 @@ def _row(body: Body) -> StoredRow:
             return Start(body["orchestration"], body["instanceId"], body["input"])
         case "raise":
             return Raise(body["instanceId"], body["name"])
-        case "record":
+        case kind if kind == RECORD:
             return Record(**body["record"])
         case other:
             msg = f"unknown kind {other!r}"

@@ -1,8 +1,8 @@
 """The one relay of outbox rows, called from three places.
 
-The invocation that committed the rows relays them at once, audit records excepted; the change feed
-relays rows older than 2 s; a sweeper relays those older than 15 s. Any one of them may be switched
-off, two may meet: every receiver takes a row twice without a second effect.
+The invocation that committed the rows relays them at once, audit records excepted. The change feed
+relays those records, and rows older than 2 s; a sweeper relays those older than 15 s. Any one of
+them may be switched off, two may meet: every receiver takes a row twice without a second effect.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from shared.messaging.envelope import SENDER_PROPERTY
 from shared.messaging.orchestrations import Orchestrations
 from shared.messaging.outbox import (
     OUTBOX_TYPE,
+    RECORD,
     Committed,
     Message,
     OutboxRow,
@@ -75,19 +76,26 @@ class Relay:
         return len(left) + undeleted
 
     async def relay_changes(self, documents: Sequence[Document]) -> None:
-        """Relay the outbox rows among *documents* once they are 2 s old and still there."""
+        """Relay the outbox rows among *documents* that are still there.
+
+        Audit records at once; the others when they are 2 s old: until then their invocation does.
+        """
         for document in documents:
             if document.body.get("type") == OUTBOX_TYPE:
                 await isolate(self._relay_change(document), f"outbox row {document.id}")
 
     async def _relay_change(self, document: Document) -> None:
+        if document.body.get("kind") != RECORD:
+            await self._wait_for_its_invocation(document)
+        present = await self.store.read(document.partition, document.id)
+        if present is not None:
+            await self.relay_stored(present)
+
+    async def _wait_for_its_invocation(self, document: Document) -> None:
         ripe_at = parse_instant(document.body["createdAt"]) + _FEED_AGE
         if (wait_s := (ripe_at - self.clock.now()).total_seconds()) > 0:
             # A row from a machine whose clock is ahead waits no longer than the others.
             await self.clock.sleep(min(wait_s, _FEED_AGE.total_seconds()))
-        present = await self.store.read(document.partition, document.id)
-        if present is not None:
-            await self.relay_stored(present)
 
     async def sweep(self) -> int:
         """Relay the rows that are due across tenants; return how many were due."""

@@ -1,10 +1,11 @@
 """Lists over HTTP: filters, `top`, continuation and an absolute `nextLink`, the same everywhere."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from shared.persistence.codec import DocumentCodec
+from shared.persistence.codec import DocumentCodec, UnreadableDocument
 from shared.persistence.store import (
     Comparison,
     Document,
@@ -21,6 +22,7 @@ T = TypeVar("T")
 TOP_DEFAULT: Final = 50
 TOP_MAX: Final = 200
 PAGED: Final = ("top", "continuation")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,21 @@ class Collection(Generic[T]):
         to_resource: Callable[[T], Any],
         within: Partition | Prefix | None = None,
     ) -> Answer:
-        """Answer the page that *request* asks for, each document as *to_resource* shows it."""
+        """Answer the page that *request* asks for, each document as *to_resource* shows it.
+
+        A document that cannot be read is left out and logged: the others are fine.
+        """
         page = await self.page(request, store, within)
-        return answer_page(request, page, lambda each: to_resource(self.codec.decode(each.body)))
+        values = [self._decoded(document) for document in page.documents]
+        shown = [to_resource(value) for value in values if value is not None]
+        return _answer(request, shown, page)
+
+    def _decoded(self, document: Document) -> T | None:
+        try:
+            return self.codec.decode(document.body)
+        except UnreadableDocument:
+            _log.exception("%s in %s is left out of a list", document.id, document.partition.values)
+            return None
 
 
 async def query_page(
@@ -95,7 +109,11 @@ def answer_page(
     request: Request[None], page: Page, to_resource: Callable[[Document], Any]
 ) -> Answer:
     """Answer *page* as `{"value": […], "nextLink": …}`."""
-    value = [_json(to_resource(document)) for document in page.documents]
+    return _answer(request, [to_resource(document) for document in page.documents], page)
+
+
+def _answer(request: Request[None], resources: Sequence[Any], page: Page) -> Answer:
+    value = [_json(resource) for resource in resources]
     return ok({"value": value, "nextLink": request.next_link(page.continuation)})
 
 

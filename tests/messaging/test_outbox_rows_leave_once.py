@@ -130,9 +130,11 @@ def test_nobody_who_asked_waits_for_the_audit_trail() -> None:
         parts = Parts()
         await _commit(parts)
         at_once = await parts.audit.entries("acme")
+        answered_s = parts.clock.monotonic_s()
         await _by_feed(parts)
 
         assert at_once == []
+        assert parts.clock.monotonic_s() == answered_s, "nobody else would bring it sooner"
         assert [each.record.action for each in await parts.audit.entries("acme")] == ["Do"]
 
     run_virtual(main())

@@ -199,6 +199,20 @@ def test_an_operation_is_shown_with_its_steps_and_listed_by_status(tmp_path: Any
     desk(act, tmp_path)
 
 
+def test_a_document_that_cannot_be_read_hides_no_other_from_a_list(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        await at.keep(at.operation(1))
+        later = put_operation(at.operation(2))
+        body = {**later.body, "schema": 99}
+        await at.at.service.store.batch(HOME, [Create(later.id, body)])
+        status, listed, _ = await at.call("GET", "/operations")
+
+        assert status == 200
+        assert [each["operationId"] for each in listed["value"]] == [at.operation(1).operation_id]
+
+    desk(act, tmp_path)
+
+
 def test_a_list_goes_on_where_its_link_says(tmp_path: Any) -> None:
     async def act(at: Desk) -> None:
         for number in range(5):
