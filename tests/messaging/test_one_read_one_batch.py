@@ -215,7 +215,9 @@ def test_if_match_lets_through_only_the_version_that_was_read() -> None:
     run_virtual(main())
 
 
-@pytest.mark.parametrize("cause", [CAUSE, KEYED], ids=["without-marker", "with-marker"])
+@pytest.mark.parametrize(
+    "cause", [CAUSE, replace(CAUSE, marker="inbox/1")], ids=["without-marker", "with-inbox-marker"]
+)
 def test_a_decision_for_nothing_writes_nothing(cause: Cause) -> None:
     async def main() -> None:
         parts = Parts()
