@@ -51,7 +51,7 @@ async def take_over(app: App, ctx: Context) -> Operation:
         writes = [
             Put("thing", THINGS.encode(taken)),
             put_operation(operation),
-            *close_superseded(view, thing.operation_id, ids),
+            *close_superseded(view, thing.operation_id, ids.operation_id, ids.now),
         ]
         return Decision(operation, writes, outbox=[start])
 

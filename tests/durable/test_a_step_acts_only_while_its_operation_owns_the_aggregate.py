@@ -1,20 +1,40 @@
 """`commit_step`: once for each piece of work, and nothing for an operation that lost its right."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import shared.kernel.operation as operations
-from shared.durable.activity import ActivityContext, Step, commit_step, fail_operation, perform
+from shared.contracts.values import Reason
+from shared.durable.activity import (
+    REASON_MAX,
+    ActivityContext,
+    Step,
+    commit_step,
+    fail_operation,
+    fail_operation_by,
+    perform,
+)
+from shared.durable.operations import (
+    abandon,
+    audited_end,
+    operation_document,
+    put_operation,
+    stored_operation,
+)
 from shared.durable.orchestration import Activity, durable_name
 from shared.kernel.clock import EPOCH
+from shared.kernel.context import Context
 from shared.kernel.operation import Operation, OperationStatus
+from shared.messaging.unit_of_work import Decision, Outcome, Put, View
 from shared.persistence.store import AnswerLost, Query
 from tests.durable.stories import (
     HOME,
     OPERATION_ID,
     THING_ID,
+    THINGS,
     App,
     Thing,
     begin_and_count,
@@ -185,9 +205,6 @@ def test_an_operation_closed_during_an_activity_is_found_at_its_commit() -> None
     async def closing(ctx: ActivityContext, app: App) -> int:
         """Count, after somebody closed the operation while this ran."""
         closed = operations.supersede(await app.operation(), OTHER, EPOCH)
-        from shared.durable.operations import put_operation
-        from shared.messaging.unit_of_work import Decision
-
         decision: Decision[None] = Decision(None, writes=[put_operation(closed)])
         ids = [put_operation(closed).id]
         await app.service.work.commit(app.at.ctx(), HOME, ids, lambda _: decision)
@@ -219,6 +236,33 @@ def test_a_failure_ends_the_operation_whoever_owns_the_aggregate_now() -> None:
         assert (await app.thing()).operation_id == OTHER
 
     stepping(act, owner=OTHER)
+
+
+async def free(
+    operation: Operation, ctx: Context, app: App, reason: Reason | None = None, /
+) -> Outcome[Any]:
+    """End the operation and free the thing, in one batch."""
+
+    def decide(view: View) -> Decision[Any]:
+        stored = stored_operation(view, operation.operation_id)
+        ended, write = abandon(stored, ctx, reason)
+        freed = Put("thing", THINGS.encode(replace(stored_thing(view), operation_id="")))
+        return Decision(ended, [write, freed], audited=audited_end(stored, reason))
+
+    ids = ["thing", operation_document(operation.operation_id)]
+    return await app.service.work.commit(ctx, HOME, ids, decide)
+
+
+def test_a_failure_that_cannot_be_recorded_frees_the_aggregate_as_its_kind_says() -> None:
+    async def act(app: App) -> None:
+        reason = {"code": "TransitionRefused", "message": "x" * 10_000}
+        await attempt(app, fail_operation_by({"MakeThing": free}), reason)
+
+        operation = await app.operation()
+        assert operation.error == {"code": "TransitionRefused", "message": "x" * REASON_MAX}
+        assert (await app.thing()).operation_id == ""
+
+    stepping(act)
 
 
 def test_an_activity_has_the_durable_name_of_its_service_and_function() -> None:
