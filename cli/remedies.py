@@ -79,7 +79,6 @@ REMEDIES: Final[Mapping[str, str]] = {
     "FactsFull": "decommission what is unused, then `runtimectl parked replay <event>`",
     "NaturalKeyActive": "wait for {deployment} or `runtimectl cancel {deployment}`",
     "TransitionRefused": "see its state: `runtimectl deployment {deployment}`",
-    "Overtaken": "read it again: `runtimectl deployment {deployment}`",
     "Cancelled": "nothing to do: it was cancelled on request",
     "OperationCanceled": "nothing to do: it was cancelled on request",
     "EnvironmentNotUsable": "see its status: `runtimectl env list`",
@@ -87,7 +86,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "NotRollbackable": "deploy the release that you want instead: `runtimectl deploy -f …`",
     "NotCancellable": "roll it back instead: `runtimectl rollback {deployment}`",
     "NotRetryable": "deploy again: `runtimectl deploy -f …`",
-    "NothingHeld": "nothing to do: there is no hold",
+    "NoActiveHold": "nothing to do: there is no hold",
     "NotPromotable": (
         "see why (`runtimectl status`, `runtimectl deployment {deployment}`), "
         "wait for the soak time and promote again"
