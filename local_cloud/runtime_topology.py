@@ -45,4 +45,4 @@ def _subscriptions(topic: str, services: Collection[Service]) -> Iterator[Subscr
         taken = subscription(topic, service)
         if taken:
             filters = [CorrelationFilter(properties={TYPE_PROPERTY: name}) for name in taken]
-            yield Subscription(service.outside_name, filters, SETTINGS)
+            yield Subscription(service.public_name, filters, SETTINGS)

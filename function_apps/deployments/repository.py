@@ -302,5 +302,5 @@ def origin_of(ctx: Context) -> Origin:
 def draw_ids(environment: str, ctx: Context, app: DeploymentsApp) -> NewDeployment:
     """Return the ids of a new deployment and operation in the environment of an id."""
     now, key = ctx.now(), parse_id(environment).environment
-    operation = operation_id(app.service.outside_name, key, now, ctx.entropy)
+    operation = operation_id(app.service.public_name, key, now, ctx.entropy)
     return NewDeployment(now, operation, deployment_id(key, now, ctx.entropy))

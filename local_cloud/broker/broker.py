@@ -214,7 +214,7 @@ class Broker:
         for lock in expired:
             _log.warning("%s; it is delivered again", LockLost(lock.message))
         namespace.after_settling(expired, settlements)
-        namespace.receivers.wake(ready | {-number for number in namespace.entities.by_id})
+        namespace.receivers.notify(ready | {-number for number in namespace.entities.by_id})
         namespace.set_timer()
 
     # For operators
@@ -247,7 +247,7 @@ class Broker:
         moved = await self._namespace.database.write(
             partial(message_store.revive, queue=queue, message=sequence_number)
         )
-        self._namespace.receivers.wake([queue])
+        self._namespace.receivers.notify([queue])
         return moved
 
     async def discard(self, path: str, sequence_number: int) -> bool:

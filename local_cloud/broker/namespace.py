@@ -86,7 +86,7 @@ class Namespace:
         }
         if not changed:
             return
-        self.receivers.wake(changed | {-abs(queue) for queue in changed})
+        self.receivers.notify(changed | {-abs(queue) for queue in changed})
         if any(lock.message.expires_at is not None for lock in locks):
             self.set_timer()
 

@@ -35,7 +35,7 @@ class Receivers:
                 return link
         return None
 
-    def wake(self, queues: Iterable[int]) -> None:
+    def notify(self, queues: Iterable[int]) -> None:
         """Tell the receivers of *queues* that something became ready."""
         for queue in queues:
             for link in self._links.get(queue, ()):

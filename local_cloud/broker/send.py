@@ -79,7 +79,7 @@ def _hand_to_links(namespace: Namespace, sent: _PreparedMessage, number: int, no
         message = _received_message(namespace, sent, copy, number, now)
         namespace.hold([message])
         link.put(message)
-    namespace.receivers.wake(ready)
+    namespace.receivers.notify(ready)
 
 
 def _received_message(

@@ -78,7 +78,7 @@ class DurableClient:
         )
         await engine.database.write(lambda c: records.create(c, self.hub, instance))
         engine.forget(instance_id)
-        engine.wake(instance_id)
+        engine.notify(instance_id)
         return instance_id
 
     def status(self, instance_id: str) -> Instance | None:

@@ -77,13 +77,13 @@ class Engine:
             if instance.status in (records.PENDING, records.CONTINUED) or instance.open_calls:
                 self._recover(instance.id)
             elif instance.id in waiting:
-                self.wake(instance.id)
+                self.notify(instance.id)
                 self._schedule_timers(instance)
             else:
                 self._schedule_timers(instance)
         for target in waiting:
             if target.startswith("@"):
-                self._entities.wake(target)
+                self._entities.notify(target)
 
     async def stop(self, grace_s: float) -> None:
         """Begin no activity, let *grace_s* pass for those that run and what they lead to.
@@ -139,7 +139,7 @@ class Engine:
     def deliver(self, message: Message) -> None:
         """Hand *message* to its instance; a stored one must be committed already."""
         if message.id.startswith("@"):
-            self._entities.wake(message.id)
+            self._entities.notify(message.id)
             return
         session = self._sessions.get(message.id)
         if session is None:
@@ -152,7 +152,7 @@ class Engine:
             session.inbox.append(message)
         self._activate(session)
 
-    def wake(self, instance_id: str) -> None:
+    def notify(self, instance_id: str) -> None:
         """Run an instance that may have something to do: a new one, or one rewound."""
         session = self._sessions.get(instance_id) or self._load(instance_id)
         if session is not None:
@@ -314,7 +314,7 @@ class Engine:
             self._dispatch(commit.after, item)
         for child in started:
             self.forget(child)
-            self.wake(child)
+            self.notify(child)
         for message in sent:
             self.deliver(message)
         if commit.after.is_finished:

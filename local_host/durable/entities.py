@@ -28,7 +28,7 @@ class EntityDispatcher:
         self._invoker = invoker
         self._active: set[str] = set()
 
-    def wake(self, target: str) -> None:
+    def notify(self, target: str) -> None:
         """Run the operations that wait for the entity *target*, `@name@key`."""
         if target not in self._active:
             self._active.add(target)

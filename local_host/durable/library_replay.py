@@ -139,7 +139,7 @@ class LiveReplay:
         for action in context._action_payload_v2[len(self._actions) :]:  # noqa: SLF001
             encoded = action.to_json()
             self._actions.append(encoded)
-            self._watch(action, encoded)
+            self._collect_timers(action, encoded)
         output = None
         if executor.output is not None:
             try:
@@ -159,13 +159,13 @@ class LiveReplay:
             is_amended=is_amended,
         )
 
-    def _watch(self, action: Any, encoded: Action) -> None:
+    def _collect_timers(self, action: Any, encoded: Action) -> None:
         if isinstance(action, CreateTimerAction):
             self._timers.append((action, encoded))
         elif isinstance(action, CompoundAction):
             children = encoded["compoundActions"]
             for child, child_encoded in zip(action.compound_tasks, children, strict=True):
-                self._watch(child, child_encoded)
+                self._collect_timers(child, child_encoded)
 
     def _note_cancellations(self) -> bool:
         is_amended = False

@@ -77,7 +77,7 @@ class HttpPipeline:
         if path is not call.path:
             call = replace(call, path=path)
         if path[1:2] in _INITIALS and path[:9].lower().startswith(_OWN):
-            return await self._own(call)
+            return await self._answer_host_path(call)
         match = self._table.find(call.method, path)
         if match is None:
             return await self._unrouted(call)
@@ -123,7 +123,7 @@ class HttpPipeline:
             _log.error("%s", refused)
         return _FAILED
 
-    async def _own(self, call: HttpCall) -> HttpAnswer:
+    async def _answer_host_path(self, call: HttpCall) -> HttpAnswer:
         lowered = call.path.lower()
         for prefix, handler in self._mounts.items():
             if lowered == prefix or lowered.startswith(f"{prefix}/"):

@@ -23,7 +23,7 @@ from shared.web.rate_limit import RateLimit, rate_limit
 class Service:
     """One service's store, write path, relay, task hub, audit trail and authenticator.
 
-    `name` is the Python name (`secret_bindings`), `outside_name` the spelling of ids and queues.
+    `name` is the Python name (`secret_bindings`), `public_name` the spelling of ids and queues.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Service:
     sweeps: SweepLog
 
     @property
-    def outside_name(self) -> str:
+    def public_name(self) -> str:
         return self.name.replace("_", "-")
 
 
@@ -64,7 +64,7 @@ def build_service(name: str, settings: Mapping[str, str], parts: Parts) -> Servi
     return Service(
         name=name,
         store=store,
-        work=UnitOfWork(name, store, relay, parts.clock, parts.entropy),
+        work=UnitOfWork(name, store, relay),
         relay=relay,
         hub=hub,
         audit=audit,

@@ -24,7 +24,7 @@ from shared.contracts.values import Service
 
 def command_queue(service: Service) -> str:
     """Return the queue of *service*'s commands."""
-    return f"runtime-{service.outside_name}-commands"
+    return f"runtime-{service.public_name}-commands"
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ class Service(StrEnum):
     DRIFT = "drift"
 
     @property
-    def outside_name(self) -> str:
+    def public_name(self) -> str:
         """The name outside Python, where `_` is written `-`."""
         return self.value.replace("_", "-")
 

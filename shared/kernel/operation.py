@@ -5,7 +5,7 @@ aggregate it belongs to and read by clients at `/v1/runtime/operations/{operatio
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -207,29 +207,6 @@ def request_cancel(operation: Operation) -> Operation:
     if operation.is_terminal:
         raise OperationAlreadyEnded(operation)
     return replace(operation, cancel_requested=True)
-
-
-def to_body(operation: Operation) -> dict[str, Any]:
-    """Return the document body; `dueAt` is when a silent operation is enqueued again."""
-    body = asdict(operation) | {"type": "operation", "status": operation.status.value, "schema": 2}
-    body["steps"] = [asdict(step) for step in operation.steps]
-    body["recorded"] = dict(operation.recorded)
-    if not operation.is_terminal:
-        due = datetime.fromisoformat(operation.heartbeat_at) + HEARTBEAT_TIMEOUT
-        body["dueAt"] = isoformat(due)
-    return body
-
-
-def from_body(body: Mapping[str, Any]) -> Operation:
-    """Return the operation that *body* holds."""
-    fields = {name: body[name] for name in Operation.__dataclass_fields__ if name in body}
-    fields["status"] = OperationStatus(fields["status"])
-    fields["steps"] = tuple(OperationStep(**step) for step in fields["steps"])
-    return Operation(**fields)
-
-
-def document_id(operation_id: str) -> str:
-    return f"operation/{operation_id}"
 
 
 def _end(

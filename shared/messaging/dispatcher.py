@@ -273,7 +273,7 @@ def sender_of(event_type: str, named: str | None) -> str:
     event, command = EVENTS.get(event_type), COMMANDS.get(event_type)
     senders = event.producers if event else command.senders if command else frozenset()
     if len(senders) == 1:
-        return f"service:{next(iter(senders)).outside_name}"
+        return f"service:{next(iter(senders)).public_name}"
     return f"message:{event_type}"
 
 

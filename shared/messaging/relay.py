@@ -149,7 +149,7 @@ class Relay:
                 raise AssertionError(msg)
 
     @property
-    def _outside_name(self) -> str:
+    def _public_name(self) -> str:
         return self.service.replace("_", "-")
 
     def _message(self, row: Message) -> OutgoingMessage:
@@ -159,7 +159,7 @@ class Relay:
             message_id=envelope.event_id,
             subject=envelope.event_type,
             correlation_id=envelope.correlation_id,
-            application_properties={**envelope.properties(), SENDER_PROPERTY: self._outside_name},
+            application_properties={**envelope.properties(), SENDER_PROPERTY: self._public_name},
         )
 
     async def _delete(self, partition: Partition, rows: Sequence[OutboxRow]) -> int:

@@ -10,13 +10,12 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from shared.contracts.values import Service as ServiceName
-from shared.kernel.clock import Clock, isoformat
+from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
-from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Conflict, Stale, Unavailable
 from shared.kernel.ids import event_id
 from shared.messaging.envelope import Envelope, make_envelope
@@ -46,9 +45,6 @@ from shared.persistence.store import (
     Replace,
     Store,
 )
-
-if TYPE_CHECKING:
-    from shared.messaging.legacy_unit_of_work import Outcome as LegacyOutcome
 
 T = TypeVar("T")
 ATTEMPTS_MAX: Final = 5
@@ -150,8 +146,6 @@ class UnitOfWork:
     service: str
     store: Store
     relay: Relay
-    clock: Clock
-    entropy: Entropy
     _turns: WeakValueDictionary[Partition, asyncio.Lock] = field(
         default_factory=WeakValueDictionary, init=False, repr=False, compare=False
     )
@@ -220,13 +214,6 @@ class UnitOfWork:
             f"{ATTEMPTS_MAX} attempts met other writers of the same resource; send it again"
         )
 
-    async def write(
-        self, scope: Any, partition: Any, reads: Any, decide: Any, cause: Any
-    ) -> "LegacyOutcome":
-        from shared.messaging.legacy_unit_of_work import write  # noqa: PLC0415  goes with it
-
-        return await write(self, scope, partition, reads, decide, cause)
-
     async def _with_linked(self, partition: Partition, view: View, linked: Linked | None) -> View:
         ids = linked(view) if linked is not None else ()
         if not ids:
@@ -262,10 +249,6 @@ def _prepare(
 
 def _in_envelope(row: Row, ctx: Context) -> StoredRow:
     match row:
-        case Publish(Envelope() as envelope):  # a service that makes its own
-            return Message(envelope)
-        case Send(service, Envelope() as envelope):
-            return Message(envelope, ServiceName(service).value)
         case Publish(payload, project, module):
             return Message(make_envelope(payload, ctx, project=project, module=module))
         case Send(service, payload, project, module, identity):

@@ -26,7 +26,7 @@ def bind_events(blueprint: df.Blueprint, dispatch: Dispatcher, service: Service)
     bound = blueprint.service_bus_topic_trigger(
         arg_name="message",
         topic_name=RUNTIME_EVENTS,
-        subscription_name=service.outside_name,
+        subscription_name=service.public_name,
         connection=CONNECTION,
     )(bound)
     blueprint.function_name(name)(bound)

@@ -1,6 +1,5 @@
 """Binds one service to its triggers: the same set, in the same order, for all nine."""
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +15,6 @@ from shared.kernel.schedules import ncrontab
 from shared.messaging.dispatcher import Dispatcher, HandlerTable
 from shared.messaging.outbox import SWEEP_AFTER
 from shared.messaging.relay import SWEEP_OUTBOX
-from shared.triggers import legacy_triggers
 from shared.triggers.cosmos_triggers import bind_change_feed
 from shared.triggers.durable_triggers import (
     CLIENT,
@@ -71,14 +69,14 @@ class App(Protocol):
 def bind(triggers: Triggers, app: App) -> df.Blueprint:
     """Return a blueprint with all of *triggers* bound to *app*; nothing is bound at import."""
     blueprint, service = df.Blueprint(), app.service
-    events, commands = adapted(triggers.events), adapted(triggers.commands)
+    events, commands = triggers.events, triggers.commands
 
     def dispatcher(handlers: HandlerTable, *, takes_commands: bool = False) -> Dispatcher:
         work, clock, entropy = service.work, service.clock, service.entropy
         return Dispatcher(handlers, app, work, clock, entropy, takes_commands=takes_commands)
 
-    rows = administration_routes(service.outside_name)
-    document = openapi.document(service.outside_name, [*triggers.routes, *rows])
+    rows = administration_routes(service.public_name)
+    document = openapi.document(service.public_name, [*triggers.routes, *rows])
     administration = Administration(
         service, app, dispatcher({**events, **commands}), document, triggers.operations
     )
@@ -128,29 +126,9 @@ def _bind_orchestrations(
         await recovery.sweep()
 
     bind_timer(blueprint, Timer(SWEEP, RECOVERY_EVERY, recover), app, service)
-    legacy = False
     for orchestrator, version in triggers.orchestrations.items():
-        legacy = "story" in inspect.signature(orchestrator).parameters
-        (legacy_triggers.register if legacy else register)(blueprint, orchestrator, version=version)
+        register(blueprint, orchestrator, version=version)
     for activity in triggers.activities:
-        (legacy_triggers.register_activity if legacy else register_activity)(
-            blueprint, activity, app, service.hub
-        )
-    if not legacy:
-        abandon = {kind: control.abandon for kind, control in triggers.operations.items()}
-        register_fail_operation(blueprint, service.name, app, service.hub, abandon)
-
-
-def adapted(handlers: HandlerTable) -> HandlerTable:
-    """Return *handlers* with those of services that are not yet in the new shape adapted."""
-
-    def adapt(handler: Any) -> Any:
-        if "ctx" in inspect.signature(handler).parameters:
-            return handler
-
-        async def run(payload: Any, ctx: Any, app: Any) -> object:
-            return await handler(payload, scope=ctx.scope, cause=ctx.cause, app=app)
-
-        return run
-
-    return {payload: adapt(handler) for payload, handler in handlers.items()}
+        register_activity(blueprint, activity, app, service.hub)
+    abandon = {kind: control.abandon for kind, control in triggers.operations.items()}
+    register_fail_operation(blueprint, service.name, app, service.hub, abandon)

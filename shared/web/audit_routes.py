@@ -33,7 +33,7 @@ async def list_events(request: Request[None], app: Administration) -> Answer:
     value = [
         {
             **event,
-            "service": app.service.outside_name,
+            "service": app.service.public_name,
             "actor": entry.record.actor,
             "cause": f"{entry.record.cause_kind} {entry.record.cause}",
             "number": entry.number,

@@ -78,7 +78,18 @@ def test_the_house_words_are_few_and_have_a_sentence_each() -> None:
 
 def test_no_event_of_a_file_name_is_a_participle() -> None:
     """A file is a noun or its command's verb (`roll_back.py`, not `rolling_back.py`)."""
-    nouns = {"messaging", "probing", "routing", "binding", "sizing", "string", "testing"}
+    nouns = {
+        "http_binding",
+        "indexing",
+        "scaling",
+        "messaging",
+        "probing",
+        "routing",
+        "binding",
+        "sizing",
+        "string",
+        "testing",
+    }
     stems = {path.stem for path in MODULES} | {path.parent.name for path in MODULES}
 
     assert sorted(stem for stem in stems if stem.endswith("ing") and stem not in nouns) == []

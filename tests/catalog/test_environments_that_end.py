@@ -87,7 +87,7 @@ def test_a_crash_between_pages_retires_every_service_once(
         made = await populated(MODULES)
         work = made.app.service.work
         mortal = MortalStore(work.store, dies_at, before=side == "before")
-        dying: Any = UnitOfWork(work.service, mortal, work.relay, work.clock, work.entropy)
+        dying: Any = UnitOfWork(work.service, mortal, work.relay)
         object.__setattr__(made.app.service, "work", dying)
         event = environment(2, gone=True)
         try:

@@ -141,4 +141,4 @@ def test_a_queue_is_named_for_its_service_with_dashes() -> None:
 
 @pytest.mark.parametrize("service", list(Service))
 def test_every_service_has_a_name_that_ids_can_carry(service: Service) -> None:
-    assert service.outside_name in APPS
+    assert service.public_name in APPS

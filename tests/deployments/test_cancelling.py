@@ -2,11 +2,11 @@
 
 import pytest
 
-import shared.kernel.operation as operations
 from function_apps.deployments.errors import NotCancellable
 from function_apps.deployments.model.lifecycle import ENDINGS, TRANSITIONS
 from function_apps.deployments.triggers import OPERATIONS
 from shared.contracts.deployments import DeploymentStatus
+from shared.durable.operations import OPERATIONS as STORED_OPERATIONS
 from tests.deployments.driven import Driven, driven
 from tests.kit.virtual_time import run_virtual
 
@@ -62,7 +62,7 @@ def test_in_every_state_what_was_in_force_stays_or_comes_back(state: DeploymentS
 async def all_ended(world: Driven) -> bool:
     """Return whether every operation has come to its end."""
     found = await world.rows("operation")
-    return all(operations.from_body(row.body).is_terminal for row in found)
+    return all(STORED_OPERATIONS.decode(row.body).is_terminal for row in found)
 
 
 @pytest.mark.parametrize("state", [DeploymentStatus.ROLLING_OUT, DeploymentStatus.HEALTH_GATING])

@@ -53,7 +53,7 @@ def counted(world: Driven) -> tuple[DeploymentsApp, Counting]:
     """Return the app of *world* over a store that counts."""
     service = world.app.service
     store: Any = Counting(service.store)
-    work = UnitOfWork(service.name, store, service.relay, service.clock, service.entropy)
+    work = UnitOfWork(service.name, store, service.relay)
     return replace(world.app, service=replace(service, store=store, work=work)), store
 
 

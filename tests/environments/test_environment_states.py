@@ -32,7 +32,7 @@ from shared.kernel.clock import EPOCH
 from tests.environments.driven import a_request
 
 NO_QUOTA = Reason(code="QuotaExceeded", message="no quota")
-SPEC = requests.spec_of(a_request())
+SPEC = requests.spec_from(a_request())
 EVENTS: list[EnvironmentEvent] = [
     RequestRepeated("op-2", SPEC, "test", "westeurope"), RetryRequested("op-2", SPEC),
     PlanningBegan(), ProvisioningBegan(), UpdateRequested("op-2", SPEC), Applied((), {}),

@@ -143,5 +143,5 @@ class CountedWorld(World):
         service = super()._service(name)
         store: Any = CountingStore(service.store, name, self.ledger)
         relay = replace(service.relay, store=store)
-        work = UnitOfWork(name, store, relay, self.clock, self.entropy)
+        work = UnitOfWork(name, store, relay)
         return replace(service, store=store, relay=relay, work=work)

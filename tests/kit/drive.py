@@ -5,20 +5,19 @@ the host adds (replay, crash, redelivery) tests use `tests/kit/world.py`.
 """
 
 import asyncio
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.durable import steps as legacy
 from shared.durable.activity import AbandonOperation, fail_operation_by, perform
 from shared.durable.orchestration import (
     FAIL_OPERATION,
     Activity,
     Ending,
     OrchestrationContext,
+    Orchestrator,
     durable_name,
     service_of,
     supervise,
@@ -80,10 +79,9 @@ class DrivenContext:
             self.asked.append(short)
             request = json.loads(json.dumps(input_))
             self.interfere(short, len(self.asked))
-            run_once = _performer(self.activities[name])
-            answer = await run_once(self.activities[name], request, self.app)
+            answer = await perform(self.activities[name], request, self.app)
             if self.twice:
-                again = await run_once(self.activities[name], request, self.app)
+                again = await perform(self.activities[name], request, self.app)
                 assert again == answer, f"{short} answered differently when run twice"
             return json.loads(json.dumps(answer))
 
@@ -115,27 +113,17 @@ class DrivenContext:
         return _Task(run)
 
 
-async def drive(orchestration: Callable[[Any], Any], context: DrivenContext) -> Any:
-    """Run *orchestration* to its end and return its outcome, or the code it ended early with."""
-    if "story" in inspect.signature(orchestration).parameters:
-        generator = orchestration(legacy.Story(context))
-    else:
-        generator = supervise(orchestration, OrchestrationContext(context))
+async def drive(orchestrator: Orchestrator, context: DrivenContext) -> Any:
+    """Run *orchestrator* to its end and return its outcome, or the code it ended early with."""
+    generator = supervise(orchestrator, OrchestrationContext(context))
     answer: Any = None
     while True:
         try:
             task = generator.send(answer)
         except StopIteration as end:
-            ending = end.value
-            break
+            ending: Ending = end.value
+            return ending.code or ending.outcome
         answer = await task.run()
-    return (ending.code or ending.outcome) if isinstance(ending, Ending) else ending
-
-
-def _performer(activity: Activity[Any]) -> Any:
-    is_legacy = "step" in inspect.signature(activity).parameters
-    is_legacy = is_legacy or "_step" in inspect.signature(activity).parameters
-    return legacy.perform if is_legacy else perform
 
 
 def by_name(

@@ -75,7 +75,7 @@ def bench(name: str, *, seed: int = 1, settings: Mapping[str, str] | None = None
         **{
             **vars(whole),
             "relay": relay,
-            "work": UnitOfWork(name, whole.store, relay, clock, entropy),
+            "work": UnitOfWork(name, whole.store, relay),
         }
     )
     return Bench(service, sent, nudges, storage)

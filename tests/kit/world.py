@@ -35,6 +35,7 @@ from shared.composition.service import Service, build_service
 from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE
 from shared.contracts.health import ServiceHealth
 from shared.contracts.values import ComputeTargetKind, ServiceId
+from shared.durable.task_hub import TaskHub
 from shared.infrastructure.memory import MemoryCloud, memory_engine
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
@@ -48,7 +49,6 @@ from shared.persistence.store import BatchOperation, Document, Etag, Partition, 
 from shared.probing.result import ProbeResult
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
-from shared.triggers.durable_triggers import TaskHub
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 
 T = TypeVar("T")
@@ -343,7 +343,7 @@ class World:
         hub = InProcessHub(self)
         store: Any = MortalStore(whole.store, name, self.fate)
         relay = Relay(name, store, sender, hub, whole.audit, self.clock, whole.sweeps)
-        work = UnitOfWork(name, store, relay, self.clock, self.entropy)
+        work = UnitOfWork(name, store, relay)
         changed = {"store": store, "relay": relay, "work": work, "hub": hub}
         return Service(**{**vars(whole), **changed})
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from shared.contracts.shape import Command, Event
 from shared.kernel.clock import EPOCH
 from shared.messaging.envelope import Envelope
 
@@ -43,6 +44,18 @@ def envelopes() -> st.SearchStrategy[Envelope]:
         }
     )
     return fields.map(lambda each: Envelope(**each))
+
+
+class ThingCounted(Event):
+    """An event that a decision of the tests publishes."""
+
+
+class BindThing(Command):
+    """A command that a decision of the tests sends."""
+
+
+def counted(number: int) -> ThingCounted:
+    return ThingCounted(aggregate_id="thing", revision=number)
 
 
 def an_envelope(number: int = 1, event_type: str = "ThingHappened", **fields: Any) -> Envelope:

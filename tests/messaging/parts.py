@@ -116,7 +116,7 @@ class Parts:
         self.audit = AuditTrail(self.storage.table("audit"), "things")
         store: Any = self.store
         self.relay = Relay("things", store, self.sender, self.hub, self.audit, self.clock)
-        self.work = UnitOfWork("things", store, self.relay, self.clock, self.entropy)
+        self.work = UnitOfWork("things", store, self.relay)
 
     def ctx(self, cause: Cause = CAUSE, scope: Scope = SCOPE) -> Context:
         return Context(scope, cause, self.clock, self.entropy)

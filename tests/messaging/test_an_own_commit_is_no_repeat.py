@@ -39,7 +39,7 @@ def test_a_lost_answer_before_a_conflict_is_remembered() -> None:
     async def main() -> None:
         parts = Parts()
         store: Any = LateStore(parts.store.inner)
-        work = UnitOfWork("things", store, parts.relay, parts.clock, parts.entropy)
+        work = UnitOfWork("things", store, parts.relay)
         cause = replace(CAUSE, marker="idem/1", fingerprint="a")
         ctx = Context(SCOPE, cause, parts.clock, parts.entropy)
         decision: Decision[Json] = Decision({}, [Put("thing", {"type": "thing"})])

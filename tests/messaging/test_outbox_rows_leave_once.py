@@ -23,13 +23,13 @@ from shared.messaging.unit_of_work import Audited, Decision, Json
 from shared.persistence.store import Create, Document, Store
 from tests.kit.stores import all_changes
 from tests.kit.virtual_time import run_virtual
-from tests.messaging.envelopes import an_envelope
+from tests.messaging.envelopes import BindThing, an_envelope, counted
 from tests.messaging.parts import AWAY, PARTITION, Parts
 
 BIND = an_envelope(2, "BindSecret")
 ROWS: Sequence[Row] = (
-    Publish(an_envelope(1)),
-    Send("secret_bindings", BIND),
+    Publish(counted(1)),
+    Send("secret_bindings", BindThing()),
     Start("things_do", "op-1", {}),
     Raise("op-1", "nudge-1"),
     Raise("op-1", "nudge-2"),
@@ -261,7 +261,7 @@ def test_an_answer_lost_while_rows_are_deleted_costs_a_second_sending_at_most() 
         await parts.relay_left_behind()
 
         assert await parts.outbox() == []
-        assert parts.sender.ids.count(an_envelope(1).event_id) == 2
+        assert [parts.sender.ids.count(each) for each in set(parts.sender.ids)] == [2, 2]
         assert len(await parts.audit.entries("acme")) == 1
 
     run_virtual(main())

@@ -46,7 +46,7 @@ from shared.web.request import Request
 from tests.kit.hosting import hosting
 from tests.kit.service import Bench, bench
 from tests.kit.virtual_time import run_virtual
-from tests.messaging.envelopes import an_envelope
+from tests.messaging.envelopes import an_envelope, counted
 
 KEY = "abcdefghijkl"
 HOME = Partition("acme", KEY)
@@ -437,7 +437,7 @@ def test_audit_and_events_tell_who_did_what_and_what_left(tmp_path: Any) -> None
         decision: Decision[Json] = Decision(
             {},
             writes=[Put("thing", {"type": "thing"})],
-            outbox=[Publish(an_envelope(7))],
+            outbox=[Publish(counted(7))],
             audited=Audited("MakeThing", "thing-1"),
         )
         await at.at.service.work.commit(at.at.ctx(), HOME, ["thing"], lambda _: decision)
@@ -451,8 +451,8 @@ def test_audit_and_events_tell_who_did_what_and_what_left(tmp_path: Any) -> None
         assert (entry["actor"], entry["action"], entry["target"]) == (
             "user:ann", "MakeThing", "thing-1",
         )  # fmt: skip
-        assert entry["events"] == ["ThingHappened"]
-        assert [each["eventId"] for each in events["value"]] == [an_envelope(7).event_id]
+        assert entry["events"] == ["ThingCounted"]
+        assert [each["eventType"] for each in events["value"]] == ["ThingCounted"]
         assert none["value"] == []
         assert verified == {"status": "Sound", "brokenAt": None}
 

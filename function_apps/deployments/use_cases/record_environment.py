@@ -47,7 +47,7 @@ async def record_environment(
     nothing is in force any longer.
     """
     environment = event.environment_id
-    ids = NewIds.draw(ctx, app.service.outside_name, parse_id(environment, "env").environment)
+    ids = NewIds.draw(ctx, app.service.public_name, parse_id(environment, "env").environment)
     if ctx.cause.project is None:
         raise Invalid(
             "an environment's event names its project in the envelope", target="projectId"

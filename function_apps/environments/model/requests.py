@@ -31,7 +31,7 @@ from shared.kernel.clock import isoformat
 from shared.kernel.errors import Violation
 
 
-def spec_of(command: EnvironmentChange) -> Spec:
+def spec_from(command: EnvironmentChange) -> Spec:
     """Return the content of *command*.
 
     Raises:
@@ -69,7 +69,7 @@ def new_environment(
         name=command.name,
         stage=command.stage,
         region=command.region,
-        spec=spec_of(command),
+        spec=spec_from(command),
         status=State.REQUESTED,
         operation_id=operation_id,
         created_at=at,

@@ -24,7 +24,7 @@ async def decommission_environment(
     """
     identity = command.environment_id
     key = parse_id(identity, "env").environment
-    ids = NewIds.draw(ctx, app.service.outside_name, key)
+    ids = NewIds.draw(ctx, app.service.public_name, key)
 
     def decide(view: View) -> Decision[Json]:
         known = repository.stored(view, identity)

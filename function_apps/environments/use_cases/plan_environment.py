@@ -102,7 +102,7 @@ async def plan_update(
         EnvironmentNotFound, TransitionRefused: the update would be refused.
     """
     known = await repository.load(command.environment_id, ctx, app)
-    spec = requests.spec_of(command)
+    spec = requests.spec_from(command)
     updated = requests.update(known, spec, plan_id=None, operation_id=_NO_OPERATION, now=ctx.now())
     return await _plan(updated, known.revision, app)
 

@@ -22,7 +22,7 @@ async def provision_environment(
         PlanChanged: `planId` is not the plan that would be applied now.
     """
     key = environment_key(ctx.tenant, ProjectId(command.project_id), command.name)
-    identity, ids = environment_id(key), NewIds.draw(ctx, app.service.outside_name, key)
+    identity, ids = environment_id(key), NewIds.draw(ctx, app.service.public_name, key)
     fresh = requests.new_environment(
         command,
         environment_id=identity,

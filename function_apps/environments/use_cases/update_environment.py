@@ -20,9 +20,9 @@ async def update_environment(
         EnvironmentNotFound, TransitionRefused.
         PlanChanged: `planId` is not the plan that would be applied now.
     """
-    identity, spec = command.environment_id, requests.spec_of(command)
+    identity, spec = command.environment_id, requests.spec_from(command)
     key = parse_id(identity, "env").environment
-    ids = NewIds.draw(ctx, app.service.outside_name, key)
+    ids = NewIds.draw(ctx, app.service.public_name, key)
 
     def updated(view: View) -> tuple[RuntimeEnvironment, bool]:
         known = repository.stored(view, identity)

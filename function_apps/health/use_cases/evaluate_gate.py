@@ -20,7 +20,7 @@ async def evaluate_gate(command: EvaluateGate, ctx: Context, app: HealthApp) -> 
     """
     identity = command.gate_id
     parsed = parse_id(identity, "gate")
-    ids = NewIds.draw(ctx, app.service.outside_name, parsed.environment, module=parsed.module)
+    ids = NewIds.draw(ctx, app.service.public_name, parsed.environment, module=parsed.module)
 
     def decide(view: View) -> Decision[Json]:
         known = repository.find_gate(view, identity)

@@ -24,7 +24,7 @@ def test_every_event_reaches_the_subscriptions_of_its_consumers_and_no_other() -
                 if path.startswith(f"{event.topic}/")
                 and event.name.encode() in {each.body for each in broker.peek(path)}
             }
-            assert holders == {service.outside_name for service in event.consumers}, event.name
+            assert holders == {service.public_name for service in event.consumers}, event.name
         await broker.stop()
 
     run_virtual(main())
