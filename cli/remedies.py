@@ -103,6 +103,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "RunNotActive": "nothing to do: the run has ended",
     "StackBusy": "wait for the other run, or cancel it: `runtimectl operations`",
     "ConfirmationMissing": "confirm it: `--confirm <name>`",
+    "DataResourceUnknown": "retain what it has: `runtimectl env show <name>`",
+    "RetainDiffers": "nothing keeps it now; see what stays: `runtimectl env show <name>`",
     "EnvironmentExists": "change it: `runtimectl env update`, or choose another name",
     "EnvironmentFailed": "see why (`runtimectl operations`) and create it again",
     "EnvironmentLate": "see what it waits for: `runtimectl operations`; then deploy again",
@@ -123,6 +125,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "TenantBindingRequired": "this stage needs a tenant binding; use another stage",
     "TenantBindingSuspended": "resume the tenant binding first",
     "IsolationBreached": "wait for the tenant's isolation proof to pass again",
+    "DryRunByMessage": "ask for the plan over HTTP, or send the command without `dryRun`",
     # What does not answer
     "Unavailable": "try again in a moment; `runtimectl up` starts the system when it is down",
     "AnswerLost": "type the command again: a repeat gets the same answer",
