@@ -125,7 +125,6 @@ REMEDIES: Final[Mapping[str, str]] = {
     "TenantBindingRequired": "this stage needs a tenant binding; use another stage",
     "TenantBindingSuspended": "resume the tenant binding first",
     "IsolationBreached": "wait for the tenant's isolation proof to pass again",
-    "DryRunByMessage": "ask for the plan over HTTP, or send the command without `dryRun`",
     # What does not answer
     "Unavailable": "try again in a moment; `runtimectl up` starts the system when it is down",
     "AnswerLost": "type the command again: a repeat gets the same answer",

@@ -91,3 +91,12 @@ def test_only_not_started_and_running_ones_go_on() -> None:
         OperationStatus.NOT_STARTED,
         OperationStatus.RUNNING,
     }
+
+
+def test_an_operation_of_more_steps_than_it_shows_keeps_the_last() -> None:
+    operation = accepted()
+    for number in range(operations.STEPS_MAX + 1):
+        operation = operations.begin_step(operation, f"step {number}", LATER, percent=10)
+
+    assert len(operation.steps) == operations.STEPS_MAX
+    assert operation.steps[-1].name == f"step {operations.STEPS_MAX}"
