@@ -46,7 +46,6 @@ REMEDIES: Final[Mapping[str, str]] = {
     "IdempotencyKeyReused": "type the command again: it gets a key of its own",
     "MalformedEnvelope": "see its reason: `runtimectl parked show <event>`",
     "MalformedRow": "a row of the store is damaged: see the log of the host, and report it",
-    "DryRunByMessage": "ask for the plan over HTTP: `deploy --dry-run`",
     "NoHandler": "see where it was sent: `runtimectl parked show <event>`",
     "BadArtifact": "build it again: `runtimectl artifact build … --fresh`, and push it",
     "NotSupported": "change the plan, or use another compute target; the message says why",

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from function_apps.catalog.errors import ServiceNotFound
 from function_apps.catalog.events import inventory_updated
+from function_apps.catalog.model.environment_scan import EnvironmentScan
 from function_apps.catalog.model.history import HistoryRow
 from function_apps.catalog.model.service import RuntimeService, ServiceChange
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.projections import EnvironmentScan
 from shared.kernel.context import Context
 from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, Put, View

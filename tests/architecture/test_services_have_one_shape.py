@@ -30,7 +30,7 @@ REQUIRED: Final = frozenset(
 OPTIONAL: Final = frozenset(
     {
         "activities", "activities.py", "events.py", "orchestrations", "orchestrations.py",
-        "projections.py", "resources.py",
+        "resources.py",
     }
 )  # fmt: skip
 """A file with nothing to say is absent; a small one is a module instead of a package."""

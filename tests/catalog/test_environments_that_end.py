@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from function_apps.catalog.projections import EnvironmentScan
+from function_apps.catalog.model.environment_scan import EnvironmentScan
 from function_apps.catalog.repository import SCAN_ID, SCANS
 from shared.kernel.clock import EPOCH
 from shared.messaging.unit_of_work import UnitOfWork

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from function_apps.catalog.projections import confirm_absences
+from function_apps.catalog.model.environment_scan import confirm_absences
 from tests.catalog.inventory import Catalog, catalog
 from tests.kit.told import WEB, ended, environment, released, run, vanish
 from tests.kit.virtual_time import run_virtual

@@ -8,6 +8,11 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from function_apps.catalog.model.environment_scan import (
+    EnvironmentScan,
+    confirm_absences,
+    record_scan,
+)
 from function_apps.catalog.model.service import (
     Instances,
     RuntimeService,
@@ -16,7 +21,6 @@ from function_apps.catalog.model.service import (
 )
 from function_apps.catalog.model.status import ObservationExpired, Observed, ServiceEvent
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.projections import EnvironmentScan, confirm_absences, record_scan
 from function_apps.catalog.repository import SCANS, SERVICES, commit, put_scan, replace_scan
 from function_apps.catalog.use_cases.record_environment import retire_services
 from shared.contracts.catalog import ServiceStatus

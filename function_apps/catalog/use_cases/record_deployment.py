@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from function_apps.catalog.model.environment_scan import reschedule_retirement
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.projections import reschedule_retirement
 from function_apps.catalog.repository import SCAN_ID, find_scan, put_scan
 from shared.contracts.catalog import RecordRelease
 from shared.contracts.deployments import DeploymentEnded

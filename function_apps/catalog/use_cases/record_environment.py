@@ -1,11 +1,11 @@
 """RuntimeEnvironmentProvisioned and Decommissioned: start scans, or retire all services."""
 
-from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.projections import (
+from function_apps.catalog.model.environment_scan import (
     EnvironmentScan,
     on_environment_event,
     record_retired_page,
 )
+from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.repository import (
     SCAN_ID,
     SCANS,

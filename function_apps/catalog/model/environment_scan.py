@@ -1,4 +1,4 @@
-"""The projection of an environment: when its next scan is due, and what the last one missed."""
+"""EnvironmentScan: when an environment is scanned next, and what the last complete scan missed."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
