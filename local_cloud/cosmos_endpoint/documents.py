@@ -1,8 +1,10 @@
 """Reads and writes the store's rows as documents of Cosmos DB, one by one and in batches."""
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,8 +16,10 @@ from shared.persistence.effective_key import (
     effective_key,
     feed_range_of,
 )
+from shared.persistence.sqlite_pages import Row, bounded
 from shared.persistence.sqlite_rows import LIVE, At, Verb, Write, due_at_of, etag_of, lsn_of
 
+_log = logging.getLogger(__name__)
 BATCH_MAX_OPERATIONS: Final = 100
 BATCH_MAX_BYTES: Final = 2 * 1024 * 1024
 """https://learn.microsoft.com/azure/cosmos-db/nosql/transactional-batch"""
@@ -260,33 +264,50 @@ class Documents:
 
     def within(self, partitions: PartitionRange) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield (stored key, document) of *partitions*."""
-        sql, parameters = self._all, [self._store.now_s()]
-        for row in self._rows_in(partitions, sql, parameters):
-            yield row[0], self._shown(row)
+        sql, parameters = _restricted(partitions, self._all, [self._store.now_s()])
+        rows = self._store.database.read(lambda db: db.execute(sql, parameters).fetchall())
+        for row in rows:
+            if partitions.holds(row[0]) and (document := self._shown_if_readable(row)):
+                yield row[0], document
 
     def changed(
         self, partitions: PartitionRange, after: int, limit: int
     ) -> tuple[list[dict[str, Any]], int]:
         """Return the latest versions behind lsn *after*, oldest first, and where to go on."""
-        end = self.last_lsn
-        sql, parameters = self._feed, [after, self._store.now_s()]
-        rows = self._rows_in(partitions, sql, parameters, " ORDER BY lsn")[:limit]
-        shown = [self._shown(row) | {"_lsn": row[3]} for row in rows]
-        if len(rows) < limit:
-            return shown, max(end, after)
-        return shown, int(rows[-1][3])
+        sql, parameters = _restricted(partitions, self._feed, [after, self._store.now_s()])
 
-    def _rows_in(
-        self, partitions: PartitionRange, sql: str, parameters: list[Any], order: str = ""
-    ) -> list[Sequence[Any]]:
-        if partitions.partition is not None:
-            sql += " AND partition = ?"
-            parameters.append(partitions.partition)
-        if partitions.feed_range is not None:
-            sql += " AND feed = ?"
-            parameters.append(partitions.feed_range)
-        rows = self._store.database.read(lambda db: db.execute(sql + order, parameters).fetchall())
-        return [row for row in rows if partitions.holds(row[0])]
+        def work(connection: sqlite3.Connection) -> tuple[list[Row], bool]:
+            with closing(connection.execute(f"{sql} ORDER BY lsn", parameters)) as cursor:
+                return bounded((row for row in cursor if partitions.holds(row[0])), limit)
+
+        end = self.last_lsn
+        rows, more = self._store.database.read(work)
+        documents = [
+            document | {"_lsn": row[3]}
+            for row in rows
+            if (document := self._shown_if_readable(row)) is not None
+        ]
+        return documents, int(rows[-1][3]) if more else max(end, after)
+
+    def _shown_if_readable(self, row: Row) -> dict[str, Any] | None:
+        """Return the document of *row*; None for a damaged one, which must not stop the others."""
+        try:
+            return self._shown(row)
+        except ValueError:
+            _log.exception("document %r of %s is left out", row[1], self._container.link)
+            return None
+
+
+def _restricted(
+    partitions: PartitionRange, sql: str, parameters: list[Any]
+) -> tuple[str, list[Any]]:
+    if partitions.partition is not None:
+        sql += " AND partition = ?"
+        parameters.append(partitions.partition)
+    if partitions.feed_range is not None:
+        sql += " AND feed = ?"
+        parameters.append(partitions.feed_range)
+    return sql, parameters
 
 
 _SYSTEM: Final = frozenset({"_rid", "_self", "_etag", "_attachments", "_ts", "_lsn"})

@@ -18,6 +18,7 @@ from local_cloud.cosmos_endpoint.faults import Fault
 
 PAGE_SIZE: Final = 100
 PAGE_SIZE_MAX: Final = 1000
+_DIGITS_MAX: Final = 18
 
 
 def json_response(
@@ -93,7 +94,7 @@ def feed_lsn(request: web.Request, documents: Documents) -> int:
         return documents.last_lsn
     if "if-modified-since" in request.headers and not continuation:
         raise CosmosError(400, "BadRequest", "a change feed from a date on is not served")
-    if continuation and not continuation.isdigit():
+    if continuation and not (continuation.isdecimal() and len(continuation) <= _DIGITS_MAX):
         raise CosmosError(400, "BadRequest", f"not a continuation of a feed: {continuation[:80]!r}")
     return int(continuation or 0)
 

@@ -19,6 +19,7 @@ from local_cloud.cosmos_endpoint.query_parser import (
     Select,
     SqlRefused,
 )
+from shared.persistence.query_rules import PAGE_MAX_BYTES
 
 
 class _Undefined:
@@ -175,6 +176,14 @@ class Ordering:
             key.append([rank(value), value if comparable else 0])
         return [*key, document["id"], partition]
 
+    def is_key(self, value: Any) -> bool:
+        """Return whether `key` may have made *value*."""
+        match value:
+            case [*order, str(), str()] if len(order) == len(self._order):
+                return all(map(_is_ranked, order))
+            case _:
+                return False
+
     def compare(self, left: SortKey, right: SortKey) -> int:
         for ours, theirs, descends in zip(left, right, self._descends, strict=True):
             if ours != theirs:
@@ -186,6 +195,14 @@ class Ordering:
     ) -> list[tuple[SortKey, JsonDocument]]:
         by_key = cmp_to_key(self.compare)
         return sorted(rows, key=lambda row: by_key(row[0]))
+
+
+def _is_ranked(value: Any) -> bool:
+    match value:
+        case [int() as of_type, sorted_by]:
+            return sorted_by == 0 or rank(sorted_by) == of_type
+        case _:
+            return False
 
 
 def projected(select: Select, documents: Sequence[JsonDocument]) -> list[Any]:
@@ -242,10 +259,10 @@ def page_of(
     if continuation is None:
         rows, left = rows[select.offset :], select.limit
     else:
-        after, left = _continuation_key(continuation)
+        after, left = _continuation_key(ordering, continuation)
         rows = [row for row in rows if ordering.compare(row[0], after) > 0]
     allowed = len(rows) if left is None else min(left, len(rows))
-    page = rows[: min(size, allowed)]
+    page = _fitting(rows[: min(size, allowed)])
     shown = projected(select, [row for _, row in page])
     if len(page) >= allowed or not page:
         return shown, None
@@ -253,9 +270,22 @@ def page_of(
     return shown, json.dumps([page[-1][0], still], separators=(",", ":"))
 
 
-def _continuation_key(continuation: str) -> tuple[SortKey, int | None]:
+def _fitting(rows: list[tuple[SortKey, JsonDocument]]) -> list[tuple[SortKey, JsonDocument]]:
+    """Return the first of *rows*, and those behind it that fit into one response."""
+    size = 0
+    for index, (_, document) in enumerate(rows):
+        size += len(json.dumps(document))
+        if index and size > PAGE_MAX_BYTES:
+            return rows[:index]
+    return rows
+
+
+def _continuation_key(ordering: Ordering, continuation: str) -> tuple[SortKey, int | None]:
+    """Return the key that `page_of` ended a page with. Raises SqlRefused."""
     try:
         after, left = json.loads(continuation)
-    except (ValueError, TypeError) as problem:
+    except (ValueError, TypeError, RecursionError) as problem:
         raise SqlRefused(f"not a continuation: {continuation[:80]!r}") from problem
+    if not (ordering.is_key(after) and isinstance(left, int | None)):
+        raise SqlRefused(f"not a continuation: {continuation[:80]!r}")
     return after, left

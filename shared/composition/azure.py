@@ -15,7 +15,8 @@ from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
 from shared.messaging.broker import MessageSender
 from shared.persistence.blobs import Blobs
-from shared.persistence.cosmos_store import CosmosAccount
+from shared.persistence.cosmos_account import CosmosAccount
+from shared.persistence.cosmos_store import CosmosStore
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
 from shared.surfaces.port import Surface
@@ -38,7 +39,7 @@ class AzureParts:
         return CosmosAccount(endpoint, identity=self._settings.get(_IDENTITY))
 
     def store(self, container: str) -> Store:
-        return self._account.store(DATABASE, container)
+        return CosmosStore(self._account, DATABASE, container)
 
     def table(self, name: str) -> Table:
         _not_supported(f"Table storage ({name})")

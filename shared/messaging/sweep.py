@@ -17,6 +17,7 @@ from shared.kernel.isolation import Failure, isolate
 from shared.persistence.store import (
     Comparison,
     Document,
+    Page,
     Partition,
     Query,
     Replace,
@@ -59,10 +60,14 @@ class SweepLog:
         partition, document_id = key
         result = await isolate(work, f"{sweep}: {document_id} in {partition.values}")
         if isinstance(result, Failure):
-            self._until.setdefault(sweep, {})[key] = until
+            self.note(sweep, key, until)
         else:
             self._until.get(sweep, {}).pop(key, None)
         return result
+
+    def note(self, sweep: str, key: Key, until: datetime) -> None:
+        """Count the document *key* as undone *until* then."""
+        self._until.setdefault(sweep, {})[key] = until
 
     def failures(self, now: datetime) -> Mapping[str, int]:
         """Return how many documents each sweep left undone; sweeps that left none are absent."""
@@ -95,12 +100,15 @@ class Sweep:
             return await self.attempt(document, handle(document))
 
         for _ in range(PAGES_MAX):
-            due = await self._due()
-            total += len(due)
-            results = await bounded_map(due, attempt, at_once=self.at_once)
+            page = await self._due()
+            total += len(page.documents)
+            for left_out in page.unreadable:
+                key = (left_out.partition, left_out.id)
+                self.log.note(self.name, key, self.clock.now() + LATE)
+            results = await bounded_map(page.documents, attempt, at_once=self.at_once)
             # Where postponing fails too, the next page would be this one.
             is_stuck = all(isinstance(result, Failure) for result in results)
-            if len(due) < Query.limit or is_stuck:
+            if not page.more or is_stuck:
                 break
         return total
 
@@ -112,8 +120,8 @@ class Sweep:
             await self.postpone(document)
         return result
 
-    async def _due(self) -> list[Document]:
-        page = await self.store.query_due(
+    async def _due(self) -> Page:
+        return await self.store.query_due(
             Query(
                 where=[
                     Where("type", Comparison.EQ, self.type),
@@ -122,7 +130,6 @@ class Sweep:
                 order_by="dueAt",
             )
         )
-        return list(page.documents)
 
     async def postpone(self, document: Document) -> None:
         """Move the `dueAt` of *document* on; a document that changed meanwhile is left alone."""

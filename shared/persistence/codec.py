@@ -11,20 +11,11 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.persistence.store import Body
+from shared.persistence.store import Body, UnreadableDocument
 
 T = TypeVar("T")
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 _SCHEMA: Final = "schema"
-
-
-class UnreadableDocument(Exception):
-    """A stored document that this version cannot read: damaged, or of a later schema.
-
-    A defect, not a refusal: the caller can do nothing about it, and the other documents are fine.
-    """
-
-    code = "UnreadableDocument"
 
 
 def _no_fields(_value: object) -> Mapping[str, Any]:

@@ -5,8 +5,9 @@ is nested because its own `tenantId`, `unit` or `ttl` would otherwise be read as
 Cosmos DB trigger gets documents of this form: `document_of` reads them.
 """
 
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from shared.kernel.errors import Invalid, TooLarge
@@ -21,7 +22,11 @@ from shared.persistence.store import (
     Document,
     Etag,
     Partition,
+    Unreadable,
+    UnreadableDocument,
 )
+
+_log = logging.getLogger(__name__)
 
 PARTITION_FIELDS: Final = ("tenantId", "environmentKey", "unit")
 ID_MAX_BYTES: Final = 1023
@@ -111,20 +116,47 @@ def document_of(raw: Mapping[str, Any]) -> Document:
     """Return the document that Cosmos DB (a read, a query, the change feed) shows as *raw*.
 
     Raises:
-        Invalid: *raw* was not written by a Store.
+        UnreadableDocument: *raw* was not written by a Store.
     """
-    try:
-        return Document(
-            Partition(*(raw[name] for name in PARTITION_FIELDS)),
-            document_id_of(raw["id"]),
-            raw["body"],
-            Etag(raw["_etag"]),
-            int(raw["_ts"]),
-        )
-    except KeyError as missing:
-        raise Invalid(
-            f"document {raw.get('id')!r} has no field {missing}: it was not written by this store"
-        ) from missing
+    missing = [name for name in (*PARTITION_FIELDS, "id", "body") if name not in raw]
+    if missing:
+        raise UnreadableDocument(f"it has no {', '.join(missing)}: it was not written by a store")
+    return Document(
+        Partition(*(raw[name] for name in PARTITION_FIELDS)),
+        document_id_of(raw["id"]),
+        checked_body(raw["body"]),
+        Etag(raw["_etag"]),
+        int(raw["_ts"]),
+    )
+
+
+def checked_body(body: object) -> Body:
+    """Return *body* if a Store may have written it. Raises UnreadableDocument."""
+    if not isinstance(body, dict):
+        raise UnreadableDocument("its body is no object: it was not written by a store")
+    return body
+
+
+def documents_of(
+    raws: Iterable[Mapping[str, Any]],
+) -> tuple[Sequence[Document], Sequence[Unreadable]]:
+    """Return the documents that Cosmos DB shows as *raws*, and those of them that are none."""
+    documents, unreadable = [], []
+    for raw in raws:
+        try:
+            documents.append(document_of(raw))
+        except UnreadableDocument as problem:
+            partition = Partition(*(str(raw.get(name)) for name in PARTITION_FIELDS))
+            unreadable.append(left_out(partition, str(raw.get("id")), problem))
+    return tuple(documents), tuple(unreadable)
+
+
+def left_out(partition: Partition, document_id: str, problem: UnreadableDocument) -> Unreadable:
+    """Return, and log, that a page leaves a document out."""
+    _log.error(
+        "document %r in %s is left out: %s", document_id, "/".join(partition.values), problem
+    )
+    return Unreadable(partition, document_id, str(problem))
 
 
 def raw_of(partition: Partition, document_id: str, body: Body, ttl_s: int | None) -> dict[str, Any]:

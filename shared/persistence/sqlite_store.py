@@ -6,15 +6,25 @@ endpoint serves the same rows. Rows, lsn, etags and expiry are in `sqlite_rows`.
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from contextlib import closing
+from dataclasses import replace
+from typing import Final
 
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid
-from shared.persistence.cosmos_form import checked_ids, document_id_of, encoded_batch, stored_id
+from shared.persistence.cosmos_form import checked_ids, encoded_batch, stored_id
 from shared.persistence.effective_key import SEPARATOR, feed_range_of, partition_text
-from shared.persistence.json_text import decoded
+from shared.persistence.query_rules import NUMBER_MAX, checked_query, feed_limit, no_continuation
 from shared.persistence.sqlite import Database
-from shared.persistence.sqlite_query import Order, Sql, condition, continuation_of, page_limit
+from shared.persistence.sqlite_pages import (
+    COLUMNS,
+    Row,
+    bounded,
+    document_of_row,
+    documents_of,
+    page_of,
+)
+from shared.persistence.sqlite_query import Sql
 from shared.persistence.sqlite_rows import LIVE, At, Rows, Verb, Write, due_at_of, etag_of, lsn_of
 from shared.persistence.sqlite_schema import schema_script
 from shared.persistence.store import (
@@ -36,7 +46,7 @@ from shared.persistence.store import (
 FEED_RANGES: Final = ("0", "1")
 PURGE_EVERY_S: Final = 60
 DUE_MAX: Final = 100
-_COLUMNS: Final = "partition, id, body, lsn, changed_at_s"
+_LSN: Final = 3
 
 
 class SqliteStore:
@@ -50,9 +60,9 @@ class SqliteStore:
         self._listeners: list[Callable[[], None]] = []
         self._purge_at_s = 0
         table = self.rows.table
-        self._read = f"SELECT {_COLUMNS} FROM {table} WHERE partition = ? AND id = ? AND {LIVE}"  # noqa: S608
+        self._read = f"SELECT {COLUMNS} FROM {table} WHERE partition = ? AND id = ? AND {LIVE}"  # noqa: S608
         self._changes = (
-            f"SELECT {_COLUMNS} FROM {table}"  # noqa: S608
+            f"SELECT {COLUMNS} FROM {table}"  # noqa: S608
             f" WHERE lsn > ? AND feed = ? AND {LIVE} ORDER BY lsn LIMIT ?"
         )
         database.prepare(database.read(lambda db: schema_script(db, container)))
@@ -67,10 +77,10 @@ class SqliteStore:
         return None if row is None else document_of_row(row)
 
     async def read_many(self, partition: Partition, ids: Sequence[str]) -> Mapping[str, Document]:
-        stored = [stored_id(one) for one in checked_ids(ids)]
+        stored = [stored_id(document_id) for document_id in checked_ids(ids)]
         marks = ", ".join("?" * len(stored))
         sql = (
-            f"SELECT {_COLUMNS} FROM {self.rows.table}"  # noqa: S608  only marks are put in
+            f"SELECT {COLUMNS} FROM {self.rows.table}"  # noqa: S608  only marks are put in
             f" WHERE partition = ? AND id IN ({marks}) AND {LIVE}"
         )
         parameters = (partition_text(partition.values), *stored, self.now_s())
@@ -79,31 +89,23 @@ class SqliteStore:
 
     async def query(self, within: Partition | Prefix, query: Query) -> Page:
         text = partition_text(within.values)
-        if isinstance(within, Partition):
-            return self._page(("partition = ?", [text]), query, page_limit(query))
-        bounds = [text + SEPARATOR, text + chr(ord(SEPARATOR) + 1)]
-        return self._page(("partition >= ? AND partition < ?", bounds), query, page_limit(query))
+        scope: Sql = ("partition = ?", [text])
+        if isinstance(within, Prefix):
+            bounds = [text + SEPARATOR, text + chr(ord(SEPARATOR) + 1)]
+            scope = ("partition >= ? AND partition < ?", bounds)
+        return self._page([scope], query, query.limit)
 
     async def query_due(self, query: Query) -> Page:
         # What is due beyond one page is found by the next tick: there is nothing to go on with.
-        page = self._page(("1", []), query, min(page_limit(query), DUE_MAX))
-        return Page(page.documents)
+        page = self._page([], query, min(query.limit, DUE_MAX))
+        return replace(page, continuation=None)
 
-    def _page(self, scope: Sql, query: Query, limit: int) -> Page:
-        order = Order(query)
-        parts = [scope, (LIVE, [self.now_s()]), *map(condition, query.where)]
-        if query.continuation is not None:
-            parts.append(order.after(query.continuation))
-        sql = (
-            f"SELECT {_COLUMNS}, {', '.join(order.columns)} FROM {self.rows.table}"  # noqa: S608
-            f" WHERE {' AND '.join(part for part, _ in parts)} ORDER BY {order.by} LIMIT ?"
+    def _page(self, scope: Sequence[Sql], query: Query, limit: int) -> Page:
+        checked_query(query)
+        live: Sql = (LIVE, [self.now_s()])
+        return self.database.read(
+            lambda db: page_of(db, self.rows.table, [*scope, live], query, limit)
         )
-        parameters = [value for _, values in parts for value in values]
-        # One more than asked for tells whether there is a next page.
-        rows = self.database.read(lambda db: db.execute(sql, [*parameters, limit + 1]).fetchall())
-        documents = tuple(document_of_row(row[:5]) for row in rows[:limit])
-        more = len(rows) > limit
-        return Page(documents, continuation_of(rows[limit - 1][5:]) if more else None)
 
     async def batch(
         self, partition: Partition, operations: Sequence[BatchOperation]
@@ -142,18 +144,20 @@ class SqliteStore:
     ) -> ChangePage:
         if feed_range not in FEED_RANGES:
             raise Invalid(f"a feed range is one of {', '.join(FEED_RANGES)}, got {feed_range!r}")
-        after = _place(continuation)
+        after, limit = _position(continuation), feed_limit(limit)
+        parameters = (after, int(feed_range), self.now_s(), limit)
 
-        def work(connection: sqlite3.Connection) -> tuple[int, list[Any]]:
+        def work(connection: sqlite3.Connection) -> tuple[int, list[Row], bool]:
             # The end is read first: what is committed in between is only seen again, never missed.
             end = connection.execute(self.rows.last).fetchone()[0]
-            parameters = (after, int(feed_range), self.now_s(), limit)
-            return end, connection.execute(self._changes, parameters).fetchall()
+            with closing(connection.execute(self._changes, parameters)) as cursor:
+                return end, *bounded(cursor, limit)
 
-        end, rows = self.database.read(work)
-        last = rows[-1][3] if rows else after
-        place = last if len(rows) >= limit else max(end, last)
-        return ChangePage(tuple(map(document_of_row, rows)), str(place))
+        end, rows, is_full = self.database.read(work)
+        last = rows[-1][_LSN] if rows else after
+        is_full = is_full or len(rows) == limit
+        documents, unreadable = documents_of(rows)
+        return ChangePage(documents, str(last if is_full else max(end, last)), unreadable)
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call *listener* after each write of this object is durable; return what ends that.
@@ -168,22 +172,6 @@ class SqliteStore:
         """Tell the listeners that something was written."""
         for listener in tuple(self._listeners):
             listener()
-
-
-def document_of_row(row: Sequence[Any]) -> Document:
-    """Return the document of (partition, id, body, lsn, changed_at_s).
-
-    Raises:
-        Invalid: the row was written over the wire, not by a Store.
-    """
-    partition, stored, text, lsn, changed_at_s = row
-    raw = decoded(text)
-    values = partition.split(SEPARATOR)
-    if "body" not in raw or len(values) != 3:  # noqa: PLR2004  tenant, environment, unit
-        raise Invalid(f"document {stored!r} has no field 'body': it was not written by this store")
-    return Document(
-        Partition(*values), document_id_of(stored), raw["body"], etag_of(lsn), changed_at_s
-    )
 
 
 _VERBS: Final = {Create: Verb.CREATE, Replace: Verb.REPLACE, Upsert: Verb.UPSERT}
@@ -205,10 +193,13 @@ def _write_of(operation: BatchOperation, text: bytes) -> Write:
     )
 
 
-def _place(continuation: str | None) -> int:
-    if continuation is None:
-        return 0
+def _position(continuation: str | None) -> int:
+    """Return the lsn to read on from. Raises Invalid."""
+    position = 0
     try:
-        return int(continuation)
+        position = int(continuation or 0)
     except ValueError as problem:
-        raise Invalid(f"not a continuation of a feed: {continuation[:80]!r}") from problem
+        raise no_continuation(continuation) from problem
+    if not 0 <= position <= NUMBER_MAX:
+        raise no_continuation(continuation)
+    return position

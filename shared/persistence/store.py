@@ -148,11 +148,25 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A stored document that a page leaves out, and the reason: one stops none of the others."""
+
+    partition: Partition
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Page:
-    """`continuation` is None at the end; an empty page may still have one."""
+    """At most 4 MB of documents, or one: a short page may still have more behind it.
+
+    `continuation` goes on with a `query`; None at the end, and always from `query_due`.
+    """
 
     documents: Sequence[Document]
     continuation: str | None = None
+    more: bool = False
+    unreadable: Sequence[Unreadable] = ()
 
 
 @dataclass(frozen=True)
@@ -164,6 +178,7 @@ class ChangePage:
 
     documents: Sequence[Document]
     continuation: str
+    unreadable: Sequence[Unreadable] = ()
 
 
 class BatchRefused(Refused):
@@ -182,6 +197,15 @@ class BatchRefused(Refused):
         self.operation_id = operation_id
 
 
+class UnreadableDocument(Exception):
+    """A stored document that cannot be read: damaged, of a later schema, or written by others.
+
+    A defect, not a refusal: the caller can do nothing about it, and the other documents are fine.
+    """
+
+    code = "UnreadableDocument"
+
+
 class AnswerLost(Unavailable):
     """The connection broke after the batch was sent: it may or may not have taken effect."""
 
@@ -192,11 +216,21 @@ class Store(Protocol):
     """One container."""
 
     async def read(self, partition: Partition, document_id: str) -> Document | None:
-        """Point read. Raises Unavailable when throttled or away."""
+        """Point read.
+
+        Raises:
+            UnreadableDocument: it is there and cannot be read.
+            Unavailable: throttled or away.
+        """
         ...
 
     async def read_many(self, partition: Partition, ids: Sequence[str]) -> Mapping[str, Document]:
-        """Return those of at most 8 *ids* that are there, in one request."""
+        """Return those of at most 8 *ids* that are there, in one request.
+
+        Raises:
+            UnreadableDocument: one of them cannot be read.
+            Unavailable: throttled or away.
+        """
         ...
 
     async def query(self, within: Partition | Prefix, query: Query) -> Page:
@@ -226,7 +260,10 @@ class Store(Protocol):
     async def changes(
         self, feed_range: str, continuation: str | None, *, limit: int = 100
     ) -> ChangePage:
-        """Return what changed since *continuation* (None: since the beginning), oldest first."""
+        """Return what changed since *continuation* (None: since the beginning), oldest first.
+
+        A page has at most *limit* documents, and at most 1,000 or 4 MB.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ import azure.functions as func
 
 from shared.composition.service import Service
 from shared.composition.settings import DATABASE
-from shared.persistence.cosmos_form import document_of
+from shared.persistence.cosmos_form import documents_of
 from shared.triggers.durable_triggers import CLIENT
 
 CONNECTION: Final = "CosmosDB"
@@ -19,7 +19,8 @@ def bind_change_feed(blueprint: df.Blueprint, service: Service) -> None:
 
     async def run(documents: func.DocumentList, client: df.DurableOrchestrationClient) -> None:
         service.hub.attach(client)
-        await service.relay.relay_changes([document_of(item.to_dict()) for item in documents])
+        readable, _ = documents_of(item.to_dict() for item in documents)
+        await service.relay.relay_changes(readable)
 
     run.__name__ = name
     bound = blueprint.durable_client_input(client_name=CLIENT)(run)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from shared.persistence.codec import DocumentCodec, UnreadableDocument
+from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import (
     Comparison,
     Document,
@@ -14,6 +14,7 @@ from shared.persistence.store import (
     Prefix,
     Query,
     Store,
+    UnreadableDocument,
     Where,
 )
 from shared.web.request import Answer, Request, ok

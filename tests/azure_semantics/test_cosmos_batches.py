@@ -40,7 +40,7 @@ async def wire() -> AsyncIterator[Wire]:
 
 @pytest.fixture
 def store(wire: Wire) -> Store:
-    return wire.account.store("runtime", "deployments")
+    return wire.store()
 
 
 def raw(document_id: str, **more: Any) -> dict[str, Any]:

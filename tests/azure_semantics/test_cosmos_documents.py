@@ -250,7 +250,7 @@ async def test_a_query_outside_the_subset_is_a_bad_request(
 
 
 async def test_a_change_feed_of_one_range_is_resumed_by_a_new_client(wire: Wire) -> None:
-    store = wire.account.store("runtime", "deployments")
+    store = wire.store()
     places = [Partition(f"tenant-{n}", "k1", "-") for n in range(8)]
     for place in places:
         await store.batch(place, [Create("a", {})])
@@ -260,7 +260,7 @@ async def test_a_change_feed_of_one_range_is_resumed_by_a_new_client(wire: Wire)
     await store.batch(places[0], [Create("b", {})])
     await wire.account.close()
 
-    again = wire.account.store("runtime", "deployments")
+    again = wire.store()
     found = [
         document.id
         for name, continuation in kept.items()
@@ -273,7 +273,7 @@ async def test_a_change_feed_of_one_range_is_resumed_by_a_new_client(wire: Wire)
 async def test_the_sqlite_adapter_and_the_wire_see_the_same_documents(wire: Wire) -> None:
     here = Partition("tenant-a", "k1", "-")
     inside = wire.storage.store("runtime", "deployments")
-    outside = wire.account.store("runtime", "deployments")
+    outside = wire.store()
 
     (etag,) = await inside.batch(here, [Create("in/1", {"n": 1}, ttl_s=60)])
     await outside.batch(here, [Create("out/1", {"n": 2})])

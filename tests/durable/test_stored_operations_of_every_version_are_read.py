@@ -12,7 +12,7 @@ import shared.kernel.operation as operations
 from shared.durable.operations import OPERATIONS, WAITING_TIMEOUT, OperationInput
 from shared.kernel.clock import EPOCH, isoformat
 from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation, OperationStatus
-from shared.persistence.codec import UnreadableDocument
+from shared.persistence.store import UnreadableDocument
 
 GOLDEN: Final = (
     Path(__file__).parents[1] / "golden" / "documents" / "operations_of_each_status.schema1.json"

@@ -8,7 +8,8 @@ from typing import Final
 
 from local_cloud.cosmos_endpoint.server import CosmosEndpoint
 from local_cloud.storage import LocalStorage
-from shared.persistence.cosmos_store import CosmosAccount
+from shared.persistence.cosmos_account import CosmosAccount
+from shared.persistence.cosmos_store import CosmosStore
 from tests.kit.stores import HandClock
 
 KEY: Final = "bG9jYWwga2V5IG9mIHRoZSB0ZXN0cw=="
@@ -19,6 +20,10 @@ class Wire:
     endpoint: CosmosEndpoint
     account: CosmosAccount
     storage: LocalStorage
+
+    def store(self) -> CosmosStore:
+        """Return the container `runtime/deployments`, over the wire."""
+        return CosmosStore(self.account, "runtime", "deployments")
 
 
 @asynccontextmanager

@@ -10,8 +10,7 @@ import pytest
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Conflict, Unavailable
 from shared.messaging.sweep import PAGES_MAX, Sweep, SweepLog
-from shared.persistence.codec import UnreadableDocument
-from shared.persistence.store import Create, Document, Partition, Query
+from shared.persistence.store import Create, Document, Partition, Query, UnreadableDocument
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.parts import Parts
 
@@ -149,5 +148,22 @@ def test_a_run_ends_after_a_thousand_documents() -> None:
 
         assert await timer.run() == PAGES_MAX * Query.limit
         assert await timer.run() == 50
+
+    run_virtual(main())
+
+
+def test_a_document_that_is_no_json_is_shown_in_health_and_stops_no_other() -> None:
+    async def main() -> None:
+        timer = Timer(PROBLEMS["a-defect"])
+        timer.failing = set()
+        await timer.keep()
+        store: Any = timer.parts.store.inner
+        sql = f"UPDATE {store.rows.table} SET body = substr(body, 1, 60) WHERE partition LIKE ?"
+        await store.database.write(lambda db: db.execute(sql, (f"{BAD.tenant}%",)).rowcount)
+
+        await timer.run()
+
+        assert timer.handled == [each.tenant for each in TENANTS if each != BAD]
+        assert timer.degraded() == {"scan": 1}
 
     run_virtual(main())

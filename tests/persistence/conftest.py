@@ -29,7 +29,7 @@ async def opened(
 ) -> AsyncIterator[Opened]:
     if request.param == "wire":
         async with wired(clock) as wire:
-            yield Opened(wire.account.store("runtime", "deployments"), clock)
+            yield Opened(wire.store(), clock)
         return
     path = MEMORY if request.param == "memory" else tmp_path / "runtime" / "c.db"
     database = Database(path)

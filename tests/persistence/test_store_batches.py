@@ -124,11 +124,12 @@ async def test_a_refused_batch_undoes_none_of_those_that_are_committed_with_it(
     store: Store,
 ) -> None:
     etag = await create(store, "aggregate", n=1)
+    await create(store, "taken")
 
     outcomes = await asyncio.gather(
         store.batch(HERE, [Create("outbox/1", {}), Create("outbox/2", {})]),
         store.batch(HERE, [Create("outbox/3", {}), Replace("aggregate", {"n": 2}, Etag('"abc"'))]),
-        store.batch(HERE, [Create("outbox/4", {}), Create("outbox/1", {})]),
+        store.batch(HERE, [Create("outbox/4", {}), Create("taken", {})]),
         store.batch(HERE, [Create("outbox/5", {}), Replace("aggregate", {"n": 3}, etag)]),
         return_exceptions=True,
     )
@@ -137,7 +138,7 @@ async def test_a_refused_batch_undoes_none_of_those_that_are_committed_with_it(
     assert [(each.status, each.index) for each in refused] == [(412, 1), (409, 1)]
     documents = (await store.query(HERE, Query())).documents
     assert [document.id for document in documents] == [
-        "aggregate", "outbox/1", "outbox/2", "outbox/5",
+        "aggregate", "outbox/1", "outbox/2", "outbox/5", "taken",
     ]  # fmt: skip
     assert documents[0].body == {"n": 3}
 

@@ -108,6 +108,33 @@ async def test_an_old_continuation_replays_what_came_after_it(store: Store) -> N
     assert await read_on(store, kept) == ["b"]
 
 
+async def test_a_page_of_large_changes_ends_early_and_the_next_goes_on(store: Store) -> None:
+    for n in range(6):
+        await store.batch(HERE, [Create(f"d{n}", {"text": "x" * 900_000})])
+    places = await from_the_beginning(store)
+
+    read = [await read_on(store, places) for _ in range(3)]
+
+    assert max(map(len, read)) <= 4
+    assert [id_ for ids in read for id_ in ids] == [f"d{n}" for n in range(6)]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+async def test_a_page_of_no_changes_is_refused(store: Store, limit: int) -> None:
+    (first, *_) = await store.feed_ranges()
+
+    with pytest.raises(Invalid):
+        await store.changes(first, None, limit=limit)
+
+
+@pytest.mark.parametrize("continuation", ["x", "-1", "9" * 30, "9" * 5_000])
+async def test_what_no_page_ended_with_is_refused(store: Store, continuation: str) -> None:
+    (first, *_) = await store.feed_ranges()
+
+    with pytest.raises(Invalid):
+        await store.changes(first, continuation)
+
+
 async def test_an_unknown_feed_range_is_refused(store: Store) -> None:
     with pytest.raises(Invalid):
         await store.changes("no-such-range", None)

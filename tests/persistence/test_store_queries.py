@@ -1,5 +1,7 @@
 """Contract of `Store.query` and `query_due`: the subset that services use, every adapter."""
 
+import math
+
 import pytest
 
 from shared.kernel.errors import Invalid
@@ -103,6 +105,14 @@ async def test_text_that_looks_like_sql_or_json_is_text(store: Store) -> None:
         pytest.param(Query(order_by="a;"), id="an-order-with-a-semicolon"),
         pytest.param(Query(where=[Where("a", Comparison.STARTS_WITH, 1)]), id="a-number-s-prefix"),
         pytest.param(Query(where=[Where("a", Comparison.IN, "abc")]), id="in-a-text"),
+        pytest.param(Query(where=[Where("a", Comparison.IN, [1])]), id="in-numbers"),  # type: ignore[list-item]
+        pytest.param(Query(where=[Where("a", Comparison.IN, ["x"] * 1001)]), id="in-1001-texts"),
+        pytest.param(Query(where=[Where("a", Comparison.EQ, "\ud83d")]), id="a-lone-surrogate"),
+        pytest.param(Query(where=[Where("a", Comparison.IN, ["\ud83d"])]), id="in-a-surrogate"),
+        pytest.param(Query(where=[Where("id", Comparison.EQ, "\ud83d")]), id="an-id-that-is-none"),
+        pytest.param(Query(where=[Where("id", Comparison.EQ, 1)]), id="a-number-as-id"),
+        pytest.param(Query(where=[Where("n", Comparison.LT, 2**63)]), id="64-bits-and-one"),
+        pytest.param(Query(where=[Where("n", Comparison.GT, math.nan)]), id="no-number"),
         pytest.param(Query(limit=0), id="a-page-of-none"),
         pytest.param(Query(limit=1001), id="a-page-over-1000"),
     ],
@@ -200,6 +210,43 @@ async def test_a_continuation_outlives_writes_without_repeats(store: Store) -> N
     assert [document.id for document in first.documents] == ["d0", "d1", "d2"]
     assert [document.id for document in second.documents] == ["d3", "d5"]
     assert second.continuation is None
+
+
+@pytest.mark.parametrize(
+    "continuation",
+    [
+        pytest.param("x", id="no-json"),
+        pytest.param("{}", id="no-list"),
+        pytest.param("[1]", id="of-another-order"),
+        pytest.param('[{},"-"]', id="an-object-as-key"),
+        pytest.param('["\\ud83d","-"]', id="a-lone-surrogate"),
+        pytest.param(f'[{2**63},"-"]', id="64-bits-and-one"),
+        pytest.param("[" * 100_000, id="nested-without-end"),
+        pytest.param("9" * 5_000, id="a-number-without-end"),
+    ],
+)
+async def test_what_no_page_ended_with_is_refused_as_a_continuation(
+    store: Store, continuation: str
+) -> None:
+    await fill(store)
+
+    with pytest.raises(Invalid):
+        await store.query(HERE, Query(continuation=continuation))
+
+
+async def test_a_page_of_large_documents_ends_early_and_says_so(store: Store) -> None:
+    large = "x" * 900_000
+    for n in range(6):
+        await store.batch(HERE, [Create(f"d{n}", {"text": large, "dueAt": "2026"})])
+
+    page = await store.query(HERE, Query())
+    due = await store.query_due(Query(where=[Where("dueAt", Comparison.LE, "2027")]))
+    found = [document.id async for document in pages(store, HERE, Query())]
+
+    for short in (page, due):
+        assert short.more
+        assert 1 <= len(short.documents) <= 4
+    assert found == [f"d{n}" for n in range(6)]
 
 
 async def test_a_full_last_page_ends(store: Store) -> None:

@@ -87,8 +87,8 @@ async def _retire_page(
             limit=PAGE_MAX,
         ),
     )
-    is_last = len(page.documents) < PAGE_MAX
-    last = None if is_last else str(page.documents[-1].body["service_id"])
+    goes_on = page.more and page.documents
+    last = str(page.documents[-1].body["service_id"]) if goes_on else None
     decision: Decision[Json] = Decision(
         {},
         writes=[put_scan(record_retired_page(scan, last))],

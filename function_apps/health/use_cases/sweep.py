@@ -95,7 +95,7 @@ async def _documents(app: HealthApp, *conditions: Where) -> Sequence[Document]:
             )
         )
         documents += page.documents
-        if len(page.documents) < _PAGE:
+        if not page.more or not page.documents:
             return documents
         last = str(page.documents[-1].body["service_id"])
 

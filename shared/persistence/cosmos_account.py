@@ -1,0 +1,83 @@
+"""One Cosmos DB account by the official asynchronous SDK."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.persistence.cosmos_errors import translated_errors
+from shared.persistence.cosmos_form import PARTITION_FIELDS
+
+if TYPE_CHECKING:
+    from azure.cosmos.aio import ContainerProxy, CosmosClient
+
+THROTTLE_RETRIES: Final = 3
+THROTTLE_WAIT_MAX_S: Final = 5
+"""The SDK's own patience (9 tries, 30 s) is longer than a request of ours may take."""
+TIMEOUT_S: Final = 10
+
+
+class CosmosAccount:
+    """One account, connected when first used. Close it when the app ends."""
+
+    def __init__(
+        self, endpoint: str, *, key: str | None = None, identity: str | None = None
+    ) -> None:
+        """Without *key* a managed identity is used: the one with client id *identity*, if given."""
+        self._endpoint = endpoint
+        self._key = key
+        self._identity = identity
+        self._credential: Any = None
+        self._client: CosmosClient | None = None
+        self._connecting = asyncio.Lock()
+
+    async def create(self, database: str, container: str) -> None:
+        """Make the container if need be: with a key only, data-plane roles may not.
+
+        Raises:
+            Unavailable: throttled or away.
+        """
+        from azure.cosmos import PartitionKey  # noqa: PLC0415  heavy: where used
+
+        paths = [f"/{name}" for name in PARTITION_FIELDS]
+        async with translated_errors():
+            client = await self._connected()
+            made = await client.create_database_if_not_exists(database)
+            await made.create_container_if_not_exists(
+                container, PartitionKey(path=paths, kind="MultiHash"), default_ttl=-1
+            )
+
+    async def container(self, database: str, container: str) -> "ContainerProxy":
+        client = await self._connected()
+        return client.get_database_client(database).get_container_client(container)
+
+    async def _connected(self) -> "CosmosClient":
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._connect()
+            return self._client
+
+    async def _connect(self) -> "CosmosClient":
+        from azure.cosmos.aio import CosmosClient  # noqa: PLC0415  heavy: where used
+
+        credential: Any = self._key
+        if credential is None:
+            from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415  heavy
+
+            credential = self._credential = ManagedIdentityCredential(client_id=self._identity)
+        client = CosmosClient(
+            self._endpoint,
+            credential,
+            connection_timeout=TIMEOUT_S,
+            retry_throttle_total=THROTTLE_RETRIES,
+            retry_throttle_backoff_max=THROTTLE_WAIT_MAX_S,
+            no_response_on_write=True,
+        )
+        await client.__aenter__()
+        return client
+
+    async def close(self) -> None:
+        """Close the connections; the account may not be used afterwards."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+        if self._credential is not None:
+            await self._credential.close()

@@ -1,0 +1,120 @@
+"""What every adapter asks of a query before it runs, so that all refuse the same ones."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from shared.kernel.errors import Invalid
+from shared.persistence.store import Comparison, Query, Where
+
+PAGE_MAX: Final = 1000
+PAGE_MAX_BYTES: Final = 4 * 1024 * 1024
+"""Cosmos DB's own bound, https://learn.microsoft.com/azure/cosmos-db/concepts-limits."""
+CONTINUATION_MAX: Final = 16 * 1024
+IN_MAX: Final = 1000
+NUMBER_MAX: Final = 2**63 - 1
+"""SQLite's integers end there; Cosmos DB's numbers are exact to 2**53."""
+_PATH: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+
+
+def page_limit(limit: int) -> int:
+    """Return *limit* if a page may hold as many documents. Raises Invalid."""
+    if not 1 <= limit <= PAGE_MAX:
+        raise Invalid(f"a page has 1 to {PAGE_MAX} documents, got {limit}")
+    return limit
+
+
+def feed_limit(limit: int) -> int:
+    """Return how many changes a page holds when *limit* are asked for. Raises Invalid."""
+    if limit < 1:
+        raise Invalid(f"a page of changes has at least 1 document, got {limit}")
+    return min(limit, PAGE_MAX)
+
+
+def checked_path(path: str) -> str:
+    """Return *path* if it is names joined by dots. Raises Invalid."""
+    if not _PATH.fullmatch(path):
+        raise Invalid(f"a query's path is names joined by dots, got {path[:80]!r}")
+    return path
+
+
+def checked_query(query: Query) -> Query:
+    """Return *query* if every store can run it. Raises Invalid."""
+    page_limit(query.limit)
+    checked_path(query.order_by)
+    checked_continuation(query.continuation)
+    for where in query.where:
+        _check(where)
+    return query
+
+
+def checked_continuation(continuation: str | None) -> str | None:
+    """Return *continuation* if a page may have ended with it. Raises Invalid."""
+    if continuation is not None and len(continuation) > CONTINUATION_MAX:
+        raise no_continuation(continuation)
+    return continuation
+
+
+def no_continuation(text: str | None) -> Invalid:
+    return Invalid(f"not where a page of this query ended: {text!r:.80}")
+
+
+def _check(where: Where) -> None:
+    checked_path(where.path)
+    match where.comparison:
+        case Comparison.IN:
+            for text in texts_of(where):
+                _check_text(where, text)
+        case Comparison.STARTS_WITH:
+            text_of(where)
+        case _ if where.path == "id":
+            text_of(where)
+        case _:
+            _check_value(where)
+
+
+def _check_value(where: Where) -> None:
+    match where.value:
+        case None | bool():
+            return
+        case str() as text:
+            _check_text(where, text)
+        case int() | float() as number:
+            if not -NUMBER_MAX <= number <= NUMBER_MAX:
+                raise Invalid(f"{where.path} compares with numbers of at most 64 bits")
+        case other:
+            raise Invalid(
+                f"{where.path} compares with text, number, bool or null, got {str(other)[:80]!r}"
+            )
+
+
+def text_of(where: Where) -> str:
+    """Return the text that *where* compares with. Raises Invalid."""
+    if not isinstance(where.value, str):
+        raise Invalid(f"{where.path} {where.comparison} takes text, got {where.value!r}")
+    _check_text(where, where.value)
+    return where.value
+
+
+def texts_of(where: Where) -> Sequence[str]:
+    """Return the list of text that *where* compares with. Raises Invalid."""
+    values = where.value
+    if isinstance(values, str) or not isinstance(values, Sequence) or len(values) > IN_MAX:
+        raise Invalid(f"{where.path} IN takes a list of at most {IN_MAX} texts")
+    return values
+
+
+def _check_text(where: Where, text: object) -> None:
+    if not isinstance(text, str):
+        raise Invalid(f"{where.path} {where.comparison} takes text, got {text!r}")
+    if not is_unicode(text):
+        raise Invalid(f"{where.path} compares with Unicode text, got {text[:80]!r}")
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether *text* has no lone surrogates, which no store can compare with."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,143 @@
+"""Pages of rows as documents: bounded in number and size, without those that cannot be read."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, Final
+
+from shared.persistence.cosmos_form import checked_body, document_id_of, left_out
+from shared.persistence.effective_key import SEPARATOR
+from shared.persistence.json_text import decoded
+from shared.persistence.query_rules import PAGE_MAX_BYTES
+from shared.persistence.sqlite_query import (
+    Order,
+    Sql,
+    condition,
+    continuation_of,
+    if_json,
+    is_of_columns,
+)
+from shared.persistence.sqlite_rows import etag_of
+from shared.persistence.store import (
+    Document,
+    Page,
+    Partition,
+    Query,
+    Unreadable,
+    UnreadableDocument,
+)
+
+COLUMNS: Final = "partition, id, body, lsn, changed_at_s"
+_BODY: Final = 2
+_KEY_VALUES: Final = 3
+"""Tenant, environment and unit."""
+_LEFT_OUT_MAX: Final = 20
+"""Damaged rows that one page names; one more or less makes no difference to who repairs them."""
+_DAMAGED: Final = "its body is no JSON: the file is damaged"
+
+Row = tuple[Any, ...]
+
+
+def document_of_row(row: Row) -> Document:
+    """Return the document of a row of `COLUMNS`.
+
+    Raises:
+        UnreadableDocument: the row is damaged, or was written over the wire, not by a Store.
+    """
+    partition, stored, text, lsn, changed_at_s, *_ = row
+    try:
+        shown = decoded(text)
+    except (ValueError, TypeError) as problem:
+        raise UnreadableDocument(_DAMAGED) from problem
+    values = partition.split(SEPARATOR)
+    if not isinstance(shown, dict) or len(values) != _KEY_VALUES:
+        raise UnreadableDocument("it was not written by a store")
+    body = checked_body(shown.get("body"))
+    return Document(Partition(*values), document_id_of(stored), body, etag_of(lsn), changed_at_s)
+
+
+def documents_of(rows: Iterable[Row]) -> tuple[Sequence[Document], Sequence[Unreadable]]:
+    """Return the documents of *rows*, and those of them that cannot be read."""
+    documents, unreadable = [], []
+    for row in rows:
+        try:
+            documents.append(document_of_row(row))
+        except UnreadableDocument as problem:
+            unreadable.append(_left_out(row[0], row[1], problem))
+    return tuple(documents), tuple(unreadable)
+
+
+def _left_out(partition: str, stored: str, problem: UnreadableDocument) -> Unreadable:
+    values = partition.split(SEPARATOR)
+    # Whoever made a container of another key put it there; its values are shown as one.
+    where = Partition(*values) if len(values) == _KEY_VALUES else Partition("/".join(values), "-")
+    return left_out(where, document_id_of(stored), problem)
+
+
+def bounded(rows: Iterable[Row], limit: int) -> tuple[list[Row], bool]:
+    """Return at most *limit* of *rows* and at most 4 MB, but one, and whether there are more."""
+    page: list[Row] = []
+    size = 0
+    for row in rows:
+        size += len(row[_BODY])
+        if page and (len(page) == limit or size > PAGE_MAX_BYTES):
+            return page, True
+        page.append(row)
+    return page, False
+
+
+def page_of(
+    connection: sqlite3.Connection, table: str, scope: Sequence[Sql], query: Query, limit: int
+) -> Page:
+    """Return the page of those rows of *table* in *scope* that *query* asks for.
+
+    SQLite gives up on a whole query when it meets a body that is no JSON, so such a query runs
+    again without those rows.
+    """
+    try:
+        return _selected(connection, table, scope, query, limit)
+    except sqlite3.OperationalError as problem:
+        if "malformed JSON" not in str(problem):
+            raise
+    scope = [*scope, *map(condition, filter(is_of_columns, query.where))]
+    page = _selected(connection, table, [*scope, ("json_valid(body)", [])], query, limit, if_json)
+    sql, parameters = _joined([*scope, ("NOT json_valid(body)", [])])
+    sql = f"SELECT partition, id FROM {table} WHERE {sql} LIMIT {_LEFT_OUT_MAX}"  # noqa: S608
+    damaged = [
+        _left_out(partition, stored, UnreadableDocument(_DAMAGED))
+        for partition, stored in connection.execute(sql, parameters)
+    ]
+    return replace(page, unreadable=(*page.unreadable, *damaged))
+
+
+def _selected(
+    connection: sqlite3.Connection,
+    table: str,
+    scope: Sequence[Sql],
+    query: Query,
+    limit: int,
+    guard: Callable[[Sql], Sql] = lambda sql: sql,
+) -> Page:
+    order = Order(query)
+    conditions = [guard(condition(where)) for where in query.where]
+    if query.continuation is not None:
+        conditions.append(guard(order.after(query.continuation)))
+    where, parameters = _joined([*scope, *conditions])
+    sql = (
+        f"SELECT {COLUMNS}, {', '.join(order.columns)} FROM {table}"  # noqa: S608
+        f" WHERE {where} ORDER BY {order.by} LIMIT ?"
+    )
+    # One more than asked for tells whether there is a next page.
+    with closing(connection.execute(sql, [*parameters, limit + 1])) as cursor:
+        rows, more = bounded(cursor, limit)
+    documents, unreadable = documents_of(rows)
+    continuation = continuation_of(rows[-1][len(COLUMNS.split(",")) :]) if more else None
+    return Page(documents, continuation, more, unreadable)
+
+
+def _joined(conditions: Sequence[Sql]) -> Sql:
+    return (
+        " AND ".join(text for text, _ in conditions),
+        [value for _, values in conditions for value in values],
+    )
