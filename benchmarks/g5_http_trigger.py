@@ -1,9 +1,9 @@
 """G5: an HTTP trigger with full Functions semantics, beside uvicorn + Starlette and others.
 
 The work is the same everywhere: POST a JSON order → validate with pydantic → one INSERT → 201 with
-a JSON body. At NORMAL each side inserts on a connection of its own; at FULL ours goes through the
-group commit (`shared.persistence.sqlite`), the peer commits each insert. Each side is a process of
-its own; the client is this process, 32 kept-alive connections on one loop.
+a JSON body. Ours goes through the group commit (`shared.persistence.sqlite`) at both settings, the
+peers commit each insert. Each side is a process of its own; the client is this process, 32
+kept-alive connections on one loop.
 
 Run as `.venv/bin/python benchmarks/g5_http_trigger.py`.
 """
@@ -92,20 +92,13 @@ def functions_app(synchronous: str, database_type: Any) -> Any:
     import azure.functions as func
 
     app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-    if synchronous == "NORMAL":
-        connection = connect("NORMAL")
+    database = database_type(os.environ["G5_DATABASE"], SCHEMA, synchronous=synchronous)
 
-        async def insert(body: str) -> int:
-            return connection.execute(INSERT, (body,)).lastrowid or 0
-
-    else:
-        database = database_type(os.environ["G5_DATABASE"], SCHEMA)
-
-        async def insert(body: str) -> int:
-            written: int = await database.write(
-                lambda connection: connection.execute(INSERT, (body,)).lastrowid
-            )
-            return written
+    async def insert(body: str) -> int:
+        written: int = await database.write(
+            lambda connection: connection.execute(INSERT, (body,)).lastrowid
+        )
+        return written
 
     @app.route("tenants/{tenant}/orders", methods=["POST"])
     async def post_order(req: func.HttpRequest) -> func.HttpResponse:

@@ -136,7 +136,7 @@ def main() -> int:
             "floor, alone": fresh(floor, 1, ALONE),
         }
         goals = [
-            Goal("ours, 16 writers", "SQLAlchemy Core, 16 writers", 6),
+            Goal("ours, 16 writers", "SQLAlchemy Core, 16 writers", 8),
             Goal("ours, 16 writers", "floor, 16 a commit", 0.6),
             Goal("ours, alone", "floor, alone", 0.8),
         ]

@@ -71,7 +71,7 @@ def document_id_of(stored: str) -> str:
     """Return the id that `stored_id` was given."""
     if "|" not in stored and "~" not in stored:
         return stored
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else "/", stored)
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)) if match[1] else "/", stored)
 
 
 def encoded_batch(operations: Sequence[BatchOperation]) -> Sequence[bytes]:

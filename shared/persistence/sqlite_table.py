@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from shared.kernel.errors import Invalid, TooLarge
+from shared.persistence.query_rules import page_limit
 from shared.persistence.sqlite import Database
-from shared.persistence.tables import RowExists, TableRow
+from shared.persistence.tables import DELETED_MAX, RowExists, TableRow
 
 ROWS_MAX: Final = 100
 """An entity group transaction's bound: https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions."""
@@ -34,7 +35,10 @@ class SqliteTable:
         self._upsert = f"INSERT OR REPLACE {insert}"
         self._get = f"SELECT * FROM {table} WHERE partition_key = ? AND row_key = ?"  # noqa: S608
         self._scan = f"SELECT * FROM {table} WHERE partition_key = ? AND row_key > ?"  # noqa: S608
-        self._delete = f"DELETE FROM {table} WHERE partition_key = ? AND row_key < ?"  # noqa: S608
+        self._delete = (
+            f"DELETE FROM {table} WHERE (partition_key, row_key) IN (SELECT partition_key, row_key"  # noqa: S608
+            f" FROM {table} WHERE partition_key = ? AND row_key < ? ORDER BY row_key LIMIT ?)"
+        )
         database.prepare(_SCHEMA.format(name=name))
 
     async def insert(self, rows: Sequence[TableRow]) -> None:
@@ -53,8 +57,8 @@ class SqliteTable:
 
     async def get(self, partition_key: str, row_key: str) -> TableRow | None:
         key = (partition_key, row_key)
-        found = self._database.read(lambda db: db.execute(self._get, key).fetchone())
-        return None if found is None else _row(found)
+        entity = self._database.read(lambda db: db.execute(self._get, key).fetchone())
+        return None if entity is None else _row_of(entity)
 
     async def scan(
         self,
@@ -71,13 +75,13 @@ class SqliteTable:
             sql += " AND row_key < ?"
             parameters.append(before)
         sql += f" ORDER BY row_key {'DESC' if newest_first else 'ASC'} LIMIT ?"
-        parameters.append(limit)
-        found = self._database.read(lambda db: db.execute(sql, parameters).fetchall())
-        return tuple(_row(one) for one in found)
+        parameters.append(page_limit(limit))
+        entities = self._database.read(lambda db: db.execute(sql, parameters).fetchall())
+        return tuple(map(_row_of, entities))
 
     async def delete_before(self, partition_key: str, row_key: str) -> int:
-        key = (partition_key, row_key)
-        return await self._database.write(lambda db: db.execute(self._delete, key).rowcount)
+        parameters = (partition_key, row_key, DELETED_MAX)
+        return await self._database.write(lambda db: db.execute(self._delete, parameters).rowcount)
 
 
 def _entities(rows: Sequence[TableRow]) -> list[tuple[str, str, str]]:
@@ -98,6 +102,6 @@ def _text(row: TableRow) -> str:
     return json.dumps(dict(row.values), separators=(",", ":"))
 
 
-def _row(found: Sequence[Any]) -> TableRow:
-    partition_key, row_key, text = found
+def _row_of(entity: Sequence[Any]) -> TableRow:
+    partition_key, row_key, text = entity
     return TableRow(partition_key, row_key, json.loads(text))

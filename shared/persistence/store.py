@@ -184,7 +184,7 @@ class ChangePage:
 class BatchRefused(Refused):
     """One operation of a batch failed, so none took effect.
 
-    `status` is that operation's (404, 409, 412), `index` its place.
+    `status` is that operation's (404, 409, 412), `index` its position.
     """
 
     http_status = 409

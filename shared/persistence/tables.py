@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 Value = str | int | float | bool
+DELETED_MAX: Final = 1000
+"""Rows that one deletion removes: others write meanwhile, and wait for it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Table(Protocol):
         """Add at most 100 *rows* of one partition, all or none (an entity group transaction).
 
         Raises:
-            RowExists: one of the keys is taken; nothing was added.
+            RowExists: a key is taken; nothing was added.
             Unavailable: throttled or away.
         """
         ...
@@ -51,9 +53,12 @@ class Table(Protocol):
         limit: int = 100,
         newest_first: bool = False,
     ) -> Sequence[TableRow]:
-        """Return rows with *after* < row key < *before*, in order of the row key."""
+        """Return at most *limit* rows, 1 to 1,000, with *after* < row key < *before*, in order.
+
+        Raises Invalid for another limit.
+        """
         ...
 
     async def delete_before(self, partition_key: str, row_key: str) -> int:
-        """Delete rows whose key sorts before *row_key*; return how many."""
+        """Delete the first 1,000 rows whose key sorts before *row_key*; return how many."""
         ...

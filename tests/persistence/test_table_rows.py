@@ -75,6 +75,22 @@ async def test_old_rows_are_deleted_up_to_a_key(table: Table) -> None:
     assert await table.get("other", "a") is not None
 
 
+async def test_one_deletion_removes_a_bounded_number_of_the_oldest(table: Table) -> None:
+    numbers = [f"{n:04}" for n in range(1_100)]
+    for first in range(0, 1_100, 100):
+        await table.insert(rows(*numbers[first : first + 100]))
+
+    deleted = [await table.delete_before("p", "9") for _ in range(3)]
+
+    assert deleted == [1_000, 100, 0]
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1_001])
+async def test_a_scan_without_a_bound_is_refused(table: Table, limit: int) -> None:
+    with pytest.raises(Invalid):
+        await keys(table, limit=limit)
+
+
 @pytest.mark.parametrize(
     ("refused", "error"),
     [

@@ -166,8 +166,15 @@ async def delete_old_samples(app: HealthApp) -> int:
         count = await service.sweeps.attempt(
             DELETE_SAMPLES,
             (document.partition, document.id),
-            app.samples.delete_before(key, before),
+            _delete_before(key, before, app),
             now + app.forget_every + LATE,
         )
         deleted += 0 if isinstance(count, Failure) else count
+    return deleted
+
+
+async def _delete_before(partition_key: str, row_key: str, app: HealthApp) -> int:
+    deleted = 0
+    while count := await app.samples.delete_before(partition_key, row_key):
+        deleted += count
     return deleted
