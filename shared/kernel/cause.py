@@ -17,8 +17,8 @@ UNKEYED_TTL: Final = timedelta(hours=1)
 class Cause:
     """`marker` is the id of the inbox or idempotency row; None where the aggregate itself shows it.
 
-    `kind` and `reference` name the cause for the audit record (`event evt-…`,
-    `request post_environment`, `timer sweep_ttl`, `operation op-…`).
+    `kind` and `reference` name the cause for the audit record (`event evt-…`, `command evt-…`,
+    `request POST v1/runtime/environments`, `timer observe_due`, `operation op-…`).
     """
 
     actor: str

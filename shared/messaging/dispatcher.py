@@ -175,7 +175,7 @@ class Dispatcher:
             "eventId": digest,
             "eventType": message.properties.get(TYPE_PROPERTY, "")[:80],
         }
-        cause = Cause("message", "event", digest, "trace-0", "corr-0")
+        cause = Cause("message", "message", digest, "trace-0", "corr-0")
         scope = Scope(TenantId(PLATFORM_TENANT), "message")
         ctx = Context(scope, cause, self.clock, self.entropy)
         await self._write_parked(ctx, parked_id(digest), body, refusal)
@@ -252,7 +252,7 @@ def caused_by_message(envelope: Envelope, sender: str) -> Cause:
     """Return the cause of the effects of a message from *sender*; its marker is an inbox row."""
     return Cause(
         actor=sender,
-        kind="event",
+        kind="command" if envelope.event_type in COMMANDS else "event",
         reference=envelope.event_id,
         trace_id=envelope.trace_id,
         correlation_id=envelope.correlation_id,

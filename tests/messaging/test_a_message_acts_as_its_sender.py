@@ -9,7 +9,7 @@ from shared.contracts.events import EVENTS
 from shared.contracts.shape import Command
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict
-from shared.messaging.dispatcher import Dispatcher, Received, sender_of
+from shared.messaging.dispatcher import Dispatcher, Received, caused_by_message, sender_of
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.envelopes import an_envelope
 from tests.messaging.parts import Parts
@@ -36,6 +36,13 @@ def test_the_sender_is_the_named_one_else_the_only_possible_one(
 ) -> None:
     assert message in COMMANDS or message in EVENTS
     assert sender_of(message, named) == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"), [("Deploy", "command"), ("RuntimeTenantBound", "event")]
+)
+def test_the_audit_record_tells_a_command_from_an_event(message: str, kind: str) -> None:
+    assert caused_by_message(an_envelope(1, message), "service:drift").kind == kind
 
 
 class Handled:
