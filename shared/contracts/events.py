@@ -1,4 +1,7 @@
-"""Every event: its payload, who publishes it, who consumes it. Subscriptions come from here."""
+"""Every event: its payload, who publishes it, who consumes it. Subscriptions come from here.
+
+The rows are the specification's. `BUILT`, `UNHANDLED` and `UNPUBLISHED` say how much of it exists.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ from shared.contracts.shape import Event, ForeignEvent
 from shared.contracts.values import Service
 
 RUNTIME_EVENTS: Final = "runtime-events"
-"""The topic for what the nine publish, one subscription per service."""
+"""The topic for what the services publish, one subscription per service."""
 FACTORY_EVENTS: Final = "factory-events"
 """The topic for what other platforms publish."""
 
@@ -136,6 +139,54 @@ _ROWS: Final = (
 )
 
 EVENTS: Final[Mapping[str, EventType]] = MappingProxyType({row.name: row for row in _ROWS})
+
+BUILT: Final = frozenset({_S.ENVIRONMENTS, _S.DEPLOYMENTS, _S.CATALOG, _S.HEALTH})
+"""The services that exist; a producer or consumer that is not among them is not built yet."""
+_DRIFT: Final = {"RuntimeDriftDetected", "RuntimeDriftResolved"}
+_ALERTS: Final = {"RuntimeAlertRaised", "RuntimeAlertCleared"}
+UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
+    {
+        _S.ENVIRONMENTS: frozenset({*_DRIFT, "RuntimeTenantBound", "TenantProvisioned"}),
+        _S.DEPLOYMENTS: frozenset(
+            {
+                *_DRIFT,
+                "ConfigurationSynced",
+                "ConfigurationSyncFailed",
+                "SecretExpiring",
+                "SecretRotationFailed",
+            }
+        ),
+        _S.CATALOG: frozenset(
+            {
+                *_ALERTS,
+                "RuntimeDeploymentRequested",
+                "RuntimeDeploymentStepChanged",
+                "RuntimeDeploymentFailed",
+                "RuntimeDeploymentCancelled",
+                "RuntimeEnvironmentStatusChanged",
+                "RuntimeEnvironmentFailed",
+                "RuntimeTenantBound",
+                "ScalingPolicyApplied",
+            }
+        ),
+        _S.HEALTH: frozenset(
+            {
+                "RuntimeDeploymentFailed",
+                "RuntimeDeploymentCancelled",
+                "RuntimeEnvironmentFailed",
+                "RuntimeEnvironmentDecommissioned",
+            }
+        ),
+    }
+)
+"""What a built service is to consume and settles without effect so far.
+
+Alerts have no consumer yet: catalog is to have the subscriptions of their sinks.
+"""
+UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
+    {_S.HEALTH: frozenset(_ALERTS)}
+)
+"""What a built service is to publish and does not so far."""
 
 
 def subscription(topic: str, service: Service) -> tuple[str, ...]:
