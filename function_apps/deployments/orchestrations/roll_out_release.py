@@ -1,4 +1,10 @@
-"""Roll a release out step by step, each step judged; else bring the previous one back whole."""
+"""Roll a release out step by step, each step judged; else bring the previous one back whole.
+
+Rollback has two meanings. A Completed deployment is undone by a new deployment of kind rollback,
+which goes forward to the earlier release unit, through `_roll_forward`. A deployment at work goes
+back, through `_roll_back`, when a caller interrupts it or a step fails; it ends as RolledBack or
+Failed. Both take the next fencing token; an interruption also has an operation of its own.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -71,7 +77,7 @@ UNDO: Final[UndoTable] = {
     begin_rollout: "changes nothing outside",
     stop_previous: restore_previous,
     apply_candidate: remove_candidate,
-    check_ready: "changes nothing",
+    check_ready: "changes nothing outside",
     begin_step: "changes nothing outside",
     shift_traffic: restore_previous,
     keep_capacity: restore_previous,
@@ -79,12 +85,12 @@ UNDO: Final[UndoTable] = {
     check_analysis: "changes nothing outside",
     begin_promotion: "changes nothing outside",
     drain_previous: restore_previous,
-    check_drained: "changes nothing",
-    complete_release: "ends the deployment; a rollback is another one",
+    check_drained: "changes nothing outside",
+    complete_release: "not undone: a Completed deployment is undone by a new one",
     begin_rollback: "changes nothing outside",
-    restore_previous: "is the way back",
-    remove_candidate: "is the way back",
-    finish_rollback: "ends the deployment",
+    restore_previous: "belongs to the rollback",
+    remove_candidate: "belongs to the rollback",
+    finish_rollback: "not undone: it ends the deployment",
 }
 WAITS_MAX: Final = 400
 """24 hours of an environment on its way, looked at every 15 minutes, is 96."""
