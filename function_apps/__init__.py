@@ -1,1 +1,1 @@
-"""The nine services, one package each; none imports another."""
+"""Every service, one package each; none imports another."""

@@ -1,1 +1,1 @@
-"""What the nine services share: the published language, the kernel, ports and their adapters."""
+"""What every service shares: the published language, the kernel, ports and their adapters."""

@@ -1,4 +1,4 @@
-"""Composition root of catalog: chooses adapters from settings."""
+"""Composition root of catalog: the app from its settings and parts, and its blueprint."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Composition root of deployments: chooses adapters from settings."""
+"""Composition root of deployments: the app from its settings and parts, and its blueprint."""
 
 from collections.abc import Mapping, Sequence
 

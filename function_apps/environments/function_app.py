@@ -1,4 +1,4 @@
-"""Composition root of environments: the app from its settings, and its blueprint."""
+"""Composition root of environments: the app from its settings and parts, and its blueprint."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Composition root of health: chooses adapters from settings."""
+"""Composition root of health: the app from its settings and parts, and its blueprint."""
 
 import ipaddress
 from collections.abc import Mapping

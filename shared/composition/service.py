@@ -1,4 +1,4 @@
-"""The parts that all nine services have, built in one way."""
+"""The parts that every service has, built in one way."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""The published language: what the nine services say to the world and to each other."""
+"""The published language: what every service says to the world and to the others."""

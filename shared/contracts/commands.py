@@ -29,7 +29,7 @@ def command_queue(service: Service) -> str:
 
 @dataclass(frozen=True)
 class CommandType:
-    """One row. A command without senders among the nine comes from people and other platforms."""
+    """One row. A command without senders comes from people and other platforms."""
 
     payload: type[Command]
     handler: Service

@@ -127,7 +127,7 @@ Settings = Annotated[
 
 
 class Service(StrEnum):
-    """The nine, as their packages are called."""
+    """Every service of the specification by its Python name; four of them are built so far."""
 
     ENVIRONMENTS = "environments"
     DEPLOYMENTS = "deployments"

@@ -9,9 +9,11 @@ from shared.kernel.errors import Stale
 class Fence:
     """The right to write one thing, as given out by its aggregate.
 
-    `token` grows each time the right passes on (a deployment is admitted to a line, a rollback
-    interrupts, an operation is started anew); whoever is written to keeps the highest it has seen
-    and refuses a lower one. `operation` and `step` say whose it is, for tags and audit.
+    `token` grows with each owner: when a deployment starts, when a rollback or a cancellation
+    interrupts it, when a drain takes the environment's workloads, with each command that changes an
+    environment. An operation that is started again keeps its token. The system that is written to
+    keeps the highest token it has seen and refuses a lower one. `operation` and `step` name the
+    writer, for tags and audit.
     Kleppmann, "How to do distributed locking", 2016.
     """
 

@@ -10,7 +10,7 @@ from shared.kernel.ids import TenantId
 class Scope:
     """A caller, the one tenant whose data it may see, and what it may do there.
 
-    Repositories cannot be built without one, so a query without a tenant does not type-check.
+    Every read of a use case is within `tenant`; only a timer's query for what is due spans tenants.
     """
 
     tenant: TenantId
@@ -20,13 +20,6 @@ class Scope:
     def allows(self, permission: str) -> bool:
         """Return whether *permission* was granted; `runtime.admin` grants none of the others."""
         return permission in self.permissions
-
-
-@dataclass(frozen=True)
-class PlatformScope:
-    """For timers only, which have no caller: may ask what is due across tenants, nothing else."""
-
-    caller: str
 
 
 ADMIN: Final = "runtime.admin"

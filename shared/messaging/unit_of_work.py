@@ -1,5 +1,8 @@
 """The write path: one bounded read, a pure decision, one batch, and the outbox.
 
+A command that takes an aggregate over reads a second time: the operation that it closes, whose id
+stands in the aggregate.
+
 A command or event commits its aggregate, its operation, its outbox rows and its marker together or
 not at all. After a conflict or a lost answer the documents and one's own marker are read again: a
 marker that is there means committed, else it is decided again, at most five times.

@@ -238,7 +238,7 @@ class Store(Protocol):
         ...
 
     async def query_due(self, query: Query) -> Page:
-        """Across all tenants, ordered, one page of at most 100: for `PlatformScope` timers only."""
+        """Across all tenants, ordered, one page of at most 100: for timers only."""
         ...
 
     async def batch(

@@ -1,7 +1,8 @@
-"""Binds a route table to Azure Functions: one function a route, every check once for all nine.
+"""Binds a route table to Azure Functions: one function a route, the checks once for every service.
 
-Order of the checks: authenticate, tenant guard, authorise, validate, then the handler. Each answer
-carries the trace and correlation ids of its request.
+Order of the checks: token and tenant, the tenant's rate, the scope of the route, the ids in the
+path, the query, the body, then the handler. Each answer carries the trace and correlation ids of
+its request.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Binds one service to its triggers: the same set, in the same order, for all nine."""
+"""Binds one service to its triggers: the same set, in the same order, for every service."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,1 +1,1 @@
-"""Route table, authentication, scope, problem details, operations, OpenAPI: once for all nine."""
+"""Route table, authentication, scope, problem details, operations, OpenAPI: for every service."""

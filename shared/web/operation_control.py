@@ -15,7 +15,7 @@ from shared.persistence.store import partition_of
 EndOperation = Callable[[Operation, Context, Any], Awaitable[Outcome[Any]]]
 """`async def name(operation, ctx, app)`: changes operation and aggregate in one batch.
 
-Refuses an operation that has ended with OperationAlreadyEnded, after the marker had its say.
+Refuses an operation that has ended with OperationAlreadyEnded, unless a marker answers first.
 """
 
 

@@ -1,4 +1,4 @@
-"""How errors look over HTTP: one rendering for all nine services.
+"""How errors look over HTTP: one rendering for every service.
 
 The body follows the Azure REST guidelines (`error.code`, `error.message`, `error.target`,
 `error.details`); with `Accept: application/problem+json` it follows RFC 9457.

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Final
 
@@ -43,3 +44,17 @@ def test_a_link_leads_somewhere(document: str) -> None:
     targets = LINK.findall(path.read_text())
 
     assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+def test_the_architecture_has_the_layers_that_the_linter_holds() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(
+        each["layers"]
+        for each in contracts["contracts"]
+        if each.get("containers") == ["function_apps.*"]
+    )
+    chain = " → ".join(
+        ", ".join(f"`{name}`" for name in re.findall(r"\((\w+)\)", layer)) for layer in layers
+    )
+
+    assert f"inside a service {chain}." in (ROOT / "docs/architecture.md").read_text()

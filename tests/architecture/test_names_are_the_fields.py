@@ -23,7 +23,7 @@ FILES: Final = frozenset(
         "following", "screen", "rollout_view", "story", "stage",
     }
 )  # fmt: skip
-"""House words that files had; each has a name of the field now (see the decision on names)."""
+"""House words that files had; each has a name of the field now."""
 
 NAMES: Final = frozenset(
     {

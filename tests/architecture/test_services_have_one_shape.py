@@ -6,6 +6,7 @@ The sameness is derived from the tree, so that the next service cannot differ un
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, get_type_hints
@@ -212,3 +213,24 @@ def test_a_readme_says_what_the_service_decides_and_listens_to(service: str) -> 
     assert [
         title for title in ("decides", "Routes", "Messages", "Runbook") if title not in text
     ] == []
+
+
+def _said_of_routes(text: str) -> set[str]:
+    """Return the paths in a README's table of routes; `…/logs` is one below a resource."""
+    section = text.partition("## Routes")[2].partition("\n## ")[0]
+    found: set[str] = set()
+    for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE):
+        for path in re.findall(r"`(?:[A-Z]+ )?((?:…)?/[^`\s]*)`", row):
+            found.add(re.sub(r"\{\w+\}", "{}", path))
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_readme_names_every_route(service: str) -> None:
+    said = _said_of_routes((_folder(service) / "README.md").read_text())
+    paths = {
+        re.sub(r"\{\w+\}", "{}", route.template.removeprefix("v1/runtime"))
+        for route in _module(service, "triggers").ROUTES
+    }
+
+    assert sorted(path for path in paths if not said & {path, "…/" + path.rpartition("/")[2]}) == []

@@ -75,7 +75,7 @@ def test_a_message_is_registered_under_its_type_name() -> None:
 
 
 def test_no_two_published_types_share_a_name() -> None:
-    """The gateway joins the nine OpenAPI documents by schema name."""
+    """The gateway joins the OpenAPI documents of every service by schema name."""
     twice = [name for name, count in Counter(kind.__name__ for kind in TYPES).items() if count > 1]
 
     assert twice == []

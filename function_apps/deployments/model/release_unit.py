@@ -64,7 +64,7 @@ def to_released_component(
     """Return *component* as the release unit records it under *revision*.
 
     Configuration, secret versions and scaling policy are what their services said last; what
-    nobody said is 0 or empty, and `absences` says so.
+    nobody said is 0 or empty, and `missing_parts` says so.
     """
     key = parse_id(environment, "env").environment
     service = service_id(key, module_key(tenant, component.module_id))

@@ -30,7 +30,7 @@ UNDO: Final[UndoTable] = {
     start_update: cancel_run,
     observe_run: "changes nothing outside",
     complete_apply: "changes nothing outside",
-    cancel_run: "what a failed update made stays; the next run starts from it",
+    cancel_run: "not undone: what a failed update made stays, and the next run starts from it",
     record_failure: "changes nothing outside",
 }
 

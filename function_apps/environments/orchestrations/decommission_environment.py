@@ -26,12 +26,12 @@ from shared.durable.orchestration import (
 from shared.kernel.errors import Refused, Unavailable
 
 UNDO: Final[UndoTable] = {
-    supersede_run: "the update that it ends is not wanted any longer",
+    supersede_run: "not undone: the decommissioning replaces the update",
     await_drain: "changes nothing outside",
     start_destroy: cancel_run,
     observe_run: "changes nothing outside",
     complete_destroy: "changes nothing outside",
-    cancel_run: "what was deleted is gone, the rest is named",
+    cancel_run: "not undone: `remaining` names what was not deleted",
     record_failure: "changes nothing outside",
 }
 

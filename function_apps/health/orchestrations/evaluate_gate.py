@@ -19,7 +19,7 @@ from shared.kernel.errors import Unavailable
 
 UNDO: Final[UndoTable] = {
     begin_gate: "changes nothing outside",
-    observe_gate: "changes nothing",
+    observe_gate: "changes nothing outside",
     conclude_gate: "changes nothing outside",
 }
 OBSERVATIONS_MAX: Final = 400

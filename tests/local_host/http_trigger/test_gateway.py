@@ -1,4 +1,4 @@
-"""One host name for nine apps: `/runtime/…` is `/v1/runtime/…`, an operation goes to its app."""
+"""One host name for every app: `/runtime/…` is `/v1/runtime/…`, an operation goes to its app."""
 
 import azure.functions as func
 import pytest
