@@ -92,6 +92,7 @@ REMEDIES: Final[Mapping[str, str]] = {
         "wait for the soak time and promote again"
     ),
     "EvidenceRequired": "promote with `runtimectl promote`, which asks health first",
+    "DrainIncomplete": "see why the named workloads do not go, then delete the environment again",
     "NotReadyInTime": "read the workload's output: `runtimectl logs <module> --env <name>`",
     "ProofFailed": "see which instance departs: `runtimectl deployment {deployment}`",
     "OperationAlreadyEnded": "nothing to do: it has ended",

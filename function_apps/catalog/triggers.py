@@ -59,7 +59,7 @@ async def get_services(request: Request[None], app: CatalogApp) -> Answer:
     key = parse_id(environment, "env").environment if environment is not None else None
     page = await LIST.page(request, app.service.store, Prefix(request.ctx.tenant, key))
     resources = await queries.to_resources(page.documents, request.ctx, app)
-    return answer_page(request, page, lambda document: resources[document.partition.unit])
+    return answer_page(request, page, list(resources.values()))
 
 
 async def get_service(request: Request[None], app: CatalogApp) -> Answer:

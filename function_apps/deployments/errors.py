@@ -1,6 +1,6 @@
 """What deployments refuses, by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from shared.kernel.errors import Conflict, NotFound, PlanRefused, Violation
 
@@ -172,3 +172,13 @@ class ProofFailed(Conflict):
     """A live instance is not what the release unit says."""
 
     code = "ProofFailed"
+
+
+class DrainIncomplete(Conflict):
+    """An environment that is drained still has workloads."""
+
+    code = "DrainIncomplete"
+
+    def __init__(self, environment: str, remaining: Sequence[str]) -> None:
+        named = ", ".join(remaining[:20])
+        super().__init__(f"{len(remaining)} workloads are left in {environment}: {named}")

@@ -51,6 +51,8 @@ class Rules:
     prove_every_s: float = 2.0
     paused_at_most: timedelta = timedelta(hours=24)
     """Then a paused deployment rolls back."""
+    drain_rollback: timedelta = timedelta(minutes=2)
+    """For deployments on their way to roll back when their environment is drained."""
     look_for_s: float = 20.0
     """One activity watches a surface for so long before the orchestration looks again."""
     look_every_s: float = 0.25
@@ -63,6 +65,7 @@ LOCAL_RULES: Final = Rules(
     ready_within=timedelta(seconds=90),
     gone_within=timedelta(seconds=60),
     prove_within=timedelta(seconds=30),
+    drain_rollback=timedelta(seconds=30),
 )
 
 

@@ -56,7 +56,7 @@ from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.persistence.store import partition_of
 from shared.triggers.service_triggers import Triggers, bind
-from shared.web.collection import Collection
+from shared.web.collection import Collection, answer_page
 from shared.web.operation_control import OperationControl
 from shared.web.request import Answer, Request, accepted, created, ok
 from shared.web.routes import ARTIFACT_MAX_BYTES, get, post
@@ -86,12 +86,7 @@ async def get_deployments(request: Request[None], app: DeploymentsApp) -> Answer
     page = await LIST.page(request, app.service.store, within)
     module = request.query.get("moduleId")
     value = await queries.list_resources(page.documents, request.ctx, app, module=module)
-    return ok(
-        {
-            "value": [resource.model_dump(mode="json", by_alias=True) for resource in value],
-            "nextLink": request.next_link(page.continuation),
-        }
-    )
+    return answer_page(request, page, value)
 
 
 async def get_deployment(request: Request[None], app: DeploymentsApp) -> Answer:

@@ -5,17 +5,19 @@ unknown one is left out, an older schema is upgraded on read. Golden documents o
 schema are kept in `tests/golden/documents/`.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.persistence.store import Body, UnreadableDocument
+from shared.persistence.store import Body, Document, UnreadableDocument
 
 T = TypeVar("T")
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 _SCHEMA: Final = "schema"
+_log = logging.getLogger(__name__)
 
 
 def _no_fields(_value: object) -> Mapping[str, Any]:
@@ -62,6 +64,19 @@ class DocumentCodec(Generic[T]):
         except (ValidationError, KeyError, TypeError, ValueError) as problem:
             reason = f"a document of type {self.type_name} cannot be read: {problem}"
             raise UnreadableDocument(reason) from problem
+
+    def readable(self, documents: Sequence[Document]) -> list[tuple[Document, T]]:
+        """Return each of *documents* with its value; one that cannot be read is logged, left out.
+
+        For lists, where one damaged document must not hide the others.
+        """
+        found = []
+        for document in documents:
+            try:
+                found.append((document, self.decode(document.body)))
+            except UnreadableDocument:
+                _log.exception("%s in %s cannot be read", document.id, document.partition.values)
+        return found
 
     def _upgraded(self, body: Body) -> Mapping[str, Any]:
         schema = body.get(_SCHEMA, 1)

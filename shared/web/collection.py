@@ -1,6 +1,5 @@
 """Lists over HTTP: filters, `top`, continuation and an absolute `nextLink`, the same everywhere."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
@@ -8,13 +7,11 @@ from typing import Any, Final, Generic, TypeVar
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import (
     Comparison,
-    Document,
     Page,
     Partition,
     Prefix,
     Query,
     Store,
-    UnreadableDocument,
     Where,
 )
 from shared.web.request import Answer, Request, ok
@@ -23,7 +20,6 @@ T = TypeVar("T")
 TOP_DEFAULT: Final = 50
 TOP_MAX: Final = 200
 PAGED: Final = ("top", "continuation")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,16 +68,8 @@ class Collection(Generic[T]):
         A document that cannot be read is left out and logged: the others are fine.
         """
         page = await self.page(request, store, within)
-        values = [self._decoded(document) for document in page.documents]
-        shown = [to_resource(value) for value in values if value is not None]
-        return _answer(request, shown, page)
-
-    def _decoded(self, document: Document) -> T | None:
-        try:
-            return self.codec.decode(document.body)
-        except UnreadableDocument:
-            _log.exception("%s in %s is left out of a list", document.id, document.partition.values)
-            return None
+        shown = [to_resource(value) for _, value in self.codec.readable(page.documents)]
+        return answer_page(request, page, shown)
 
 
 async def query_page(
@@ -106,14 +94,8 @@ async def query_page(
     )
 
 
-def answer_page(
-    request: Request[None], page: Page, to_resource: Callable[[Document], Any]
-) -> Answer:
-    """Answer *page* as `{"value": […], "nextLink": …}`."""
-    return _answer(request, [to_resource(document) for document in page.documents], page)
-
-
-def _answer(request: Request[None], resources: Sequence[Any], page: Page) -> Answer:
+def answer_page(request: Request[None], page: Page, resources: Sequence[Any]) -> Answer:
+    """Answer *resources*, those of *page*, as `{"value": […], "nextLink": …}`."""
     value = [_json(resource) for resource in resources]
     return ok({"value": value, "nextLink": request.next_link(page.continuation)})
 

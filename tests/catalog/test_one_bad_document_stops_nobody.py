@@ -1,12 +1,22 @@
 """A document that cannot be read concerns itself: the others are scanned, and it is shown."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from function_apps.catalog.use_cases import queries
 from shared.kernel.clock import isoformat
-from shared.persistence.store import Document, Partition, Replace
+from shared.persistence.store import (
+    Comparison,
+    Document,
+    Partition,
+    Prefix,
+    Query,
+    Replace,
+    Where,
+)
 from tests.catalog.inventory import Catalog, catalog
 from tests.kit.service import TENANT
 from tests.kit.told import ended, environment, released, run, vanish
@@ -118,3 +128,16 @@ def test_a_service_that_is_repaired_is_no_longer_shown() -> None:
         return was_shown, bool(shown(made))
 
     assert run_virtual(main()) == (True, False)
+
+
+def test_a_list_leaves_it_out() -> None:
+    async def main() -> list[str]:
+        made = catalog()
+        await made.hear_all(ended(1, [released(module) for module in MODULES[:2]]))
+        query = Query([Where("type", Comparison.EQ, "service")])
+        documents = (await made.app.service.store.query(Prefix(TENANT), query)).documents
+        later = replace(documents[0], body={"type": "service", "schema": 99})
+        shown = await queries.to_resources([later, documents[1]], made.bench.ctx(), made.app)
+        return [each.service_id for each in shown.values()]
+
+    assert len(run_virtual(main())) == 1

@@ -1,11 +1,16 @@
 """One drain at a time empties an environment, and only the generation that goes."""
 
+import copy
+
 import pytest
 
+from function_apps.deployments.ports import LOCAL_RULES, Rules
 from function_apps.deployments.triggers import OPERATIONS
+from function_apps.environments.function_app import LOCAL_RULES as LOCAL_ENVIRONMENT_RULES
+from function_apps.environments.ports import EnvironmentRules
 from shared.contracts.environments import EnvironmentStatus
 from shared.kernel.operation import SUPERSEDED, Operation, OperationStatus
-from tests.deployments.driven import Driven, driven
+from tests.deployments.driven import SHOP, Driven, driven
 from tests.kit.virtual_time import run_virtual
 
 STEPS = ["begin_drain", "cancel_page", "acquire_drain_fence", "drain_page", "publish_drained"]
@@ -88,6 +93,35 @@ def test_a_drain_that_is_given_up_lets_the_next_one_begin() -> None:
         assert (await world.operation_of(drain.operation_id)).status is OperationStatus.FAILED
 
     run_virtual(main())
+
+
+def test_a_drain_that_leaves_workloads_tells_nobody_that_it_is_done() -> None:
+    async def main() -> None:
+        world = driven()
+        drain = await draining_at(world, "drain_page")
+        record = world.world.component(world.surface_component(SHOP))
+        left = copy.deepcopy(record.revisions)
+
+        def come_back(activity: str) -> None:
+            if activity == "publish_drained":
+                record.revisions.update(left)
+
+        world.interfere = come_back
+        world.go_on()
+        await world.settle()
+
+        ended = await world.operation_of(drain.operation_id)
+        assert ended.status is OperationStatus.FAILED
+        assert ended.error is not None
+        assert ended.error["code"] == "DrainIncomplete"
+        assert world.bench.sent.bodies("RuntimeEnvironmentDrained") == []
+
+    run_virtual(main())
+
+
+def test_rollbacks_get_less_time_than_environments_waits_for_the_drain() -> None:
+    assert Rules().drain_rollback < EnvironmentRules().drain_timeout
+    assert LOCAL_RULES.drain_rollback < LOCAL_ENVIRONMENT_RULES.drain_timeout
 
 
 def test_a_drain_is_not_canceled() -> None:

@@ -8,6 +8,7 @@ from shared.contracts.deployments import DeploymentReason, DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.values import Stage
 from tests.deployments.driven import Driven, driven
+from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
 
@@ -138,11 +139,19 @@ def test_a_failed_one_is_retried_as_a_new_attempt() -> None:
         await world.settle()
         await world.tell()
 
-        await retry(identity, DeploymentReason(), world.bench.ctx(), world.app)
+        await retry(identity, DeploymentReason(reason="it is there now"), world.ctx, world.app)
         await world.settle()
 
         done = await world.deployment(identity)
         assert (done.status, done.attempt) == (DeploymentStatus.COMPLETED, 2)
+        await world.app.service.clock.sleep(60)
+        await world.app.service.relay.sweep()
+        outcomes = [
+            each.record.outcome
+            for each in await world.app.service.audit.entries(TENANT)
+            if each.record.action == "RetryDeployment"
+        ]
+        assert outcomes == ["it is there now"]
 
     run_virtual(main())
 

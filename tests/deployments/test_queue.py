@@ -8,7 +8,9 @@ import pytest
 from function_apps.deployments.errors import QueueTaken
 from function_apps.deployments.use_cases import queries
 from shared.contracts.deployments import Deployment
-from tests.deployments.driven import CART, SHOP, Driven, driven
+from shared.persistence.store import Upsert, partition_of
+from tests.deployments.driven import CART, SHOP, TEST, Driven, driven
+from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
 
@@ -115,5 +117,19 @@ def test_a_list_shows_who_waits_for_an_environment() -> None:
         value = await listed(world)
 
         assert [each.waiting_for for each in value] == ["environment"]
+
+    run_virtual(main())
+
+
+def test_a_list_leaves_out_a_document_that_cannot_be_read() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        answer = await world.deploy(await world.component("a"))
+        later = Upsert("dep-later", {"type": "deployment", "schema": 99})
+        partition = partition_of(TENANT, TEST)
+        await world.app.service.store.batch(partition, [later])
+
+        assert [each.deployment_id for each in await listed(world)] == [answer["deploymentId"]]
 
     run_virtual(main())

@@ -35,7 +35,7 @@ INSTANCE_NAME_MAX: Final = 253
 async def to_resources(
     documents: Sequence[Document], ctx: Context, app: CatalogApp
 ) -> Mapping[str, published.RuntimeService]:
-    """Return the resource of each of *documents* by service id, with its last observation."""
+    """Return the resource of each readable one of *documents* by service id, in their order."""
     keys = sorted({document.partition.environment for document in documents})
 
     async def scanned_at(key: str) -> str | None:
@@ -46,9 +46,9 @@ async def to_resources(
     by_key = dict(zip(keys, times, strict=True))
     return {
         document.partition.unit: resources.current_service(
-            SERVICES.decode(document.body), by_key[document.partition.environment]
+            service, by_key[document.partition.environment]
         )
-        for document in documents
+        for document, service in SERVICES.readable(documents)
     }
 
 
@@ -65,8 +65,8 @@ async def get_dependencies(
     service = await repository.load(service_id, ctx, app)
     query = Query(where=[Where("type", Comparison.EQ, SERVICES.type_name)], limit=200)
     prefix = Prefix(ctx.tenant, partition_of(ctx.tenant, service_id).environment)
-    documents = pages(app.service.store, prefix, query)
-    others = [SERVICES.decode(document.body) async for document in documents]
+    documents = [document async for document in pages(app.service.store, prefix, query)]
+    others = [other for _, other in SERVICES.readable(documents)]
     by_module = {other.module_id: other for other in others}
     return published.ServiceDependencies(
         service_id=service_id,

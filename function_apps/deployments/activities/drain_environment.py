@@ -6,9 +6,8 @@ from typing import TypeVar
 
 import shared.kernel.operation as operations
 from function_apps.deployments import repository
-from function_apps.deployments.activities.inputs import DrainPlan
 from function_apps.deployments.activities.observe_surface import observe_or_raise, poll_until
-from function_apps.deployments.errors import NotCancellable
+from function_apps.deployments.errors import DrainIncomplete, NotCancellable
 from function_apps.deployments.model.deployment_target import DeploymentTarget, emptied
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.cancel import cancel
@@ -32,8 +31,6 @@ from shared.surfaces.port import Surface
 
 T = TypeVar("T")
 PAGE = 25
-_ROLLBACK_S = 120.0
-"""For deployments on their way to roll back; environments waits ten minutes for the whole drain."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +53,14 @@ class OwnedTarget:
         return self.target.drain.token if self.target.drain else 0
 
 
-async def begin_drain(ctx: ActivityContext, app: DeploymentsApp) -> DrainPlan:
-    """Begin the drain of the environment's generation that goes."""
+async def begin_drain(ctx: ActivityContext, app: DeploymentsApp) -> float:
+    """Begin to drain the generation that goes; return how many seconds rollbacks get to end."""
+    rollback_s = app.rules.drain_rollback.total_seconds()
 
-    def decide(_owned: OwnedTarget, operation: Operation) -> Step[DrainPlan]:
+    def decide(_owned: OwnedTarget, operation: Operation) -> Step[float]:
         begun = operations.begin_step(operation, "cancel deployments", ctx.now(), percent=5)
         audited = Audited("BeginDrain", ctx.aggregate_id)
-        return Step(DrainPlan(is_over=False, rollback_s=_ROLLBACK_S), begun, audited=audited)
+        return Step(rollback_s, begun, audited=audited)
 
     return await _commit(ctx, app, decide, key=ctx.name)
 
@@ -130,10 +128,16 @@ async def _wait_until_gone(surface: Surface, live: LiveComponent, app: Deploymen
 
 
 async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
-    """Record that nothing is in force here, and publish it to environments; once."""
+    """Record that nothing is in force here, and publish it to environments; once.
+
+    Raises:
+        DrainIncomplete: workloads are left.
+    """
     remaining: list[str] = []
     for surface in app.surfaces.values():
         remaining += [live.component.module for live in await _workloads(surface, ctx)]
+    if remaining:
+        raise DrainIncomplete(ctx.aggregate_id, remaining)
 
     def decide(owned: OwnedTarget, operation: Operation) -> Step[None]:
         target, environment = owned.target, EnvironmentId(ctx.aggregate_id)
@@ -146,7 +150,6 @@ async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
             environment_id=environment,
             generation=target.drain.generation,
             removed=removed,
-            remaining=tuple(remaining[:100]),
         )
         project = target.environment.project if target.environment else None
         result = {"environmentId": environment, "removed": removed}

@@ -120,11 +120,3 @@ class Completion:
 
     status: DeploymentStatus | None
     departure: str = ""
-
-
-@dataclass(frozen=True)
-class DrainPlan:
-    """Whether there is something to drain, and how long rollouts get to roll back."""
-
-    is_over: bool
-    rollback_s: float = 0.0

@@ -42,8 +42,8 @@ def drain_environment(context: OrchestrationContext) -> Orchestration[str]:
     workloads are removed under a higher token than theirs.
     """
     try:
-        plan = yield from call(context, begin_drain)
-        yield from _cancel_all(context, plan.rollback_s)
+        rollback_s = yield from call(context, begin_drain)
+        yield from _cancel_all(context, rollback_s)
         token = yield from call(context, acquire_drain_fence)
         for _ in range(PAGES_MAX):
             if (yield from call(context, drain_page, token)):

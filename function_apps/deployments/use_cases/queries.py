@@ -49,7 +49,7 @@ async def list_resources(
     """Return the deployments of *documents* that change *module*, or all of them."""
     deployments = [
         deployment
-        for deployment in (DEPLOYMENTS.decode(document.body) for document in documents)
+        for _, deployment in DEPLOYMENTS.readable(documents)
         if module is None or module in deployment.modules
     ]
     targets = await _targets_of_waiting(deployments, ctx, app)

@@ -1,5 +1,7 @@
 """Retry: begin a Failed deployment anew, or have a paused step judged again."""
 
+from dataclasses import replace
+
 from function_apps.deployments import repository
 from function_apps.deployments.errors import NotRetryable
 from function_apps.deployments.model import preconditions
@@ -16,7 +18,7 @@ from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
 
 
 async def retry(
-    deployment: str, _reason: DeploymentReason, ctx: Context, app: DeploymentsApp
+    deployment: str, command: DeploymentReason, ctx: Context, app: DeploymentsApp
 ) -> Outcome[Json]:
     """Begin a Failed deployment anew, or have the step judged again at which one is paused.
 
@@ -28,15 +30,22 @@ async def retry(
 
     def decide(_view: View, known: DeploymentSet) -> Decision[Json]:
         if known.deployment.paused_at is not None:
-            return _restart_analysis(known, ctx)
+            return _audited(_restart_analysis(known, ctx), deployment, command)
         if known.deployment.status is not DeploymentStatus.FAILED:
             raise NotRetryable(
                 f"{deployment} is {known.deployment.status}; Failed and paused deployments can be"
                 " retried"
             )
-        return _begin_anew(known, ids, ctx, app)
+        return _audited(_begin_anew(known, ids, ctx, app), deployment, command)
 
     return await repository.commit_command(deployment, decide, ctx, app)
+
+
+def _audited(
+    decision: Decision[Json], deployment: str, command: DeploymentReason
+) -> Decision[Json]:
+    audited = Audited("RetryDeployment", deployment, command.reason or "Accepted")
+    return replace(decision, audited=audited)
 
 
 def _restart_analysis(known: DeploymentSet, ctx: Context) -> Decision[Json]:
@@ -46,7 +55,6 @@ def _restart_analysis(known: DeploymentSet, ctx: Context) -> Decision[Json]:
         repository.answer(again, known.target),
         writes=[repository.put_deployment(again)],
         outbox=[Raise(before.operation_id, before.wait_name)] if before.wait_name else [],
-        audited=Audited("RetryDeployment", before.deployment_id, again.status),
     )
 
 

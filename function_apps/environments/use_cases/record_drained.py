@@ -15,7 +15,7 @@ async def record_drained(
 ) -> Outcome[Json]:
     """Record that no workload is left, and wake the decommissioning that waits for it.
 
-    A drain of an earlier generation changes nothing.
+    A drain of an earlier generation changes nothing, and neither does one that left workloads.
     """
     identity = event.environment_id
 
@@ -23,7 +23,7 @@ async def record_drained(
         known = repository.find(view, identity)
         if known is None or known.status is not State.DECOMMISSIONING:
             return NOTHING
-        if known.drained or event.generation != known.generation:
+        if known.drained or event.remaining or event.generation != known.generation:
             return NOTHING
         drained = evolve(known, Drained(), ctx.now())
         return Decision(
