@@ -1,4 +1,4 @@
-"""The events that deployments publishes."""
+"""The events that deployments publishes, as rows of the outbox."""
 
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from shared.contracts.deployments import (
     RuntimeDeploymentStepChanged,
 )
 from shared.contracts.releases import ReleaseUnit
+from shared.messaging.outbox import Publish
 
 Ending = (
     RuntimeDeploymentCompleted
@@ -41,16 +42,17 @@ def _facts(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def requested_event(deployment: Deployment, waits_for: str | None) -> RuntimeDeploymentRequested:
-    return RuntimeDeploymentRequested(**_facts(deployment), waiting_for=waits_for)
+def requested(deployment: Deployment, waits_for: str | None) -> Publish:
+    event = RuntimeDeploymentRequested(**_facts(deployment), waiting_for=waits_for)
+    return Publish(event, deployment.project_id)
 
 
-def step_changed_event(
+def step_changed(
     deployment: Deployment, step: int, name: str, weight: int, deadline_at: datetime | None = None
-) -> RuntimeDeploymentStepChanged:
+) -> Publish:
     """Return the event that *step* is about to act: own work is never taken for drift."""
     released = deployment.unit.components if deployment.unit else ()
-    return RuntimeDeploymentStepChanged(
+    event = RuntimeDeploymentStepChanged(
         **_facts(deployment),
         step=step,
         name=name,
@@ -61,10 +63,15 @@ def step_changed_event(
             for one in released
         ),
     )
+    return Publish(event, deployment.project_id)
 
 
-def ended_event(deployment: Deployment) -> Ending:
+def ended(deployment: Deployment) -> Publish:
     """Return the event of the end that *deployment* has come to, with what is in force now."""
+    return Publish(_ending(deployment), deployment.project_id)
+
+
+def _ending(deployment: Deployment) -> Ending:
     assert deployment.ended_at is not None
     common = _facts(deployment) | {
         "release_unit": deployment.unit,

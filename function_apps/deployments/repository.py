@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from function_apps.deployments import events
 from function_apps.deployments.errors import DeploymentMissing
-from function_apps.deployments.events import ended_event
 from function_apps.deployments.model import module_queue
 from function_apps.deployments.model.deployment import Deployment, NewDeployment, Origin
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.lifecycle import ENDINGS
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.resources import accepted_resource
 from shared.contracts.deployments import DeploymentStatus
 from shared.durable.activity import ActivityContext, Step, commit_step, require_ownership
 from shared.durable.operations import (
@@ -23,7 +22,7 @@ from shared.durable.operations import (
 from shared.kernel.context import Context
 from shared.kernel.ids import EnvironmentId, deployment_id, operation_id, parse_id
 from shared.kernel.operation import Operation, cancel, fail, succeed
-from shared.messaging.outbox import Publish, Row, Start
+from shared.messaging.outbox import Row, Start
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, Put, View
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import partition_of
@@ -142,22 +141,17 @@ async def load_target(
     return stored_target(view, environment)
 
 
-def put_target(target: DeploymentTarget) -> Put:
-    return Put(target_document(target.environment_id), TARGETS.encode(target))
-
-
-def put_deployment(deployment: Deployment) -> Put:
-    return Put(deployment.deployment_id, DEPLOYMENTS.encode(deployment))
+def put(document: DeploymentTarget | Deployment) -> Put:
+    """Return the write of *document*."""
+    if isinstance(document, Deployment):
+        return Put(document.deployment_id, DEPLOYMENTS.encode(document))
+    return Put(target_document(document.environment_id), TARGETS.encode(document))
 
 
 def changed(before: DeploymentSet, after: DeploymentSet) -> list[Put]:
     """Return the writes of the documents in which *after* differs from *before*."""
-    writes = []
-    if after.target != before.target:
-        writes.append(put_target(after.target))
-    if after.deployment != before.deployment:
-        writes.append(put_deployment(after.deployment))
-    return writes
+    pairs = ((before.target, after.target), (before.deployment, after.deployment))
+    return [put(document) for known, document in pairs if document != known]
 
 
 def owner_at_work(view: View, deployment: str) -> Sequence[str]:
@@ -234,11 +228,6 @@ async def commit(
     )
 
 
-def publish(payload: Any, deployment: Deployment) -> Publish:
-    """Return the row that publishes *payload*, an event of *deployment*."""
-    return Publish(payload, project=deployment.project_id)
-
-
 def start(entry: QueueEntry, ctx: Context) -> Start:
     """Return the row that starts the rollout of *entry*."""
     argument = OperationInput(ctx.tenant, entry.deployment).to_json()
@@ -250,9 +239,8 @@ def leave_queue(
 ) -> tuple[DeploymentSet, list[Row]]:
     """Take *ended* out of its queues; publish its end and start those that are first now."""
     after, admitted = module_queue.dequeue(target, ended.deployment_id)
-    rows: list[Row] = [publish(ended_event(ended), ended)]
-    rows += [start(entry, ctx) for entry in admitted]
-    return DeploymentSet(after, ended), rows
+    starts = [start(entry, ctx) for entry in admitted]
+    return DeploymentSet(after, ended), [events.ended(ended), *starts]
 
 
 def ended_operation(operation: Operation, deployment: Deployment, ctx: Context) -> Operation:
@@ -288,19 +276,13 @@ def _summary(deployment: Deployment) -> Mapping[str, Any]:
     return {"deploymentId": deployment.deployment_id, "status": deployment.status.value}
 
 
-def answer(deployment: Deployment, target: DeploymentTarget) -> Json:
-    """Return the answer of a command, as JSON."""
-    return accepted_resource(deployment, target).model_dump(mode="json", by_alias=True)
-
-
-def origin_of(ctx: Context) -> Origin:
-    """Return the part of the cause that a deployment keeps."""
-    cause = ctx.cause
-    return Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id)
-
-
 def draw_ids(environment: str, ctx: Context, app: DeploymentsApp) -> NewDeployment:
-    """Return the ids of a new deployment and operation in the environment of an id."""
-    now, key = ctx.now(), parse_id(environment).environment
-    operation = operation_id(app.service.public_name, key, now, ctx.entropy)
-    return NewDeployment(now, operation, deployment_id(key, now, ctx.entropy))
+    """Return the ids and the origin of a new deployment in the environment of an id."""
+    now, key, cause = ctx.now(), parse_id(environment).environment, ctx.cause
+    return NewDeployment(
+        now,
+        operation_id(app.service.public_name, key, now, ctx.entropy),
+        deployment_id(key, now, ctx.entropy),
+        ctx.tenant,
+        Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id),
+    )

@@ -10,12 +10,13 @@ from shared.contracts.operations import OperationSummary
 from shared.contracts.releases import ConfigurationPin
 from shared.kernel.ids import OperationId
 from shared.kernel.operation import Operation
+from shared.messaging.unit_of_work import Json
 
 
-def accepted_resource(deployment: Deployment, target: DeploymentTarget) -> DeploymentAccepted:
-    """Return the immediate answer of a command."""
+def answer(deployment: Deployment, target: DeploymentTarget) -> Json:
+    """Return the immediate answer of a command, as JSON."""
     waits_for, holder = waiting_for(deployment, target)
-    return DeploymentAccepted(
+    accepted = DeploymentAccepted(
         deployment_id=deployment.deployment_id,
         environment_id=deployment.environment_id,
         kind=deployment.kind,
@@ -25,6 +26,7 @@ def accepted_resource(deployment: Deployment, target: DeploymentTarget) -> Deplo
         holder=holder,
         operation_id=deployment.operation_id,
     )
+    return accepted.model_dump(mode="json", by_alias=True)
 
 
 def deployment_resource(

@@ -148,7 +148,6 @@ def test_a_unit_is_not_held_for_what_the_surface_refused_in_the_last_moment() ->
                 (
                     await world.command(await world.component("web", WEB, pathPrefix="/a"))
                 ).components,
-                TEST,
                 TENANT,
                 await world.target(),
             )[0],
@@ -177,4 +176,4 @@ def test_an_environment_full_of_holds_takes_a_rollback_but_no_new_deployment() -
     with pytest.raises(HoldsFull):
         module_queue.enqueue(target, claim("a", SHOP), OnConflict.QUEUE)
 
-    assert module_queue.enqueue(target, claim("r", SHOP, kind=ROLLBACK), OnConflict.QUEUE).queue
+    assert module_queue.enqueue(target, claim("r", SHOP, kind=ROLLBACK), OnConflict.QUEUE)

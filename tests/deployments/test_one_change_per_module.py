@@ -35,7 +35,7 @@ def claim(name: str, *modules: str, kind: DeploymentKind = RELEASE) -> QueueEntr
 def entered(*claims: QueueEntry, on: OnConflict = OnConflict.QUEUE) -> DeploymentTarget:
     target = DeploymentTarget(TEST)
     for one in claims:
-        target, _ = module_queue.admit_ready(module_queue.enqueue(target, one, on))
+        target, _ = module_queue.enqueue(target, one, on)
     return target
 
 

@@ -134,7 +134,7 @@ def test_the_time_before_it_was_completed_does_not_count() -> None:
         world = driven()
         await world.tell()
         one = await world.release("one")
-        source = Source.of(one, await world.target())
+        source = Source.of(one)
         evidence = await soaked(world, one.deployment_id)
 
         with pytest.raises(NotPromotable, match="for 0 s of 300 s"):

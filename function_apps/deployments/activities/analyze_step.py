@@ -4,10 +4,9 @@ from dataclasses import replace
 from datetime import datetime
 
 import shared.kernel.operation as operations
-from function_apps.deployments import repository
+from function_apps.deployments import events, repository
 from function_apps.deployments.activities.inputs import StepInput, WaitState, WaitStatus
 from function_apps.deployments.activities.observe_surface import component_of, surface_of
-from function_apps.deployments.events import step_changed_event
 from function_apps.deployments.model import analysis
 from function_apps.deployments.model.deployment import Deployment, evolve, with_wait
 from function_apps.deployments.model.lifecycle import (
@@ -45,13 +44,13 @@ async def begin_step(given: StepInput, ctx: ActivityContext, app: DeploymentsApp
             return is_passed, None
         began = evolve(deployment, StepBegan(replace(step, started_at=now)), now)
         deadline_at = analysis.deadline_of(began, app.rules.gate, now)
-        event = step_changed_event(began, given.index, step.name, step.weight, deadline_at)
+        event = events.step_changed(began, given.index, step.name, step.weight, deadline_at)
         span = _PERCENT_LAST - _PERCENT_FIRST
         percent = _PERCENT_FIRST + span * given.index // len(deployment.steps)
         return False, Change(
             replace(known, deployment=began),
             operations.begin_step(operation, step.name, now, percent=percent),
-            [repository.publish(event, began)],
+            [event],
             "BeginStep",
         )
 

@@ -15,7 +15,7 @@ from function_apps.deployments.activities.observe_surface import (
 )
 from function_apps.deployments.activities.prove_release import prove_within
 from function_apps.deployments.model import alerts, plan_checks
-from function_apps.deployments.model.deployment import Deployment, evolve
+from function_apps.deployments.model.deployment import Deployment, command_of, evolve
 from function_apps.deployments.model.deployment_target import with_in_force, without_in_force
 from function_apps.deployments.model.holds import add_holds, hold_of, rejected_units
 from function_apps.deployments.model.lifecycle import PromotionBegan, ReleaseProved
@@ -26,6 +26,7 @@ from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUni
 from shared.contracts.values import Reason
 from shared.durable.activity import ActivityContext
 from shared.kernel.operation import Operation
+from shared.messaging.outbox import Publish
 
 
 async def begin_promotion(ctx: ActivityContext, app: DeploymentsApp) -> None:
@@ -89,12 +90,12 @@ def _completed(
     undone = _undone(known.deployment)
     holds = _holds(known.deployment, undone, now)
     done = evolve(known.deployment, ReleaseProved(unit, proof, holds), now)
-    key = plan_checks.unit_key(done.environment_id, done.components, done.configuration)
+    key = plan_checks.keys_of(command_of(done)).unit
     target = with_in_force(known.target, unit.components, done.deployment_id, key)
     target = without_in_force(target, done.remove)
     target = replace(target, holds=add_holds(target.holds, undone, done.deployment_id))
     after, rows = repository.leave_queue(done, target, ctx)
-    cleared = [repository.publish(alert, done) for alert in alerts.cleared(done, known.target, now)]
+    cleared = [Publish(each, done.project_id) for each in alerts.cleared(done, known.target, now)]
     ended = repository.ended_operation(operation, done, ctx)
     return Change(after, ended, [*rows, *cleared], "CompleteDeployment")
 

@@ -86,7 +86,7 @@ async def acquire_drain_fence(ctx: ActivityContext, app: DeploymentsApp) -> int:
         token = target.fence + 1
         claimed = replace(target, fence=token, drain=replace(target.drain, token=token))
         audited = Audited("AcquireDrainFence", ctx.aggregate_id)
-        return Step(token, operation, [repository.put_target(claimed)], audited=audited)
+        return Step(token, operation, [repository.put(claimed)], audited=audited)
 
     return await _commit(ctx, app, decide, key=ctx.name)
 
@@ -156,7 +156,7 @@ async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
         return Step(
             None,
             operations.succeed(operation, result, ctx.now()),
-            [repository.put_target(after)],
+            [repository.put(after)],
             [Publish(drained, project=project)],
             Audited("DrainEnvironment", environment, "Drained"),
         )
@@ -173,7 +173,7 @@ async def record_drain_failure(
         after = replace(owned.target, drain=None)
         failed = operations.fail(operation, reason.code, reason.message, ctx.now())
         audited = Audited("DrainEnvironment", ctx.aggregate_id, reason.code)
-        return Step(None, failed, [repository.put_target(after)], audited=audited)
+        return Step(None, failed, [repository.put(after)], audited=audited)
 
     await _commit(ctx, app, decide, key=ctx.name)
 

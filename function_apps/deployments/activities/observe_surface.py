@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-from function_apps.deployments.model import release_unit
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.releases import ReleasedComponent
@@ -22,9 +21,7 @@ def surface_of(unit: ReleasedComponent, app: DeploymentsApp) -> Surface:
 def component_of(deployment: Deployment, module: str) -> SurfaceComponent:
     unit = deployment.candidate(module) or deployment.before(module)
     assert unit is not None, module
-    return release_unit.surface_component(
-        unit.module_id, deployment.environment_id, deployment.tenant_id
-    )
+    return SurfaceComponent(deployment.environment_id, deployment.tenant_id, unit.module_id)
 
 
 async def observe_or_raise(surface: Surface, component: SurfaceComponent) -> LiveComponent | None:

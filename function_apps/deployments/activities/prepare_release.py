@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import shared.kernel.operation as operations
-from function_apps.deployments import repository
+from function_apps.deployments import events, repository
 from function_apps.deployments.activities.inputs import (
     PlannedStep,
     RolloutPlan,
@@ -14,7 +14,6 @@ from function_apps.deployments.activities.inputs import (
     WaitStatus,
 )
 from function_apps.deployments.errors import CannotBePlanned
-from function_apps.deployments.events import step_changed_event
 from function_apps.deployments.model import (
     analysis,
     module_queue,
@@ -29,13 +28,13 @@ from function_apps.deployments.model.deployment import (
     command_of,
     evolve,
 )
-from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.lifecycle import (
     BEFORE_APPLIED,
     EnvironmentReady,
     RolloutBegan,
     UnitPinned,
 )
+from function_apps.deployments.model.plan_checks import PlanContext
 from function_apps.deployments.model.predecessors import Predecessors, earlier_than, in_force
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.model.rollout_steps import steps_of
@@ -43,9 +42,8 @@ from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import Change, DeploymentSet
 from function_apps.deployments.use_cases.deploy import plan_context
 from function_apps.deployments.use_cases.promote import load_source
-from function_apps.deployments.use_cases.upload_artifact import uploaded
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
-from shared.contracts.releases import ReleasedComponent, ReleaseUnit
+from shared.contracts.releases import ReleaseUnit
 from shared.contracts.strategies import StrategyKind
 from shared.durable.activity import ActivityContext
 from shared.kernel.ids import DeploymentId
@@ -93,7 +91,7 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         NotInForce, NotPromotable: the ground on which it was asked for is gone.
     """
     deployment = await repository.load_owned(ctx, app)
-    received = await uploaded(deployment.components, ctx, app)
+    context = await plan_context(deployment.components, ctx, app)
     source = await _source(deployment, ctx, app)
     wait_name = f"environment-{ctx.ordinal}"
     now = ctx.now()
@@ -104,7 +102,7 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
             return passed, None
         reason = preconditions.blocking_reason(known.target, ctx.tenant)
         if reason is None:
-            return passed, _ready(known, received, source, operation, ctx, app)
+            return passed, _ready(known, context, source, operation, ctx, app)
         assert known.deployment.opened_at is not None
         limit = preconditions.wait_limit(
             known.target, known.deployment.opened_at, app.rules.rollout
@@ -134,7 +132,7 @@ async def _source(
 
 def _ready(
     known: DeploymentSet,
-    received: frozenset[str],
+    context: PlanContext,
     source: Source | None,
     operation: Operation,
     ctx: ActivityContext,
@@ -144,9 +142,10 @@ def _ready(
     deployment, target = known.deployment, known.target
     environment = target.environment
     assert environment is not None
-    context = replace(plan_context(target, received, app), own=deployment.deployment_id)
-    if refusals := plan_checks.refusals(command_of(deployment), ctx.tenant, context):
-        raise CannotBePlanned(refusals)
+    ahead = module_queue.ahead_of(target, deployment.deployment_id)
+    plan = plan_checks.plan(command_of(deployment), ctx.tenant, target, ahead, context)
+    if plan.refusals:
+        raise CannotBePlanned(plan.refusals)
     preconditions.require_admission(deployment, target)
     if source is not None:
         promotion.require_soak_time(source, deployment.evidence, app.rules.soak, ctx.now())
@@ -207,7 +206,8 @@ def _pinned(
     app: DeploymentsApp,
 ) -> DeploymentSet:
     deployment, target = known.deployment, known.target
-    components = _released_components(deployment, target)
+    components = release_unit.planned(deployment.components, deployment.tenant_id, target)
+    assert len(components) == len(deployment.components), deployment.deployment_id
     modules = dict(target.modules)
     for component in components:
         state = target.module(component.module_id)
@@ -237,17 +237,6 @@ def _pinned(
     return DeploymentSet(replace(target, modules=modules), evolve(deployment, pinned, now))
 
 
-def _released_components(
-    deployment: Deployment, target: DeploymentTarget
-) -> tuple[ReleasedComponent, ...]:
-    """Return the components of *deployment*, each under its next release revision."""
-    units = release_unit.planned(
-        deployment.components, deployment.environment_id, deployment.tenant_id, target
-    )
-    assert len(units) == len(deployment.components), deployment.deployment_id
-    return units
-
-
 def _plan(deployment: Deployment, app: DeploymentsApp) -> RolloutPlan:
     return RolloutPlan(
         order=deployment.order,
@@ -273,12 +262,12 @@ async def begin_rollout(ctx: ActivityContext, app: DeploymentsApp) -> None:
             return None, None
         preconditions.require_admission(known.deployment, known.target)
         began = evolve(known.deployment, RolloutBegan(), ctx.now())
-        event = step_changed_event(began, 0, "apply", 0)
+        event = events.step_changed(began, 0, "apply", 0)
         progress = operations.begin_step(operation, "apply candidate", ctx.now(), percent=10)
         return None, Change(
             replace(known, deployment=began),
             progress,
-            [repository.publish(event, began)],
+            [event],
             "BeginRollout",
         )
 

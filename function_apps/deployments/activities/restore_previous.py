@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import shared.kernel.operation as operations
-from function_apps.deployments import repository
+from function_apps.deployments import events, repository
 from function_apps.deployments.activities.inputs import (
     ModuleInput,
     RemainingInput,
@@ -22,7 +22,6 @@ from function_apps.deployments.activities.observe_surface import (
     surface_of,
 )
 from function_apps.deployments.activities.prove_release import prove, prove_within
-from function_apps.deployments.events import step_changed_event
 from function_apps.deployments.model import (
     alerts,
     analysis,
@@ -50,6 +49,7 @@ from shared.durable.activity import ActivityContext, FailureReason
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import StaleFence
 from shared.kernel.operation import Operation
+from shared.messaging.outbox import Publish
 from shared.surfaces.errors import RouteTaken, SiteMissing
 
 _NO_HOLD = frozenset(
@@ -76,14 +76,14 @@ async def begin_rollback(
         )
         why = _end_reason(deployment, reason)
         began = evolve(deployment, RollbackBegan(why, deployment.operation_id, token), ctx.now())
-        event = step_changed_event(began, len(began.steps), "roll back", 0)
+        event = events.step_changed(began, len(began.steps), "roll back", 0)
         progress = operations.begin_step(
             operation, "roll back", ctx.now(), percent=90, detail=reason.message[:400]
         )
         return _plan(began, app), Change(
             DeploymentSet(target, began),
             progress,
-            [repository.publish(event, began)],
+            [event],
             "BeginRollback",
         )
 
@@ -270,7 +270,7 @@ def _finished(
     )
     after, rows = repository.leave_queue(ended, target, ctx)
     raised = [
-        repository.publish(alert, ended)
+        Publish(alert, ended.project_id)
         for alert in alerts.raised(ended, given.stranded, given.remaining, now)
     ]
     operation = repository.ended_operation(operation, ended, ctx)

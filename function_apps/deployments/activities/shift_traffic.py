@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 
 import shared.kernel.operation as operations
-from function_apps.deployments import repository
+from function_apps.deployments import events, repository
 from function_apps.deployments.activities.inputs import ModuleStepInput, StepInput
 from function_apps.deployments.activities.observe_surface import (
     component_of,
@@ -13,7 +13,6 @@ from function_apps.deployments.activities.observe_surface import (
     set_weights,
     surface_of,
 )
-from function_apps.deployments.events import step_changed_event
 from function_apps.deployments.model import traffic_split
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.lifecycle import TrafficAdjusted
@@ -99,7 +98,7 @@ async def _record_share(
             return None, None
         after = with_share(step, share)
         adjusted = evolve(known.deployment, TrafficAdjusted(after), ctx.now())
-        event = step_changed_event(
+        event = events.step_changed(
             adjusted, given.index, after.name, after.share, after.deadline_at
         )
         progress = operations.begin_step(
@@ -112,7 +111,7 @@ async def _record_share(
         return None, Change(
             replace(known, deployment=adjusted),
             progress,
-            [repository.publish(event, adjusted)],
+            [event],
             "AdjustTraffic",
         )
 

@@ -267,9 +267,7 @@ def new_deployment(
     ids: "NewDeployment",
     *,
     kind: DeploymentKind,
-    tenant_id: TenantId,
     key: str,
-    origin: Origin,
     order: tuple[ModuleId, ...],
     project_id: ProjectId | None = None,
     stage: Stage | None = None,
@@ -278,7 +276,7 @@ def new_deployment(
     """Return the deployment that *command* asks for, before it enters its queues."""
     return Deployment(
         deployment_id=ids.deployment_id,
-        tenant_id=tenant_id,
+        tenant_id=ids.tenant_id,
         environment_id=command.environment_id,
         kind=kind,
         release_ref=command.release_ref,
@@ -289,7 +287,7 @@ def new_deployment(
         order=order,
         on_conflict=command.on_conflict,
         key=key,
-        origin=origin,
+        origin=ids.origin,
         operation_id=ids.operation_id,
         created_at=ids.now,
         updated_at=ids.now,
@@ -303,6 +301,8 @@ def new_deployment(
 
 @dataclass(frozen=True)
 class NewDeployment(NewIds):
-    """The ids of a new deployment, drawn before a decision, which may be made twice."""
+    """What a new deployment has of its context, drawn before its decision is made once or twice."""
 
     deployment_id: DeploymentId
+    tenant_id: TenantId
+    origin: Origin

@@ -154,8 +154,3 @@ def without_in_force(target: DeploymentTarget, modules: Iterable[ModuleId]) -> D
     """Return *target* with nothing in force of *modules*."""
     removed = {module: ModuleState(last=target.module(module).last) for module in modules}
     return replace(target, modules={**target.modules, **removed})
-
-
-def next_revision(target: DeploymentTarget, module: ModuleId) -> int:
-    """Return the release revision that the next release of *module* gets."""
-    return target.module(module).last + 1

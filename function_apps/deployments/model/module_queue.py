@@ -6,6 +6,7 @@ module with it; the entries stand in the order in which they are served.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import takewhile
 from typing import Final
 
 from function_apps.deployments.errors import HoldsFull, QueueFull, QueueTaken
@@ -51,8 +52,8 @@ def require_free(target: DeploymentTarget, modules: Iterable[str], on_conflict: 
 
 def enqueue(
     target: DeploymentTarget, entry: QueueEntry, on_conflict: OnConflict
-) -> DeploymentTarget:
-    """Return *target* with *entry* in the queues of all its modules.
+) -> tuple[DeploymentTarget, tuple[QueueEntry, ...]]:
+    """Put *entry* into the queues of all its modules; return the entries that may start now, too.
 
     A rollback stands before every deployment that has not started, and always has room; nothing
     that has started is interrupted.
@@ -81,7 +82,7 @@ def enqueue(
         )
         position = next(waiting, position)
     entries.insert(position, entry)
-    return replace(target, queue=tuple(entries))
+    return admit_ready(replace(target, queue=tuple(entries)))
 
 
 def admit_ready(target: DeploymentTarget) -> tuple[DeploymentTarget, tuple[QueueEntry, ...]]:
@@ -92,9 +93,11 @@ def admit_ready(target: DeploymentTarget) -> tuple[DeploymentTarget, tuple[Queue
     fence = target.fence
     entries: list[QueueEntry] = []
     admitted: list[QueueEntry] = []
+    taken: set[ModuleId] = set()
     for entry in target.queue:
-        has_room = len(admitted) < OUTGOING_MAX
-        if has_room and not entry.token and holder_of(target, entry.deployment) is None:
+        is_first = taken.isdisjoint(entry.modules)
+        taken.update(entry.modules)
+        if is_first and not entry.token and len(admitted) < OUTGOING_MAX:
             fence += 1
             entry = replace(entry, token=fence)  # noqa: PLW2901  takes the place of its old self
             admitted.append(entry)
@@ -133,12 +136,9 @@ def set_wait(target: DeploymentTarget, deployment: str, wait: str) -> Deployment
     return replace(target, queue=entries)
 
 
-def ahead_of(target: DeploymentTarget, deployment: str | None) -> tuple[QueueEntry, ...]:
-    """Return the entries before *deployment*'s; all of them for a new one."""
-    for position, entry in enumerate(target.queue):
-        if entry.deployment == deployment:
-            return target.queue[:position]
-    return target.queue
+def ahead_of(target: DeploymentTarget, deployment: str) -> tuple[QueueEntry, ...]:
+    """Return the entries before *deployment*'s."""
+    return tuple(takewhile(lambda entry: entry.deployment != deployment, target.queue))
 
 
 def waiting_entries(target: DeploymentTarget) -> tuple[QueueEntry, ...]:

@@ -3,26 +3,25 @@
 In force, or on their way in front of it: their paths of the public port, and what they depend on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
-from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.module_queue import ahead_of
+from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from shared.contracts.deployments import Deploy
 from shared.contracts.strategies import StrategyKind
-from shared.contracts.values import DeploymentId, ModuleId
+from shared.contracts.values import ModuleId
 from shared.kernel.errors import Violation
 
 
 def refusals(
-    command: Deploy, target: DeploymentTarget, own: DeploymentId | None
+    command: Deploy, target: DeploymentTarget, ahead: Sequence[QueueEntry]
 ) -> tuple[Violation, ...]:
-    """Return what *command* would take from others; *own* is its place in the queue, if any."""
-    return (*_taken_paths(command, target, own), *_bad_removals(command, target, own))
+    """Return what *command* would take from what is in force, or from the entries *ahead* of it."""
+    return (*_taken_paths(command, target, ahead), *_bad_removals(command, target, ahead))
 
 
 def _taken_paths(
-    command: Deploy, target: DeploymentTarget, own: DeploymentId | None
+    command: Deploy, target: DeploymentTarget, ahead: Sequence[QueueEntry]
 ) -> Iterator[Violation]:
     """Yield a refusal for each path prefix of *command* that is another module's.
 
@@ -36,7 +35,7 @@ def _taken_paths(
         if prefix is None:
             continue
         others = {module for module in target.modules if module not in stopped}
-        holder = _holder_of(prefix, component.module_id, others, target, own)
+        holder = _holder_of(prefix, component.module_id, others, target, ahead)
         if holder is not None:
             yield Violation(
                 "RouteTaken",
@@ -53,23 +52,22 @@ def _holder_of(
     module: ModuleId,
     others: AbstractSet[ModuleId],
     target: DeploymentTarget,
-    own: DeploymentId | None,
+    ahead: Sequence[QueueEntry],
 ) -> str | None:
     for other in sorted(others - {module}):
         state = target.module(other)
         if state.revision and state.path_prefix == prefix:
             return other
-    for entry in ahead_of(target, own):
+    for entry in ahead:
         if prefix in entry.path_prefixes and module not in entry.modules:
             return entry.deployment
     return None
 
 
 def _bad_removals(
-    command: Deploy, target: DeploymentTarget, own: DeploymentId | None
+    command: Deploy, target: DeploymentTarget, ahead: Sequence[QueueEntry]
 ) -> Iterator[Violation]:
     """Yield a refusal for each module to remove that is not there, or that others depend on."""
-    ahead = ahead_of(target, own)
     for index, module in enumerate(command.remove):
         dependents = _dependents(module, command, target)
         dependents += [entry.deployment for entry in ahead if module in entry.depends_on]

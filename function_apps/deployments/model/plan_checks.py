@@ -1,4 +1,4 @@
-"""The checks of a plan, and the keys by which a repeated command is recognised."""
+"""The plan of a command with its checks, and the keys by which a repeated one is recognised."""
 
 import hashlib
 import json
@@ -11,10 +11,12 @@ from function_apps.deployments.model import neighbours, release_unit
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
     EnvironmentProjection,
+    QueueEntry,
 )
 from function_apps.deployments.model.rollout_steps import order_of, steps_of
-from shared.contracts.components import Component, ConfigurationChoice
+from shared.contracts.components import Component
 from shared.contracts.deployments import Deploy
+from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import (
     OnConflict,
     RolloutDefaults,
@@ -23,6 +25,7 @@ from shared.contracts.strategies import (
 from shared.contracts.values import (
     ComputeTargetKind,
     DeploymentId,
+    ModuleId,
     ProbeKind,
     TenantId,
 )
@@ -35,44 +38,30 @@ JUDGEMENTS_MAX: Final = 150
 _KEY_LENGTH: Final = 16
 
 
-def natural_key(command: Deploy) -> str:
-    """Return the key of environment, modules with version and digest, removals and pins."""
-    parts = sorted([c.module_id, c.version, release_unit.digest_of(c)] for c in command.components)
-    pins = command.configuration.model_dump(mode="json") if command.configuration else None
-    return _hash([command.environment_id, parts, sorted(command.remove), pins])
+@dataclass(frozen=True)
+class Keys:
+    """The hashes by which a repeated command is recognised.
 
-
-def unit_key(
-    environment: str, components: Sequence[Component], pins: ConfigurationChoice | None
-) -> str:
-    """Return the key of all that runs: the same version may start otherwise, with other bounds."""
-    parts = sorted((c.model_dump(mode="json") for c in components), key=lambda c: c["moduleId"])
-    return _hash([environment, parts, pins.model_dump(mode="json") if pins else None])
-
-
-def content_key(command: Deploy) -> str:
-    """Return the key of everything that a repeat must agree in."""
-    return _hash(command.model_dump(mode="json", exclude={"dry_run", "on_conflict"}))
-
-
-def repeated_by(command: Deploy, target: DeploymentTarget) -> DeploymentId | None:
-    """Return the deployment that answers *command*: one on its way, or the one in force now.
-
-    Raises:
-        NaturalKeyActive: one on its way has the same versions and other content.
+    `natural`: environment, modules with version and digest, removals and pins. `content`:
+    everything that a repeat must agree in. `unit`: all that runs, since the same version may start
+    otherwise, with other bounds.
     """
-    key = natural_key(command)
-    active = next((entry for entry in target.queue if entry.key == key), None)
-    if active is not None:
-        if active.content != content_key(command):
-            raise NaturalKeyActive(active.deployment)
-        return active.deployment
-    if command.restart or not command.components or command.remove:
-        return None
-    unit = unit_key(command.environment_id, command.components, command.configuration)
-    states = [target.module(component.module_id) for component in command.components]
-    is_in_force = all(state.revision and state.key == unit for state in states)
-    return states[0].by if is_in_force else None
+
+    natural: str
+    content: str
+    unit: str
+
+
+def keys_of(command: Deploy) -> Keys:
+    environment, components = command.environment_id, command.components
+    pins = command.configuration.model_dump(mode="json") if command.configuration else None
+    versions = sorted([c.module_id, c.version, release_unit.digest_of(c)] for c in components)
+    units = sorted((c.model_dump(mode="json") for c in components), key=lambda c: c["moduleId"])
+    return Keys(
+        natural=_hash([environment, versions, sorted(command.remove), pins]),
+        content=_hash(command.model_dump(mode="json", exclude={"dry_run", "on_conflict"})),
+        unit=_hash([environment, units, pins]),
+    )
 
 
 def _hash(content: object) -> str:
@@ -80,34 +69,70 @@ def _hash(content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 
 
+def repeated_by(command: Deploy, keys: Keys, target: DeploymentTarget) -> DeploymentId | None:
+    """Return the deployment that answers *command*: one on its way, or the one in force now.
+
+    Raises:
+        NaturalKeyActive: one on its way has the same versions and other content.
+    """
+    active = next((entry for entry in target.queue if entry.key == keys.natural), None)
+    if active is not None:
+        if active.content != keys.content:
+            raise NaturalKeyActive(active.deployment)
+        return active.deployment
+    if command.restart or not command.components or command.remove:
+        return None
+    states = [target.module(component.module_id) for component in command.components]
+    is_in_force = all(state.revision and state.key == keys.unit for state in states)
+    return states[0].by if is_in_force else None
+
+
 @dataclass(frozen=True)
 class PlanContext:
-    """The context of a plan: the target, the surfaces with their capabilities, the artifacts."""
+    """What plans are checked against besides the target."""
 
-    target: DeploymentTarget
     capabilities: Mapping[ComputeTargetKind, Capabilities]
     uploaded: frozenset[str]
     """Digests of the caller's tenant."""
     rollout: RolloutDefaults
-    own: DeploymentId | None = None
-    """The deployment that is planned, once it is in the queue."""
 
 
-def refusals(command: Deploy, tenant: TenantId, context: PlanContext) -> tuple[Violation, ...]:
-    """Return every reason why *command* cannot be done as it stands, in the order of the rules.
+@dataclass(frozen=True)
+class Plan:
+    """What a command comes to in its environment as it is now.
+
+    `order` has its modules, dependencies first. `units` are the components as they would be
+    recorded, once it is known where they run. `refusals` has every reason why the command cannot be
+    done as it stands, in the order of the rules.
+    """
+
+    order: tuple[ModuleId, ...]
+    units: tuple[ReleasedComponent, ...]
+    refusals: tuple[Violation, ...]
+
+
+def plan(
+    command: Deploy,
+    tenant: TenantId,
+    target: DeploymentTarget,
+    ahead: Sequence[QueueEntry],
+    context: PlanContext,
+) -> Plan:
+    """Return the plan of *command*, which comes after the entries *ahead*.
 
     What depends on the environment is judged once the environment is known.
     """
-    found = [
+    order, cycle = order_of(command.components)
+    units = [release_unit.to_released_component(c, tenant, target) for c in command.components]
+    refusals = [
         *_unsupported(command),
-        *_unordered(command),
+        *_unordered(command, cycle),
         *_components(command, context),
-        *neighbours.refusals(command, context.target, context.own),
+        *neighbours.refusals(command, target, ahead),
     ]
-    environment = context.target.environment
-    if environment is not None and environment.targets and not found:
-        found += _surfaces(command, tenant, context, environment)
-    return tuple(found)
+    if target.environment is not None and target.environment.targets and not refusals:
+        refusals += _surfaces(command, units, target, target.environment, tenant, context)
+    return Plan(order, tuple(filter(None, units)), tuple(refusals))
 
 
 def _unsupported(command: Deploy) -> Iterator[Violation]:
@@ -143,8 +168,7 @@ def _unsupported(command: Deploy) -> Iterator[Violation]:
         )
 
 
-def _unordered(command: Deploy) -> Iterator[Violation]:
-    _, cycle = order_of(command.components)
+def _unordered(command: Deploy, cycle: Sequence[ModuleId]) -> Iterator[Violation]:
     if cycle:
         named = " → ".join(cycle)
         yield Violation(
@@ -227,43 +251,41 @@ def _probes(component: Component, at: str) -> Iterator[Violation]:
 
 
 def _surfaces(
-    command: Deploy, tenant: TenantId, context: PlanContext, environment: EnvironmentProjection
+    command: Deploy,
+    units: Sequence[ReleasedComponent | None],
+    target: DeploymentTarget,
+    environment: EnvironmentProjection,
+    tenant: TenantId,
+    context: PlanContext,
 ) -> Iterator[Violation]:
     by_surface: dict[ComputeTargetKind, list[RevisionSpec]] = {}
-    for index, component in enumerate(command.components):
-        kind = release_unit.choose_target(component, environment.targets)
-        offered = ", ".join(environment.targets)
-        if kind is None or kind not in environment.targets:
+    for index, (component, unit) in enumerate(zip(command.components, units, strict=True)):
+        at = f"/components/{index}/computeTarget"
+        if unit is None or unit.compute_target not in environment.targets:
             yield Violation(
                 "NoComputeTarget",
-                f"/components/{index}/computeTarget",
+                at,
                 f"this environment has no place for {component.module_id}",
-                f"one of {offered}",
-                kind or "nothing that fits its type",
+                f"one of {', '.join(environment.targets)}",
+                unit.compute_target if unit else "nothing that fits its type",
             )
-        elif kind not in context.capabilities:
+        elif unit.compute_target not in context.capabilities:
             yield Violation(
                 "SurfaceNotSupported",
-                f"/components/{index}/computeTarget",
-                f"{kind} is not served by this installation yet",
+                at,
+                f"{unit.compute_target} is not served by this installation yet",
                 ", ".join(context.capabilities),
-                kind,
+                unit.compute_target,
             )
         else:
-            unit = release_unit.to_released_component(
-                component, kind, 1, command.environment_id, tenant, context.target
-            )
             spec = release_unit.to_revision_spec(
                 unit, command.environment_id, tenant, context.rollout
             )
-            by_surface.setdefault(kind, []).append(spec)
-    has_baseline = any(
-        context.target.module(component.module_id).revision for component in command.components
-    )
+            by_surface.setdefault(unit.compute_target, []).append(spec)
     steps = steps_of(
         command.strategy,
         context.rollout,
-        has_baseline=has_baseline,
+        has_baseline=any(target.module(c.module_id).revision for c in command.components),
         has_components=bool(command.components),
     )
     weights = tuple(step.weight for step in steps) or (100,)

@@ -86,7 +86,7 @@ def require_not_held(
     Raises:
         Held: it names the deployment that has the hold and how to release it.
     """
-    wanted = release_unit.planned(components, target.environment_id, tenant, target)
+    wanted = release_unit.planned(components, tenant, target)
     holds.require_not_held(target.holds, wanted)
 
 

@@ -30,11 +30,11 @@ class Source:
     completed_at: Instant
 
     @classmethod
-    def of(cls, deployment: Deployment, target: DeploymentTarget) -> "Source":
+    def of(cls, deployment: Deployment) -> "Source":
         """Return *deployment* as a source.
 
         Raises:
-            NotPromotable: it is not Completed, has no components, or is no longer in force.
+            NotPromotable: it is not Completed, or has no components.
         """
         if deployment.status is not DeploymentStatus.COMPLETED:
             raise NotPromotable(
@@ -45,13 +45,6 @@ class Source:
         assert deployment.ended_at is not None
         if not deployment.unit.components:
             raise NotPromotable(f"{deployment.deployment_id} only removed modules")
-        for one in deployment.unit.components:
-            state = target.module(one.module_id)
-            if state.by != deployment.deployment_id:
-                raise NotPromotable(
-                    f"{one.module_id} of {deployment.deployment_id} is no longer in force: "
-                    f"{state.by or 'nothing'} is"
-                )
         return cls(
             deployment.deployment_id,
             deployment.environment_id,
@@ -60,6 +53,21 @@ class Source:
             deployment.unit,
             deployment.ended_at,
         )
+
+
+def require_in_force(source: Source, target: DeploymentTarget) -> None:
+    """Refuse the promotion of what something else has replaced.
+
+    Raises:
+        NotPromotable: a module of *source* is no longer in force.
+    """
+    for unit in source.unit.components:
+        by = target.module(unit.module_id).by
+        if by != source.deployment_id:
+            raise NotPromotable(
+                f"{unit.module_id} of {source.deployment_id} is no longer in force: "
+                f"{by or 'nothing'} is"
+            )
 
 
 def soak_evidence(

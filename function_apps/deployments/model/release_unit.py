@@ -15,9 +15,7 @@ from shared.contracts.releases import (
 )
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.values import (
-    ComputeTargetKind,
     EnvironmentId,
-    ModuleId,
     Probe,
     Reason,
     TenantId,
@@ -44,29 +42,23 @@ def digest_of(component: Component) -> str:
     return pinned or NO_DIGEST
 
 
-def choose_target(
-    component: Component, offered: Sequence[ComputeTargetKind]
-) -> ComputeTargetKind | None:
-    """Return where *component* runs: where it says, else by its type; None when nothing fits."""
-    return component.compute_target or default_placement(
-        component.component_type, offered, scheduled=component.scheduled
-    )
-
-
 def to_released_component(
-    component: Component,
-    kind: ComputeTargetKind,
-    revision: int,
-    environment: EnvironmentId,
-    tenant: TenantId,
-    target: DeploymentTarget,
-) -> ReleasedComponent:
-    """Return *component* as the release unit records it under *revision*.
+    component: Component, tenant: TenantId, target: DeploymentTarget
+) -> ReleasedComponent | None:
+    """Return *component* as the release unit records it under its next release revision.
 
+    It runs where it says, else where its type belongs; None when nothing of the environment fits.
     Configuration, secret versions and scaling policy are what their services said last; what
     nobody said is 0 or empty, and `missing_parts` says so.
     """
-    key = parse_id(environment, "env").environment
+    offered = target.environment.targets if target.environment else ()
+    kind = component.compute_target or default_placement(
+        component.component_type, offered, scheduled=component.scheduled
+    )
+    if kind is None:
+        return None
+    revision = target.module(component.module_id).last + 1
+    key = parse_id(target.environment_id, "env").environment
     service = service_id(key, module_key(tenant, component.module_id))
     facts = [fact for fact in target.facts.values() if fact.module in {"", component.module_id}]
     pins = {fact.name: int(fact.value) for fact in facts if fact.kind == "configuration"}
@@ -101,26 +93,11 @@ def to_released_component(
 
 
 def planned(
-    components: Sequence[Component],
-    environment: EnvironmentId,
-    tenant: TenantId,
-    target: DeploymentTarget,
+    components: Sequence[Component], tenant: TenantId, target: DeploymentTarget
 ) -> tuple[ReleasedComponent, ...]:
     """Return *components* as they would be recorded now, once it is known where they run."""
-    offered = target.environment.targets if target.environment else ()
-    found = [(component, choose_target(component, offered)) for component in components]
-    return tuple(
-        to_released_component(
-            component,
-            kind,
-            target.module(component.module_id).last + 1,
-            environment,
-            tenant,
-            target,
-        )
-        for component, kind in found
-        if kind is not None
-    )
+    units = (to_released_component(component, tenant, target) for component in components)
+    return tuple(filter(None, units))
 
 
 def missing_parts(unit: ReleaseUnit) -> tuple[Reason, ...]:
@@ -172,12 +149,6 @@ def component_of(unit: ReleasedComponent) -> Component:
     )
 
 
-def surface_component(
-    module: ModuleId, environment: EnvironmentId, tenant: TenantId
-) -> SurfaceComponent:
-    return SurfaceComponent(environment, tenant, module)
-
-
 def to_revision_spec(
     unit: ReleasedComponent, environment: EnvironmentId, tenant: TenantId, rollout: RolloutDefaults
 ) -> RevisionSpec:
@@ -188,7 +159,7 @@ def to_revision_spec(
         **{f"secret.{name}": version for name, version in sorted(unit.secret_versions.items())},
     }
     return RevisionSpec(
-        component=surface_component(unit.module_id, environment, tenant),
+        component=SurfaceComponent(environment, tenant, unit.module_id),
         revision=unit.release_revision,
         version=unit.version,
         artifact=unit.digest,

@@ -85,7 +85,7 @@ async def abandon_drain(
         target = repository.stored_target(view, environment)
         writes: list[Put] = [write]
         if target.drain is not None and target.drain.operation == operation.operation_id:
-            writes.append(repository.put_target(replace(target, drain=None)))
+            writes.append(repository.put(replace(target, drain=None)))
         return Decision(answer, writes=writes, audited=audited_end(operation, reason))
 
     ids = [operation_document(operation.operation_id), repository.target_document(environment)]

@@ -12,6 +12,7 @@ from function_apps.deployments.model.lifecycle import (
 )
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
+from function_apps.deployments.resources import answer
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus, EndReason
 from shared.durable.operations import begin_operation, close_superseded, put_operation
 from shared.kernel.context import Context
@@ -34,7 +35,7 @@ async def cancel(
         reason = EndReason(code="Cancelled", message=command.reason or "cancelled by a caller")
         status = known.deployment.status
         if status is DeploymentStatus.ROLLING_BACK:
-            return Decision(repository.answer(known.deployment, known.target))
+            return Decision(answer(known.deployment, known.target))
         if status in BEFORE_APPLIED:
             return cancel_before_applied(known, reason, view, ctx)
         if status in CHANGING:
@@ -64,7 +65,7 @@ def cancel_before_applied(
     if entry is not None and entry.wait:
         rows.append(Raise(entry.operation, entry.wait))
     return Decision(
-        repository.answer(cancelled, after.target),
+        answer(cancelled, after.target),
         writes=[
             *repository.changed(known, after),
             *repository.close_operation(view, cancelled, ctx),
@@ -101,7 +102,7 @@ def interrupt(
     if before.wait_name:
         rows.append(Raise(before.operation_id, before.wait_name))
     return Decision(
-        repository.answer(turned, target),
+        answer(turned, target),
         writes=[
             *repository.changed(known, DeploymentSet(target, turned)),
             put_operation(operation),

@@ -4,8 +4,8 @@ from function_apps.deployments import repository
 from function_apps.deployments.model import promotion
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.deploy import plan_deployment, request_release
-from shared.contracts.deployments import Deploy, DeploymentPlan
+from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
+from shared.contracts.deployments import DeploymentPlan
 from shared.contracts.promotions import PromoteDeployment, SoakEvidence
 from shared.contracts.values import Reason
 from shared.kernel.context import Context
@@ -25,14 +25,17 @@ async def promote(
             is left.
         EvidenceRequired: the command has no evidence of health.
     """
+    known = await repository.load_set(command.deployment_id, ctx, app)
+    source = Source.of(known.deployment)
 
-    async def prepare() -> tuple[Deploy, SoakEvidence | None]:
-        source = await load_source(command.deployment_id, ctx, app)
+    async def ask_evidence() -> SoakEvidence | None:
+        promotion.require_in_force(source, known.target)
         evidence = await _ask_health(source, ctx, app, token) if token else command.evidence
         promotion.require_soak_time(source, evidence, app.rules.soak, ctx.now())
-        return promotion.command_of(source, command), evidence
+        return evidence
 
-    return await request_release(command.to_environment_id, prepare, ctx, app)
+    release = promotion.command_of(source, command)
+    return await deploy(release, ctx, app, ask_evidence=ask_evidence)
 
 
 async def plan_promotion(
@@ -57,7 +60,9 @@ async def load_source(deployment: str, ctx: Context, app: DeploymentsApp) -> Sou
         NotPromotable: it is not Completed, or no longer in force.
     """
     known = await repository.load_set(deployment, ctx, app)
-    return Source.of(known.deployment, known.target)
+    source = Source.of(known.deployment)
+    promotion.require_in_force(source, known.target)
+    return source
 
 
 async def _ask_health(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from function_apps.deployments import repository
-from function_apps.deployments.model import release_unit
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.ports import DeploymentsApp
@@ -20,6 +19,7 @@ from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
 from shared.kernel.observation import Present, Unknown
 from shared.persistence.store import Document, partition_of
+from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import RevisionTraffic
 
 TAIL_MAX = 1000
@@ -90,7 +90,7 @@ async def read_logs(
     value: list[Mapping[str, Any]] = []
     for unit in _units(known, lambda unit: module in {None, unit.module_id}):
         surface = app.surfaces[unit.compute_target]
-        component = release_unit.surface_component(unit.module_id, known.environment_id, ctx.tenant)
+        component = SurfaceComponent(known.environment_id, ctx.tenant, unit.module_id)
         live = await surface.observe(component)
         revision = live.value.revision(unit.release_revision) if isinstance(live, Present) else None
         for instance in revision.instances if revision else ():
@@ -116,7 +116,7 @@ async def read_traffic(deployment: str, ctx: Context, app: DeploymentsApp) -> Ma
     known = await repository.load(deployment, ctx, app)
     value: list[Mapping[str, Any]] = []
     for unit in _units(known, lambda _unit: True):
-        component = release_unit.surface_component(unit.module_id, known.environment_id, ctx.tenant)
+        component = SurfaceComponent(known.environment_id, ctx.tenant, unit.module_id)
         reading = await app.surfaces[unit.compute_target].traffic(component)
         sample = reading.value if isinstance(reading, Present) else None
         revisions = sample.revisions.items() if sample else ()

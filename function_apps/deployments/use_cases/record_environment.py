@@ -71,7 +71,7 @@ async def record_environment(
             after = emptied(after)
         return Decision(
             {},
-            writes=[repository.put_target(after), *writes],
+            writes=[repository.put(after), *writes],
             outbox=rows,
             audited=Audited("RecordEnvironment", environment, event.status),
         )
@@ -156,7 +156,7 @@ async def record_binding(
             return NOTHING
         return Decision(
             {},
-            writes=[repository.put_target(replace(target, binding=binding))],
+            writes=[repository.put(replace(target, binding=binding))],
             outbox=wake_waiting(target),
             audited=Audited("RecordTenantBinding", event.binding_id, event.status),
         )
@@ -177,7 +177,7 @@ async def record_isolation_proof(
         aggregate = f"{event.binding_id}/{event.layer}"
         return Decision(
             {},
-            writes=[repository.put_target(replace(target, binding=binding))],
+            writes=[repository.put(replace(target, binding=binding))],
             audited=Audited("RecordIsolationProof", aggregate, event.verdict),
         )
 

@@ -71,7 +71,7 @@ async def _record(
             return NOTHING
         return Decision(
             {},
-            writes=[repository.put_target(replace(target, facts=recorded))],
+            writes=[repository.put(replace(target, facts=recorded))],
             audited=Audited("RecordFact", aggregate, fact.kind),
         )
 

@@ -47,7 +47,7 @@ async def record_gate_evidence(
         wakes = is_decided and after.wait_name
         return Decision(
             {},
-            writes=[repository.put_deployment(after)],
+            writes=[repository.put(after)],
             outbox=[Raise(after.operation_id, after.wait_name)] if wakes else [],
             audited=Audited("RecordGateEvidence", deployment_id, evidence.verdict),
         )

@@ -9,6 +9,7 @@ from function_apps.deployments.model.holds import without_holds_of
 from function_apps.deployments.model.lifecycle import HoldReleased
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
+from function_apps.deployments.resources import answer
 from shared.contracts.deployments import DeploymentReason
 from shared.kernel.context import Context
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
@@ -30,7 +31,7 @@ async def release_hold(
         holds = without_holds_of(known.target.holds, deployment)
         target = replace(known.target, holds=holds)
         return Decision(
-            repository.answer(released, target),
+            answer(released, target),
             writes=repository.changed(known, DeploymentSet(target, released)),
             audited=Audited("ReleaseHold", deployment, command.reason or "Released"),
         )

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 from function_apps.deployments import repository
 from function_apps.deployments.errors import NotRetryable
-from function_apps.deployments.model import preconditions
+from function_apps.deployments.model import plan_checks, preconditions
 from function_apps.deployments.model.deployment import NewDeployment, command_of, evolve
 from function_apps.deployments.model.lifecycle import AnalysisRestarted, Retried
 from function_apps.deployments.model.promotion import require_fresh_evidence
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
+from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.deploy import enqueue
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus
 from shared.kernel.context import Context
@@ -52,8 +53,8 @@ def _restart_analysis(known: DeploymentSet, ctx: Context) -> Decision[Json]:
     before = known.deployment
     again = evolve(before, AnalysisRestarted(), ctx.now())
     return Decision(
-        repository.answer(again, known.target),
-        writes=[repository.put_deployment(again)],
+        answer(again, known.target),
+        writes=[repository.put(again)],
         outbox=[Raise(before.operation_id, before.wait_name)] if before.wait_name else [],
     )
 
@@ -67,5 +68,6 @@ def _begin_anew(
         require_fresh_evidence(before.evidence, app.rules.soak, ids.now)
     if any(entry.key == before.key for entry in target.queue):
         raise NotRetryable(f"the same versions as in {before.deployment_id} are on their way")
+    content = plan_checks.keys_of(command_of(before)).content
     again = evolve(before, Retried(ids.operation_id), ids.now)
-    return enqueue(again, ids, target, command_of(before), ctx, kind="RetryDeployment")
+    return enqueue(again, content, ids, target, ctx, kind="RetryDeployment")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from function_apps.deployments import repository
 from function_apps.deployments.errors import CannotBePlanned, NotInForce, NotRollbackable
-from function_apps.deployments.model import neighbours, preconditions, release_unit
+from function_apps.deployments.model import neighbours, plan_checks, preconditions, release_unit
 from function_apps.deployments.model.deployment import Deployment, NewDeployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.lifecycle import BEFORE_APPLIED, CHANGING
@@ -16,6 +16,7 @@ from function_apps.deployments.model.predecessors import (
 from function_apps.deployments.model.rollout_steps import order_of
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
+from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.cancel import cancel_before_applied, interrupt
 from function_apps.deployments.use_cases.deploy import enqueue
 from shared.contracts.deployments import (
@@ -46,7 +47,7 @@ async def roll_back(
     def decide(view: View, known: DeploymentSet) -> Decision[Json]:
         status = known.deployment.status
         if status is DeploymentStatus.ROLLING_BACK:
-            return Decision(repository.answer(known.deployment, known.target))
+            return Decision(answer(known.deployment, known.target))
         if status is DeploymentStatus.COMPLETED:
             back = repository.stored_deployment(view, wanted) if wanted else None
             return _undo(known, back, ids, ctx)
@@ -78,11 +79,12 @@ def _undo(
     preconditions.blocking_reason(target, ctx.tenant)
     back = predecessors_of(undone, wanted)
     command = _command(undone, back)
-    if refusals := neighbours.refusals(command, target, None):
+    if refusals := neighbours.refusals(command, target, target.queue):
         raise CannotBePlanned(refusals)
     preconditions.require_not_held(target, command.components, ctx.tenant)
-    rollback = _rollback(undone, command, key, ids, target, back, ctx)
-    return enqueue(rollback, ids, target, command, ctx, kind="RollbackDeployment")
+    rollback = _rollback(undone, command, key, ids, target, back)
+    content = plan_checks.keys_of(command).content
+    return enqueue(rollback, content, ids, target, ctx, kind="RollbackDeployment")
 
 
 def _require_in_force(undone: Deployment, target: DeploymentTarget) -> None:
@@ -120,7 +122,6 @@ def _rollback(
     ids: NewDeployment,
     target: DeploymentTarget,
     back: Predecessors,
-    ctx: Context,
 ) -> Deployment:
     assert target.environment is not None, "it is Completed there"
     order, _ = order_of(command.components)
@@ -128,9 +129,7 @@ def _rollback(
         command,
         ids,
         kind=DeploymentKind.ROLLBACK,
-        tenant_id=undone.tenant_id,
         key=key,
-        origin=repository.origin_of(ctx),
         order=order,
         project_id=target.environment.project,
         stage=target.environment.stage,
@@ -151,4 +150,4 @@ def _answer_of_entry(entry: QueueEntry, undone: Deployment, target: DeploymentTa
         kind=entry.kind,
         status=DeploymentStatus.REQUESTED,
     )
-    return repository.answer(shown, target)
+    return answer(shown, target)
