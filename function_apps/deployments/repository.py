@@ -8,7 +8,7 @@ from function_apps.deployments import events
 from function_apps.deployments.errors import DeploymentMissing
 from function_apps.deployments.model import module_queue
 from function_apps.deployments.model.deployment import Deployment, NewDeployment, Origin
-from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
+from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.lifecycle import ENDINGS
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.deployments import DeploymentStatus
@@ -22,7 +22,7 @@ from shared.durable.operations import (
 from shared.kernel.context import Context
 from shared.kernel.ids import EnvironmentId, deployment_id, operation_id, parse_id
 from shared.kernel.operation import Operation, cancel, fail, succeed
-from shared.messaging.outbox import Row, Start
+from shared.messaging.outbox import Row
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, Put, View
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import partition_of
@@ -228,19 +228,15 @@ async def commit(
     )
 
 
-def start(entry: QueueEntry, ctx: Context) -> Start:
-    """Return the row that starts the rollout of *entry*."""
-    argument = OperationInput(ctx.tenant, entry.deployment).to_json()
-    return Start(ROLL_OUT, entry.operation, argument)
-
-
 def leave_queue(
     ended: Deployment, target: DeploymentTarget, ctx: Context
 ) -> tuple[DeploymentSet, list[Row]]:
     """Take *ended* out of its queues; publish its end and start those that are first now."""
     after, admitted = module_queue.dequeue(target, ended.deployment_id)
-    starts = [start(entry, ctx) for entry in admitted]
-    return DeploymentSet(after, ended), [events.ended(ended), *starts]
+    return DeploymentSet(after, ended), [
+        events.ended(ended),
+        *(OperationInput(ctx.tenant, e.deployment).start(ROLL_OUT, e.operation) for e in admitted),
+    ]
 
 
 def ended_operation(operation: Operation, deployment: Deployment, ctx: Context) -> Operation:

@@ -27,6 +27,7 @@ class Service:
     """
 
     name: str
+    public_name: str
     store: Store
     work: UnitOfWork
     relay: Relay
@@ -38,10 +39,6 @@ class Service:
     entropy: Entropy
     settings: Mapping[str, str]
     sweeps: SweepLog
-
-    @property
-    def public_name(self) -> str:
-        return self.name.replace("_", "-")
 
 
 def parts_for(settings: Mapping[str, str]) -> Parts:
@@ -63,6 +60,7 @@ def build_service(name: str, settings: Mapping[str, str], parts: Parts) -> Servi
     relay = Relay(name, store, parts.sender(), hub, audit, parts.clock, sweeps)
     return Service(
         name=name,
+        public_name=name.replace("_", "-"),
         store=store,
         work=UnitOfWork(name, store, relay),
         relay=relay,

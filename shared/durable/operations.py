@@ -45,9 +45,10 @@ class OperationInput:
         """Return the input that *given*, the JSON of an instance, holds."""
         return TypeAdapter(cls).validate_python(given)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON object with which an instance is started."""
-        return {"tenantId": self.tenant_id, "aggregateId": self.aggregate_id}
+    def start(self, orchestration: str, operation_id: str) -> Start:
+        """Return the row that starts *orchestration* with this input."""
+        argument = {"tenantId": self.tenant_id, "aggregateId": self.aggregate_id}
+        return Start(orchestration, operation_id, argument)
 
 
 def _due(operation: Operation) -> dict[str, Any]:
@@ -108,12 +109,12 @@ def begin_operation(
 
     *resource* is the path of the resource that the operation works on.
     """
-    argument = OperationInput(ctx.tenant, aggregate_id).to_json()
+    start = OperationInput(ctx.tenant, aggregate_id).start(orchestration, ids.operation_id)
     operation = accept(
-        ids.operation_id, kind, resource, ctx.cause.actor, orchestration, argument, ids.now,
+        ids.operation_id, kind, resource, ctx.cause.actor, orchestration, start.input, ids.now,
         ctx.cause,
     )  # fmt: skip
-    return operation, Start(orchestration, ids.operation_id, argument)
+    return operation, start
 
 
 def close_superseded(view: View, operation_id: str, by: str, now: datetime) -> list[Put]:

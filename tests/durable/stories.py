@@ -35,7 +35,7 @@ KEY: Final = "abcdefghijkl"
 HOME: Final = Partition(TENANT, KEY)
 THING_ID: Final = f"env-{KEY}"
 OPERATION_ID: Final = f"op-environments-{KEY}-0000000000000001"
-INPUT: Final = OperationInput(TENANT, THING_ID).to_json()
+INPUT: Final = OperationInput(TENANT, THING_ID).start("", "").input
 
 
 @dataclass(frozen=True)

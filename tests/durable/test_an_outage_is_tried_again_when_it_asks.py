@@ -25,7 +25,7 @@ class Durable:
     current_utc_datetime = EPOCH
 
     def get_input(self) -> Any:
-        return OperationInput(TenantId("acme"), "thing-1").to_json()
+        return OperationInput(TenantId("acme"), "thing-1").start("", "").input
 
     def call_activity(self, name: str, input_: Any = None) -> Any:
         return name

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from function_apps.deployments.errors import Held
 from function_apps.deployments.model.deployment import Deployment
 from shared.contracts.releases import Hold, ReleasedComponent
 from shared.contracts.values import DeploymentId, ModuleId, Reason
@@ -46,18 +45,6 @@ def unit_key(component: ReleasedComponent) -> str:
     content = component.model_dump(mode="json", exclude=_NOT_OF_THE_UNIT)
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
-
-
-def require_not_held(holds: Holds, wanted: Iterable[ReleasedComponent]) -> None:
-    """Refuse what was rolled back here.
-
-    Raises:
-        Held: it names the deployment that has the hold and how to release it.
-    """
-    for component in wanted:
-        for held in holds.get(component.module_id, ()):
-            if held.unit == unit_key(component):
-                raise Held(component.module_id, component.version, component.digest, held.by)
 
 
 def add_holds(holds: Holds, rejected: Iterable[ReleasedComponent], by: DeploymentId) -> Holds:

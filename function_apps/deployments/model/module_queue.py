@@ -1,17 +1,21 @@
 """The queue of an environment: one entry a deployment, over all modules that it changes.
 
 A deployment enters the queues of all its modules at once and starts when no earlier entry shares a
-module with it; the entries stand in the order in which they are served.
+module with it; the entries stand in the order in which they are served. A command for what is there
+already is recognised by its keys.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Final
 
-from function_apps.deployments.errors import HoldsFull, QueueFull, QueueTaken
+from function_apps.deployments.errors import HoldsFull, NaturalKeyActive, QueueFull, QueueTaken
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
-from shared.contracts.deployments import DeploymentKind
+from function_apps.deployments.model.release_unit import digest_of
+from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.strategies import OnConflict
 from shared.contracts.values import DeploymentId, ModuleId, OperationId
 
@@ -21,6 +25,58 @@ OUTGOING_MAX: Final = 50
 """Starts or external events in one batch, which takes 100 operations; the rest is not lost."""
 HOLDS_MAX: Final = 2000
 """In one environment; 60 bytes each. Holds restrict: what is refused then are new deployments."""
+
+
+_KEY_LENGTH: Final = 16
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The hashes by which a repeated command is recognised.
+
+    `natural`: environment, modules with version and digest, removals and pins. `content`:
+    everything that a repeat must agree in. `unit`: all that runs, since the same version may start
+    otherwise, with other bounds.
+    """
+
+    natural: str
+    content: str
+    unit: str
+
+
+def keys_of(command: Deploy) -> Keys:
+    environment, components = command.environment_id, command.components
+    pins = command.configuration.model_dump(mode="json") if command.configuration else None
+    versions = sorted([c.module_id, c.version, digest_of(c)] for c in components)
+    units = sorted((c.model_dump(mode="json") for c in components), key=lambda c: c["moduleId"])
+    return Keys(
+        natural=_hash([environment, versions, sorted(command.remove), pins]),
+        content=_hash(command.model_dump(mode="json", exclude={"dry_run", "on_conflict"})),
+        unit=_hash([environment, units, pins]),
+    )
+
+
+def _hash(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
+
+
+def repeated_by(command: Deploy, keys: Keys, target: DeploymentTarget) -> DeploymentId | None:
+    """Return the deployment that answers *command*: one on its way, or the one in force now.
+
+    Raises:
+        NaturalKeyActive: one on its way has the same versions and other content.
+    """
+    active = next((entry for entry in target.queue if entry.key == keys.natural), None)
+    if active is not None:
+        if active.content != keys.content:
+            raise NaturalKeyActive(active.deployment)
+        return active.deployment
+    if command.restart or not command.components or command.remove:
+        return None
+    states = [target.module(component.module_id) for component in command.components]
+    is_in_force = all(state.revision and state.key == keys.unit for state in states)
+    return states[0].by if is_in_force else None
 
 
 def holder_of(target: DeploymentTarget, deployment: str) -> tuple[ModuleId, DeploymentId] | None:

@@ -1,12 +1,9 @@
-"""The plan of a command with its checks, and the keys by which a repeated one is recognised."""
+"""The plan of a command: what it comes to in its environment, and why it cannot be done."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from function_apps.deployments.errors import NaturalKeyActive
 from function_apps.deployments.model import neighbours, release_unit
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
@@ -24,7 +21,6 @@ from shared.contracts.strategies import (
 )
 from shared.contracts.values import (
     ComputeTargetKind,
-    DeploymentId,
     ModuleId,
     ProbeKind,
     TenantId,
@@ -35,56 +31,6 @@ from shared.surfaces.spec import RevisionSpec
 
 JUDGEMENTS_MAX: Final = 150
 """Components times steps: each leaves about 1.2 KB of evidence in a document of at most 1 MB."""
-_KEY_LENGTH: Final = 16
-
-
-@dataclass(frozen=True)
-class Keys:
-    """The hashes by which a repeated command is recognised.
-
-    `natural`: environment, modules with version and digest, removals and pins. `content`:
-    everything that a repeat must agree in. `unit`: all that runs, since the same version may start
-    otherwise, with other bounds.
-    """
-
-    natural: str
-    content: str
-    unit: str
-
-
-def keys_of(command: Deploy) -> Keys:
-    environment, components = command.environment_id, command.components
-    pins = command.configuration.model_dump(mode="json") if command.configuration else None
-    versions = sorted([c.module_id, c.version, release_unit.digest_of(c)] for c in components)
-    units = sorted((c.model_dump(mode="json") for c in components), key=lambda c: c["moduleId"])
-    return Keys(
-        natural=_hash([environment, versions, sorted(command.remove), pins]),
-        content=_hash(command.model_dump(mode="json", exclude={"dry_run", "on_conflict"})),
-        unit=_hash([environment, units, pins]),
-    )
-
-
-def _hash(content: object) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
-
-
-def repeated_by(command: Deploy, keys: Keys, target: DeploymentTarget) -> DeploymentId | None:
-    """Return the deployment that answers *command*: one on its way, or the one in force now.
-
-    Raises:
-        NaturalKeyActive: one on its way has the same versions and other content.
-    """
-    active = next((entry for entry in target.queue if entry.key == keys.natural), None)
-    if active is not None:
-        if active.content != keys.content:
-            raise NaturalKeyActive(active.deployment)
-        return active.deployment
-    if command.restart or not command.components or command.remove:
-        return None
-    states = [target.module(component.module_id) for component in command.components]
-    is_in_force = all(state.revision and state.key == keys.unit for state in states)
-    return states[0].by if is_in_force else None
 
 
 @dataclass(frozen=True)

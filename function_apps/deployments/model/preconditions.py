@@ -1,6 +1,6 @@
 """Whether an environment takes a deployment now, later or never."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,16 +10,18 @@ from function_apps.deployments.errors import (
     BindingSuspended,
     EnvironmentNotUsable,
     EnvironmentUnknown,
+    Held,
     IsolationBreached,
 )
-from function_apps.deployments.model import holds, release_unit
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.holds import unit_key
 from function_apps.deployments.model.module_queue import holder_of
 from function_apps.deployments.model.predecessors import require_in_force
-from shared.contracts.components import Component
+from function_apps.deployments.model.release_unit import planned
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
+from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import RolloutDefaults
 from shared.contracts.tenants import TenantBindingStatus
 from shared.contracts.values import DeploymentId, Stage, TenantId
@@ -78,16 +80,16 @@ def blocking_reason(target: DeploymentTarget, tenant: TenantId) -> WaitReason | 
     return None
 
 
-def require_not_held(
-    target: DeploymentTarget, components: Sequence[Component], tenant: TenantId
-) -> None:
+def require_not_held(target: DeploymentTarget, wanted: Iterable[ReleasedComponent]) -> None:
     """Refuse release units that were rolled back in the environment of *target*.
 
     Raises:
         Held: it names the deployment that has the hold and how to release it.
     """
-    wanted = release_unit.planned(components, tenant, target)
-    holds.require_not_held(target.holds, wanted)
+    for component in wanted:
+        for held in target.holds.get(component.module_id, ()):
+            if held.unit == unit_key(component):
+                raise Held(component.module_id, component.version, component.digest, held.by)
 
 
 def require_admission(deployment: Deployment, target: DeploymentTarget) -> None:
@@ -99,7 +101,7 @@ def require_admission(deployment: Deployment, target: DeploymentTarget) -> None:
         NotInForce: what a rollback undoes was replaced meanwhile.
     """
     blocking_reason(target, deployment.tenant_id)
-    require_not_held(target, deployment.components, deployment.tenant_id)
+    require_not_held(target, planned(deployment.components, deployment.tenant_id, target))
     require_in_force(deployment, target)
 
 

@@ -9,7 +9,6 @@ from function_apps.deployments.errors import CannotBePlanned
 from function_apps.deployments.model import module_queue, plan_checks, preconditions
 from function_apps.deployments.model.deployment import Deployment, NewDeployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
-from function_apps.deployments.model.holds import require_not_held
 from function_apps.deployments.model.plan_checks import PlanContext
 from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.ports import DeploymentsApp
@@ -19,7 +18,7 @@ from shared.contracts.components import Component
 from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentPlan
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.values import Reason
-from shared.durable.operations import begin_operation, put_operation
+from shared.durable.operations import OperationInput, begin_operation, put_operation
 from shared.kernel.context import Context
 from shared.kernel.errors import Refused
 from shared.kernel.operation import wait
@@ -55,15 +54,15 @@ async def deploy(
     def decide(view: View) -> Decision[Json]:
         assert checked is not None
         target = repository.stored_target(view, command.environment_id)
-        keys = plan_checks.keys_of(command)
-        if repeated := plan_checks.repeated_by(command, keys, target):
+        keys = module_queue.keys_of(command)
+        if repeated := module_queue.repeated_by(command, keys, target):
             return Decision({_REPEATED: repeated})
         context, evidence = checked
         plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
         if plan.refusals:
             raise CannotBePlanned(plan.refusals)
         preconditions.blocking_reason(target, ctx.tenant)
-        require_not_held(target.holds, plan.units)
+        preconditions.require_not_held(target, plan.units)
         release = new_deployment(
             command,
             ids,
@@ -140,7 +139,10 @@ def enqueue(
         ],
         outbox=[
             events.requested(deployment, waits_for),
-            *(repository.start(one, ctx) for one in admitted),
+            *(
+                OperationInput(ctx.tenant, one.deployment).start(repository.ROLL_OUT, one.operation)
+                for one in admitted
+            ),
         ],
         audited=Audited(kind, deployment.deployment_id),
     )
@@ -159,8 +161,8 @@ async def plan_deployment(command: Deploy, ctx: Context, app: DeploymentsApp) ->
     waits_for: str | None = None
     try:
         waits_for = preconditions.blocking_reason(target, ctx.tenant)
-        require_not_held(target.holds, plan.units)
-        plan_checks.repeated_by(command, plan_checks.keys_of(command), target)
+        preconditions.require_not_held(target, plan.units)
+        module_queue.repeated_by(command, module_queue.keys_of(command), target)
         module_queue.require_free(target, modules, command.on_conflict)
     except Refused as refusal:
         refusals.append(Reason(code=refusal.code, message=refusal.message))

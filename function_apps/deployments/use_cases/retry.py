@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from function_apps.deployments import repository
 from function_apps.deployments.errors import NotRetryable
-from function_apps.deployments.model import plan_checks, preconditions
+from function_apps.deployments.model import module_queue, preconditions
 from function_apps.deployments.model.deployment import NewDeployment, command_of, evolve
 from function_apps.deployments.model.lifecycle import AnalysisRestarted, Retried
 from function_apps.deployments.model.promotion import require_fresh_evidence
@@ -68,6 +68,6 @@ def _begin_anew(
         require_fresh_evidence(before.evidence, app.rules.soak, ids.now)
     if any(entry.key == before.key for entry in target.queue):
         raise NotRetryable(f"the same versions as in {before.deployment_id} are on their way")
-    content = plan_checks.keys_of(command_of(before)).content
+    content = module_queue.keys_of(command_of(before)).content
     again = evolve(before, Retried(ids.operation_id), ids.now)
     return enqueue(again, content, ids, target, ctx, kind="RetryDeployment")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from function_apps.deployments import repository
 from function_apps.deployments.errors import CannotBePlanned, NotInForce, NotRollbackable
-from function_apps.deployments.model import neighbours, plan_checks, preconditions, release_unit
+from function_apps.deployments.model import module_queue, neighbours, preconditions, release_unit
 from function_apps.deployments.model.deployment import Deployment, NewDeployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.lifecycle import BEFORE_APPLIED, CHANGING
@@ -81,9 +81,10 @@ def _undo(
     command = _command(undone, back)
     if refusals := neighbours.refusals(command, target, target.queue):
         raise CannotBePlanned(refusals)
-    preconditions.require_not_held(target, command.components, ctx.tenant)
+    units = release_unit.planned(command.components, ctx.tenant, target)
+    preconditions.require_not_held(target, units)
     rollback = _rollback(undone, command, key, ids, target, back)
-    content = plan_checks.keys_of(command).content
+    content = module_queue.keys_of(command).content
     return enqueue(rollback, content, ids, target, ctx, kind="RollbackDeployment")
 
 
