@@ -1,10 +1,10 @@
 """Group commit: many callers' transactions, one fsync.
 
-What waits for one turn of the event loop is one group: each piece of work runs on the loop's thread
-(inside its own savepoint when there are several, so one failing piece undoes only itself), then one
-commit makes them durable together, and only then are the callers answered.
-A commit on a quick disk takes less time than two thread switches, so it is done where it is; when
-commits become slow they move to a thread, and the loop goes on while the next group gathers.
+Writes that are asked for in one turn of the event loop are a group. Each runs on the loop's thread,
+in a savepoint of its own unless it undoes itself, so a failing write undoes only itself. One commit
+makes the group durable, then its callers are answered.
+A commit on a quick disk takes less time than two thread switches, so it is done on the loop; slow
+commits move to a thread, and the loop goes on while the next group gathers.
 """
 
 import asyncio
@@ -106,7 +106,7 @@ class GroupCommit:
             return group
 
     def _work(self, group: list[_Pending]) -> None:
-        """Run each piece of *group*; what it did is in the open transaction, or undone."""
+        """Run the writes of *group* in one transaction, which is left open."""
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")

@@ -1,7 +1,7 @@
 """The Store port over SQLite: one table a container, the rules of Cosmos DB.
 
-What is stored is the form in which Cosmos DB would show it (`cosmos_form`), so the embedded wire
-endpoint serves the same rows. Rows, lsn, etags and expiry are in `sqlite_rows`.
+Documents are stored in the form in which Cosmos DB would show them (`cosmos_form`), so the embedded
+wire endpoint serves the same rows. `sqlite_rows` writes them, `sqlite_pages` reads pages of them.
 """
 
 import sqlite3

@@ -15,7 +15,8 @@ from shared.kernel.ids import parse_id, service_id
 
 Etag = NewType("Etag", str)
 Body = Mapping[str, Any]
-"""JSON: what `json.dumps` takes. `id` is kept apart; names with a leading `_` are the store's."""
+"""JSON. A value of another type that pydantic writes as JSON (an instant, a UUID) comes back as
+that text. `id` is kept apart; names with a leading `_` are the store's."""
 
 BATCH_MAX_OPERATIONS: Final = 100
 BATCH_MAX_BYTES: Final = 1024 * 1024
