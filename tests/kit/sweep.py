@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from shared.messaging.outbox import OUTBOX_TYPE
 from shared.persistence.store import Document
+from tests.kit.mortal import Fate
 from tests.kit.virtual_time import run_virtual
-from tests.kit.world import Fate, World
+from tests.kit.world import World
 
 Scenario = Callable[[World], Awaitable[None]]
 """What a client does. It may be run again from its start, as a client would that got no answer."""
