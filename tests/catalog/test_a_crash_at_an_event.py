@@ -1,12 +1,10 @@
 """What a deployment leaves in catalog and health is the same wherever a host dies taking it in."""
 
-from functools import cache
-
 import pytest
 
 from shared.kernel.clock import EPOCH
 from tests.kit.sending import send
-from tests.kit.sweep import Scenario, differences, killed_at, undisturbed
+from tests.kit.sweep import Scenario, wrong_ends
 from tests.kit.told import ENVIRONMENT, WEB, ended, environment, released, run
 from tests.kit.world import World
 
@@ -51,30 +49,15 @@ async def known(world: World, statuses: set[str]) -> None:
 
 
 SCENARIOS: dict[str, Scenario] = {"release": release, "decommission": release_and_decommission}
-
-
-@cache
-def reference(name: str) -> tuple[list[str], list[str]]:
-    return undisturbed(SCENARIOS[name])
-
-
-def sweep(name: str, every: int) -> dict[str, list[str]]:
-    points, expected = reference(name)
-    assert len(points) > 20
-    wrong = {}
-    for point in range(1, len(points) + 1, every):
-        where, found = killed_at(SCENARIOS[name], point)
-        if found != expected:
-            wrong[f"{point}: {where}"] = differences(expected, found)
-    return wrong
+POINTS_IN_EVERY_RUN = 12
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_at_some_points_the_inventory_ends_as_undisturbed(name: str) -> None:
-    assert sweep(name, every=9) == {}
+    assert wrong_ends(SCENARIOS[name], POINTS_IN_EVERY_RUN) == {}
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_at_every_point_the_inventory_ends_as_undisturbed(name: str) -> None:
-    assert sweep(name, every=1) == {}
+    assert wrong_ends(SCENARIOS[name]) == {}

@@ -1,7 +1,6 @@
 """A gate that is judged by a host that dies at any write ends with the same verdict, told once."""
 
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from shared.kernel.clock import EPOCH, isoformat
 from tests.health.traffic import a_gate
 from tests.kit.sending import send
-from tests.kit.sweep import differences, killed_at, undisturbed
+from tests.kit.sweep import reference, wrong_ends
 from tests.kit.told import ENVIRONMENT, KEY, WEB, run, service_of
 from tests.kit.world import World
 
@@ -25,6 +24,9 @@ def asked() -> Any:
     )  # fmt: skip
 
 
+POINTS_IN_EVERY_RUN = 10
+
+
 async def judge(world: World) -> None:
     """Ask for the verdict of a release that runs, as deployments does; again after a crash."""
     if ENVIRONMENT not in world.surface.sites:
@@ -38,32 +40,16 @@ async def judge(world: World) -> None:
     await world.until(has_verdict, within_s=1800)
 
 
-@cache
-def reference() -> tuple[list[str], list[str]]:
-    return undisturbed(judge)
-
-
-def sweep(every: int) -> dict[str, list[str]]:
-    points, expected = reference()
-    wrong = {}
-    for point in range(1, len(points) + 1, every):
-        where, found = killed_at(judge, point)
-        if found != expected:
-            wrong[f"{point}: {where}"] = differences(expected, found)
-    return wrong
-
-
 def test_undisturbed_the_gate_passes() -> None:
-    points, found = reference()
+    _, found = reference(judge)
 
-    assert len(points) > 20
     assert sum('"type": "gate"' in each and '"verdict": "Pass"' in each for each in found) == 1
 
 
 def test_killed_at_some_points_a_gate_ends_as_undisturbed() -> None:
-    assert sweep(every=11) == {}
+    assert wrong_ends(judge, POINTS_IN_EVERY_RUN) == {}
 
 
 @pytest.mark.long
 def test_killed_at_every_point_a_gate_ends_as_undisturbed() -> None:
-    assert sweep(every=1) == {}
+    assert wrong_ends(judge) == {}

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
+from shared.kernel.operation import SUPERSEDED
 from shared.messaging.outbox import OUTBOX_TYPE
 from shared.persistence.store import Document
 from tests.kit.mortal import Fate
@@ -27,6 +29,7 @@ _IDS: Final = (
     (re.compile(r"[0-9a-z-]{12} (\d+)$"), r"run \1"),  # a run's id follows from the trace id
     (re.compile(r"(trace|corr)-[0-9a-f-]{32,36}"), r"\1"),
 )
+POINTS_MIN: Final = 20
 _MEASURED: Final = frozenset(
     {
         "attempts", "latencyMs", "evidence", "first_bad_at", "proof", "due_at", "published_at",
@@ -56,11 +59,18 @@ async def end_state(world: World) -> list[str]:
     """Return every document of every service, and what is live, as comparable text."""
     found = []
     for name in sorted(world.services):
-        for document in await world.documents(name):
+        documents = await world.documents(name)
+        operations = operations_of(documents)
+        for document in documents:
             place = [name, *document.partition.values, document.id]
             if is_of_its_time(document):
                 continue
-            found.append(json.dumps([normal(place), normal(comparable(document))], sort_keys=True))
+            body = comparable(document)
+            if "operation_id" in body:
+                body["operation_id"] = operations[body["operation_id"]]
+            found.append(json.dumps([normal(place), normal(body)], sort_keys=True))
+    resources = world.infrastructure.resources.values()
+    found += [json.dumps(["resource", resource.name]) for resource in resources]
     for environment, site in world.surface.sites.items():
         found.append(json.dumps(["site", environment, site.spec is not None]))
         for component, live in site.components.items():
@@ -68,6 +78,17 @@ async def end_state(world: World) -> list[str]:
             shown = ["live", component.module, revisions, live.weights]
             found.append(json.dumps(shown, sort_keys=True))
     return sorted(found)
+
+
+def operations_of(documents: Sequence[Document]) -> Mapping[str, str]:
+    """Return how each operation stands, by its id: what it does, its status, its error's code."""
+    bodies = [each.body for each in documents if each.body.get("type") == "operation"]
+    return {
+        body["operation_id"]: " ".join(
+            filter(None, (body["kind"], body["status"], (body["error"] or {}).get("code")))
+        )
+        for body in bodies
+    }
 
 
 def is_of_its_time(document: Document) -> bool:
@@ -84,6 +105,9 @@ def is_of_its_time(document: Document) -> bool:
 def comparable(document: Document) -> dict[str, Any]:
     """Return the body without what counts or quotes observations."""
     body = dict(document.body)
+    if body.get("type") == "operation" and (body["error"] or {}).get("code") == SUPERSEDED:
+        # How far it had come is of its time.
+        return {key: body[key] for key in ("kind", "status")} | {"error": {"code": SUPERSEDED}}
     if body.get("type") == "target" or document.id == "target":
         return {"release_revision": body["release_revision"], "status": body["status"]}
     if body.get("type") == "service":
@@ -167,3 +191,22 @@ def differences(expected: list[str], found: list[str]) -> list[str]:
     missing = [f"- {each}" for each in expected if each not in found]
     surplus = [f"+ {each}" for each in found if each not in expected]
     return missing + surplus
+
+
+@cache
+def reference(scenario: Scenario) -> tuple[list[str], list[str]]:
+    """Return what `undisturbed` does, once a process."""
+    return undisturbed(scenario)
+
+
+def wrong_ends(scenario: Scenario, points_max: int | None = None) -> dict[str, list[str]]:
+    """Kill *scenario* at each point, or evenly at so many; return the ends that differ."""
+    points, expected = reference(scenario)
+    assert len(points) > POINTS_MIN, "hardly anything happened"
+    every = max(1, -(-len(points) // points_max)) if points_max else 1
+    wrong = {}
+    for point in range(1, len(points) + 1, every):
+        where, found = killed_at(scenario, point)
+        if found != expected:
+            wrong[f"{point}: {where}"] = differences(expected, found)
+    return wrong

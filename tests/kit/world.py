@@ -51,6 +51,7 @@ from shared.surfaces.memory_surface import MemorySurface
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.kit.mortal import (
     Fate,
+    Hold,
     MortalDatabase,
     MortalSender,
     MortalStore,
@@ -140,6 +141,7 @@ class World:
         self.infrastructure = MemoryCloud()
         self.prober = PassingProber()
         self.fate = Fate()
+        self.hold = Hold()
         self._keys = tempfile.TemporaryDirectory(prefix="keys-")
         self.issuer = LocalIssuer(
             Path(self._keys.name), DEV_ISSUER, AUDIENCE, self.clock, SeededEntropy(seed)
@@ -187,7 +189,7 @@ class World:
         self._keys.cleanup()
 
     def _blueprints(self) -> list[df.Blueprint]:
-        surface: Any = MortalSurface(MemorySurface(self.surface), self.fate)
+        surface: Any = MortalSurface(MemorySurface(self.surface), self.fate, self.hold)
         engine = memory_engine(self.infrastructure, surface)
         self.services = {
             name: self._service(name)

@@ -1,13 +1,12 @@
 """The crash sweep: killed before or after any write, every scenario ends as if it had not been."""
 
 import os
-from functools import cache
 
 import pytest
 
 from shared.surfaces.memory_cluster import Behaviour
 from tests.kit.releases import ENVIRONMENT, brought_out, provisioned, uploaded
-from tests.kit.sweep import Scenario, differences, killed_at, undisturbed
+from tests.kit.sweep import Scenario, differences, reference, undisturbed, wrong_ends
 from tests.kit.world import World
 
 
@@ -67,36 +66,19 @@ SCENARIOS: dict[str, Scenario] = {
     "roll-out": roll_out,
     "turn-back": turn_back,
 }
-POINTS_IN_EVERY_RUN = 16
+POINTS_IN_EVERY_RUN = 12
 POINTS_IN_A_LONG_RUN = 100
 """Of up to 1,400: with SWEEP=all in the environment every one of them, which takes an hour."""
 
 
-@cache
-def reference(name: str) -> tuple[list[str], list[str]]:
-    return undisturbed(SCENARIOS[name])
-
-
-def sweep(name: str, how_many: int | None = None) -> None:
-    points, expected = reference(name)
-    every = max(1, len(points) // how_many) if how_many else 1
-    assert len(points) > 20
-    wrong = {}
-    for point in range(1, len(points) + 1, every):
-        where, found = killed_at(SCENARIOS[name], point)
-        if found != expected:
-            wrong[f"{point}: {where}"] = differences(expected, found)
-    assert wrong == {}
-
-
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_at_some_points_a_scenario_ends_as_undisturbed(name: str) -> None:
-    sweep(name, POINTS_IN_EVERY_RUN)
+    assert wrong_ends(SCENARIOS[name], POINTS_IN_EVERY_RUN) == {}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_messages_that_come_twice_late_and_out_of_order_change_nothing(name: str) -> None:
-    _, expected = reference(name)
+    _, expected = reference(SCENARIOS[name])
     _, found = undisturbed(SCENARIOS[name], is_unruly=True)
 
     assert found == expected, differences(expected, found)
@@ -105,4 +87,5 @@ def test_messages_that_come_twice_late_and_out_of_order_change_nothing(name: str
 @pytest.mark.long
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_killed_at_many_points_a_scenario_ends_as_undisturbed(name: str) -> None:
-    sweep(name, None if os.environ.get("SWEEP") == "all" else POINTS_IN_A_LONG_RUN)
+    is_whole = os.environ.get("SWEEP") == "all"
+    assert wrong_ends(SCENARIOS[name], None if is_whole else POINTS_IN_A_LONG_RUN) == {}
