@@ -7,6 +7,7 @@ Expired rows are invisible at once and removed later, by a walk over the table t
 Timers ask across partitions for what is due, so `dueAt` of a body is also a column with an index.
 """
 
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
@@ -17,6 +18,7 @@ from shared.persistence.store import Etag
 
 PURGE_WALK: Final = 5_000
 """Rows looked at in one purge, about 2 ms: a bound on what one writer does for others."""
+_ETAG: Final = re.compile(r'"?([0-9a-f]{1,15})"?')
 LIVE: Final = "(expires_at_s IS NULL OR expires_at_s > ?)"
 
 
@@ -61,10 +63,8 @@ def etag_of(lsn: int) -> Etag:
 
 def lsn_of(etag: str) -> int:
     """Return the lsn that `etag_of` was given; 0, which no row has, for anything else."""
-    try:
-        return int(etag.strip('"'), 16)
-    except ValueError:
-        return 0
+    match = _ETAG.fullmatch(etag)
+    return int(match[1], 16) if match else 0
 
 
 def due_at_of(body: Mapping[str, Any]) -> str | None:
