@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache, partial
 from typing import Any, Protocol
 
 import azure.durable_functions as df
@@ -76,7 +77,7 @@ def bind(triggers: Triggers, app: App) -> df.Blueprint:
         return Dispatcher(handlers, app, work, clock, entropy, takes_commands=takes_commands)
 
     rows = administration_routes(service.public_name)
-    document = openapi.document(service.public_name, [*triggers.routes, *rows])
+    document = cache(partial(openapi.document, service.public_name, [*triggers.routes, *rows]))
     administration = Administration(
         service, app, dispatcher({**events, **commands}), document, triggers.operations
     )

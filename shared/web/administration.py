@@ -1,6 +1,6 @@
 """What the routes below `/v1/platform/<app>/` work on: one service, and its operations."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -42,5 +42,6 @@ class Administration:
     service: ServiceParts
     app: Any
     dispatcher: Dispatcher
-    openapi: Mapping[str, Any]
+    openapi: Callable[[], Mapping[str, Any]]
+    """Makes the OpenAPI document; a host that starts has no use for it."""
     operations: Mapping[str, OperationControl] = field(default_factory=dict)

@@ -63,7 +63,7 @@ async def get_alive(_request: Request[None], _app: Administration) -> Answer:
 
 async def get_openapi(_request: Request[None], app: Administration) -> Answer:
     """Answer this service's OpenAPI document."""
-    return Answer(_OK, json.dumps(app.openapi).encode(), {"Cache-Control": "max-age=300"})
+    return Answer(_OK, json.dumps(app.openapi()).encode(), {"Cache-Control": "max-age=300"})
 
 
 def _duration(milliseconds: float) -> str:

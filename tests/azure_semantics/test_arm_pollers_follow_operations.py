@@ -115,7 +115,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
     issuer = LocalIssuer(folder, DEV_ISSUER, AUDIENCE, service.clock, service.entropy)
     dispatcher = Dispatcher({}, at, service.work, service.clock, service.entropy)
     control = OperationControl(cooperative_cancel, cooperative_cancel)
-    administration = Administration(service, at, dispatcher, {}, {"MakeThing": control})
+    administration = Administration(service, at, dispatcher, dict, {"MakeThing": control})
     app, blueprint = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS), df.Blueprint()
     bind_routes(blueprint, ROUTES, at, service)
     bind_routes(blueprint, administration_routes("environments"), administration, service)

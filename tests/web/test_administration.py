@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import azure.durable_functions as df
@@ -156,7 +157,7 @@ def desk(
         here = Desk(None, issuer, at, handled)
         rows = administration_routes("environments")
         app, blueprint = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS), df.Blueprint()
-        document = openapi.document("environments", rows)
+        document = partial(openapi.document, "environments", rows)
         administration = Administration(
             at.service,
             at,
@@ -520,7 +521,7 @@ def test_an_app_whose_store_is_away_is_unhealthy_and_alive(tmp_path: Any) -> Non
     async def main() -> tuple[int, int]:
         at = bench("environments")
         store: Any = Away()
-        app: Any = Administration(replace(at.service, store=store), None, None, {})  # type: ignore[arg-type]
+        app: Any = Administration(replace(at.service, store=store), None, None, dict)  # type: ignore[arg-type]
         nobody: Request[None] = Request(None, at.ctx(Scope(TenantId(""), "anonymous")))
         return (await get_health(nobody, app)).status, (await get_alive(nobody, app)).status
 
