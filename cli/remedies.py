@@ -122,7 +122,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "StillWeighted": "wait until its traffic has moved, then type the command again",
     "BadWeights": "give weights that rise to 100: `--weights 10,50,100`",
     "StepFailed": "see what failed: `runtimectl operations`, and the log of the host",
-    "TenantBindingRequired": "this stage needs a tenant binding; use another stage",
+    "TenantBindingRequired": "use an own environment of another stage: bindings cannot be made yet",
     "TenantBindingSuspended": "resume the tenant binding first",
     "IsolationBreached": "wait for the tenant's isolation proof to pass again",
     # What does not answer

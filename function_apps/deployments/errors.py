@@ -147,7 +147,7 @@ class NotPromotable(Conflict):
 
 
 class EvidenceRequired(NotPromotable):
-    """A promotion by message carries health's word; this service asks nobody while it decides."""
+    """A promotion by message carries soak evidence: it has no token to ask health with."""
 
     code = "EvidenceRequired"
 

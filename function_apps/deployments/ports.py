@@ -20,7 +20,7 @@ ARTIFACTS: Final = "artifacts"
 
 
 class SoakVerdicts(Protocol):
-    """health's word on the services of a release that is to be promoted."""
+    """What health says of the services of a release that is to be promoted."""
 
     async def ask(
         self, scope: Scope, services: Sequence[ServiceId], *, token: str

@@ -341,7 +341,7 @@ class Deployment(Resource):
     absent: Annotated[tuple[Reason, ...], Field(max_length=10)] = ()
     """Parts of the release unit that nobody has provided, with the rule by which they will be."""
     soak: SoakEvidence | None = None
-    """Health's word on the source, of a promoted one."""
+    """What health said of the source, of a promoted one."""
     approvals: Annotated[tuple[DeploymentApprovalGiven, ...], Field(max_length=20)]
     requested_by: Label
     created_at: Instant

@@ -16,7 +16,7 @@ from shared.contracts.values import (
 
 
 class SoakEvidence(Value):
-    """Health's word on the source of a promotion: Completed and Healthy for so long."""
+    """What health says of the source of a promotion: Completed, and Healthy since when."""
 
     deployment_id: DeploymentId
     stage: Stage
@@ -49,7 +49,7 @@ class SoakDefaults:
     test: timedelta = timedelta(minutes=5)
     staging: timedelta = timedelta(minutes=30)
     evidence_age_max: timedelta = timedelta(hours=1)
-    """Of health's word when the work starts: a promotion may have waited in a queue."""
+    """Of the soak evidence when the work starts: a promotion may have waited in a queue."""
 
     def of(self, stage: Stage) -> timedelta:
         """Return the soak time at *stage*; nothing is promoted from prod, so its is staging's."""
