@@ -51,7 +51,6 @@ def step_changed(
     deployment: Deployment, step: int, name: str, weight: int, deadline_at: datetime | None = None
 ) -> Publish:
     """Return the event that *step* is about to act: own work is never taken for drift."""
-    released = deployment.unit.components if deployment.unit else ()
     event = RuntimeDeploymentStepChanged(
         **_facts(deployment),
         step=step,
@@ -60,7 +59,7 @@ def step_changed(
         deadline_at=deadline_at,
         release_revisions=tuple(
             ModuleRevision(module_id=one.module_id, release_revision=one.release_revision)
-            for one in released
+            for one in deployment.brought
         ),
     )
     return Publish(event, deployment.project_id)

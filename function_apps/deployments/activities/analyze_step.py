@@ -65,7 +65,7 @@ async def request_analysis(
     A gate's id follows from deployment, component, attempt and step, so asking again asks the same.
     """
     deployment = await repository.load_owned(ctx, app)
-    units = deployment.unit.components if deployment.unit else ()
+    units = deployment.brought
     addresses = {unit.module_id: await _addresses(deployment, unit, app) for unit in units}
     now, wait_name = ctx.now(), f"gates-{ctx.ordinal}"
     pending = WaitStatus(WaitState.PENDING, wait_name, now + analysis.LOOK_AGAIN)
@@ -75,14 +75,12 @@ async def request_analysis(
         step = current.steps[given.index]
         if step.gates or step.verdict is not None:
             return pending, _wait(known, operation, wait_name, now)
-        assert current.unit is not None
         asked = replace(
             step,
             asked_at=now,
             deadline_at=analysis.deadline_of(current, app.rules.gate, now),
             gates=tuple(
-                analysis.gate_of(current, unit.module_id, given.index)
-                for unit in current.unit.components
+                analysis.gate_of(current, unit.module_id, given.index) for unit in current.brought
             ),
         )
         after = evolve(current, AnalysisRequested(asked, wait_name), now)
@@ -95,7 +93,7 @@ async def request_analysis(
                 project=after.project_id,
                 module=unit.module_id,
             )
-            for unit in current.unit.components
+            for unit in current.brought
         ]
         return pending, Change(
             replace(known, deployment=after),
@@ -111,7 +109,7 @@ async def _addresses(
     deployment: Deployment, unit: ReleasedComponent, app: DeploymentsApp
 ) -> tuple[dict[int, Url], Url | None]:
     """Return the address of each ready revision alone, and that of both; unreadable ones lack."""
-    reading = await surface_of(unit, app).observe(component_of(deployment, unit.module_id))
+    reading = await surface_of(unit, app).observe(component_of(unit, deployment))
     if not isinstance(reading, Present):
         return {}, None
     addresses = {

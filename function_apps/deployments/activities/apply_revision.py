@@ -2,8 +2,7 @@
 
 from function_apps.deployments.activities.inputs import ModuleInput
 from function_apps.deployments.activities.observe_surface import (
-    component_of,
-    observe_or_raise,
+    observe,
     poll_until,
     remove_all_but,
     surface_of,
@@ -39,10 +38,9 @@ async def check_ready(given: ModuleInput, ctx: ActivityContext, app: Deployments
     deployment = await load_owned(ctx, app)
     unit = deployment.candidate(given.module)
     assert unit is not None, given.module
-    surface, component = surface_of(unit, app), component_of(deployment, given.module)
 
     async def is_ready() -> bool:
-        return traffic_split.is_whole(await observe_or_raise(surface, component), unit)
+        return traffic_split.is_whole(await observe(unit, deployment, app), unit)
 
     return await poll_until(is_ready, app)
 
@@ -53,10 +51,9 @@ async def check_drained(given: ModuleInput, ctx: ActivityContext, app: Deploymen
     unit = deployment.before(given.module) or deployment.candidate(given.module)
     if unit is None:
         return True
-    surface, component = surface_of(unit, app), component_of(deployment, given.module)
 
     async def is_gone() -> bool:
-        live = await observe_or_raise(surface, component)
+        live = await observe(unit, deployment, app)
         return live is None or all(r.phase is not Phase.DRAINING for r in live.revisions)
 
     return await poll_until(is_gone, app)

@@ -7,12 +7,7 @@ from datetime import datetime
 import shared.kernel.operation as operations
 from function_apps.deployments import repository
 from function_apps.deployments.activities.inputs import Completion, ModuleInput
-from function_apps.deployments.activities.observe_surface import (
-    component_of,
-    observe_or_raise,
-    remove_all_but,
-    surface_of,
-)
+from function_apps.deployments.activities.observe_surface import observe, remove_all_but
 from function_apps.deployments.activities.prove_release import prove_within
 from function_apps.deployments.model import alerts, module_queue
 from function_apps.deployments.model.deployment import Deployment, command_of, evolve
@@ -104,8 +99,7 @@ def _undone(done: Deployment) -> tuple[ReleasedComponent, ...]:
     """Return the units that a completed rollback took out of force."""
     if done.kind is not DeploymentKind.ROLLBACK:
         return ()
-    brought = done.unit.components if done.unit else ()
-    return rejected_units(done.previous, brought)
+    return rejected_units(done.previous, done.brought)
 
 
 def _holds(
@@ -119,8 +113,7 @@ def _holds(
 async def _with_endpoint(
     deployment: Deployment, unit: ReleasedComponent, app: DeploymentsApp
 ) -> ReleasedComponent:
-    component = component_of(deployment, unit.module_id)
-    live = await observe_or_raise(surface_of(unit, app), component)
+    live = await observe(unit, deployment, app)
     endpoint = live.endpoint if live else None
     routing = unit.routing.model_copy(update={"endpoint": endpoint})
     return unit.model_copy(update={"endpoint": endpoint, "routing": routing})

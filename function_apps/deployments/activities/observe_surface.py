@@ -18,10 +18,15 @@ def surface_of(unit: ReleasedComponent, app: DeploymentsApp) -> Surface:
     return app.surfaces[unit.compute_target]
 
 
-def component_of(deployment: Deployment, module: str) -> SurfaceComponent:
-    unit = deployment.candidate(module) or deployment.before(module)
-    assert unit is not None, module
+def component_of(unit: ReleasedComponent, deployment: Deployment) -> SurfaceComponent:
     return SurfaceComponent(deployment.environment_id, deployment.tenant_id, unit.module_id)
+
+
+async def observe(
+    unit: ReleasedComponent, deployment: Deployment, app: DeploymentsApp
+) -> LiveComponent | None:
+    """Return the live state of the component of *unit*. Raises Unavailable: it is not known."""
+    return await observe_or_raise(surface_of(unit, app), component_of(unit, deployment))
 
 
 async def observe_or_raise(surface: Surface, component: SurfaceComponent) -> LiveComponent | None:
@@ -60,7 +65,7 @@ async def remove_all_but(
     app: DeploymentsApp,
 ) -> None:
     """Remove every live revision but those in *kept*; with none kept, the traffic first."""
-    surface, component = surface_of(unit, app), component_of(deployment, unit.module_id)
+    surface, component = surface_of(unit, app), component_of(unit, deployment)
     live = await observe_or_raise(surface, component)
     if live is None:
         return
@@ -80,7 +85,7 @@ async def set_weights(
     app: DeploymentsApp,
 ) -> None:
     """Split the traffic. Raises Unavailable where instances lost readiness: they may come back."""
-    component = component_of(deployment, unit.module_id)
+    component = component_of(unit, deployment)
     try:
         await surface_of(unit, app).set_weights(component, weights, ctx.fence(deployment))
     except NotReady as lost:

@@ -45,9 +45,8 @@ async def prove(
     proofs: list[InstanceProof] = []
     departures: list[str] = []
     for unit in units:
-        component = component_of(deployment, unit.module_id)
         live: tuple[LiveProof, ...] = ()
-        match await surface_of(unit, app).prove(component):
+        match await surface_of(unit, app).prove(component_of(unit, deployment)):
             case Unknown(reason):
                 departures.append(f"{unit.module_id} cannot be proved: {reason}")
                 continue

@@ -15,7 +15,7 @@ from function_apps.deployments.activities.inputs import (
 )
 from function_apps.deployments.activities.observe_surface import (
     component_of,
-    observe_or_raise,
+    observe,
     poll_until,
     remove_all_but,
     set_weights,
@@ -132,8 +132,8 @@ async def restore_previous(
     unit = before or deployment.candidate(given.module)
     if unit is None:
         return Restoration(WaitState.PASSED)
-    surface, component = surface_of(unit, app), component_of(deployment, given.module)
-    live = await observe_or_raise(surface, component)
+    surface, component = surface_of(unit, app), component_of(unit, deployment)
+    live = await observe(unit, deployment, app)
     if before is None:
         if live is not None and live.weights:
             await surface.set_weights(component, {}, ctx.fence(deployment))
@@ -148,7 +148,7 @@ async def restore_previous(
         await surface.apply(replace(spec, replicas=replicas), ctx.fence(deployment))
 
     async def is_ready() -> bool:
-        return traffic_split.is_whole(await observe_or_raise(surface, component), before)
+        return traffic_split.is_whole(await observe(before, deployment, app), before)
 
     await poll_until(is_ready, app)
     return await _give_traffic_back(deployment, before, ctx, app)
@@ -158,8 +158,7 @@ async def _give_traffic_back(
     deployment: Deployment, before: ReleasedComponent, ctx: ActivityContext, app: DeploymentsApp
 ) -> Restoration:
     """Give *before* what it carries; answer whether that is all, or never will be."""
-    component = component_of(deployment, before.module_id)
-    live = await observe_or_raise(surface_of(before, app), component)
+    live = await observe(before, deployment, app)
     if live is None:
         return Restoration(WaitState.PENDING, f"{before.module_id} is not live", is_dead=True)
     candidate = deployment.candidate(before.module_id)
@@ -196,8 +195,8 @@ async def remove_candidate(given: RemovalInput, ctx: ActivityContext, app: Deplo
     unit = candidate or before
     if unit is None:
         return
-    surface, component = surface_of(unit, app), component_of(deployment, given.module)
-    live = await observe_or_raise(surface, component)
+    surface, component = surface_of(unit, app), component_of(unit, deployment)
+    live = await observe(unit, deployment, app)
     previous = before.release_revision if before else None
     kept: Collection[int] = () if previous is None else {previous}
     if live is not None:
@@ -281,8 +280,7 @@ def _rejected_units(deployment: Deployment) -> tuple[ReleasedComponent, ...]:
     assert deployment.reason is not None, deployment.deployment_id
     if deployment.reason.code in _NO_HOLD:
         return ()
-    brought = deployment.unit.components if deployment.unit else ()
-    return rejected_units(brought, deployment.previous)
+    return rejected_units(deployment.brought, deployment.previous)
 
 
 def _with_stranded(reason: EndReason, given: RemainingInput) -> EndReason:

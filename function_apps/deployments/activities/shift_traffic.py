@@ -7,11 +7,9 @@ import shared.kernel.operation as operations
 from function_apps.deployments import events, repository
 from function_apps.deployments.activities.inputs import ModuleStepInput, StepInput
 from function_apps.deployments.activities.observe_surface import (
-    component_of,
-    observe_or_raise,
+    observe,
     poll_until,
     set_weights,
-    surface_of,
 )
 from function_apps.deployments.model import traffic_split
 from function_apps.deployments.model.deployment import Deployment, evolve
@@ -61,13 +59,12 @@ async def _share(
         return
     previous = before.release_revision if before and before.port is not None else None
     weight = deployment.steps[given.index].weight
-    surface, component = surface_of(unit, app), component_of(deployment, given.module)
     live: LiveComponent | None = None
     split: Split | None = None
 
     async def is_carried() -> bool:
         nonlocal live, split
-        live = await observe_or_raise(surface, component)
+        live = await observe(unit, deployment, app)
         if live is not None:
             split = traffic_split.forward(weight, unit.release_revision, previous, live)
         return split is not None and not split.is_short

@@ -48,7 +48,7 @@ def cleared(
     done: Deployment, before: DeploymentTarget, now: datetime
 ) -> Iterator[RuntimeAlertCleared]:
     """Yield the end of each alert that *done*, which is in force now, has made an end of."""
-    for unit in done.unit.components if done.unit else ():
+    for unit in done.brought:
         raised_at = before.module(unit.module_id).alerted_at
         if raised_at is not None:
             yield RuntimeAlertCleared(

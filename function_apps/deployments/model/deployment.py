@@ -125,6 +125,11 @@ class Deployment:
         return (*(component.module_id for component in self.components), *self.remove)
 
     @property
+    def brought(self) -> tuple[ReleasedComponent, ...]:
+        """The units that it brings, once they are fixed."""
+        return self.unit.components if self.unit else ()
+
+    @property
     def weight(self) -> int:
         """Percent of the requests that go to the new version."""
         if self.status in {DeploymentStatus.ROLLED_BACK, DeploymentStatus.ROLLING_BACK}:
@@ -137,8 +142,7 @@ class Deployment:
 
     def candidate(self, module: str) -> ReleasedComponent | None:
         """Return the unit that this deployment brings to *module*."""
-        components = self.unit.components if self.unit else ()
-        return next((unit for unit in components if unit.module_id == module), None)
+        return next((unit for unit in self.brought if unit.module_id == module), None)
 
     def before(self, module: str) -> ReleasedComponent | None:
         """Return what was in force of *module* when the unit was fixed."""

@@ -1,6 +1,6 @@
 """Reads: one deployment with its place in the queue, lists, logs, traffic."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from function_apps.deployments import repository
@@ -11,7 +11,6 @@ from function_apps.deployments.repository import DEPLOYMENTS
 from function_apps.deployments.resources import deployment_resource
 from shared.contracts.deployments import Deployment as DeploymentResource
 from shared.contracts.deployments import DeploymentStatus
-from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import EnvironmentId
 from shared.durable.operations import OPERATIONS, operation_document
 from shared.kernel.clock import isoformat
@@ -88,7 +87,9 @@ async def read_logs(
     """
     known = await repository.load(deployment, ctx, app)
     value: list[Mapping[str, Any]] = []
-    for unit in _units(known, lambda unit: module in {None, unit.module_id}):
+    for unit in known.brought:
+        if module not in {None, unit.module_id}:
+            continue
         surface = app.surfaces[unit.compute_target]
         component = SurfaceComponent(known.environment_id, ctx.tenant, unit.module_id)
         live = await surface.observe(component)
@@ -115,7 +116,7 @@ async def read_traffic(deployment: str, ctx: Context, app: DeploymentsApp) -> Ma
     """
     known = await repository.load(deployment, ctx, app)
     value: list[Mapping[str, Any]] = []
-    for unit in _units(known, lambda _unit: True):
+    for unit in known.brought:
         component = SurfaceComponent(known.environment_id, ctx.tenant, unit.module_id)
         reading = await app.surfaces[unit.compute_target].traffic(component)
         sample = reading.value if isinstance(reading, Present) else None
@@ -131,13 +132,6 @@ async def read_traffic(deployment: str, ctx: Context, app: DeploymentsApp) -> Ma
             }
         )
     return {"value": value, "nextLink": None}
-
-
-def _units(
-    deployment: Deployment, is_asked: Callable[[ReleasedComponent], bool]
-) -> Sequence[ReleasedComponent]:
-    components = deployment.unit.components if deployment.unit else ()
-    return [unit for unit in components if is_asked(unit)]
 
 
 def _counters(revision: int, counters: RevisionTraffic) -> Mapping[str, Any]:

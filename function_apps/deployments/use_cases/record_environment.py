@@ -34,7 +34,16 @@ from shared.kernel.errors import Invalid
 from shared.kernel.ids import parse_id
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Raise, Row, Start
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, Put, View
+from shared.messaging.unit_of_work import (
+    NOTHING,
+    Audited,
+    Decision,
+    Json,
+    Linked,
+    Outcome,
+    Put,
+    View,
+)
 from shared.persistence.store import partition_of
 
 
@@ -54,8 +63,7 @@ async def record_environment(
         )
     project = ProjectId(ctx.cause.project)
 
-    def decide(view: View) -> Decision[Json]:
-        target = repository.stored_target(view, environment)
+    def decide(target: DeploymentTarget, view: View) -> Decision[Json]:
         if target.environment is not None and target.environment.revision >= event.revision:
             return NOTHING
         after = replace(target, environment=_projection(event, project, target.environment))
@@ -80,13 +88,7 @@ async def record_environment(
         drain = repository.stored_target(view, environment).drain
         return [operation_document(drain.operation)] if drain else []
 
-    return await app.service.work.commit(
-        ctx.without_marker(),
-        partition_of(ctx.tenant, environment),
-        [repository.target_document(environment)],
-        decide,
-        linked=open_drain,
-    )
+    return await commit_target(environment, decide, ctx, app, linked=open_drain)
 
 
 def _close_drain(
@@ -148,7 +150,7 @@ async def record_binding(
 ) -> Outcome[Json]:
     """Record the tenant's binding, and wake those who wait for it."""
 
-    def decide(target: DeploymentTarget) -> Decision[Json]:
+    def decide(target: DeploymentTarget, _view: View) -> Decision[Json]:
         binding = facts.record_binding(
             target.binding, event.binding_id, event.revision, event.status
         )
@@ -169,7 +171,7 @@ async def record_isolation_proof(
 ) -> Outcome[Json]:
     """Record an isolation proof; a breach stops deployments until a proof of it passes."""
 
-    def decide(target: DeploymentTarget) -> Decision[Json]:
+    def decide(target: DeploymentTarget, _view: View) -> Decision[Json]:
         proof = RecordedProof(event.revision, event.verdict)
         binding = facts.record_proof(target.binding, event.binding_id, event.layer, proof)
         if binding is None:
@@ -186,16 +188,17 @@ async def record_isolation_proof(
 
 async def commit_target(
     environment: EnvironmentId,
-    decide: Callable[[DeploymentTarget], Decision[Json]],
+    decide: Callable[[DeploymentTarget, View], Decision[Json]],
     ctx: Context,
     app: DeploymentsApp,
+    *,
+    linked: Linked | None = None,
 ) -> Outcome[Json]:
-    """Decide on the target alone; the revision kept there shows that an event was applied."""
-    document = repository.target_document(environment)
-
-    def decide_on(view: View) -> Decision[Json]:
-        return decide(repository.stored_target(view, environment))
-
+    """Decide on the target; the revision kept there shows that an event was applied."""
     return await app.service.work.commit(
-        ctx.without_marker(), partition_of(ctx.tenant, environment), [document], decide_on
+        ctx.without_marker(),
+        partition_of(ctx.tenant, environment),
+        [repository.target_document(environment)],
+        lambda view: decide(repository.stored_target(view, environment), view),
+        linked=linked,
     )

@@ -13,7 +13,7 @@ from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import BindingStatus, SecretBound, SecretRotated
 from shared.contracts.values import EnvironmentId
 from shared.kernel.context import Context
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome
+from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
 
 
 async def record_configuration(
@@ -65,7 +65,7 @@ async def _record(
     ctx: Context,
     app: DeploymentsApp,
 ) -> Outcome[Json]:
-    def decide(target: DeploymentTarget) -> Decision[Json]:
+    def decide(target: DeploymentTarget, _view: View) -> Decision[Json]:
         recorded = facts.record_fact(target.facts, aggregate, fact)
         if recorded is None:
             return NOTHING
