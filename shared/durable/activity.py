@@ -22,7 +22,6 @@ from shared.durable.operations import (
     stored_operation,
 )
 from shared.durable.orchestration import (
-    FAIL_OPERATION,
     Activity,
     argument_adapter,
     durable_name,
@@ -331,7 +330,3 @@ async def abandon_alone(
 
     partition = partition_of(ctx.tenant, operation.operation_id)
     return await app.service.work.commit(ctx, partition, [document_id], decide)
-
-
-fail_operation: Final = fail_operation_by({})
-assert fail_operation.__name__ == FAIL_OPERATION

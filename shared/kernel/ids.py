@@ -36,7 +36,6 @@ EventId = NewType("EventId", str)
 KEY_LENGTH: Final = 12
 """60 bits: a tenant would need 10^8 environments for an even chance of one collision."""
 MODULE_KEY_LENGTH: Final = 10
-SORTABLE_LENGTH: Final = 16
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: sorts as its value, no i l o u
 
 APPS: Final = (

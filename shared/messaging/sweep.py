@@ -86,7 +86,6 @@ class Sweep:
     store: Store
     clock: Clock
     log: SweepLog
-    at_once: int = AT_ONCE
 
     async def run(self, handle: Callable[[Document], Awaitable[object]]) -> int:
         """Give each document whose `dueAt` has come to *handle*; return how many were due.
@@ -105,7 +104,7 @@ class Sweep:
             for left_out in page.unreadable:
                 key = (left_out.partition, left_out.id)
                 self.log.note(self.name, key, self.clock.now() + LATE)
-            results = await bounded_map(page.documents, attempt, at_once=self.at_once)
+            results = await bounded_map(page.documents, attempt, at_once=AT_ONCE)
             # Where postponing fails too, the next page would be this one.
             is_stuck = all(isinstance(result, Failure) for result in results)
             if not page.more or is_stuck:

@@ -61,13 +61,12 @@ class Collection(Generic[T]):
         request: Request[None],
         store: Store,
         to_resource: Callable[[T], Any],
-        within: Partition | Prefix | None = None,
     ) -> Answer:
-        """Answer the page that *request* asks for, each document as *to_resource* shows it.
+        """Answer the page of the tenant that *request* asks for, as *to_resource* shows each.
 
         A document that cannot be read is left out and logged: the others are fine.
         """
-        page = await self.page(request, store, within)
+        page = await self.page(request, store)
         shown = [to_resource(value) for _, value in self.codec.readable(page.documents)]
         return answer_page(request, page, shown)
 

@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
-from shared.kernel.cause import Cause
 from shared.kernel.context import Context
 from shared.kernel.errors import Invalid, Violation
 from shared.kernel.ids import OperationId
@@ -38,10 +37,6 @@ class Request(Generic[B]):
     @property
     def scope(self) -> Scope:
         return self.ctx.scope
-
-    @property
-    def cause(self) -> Cause:
-        return self.ctx.cause
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         """Return the query parameter *name* as a whole number in its bounds.

@@ -36,7 +36,6 @@ class Route:
     query: Sequence[str] = field(default_factory=tuple)
     takes_bytes: bool = False
     body_max_bytes: int = BODY_MAX_BYTES
-    summary: str = ""
     optional_body: bool = False
     name: str = ""
 
@@ -47,9 +46,9 @@ class Route:
 
     @property
     def described(self) -> str:
-        """Return the row's summary, or the first sentence of its handler's docstring."""
+        """Return the first paragraph of the handler's docstring."""
         documented = (self.handler.__doc__ or "").strip()
-        return self.summary or documented.split("\n\n")[0].replace("\n", " ")
+        return documented.split("\n\n")[0].replace("\n", " ")
 
 
 def get(template: str, handler: Handler, permission: str | None, **rest: Any) -> Route:

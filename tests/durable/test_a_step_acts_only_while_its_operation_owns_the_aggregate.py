@@ -13,7 +13,6 @@ from shared.durable.activity import (
     ActivityContext,
     Step,
     commit_step,
-    fail_operation,
     fail_operation_by,
     perform,
 )
@@ -24,7 +23,7 @@ from shared.durable.operations import (
     put_operation,
     stored_operation,
 )
-from shared.durable.orchestration import Activity, durable_name
+from shared.durable.orchestration import FAIL_OPERATION, Activity, durable_name
 from shared.kernel.clock import EPOCH
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation, OperationStatus
@@ -176,6 +175,7 @@ def test_an_operation_that_does_not_own_its_aggregate_writes_nothing(
     stepping(act, owner=OTHER)
 
 
+FAIL = fail_operation_by({})
 CLOSED: Mapping[str, tuple[Callable[[Operation], Operation], str]] = {
     "superseded": (lambda it: operations.supersede(it, OTHER, EPOCH), "OperationSuperseded"),
     "canceled": (lambda it: operations.cancel(it, EPOCH), "OperationAlreadyEnded"),
@@ -185,7 +185,7 @@ CLOSED: Mapping[str, tuple[Callable[[Operation], Operation], str]] = {
 
 
 @pytest.mark.parametrize(("close", "code"), CLOSED.values(), ids=CLOSED.keys())
-@pytest.mark.parametrize("activity", [count, look, make, fail_operation])
+@pytest.mark.parametrize("activity", [count, look, make, FAIL])
 def test_a_closed_operation_writes_nothing(
     activity: Activity[Any], close: Callable[[Operation], Operation], code: str
 ) -> None:
@@ -229,7 +229,7 @@ def test_the_activity_that_ended_its_operation_answers_its_repeat_with_its_resul
 def test_a_failure_ends_the_operation_whoever_owns_the_aggregate_now() -> None:
     async def act(app: App) -> None:
         reason = {"code": "NotReadyInTime", "message": "web was not ready"}
-        await attempt(app, fail_operation, reason)
+        await attempt(app, FAIL, reason)
 
         operation = await app.operation()
         assert (operation.status, operation.error) == (OperationStatus.FAILED, reason)
@@ -263,6 +263,10 @@ def test_a_failure_that_cannot_be_recorded_frees_the_aggregate_as_its_kind_says(
         assert (await app.thing()).operation_id == ""
 
     stepping(act)
+
+
+def test_a_failure_is_recorded_under_the_name_by_which_it_is_called() -> None:
+    assert FAIL.__name__ == FAIL_OPERATION
 
 
 def test_an_activity_has_the_durable_name_of_its_service_and_function() -> None:

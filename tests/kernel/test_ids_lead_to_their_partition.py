@@ -90,4 +90,4 @@ def test_ids_sort_by_their_time(at_ms: int, later_ms: int) -> None:
     second = ids.sortable(EPOCH + timedelta(milliseconds=at_ms + later_ms), SeededEntropy(2))
 
     assert first < second
-    assert len(first) == len(second) == ids.SORTABLE_LENGTH
+    assert len(first) == len(second) == 16

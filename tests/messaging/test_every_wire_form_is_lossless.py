@@ -1,4 +1,4 @@
-"""Three encodings, one envelope: what is written in one is read back equal."""
+"""Three encodings, one envelope: what another platform writes in one is read back equal."""
 
 import json
 from typing import Any
@@ -13,9 +13,9 @@ from shared.messaging.message_codecs import (
     CLOUD_EVENTS,
     MASS_TRANSIT,
     decode,
-    encode,
 )
 from tests.messaging.envelopes import an_envelope, envelopes
+from tests.messaging.foreign_forms import cloud_event, encode
 
 FORMS = (CANONICAL, CLOUD_EVENTS, MASS_TRANSIT)
 KEYS = [
@@ -33,16 +33,6 @@ def test_what_is_encoded_is_decoded_equal(form: str, envelope: Envelope) -> None
 @given(envelope=envelopes())
 def test_the_canonical_form_has_the_ten_keys_in_their_order(envelope: Envelope) -> None:
     assert list(json.loads(envelope.to_json())) == KEYS
-
-
-@given(envelope=envelopes())
-def test_a_cloud_event_has_what_the_specification_requires(envelope: Envelope) -> None:
-    event = json.loads(encode(envelope, CLOUD_EVENTS))
-
-    assert event["specversion"] == "1.0"
-    assert "" not in {event["id"], event["source"], event["type"]}
-    assert all(name.isalnum() and name.islower() for name in event)
-    assert None not in event.values()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +97,7 @@ def test_what_is_no_envelope_is_refused_in_every_form(form: str, body: bytes) ->
 
 @pytest.mark.parametrize("missing", ["id", "type", "time", "data", "tenantid", "traceid"])
 def test_a_cloud_event_without_an_attribute_we_need_is_refused(missing: str) -> None:
-    event = json.loads(encode(an_envelope(), CLOUD_EVENTS))
+    event = cloud_event(an_envelope())
     del event[missing]
 
     with pytest.raises(Invalid) as refused:

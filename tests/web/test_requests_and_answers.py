@@ -43,7 +43,7 @@ async def post_thing(request: Request[MakeThing], app: Bench) -> Answer:
 
     outcome = await app.service.work.commit(request.ctx, PARTITION, ["thing"], decide)
     return accepted(
-        {**outcome.value, "traceId": request.cause.trace_id},
+        {**outcome.value, "traceId": request.ctx.cause.trace_id},
         "op-1",  # type: ignore[arg-type]
         "/v1/things/thing",
         is_repeat=outcome.is_repeat,
