@@ -11,7 +11,6 @@ from shared.composition.service import build_service, parts_for
 from shared.composition.settings import is_local
 from shared.contracts.health import ServiceHealth
 from shared.contracts.values import ComputeTargetKind, ServiceId
-from shared.kernel.scope import Scope
 from shared.web.reader import HttpReader
 
 
@@ -21,13 +20,7 @@ class HealthOverHttp:
     def __init__(self, gateway: HttpReader) -> None:
         self._gateway = gateway
 
-    async def ask(
-        self,
-        scope: Scope,  # noqa: ARG002  the token says it
-        services: Sequence[ServiceId],
-        *,
-        token: str,
-    ) -> Sequence[ServiceHealth]:
+    async def ask(self, services: Sequence[ServiceId], *, token: str) -> Sequence[ServiceHealth]:
         answers = [
             await self._gateway.get(f"/v1/runtime/services/{service}/health", token)
             for service in services

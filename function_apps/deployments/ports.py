@@ -11,7 +11,6 @@ from shared.contracts.health import ServiceHealth
 from shared.contracts.promotions import LOCAL_SOAK, SoakDefaults
 from shared.contracts.strategies import LOCAL_ROLLOUT, RolloutDefaults
 from shared.contracts.values import ComputeTargetKind, ServiceId
-from shared.kernel.scope import Scope
 from shared.persistence.blobs import Blobs
 from shared.surfaces.port import Surface
 
@@ -22,9 +21,7 @@ ARTIFACTS: Final = "artifacts"
 class SoakVerdicts(Protocol):
     """What health says of the services of a release that is to be promoted."""
 
-    async def ask(
-        self, scope: Scope, services: Sequence[ServiceId], *, token: str
-    ) -> Sequence[ServiceHealth]:
+    async def ask(self, services: Sequence[ServiceId], *, token: str) -> Sequence[ServiceHealth]:
         """Return how each of *services* is now, and since when, asked as the caller of *token*.
 
         Raises:

@@ -115,8 +115,7 @@ def test_no_use_case_takes_scope_and_cause_apart(service: str) -> None:
         if argument.arg in {"scope", "cause"}
     }
 
-    # A port that asks another service hands over the scope of the caller.
-    assert {each for each in taken if not each.startswith(("ports.py", "function_app.py"))} == set()
+    assert taken == set()
 
 
 @pytest.mark.parametrize("service", _with("activities"))

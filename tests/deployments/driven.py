@@ -53,7 +53,6 @@ from shared.durable.orchestration import durable_name
 from shared.kernel.context import Context
 from shared.kernel.ids import ModuleId, ProjectId, environment_id, environment_key, parse_id
 from shared.kernel.operation import Operation
-from shared.kernel.scope import Scope
 from shared.persistence.store import (
     Comparison,
     Document,
@@ -113,9 +112,7 @@ class Soaked:
     def __init__(self) -> None:
         self.status = HealthStatus.HEALTHY
 
-    async def ask(
-        self, scope: Scope, services: Sequence[ServiceId], *, token: str
-    ) -> Sequence[ServiceHealth]:
+    async def ask(self, services: Sequence[ServiceId], *, token: str) -> Sequence[ServiceHealth]:
         return [await self._one(service) for service in services]
 
     async def _one(self, service: ServiceId) -> ServiceHealth:

@@ -11,7 +11,6 @@ from shared.contracts.values import ServiceId
 from shared.kernel.errors import Denied, Invalid, NotFound, Refused, Unauthenticated, Unavailable
 from shared.web.reader import HttpReader
 from tests.deployments.driven import TEST, Soaked, driven
-from tests.kit.service import SCOPE
 
 SERVICE = ServiceId("svc-abcdefghijkl-abcdefghij")
 pytestmark = pytest.mark.real
@@ -41,11 +40,11 @@ async def test_the_answer_is_healths_own_resource() -> None:
     await world.tell()
     soaked = Soaked()
     soaked.app = world.app
-    (expected,) = await soaked.ask(SCOPE, [SERVICE], token="t")
+    (expected,) = await soaked.ask([SERVICE], token="t")
     seen: list[Mapping[str, str]] = []
 
     async with answering(200, expected.model_dump_json(by_alias=True), seen) as base:
-        (said,) = await HealthOverHttp(HttpReader(base)).ask(SCOPE, [SERVICE], token="t")
+        (said,) = await HealthOverHttp(HttpReader(base)).ask([SERVICE], token="t")
 
     assert said == expected
     assert said.environment_id == TEST

@@ -11,7 +11,6 @@ from shared.contracts.health import HealthStatus
 from shared.contracts.promotions import PromoteDeployment, SoakDefaults, SoakEvidence
 from shared.contracts.values import Stage
 from tests.deployments.driven import Driven, driven, environment
-from tests.kit.service import SCOPE
 from tests.kit.virtual_time import run_virtual
 
 SOAK = timedelta(minutes=5)
@@ -22,7 +21,7 @@ async def soaked(world: Driven, deployment: str) -> SoakEvidence:
     """Ask health as the route does."""
     source = await load_source(deployment, world.bench.ctx(), world.app)
     services = [one.service_id for one in source.unit.components]
-    said = await world.app.verdicts.ask(SCOPE, services, token="")
+    said = await world.app.verdicts.ask(services, token="")
     return soak_evidence(source, said, SOAK, world.app.service.clock.now())
 
 

@@ -40,7 +40,6 @@ from shared.infrastructure.memory import MemoryCloud, memory_engine
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import NotFound
-from shared.kernel.scope import Scope
 from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.sqlite import MEMORY
@@ -112,9 +111,7 @@ class AskedHealth:
 
     world: "World"
 
-    async def ask(
-        self, scope: Scope, services: Sequence[ServiceId], *, token: str
-    ) -> Sequence[ServiceHealth]:
+    async def ask(self, services: Sequence[ServiceId], *, token: str) -> Sequence[ServiceHealth]:
         said = []
         for service in services:
             headers = (("authorization", f"Bearer {token}"),)

@@ -74,6 +74,6 @@ async def _ask_health(
         NotPromotable: one of them is not Healthy.
     """
     services = [unit.service_id for unit in source.unit.components]
-    verdicts = await app.verdicts.ask(ctx.scope, services, token=token)
+    verdicts = await app.verdicts.ask(services, token=token)
     required = app.rules.soak.of(source.stage)
     return promotion.soak_evidence(source, verdicts, required, ctx.now())
