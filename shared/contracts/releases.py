@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from shared.contracts.shape import Value
 from shared.contracts.values import (
@@ -50,7 +50,18 @@ Environ = Annotated[
 ]
 """Environment variables that belong to a release; what changes without one is configuration, and
 a secret is a secret binding."""
-PathPrefix = Annotated[str, StringConstraints(pattern=r"^/[\w./~-]*$", max_length=256)]
+StoredPathPrefix = Annotated[str, StringConstraints(pattern=r"^/[\w./~-]*$", max_length=256)]
+"""As units have it that were recorded before `//a` and `/a/` were refused."""
+
+
+def _one_spelling(prefix: str) -> str:
+    if prefix != "/" and {"", ".", ".."} & {*prefix.split("/")[1:]}:
+        raise ValueError("/, or a path such as /shop: one slash before each name, none at the end")
+    return prefix
+
+
+PathPrefix = Annotated[StoredPathPrefix, AfterValidator(_one_spelling)]
+"""Paths that the proxy takes for the same have one spelling, so that two modules cannot share."""
 
 
 class ReleaseQuestion(Value):
@@ -95,7 +106,7 @@ class ReleasedComponent(Value):
     compute_target: ComputeTargetKind
     endpoint: Url | None = None
     port: Port | None = None
-    path_prefix: PathPrefix | None = None
+    path_prefix: StoredPathPrefix | None = None
     command: Argv = ()
     environ: Environ = Field(default_factory=dict)
     release: ReleaseQuestion | None = None

@@ -346,3 +346,21 @@ def test_a_payload_is_refused_at_its_place_in_the_envelope() -> None:
         read(ProvisionEnvironment, ENVIRONMENT | {"name": "Test"}, at="/payload")
 
     assert refused.value.details[0].target == "/payload/name"
+
+
+@pytest.mark.parametrize("prefix", ["/slow/", "//slow", "/a//b", "//", "/./slow", "/a/../slow"])
+def test_a_path_prefix_with_a_second_spelling_is_refused_with_the_one_to_write(
+    prefix: str,
+) -> None:
+    (detail,) = refusals(Deploy, DEPLOY | {"components": [COMPONENT | {"pathPrefix": prefix}]})
+
+    assert (detail.target, detail.code) == ("/components/0/pathPrefix", "RuleBroken")
+    assert "such as /shop" in detail.expected
+    assert detail.received == f'"{prefix}"'
+
+
+@pytest.mark.parametrize("prefix", ["/", "/slow", "/a/b.c", "/~me"])
+def test_a_path_prefix_is_the_root_or_names_after_one_slash_each(prefix: str) -> None:
+    document = DEPLOY | {"components": [COMPONENT | {"pathPrefix": prefix}]}
+
+    assert parse(Deploy, json.dumps(document).encode()).components[0].path_prefix == prefix

@@ -1,15 +1,19 @@
 """The plan refuses what would take a path from another module, or a module from its dependents."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from function_apps.deployments.errors import CannotBePlanned
+from function_apps.deployments.model import neighbours
+from function_apps.deployments.model.deployment_target import DeploymentTarget, ModuleState
 from function_apps.deployments.use_cases.deploy import plan_deployment
 from function_apps.deployments.use_cases.promote import plan_promotion
 from shared.contracts.promotions import PromoteDeployment
 from shared.contracts.values import Stage
+from shared.kernel.ids import ModuleId
 from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
 from tests.deployments.test_promotion import SOAK, STAGING, promote_after
 from tests.kit.service import TENANT
@@ -62,6 +66,21 @@ def test_a_path_prefix_that_a_deployment_on_its_way_brings_is_refused() -> None:
 
         assert [code for code, _, _ in found] == ["RouteTaken"]
         assert first["deploymentId"] in found[0][2]
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("recorded", ["/shop/", "//shop", "/shop"])
+def test_a_prefix_is_taken_however_it_was_spelled_before(recorded: str) -> None:
+    async def main() -> None:
+        world = driven()
+        command = await world.command(await world.component("web", WEB, pathPrefix="/shop"))
+        state = ModuleState(revision=1, path_prefix=recorded)
+        target = replace(DeploymentTarget(command.environment_id), modules={ModuleId(SHOP): state})
+
+        found = neighbours.refusals(command, target, ())
+
+        assert [each.code for each in found] == ["RouteTaken"]
 
     run_virtual(main())
 

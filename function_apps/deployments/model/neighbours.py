@@ -56,12 +56,18 @@ def _holder_of(
 ) -> str | None:
     for other in sorted(others - {module}):
         state = target.module(other)
-        if state.revision and state.path_prefix == prefix:
+        if state.revision and _same_path(state.path_prefix, prefix):
             return other
     for entry in ahead:
-        if prefix in entry.path_prefixes and module not in entry.modules:
+        is_taken = any(_same_path(taken, prefix) for taken in entry.path_prefixes)
+        if is_taken and module not in entry.modules:
             return entry.deployment
     return None
+
+
+def _same_path(recorded: str, prefix: str) -> bool:
+    """Return whether the proxy takes both for the same; *recorded* may be spelled otherwise."""
+    return bool(recorded) and [*filter(None, recorded.split("/"))] == prefix.split("/")[1:]
 
 
 def _bad_removals(
