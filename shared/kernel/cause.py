@@ -38,8 +38,13 @@ class Cause:
 
     @property
     def is_keyed(self) -> bool:
-        """Whether the caller gave a key, under which the request may come again."""
-        return self.fingerprint is not None
+        """Whether the same request may come again: under its caller's key, or as a message.
+
+        An event is ordered by its revision and needs no row when it changes nothing. A command
+        carries none: after what came later it would act.
+        """
+        may_come_again = self.fingerprint is not None or self.kind == "command"
+        return self.marker is not None and may_come_again
 
 
 def caused_by_timer(name: str, entropy: Entropy) -> Cause:

@@ -125,7 +125,8 @@ class Dispatcher:
         delay_s = _FIRST_DELAY_S
         while True:
             try:
-                await self._handle(envelope, ctx)
+                if not await self._is_parked(envelope, ctx):
+                    await self._handle(envelope, ctx)
             except Refused as refusal:
                 await self._park(envelope, refusal, ctx)
             except Unavailable as outage:
@@ -156,6 +157,12 @@ class Dispatcher:
             if payload_type.__name__ == event_type:
                 return payload_type, handler
         return None
+
+    async def _is_parked(self, envelope: Envelope, ctx: Context) -> bool:
+        """Return whether *envelope* was parked: it is done then, until somebody replays it."""
+        document_id = parked_id(envelope.event_id)
+        view = await self.work.read(parked_partition(ctx.scope), document_id)
+        return view.body(document_id) is not None
 
     async def _park(self, envelope: Envelope, refusal: Refused, ctx: Context) -> None:
         _log.warning("parked %s %s: %s", envelope.event_type, envelope.event_id, refusal.message)
@@ -203,7 +210,10 @@ class Dispatcher:
     async def replay(self, parked: str, ctx: Context) -> None:
         """Handle the parked message of the event id *parked* again; remove it when it worked.
 
+        A repeat under the key of one that worked does nothing.
+
         Raises:
+            Stale: it has another etag than *ctx* expects; it was not handled.
             NotFound: nothing is parked under that id in the scope's tenant.
             Invalid: it cannot be read as an envelope.
             NoHandler: this version of the service has no handler for it.
@@ -211,7 +221,10 @@ class Dispatcher:
         """
         document_id = parked_id(parked)
         partition = parked_partition(ctx.scope)
-        body = (await self.work.read(partition, document_id)).body(document_id)
+        view = await self.work.answered(ctx, partition, document_id)
+        if view is None:
+            return
+        body = view.body(document_id)
         if body is None:
             raise NotFound(f"no message {parked[:80]!r} is parked here")
         if "envelope" not in body:
@@ -220,14 +233,20 @@ class Dispatcher:
         if self._handler(envelope.event_type) is None:
             raise NoHandler(envelope.event_type)
         sender = body.get("sender") or sender_of(envelope.event_type, None)
-        cause = Cause(
-            ctx.scope.caller, "replay", parked, envelope.trace_id, envelope.correlation_id
+        cause = replace(
+            ctx.cause,
+            kind="replay",
+            reference=parked,
+            trace_id=envelope.trace_id,
+            correlation_id=envelope.correlation_id,
+            if_match=None,
         )
         replaying = replace(ctx, cause=cause)
         try:
             await self._handle(envelope, self._context(envelope, sender))
         except Refused as refusal:
-            await self._after_replay(replaying, document_id, refusal)
+            # Without the marker: under the same key it may be tried again.
+            await self._after_replay(replaying.without_marker(), document_id, refusal)
             raise
         await self._after_replay(replaying, document_id, None)
 

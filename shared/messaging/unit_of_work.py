@@ -113,7 +113,8 @@ class Audited:
 class Decision(Generic[T]):
     """The writes and the outgoing rows. With neither, nothing changes and nothing leaves.
 
-    Only a caller's key is then remembered: its repeat gets the same answer, whatever changed since.
+    Only a caller's key or a command's id is then remembered: its repeat gets the same answer,
+    whatever changed since.
     `value` is what the caller is given. Under a marker it is JSON and stored there: it answers the
     same input when it comes again.
     """
@@ -158,6 +159,20 @@ class UnitOfWork:
         assert len(ids) <= READ_MAX_DOCUMENTS, ids
         return View(await self.store.read_many(partition, ids))
 
+    async def answered(self, ctx: Context, partition: Partition, aggregate: str) -> View | None:
+        """Return *aggregate* as it is read; None where the marker in *ctx* shows a repeat.
+
+        Raises:
+            IdempotencyKeyReused, Stale: as `commit`, before work that is not part of a commit.
+        """
+        marker_id = ctx.cause.marker
+        view = await self.read(partition, aggregate, *([marker_id] if marker_id else []))
+        if marker_id and (marker := view.body(marker_id)) is not None:
+            _require_same_content(marker, ctx)
+            return None
+        _require_match(view, [aggregate], ctx)
+        return view
+
     async def commit(
         self,
         ctx: Context,
@@ -196,7 +211,7 @@ class UnitOfWork:
                     _require_same_content(marker, ctx)
                     return Outcome(marker["result"], is_repeat=not is_unsure)
                 _require_match(view, reads, ctx)
-                if precheck is not None and attempt == 0:
+                if precheck is not None:
                     await precheck(view)
                 view = await self._with_linked(partition, view, linked)
                 decision = decide(view)

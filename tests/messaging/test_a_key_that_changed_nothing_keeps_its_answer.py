@@ -1,4 +1,4 @@
-"""A caller's key is remembered with its answer, also where the answer changed nothing."""
+"""A key or a command's id is remembered with its answer, also where that changed nothing."""
 
 from dataclasses import replace
 
@@ -13,7 +13,8 @@ from tests.messaging.parts import PARTITION, Parts
 
 KEYED = replace(CAUSE, marker="idem/1", fingerprint="a")
 UNKEYED = replace(CAUSE, marker="request/1")
-INBOX = replace(CAUSE, marker="inbox/evt-1")
+INBOX = replace(CAUSE, marker="inbox/evt-1", kind="event")
+COMMAND = replace(CAUSE, marker="inbox/evt-1", kind="command")
 
 
 async def _answer(parts: Parts, number: int, cause: Cause) -> Outcome[Json]:
@@ -23,11 +24,12 @@ async def _answer(parts: Parts, number: int, cause: Cause) -> Outcome[Json]:
     return await parts.work.commit(ctx, PARTITION, ["thing"], lambda _: decision)
 
 
-def test_a_repeat_of_a_key_gets_the_first_answer_although_nothing_was_changed() -> None:
+@pytest.mark.parametrize("cause", [KEYED, COMMAND], ids=["request-with-key", "command"])
+def test_a_repeat_gets_the_first_answer_although_nothing_was_changed(cause: Cause) -> None:
     async def main() -> None:
         parts = Parts()
-        await _answer(parts, 1, KEYED)
-        again = await _answer(parts, 2, KEYED)
+        await _answer(parts, 1, cause)
+        again = await _answer(parts, 2, cause)
 
         assert (again.value, again.is_repeat) == ({"number": 1}, True)
 
@@ -40,6 +42,16 @@ def test_other_content_under_such_a_key_is_refused() -> None:
         await _answer(parts, 1, KEYED)
         with pytest.raises(IdempotencyKeyReused):
             await _answer(parts, 2, replace(KEYED, fingerprint="b"))
+
+    run_virtual(main())
+
+
+def test_a_command_whose_documents_show_that_it_was_done_writes_no_row() -> None:
+    async def main() -> None:
+        parts = Parts()
+        await _answer(parts, 1, replace(COMMAND, marker=None))
+
+        assert parts.store.batches == []
 
     run_virtual(main())
 

@@ -110,6 +110,20 @@ def test_a_message_delivered_twice_has_one_effect() -> None:
     run_virtual(main())
 
 
+def test_a_parked_message_that_comes_again_is_not_handled() -> None:
+    async def main() -> None:
+        world = World(ends=[Conflict("the thing is held")])
+        await world.receive(command())
+        await world.receive(command())
+
+        assert (world.handled, world.ends) == ([], [])
+        parked = await world.parked(command().event_id)
+        assert parked is not None
+        assert parked.body["attempts"] == 1
+
+    run_virtual(main())
+
+
 def test_what_is_for_nobody_here_is_left_out() -> None:
     async def main() -> None:
         world = World()

@@ -23,7 +23,7 @@ from shared.messaging.unit_of_work import (
     View,
     WriteContention,
 )
-from shared.persistence.store import READ_MAX_DOCUMENTS, Partition, Replace, Upsert
+from shared.persistence.store import READ_MAX_DOCUMENTS, Create, Partition, Replace, Upsert
 from tests.kit.service import CAUSE
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.envelopes import BindThing, an_envelope, counted
@@ -226,6 +226,23 @@ def test_a_decision_for_nothing_writes_nothing(cause: Cause) -> None:
         await parts.work.commit(parts.ctx(cause), PARTITION, ["thing"], lambda _: NOTHING)
 
         assert parts.store.batches == []
+
+    run_virtual(main())
+
+
+def test_what_others_changed_meanwhile_is_checked_before_it_is_decided_again() -> None:
+    async def main() -> None:
+        parts = Parts()
+        parts.store.intruders = [Create("thing", {"type": "thing", "isClosed": True})]
+
+        async def precheck(view: View) -> None:
+            if view.body("thing") is not None:
+                raise Conflict("the thing is closed")
+
+        with pytest.raises(Conflict):
+            await parts.work.commit(
+                parts.ctx(), PARTITION, ["thing"], _count(parts, []), precheck=precheck
+            )
 
     run_virtual(main())
 

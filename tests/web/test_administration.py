@@ -397,6 +397,32 @@ def test_an_id_that_is_none_names_nothing(text: str, tmp_path: Any) -> None:
 COMMAND = an_envelope(1, "DoThing", payload={"size": 3})
 
 
+def test_a_replay_that_is_repeated_under_its_key_gets_the_first_answer(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        replay, key = f"/parked/{COMMAND.event_id}/replay", {"idempotency_key": "k"}
+        await at.receive(COMMAND.to_json())
+        refused = await at.call("POST", replay, **key)
+        at.handled.is_refusing = False
+        first = await at.call("POST", replay, **key)
+        again = await at.call("POST", replay, **key)
+
+        assert (refused[0], first[0], again[0]) == (409, 200, 200)
+        assert at.handled.done == [3]
+
+    desk(act, tmp_path)
+
+
+def test_a_message_is_not_replayed_under_the_etag_of_another_version(tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        await at.receive(COMMAND.to_json())
+        at.handled.is_refusing = False
+        stale = await at.call("POST", f"/parked/{COMMAND.event_id}/replay", if_match='"stale"')
+
+        assert (stale[0], at.handled.done) == (412, [])
+
+    desk(act, tmp_path)
+
+
 def test_a_parked_message_is_listed_shown_and_replayed(tmp_path: Any) -> None:
     async def act(at: Desk) -> None:
         await at.receive(COMMAND.to_json())
