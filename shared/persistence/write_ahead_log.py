@@ -17,12 +17,13 @@ from typing import Final
 
 LENGTHEN_AFTER: Final = 16
 """Commands: a file that is written to that often is worth the disk space."""
-LOG_BYTES: Final = 4 * 1024 * 1024
+LOG_BYTES: Final = 8 * 1024 * 1024
 _PIECE: Final = bytes(256 * 1024)
 """What a commit may find added to the pages that it waits for."""
-_CHECKPOINT_AFTER: Final = 128
-"""Commands, about 700 pages: what comes in before the checkpoint ends still fits into the log."""
-_PAGES_MAX: Final = 400
+_CHECKPOINT_AFTER: Final = 256
+"""Commands, about 1,400 pages: what comes in before the checkpoint ends still fits into the log.
+Checkpoints sync, and so slow the commits beside them on a slow disk: not more often than that."""
+_PAGES_MAX: Final = 800
 """Beyond it the rest of a checkpoint holds the next group back, so that the log begins anew."""
 
 

@@ -66,13 +66,13 @@ def test_a_log_that_was_made_long_loses_nothing_in_a_crash(tmp_path: Path) -> No
 async def test_a_log_that_is_full_begins_anew(tmp_path: Path, quick_commit_s: float) -> None:
     path = tmp_path / "d.db"
     database = Database(path, SCHEMA, quick_commit_s=quick_commit_s)
-    for first in range(0, 800, 8):
-        await asyncio.gather(*(database.write(add(first + n)) for n in range(8)))
+    for first in range(0, 2_000, 20):
+        await asyncio.gather(*(database.write(add(first + n)) for n in range(20)))
 
-    written = 800 * len(BODY)
+    written = 2_000 * len(BODY)
     assert log_of(path).stat().st_size < written / 2
     database.close()
-    assert count(path) == 800
+    assert count(path) == 2_000
 
 
 async def test_the_log_is_empty_after_closing(tmp_path: Path) -> None:
