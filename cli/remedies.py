@@ -63,7 +63,6 @@ REMEDIES: Final[Mapping[str, str]] = {
     "ServiceNotFound": "see what runs: `runtimectl status`; a new one takes a few seconds",
     "HealthNotFound": "see what runs: `runtimectl status`; a new one takes a few seconds",
     "LogNotFound": "see what runs: `runtimectl status`",
-    "RunNotFound": "see the operations: `runtimectl operations`",
     "RevisionMissing": "see what runs: `runtimectl status`, and deploy again",
     "SiteMissing": "provision the environment again: `runtimectl env create <name> --wait`",
     # What the state does not allow

@@ -116,11 +116,9 @@ async def change(
     *,
     precheck: Precheck | None = None,
     linked: Linked | None = None,
-    first: str | None = None,
 ) -> Outcome[Json]:
-    """Commit on the environment as *decide* says; *first* is a document that is read before it."""
-    partition, document = partition_of(ctx.tenant, environment_id), document_id(environment_id)
-    reads = [document] if first is None else [first, document]
+    """Commit on the environment as *decide* says."""
+    partition, reads = partition_of(ctx.tenant, environment_id), [document_id(environment_id)]
     return await app.service.work.commit(
         ctx, partition, reads, decide, precheck=precheck, linked=linked
     )

@@ -1,8 +1,10 @@
 """Operations as documents: how they are stored, begun by a command, and closed by a successor."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
@@ -24,6 +26,10 @@ from shared.kernel.operation import (
 from shared.messaging.outbox import Start
 from shared.messaging.unit_of_work import Audited, Put, View
 from shared.persistence.codec import DocumentCodec
+from shared.persistence.store import UnreadableDocument
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 WAITING_TIMEOUT: Final = timedelta(minutes=10)
 """An operation may wait for a day without a heartbeat; it is looked at 144 times, not 720."""
@@ -126,10 +132,33 @@ def close_superseded(view: View, operation_id: str, by: str, now: datetime) -> l
     body = view.body(operation_document(operation_id))
     if body is None:
         return []
-    operation = OPERATIONS.decode(body)
+    try:
+        operation = OPERATIONS.decode(body)
+    except UnreadableDocument:
+        # It owns nothing any more, with or without its end.
+        _log.exception("operation %s, superseded by %s, is left as it is", operation_id, by)
+        return []
     if operation.is_terminal:
         return []
     return [put_operation(supersede(operation, by, now))]
+
+
+def aggregate_of(operation: Operation) -> str:
+    """Return the id of the aggregate of *operation*; empty where its input is damaged."""
+    identity = operation.input.get("aggregateId")
+    return identity if isinstance(identity, str) else ""
+
+
+def if_readable(find: Callable[[], T | None]) -> T | None:
+    """Return what *find* reads of a view; None where it is gone or cannot be read.
+
+    For ending an operation: one whose aggregate is lost has nothing to free.
+    """
+    try:
+        return find()
+    except (NotFound, UnreadableDocument):
+        _log.exception("an operation ends without its aggregate")
+        return None
 
 
 def abandoned_by(ctx: Context) -> Reason:

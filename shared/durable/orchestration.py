@@ -265,7 +265,8 @@ def supervise(orchestrator: Orchestrator, context: OrchestrationContext) -> Orch
     """Run *orchestrator*; when it cannot go on, end its operation with the reason.
 
     An operation that ended from outside ends the instance without a write. After an outage the
-    operation stays: recovery starts it again from stored state.
+    operation stays: recovery starts it again from stored state. A defect of the orchestration ends
+    the operation too, and is raised: the host has the stack.
     """
     try:
         return Ending((yield from orchestrator(context)))
@@ -274,7 +275,18 @@ def supervise(orchestrator: Orchestrator, context: OrchestrationContext) -> Orch
     except Unavailable as outage:
         return Ending(code=outage.code)
     except (Refused, ActivityFailed) as problem:
-        name = f"{service_of(orchestrator)}_{FAIL_OPERATION}"
-        reason = {"code": problem.code, "message": problem.message}
-        yield from _answers(context, name, [reason])
+        yield from _fail(orchestrator, context, problem.code, problem.message)
         return Ending(code=problem.code)
+    except Exception:
+        # Else recovery would start it again every two minutes, into the same defect.
+        message = f"quote the operation id {context.operation_id}"
+        failed = ActivityFailed(durable_name(orchestrator), message)
+        yield from _fail(orchestrator, context, failed.code, failed.message)
+        raise
+
+
+def _fail(
+    orchestrator: Orchestrator, context: OrchestrationContext, code: str, message: str
+) -> Orchestration[None]:
+    name = f"{service_of(orchestrator)}_{FAIL_OPERATION}"
+    yield from _answers(context, name, [{"code": code, "message": message}])

@@ -1,6 +1,6 @@
 """What an infrastructure engine refuses, by name."""
 
-from shared.kernel.errors import Conflict, NotFound, Stale
+from shared.kernel.errors import Conflict, Stale
 
 
 class PlanChanged(Stale):
@@ -22,12 +22,6 @@ class StackBusy(Conflict):
     """Another run of the stack is in progress, and the fence is not newer than its own."""
 
     code = "StackBusy"
-
-
-class RunNotFound(NotFound):
-    """No run of that name is recorded for the stack."""
-
-    code = "RunNotFound"
 
 
 class RunNotActive(Conflict):

@@ -8,7 +8,8 @@ start     stores plan, fence and run id in a blob named by the run, which a repe
 observe   reads the event log that the execution appends: a step per resource. An execution that is
           gone without a summary is started again: it takes the lock of the dead one away
           (`stack.cancel`), imports or drops pending operations, refreshes and goes on.
-cancel    marks the blob; the execution sends Pulumi one SIGINT, which ends it between resources.
+cancel    marks the blob, or makes it; the execution sends Pulumi one SIGINT, which ends it between
+          resources.
 fences    Pulumi has a lock and no token, so the blob of the stack keeps the highest one, and a
           newer run waits for the end of the execution that it supersedes.
 """
@@ -16,7 +17,7 @@ fences    Pulumi has a lock and no token, so the blob of the stack keeps the hig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NewType, Protocol, TypeAlias
+from typing import Any, Final, NewType, Protocol, TypeAlias
 
 from shared.infrastructure.graph import Urn
 from shared.infrastructure.inputs import EnvironmentInputs
@@ -26,6 +27,8 @@ from shared.kernel.observation import Reading, Unknown
 
 StackName = NewType("StackName", str)
 """Lower-case letters, digits and `-`, at most 100; an environment's id is one."""
+NOT_STARTED: Final = "RunNotStarted"
+"""The end of a run that was canceled before its start arrived; the start then begins nothing."""
 
 
 class ResourceAction(StrEnum):
@@ -149,8 +152,8 @@ class RunSucceeded:
 class RunFailed:
     """The run has ended early; what it did stays. `left` is every resource not as planned.
 
-    `code` is `Canceled`, `RunSuperseded` (by a newer fence), `StepFailed`, `StepDefect`,
-    `Unavailable`, or that of an error of `start` that showed later.
+    `code` is `Canceled`, `RunNotStarted`, `RunSuperseded` (by a newer fence), `StepFailed`,
+    `StepDefect`, `Unavailable`, or that of an error of `start` that showed later.
     """
 
     code: str
@@ -234,8 +237,7 @@ class InfrastructureEngine(Protocol):
     async def cancel(self, run_id: RunId, fence: Fence) -> None:
         """End the run between two steps, as Failed `Canceled`; one that has ended stays as it is.
 
-        Raises:
-            RunNotFound: no such run is recorded.
+        One that is not recorded ends as `RunNotStarted`: a start that comes later begins nothing.
         """
         ...
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from shared.infrastructure.graph import Graph, Properties, Urn
 from shared.infrastructure.port import (
+    NOT_STARTED,
     RemainingResource,
     ResourceAction,
     RunFailed,
@@ -138,8 +139,16 @@ class StackState:
 
     def with_end(self, run: StackRun, end: RunEnd) -> "StackState":
         """Return the state after *run*."""
-        ended = (*self.ended, EndedRun(run.name, end))
-        return replace(self, run=None, ended=ended[-ENDED_RUNS_KEPT:])
+        return replace(self._with_ended(run.name, end), run=None)
+
+    def with_end_before_start(self, name: str, fence: Fence) -> "StackState":
+        """Return the state in which the run *name* never starts: its start may be on its way."""
+        message = f"canceled by {fence.operation} before it was started"
+        return self._with_ended(name, RunFailed(NOT_STARTED, message, ()))
+
+    def _with_ended(self, name: str, end: RunEnd) -> "StackState":
+        ended = (*self.ended, EndedRun(name, end))
+        return replace(self, ended=ended[-ENDED_RUNS_KEPT:])
 
     def view(self) -> StackView:
         """Return what others may see of the state."""

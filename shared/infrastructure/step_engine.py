@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from shared.infrastructure.difference import difference
-from shared.infrastructure.errors import PlanChanged, RunNotFound, StackBusy
+from shared.infrastructure.errors import PlanChanged, StackBusy
 from shared.infrastructure.graph import Graph
 from shared.infrastructure.inputs import EnvironmentInputs, require_valid
 from shared.infrastructure.port import (
@@ -85,9 +85,9 @@ class StepEngine:
             run = held.active_run(run_id.name)
             if run is not None:
                 return replace(held, run=replace(run, is_cancel_requested=True, fence=fence))
-            if state.end_of(run_id.name) is None:
-                raise RunNotFound(f"stack {run_id.stack} has no record of a run {run_id.name}")
-            return state
+            if held.end_of(run_id.name) is None:
+                return held.with_end_before_start(run_id.name, fence)
+            return held
 
         after = await self._records.change(run_id.stack, requested)
         self._resume_active(after, run_id)

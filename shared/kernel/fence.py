@@ -11,9 +11,9 @@ class Fence:
 
     `token` grows with each owner: when a deployment starts, when a rollback or a cancellation
     interrupts it, when a drain takes the environment's workloads, with each command that changes an
-    environment. An operation that is started again keeps its token. The system that is written to
-    keeps the highest token it has seen and refuses a lower one. `operation` and `step` name the
-    writer, for tags and audit.
+    environment or gives its operation up. An operation that is started again keeps its token. The
+    system that is written to keeps the highest token it has seen and refuses a lower one.
+    `operation` and `step` name the writer, for tags and audit.
     Kleppmann, "How to do distributed locking", 2016.
     """
 

@@ -218,11 +218,17 @@ def recording(context: OrchestrationContext) -> Orchestration[None]:
         yield from call(context, make, "failure")
 
 
+def faulty(context: OrchestrationContext) -> Orchestration[str]:
+    """Make an item, then meet a defect of its own."""
+    made = yield from call(context, make, "a")
+    return {"b": "another"}[made.item]
+
+
 def held() -> Refused:
     return Conflict("it is held", code="Held", target="/item")
 
 
-ORCHESTRATORS: Final = (one, several, none_at_all, patient, plain, recording)
+ORCHESTRATORS: Final = (one, several, none_at_all, patient, plain, recording, faulty)
 ACTIVITIES: Final[Mapping[str, Any]] = {"make": make, "count": count, "finish": finish}
 
 

@@ -48,13 +48,17 @@ class Engine:
         return await self.output()
 
     async def output(self) -> Any:
+        body = await self.ended()
+        assert body["runtimeStatus"] == "Completed", body
+        assert body["output"].pop("version") == 3
+        return body["output"]
+
+    async def ended(self) -> Any:
         while True:
             url = f"{BASE}/instances/{OPERATION_ID}"
             body = json.loads((await ask(self.host, "GET", url)).body)
             if body["runtimeStatus"] in ENDED:
-                assert body["runtimeStatus"] == "Completed", body
-                assert body["output"].pop("version") == 3
-                return body["output"]
+                return body
             await asyncio.sleep(0.5)  # noqa: TID251  the virtual loop's own time
 
 
@@ -202,6 +206,17 @@ def test_an_orchestration_that_cannot_go_on_ends_its_operation_with_the_reason(
 
     assert ending == {"ended": error["code"]}
     assert (operation.status, operation.error) == (OperationStatus.FAILED, error)
+
+
+def test_a_defect_of_an_orchestration_ends_its_operation_and_shows_in_the_instance() -> None:
+    async def act(engine: Engine) -> tuple[str, Operation]:
+        await engine.start("faulty")
+        return (await engine.ended())["runtimeStatus"], await engine.app.operation()
+
+    (instance, operation), _ = run(act)
+
+    assert instance == "Failed"
+    assert (operation.status, (operation.error or {})["code"]) == ("Failed", "ActivityFailed")
 
 
 def test_an_orchestration_that_cannot_even_record_its_failure_still_ends_its_operation() -> None:

@@ -1,4 +1,4 @@
-"""Whoever ends an operation ends its run: a decommissioning, an administrator, a cancel."""
+"""Whoever ends an operation ends its run, also one that is being started."""
 
 import asyncio
 from typing import Any
@@ -137,5 +137,79 @@ def test_an_operation_that_is_canceled_while_its_run_is_at_work_ends_it() -> Non
         await world.run("environments_apply_environment", update, argument)
 
         assert update in engine.canceled
+
+    run_virtual(main())
+
+
+class EngineAtTheDoor(OtherEngine):
+    """Its next start waits until it is let in."""
+
+    def __init__(self, engine: Any) -> None:
+        super().__init__(engine)
+        self.arrived, self.is_let_in = asyncio.Event(), asyncio.Event()
+
+    async def start(self, run_id: RunId, plan: object, fence: object) -> None:
+        self.arrived.set()
+        await self.is_let_in.wait()
+        await self.inner.start(run_id, plan, fence)
+
+
+def test_a_start_on_its_way_builds_nothing_for_an_abandoned_operation() -> None:
+    async def main() -> None:
+        world = environments()
+        identity = await world.request()
+        engine, operation = world.use_engine(EngineAtTheDoor), world.bench.nudges.started[0][1]
+        running = asyncio.ensure_future(world.run_started())
+        await engine.arrived.wait()
+        await abandon_operation(await world.operation(operation), world.ctx, world.app)
+        engine.is_let_in.set()
+        await running
+        await world.app.service.clock.sleep(60)
+
+        assert world.world.resources == {}
+        assert (await world.environment(identity)).status == "Failed"
+
+    run_virtual(main())
+
+
+def test_a_destruction_on_its_way_deletes_nothing_for_an_abandoned_operation() -> None:
+    async def main() -> None:
+        world = environments()
+        identity = await world.request()
+        await world.run_started()
+        before = dict(world.world.resources)
+        leaving = str((await world.decommission(identity)).value["operationId"])
+        engine = world.use_engine(EngineAtTheDoor)
+        running = asyncio.ensure_future(world.run_started())
+        await engine.arrived.wait()
+        await abandon_operation(await world.operation(leaving), world.ctx, world.app)
+        engine.is_let_in.set()
+        await running
+        await world.app.service.clock.sleep(60)
+
+        assert world.world.resources == before
+
+    run_virtual(main())
+
+
+def test_a_start_on_its_way_changes_nothing_once_a_decommissioning_took_over() -> None:
+    async def main() -> None:
+        world = environments()
+        identity = await world.request()
+        await world.run_started()
+        engine = world.use_engine(EngineAtTheDoor)
+        await world.update(identity, dataResources=[{"kind": "LocalFolder", "name": "late"}])
+        update = asyncio.ensure_future(world.run_started())
+        await engine.arrived.wait()
+        written = len(world.world.writes)
+        await world.decommission(identity)
+        leaving = asyncio.ensure_future(world.run_started())
+        await world.app.service.clock.sleep(5)
+        engine.is_let_in.set()
+        await world.app.service.clock.sleep(30)
+        update.cancel()
+        leaving.cancel()
+
+        assert [name for name in world.world.writes[written:] if name.startswith("create")] == []
 
     run_virtual(main())

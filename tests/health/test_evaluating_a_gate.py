@@ -17,7 +17,7 @@ from shared.durable.operations import operation_document, stored_operation
 from shared.durable.orchestration import durable_name
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable
-from shared.persistence.store import partition_of
+from shared.persistence.store import Delete, partition_of
 from tests.health.traffic import a_gate
 from tests.health.watching import Health, health
 from tests.kit.drive import DrivenContext, by_name, drive
@@ -195,6 +195,21 @@ def test_a_gate_without_samples_ends_at_the_deadline_that_was_asked(hours: float
 
     assert outcome == "Inconclusive"
     assert timedelta(0) <= late <= GateRules().observe_every
+
+
+def test_an_operation_whose_gate_is_gone_can_be_abandoned() -> None:
+    async def main() -> bool:
+        made = await begun()
+        _, operation_id, _ = made.bench.nudges.started[0]
+        place, document_id = partition_of(TENANT, operation_id), operation_document(operation_id)
+        work = made.app.service.work
+        operation = stored_operation(await work.read(place, document_id), operation_id)
+        gate = f"gate/{operation.input['aggregateId']}"
+        await made.app.service.store.batch(place, [Delete(gate)])
+        await abandon_operation(operation, made.ctx, made.app)
+        return stored_operation(await work.read(place, document_id), operation_id).is_terminal
+
+    assert run_virtual(main())
 
 
 def test_a_gate_that_is_abandoned_is_answered_as_inconclusive() -> None:

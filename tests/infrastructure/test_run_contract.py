@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.infrastructure.errors import PlanChanged, RunNotFound, StackBusy
+from shared.infrastructure.errors import PlanChanged, StackBusy
 from shared.infrastructure.port import (
     DestroyPlan,
     InfrastructureEngine,
@@ -85,8 +85,31 @@ async def test_a_run_that_nobody_started_is_unknown(installation: Installation) 
     engine = installation.open()
 
     assert isinstance(await engine.observe(RUN), Unknown)
-    with pytest.raises(RunNotFound):
-        await engine.cancel(RUN, FENCE)
+
+
+async def test_a_run_that_is_canceled_before_its_start_arrives_begins_nothing(
+    installation: Installation,
+) -> None:
+    engine = installation.open()
+    plan = await planned(engine, "data")
+    await engine.cancel(RUN, FENCE)
+    await engine.start(RUN, plan, FENCE)
+    end = await engine.observe(RUN)
+
+    assert isinstance(end, RunFailed)
+    assert end.code == "RunNotStarted"
+    assert isinstance(await engine.read(STACK), Absent)
+
+
+async def test_a_cancel_raises_the_fence_also_where_the_run_is_unknown(
+    installation: Installation,
+) -> None:
+    engine = installation.open()
+    plan = await planned(engine, "data")
+    await engine.cancel(RUN, LATER)
+
+    with pytest.raises(StaleFence):
+        await engine.start(RunId(STACK, "another"), plan, FENCE)
 
 
 async def test_an_update_is_not_started_once_the_stack_has_changed(

@@ -17,7 +17,13 @@ from shared.durable.activity import (
     FailureReason,
     require_ownership,
 )
-from shared.infrastructure.port import RunFailed, RunInProgress, RunStatus, RunSucceeded
+from shared.infrastructure.port import (
+    NOT_STARTED,
+    RunFailed,
+    RunInProgress,
+    RunStatus,
+    RunSucceeded,
+)
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.observation import Unknown
 from shared.kernel.operation import Operation
@@ -105,7 +111,7 @@ async def record_failure(reason: FailureReason, ctx: ActivityContext, app: Envir
 async def _remaining(environment: RuntimeEnvironment, app: EnvironmentsApp) -> Sequence[str]:
     """Return what the run left not as planned; without a run, what was known before."""
     match await app.engine.observe(environment.run_id):
-        case RunFailed(_, _, left):
+        case RunFailed(code, _, left) if code != NOT_STARTED:
             return [resource.urn for resource in left]
         case _:
             return environment.remaining

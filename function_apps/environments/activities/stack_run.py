@@ -2,7 +2,6 @@
 
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.ports import EnvironmentsApp
-from shared.infrastructure.errors import RunNotFound
 from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
@@ -23,16 +22,15 @@ async def run_outputs(environment: RuntimeEnvironment, app: EnvironmentsApp) -> 
 async def end_run(run_id: RunId, fence: Fence, app: EnvironmentsApp) -> None:
     """Cancel a run and watch for a while that it ends; one that has ended stays as it is.
 
+    One that is not there yet never starts.
+
     A run ends between two of its steps, so a long step may go on when this returns.
 
     Raises:
         Unavailable: the engine is away.
         StaleFence: another operation holds the stack.
     """
-    try:
-        await app.engine.cancel(run_id, fence)
-    except RunNotFound:
-        return
+    await app.engine.cancel(run_id, fence)
     clock = app.service.clock
     until_s = clock.monotonic_s() + app.rules.observe_for_s
     while isinstance(await app.engine.observe(run_id), RunInProgress):

@@ -175,6 +175,11 @@ def _bounded(names: Sequence[str]) -> tuple[str, ...]:
     return (*kept, f"and {len(names) - len(kept)} more")
 
 
+def without_owner(environment: RuntimeEnvironment) -> RuntimeEnvironment:
+    """Return *environment* under the next fence: what its owner still writes is refused."""
+    return replace(environment, fence=environment.fence + 1)
+
+
 def failure(
     environment: RuntimeEnvironment, reason: Reason, remaining: Sequence[str]
 ) -> EnvironmentEvent:
