@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from function_apps.deployments import events
 from function_apps.deployments.errors import DeploymentMissing
-from function_apps.deployments.model import module_queue
+from function_apps.deployments.model import module_queue, preconditions
 from function_apps.deployments.model.deployment import Deployment, NewDeployment, Origin
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.lifecycle import ENDINGS
@@ -126,10 +126,12 @@ async def load_owned(ctx: ActivityContext, app: DeploymentsApp) -> Deployment:
 
     Raises:
         OperationSuperseded: another operation has it.
+        EnvironmentNotUsable: the environment that it was asked for is gone.
     """
-    deployment = await load(ctx.aggregate_id, ctx, app)
-    require_ownership(deployment, ctx)
-    return deployment
+    known = await load_set(ctx.aggregate_id, ctx, app)
+    require_ownership(known, ctx)
+    preconditions.require_place(known.deployment, known.target)
+    return known.deployment
 
 
 async def load_target(
@@ -207,10 +209,12 @@ async def commit(
 
     Raises:
         OperationSuperseded, OperationAlreadyEnded: another operation has the deployment.
+        EnvironmentNotUsable: the environment that it was asked for is gone.
     """
     deployment = ctx.aggregate_id
 
     def step(before: DeploymentSet, operation: Operation) -> Step[T]:
+        preconditions.require_place(before.deployment, before.target)
         value, change = decide(before, operation)
         if change is None:
             return Step(value, operation)

@@ -16,6 +16,7 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.orchestrations import ORCHESTRATIONS
 from function_apps.deployments.ports import ARTIFACTS, DeploymentsApp, Rules
+from function_apps.deployments.triggers import OPERATIONS
 from function_apps.deployments.use_cases import queries
 from function_apps.deployments.use_cases.cancel import cancel
 from function_apps.deployments.use_cases.deploy import deploy
@@ -77,6 +78,7 @@ def environment(name: str = "test") -> EnvironmentId:
 
 TEST = environment()
 ORCHESTRATION = {durable_name(each): each for each in ORCHESTRATIONS}
+ACTIVITY = by_name(ACTIVITIES, {kind: control.abandon for kind, control in OPERATIONS.items()})
 
 
 def archive(content: str) -> bytes:
@@ -289,7 +291,7 @@ class Driven:
             context = DrivenContext(
                 instance,
                 argument,
-                {name: self._interfered(each) for name, each in by_name(ACTIVITIES).items()},
+                {name: self._interfered(each) for name, each in ACTIVITY.items()},
                 self.app,
                 self.app.service.clock,
                 self.bench.nudges,

@@ -127,9 +127,12 @@ class DeploymentTarget:
 
 
 def emptied(target: DeploymentTarget) -> DeploymentTarget:
-    """Return *target* with nothing in force; revisions that were given out are never used again."""
+    """Return *target* with nothing in force and nothing on its way.
+
+    Revisions that were given out are never used again.
+    """
     modules = {module: ModuleState(last=state.last) for module, state in target.modules.items()}
-    return replace(target, modules=modules, holds={})
+    return replace(target, modules=modules, holds={}, queue=())
 
 
 def with_in_force(

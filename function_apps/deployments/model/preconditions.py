@@ -16,6 +16,7 @@ from function_apps.deployments.errors import (
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.holds import unit_key
+from function_apps.deployments.model.lifecycle import ENDINGS
 from function_apps.deployments.model.module_queue import holder_of
 from function_apps.deployments.model.predecessors import require_in_force
 from function_apps.deployments.model.release_unit import planned
@@ -103,6 +104,20 @@ def require_admission(deployment: Deployment, target: DeploymentTarget) -> None:
     blocking_reason(target, deployment.tenant_id)
     require_not_held(target, planned(deployment.components, deployment.tenant_id, target))
     require_in_force(deployment, target)
+
+
+def require_place(deployment: Deployment, target: DeploymentTarget) -> None:
+    """Refuse to go on with a deployment on its way that is in no queue any more.
+
+    Raises:
+        EnvironmentNotUsable: the environment that it was asked for is gone.
+    """
+    if deployment.status in ENDINGS or target.entry(deployment.deployment_id) is not None:
+        return
+    raise EnvironmentNotUsable(
+        f"the environment that {deployment.deployment_id} was asked for was decommissioned "
+        "meanwhile; deploy again where it is provisioned anew"
+    )
 
 
 def waiting_for(

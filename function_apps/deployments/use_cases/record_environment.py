@@ -24,6 +24,7 @@ from shared.contracts.environments import (
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.contracts.values import EnvironmentId, ProjectId
 from shared.durable.operations import (
+    OperationInput,
     begin_operation,
     close_superseded,
     operation_document,
@@ -52,8 +53,9 @@ async def record_environment(
 ) -> Outcome[Json]:
     """Record the newest state of an environment, and wake those who wait for it.
 
-    On Decommissioning a drain begins, which takes over from an earlier one; on Decommissioned
-    nothing is in force any longer.
+    On Decommissioning a drain begins, which takes over from an earlier one. On Decommissioned, or
+    when the next generation is heard of first, nothing is in force or on its way any longer: the
+    deployments that were are started once more, and end by themselves.
     """
     environment = event.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, parse_id(environment, "env").environment)
@@ -67,7 +69,7 @@ async def record_environment(
         if target.environment is not None and target.environment.revision >= event.revision:
             return NOTHING
         after = replace(target, environment=_projection(event, project, target.environment))
-        rows: list[Row] = wake_waiting(target)
+        rows = wake_waiting(target)
         writes = _close_drain(event, target, view, ids)
         if writes:
             after = replace(after, drain=None)
@@ -75,7 +77,14 @@ async def record_environment(
             after = replace(after, drain=DrainClaim(ids.operation_id, event.generation))
             operation, start = _begin_drain(event, ids, ctx)
             writes, rows = [*writes, put_operation(operation)], [*rows, start]
-        if event.status is EnvironmentStatus.DECOMMISSIONED:
+        if _is_gone(event, target.environment):
+            starts = (
+                OperationInput(ctx.tenant, entry.deployment).start(
+                    repository.ROLL_OUT, entry.operation
+                )
+                for entry in target.queue
+            )
+            rows = [*rows, *starts][: module_queue.OUTGOING_MAX]
             after = emptied(after)
         return Decision(
             {},
@@ -89,6 +98,12 @@ async def record_environment(
         return [operation_document(drain.operation)] if drain else []
 
     return await commit_target(environment, decide, ctx, app, linked=open_drain)
+
+
+def _is_gone(event: EnvironmentFacts, before: EnvironmentProjection | None) -> bool:
+    """Return whether *event* tells that what *before* was is gone, in whatever order they came."""
+    is_next = before is not None and event.generation > before.generation
+    return is_next or event.status is EnvironmentStatus.DECOMMISSIONED
 
 
 def _close_drain(
@@ -129,9 +144,7 @@ def wake_waiting(target: DeploymentTarget) -> list[Row]:
 def _projection(
     event: EnvironmentFacts, project: ProjectId, before: EnvironmentProjection | None
 ) -> EnvironmentProjection:
-    targets = before.targets if before else ()
-    if event.status is EnvironmentStatus.DECOMMISSIONED:
-        targets = ()  # of the generation that is gone, in whatever order its events came
+    targets = before.targets if before and not _is_gone(event, before) else ()
     if isinstance(event, RuntimeEnvironmentProvisioned):
         targets = tuple(target.kind for target in event.compute_targets)
     return EnvironmentProjection(
