@@ -5,8 +5,12 @@ import pytest
 from function_apps.deployments.errors import NotCancellable
 from function_apps.deployments.model.lifecycle import ENDINGS, TRANSITIONS
 from function_apps.deployments.triggers import OPERATIONS
-from shared.contracts.deployments import DeploymentStatus
+from function_apps.deployments.use_cases.abandon_operation import abandon_rollout
+from function_apps.deployments.use_cases.cancel import cancel_operation
+from function_apps.deployments.use_cases.retry import retry
+from shared.contracts.deployments import DeploymentReason, DeploymentStatus
 from shared.durable.operations import OPERATIONS as STORED_OPERATIONS
+from shared.kernel.operation import OperationAlreadyEnded
 from tests.deployments.driven import Driven, driven
 from tests.kit.virtual_time import run_virtual
 
@@ -136,3 +140,43 @@ async def ask_to_cancel(world: Driven, deployment: str) -> None:
     control = OPERATIONS[operation.kind]
     assert not isinstance(control.cancel, str)
     await control.cancel(operation, world.ctx, world.app)
+
+
+async def retried(world: Driven) -> tuple[str, str]:
+    """Return a deployment whose first operation was given up, and that operation."""
+    await world.tell()
+    world.halt_at = "shift_traffic"
+    answer = await world.deploy(await world.component("one"))
+    await world.until(world.is_halted)
+    identity, first = str(answer["deploymentId"]), str(answer["operationId"])
+    await abandon_rollout(await world.operation_of(first), world.ctx, world.app)
+    await world.drop_running()
+    await retry(identity, DeploymentReason(reason=""), world.ctx, world.app)
+    return identity, first
+
+
+def test_an_operation_that_has_ended_cancels_nothing_of_its_successor() -> None:
+    async def main() -> None:
+        world = driven()
+        identity, first = await retried(world)
+        before = await world.deployment(identity)
+
+        with pytest.raises(OperationAlreadyEnded):
+            await cancel_operation(await world.operation_of(first), world.ctx, world.app)
+
+        assert await world.deployment(identity) == before
+
+    run_virtual(main())
+
+
+def test_the_operation_of_a_completed_deployment_has_ended() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        done = await world.release("one")
+
+        operation = await world.operation(done.deployment_id)
+        with pytest.raises(OperationAlreadyEnded):
+            await cancel_operation(operation, world.ctx, world.app)
+
+    run_virtual(main())

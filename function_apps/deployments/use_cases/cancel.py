@@ -14,11 +14,18 @@ from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.resources import answer
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus, EndReason
-from shared.durable.operations import begin_operation, close_superseded, put_operation
+from shared.durable.operations import (
+    begin_operation,
+    close_superseded,
+    operation_document,
+    put_operation,
+    stored_operation,
+)
 from shared.kernel.context import Context
-from shared.kernel.operation import Operation
+from shared.kernel.operation import Operation, OperationAlreadyEnded, OperationSuperseded
 from shared.messaging.outbox import Raise, Row
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.persistence.store import partition_of
 
 
 async def cancel(
@@ -32,17 +39,7 @@ async def cancel(
     ids = repository.draw_ids(deployment, ctx, app)
 
     def decide(view: View, known: DeploymentSet) -> Decision[Json]:
-        reason = EndReason(code="Cancelled", message=command.reason or "cancelled by a caller")
-        status = known.deployment.status
-        if status is DeploymentStatus.ROLLING_BACK:
-            return Decision(answer(known.deployment, known.target))
-        if status in BEFORE_APPLIED:
-            return cancel_before_applied(known, reason, view, ctx)
-        if status in CHANGING:
-            return interrupt(known, reason, view, ids, ctx, kind="CancelDeployment")
-        raise NotCancellable(
-            f"{deployment} has ended as {status}; only deployments on their way are cancelled"
-        )
+        return _cancelled(known, command.reason or "cancelled by a caller", view, ids, ctx)
 
     return await repository.commit_command(deployment, decide, ctx, app)
 
@@ -50,9 +47,44 @@ async def cancel(
 async def cancel_operation(
     operation: Operation, ctx: Context, app: DeploymentsApp
 ) -> Outcome[Json]:
-    """Cancel the deployment that *operation* works on."""
-    reason = DeploymentReason(reason=f"operation {operation.operation_id} was cancelled")
-    return await cancel(str(operation.input["aggregateId"]), reason, ctx, app)
+    """Cancel the deployment that *operation* works on.
+
+    Raises:
+        OperationAlreadyEnded: it has ended; its deployment may be on its way under another one.
+        OperationSuperseded: another operation has its deployment.
+    """
+    deployment, operation_id = str(operation.input["aggregateId"]), operation.operation_id
+    ids = repository.draw_ids(deployment, ctx, app)
+
+    def decide(view: View) -> Decision[Json]:
+        stored = stored_operation(view, operation_id)
+        if stored.is_terminal:
+            raise OperationAlreadyEnded(stored)
+        known = repository.stored_set(view, deployment)
+        if known.operation_id != operation_id:
+            raise OperationSuperseded(operation_id, known.operation_id)
+        return _cancelled(known, f"operation {operation_id} was cancelled", view, ids, ctx)
+
+    # The operation first: it is what `If-Match` is about.
+    documents = [operation_document(operation_id), *repository.set_documents(deployment)]
+    partition = partition_of(ctx.tenant, deployment)
+    return await app.service.work.commit(ctx, partition, documents, decide)
+
+
+def _cancelled(
+    known: DeploymentSet, message: str, view: View, ids: NewDeployment, ctx: Context
+) -> Decision[Json]:
+    reason, status = EndReason(code="Cancelled", message=message), known.deployment.status
+    if status is DeploymentStatus.ROLLING_BACK:
+        return Decision(answer(known.deployment, known.target))
+    if status in BEFORE_APPLIED:
+        return cancel_before_applied(known, reason, view, ctx)
+    if status in CHANGING:
+        return interrupt(known, reason, view, ids, ctx, kind="CancelDeployment")
+    raise NotCancellable(
+        f"{known.deployment.deployment_id} has ended as {status}; only deployments on their way "
+        "are cancelled"
+    )
 
 
 def cancel_before_applied(
