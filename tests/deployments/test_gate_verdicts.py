@@ -192,3 +192,27 @@ def test_gates_are_named_by_component_attempt_and_step() -> None:
         assert world.health.asked[0].gate_id == gate
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        pytest.param({"gate_id": "gate-of-another-step"}, id="of-another-gate"),
+        pytest.param({"verdict": FAIL}, id="of-another-verdict"),
+    ],
+)
+def test_a_gate_answered_with_evidence_of_something_else_is_malformed(
+    update: dict[str, Any],
+) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        event = world.answer(world.health.asked[0], PASS)
+        assert event.evidence is not None
+        event = event.model_copy(update={"evidence": event.evidence.model_copy(update=update)})
+
+        with pytest.raises(Invalid, match="evidence"):
+            await record_gate_evidence(event, world.bench.ctx(), world.app)
+
+    run_virtual(main())

@@ -30,6 +30,12 @@ async def record_gate_evidence(
     if event.evidence is None or event.verdict is None:
         raise Invalid(f"gate {event.gate_id} was answered without evidence", target="/evidence")
     gate, evidence = event.gate_id, event.evidence
+    if (evidence.gate_id, evidence.verdict) != (gate, event.verdict):
+        raise Invalid(
+            f"gate {gate} was answered {event.verdict} with evidence of {evidence.gate_id}, "
+            f"{evidence.verdict}: expected evidence of that gate and verdict",
+            target="/evidence",
+        )
     deployment_id = analysis.deployment_of(gate)
 
     def decide(view: View) -> Decision[Json]:
