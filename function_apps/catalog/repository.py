@@ -49,6 +49,11 @@ def _scan_from_schema_1(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "scanned_at": body["seen_at"]}
 
 
+def _scan_from_schema_2(body: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 kept no generation, and retired until the end of the environment."""
+    return {**body, "removed_at": body.get("ended_at")}
+
+
 SERVICES: Final = DocumentCodec(
     RuntimeService,
     "service",
@@ -58,7 +63,11 @@ SERVICES: Final = DocumentCodec(
 )
 HISTORY: Final = DocumentCodec(HistoryRow, "history")
 SCANS: Final = DocumentCodec(
-    EnvironmentScan, "watch", schema=2, upgrades={1: _scan_from_schema_1}, queried=_scan_queried
+    EnvironmentScan,
+    "watch",
+    schema=3,
+    upgrades={1: _scan_from_schema_1, 2: _scan_from_schema_2},
+    queried=_scan_queried,
 )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from function_apps.catalog.model.description import description
 from function_apps.catalog.model.history import Facts, HistoryRow
@@ -46,6 +46,17 @@ def _resource(
             ),
         }
     )
+
+
+_SHOWN: Final = (
+    "componentType", "version", "digest", "computeTarget", "replicas", "configuration",
+)  # fmt: skip
+
+
+def require_release(row: HistoryRow) -> None:
+    """Raise KeyError if the release of *row* lacks what every view of it shows."""
+    for name in _SHOWN:
+        row.component[name]
 
 
 def history_row(facts: Facts, row: HistoryRow, valid_until: str | None) -> Mapping[str, Any]:

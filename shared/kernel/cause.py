@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.kernel.entropy import Entropy
@@ -35,6 +35,8 @@ class Cause:
     """Of the request's content: the marker's key with another content is refused."""
     if_match: str | None = None
     """The etag that the aggregate must still have."""
+    occurred_at: datetime | None = None
+    """When the message that is the cause was written by its sender."""
 
     @property
     def is_keyed(self) -> bool:

@@ -278,6 +278,7 @@ def caused_by_message(envelope: Envelope, sender: str) -> Cause:
         causation_id=envelope.event_id,
         marker=f"inbox/{envelope.event_id}",
         project=envelope.project_id,
+        occurred_at=envelope.occurred_at,
     )
 
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from shared.persistence.store import Body, Document, UnreadableDocument
 
 T = TypeVar("T")
+R = TypeVar("R")
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 _SCHEMA: Final = "schema"
 _log = logging.getLogger(__name__)
@@ -70,11 +71,18 @@ class DocumentCodec(Generic[T]):
 
         For lists, where one damaged document must not hide the others.
         """
+        return self.shown(documents, lambda document, value: (document, value))
+
+    def shown(self, documents: Sequence[Document], show: Callable[[Document, T], R]) -> list[R]:
+        """Return what *show* makes of each of *documents*; one that it fails on is left out too.
+
+        Some damage shows only where a value is used: a field that its resource needs is missing.
+        """
         found = []
         for document in documents:
             try:
-                found.append((document, self.decode(document.body)))
-            except UnreadableDocument:
+                found.append(show(document, self.decode(document.body)))
+            except (UnreadableDocument, LookupError, TypeError, ValueError):
                 _log.exception("%s in %s cannot be read", document.id, document.partition.values)
         return found
 

@@ -67,7 +67,7 @@ class Collection(Generic[T]):
         A document that cannot be read is left out and logged: the others are fine.
         """
         page = await self.page(request, store)
-        shown = [to_resource(value) for _, value in self.codec.readable(page.documents)]
+        shown = self.codec.shown(page.documents, lambda _, value: to_resource(value))
         return answer_page(request, page, shown)
 
 

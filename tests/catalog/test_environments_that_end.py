@@ -1,15 +1,16 @@
 """A decommissioned environment retires its services, in pages, whatever happens in between."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from function_apps.catalog.model.environment_scan import EnvironmentScan
 from function_apps.catalog.repository import SCAN_ID, SCANS
-from shared.kernel.clock import EPOCH
+from shared.kernel.clock import EPOCH, isoformat
 from shared.messaging.unit_of_work import UnitOfWork
-from shared.persistence.store import BatchOperation, Etag, Partition
+from shared.persistence.store import BatchOperation, Etag, Partition, Replace
 from tests.catalog.inventory import Catalog, catalog
 from tests.kit.service import TENANT
 from tests.kit.told import KEY, ended, environment, released
@@ -116,14 +117,73 @@ def test_a_watch_that_ended_is_never_due_again() -> None:
     assert run_virtual(main()) == (1, 0)
 
 
-def test_an_older_event_of_the_environment_changes_nothing() -> None:
-    async def main() -> tuple[bool, bool]:
+def test_an_older_event_of_the_environment_changes_nothing_newer() -> None:
+    async def main() -> tuple[bool, set[str]]:
         made = await populated(MODULES[:2])
-        await made.hear_all(environment(5, generation=2), environment(2, gone=True))
+        at = made.app.service.clock.now() + timedelta(minutes=5)
+        await made.hear_all(environment(2, gone=True), environment(5, generation=2))
+        await made.app.service.clock.sleep(600)
+        newer = [released(module, 2) for module in MODULES[:2]]
+        await made.hear_all(ended(90, newer, at=at), environment(2), environment(2, gone=True))
+        await made.sweep()
         watch = await scan_of(made)
-        return watch.ended_at is None, await statuses(made, MODULES[:2]) == {"Running"}
+        return watch.ended_at is None, await statuses(made, MODULES[:2])
 
-    assert run_virtual(main()) == (True, True)
+    assert run_virtual(main()) == (True, {"Running"})
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_services_of_an_earlier_generation_are_retired_though_its_end_is_told_late_or_never(
+    is_told: bool,  # noqa: FBT001
+) -> None:
+    async def main() -> set[str]:
+        made = await populated(MODULES[:2])
+        await made.hear_all(environment(10, generation=2))
+        if is_told:
+            await made.hear_all(environment(7, gone=True))
+        await made.sweep()
+        return await statuses(made, MODULES[:2])
+
+    assert run_virtual(main()) == {"Retired"}
+
+
+def test_the_end_of_a_generation_that_was_never_heard_of_retires_what_it_released() -> None:
+    async def main() -> set[str]:
+        made = catalog()
+        await made.hear_all(ended(1, [released()], at=EPOCH), environment(10, generation=2))
+        await made.hear_all(environment(7, gone=True))
+        return await statuses(made, ["module-web"])
+
+    assert run_virtual(main()) == {"Retired"}
+
+
+def test_a_new_generation_is_scanned_once_the_services_of_the_last_one_are_retired() -> None:
+    async def main() -> bool:
+        made = await populated(MODULES[:2])
+        await made.hear_all(environment(10, generation=2))
+        await made.sweep()
+        at = isoformat(made.app.service.clock.now())
+        await made.sweep()
+        return (await scan_of(made)).scanned_at > at
+
+    assert run_virtual(main())
+
+
+def test_a_scan_that_was_stored_without_a_generation_retires_nothing_by_the_next_event() -> None:
+    async def main() -> set[str]:
+        made = await populated(MODULES[:2])
+        document = await made.app.service.store.read(Partition(TENANT, KEY), SCAN_ID)
+        assert document is not None
+        body = {**document.body, "schema": 2}
+        del body["generation"], body["removed_at"]
+        await made.app.service.store.batch(
+            Partition(TENANT, KEY), [Replace(SCAN_ID, body, document.etag)]
+        )
+        await made.hear_all(environment(10, generation=2))
+        await made.sweep()
+        return await statuses(made, MODULES[:2])
+
+    assert "Retired" not in run_virtual(main())
 
 
 def test_a_deployment_whose_end_is_heard_after_its_environment_is_retired_too() -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from function_apps.catalog.use_cases import queries
-from shared.kernel.clock import isoformat
+from function_apps.catalog.use_cases import queries, query_history
+from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.isolation import isolate
 from shared.persistence.store import (
     Comparison,
     Document,
@@ -19,7 +21,7 @@ from shared.persistence.store import (
 )
 from tests.catalog.inventory import Catalog, catalog
 from tests.kit.service import TENANT
-from tests.kit.told import ended, environment, released, run, vanish
+from tests.kit.told import KEY, ended, environment, released, run, service_of, vanish
 from tests.kit.virtual_time import run_virtual
 
 KEYS = [letter * 12 for letter in "bcdef"]
@@ -141,3 +143,90 @@ def test_a_list_leaves_it_out() -> None:
         return [each.service_id for each in shown.values()]
 
     assert len(run_virtual(main())) == 1
+
+
+API, WEB = MODULES[:2]
+
+
+async def two() -> Catalog:
+    """Return a catalog of two services, of which one depends on the other."""
+    made = catalog()
+    for module in (API, WEB):
+        await run(made.world, module)
+    both = [released(WEB, dependsOn=[API]), released(API)]
+    await made.hear_all(environment(1), ended(1, both, at=EPOCH))
+    return made
+
+
+def place(module: str) -> Partition:
+    return Partition(TENANT, KEY, service_of(module))
+
+
+async def lacking_replicas(made: Catalog, module: str) -> None:
+    rows = (await stored(made, place(module), "service")).body["rows"]
+    component = {**rows["release"]["component"], "replicas": None}
+    rows = {**rows, "release": {**rows["release"], "component": component}}
+    await damage(made, place(module), "service", rows=rows)
+
+
+def test_a_service_without_a_number_of_replicas_does_not_stop_the_scan_of_the_others() -> None:
+    async def main() -> Any:
+        made = await two()
+        await lacking_replicas(made, API)
+        vanish(made.world, WEB)
+        for _ in range(3):
+            await made.sweep()
+        return (await stored(made, place(WEB), "service")).body["status"], shown(made)
+
+    assert run_virtual(main()) == ("Unavailable", {"observe_due": 1})
+
+
+@pytest.mark.parametrize("field", ["project_id", "module_id"])
+def test_a_damaged_service_does_not_stop_the_retirement_of_the_others(field: str) -> None:
+    async def main() -> Any:
+        made = await two()
+        await damage(made, place(API), "service", **{field: None})
+        await made.hear(environment(2, gone=True))
+        for command in made.commands():
+            await isolate(made.dispatcher.dispatch(command), "a command")
+        return (await stored(made, place(WEB), "service")).body["status"]
+
+    assert run_virtual(main()) == "Retired"
+
+
+def test_a_list_leaves_a_service_out_that_lacks_what_its_resource_shows() -> None:
+    async def main() -> list[str]:
+        made = await two()
+        await lacking_replicas(made, API)
+        documents = [await stored(made, place(module), "service") for module in (API, WEB)]
+        return list(await queries.to_resources(documents, made.bench.ctx(), made.app))
+
+    assert run_virtual(main()) == [service_of(WEB)]
+
+
+def test_dependencies_show_an_unreadable_service_as_unknown() -> None:
+    async def main() -> Any:
+        made = await two()
+        await damage(made, place(API), "service", revision="many")
+        return await queries.get_dependencies(service_of(WEB), made.bench.ctx(), made.app)
+
+    (dependency,) = run_virtual(main()).depends_on
+    assert (dependency.module_id, dependency.status) == (API, "Unknown")
+
+
+@pytest.mark.parametrize("fields", [{"release_revision": "many"}, {"component": {}}])
+def test_an_unreadable_row_leaves_the_rest_of_the_history_readable(fields: Any) -> None:
+    async def main() -> Any:
+        made = await two()
+        await made.hear_all(ended(2, [released(WEB, 2)], at=EPOCH + timedelta(minutes=2)))
+        first = next(each for each in await made.documents(WEB) if each.body["type"] == "history")
+        await damage(made, first.partition, first.id, **fields)
+        ctx, identity = made.bench.ctx(), service_of(WEB)
+        value, _ = await query_history.get_history(
+            identity, ctx, made.app, limit=100, continuation=None
+        )
+        now = EPOCH + timedelta(hours=1)
+        past = await query_history.get_service_at(identity, now, now, ctx, made.app)
+        return [row["version"] for row in value], past.version
+
+    assert run_virtual(main()) == (["2.0"], "2.0")

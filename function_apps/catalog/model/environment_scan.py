@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from shared.contracts.environments import EnvironmentFacts, RuntimeEnvironmentDecommissioned
 from shared.kernel.clock import isoformat
 
 MASS_LEAST: Final = 3
@@ -22,22 +23,50 @@ class EnvironmentScan:
     scanned_at: str
     """The time of the last complete scan, or of the first event."""
     ended_at: str | None = None
+    generation: int = 0
+    """Of the newest event applied; 0 in a document that was stored before it was kept."""
+    removed_at: str | None = None
+    """The end of the last generation that is over: what was released until then is retired."""
     retire_after: str | None = None
-    """The last service of an ended environment that was told to retire; None when all are."""
+    """The last service that was told to retire; None when all are that have to."""
     missing: Mapping[str, int] = field(default_factory=dict)
     """Services missing in the last complete scan, with the scans that must still confirm it."""
 
 
 def on_environment_event(
-    known: EnvironmentScan | None, *, environment_id: str, revision: int, ended: bool, now: datetime
+    known: EnvironmentScan | None, event: EnvironmentFacts, told_at: datetime, now: datetime
 ) -> EnvironmentScan | None:
-    """Return the scan state after an event of the environment; None when the event is not newer."""
-    if known is not None and revision <= known.revision:
-        return None
+    """Return the scan state after *event*, published at *told_at*; None when it changes nothing.
+
+    An older event changes nothing newer, but the end of an older generation retires its services.
+    """
+    has_ended = isinstance(event, RuntimeEnvironmentDecommissioned)
+    if known is not None and event.revision <= known.revision:
+        is_older = has_ended and event.generation < known.generation
+        is_news = known.removed_at is None or isoformat(told_at) > known.removed_at
+        return _retire_until(known, told_at, now) if is_older and is_news else None
     at = isoformat(now)
-    scanned_at = known.scanned_at if known and known.ended_at is None else at
-    scan = EnvironmentScan(environment_id, revision, at, scanned_at)
-    return replace(scan, ended_at=at, retire_after="") if ended else scan
+    before = known or EnvironmentScan(event.environment_id, 0, at, at)
+    is_grown = 0 < before.generation < event.generation
+    goes_on = before.ended_at is None and not is_grown
+    scan = replace(
+        before,
+        revision=event.revision,
+        generation=event.generation,
+        due_at=at,
+        scanned_at=before.scanned_at if goes_on else at,
+        ended_at=at if has_ended else None,
+        missing={},
+    )
+    # The end of the last generation may be told late, or never.
+    is_end_untold = is_grown and before.ended_at is None
+    return _retire_until(scan, told_at, now) if has_ended or is_end_untold else scan
+
+
+def _retire_until(scan: EnvironmentScan, end: datetime, now: datetime) -> EnvironmentScan:
+    """Return *scan* with all that was released until *end* to be retired."""
+    removed_at = max(isoformat(end), scan.removed_at or "")
+    return replace(scan, removed_at=removed_at, retire_after="", due_at=isoformat(now))
 
 
 def record_retired_page(scan: EnvironmentScan, service_id: str | None) -> EnvironmentScan:
@@ -46,7 +75,7 @@ def record_retired_page(scan: EnvironmentScan, service_id: str | None) -> Enviro
 
 
 def reschedule_retirement(scan: EnvironmentScan, due_at: datetime) -> EnvironmentScan:
-    """Return *scan* of an ended environment with all retirements due again at *due_at*."""
+    """Return *scan* with all retirements due again at *due_at*."""
     return replace(scan, retire_after="", due_at=isoformat(due_at))
 
 

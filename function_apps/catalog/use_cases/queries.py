@@ -1,18 +1,21 @@
 """Reads of the inventory as it is now: services, dependencies, logs."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from function_apps.catalog import repository, resources
 from function_apps.catalog.errors import LogNotFound
 from function_apps.catalog.model.service import RuntimeService
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.repository import SCAN_ID, SCANS, SERVICES
+from function_apps.catalog.repository import SCAN_ID, SCANS, SERVICE_ID, SERVICES
 from shared.contracts import catalog as published
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
-from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
+from shared.kernel.ids import EnvironmentId, EnvironmentKey, ModuleId, TenantId, module_key
+from shared.kernel.ids import service_id as service_id_of
 from shared.kernel.isolation import Failure, isolate
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.persistence.store import (
@@ -22,12 +25,14 @@ from shared.persistence.store import (
     Prefix,
     Query,
     Where,
-    pages,
     partition_of,
 )
 from shared.surfaces.spec import SurfaceComponent
 
 READS_AT_ONCE: Final = 16
+DEPENDENCIES_MAX: Final = 100
+"""As many as the contract lets one answer carry each way."""
+PAGES_MAX: Final = 5
 INSTANCE_NAME_MAX: Final = 253
 """As long as a name in DNS, which no surface exceeds."""
 
@@ -44,12 +49,12 @@ async def to_resources(
 
     times = await bounded_map(keys, scanned_at, at_once=READS_AT_ONCE)
     by_key = dict(zip(keys, times, strict=True))
-    return {
-        document.partition.unit: resources.current_service(
-            service, by_key[document.partition.environment]
-        )
-        for document, service in SERVICES.readable(documents)
-    }
+
+    def show(document: Document, service: RuntimeService) -> tuple[str, published.RuntimeService]:
+        scanned = by_key[document.partition.environment]
+        return document.partition.unit, resources.current_service(service, scanned)
+
+    return dict(SERVICES.shown(documents, show))
 
 
 async def _scanned_at(partition: Partition, app: CatalogApp) -> str | None:
@@ -61,24 +66,51 @@ async def _scanned_at(partition: Partition, app: CatalogApp) -> str | None:
 async def get_dependencies(
     service_id: str, ctx: Context, app: CatalogApp
 ) -> published.ServiceDependencies:
-    """Return the services that it depends on and those that depend on it, one step each way."""
+    """Return the services that it depends on and those that depend on it, one step each way.
+
+    Both are bounded: at most 100 each, among the first thousand services of the environment.
+    """
     service = await repository.load(service_id, ctx, app)
-    query = Query(where=[Where("type", Comparison.EQ, SERVICES.type_name)], limit=200)
-    prefix = Prefix(ctx.tenant, partition_of(ctx.tenant, service_id).environment)
-    documents = [document async for document in pages(app.service.store, prefix, query)]
-    others = [other for _, other in SERVICES.readable(documents)]
-    by_module = {other.module_id: other for other in others}
-    return published.ServiceDependencies(
-        service_id=service_id,
-        depends_on=tuple(
-            resources.dependency(module, by_module.get(module)) for module in service.depends_on
+    key = partition_of(ctx.tenant, service_id).environment
+    depends_on, needed_by = await asyncio.gather(
+        bounded_map(
+            service.depends_on[:DEPENDENCIES_MAX],
+            lambda module: _dependency(ModuleId(module), EnvironmentKey(key), ctx, app),
+            at_once=READS_AT_ONCE,
         ),
-        needed_by=tuple(
-            resources.dependency(other.module_id, other)
-            for other in others
-            if service.module_id in other.depends_on
-        ),
+        _needed_by(ModuleId(service.module_id), key, ctx, app),
     )
+    return published.ServiceDependencies(
+        service_id=service_id, depends_on=tuple(depends_on), needed_by=tuple(needed_by)
+    )
+
+
+async def _dependency(
+    module: ModuleId, key: EnvironmentKey, ctx: Context, app: CatalogApp
+) -> published.Dependency:
+    identity = service_id_of(key, module_key(ctx.tenant, module))
+    document = await app.service.store.read(partition_of(ctx.tenant, identity), SERVICE_ID)
+    is_service = document is not None and document.body.get("type") == SERVICES.type_name
+    found = SERVICES.readable([document]) if document is not None and is_service else []
+    return resources.dependency(module, found[0][1] if found else None)
+
+
+async def _needed_by(
+    module: ModuleId, key: str, ctx: Context, app: CatalogApp
+) -> list[published.Dependency]:
+    def show(_document: Document, other: RuntimeService) -> published.Dependency | None:
+        is_needed = module in other.depends_on
+        return resources.dependency(other.module_id, other) if is_needed else None
+
+    found: list[published.Dependency] = []
+    query = Query(where=[Where("type", Comparison.EQ, SERVICES.type_name)], limit=200)
+    for _ in range(PAGES_MAX):
+        page = await app.service.store.query(Prefix(ctx.tenant, key), query)
+        found += filter(None, SERVICES.shown(page.documents, show))
+        if page.continuation is None or len(found) >= DEPENDENCIES_MAX:
+            break
+        query = replace(query, continuation=page.continuation)
+    return found[:DEPENDENCIES_MAX]
 
 
 async def get_logs(

@@ -14,7 +14,15 @@ from function_apps.catalog.repository import HISTORY
 from shared.contracts import catalog as published
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
-from shared.persistence.store import Comparison, Page, Partition, Query, Where, partition_of
+from shared.persistence.store import (
+    Comparison,
+    Document,
+    Page,
+    Partition,
+    Query,
+    Where,
+    partition_of,
+)
 
 RELEASE_ROWS_MAX: Final = 50
 """Rows of one release revision that a query into the past reads: its end, and later rollbacks."""
@@ -51,7 +59,7 @@ async def get_history(
         continuation=continuation,
     )
     page = await app.service.store.query(partition, query)
-    rows = [HISTORY.decode(document.body) for document in page.documents]
+    rows = _rows(page.documents)
     if not rows:
         return [], page.continuation
     until = await _first_of_next(partition, query, page, app)
@@ -74,8 +82,7 @@ async def _first_of_next(
         return None
     beyond = replace(query, limit=1, continuation=page.continuation)
     following = await app.service.store.query(partition, beyond)
-    documents = following.documents
-    return str(documents[0].body["valid_from"]) if documents else None
+    return next((str(document.body.get("valid_from")) for document in following.documents), None)
 
 
 async def _deciding_rows(
@@ -96,7 +103,7 @@ async def _deciding_rows(
             limit=limit,
         )
         page = await app.service.store.query(partition, query)
-        return [HISTORY.decode(document.body) for document in page.documents]
+        return _rows(page.documents)
 
     kinds = await asyncio.gather(
         latest(RowKind.RELEASE, "release_revision", RELEASE_ROWS_MAX),
@@ -105,3 +112,14 @@ async def _deciding_rows(
         latest(RowKind.REMOVAL, "valid_from", 1),
     )
     return [row for rows in kinds for row in rows]
+
+
+def _rows(documents: Sequence[Document]) -> list[HistoryRow]:
+    """Return the rows that can be shown; the others are logged and left out."""
+
+    def show(_document: Document, row: HistoryRow) -> HistoryRow:
+        if row.kind is RowKind.RELEASE:
+            resources.require_release(row)
+        return row
+
+    return HISTORY.shown(documents, show)

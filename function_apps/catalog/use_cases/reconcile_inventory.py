@@ -40,6 +40,14 @@ Live = Mapping[ServiceId, LiveComponent]
 
 
 @dataclass(frozen=True)
+class KnownService:
+    """A service of the inventory, and how many instances it is to have."""
+
+    service: RuntimeService
+    wanted: int
+
+
+@dataclass(frozen=True)
 class ServiceObservation:
     """The result of one scan for one service."""
 
@@ -68,7 +76,7 @@ async def reconcile_environment(document: Document, ctx: Context, app: CatalogAp
     every service is Unknown.
     """
     scan = SCANS.decode(document.body)
-    if scan.ended_at is not None:
+    if scan.ended_at is not None or scan.retire_after is not None:
         await retire_services(document.partition, ctx, app)
         return
     reading = await app.surface.inventory(EnvironmentId(scan.environment_id))
@@ -80,7 +88,7 @@ async def reconcile_environment(document: Document, ctx: Context, app: CatalogAp
         live = {component.component.service: component for component in components}
         missing, observations = _compare(known, live, scan)
     elif now - parse_instant(scan.scanned_at) > app.rules.stale_after:
-        observations = [ServiceObservation(service, ObservationExpired()) for service in known]
+        observations = [ServiceObservation(one.service, ObservationExpired()) for one in known]
     for observation in observations:
         service_id = ServiceId(observation.service.service_id)
         await _attempt(service_id, _record(observation, ctx, app), ctx, app)
@@ -98,7 +106,7 @@ async def _attempt(
     return await app.service.sweeps.attempt(SWEEP, key, work, until)
 
 
-async def _services(scan: Document, ctx: Context, app: CatalogApp) -> list[RuntimeService]:
+async def _services(scan: Document, ctx: Context, app: CatalogApp) -> list[KnownService]:
     query = Query(
         where=[
             Where("type", Comparison.EQ, SERVICES.type_name),
@@ -109,29 +117,30 @@ async def _services(scan: Document, ctx: Context, app: CatalogApp) -> list[Runti
     prefix = Prefix(ctx.tenant, scan.partition.environment)
     documents = [document async for document in pages(app.service.store, prefix, query)]
     services = [
-        await _attempt(ServiceId(document.partition.unit), _decoded(document), ctx, app)
+        await _attempt(ServiceId(document.partition.unit), _known(document), ctx, app)
         for document in documents
     ]
     return [service for service in services if not isinstance(service, Failure)]
 
 
-async def _decoded(document: Document) -> RuntimeService:
-    return SERVICES.decode(document.body)
+async def _known(document: Document) -> KnownService:
+    service = SERVICES.decode(document.body)
+    return KnownService(service, int(service.component["replicas"]))
 
 
 def _compare(
-    known: Sequence[RuntimeService], live: Live, scan: EnvironmentScan
+    known: Sequence[KnownService], live: Live, scan: EnvironmentScan
 ) -> tuple[Mapping[str, int], Sequence[ServiceObservation]]:
     """Return the missing services with the scans to confirm them, and the observations."""
     absent = [
-        service.service_id
-        for service in known
-        if service.service_id not in live and _is_expected(service)
+        one.service.service_id
+        for one in known
+        if one.service.service_id not in live and _is_expected(one.service)
     ]
     missing, confirmed = confirm_absences(scan.missing, absent, len(known))
     observations = []
-    for service in known:
-        wanted = int(service.component["replicas"])
+    for one in known:
+        service, wanted = one.service, one.wanted
         component = live.get(ServiceId(service.service_id))
         if component is not None:
             running = [

@@ -7,6 +7,7 @@ from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.repository import SCAN_ID, find_scan, put_scan
 from shared.contracts.catalog import RecordRelease
 from shared.contracts.deployments import DeploymentEnded
+from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.messaging.release_fan_out import fan_out_releases
 from shared.messaging.unit_of_work import Json, Outcome, Put, View
@@ -15,13 +16,15 @@ from shared.messaging.unit_of_work import Json, Outcome, Put, View
 async def record_deployment(event: DeploymentEnded, ctx: Context, app: CatalogApp) -> Outcome[Json]:
     """Split the end of a deployment into one command per service.
 
-    If its environment is decommissioned already, the retirement of its services is due again.
+    If its generation of the environment is over, the retirement of its services is due again.
     """
     due_at = ctx.now() + app.rules.stale_after
 
     def reschedule(view: View) -> Sequence[Put]:
         scan = find_scan(view)
-        if scan is None or scan.ended_at is None:
+        if scan is None or scan.removed_at is None:
+            return ()
+        if scan.ended_at is None and isoformat(event.ended_at) > scan.removed_at:
             return ()
         return [put_scan(reschedule_retirement(scan, due_at))]
 

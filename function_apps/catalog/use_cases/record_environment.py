@@ -1,4 +1,4 @@
-"""RuntimeEnvironmentProvisioned and Decommissioned: start scans, or retire all services."""
+"""RuntimeEnvironmentProvisioned and Decommissioned: start scans, retire what has ended."""
 
 from function_apps.catalog.model.environment_scan import (
     EnvironmentScan,
@@ -36,33 +36,31 @@ from shared.persistence.store import (
 async def record_environment(
     event: EnvironmentFacts, ctx: Context, app: CatalogApp
 ) -> Outcome[Json]:
-    """Start the scans of a usable environment; retire the services of a decommissioned one.
+    """Start the scans of a usable environment; retire the services of a generation that is over.
 
     They retire in pages of 25. The projection keeps the last one and stays due until all are
     retired, so a repeat of this event, or the sweep, continues from there.
     """
-    ended = isinstance(event, RuntimeEnvironmentDecommissioned)
+    # Bounded: the clock of a sender may be ahead.
+    told_at = min(ctx.cause.occurred_at or ctx.now(), ctx.now())
 
     def decide(view: View) -> Decision[Json]:
-        scan = on_environment_event(
-            find_scan(view),
-            environment_id=event.environment_id,
-            revision=event.revision,
-            ended=ended,
-            now=ctx.now(),
-        )
+        scan = on_environment_event(find_scan(view), event, told_at, ctx.now())
         return NOTHING if scan is None else Decision({}, writes=[put_scan(scan)])
 
     without_marker = ctx.without_marker()
     partition = partition_of(ctx.tenant, event.environment_id)
     outcome = await app.service.work.commit(without_marker, partition, [SCAN_ID], decide)
-    if ended:
+    if isinstance(event, RuntimeEnvironmentDecommissioned):
         await retire_services(partition, without_marker, app)
     return outcome
 
 
 async def retire_services(partition: Partition, ctx: Context, app: CatalogApp) -> None:
-    """Send a command for every service of an ended environment, after the last one that has it."""
+    """Send a command for every service of the environment, after the last one that has it.
+
+    A service that was released after the generation ended stays as it is.
+    """
     while True:
         document = await app.service.store.read(partition, SCAN_ID)
         scan = None if document is None else SCANS.decode(document.body)
@@ -98,18 +96,20 @@ async def _retire_page(
 
 
 def _retirement(service: Document, scan: EnvironmentScan, app: CatalogApp) -> Send:
-    assert scan.ended_at is not None, scan
+    assert scan.removed_at is not None, scan
+    # A body that is damaged has its command all the same, which fails for itself.
+    project, module = service.body.get("project_id"), service.body.get("module_id")
     command = RetireService.model_validate(
         {
             "environment_id": scan.environment_id,
-            "service_id": service.body["service_id"],
+            "service_id": service.partition.unit,
             "cause": ChangeCause(kind=CauseKind.ENVIRONMENT, id=scan.environment_id),
-            "ended_at": parse_instant(scan.ended_at),
+            "ended_at": parse_instant(scan.removed_at),
         }
     )
     return Send(
         app.service.name,
         command,
-        project=str(service.body["project_id"]),
-        module=str(service.body["module_id"]),
+        project=project if isinstance(project, str) else None,
+        module=module if isinstance(module, str) else None,
     )
