@@ -15,7 +15,12 @@ from function_apps.health.use_cases.record_deployment import record_deployment
 from function_apps.health.use_cases.record_inventory import record_inventory
 from function_apps.health.use_cases.watch_release import watch_release
 from shared.contracts.catalog import RuntimeInventoryUpdated
-from shared.contracts.deployments import RuntimeDeploymentCompleted, RuntimeDeploymentRolledBack
+from shared.contracts.deployments import (
+    RuntimeDeploymentCancelled,
+    RuntimeDeploymentCompleted,
+    RuntimeDeploymentFailed,
+    RuntimeDeploymentRolledBack,
+)
 from shared.contracts.gates import EvaluateGate
 from shared.contracts.health import ServiceHealth, WatchRelease
 from shared.messaging.dispatcher import HandlerTable
@@ -54,6 +59,8 @@ ROUTES: Final = (
 EVENTS: Final[HandlerTable] = {
     RuntimeDeploymentCompleted: record_deployment,
     RuntimeDeploymentRolledBack: record_deployment,
+    RuntimeDeploymentFailed: record_deployment,
+    RuntimeDeploymentCancelled: record_deployment,
     RuntimeInventoryUpdated: record_inventory,
 }
 COMMANDS: Final[HandlerTable] = {EvaluateGate: evaluate_gate, WatchRelease: watch_release}

@@ -169,14 +169,7 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
                 "ScalingPolicyApplied",
             }
         ),
-        _S.HEALTH: frozenset(
-            {
-                "RuntimeDeploymentFailed",
-                "RuntimeDeploymentCancelled",
-                "RuntimeEnvironmentFailed",
-                "RuntimeEnvironmentDecommissioned",
-            }
-        ),
+        _S.HEALTH: frozenset({"RuntimeEnvironmentFailed", "RuntimeEnvironmentDecommissioned"}),
     }
 )
 """What a built service is to consume and settles without effect so far.

@@ -1,6 +1,6 @@
 """A sweep looks at every target side by side, writes what is new, and knows its own blindness."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -266,6 +266,17 @@ def test_a_retired_service_is_no_longer_probed(by: str) -> None:
         return await made.sweep(), found.status, found.reason
 
     assert run_virtual(main()) == (0, "Unknown", "retired")
+
+
+def test_a_retirement_that_comes_before_its_release_is_kept() -> None:
+    async def main() -> tuple[int, int]:
+        made = health()
+        await made.hear_all(retired(), ended(1, [released()], at=EPOCH))
+        retired_only = await made.sweep()
+        await made.hear_all(ended(2, [released(revision=2)], at=EPOCH + timedelta(days=1)))
+        return retired_only, await made.sweep(2 * 86_400)
+
+    assert run_virtual(main()) == (0, 1)
 
 
 def test_a_service_that_comes_back_begins_unknown_and_is_probed_again() -> None:

@@ -1,5 +1,6 @@
 """The activities of a gate: begin, observe both versions, conclude."""
 
+from dataclasses import replace
 from typing import Final
 
 import shared.kernel.operation as operations
@@ -37,8 +38,13 @@ async def begin_gate(ctx: ActivityContext, app: HealthApp) -> GateBegun:
 
 
 async def observe_gate(progress: Progress, ctx: ActivityContext, app: HealthApp) -> Progress:
-    """Observe both versions once and judge. Changes nothing, so it needs no undo."""
+    """Observe both versions once and judge. Changes nothing, so it needs no undo.
+
+    A gate that was ended from outside is not observed: its verdict ends the orchestration.
+    """
     record = await repository.load_gate(ctx.aggregate_id, ctx, app)
+    if record.verdict is not None:
+        return replace(progress, verdict=record.verdict)
     observation = await _observe(record.gate, ctx.tenant, app)
     return gates.judge(record.gate, progress, observation)
 

@@ -89,16 +89,7 @@ def track_release(
     new instances change it. A service that comes back after a removal begins Unknown.
     """
     component, ended_at, at = release.component, isoformat(release.ended_at), isoformat(now)
-    target = known or ProbeTarget(
-        service_id=service_id,
-        tenant_id=tenant_id,
-        environment_id=release.environment_id,
-        module_id=release.module_id,
-        stage=release.stage,
-        since=at,
-        published_at=at,
-        revision=0,
-    )
+    target = known or _new_target(release, service_id, tenant_id, at)
     if component is None:
         return _retire(target, ended_at)
     if component.release_revision <= target.release_revision:
@@ -120,15 +111,31 @@ def track_release(
 
 
 def track_inventory(
-    known: ProbeTarget | None, event: RuntimeInventoryUpdated
+    known: ProbeTarget | None, event: RuntimeInventoryUpdated, *, tenant_id: str, now: datetime
 ) -> ProbeTarget | None:
-    """Return *known* as retired if the inventory retired it; None when nothing changes.
+    """Return the target as retired if the inventory retired it; None when nothing changes.
 
     Releases come from their deployments, so the rest of the event is not used.
     """
-    if known is None or event.status is not ServiceStatus.RETIRED:
+    if event.status is not ServiceStatus.RETIRED:
         return None
-    return _retire(known, isoformat(event.valid_from))
+    target = known or _new_target(event, event.service_id, tenant_id, isoformat(now))
+    return _retire(target, isoformat(event.valid_from))
+
+
+def _new_target(
+    source: ReleaseOfComponent | RuntimeInventoryUpdated, service_id: str, tenant_id: str, at: str
+) -> ProbeTarget:
+    return ProbeTarget(
+        service_id=service_id,
+        tenant_id=tenant_id,
+        environment_id=source.environment_id,
+        module_id=source.module_id,
+        stage=source.stage,
+        since=at,
+        published_at=at,
+        revision=0,
+    )
 
 
 def _retire(target: ProbeTarget, at: str) -> ProbeTarget | None:
