@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from shared.composition.embedded import installed_host
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
-from shared.kernel.fence import Fence
+from shared.kernel.ids import EnvironmentId
 from shared.messaging.broker import OutgoingMessage
 from shared.persistence.sqlite import Database
 from shared.persistence.store import BatchOperation, Etag, Partition, Store
@@ -73,34 +73,21 @@ class MortalStore:
 
 
 @dataclass
-class Hold:
-    """Lets the surface's writes of the activity *step* wait until `release`; none where empty."""
-
-    step: str = ""
-    _released: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def begin(self, step: str) -> None:
-        self.step = step
-        self._released.clear()
-
-    def release(self) -> None:
-        self.step = ""
-        self._released.set()
-
-    def holds(self, fence: Fence) -> bool:
-        return bool(self.step) and fence.step.endswith(f"-{self.step}")
-
-    async def wait(self) -> None:
-        await self._released.wait()
-
-
-@dataclass
 class MortalSurface:
-    """A surface whose every write may be the last thing a process did, before or after."""
+    """A surface whose every write may be the last thing a process did, before or after.
+
+    It lists what it has when *lists* is set, and lets those who ask wait until then.
+    """
 
     inner: MemorySurface
     fate: Fate
-    hold: Hold
+    lists: asyncio.Event
+
+    async def inventory(self, environment: EnvironmentId) -> Any:
+        if not self.lists.is_set():
+            await self.fate.pass_by("held inventory")
+            await self.lists.wait()
+        return await self.inner.inventory(environment)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.inner, name)
@@ -108,9 +95,6 @@ class MortalSurface:
             return found
 
         async def write(*arguments: Any) -> Any:
-            if self.hold.holds(arguments[-1]):
-                await self.fate.pass_by(f"held surface {name}")
-                await self.hold.wait()
             await self.fate.pass_by(f"before surface {name}")
             result = await found(*arguments)
             await self.fate.pass_by(f"after surface {name}")

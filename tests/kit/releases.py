@@ -86,14 +86,19 @@ async def brought_out(world: World, environment: str, version: str) -> Any:
 async def ended(world: World, deployment: str, *, within_s: float = 7200) -> Any:
     """Wait until *deployment* has ended, and return it."""
     path = f"/runtime/deployments/{deployment}"
-    return await until_status(world, path, ENDED, within_s=within_s)
+    return await until_status(world, path, ENDED, within_s=within_s, every_s=10)
 
 
 async def until_status(
-    world: World, path: str, statuses: set[str] | frozenset[str], *, within_s: float = 3600
+    world: World,
+    path: str,
+    statuses: set[str] | frozenset[str],
+    *,
+    within_s: float = 3600,
+    every_s: float = 2,
 ) -> Any:
     async def reached() -> Any:
         _, body = await world.call("GET", path)
         return body if body.get("status") in statuses else None
 
-    return await world.until(reached, within_s=within_s, every_s=2)
+    return await world.until(reached, within_s=within_s, every_s=every_s)

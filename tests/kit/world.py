@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,6 @@ from shared.surfaces.memory_surface import MemorySurface
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.kit.mortal import (
     Fate,
-    Hold,
     MortalDatabase,
     MortalSender,
     MortalStore,
@@ -138,7 +137,8 @@ class World:
         self.infrastructure = MemoryCloud()
         self.prober = PassingProber()
         self.fate = Fate()
-        self.hold = Hold()
+        self.lists_for_deployments = asyncio.Event()
+        self.lists_for_deployments.set()
         self._keys = tempfile.TemporaryDirectory(prefix="keys-")
         self.issuer = LocalIssuer(
             Path(self._keys.name), DEV_ISSUER, AUDIENCE, self.clock, SeededEntropy(seed)
@@ -186,7 +186,10 @@ class World:
         self._keys.cleanup()
 
     def _blueprints(self) -> list[df.Blueprint]:
-        surface: Any = MortalSurface(MemorySurface(self.surface), self.fate, self.hold)
+        always = asyncio.Event()
+        always.set()
+        surface: Any = MortalSurface(MemorySurface(self.surface), self.fate, always)
+        deployed: Any = replace(surface, lists=self.lists_for_deployments)
         engine = memory_engine(self.infrastructure, surface)
         self.services = {
             name: self._service(name)
@@ -197,7 +200,7 @@ class World:
             deployments_blueprint(
                 DeploymentsApp(
                     self.services["deployments"],
-                    {ComputeTargetKind.LOCAL_PROCESS: surface},
+                    {ComputeTargetKind.LOCAL_PROCESS: deployed},
                     self.storage.blobs(ARTIFACTS),
                     AskedHealth(self),
                 )
