@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from function_apps.deployments import events
 from function_apps.deployments.errors import DeploymentMissing
-from function_apps.deployments.model import module_queue, preconditions
+from function_apps.deployments.model import facts, module_queue, preconditions
 from function_apps.deployments.model.deployment import Deployment, NewDeployment, Origin
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.lifecycle import ENDINGS
@@ -47,12 +47,27 @@ def _target_from_schema_1(body: dict[str, Any]) -> dict[str, Any]:
     return upgraded
 
 
+def _target_from_schema_2(body: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 kept the facts of a secret by binding and by rotation; the last one counted."""
+    told: dict[str, Any] = {}
+    for aggregate, fact in body.get("facts", {}).items():
+        key = aggregate
+        if fact["kind"] == facts.SECRET:
+            key = facts.secret_key(fact.get("module", ""), fact.get("name", ""))
+            if aggregate.startswith("rot-"):
+                number = int(aggregate.rpartition("-")[2])
+                revision = told.get(key, {"revision": 0})["revision"]
+                fact = {**fact, "revision": revision, "rotation": number}  # noqa: PLW2901
+        told[key] = {**told.get(key, {}), **fact}
+    return {**body, "facts": told}
+
+
 DEPLOYMENTS: Final = DocumentCodec(Deployment, "deployment")
 TARGETS: Final = DocumentCodec(
     DeploymentTarget,
     "deploymentTarget",
-    schema=2,
-    upgrades={1: _target_from_schema_1},
+    schema=3,
+    upgrades={1: _target_from_schema_1, 2: _target_from_schema_2},
     omits_defaults=True,
 )
 

@@ -24,21 +24,25 @@ from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import SecretBound
 from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
 from shared.contracts.values import Stage
+from shared.kernel.errors import Invalid
+from shared.kernel.ids import TenantId, parse_id, tenant_binding_id
 from tests.deployments.driven import CART, SHOP, TEST, Driven, driven
+from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
 KEY = TEST.removeprefix("env-")
-BINDING = f"tb-{KEY}-abcdefghijkl"
+BINDING = tenant_binding_id(parse_id(TEST, "env").environment, TENANT)
+OTHER = tenant_binding_id(parse_id(TEST, "env").environment, TenantId("globex"))
 HASH = "sha256:" + "d" * 64
 NOW = "2026-01-01T00:00:00Z"
 
 
-async def bound(world: Driven, status: str, revision: int = 1) -> None:
+async def bound(world: Driven, status: str, revision: int = 1, *, binding: str = BINDING) -> None:
     event = RuntimeTenantBound.model_validate(
         {
-            "aggregateId": BINDING,
+            "aggregateId": binding,
             "revision": revision,
-            "bindingId": BINDING,
+            "bindingId": binding,
             "environmentId": TEST,
             "ownerTenantId": "acme",
             "isolationModel": "shared",
@@ -49,16 +53,23 @@ async def bound(world: Driven, status: str, revision: int = 1) -> None:
     await record_binding(event, world.bench.ctx(), world.app)
 
 
-async def proved(world: Driven, verdict: str, revision: int) -> None:
+async def proved(
+    world: Driven,
+    verdict: str,
+    revision: int,
+    *,
+    binding: str = BINDING,
+    has_control: bool = True,
+) -> None:
     event = TenantIsolationProofCompleted.model_validate(
         {
-            "aggregateId": BINDING,
+            "aggregateId": binding,
             "revision": revision,
-            "bindingId": BINDING,
+            "bindingId": binding,
             "environmentId": TEST,
             "layer": "network",
             "verdict": verdict,
-            "positiveControl": True,
+            "positiveControl": has_control,
             "checkedAt": NOW,
         }
     )
@@ -250,5 +261,48 @@ def test_a_brbounded_map_isolation_stops_deployments_until_a_proof_passes() -> N
         answer = await world.deploy(component)
 
         assert answer["waitingFor"] is None
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "tell",
+    [
+        pytest.param(lambda world: bound(world, "Enforced", 9, binding=OTHER), id="binding"),
+        pytest.param(lambda world: proved(world, "Pass", 9, binding=OTHER), id="proof"),
+    ],
+)
+def test_what_is_said_of_another_tenants_binding_is_malformed_and_changes_nothing(
+    tell: Callable[[Driven], Awaitable[None]],
+) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell(stage=Stage.PROD)
+        await bound(world, "Suspended", 5)
+
+        with pytest.raises(Invalid, match="binding"):
+            await tell(world)
+
+        binding = (await world.target()).binding
+        assert binding is not None
+        assert binding.status == "Suspended"
+
+    run_virtual(main())
+
+
+def test_only_a_proof_that_could_have_failed_ends_a_breach() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell(stage=Stage.PROD)
+        await bound(world, "Enforced")
+        await proved(world, "Breach", 1)
+
+        with pytest.raises(Invalid, match="positive control"):
+            await proved(world, "Pass", 2, has_control=False)
+        await proved(world, "Indeterminate", 3, has_control=False)
+
+        binding = (await world.target()).binding
+        assert binding is not None
+        assert binding.breach == "network"
 
     run_virtual(main())

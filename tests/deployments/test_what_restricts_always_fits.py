@@ -17,7 +17,12 @@ from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
     QueueEntry,
 )
-from function_apps.deployments.model.facts import FACTS_MAX, SECRETS_MAX, RecordedFact, record_fact
+from function_apps.deployments.model.facts import (
+    FACTS_MAX,
+    SECRETS_MAX,
+    RecordedFact,
+    record_secret,
+)
 from function_apps.deployments.model.module_queue import ENTRIES_MAX
 from function_apps.deployments.repository import TARGETS
 from shared.contracts.deployments import DeploymentKind
@@ -151,9 +156,9 @@ def test_a_secret_too_many_of_one_module_is_refused_by_name() -> None:
     names = {f"sec-{n}": RecordedFact("secret", 1, SHOP, f"s{n}", "v") for n in range(SECRETS_MAX)}
 
     with pytest.raises(FactsFull, match="module-shop has 50 secrets"):
-        record_fact(names, "sec-new", RecordedFact("secret", 1, SHOP, "new", "v"))
+        record_secret(names, RecordedFact("secret", 1, SHOP, "new", "v"))
 
-    assert record_fact(names, "sec-new", RecordedFact("secret", 1, CART, "new", "v"))
+    assert record_secret(names, RecordedFact("secret", 1, CART, "new", "v"))
 
 
 def test_a_deployment_that_has_no_room_in_the_queue_is_refused() -> None:

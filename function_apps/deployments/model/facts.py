@@ -13,28 +13,31 @@ from function_apps.deployments.errors import FactsFull
 from shared.contracts.tenants import IsolationLayer, ProofVerdict, TenantBindingStatus
 
 FACTS_MAX: Final = 400
-"""Aggregates of other services that are remembered; 120 bytes each."""
-
-
+"""Configurations, secrets by name, and policies that are remembered; 120 bytes each."""
 SECRETS_MAX: Final = 50
-"""Of one module: a release unit records no more."""
+"""Names that are bound of one module: a release unit records no more."""
 SECRET: Final = "secret"  # noqa: S105  a kind of fact
 """The kind of a fact that is a secret's version."""
 
 
 @dataclass(frozen=True)
 class RecordedFact:
-    """What another service said last of one of its aggregates."""
+    """What another service said last of one of its aggregates, or of a secret.
+
+    Of a secret, `revision` is its binding's, `rotation` the number of its last rotation, and
+    `value` its version; a revoked one stays without a value: no older event brings it back.
+    """
 
     kind: str
     revision: int
     module: str = ""
     name: str = ""
     value: str = ""
+    rotation: int = 0
 
 
 Facts = Mapping[str, RecordedFact]
-"""By aggregate; the one recorded last stands last."""
+"""By aggregate; secrets, of which a binding and its rotations tell, by module and name."""
 
 
 def record_fact(facts: Facts, aggregate: str, fact: RecordedFact) -> Facts | None:
@@ -46,23 +49,62 @@ def record_fact(facts: Facts, aggregate: str, fact: RecordedFact) -> Facts | Non
     known = facts.get(aggregate)
     if known is not None and known.revision >= fact.revision:
         return None
-    if known is None and len(facts) >= FACTS_MAX:
+    _require_room(facts, aggregate)
+    return {**facts, aggregate: fact}
+
+
+def secret_key(module: str, name: str) -> str:
+    """Return the key of a secret among the facts."""
+    return f"{SECRET}/{module}/{name}"
+
+
+def record_secret(facts: Facts, told: RecordedFact) -> Facts | None:
+    """Return *facts* with what a binding, or the rotation of a number, told; None for nothing new.
+
+    Raises:
+        FactsFull: there is no room for another secret; there is for every word of a known one.
+    """
+    key = secret_key(told.module, told.name)
+    known = facts.get(key)
+    if known is None:
+        _require_room(facts, key)
+        after = replace(told, revision=0) if told.rotation else told
+    elif told.rotation:
+        if not known.value or known.rotation >= told.rotation:
+            return None
+        after = replace(known, value=told.value, rotation=told.rotation)
+    elif known.revision >= told.revision:
+        return None
+    elif known.value and told.value:
+        after = replace(known, revision=told.revision, value=_version_after(known, told.value))
+    else:
+        after = told
+    if after.value and not (known and known.value):
+        _require_room_of_module(facts, told.module, key)
+    return {**facts, key: after}
+
+
+def _version_after(known: RecordedFact, told: str) -> str:
+    """Return the version that a binding gives: never one from before its last rotation."""
+    is_first_word = not known.revision
+    is_earlier = told.isdecimal() and known.value.isdecimal() and int(told) < int(known.value)
+    return known.value if known.rotation and (is_first_word or is_earlier) else told
+
+
+def _require_room(facts: Facts, key: str) -> None:
+    if key not in facts and len(facts) >= FACTS_MAX:
         raise FactsFull(
             f"{FACTS_MAX} configurations, secrets and policies are recorded for this environment: "
-            f"there is no room for {aggregate}"
+            f"there is no room for {key}"
         )
-    if known is None and _secrets(facts, fact.module) >= SECRETS_MAX and fact.kind == SECRET:
-        raise FactsFull(
-            f"{fact.module} has {SECRETS_MAX} secrets: there is no room for {aggregate}"
-        )
-    # Last in the order: of a secret's binding and its rotation the later word counts.
-    others = {name: other for name, other in facts.items() if name != aggregate}
-    return {**others, aggregate: fact}
 
 
-def _secrets(facts: Facts, module: str) -> int:
-    names = {fact.name for fact in facts.values() if fact.kind == SECRET and fact.module == module}
-    return len(names)
+def _require_room_of_module(facts: Facts, module: str, key: str) -> None:
+    bound = sum(
+        1 for fact in facts.values() if fact.kind == SECRET and fact.module == module and fact.value
+    )
+    if bound >= SECRETS_MAX:
+        raise FactsFull(f"{module} has {SECRETS_MAX} secrets: there is no room for {key}")
 
 
 @dataclass(frozen=True)
@@ -113,11 +155,17 @@ def record_binding(
 def record_proof(
     known: BindingProjection | None, binding_id: str, layer: IsolationLayer, proof: RecordedProof
 ) -> BindingProjection | None:
-    """Return the binding with a newer *proof* of *layer*; None when one as new is known."""
+    """Return the binding with a newer *proof* of *layer*; None when one as new is known.
+
+    A breach stays one until a proof passes.
+    """
     before = _of(known, binding_id)
     last = before.proofs.get(layer)
     if last is not None and last.revision >= proof.revision:
         return None
+    is_breached = last is not None and last.verdict is ProofVerdict.BREACH
+    if is_breached and proof.verdict is not ProofVerdict.PASS:
+        proof = replace(proof, verdict=ProofVerdict.BREACH)
     return replace(before, proofs={**before.proofs, layer: proof})
 
 

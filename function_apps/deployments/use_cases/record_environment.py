@@ -21,7 +21,11 @@ from shared.contracts.environments import (
     EnvironmentStatus,
     RuntimeEnvironmentProvisioned,
 )
-from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCompleted
+from shared.contracts.tenants import (
+    ProofVerdict,
+    RuntimeTenantBound,
+    TenantIsolationProofCompleted,
+)
 from shared.contracts.values import EnvironmentId, ProjectId
 from shared.durable.operations import (
     OperationInput,
@@ -32,7 +36,7 @@ from shared.durable.operations import (
 )
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Invalid
-from shared.kernel.ids import parse_id
+from shared.kernel.ids import parse_id, tenant_binding_id
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Raise, Row, Start
 from shared.messaging.unit_of_work import (
@@ -162,6 +166,7 @@ async def record_binding(
     event: RuntimeTenantBound, ctx: Context, app: DeploymentsApp
 ) -> Outcome[Json]:
     """Record the tenant's binding, and wake those who wait for it."""
+    _require_own_binding(event, ctx)
 
     def decide(target: DeploymentTarget, _view: View) -> Decision[Json]:
         binding = facts.record_binding(
@@ -182,7 +187,16 @@ async def record_binding(
 async def record_isolation_proof(
     event: TenantIsolationProofCompleted, ctx: Context, app: DeploymentsApp
 ) -> Outcome[Json]:
-    """Record an isolation proof; a breach stops deployments until a proof of it passes."""
+    """Record an isolation proof; a breach stops deployments until a proof of it passes.
+
+    One that passed without its positive control could not have failed: it is not recorded.
+    """
+    _require_own_binding(event, ctx)
+    if event.verdict is ProofVerdict.PASS and not event.positive_control:
+        raise Invalid(
+            f"a proof of layer {event.layer} passed without its positive control",
+            target="positiveControl",
+        )
 
     def decide(target: DeploymentTarget, _view: View) -> Decision[Json]:
         proof = RecordedProof(event.revision, event.verdict)
@@ -197,6 +211,24 @@ async def record_isolation_proof(
         )
 
     return await commit_target(event.environment_id, decide, ctx, app)
+
+
+def _require_own_binding(
+    event: RuntimeTenantBound | TenantIsolationProofCompleted, ctx: Context
+) -> None:
+    """Refuse what is said of a binding that is not the one of this tenant and environment.
+
+    Raises:
+        Invalid: recorded here, it would take the place of the tenant's own.
+    """
+    key = parse_id(event.environment_id, "env").environment
+    expected = tenant_binding_id(key, ctx.tenant)
+    if event.binding_id != expected:
+        raise Invalid(
+            f"{event.binding_id} is not the binding of {ctx.tenant} to {event.environment_id}: "
+            f"expected {expected}",
+            target="bindingId",
+        )
 
 
 async def commit_target(

@@ -38,12 +38,14 @@ async def record_secret(
 ) -> Outcome[Json]:
     """Record a secret's version for its module; never a value."""
     is_revoked = isinstance(event, SecretBound) and event.status is BindingStatus.REVOKED
+    rotation = int(event.rotation_id.rpartition("-")[2]) if isinstance(event, SecretRotated) else 0
     fact = RecordedFact(
         facts.SECRET,
         event.revision,
         module=event.module_id,
         name=event.secret_name,
         value="" if is_revoked else event.version,
+        rotation=rotation,
     )
     return await _record(event.environment_id, event.aggregate_id, fact, ctx, app)
 
@@ -66,7 +68,10 @@ async def _record(
     app: DeploymentsApp,
 ) -> Outcome[Json]:
     def decide(target: DeploymentTarget, _view: View) -> Decision[Json]:
-        recorded = facts.record_fact(target.facts, aggregate, fact)
+        if fact.kind == facts.SECRET:
+            recorded = facts.record_secret(target.facts, fact)
+        else:
+            recorded = facts.record_fact(target.facts, aggregate, fact)
         if recorded is None:
             return NOTHING
         return Decision(

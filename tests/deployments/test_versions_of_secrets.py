@@ -1,0 +1,96 @@
+"""Of a secret, its binding and rotations tell in any order; the next unit gets the last word."""
+
+from collections.abc import Sequence
+from functools import reduce
+
+import pytest
+
+from function_apps.deployments.errors import FactsFull
+from function_apps.deployments.model.facts import (
+    FACTS_MAX,
+    SECRET,
+    SECRETS_MAX,
+    Facts,
+    RecordedFact,
+    record_secret,
+    secret_key,
+)
+from function_apps.deployments.repository import TARGETS
+
+SHOP, NAME = "module-shop", "password"
+
+
+def told(version: str, revision: int, *, name: str = NAME) -> RecordedFact:
+    """Return what a binding says; a revoked one has no version."""
+    return RecordedFact(SECRET, revision, SHOP, name, version)
+
+
+def rotated(version: str, number: int, *, name: str = NAME) -> RecordedFact:
+    return RecordedFact(SECRET, 4, SHOP, name, version, rotation=number)
+
+
+def after(*words: RecordedFact) -> Facts:
+    nothing: Facts = {}
+    return reduce(lambda known, word: record_secret(known, word) or known, words, nothing)
+
+
+@pytest.mark.parametrize(
+    ("words", "version"),
+    [
+        pytest.param([told("1", 1), rotated("2", 1)], "2", id="in-order"),
+        pytest.param([rotated("2", 1), told("1", 1)], "2", id="its-binding-is-late"),
+        pytest.param([rotated("b", 1), told("a", 1)], "b", id="its-binding-is-late-by-name"),
+        pytest.param([told("1", 1), rotated("3", 2), rotated("2", 1)], "3", id="rotation-is-late"),
+        pytest.param([told("5", 1), rotated("3", 1)], "3", id="rotated-to-an-earlier-version"),
+        pytest.param([told("1", 1), rotated("2", 1), told("3", 2)], "3", id="bound-anew"),
+        pytest.param([told("1", 1), told("", 3), rotated("2", 1)], "", id="revoked"),
+        pytest.param([told("", 3), told("1", 1)], "", id="revoked-before-it-was-bound"),
+        pytest.param([told("1", 1), told("", 3), told("7", 4)], "7", id="bound-after-revoked"),
+    ],
+)
+def test_the_last_word_of_a_secret_counts_in_whatever_order_it_comes(
+    words: Sequence[RecordedFact], version: str
+) -> None:
+    assert after(*words)[secret_key(SHOP, NAME)].value == version
+
+
+def test_a_known_secret_is_rotated_for_ever() -> None:
+    rotations = (rotated(f"v{number}", number) for number in range(1, FACTS_MAX + 20))
+
+    assert len(after(told("1", 1), *rotations)) == 1
+
+
+def test_a_known_secret_is_rotated_and_revoked_where_there_is_no_room_for_another() -> None:
+    full = after(*(told("1", 1, name=f"s{number}") for number in range(SECRETS_MAX)))
+
+    assert record_secret(full, rotated("2", 1, name="s0"))
+    assert record_secret(full, told("", 2, name="s0"))
+    with pytest.raises(FactsFull, match=SHOP):
+        record_secret(full, told("1", 1, name="new"))
+
+
+def test_a_secret_that_was_revoked_leaves_its_room_to_another() -> None:
+    full = after(*(told("1", 1, name=f"s{number}") for number in range(SECRETS_MAX)))
+    revoked = record_secret(full, told("", 2, name="s0"))
+
+    assert revoked
+    assert record_secret(revoked, told("1", 1, name="new"))
+
+
+def test_secrets_that_were_stored_by_binding_and_rotation_are_read_by_name() -> None:
+    stored = {
+        "schema": 2,
+        "environment_id": "env-ngbperzq3ney",
+        "facts": {
+            "sec-ngbperzq3ney-abcdefghijkl": {
+                "kind": SECRET, "revision": 3, "module": SHOP, "name": NAME, "value": "1",
+            },
+            "rot-ngbperzq3ney-abcdefghijkl-2": {
+                "kind": SECRET, "revision": 4, "module": SHOP, "name": NAME, "value": "2",
+            },
+        },
+    }  # fmt: skip
+
+    (fact,) = TARGETS.decode(stored).facts.values()
+
+    assert (fact.value, fact.rotation) == ("2", 2)
