@@ -128,7 +128,7 @@ SCENARIOS: dict[str, Scenario] = {
 ENDED_EARLY = {
     "update-by-decommissioning": {"UpdateEnvironment": "OperationSuperseded"},
     "decommissioning-by-request": {},
-    "release-by-rollback": {"Deploy": "OperationSuperseded"},
+    "release-by-rollback": {"Deploy": "OperationSuperseded", "EvaluateGate": "DeploymentEnded"},
     "rollback-by-release": {"RollbackDeployment": "NotInForce"},
     "drain-by-generation": {"DrainEnvironment": "OperationSuperseded"},
 }
