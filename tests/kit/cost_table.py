@@ -42,8 +42,12 @@ TABLE: Final[Mapping[tuple[str, str], Cost]] = {
     ),
     ("health", "EvaluateGate"): ONE,
     ("health", "WatchRelease"): ONE,
-    ("health", "RuntimeDeploymentCompleted"): ONE,
-    ("health", "RuntimeDeploymentRolledBack"): ONE,
+    ("health", "RuntimeDeploymentCompleted"): Cost(
+        reads=1, queries=1, batches=1, reason="looks for the gates that the deployment left open"
+    ),
+    ("health", "RuntimeDeploymentRolledBack"): Cost(
+        reads=1, queries=1, batches=1, reason="looks for the gates that the deployment left open"
+    ),
     ("health", "RuntimeInventoryUpdated"): ONE,
 }
 
