@@ -18,6 +18,7 @@ from shared.contracts.catalog import (
     RetireService,
     RuntimeService,
     ServiceDependencies,
+    ServiceStatus,
 )
 from shared.contracts.deployments import (
     RuntimeDeploymentCompleted,
@@ -27,9 +28,9 @@ from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
     RuntimeEnvironmentProvisioned,
 )
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import parse_instant
 from shared.kernel.errors import Invalid, Violation
-from shared.kernel.ids import parse_id
 from shared.messaging.dispatcher import HandlerTable
 from shared.persistence.store import Prefix
 from shared.triggers.service_triggers import Timer, Triggers, bind
@@ -49,15 +50,15 @@ LIST: Final = Collection(
         "version": "version",
         "owner": "owner",
     },
+    choices={"status": ServiceStatus, "computeTarget": ComputeTargetKind},
     order_by="service_id",
 )
 
 
 async def get_services(request: Request[None], app: CatalogApp) -> Answer:
     """Answer a page of the tenant's services, filtered by the query."""
-    environment = request.query.get("environmentId")
-    key = parse_id(environment, "env").environment if environment is not None else None
-    page = await LIST.page(request, app.service.store, Prefix(request.ctx.tenant, key))
+    within = Prefix(request.ctx.tenant, request.environment())
+    page = await LIST.page(request, app.service.store, within)
     resources = await queries.to_resources(page.documents, request.ctx, app)
     return answer_page(request, page, list(resources.values()))
 

@@ -125,12 +125,12 @@ async def _answer(
         url=req.url.partition("?")[0],
         path=dict(req.route_params),
         query=query,
-        if_none_match=_etag(headers.get("if-none-match", "").strip().removeprefix("W/")),
+        if_none_match=headers.get("if-none-match"),
         content=content if route.takes_bytes else b"",
         token=headers.get("authorization", "").partition(" ")[2],
     )
     answer = await route.handler(request, app)
-    is_known = request.if_none_match is not None and request.if_none_match == answer.etag
+    is_known = answer.etag is not None and request.has_known(answer.etag)
     if route.method == "GET" and answer.status == 200 and is_known and not answer.is_composite:  # noqa: PLR2004
         return Answer(304, None, answer.headers)
     return answer

@@ -1,6 +1,6 @@
 """Lists over HTTP: filters, `top`, continuation and an absolute `nextLink`, the same everywhere."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
@@ -24,10 +24,14 @@ PAGED: Final = ("top", "continuation")
 
 @dataclass(frozen=True)
 class Collection(Generic[T]):
-    """One kind of document as a list. `filters` maps query parameters to stored fields."""
+    """One kind of document as a list. `filters` maps query parameters to stored fields.
+
+    `choices` has the values of a filter that takes no others.
+    """
 
     codec: DocumentCodec[T]
     filters: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, Iterable[str]] = field(default_factory=dict)
     order_by: str = "id"
     descending: bool = False
 
@@ -39,7 +43,13 @@ class Collection(Generic[T]):
     async def page(
         self, request: Request[None], store: Store, within: Partition | Prefix | None = None
     ) -> Page:
-        """Return the page that *request* asks for; without *within*, of the whole tenant."""
+        """Return the page that *request* asks for; without *within*, of the whole tenant.
+
+        Raises:
+            Invalid: a filter has a value that no document can have.
+        """
+        for name, allowed in self.choices.items():
+            request.choice(name, allowed)
         return await query_page(
             request,
             store,

@@ -59,7 +59,7 @@ async def get_operation(request: Request[None], app: Administration) -> Answer:
     while True:
         document = await _read(request, app, partition, document_id)
         operation = OPERATIONS.decode(document.body)
-        is_changed = document.etag != request.if_none_match
+        is_changed = not request.has_known(document.etag)
         is_settled = operation.is_terminal or (is_changed and request.if_none_match is not None)
         if is_settled or clock.monotonic_s() >= until_s:
             if not is_changed:

@@ -1,18 +1,20 @@
 """The request of a route handler and its answer: no Azure, no status codes in services."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
 from shared.kernel.context import Context
-from shared.kernel.errors import Invalid, Violation
-from shared.kernel.ids import OperationId
+from shared.kernel.errors import Invalid, NotFound, Violation
+from shared.kernel.ids import EnvironmentKey, OperationId, parse_id
 from shared.kernel.scope import Scope
 
 B = TypeVar("B")
+_ETAGS: Final = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Request(Generic[B]):
     url: str = ""
     """As it was called, without the query."""
     if_none_match: str | None = None
+    """The header as it was sent: the etags that the caller has."""
     content: bytes = b""
     """The raw body, for routes that take bytes."""
     token: str = field(default="", repr=False)
@@ -37,6 +40,15 @@ class Request(Generic[B]):
     @property
     def scope(self) -> Scope:
         return self.ctx.scope
+
+    def has_known(self, etag: str) -> bool:
+        """Return whether the caller has *etag*, by a weak comparison (RFC 9110, 13.1.2).
+
+        An etag without its quotes is taken as one with them.
+        """
+        sent = (self.if_none_match or "").strip()
+        opaque = etag.removeprefix("W/")
+        return sent in {"*", opaque.strip('"')} or opaque in _ETAGS.findall(sent)
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         """Return the query parameter *name* as a whole number in its bounds.
@@ -48,13 +60,25 @@ class Request(Generic[B]):
         if text is None:
             return default
         if not text.isdecimal() or not least <= int(text) <= most:
-            expected = f"a whole number from {least} to {most}"
-            raise Invalid(
-                f"query parameter {name}: expected {expected}, got {text[:40]!r}",
-                target=name,
-                details=[Violation("OutOfRange", name, "out of range", expected, text[:40])],
-            )
+            raise _refusal("OutOfRange", name, f"a whole number from {least} to {most}", text)
         return int(text)
+
+    def choice(self, name: str, allowed: Iterable[str]) -> str | None:
+        """Return the query parameter *name*, which is one of *allowed*. Raises Invalid."""
+        text, names = self.query.get(name), list(allowed)
+        if text is not None and text not in names:
+            raise _refusal("NotAllowed", name, f"one of {', '.join(names)}", text)
+        return text
+
+    def environment(self, name: str = "environmentId") -> EnvironmentKey | None:
+        """Return the environment that the query parameter *name* names. Raises Invalid."""
+        text = self.query.get(name)
+        try:
+            return None if text is None else parse_id(text, "env").environment
+        except NotFound as problem:
+            raise _refusal("PatternMismatch", name, "the id of an environment", text or "") from (
+                problem
+            )
 
     def next_link(self, continuation: str | None) -> str | None:
         """Return the URL of the same query from *continuation* on; None at the end."""
@@ -65,6 +89,14 @@ class Request(Generic[B]):
     def link(self, **changed: str) -> str:
         """Return the URL of the same query with the parameters *changed*."""
         return f"{self.url}?{urlencode({**self.query, **changed})}"
+
+
+def _refusal(code: str, name: str, expected: str, text: str) -> Invalid:
+    return Invalid(
+        f"query parameter {name}: expected {expected}, got {text[:40]!r}",
+        target=name,
+        details=[Violation(code, name, f"expected {expected}", expected, text[:40])],
+    )
 
 
 @dataclass(frozen=True)

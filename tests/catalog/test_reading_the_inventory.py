@@ -8,8 +8,11 @@ from urllib.parse import quote
 import pytest
 
 from function_apps.catalog.errors import LogNotFound
+from function_apps.catalog.triggers import get_services
 from function_apps.catalog.use_cases import queries
 from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.errors import Invalid
+from shared.web.request import Request
 from tests.catalog.inventory import catalog
 from tests.kit.sending import send
 from tests.kit.told import (
@@ -101,6 +104,27 @@ def test_a_list_is_paged_by_its_own_links_which_keep_the_filters() -> None:
     found = asked(ask)
 
     assert sorted(found) == sorted([WEB, API])
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        pytest.param("environmentId=", "the id of an environment", id="empty"),
+        pytest.param(f"environmentId={service_of()}", "the id of an environment", id="foreign"),
+        pytest.param("status=Foo", "one of Deploying, Running, ", id="no-status"),
+        pytest.param("computeTarget=moon", "one of ", id="no-compute-target"),
+    ],
+)
+def test_a_filter_value_that_no_service_can_have_is_refused(query: str, expected: str) -> None:
+    async def main() -> Any:
+        made = catalog()
+        name, _, value = query.partition("=")
+        request: Request[None] = Request(None, made.bench.ctx(), query={name: value})
+        with pytest.raises(Invalid) as refused:
+            await get_services(request, made.app)
+        return refused.value.message
+
+    assert f"expected {expected}" in run_virtual(main())
 
 
 @pytest.mark.parametrize(
@@ -225,3 +249,15 @@ def test_another_tenants_service_is_not_found(rest: str) -> None:
     status, _ = asked(lambda world: world.call("GET", path, tenant="globex"))
 
     assert status == 404
+
+
+def test_a_service_that_did_not_change_is_304_by_its_weak_etag() -> None:
+    async def ask(world: World) -> tuple[str, int]:
+        shown = await world.send("GET", f"{ROOT}/{service_of()}")
+        etag = {name.lower(): value for name, value in shown.headers}["etag"]
+        again = await world.send(
+            "GET", f"{ROOT}/{service_of()}", headers={"if-none-match": f'"other", {etag}'}
+        )
+        return etag[:2], again.status
+
+    assert asked(ask) == ("W/", 304)
