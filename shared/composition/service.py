@@ -57,10 +57,11 @@ def build_service(name: str, settings: Mapping[str, str], parts: Parts) -> Servi
     trusted = issuers(settings)
     store, hub, sweeps = parts.store(name), TaskHub(), SweepLog()
     audit = AuditTrail(parts.table("audit"), name)
-    relay = Relay(name, store, parts.sender(), hub, audit, parts.clock, sweeps)
+    public_name = name.replace("_", "-")
+    relay = Relay(public_name, store, parts.sender(), hub, audit, parts.clock, sweeps)
     return Service(
         name=name,
-        public_name=name.replace("_", "-"),
+        public_name=public_name,
         store=store,
         work=UnitOfWork(name, store, relay),
         relay=relay,

@@ -28,9 +28,7 @@ from shared.durable.orchestration import (
     result_adapter,
 )
 from shared.kernel.cause import Cause
-from shared.kernel.clock import Clock
 from shared.kernel.context import Context
-from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import OperationId, TenantId
@@ -42,6 +40,7 @@ from shared.kernel.operation import (
 )
 from shared.kernel.scope import Scope
 from shared.messaging.outbox import Row
+from shared.messaging.service_parts import App, ServiceParts
 from shared.messaging.unit_of_work import (
     Audited,
     Decision,
@@ -72,26 +71,6 @@ class Owned(Protocol):
     def fence_token(self) -> int: ...
 
 
-class ServiceParts(Protocol):
-    """The parts of a service that an activity needs."""
-
-    @property
-    def work(self) -> UnitOfWork: ...
-
-    @property
-    def clock(self) -> Clock: ...
-
-    @property
-    def entropy(self) -> Entropy: ...
-
-
-class App(Protocol):
-    """A service's app: its ports, and its own parts."""
-
-    @property
-    def service(self) -> ServiceParts: ...
-
-
 @dataclass(frozen=True)
 class ActivityContext(Context):
     """The context of one attempt at one activity of one operation.
@@ -120,7 +99,7 @@ class ActivityContext(Context):
 
 
 async def perform(
-    activity: Activity[Any], request: Mapping[str, Any], app: App
+    activity: Activity[Any], request: Mapping[str, Any], app: App[ServiceParts]
 ) -> Mapping[str, Any]:
     """Run one attempt at *activity* and return the answer that `call` understands."""
     name = durable_name(activity)
@@ -145,7 +124,7 @@ async def perform(
 
 
 async def _open(
-    activity: Activity[Any], request: Mapping[str, Any], app: App
+    activity: Activity[Any], request: Mapping[str, Any], app: App[ServiceParts]
 ) -> tuple[ActivityContext, Operation]:
     tenant, operation_id = TenantId(request["tenant"]), OperationId(request["operation"])
     partition = partition_of(tenant, operation_id)
@@ -303,7 +282,9 @@ class AbandonOperation(Protocol):
 def fail_operation_by(abandon_by_kind: Mapping[str, AbandonOperation]) -> Activity[None]:
     """Return the activity `fail_operation` of a service, for operations of those kinds."""
 
-    async def fail_operation(reason: FailureReason, ctx: ActivityContext, app: App) -> None:
+    async def fail_operation(
+        reason: FailureReason, ctx: ActivityContext, app: App[ServiceParts]
+    ) -> None:
         """End the operation as Failed where its orchestration could not even record a failure.
 
         Its aggregate is freed in the same batch. Where that is refused or fails, the operation
@@ -326,7 +307,7 @@ def fail_operation_by(abandon_by_kind: Mapping[str, AbandonOperation]) -> Activi
 
 
 async def abandon_alone(
-    operation: Operation, ctx: Context, app: App, reason: Reason | None = None
+    operation: Operation, ctx: Context, app: App[ServiceParts], reason: Reason | None = None
 ) -> Outcome[Any]:
     """End an operation that holds no aggregate."""
     document_id = operation_document(operation.operation_id)

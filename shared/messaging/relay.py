@@ -45,7 +45,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Relay:
-    """Sends rows on and deletes them from *store*, which is the container of *service*."""
+    """Sends rows on and deletes them from *store*, the container of a service.
+
+    `service` is the public name of that service: the sender that its messages name.
+    """
 
     service: str
     store: Store
@@ -148,10 +151,6 @@ class Relay:
                 msg = "messages are sent in groups"
                 raise AssertionError(msg)
 
-    @property
-    def _public_name(self) -> str:
-        return self.service.replace("_", "-")
-
     def _message(self, row: Message) -> OutgoingMessage:
         envelope = row.envelope
         return OutgoingMessage(
@@ -159,7 +158,7 @@ class Relay:
             message_id=envelope.event_id,
             subject=envelope.event_type,
             correlation_id=envelope.correlation_id,
-            application_properties={**envelope.properties(), SENDER_PROPERTY: self._public_name},
+            application_properties={**envelope.properties(), SENDER_PROPERTY: self.service},
         )
 
     async def _delete(self, partition: Partition, rows: Sequence[OutboxRow]) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, partial
-from typing import Any, Protocol
+from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -16,6 +16,7 @@ from shared.kernel.schedules import ncrontab
 from shared.messaging.dispatcher import Dispatcher, HandlerTable
 from shared.messaging.outbox import SWEEP_AFTER
 from shared.messaging.relay import SWEEP_OUTBOX
+from shared.messaging.service_parts import App
 from shared.triggers.cosmos_triggers import bind_change_feed
 from shared.triggers.durable_triggers import (
     CLIENT,
@@ -60,14 +61,7 @@ class Triggers:
     timers: Sequence[Timer] = ()
 
 
-class App(Protocol):
-    """A service's app: its ports, and the parts that all services have."""
-
-    @property
-    def service(self) -> Service: ...
-
-
-def bind(triggers: Triggers, app: App) -> df.Blueprint:
+def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
     """Return a blueprint with all of *triggers* bound to *app*; nothing is bound at import."""
     blueprint, service = df.Blueprint(), app.service
     events, commands = triggers.events, triggers.commands

@@ -2,37 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from shared.kernel.clock import Clock
-from shared.messaging.audit import AuditTrail
 from shared.messaging.dispatcher import Dispatcher
-from shared.messaging.sweep import SweepLog
-from shared.messaging.unit_of_work import UnitOfWork
-from shared.persistence.store import Store
+from shared.messaging.service_parts import ServiceParts
 from shared.web.operation_control import OperationControl
-
-
-class ServiceParts(Protocol):
-    """The parts of a service that these routes use."""
-
-    @property
-    def public_name(self) -> str: ...
-
-    @property
-    def store(self) -> Store: ...
-
-    @property
-    def work(self) -> UnitOfWork: ...
-
-    @property
-    def audit(self) -> AuditTrail: ...
-
-    @property
-    def sweeps(self) -> SweepLog: ...
-
-    @property
-    def clock(self) -> Clock: ...
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from shared.durable.activity import AbandonOperation, App
+from shared.durable.activity import AbandonOperation
 from shared.durable.operations import operation_document, put_operation, stored_operation
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation, request_cancel
 from shared.messaging.outbox import Raise
+from shared.messaging.service_parts import App, ServiceParts
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
 from shared.persistence.store import partition_of
 
@@ -31,7 +32,9 @@ class OperationControl:
     abandon: AbandonOperation
 
 
-async def cooperative_cancel(operation: Operation, ctx: Context, app: App) -> Outcome[Json]:
+async def cooperative_cancel(
+    operation: Operation, ctx: Context, app: App[ServiceParts]
+) -> Outcome[Json]:
     """Ask *operation* to stop at its next step: for kinds that stop between two steps."""
     operation_id = operation.operation_id
 

@@ -17,7 +17,6 @@ from shared.kernel.entropy import SeededEntropy
 from shared.kernel.ids import TenantId
 from shared.kernel.scope import Scope
 from shared.messaging.broker import OutgoingMessage
-from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
 from tests.kit.drive import Nudges
 
@@ -70,7 +69,7 @@ def bench(name: str, *, seed: int = 1, settings: Mapping[str, str] | None = None
     host = EmbeddedHost(clock, entropy, sent, storage, Path("/nowhere"))
     chosen = {PROFILE: LOCAL, **(settings or {})}
     whole = build_service(name, chosen, EmbeddedParts(host, chosen))
-    relay = Relay(name, whole.store, sent, nudges, whole.audit, clock, whole.sweeps)
+    relay = replace(whole.relay, sender=sent, orchestrations=nudges)
     service = Service(
         **{
             **vars(whole),

@@ -40,7 +40,6 @@ from shared.infrastructure.memory import MemoryCloud, memory_engine
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import NotFound
-from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.sqlite import MEMORY
 from shared.persistence.store import Document
@@ -226,7 +225,7 @@ class World:
         whole = build_service(name, settings, EmbeddedParts(host, settings))
         hub = InProcessHub(self)
         store: Any = MortalStore(whole.store, name, self.fate)
-        relay = Relay(name, store, sender, hub, whole.audit, self.clock, whole.sweeps)
+        relay = replace(whole.relay, store=store, sender=sender, orchestrations=hub)
         work = UnitOfWork(name, store, relay)
         changed = {"store": store, "relay": relay, "work": work, "hub": hub}
         return Service(**{**vars(whole), **changed})

@@ -33,6 +33,7 @@ def test_each_unit_becomes_a_command_to_the_service_itself() -> None:
         await _fan_out(at, 3)
 
         assert {entity for entity, _ in at.sent.messages} == {"runtime-secret-bindings-commands"}
+        assert at.service.relay.service == "secret-bindings"
         bodies = at.sent.bodies("DoUnit")
         assert [each["moduleId"] for each in bodies] == ["module-0", "module-1", "module-2"]
         assert {each["causationId"] for each in bodies} == {an_envelope().event_id}
