@@ -5,6 +5,7 @@ component's `artifact` (a digest, or the path of an archive, which is uploaded) 
 server validates everything else.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,18 +47,21 @@ def deploy_request(options: DeployOptions, client: Client) -> dict[str, Any]:
     """
     body = load_yaml(options.file) if options.file is not None else {}
     body |= {name: value for name, value in options.request.items() if value is not None}
-    body["components"] = _components(body.get("components", []), options)
+    removed = body.get("remove") or []
+    body["components"] = _components(body.get("components", []), options, removed)
     folder = options.file.parent if options.file is not None else Path()
     _set_environment(body, options.environment, client)
     for component in body["components"]:
         _set_digest(component, folder, client)
     body["releaseRef"] = (
-        options.release_ref or body.get("releaseRef") or _default_release_ref(body["components"])
+        options.release_ref
+        or body.get("releaseRef")
+        or _default_release_ref(body["components"], removed)
     )
     return body
 
 
-def _components(in_file: Any, options: DeployOptions) -> list[dict[str, Any]]:
+def _components(in_file: Any, options: DeployOptions, removed: Any) -> list[dict[str, Any]]:
     if not isinstance(in_file, list) or not all(isinstance(entry, dict) for entry in in_file):
         raise Failure(
             "components: expected a list of mappings", ExitCode.USAGE, remedy="see examples/"
@@ -76,7 +80,7 @@ def _components(in_file: Any, options: DeployOptions) -> list[dict[str, Any]]:
             ExitCode.USAGE,
             remedy="change the file instead",
         )
-    if not components:
+    if not components and not removed:
         raise Failure(
             "nothing to deploy", ExitCode.USAGE, remedy=f"give a file with -f, or: {_EXAMPLE}"
         )
@@ -116,11 +120,13 @@ def _set_digest(component: dict[str, Any], folder: Path, client: Client) -> None
         return
     if not _DIGEST.fullmatch(str(source)):
         path = Path(str(source))
-        archive = path if path.is_absolute() or path.exists() else folder / path
+        archive = path if path.is_absolute() or os.path.exists(path) else folder / path  # noqa: PTH110  no error for a long name
         source = artifacts.push(client, archive)["digest"]
     component["artifactDigest"] = source
 
 
-def _default_release_ref(components: Sequence[Mapping[str, Any]]) -> str:
+def _default_release_ref(components: Sequence[Mapping[str, Any]], removed: Any) -> str:
+    if not components:
+        return f"without-{removed[0] if isinstance(removed, list) else removed}"
     first = components[0]
     return f"{first.get('moduleId', 'module')}-{first.get('version', 'unversioned')}"

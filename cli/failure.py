@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cli.exit_codes import ExitCode
 from cli.remedies import remedy_for
+from cli.typed import option_for
 
 
 @dataclass(frozen=True)
@@ -16,14 +17,18 @@ class Detail:
     expected: str = ""
     received: str = ""
 
-    @property
-    def text(self) -> str:
-        text = f"{self.target or 'body'}: {self.message}"
-        if self.expected:
-            text += f"; expected {self.expected}"
-        if self.received:
+    def text(self, said: str = "") -> str:
+        """Return it as one line, without what *said* says already; empty when that is all of it."""
+        place = option_for(self.target) or self.target or "body"
+        if said.startswith(f"{place}: {self.message}"):
+            return ""
+        parts = [] if said.startswith(self.message) else [self.message]
+        if self.expected and self.expected not in self.message:
+            parts.append(f"expected {self.expected}")
+        text = f"{place}: {'; '.join(parts)}"
+        if self.received and self.received not in self.message:
             text += f", got {self.received}"
-        return text
+        return text if parts else ""
 
 
 class Failure(Exception):
@@ -40,7 +45,7 @@ class Failure(Exception):
         trace_id: str = "",
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = _with_options(message, details)
         self.exit_code = exit_code
         self.code = code
         self.details = tuple(details)
@@ -51,8 +56,17 @@ class Failure(Exception):
         """Return the lines for standard error, the most important first."""
         headline = f"error: {self.message}"
         lines = [headline if not self.code else f"{headline} [{self.code}]"]
-        lines += [f"  - {detail.text}" for detail in self.details]
+        lines += [f"  - {text}" for d in self.details if (text := d.text(self.message))]
         lines.append(f"next:  {self.remedy}")
         if self.trace_id and self.exit_code is ExitCode.DEFECT:
             lines.append(f"trace: {self.trace_id}")
         return lines
+
+
+def _with_options(message: str, details: Sequence[Detail]) -> str:
+    """Return *message* with the option that was typed in place of the field that it begins with."""
+    for detail in details:
+        option = option_for(detail.target)
+        if option and message.startswith(f"{detail.target}: "):
+            return f"{option}{message.removeprefix(detail.target)}"
+    return message

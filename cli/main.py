@@ -18,6 +18,7 @@ from cli.commands import (
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import Commands
+from cli.typed import remember
 
 _EPILOG = (
     "Exit codes: 0 ok, 1 our defect, 2 usage, 3 refused, 4 not found, 5 conflict or held, "
@@ -61,6 +62,7 @@ app.add_typer(parked.app, name="parked", rich_help_panel="State and history")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; return its exit code."""
+    remember({})
     try:
         app(args=None if arguments is None else list(arguments), prog_name="runtimectl")
     except Failure as failure:

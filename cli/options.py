@@ -13,6 +13,7 @@ from cli.client import Client
 from cli.output import Column, Format, show
 from cli.session import Session
 from cli.state_folder import DEFAULT_STATE, STATE_VARIABLE
+from cli.typed import remember
 
 WAIT_S: Final = 900.0
 EnvironmentArgument = Annotated[
@@ -103,6 +104,7 @@ def _with_groups(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def run(**values: Any) -> None:
+        remember(_without_defaults(values, parameters))
         built = {
             name: group(**{field.name: values.pop(field.name) for field in fields(group)})
             for name, group in groups.items()
@@ -112,6 +114,14 @@ def _with_groups(function: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def _without_defaults(
+    values: Mapping[str, Any], parameters: Sequence[inspect.Parameter]
+) -> Mapping[str, Any]:
+    """Return what was typed; the state folder always, because messages name its files."""
+    defaults = {parameter.name: parameter.default for parameter in parameters}
+    return {n: v for n, v in values.items() if n == "state" or v != defaults[n]}
 
 
 def _parameters_of(group: Any) -> list[inspect.Parameter]:

@@ -1,14 +1,17 @@
 """The options of `deploy` and `promote`, as fields of their requests."""
 
+import re
 import shlex
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import DryRun, Module
+
+_WEIGHT: Final = re.compile(r"[0-9]{1,3}")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class RolloutOptions:
         if self.weights is None:
             return {"kind": self.strategy} if self.strategy is not None else None
         weights = [part.strip() for part in self.weights.split(",")]
-        if not all(weight.isdecimal() for weight in weights):
+        if not all(_WEIGHT.fullmatch(weight) for weight in weights):
             raise Failure(
                 f"--weights: expected numbers from 1 to 100, got {self.weights!r}",
                 ExitCode.USAGE,
@@ -77,13 +80,24 @@ class ComponentOptions:
         return {
             "moduleId": self.module,
             "version": self.version,
-            "command": shlex.split(self.command) if self.command else None,
+            "command": _words(self.command) if self.command else None,
             "port": self.port,
             "pathPrefix": self.path_prefix or default_prefix,
             "probes": {"readiness": {"path": self.readiness}} if self.readiness else None,
             "environ": dict(_variable(text) for text in self.environ or ()),
             "replicas": self.replicas,
         }
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as unfinished:
+        raise Failure(
+            f"--command: expected words as in a shell, got {command!r}: {unfinished}",
+            ExitCode.USAGE,
+            remedy="close each quote: --command 'python serve.py \"$PORT\"'",
+        ) from unfinished
 
 
 def _variable(text: str) -> tuple[str, str]:

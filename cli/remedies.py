@@ -1,7 +1,7 @@
 """The remedy for each error code: a sentence with commands that can be typed.
 
-`{deployment}` and the like are replaced by the first id of that kind in the message, or by a
-placeholder if it has none.
+`{deployment}` and the like are replaced by what the user typed, or by the first id of that kind in
+the message, or by a placeholder if it has none.
 """
 
 import re
@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from cli.exit_codes import ExitCode
+from cli.typed import TOKEN_VARIABLE, URL_VARIABLE, is_elsewhere, typed_values
 
+_NEVER: Final = re.compile(r"(?!)")
 _WATCH: Final = "wait for it (`runtimectl operations`), then type the command again"
 _READ_AGAIN: Final = "read it again (`runtimectl env show`) and repeat the command"
 _LOGIN: Final = "log in: `runtimectl login --dev`"
@@ -21,7 +23,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "ScopeMissing": (
         "log in with a role that has this scope: `runtimectl login --dev --role Runtime.Operate`"
     ),
-    "TenantMismatch": "log in for that tenant: `runtimectl login --dev --tenant <tenant>`",
+    "TenantMismatch": "log in for that tenant: `runtimectl login --dev --tenant {tenant}`",
     "NoToken": _LOGIN,
     "NoTenant": _LOGIN,
     "NoIssuer": _LOGIN,
@@ -31,7 +33,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "AlgorithmMismatch": _LOGIN,
     "AlgorithmNotAllowed": _LOGIN,
     "TokenNotYetValid": "correct the clock of this machine, then `runtimectl login --dev`",
-    "TwoTenants": "log in for one tenant: `runtimectl login --dev --tenant <tenant>`",
+    "TwoTenants": "log in for one tenant: `runtimectl login --dev --tenant {tenant}`",
     # The request
     "Invalid": "correct what the lines above name and type the command again",
     "UnexpectedBody": "send no body with this call",
@@ -39,7 +41,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "TooLarge": "send less: 1 MiB for a request, 100 MiB for an artifact",
     "UnsupportedMediaType": "send JSON; an artifact is a zip",
     "PlanRefused": "change what the plan refuses; `deploy --dry-run` plans without acting",
-    "PreconditionRequired": "confirm it: `--confirm <name>` for a protected environment",
+    "PreconditionRequired": "confirm it: `--confirm {name}` for a protected environment",
     "Refused": "correct what the message names and type the command again",
     "RepeatedParameter": "give each query parameter once",
     "TooDeep": "send less deeply nested JSON",
@@ -58,13 +60,13 @@ REMEDIES: Final[Mapping[str, str]] = {
     "NotFound": "see what exists: `runtimectl env list`, `runtimectl status`",
     "DeploymentMissing": "see what exists: `runtimectl deployments`",
     "ArtifactMissing": "upload it first: `runtimectl artifact push <zip>`",
-    "EnvironmentUnknown": "provision it first: `runtimectl env create <name> --wait`",
+    "EnvironmentUnknown": "provision it first: `runtimectl env create {name} --wait`",
     "EnvironmentNotFound": "see what exists: `runtimectl env list`",
     "ServiceNotFound": "see what runs: `runtimectl status`; a new one takes a few seconds",
     "HealthNotFound": "see what runs: `runtimectl status`; a new one takes a few seconds",
     "LogNotFound": "see what runs: `runtimectl status`",
     "RevisionMissing": "see what runs: `runtimectl status`, and deploy again",
-    "SiteMissing": "provision the environment again: `runtimectl env create <name> --wait`",
+    "SiteMissing": "provision the environment again: `runtimectl env create {name} --wait`",
     # What the state does not allow
     "Conflict": "see the state: `runtimectl status`, `runtimectl deployments`",
     "Stale": _READ_AGAIN,
@@ -92,19 +94,22 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "EvidenceRequired": "promote with `runtimectl promote`, which asks health first",
     "DrainIncomplete": "see why the named workloads do not go, then delete the environment again",
-    "NotReadyInTime": "read the workload's output: `runtimectl logs <module> --env <name>`",
+    "NotReadyInTime": "read the workload's output: `runtimectl logs {module} --env {name}`",
     "ProofFailed": "see which instance departs: `runtimectl deployment {deployment}`",
     "OperationAlreadyEnded": "nothing to do: it has ended",
     "OperationAbandoned": "see what it left (`runtimectl status`), then type the command again",
     "CancelNotPossible": "wait for its end: `runtimectl operations`; the message says why",
-    "ActivityFailed": "see <state>/logs/host.log for the operation's id, and report it",
+    "ActivityFailed": "see {state}/logs/host.log for the operation's id, and report it",
     "OperationSuperseded": "watch the operation that superseded it: `runtimectl operations`",
     "RunNotActive": "nothing to do: the run has ended",
     "StackBusy": "wait for the other run, or cancel it: `runtimectl operations`",
-    "ConfirmationMissing": "confirm it: `--confirm <name>`",
-    "DataResourceUnknown": "retain what it has: `runtimectl env show <name>`",
-    "RetainDiffers": "nothing keeps it now; see what stays: `runtimectl env show <name>`",
-    "EnvironmentExists": "change it: `runtimectl env update`, or choose another name",
+    "ConfirmationMissing": "confirm it: `--confirm {name}`",
+    "DataResourceUnknown": "retain what it has: `runtimectl env show {name}`",
+    "RetainDiffers": "nothing keeps it now; see what stays: `runtimectl env show {name}`",
+    "EnvironmentExists": (
+        "change it: `runtimectl env update {name}`; stage and region are fixed: "
+        "`runtimectl env delete {name}` and create it again, or choose another name"
+    ),
     "EnvironmentFailed": "see why (`runtimectl operations`) and create it again",
     "EnvironmentLate": "see what it waits for: `runtimectl operations`; then deploy again",
     "PlanChanged": "plan again: the state has changed since",
@@ -112,7 +117,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "GateFailed": "see the evidence: `runtimectl deployment {deployment}`; deploy one that passes",
     "GateInconclusive": "send it more requests, or `runtimectl retry {deployment}`",
     "GateConflict": "nothing to do: the gate exists already, with other limits",
-    "NotReady": "read the workload's output: `runtimectl logs <module> --env <name>`",
+    "NotReady": "read the workload's output: `runtimectl logs {module} --env {name}`",
     "Departs": "see which instance departs: `runtimectl deployment {deployment}`",
     "RolledBack": "see why: `runtimectl deployment {deployment}`",
     "RollbackAsked": "nothing to do: it was rolled back on request",
@@ -135,11 +140,11 @@ REMEDIES: Final[Mapping[str, str]] = {
     "OutputMissing": "correct the environment program: the message names the missing output",
     "VariantUnavailable": "install the variant of the environment program that the message names",
     "SupervisorRunning": "stop the host first: `runtimectl down`",
-    "HostUnreachable": "start it: `runtimectl up` (its log is in <state>/logs/host.log)",
+    "HostUnreachable": "start it: `runtimectl up` (its log is in {state}/logs/host.log)",
 }
 _BY_EXIT_CODE: Final[Mapping[ExitCode, str]] = {
     ExitCode.OK: "",
-    ExitCode.DEFECT: "look for the trace id in <state>/logs/host.log, and report it",
+    ExitCode.DEFECT: "look for the trace id in {state}/logs/host.log, and report it",
     ExitCode.USAGE: "see `--help` of the command",
     ExitCode.REFUSED: REMEDIES["Refused"],
     ExitCode.NOT_FOUND: REMEDIES["NotFound"],
@@ -150,17 +155,34 @@ _BY_EXIT_CODE: Final[Mapping[ExitCode, str]] = {
     ExitCode.STILL_RUNNING: "watch it: `runtimectl operations`",
     ExitCode.INTERRUPTED: "accepted work continues; watch it: `runtimectl operations`",
 }
+_OF_ENVIRONMENTS: Final = {"TransitionRefused": "see its state: `runtimectl env show {name}`"}
+"""Codes that deployments answer too."""
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "HostUnreachable": f"check {URL_VARIABLE}, and whether the system there runs",
+    "Unavailable": "try again in a moment",
+    _LOGIN: f"put a token of that system's identity provider into {TOKEN_VARIABLE}",
+}
+"""By code or remedy, for a system that this machine did not start."""
 _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "deployment": re.compile(r"dep-[a-z2-7]{12}-[0-9a-z]{16}"),
     "operation": re.compile(r"op-[a-z-]+-[a-z2-7]{12}-(?:[a-z2-7]{10}-)?[0-9a-z]{16}"),
-    "environment": re.compile(r"env-[a-z2-7]{12}"),
+    "name": re.compile(r"env-[a-z2-7]{12}"),
+    "module": re.compile(r"module-[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"),
+    "tenant": _NEVER,
+    "state": _NEVER,
 }
 
 
 def remedy_for(code: str, message: str, exit_code: ExitCode) -> str:
-    """Return the remedy for *code*, with the ids in *message*."""
+    """Return the remedy for *code*, with what the user typed and the ids in *message*."""
     remedy = REMEDIES.get(code) or _BY_EXIT_CODE[exit_code]
+    if "environment in state" in message:
+        remedy = _OF_ENVIRONMENTS.get(code, remedy)
+    if is_elsewhere():
+        remedy = _ELSEWHERE.get(code) or _ELSEWHERE.get(remedy, remedy)
+    typed = typed_values()
     for name, pattern in _ID_PATTERNS.items():
         match = pattern.search(message)
-        remedy = remedy.replace(f"{{{name}}}", match[0] if match else f"<{name}>")
+        found = typed.get(name) or (match[0] if match else f"<{name}>")
+        remedy = remedy.replace(f"{{{name}}}", found)
     return remedy

@@ -1,22 +1,25 @@
 """A session with one system: its state folder, and a client with the token in force."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.state_folder import StateFolder, read_json, state_folder_at, write_private
+from cli.typed import TOKEN_VARIABLE, URL_VARIABLE
 from shared.kernel.clock import Clock, SystemClock, isoformat, parse_instant
 
-URL_VARIABLE: Final = "RUNTIMECTL_URL"
-TOKEN_VARIABLE: Final = "RUNTIMECTL_TOKEN"  # noqa: S105  a name
 ROLES: Final = ("Runtime.Read", "Runtime.Deploy", "Runtime.Operate", "Runtime.Admin")
+_TENANT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+"""As in the contract (`shared.contracts.values.TenantId`), which is slow to import."""
 T = TypeVar("T")
 
 
@@ -49,7 +52,7 @@ class Session:
 
     def _url(self) -> str:
         if url := os.environ.get(URL_VARIABLE):
-            return url
+            return _checked(url)
         host = read_json(self.state_folder.host_file)
         if host is None:
             raise Failure(
@@ -80,6 +83,22 @@ class Session:
         return login.token
 
 
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise Failure(
+            f"{URL_VARIABLE} is no address of a system: {url!r}",
+            ExitCode.USAGE,
+            remedy=f"write it like this: {URL_VARIABLE}=http://127.0.0.1:7071",
+        )
+    return url
+
+
 def read_login(folder: StateFolder) -> Login | None:
     """Return the login of *folder*, expired or not."""
     content = read_json(folder.token_file)
@@ -97,7 +116,17 @@ def read_login(folder: StateFolder) -> Login | None:
 def log_in(
     folder: StateFolder, clock: Clock, tenant: str, user: str, roles: tuple[str, ...]
 ) -> Login:
-    """Sign a development token with the key of this machine, and store it with mode 0600."""
+    """Sign a development token with the key of this machine, and store it with mode 0600.
+
+    Raises:
+        Failure: the tenant cannot be one; the token that was stored stays.
+    """
+    if not _TENANT.fullmatch(tenant):
+        raise Failure(
+            f"--tenant: expected lower case letters, digits and inner dashes, got {tenant!r}",
+            ExitCode.USAGE,
+            remedy="write it like this: `runtimectl login --dev --tenant tenant-dev`",
+        )
     # Cryptography is slow to import, and needed here only.
     from shared.kernel.entropy import SystemEntropy  # noqa: PLC0415
     from shared.web.issuer import (  # noqa: PLC0415

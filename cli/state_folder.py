@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+
 DEFAULT_STATE: Final = Path(".factory")
 STATE_VARIABLE: Final = "RUNTIMECTL_STATE"
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
@@ -50,10 +53,21 @@ class StateFolder:
         return Path(os.environ.get("RUNTIMECTL_CACHE") or REPOSITORY / ".factory" / "cache")
 
     def create(self) -> None:
-        """Create the folders that are written to."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.private.mkdir(exist_ok=True, mode=0o700)
-        self.host_log.parent.mkdir(exist_ok=True)
+        """Create the folders that are written to.
+
+        Raises:
+            Failure: this user cannot write there, or it is no folder.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.private.mkdir(exist_ok=True, mode=0o700)
+            self.host_log.parent.mkdir(exist_ok=True)
+        except OSError as refused:
+            raise Failure(
+                f"{self.path} cannot be the state folder: {refused.strerror}",
+                ExitCode.USAGE,
+                remedy="name another folder with --state",
+            ) from refused
 
 
 def state_folder_at(path: Path) -> StateFolder:
@@ -65,7 +79,7 @@ def read_json(path: Path) -> Mapping[str, Any] | None:
     """Return the object in the file *path*; None when it is absent or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
 

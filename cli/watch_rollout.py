@@ -1,7 +1,7 @@
 """Watches a deployment to its end, with the traffic of its old and new revisions."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cli.client import HostUnreachable
@@ -135,14 +135,3 @@ def _poll(watch: RolloutWatch, display: ProgressDisplay, session: Session) -> No
         pause(session.clock, _RETRY_INTERVAL_S)
         return
     display.show(watch.lines)
-
-
-def latest(
-    deployments: Sequence[Deployment], module: str | None, *statuses: str
-) -> Deployment | None:
-    """Return the newest of *deployments* that has *module* and one of *statuses*."""
-    for deployment in deployments:
-        modules = [component["moduleId"] for component in deployment["components"]]
-        if deployment["status"] in statuses and (module is None or module in modules):
-            return deployment
-    return None

@@ -1,5 +1,6 @@
 """Reads YAML files that people write, safely: one mapping per file."""
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise Failure(
             f"{path} cannot be read: {unread.strerror}", ExitCode.USAGE, remedy="check the path"
         ) from unread
-    except (yaml.YAMLError, UnicodeDecodeError) as wrong:
+    except (yaml.YAMLError, ValueError, RecursionError) as wrong:
         raise Failure(
             f"{path} is not YAML: {wrong}", ExitCode.USAGE, remedy="correct the line it names"
         ) from wrong
@@ -35,4 +36,17 @@ def load_yaml(path: Path) -> dict[str, Any]:
             ExitCode.USAGE,
             remedy="begin with `releaseRef: …`, see examples/",
         )
+    _require_json(path, content)
     return content
+
+
+def _require_json(path: Path, content: dict[str, Any]) -> None:
+    """Refuse what YAML has and JSON has not: dates, infinities."""
+    try:
+        json.dumps(content, allow_nan=False)
+    except (TypeError, ValueError) as foreign:
+        raise Failure(
+            f"{path} has a value that JSON does not have: {foreign}",
+            ExitCode.USAGE,
+            remedy="put dates and the like in quotes: version: '2026-11-28'",
+        ) from foreign

@@ -36,8 +36,7 @@ def build(
     else:
         path = artifacts.wheelhouse(sources, cache, fresh=fresh)
     if to is not None:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_bytes(path.read_bytes())
+        _copy(path, to)
         path = to
     invocation.show(
         {
@@ -46,6 +45,18 @@ def build(
             "path": str(path),
         }
     )
+
+
+def _copy(path: Path, to: Path) -> None:
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(path.read_bytes())
+    except OSError as refused:
+        raise Failure(
+            f"--to {to} cannot be written: {refused.strerror}",
+            ExitCode.USAGE,
+            remedy="name a file in a folder of yours: --to build/shop.zip",
+        ) from refused
 
 
 @app.command()

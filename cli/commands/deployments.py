@@ -20,7 +20,7 @@ from cli.options import (
 )
 from cli.output import Column, format_time, note
 from cli.rollout_report import Deployment, rollout_lines
-from cli.watch_rollout import ROOT, latest, require_completed, watch_rollout
+from cli.watch_rollout import ROOT, require_completed, watch_rollout
 
 _DEPLOYMENT_ID: Final = re.compile(r"dep-[a-z2-7]{12}-[0-9a-z]{16}")
 _COLUMNS: Final = (
@@ -64,18 +64,51 @@ class DeploymentSelector:
         """
         if _DEPLOYMENT_ID.fullmatch(self.deployment):
             return self.deployment
-        newest_first = _newest_first(client, self.deployment, self.module)
-        if statuses:
-            deployment = latest(newest_first, self.module, *statuses)
-        else:
-            deployment = next(iter(newest_first), None)
-        if deployment is None:
+        return self._newest(self._fitting(client, *statuses), " or ".join(statuses) or "any")
+
+    def find_only_id(self, client: Client, command: str, *statuses: str) -> str:
+        """Return the id of the deployment; of an environment, the only one in one of *statuses*.
+
+        Raises:
+            Failure: none fits, or several do: *command* is then shown for each.
+        """
+        if _DEPLOYMENT_ID.fullmatch(self.deployment):
+            return self.deployment
+        fitting = self._fitting(client, *statuses)
+        if len(fitting) > 1:
+            named = [f"{each['releaseRef']} is {each['status']}" for each in fitting]
+            lines = [f"`runtimectl {command} {each['deploymentId']}`" for each in fitting]
             raise Failure(
-                f"no deployment in {self.deployment} is {' or '.join(statuses) or 'any'}",
+                f"{len(fitting)} deployments in {self.deployment} fit: {', '.join(named)}",
+                ExitCode.USAGE,
+                remedy=f"name the one that you mean, in this order: {', '.join(lines)}",
+            )
+        return self._newest(fitting, " or ".join(statuses))
+
+    def find_held_id(self, client: Client) -> str:
+        """Return the id of the deployment; of an environment, the newest that holds a release.
+
+        Raises:
+            Failure: none holds one.
+        """
+        if _DEPLOYMENT_ID.fullmatch(self.deployment):
+            return self.deployment
+        held = [each for each in self._fitting(client) if each.get("holds")]
+        return self._newest(held, "the cause of a hold")
+
+    def _fitting(self, client: Client, *statuses: str) -> Sequence[Deployment]:
+        """Return the environment's deployments in one of *statuses*, newest first."""
+        newest_first = _newest_first(client, self.deployment, self.module)
+        return [each for each in newest_first if not statuses or each["status"] in statuses]
+
+    def _newest(self, fitting: Sequence[Deployment], wanted: str) -> str:
+        if not fitting:
+            raise Failure(
+                f"no deployment in {self.deployment} is {wanted}",
                 ExitCode.NOT_FOUND,
                 remedy=f"see what exists: `runtimectl deployments --env {self.deployment}`",
             )
-        return str(deployment["deploymentId"])
+        return str(fitting[0]["deploymentId"])
 
 
 def deployments(

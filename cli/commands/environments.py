@@ -13,6 +13,7 @@ from cli.failure import Failure
 from cli.lookup import endpoint_of, find_environment
 from cli.options import Commands, DryRun, EnvironmentArgument, Invocation, WaitOptions
 from cli.output import Column, note
+from cli.plans import print_refusals, require_plannable
 from cli.watch_operation import wait_for_success
 from cli.yaml_files import load_yaml
 
@@ -101,16 +102,7 @@ class NewEnvironment:
 def plan(new: NewEnvironment, content: ContentOptions, invocation: Invocation) -> None:
     """Show the plan of `create` with the same options; nothing is changed."""
     body = new.body(content) | {"dryRun": True}
-    environment_plan = invocation.client.write("POST", _ROOT, body).body
-    if not invocation.is_table:
-        invocation.show(environment_plan)
-        return
-    invocation.show(environment_plan["resources"], _PLAN_COLUMNS, empty="nothing to do")
-    for refusal in environment_plan["refusals"]:
-        print(f"refused: {refusal['target']}: {refusal['message']} [{refusal['code']}]")
-    cost, currency = environment_plan.get("monthlyCost"), environment_plan.get("currency")
-    print(f"cost:    {'not known' if cost is None else f'{cost:.2f} {currency} a month'}")
-    print(f"plan:    {environment_plan['planId'][:19]}…")
+    _show_plan(invocation, invocation.client.write("POST", _ROOT, body).body)
 
 
 @app.command()
@@ -159,11 +151,7 @@ def update(
         response = invocation.client.write("PUT", path, body)
         _finish(invocation, response, f"updating {current['name']}", waiting)
         return
-    environment_plan = invocation.client.write("PUT", path, body | {"dryRun": True}).body
-    if invocation.is_table:
-        invocation.show(environment_plan["resources"], _PLAN_COLUMNS, empty="nothing to do")
-    else:
-        invocation.show(environment_plan)
+    _show_plan(invocation, invocation.client.write("PUT", path, body | {"dryRun": True}).body)
 
 
 @app.command()
@@ -197,6 +185,19 @@ def _finish(invocation: Invocation, response: Response, title: str, waiting: Wai
         invocation.show([environment], _COLUMNS)
     else:
         invocation.show(environment)
+
+
+def _show_plan(invocation: Invocation, environment_plan: Mapping[str, Any]) -> None:
+    refusals = environment_plan["refusals"]
+    if invocation.is_table:
+        invocation.show(environment_plan["resources"], _PLAN_COLUMNS, empty="nothing to do")
+        print_refusals(refusals)
+        cost, currency = environment_plan.get("monthlyCost"), environment_plan.get("currency")
+        print(f"cost:    {'not known' if cost is None else f'{cost:.2f} {currency} a month'}")
+        print(f"plan:    {environment_plan['planId'][:19]}…")
+    else:
+        invocation.show(environment_plan)
+    require_plannable(refusals)
 
 
 def _urn_name(urn: str) -> str:

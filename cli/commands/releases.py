@@ -11,6 +11,7 @@ from cli.deploy_request import DeployOptions, deploy_request
 from cli.lookup import find_environment
 from cli.options import Invocation, Reason, WaitOptions
 from cli.output import Column, format_digest, note
+from cli.plans import print_refusals, require_plannable
 from cli.release_options import ComponentOptions, RolloutOptions
 from cli.watch_rollout import ROOT, require_completed, watch_rollout
 
@@ -97,14 +98,14 @@ def rollback(
 
 def cancel(selector: DeploymentSelector, invocation: Invocation, reason: Reason = "") -> None:
     """Stop a deployment in progress; applied changes are rolled back."""
-    request = {"reason": reason}
-    invocation.show(_command_deployment(invocation, selector, "cancel", request, *_RUNNING))
+    deployment_id = selector.find_only_id(invocation.client, "cancel", *_RUNNING)
+    invocation.show(_send(invocation, deployment_id, "cancel", {"reason": reason}))
 
 
 def release_hold(selector: DeploymentSelector, invocation: Invocation, reason: Reason = "") -> None:
     """Release the hold on a release that was rolled back, so it can be deployed again."""
-    request, statuses = {"reason": reason}, ("RolledBack", "Failed")
-    invocation.show(_command_deployment(invocation, selector, "release-hold", request, *statuses))
+    deployment_id = selector.find_held_id(invocation.client)
+    invocation.show(_send(invocation, deployment_id, "release-hold", {"reason": reason}))
 
 
 def retry(
@@ -127,7 +128,12 @@ def _command_deployment(
     *statuses: str,
 ) -> Mapping[str, Any]:
     """Send *action* to the selected deployment; return the body of the response."""
-    deployment_id = selector.find_id(invocation.client, *statuses)
+    return _send(invocation, selector.find_id(invocation.client, *statuses), action, request)
+
+
+def _send(
+    invocation: Invocation, deployment_id: str, action: str, request: Mapping[str, Any]
+) -> Mapping[str, Any]:
     path = f"{ROOT}/{deployment_id}/{action}"
     body: Mapping[str, Any] = invocation.client.write("POST", path, request).body
     return body
@@ -157,11 +163,11 @@ def _finish(
 
 
 def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:
-    if not invocation.is_table:
+    if invocation.is_table:
+        invocation.show(plan["components"], _PLAN_COLUMNS, empty="nothing would change")
+        print_refusals(plan["refusals"])
+        if plan["waitingFor"]:
+            print(f"would wait for {plan['waitingFor']}")
+    else:
         invocation.show(plan)
-        return
-    invocation.show(plan["components"], _PLAN_COLUMNS, empty="nothing would change")
-    for refusal in plan["refusals"]:
-        print(f"refused: {refusal['message']} [{refusal['code']}]")
-    if plan["waitingFor"]:
-        print(f"would wait for {plan['waitingFor']}")
+    require_plannable(plan["refusals"])

@@ -20,7 +20,7 @@ DEFAULT_TENANT = "tenant-dev"
 def up(
     invocation: Invocation,
     port: Annotated[
-        int, typer.Option(help="Port of the API; 0: any free one.", min=0)
+        int, typer.Option(help="Port of the API; 0: any free one.", min=0, max=65_535)
     ] = DEFAULT_PORT,
 ) -> None:
     """Start the system in the background, or show the one that runs."""

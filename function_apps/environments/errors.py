@@ -44,10 +44,13 @@ class EnvironmentExists(Conflict):
 
     def __init__(self, environment_id: str, differing: Sequence[Violation]) -> None:
         names = ", ".join(each.target for each in differing)
-        super().__init__(
-            f"{environment_id} exists with another {names}; change it with PUT",
-            details=differing,
+        fixed = [each.target[1:] for each in differing if each.target in {"/stage", "/region"}]
+        way = (
+            f"{' and '.join(fixed)}: fixed: decommission and create again"
+            if fixed
+            else "update the environment, or choose another name"
         )
+        super().__init__(f"{environment_id} exists with another {names}; {way}", details=differing)
 
 
 class ConfirmationMissing(PreconditionRequired):

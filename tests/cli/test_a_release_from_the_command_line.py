@@ -1,5 +1,6 @@
 """`deploy` and `deployment --wait`: what is sent, what is shown while it goes, how it ends."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,7 +62,9 @@ def test_a_release_of_one_module_is_sent_as_the_options_say(runtimectl: RuntimeC
     ("option", "fix"),
     [
         pytest.param("--weights 10,many", "--weights 10,50,100", id="weights"),
+        pytest.param("--weights 10,٣", "--weights 10,50,100", id="weights-of-other-digits"),
         pytest.param("--environ LOG", "--environ LOG_LEVEL=info", id="environ"),
+        pytest.param("--command 'serve", "close each quote", id="an-open-quote"),
     ],
 )
 def test_an_option_that_cannot_be_read_shows_how_it_is_written(
@@ -90,6 +93,71 @@ def test_a_dry_run_shows_components_refusals_and_what_would_be_waited_for(
     assert "module-shop" in ran.out
     assert "refused: cpu is not limited here [NotSupported]" in ran.out
     assert "would wait for queue" in ran.out
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_dry_run_that_is_refused_exits_as_refused_with_the_remedy(
+    form: str, runtimectl: RuntimeCtl
+) -> None:
+    refusal = {"message": "/ is another's", "code": "RouteTaken"}
+    plan = {"components": [], "refusals": [refusal], "waitingFor": None}
+
+    ran = runtimectl.run(f"{RELEASE} --dry-run -o {form}", {POST: plan})
+
+    assert ran.code == ExitCode.REFUSED
+    assert "next:  give the component another pathPrefix" in ran.err
+
+
+def test_a_promotion_that_is_refused_in_a_dry_run_exits_as_refused(runtimectl: RuntimeCtl) -> None:
+    refusal = {"message": "the soak time is not over", "code": "SoakTimeLeft"}
+    plan = {"components": [], "refusals": [refusal], "waitingFor": None}
+
+    ran = runtimectl.run(
+        "promote test --to test --dry-run",
+        {f"POST {RUNTIME}/deployments/{DEPLOYMENT}/promote": plan},
+    )
+
+    assert ran.code == ExitCode.REFUSED
+    assert "next:  " in ran.err
+
+
+def test_a_file_that_only_removes_modules_is_sent(runtimectl: RuntimeCtl, tmp_path: Path) -> None:
+    file = tmp_path / "rm.yaml"
+    file.write_text("releaseRef: gone\nremove: [module-shop]\n")
+
+    ran = runtimectl.run(f"deploy -f {file} --env test", {POST: THE_DEPLOYMENT})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert ran.written[1] == {
+        "environmentId": ENVIRONMENT,
+        "releaseRef": "gone",
+        "remove": ["module-shop"],
+        "components": [],
+    }
+
+
+def test_a_removal_without_a_name_is_called_after_what_goes(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "rm.yaml"
+    file.write_text("remove: [module-shop]\n")
+
+    ran = runtimectl.run(f"deploy -f {file} --env test", {POST: THE_DEPLOYMENT})
+
+    assert ran.written[1]["releaseRef"] == "without-module-shop"
+
+
+@pytest.mark.parametrize("text", ["version: 2026-11-28", "weight: .nan", "a: [" * 5000])
+def test_a_file_with_what_json_does_not_have_is_a_usage_error(
+    text: str, runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(text)
+
+    ran = runtimectl.run(f"deploy -f {file} --env test")
+
+    assert ran.code == ExitCode.USAGE
+    assert str(file) in ran.err
 
 
 def test_waiting_ends_well_with_the_proof_of_each_instance(runtimectl: RuntimeCtl) -> None:

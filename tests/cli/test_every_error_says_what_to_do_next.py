@@ -12,9 +12,17 @@ from cli.failure import Detail, Failure
 from cli.main import main
 from cli.remedies import REMEDIES, remedy_for
 from cli.state_folder import REPOSITORY
+from cli.typed import remember
 from shared.kernel.errors import Refused, Unavailable
 
 DEPLOYMENT = "dep-w5ekllr23tyb-01m86yeaqmyfyf32"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_typed() -> Iterator[None]:
+    remember({})
+    yield
+    remember({})
 
 
 def _error_codes() -> Iterator[str]:
@@ -90,3 +98,63 @@ def test_without_a_system_the_remedy_is_to_start_one(
 
     assert code == ExitCode.UNAVAILABLE
     assert "runtimectl up" in capsys.readouterr().err
+
+
+def test_a_state_of_an_environment_leads_to_that_environment() -> None:
+    message = "cannot apply UpdateRequested to an environment in state Failed"
+    remember({"environment": "test"})
+
+    assert "`runtimectl env show test`" in remedy_for(
+        "TransitionRefused", message, ExitCode.CONFLICT
+    )
+
+
+def test_a_remedy_has_the_words_that_were_typed_in_place_of_placeholders() -> None:
+    remember({"env": "test", "module": "module-shop", "state": Path("there")})
+
+    logs = remedy_for("NotReadyInTime", "not ready", ExitCode.ENDED_OTHERWISE)
+    log = remedy_for("HostUnreachable", "no answer", ExitCode.UNAVAILABLE)
+
+    assert "`runtimectl logs module-shop --env test`" in logs
+    assert "there/logs/host.log" in log
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [("HostUnreachable", ExitCode.UNAVAILABLE), ("Unauthenticated", ExitCode.NOT_LOGGED_IN)],
+)
+def test_a_system_elsewhere_is_not_started_and_not_logged_in_to_from_here(
+    code: str, exit_code: ExitCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIMECTL_URL", "https://runtime.example")
+
+    assert "`runtimectl" not in remedy_for(code, "no", exit_code)
+
+
+def test_a_sentence_is_said_once() -> None:
+    said = "expected 1 to 65535, received 0"
+    refused = Failure(
+        f"/components/0/port: {said}",
+        ExitCode.REFUSED,
+        code="Invalid",
+        details=[Detail("/components/0/port", said, "1 to 65535", "0")],
+    )
+
+    assert "\n".join(refused.lines()).count("65535") == 1
+
+
+def test_a_field_is_named_by_the_option_that_was_typed() -> None:
+    remember({"path_prefix": "/slow/", "state": Path()})
+    details = [
+        Detail("/components/0/pathPrefix", "expected a path, received /slow/"),
+        Detail("/components/0/port", "expected a port, received 0"),
+    ]
+
+    shown = Failure(
+        "/components/0/pathPrefix: expected a path, received /slow/ (and 1 more)",
+        ExitCode.REFUSED,
+        details=details,
+    ).lines()
+
+    assert shown[0].startswith("error: --path-prefix: expected a path")
+    assert shown[1].startswith("  - /components/0/port: ")

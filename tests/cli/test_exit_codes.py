@@ -45,8 +45,14 @@ def test_help_is_no_error(line: list[str], capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(
     "line",
-    [["deploi"], ["up", "--port", "many"], ["promote", "test"]],
-    ids=["word", "value", "missing"],
+    [
+        ["deploi"],
+        ["up", "--port", "many"],
+        ["up", "--port", "80000"],
+        ["up", "--state", "/dev/null/here"],
+        ["promote", "test"],
+    ],
+    ids=["word", "value", "bound", "no-folder", "missing"],
 )
 def test_a_line_that_cannot_be_understood_is_a_usage_error(
     line: list[str], capsys: pytest.CaptureFixture[str]

@@ -41,6 +41,32 @@ def test_a_role_that_does_not_exist_is_a_usage_error(
     assert "Runtime.Admin" in capsys.readouterr().err
 
 
+def test_a_tenant_that_cannot_be_one_leaves_the_login_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["login", "--dev", "--tenant", "tenant-a", "--state", str(tmp_path)])
+    before = read_login(state_folder_at(tmp_path))
+
+    code = main(["login", "--dev", "--tenant", "Bad Tenant", "--state", str(tmp_path)])
+
+    assert code == ExitCode.USAGE
+    assert "--tenant tenant-dev" in capsys.readouterr().err
+    assert read_login(state_folder_at(tmp_path)) == before
+
+
+@pytest.mark.parametrize("url", ["localhost:7071", "http://127.0.0.1:99999", "http://"])
+def test_an_address_that_is_none_is_a_usage_error(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUNTIMECTL_URL", url)
+    monkeypatch.setenv("RUNTIMECTL_TOKEN", "a-token")
+
+    code = main(["status"])
+
+    assert code == ExitCode.USAGE
+    assert "RUNTIMECTL_URL=http://127.0.0.1:7071" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("life", "is_refused"),
     [(timedelta(0), True), (timedelta(seconds=1), False)],

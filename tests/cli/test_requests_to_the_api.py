@@ -42,7 +42,7 @@ def test_an_error_of_the_api_keeps_its_code_details_and_trace() -> None:
 
     assert failed.value.exit_code is ExitCode.REFUSED
     assert failed.value.code == "Invalid"
-    assert failed.value.details[0].text == "/name: too long; expected 40, got 41"
+    assert failed.value.details[0].text() == "/name: too long; expected 40, got 41"
     assert failed.value.trace_id == "trace-1"
 
 

@@ -20,6 +20,7 @@ from tests.cli.small_platform import (
 )
 
 pytestmark = pytest.mark.real
+ANOTHER = "dep-w5ekllr23tyb-0123456789abcdeg"
 PLAN: dict[str, Any] = {
     "planId": DIGEST, "currency": "EUR", "monthlyCost": None, "refusals": [],
     "resources": [{"action": "create", "type": "folder", "urn": "a::files", "dependsOn": []}],
@@ -129,6 +130,46 @@ def test_a_deployment_that_no_one_in_the_environment_fits_is_not_found(
     assert "runtimectl deployments --env test" in ran.err
 
 
+def test_a_cancellation_that_two_deployments_fit_names_both_and_sends_nothing(
+    runtimectl: RuntimeCtl,
+) -> None:
+    queued = {**THE_DEPLOYMENT, "deploymentId": ANOTHER, "status": "Requested"}
+    rolls = {**THE_DEPLOYMENT, "status": "RollingOut"}
+
+    ran = runtimectl.run("cancel test", {f"GET {RUNTIME}/deployments": [rolls, queued]})
+
+    assert ran.code == ExitCode.USAGE
+    assert [asked for asked in ran.asked if asked.method != "GET"] == []
+    assert f"`runtimectl cancel {DEPLOYMENT}`" in ran.err
+    assert f"`runtimectl cancel {ANOTHER}`" in ran.err
+
+
+def test_the_only_deployment_on_its_way_is_cancelled(runtimectl: RuntimeCtl) -> None:
+    rolls = {**THE_DEPLOYMENT, "status": "RollingOut"}
+    path = f"{RUNTIME}/deployments/{DEPLOYMENT}/cancel"
+
+    ran = runtimectl.run(
+        "cancel test", {f"GET {RUNTIME}/deployments": [rolls], f"POST {path}": THE_DEPLOYMENT}
+    )
+
+    assert ran.written == (f"POST {path}", {"reason": ""})
+
+
+def test_the_hold_of_a_rollback_that_completed_is_released_by_its_environment(
+    runtimectl: RuntimeCtl,
+) -> None:
+    holder = {**THE_DEPLOYMENT, "kind": "rollback", "holds": [{"moduleId": "module-shop"}]}
+    newer = {**THE_DEPLOYMENT, "deploymentId": ANOTHER, "createdAt": "2026-11-29", "holds": []}
+    path = f"{RUNTIME}/deployments/{DEPLOYMENT}/release-hold"
+
+    ran = runtimectl.run(
+        "release-hold test",
+        {f"GET {RUNTIME}/deployments": [holder, newer], f"POST {path}": THE_DEPLOYMENT},
+    )
+
+    assert ran.written == (f"POST {path}", {"reason": ""})
+
+
 @pytest.mark.parametrize(
     ("line", "shown"),
     [
@@ -197,6 +238,7 @@ def test_a_plan_of_an_environment_shows_resources_refusals_and_cost(
     )
 
     assert ran.written[1]["dryRun"] is True
+    assert ran.code == ExitCode.REFUSED
     assert "files" in ran.out
     assert "refused: region: not offered [RegionNotOffered]" in ran.out
     assert "12.50 EUR a month" in ran.out

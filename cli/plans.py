@@ -1,0 +1,29 @@
+"""What a plan refuses: printed, and the exit code of a plan that cannot be carried out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.remedies import REMEDIES, remedy_for
+
+
+def print_refusals(refusals: Sequence[Mapping[str, Any]]) -> None:
+    """Print each refusal of a plan as a line."""
+    for refusal in refusals:
+        place = f"{refusal['target']}: " if refusal.get("target") else ""
+        print(f"refused: {place}{refusal['message']} [{refusal['code']}]")
+
+
+def require_plannable(refusals: Sequence[Mapping[str, Any]]) -> None:
+    """Raise for a plan with refusals, with the remedy of the first that has one."""
+    if not refusals:
+        return
+    known = [refusal for refusal in refusals if refusal["code"] in REMEDIES]
+    first: Mapping[str, Any] = known[0] if known else {"code": "PlanRefused", "message": ""}
+    raise Failure(
+        f"it is not plannable as it stands: {len(refusals)} refused",
+        ExitCode.REFUSED,
+        code="PlanRefused",
+        remedy=remedy_for(first["code"], first["message"], ExitCode.REFUSED),
+    )

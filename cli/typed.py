@@ -1,0 +1,68 @@
+"""What the user typed: the values and options of the command that runs, for its messages."""
+
+import os
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Final
+
+URL_VARIABLE: Final = "RUNTIMECTL_URL"
+TOKEN_VARIABLE: Final = "RUNTIMECTL_TOKEN"  # noqa: S105  a name
+_NAMES: Final = ("environment", "env", "name")
+_OPTIONS: Final[Mapping[str, str]] = {
+    "/name": "name",
+    "/stage": "stage",
+    "/region": "region",
+    "/projectId": "project",
+    "/isolationModel": "isolation",
+    "/dataResources": "data",
+    "/tags": "tag",
+    "/releaseRef": "release_ref",
+    "/onConflict": "on_conflict",
+    "/strategy/kind": "strategy",
+    "/strategy": "weights",
+    "/components/0/moduleId": "module",
+    "/components/0/version": "version",
+    "/components/0/command": "command",
+    "/components/0/port": "port",
+    "/components/0/pathPrefix": "path_prefix",
+    "/components/0/probes/readiness": "readiness",
+    "/components/0/environ": "environ",
+    "/components/0/replicas": "replicas",
+    "/components/0/artifactDigest": "artifact",
+}
+"""The parameter of a command for each field of a body that it sets; the longest pointer wins."""
+
+
+_typed: ContextVar[Mapping[str, Any]] = ContextVar("typed", default={})  # noqa: B039  never changed
+
+
+def remember(values: Mapping[str, Any]) -> None:
+    """Keep the parameters of the command that begins."""
+    _typed.set(values)
+
+
+def is_elsewhere() -> bool:
+    """Return whether the commands go to a system that this machine did not start."""
+    return bool(os.environ.get(URL_VARIABLE))
+
+
+def typed_values() -> Mapping[str, str]:
+    """Return the environment's name, the module and the state folder, as far as they are known."""
+    given = _typed.get()
+    values = {name: given.get(name) for name in ("module", "state", "tenant")}
+    values["name"] = next((given[name] for name in _NAMES if given.get(name)), None)
+    return {name: str(value) for name, value in values.items() if value}
+
+
+def option_for(pointer: str) -> str | None:
+    """Return the option that was given for the field at *pointer*; None for one of a file."""
+    given = _typed.get()
+    fields = [
+        field
+        for field, name in _OPTIONS.items()
+        if f"{pointer}/".startswith(f"{field}/") and given.get(name) not in (None, (), [])
+    ]
+    if not fields:
+        return None
+    name = _OPTIONS[max(fields, key=len)]
+    return "NAME" if name == "name" else f"--{name.replace('_', '-')}"
