@@ -2,8 +2,13 @@
 
 from typing import Any
 
+import pytest
+
+from function_apps.health.use_cases import queries
 from shared.contracts.health import HealthCheckResult, ServiceHealth
 from shared.kernel.clock import EPOCH
+from shared.kernel.errors import Invalid
+from tests.health.watching import health
 from tests.kit.sending import send
 from tests.kit.told import ended, released, run, service_of
 from tests.kit.virtual_time import run_virtual
@@ -53,3 +58,16 @@ def test_the_history_follows_its_own_links_to_the_end() -> None:
     assert {(row.status, row.window.samples, row.window.errors) for row in rows} == {
         ("Healthy", 2, 0)
     }
+
+
+@pytest.mark.parametrize("token", ["", "~", "0", "9999", "2026-01-01", "x" * 3000, "\x00"])
+def test_a_continuation_that_ends_no_page_is_refused(token: str) -> None:
+    async def main() -> None:
+        made = health()
+        await made.hear_all(ended(1, [released()], at=EPOCH))
+        with pytest.raises(Invalid):
+            await queries.get_history(
+                service_of(), made.ctx, made.app, limit=100, continuation=token
+            )
+
+    run_virtual(main())

@@ -1,6 +1,8 @@
 """Reads of health: a service now, and the samples of its history."""
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
 from function_apps.health import resources
 from function_apps.health.model.sample import Sample
@@ -9,7 +11,11 @@ from function_apps.health.repository import load_target, sample_partition
 from shared.contracts.health import HealthCheckResult, ServiceHealth
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
+from shared.persistence.query_rules import no_continuation
 from shared.persistence.tables import TableRow
+
+_AT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+"""The key of a sample's row: its instant."""
 
 
 async def get_health(service_id: str, ctx: Context, app: HealthApp) -> ServiceHealth:
@@ -28,7 +34,12 @@ async def get_history(
     """Return one page of samples, newest first, and the continuation of the next.
 
     Samples are kept for 30 days.
+
+    Raises:
+        Invalid: *continuation* is not where a page ended.
     """
+    if continuation is not None and _AT.fullmatch(continuation) is None:
+        raise no_continuation(continuation)
     target = await load_target(service_id, ctx, app)
     rows = await app.samples.scan(
         sample_partition(ctx.tenant, service_id),
