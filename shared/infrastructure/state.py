@@ -144,7 +144,7 @@ class StackState:
     def with_end_before_start(self, name: str, fence: Fence) -> "StackState":
         """Return the state in which the run *name* never starts: its start may be on its way."""
         message = f"canceled by {fence.operation} before it was started"
-        return self._with_ended(name, RunFailed(NOT_STARTED, message, ()))
+        return self._with_ended(name, RunFailed(code=NOT_STARTED, message=message, left=()))
 
     def _with_ended(self, name: str, end: RunEnd) -> "StackState":
         ended = (*self.ended, EndedRun(name, end))
