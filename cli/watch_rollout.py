@@ -13,6 +13,7 @@ from cli.progress_display import Line, ProgressDisplay, open_display
 from cli.rollout_report import ENDED, Deployment, rollout_lines
 from cli.session import Session
 from cli.traffic import ModuleTraffic, parse_traffic
+from cli.typed import typed_values
 from shared.surfaces.traffic import RevisionTraffic
 
 ROOT: Final = "/v1/runtime/deployments"
@@ -119,9 +120,20 @@ def require_completed(deployment: Deployment) -> None:
         f"{deployment_id} ended as {deployment['status']}: {message}",
         ExitCode.ENDED_OTHERWISE,
         code=reason.get("code", ""),
-        remedy=f"see its evidence: `runtimectl deployment {deployment_id}`; "
-        "deploy a version that passes",
+        remedy=_remedy_of(deployment, reason.get("code", ""), message),
     )
+
+
+def _remedy_of(deployment: Deployment, code: str, message: str) -> str:
+    if code not in {"NotReadyInTime", "NotReady"}:
+        return (
+            f"see its evidence: `runtimectl deployment {deployment['deploymentId']}`; "
+            "deploy a version that passes"
+        )
+    modules = [component["moduleId"] for component in deployment["components"]]
+    named = [module for module in modules if module in message] or modules
+    environment = typed_values().get("name") or deployment["environmentId"]
+    return f"read the output of its instances: `runtimectl logs {named[0]} --env {environment}`"
 
 
 def _poll(watch: RolloutWatch, display: ProgressDisplay, session: Session) -> None:

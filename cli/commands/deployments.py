@@ -168,7 +168,8 @@ def logs(
         invocation.show(instances)
         return
     for instance in instances:
-        print(f"== {instance['instance']} (r{instance['releaseRevision']})")
+        gone = "" if instance.get("live", True) else ", stopped"
+        print(f"== {instance['instance']} (r{instance['releaseRevision']}{gone})")
         print("\n".join(instance["lines"]) or instance["reason"] or "nothing yet")
     if not instances:
         note(f"no instance of {module} runs in {env}: `runtimectl deployments --env {env}`")
@@ -186,11 +187,15 @@ def _newest_first(client: Client, environment: str, module: str | None) -> list[
 def _newest_logs(
     client: Client, environment: str, module: str, tail: int
 ) -> Sequence[Mapping[str, Any]]:
-    """Return the output of the newest deployment that has instances, failed ones included."""
-    query = {"moduleId": module, "tail": str(tail)}
+    """Return the output of the newest deployment that has instances, failed ones included.
+
+    When they have stopped, also of the newest whose instances run.
+    """
+    query, stopped = {"moduleId": module, "tail": str(tail)}, list[Mapping[str, Any]]()
     for deployment in _newest_first(client, environment, module)[:_LOGS_DEPLOYMENTS_MAX]:
         path = f"{ROOT}/{deployment['deploymentId']}/logs"
         instances: Sequence[Mapping[str, Any]] = client.get(path, query).body["value"]
-        if instances:
-            return instances
-    return ()
+        if any(instance.get("live", True) for instance in instances):
+            return [*stopped, *instances]
+        stopped = stopped or [*instances]
+    return stopped

@@ -156,6 +156,14 @@ class MemorySurface:
                     return Present((f"{instance} started as {candidate.pid}",)[-tail:])
         return Absent()
 
+    async def kept_outputs(
+        self, component: SurfaceComponent, revision: int
+    ) -> Reading[tuple[str, ...]]:
+        if self._cluster.unreadable:
+            return Unknown(self._cluster.unreadable)
+        known = self._cluster.component(component).revisions.get(revision)
+        return Present(tuple(each.id for each in known.instances)) if known else Absent()
+
     def _fenced(self, component: SurfaceComponent, fence: Fence) -> MemoryComponent:
         """Return the component for a write of *fence*, its token recorded."""
         site = self._cluster.sites.get(component.environment)

@@ -51,6 +51,12 @@ class SurfaceReader(Protocol):
         """Return the last *tail* lines of output, oldest first, across restarts."""
         ...
 
+    async def kept_outputs(
+        self, component: SurfaceComponent, revision: int
+    ) -> Reading[tuple[str, ...]]:
+        """Return the instances of *revision* whose output can be read, also the removed ones."""
+        ...
+
 
 class Surface(SurfaceReader, Protocol):
     """The writes of deployments, the only service that may change workloads."""

@@ -194,6 +194,20 @@ def test_waiting_for_a_release_that_is_rolled_back_exits_with_its_reason(
     assert "2 of 100 requests failed" in ran.err
 
 
+def test_a_release_that_was_not_ready_in_time_leads_to_the_output_of_its_instances(
+    runtimectl: RuntimeCtl,
+) -> None:
+    reason = {"code": "NotReadyInTime", "message": "module-shop has 0 of 1 within 90 s"}
+
+    ran = runtimectl.run(
+        f"{RELEASE} --wait",
+        {POST: THE_DEPLOYMENT, GET: _ended("RolledBack", reason=reason)},
+    )
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "`runtimectl logs module-shop --env test`" in ran.err
+
+
 def test_waiting_ends_in_time_and_says_that_the_release_goes_on(runtimectl: RuntimeCtl) -> None:
     running = _ended("RollingOut", waitingFor="queue", holder=DEPLOYMENT)
 

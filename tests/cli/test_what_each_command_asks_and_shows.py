@@ -267,6 +267,26 @@ def test_logs_are_those_of_the_newest_deployment_that_has_instances(
     assert ran.out.splitlines() == ["== i-1 (r3)", "started", "== i-2 (r3)", "file is gone"]
 
 
+def test_logs_of_a_release_that_was_rolled_back_come_before_those_of_what_runs(
+    runtimectl: RuntimeCtl,
+) -> None:
+    line = {"lines": ["no port"], "reason": None}
+    stopped = {"instance": "i-2", "releaseRevision": 4, "live": False, **line}
+    runs = {"instance": "i-1", "releaseRevision": 3, "live": True, **line, "lines": ["started"]}
+    newer = {**THE_DEPLOYMENT, "deploymentId": ANOTHER, "createdAt": "2026-11-29"}
+
+    ran = runtimectl.run(
+        "logs module-shop --env test",
+        {
+            f"GET {RUNTIME}/deployments": [THE_DEPLOYMENT, newer],
+            f"GET {RUNTIME}/deployments/{ANOTHER}/logs": [stopped],
+            f"GET {RUNTIME}/deployments/{DEPLOYMENT}/logs": [runs],
+        },
+    )
+
+    assert ran.out.splitlines() == ["== i-2 (r4, stopped)", "no port", "== i-1 (r3)", "started"]
+
+
 def test_a_parked_message_is_replayed_at_the_app_that_parked_it(runtimectl: RuntimeCtl) -> None:
     path = f"/v1/platform/deployments/parked/{EVENT}/replay"
 

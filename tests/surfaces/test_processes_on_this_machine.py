@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from shared.kernel.clock import SystemClock
-from shared.kernel.observation import Present
+from shared.kernel.observation import Absent, Present
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.local_process import processes
@@ -209,6 +209,24 @@ async def test_a_program_that_cannot_start_says_why_and_is_retried(tmp_path: Pat
         assert live.revisions[0].phase is Phase.STARTING
         assert live.revisions[0].reason == "Exited"
         lines = await harness.surface.logs(SHOP, live.revisions[0].instances[0].id, 1)
+        assert isinstance(lines, Present)
+        assert "no-such-program" in lines.value[0]
+
+
+async def test_the_output_of_a_revision_that_was_removed_can_still_be_read(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.surface.apply(harness.spec(1, command=("no-such-program",)), fence(1))
+        live = await harness.until(
+            lambda live: any(i.restarts > 1 for r in live.revisions for i in r.instances)
+        )
+        instance = live.revisions[0].instances[0].id
+
+        await harness.surface.remove(SHOP, 1, fence(1))
+        while not isinstance(await harness.surface.observe(SHOP), Absent):
+            await harness.clock.sleep(0.1)
+
+        assert await harness.surface.kept_outputs(SHOP, 1) == Present((instance,))
+        lines = await harness.surface.logs(SHOP, instance, 1)
         assert isinstance(lines, Present)
         assert "no-such-program" in lines.value[0]
 

@@ -318,6 +318,8 @@ def test_an_instance_keeps_its_output(run_scenario: RunScenario) -> None:
 
         assert isinstance(lines, Present)
         assert any("started" in line for line in lines.value)
+        assert await harness.surface.kept_outputs(SHOP, 1) == Present((instance,))
+        assert isinstance(await harness.surface.kept_outputs(SHOP, 9), Absent)
         assert isinstance(await harness.surface.logs(SHOP, "module-shop-9-9", 5), Absent)
 
     run_scenario(scenario)

@@ -81,9 +81,10 @@ async def _targets_of_waiting(
 async def read_logs(
     deployment: str, ctx: Context, app: DeploymentsApp, *, module: str | None, tail: int
 ) -> Mapping[str, Any]:
-    """Return the last lines of each live instance that the deployment brought.
+    """Return the last lines of each instance that the deployment brought.
 
-    An instance that cannot be read says why instead.
+    When none of its revision is there any more, of those whose output the surface still has. An
+    instance that cannot be read says why instead.
     """
     known = await repository.load(deployment, ctx, app)
     value: list[Mapping[str, Any]] = []
@@ -94,12 +95,18 @@ async def read_logs(
         component = SurfaceComponent(known.environment_id, ctx.tenant, unit.module_id)
         live = await surface.observe(component)
         revision = live.value.revision(unit.release_revision) if isinstance(live, Present) else None
-        for instance in revision.instances if revision else ():
-            lines = await surface.logs(component, instance.id, tail)
+        names = [instance.id for instance in revision.instances] if revision else []
+        is_live = bool(names)
+        if not is_live:
+            kept = await surface.kept_outputs(component, unit.release_revision)
+            names = [*kept.value] if isinstance(kept, Present) else []
+        for name in names:
+            lines = await surface.logs(component, name, tail)
             value.append(
                 {
                     "moduleId": unit.module_id,
-                    "instance": instance.id,
+                    "instance": name,
+                    "live": is_live,
                     "releaseRevision": unit.release_revision,
                     "lines": list(lines.value) if isinstance(lines, Present) else [],
                     "reason": lines.reason if isinstance(lines, Unknown) else None,

@@ -138,6 +138,12 @@ class InstanceFolder:
         }
 
 
+def outputs_of(folder: Path, module: str, revision: int) -> tuple[str, ...]:
+    """Return the instances of *revision* below *folder* that have written output."""
+    names = [path.parent.name for path in folder.glob(f"{module}-{revision}-*/output.log")]
+    return tuple(sorted(names, key=replica_number))
+
+
 def prune_outputs(folder: Path) -> None:
     """Delete the oldest outputs of removed instances below *folder*."""
     removed = [path for path in folder.glob("*") if not (path / "order.json").exists()]

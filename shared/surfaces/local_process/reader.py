@@ -13,7 +13,7 @@ from shared.surfaces.local_process import limits
 from shared.surfaces.local_process.artifacts import Artifacts
 from shared.surfaces.local_process.envoy_admin import EnvoyAdmin
 from shared.surfaces.local_process.envoy_process import envoy_epoch
-from shared.surfaces.local_process.instance_folder import InstanceFolder
+from shared.surfaces.local_process.instance_folder import InstanceFolder, outputs_of
 from shared.surfaces.local_process.observation import endpoint, live_processes, live_revisions
 from shared.surfaces.local_process.proof import InstanceUnreadable, prove_instance
 from shared.surfaces.local_process.state_files import (
@@ -96,6 +96,16 @@ class LocalProcessReader:
         except OSError as failed:
             return Unknown(f"the output of {instance} cannot be read: {failed.strerror}")
         return Absent() if lines is None else Present(lines)
+
+    async def kept_outputs(
+        self, component: SurfaceComponent, revision: int
+    ) -> Reading[tuple[str, ...]]:
+        folder = self._folder.site(component.environment).instances_folder(component.service)
+        try:
+            names = await asyncio.to_thread(outputs_of, folder, component.module, revision)
+        except OSError as failed:
+            return Unknown(f"the outputs of {component.module} cannot be read: {failed.strerror}")
+        return Present(names) if names else Absent()
 
     async def _observe(
         self, folder: SiteFolder, site: DesiredSite, desired: DesiredComponent

@@ -129,7 +129,10 @@ class SiteFolder:
         return self.path / "edge"
 
     def instance_folder(self, service: ServiceId, instance: str) -> Path:
-        return self.path / "instances" / service / instance
+        return self.instances_folder(service) / instance
+
+    def instances_folder(self, service: ServiceId) -> Path:
+        return self.path / "instances" / service
 
     def site(self) -> DesiredSite | None:
         return self._read(self.path / "site.json", DesiredSite)
