@@ -33,6 +33,7 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import OperationId, TenantId
 from shared.kernel.operation import (
+    CANCELED,
     SUPERSEDED,
     Operation,
     OperationAlreadyEnded,
@@ -52,8 +53,6 @@ from shared.messaging.unit_of_work import (
 )
 from shared.persistence.store import Partition, partition_of
 
-CANCELED: Final = "Canceled"
-"""The code of work that a caller canceled; the engine's runs say so too."""
 REASON_MAX: Final = 500
 """A reason is a sentence for people; the log has the rest."""
 A = TypeVar("A", bound="Owned")
@@ -199,7 +198,7 @@ def require_not_canceled(ctx: ActivityContext) -> None:
     """Refuse to begin work that a caller has canceled.
 
     Raises:
-        Refused: with the code `Canceled`.
+        Refused: with the code `OperationCanceled`.
     """
     if ctx.is_cancel_requested:
         raise Refused("canceled by a caller", code=CANCELED)

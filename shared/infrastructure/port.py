@@ -148,6 +148,10 @@ class RunSucceeded:
     left: tuple[RemainingResource, ...] = ()
 
 
+RUN_CANCELED: Final = "Canceled"
+"""The code of a run that was canceled; stored with it."""
+
+
 @dataclass(frozen=True)
 class RunFailed:
     """The run has ended early; what it did stays. `left` is every resource not as planned.

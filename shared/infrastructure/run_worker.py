@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from shared.infrastructure.errors import RunNotActive
-from shared.infrastructure.port import RunId
+from shared.infrastructure.port import RUN_CANCELED, RunId
 from shared.infrastructure.run_journal import RunJournal, StackRecords
 from shared.infrastructure.run_rules import failed
 from shared.infrastructure.state import StackRun
@@ -82,7 +82,7 @@ class RunWorker:
         journal = RunJournal(self._records, self._run_id, run.fence)
         if run.is_cancel_requested:
             message = "canceled between two steps, as was asked"
-            await self._fail(run, code="Canceled", message=message)
+            await self._fail(run, code=RUN_CANCELED, message=message)
         elif run.remaining:
             await self._executor.execute(run.remaining[0], journal)
         else:

@@ -124,7 +124,9 @@ def test_an_operation_that_is_canceled_before_its_run_begins_starts_none(reached
 
         assert engine.started == []
         assert (await world.operation(started[1])).status == "Canceled"
-        assert (await world.environment(identity)).status == "Failed"
+        environment = await world.environment(identity)
+        assert environment.reason is not None
+        assert (environment.status, environment.reason.code) == ("Failed", "OperationCanceled")
 
     run_virtual(main())
 
@@ -137,6 +139,9 @@ def test_an_operation_that_is_canceled_while_its_run_is_at_work_ends_it() -> Non
         await world.run("environments_apply_environment", update, argument)
 
         assert update in engine.canceled
+        reason = (await world.environment(identity)).reason
+        assert reason is not None
+        assert reason.code == "OperationCanceled"
 
     run_virtual(main())
 

@@ -11,7 +11,6 @@ from function_apps.environments.model.lifecycle import EnvironmentEvent
 from function_apps.environments.ports import EnvironmentsApp
 from shared.contracts.values import Reason
 from shared.durable.activity import (
-    CANCELED,
     REASON_MAX,
     ActivityContext,
     FailureReason,
@@ -19,6 +18,7 @@ from shared.durable.activity import (
 )
 from shared.infrastructure.port import (
     NOT_STARTED,
+    RUN_CANCELED,
     RunFailed,
     RunInProgress,
     RunStatus,
@@ -26,7 +26,7 @@ from shared.infrastructure.port import (
 )
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.observation import Unknown
-from shared.kernel.operation import Operation
+from shared.kernel.operation import CANCELED, Operation
 
 _PERCENT_FIRST, _PERCENT_LAST = 10, 95
 
@@ -95,7 +95,8 @@ async def record_failure(reason: FailureReason, ctx: ActivityContext, app: Envir
     """Record why the run ended and which resources are not as planned."""
     environment = await repository.load(ctx.aggregate_id, ctx, app)
     remaining = await _remaining(environment, app)
-    shown = Reason(code=reason.code, message=reason.message[:REASON_MAX])
+    code = CANCELED if reason.code == RUN_CANCELED else reason.code
+    shown = Reason(code=code, message=reason.message[:REASON_MAX])
 
     def decide(
         environment: RuntimeEnvironment, operation: Operation
