@@ -23,8 +23,8 @@ def test_a_deployment_is_followed_to_its_commit_in_few_files() -> None:
     assert len(_trace().files) <= FILES_MAX, _trace().summary
 
 
-def test_calls_go_inward_but_for_the_decision_and_its_precheck() -> None:
-    """The unit of work asks for both between its read and its batch."""
+def test_calls_go_inward_but_for_what_the_unit_of_work_asks() -> None:
+    """It asks for the precheck, the documents to read too, and the decision, before its batch."""
     outward = {callee.function.rpartition(".")[2] for _, callee in _trace().outward}
 
-    assert outward <= {"decide", "precheck"}
+    assert outward <= {"decide", "precheck", "repeated"}

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from function_apps.deployments.use_cases.abandon_operation import abandon_rollout
 from function_apps.deployments.use_cases.cancel import cancel
 from function_apps.deployments.use_cases.deploy import deploy
 from function_apps.deployments.use_cases.promote import promote
@@ -82,5 +83,26 @@ def test_the_same_key_gets_the_first_answer_after_the_module_has_moved_on(prepar
 
         assert again.is_repeat
         assert again.value == first.value
+
+    run_virtual(main())
+
+
+def test_a_key_that_met_a_deployment_on_its_way_keeps_that_answer() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        command = await world.command(await world.component("one"))
+        first = (await deploy(command, world.ctx, world.app)).value
+        keyed = world.bench.ctx(marker="idem/k", fingerprint="f")
+        answer = await deploy(command, keyed, world.app)
+        operation = await world.operation_of(first["operationId"])
+        await abandon_rollout(operation, world.ctx, world.app)
+        await retry(first["deploymentId"], DeploymentReason(), world.ctx, world.app)
+
+        again = await deploy(command, keyed, world.app)
+
+        assert answer.is_repeat
+        assert (again.value, again.is_repeat) == (answer.value, True)
+        assert answer.value["operationId"] == first["operationId"]
 
     run_virtual(main())

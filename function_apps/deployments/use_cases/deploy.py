@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from function_apps.deployments import events, repository
 from function_apps.deployments.errors import CannotBePlanned
@@ -24,8 +23,6 @@ from shared.kernel.errors import Refused
 from shared.kernel.operation import wait
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
 from shared.persistence.store import partition_of
-
-_REPEATED: Final = "repeated"
 
 
 async def deploy(
@@ -51,12 +48,21 @@ async def deploy(
         evidence = await ask_evidence() if ask_evidence else None
         checked = await plan_context(command.components, ctx, app), evidence
 
+    keys = module_queue.keys_of(command)
+    is_repeat = False
+
+    def repeated(view: View) -> Sequence[str]:
+        target = repository.stored_target(view, command.environment_id)
+        known = module_queue.repeated_by(command, keys, target)
+        return [known] if known else []
+
     def decide(view: View) -> Decision[Json]:
+        nonlocal is_repeat
         assert checked is not None
         target = repository.stored_target(view, command.environment_id)
-        keys = module_queue.keys_of(command)
-        if repeated := module_queue.repeated_by(command, keys, target):
-            return Decision({_REPEATED: repeated})
+        for known in repeated(view):
+            is_repeat = True
+            return Decision(answer(repository.stored_deployment(view, known), target))
         context, evidence = checked
         plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
         if plan.refusals:
@@ -77,11 +83,10 @@ async def deploy(
 
     partition = partition_of(ctx.tenant, command.environment_id)
     document = repository.target_document(command.environment_id)
-    outcome = await app.service.work.commit(ctx, partition, [document], decide, precheck=precheck)
-    if _REPEATED not in outcome.value:
-        return outcome
-    known = await repository.load_set(outcome.value[_REPEATED], ctx, app)
-    return Outcome(answer(known.deployment, known.target), is_repeat=True)
+    outcome = await app.service.work.commit(
+        ctx, partition, [document], decide, precheck=precheck, linked=repeated
+    )
+    return replace(outcome, is_repeat=outcome.is_repeat or is_repeat)
 
 
 async def plan_context(
