@@ -276,15 +276,20 @@ def ended_operation(operation: Operation, deployment: Deployment, ctx: Context) 
 
 def close_operation(view: View, deployment: Deployment, ctx: Context) -> list[Put]:
     """Return the write that ends the operation of *deployment*, which a command has ended."""
-    body = view.body(operation_document(deployment.operation_id))
-    if body is None:
+    operation = readable_operation(view, deployment.operation_id)
+    if operation is None or operation.is_terminal:
         return []
-    operation = OPERATIONS.decode(body)
-    return (
-        []
-        if operation.is_terminal
-        else [put_operation(ended_operation(operation, deployment, ctx))]
-    )
+    return [put_operation(ended_operation(operation, deployment, ctx))]
+
+
+def readable_operation(view: View, operation_id: str) -> Operation | None:
+    """Return the operation in *view*; None where there is none, or, logged, none that can be read.
+
+    A deployment is shown and ended without it.
+    """
+    document = view.documents.get(operation_document(operation_id))
+    found = OPERATIONS.readable([document] if document else [])
+    return found[0][1] if found else None
 
 
 def _summary(deployment: Deployment) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """An environment that is being decommissioned: rollouts are cancelled, workloads are removed."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -7,7 +8,7 @@ from typing import TypeVar
 import shared.kernel.operation as operations
 from function_apps.deployments import repository
 from function_apps.deployments.activities.observe_surface import observe_or_raise, poll_until
-from function_apps.deployments.errors import DrainIncomplete, NotCancellable
+from function_apps.deployments.errors import DeploymentMissing, DrainIncomplete, NotCancellable
 from function_apps.deployments.model.deployment_target import DeploymentTarget, emptied
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.use_cases.cancel import cancel
@@ -26,10 +27,12 @@ from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import Audited
+from shared.persistence.store import UnreadableDocument
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Surface
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 PAGE = 25
 
 
@@ -66,15 +69,26 @@ async def begin_drain(ctx: ActivityContext, app: DeploymentsApp) -> float:
 
 
 async def cancel_page(ctx: ActivityContext, app: DeploymentsApp) -> int:
-    """Cancel up to 25 deployments in the queue; return how many there were."""
+    """Cancel up to 25 deployments in the queue; return how many there were.
+
+    One that is gone or cannot be read is not counted: it leaves the queue at the end of the drain.
+    """
     target = await _owned(ctx, app)
     command = DeploymentReason(reason="its environment is being decommissioned")
-    for entry in target.queue[:PAGE]:
+    asked = lost = 0
+    for entry in target.queue:
+        if asked == PAGE:
+            break
         try:
             await cancel(entry.deployment, command, ctx, app)
+        except (DeploymentMissing, UnreadableDocument):
+            _log.exception("%s is left out of the drain", entry.deployment)
+            lost += 1
         except NotCancellable:
-            continue  # it ended between the read and now
-    return len(target.queue)
+            asked += 1  # it ended between the read and now
+        else:
+            asked += 1
+    return len(target.queue) - lost
 
 
 async def acquire_drain_fence(ctx: ActivityContext, app: DeploymentsApp) -> int:
@@ -92,12 +106,15 @@ async def acquire_drain_fence(ctx: ActivityContext, app: DeploymentsApp) -> int:
 
 
 async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> bool:
-    """Remove up to 25 workloads of the tenant; return whether none is left."""
-    await _owned(ctx, app)
+    """Remove up to 25 workloads of the tenant; return whether none is left.
+
+    Whether the drain still has the environment is asked before each: a list may take its time.
+    """
     fence = Fence(token, ctx.operation_id, f"{ctx.ordinal:04d}-{ctx.name}")
     for surface in app.surfaces.values():
         workloads = await _workloads(surface, ctx)
         for live in workloads[:PAGE]:
+            await _owned(ctx, app)
             if live.weights:
                 await surface.set_weights(live.component, {}, fence)
             for revision in live.revisions:

@@ -1,9 +1,11 @@
 """Abandon: end an operation that nothing else can end, and free what it holds."""
 
+import logging
 from dataclasses import replace
 
 from function_apps.deployments import repository
-from function_apps.deployments.model.deployment import evolve
+from function_apps.deployments.model import module_queue
+from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.lifecycle import (
     BEFORE_APPLIED,
     ENDINGS,
@@ -14,21 +16,31 @@ from function_apps.deployments.model.lifecycle import (
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
 from shared.contracts.deployments import DeploymentStatus, EndReason
-from shared.contracts.releases import Proof, ReleaseUnit
+from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
 from shared.contracts.values import Reason
 from shared.durable.operations import (
+    OperationInput,
     abandon,
     abandoned_by,
+    aggregate_of,
     audited_end,
+    if_readable,
     operation_document,
     stored_operation,
 )
 from shared.kernel.context import Context
+from shared.kernel.errors import Unavailable
+from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
+from shared.kernel.observation import Present, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Row
 from shared.messaging.unit_of_work import Decision, Json, Outcome, Put, View
 from shared.persistence.store import partition_of
+from shared.surfaces.observed_state import Phase
+from shared.surfaces.spec import SurfaceComponent
+
+_log = logging.getLogger(__name__)
 
 
 async def abandon_rollout(
@@ -36,26 +48,56 @@ async def abandon_rollout(
 ) -> Outcome[Json]:
     """End *operation*; a deployment that it owns ends Failed and leaves its queues.
 
-    Nothing is rolled back: `remaining` says so, and the deployment can be retried. Without *reason*
-    an administrator gave it up.
+    Nothing is rolled back: `remaining` says so, and the deployment can be retried. A call to a
+    surface that is on its way is refused as stale. Where the deployment is gone or cannot be read,
+    the operation ends alone. Without *reason* an administrator gave it up.
     """
-    deployment = str(operation.input["aggregateId"])
+    deployment, operation_id = aggregate_of(operation), operation.operation_id
+    ended: Deployment | None = None
 
     def decide(view: View) -> Decision[Json]:
-        answer, write = abandon(stored_operation(view, operation.operation_id), ctx, reason)
-        known = repository.stored_set(view, deployment)
+        nonlocal ended
+        ended = None
+        answer, write = abandon(stored_operation(view, operation_id), ctx, reason)
+        known = if_readable(lambda: repository.stored_set(view, deployment))
         rows: list[Row] = []
         writes: list[Put] = [write]
-        is_owner = known.operation_id == operation.operation_id
-        if is_owner and known.deployment.status not in ENDINGS:
+        if known is None:
+            freed, rows = _dequeued(view, deployment, operation_id, ctx)
+            writes += freed
+        elif known.operation_id == operation_id and known.deployment.status not in ENDINGS:
             after, rows = _failed(known, reason or abandoned_by(ctx), ctx)
             writes += repository.changed(known, after)
+            ended = None if known.deployment.status in BEFORE_APPLIED else after.deployment
         audited = audited_end(operation, reason)
         return Decision(answer, writes=writes, outbox=rows, audited=audited)
 
     # The operation first: it is what `If-Match` is about.
-    ids = [operation_document(operation.operation_id), *repository.set_documents(deployment)]
-    return await app.service.work.commit(ctx, partition_of(ctx.tenant, deployment), ids, decide)
+    documents = if_readable(lambda: repository.set_documents(deployment)) or ()
+    reads = [operation_document(operation_id), *documents]
+    partition = partition_of(ctx.tenant, operation_id)
+    outcome = await app.service.work.commit(ctx, partition, reads, decide)
+    if ended is not None:
+        await _overtake_calls(ended, app)
+    return outcome
+
+
+def _dequeued(
+    view: View, deployment: str, operation_id: str, ctx: Context
+) -> tuple[list[Put], list[Row]]:
+    """Take a deployment that is lost out of its queues: others would wait for it for ever."""
+    target = if_readable(
+        lambda: repository.stored_target(view, repository.environment_of(deployment))
+    )
+    entry = target.entry(deployment) if target else None
+    if target is None or entry is None or entry.operation != operation_id:
+        return [], []
+    after, admitted = module_queue.dequeue(target, deployment)
+    starts: list[Row] = [
+        OperationInput(ctx.tenant, one.deployment).start(repository.ROLL_OUT, one.operation)
+        for one in admitted
+    ]
+    return [repository.put(after)], starts
 
 
 def _failed(known: DeploymentSet, why: Reason, ctx: Context) -> tuple[DeploymentSet, list[Row]]:
@@ -64,29 +106,70 @@ def _failed(known: DeploymentSet, why: Reason, ctx: Context) -> tuple[Deployment
     if deployment.status in BEFORE_APPLIED:
         failed = evolve(deployment, Rejected(reason), now)
         return repository.leave_queue(failed, known.target, ctx)
-    if deployment.status is not DeploymentStatus.ROLLING_BACK:
-        began = RollbackBegan(reason, deployment.operation_id, deployment.token)
+    target, token = module_queue.transfer_ownership(
+        known.target, deployment.deployment_id, deployment.operation_id
+    )
+    if deployment.status is DeploymentStatus.ROLLING_BACK:
+        deployment = replace(deployment, token=token)
+    else:
+        began = RollbackBegan(reason, deployment.operation_id, token)
         deployment = evolve(deployment, began, now)
     remaining = tuple(f"{module}: left as it was" for module in deployment.modules)
     nothing = Proof(instances=(), total=0, whole=False, blob=None)
     restored = ReleaseUnit(components=tuple(deployment.previous))
     failed = evolve(deployment, RestoreFailed(nothing, restored, reason, (), remaining), now)
-    return repository.leave_queue(failed, known.target, ctx)
+    return repository.leave_queue(failed, target, ctx)
+
+
+async def _overtake_calls(ended: Deployment, app: DeploymentsApp) -> None:
+    """Have the surfaces refuse what *ended* has on its way: they learn of a token by a write.
+
+    Where a surface does not answer, the window of one call stays; the deployment has ended.
+    """
+    fence = Fence(ended.token, ended.operation_id, "abandon")
+    for module in ended.modules:
+        unit = ended.candidate(module) or ended.before(module)
+        if unit is None:
+            continue
+        try:
+            await _write_nothing(unit, ended, fence, app)
+        except Exception:  # noqa: BLE001  the end is committed, whatever a surface does
+            _log.exception("%s of %s may still get a late call", module, ended.deployment_id)
+
+
+async def _write_nothing(
+    unit: ReleasedComponent, ended: Deployment, fence: Fence, app: DeploymentsApp
+) -> None:
+    """Give the revision of *unit* the instances that it has; none where it has none."""
+    surface, number = app.surfaces[unit.compute_target], unit.release_revision
+    component = SurfaceComponent(ended.environment_id, ended.tenant_id, unit.module_id)
+    reading = await surface.observe(component)
+    if isinstance(reading, Unknown):
+        raise Unavailable(f"{unit.module_id} cannot be observed: {reading.reason}")
+    live = reading.value.revision(number) if isinstance(reading, Present) else None
+    if live is None or live.phase is Phase.DRAINING:
+        await surface.remove(component, number, fence)
+    else:
+        await surface.scale(component, number, live.replicas, fence)
 
 
 async def abandon_drain(
     operation: Operation, ctx: Context, app: DeploymentsApp, reason: Reason | None = None
 ) -> Outcome[Json]:
-    """End *operation*, a drain; environments destroys the stack when its time for it is over."""
-    environment = EnvironmentId(str(operation.input["aggregateId"]))
+    """End *operation*, a drain; environments destroys the stack when its time for it is over.
+
+    Where its target cannot be read, the operation ends alone.
+    """
+    environment, operation_id = EnvironmentId(aggregate_of(operation)), operation.operation_id
 
     def decide(view: View) -> Decision[Json]:
-        answer, write = abandon(stored_operation(view, operation.operation_id), ctx, reason)
-        target = repository.stored_target(view, environment)
+        answer, write = abandon(stored_operation(view, operation_id), ctx, reason)
+        target = if_readable(lambda: repository.stored_target(view, environment))
         writes: list[Put] = [write]
-        if target.drain is not None and target.drain.operation == operation.operation_id:
-            writes.append(repository.put(replace(target, drain=None)))
+        if target and target.drain and target.drain.operation == operation_id:
+            freed = replace(target, drain=None, fence=target.fence + 1)
+            writes.append(repository.put(freed))
         return Decision(answer, writes=writes, audited=audited_end(operation, reason))
 
-    ids = [operation_document(operation.operation_id), repository.target_document(environment)]
-    return await app.service.work.commit(ctx, partition_of(ctx.tenant, environment), ids, decide)
+    ids = [operation_document(operation_id), repository.target_document(environment)]
+    return await app.service.work.commit(ctx, partition_of(ctx.tenant, operation_id), ids, decide)

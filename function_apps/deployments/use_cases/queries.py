@@ -12,7 +12,7 @@ from function_apps.deployments.resources import deployment_resource
 from shared.contracts.deployments import Deployment as DeploymentResource
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.values import EnvironmentId
-from shared.durable.operations import OPERATIONS, operation_document
+from shared.durable.operations import operation_document
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
@@ -36,8 +36,8 @@ async def get_deployment(
     partition = partition_of(ctx.tenant, deployment)
     view = await app.service.work.read(partition, *repository.set_documents(deployment))
     known = repository.stored_set(view, deployment)
-    row = await app.service.store.read(partition, operation_document(known.operation_id))
-    operation = OPERATIONS.decode(row.body) if row else None
+    own = await app.service.work.read(partition, operation_document(known.operation_id))
+    operation = repository.readable_operation(own, known.operation_id)
     resource = deployment_resource(known.deployment, known.target, operation)
     return resource, view.etag(deployment) or ""
 
