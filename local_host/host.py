@@ -234,6 +234,7 @@ class Host:
                 lambda: self._warm_up(worker),
                 self.keys,
             ),
+            entropy=self._entropy,
         )
 
     async def _warm_up(self, worker: Worker) -> None:

@@ -1,7 +1,7 @@
 """Answers an HTTP call: gateway, the host's own paths, key, route, function, result.
 
-Unknown paths and methods are 404 with an empty body, a missing key 401, a function that raises 500;
-each has an empty body, as in Azure.
+Unknown paths and methods are 404, a missing key 401, a function that raises 500; each has an empty
+body, as in Azure. Unknown paths below the platform's own say more.
 """
 
 import logging
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
-from local_host.http_trigger import api_reference, gateway, http_binding
+from local_host.http_trigger import api_reference, gateway, http_binding, unknown_paths
 from local_host.http_trigger.access_keys import AccessKeys
 from local_host.http_trigger.admin_endpoints import AdminEndpoints
 from local_host.http_trigger.http_concurrency import ConcurrencyLimit
@@ -25,6 +25,7 @@ from local_host.model import (
     Invoker,
 )
 from local_host.routing.route_table import RouteTable
+from shared.kernel.entropy import Entropy
 
 _log = logging.getLogger("local_host.http")
 _OWN: Final = ("/admin/", "/runtime/")
@@ -63,6 +64,7 @@ class HttpPipeline:
         mounts: Mapping[str, HttpHandler],
         keys: AccessKeys | None,
         administration: AdminEndpoints,
+        entropy: Entropy,
     ) -> None:
         """*keys* None: nobody is asked for one, as Core Tools does locally."""
         self._table = table
@@ -70,6 +72,7 @@ class HttpPipeline:
         self._mounts = mounts
         self._keys = keys
         self._administration = administration
+        self._entropy = entropy
 
     async def handle(self, call: HttpCall) -> HttpAnswer:
         """Return the answer to *call*; nothing is raised but cancellation."""
@@ -93,6 +96,8 @@ class HttpPipeline:
 
     async def _unrouted(self, call: HttpCall) -> HttpAnswer:
         """Answer a path without a function: the home page, or the API of the joined apps."""
+        if (answer := unknown_paths.not_found(call, self._entropy)) is not None:
+            return answer
         if call.method not in ("GET", "HEAD"):
             return _NOT_FOUND
         if call.path in ("/", ""):

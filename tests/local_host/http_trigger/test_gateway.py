@@ -1,5 +1,7 @@
 """One host name for every app: `/runtime/…` is `/v1/runtime/…`, an operation goes to its app."""
 
+import json
+
 import azure.functions as func
 import pytest
 
@@ -58,5 +60,40 @@ def test_both_spellings_answer_alike() -> None:
 
             assert short == long
             assert short.body == b"e http://127.0.0.1/v1/runtime/environments/e?a=1"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "said"),
+    [
+        pytest.param("GET", "/runtime/nothing", "no route GET /v1/runtime/nothing", id="a-route"),
+        pytest.param("PATCH", "/v1/runtime/environments", "no route PATCH", id="a-method"),
+        pytest.param("GET", "/v1/platform/nobody/alive", "no route GET", id="an-app"),
+        pytest.param("GET", "/runtime/operations/op-9", "no operation 'op-9'", id="an-operation"),
+    ],
+)
+def test_what_the_platform_does_not_have_is_answered_as_its_errors_are(
+    method: str, path: str, said: str
+) -> None:
+    async def main() -> None:
+        async with hosting(embedded(new_app())) as host:
+            answer = await ask(host, method, path)
+
+            error = json.loads(answer.body)["error"]
+            assert answer.status == 404
+            assert error["code"] == "NotFound"
+            assert said in error["message"]
+            assert error["traceId"].startswith("trace-")
+
+    run_virtual(main())
+
+
+def test_other_unknown_paths_are_answered_as_in_azure() -> None:
+    async def main() -> None:
+        async with hosting(embedded(new_app())) as host:
+            answer = await ask(host, "GET", "/api/nothing")
+
+            assert (answer.status, answer.body) == (404, b"")
 
     run_virtual(main())
