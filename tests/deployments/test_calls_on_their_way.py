@@ -88,3 +88,28 @@ def test_a_drain_that_was_given_up_while_it_listed_removes_nothing() -> None:
         assert world.live() == ({1: 1}, {1: 100})
 
     run_virtual(main())
+
+
+def test_giving_up_a_rollout_of_a_generation_that_is_gone_overtakes_nobody() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        world.halt_at = "shift_traffic"
+        answer = await world.deploy(await world.component("one"))
+        await world.until(world.is_halted)
+        await world.drop_running()
+        world.world.sites.clear()
+        await world.tell(EnvironmentStatus.REQUESTED, generation=2)
+        await world.tell(generation=2)
+        world.bench.nudges.started.clear()
+        world.go_on()
+        await world.release("two")
+        before = world.world.component(world.surface_component(SHOP)).fence
+
+        operation = await world.operation_of(answer["operationId"])
+        await abandon_rollout(operation, world.ctx, world.app)
+
+        assert await world.status(answer["deploymentId"]) == "Failed"
+        assert world.world.component(world.surface_component(SHOP)).fence == before
+
+    run_virtual(main())

@@ -68,7 +68,9 @@ async def abandon_rollout(
         elif known.operation_id == operation_id and known.deployment.status not in ENDINGS:
             after, rows = _failed(known, reason or abandoned_by(ctx), ctx)
             writes += repository.changed(known, after)
-            ended = None if known.deployment.status in BEFORE_APPLIED else after.deployment
+            # One in no queue is of a generation that is gone: its modules are another's by now.
+            has_calls = known.deployment.status not in BEFORE_APPLIED
+            ended = after.deployment if has_calls and known.target.entry(deployment) else None
         audited = audited_end(operation, reason)
         return Decision(answer, writes=writes, outbox=rows, audited=audited)
 
