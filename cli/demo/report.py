@@ -44,7 +44,7 @@ def print_plan(sandbox: Sandbox, *, is_warm: bool) -> None:
     fresh = "" if is_warm else ", and up to 60 s once to build the archives with pip"
     folder = sandbox.state_folder
     sandbox.print()
-    sandbox.print(f"time:    about {total} s{fresh}")
+    sandbox.print(f"time:    about {total} s, 150 s on a loaded machine with 2 cores{fresh}")
     sandbox.print(
         f"ports:   API {sandbox.port}; "
         "each environment takes two from 20000 to 29999 (public, admin)"

@@ -250,6 +250,20 @@ def test_what_was_undone_already_is_not_undone_again() -> None:
     run_virtual(main())
 
 
+def test_a_second_rollback_of_the_only_release_says_that_there_is_nothing_earlier() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        one = await world.release("one")
+        back = await world.rollback(one.deployment_id)
+        await world.settle()
+
+        with pytest.raises(NotRollbackable, match=f"took {SHOP} away and there is no earlier"):
+            await world.rollback(back["deploymentId"])
+
+    run_virtual(main())
+
+
 def test_a_removal_is_undone_by_bringing_the_module_back() -> None:
     async def main() -> None:
         world = driven()

@@ -104,7 +104,8 @@ def _command(undone: Deployment, back: Predecessors) -> Deploy:
     remove = tuple(sorted(brought - {unit.module_id for unit in back.units}))
     if not back.units and not remove:
         raise NotRollbackable(
-            f"{undone.deployment_id} removed modules, and nothing is known from before"
+            f"{undone.deployment_id} took {', '.join(undone.remove[:5])} away and there is no "
+            "earlier release to go back to: deploy the one that you want"
         )
     return Deploy(
         environment_id=undone.environment_id,
