@@ -37,6 +37,7 @@ from shared.contracts.deployments import (
     DeploymentAccepted,
     DeploymentPlan,
     DeploymentReason,
+    DeploymentStatus,
     Rollback,
     RollbackDeployment,
 )
@@ -54,7 +55,7 @@ from shared.contracts.tenants import RuntimeTenantBound, TenantIsolationProofCom
 from shared.kernel.ids import OperationId
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
-from shared.persistence.store import partition_of
+from shared.persistence.store import Partition
 from shared.triggers.service_triggers import Triggers, bind
 from shared.web.collection import Collection, answer_page
 from shared.web.operation_control import OperationControl
@@ -66,7 +67,13 @@ WRITE: Final = "runtime.deployments.write"
 _ROOT: Final = "v1/runtime/deployments"
 _ONE: Final = f"{_ROOT}/{{deploymentId}}"
 _ARTIFACTS: Final = "v1/runtime/artifacts"
-LIST: Final = Collection(DEPLOYMENTS, {"status": "status"}, order_by="created_at", descending=True)
+LIST: Final = Collection(
+    DEPLOYMENTS,
+    {"status": "status"},
+    choices={"status": DeploymentStatus},
+    order_by="created_at",
+    descending=True,
+)
 
 
 async def post_deployment(request: Request[Deploy], app: DeploymentsApp) -> Answer:
@@ -81,8 +88,8 @@ async def get_deployments(request: Request[None], app: DeploymentsApp) -> Answer
 
     With `moduleId` a page may hold fewer than `top` while there is a next one.
     """
-    environment = request.query.get("environmentId")
-    within = partition_of(request.ctx.tenant, environment) if environment else None
+    key = request.environment()
+    within = Partition(request.ctx.tenant, key, "-") if key else None
     page = await LIST.page(request, app.service.store, within)
     module = request.query.get("moduleId")
     value = await queries.list_resources(page.documents, request.ctx, app, module=module)

@@ -23,6 +23,7 @@ from shared.contracts.environments import (
     Environment,
     EnvironmentChange,
     EnvironmentPlan,
+    EnvironmentStatus,
     ProvisionEnvironment,
     UpdateEnvironment,
 )
@@ -43,6 +44,7 @@ _ONE: Final = f"{_ROOT}/{{environmentId}}"
 LIST: Final = Collection(
     ENVIRONMENTS,
     {"projectId": "project_id", "stage": "stage", "status": "status", "name": "name"},
+    choices={"status": EnvironmentStatus},
 )
 
 
@@ -86,7 +88,7 @@ async def delete_environment(request: Request[None], app: EnvironmentsApp) -> An
         {
             "environmentId": request.path["environmentId"],
             "confirm": request.query.get("confirm"),
-            "retain": [name for name in request.query.get("retain", "").split(",") if name],
+            "retain": request.query["retain"].split(",") if "retain" in request.query else [],
         },
     )
     return _accepted(await decommission_environment(command, request.ctx, app))

@@ -286,21 +286,13 @@ def fail_operation_by(abandon_by_kind: Mapping[str, AbandonOperation]) -> Activi
     ) -> None:
         """End the operation as Failed where its orchestration could not even record a failure.
 
-        Its aggregate is freed in the same batch. Where that is refused or fails, the operation
-        ends alone.
+        Its aggregate is freed in the same batch: both or neither.
         """
         document_id = operation_document(ctx.operation_id)
         view = await app.service.work.read(ctx.partition, document_id)
         operation = stored_operation(view, ctx.operation_id)
         shown = Reason(code=reason.code, message=reason.message[:REASON_MAX])
-        abandon_whole = abandon_by_kind.get(operation.kind, abandon_alone)
-        try:
-            await abandon_whole(operation, ctx, app, shown)
-        except (Unavailable, OperationAlreadyEnded):
-            raise
-        except Exception:  # noqa: BLE001  an operation that cannot end is started again for ever
-            _log.exception("operation %s ends without its aggregate", ctx.operation_id)
-            await abandon_alone(operation, ctx, app, shown)
+        await abandon_by_kind.get(operation.kind, abandon_alone)(operation, ctx, app, shown)
 
     return fail_operation
 

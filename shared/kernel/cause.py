@@ -33,8 +33,8 @@ class Cause:
     marker_ttl: timedelta = MARKER_TTL
     fingerprint: str | None = None
     """Of the request's content: the marker's key with another content is refused."""
-    if_match: str | None = None
-    """The etag that the aggregate must still have."""
+    if_match: tuple[str, ...] | None = None
+    """The etags of which the aggregate must still have one; `*` is any: it must be there."""
     occurred_at: datetime | None = None
     """When the message that is the cause was written by its sender."""
 

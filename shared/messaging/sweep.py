@@ -49,6 +49,15 @@ class SweepLog:
     """
 
     _until: dict[str, dict[Key, datetime]] = field(default_factory=dict)
+    _behind: dict[str, Where | None] = field(default_factory=dict)
+
+    def behind(self, sweep: str) -> Where | None:
+        """Return the condition of what the next page of *sweep* has; None for the first one."""
+        return self._behind.get(sweep)
+
+    def go_on(self, sweep: str, behind: Where | None) -> None:
+        """Keep where *sweep* goes on, also in its next run."""
+        self._behind[sweep] = behind
 
     async def attempt(
         self, sweep: str, key: Key, work: Awaitable[T], until: datetime
@@ -91,23 +100,27 @@ class Sweep:
         """Give each document whose `dueAt` has come to *handle*; return how many were due.
 
         *handle* moves `dueAt` on, or deletes the document. Where it raises, the document is
-        postponed: 30 s, doubled at each failure up to 5 min.
+        postponed: 30 s, doubled at each failure up to 5 min. Where that fails too, as for a tenant
+        that is throttled, the run goes on behind it, and so does the next one.
         """
-        total = 0
+        total, tried = 0, set[Key]()
 
         async def attempt(document: Document) -> object:
             return await self.attempt(document, handle(document))
 
         for _ in range(PAGES_MAX):
-            page = await self._due()
-            total += len(page.documents)
+            page = await self._due(self.log.behind(self.name))
+            documents = [each for each in page.documents if (each.partition, each.id) not in tried]
+            tried.update((each.partition, each.id) for each in documents)
+            total += len(documents)
             for left_out in page.unreadable:
                 key = (left_out.partition, left_out.id)
                 self.log.note(self.name, key, self.clock.now() + LATE)
-            results = await bounded_map(page.documents, attempt, at_once=AT_ONCE)
-            # Where postponing fails too, the next page would be this one.
-            is_stuck = all(isinstance(result, Failure) for result in results)
-            if not page.more or is_stuck:
+            await bounded_map(documents, attempt, at_once=AT_ONCE)
+            # Who is met again could not even be postponed, and would fill every page.
+            if len(documents) < len(page.documents) or not page.more:
+                self.log.go_on(self.name, _behind(page))
+            if not page.more or not page.documents:
                 break
         return total
 
@@ -119,12 +132,13 @@ class Sweep:
             await self.postpone(document)
         return result
 
-    async def _due(self) -> Page:
+    async def _due(self, behind: Where | None) -> Page:
         return await self.store.query_due(
             Query(
                 where=[
                     Where("type", Comparison.EQ, self.type),
                     Where("dueAt", Comparison.LE, isoformat(self.clock.now())),
+                    *([behind] if behind else []),
                 ],
                 order_by="dueAt",
             )
@@ -143,6 +157,17 @@ class Sweep:
         # Two to the tenth is far over the bound: a larger power only costs digits.
         delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(_attempts(document), 10))
         return self.clock.now() + timedelta(seconds=delay_s)
+
+
+def _behind(page: Page) -> Where | None:
+    """Return the condition of what comes after *page*; None at the end: from the first one again.
+
+    Documents of one instant that fill a page are passed over together, or it would come again.
+    """
+    if not page.more or not page.documents:
+        return None
+    first, last = page.documents[0].body["dueAt"], page.documents[-1].body["dueAt"]
+    return Where("dueAt", Comparison.GT if first == last else Comparison.GE, last)
 
 
 def _attempts(document: Document) -> int:

@@ -312,10 +312,13 @@ def _require_same_content(marker: Body, ctx: Context) -> None:
 
 def _require_match(view: View, reads: Sequence[str], ctx: Context) -> None:
     expected = ctx.cause.if_match
-    if expected is None or (reads and view.etag(reads[0]) == expected):
+    if expected is None:
+        return
+    current = view.etag(reads[0]) if reads else None
+    if current is not None and (current in expected or "*" in expected):
         return
     raise Stale(
-        f"If-Match: expected the current etag, got {expected[:80]!r}; read it again",
+        f"If-Match: expected the current etag, got {', '.join(expected)[:80]!r}; read it again",
         target="If-Match",
     )
 

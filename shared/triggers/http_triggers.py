@@ -36,6 +36,8 @@ _IDEMPOTENCY_KEY_MAX: Final = 128
 _QUERY_MAX: Final = 50
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-.+")
 """W3C Trace Context: later versions may append fields, version ff and an id of zeros are none."""
+_ENTITY_TAG: Final = re.compile(r'(?:W/)?"[!#-~]*"')
+_ENTITY_TAGS: Final = re.compile(rf"\s*{_ENTITY_TAG.pattern}(?:\s*,\s*{_ENTITY_TAG.pattern})*\s*")
 _LINKS: Final = frozenset({"Location", "Operation-Location", "Azure-AsyncOperation"})
 """Absolute on the wire: pollers of azure-core ask them as they are."""
 _FORWARDED: Final = re.compile(r"(?:trace|corr)-[0-9A-Za-z-]{1,64}")
@@ -195,8 +197,7 @@ def _query(route: Route, url: str) -> Mapping[str, str]:
 
 def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entropy) -> Cause:
     """Return *cause* with the row that shows a repeat, or the own commit, and what it expects."""
-    # A weak etag equals nothing here (RFC 9110, 13.1.1), and as it keeps its W/ no etag equals it.
-    expected = _etag(req.headers.get("if-match", ""))
+    expected = _if_match(req.headers.get("if-match"))
     key = req.headers.get("idempotency-key")
     if key is None:
         marker = request_marker(entropy)
@@ -216,10 +217,20 @@ def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entr
     )
 
 
-def _etag(text: str) -> str | None:
-    """Return one etag as the store has it, quoted; None for none and for `*`, which is any."""
-    bare = text.strip().strip('"')
-    return f'"{bare}"' if bare not in {"", "*"} else None
+def _if_match(text: str | None) -> tuple[str, ...] | None:
+    """Return the etags that `If-Match` lists (RFC 9110, 13.1.1); None where it is not sent.
+
+    A weak one equals nothing here: it keeps its `W/`, and no etag of the store has that.
+    """
+    if text is None:
+        return None
+    tags = ("*",) if text.strip() == "*" else tuple(_ENTITY_TAG.findall(text))
+    if not tags or (tags != ("*",) and not _ENTITY_TAGS.fullmatch(text)):
+        raise Invalid(
+            f'If-Match: expected * or entity tags such as "5", got {text[:80]!r}',
+            target="If-Match",
+        )
+    return tags
 
 
 def _named(value: str | None, prefix: str) -> str | None:

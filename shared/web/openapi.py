@@ -89,6 +89,21 @@ def joined(documents: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     }
 
 
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+    "description": "A repeat under the same key gets the first answer, for seven days."
+    " A key belongs to a route and an environment: for another environment it is another key.",
+}
+_IF_MATCH: Final = {
+    "name": "If-Match",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "Entity tags, of which the resource must have one, or *; else 412.",
+}
+
+
 def _operation(service: str, route: Route) -> Mapping[str, Any]:
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     operation: dict[str, Any] = {
@@ -98,7 +113,8 @@ def _operation(service: str, route: Route) -> Mapping[str, Any]:
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in _PARAMETER.findall(route.template)
         ]
-        + [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query],
+        + [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query]
+        + ([_IDEMPOTENCY_KEY, _IF_MATCH] if route.method != "GET" else []),
         "responses": {
             str(route.status): {"description": "Success", **_content(route.answer)},
             **{

@@ -6,7 +6,7 @@ from typing import Any, Final
 from shared.durable.activity import abandon_alone
 from shared.durable.operations import OPERATIONS, operation_document
 from shared.kernel.errors import Conflict, NotFound
-from shared.kernel.operation import Operation, OperationAlreadyEnded
+from shared.kernel.operation import Operation, OperationAlreadyEnded, OperationStatus
 from shared.kernel.scope import ADMIN
 from shared.messaging.unit_of_work import Outcome
 from shared.persistence.store import Document, Partition, partition_of
@@ -18,7 +18,11 @@ from shared.web.routes import Route, get, post
 READ: Final = "runtime.operations.read"
 WRITE: Final = "runtime.operations.write"
 LIST: Final = Collection(
-    OPERATIONS, {"status": "status", "kind": "kind"}, order_by="created_at", descending=True
+    OPERATIONS,
+    {"status": "status", "kind": "kind"},
+    choices={"status": OperationStatus},
+    order_by="created_at",
+    descending=True,
 )
 _WAIT_MAX_S: Final = 25
 _POLL_FIRST_S: Final = 0.2

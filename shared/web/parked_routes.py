@@ -14,6 +14,8 @@ from shared.web.request import Answer, Request, ok
 from shared.web.routes import Route, get, post
 
 _SHOWN: Final = ("eventId", "eventType", "code", "reason", "details", "parkedAt", "attempts")
+_SHOWN_OF_UNREADABLE: Final = frozenset(_SHOWN) - {"eventType", "details"}
+"""What quotes the message is left out."""
 
 
 def rows(root: str) -> Sequence[Route]:
@@ -29,7 +31,7 @@ def rows(root: str) -> Sequence[Route]:
 async def list_parked(request: Request[None], app: Administration) -> Answer:
     """Answer the tenant's parked messages; `unreadable=true` those without a readable tenant."""
     scopes = _scopes(request.scope)
-    is_unreadable = request.query.get("unreadable", "false") == "true"
+    is_unreadable = request.choice("unreadable", ("true", "false")) == "true"
     if is_unreadable and len(scopes) == 1:
         raise Denied(f"unreadable messages need the scope {ADMIN}", code="ScopeMissing")
     page = await query_page(
@@ -42,14 +44,16 @@ async def list_parked(request: Request[None], app: Administration) -> Answer:
 
 
 async def get_parked(request: Request[None], app: Administration) -> Answer:
-    """Answer one parked message whole, with the reason why it was refused."""
+    """Answer one parked message whole, with the reason why it was refused.
+
+    Of one without a readable tenant only its digest and that it was refused: it may be anybody's.
+    """
     for scope in _scopes(request.scope):
         document = await app.service.store.read(
             parked_partition(scope), parked_id(request.path["eventId"])
         )
         if document is not None:
-            body = document.body
-            envelope = body.get("envelope", body.get("text"))
+            envelope = document.body.get("envelope")
             return ok({**_summary(document), "envelope": envelope}, etag=document.etag)
     raise NotFound(f"no message {request.path['eventId'][:80]!r} is parked here")
 
@@ -68,5 +72,7 @@ def _scopes(scope: Scope) -> Sequence[Scope]:
 
 
 def _summary(document: Document) -> Mapping[str, Any]:
-    fields = {name: document.body.get(name) for name in _SHOWN}
+    is_unreadable = document.partition.tenant == PLATFORM_TENANT
+    shown = _SHOWN_OF_UNREADABLE if is_unreadable else _SHOWN
+    fields = {name: document.body.get(name) if name in shown else None for name in _SHOWN}
     return {**fields, "tenantId": document.partition.tenant}

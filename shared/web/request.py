@@ -14,6 +14,7 @@ from shared.kernel.ids import EnvironmentKey, OperationId, parse_id
 from shared.kernel.scope import Scope
 
 B = TypeVar("B")
+_DIGITS_MAX: Final = 9
 _ETAGS: Final = re.compile(r'"[^"]*"')
 
 
@@ -59,7 +60,9 @@ class Request(Generic[B]):
         text = self.query.get(name)
         if text is None:
             return default
-        if not text.isdecimal() or not least <= int(text) <= most:
+        # Length first: Python refuses to read thousands of digits.
+        is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MAX
+        if not is_number or not least <= int(text) <= most:
             raise _refusal("OutOfRange", name, f"a whole number from {least} to {most}", text)
         return int(text)
 

@@ -26,7 +26,6 @@ from shared.durable.operations import (
 from shared.durable.orchestration import FAIL_OPERATION, Activity, durable_name
 from shared.kernel.clock import EPOCH
 from shared.kernel.context import Context
-from shared.kernel.errors import Conflict
 from shared.kernel.operation import Operation, OperationStatus
 from shared.messaging.unit_of_work import Decision, Outcome, Put, View
 from shared.persistence.store import AnswerLost, Query
@@ -262,22 +261,6 @@ def test_a_failure_that_cannot_be_recorded_frees_the_aggregate_as_its_kind_says(
         operation = await app.operation()
         assert operation.error == {"code": "TransitionRefused", "message": "x" * REASON_MAX}
         assert (await app.thing()).operation_id == ""
-
-    stepping(act)
-
-
-@pytest.mark.parametrize(
-    "problem", [Conflict("not now"), KeyError("gone")], ids=["refused", "defect"]
-)
-def test_an_operation_whose_aggregate_cannot_be_freed_ends_alone(problem: Exception) -> None:
-    async def refuse(*_: Any) -> Outcome[Any]:
-        raise problem
-
-    async def act(app: App) -> None:
-        reason = {"code": "TransitionRefused", "message": "x"}
-        await attempt(app, fail_operation_by({"MakeThing": refuse}), reason)
-
-        assert (await app.operation()).is_terminal
 
     stepping(act)
 

@@ -98,9 +98,9 @@ def test_an_operation_is_abandoned_under_its_own_etag_and_nothing_is_canceled_un
         document = await world.app.service.store.read(partition, name)
         assert document is not None
         with pytest.raises(Stale):
-            await abandon_operation(operation, world.bench.ctx(if_match='"1"'), world.app)
+            await abandon_operation(operation, world.bench.ctx(if_match=('"1"',)), world.app)
         canceled = list(engine.canceled)
-        ctx = world.bench.ctx(if_match=document.etag)
+        ctx = world.bench.ctx(if_match=(document.etag,))
         await abandon_operation(operation, ctx, world.app)
 
         assert canceled == []

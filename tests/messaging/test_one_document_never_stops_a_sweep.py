@@ -69,6 +69,42 @@ def test_the_documents_of_all_others_are_handled(problem: Exception) -> None:
     run_virtual(main())
 
 
+class Throttled:
+    """A store that takes nothing for one tenant."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def batch(self, partition: Partition, operations: Any) -> Any:
+        if partition == BAD:
+            raise Unavailable("throttled", throttled=True)
+        return await self.inner.batch(partition, operations)
+
+
+@pytest.mark.parametrize("pages", [1, PAGES_MAX + 1], ids=["one-page", "more-than-a-run"])
+def test_a_tenant_that_is_throttled_keeps_no_sweep_from_the_others(pages: int) -> None:
+    async def main() -> None:
+        timer = Timer(Unavailable("throttled", throttled=True))
+        await timer.parts.clock.sleep(3600)
+        now = timer.now()
+        for number in range(100 * pages):
+            due_at = isoformat(now - timedelta(minutes=30, milliseconds=number // 3))
+            body = {"type": "thing", "dueAt": due_at}
+            await timer.parts.store.inner.batch(BAD, [Create(f"thing-{number}", body)])
+        body = {"type": "thing", "dueAt": isoformat(now)}
+        await timer.parts.store.inner.batch(TENANTS[0], [Create("thing", body)])
+        timer.parts.store = Throttled(timer.parts.store.inner)  # type: ignore[assignment]
+        await timer.run()
+        await timer.run()
+
+        assert timer.handled == [TENANTS[0].tenant]
+
+    run_virtual(main())
+
+
 def test_a_document_that_fails_is_tried_ever_more_rarely() -> None:
     async def main() -> None:
         timer = Timer(PROBLEMS["unreadable"])

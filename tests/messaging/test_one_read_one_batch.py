@@ -206,7 +206,7 @@ def test_if_match_lets_through_only_the_version_that_was_read() -> None:
         await parts.work.commit(parts.ctx(), PARTITION, ["thing"], _count(parts, []))
         document = await parts.store.inner.read(PARTITION, "thing")
         assert document is not None
-        matching = replace(CAUSE, if_match=document.etag)
+        matching = replace(CAUSE, if_match=(document.etag,))
         await parts.work.commit(parts.ctx(matching), PARTITION, ["thing"], _count(parts, []))
 
         with pytest.raises(Stale) as stale:

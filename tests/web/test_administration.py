@@ -397,6 +397,46 @@ def test_an_id_that_is_none_names_nothing(text: str, tmp_path: Any) -> None:
 COMMAND = an_envelope(1, "DoThing", payload={"size": 3})
 
 
+def test_of_a_message_without_a_readable_tenant_only_digest_and_reason_are_shown(
+    tmp_path: Any,
+) -> None:
+    async def act(at: Desk) -> None:
+        other = COMMAND.model_copy(update={"tenant_id": "globex"}).to_json()
+        await at.receive(other, tenant="initech")
+        _, listed, _ = await at.call("GET", "/parked?unreadable=true")
+        (summary,) = listed["value"]
+        _, shown, _ = await at.call("GET", f"/parked/{summary['eventId']}")
+
+        assert "globex" not in json.dumps([listed, shown])
+        assert (len(summary["eventId"]), shown["code"]) == (64, "TenantMismatch")
+
+    desk(act, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["parked?unreadable=yes", "parked?unreadable=", "operations?status=Done", "operations?status="],
+)
+def test_a_filter_takes_the_values_that_there_are_and_names_them(query: str, tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        status, answer, _ = await at.call("GET", f"/{query}")
+
+        assert (status, "expected" in answer["error"]["message"]) == (400, True)
+
+    desk(act, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "top", ["1" * 5001, "%D9%A5", "5_0", "+5", "", "0", "1e2"],
+    ids=["5001-digits", "arabic-digits", "underscore", "sign", "empty", "zero", "exponent"],
+)  # fmt: skip
+def test_what_is_no_whole_number_in_its_bounds_is_400(top: str, tmp_path: Any) -> None:
+    async def act(at: Desk) -> None:
+        assert (await at.call("GET", f"/operations?top={top}"))[0] == 400
+
+    desk(act, tmp_path)
+
+
 def test_a_replay_that_is_repeated_under_its_key_gets_the_first_answer(tmp_path: Any) -> None:
     async def act(at: Desk) -> None:
         replay, key = f"/parked/{COMMAND.event_id}/replay", {"idempotency_key": "k"}
@@ -453,7 +493,7 @@ def test_what_has_no_readable_tenant_is_for_administrators_only(tmp_path: Any) -
         hidden = await at.call("GET", f"/parked/{event}", roles=["Runtime.Operate"])
 
         assert own["value"] == []
-        assert shown[1]["envelope"] == "garbage"
+        assert shown[1]["envelope"] is None
         assert (denied[0], hidden[0]) == (403, 404)
 
     desk(act, tmp_path)

@@ -344,6 +344,34 @@ def test_a_lost_update_is_412(tmp_path: Any) -> None:
     served(act, tmp_path)
 
 
+def test_one_etag_of_a_list_lets_the_request_through(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        await call("POST", "/v1/things", {"name": "a"})
+        etag = header(await call("GET", "/v1/things/thing"), "etag") or ""
+        answer = await call("POST", "/v1/things", {"name": "a"}, if_match=f'"other", {etag}')
+
+        assert answer.status == 202
+
+    served(act, tmp_path)
+
+
+def test_any_etag_needs_something_that_exists(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        assert (await call("POST", "/v1/things", {"name": "a"}, if_match="*")).status == 412
+
+    served(act, tmp_path)
+
+
+@pytest.mark.parametrize("sent", ["", "5", "'5'", '"5', '"5" "6"', '"5",', '*, "5"'])
+def test_what_is_no_etag_is_400(sent: str, tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        answer = await call("POST", "/v1/things", {"name": "a"}, if_match=sent)
+
+        assert (answer.status, error(answer)["target"]) == (400, "If-Match")
+
+    served(act, tmp_path)
+
+
 def test_what_the_caller_has_already_is_304_without_a_body(tmp_path: Any) -> None:
     async def act(call: Caller) -> None:
         await call("POST", "/v1/things", {"name": "a"})
