@@ -17,7 +17,7 @@ from shared.persistence.effective_key import (
     feed_range_of,
 )
 from shared.persistence.sqlite_pages import Row, bounded
-from shared.persistence.sqlite_rows import LIVE, At, Verb, Write, due_at_of, etag_of, lsn_of
+from shared.persistence.sqlite_rows import LIVE, RowContext, Verb, Write, due_at_of, etag_of, lsn_of
 
 _log = logging.getLogger(__name__)
 BATCH_MAX_OPERATIONS: Final = 100
@@ -185,8 +185,8 @@ class Documents:
             if not existed and write.if_lsn is not None:
                 write = write._replace(if_lsn=None)
         lsn = self._rows.next_lsn(connection)
-        at = At(partition, feed_range_of(partition), now_s)
-        status = self._rows.apply(connection, write, lsn, at)
+        context = RowContext(partition, feed_range_of(partition), now_s)
+        status = self._rows.apply(connection, write, lsn, context)
         if status:
             return OperationResult(status)
         self._store.purge(connection, now_s)

@@ -48,7 +48,7 @@ class Applied(NamedTuple):
     status: int
 
 
-class At(NamedTuple):
+class RowContext(NamedTuple):
     """Where and when rows are written: a stored partition, its feed range, the epoch second."""
 
     partition: str
@@ -114,20 +114,26 @@ class Rows:
         """Return the first number that no committed write was given, also none before a crash."""
         return int(connection.execute(self.last).fetchone()[0]) + 1
 
-    def apply_all(self, connection: sqlite3.Connection, writes: Sequence[Write], at: At) -> Applied:
+    def apply_all(
+        self, connection: sqlite3.Connection, writes: Sequence[Write], context: RowContext
+    ) -> Applied:
         """Do *writes* in their order, or none of them when one is refused."""
         first = self.next_lsn(connection)
-        if self._apply_at_once(connection, writes, first, at):
+        if self._apply_at_once(connection, writes, first, context):
             return Applied(first, len(writes), 0)
         connection.execute("SAVEPOINT batch")
-        applied = self._apply_in_order(connection, writes, first, at)
+        applied = self._apply_in_order(connection, writes, first, context)
         if applied.status:
             connection.execute("ROLLBACK TO batch")
         connection.execute("RELEASE batch")
         return applied
 
     def _apply_at_once(
-        self, connection: sqlite3.Connection, writes: Sequence[Write], first: int, at: At
+        self,
+        connection: sqlite3.Connection,
+        writes: Sequence[Write],
+        first: int,
+        context: RowContext,
     ) -> bool:
         """Do *writes* if they are creates beside at most one replace by etag, as a command's are.
 
@@ -136,7 +142,7 @@ class Rows:
         no savepoint is needed. One call for several rows: most of a small statement's time is the
         way into SQLite.
         """
-        partition, feed, now_s = at
+        partition, feed, now_s = context
         rows, replace = [], None
         for lsn, write in enumerate(writes, first):
             verb, stored, text, if_lsn, ttl_s, due_at = write
@@ -161,20 +167,26 @@ class Rows:
         return is_done
 
     def _apply_in_order(
-        self, connection: sqlite3.Connection, writes: Sequence[Write], first: int, at: At
+        self,
+        connection: sqlite3.Connection,
+        writes: Sequence[Write],
+        first: int,
+        context: RowContext,
     ) -> Applied:
         for index, write in enumerate(writes):
-            status = self.apply(connection, write, first + index, at)
+            status = self.apply(connection, write, first + index, context)
             if status:
                 return Applied(first, index, status)
         return Applied(first, len(writes), 0)
 
-    def apply(self, connection: sqlite3.Connection, write: Write, lsn: int, at: At) -> int:
+    def apply(
+        self, connection: sqlite3.Connection, write: Write, lsn: int, context: RowContext
+    ) -> int:
         """Do *write* at *lsn*.
 
         Returns the status of the failure (404, 409, 412) with nothing changed, or 0.
         """
-        partition, feed, now_s = at
+        partition, feed, now_s = context
         verb, stored, text, if_lsn, ttl_s, due_at = write
         ends_s = None if ttl_s is None else now_s + ttl_s
         if verb is Verb.CREATE or (verb is Verb.UPSERT and if_lsn is None):

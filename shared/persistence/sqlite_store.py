@@ -25,7 +25,16 @@ from shared.persistence.sqlite_pages import (
     page_of,
 )
 from shared.persistence.sqlite_query import Sql
-from shared.persistence.sqlite_rows import LIVE, At, Rows, Verb, Write, due_at_of, etag_of, lsn_of
+from shared.persistence.sqlite_rows import (
+    LIVE,
+    RowContext,
+    Rows,
+    Verb,
+    Write,
+    due_at_of,
+    etag_of,
+    lsn_of,
+)
 from shared.persistence.sqlite_schema import schema_script
 from shared.persistence.store import (
     BatchOperation,
@@ -113,14 +122,14 @@ class SqliteStore:
         texts = encoded_batch(operations)
         writes = list(map(_write_of, operations, texts))
         stored = partition_text(partition.values)
-        at = At(stored, feed_range_of(stored), self.now_s())
+        context = RowContext(stored, feed_range_of(stored), self.now_s())
 
         def work(connection: sqlite3.Connection) -> int:
-            applied = self.rows.apply_all(connection, writes, at)
+            applied = self.rows.apply_all(connection, writes, context)
             if applied.status:
                 refused = operations[applied.done].id
                 raise BatchRefused(applied.status, applied.done, refused)
-            self.purge(connection, at.now_s)
+            self.purge(connection, context.now_s)
             return applied.first_lsn
 
         first = await self.database.write(work, undoes_itself=True)
