@@ -16,7 +16,7 @@ class ArtifactMissing(NotFound):
     code = "ArtifactMissing"
 
     def __init__(self, digest: str) -> None:
-        super().__init__(f"no artifact {digest[:80]!r}: upload it with POST /artifacts")
+        super().__init__(f"no artifact {digest[:80]!r}: upload it first")
 
 
 class TransitionRefused(Conflict):
@@ -41,8 +41,8 @@ class Held(Conflict):
     def __init__(self, module: str, version: str, digest: str, holder: str) -> None:
         super().__init__(
             f"this release unit of {module} ({version}, {digest[:19]}…) was rolled back here by "
-            f"{holder}; release it with POST /deployments/{holder}/release-hold, or deploy "
-            "another one: other content, version, environ or limits",
+            f"{holder}; release the hold (release-hold of {holder}), or deploy another one: "
+            "other content, version, environ or limits",
             target="/components",
         )
         self.module = module

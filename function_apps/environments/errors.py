@@ -60,7 +60,8 @@ class ConfirmationMissing(PreconditionRequired):
 
     def __init__(self, name: str, received: str | None) -> None:
         super().__init__(
-            f"the environment is protected: repeat with confirm={name}, got {received!r}",
+            f"the environment is protected: repeat with confirm={name}, "
+            f"got {'nothing' if received is None else repr(received)}",
             target="confirm",
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
 from shared.contracts.shape import Value
 from shared.contracts.values import (
@@ -54,7 +54,10 @@ StoredPathPrefix = Annotated[str, StringConstraints(pattern=r"^/[\w./~-]*$", max
 """As units have it that were recorded before `//a` and `/a/` were refused."""
 
 
-def _one_spelling(prefix: str) -> str:
+def _one_spelling(prefix: str, info: ValidationInfo) -> str:
+    # What comes over HTTP is JSON; documents, decoded before, keep what they were stored with.
+    if info.mode != "json":
+        return prefix
     if prefix != "/" and {"", ".", ".."} & {*prefix.split("/")[1:]}:
         raise ValueError("/, or a path such as /shop: one slash before each name, none at the end")
     return prefix

@@ -364,3 +364,9 @@ def test_a_path_prefix_is_the_root_or_names_after_one_slash_each(prefix: str) ->
     document = DEPLOY | {"components": [COMPONENT | {"pathPrefix": prefix}]}
 
     assert parse(Deploy, json.dumps(document).encode()).components[0].path_prefix == prefix
+
+
+def test_a_prefix_that_was_stored_with_another_spelling_is_read_back() -> None:
+    document = DEPLOY | {"components": [COMPONENT | {"pathPrefix": "/shop/"}]}
+
+    assert read(Deploy, document).components[0].path_prefix == "/shop/"

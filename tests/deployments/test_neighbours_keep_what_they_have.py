@@ -70,11 +70,13 @@ def test_a_path_prefix_that_a_deployment_on_its_way_brings_is_refused() -> None:
     run_virtual(main())
 
 
-@pytest.mark.parametrize("recorded", ["/shop/", "//shop", "/shop"])
-def test_a_prefix_is_taken_however_it_was_spelled_before(recorded: str) -> None:
+@pytest.mark.parametrize(
+    ("recorded", "prefix"), [("/shop/", "/shop"), ("//shop", "/shop"), ("/", "/")]
+)
+def test_a_prefix_is_taken_however_it_was_spelled_before(recorded: str, prefix: str) -> None:
     async def main() -> None:
         world = driven()
-        command = await world.command(await world.component("web", WEB, pathPrefix="/shop"))
+        command = await world.command(await world.component("web", WEB, pathPrefix=prefix))
         state = ModuleState(revision=1, path_prefix=recorded)
         target = replace(DeploymentTarget(command.environment_id), modules={ModuleId(SHOP): state})
 

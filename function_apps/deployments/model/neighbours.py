@@ -65,9 +65,13 @@ def _holder_of(
     return None
 
 
-def _same_path(recorded: str, prefix: str) -> bool:
-    """Return whether the proxy takes both for the same; *recorded* may be spelled otherwise."""
-    return bool(recorded) and [*filter(None, recorded.split("/"))] == prefix.split("/")[1:]
+def _same_path(one: str, other: str) -> bool:
+    """Return whether the proxy takes both for the same, however they were spelled."""
+    return bool(one) and _names(one) == _names(other)
+
+
+def _names(prefix: str) -> Sequence[str]:
+    return [name for name in prefix.split("/") if name]
 
 
 def _bad_removals(
