@@ -49,6 +49,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "MalformedEnvelope": "see its reason: `runtimectl parked show <event>`",
     "MalformedRow": "a row of the store is damaged: see the log of the host, and report it",
     "NoHandler": "see where it was sent: `runtimectl parked show <event>`",
+    "DryRunByMessage": "ask for the plan over HTTP: `runtimectl deploy --dry-run`",
     "BadArtifact": "build it again: `runtimectl artifact build … --fresh`, and push it",
     "NotSupported": "change the plan, or use another compute target; the message says why",
     "RouteTaken": "give the component another pathPrefix",
