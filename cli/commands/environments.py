@@ -23,6 +23,7 @@ _UPDATABLE: Final = (
     "isolationModel", "computeTargets", "dataResources", "protected", "ttl", "tags", "admits",
 )  # fmt: skip
 """The fields of an environment that its PUT accepts."""
+_FIXED: Final = ("name", "projectId", "stage", "region")
 _COLUMNS: Final = (
     Column("NAME", "name"),
     Column("STAGE", "stage"),
@@ -145,7 +146,7 @@ def update(
     """Change an environment; fields that are not given stay."""
     current = find_environment(invocation.client, environment)
     body = {name: current[name] for name in _UPDATABLE if current.get(name) is not None}
-    body |= content.body()
+    body |= _changes(content.body(), current)
     path = f"{_ROOT}/{current['environmentId']}"
     if not dry_run:
         response = invocation.client.write("PUT", path, body)
@@ -185,6 +186,23 @@ def _finish(invocation: Invocation, response: Response, title: str, waiting: Wai
         invocation.show([environment], _COLUMNS)
     else:
         invocation.show(environment)
+
+
+def _changes(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *wanted* without the fields that are fixed, which a file for `create` has too.
+
+    Raises:
+        Failure: one of them differs.
+    """
+    for name in _FIXED:
+        if name in wanted and wanted[name] != current.get(name):
+            raise Failure(
+                f"{name}: fixed: expected {current.get(name)}, got {wanted[name]}",
+                ExitCode.REFUSED,
+                remedy="decommission it and create it again: "
+                f"`runtimectl env delete {current['name']} --wait`",
+            )
+    return {name: value for name, value in wanted.items() if name not in _FIXED}
 
 
 def _show_plan(invocation: Invocation, environment_plan: Mapping[str, Any]) -> None:

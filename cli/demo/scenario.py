@@ -202,8 +202,15 @@ def _deploy_line(sandbox: Sandbox, release: str, environment: str) -> str:
 
 
 def _service_id(sandbox: Sandbox, environment: Mapping[str, Any]) -> str:
-    services = sandbox.get("/v1/runtime/services", environmentId=environment["environmentId"])
-    return str(services["value"][0]["serviceId"])
+    """Return the service's id; catalog hears of a release shortly after its end."""
+    deadline_s = sandbox.clock.monotonic_s() + _TIMEOUT_S
+    environment_id = environment["environmentId"]
+    while sandbox.clock.monotonic_s() < deadline_s:
+        services = sandbox.get("/v1/runtime/services", environmentId=environment_id)["value"]
+        if services:
+            return str(services[0]["serviceId"])
+        pause(sandbox.clock, 0.25)
+    raise DemoFailed(f"no service of {environment['name']} is known to catalog")
 
 
 def _newest_deployment(sandbox: Sandbox, environment: str) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Each command's requests to the platform, and what people and programs read of the answer."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -242,6 +243,24 @@ def test_a_plan_of_an_environment_shows_resources_refusals_and_cost(
     assert "files" in ran.out
     assert "refused: region: not offered [RegionNotOffered]" in ran.out
     assert "12.50 EUR a month" in ran.out
+
+
+@pytest.mark.parametrize("is_other", [False, True], ids=["as-it-is", "another"])
+def test_an_update_from_a_file_leaves_the_fixed_fields_alone(
+    runtimectl: RuntimeCtl, tmp_path: Path, *, is_other: bool
+) -> None:
+    file = tmp_path / "test.yaml"
+    file.write_text(f"stage: {'prod' if is_other else 'test'}\nisolationModel: silo\n")
+
+    ran = runtimectl.run(f"env update test -f {file}")
+
+    if is_other:
+        assert ran.code == ExitCode.REFUSED
+        assert "stage: fixed: expected test, got prod" in ran.err
+        assert "`runtimectl env delete test --wait`" in ran.err
+    else:
+        assert ran.written[1]["isolationModel"] == "silo"
+        assert "stage" not in ran.written[1]
 
 
 def test_a_tag_without_a_value_is_a_usage_error_that_shows_how(runtimectl: RuntimeCtl) -> None:
