@@ -24,6 +24,9 @@ from shared.kernel.operation import wait
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
 from shared.persistence.store import partition_of
 
+_Checked = tuple[PlanContext, SoakEvidence | None]
+"""What was found outside before the decision."""
+
 
 async def deploy(
     command: Deploy,
@@ -41,7 +44,7 @@ async def deploy(
         Held, QueueTaken, NaturalKeyActive, EnvironmentNotUsable, BindingRequired.
     """
     ids = repository.draw_ids(command.environment_id, ctx, app)
-    checked: tuple[PlanContext, SoakEvidence | None] | None = None
+    checked: _Checked | None = None
 
     async def precheck(_view: View) -> None:
         nonlocal checked
@@ -63,23 +66,7 @@ async def deploy(
         for known in repeated(view):
             is_repeat = True
             return Decision(answer(repository.stored_deployment(view, known), target))
-        context, evidence = checked
-        plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
-        if plan.refusals:
-            raise CannotBePlanned(plan.refusals)
-        preconditions.blocking_reason(target, ctx.tenant)
-        preconditions.require_not_held(target, plan.units)
-        release = new_deployment(
-            command,
-            ids,
-            kind=DeploymentKind.RELEASE,
-            key=keys.natural,
-            order=plan.order,
-            project_id=target.environment.project if target.environment else None,
-            stage=target.environment.stage if target.environment else None,
-            evidence=evidence,
-        )
-        return enqueue(release, keys.content, ids, target, ctx, kind="Deploy")
+        return _release(command, keys, ids, target, checked, ctx)
 
     partition = partition_of(ctx.tenant, command.environment_id)
     document = repository.target_document(command.environment_id)
@@ -87,6 +74,34 @@ async def deploy(
         ctx, partition, [document], decide, precheck=precheck, linked=repeated
     )
     return replace(outcome, is_repeat=outcome.is_repeat or is_repeat)
+
+
+def _release(
+    command: Deploy,
+    keys: module_queue.Keys,
+    ids: NewDeployment,
+    target: DeploymentTarget,
+    checked: _Checked,
+    ctx: Context,
+) -> Decision[Json]:
+    """Plan the release on *target* and put it into its queues, or refuse it."""
+    context, evidence = checked
+    plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
+    if plan.refusals:
+        raise CannotBePlanned(plan.refusals)
+    preconditions.blocking_reason(target, ctx.tenant)
+    preconditions.require_not_held(target, plan.units)
+    release = new_deployment(
+        command,
+        ids,
+        kind=DeploymentKind.RELEASE,
+        key=keys.natural,
+        order=plan.order,
+        project_id=target.environment.project if target.environment else None,
+        stage=target.environment.stage if target.environment else None,
+        evidence=evidence,
+    )
+    return enqueue(release, keys.content, ids, target, ctx, kind="Deploy")
 
 
 async def plan_context(
