@@ -157,7 +157,7 @@ def begin_step(
 
 
 def wait(operation: Operation, waiting_for: str, wait_name: str, now: datetime) -> Operation:
-    """Return *operation* waiting for the nudge *wait_name*."""
+    """Return *operation* waiting for the external event *wait_name*."""
     if operation.is_terminal:
         return operation
     return replace(

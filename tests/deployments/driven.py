@@ -284,7 +284,7 @@ class Driven:
             await self.answer_gates()
 
     def begin(self) -> bool:
-        started, self.bench.nudges.started[:] = list(self.bench.nudges.started), []
+        started, self.bench.starts.started[:] = list(self.bench.starts.started), []
         for name, instance, argument in started:
             if instance in self._running:
                 continue
@@ -294,7 +294,7 @@ class Driven:
                 {name: self._interfered(each) for name, each in ACTIVITY.items()},
                 self.app,
                 self.app.service.clock,
-                self.bench.nudges,
+                self.bench.starts,
                 twice=self.twice,
             )
             self.contexts.append(context)

@@ -101,7 +101,7 @@ def test_giving_up_a_rollout_of_a_generation_that_is_gone_overtakes_nobody() -> 
         world.world.sites.clear()
         await world.tell(EnvironmentStatus.REQUESTED, generation=2)
         await world.tell(generation=2)
-        world.bench.nudges.started.clear()
+        world.bench.starts.started.clear()
         world.go_on()
         await world.release("two")
         before = world.world.component(world.surface_component(SHOP)).fence

@@ -37,7 +37,7 @@ async def next_generation(world: Driven, *, is_decommissioned_late: bool = False
     """Destroy the stack while no drain runs, and provision it anew."""
     world.world.sites.clear()
     await world.tell(EnvironmentStatus.DECOMMISSIONING)
-    world.bench.nudges.started.clear()
+    world.bench.starts.started.clear()
     if is_decommissioned_late:
         world.revision += 1
     else:
@@ -50,7 +50,7 @@ async def recover(world: Driven) -> None:
     service = world.app.service
     for _ in range(6):
         await service.clock.sleep(700)
-        await Recovery(service.store, world.bench.nudges, service.clock, service.sweeps).sweep()
+        await Recovery(service.store, world.bench.starts, service.clock, service.sweeps).sweep()
         await world.settle()
 
 

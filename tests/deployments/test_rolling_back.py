@@ -74,7 +74,7 @@ def test_an_automatic_rollback_holds_its_unit_and_the_refusal_says_how_to_go_on(
         world.health.bad.add(await world.upload("two"))
         bad = await world.release("two")
 
-        with pytest.raises(Held, match=f"{bad.deployment_id}/release-hold"):
+        with pytest.raises(Held, match=f"release-hold of {bad.deployment_id}"):
             await world.deploy(await world.component("two"))
         await release_held(world, bad.deployment_id)
 

@@ -256,7 +256,7 @@ def test_a_rollout_whose_history_is_lost_goes_on_from_stored_state() -> None:
 async def recovered(world: Driven) -> int:
     """Do what the timer does that starts lost operations again."""
     service = world.app.service
-    recovery = Recovery(service.store, world.bench.nudges, service.clock)
+    recovery = Recovery(service.store, world.bench.starts, service.clock)
     return await recovery.sweep()
 
 

@@ -149,7 +149,7 @@ def test_its_orchestration_is_started_under_its_own_id() -> None:
         await app.keep()
         operation = await take_over(app, app.at.ctx())
 
-        assert app.at.nudges.started == [
+        assert app.at.starts.started == [
             ("durable_plain", operation.operation_id, dict(operation.input))
         ]
 

@@ -79,7 +79,7 @@ def test_aggregate_operation_outbox_and_audit_are_one_batch() -> None:
         assert (await app.thing()).count == 1
         assert (await app.operation()).status is OperationStatus.RUNNING
         assert (await app.operation()).recorded == {"count": 1}
-        assert app.at.nudges.event("somebody", "counted").is_set()
+        assert app.at.starts.event("somebody", "counted").is_set()
 
     stepping(act)
 

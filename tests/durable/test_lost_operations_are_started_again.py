@@ -13,7 +13,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation
 from shared.messaging.orchestrations import Orchestrations
 from shared.persistence.store import Create, Partition
-from tests.kit.drive import Nudges
+from tests.kit.drive import RecordedStarts
 from tests.kit.releases import ENVIRONMENT
 from tests.kit.service import Bench, bench
 from tests.kit.virtual_time import run_virtual
@@ -40,7 +40,7 @@ async def _kept(at: Bench, *kept: Operation) -> Recovery:
         document_id = operation_document(operation.operation_id)
         body = OPERATIONS.encode(operation)
         await at.service.store.batch(PARTITION, [Create(document_id, body)])
-    return _recovery(at, at.nudges)
+    return _recovery(at, at.starts)
 
 
 def _recovery(at: Bench, hub: Orchestrations) -> Recovery:
@@ -97,10 +97,10 @@ def test_an_operation_is_started_once_in_each_span_without_a_heartbeat() -> None
         for wait in (timedelta(0), HEARTBEAT_TIMEOUT, timedelta(0), HEARTBEAT_TIMEOUT):
             await at.service.clock.sleep(wait.total_seconds())
             await recovery.sweep()
-            counts.append(len(at.nudges.started))
+            counts.append(len(at.starts.started))
 
         assert counts == [0, 1, 1, 2]
-        assert at.nudges.started[0] == (
+        assert at.starts.started[0] == (
             "environments_apply_environment", _operation(at).operation_id, INPUT,
         )  # fmt: skip
 
@@ -115,7 +115,7 @@ def test_a_waiting_operation_is_looked_at_every_ten_minutes() -> None:
         for _ in range(60):
             await at.service.clock.sleep(60)
             await recovery.sweep()
-        return len(at.nudges.started)
+        return len(at.starts.started)
 
     started = run_virtual(main())
 
@@ -139,7 +139,7 @@ def test_two_timers_at_once_start_it_once() -> None:
         recovery = await _kept(at, _operation(at))
         await at.service.clock.sleep(HEARTBEAT_TIMEOUT.total_seconds())
         await asyncio.gather(*(recovery.sweep() for _ in range(3)))
-        return len(at.nudges.started)
+        return len(at.starts.started)
 
     assert run_virtual(main()) == 1
 
@@ -153,13 +153,13 @@ def test_one_unreadable_operation_holds_up_the_recovery_of_no_other() -> None:
         await at.service.clock.sleep(HEARTBEAT_TIMEOUT.total_seconds())
         await recovery.sweep()
 
-        assert len(at.nudges.started) == 20
+        assert len(at.starts.started) == 20
         assert at.service.sweeps.failures(at.service.clock.now()) == {"recover_operations": 1}
 
     run_virtual(main())
 
 
-class AwayOnce(Nudges):
+class AwayOnce(RecordedStarts):
     """A hub that is away for the first start."""
 
     calls = 0

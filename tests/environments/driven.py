@@ -71,8 +71,8 @@ class Environments:
     async def run_started(self, **how: Any) -> list[Any]:
         """Drive every orchestration that was started and not yet run; return their outcomes."""
         outcomes = []
-        while self.bench.nudges.started:
-            name, instance_id, argument = self.bench.nudges.started.pop(0)
+        while self.bench.starts.started:
+            name, instance_id, argument = self.bench.starts.started.pop(0)
             outcomes.append(await self.run(name, instance_id, argument, **how))
         return outcomes
 
@@ -80,7 +80,7 @@ class Environments:
         abandon = {kind: control.abandon for kind, control in OPERATIONS.items()}
         context = DrivenContext(
             instance_id, argument, by_name(ACTIVITIES, abandon), self.app, self.app.service.clock,
-            self.bench.nudges, **how,
+            self.bench.starts, **how,
         )  # fmt: skip
         return await drive(_orchestration(name), context)
 

@@ -34,7 +34,7 @@ def test_a_request_for_what_is_live_is_a_repeat() -> None:
         world, identity = await _after_a_failed_update()
 
         assert await world.request() == identity
-        assert world.bench.nudges.started == []
+        assert world.bench.starts.started == []
 
     run_virtual(main())
 

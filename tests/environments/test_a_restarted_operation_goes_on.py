@@ -28,7 +28,7 @@ def test_it_applies_the_plan_that_was_approved_although_the_stack_has_moved_on()
         world = environments()
         plan = await plan_request(a_request(), world.ctx, world.app)
         identity = await world.request(planId=plan.plan_id)
-        started = world.bench.nudges.started.pop()
+        started = world.bench.starts.started.pop()
         with pytest.raises(KeyboardInterrupt):
             await world.run(*started, interfere=stop_at("observe_run"))
         outcome = await world.run(*started)
@@ -44,7 +44,7 @@ def test_the_four_hours_of_a_run_begin_once() -> None:
         world = environments()
         engine = world.use_engine(EndlessEngine)
         identity = await world.request()
-        started = world.bench.nudges.started.pop()
+        started = world.bench.starts.started.pop()
         with pytest.raises(KeyboardInterrupt):
             await world.run(*started, interfere=stop_at("observe_run"))
         await world.app.service.clock.sleep(4 * HOUR_S)
@@ -67,7 +67,7 @@ def test_the_wait_for_the_drain_begins_once() -> None:
         identity = await world.request()
         await world.run_started()
         await world.decommission(identity)
-        started = world.bench.nudges.started.pop()
+        started = world.bench.starts.started.pop()
         with pytest.raises(KeyboardInterrupt):
             await world.run(*started, interfere=stop_at("start_destroy"))
         restarted_s = world.app.service.clock.monotonic_s()

@@ -31,7 +31,7 @@ def test_an_operation_whose_environment_is_lost_can_be_abandoned(lose: Any) -> N
     async def main() -> None:
         world = environments()
         identity = await world.request()
-        operation = world.bench.nudges.started[0][1]
+        operation = world.bench.starts.started[0][1]
         await lose(world, identity)
         await abandon_operation(await world.operation(operation), world.ctx, world.app)
 
@@ -45,7 +45,7 @@ def test_an_operation_whose_environment_is_lost_ends_by_itself(lose: Any) -> Non
     async def main() -> None:
         world = environments()
         identity = await world.request()
-        started = world.bench.nudges.started.pop()
+        started = world.bench.starts.started.pop()
         await lose(world, identity)
         await world.run(*started)
 
@@ -63,7 +63,7 @@ def test_an_operation_with_a_damaged_input_can_be_abandoned(argument: Mapping[st
     async def main() -> None:
         world = environments()
         await world.request()
-        operation = world.bench.nudges.started[0][1]
+        operation = world.bench.starts.started[0][1]
         damaged = replace(await world.operation(operation), input=argument)
         await abandon_operation(damaged, world.ctx, world.app)
 

@@ -52,7 +52,7 @@ def test_no_failure_is_recorded_while_the_run_cannot_be_ended() -> None:
     async def main() -> None:
         world = environments()
         identity = await world.request()
-        started = world.bench.nudges.started[0]
+        started = world.bench.starts.started[0]
         _away_for(world, 6 * 3600)
         outcomes = await world.run_started()
         operation = await world.operation(started[1])
@@ -68,7 +68,7 @@ def test_when_the_engine_is_back_recovery_goes_on_with_the_run() -> None:
     async def main() -> None:
         world = environments()
         identity = await world.request()
-        started = world.bench.nudges.started[0]
+        started = world.bench.starts.started[0]
         _away_for(world, 4 * 3600 + 60)
         await world.run_started()
         await world.app.service.clock.sleep(120)
@@ -91,7 +91,7 @@ def test_an_update_that_ended_well_is_no_failure_because_its_outputs_cannot_be_r
                 engine.back_at_s = engine.clock.monotonic_s() + 31
 
         identity = await world.request()
-        started = world.bench.nudges.started[0]
+        started = world.bench.starts.started[0]
         await world.run_started(interfere=go_away)
         if not (await world.operation(started[1])).is_terminal:
             await world.run(*started)
@@ -118,7 +118,7 @@ def test_a_run_whose_start_was_not_answered_is_canceled_before_the_failure(
         world = environments()
         world.use_engine(AbsentEngine)
         identity = await world.request()
-        started = world.bench.nudges.started.pop()
+        started = world.bench.starts.started.pop()
         if is_stopped:
             with pytest.raises(KeyboardInterrupt):
                 await world.run(*started, interfere=stop_at("cancel_run"))

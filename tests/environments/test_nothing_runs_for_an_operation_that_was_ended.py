@@ -115,7 +115,7 @@ def test_an_operation_that_is_canceled_before_its_run_begins_starts_none(reached
         world = environments()
         engine = world.use_engine(SlowEngine)
         identity = await world.request()
-        started = world.bench.nudges.started.pop()
+        started = world.bench.starts.started.pop()
         with pytest.raises(KeyboardInterrupt):
             await world.run(*started, interfere=stop_at(reached))
         operation = await world.operation(started[1])
@@ -163,7 +163,7 @@ def test_a_start_on_its_way_builds_nothing_for_an_abandoned_operation() -> None:
     async def main() -> None:
         world = environments()
         identity = await world.request()
-        engine, operation = world.use_engine(EngineAtTheDoor), world.bench.nudges.started[0][1]
+        engine, operation = world.use_engine(EngineAtTheDoor), world.bench.starts.started[0][1]
         running = asyncio.ensure_future(world.run_started())
         await engine.arrived.wait()
         await abandon_operation(await world.operation(operation), world.ctx, world.app)

@@ -28,7 +28,7 @@ async def _provisioned(world: Environments) -> str:
 
 
 async def _run_next(world: Environments, **how: Any) -> Any:
-    return await world.run(*world.bench.nudges.started.pop(0), **how)
+    return await world.run(*world.bench.starts.started.pop(0), **how)
 
 
 async def _drain(world: Environments, identity: str) -> None:
@@ -55,7 +55,7 @@ def test_an_update_overtaken_by_a_decommissioning_writes_nothing_more_and_both_e
         update = await world.update(identity, **MORE)
         if reached is not None:
             with pytest.raises(KeyboardInterrupt):
-                await world.run(*world.bench.nudges.started[0], interfere=stop_at(reached))
+                await world.run(*world.bench.starts.started[0], interfere=stop_at(reached))
         await world.decommission(identity)
         overtaken = await _run_next(world)
         during = await world.environment(identity)
@@ -119,7 +119,7 @@ def test_an_abandoned_operation_frees_its_environment_for_a_retry() -> None:
         world = environments()
         identity = await world.request()
         stuck = await world.operation((await world.environment(identity)).operation_id)
-        world.bench.nudges.started.clear()
+        world.bench.starts.started.clear()
         await abandon_operation(stuck, world.bench.ctx(), world.app)
         abandoned = await world.operation(stuck.operation_id)
         failed = await world.environment(identity)

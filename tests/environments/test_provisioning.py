@@ -41,10 +41,10 @@ def test_the_same_request_again_gets_the_first_result_and_starts_nothing() -> No
     async def main() -> None:
         world = environments()
         first = await world.request()
-        started = list(world.bench.nudges.started)
+        started = list(world.bench.starts.started)
 
         assert await world.request() == first
-        assert world.bench.nudges.started == started
+        assert world.bench.starts.started == started
 
     run_virtual(main())
 

@@ -12,7 +12,7 @@ def test_a_step_that_is_tried_again_is_running_and_says_why() -> None:
         world = environments()
         world.world.refusing["site"] = Unavailable("the subnet is being made")
         await world.request()
-        instance = world.bench.nudges.started[0][1]
+        instance = world.bench.starts.started[0][1]
         applying = asyncio.ensure_future(world.run_started())
         await world.app.service.clock.sleep(10)
         operation = await world.operation(instance)

@@ -39,7 +39,7 @@ def test_an_operation_that_was_cut_off_before_a_step_ends_as_if_it_had_not_been(
     async def main() -> None:
         world = environments()
         identity = await world.request()
-        name, instance, argument = world.bench.nudges.started.pop()
+        name, instance, argument = world.bench.starts.started.pop()
         with pytest.raises(KeyboardInterrupt):
             await world.run(name, instance, argument, interfere=stop_at(activity))
         await world.run(name, instance, argument)

@@ -51,11 +51,11 @@ async def begun(**changes: Any) -> Health:
 
 
 async def evaluated(made: Health, **how: Any) -> Any:
-    name, instance_id, argument = made.bench.nudges.started.pop(0)
+    name, instance_id, argument = made.bench.starts.started.pop(0)
     assert name == durable_name(evaluate_gate) == EVALUATE
     context = DrivenContext(
         instance_id, argument, by_name(ACTIVITIES), made.app, made.app.service.clock,
-        made.bench.nudges, **how,
+        made.bench.starts, **how,
     )  # fmt: skip
     return await drive(evaluate_gate, context)
 
@@ -86,9 +86,9 @@ def test_every_activity_run_twice_changes_nothing() -> None:
 def test_a_gate_that_is_decided_is_not_judged_again() -> None:
     async def main() -> tuple[Any, list[Any]]:
         made = await begun()
-        started = made.bench.nudges.started[0]
+        started = made.bench.starts.started[0]
         await evaluated(made)
-        made.bench.nudges.started.append(started)
+        made.bench.starts.started.append(started)
         return await evaluated(made), answers(made)
 
     assert run_virtual(main()) == ("OperationAlreadyEnded", [(GATE, "Pass", "Healthy")])
@@ -108,7 +108,7 @@ def test_the_same_question_twice_is_one_gate_and_another_under_its_id_is_parked(
             for document in (await made.app.service.store.changes(feed_range, None)).documents
             if document.body.get("type") == "parked"
         ]
-        return len(made.bench.nudges.started), parked
+        return len(made.bench.starts.started), parked
 
     assert run_virtual(main()) == (1, [GateConflict.code])
 
@@ -200,7 +200,7 @@ def test_a_gate_without_samples_ends_at_the_deadline_that_was_asked(hours: float
 def test_an_operation_whose_gate_is_gone_can_be_abandoned() -> None:
     async def main() -> bool:
         made = await begun()
-        _, operation_id, _ = made.bench.nudges.started[0]
+        _, operation_id, _ = made.bench.starts.started[0]
         place, document_id = partition_of(TENANT, operation_id), operation_document(operation_id)
         work = made.app.service.work
         operation = stored_operation(await work.read(place, document_id), operation_id)
@@ -215,7 +215,7 @@ def test_an_operation_whose_gate_is_gone_can_be_abandoned() -> None:
 def test_a_gate_that_is_abandoned_is_answered_as_inconclusive() -> None:
     async def main() -> tuple[Any, Any, list[Any]]:
         made = await begun()
-        _, operation_id, _ = made.bench.nudges.started[0]
+        _, operation_id, _ = made.bench.starts.started[0]
         view = await made.app.service.work.read(
             partition_of(TENANT, operation_id), operation_document(operation_id)
         )

@@ -70,10 +70,10 @@ def test_its_orchestration_observes_no_more() -> None:
     async def main() -> Any:
         made = await gating(GATE)
         await made.hear_all(ending())
-        _, instance, argument = made.bench.nudges.started.pop(0)
+        _, instance, argument = made.bench.starts.started.pop(0)
         context = DrivenContext(
             instance, argument, by_name(ACTIVITIES), made.app, made.app.service.clock,
-            made.bench.nudges,
+            made.bench.starts,
         )  # fmt: skip
         return await drive(evaluate_gate, context), made.prober.asked, made.told()
 

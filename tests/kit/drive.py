@@ -25,7 +25,7 @@ from shared.durable.orchestration import (
 from shared.kernel.clock import Clock
 
 
-class Nudges:
+class RecordedStarts:
     """The `Orchestrations` port of a driven world: remembers starts, sets events on wake."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class DrivenContext:
     activities: Mapping[str, Activity[Any]]
     app: Any
     clock: Clock
-    nudges: Nudges
+    starts: RecordedStarts
     interfere: Callable[[str, int], None] = lambda _name, _count: None
     twice: bool = False
     asked: list[str] = field(default_factory=list)
@@ -94,7 +94,7 @@ class DrivenContext:
         return _Task(run)
 
     def wait_for_external_event(self, name: str) -> _Task:
-        return _Task(self.nudges.event(self.instance_id, name).wait)
+        return _Task(self.starts.event(self.instance_id, name).wait)
 
     def task_all(self, tasks: Sequence[_Task]) -> _Task:
         async def run() -> list[Any]:

@@ -18,7 +18,7 @@ from shared.kernel.ids import TenantId
 from shared.kernel.scope import Scope
 from shared.messaging.broker import OutgoingMessage
 from shared.messaging.unit_of_work import UnitOfWork
-from tests.kit.drive import Nudges
+from tests.kit.drive import RecordedStarts
 
 TENANT = TenantId("acme")
 SCOPE = Scope(TENANT, "user:ann")
@@ -49,7 +49,7 @@ class Bench:
 
     service: Service
     sent: Sent
-    nudges: Nudges
+    starts: RecordedStarts
     storage: LocalStorage
 
     def ctx(self, scope: Scope = SCOPE, **cause: Any) -> Context:
@@ -65,11 +65,11 @@ def memory_storage(clock: Clock) -> LocalStorage:
 def bench(name: str, *, seed: int = 1, settings: Mapping[str, str] | None = None) -> Bench:
     """Return the service *name* over empty in-memory parts, on the running loop's time."""
     clock, entropy = LoopClock(), SeededEntropy(seed)
-    storage, sent, nudges = memory_storage(clock), Sent(), Nudges()
+    storage, sent, starts = memory_storage(clock), Sent(), RecordedStarts()
     host = EmbeddedHost(clock, entropy, sent, storage, Path("/nowhere"))
     chosen = {PROFILE: LOCAL, **(settings or {})}
     whole = build_service(name, chosen, EmbeddedParts(host, chosen))
-    relay = replace(whole.relay, sender=sent, orchestrations=nudges)
+    relay = replace(whole.relay, sender=sent, orchestrations=starts)
     service = Service(
         **{
             **vars(whole),
@@ -77,4 +77,4 @@ def bench(name: str, *, seed: int = 1, settings: Mapping[str, str] | None = None
             "work": UnitOfWork(name, whole.store, relay),
         }
     )
-    return Bench(service, sent, nudges, storage)
+    return Bench(service, sent, starts, storage)

@@ -17,7 +17,7 @@ from shared.messaging.outbox import OUTBOX_TYPE
 from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import AnswerLost, BatchOperation, Etag, Partition, Query, Store
-from tests.kit.drive import Nudges
+from tests.kit.drive import RecordedStarts
 from tests.kit.service import CAUSE, SCOPE, Sent, memory_storage
 
 PARTITION = Partition("acme", "abcdefghijkl")
@@ -80,7 +80,7 @@ class FaultySender:
 
 
 @dataclass
-class RecordingHub(Nudges):
+class RecordingHub(RecordedStarts):
     """Remembers starts and raised events in their order, or fails with *fault*."""
 
     fault: Exception | None = None

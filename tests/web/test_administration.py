@@ -272,7 +272,7 @@ def test_a_cooperative_cancellation_is_asked_once_and_raises_the_event_that_is_w
 
         assert (first[0], first[1]["cancelRequested"]) == (200, True)
         assert again[2]["repeatability-result"] == "accepted"
-        assert at.at.nudges.event(waiting.operation_id, "w-1").is_set()
+        assert at.at.starts.event(waiting.operation_id, "w-1").is_set()
 
     desk(act, tmp_path)
 

@@ -23,7 +23,7 @@ ANSWER_GRACE_S = 15.0
 """Between a gate's deadline and the arrival of its evidence; then it counts as Inconclusive."""
 WHOLE = 100
 LOOK_AGAIN = timedelta(seconds=30)
-"""A lost nudge costs no more than this, and the operation is heard of."""
+"""A lost event costs no more than this, and the operation shows a sign of life."""
 LOOKS_MAX = 200
 """At one gate; over a long deadline they are spread."""
 
@@ -141,7 +141,7 @@ def look_at_pause_again_at(since: datetime, until: datetime, now: datetime) -> d
 
 
 def look_again_at(step: RolloutStep, now: datetime) -> datetime:
-    """Return when to look at *step* again without a nudge, at the latest when it is over."""
+    """Return when to look at *step* again without an event, at the latest when it is over."""
     over_at = _over_at(step)
     spread = (over_at - step.asked_at) / LOOKS_MAX if step.asked_at else LOOK_AGAIN
     return min(now + max(LOOK_AGAIN, spread), max(over_at, now + timedelta(seconds=1)))

@@ -1,6 +1,5 @@
 """Abandon: end an operation that nothing else can end, and free what it holds."""
 
-import logging
 from dataclasses import replace
 
 from function_apps.deployments import repository
@@ -32,6 +31,7 @@ from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
+from shared.kernel.isolation import isolate
 from shared.kernel.observation import Present, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Row
@@ -39,8 +39,6 @@ from shared.messaging.unit_of_work import Decision, Json, Outcome, Put, View
 from shared.persistence.store import partition_of
 from shared.surfaces.observed_state import Phase
 from shared.surfaces.spec import SurfaceComponent
-
-_log = logging.getLogger(__name__)
 
 
 async def abandon_rollout(
@@ -133,10 +131,8 @@ async def _overtake_calls(ended: Deployment, app: DeploymentsApp) -> None:
         unit = ended.candidate(module) or ended.before(module)
         if unit is None:
             continue
-        try:
-            await _write_nothing(unit, ended, fence, app)
-        except Exception:  # noqa: BLE001  the end is committed, whatever a surface does
-            _log.exception("%s of %s may still get a late call", module, ended.deployment_id)
+        write = _write_nothing(unit, ended, fence, app)
+        await isolate(write, f"overtaking what {ended.deployment_id} has on its way to {module}")
 
 
 async def _write_nothing(
