@@ -24,9 +24,9 @@ from shared.kernel.errors import Refused, Unavailable
 
 UNDO: Final[UndoTable] = {
     begin_drain: "changes nothing outside",
-    cancel_page: "a cancelled deployment stays cancelled: its environment goes",
+    cancel_page: "cannot be undone: its environment is decommissioned",
     acquire_drain_fence: "changes nothing outside",
-    drain_page: "cannot be undone: the environment goes",
+    drain_page: "cannot be undone: the environment is decommissioned",
     publish_drained: "changes nothing outside",
     record_drain_failure: "changes nothing outside",
 }
