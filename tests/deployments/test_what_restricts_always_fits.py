@@ -1,7 +1,8 @@
 """A full target takes what restricts; what permits is refused by name, and nothing is dropped."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
@@ -20,13 +21,17 @@ from function_apps.deployments.model.deployment_target import (
 from function_apps.deployments.model.facts import (
     FACTS_MAX,
     SECRETS_MAX,
+    BindingProjection,
     RecordedFact,
+    RecordedProof,
+    record_proof,
     record_secret,
 )
 from function_apps.deployments.model.module_queue import ENTRIES_MAX
 from function_apps.deployments.repository import TARGETS
 from shared.contracts.deployments import DeploymentKind
 from shared.contracts.environments import EnvironmentStatus
+from shared.contracts.tenants import IsolationLayer, ProofVerdict
 from shared.contracts.values import ModuleId
 from shared.kernel.ids import DeploymentId, OperationId, parse_id
 from shared.persistence.store import Partition, Upsert
@@ -107,6 +112,76 @@ def test_a_breach_that_comes_before_its_binding_restricts_from_then_on() -> None
 
         with pytest.raises(IsolationBreached, match="network"):
             await world.deploy(await world.component("one"))
+
+    run_virtual(main())
+
+
+Word = tuple[str, int]
+BREACH: Word = ("Breach", 4)
+BOUND_AGAIN: Sequence[Word] = [("Enforced", 1), ("Unbound", 2), ("Enforced", 3)]
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_breach_restricts_a_binding_that_was_bound_again_whenever_it_came(at: int) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+
+        for word, revision in [*BOUND_AGAIN[:at], BREACH, *BOUND_AGAIN[at:]]:
+            tell = proved if word == "Breach" else bound
+            await tell(world, word, revision)
+
+        with pytest.raises(IsolationBreached, match="network"):
+            await world.deploy(await world.component("one"))
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "proofs",
+    list(permutations([("Pass", 1), ("Breach", 2), ("Indeterminate", 3)])),
+    ids=lambda proofs: "-".join(word for word, _ in proofs).lower(),
+)
+def test_a_breach_restricts_until_a_newer_proof_passes_in_whatever_order_they_come(
+    proofs: Sequence[Word],
+) -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bound(world, "Enforced")
+        for verdict, revision in proofs:
+            await proved(world, verdict, revision)
+        component = await world.component("one")
+
+        with pytest.raises(IsolationBreached, match="network"):
+            await world.deploy(component)
+        await proved(world, "Pass", 4)
+
+        assert (await world.deploy(component))["waitingFor"] is None
+
+    run_virtual(main())
+
+
+def test_a_breach_is_not_hidden_by_a_later_proof_that_an_earlier_version_recorded() -> None:
+    stored = RecordedProof(3, ProofVerdict.INDETERMINATE)
+    known = BindingProjection("tb-1", proofs={IsolationLayer.NETWORK: stored})
+
+    late = RecordedProof(2, ProofVerdict.BREACH)
+    binding = record_proof(known, "tb-1", IsolationLayer.NETWORK, late)
+
+    assert binding is not None
+    assert binding.breach == "network"
+
+
+def test_a_binding_that_has_ended_restricts_nothing() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        await bound(world, "Enforced")
+        await proved(world, "Breach", 1)
+        await bound(world, "Unbound", 2)
+
+        assert (await world.deploy(await world.component("one")))["waitingFor"] is None
 
     run_virtual(main())
 

@@ -120,7 +120,8 @@ class BindingProjection:
     """The tenant's binding to the environment as its newest events told it.
 
     `status` is absent while only a proof has been heard of. Unbound stays as a tombstone, so that
-    an older event does not bring the binding back.
+    an older event does not bring the binding back. It keeps the proofs too: nothing tells whether
+    one is of the binding that ended or of the next one, whose event is still on its way.
     """
 
     binding_id: str
@@ -134,7 +135,7 @@ class BindingProjection:
 
     @property
     def breach(self) -> IsolationLayer | None:
-        """A layer whose last proof was a breach."""
+        """A layer whose last proof was a breach, of a binding that has not ended."""
         if self.status is TenantBindingStatus.UNBOUND:
             return None
         breached = (at for at, proof in self.proofs.items() if proof.verdict is ProofVerdict.BREACH)
@@ -148,24 +149,24 @@ def record_binding(
     before = _of(known, binding_id)
     if before.revision >= revision:
         return None
-    proofs = {} if status is TenantBindingStatus.UNBOUND else before.proofs
-    return BindingProjection(binding_id, revision, status, proofs)
+    return replace(before, revision=revision, status=status)
 
 
 def record_proof(
     known: BindingProjection | None, binding_id: str, layer: IsolationLayer, proof: RecordedProof
 ) -> BindingProjection | None:
-    """Return the binding with a newer *proof* of *layer*; None when one as new is known.
+    """Return the binding with a newer *proof* of *layer*; None where it decides nothing.
 
-    A breach stays one until a proof passes.
+    A breach stays one until a newer proof passes, in whatever order they come: an Indeterminate one
+    neither ends a breach nor hides one that is late.
     """
     before = _of(known, binding_id)
     last = before.proofs.get(layer)
-    if last is not None and last.revision >= proof.revision:
+    is_newer = last is None or last.revision < proof.revision
+    # Earlier versions recorded these; one of them is no reason to drop what was tested before it.
+    is_first = last is not None and last.verdict is ProofVerdict.INDETERMINATE
+    if proof.verdict is ProofVerdict.INDETERMINATE or not (is_newer or is_first):
         return None
-    is_breached = last is not None and last.verdict is ProofVerdict.BREACH
-    if is_breached and proof.verdict is not ProofVerdict.PASS:
-        proof = replace(proof, verdict=ProofVerdict.BREACH)
     return replace(before, proofs={**before.proofs, layer: proof})
 
 
