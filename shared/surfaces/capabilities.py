@@ -51,11 +51,13 @@ class Capabilities:
 class SurfacePlan:
     """All changes that a deployment plans on one surface.
 
-    `weights` are the percents of its steps; `features` are needs that no spec shows (instant
-    rollback, configuration in place, secret references, namespaces, quotas).
+    `revisions` are by their place among the components of the deployment, which findings point at:
+    a deployment on two surfaces makes two plans. `weights` are the percents of its steps;
+    `features` are needs that no spec shows (instant rollback, configuration in place, secret
+    references, namespaces, quotas).
     """
 
-    revisions: tuple[RevisionSpec, ...]
+    revisions: Mapping[int, RevisionSpec]
     weights: tuple[int, ...] = (100,)
     features: frozenset[Feature] = field(default_factory=frozenset)
 
@@ -86,7 +88,7 @@ def _needs(plan: SurfacePlan) -> Iterator[tuple[Feature, str, str]]:
         yield feature, "", feature
     if any(0 < weight < 100 for weight in plan.weights):  # noqa: PLR2004  percent
         yield Feature.TRAFFIC_SPLIT, "/strategy/steps", str(list(plan.weights))
-    for index, spec in enumerate(plan.revisions):
+    for index, spec in plan.revisions.items():
         yield from _needs_of_revision(spec, f"/components/{index}")
 
 
@@ -127,7 +129,7 @@ def _weights(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violatio
 
 
 def _replicas(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
-    for index, spec in enumerate(plan.revisions):
+    for index, spec in plan.revisions.items():
         if spec.replicas > capabilities.replicas_max:
             yield Violation(
                 "OutOfRange",
@@ -139,7 +141,7 @@ def _replicas(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violati
 
 
 def _probes(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
-    for index, spec in enumerate(plan.revisions):
+    for index, spec in plan.revisions.items():
         for name, probe in (("readiness", spec.readiness), ("liveness", spec.liveness)):
             if probe is not None and (fault := _fault_of(probe, spec.port)):
                 yield Violation(
@@ -165,7 +167,7 @@ def _fault_of(probe: HttpProbe, port: int | None) -> str:
 
 def _routes(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
     owners: dict[str, str] = {}
-    for index, spec in enumerate(plan.revisions):
+    for index, spec in plan.revisions.items():
         prefix = spec.path_prefix
         if prefix is None:
             continue

@@ -177,8 +177,9 @@ class Driven:
         stage: Stage = Stage.TEST,
         name: str = "test",
         generation: int = 1,
+        targets: Sequence[ComputeTargetKind] = (ComputeTargetKind.LOCAL_PROCESS,),
     ) -> None:
-        """Tell that the environment has come to *status*."""
+        """Tell that the environment has come to *status*, with *targets* once it is provisioned."""
         self.revision += 1
         facts: dict[str, Any] = {
             "aggregate_id": environment(name),
@@ -196,9 +197,9 @@ class Driven:
         match status:
             case EnvironmentStatus.PROVISIONED:
                 await self.world_site(name)
-                target = ComputeTarget(kind=ComputeTargetKind.LOCAL_PROCESS)
+                places = tuple(ComputeTarget(kind=kind) for kind in targets)
                 event = RuntimeEnvironmentProvisioned(
-                    **facts, compute_targets=(target,), pulumi_stack_ref="stack"
+                    **facts, compute_targets=places, pulumi_stack_ref="stack"
                 )
             case EnvironmentStatus.FAILED:
                 event = RuntimeEnvironmentFailed(

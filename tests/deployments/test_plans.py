@@ -1,5 +1,6 @@
 """A plan is checked whole before the first change, and every refusal says where and what else."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from function_apps.deployments.errors import CannotBePlanned
 from function_apps.deployments.model.rollout_steps import order_of
 from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
 from shared.contracts.components import Component
+from shared.contracts.values import ComputeTargetKind
 from shared.kernel.errors import PlanRefused
 from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
 from tests.kit.virtual_time import run_virtual
@@ -121,6 +123,30 @@ def test_every_refusal_is_listed_at_once() -> None:
         "ArtifactMissing",
         "CommandMissing",
     }
+
+
+def test_a_refusal_of_one_of_several_surfaces_points_at_the_component_in_the_command() -> None:
+    async def main() -> None:
+        local, other = ComputeTargetKind.LOCAL_PROCESS, ComputeTargetKind.AKS
+        world = driven()
+        (surface,) = world.app.surfaces.values()
+        world.app = replace(world.app, surfaces={local: surface, other: surface})
+        await world.tell(targets=(local, other))
+        command = await world.command(
+            await world.component("shop", SHOP, computeTarget=local),
+            await world.component("cart", CART, computeTarget=other, replicas=900),
+            await world.component("web", WEB, computeTarget=local, resources={"cpu": 1.0}),
+        )
+
+        with pytest.raises(CannotBePlanned) as problem:
+            await deploy(command, world.bench.ctx(), world.app)
+
+        assert {each.target for each in problem.value.details} == {
+            "/components/1/replicas",
+            "/components/2/resources/cpu",
+        }
+
+    run_virtual(main())
 
 
 def component(module: str, *needs: str) -> Component:

@@ -17,7 +17,7 @@ ABLE = Capabilities("Able", {}, replicas_max=10, weight_step_percent=10)
 
 def _plan(weights: tuple[int, ...] = (100,), **changes: Any) -> SurfacePlan:
     bare: dict[str, Any] = {"readiness": None, "release": None}
-    return SurfacePlan((replace(TEMPLATE, **{**bare, **changes}),), weights)
+    return SurfacePlan({0: replace(TEMPLATE, **{**bare, **changes})}, weights)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_one_prefix_of_the_public_port_has_one_component() -> None:
     other = SurfaceComponent(ENVIRONMENT, SHOP.tenant, SHOP.module.__class__("module-other"))
     first = _plan().revisions[0]
 
-    (refusal,) = check(SurfacePlan((first, replace(first, component=other))), ABLE)
+    (refusal,) = check(SurfacePlan({0: first, 1: replace(first, component=other)}), ABLE)
 
     assert (refusal.code, refusal.target) == ("RouteTaken", "/components/1/pathPrefix")
     assert "module-shop" in refusal.message

@@ -204,7 +204,7 @@ def _surfaces(
     tenant: TenantId,
     context: PlanContext,
 ) -> Iterator[Violation]:
-    by_surface: dict[ComputeTargetKind, list[RevisionSpec]] = {}
+    by_surface: dict[ComputeTargetKind, dict[int, RevisionSpec]] = {}
     for index, (component, unit) in enumerate(zip(command.components, units, strict=True)):
         at = f"/components/{index}/computeTarget"
         if unit is None or unit.compute_target not in environment.targets:
@@ -227,7 +227,7 @@ def _surfaces(
             spec = release_unit.to_revision_spec(
                 unit, command.environment_id, tenant, context.rollout
             )
-            by_surface.setdefault(unit.compute_target, []).append(spec)
+            by_surface.setdefault(unit.compute_target, {})[index] = spec
     steps = steps_of(
         command.strategy,
         context.rollout,
@@ -236,4 +236,4 @@ def _surfaces(
     )
     weights = tuple(step.weight for step in steps) or (100,)
     for kind, specs in by_surface.items():
-        yield from check(SurfacePlan(tuple(specs), weights), context.capabilities[kind])
+        yield from check(SurfacePlan(specs, weights), context.capabilities[kind])
