@@ -77,15 +77,6 @@ async def load_document(environment_id: str, ctx: Context, app: EnvironmentsApp)
     return document
 
 
-async def load_if_present(
-    environment_id: str, ctx: Context, app: EnvironmentsApp
-) -> RuntimeEnvironment | None:
-    """Return the environment; None when there is none."""
-    partition = partition_of(ctx.tenant, environment_id)
-    document = await app.service.store.read(partition, document_id(environment_id))
-    return None if document is None else ENVIRONMENTS.decode(document.body)
-
-
 async def load(environment_id: str, ctx: Context, app: EnvironmentsApp) -> RuntimeEnvironment:
     """Return the environment. Raises EnvironmentNotFound."""
     return ENVIRONMENTS.decode((await load_document(environment_id, ctx, app)).body)

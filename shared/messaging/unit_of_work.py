@@ -159,6 +159,16 @@ class UnitOfWork:
         assert len(ids) <= READ_MAX_DOCUMENTS, ids
         return View(await self.store.read_many(partition, ids))
 
+    async def read_for_plan(self, ctx: Context, partition: Partition, *ids: str) -> View:
+        """Return the documents that a dry run is planned on, the aggregate first.
+
+        Raises:
+            Stale: as `commit`, which the plan is of.
+        """
+        view = await self.read(partition, *ids)
+        _require_match(view, ids, ctx)
+        return view
+
     async def answered(self, ctx: Context, partition: Partition, aggregate: str) -> View | None:
         """Return *aggregate* as it is read; None where the marker in *ctx* shows a repeat.
 

@@ -169,8 +169,18 @@ def enqueue(
 
 
 async def plan_deployment(command: Deploy, ctx: Context, app: DeploymentsApp) -> DeploymentPlan:
-    """Return the plan of *command* with every refusal; change nothing."""
-    target = await repository.load_target(command.environment_id, ctx, app)
+    """Return the plan of *command* with every refusal; change nothing.
+
+    Raises:
+        Stale: as `deploy`.
+    """
+    environment = command.environment_id
+    partition, document = (
+        partition_of(ctx.tenant, environment),
+        repository.target_document(environment),
+    )
+    view = await app.service.work.read_for_plan(ctx, partition, document)
+    target = repository.stored_target(view, environment)
     context = await plan_context(command.components, ctx, app)
     plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
     refusals = [

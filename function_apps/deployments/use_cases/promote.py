@@ -41,15 +41,22 @@ async def promote(
 async def plan_promotion(
     command: PromoteDeployment, ctx: Context, app: DeploymentsApp, *, token: str
 ) -> DeploymentPlan:
-    """Return the plan of the promotion with every refusal; change nothing."""
-    source = await load_source(command.deployment_id, ctx, app)
+    """Return the plan of the promotion with every refusal; change nothing.
+
+    Raises:
+        Stale: as `promote`.
+        NotPromotable: the release is not Completed, or no longer in force.
+    """
+    known = await repository.load_set(command.deployment_id, ctx, app)
+    source = Source.of(known.deployment)
+    plan = await plan_deployment(promotion.command_of(source, command), ctx, app)
+    promotion.require_in_force(source, known.target)
     refusals: tuple[Reason, ...] = ()
     try:
         evidence = await _ask_health(source, ctx, app, token)
         promotion.require_soak_time(source, evidence, app.rules.soak, ctx.now())
     except Refused as refusal:
         refusals = (Reason(code=refusal.code, message=refusal.message),)
-    plan = await plan_deployment(promotion.command_of(source, command), ctx, app)
     return plan.model_copy(update={"refusals": (*refusals, *plan.refusals)[:100]})
 
 

@@ -14,6 +14,8 @@ from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput, 
 from shared.kernel.context import Context
 from shared.kernel.errors import PlanRefused
 from shared.kernel.ids import ProjectId, environment_id, environment_key
+from shared.messaging.unit_of_work import View
+from shared.persistence.store import partition_of
 
 _NO_OPERATION: Final = "none"
 """A dry run begins no operation."""
@@ -57,10 +59,23 @@ def inputs_of(environment: RuntimeEnvironment) -> EnvironmentInputs:
 async def plan_environment(
     environment_id: str, ctx: Context, app: EnvironmentsApp
 ) -> EnvironmentPlan:
-    """Return the changes that applying the environment as it is described would make."""
-    environment = await repository.load(environment_id, ctx, app)
+    """Return the changes that applying the environment as it is described would make.
+
+    Raises:
+        EnvironmentNotFound.
+        Stale: it is not the one that the caller has seen.
+    """
+    environment = repository.stored(await _view(environment_id, ctx, app), environment_id)
     described = replace(environment, spec=environment.in_force)
     return await _plan(described, environment.revision, app)
+
+
+async def _view(environment_id: str, ctx: Context, app: EnvironmentsApp) -> View:
+    partition, document = (
+        partition_of(ctx.tenant, environment_id),
+        repository.document_id(environment_id),
+    )
+    return await app.service.work.read_for_plan(ctx, partition, document)
 
 
 async def _plan(
@@ -76,7 +91,7 @@ async def plan_request(
     """Return the plan of a request (`dryRun`): of the environment as it would be stored.
 
     Raises:
-        EnvironmentExists, TransitionRefused: the request would be refused.
+        EnvironmentExists, TransitionRefused, Stale: the request would be refused.
     """
     key = environment_key(ctx.tenant, ProjectId(command.project_id), command.name)
     identity, now = environment_id(key), ctx.now()
@@ -88,7 +103,7 @@ async def plan_request(
         trace_id=ctx.cause.trace_id,
         now=now,
     )
-    known = await repository.load_if_present(identity, ctx, app)
+    known = repository.find(await _view(identity, ctx, app), identity)
     requested = requests.request(known, fresh, now)
     return await _plan(requested, known.revision if known else fresh.revision, app)
 
@@ -99,9 +114,10 @@ async def plan_update(
     """Return the plan of an update (`dryRun`): of the environment as it would be stored.
 
     Raises:
-        EnvironmentNotFound, TransitionRefused: the update would be refused.
+        EnvironmentNotFound, TransitionRefused, Stale: the update would be refused.
     """
-    known = await repository.load(command.environment_id, ctx, app)
+    identity = command.environment_id
+    known = repository.stored(await _view(identity, ctx, app), identity)
     spec = requests.spec_from(command)
     updated = requests.update(known, spec, plan_id=None, operation_id=_NO_OPERATION, now=ctx.now())
     return await _plan(updated, known.revision, app)
