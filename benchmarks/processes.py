@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 END_S = 20.0
 """For a process to end by itself; a host needs some seconds, a peer less."""
+GUARD: Final = 'read -r _; kill -s KILL -- "-$0"'
+"""Waits until its input ends, as it does when we are killed, then kills the session *$0*."""
 
 
 @contextmanager
@@ -19,20 +21,32 @@ def running(
     """Run *command* in a session of its own, of which nothing is left on the way out.
 
     A process that reads from us is told to end by the end of its input, another one by SIGTERM.
-    SIGTERM to us is an exception meanwhile, so that it ends what we started as well.
+    SIGTERM to us is an exception meanwhile, so that it ends what we started as well; a second
+    process watches over the session, for the case that we are killed.
     """
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    stopped = []
+
+    def stop(*_: Any) -> None:
+        stopped.append(True)
+        sys.exit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, stop)
     arguments = [str(part) for part in command]
     process = subprocess.Popen(arguments, start_new_session=True, **options)
+    guard = subprocess.Popen(
+        ["sh", "-c", GUARD, str(process.pid)], start_new_session=True, stdin=subprocess.PIPE
+    )
     try:
         yield process
+        if stopped:  # uvloop logs an exception of a protocol's callback, and goes on
+            sys.exit(128 + signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
-        _end(process, end_s)
+        _end(process, guard, end_s)
         signal.signal(signal.SIGTERM, before)
 
 
-def _end(process: "subprocess.Popen[Any]", end_s: float) -> None:
+def _end(process: "subprocess.Popen[Any]", guard: "subprocess.Popen[bytes]", end_s: float) -> None:
     if process.stdin is None:
         process.terminate()
     else:
@@ -44,3 +58,5 @@ def _end(process: "subprocess.Popen[Any]", end_s: float) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    guard.kill()
+    guard.communicate()

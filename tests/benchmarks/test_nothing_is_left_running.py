@@ -26,6 +26,30 @@ with running(["sleep", "600"], pass_fds=[int(sys.argv[1])]):
     print("started", flush=True)
     sys.stdin.read()
 """
+TERMINATED_IN_A_CALLBACK = """
+import asyncio, os, signal, socket
+import uvloop
+from benchmarks.processes import running
+
+ended = asyncio.Event()
+
+class Caller(asyncio.Protocol):
+    def data_received(self, data):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def connection_lost(self, error):
+        ended.set()
+
+async def load():
+    near, far = socket.socketpair()
+    await asyncio.get_running_loop().create_connection(Caller, sock=near)
+    far.send(b"answer")
+    await ended.wait()
+
+with running(["sleep", "600"]):
+    uvloop.run(load())
+print("measured the next side")
+"""
 
 
 class Pipe:
@@ -73,7 +97,10 @@ def test_a_process_that_does_not_end_in_time_is_killed(pipe: Pipe) -> None:
     assert pipe.is_closed_by_all()
 
 
-def test_a_benchmark_that_is_terminated_takes_along_what_it_started(pipe: Pipe) -> None:
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_benchmark_that_is_ended_takes_along_what_it_started(
+    end: signal.Signals, pipe: Pipe
+) -> None:
     command = [sys.executable, "-c", BENCHMARK, str(pipe.write)]
     benchmark = subprocess.Popen(
         command, cwd=ROOT, pass_fds=[pipe.write], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -81,6 +108,16 @@ def test_a_benchmark_that_is_terminated_takes_along_what_it_started(pipe: Pipe) 
     with benchmark:
         assert benchmark.stdout is not None
         benchmark.stdout.readline()
-        benchmark.send_signal(signal.SIGTERM)
+        benchmark.send_signal(end)
 
     assert pipe.is_closed_by_all()
+
+
+def test_a_benchmark_that_is_terminated_in_a_callback_measures_nothing_more() -> None:
+    benchmark = subprocess.run(
+        [sys.executable, "-c", TERMINATED_IN_A_CALLBACK],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert benchmark.returncode == 128 + signal.SIGTERM
+    assert benchmark.stdout == ""
