@@ -28,6 +28,7 @@ from shared.contracts.environments import (
     UpdateEnvironment,
 )
 from shared.contracts.validation import read
+from shared.contracts.values import Stage
 from shared.kernel.ids import OperationId
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
@@ -44,7 +45,7 @@ _ONE: Final = f"{_ROOT}/{{environmentId}}"
 LIST: Final = Collection(
     ENVIRONMENTS,
     {"projectId": "project_id", "stage": "stage", "status": "status", "name": "name"},
-    choices={"status": EnvironmentStatus},
+    choices={"stage": Stage, "status": EnvironmentStatus},
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.persistence.cosmos_form import stored_id
 from shared.persistence.query_rules import text_of, texts_of
-from shared.persistence.store import Comparison, Query, Where
+from shared.persistence.store import AnyOf, Comparison, Condition, Query, Where
 
 Parameters = list[dict[str, Any]]
 
@@ -30,7 +30,10 @@ def _path(path: str) -> str:
     return "c.body" + "".join(f'["{name}"]' for name in path.split("."))
 
 
-def _condition(where: Where, parameters: Parameters) -> str:
+def _condition(where: Condition, parameters: Parameters) -> str:
+    if isinstance(where, AnyOf):
+        terms = [_condition(each, parameters) for each in where.conditions]
+        return f"({' OR '.join(terms) or 'false'})"
     path = _path(where.path)
     match where.comparison:
         case Comparison.IN:
@@ -38,6 +41,9 @@ def _condition(where: Where, parameters: Parameters) -> str:
             return f"{path} IN ({', '.join(names)})" if names else "false"
         case Comparison.STARTS_WITH:
             return f"STARTSWITH({path}, {_parameter(where, text_of(where), parameters)})"
+        case Comparison.IS_NOT:
+            equal = f"{path} = {_parameter(where, where.value, parameters)}"
+            return f"NOT (IS_DEFINED({path}) AND {equal})"
         case comparison:
             return f"{path} {comparison.value} {_parameter(where, where.value, parameters)}"
 

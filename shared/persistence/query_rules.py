@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.kernel.errors import Invalid
-from shared.persistence.store import Comparison, Query, Where
+from shared.persistence.store import AnyOf, Comparison, Query, Where
 
 PAGE_MAX: Final = 1000
 PAGE_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -43,8 +43,9 @@ def checked_query(query: Query) -> Query:
     page_limit(query.limit)
     checked_path(query.order_by)
     checked_continuation(query.continuation)
-    for where in query.where:
-        _check(where)
+    for condition in query.where:
+        for where in condition.conditions if isinstance(condition, AnyOf) else [condition]:
+            _check(where)
     return query
 
 

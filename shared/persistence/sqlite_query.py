@@ -19,7 +19,7 @@ from shared.persistence.query_rules import (
     text_of,
     texts_of,
 )
-from shared.persistence.store import Comparison, Query, Where
+from shared.persistence.store import AnyOf, Comparison, Condition, Query, Where
 
 _DUE_COMPARED: Final = frozenset(
     {Comparison.EQ, Comparison.LT, Comparison.LE, Comparison.GT, Comparison.GE}
@@ -34,27 +34,38 @@ _RANK: Final = (
 Sql = tuple[str, list[Any]]
 
 
-def is_of_columns(where: Where) -> bool:
+def is_of_columns(where: Condition) -> bool:
     """Return whether *where* is answered without a look into the body."""
-    return where.path == "id" or _is_due(where)
+    return isinstance(where, Where) and (where.path == "id" or _is_due(where))
 
 
-def _is_due(where: Where) -> bool:
+def _is_due(where: Condition) -> bool:
     """Return whether *where* compares `dueAt` with text, which is stored and indexed as a column.
 
     NULL, which stands for no such text, compares as true with nothing.
     """
     return (
-        where.path == "dueAt" and isinstance(where.value, str) and where.comparison in _DUE_COMPARED
+        isinstance(where, Where)
+        and where.path == "dueAt"
+        and isinstance(where.value, str)
+        and where.comparison in _DUE_COMPARED
     )
 
 
-def condition(where: Where) -> Sql:
+def condition(where: Condition) -> Sql:
     """Return the SQL condition of *where* and its parameters."""
+    if isinstance(where, AnyOf):
+        terms = [condition(each) for each in where.conditions]
+        text = " OR ".join(text for text, _ in terms) or "0"
+        return f"({text})", [value for _, values in terms for value in values]
     if where.path == "id":
         return _id_condition(where)
     if _is_due(where):
         return f"due_at {where.comparison.value} ?", [where.value]
+    return _of_body(where)
+
+
+def _of_body(where: Where) -> Sql:
     path = _json_path(where.path)
     named = _named(where.path)
     extract, kind = f"json_extract(body, {path})", f"json_type(body, {path})"
@@ -63,6 +74,9 @@ def condition(where: Where) -> Sql:
         case Comparison.NE:
             equal, parameters = _typed(extract, kind, "=", value)
             return f"({named} AND {kind} IS NOT NULL AND NOT ({equal}))", parameters
+        case Comparison.IS_NOT:
+            equal, parameters = _typed(extract, kind, "=", value)
+            return f"NOT ({named} AND {kind} IS NOT NULL AND {equal})", parameters
         case Comparison.STARTS_WITH:
             prefix = text_of(where)
             starts = f"{kind} = 'text' AND substr({extract}, 1, ?) = ?"

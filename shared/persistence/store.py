@@ -117,6 +117,7 @@ BatchOperation = Create | Replace | Upsert | Delete
 class Comparison(StrEnum):
     EQ = "="
     NE = "!="
+    IS_NOT = "IS NOT"
     LT = "<"
     LE = "<="
     GT = ">"
@@ -129,7 +130,8 @@ class Comparison(StrEnum):
 class Where:
     """A condition on a top-level or dotted field (`status`, `lastUpdate.state`), or on `id`.
 
-    A document without the field does not match, whatever the comparison (Cosmos DB's undefined).
+    A document without the field does not match, whatever the comparison (Cosmos DB's undefined),
+    except IS_NOT: it holds for whatever EQ does not.
     """
 
     path: str
@@ -138,10 +140,20 @@ class Where:
 
 
 @dataclass(frozen=True)
+class AnyOf:
+    """A condition that holds where at least one of *conditions* does."""
+
+    conditions: Sequence[Where]
+
+
+Condition = Where | AnyOf
+
+
+@dataclass(frozen=True)
 class Query:
     """All conditions hold; ordered by id unless *order_by* says otherwise."""
 
-    where: Sequence[Where] = ()
+    where: Sequence[Condition] = ()
     order_by: str = "id"
     descending: bool = False
     limit: int = 100

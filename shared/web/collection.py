@@ -1,17 +1,22 @@
 """Lists over HTTP: filters, `top`, continuation and an absolute `nextLink`, the same everywhere."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import (
+    AnyOf,
     Comparison,
+    Condition,
+    Document,
     Page,
     Partition,
     Prefix,
     Query,
     Store,
+    UnreadableDocument,
     Where,
 )
 from shared.web.request import Answer, Request, ok
@@ -20,13 +25,15 @@ T = TypeVar("T")
 TOP_DEFAULT: Final = 50
 TOP_MAX: Final = 200
 PAGED: Final = ("top", "continuation")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Collection(Generic[T]):
     """One kind of document as a list. `filters` maps query parameters to stored fields.
 
-    `choices` has the values of a filter that takes no others.
+    `choices` has the values of a filter that takes no others. A document of an earlier schema may
+    have its fields under other names, so it is filtered by what today's schema would store.
     """
 
     codec: DocumentCodec[T]
@@ -45,26 +52,48 @@ class Collection(Generic[T]):
     ) -> Page:
         """Return the page that *request* asks for; without *within*, of the whole tenant.
 
+        It may hold fewer than `top` while there is a next one, where documents of an earlier schema
+        are among what is filtered.
+
         Raises:
             Invalid: a filter has a value that no document can have.
         """
         for name, allowed in self.choices.items():
             request.choice(name, allowed)
-        return await query_page(
+        asked = {
+            stored: request.query[name]
+            for name, stored in self.filters.items()
+            if name in request.query
+        }
+        page = await query_page(
             request,
             store,
             within or Prefix(request.ctx.tenant),
             [
                 Where("type", Comparison.EQ, self.codec.type_name),
-                *(
-                    Where(stored, Comparison.EQ, request.query[name])
-                    for name, stored in self.filters.items()
-                    if name in request.query
-                ),
+                *(self._condition(stored, value) for stored, value in asked.items()),
             ],
             order_by=self.order_by,
             descending=self.descending,
         )
+        return replace(page, documents=[each for each in page.documents if self._fits(each, asked)])
+
+    def _condition(self, stored: str, value: str) -> Condition:
+        is_asked = Where(stored, Comparison.EQ, value)
+        if self.codec.schema == 1:
+            return is_asked
+        return AnyOf([is_asked, Where("schema", Comparison.IS_NOT, self.codec.schema)])
+
+    def _fits(self, document: Document, asked: Mapping[str, str]) -> bool:
+        """Return whether *document* is in the list; one of today's schema fits by its query."""
+        if not asked or document.body.get("schema", 1) == self.codec.schema:
+            return True
+        try:
+            body = self.codec.encode(self.codec.decode(document.body))
+        except UnreadableDocument:
+            _log.exception("%s in %s cannot be read", document.id, document.partition.values)
+            return False
+        return asked.items() <= body.items()
 
     async def answer(
         self,
@@ -85,7 +114,7 @@ async def query_page(
     request: Request[None],
     store: Store,
     within: Partition | Prefix,
-    where: Sequence[Where],
+    where: Sequence[Condition],
     *,
     order_by: str = "id",
     descending: bool = False,

@@ -50,6 +50,8 @@ def rows(root: str) -> Sequence[Route]:
 
 async def list_operations(request: Request[None], app: Administration) -> Answer:
     """Answer the tenant's operations, newest first."""
+    if app.operations:
+        request.choice("kind", app.operations)
     return await LIST.answer(request, app.service.store, render)
 
 

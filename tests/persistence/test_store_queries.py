@@ -1,12 +1,15 @@
 """Contract of `Store.query` and `query_due`: the subset that services use, every adapter."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 
 from shared.kernel.errors import Invalid
 from shared.persistence.store import (
+    AnyOf,
     Comparison,
+    Condition,
     Create,
     Delete,
     Partition,
@@ -36,7 +39,7 @@ async def fill(store: Store) -> None:
     await store.batch(HERE, [Create(key, body) for key, body in BODIES.items()])
 
 
-async def ids(store: Store, *where: Where) -> list[str]:
+async def ids(store: Store, *where: Condition) -> list[str]:
     page = await store.query(HERE, Query(where=where))
     assert page.continuation is None
     return [document.id for document in page.documents]
@@ -66,6 +69,12 @@ async def ids(store: Store, *where: Where) -> list[str]:
         (Where("id", Comparison.IN, ["dep/2", "op/2", "x"]), ["dep/2", "op/2"]),
         (Where("id", Comparison.GT, "dep/2"), ["dep/3", "op/1", "op/2"]),
         (Where("absent", Comparison.NE, "x"), []),
+        (Where("absent", Comparison.IS_NOT, "x"), sorted(BODIES)),
+        (Where("status", Comparison.IS_NOT, "Completed"), ["dep/2", "op/1", "op/2"]),
+        (Where("n", Comparison.IS_NOT, 2), ["dep/1", "dep/3", "op/1", "op/2"]),
+        (Where("by", Comparison.IS_NOT, None), ["dep/2", "dep/3", "op/1", "op/2"]),
+        (Where("held", Comparison.IS_NOT, True), ["dep/2", "dep/3", "op/1", "op/2"]),
+        (Where("id", Comparison.IS_NOT, "dep/2"), ["dep/1", "dep/3", "op/1", "op/2"]),
     ],
     ids=lambda value: (
         f"{value.path}-{value.comparison.name}-{value.value}" if isinstance(value, Where) else ""
@@ -87,6 +96,32 @@ async def test_all_conditions_hold(store: Store) -> None:
     )
 
     assert found == ["dep/3"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        pytest.param(
+            [Where("status", Comparison.EQ, "RollingOut"), Where("n", Comparison.EQ, 1)],
+            ["dep/1", "dep/2"],
+            id="two-fields",
+        ),
+        pytest.param(
+            [Where("n", Comparison.EQ, 1), Where("id", Comparison.EQ, "op/2")],
+            ["dep/1", "op/2"],
+            id="a-field-that-one-lacks",
+        ),
+        pytest.param([Where("n", Comparison.EQ, 1)], ["dep/1"], id="one"),
+        pytest.param([], [], id="none"),
+    ],
+)
+async def test_any_of_several_conditions_is_enough(
+    store: Store, conditions: Sequence[Where], expected: list[str]
+) -> None:
+    await fill(store)
+
+    assert await ids(store, AnyOf(conditions)) == expected
+    assert await ids(store, Where("id", Comparison.EQ, "dep/3"), AnyOf(conditions)) == []
 
 
 async def test_text_that_looks_like_sql_or_json_is_text(store: Store) -> None:
@@ -113,6 +148,9 @@ async def test_text_that_looks_like_sql_or_json_is_text(store: Store) -> None:
         pytest.param(Query(where=[Where("id", Comparison.EQ, 1)]), id="a-number-as-id"),
         pytest.param(Query(where=[Where("n", Comparison.LT, 2**63)]), id="64-bits-and-one"),
         pytest.param(Query(where=[Where("n", Comparison.GT, math.nan)]), id="no-number"),
+        pytest.param(
+            Query(where=[AnyOf([Where("a b", Comparison.EQ, 1)])]), id="any-of-a-path-with-a-blank"
+        ),
         pytest.param(Query(limit=0), id="a-page-of-none"),
         pytest.param(Query(limit=1001), id="a-page-over-1000"),
     ],
