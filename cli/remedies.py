@@ -139,7 +139,6 @@ REMEDIES: Final[Mapping[str, str]] = {
     "ProgramUnavailable": "see the log of the host: the environment program could not be run",
     "ProgramImpure": "correct the environment program: it must not read outside state",
     "OutputMissing": "correct the environment program: the message names the missing output",
-    "VariantUnavailable": "install the variant of the environment program that the message names",
     "SupervisorRunning": "stop the host first: `runtimectl down`",
     "HostUnreachable": "start it: `runtimectl up` (its log is in {state}/logs/host.log)",
 }

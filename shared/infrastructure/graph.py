@@ -7,7 +7,7 @@ a property that is nothing but one reference becomes the output itself, of whate
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NewType
 
@@ -56,29 +56,9 @@ class Graph:
         return next((node for node in self.nodes if node.urn == urn), None)
 
 
-def urn(stack: str, project: str, resource_type: str, name: str) -> Urn:
-    return Urn(f"urn:pulumi:{stack}::{project}::{resource_type}::{name}")
-
-
 def reference(to: Urn, output: str) -> str:
     """Return the text that stands for *output* of the resource *to* inside a property."""
     return f"${{{to}#{output}}}"
-
-
-def references(value: object) -> Iterator[Unresolved]:
-    """Yield every reference in *value*, however deep."""
-    match value:
-        case str():
-            for match in _REFERENCE.finditer(value):
-                yield Unresolved(Urn(match[1]), match[2])
-        case Mapping():
-            for inner in value.values():
-                yield from references(inner)
-        case list() | tuple():
-            for inner in value:
-                yield from references(inner)
-        case _:
-            pass
 
 
 def resolve(value: Any, look_up: Callable[[Unresolved], Any]) -> Any:

@@ -1,14 +1,13 @@
 """What a local environment consists of, as pure data.
 
-`infra/pulumi/environment/local.py` wraps these declarations in Pulumi resources; the in-memory
-engine turns them into the same graph without Pulumi. A test holds the two together.
+`infra/pulumi/environment/local.py` wraps these declarations in Pulumi resources. A test compares
+the graph of that program with one that is made of the same declarations without Pulumi.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.infrastructure.graph import Graph, Node, Urn, reference, references, urn
 from shared.infrastructure.inputs import (
     DataResourceInput,
     EnvironmentInputs,
@@ -125,38 +124,3 @@ def outputs(inputs: EnvironmentInputs) -> dict[str, Any]:
             for resource in inputs.data_resources
         },
     }
-
-
-def local_graph(stack: str, inputs: EnvironmentInputs) -> Graph:
-    """Return the graph of the local program, without Pulumi."""
-    types: dict[str, str] = {}
-    urns: dict[str, Urn] = {}
-    nodes = []
-    for declaration in declarations(inputs):
-        prefix = f"{types[declaration.parent]}$" if declaration.parent else ""
-        types[declaration.name] = prefix + declaration.type
-        urns[declaration.name] = urn(stack, PROJECT, types[declaration.name], declaration.name)
-        properties = _with_references(declaration.properties, urns)
-        needed = {to.urn for to in references(properties)}
-        if declaration.parent:
-            needed.add(urns[declaration.parent])
-        nodes.append(
-            Node(
-                urns[declaration.name], declaration.type, declaration.name, properties,
-                tuple(sorted(needed)), declaration.protected, declaration.replace_on,
-                declaration.ignore,
-            )
-        )  # fmt: skip
-    return Graph(tuple(nodes), _with_references(outputs(inputs), urns))
-
-
-def _with_references(value: Any, urns: Mapping[str, Urn]) -> Any:
-    match value:
-        case OutputOf(name, output):
-            return reference(urns[name], output)
-        case Mapping():
-            return {key: _with_references(inner, urns) for key, inner in value.items()}
-        case list():
-            return [_with_references(inner, urns) for inner in value]
-        case _:
-            return value

@@ -20,12 +20,12 @@ from shared.contracts.environments import (
 )
 from shared.durable.operations import operation_document, stored_operation
 from shared.durable.orchestration import Orchestrator, durable_name
-from shared.infrastructure.memory import MemoryCloud, memory_engine
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.persistence.store import partition_of
 from tests.kit.drive import DrivenContext, by_name, drive
+from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.service import TENANT, Bench, bench
 
 

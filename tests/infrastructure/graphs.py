@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from shared.infrastructure.graph import Graph, Node, digest, reference, references, urn
+from shared.infrastructure.graph import Graph, Node, digest, reference
 from shared.infrastructure.inputs import EnvironmentInputs
-from shared.infrastructure.memory import MemoryCloud, MemoryResources, MemoryStates
 from shared.infrastructure.port import StackName
 from shared.infrastructure.provider import DesiredResource
 from shared.infrastructure.step_engine import StepEngine
 from shared.kernel.clock import LoopClock
 from tests.infrastructure.installations import STACK
+from tests.kit.memory_engine import MemoryCloud, MemoryResources, MemoryStates, references, urn
 
 THING = "test:some:Thing"
 
@@ -25,7 +25,7 @@ def node(
 ) -> Node:
     """Return a Thing; a property `"<-name.output"` refers to another."""
     given = {key: _refer(value) for key, value in properties.items()}
-    needed = {found.urn for found in references(given)} | {named(each) for each in needs}
+    needed = {to.urn for to in references(given)} | {named(each) for each in needs}
     return Node(
         named(name), THING, name, given, tuple(sorted(needed)), replace_on=tuple(replace_on)
     )

@@ -10,7 +10,6 @@ from shared.infrastructure.inputs import (
     DataResourceInput,
     EnvironmentInputs,
 )
-from shared.infrastructure.memory import MemoryCloud, memory_engine
 from shared.infrastructure.port import InfrastructureEngine, StackName
 from shared.kernel.clock import LoopClock, SystemClock
 from shared.kernel.entropy import SeededEntropy
@@ -20,6 +19,7 @@ from shared.kernel.ids import EnvironmentId
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.spec import SiteSpec
+from tests.kit.memory_engine import MemoryCloud, memory_engine
 
 STACK = StackName("env-abcdefghijkl")
 FENCE = Fence(1, "op-environments-abcdefghijkl-0000000000000001", "update")

@@ -1,8 +1,8 @@
 """Two requests for the same resources have one plan, whoever asked and in which trace."""
 
-from shared.infrastructure.memory import MemoryCloud, memory_engine
 from shared.infrastructure.port import StackName
 from tests.infrastructure.installations import inputs
+from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.virtual_time import run_virtual
 
 

@@ -10,7 +10,7 @@ import pytest
 from infra.pulumi.environment.names import Kind, name
 from infra.pulumi.environment.settings import DATA_SETTINGS, TARGET_SETTINGS
 from shared.infrastructure.child_evaluator import ChildEvaluator
-from shared.infrastructure.graph import Graph, Node, references
+from shared.infrastructure.graph import Graph, Node
 from shared.infrastructure.inputs import (
     AZURE_DATA,
     AZURE_TARGETS,
@@ -21,6 +21,7 @@ from shared.infrastructure.inputs import (
 )
 from shared.kernel.errors import PlanRefused
 from tests.infrastructure.installations import EVALUATOR, STACK, Embedded, inputs
+from tests.kit.memory_engine import references
 
 azure = [
     pytest.mark.real,

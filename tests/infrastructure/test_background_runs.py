@@ -7,7 +7,6 @@ import pytest
 
 from shared.infrastructure.folder_states import FolderStates
 from shared.infrastructure.graph import Graph
-from shared.infrastructure.memory import MemoryCloud
 from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded, UpdatePlan
 from shared.infrastructure.run_worker import STEP_ATTEMPTS
 from shared.infrastructure.step_engine import StepEngine
@@ -16,6 +15,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Unknown
 from tests.infrastructure.graphs import Given, engine_for, node
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
+from tests.kit.memory_engine import MemoryCloud
 from tests.kit.stack_runs import end_of, failed, update
 from tests.kit.virtual_time import run_virtual
 

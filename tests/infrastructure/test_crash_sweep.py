@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import pytest
 
 from shared.infrastructure.graph import Node
-from shared.infrastructure.memory import MemoryCloud, nothing
 from shared.infrastructure.port import (
     DestroyPlan,
     RunId,
@@ -22,6 +21,7 @@ from shared.kernel.clock import LoopClock
 from shared.kernel.fence import Fence
 from tests.infrastructure.graphs import engine_for, node
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
+from tests.kit.memory_engine import MemoryCloud, nothing
 from tests.kit.stack_runs import LOOK_S, end_of, failed, run_to_end
 from tests.kit.virtual_time import run_virtual
 

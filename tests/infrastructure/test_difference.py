@@ -3,12 +3,12 @@
 from hypothesis import given, settings
 
 from shared.infrastructure.difference import difference
-from shared.infrastructure.graph import Graph, Node, Urn, resolve, urn
-from shared.infrastructure.memory import MemoryCloud
+from shared.infrastructure.graph import Graph, Node, Urn, resolve
 from shared.infrastructure.port import DestroyPlan
 from shared.kernel.fence import Fence
 from tests.infrastructure.graphs import THING, engine_for, graphs, named, node
 from tests.infrastructure.installations import FENCE, LAST, LATER, STACK, inputs
+from tests.kit.memory_engine import MemoryCloud, urn
 from tests.kit.stack_runs import destroy, update
 from tests.kit.virtual_time import run_virtual
 

@@ -11,11 +11,11 @@ from shared.infrastructure import inputs as vocabulary
 from shared.infrastructure.child_evaluator import MESSAGE_MAX, ChildEvaluator
 from shared.infrastructure.errors import EvaluationDefect
 from shared.infrastructure.graph import Graph, Urn, reference
-from shared.infrastructure.local_program import local_graph
 from shared.infrastructure.port import StackName
 from shared.kernel.clock import LoopClock
 from shared.kernel.errors import PlanRefused, Unavailable, Violation
 from tests.infrastructure.installations import EVALUATOR, STACK, inputs
+from tests.kit.memory_engine import local_graph
 
 pytestmark = pytest.mark.real
 

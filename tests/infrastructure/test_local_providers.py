@@ -11,7 +11,7 @@ import pytest
 
 from shared.infrastructure.graph import Node, Urn
 from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput
-from shared.infrastructure.local_program import SITE, VOLUME, local_graph
+from shared.infrastructure.local_program import SITE, VOLUME
 from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
 from shared.infrastructure.provider import DesiredResource
 from shared.kernel.clock import SystemClock
@@ -22,6 +22,7 @@ from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
+from tests.kit.memory_engine import local_graph
 
 DATA = DesiredResource(
     Urn("urn:volume"), VOLUME, "data-data", {"site": "env-a", "volume": "data", "settings": {}}

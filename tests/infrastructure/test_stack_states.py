@@ -10,7 +10,6 @@ import pytest
 
 from shared.infrastructure.folder_states import KEPT_VERSIONS, FolderStates
 from shared.infrastructure.graph import Graph
-from shared.infrastructure.memory import MemoryCloud, MemoryStates, memory_engine
 from shared.infrastructure.port import (
     RemainingResource,
     ResourceAction,
@@ -30,6 +29,7 @@ from shared.infrastructure.state import (
 from shared.kernel.errors import Invalid, Stale, Unavailable
 from tests.infrastructure.graphs import named, node
 from tests.infrastructure.installations import LAST, STACK, inputs
+from tests.kit.memory_engine import MemoryCloud, MemoryStates, memory_engine
 from tests.kit.stack_runs import update
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "documents" / "stack_state.schema1.json"

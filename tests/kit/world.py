@@ -36,7 +36,6 @@ from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE
 from shared.contracts.health import ServiceHealth
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
-from shared.infrastructure.memory import MemoryCloud, memory_engine
 from shared.kernel.clock import LoopClock
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import NotFound
@@ -47,6 +46,7 @@ from shared.probing.result import ProbeResult
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
+from tests.kit.memory_engine import MemoryCloud, memory_engine
 from tests.kit.mortal import (
     Fate,
     MortalDatabase,

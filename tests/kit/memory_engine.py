@@ -1,14 +1,23 @@
-"""The engine in memory: the step engine over a cloud that lives as long as its object.
+"""The step engine over a cloud in memory, for tests and the simulator.
 
 A second engine over the same `MemoryCloud` is the same installation after a restart of its host.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from shared.infrastructure.graph import Graph, Node, Urn
+from shared.infrastructure.graph import Graph, Node, Unresolved, Urn, reference, resolve
 from shared.infrastructure.inputs import EnvironmentInputs, Variant
-from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME, local_graph
+from shared.infrastructure.local_program import (
+    ENVIRONMENT,
+    PROJECT,
+    SITE,
+    VOLUME,
+    OutputOf,
+    declarations,
+    outputs,
+)
 from shared.infrastructure.local_providers import SiteProvider
 from shared.infrastructure.port import MonthlyCost, StackName
 from shared.infrastructure.provider import ComponentProvider, DesiredResource, LiveResource
@@ -135,7 +144,6 @@ class InProcessEvaluator:
         if inputs.variant is not Variant.LOCAL:
             raise PlanRefused(
                 "the in-memory engine knows the local program only",
-                code="VariantUnavailable",
                 target="/computeTargets",
             )
         return local_graph(stack, inputs)
@@ -163,3 +171,54 @@ def _site_outputs(site: DesiredResource) -> dict[str, str]:
 def _volume_outputs(volume: DesiredResource) -> dict[str, str]:
     path = f"/{volume.properties['site']}/volumes/{volume.properties['volume']}"
     return {"id": path, "path": path}
+
+
+def urn(stack: str, project: str, resource_type: str, name: str) -> Urn:
+    return Urn(f"urn:pulumi:{stack}::{project}::{resource_type}::{name}")
+
+
+def references(value: object) -> set[Unresolved]:
+    """Return every reference in *value*, however deep."""
+    targets: set[Unresolved] = set()
+
+    def note(to: Unresolved) -> Unresolved:
+        targets.add(to)
+        return to
+
+    resolve(value, note)
+    return targets
+
+
+def local_graph(stack: str, inputs: EnvironmentInputs) -> Graph:
+    """Return the graph of the local program, without Pulumi."""
+    types: dict[str, str] = {}
+    urns: dict[str, Urn] = {}
+    nodes = []
+    for declaration in declarations(inputs):
+        prefix = f"{types[declaration.parent]}$" if declaration.parent else ""
+        types[declaration.name] = prefix + declaration.type
+        urns[declaration.name] = urn(stack, PROJECT, types[declaration.name], declaration.name)
+        properties = _with_references(declaration.properties, urns)
+        needed = {to.urn for to in references(properties)}
+        if declaration.parent:
+            needed.add(urns[declaration.parent])
+        nodes.append(
+            Node(
+                urns[declaration.name], declaration.type, declaration.name, properties,
+                tuple(sorted(needed)), declaration.protected, declaration.replace_on,
+                declaration.ignore,
+            )
+        )  # fmt: skip
+    return Graph(tuple(nodes), _with_references(outputs(inputs), urns))
+
+
+def _with_references(value: Any, urns: Mapping[str, Urn]) -> Any:
+    match value:
+        case OutputOf(name, output):
+            return reference(urns[name], output)
+        case Mapping():
+            return {key: _with_references(inner, urns) for key, inner in value.items()}
+        case list():
+            return [_with_references(inner, urns) for inner in value]
+        case _:
+            return value
