@@ -1,31 +1,23 @@
-"""What lies between the recorded state and the graph: pure, the same for every engine."""
+"""The difference between the recorded state and the graph: pure, the same for every engine."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.infrastructure.graph import Graph, Node, Properties, Unresolved, Urn, resolve
-from shared.infrastructure.port import PlannedChange, ResourceAction
-from shared.infrastructure.state import RecordedResource, ResourceStep, StackState
+from shared.infrastructure.port import PlannedChange, RecordedResource, ResourceAction
+from shared.infrastructure.state import ResourceStep, StackState
 
 IN_DOUBT: Final = "(in doubt)"
+_WRITES: Final = {
+    ResourceAction.CREATE: ResourceAction.CREATE,
+    ResourceAction.REPLACE: ResourceAction.CREATE,
+    ResourceAction.UPDATE: ResourceAction.UPDATE,
+}
+"""The step that makes what a change declares; a replacement is deleted first."""
 
 
-@dataclass(frozen=True)
-class Difference:
-    """`changes` in graph order, then what is deleted; `steps` in the order of doing."""
-
-    changes: tuple[PlannedChange, ...]
-    steps: tuple[ResourceStep, ...]
-
-
-def difference(state: StackState, graph: Graph) -> Difference:
-    """Compare *graph* with *state*."""
-    changes = _changes(state, graph)
-    return Difference(tuple(changes.values()), _steps(state, graph, changes))
-
-
-def _changes(state: StackState, graph: Graph) -> dict[Urn, PlannedChange]:
+def planned_changes(state: StackState, graph: Graph) -> dict[Urn, PlannedChange]:
+    """Return how *graph* differs from *state*: its nodes in order, then what is deleted."""
     changes: dict[Urn, PlannedChange] = {}
 
     def known(reference: Unresolved) -> Any:
@@ -62,18 +54,16 @@ def _judge(
         # As in Pulumi, a replacement carries on to those whose own `replace_on` refers to it: an
         # output that is not known yet differs.
         return ResourceAction.REPLACE, paths
-    match recorded.in_doubt:
-        case ResourceAction.CREATE | ResourceAction.DELETE:
-            return ResourceAction.CREATE, (*paths, IN_DOUBT)
-        case ResourceAction.UPDATE:
-            return ResourceAction.UPDATE, (*paths, IN_DOUBT)
-        case _:
-            return (ResourceAction.UPDATE if paths else ResourceAction.SAME), paths
+    if recorded.in_doubt is None:
+        return (ResourceAction.UPDATE if paths else ResourceAction.SAME), paths
+    is_update = recorded.in_doubt is ResourceAction.UPDATE
+    action = ResourceAction.UPDATE if is_update else ResourceAction.CREATE
+    return action, (*paths, IN_DOUBT)
 
 
-def _steps(
-    state: StackState, graph: Graph, changes: Mapping[Urn, PlannedChange]
-) -> tuple[ResourceStep, ...]:
+def planned_steps(state: StackState, graph: Graph) -> tuple[ResourceStep, ...]:
+    """Return the steps, in the order of doing, that bring *state* to *graph*."""
+    changes = planned_changes(state, graph)
     replaced = _urns(changes, ResourceAction.REPLACE)
     deleted = _urns(changes, ResourceAction.DELETE)
     backwards = [resource.urn for resource in deletion_order(state.resources)]
@@ -82,21 +72,23 @@ def _steps(
         for urn in backwards
         if urn in replaced or (urn in deleted and replaced & needed_by(urn, state.resources))
     ]
-    planned = [(ResourceAction.DELETE, urn) for urn in deleted_first]
-    for node in graph.nodes:
-        action = changes[node.urn].action
-        if action in {ResourceAction.CREATE, ResourceAction.REPLACE}:
-            planned.append((ResourceAction.CREATE, node.urn))
-        elif action is ResourceAction.UPDATE:
-            planned.append((ResourceAction.UPDATE, node.urn))
-    planned += [
-        (ResourceAction.DELETE, urn)
-        for urn in backwards
-        if urn in deleted and urn not in deleted_first
-    ]
+    deleted_last = [urn for urn in backwards if urn in deleted and urn not in deleted_first]
+    wanted = [changes[node.urn] for node in graph.nodes]
+    return numbered_steps(
+        [
+            *((ResourceAction.DELETE, changes[urn]) for urn in deleted_first),
+            *((_WRITES[change.action], change) for change in wanted if change.action in _WRITES),
+            *((ResourceAction.DELETE, changes[urn]) for urn in deleted_last),
+        ]
+    )
+
+
+def numbered_steps(
+    planned: Iterable[tuple[ResourceAction, PlannedChange | RecordedResource]],
+) -> tuple[ResourceStep, ...]:
     return tuple(
-        ResourceStep(index, action, urn, changes[urn].type, changes[urn].name)
-        for index, (action, urn) in enumerate(planned)
+        ResourceStep(index, action, resource.urn, resource.type, resource.name)
+        for index, (action, resource) in enumerate(planned)
     )
 
 
@@ -119,19 +111,20 @@ def needed_by(urn: Urn, resources: Iterable[RecordedResource]) -> set[Urn]:
 
 def deletion_order(resources: Iterable[RecordedResource]) -> list[RecordedResource]:
     """Return *resources* so that each stands before everything it depends on."""
-    by_urn = {resource.urn: resource for resource in resources}
-    ordered: dict[Urn, RecordedResource] = {}
+    unvisited = {resource.urn: resource for resource in resources}
+    ordered: list[RecordedResource] = []
 
-    def visit(urn: Urn, path: frozenset[Urn]) -> None:
-        if urn not in by_urn or urn in ordered or urn in path:
-            return
-        for dependency in by_urn[urn].dependencies:
-            visit(dependency, path | {urn})
-        ordered[urn] = by_urn[urn]
+    def visit(urn: Urn) -> None:
+        # Taken out first: an update that failed half-way may have left a cycle in the record.
+        resource = unvisited.pop(urn, None)
+        if resource is not None:
+            for dependency in resource.dependencies:
+                visit(dependency)
+            ordered.append(resource)
 
-    for urn in by_urn:
-        visit(urn, frozenset())
-    return list(reversed(ordered.values()))
+    while unvisited:
+        visit(next(iter(unvisited)))
+    return ordered[::-1]
 
 
 def differing_paths(old: Any, new: Any, ignore: Iterable[str] = (), at: str = "") -> Iterator[str]:

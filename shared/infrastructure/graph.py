@@ -27,7 +27,17 @@ class Unresolved:
 
 
 @dataclass(frozen=True)
-class Node:
+class Resource:
+    """One resource of a stack by its identity and its properties."""
+
+    urn: Urn
+    type: str
+    name: str
+    properties: Properties
+
+
+@dataclass(frozen=True)
+class Node(Resource):
     """One declared resource.
 
     `dependencies` holds parent, `depends_on` and everything its properties refer to.
@@ -35,10 +45,6 @@ class Node:
     paths (`tags.trace_id`) whose change counts as none.
     """
 
-    urn: Urn
-    type: str
-    name: str
-    properties: Properties
     dependencies: tuple[Urn, ...] = ()
     protected: bool = False
     replace_on: tuple[str, ...] = ()

@@ -7,21 +7,20 @@ import re
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from shared.infrastructure.graph import Node
+from shared.infrastructure.graph import Node, Resource
 from shared.infrastructure.port import MonthlyCost
-from shared.infrastructure.provider import DesiredResource, LiveResource
+from shared.infrastructure.provider import LiveResource
 from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.port import Sites
 from shared.surfaces.spec import SiteSpec
-
-Written = TypeVar("Written")
 
 FREE: Final = MonthlyCost(0.0, "EUR", "runs on this machine, where nothing is metered")
 NOTE_MAX: Final = 256 * 1024
@@ -51,11 +50,10 @@ class SiteProvider:
             )  # fmt: skip
         return violations
 
-    def monthly_cost(self, node: Node) -> MonthlyCost | None:
-        _ = node
+    def monthly_cost(self, _node: Node) -> MonthlyCost | None:
         return FREE
 
-    async def create(self, resource: DesiredResource, fence: Fence) -> LiveResource:
+    async def put(self, resource: Resource, fence: Fence) -> LiveResource:
         properties = resource.properties
         spec = SiteSpec(
             EnvironmentId(properties["site"]),
@@ -73,22 +71,17 @@ class SiteProvider:
             case Unknown(reason):
                 raise Unavailable(f"site {spec.environment} cannot be seen: {reason}")
 
-    async def read(self, resource: DesiredResource) -> Reading[LiveResource]:
+    async def read(self, resource: Resource) -> Reading[LiveResource]:
         environment = EnvironmentId(resource.properties["site"])
         match await self._sites.read_site(environment):
             case Present(site):
                 properties = json.loads(site.facts.get(_PROPERTIES, "{}"))
                 outputs = {"id": str(environment), "endpoint": site.endpoint}
                 return Present(LiveResource(properties, outputs))
-            case Absent():
-                return Absent()
-            case Unknown(reason):
-                return Unknown(reason)
+            case absent_or_unknown:
+                return absent_or_unknown
 
-    async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        return await self.create(resource, fence)
-
-    async def delete(self, resource: DesiredResource, fence: Fence) -> None:
+    async def delete(self, resource: Resource, fence: Fence) -> None:
         await self._sites.delete_site(EnvironmentId(resource.properties["site"]), fence)
 
 
@@ -115,85 +108,75 @@ class VolumeProvider:
             )  # fmt: skip
         return violations
 
-    def monthly_cost(self, node: Node) -> MonthlyCost | None:
-        _ = node
+    def monthly_cost(self, _node: Node) -> MonthlyCost | None:
         return FREE
 
-    async def create(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        return await asyncio.to_thread(self._locked, self._put, resource, fence)
+    async def put(self, resource: Resource, fence: Fence) -> LiveResource:
+        return await asyncio.to_thread(self._put, resource, fence)
 
-    async def read(self, resource: DesiredResource) -> Reading[LiveResource]:
+    async def read(self, resource: Resource) -> Reading[LiveResource]:
         try:
             return await asyncio.to_thread(self._read, resource)
-        except (OSError, ValueError, TypeError) as unreadable:
+        except OSError as unreadable:
             return Unknown(f"volume {resource.name} cannot be read: {unreadable}")
 
-    async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        return await self.create(resource, fence)
+    async def delete(self, resource: Resource, fence: Fence) -> None:
+        await asyncio.to_thread(self._remove, resource, fence)
 
-    async def delete(self, resource: DesiredResource, fence: Fence) -> None:
-        await asyncio.to_thread(self._locked, self._remove, resource, fence)
-
-    def _locked(
-        self,
-        write: Callable[[DesiredResource, Fence], Written],
-        resource: DesiredResource,
-        fence: Fence,
-    ) -> Written:
-        with _LOCK:
-            return write(resource, fence)
-
-    def _put(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        note = self._require_newest(resource, fence)
-        folder = self._folder(resource)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _write_note(note, {_PROPERTIES: dict(resource.properties), "token": fence.token})
-        except OSError as away:
-            raise Unavailable(f"volume {resource.name} cannot be made: {away}") from away
+    def _put(self, resource: Resource, fence: Fence) -> LiveResource:
+        with self._changed_by(resource, fence):
+            self._folder(resource).mkdir(parents=True, exist_ok=True)
+            _write_note(
+                self._note(resource),
+                {_PROPERTIES: dict(resource.properties), "token": fence.token},
+            )
         return self._live(resource, resource.properties)
 
-    def _read(self, resource: DesiredResource) -> Reading[LiveResource]:
-        note = _read_note(self._note(resource))
+    def _read(self, resource: Resource) -> Reading[LiveResource]:
+        properties, _ = _read_note(self._note(resource))
         if not self._folder(resource).is_dir():
             return Absent()
-        return Present(self._live(resource, note.get(_PROPERTIES) or {}))
+        return Present(self._live(resource, properties))
 
-    def _remove(self, resource: DesiredResource, fence: Fence) -> None:
-        note = self._require_newest(resource, fence)
-        folder = self._folder(resource)
-        going = folder.with_name(f".{folder.name}.deleted")
-        try:
-            if going.exists():
-                shutil.rmtree(going)  # a delete that was killed half way
+    def _remove(self, resource: Resource, fence: Fence) -> None:
+        folder, note = self._folder(resource), self._note(resource)
+        deleted = folder.with_name(f".{folder.name}.deleted")
+        with self._changed_by(resource, fence):
+            if deleted.exists():
+                shutil.rmtree(deleted)  # a delete that was killed half-way
             if folder.exists():
                 # Renamed first: whatever happens next, nobody finds half a volume.
-                folder.rename(going)
-                shutil.rmtree(going)
+                folder.rename(deleted)
+                shutil.rmtree(deleted)
             if note.parent.exists():
                 _write_note(note, {_PROPERTIES: None, "token": fence.token})
-        except OSError as away:
-            raise Unavailable(f"volume {resource.name} cannot be deleted: {away}") from away
 
-    def _require_newest(self, resource: DesiredResource, fence: Fence) -> Path:
-        note = self._note(resource)
-        try:
-            highest = int(_read_note(note).get("token", 0))
-        except (OSError, ValueError, TypeError) as unreadable:
-            message = f"volume {resource.name} cannot be read: {unreadable}"
-            raise Unavailable(message) from unreadable
-        if fence.token < highest:
-            raise StaleFence(resource.name, fence, highest)
-        return note
+    @contextmanager
+    def _changed_by(self, resource: Resource, fence: Fence) -> Iterator[None]:
+        """Let one writer at a time change *resource*, unless *fence* is stale.
 
-    def _live(self, resource: DesiredResource, properties: Mapping[str, Any]) -> LiveResource:
+        Raises:
+            StaleFence: a higher token was here.
+            Unavailable: the disk refused to be read or written.
+        """
+        with _LOCK:
+            try:
+                _, highest = _read_note(self._note(resource))
+                if fence.token < highest:
+                    raise StaleFence(resource.name, fence, highest)
+                yield
+            except OSError as problem:
+                message = f"volume {resource.name} cannot be changed: {problem}"
+                raise Unavailable(message) from problem
+
+    def _live(self, resource: Resource, properties: Mapping[str, Any]) -> LiveResource:
         path = str(self._folder(resource))
         return LiveResource(properties, {"id": path, "path": path})
 
-    def _folder(self, resource: DesiredResource) -> Path:
+    def _folder(self, resource: Resource) -> Path:
         return self._root / str(resource.properties["site"]) / str(resource.properties["volume"])
 
-    def _note(self, resource: DesiredResource) -> Path:
+    def _note(self, resource: Resource) -> Path:
         folder = self._folder(resource)
         return folder.with_name(f"{folder.name}.volume.json")
 
@@ -206,24 +189,31 @@ def _no_settings(node: Node, target: str) -> list[Violation]:
     ]
 
 
-def _read_note(note: Path) -> dict[str, Any]:
-    """Return what *note* holds, nothing where it is not there. Raises OSError, ValueError."""
-    # Workloads run beside it: whatever else lies there under its name is neither followed, waited
-    # for nor read to its end.
+def _read_note(note: Path) -> tuple[Mapping[str, Any], int]:
+    """Return the properties and the token in *note*; none and 0 where it is absent.
+
+    Raises:
+        OSError: it cannot be read, or is no note.
+    """
+    # Workloads run beside it and may put a link, a pipe or an endless file in its place.
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         handle = os.open(note, flags)
     except FileNotFoundError:
-        return {}
+        return {}, 0
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ValueError(f"{note.name} is not a file")
+            raise OSError(f"{note.name} is not a file")
         content = os.read(handle, NOTE_MAX + 1)
     finally:
         os.close(handle)
     if len(content) > NOTE_MAX:
-        raise ValueError(f"{note.name} is longer than {NOTE_MAX} bytes")
-    return dict(json.loads(content))
+        raise OSError(f"{note.name} is longer than {NOTE_MAX} bytes")
+    try:
+        document = json.loads(content)
+        return dict(document[_PROPERTIES] or {}), int(document["token"])
+    except (ValueError, TypeError, LookupError) as problem:
+        raise OSError(f"{note.name} is no note of a volume: {problem!r}") from problem
 
 
 def _write_note(note: Path, content: Mapping[str, Any]) -> None:

@@ -15,11 +15,11 @@ fences    Pulumi has a lock and no token, so the blob of the stack keeps the hig
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NewType, Protocol, TypeAlias
 
-from shared.infrastructure.graph import Urn
+from shared.infrastructure.graph import Resource, Urn
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.kernel.errors import Violation
 from shared.kernel.fence import Fence
@@ -169,16 +169,29 @@ RunStatus: TypeAlias = RunInProgress | RunSucceeded | RunFailed | Unknown
 
 
 @dataclass(frozen=True)
-class StackResource:
-    """One recorded resource. `in_doubt`: a step on it began and its end is not recorded."""
+class RecordedResource(Resource):
+    """One resource: its resolved properties, its outputs, and whether a step on it is open.
 
-    urn: Urn
-    type: str
-    name: str
-    properties: Mapping[str, Any]
-    outputs: Mapping[str, Any]
-    protected: bool
-    in_doubt: bool
+    `in_doubt` is written before a provider is called and cleared with its answer: what is in doubt
+    may be as before, as intended, or in between, and is read before anything is done to it.
+    """
+
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    dependencies: tuple[Urn, ...] = ()
+    protected: bool = False
+    in_doubt: ResourceAction | None = None
+
+    def is_child_of(self, parent: Urn) -> bool:
+        """Return whether *parent* is this one's parent resource, as the types in its URN say."""
+        chain = parent.split("::")[2]
+        return parent in self.dependencies and self.urn.split("::")[2] == f"{chain}${self.type}"
+
+    def has(self, output: str) -> bool:
+        return output in self.outputs or output in self.properties
+
+    def output(self, name: str) -> Any:
+        """Return an output; what a provider does not say is as it was declared."""
+        return self.outputs[name] if name in self.outputs else self.properties[name]
 
 
 @dataclass(frozen=True)
@@ -186,7 +199,7 @@ class StackView:
     """What is recorded of a stack."""
 
     stack: StackName
-    resources: tuple[StackResource, ...]
+    resources: tuple[RecordedResource, ...]
     outputs: Mapping[str, Any]
 
 

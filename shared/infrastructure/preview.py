@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from shared.infrastructure.difference import difference, without
+from shared.infrastructure.difference import planned_changes, without
 from shared.infrastructure.graph import Graph, digest, graph_to_json
 from shared.infrastructure.inputs import FIXED_INPUTS, EnvironmentInputs
 from shared.infrastructure.local_program import STABLE_TAGS
@@ -17,7 +17,7 @@ def make_preview(
     state: StackState, inputs: EnvironmentInputs, graph: Graph, providers: Providers
 ) -> Preview:
     """Compare *graph* with *state*; pure, but for what the providers know by heart."""
-    changes = difference(state, graph).changes
+    changes = tuple(planned_changes(state, graph).values())
     return Preview(
         stack=state.stack,
         changes=changes,

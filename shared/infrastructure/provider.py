@@ -1,28 +1,18 @@
 """The ResourceProvider port: makes, reads, changes and deletes resources of some types.
 
-A resource has its identity from its URN and properties, never from what an earlier call returned:
-so a create that was killed before its answer was recorded finds the same resource again.
+A resource has its identity from its URN and properties, never from what an earlier call returned.
+So a write that was killed before its answer was recorded finds the same resource again.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from shared.infrastructure.graph import Node, Properties, Urn
+from shared.infrastructure.graph import Node, Properties, Resource
 from shared.infrastructure.port import MonthlyCost
 from shared.kernel.errors import Violation
 from shared.kernel.fence import Fence
 from shared.kernel.observation import Present, Reading
-
-
-@dataclass(frozen=True)
-class DesiredResource:
-    """One resource as it should be; every reference in `properties` is resolved."""
-
-    urn: Urn
-    type: str
-    name: str
-    properties: Properties
 
 
 @dataclass(frozen=True)
@@ -36,28 +26,25 @@ class LiveResource:
 class ResourceProvider(Protocol):
     """Every write is idempotent and may be repeated after a kill; a stale fence changes nothing.
 
-    `Refused` means that repeating is useless, `Unavailable` that it is not.
+    `Refused` means that repeating is useless, `Unavailable` that it is not. In what a provider is
+    given to read or write every reference is resolved.
     """
 
-    def check(self, node: Node) -> Sequence[Violation]:
+    def check(self, node: Node, /) -> Sequence[Violation]:
         """Return why *node* cannot be had, before anything is changed; empty when it can."""
         ...
 
-    def monthly_cost(self, node: Node) -> MonthlyCost | None:
+    def monthly_cost(self, node: Node, /) -> MonthlyCost | None:
         """Return the estimate for *node*, None when it is not known."""
         ...
 
-    async def create(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        """Make *resource*, or bring the one that is there to these properties."""
+    async def put(self, resource: Resource, fence: Fence, /) -> LiveResource:
+        """Make *resource*, or bring the one that is there to these properties in place."""
         ...
 
-    async def read(self, resource: DesiredResource) -> Reading[LiveResource]: ...
+    async def read(self, resource: Resource) -> Reading[LiveResource]: ...
 
-    async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        """Change *resource* to these properties in place."""
-        ...
-
-    async def delete(self, resource: DesiredResource, fence: Fence) -> None:
+    async def delete(self, resource: Resource, fence: Fence) -> None:
         """Remove *resource*; one that is not there is a success."""
         ...
 
@@ -69,23 +56,17 @@ Providers: TypeAlias = Mapping[str, ResourceProvider]
 class ComponentProvider:
     """The provider of component resources, which exist in the record alone."""
 
-    def check(self, node: Node) -> Sequence[Violation]:
-        _ = node
+    def check(self, _node: Node) -> Sequence[Violation]:
         return ()
 
-    def monthly_cost(self, node: Node) -> MonthlyCost | None:
-        _ = node
+    def monthly_cost(self, _node: Node) -> MonthlyCost | None:
         return MonthlyCost(0.0, "EUR", "")
 
-    async def create(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        _ = fence
+    async def put(self, resource: Resource, _fence: Fence) -> LiveResource:
         return LiveResource(resource.properties, {})
 
-    async def read(self, resource: DesiredResource) -> Reading[LiveResource]:
+    async def read(self, resource: Resource) -> Reading[LiveResource]:
         return Present(LiveResource(resource.properties, {}))
 
-    async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        return await self.create(resource, fence)
-
-    async def delete(self, resource: DesiredResource, fence: Fence) -> None:
-        _ = (resource, fence)
+    async def delete(self, resource: Resource, fence: Fence) -> None:
+        """Nothing is there to delete."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from shared.infrastructure.graph import Urn
-from shared.infrastructure.port import RefreshResult
-from shared.infrastructure.provider import DesiredResource, LiveResource, Providers
-from shared.infrastructure.state import RecordedResource, StackState
+from shared.infrastructure.port import RecordedResource, RefreshResult
+from shared.infrastructure.provider import LiveResource, Providers
+from shared.infrastructure.state import StackState
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 
@@ -14,7 +14,7 @@ Readings = Mapping[Urn, Reading[LiveResource]]
 
 
 async def read_resources(state: StackState, providers: Providers) -> Readings:
-    """Return what the providers say of every recorded resource."""
+    """Return the providers' reading of every recorded resource."""
     return {recorded.urn: await _read_resource(recorded, providers) for recorded in state.resources}
 
 
@@ -22,54 +22,44 @@ async def _read_resource(recorded: RecordedResource, providers: Providers) -> Re
     provider = providers.get(recorded.type)
     if provider is None:
         return Unknown(f"no provider for {recorded.type}")
-    resource = DesiredResource(recorded.urn, recorded.type, recorded.name, recorded.properties)
     try:
-        reading = await provider.read(resource)
-        # What is about to be forgotten is looked for twice.
-        return await provider.read(resource) if isinstance(reading, Absent) else reading
+        reading = await provider.read(recorded)
+        # A resource that is about to be forgotten is read twice.
+        return await provider.read(recorded) if isinstance(reading, Absent) else reading
     except Unavailable as away:
         return Unknown(away.message)
 
 
 def with_readings(current: StackState, before: StackState, readings: Readings) -> StackState:
-    """Return *current* with what was read of the resources that are still as in *before*.
+    """Return *current* with the readings of the resources that are still as in *before*.
 
     The others were changed by a step in the meantime.
     """
     after = current
-    for resource in current.resources:
-        if resource == before.resource(resource.urn):
-            after = _with_reading(after, resource, readings[resource.urn])
+    for recorded in current.resources:
+        if recorded == before.resource(recorded.urn):
+            reading = readings[recorded.urn]
+            if isinstance(reading, Present):
+                read = _as_read(recorded, reading.value)
+                after = after.with_resource(replace(read, in_doubt=None))
+            elif isinstance(reading, Absent):
+                after = after.without_resource(recorded.urn)
     return after
-
-
-def _with_reading(
-    state: StackState, recorded: RecordedResource, reading: Reading[LiveResource]
-) -> StackState:
-    match reading:
-        case Present(live):
-            return state.with_resource(
-                replace(recorded, properties=live.properties, outputs=live.outputs, in_doubt=None)
-            )
-        case Absent():
-            return state.without_resource(recorded.urn)
-        case Unknown():
-            return state
 
 
 def refreshed(before: StackState, readings: Readings) -> RefreshResult:
     """Return how *readings* differ from what was recorded."""
+    live = {urn: reading.value for urn, reading in readings.items() if isinstance(reading, Present)}
     return RefreshResult(
         changed=tuple(
             recorded.urn
             for recorded in before.resources
-            if isinstance(reading := readings[recorded.urn], Present)
-            and _differs(recorded, reading.value)
+            if recorded.urn in live and _as_read(recorded, live[recorded.urn]) != recorded
         ),
         absent=tuple(urn for urn, reading in readings.items() if isinstance(reading, Absent)),
         unknown=tuple(urn for urn, reading in readings.items() if isinstance(reading, Unknown)),
     )
 
 
-def _differs(recorded: RecordedResource, live: LiveResource) -> bool:
-    return recorded.properties != live.properties or recorded.outputs != live.outputs
+def _as_read(recorded: RecordedResource, live: LiveResource) -> RecordedResource:
+    return replace(recorded, properties=live.properties, outputs=live.outputs)

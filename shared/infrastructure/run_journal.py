@@ -6,6 +6,7 @@ from typing import Final
 
 from shared.infrastructure.errors import RunNotActive
 from shared.infrastructure.port import (
+    RecordedResource,
     RemainingResource,
     RunFailed,
     RunId,
@@ -13,44 +14,28 @@ from shared.infrastructure.port import (
     StackName,
 )
 from shared.infrastructure.run_rules import settled
-from shared.infrastructure.state import (
-    RecordedResource,
-    ResourceStep,
-    RunEnd,
-    StackRun,
-    StackState,
-    StackStates,
-)
+from shared.infrastructure.state import ResourceStep, StackRun, StackState, StackStates
 from shared.kernel.errors import Stale, Unavailable
 from shared.kernel.fence import Fence
 
 SAVE_ATTEMPTS: Final = 5
-"""As everywhere on the write path: who loses five races in a row is told to come back."""
+"""As everywhere on the write path: a writer that loses five races in a row has to come back."""
 
 
-class StackRecords:
-    """Loads and changes the states of stacks."""
-
-    def __init__(self, states: StackStates) -> None:
-        self._states = states
-
-    async def load(self, stack: StackName) -> StackState:
-        return await self._states.load(stack)
-
-    async def change(
-        self, stack: StackName, change: Callable[[StackState], StackState]
-    ) -> StackState:
-        """Save what *change* makes of the state; it may be asked again. Raises Unavailable."""
-        for _ in range(SAVE_ATTEMPTS):
-            before = await self._states.load(stack)
-            after = change(before)
-            if after == before:
-                return before
-            try:
-                return await self._states.save(after)
-            except Stale:
-                continue
-        raise Unavailable(f"stack {stack}: others kept changing its state")
+async def change_state(
+    states: StackStates, stack: StackName, change: Callable[[StackState], StackState]
+) -> StackState:
+    """Save what *change* makes of the state; it may be called again. Raises Unavailable."""
+    for _ in range(SAVE_ATTEMPTS):
+        before = await states.load(stack)
+        after = change(before)
+        if after == before:
+            return before
+        try:
+            return await states.save(after)
+        except Stale:
+            continue
+    raise Unavailable(f"stack {stack}: others kept changing its state")
 
 
 class RunJournal:
@@ -59,73 +44,61 @@ class RunJournal:
     Each method raises StaleFence after a newer fence, and RunNotActive when the run has ended.
     """
 
-    def __init__(self, records: StackRecords, run_id: RunId, fence: Fence) -> None:
-        self._records = records
+    def __init__(self, states: StackStates, run_id: RunId, fence: Fence) -> None:
+        self._states = states
         self._run_id = run_id
         self.fence = fence
 
     async def load(self) -> tuple[StackState, StackRun]:
-        return self._held(await self._records.load(self._run_id.stack))
+        return self._held(await self._states.load(self._run_id.stack))
 
     async def open(self, step: ResourceStep, in_doubt: RecordedResource) -> bool:
         """Record, before a provider is called, what *step* is about to do.
 
         Returns False, and records nothing, when a second execution of the step has ended it.
         """
-
-        def opened(state: StackState) -> StackState:
-            held, run = self._held(state)
-            return held if step.index in run.done else held.with_resource(in_doubt)
-
-        after = await self._records.change(self._run_id.stack, opened)
+        after = await self._change(
+            lambda state, run: state if step.index in run.done else state.with_resource(in_doubt)
+        )
         return step.index not in self._held(after)[1].done
 
-    async def close(self, step: ResourceStep, recorded: RecordedResource | None) -> None:
-        """Record that *step* is done and the resource as it is now, None when it is gone."""
+    async def close(
+        self, step: ResourceStep, outcome: RecordedResource | RemainingResource | None
+    ) -> None:
+        """Record that *step* is done: the resource as it is now, or left, or None when gone."""
 
         def closed(state: StackState, run: StackRun) -> StackState:
-            state = state.with_resource(recorded) if recorded else state.without_resource(step.urn)
+            if step.index in run.done:
+                return state
+            run = replace(run, done=run.done | {step.index})
+            match outcome:
+                case RecordedResource():
+                    state = state.with_resource(outcome)
+                case RemainingResource():
+                    run = replace(run, left=(*run.left, outcome))
+                case None:
+                    state = state.without_resource(step.urn)
             return replace(state, run=run)
 
-        await self._end_step(step, closed)
-
-    async def leave(self, step: ResourceStep, left: RemainingResource) -> None:
-        """Record that *step* is done, and its resource not."""
-        await self._end_step(
-            step, lambda state, run: replace(state, run=replace(run, left=(*run.left, left)))
-        )
+        await self._change(closed)
 
     async def succeed(self) -> None:
         """Record the end of the run, whose steps are done, and the stack's outputs."""
 
-        def ended(state: StackState, run: StackRun) -> tuple[StackState, RunEnd]:
+        def ended(state: StackState, run: StackRun) -> StackState:
             after = settled(state, run.graph)
-            return after, RunSucceeded(after.outputs, run.left)
+            return after.with_end(run.name, RunSucceeded(after.outputs, run.left))
 
-        await self._end(ended)
+        await self._change(ended)
 
     async def fail(self, end: RunFailed) -> None:
         """Record that the run ended early; what it did stays."""
-        await self._end(lambda state, _run: (state, end))
+        await self._change(lambda state, run: state.with_end(run.name, end))
 
-    async def _end_step(
-        self, step: ResourceStep, close: Callable[[StackState, StackRun], StackState]
-    ) -> None:
-        def closed(state: StackState) -> StackState:
-            held, run = self._held(state)
-            if step.index in run.done:
-                return held
-            return close(held, replace(run, done=run.done | {step.index}))
-
-        await self._records.change(self._run_id.stack, closed)
-
-    async def _end(self, end: Callable[[StackState, StackRun], tuple[StackState, RunEnd]]) -> None:
-        def ended(state: StackState) -> StackState:
-            held, run = self._held(state)
-            after, how = end(held, run)
-            return after.with_end(run, how)
-
-        await self._records.change(self._run_id.stack, ended)
+    async def _change(self, change: Callable[[StackState, StackRun], StackState]) -> StackState:
+        return await change_state(
+            self._states, self._run_id.stack, lambda state: change(*self._held(state))
+        )
 
     def _held(self, state: StackState) -> tuple[StackState, StackRun]:
         held = state.held_by(self.fence)

@@ -4,11 +4,22 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from shared.infrastructure.difference import deletion_order, keeping_ignored, needed_by
+from shared.infrastructure.difference import (
+    deletion_order,
+    keeping_ignored,
+    needed_by,
+    numbered_steps,
+)
 from shared.infrastructure.graph import Graph, Node, Properties, Unresolved, Urn, resolve
 from shared.infrastructure.inputs import data_resource_name
-from shared.infrastructure.port import DestroyPlan, RemainingResource, ResourceAction, RunFailed
-from shared.infrastructure.state import RecordedResource, ResourceStep, StackRun, StackState
+from shared.infrastructure.port import (
+    DestroyPlan,
+    RecordedResource,
+    RemainingResource,
+    ResourceAction,
+    RunFailed,
+)
+from shared.infrastructure.state import StackRun, StackState
 from shared.kernel.errors import Refused
 from shared.kernel.fence import Fence
 
@@ -19,35 +30,32 @@ def without_older_run(state: StackState, fence: Fence) -> StackState:
     if run is None or run.fence.token >= fence.token:
         return state
     message = f"{fence.operation} holds the stack under a newer fence"
-    return state.with_end(run, failed(run, code="RunSuperseded", message=message))
+    return state.with_end(run.name, failed(run, code="RunSuperseded", message=message))
 
 
-def failed(run: StackRun, *, code: str, message: str, cause: Refused | None = None) -> RunFailed:
+def failed(run: StackRun, code: str, message: str, cause: Refused | None = None) -> RunFailed:
     """Return the end of *run* before its steps are done; *cause* is what refused the next one."""
-    left = {resource.urn: resource for resource in run.left}
-    for step in run.remaining:
-        reason = "the run ended before it"
-        left.setdefault(step.urn, RemainingResource(step.urn, step.name, "NotReached", reason))
+    reason = "the run ended before it"
+    left = {
+        step.urn: RemainingResource(step.urn, step.name, "NotReached", reason)
+        for step in run.remaining
+    }
     if run.remaining:
-        current = run.remaining[0]
-        message = f"{current.name}: {message}"
+        step = run.remaining[0]
+        message = f"{step.name}: {message}"
         if cause is not None:
-            left[current.urn] = RemainingResource(
-                current.urn, current.name, cause.code, cause.message
-            )
-    return RunFailed(code, message, tuple(left.values()))
+            left[step.urn] = RemainingResource(step.urn, step.name, cause.code, cause.message)
+    return RunFailed(code, message, (*run.left, *left.values()))
 
 
 def destroy_run(state: StackState, name: str, plan: DestroyPlan, fence: Fence) -> StackRun:
     """Return the run that deletes what may be deleted of *state*, last resource first."""
     kept = _kept_resources(state, plan.retain, unprotect=plan.unprotect)
     kept_urns = {resource.urn for resource in kept}
-    deleted = [
-        resource for resource in deletion_order(state.resources) if resource.urn not in kept_urns
-    ]
-    steps = tuple(
-        ResourceStep(index, ResourceAction.DELETE, resource.urn, resource.type, resource.name)
-        for index, resource in enumerate(deleted)
+    steps = numbered_steps(
+        (ResourceAction.DELETE, resource)
+        for resource in deletion_order(state.resources)
+        if resource.urn not in kept_urns
     )
     return StackRun(name, fence, steps, left=tuple(kept))
 

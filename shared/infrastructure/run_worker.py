@@ -11,9 +11,9 @@ from typing import Final
 
 from shared.infrastructure.errors import RunNotActive
 from shared.infrastructure.port import RUN_CANCELED, RunId
-from shared.infrastructure.run_journal import RunJournal, StackRecords
+from shared.infrastructure.run_journal import RunJournal
 from shared.infrastructure.run_rules import failed
-from shared.infrastructure.state import StackRun
+from shared.infrastructure.state import StackRun, StackStates
 from shared.infrastructure.step_executor import StepExecutor
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
@@ -29,16 +29,16 @@ class RunWorker:
     """Does one run. `trouble` says why the current step is tried again, else it is empty."""
 
     def __init__(
-        self, run_id: RunId, records: StackRecords, executor: StepExecutor, clock: Clock
+        self, run_id: RunId, states: StackStates, executor: StepExecutor, clock: Clock
     ) -> None:
         self._run_id = run_id
-        self._records = records
+        self._states = states
         self._executor = executor
         self._clock = clock
         self.trouble = ""
 
     async def work(self) -> None:
-        """Return when the run has ended, or nothing can be recorded under its fence any more."""
+        """Return when the run has ended, or when nothing can be recorded under its fence."""
         attempt = 1
         before: StackRun | None = None
         while True:
@@ -57,10 +57,21 @@ class RunWorker:
             else:
                 attempt, self.trouble, before = 1, "", run
 
+    async def _active_run(self) -> StackRun | None:
+        return (await self._states.load(self._run_id.stack)).active_run(self._run_id.name)
+
     async def _advance(self, run: StackRun) -> None:
         """Do the next step of *run*, or record its end."""
+        journal = RunJournal(self._states, self._run_id, run.fence)
         try:
-            await self._do_next(run)
+            if run.is_cancel_requested:
+                await self._fail(
+                    run, code=RUN_CANCELED, message="canceled between two steps, as was asked"
+                )
+            elif run.remaining:
+                await self._executor.execute(run.remaining[0], journal)
+            else:
+                await journal.succeed()
         except (StaleFence, RunNotActive) as stale:
             # The run may have ended or have a newer fence by now; if not, a resource refused it.
             if await self._active_run() == run:
@@ -74,22 +85,8 @@ class RunWorker:
             _log.exception("run %s: a step ended with a defect", self._run_id)
             await self._fail(run, code="StepDefect", message=type(defect).__name__)
 
-    async def _active_run(self) -> StackRun | None:
-        state = await self._records.load(self._run_id.stack)
-        return state.active_run(self._run_id.name)
-
-    async def _do_next(self, run: StackRun) -> None:
-        journal = RunJournal(self._records, self._run_id, run.fence)
-        if run.is_cancel_requested:
-            message = "canceled between two steps, as was asked"
-            await self._fail(run, code=RUN_CANCELED, message=message)
-        elif run.remaining:
-            await self._executor.execute(run.remaining[0], journal)
-        else:
-            await journal.succeed()
-
     async def _give_up(self, away: Unavailable) -> None:
-        # What cannot be recorded now either is left as it is: the next look resumes the run.
+        # If this cannot be recorded either, the next observer resumes the run.
         with suppress(Unavailable):
             run = await self._active_run()
             if run is not None:
@@ -98,17 +95,17 @@ class RunWorker:
     async def _fail(
         self, run: StackRun, *, code: str, message: str, cause: Refused | None = None
     ) -> None:
-        journal = RunJournal(self._records, self._run_id, run.fence)
+        journal = RunJournal(self._states, self._run_id, run.fence)
         # Another process may have ended the run, or another run may have superseded it.
         with suppress(StaleFence, RunNotActive):
-            await journal.fail(failed(run, code=code, message=message, cause=cause))
+            await journal.fail(failed(run, code, message, cause))
 
 
 class BackgroundRuns:
     """The tasks of one engine. They end with the event loop on which they were started."""
 
-    def __init__(self, records: StackRecords, executor: StepExecutor, clock: Clock) -> None:
-        self._records = records
+    def __init__(self, states: StackStates, executor: StepExecutor, clock: Clock) -> None:
+        self._states = states
         self._executor = executor
         self._clock = clock
         self._live: dict[RunId, tuple[RunWorker, asyncio.Task[None]]] = {}
@@ -119,7 +116,7 @@ class BackgroundRuns:
             worker, task = self._live[run_id]
             if not task.done():
                 return worker
-        worker = RunWorker(run_id, self._records, self._executor, self._clock)
+        worker = RunWorker(run_id, self._states, self._executor, self._clock)
         task = asyncio.create_task(worker.work(), name=f"run {run_id.name} of {run_id.stack}")
         self._live[run_id] = worker, task
         task.add_done_callback(lambda ended: self._forget(run_id, ended))

@@ -10,16 +10,14 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from pydantic import TypeAdapter
 
-from shared.infrastructure.graph import Graph, Properties, Urn
+from shared.infrastructure.graph import Graph, Urn
 from shared.infrastructure.port import (
-    NOT_STARTED,
+    RecordedResource,
     RemainingResource,
     ResourceAction,
     RunFailed,
     RunSucceeded,
     StackName,
-    StackResource,
-    StackView,
 )
 from shared.kernel.fence import Fence, StaleFence
 
@@ -28,36 +26,6 @@ ENDED_RUNS_KEPT: Final = 10
 """Who observes a run does so within minutes of its end; a stack has a few runs a day."""
 
 RunEnd: TypeAlias = RunSucceeded | RunFailed
-
-
-@dataclass(frozen=True)
-class RecordedResource:
-    """One resource: its resolved properties, its outputs, and whether a step on it is open.
-
-    `in_doubt` is written before a provider is called and cleared with its answer: what is in doubt
-    may be as before, as intended, or in between, and is read before anything is done to it.
-    """
-
-    urn: Urn
-    type: str
-    name: str
-    properties: Properties
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    dependencies: tuple[Urn, ...] = ()
-    protected: bool = False
-    in_doubt: ResourceAction | None = None
-
-    def is_child_of(self, parent: Urn) -> bool:
-        """Return whether *parent* is this one's parent resource, as the types in its URN say."""
-        chain = parent.split("::")[2]
-        return parent in self.dependencies and self.urn.split("::")[2] == f"{chain}${self.type}"
-
-    def has(self, output: str) -> bool:
-        return output in self.outputs or output in self.properties
-
-    def output(self, name: str) -> Any:
-        """Return an output; what a provider does not say is as it was declared."""
-        return self.outputs[name] if name in self.outputs else self.properties[name]
 
 
 @dataclass(frozen=True)
@@ -133,33 +101,18 @@ class StackState:
         """Return the run *name* while it is in progress."""
         return self.run if self.run is not None and self.run.name == name else None
 
+    def knows_run(self, name: str) -> bool:
+        """Return whether the run *name* is in progress or has ended."""
+        return self.active_run(name) is not None or self.end_of(name) is not None
+
     def end_of(self, name: str) -> RunEnd | None:
         """Return how the run *name* ended; None while it has not, or when it is not known."""
         return next((run.end for run in self.ended if run.name == name), None)
 
-    def with_end(self, run: StackRun, end: RunEnd) -> "StackState":
-        """Return the state after *run*."""
-        return replace(self._with_ended(run.name, end), run=None)
-
-    def with_end_before_start(self, name: str, fence: Fence) -> "StackState":
-        """Return the state in which the run *name* never starts: its start may be on its way."""
-        message = f"canceled by {fence.operation} before it was started"
-        return self._with_ended(name, RunFailed(code=NOT_STARTED, message=message, left=()))
-
-    def _with_ended(self, name: str, end: RunEnd) -> "StackState":
-        ended = (*self.ended, EndedRun(name, end))
-        return replace(self, ended=ended[-ENDED_RUNS_KEPT:])
-
-    def view(self) -> StackView:
-        """Return what others may see of the state."""
-        resources = tuple(
-            StackResource(
-                resource.urn, resource.type, resource.name, resource.properties, resource.outputs,
-                resource.protected, resource.in_doubt is not None,
-            )
-            for resource in self.resources
-        )  # fmt: skip
-        return StackView(self.stack, resources, self.outputs)
+    def with_end(self, name: str, end: RunEnd) -> "StackState":
+        """Return the state after the run *name*, which may not have started."""
+        ended = (*self.ended, EndedRun(name, end))[-ENDED_RUNS_KEPT:]
+        return replace(self, run=None if self.active_run(name) else self.run, ended=ended)
 
     def held_by(self, fence: Fence) -> "StackState":
         """Return the state held by *fence*.

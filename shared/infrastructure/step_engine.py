@@ -1,16 +1,19 @@
 """The step engine: one algorithm over an evaluator, the recorded states and the providers."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from shared.infrastructure.difference import difference
+from shared.infrastructure.difference import planned_steps
 from shared.infrastructure.errors import PlanChanged, StackBusy
 from shared.infrastructure.graph import Graph
 from shared.infrastructure.inputs import EnvironmentInputs, require_valid
 from shared.infrastructure.port import (
+    NOT_STARTED,
     DestroyPlan,
     Preview,
     RefreshResult,
+    RunFailed,
     RunId,
     RunInProgress,
     RunStatus,
@@ -22,7 +25,7 @@ from shared.infrastructure.port import (
 from shared.infrastructure.preview import make_preview
 from shared.infrastructure.provider import Providers
 from shared.infrastructure.refresh import read_resources, refreshed, with_readings
-from shared.infrastructure.run_journal import StackRecords
+from shared.infrastructure.run_journal import change_state
 from shared.infrastructure.run_rules import destroy_run, without_older_run
 from shared.infrastructure.run_worker import BackgroundRuns
 from shared.infrastructure.state import StackRun, StackState, StackStates
@@ -53,22 +56,45 @@ class StepEngine:
         self, evaluator: Evaluator, states: StackStates, providers: Providers, clock: Clock
     ) -> None:
         self._evaluator = evaluator
-        self._records = StackRecords(states)
+        self._states = states
         self._providers = providers
-        self._runs = BackgroundRuns(self._records, StepExecutor(providers), clock)
+        self._runs = BackgroundRuns(states, StepExecutor(providers), clock)
 
     async def preview(self, stack: StackName, inputs: EnvironmentInputs) -> Preview:
-        require_valid(inputs)
-        graph = await self._evaluator.evaluate(stack, inputs)
-        state = await self._records.load(stack)
-        return make_preview(state, inputs, graph, self._providers)
+        graph = await self._evaluate(stack, inputs)
+        return make_preview(await self._states.load(stack), inputs, graph, self._providers)
 
     async def start(self, run_id: RunId, plan: StackPlan, fence: Fence) -> None:
-        self._resume_active(await self._record(run_id, plan, fence), run_id)
+        state = (await self._states.load(run_id.stack)).held_by(fence)
+        graph = None
+        if isinstance(plan, UpdatePlan) and not state.knows_run(run_id.name):
+            graph = await self._evaluate(run_id.stack, plan.inputs)
+
+        def started(state: StackState) -> StackState:
+            held = state.held_by(fence)
+            run = held.active_run(run_id.name)
+            if run is not None:
+                return replace(held, run=replace(run, fence=fence))
+            if held.knows_run(run_id.name):
+                return held
+            free = without_older_run(held, fence)
+            if free.run is not None:
+                raise StackBusy(
+                    f"stack {run_id.stack}: run {free.run.name} is in progress under the same "
+                    f"token {fence.token}"
+                )
+            if isinstance(plan, DestroyPlan):
+                return replace(free, run=destroy_run(free, run_id.name, plan, fence))
+            assert graph is not None, run_id
+            self._require_accepted(free, plan, graph)
+            run = StackRun(run_id.name, fence, planned_steps(free, graph), graph)
+            return replace(free, run=run, inputs=plan.inputs.to_json())
+
+        await self._change_and_resume(run_id, started)
 
     async def observe(self, run_id: RunId) -> RunStatus:
         try:
-            state = await self._records.load(run_id.stack)
+            state = await self._states.load(run_id.stack)
         except Unavailable as away:
             return Unknown(away.message)
         run = state.active_run(run_id.name)
@@ -80,78 +106,55 @@ class StepEngine:
         return RunInProgress(len(run.done), len(run.steps), step, trouble)
 
     async def cancel(self, run_id: RunId, fence: Fence) -> None:
-        def requested(state: StackState) -> StackState:
+        message = f"canceled by {fence.operation} before it was started"
+
+        def canceled(state: StackState) -> StackState:
             held = state.held_by(fence)
             run = held.active_run(run_id.name)
             if run is not None:
                 return replace(held, run=replace(run, is_cancel_requested=True, fence=fence))
-            if held.end_of(run_id.name) is None:
-                return held.with_end_before_start(run_id.name, fence)
-            return held
+            if held.knows_run(run_id.name):
+                return held
+            # Its start may still arrive; it then finds that the run has ended.
+            return held.with_end(run_id.name, RunFailed(code=NOT_STARTED, message=message, left=()))
 
-        after = await self._records.change(run_id.stack, requested)
-        self._resume_active(after, run_id)
+        await self._change_and_resume(run_id, canceled)
 
     async def refresh(self, stack: StackName, fence: Fence) -> RefreshResult:
-        state = (await self._records.load(stack)).held_by(fence)
+        state = (await self._states.load(stack)).held_by(fence)
         readings = await read_resources(state, self._providers)
 
         def recorded(current: StackState) -> StackState:
             held = without_older_run(current.held_by(fence), fence)
             return with_readings(held, state, readings)
 
-        await self._records.change(stack, recorded)
+        await change_state(self._states, stack, recorded)
         return refreshed(state, readings)
 
     async def read(self, stack: StackName) -> Reading[StackView]:
         try:
-            state = await self._records.load(stack)
+            state = await self._states.load(stack)
         except Unavailable as away:
             return Unknown(away.message)
         if not state.resources:
             return Absent()
-        return Present(state.view())
+        return Present(StackView(stack, state.resources, state.outputs))
 
-    async def _record(self, run_id: RunId, plan: StackPlan, fence: Fence) -> StackState:
-        """Record the start of *run_id*, where that was not done before."""
-        state = (await self._records.load(run_id.stack)).held_by(fence)
-        is_known = state.active_run(run_id.name) or state.end_of(run_id.name)
-        graph = None
-        if isinstance(plan, UpdatePlan) and not is_known:
-            require_valid(plan.inputs)
-            graph = await self._evaluator.evaluate(run_id.stack, plan.inputs)
+    async def _evaluate(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:
+        require_valid(inputs)
+        return await self._evaluator.evaluate(stack, inputs)
 
-        def begun(state: StackState) -> StackState:
-            held = state.held_by(fence)
-            run = held.active_run(run_id.name)
-            if run is not None:
-                return replace(held, run=replace(run, fence=fence))
-            if held.end_of(run_id.name) is not None:
-                return held
-            free = without_older_run(held, fence)
-            if free.run is not None:
-                raise StackBusy(
-                    f"stack {run_id.stack}: run {free.run.name} is in progress under the same "
-                    f"token {fence.token}"
-                )
-            return self._begun(free, run_id, plan, graph, fence)
-
-        return await self._records.change(run_id.stack, begun)
-
-    def _begun(
-        self, state: StackState, run_id: RunId, plan: StackPlan, graph: Graph | None, fence: Fence
-    ) -> StackState:
-        if isinstance(plan, DestroyPlan):
-            return replace(state, run=destroy_run(state, run_id.name, plan, fence))
-        assert graph is not None, run_id
+    def _require_accepted(self, state: StackState, plan: UpdatePlan, graph: Graph) -> None:
+        """Raise PlanChanged or PlanRefused where *plan* cannot be started as it was previewed."""
         preview = make_preview(state, plan.inputs, graph, self._providers)
         if preview.plan_hash != plan.plan_hash:
-            raise PlanChanged(run_id.stack, expected=preview.plan_hash, received=plan.plan_hash)
+            raise PlanChanged(state.stack, expected=preview.plan_hash, received=plan.plan_hash)
         if preview.refusals:
             raise PlanRefused("the plan has refusals", details=preview.refusals)
-        run = StackRun(run_id.name, fence, difference(state, graph).steps, graph)
-        return replace(state, run=run, inputs=plan.inputs.to_json())
 
-    def _resume_active(self, state: StackState, run_id: RunId) -> None:
-        if state.active_run(run_id.name) is not None:
+    async def _change_and_resume(
+        self, run_id: RunId, change: Callable[[StackState], StackState]
+    ) -> None:
+        after = await change_state(self._states, run_id.stack, change)
+        if after.active_run(run_id.name) is not None:
             self._runs.resume(run_id)

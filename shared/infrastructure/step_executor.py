@@ -1,21 +1,18 @@
 """Does one step of a run: two saves around one provider call.
 
-A kill between the saves leaves the resource *in doubt*: the next one to come reads the world first
-and then goes on, so nothing is made twice.
+A kill between the saves leaves the resource *in doubt*. Whoever does the step next reads the
+resource first, and touches nothing that cannot be read.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from shared.infrastructure.graph import Node
-from shared.infrastructure.port import RemainingResource, ResourceAction
-from shared.infrastructure.provider import DesiredResource, LiveResource, Providers
+from shared.infrastructure.port import RecordedResource, RemainingResource, ResourceAction
+from shared.infrastructure.provider import Providers
 from shared.infrastructure.run_journal import RunJournal
 from shared.infrastructure.run_rules import holder_of, wanted_properties
-from shared.infrastructure.state import RecordedResource, ResourceStep, StackRun, StackState
+from shared.infrastructure.state import ResourceStep, StackRun, StackState
 from shared.kernel.errors import Refused, Stale, Unavailable
-from shared.kernel.fence import Fence
-from shared.kernel.observation import Absent, Present, Unknown
+from shared.kernel.observation import Unknown
 
 
 class StepExecutor:
@@ -37,45 +34,34 @@ class StepExecutor:
         if step.action is ResourceAction.DELETE:
             await self._delete(step, state, run, journal)
         else:
-            await self._make(step, state, run, journal)
+            await self._put(step, state, run, journal)
 
-    async def _make(
+    async def _put(
         self, step: ResourceStep, state: StackState, run: StackRun, journal: RunJournal
     ) -> None:
         node = run.graph.node(step.urn) if run.graph else None
         assert node is not None, step
         before = state.resource(step.urn)
         wanted = wanted_properties(state, node, before, step.action)
-        is_certain = before is not None and before.in_doubt is None
-        is_update = step.action is ResourceAction.UPDATE and is_certain
-        if is_update and before is not None and before.properties == wanted:
-            # What it refers to turned out to be as before.
-            await journal.close(step, before)
-            return
-        made = _recorded(node, wanted, before)
-        opened = before if is_update and before is not None else made
+        resource = opened = RecordedResource(
+            node.urn, node.type, node.name, wanted, before.outputs if before else {},
+            node.dependencies, node.protected,
+        )  # fmt: skip
+        is_in_doubt = before is not None and before.in_doubt is not None
+        if before is not None and step.action is ResourceAction.UPDATE and not is_in_doubt:
+            if before.properties == wanted:
+                # What it refers to turned out to be as before.
+                await journal.close(step, before)
+                return
+            opened = before
         if not await journal.open(step, replace(opened, in_doubt=step.action)):
             return
-        resource = DesiredResource(node.urn, node.type, node.name, wanted)
-        was_in_doubt = before is not None and before.in_doubt is not None
-        live = await self._converge(resource, step.action, journal.fence, was_in_doubt=was_in_doubt)
-        await journal.close(step, replace(made, outputs=live.outputs))
-
-    async def _converge(
-        self, resource: DesiredResource, action: ResourceAction, fence: Fence, *, was_in_doubt: bool
-    ) -> LiveResource:
-        provider = self._providers[resource.type]
-        is_there = action is ResourceAction.UPDATE
-        if was_in_doubt:
-            match await provider.read(resource):
-                case Present():
-                    is_there = True
-                case Absent():
-                    is_there = False
-                case Unknown(reason):
-                    raise Unavailable(f"{resource.name}: cannot tell whether it exists: {reason}")
-        write = provider.update if is_there else provider.create
-        return await write(resource, fence)
+        provider = self._providers[step.type]
+        reading = await provider.read(resource) if is_in_doubt else None
+        if isinstance(reading, Unknown):
+            raise Unavailable(f"{step.name}: cannot tell whether it exists: {reading.reason}")
+        live = await provider.put(resource, journal.fence)
+        await journal.close(step, replace(resource, outputs=live.outputs))
 
     async def _delete(
         self, step: ResourceStep, state: StackState, run: StackRun, journal: RunJournal
@@ -87,28 +73,17 @@ class StepExecutor:
         holder = holder_of(state, run, step.urn)
         if holder is not None:
             reason = f"{holder} needs it and is still there"
-            await journal.leave(step, RemainingResource(step.urn, step.name, "HeldBy", reason))
+            await journal.close(step, RemainingResource(step.urn, step.name, "HeldBy", reason))
             return
         if not await journal.open(step, replace(before, in_doubt=ResourceAction.DELETE)):
             return
-        resource = DesiredResource(before.urn, before.type, before.name, before.properties)
+        left = None
         try:
-            await self._providers[before.type].delete(resource, journal.fence)
+            await self._providers[step.type].delete(before, journal.fence)
         except Stale:
             raise
         except Refused as refused:
             if run.graph is not None:
                 raise
             left = RemainingResource(step.urn, step.name, refused.code, refused.message)
-            await journal.leave(step, left)
-            return
-        await journal.close(step, None)
-
-
-def _recorded(
-    node: Node, wanted: Mapping[str, object], before: RecordedResource | None
-) -> RecordedResource:
-    outputs = before.outputs if before else {}
-    return RecordedResource(
-        node.urn, node.type, node.name, wanted, outputs, node.dependencies, node.protected
-    )
+        await journal.close(step, left)

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from shared.infrastructure.graph import Graph, Node, digest, reference
+from shared.infrastructure.graph import Graph, Node, Resource, digest, reference
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.infrastructure.port import StackName
-from shared.infrastructure.provider import DesiredResource
 from shared.infrastructure.step_engine import StepEngine
 from shared.kernel.clock import LoopClock
 from tests.infrastructure.installations import STACK
@@ -60,7 +59,7 @@ def engine_for(
     return StepEngine(Given(graph), MemoryStates(cloud), {THING: things}, LoopClock())
 
 
-def _outputs(thing: DesiredResource) -> dict[str, str]:
+def _outputs(thing: Resource) -> dict[str, str]:
     # `id` stays over an update in place, `print` does not.
     return {"id": thing.name, "print": digest(dict(thing.properties))}
 

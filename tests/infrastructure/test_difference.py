@@ -2,9 +2,10 @@
 
 from hypothesis import given, settings
 
-from shared.infrastructure.difference import difference
+from shared.infrastructure.difference import planned_changes, planned_steps
 from shared.infrastructure.graph import Graph, Node, Urn, resolve
-from shared.infrastructure.port import DestroyPlan
+from shared.infrastructure.port import DestroyPlan, RecordedResource
+from shared.infrastructure.state import StackState
 from shared.kernel.fence import Fence
 from tests.infrastructure.graphs import THING, engine_for, graphs, named, node
 from tests.infrastructure.installations import FENCE, LAST, LATER, STACK, inputs
@@ -59,7 +60,7 @@ def test_nothing_is_made_before_or_deleted_after_what_it_depends_on(
     async def scenario() -> None:
         cloud = MemoryCloud()
         await bring_to(cloud, first, FENCE)
-        steps = difference(cloud.states[STACK], Graph(second, {})).steps
+        steps = planned_steps(cloud.states[STACK], Graph(second, {}))
         at = {(step.urn, step.action.value): step.index for step in steps}
 
         def index(urn: Urn, *actions: str) -> int | None:
@@ -115,10 +116,12 @@ async def test_a_change_of_what_cannot_change_in_place_deletes_first_and_makes_a
     cloud = MemoryCloud()
     await bring_to(cloud, (node("a", replace_on=["size"], size=1),), FENCE)
 
-    plan = difference(cloud.states[STACK], Graph((node("a", replace_on=["size"], size=2),), {}))
+    graph = Graph((node("a", replace_on=["size"], size=2),), {})
+    changes = planned_changes(cloud.states[STACK], graph).values()
+    steps = planned_steps(cloud.states[STACK], graph)
 
-    assert [(each.action, each.paths) for each in plan.changes] == [("replace", ("size",))]
-    assert [step.action for step in plan.steps] == ["delete", "create"]
+    assert [(change.action, change.paths) for change in changes] == [("replace", ("size",))]
+    assert [step.action for step in steps] == ["delete", "create"]
 
 
 async def test_a_replacement_carries_on_to_those_that_cannot_take_another_reference() -> None:
@@ -132,12 +135,13 @@ async def test_a_replacement_carries_on_to_those_that_cannot_take_another_refere
     cloud = MemoryCloud()
     await bring_to(cloud, both(1), FENCE)
 
-    plan = difference(cloud.states[STACK], Graph(both(2), {}))
+    changes = planned_changes(cloud.states[STACK], Graph(both(2), {})).values()
+    steps = planned_steps(cloud.states[STACK], Graph(both(2), {}))
 
-    assert {each.name: each.action for each in plan.changes} == {
+    assert {change.name: change.action for change in changes} == {
         "a": "replace", "b": "replace", "c": "update",
     }  # fmt: skip
-    assert [(step.name, step.action) for step in plan.steps] == [
+    assert [(step.name, step.action) for step in steps] == [
         ("b", "delete"), ("a", "delete"), ("a", "create"), ("b", "create"), ("c", "update"),
     ]  # fmt: skip
 
@@ -192,3 +196,15 @@ async def test_the_children_of_what_is_retained_stay_and_others_that_need_it_go(
 
     assert {each.name for each in finished.left} == {"account", "database"}
     assert {each.name for each in cloud.resources.values()} == {"account", "database"}
+
+
+def test_a_record_in_which_two_resources_need_each_other_can_be_deleted() -> None:
+    # An update that failed between two steps leaves dependencies of two graphs.
+    record = tuple(
+        RecordedResource(named(name), THING, name, {}, dependencies=(named(needed),))
+        for name, needed in (("a", "b"), ("b", "a"))
+    )
+
+    steps = planned_steps(StackState(STACK, resources=record), Graph((), {}))
+
+    assert sorted(step.name for step in steps) == ["a", "b"]

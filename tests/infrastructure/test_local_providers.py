@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.infrastructure.graph import Node, Urn
+from shared.infrastructure.graph import Node, Resource, Urn
 from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput
 from shared.infrastructure.local_program import SITE, VOLUME
 from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
-from shared.infrastructure.provider import DesiredResource
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import Unavailable
@@ -24,7 +23,7 @@ from shared.surfaces.memory_surface import MemorySurface
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 from tests.kit.memory_engine import local_graph
 
-DATA = DesiredResource(
+DATA = Resource(
     Urn("urn:volume"), VOLUME, "data-data", {"site": "env-a", "volume": "data", "settings": {}}
 )
 
@@ -38,10 +37,10 @@ async def test_a_volume_is_a_folder_whose_content_survives_every_update(tmp_path
     volumes = VolumeProvider(tmp_path)
     assert await volumes.read(DATA) == Absent()
 
-    live = await volumes.create(DATA, FENCE)
+    live = await volumes.put(DATA, FENCE)
     (Path(live.outputs["path"]) / "rows").write_text("1")
     tagged = replace(DATA, properties={**DATA.properties, "tags": {"a": "b"}})
-    again = await volumes.update(tagged, LATER)
+    again = await volumes.put(tagged, LATER)
 
     assert await volumes.read(tagged) == Present(again)
     assert again.properties == tagged.properties
@@ -50,7 +49,7 @@ async def test_a_volume_is_a_folder_whose_content_survives_every_update(tmp_path
 
 async def test_a_stale_fence_changes_no_volume_even_after_its_deletion(tmp_path: Path) -> None:
     volumes = VolumeProvider(tmp_path)
-    await volumes.create(DATA, LATER)
+    await volumes.put(DATA, LATER)
 
     with pytest.raises(StaleFence):
         await volumes.delete(DATA, FENCE)
@@ -58,13 +57,13 @@ async def test_a_stale_fence_changes_no_volume_even_after_its_deletion(tmp_path:
 
     await volumes.delete(DATA, LATER)
     with pytest.raises(StaleFence):
-        await volumes.create(DATA, FENCE)
+        await volumes.put(DATA, FENCE)
     assert await volumes.read(DATA) == Absent()
 
 
 async def test_a_deletion_that_was_killed_half_way_is_ended_by_the_next(tmp_path: Path) -> None:
     volumes = VolumeProvider(tmp_path)
-    live = await volumes.create(DATA, FENCE)
+    live = await volumes.put(DATA, FENCE)
     folder = Path(live.outputs["path"])
     (folder / "rows").write_text("1")
     await asyncio.to_thread(folder.rename, folder.with_name(".data.deleted"))
@@ -104,12 +103,12 @@ async def test_a_volume_whose_note_cannot_be_read_is_unknown_and_not_changed(
     tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
     volumes = VolumeProvider(tmp_path)
-    await volumes.create(DATA, FENCE)
+    await volumes.put(DATA, FENCE)
     spoil(tmp_path / "env-a" / "data.volume.json")
 
     assert isinstance(await volumes.read(DATA), Unknown)
     with pytest.raises(Unavailable):
-        await volumes.update(DATA, LATER)
+        await volumes.put(DATA, LATER)
     with pytest.raises(Unavailable):
         await volumes.delete(DATA, LATER)
 
@@ -151,10 +150,10 @@ async def test_a_site_keeps_its_properties_on_the_surface() -> None:
     cluster = MemoryCluster(SystemClock(), SeededEntropy(1))
     sites = SiteProvider(MemorySurface(cluster))
     (node,) = nodes(SITE)
-    site = DesiredResource(node.urn, node.type, node.name, node.properties)
+    site = Resource(node.urn, node.type, node.name, node.properties)
     assert await sites.read(site) == Absent()
 
-    live = await sites.create(site, FENCE)
+    live = await sites.put(site, FENCE)
 
     assert json.loads(json.dumps(live.properties)) == site.properties
     assert live.outputs["endpoint"].startswith("http://")

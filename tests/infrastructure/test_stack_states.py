@@ -11,6 +11,7 @@ import pytest
 from shared.infrastructure.folder_states import KEPT_VERSIONS, FolderStates
 from shared.infrastructure.graph import Graph
 from shared.infrastructure.port import (
+    RecordedResource,
     RemainingResource,
     ResourceAction,
     RunFailed,
@@ -20,7 +21,6 @@ from shared.infrastructure.port import (
 from shared.infrastructure.state import (
     SCHEMA,
     EndedRun,
-    RecordedResource,
     ResourceStep,
     StackRun,
     StackState,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shared.infrastructure.graph import Graph, Node, Unresolved, Urn, reference, resolve
+from shared.infrastructure.graph import Graph, Node, Resource, Unresolved, Urn, reference, resolve
 from shared.infrastructure.inputs import EnvironmentInputs, Variant
 from shared.infrastructure.local_program import (
     ENVIRONMENT,
@@ -20,7 +20,7 @@ from shared.infrastructure.local_program import (
 )
 from shared.infrastructure.local_providers import SiteProvider
 from shared.infrastructure.port import MonthlyCost, StackName
-from shared.infrastructure.provider import ComponentProvider, DesiredResource, LiveResource
+from shared.infrastructure.provider import ComponentProvider, LiveResource
 from shared.infrastructure.state import StackState
 from shared.infrastructure.step_engine import StepEngine
 from shared.kernel.clock import LoopClock
@@ -42,7 +42,7 @@ class MemoryCloud:
     raises is a crash at that point. `refusing` and `unreadable` hold resource names.
     """
 
-    resources: dict[Urn, DesiredResource] = field(default_factory=dict)
+    resources: dict[Urn, Resource] = field(default_factory=dict)
     states: dict[StackName, StackState] = field(default_factory=dict)
     tokens: dict[Urn, int] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
@@ -81,59 +81,52 @@ class MemoryStates:
 class MemoryResources:
     """A provider whose resources are entries of a MemoryCloud."""
 
-    def __init__(
-        self, cloud: MemoryCloud, outputs: Callable[[DesiredResource], dict[str, str]]
-    ) -> None:
+    def __init__(self, cloud: MemoryCloud, outputs: Callable[[Resource], dict[str, str]]) -> None:
         self._cloud = cloud
         self._outputs = outputs
 
-    def check(self, node: Node) -> Sequence[Violation]:
-        _ = node
+    def check(self, _node: Node) -> Sequence[Violation]:
         return ()
 
-    def monthly_cost(self, node: Node) -> MonthlyCost | None:
-        _ = node
+    def monthly_cost(self, _node: Node) -> MonthlyCost | None:
         return MonthlyCost(0.0, "EUR", "nothing in memory is metered")
 
-    async def create(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        return self._put("create", resource, fence)
+    async def put(self, resource: Resource, fence: Fence) -> LiveResource:
+        self._require_newest(resource, fence)
+        verb = "update" if resource.urn in self._cloud.resources else "create"
+        self._cloud.write(f"{verb} {resource.name}", lambda: self._store(resource, fence.token))
+        return self._live(resource)
 
-    async def read(self, resource: DesiredResource) -> Reading[LiveResource]:
+    async def read(self, resource: Resource) -> Reading[LiveResource]:
         if resource.name in self._cloud.unreadable:
             return Unknown(f"{resource.name} does not answer")
         stored = self._cloud.resources.get(resource.urn)
         return Absent() if stored is None else Present(self._live(stored))
 
-    async def update(self, resource: DesiredResource, fence: Fence) -> LiveResource:
-        return self._put("update", resource, fence)
-
-    async def delete(self, resource: DesiredResource, fence: Fence) -> None:
+    async def delete(self, resource: Resource, fence: Fence) -> None:
         self._require_newest(resource, fence)
         self._cloud.write(
             f"delete {resource.name}", lambda: self._remove(resource.urn, fence.token)
         )
 
-    def _put(self, verb: str, resource: DesiredResource, fence: Fence) -> LiveResource:
-        self._require_newest(resource, fence)
-        self._cloud.write(f"{verb} {resource.name}", lambda: self._store(resource, fence.token))
-        return self._live(resource)
-
-    def _store(self, resource: DesiredResource, token: int) -> None:
-        self._cloud.resources[resource.urn] = resource
+    def _store(self, resource: Resource, token: int) -> None:
+        self._cloud.resources[resource.urn] = Resource(
+            resource.urn, resource.type, resource.name, resource.properties
+        )
         self._cloud.tokens[resource.urn] = token
 
     def _remove(self, urn: Urn, token: int) -> None:
         self._cloud.resources.pop(urn, None)
         self._cloud.tokens[urn] = token
 
-    def _require_newest(self, resource: DesiredResource, fence: Fence) -> None:
+    def _require_newest(self, resource: Resource, fence: Fence) -> None:
         highest = self._cloud.tokens.get(resource.urn, 0)
         if fence.token < highest:
             raise StaleFence(resource.name, fence, highest)
         if resource.name in self._cloud.refusing:
             raise self._cloud.refusing[resource.name]
 
-    def _live(self, resource: DesiredResource) -> LiveResource:
+    def _live(self, resource: Resource) -> LiveResource:
         return LiveResource(resource.properties, dict(self._outputs(resource)))
 
 
@@ -164,11 +157,11 @@ def memory_engine(cloud: MemoryCloud, sites: Sites | None = None) -> StepEngine:
     )
 
 
-def _site_outputs(site: DesiredResource) -> dict[str, str]:
+def _site_outputs(site: Resource) -> dict[str, str]:
     return {"id": site.properties["site"], "endpoint": f"http://{site.properties['site']}.local"}
 
 
-def _volume_outputs(volume: DesiredResource) -> dict[str, str]:
+def _volume_outputs(volume: Resource) -> dict[str, str]:
     path = f"/{volume.properties['site']}/volumes/{volume.properties['volume']}"
     return {"id": path, "path": path}
 
