@@ -11,16 +11,12 @@ INSTANCES_SHOWN: Final = 10
 class ServiceNotFound(NotFound):
     """The tenant has no such service, or had none at the time asked for."""
 
-    code = "ServiceNotFound"
-
     def __init__(self, service_id: str, when: str = "") -> None:
         super().__init__(f"no service {service_id!r}{when}")
 
 
 class LogNotFound(NotFound):
     """The service has no instance, or the surface has no log of the one asked for."""
-
-    code = "LogNotFound"
 
     def __init__(self, service_id: str, instance: str, known: Sequence[str]) -> None:
         if not instance:

@@ -6,14 +6,14 @@ from shared.kernel.errors import Conflict, NotFound, PlanRefused, Violation
 
 
 class DeploymentMissing(NotFound):
-    code = "DeploymentMissing"
+    """No deployment of the tenant has the id."""
 
     def __init__(self, deployment: str) -> None:
         super().__init__(f"no deployment {deployment[:80]!r}")
 
 
 class ArtifactMissing(NotFound):
-    code = "ArtifactMissing"
+    """No artifact of the tenant has the digest."""
 
     def __init__(self, digest: str) -> None:
         super().__init__(f"no artifact {digest[:80]!r}: upload it first")
@@ -21,8 +21,6 @@ class ArtifactMissing(NotFound):
 
 class TransitionRefused(Conflict):
     """The table has no row for this state and event."""
-
-    code = "TransitionRefused"
 
     def __init__(self, status: str, event: str, allowed: Iterable[str]) -> None:
         states = ", ".join(allowed) or "none"
@@ -35,8 +33,6 @@ class TransitionRefused(Conflict):
 
 class Held(Conflict):
     """The unit was rolled back here and nobody has released the hold yet."""
-
-    code = "Held"
 
     def __init__(self, module: str, version: str, digest: str, holder: str) -> None:
         super().__init__(
@@ -52,8 +48,6 @@ class Held(Conflict):
 class QueueTaken(Conflict):
     """`onConflict: reject` met another deployment of the same module."""
 
-    code = "QueueTaken"
-
     def __init__(self, module: str, holder: str) -> None:
         super().__init__(
             f"{module} is being changed by {holder}; wait for it, cancel it, "
@@ -64,25 +58,19 @@ class QueueTaken(Conflict):
 
 
 class QueueFull(Conflict):
-    code = "QueueFull"
+    """So many deployments wait in the environment that no other one is taken."""
 
 
 class HoldsFull(Conflict):
     """Too many release units are held in the environment to let new ones in."""
 
-    code = "HoldsFull"
-
 
 class FactsFull(Conflict):
     """What other services say of another aggregate has no room; the message is parked."""
 
-    code = "FactsFull"
-
 
 class NaturalKeyActive(Conflict):
     """The same modules and digests are on their way, asked for otherwise."""
-
-    code = "NaturalKeyActive"
 
     def __init__(self, deployment: str) -> None:
         super().__init__(
@@ -95,13 +83,9 @@ class NaturalKeyActive(Conflict):
 class EnvironmentNotUsable(Conflict):
     """Deployments need an environment that is Provisioned, Updating, or on its way there."""
 
-    code = "EnvironmentNotUsable"
-
 
 class EnvironmentUnknown(NotFound):
     """No event of the environment came within the time that is given to an unknown one."""
-
-    code = "EnvironmentUnknown"
 
 
 class BindingRequired(PlanRefused):
@@ -115,69 +99,57 @@ class BindingSuspended(Conflict):
 class IsolationBreached(Conflict):
     """The last proof of the tenant's isolation said Breach; nothing is deployed until it passes."""
 
-    code = "IsolationBreached"
-
 
 class NotInForce(Conflict):
     """Only what runs now can be rolled back; later deployments are rolled back first."""
 
-    code = "NotInForce"
-
 
 class NotRollbackable(Conflict):
-    code = "NotRollbackable"
+    """The deployment cannot be rolled back as it stands; the message says why."""
 
 
 class NotCancellable(Conflict):
-    code = "NotCancellable"
+    """The deployment has ended, or only a rollback undoes it."""
 
 
 class NotRetryable(Conflict):
-    code = "NotRetryable"
+    """Only a Failed or a paused deployment is retried."""
 
 
 class NoActiveHold(Conflict):
-    code = "NoActiveHold"
+    """There is no hold to release."""
 
 
 class NotPromotable(Conflict):
     """Not Completed, not in force, or not Healthy for the soak time at the source."""
 
-    code = "NotPromotable"
-
 
 class EvidenceRequired(NotPromotable):
     """A promotion by message carries soak evidence: it has no token to ask health with."""
-
-    code = "EvidenceRequired"
 
 
 class CannotBePlanned(PlanRefused):
     """Every reason why the deployment is not possible as it stands."""
 
+    code = "PlanRefused"
+
     def __init__(self, violations: Iterable[Violation]) -> None:
         found = tuple(violations)
         first = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        super().__init__(
-            f"{first.message}{more}", code="PlanRefused", target=first.target, details=found
-        )
+        super().__init__(f"{first.message}{more}", target=first.target, details=found)
 
 
 class NotReadyInTime(Conflict):
-    code = "NotReadyInTime"
+    """The new instances were not ready within the time they have."""
 
 
 class ProofFailed(Conflict):
     """A live instance is not what the release unit says."""
 
-    code = "ProofFailed"
-
 
 class DrainIncomplete(Conflict):
     """An environment that is drained still has workloads."""
-
-    code = "DrainIncomplete"
 
     def __init__(self, environment: str, remaining: Sequence[str]) -> None:
         named = ", ".join(remaining[:20])

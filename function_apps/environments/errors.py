@@ -17,16 +17,12 @@ from shared.kernel.errors import (
 class EnvironmentNotFound(NotFound):
     """No such environment in the caller's tenant."""
 
-    code = "EnvironmentNotFound"
-
     def __init__(self, environment_id: str) -> None:
         super().__init__(f"no environment {environment_id!r}")
 
 
 class TransitionRefused(Conflict):
     """The environment's state does not allow what was asked."""
-
-    code = "TransitionRefused"
 
     def __init__(self, state: EnvironmentStatus, asked: str, allowed: Sequence[str]) -> None:
         states = ", ".join(sorted(allowed)) or "no state"
@@ -39,8 +35,6 @@ class TransitionRefused(Conflict):
 
 class EnvironmentExists(Conflict):
     """The natural key is active with other content."""
-
-    code = "EnvironmentExists"
 
     def __init__(self, environment_id: str, differing: Sequence[Violation]) -> None:
         names = ", ".join(each.target for each in differing)
@@ -56,8 +50,6 @@ class EnvironmentExists(Conflict):
 class ConfirmationMissing(PreconditionRequired):
     """A protected environment is decommissioned only with its name as confirmation."""
 
-    code = "ConfirmationMissing"
-
     def __init__(self, name: str, received: str | None) -> None:
         super().__init__(
             f"the environment is protected: repeat with confirm={name}, "
@@ -68,8 +60,6 @@ class ConfirmationMissing(PreconditionRequired):
 
 class DataResourceUnknown(Invalid):
     """`retain` names a data resource that the environment does not have."""
-
-    code = "DataResourceUnknown"
 
     def __init__(self, environment_id: str, unknown: Sequence[str], present: Sequence[str]) -> None:
         expected = ", ".join(present) or "none"
@@ -86,8 +76,6 @@ class DataResourceUnknown(Invalid):
 class RetainDiffers(Conflict):
     """The environment is being taken down, or is gone, with other data retained."""
 
-    code = "RetainDiffers"
-
     def __init__(self, environment_id: str, retained: Sequence[str], asked: Sequence[str]) -> None:
         now, wanted = ", ".join(retained) or "nothing", ", ".join(asked)
         super().__init__(
@@ -100,8 +88,6 @@ class RetainDiffers(Conflict):
 class PlanChanged(Stale):
     """The approved plan is not the one that would be applied now."""
 
-    code = "PlanChanged"
-
     def __init__(self, approved: str, current: str) -> None:
         super().__init__(
             f"the approved plan {approved} is not the current one, {current}; read the plan again",
@@ -111,5 +97,3 @@ class PlanChanged(Stale):
 
 class NotSupported(PlanRefused):
     """The request asks for something that this version of the platform does not do."""
-
-    code = "NotSupported"

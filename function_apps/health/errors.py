@@ -6,16 +6,12 @@ from shared.kernel.errors import Conflict, NotFound
 class HealthNotFound(NotFound):
     """No such service in the caller's tenant, or none that was ever released."""
 
-    code = "HealthNotFound"
-
     def __init__(self, service_id: str) -> None:
         super().__init__(f"no health is kept of a service {service_id!r}")
 
 
 class GateConflict(Conflict):
     """A gate with this id and another content exists: the sender used one id for two gates."""
-
-    code = "GateConflict"
 
     def __init__(self, gate_id: str) -> None:
         super().__init__(

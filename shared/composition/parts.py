@@ -22,8 +22,6 @@ from shared.web.authentication import KeySource
 class PartNotSupported(Invalid):
     """This composition has no such part; the app does not start."""
 
-    code = "PartNotSupported"
-
 
 class Parts(Protocol):
     """Every method opens its part, or returns the open one.

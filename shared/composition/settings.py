@@ -22,8 +22,6 @@ COSMOS_ENDPOINT: Final = "CosmosDB__accountEndpoint"
 class InvalidSetting(Invalid):
     """A setting is missing or names nothing that exists; the app does not start."""
 
-    code = "InvalidSetting"
-
 
 def is_local(settings: Mapping[str, str]) -> bool:
     """Return whether the profile with the short waits was chosen, for work on one machine.

@@ -6,8 +6,6 @@ from shared.kernel.errors import Conflict, Stale
 class PlanChanged(Stale):
     """The stack or its program changed since the plan was made."""
 
-    code = "PlanChanged"
-
     def __init__(self, stack: str, *, expected: str, received: str) -> None:
         super().__init__(
             f"stack {stack} changed since the plan was made: its plan is now {expected}, received "
@@ -21,13 +19,9 @@ class PlanChanged(Stale):
 class StackBusy(Conflict):
     """Another run of the stack is in progress, and the fence is not newer than its own."""
 
-    code = "StackBusy"
-
 
 class RunNotActive(Conflict):
     """A step of a run that has ended or was superseded; nothing was recorded."""
-
-    code = "RunNotActive"
 
 
 class EvaluationDefect(Exception):

@@ -1,8 +1,9 @@
 """Three families of errors, rendered once per protocol (HTTP, Service Bus, activity, CLI).
 
 `Refused`: the caller must change something. `Unavailable`: try again later. Everything else is a
-defect. A service's own errors derive from these and carry their data as attributes; each `code`
-has a page in `docs/errors/`.
+defect. A service's own errors derive from these and carry their data as attributes. The `code` of
+an error is the name of its class, where neither the class nor the raiser gives another; each code
+has a row in `docs/errors/`.
 """
 
 from collections.abc import Sequence
@@ -24,11 +25,18 @@ class Violation:
     received: str | None = None
 
 
-class Refused(Exception):
+class _Coded(Exception):
+    code: str
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.code = vars(cls).get("code", cls.__name__)
+
+
+class Refused(_Coded):
     """The request cannot be honoured as it stands; repeating it changes nothing."""
 
     http_status: ClassVar[int] = 400
-    code: str = "Refused"
 
     def __init__(
         self,
@@ -50,49 +58,41 @@ class Refused(Exception):
 class Invalid(Refused):
     """Malformed or out of range: 400."""
 
-    code = "Invalid"
-
 
 class Unauthenticated(Refused):
     """No token, or one that proves nothing: 401."""
 
     http_status = 401
-    code = "Unauthenticated"
 
 
 class Denied(Refused):
     """The caller's own tenant, but a scope is missing: 403."""
 
     http_status = 403
-    code = "Denied"
 
 
 class NotFound(Refused):
     """Absent, or another tenant's; the caller cannot tell which: 404."""
 
     http_status = 404
-    code = "NotFound"
 
 
 class Conflict(Refused):
     """The state does not allow it: 409. The message says which states do, and who holds it."""
 
     http_status = 409
-    code = "Conflict"
 
 
 class Stale(Refused):
     """An etag, plan or expected version differs from what is stored: 412."""
 
     http_status = 412
-    code = "Stale"
 
 
 class TooLarge(Refused):
     """A body or list is over its bound: 413."""
 
     http_status = 413
-    code = "TooLarge"
 
 
 class UnsupportedMedia(Refused):
@@ -106,20 +106,16 @@ class PlanRefused(Refused):
     """The request is well formed but a plan of it is not possible: 422, every refusal listed."""
 
     http_status = 422
-    code = "PlanRefused"
 
 
 class PreconditionRequired(Refused):
     """A precondition (`If-Match`, expected version, confirmation) is missing: 428."""
 
     http_status = 428
-    code = "PreconditionRequired"
 
 
-class Unavailable(Exception):
+class Unavailable(_Coded):
     """A dependency is away or throttles; the same request may succeed after `retry_after_s`."""
-
-    code: str = "Unavailable"
 
     def __init__(
         self, message: str, *, retry_after_s: float = 1.0, throttled: bool = False

@@ -25,8 +25,6 @@ class Fence:
 class StaleFence(Stale):
     """A writer with a higher token has been here; this one was overtaken and changed nothing."""
 
-    code = "StaleFence"
-
     def __init__(self, what: str, fence: Fence, highest: int) -> None:
         super().__init__(
             f"{fence.operation} ({fence.step}) holds token {fence.token} for {what}, "

@@ -41,8 +41,6 @@ TERMINAL: Final = frozenset(
 class OperationAlreadyEnded(Conflict):
     """The operation has ended; only NotStarted and Running ones can be changed."""
 
-    code = "OperationAlreadyEnded"
-
     def __init__(self, operation: "Operation") -> None:
         super().__init__(
             f"operation {operation.operation_id} has ended as {operation.status}; only NotStarted"

@@ -61,16 +61,12 @@ HandlerTable = Mapping[type[BaseModel], Handler]
 class NoHandler(Conflict):
     """This version of the service has no handler for the command."""
 
-    code = "NoHandler"
-
     def __init__(self, message_type: str) -> None:
         super().__init__(f"{message_type} has no handler in this version; the message stays parked")
 
 
 class DryRunByMessage(Invalid):
     """A dry run came as a message: its plan could be given to nobody."""
-
-    code = "DryRunByMessage"
 
     def __init__(self, message_type: str) -> None:
         super().__init__(

@@ -222,8 +222,6 @@ class UnreadableDocument(Exception):
 class AnswerLost(Unavailable):
     """The connection broke after the batch was sent: it may or may not have taken effect."""
 
-    code = "AnswerLost"
-
 
 class Store(Protocol):
     """One container."""

@@ -6,31 +6,21 @@ from shared.kernel.errors import Conflict, Invalid, NotFound, Unavailable
 class SiteMissing(NotFound):
     """The environment has no site on this surface."""
 
-    code = "SiteMissing"
-
 
 class RevisionMissing(NotFound):
     """The component has no such revision on this surface."""
-
-    code = "RevisionMissing"
 
 
 class RevisionDiffers(Conflict):
     """The revision exists with other content; the content of a revision never changes."""
 
-    code = "RevisionDiffers"
-
 
 class RouteTaken(Conflict):
     """Another component of the environment has that path prefix."""
 
-    code = "RouteTaken"
-
 
 class NotReady(Conflict):
     """The revision has fewer ready instances than its share of the traffic needs."""
-
-    code = "NotReady"
 
     def __init__(self, module: str, revision: int, *, ready: int, needed: int) -> None:
         super().__init__(
@@ -45,22 +35,14 @@ class NotReady(Conflict):
 class StillWeighted(Conflict):
     """A revision that receives traffic cannot be removed; set its weight to 0 first."""
 
-    code = "StillWeighted"
-
 
 class BadWeights(Invalid):
     """Weights are whole percents that add up to 100, or none at all."""
-
-    code = "BadWeights"
 
 
 class BadArtifact(Invalid):
     """The archive does not have its digest, or cannot be unpacked or installed safely."""
 
-    code = "BadArtifact"
-
 
 class TrafficUnavailable(Unavailable):
     """The traffic layer did not show the change in time; the change may still come into force."""
-
-    code = "TrafficUnavailable"

@@ -34,8 +34,6 @@ _POLL_MAX_S: Final = 2.0
 class CancelNotPossible(Conflict):
     """Operations of this kind are not canceled; the message says what to do instead."""
 
-    code = "CancelNotPossible"
-
 
 def rows(root: str) -> Sequence[Route]:
     """Return the routes of operations below *root*."""

@@ -20,8 +20,6 @@ _TENANTS_MAX: Final = 10_000
 class TooManyRequests(Unavailable):
     """The tenant sent more than its rate; 429 with the seconds after which one more fits."""
 
-    code = "TooManyRequests"
-
 
 @dataclass
 class RateLimit:

@@ -1,12 +1,14 @@
 """Each code that the source can answer stands on one page of `docs/errors/`, and no other does."""
 
 import ast
+import importlib
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.operation import ABANDONED, CANCELED, SUPERSEDED
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -54,15 +56,24 @@ def _codes(tree: ast.AST) -> Iterator[str]:
             case ast.ClassDef(_, _, _, body):
                 for line in body:
                     match line:
-                        case ast.Assign([ast.Name("code")], value) | ast.AnnAssign(
-                            ast.Name("code"), _, value
-                        ):
+                        case ast.Assign([ast.Name("code")], value):
                             yield from _text(value)
 
 
+def _codes_of_classes(family: type[Refused | Unavailable]) -> Iterator[str]:
+    yield family.code
+    for kind in family.__subclasses__():
+        if kind.__module__.startswith(("shared.", "function_apps.")):  # tests have their own
+            yield from _codes_of_classes(kind)
+
+
 def raised() -> set[str]:
-    codes = {code for path in SOURCES for code in _codes(ast.parse(path.read_text()))}
-    return codes | OF_ENDED_OPERATIONS
+    for path in SOURCES:
+        importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    named = {code for path in SOURCES for code in _codes(ast.parse(path.read_text()))}
+    return {
+        *named, *_codes_of_classes(Refused), *_codes_of_classes(Unavailable), *OF_ENDED_OPERATIONS
+    }  # fmt: skip
 
 
 def rows() -> list[tuple[str, str, str]]:

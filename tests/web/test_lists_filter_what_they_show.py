@@ -41,8 +41,12 @@ def _refusals() -> list[tuple[str, str, list[str]]]:
         for path, shown in LISTS.items()
         for name, words in shown.choices.items()
     ]
-    kinds = [(f"/v1/platform/{app}/operations", "kind", list(table)) for app, table in KINDS.items()]
-    parked = [(f"/v1/platform/{app}/parked", "unreadable", ["true", "false"]) for app in SERVICE_NAMES]
+    kinds = [
+        (f"/v1/platform/{app}/operations", "kind", list(table)) for app, table in KINDS.items()
+    ]
+    parked = [
+        (f"/v1/platform/{app}/parked", "unreadable", ["true", "false"]) for app in SERVICE_NAMES
+    ]
     return [*chosen, *kinds, *parked]
 
 

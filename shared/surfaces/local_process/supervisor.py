@@ -40,8 +40,6 @@ _LOG: Final = logging.getLogger(__name__)
 class SupervisorRunning(Conflict):
     """Another process supervises this folder."""
 
-    code = "SupervisorRunning"
-
 
 class Notifier:
     """Starts the next pass of every loop before its interval has passed."""
