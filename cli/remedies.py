@@ -100,6 +100,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "OperationAlreadyEnded": "nothing to do: it has ended",
     "OperationAbandoned": "see what it left (`runtimectl status`), then type the command again",
     "CancelNotPossible": "wait for its end: `runtimectl operations`; the message says why",
+    "AbandonNotPossible": "see {state}/logs/host.log for the operation's id, and report it",
     "ActivityFailed": "see {state}/logs/host.log for the operation's id, and report it",
     "OperationSuperseded": "watch the operation that superseded it: `runtimectl operations`",
     "RunNotActive": "nothing to do: the run has ended",

@@ -27,6 +27,7 @@ from shared.durable.orchestration import (
     durable_name,
     result_adapter,
 )
+from shared.durable.recovery import end_or_postpone
 from shared.kernel.cause import Cause
 from shared.kernel.context import Context
 from shared.kernel.errors import Refused, Unavailable
@@ -292,7 +293,8 @@ def fail_operation_by(abandon_by_kind: Mapping[str, AbandonOperation]) -> Activi
         view = await app.service.work.read(ctx.partition, document_id)
         operation = stored_operation(view, ctx.operation_id)
         shown = Reason(code=reason.code, message=reason.message[:REASON_MAX])
-        await abandon_by_kind.get(operation.kind, abandon_alone)(operation, ctx, app, shown)
+        ending = abandon_by_kind.get(operation.kind, abandon_alone)(operation, ctx, app, shown)
+        await end_or_postpone(ending, view.documents[document_id], app.service)
 
     return fail_operation
 

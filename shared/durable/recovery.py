@@ -1,21 +1,26 @@
 """Starts operations again whose orchestration is silent: it was lost, or ended without a word.
 
 The stored operation is started; recorded pieces of work are not done again (`activity.py`). An
-instance that still runs is left alone by the hub, so a start too many costs one call.
+instance that still runs is left alone by the hub, so a start too many costs one call. One that
+could not even be ended is started ever more rarely, and stands in the app's health.
 """
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.durable.operations import OPERATIONS, WAITING_TIMEOUT
+from shared.durable.operations import OPERATIONS, WAITING_TIMEOUT, OperationInput
 from shared.kernel.clock import Clock, isoformat
-from shared.kernel.operation import HEARTBEAT_TIMEOUT
+from shared.kernel.errors import Unavailable
+from shared.kernel.operation import HEARTBEAT_TIMEOUT, OperationAlreadyEnded
 from shared.messaging.orchestrations import Orchestrations
+from shared.messaging.service_parts import ServiceParts
 from shared.messaging.sweep import Sweep, SweepLog
 from shared.persistence.store import BatchRefused, Document, Replace, Store
 
 SWEEP: Final = "recover_operations"
+ENDING: Final = "end_operations"
 _log = logging.getLogger(__name__)
 
 
@@ -35,6 +40,8 @@ class Recovery:
 
     async def _start(self, document: Document) -> None:
         operation = OPERATIONS.decode(document.body)
+        # Without its input an instance could not even say that it failed.
+        OperationInput.read(operation.input)
         timeout = WAITING_TIMEOUT if operation.wait_name else HEARTBEAT_TIMEOUT
         later = {**document.body, "dueAt": isoformat(self.clock.now() + timeout)}
         try:
@@ -47,3 +54,27 @@ class Recovery:
             operation.orchestration, operation.operation_id, operation.input
         )
         _log.info("started %s again", document.id)
+
+
+async def end_or_postpone(
+    ending: Awaitable[object], document: Document, service: ServiceParts
+) -> None:
+    """Await *ending*, which ends the operation in *document*; postpone that where it fails.
+
+    The next run of its orchestration would come to the same failure. An outage is not postponed:
+    it is tried again by the orchestration, and then by recovery.
+
+    Raises:
+        Exception: as *ending*.
+    """
+    sweep = Sweep(ENDING, OPERATIONS.type_name, service.store, service.clock, service.sweeps)
+    key = (document.partition, document.id)
+    try:
+        await ending
+    except (OperationAlreadyEnded, Unavailable):
+        raise
+    except Exception:
+        # Until the next try has had its time, or health would be well in between.
+        service.sweeps.note(ENDING, key, await sweep.postpone(document) + HEARTBEAT_TIMEOUT)
+        raise
+    service.sweeps.forget(ENDING, key)

@@ -95,6 +95,8 @@ class Operation:
     error: Mapping[str, Any] | None = None
     ended_by: str | None = None
     """The recorded piece of work that ended it; None where it was ended from outside."""
+    attempts: int = 0
+    """How often a sweep failed on it: each time it is due later."""
     trace_id: str = "trace-0"
     correlation_id: str = "corr-0"
     causation_id: str | None = None

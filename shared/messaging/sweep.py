@@ -71,12 +71,16 @@ class SweepLog:
         if isinstance(result, Failure):
             self.note(sweep, key, until)
         else:
-            self._until.get(sweep, {}).pop(key, None)
+            self.forget(sweep, key)
         return result
 
     def note(self, sweep: str, key: Key, until: datetime) -> None:
         """Count the document *key* as undone *until* then."""
         self._until.setdefault(sweep, {})[key] = until
+
+    def forget(self, sweep: str, key: Key) -> None:
+        """Count the document *key* as done."""
+        self._until.get(sweep, {}).pop(key, None)
 
     def failures(self, now: datetime) -> Mapping[str, int]:
         """Return how many documents each sweep left undone; sweeps that left none are absent."""
@@ -144,14 +148,18 @@ class Sweep:
             )
         )
 
-    async def postpone(self, document: Document) -> None:
-        """Move the `dueAt` of *document* on; a document that changed meanwhile is left alone."""
-        due_at = isoformat(self._next_try(document))
-        body = {**document.body, "attempts": _attempts(document), "dueAt": due_at}
+    async def postpone(self, document: Document) -> datetime:
+        """Move the `dueAt` of *document* on, and return it.
+
+        A document that changed meanwhile is left alone.
+        """
+        next_try = self._next_try(document)
+        body = {**document.body, "attempts": _attempts(document), "dueAt": isoformat(next_try)}
         try:
             await self.store.batch(document.partition, [Replace(document.id, body, document.etag)])
         except (Refused, Unavailable) as problem:
             _log.debug("%s: %s was not postponed: %s", self.name, document.id, problem)
+        return next_try
 
     def _next_try(self, document: Document) -> datetime:
         # Two to the tenth is far over the bound: a larger power only costs digits.

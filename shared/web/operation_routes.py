@@ -1,11 +1,12 @@
 """Operations over HTTP: list, watch, cancel, abandon."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.durable.activity import abandon_alone
 from shared.durable.operations import OPERATIONS, operation_document
-from shared.kernel.errors import Conflict, NotFound
+from shared.kernel.errors import Conflict, NotFound, Refused, Unavailable
 from shared.kernel.operation import Operation, OperationAlreadyEnded, OperationStatus
 from shared.kernel.scope import ADMIN
 from shared.messaging.unit_of_work import Outcome
@@ -24,11 +25,18 @@ LIST: Final = Collection(
     order_by="created_at",
     descending=True,
 )
+_log = logging.getLogger(__name__)
 _WAIT_MAX_S: Final = 25
 _POLL_FIRST_S: Final = 0.2
 _POLL_GROWTH: Final = 1.5
 _POLL_MAX_S: Final = 2.0
 """25 s are 17 reads; an operation that ends at once is answered at once."""
+
+
+class AbandonNotPossible(Conflict):
+    """What the operation holds cannot be freed: a stored document is damaged, or we are wrong."""
+
+    code = "AbandonNotPossible"
 
 
 class CancelNotPossible(Conflict):
@@ -89,12 +97,26 @@ async def cancel_operation(request: Request[None], app: Administration) -> Answe
 
 
 async def abandon_operation(request: Request[None], app: Administration) -> Answer:
-    """End an operation that nothing else can end, as Failed with `OperationAbandoned`."""
+    """End an operation that nothing else can end, as Failed with `OperationAbandoned`.
+
+    Where that fails too, nothing has changed: what it holds would never be freed.
+    """
     operation = await _stored(request, app)
     control = app.operations.get(operation.kind)
     # A kind that this version does not know is of an operation whose aggregate it cannot free.
     abandon = abandon_alone if control is None else control.abandon
-    return await _answer(request, app, await abandon(operation, request.ctx, app.app))
+    try:
+        outcome = await abandon(operation, request.ctx, app.app)
+    except (Refused, Unavailable):
+        raise
+    except Exception as defect:
+        _log.exception("%s was not abandoned", operation.operation_id)
+        raise AbandonNotPossible(
+            f"{operation.operation_id} was not abandoned: {operation.resource} cannot be freed "
+            f"({type(defect).__name__}); have its stored document repaired, see the log of "
+            f"{request.ctx.cause.trace_id}, and abandon it again"
+        ) from defect
+    return await _answer(request, app, outcome)
 
 
 async def _answer(request: Request[None], app: Administration, outcome: Outcome[Any]) -> Answer:
