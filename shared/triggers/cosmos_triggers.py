@@ -8,27 +8,24 @@ import azure.functions as func
 from shared.composition.service import Service
 from shared.composition.settings import DATABASE
 from shared.persistence.cosmos_form import documents_of
-from shared.triggers.durable_triggers import CLIENT
+from shared.triggers.durable_triggers import bind_function
 
 CONNECTION: Final = "CosmosDB"
 
 
 def bind_change_feed(blueprint: df.Blueprint, service: Service) -> None:
     """Register the trigger that relays the outbox rows which an invocation left behind."""
-    name = f"{service.name}_relay_changes"
 
     async def run(documents: func.DocumentList, client: df.DurableOrchestrationClient) -> None:
         service.hub.attach(client)
         readable, _ = documents_of(item.to_dict() for item in documents)
         await service.relay.relay_changes(readable)
 
-    run.__name__ = name
-    bound = blueprint.durable_client_input(client_name=CLIENT)(run)
-    bound = blueprint.cosmos_db_trigger(
+    trigger = blueprint.cosmos_db_trigger(
         arg_name="documents",
         connection=CONNECTION,
         database_name=DATABASE,
         container_name=service.name,
         lease_container_name=f"{service.name}-leases",
-    )(bound)
-    blueprint.function_name(name)(bound)
+    )
+    bind_function(blueprint, f"{service.name}_relay_changes", trigger, run)

@@ -22,6 +22,15 @@ CLIENT: Final = "client"
 """The parameter that carries the durable client binding, in every function that may commit."""
 
 
+def bind_function(
+    blueprint: df.Blueprint, name: str, trigger: Callable[[Any], Any], run: Callable[..., Any]
+) -> None:
+    """Register *run* under *name* behind *trigger*, with the durable client as its `client`."""
+    run.__name__ = name
+    bound = trigger(blueprint.durable_client_input(client_name=CLIENT)(run))
+    blueprint.function_name(name)(bound)
+
+
 def register(blueprint: df.Blueprint, orchestrator: Orchestrator, *, version: int) -> None:
     """Give *orchestrator* to the host under its service's name, encoding its outcome.
 
@@ -70,6 +79,5 @@ def _register(
         hub.attach(client)
         return await perform(activity, request, app)
 
-    run.__name__ = name
-    bound = blueprint.activity_trigger(input_name="request", activity=name)(run)
-    blueprint.function_name(name)(blueprint.durable_client_input(client_name=CLIENT)(bound))
+    trigger = blueprint.activity_trigger(input_name="request", activity=name)
+    bind_function(blueprint, name, trigger, run)

@@ -6,7 +6,6 @@ its request.
 """
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Denied, Invalid, TooLarge, UnsupportedMedia, Violation
 from shared.kernel.ids import correlation_id, parse_id, trace_id
 from shared.kernel.scope import Scope
-from shared.triggers.durable_triggers import CLIENT
+from shared.triggers.durable_triggers import bind_function
 from shared.web.problem import render
 from shared.web.request import Answer, Request
 from shared.web.routes import Route
@@ -54,23 +53,19 @@ def bind_routes(
 
 
 def _bind(blueprint: df.Blueprint, route: Route, app: Any, service: Service) -> None:
-    name = f"{service.name}_{route.operation_name}"
-
     async def run(
         req: func.HttpRequest, client: df.DurableOrchestrationClient
     ) -> func.HttpResponse:
         service.hub.attach(client)
         return await serve(route, req, app, service)
 
-    run.__name__ = name
-    bound = blueprint.durable_client_input(client_name=CLIENT)(run)
-    bound = blueprint.route(
+    trigger = blueprint.route(
         route=route.template,
         methods=[route.method],
         auth_level=func.AuthLevel.ANONYMOUS,
         trigger_arg_name="req",
-    )(bound)
-    blueprint.function_name(name)(bound)
+    )
+    bind_function(blueprint, f"{service.name}_{route.operation_name}", trigger, run)
 
 
 async def serve(
@@ -153,8 +148,10 @@ def _body(route: Route, content: bytes, headers: Mapping[str, str]) -> BaseModel
         raise TooLarge(
             f"the body is {len(content)} bytes; at most {route.body_max_bytes} are taken"
         )
-    if route.takes_bytes or route.body is None:
-        if route.body is None and not route.takes_bytes and content.strip() not in {b"", b"{}"}:
+    if route.takes_bytes:
+        return None
+    if route.body is None:
+        if content.strip() not in {b"", b"{}"}:
             raise Invalid("this call takes no body", code="UnexpectedBody", target="")
         return None
     if not content and route.optional_body:
@@ -248,15 +245,6 @@ def _trace(headers: Mapping[str, str], entropy: Entropy) -> str:
 
 
 def _response(answer: Answer, url: str, trace: str, correlation: str) -> func.HttpResponse:
-    body = answer.body
-    if isinstance(body, BaseModel):
-        content = body.model_dump_json(by_alias=True).encode()
-    elif isinstance(body, bytes):
-        content = body
-    elif body is None:
-        content = b""
-    else:
-        content = json.dumps(body, separators=(",", ":")).encode()
     headers = {
         "Content-Type": answer.content_type,
         "X-TraceId": trace,
@@ -265,4 +253,4 @@ def _response(answer: Answer, url: str, trace: str, correlation: str) -> func.Ht
     }
     for name in _LINKS & headers.keys():
         headers[name] = urljoin(url, headers[name])
-    return func.HttpResponse(content, status_code=answer.status, headers=headers)
+    return func.HttpResponse(answer.content, status_code=answer.status, headers=headers)

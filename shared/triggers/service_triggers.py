@@ -19,7 +19,7 @@ from shared.messaging.relay import SWEEP_OUTBOX
 from shared.messaging.service_parts import App
 from shared.triggers.cosmos_triggers import bind_change_feed
 from shared.triggers.durable_triggers import (
-    CLIENT,
+    bind_function,
     register,
     register_activity,
     register_fail_operation,
@@ -82,45 +82,33 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
     if commands:
         bind_commands(blueprint, dispatcher(commands, takes_commands=True), service)
     bind_change_feed(blueprint, service)
-    for timer in (_outbox_sweep(service), *triggers.timers):
+    outbox = Timer(SWEEP_OUTBOX, SWEEP_AFTER, lambda _app: service.relay.sweep())
+    for timer in (outbox, *triggers.timers):
         bind_timer(blueprint, timer, app, service)
     if triggers.orchestrations:
         _bind_orchestrations(blueprint, triggers, app, service)
     return blueprint
 
 
-def _outbox_sweep(service: Service) -> Timer:
-    async def sweep(_app: Any) -> None:
-        await service.relay.sweep()
-
-    return Timer(SWEEP_OUTBOX, SWEEP_AFTER, sweep)
-
-
 def bind_timer(blueprint: df.Blueprint, timer: Timer, app: Any, service: Service) -> None:
     """Register *timer* under its service's name."""
-    name = f"{service.name}_{timer.name}"
 
     async def run(_timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
         service.hub.attach(client)
         await timer.run(app)
 
-    run.__name__ = name
-    bound = blueprint.durable_client_input(client_name=CLIENT)(run)
-    bound = blueprint.timer_trigger(
+    trigger = blueprint.timer_trigger(
         arg_name="_timer", schedule=ncrontab(timer.every), use_monitor=False
-    )(bound)
-    blueprint.function_name(name)(bound)
+    )
+    bind_function(blueprint, f"{service.name}_{timer.name}", trigger, run)
 
 
 def _bind_orchestrations(
     blueprint: df.Blueprint, triggers: Triggers, app: Any, service: Service
 ) -> None:
     recovery = Recovery(service.store, service.hub, service.clock, service.sweeps)
-
-    async def recover(_app: Any) -> None:
-        await recovery.sweep()
-
-    bind_timer(blueprint, Timer(SWEEP, RECOVERY_EVERY, recover), app, service)
+    timer = Timer(SWEEP, RECOVERY_EVERY, lambda _app: recovery.sweep())
+    bind_timer(blueprint, timer, app, service)
     for orchestrator, version in triggers.orchestrations.items():
         register(blueprint, orchestrator, version=version)
     for activity in triggers.activities:

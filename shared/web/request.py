@@ -1,5 +1,6 @@
 """The request of a route handler and its answer: no Azure, no status codes in services."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -115,6 +116,19 @@ class Answer:
     @property
     def etag(self) -> str | None:
         return self.headers.get("ETag")
+
+    @property
+    def content(self) -> bytes:
+        """The body as it is sent."""
+        match self.body:
+            case None:
+                return b""
+            case bytes(content):
+                return content
+            case BaseModel():
+                return self.body.model_dump_json(by_alias=True).encode()
+            case _:
+                return json.dumps(self.body, separators=(",", ":")).encode()
 
 
 def ok(
