@@ -57,8 +57,8 @@ from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.persistence.store import Partition
 from shared.triggers.service_triggers import Triggers, bind
+from shared.web.administration import OperationControl
 from shared.web.collection import Collection, answer_page
-from shared.web.operation_control import OperationControl
 from shared.web.request import Answer, Request, accepted, created, ok
 from shared.web.routes import ARTIFACT_MAX_BYTES, get, post
 

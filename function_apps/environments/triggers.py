@@ -33,8 +33,8 @@ from shared.kernel.ids import OperationId
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.triggers.service_triggers import Triggers, bind
+from shared.web.administration import OperationControl, cooperative_cancel
 from shared.web.collection import Collection
-from shared.web.operation_control import OperationControl, cooperative_cancel
 from shared.web.request import Answer, Request, accepted, ok
 from shared.web.routes import delete, get, post, put
 

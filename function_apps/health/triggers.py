@@ -25,8 +25,8 @@ from shared.contracts.gates import EvaluateGate
 from shared.contracts.health import ServiceHealth, WatchRelease
 from shared.messaging.dispatcher import HandlerTable
 from shared.triggers.service_triggers import Timer, Triggers, bind
+from shared.web.administration import OperationControl
 from shared.web.collection import PAGED
-from shared.web.operation_control import OperationControl
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import get
 

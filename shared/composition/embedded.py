@@ -4,7 +4,7 @@ The host installs its parts here before it imports an app.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -45,20 +45,14 @@ class EmbeddedHost:
     folder: Path
 
 
-@dataclass(frozen=True)
 class EmbeddedParts:
     """The `Parts` of one app in *host*."""
 
-    host: EmbeddedHost
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def clock(self) -> Clock:
-        return self.host.clock
-
-    @property
-    def entropy(self) -> Entropy:
-        return self.host.entropy
+    def __init__(self, host: EmbeddedHost, settings: Mapping[str, str]) -> None:
+        self.host = host
+        self.settings = settings
+        self.clock = host.clock
+        self.entropy = host.entropy
 
     def store(self, container: str) -> Store:
         return self.host.storage.store(DATABASE, container)

@@ -8,37 +8,24 @@ from shared.composition.embedded import EmbeddedParts, installed_host
 from shared.composition.parts import Parts
 from shared.composition.settings import audience, issuers
 from shared.durable.task_hub import TaskHub
-from shared.kernel.clock import Clock
-from shared.kernel.entropy import Entropy
 from shared.messaging.audit import AuditTrail
 from shared.messaging.relay import Relay
+from shared.messaging.service_parts import ServiceParts
 from shared.messaging.sweep import SweepLog
 from shared.messaging.unit_of_work import UnitOfWork
-from shared.persistence.store import Store
 from shared.web.authentication import Authenticator
 from shared.web.rate_limit import RateLimit, rate_limit
 
 
-@dataclass(frozen=True)
-class Service:
-    """One service's store, write path, relay, task hub, audit trail and authenticator.
+@dataclass(frozen=True, kw_only=True)
+class Service(ServiceParts):
+    """One service with its relay, task hub, authenticator and rate limit."""
 
-    `name` is the Python name (`secret_bindings`), `public_name` the spelling of ids and queues.
-    """
-
-    name: str
-    public_name: str
-    store: Store
-    work: UnitOfWork
     relay: Relay
     hub: TaskHub
-    audit: AuditTrail
     authenticator: Authenticator
     rate_limit: RateLimit
-    clock: Clock
-    entropy: Entropy
     settings: Mapping[str, str]
-    sweeps: SweepLog
 
 
 def parts_for(settings: Mapping[str, str]) -> Parts:

@@ -1,11 +1,16 @@
-"""Bounded parallel map."""
+"""Independent pieces of work: run together, and kept apart so that one failure stops no other."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
+
+from shared.kernel.errors import Refused, Unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
+_log = logging.getLogger(__name__)
 
 
 async def bounded_map(
@@ -26,3 +31,22 @@ async def bounded_map(
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if not isinstance(result, BaseException)]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The failure of one item, kept as a value; *reason* is a sentence for an operator."""
+
+    reason: str
+
+
+async def isolate(work: Awaitable[T], subject: str) -> T | Failure:
+    """Return the result of *work*, or its failure, logged with *subject*, the item's name."""
+    try:
+        return await work
+    except (Refused, Unavailable) as problem:
+        _log.warning("%s: %s", subject, problem.message)
+        return Failure(problem.message)
+    except Exception as defect:  # noqa: BLE001  the purpose of this function
+        _log.exception("%s failed", subject)
+        return Failure(f"{type(defect).__name__}: {defect}")

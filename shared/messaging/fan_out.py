@@ -3,21 +3,34 @@
 Each unit is applied in its own partition, retried and parked by itself. The inbox row of the event
 stands beside the commands. The event id of each command follows from the event's id and the unit: a
 repeated event makes the same commands, and they are dropped as repeats.
+
+Every service that keeps something per module (inventory, probes, adoption, proof, policy, baseline)
+takes the end of a deployment apart with `fan_out_releases`.
 """
 
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
+from shared.contracts.catalog import ReleaseOfComponent, ReleaseOutcome
+from shared.contracts.deployments import DeploymentEnded, DeploymentStatus
+from shared.contracts.releases import CauseKind, ChangeCause
 from shared.kernel.context import Context
 from shared.messaging.outbox import Send
 from shared.messaging.unit_of_work import Decision, Json, Outcome, Put, UnitOfWork, View
-from shared.persistence.store import Partition
+from shared.persistence.store import Partition, partition_of
 
 PAGE_MAX: Final = 25
 _NAMESPACE: Final = uuid.UUID("3d0f6a54-2f5c-5a64-9d8e-6f1b7a0c9e21")
+C = TypeVar("C", bound=ReleaseOfComponent)
+_ENDINGS: Final = {
+    DeploymentStatus.COMPLETED: (ReleaseOutcome.COMPLETED, CauseKind.DEPLOYMENT),
+    DeploymentStatus.ROLLED_BACK: (ReleaseOutcome.ROLLED_BACK, CauseKind.ROLLBACK),
+}
+"""A deployment that failed or was cancelled proved nothing about the running instances."""
 
 
 def no_writes(_view: View) -> Sequence[Put]:
@@ -59,3 +72,65 @@ async def fan_out(
 
 def _event_id(ctx: Context, service: str, module: str) -> str:
     return f"evt-{uuid.uuid5(_NAMESPACE, f'{ctx.cause.causation_id} {service} {module}')}"
+
+
+def releases_of(event: DeploymentEnded, command: type[C]) -> Sequence[C]:
+    """Return one *command* for each module that *event* is about, in a stable order.
+
+    A module without a component is gone: it was removed, or had nothing to go back to.
+    """
+    ending = _ENDINGS.get(event.status)
+    unit = event.release_unit
+    if ending is None or unit is None:
+        return []
+    outcome, kind = ending
+    released = {component.module_id: component for component in unit.components}
+    rolled_back = event.modules if outcome is ReleaseOutcome.ROLLED_BACK else ()
+    return [
+        command.model_validate(
+            {
+                "environment_id": event.environment_id,
+                "project_id": event.project_id,
+                "stage": event.stage,
+                "deployment_id": event.deployment_id,
+                "outcome": outcome,
+                "module_id": module,
+                "component": released.get(module),
+                "cause": ChangeCause(kind=kind, id=event.deployment_id),
+                "ended_at": event.ended_at,
+            }
+        )
+        for module in dict.fromkeys([*released, *unit.removed, *rolled_back])
+    ]
+
+
+async def fan_out_releases(
+    event: DeploymentEnded,
+    command: type[C],
+    ctx: Context,
+    work: UnitOfWork,
+    *,
+    reads: Sequence[str] = (),
+    writes: Callable[[View], Sequence[Put]] = no_writes,
+) -> Outcome[Json]:
+    """Send the service of *work* one *command* per module, 25 a page; a repeat sends nothing more.
+
+    Each page has an inbox row of its own, so a crash between two pages costs no module and doubles
+    none: the event comes again and finds the pages that are done. Each page makes *writes* too.
+    """
+    assert ctx.cause.marker is not None, ctx.cause
+    partition = partition_of(ctx.tenant, event.environment_id)
+    outcome: Outcome[Json] = Outcome({})
+    units = [(release.module_id, release) for release in releases_of(event, command)]
+    for number, first in enumerate(range(0, len(units), PAGE_MAX)):
+        marker = f"{ctx.cause.marker}/{number}" if number else ctx.cause.marker
+        outcome = await fan_out(
+            units[first : first + PAGE_MAX],
+            partition,
+            replace(ctx, cause=replace(ctx.cause, marker=marker)),
+            work,
+            project=event.project_id,
+            reads=reads,
+            writes=writes,
+        )
+    return outcome

@@ -16,8 +16,8 @@ from shared.contracts.commands import command_queue
 from shared.contracts.events import RUNTIME_EVENTS
 from shared.contracts.values import Service as ServiceName
 from shared.kernel.clock import Clock, parse_instant
+from shared.kernel.concurrency import Failure, isolate
 from shared.kernel.errors import Unavailable
-from shared.kernel.isolation import Failure, isolate
 from shared.messaging.audit import AuditTrail
 from shared.messaging.broker import MessageSender, OutgoingMessage
 from shared.messaging.envelope import SENDER_PROPERTY

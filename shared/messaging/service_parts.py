@@ -1,5 +1,6 @@
-"""What every part of `shared` may ask of a service: its store, write path, clock and names."""
+"""The parts of a service that every part of `shared` may ask for."""
 
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from shared.kernel.clock import Clock
@@ -10,29 +11,21 @@ from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import Store
 
 
-class ServiceParts(Protocol):
-    """The parts of a service that activities and the routes of its administration use."""
+@dataclass(frozen=True, kw_only=True)
+class ServiceParts:
+    """One service's store, write path, audit trail, clock and names.
 
-    @property
-    def public_name(self) -> str: ...
+    `name` is the Python name (`secret_bindings`), `public_name` the spelling of ids and queues.
+    """
 
-    @property
-    def store(self) -> Store: ...
-
-    @property
-    def work(self) -> UnitOfWork: ...
-
-    @property
-    def audit(self) -> AuditTrail: ...
-
-    @property
-    def sweeps(self) -> SweepLog: ...
-
-    @property
-    def clock(self) -> Clock: ...
-
-    @property
-    def entropy(self) -> Entropy: ...
+    name: str
+    public_name: str
+    store: Store
+    work: UnitOfWork
+    audit: AuditTrail
+    sweeps: SweepLog
+    clock: Clock
+    entropy: Entropy
 
 
 S_co = TypeVar("S_co", bound=ServiceParts, covariant=True)

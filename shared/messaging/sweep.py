@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from shared.kernel.clock import Clock, isoformat
-from shared.kernel.concurrency import bounded_map
+from shared.kernel.concurrency import Failure, bounded_map, isolate
 from shared.kernel.errors import Refused, Unavailable
-from shared.kernel.isolation import Failure, isolate
 from shared.persistence.store import (
     Comparison,
     Document,

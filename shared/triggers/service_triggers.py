@@ -27,9 +27,8 @@ from shared.triggers.durable_triggers import (
 from shared.triggers.http_triggers import bind_routes
 from shared.triggers.service_bus_triggers import bind_commands, bind_events
 from shared.web import openapi
-from shared.web.administration import Administration
+from shared.web.administration import Administration, OperationControl
 from shared.web.administration_routes import administration_routes
-from shared.web.operation_control import OperationControl
 from shared.web.routes import Route
 
 RECOVERY_EVERY = timedelta(seconds=30)

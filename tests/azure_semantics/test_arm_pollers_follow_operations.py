@@ -31,10 +31,9 @@ from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.unit_of_work import Decision, Json, View
 from shared.persistence.store import Partition
 from shared.triggers.http_triggers import bind_routes
-from shared.web.administration import Administration
+from shared.web.administration import Administration, OperationControl, cooperative_cancel
 from shared.web.administration_routes import administration_routes
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
-from shared.web.operation_control import OperationControl, cooperative_cancel
 from shared.web.request import Answer, Request, accepted, ok
 from shared.web.routes import get, post, put
 from tests.kit.hosting import embedded, hosting

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.catalog import RecordRelease
 from shared.contracts.deployments import DeploymentEnded
-from shared.messaging.release_fan_out import releases_of
+from shared.messaging.fan_out import releases_of
 from tests.catalog.inventory import Catalog, catalog
 from tests.kit.told import WEB, deployment_of, ended, released
 from tests.kit.virtual_time import run_virtual

@@ -9,7 +9,7 @@ import pytest
 
 from function_apps.catalog.use_cases import queries, query_history
 from shared.kernel.clock import EPOCH, isoformat
-from shared.kernel.isolation import isolate
+from shared.kernel.concurrency import isolate
 from shared.persistence.store import (
     Comparison,
     Document,

@@ -9,7 +9,7 @@ from function_apps.environments.use_cases.abandon_operation import abandon_opera
 from shared.infrastructure.port import RunId, RunInProgress
 from shared.kernel.errors import Stale, Unavailable
 from shared.persistence.store import partition_of
-from shared.web.operation_control import cooperative_cancel
+from shared.web.administration import cooperative_cancel
 from tests.environments.driven import Environments, OtherEngine, environments, stop_at
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual

@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
+from shared.kernel.concurrency import Failure, isolate
 from shared.kernel.errors import Conflict, Unavailable
-from shared.kernel.isolation import Failure, isolate
 
 PROBLEMS: dict[str, tuple[Exception, str]] = {
     "a-refusal": (Conflict("it is held"), "it is held"),

@@ -37,11 +37,10 @@ from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, Put,
 from shared.persistence.store import Create, Partition
 from shared.triggers.http_triggers import bind_routes
 from shared.web import openapi
-from shared.web.administration import Administration
+from shared.web.administration import Administration, OperationControl, cooperative_cancel
 from shared.web.administration_routes import administration_routes
 from shared.web.health_routes import get_alive, get_health
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
-from shared.web.operation_control import OperationControl, cooperative_cancel
 from shared.web.operation_routes import render
 from shared.web.request import Request
 from tests.kit.hosting import hosting

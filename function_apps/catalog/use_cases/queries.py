@@ -11,12 +11,11 @@ from function_apps.catalog.model.service import RuntimeService
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.repository import SCAN_ID, SCANS, SERVICE_ID, SERVICES
 from shared.contracts import catalog as published
-from shared.kernel.concurrency import bounded_map
+from shared.kernel.concurrency import Failure, bounded_map, isolate
 from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId, EnvironmentKey, ModuleId, TenantId, module_key
 from shared.kernel.ids import service_id as service_id_of
-from shared.kernel.isolation import Failure, isolate
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.persistence.store import (
     Comparison,

@@ -25,9 +25,9 @@ from function_apps.catalog.repository import SCANS, SERVICES, commit, put_scan, 
 from function_apps.catalog.use_cases.record_environment import retire_services
 from shared.contracts.catalog import ServiceStatus
 from shared.kernel.clock import isoformat, parse_instant
+from shared.kernel.concurrency import Failure
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import EnvironmentId, ServiceId, TenantId
-from shared.kernel.isolation import Failure
 from shared.kernel.observation import Present, Unknown
 from shared.messaging.sweep import LATE, Sweep
 from shared.messaging.unit_of_work import Decision, Json

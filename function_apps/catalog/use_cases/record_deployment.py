@@ -9,7 +9,7 @@ from shared.contracts.catalog import RecordRelease
 from shared.contracts.deployments import DeploymentEnded
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
-from shared.messaging.release_fan_out import fan_out_releases
+from shared.messaging.fan_out import fan_out_releases
 from shared.messaging.unit_of_work import Json, Outcome, Put, View
 
 

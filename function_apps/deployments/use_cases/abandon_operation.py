@@ -27,11 +27,11 @@ from shared.durable.operations import (
     operation_document,
     stored_operation,
 )
+from shared.kernel.concurrency import isolate
 from shared.kernel.context import Context
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
-from shared.kernel.isolation import isolate
 from shared.kernel.observation import Present, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Row

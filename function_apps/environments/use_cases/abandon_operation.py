@@ -19,9 +19,9 @@ from shared.durable.operations import (
     operation_document,
     stored_operation,
 )
+from shared.kernel.concurrency import isolate
 from shared.kernel.context import Context
 from shared.kernel.fence import Fence
-from shared.kernel.isolation import isolate
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.persistence.store import partition_of

@@ -5,7 +5,7 @@ from function_apps.health.use_cases.end_gates import end_gates
 from shared.contracts.deployments import DeploymentEnded
 from shared.contracts.health import WatchRelease
 from shared.kernel.context import Context
-from shared.messaging.release_fan_out import fan_out_releases
+from shared.messaging.fan_out import fan_out_releases
 from shared.messaging.unit_of_work import Json, Outcome
 
 

@@ -28,10 +28,9 @@ from function_apps.health.use_cases.probe_service import (
 )
 from shared.contracts.health import HealthSource
 from shared.kernel.clock import isoformat
-from shared.kernel.concurrency import bounded_map
+from shared.kernel.concurrency import Failure, bounded_map
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import TenantId
-from shared.kernel.isolation import Failure
 from shared.messaging.outbox import Publish
 from shared.messaging.sweep import LATE, Sweep
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, View
