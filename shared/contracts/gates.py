@@ -16,7 +16,6 @@ from shared.contracts.shape import Command, Value
 from shared.contracts.values import (
     Count,
     DeploymentId,
-    Duration,
     EnvironmentId,
     GateId,
     Instant,
@@ -195,11 +194,3 @@ class GateEvidence(Value):
     """When the first sample beyond a limit was seen."""
     from_at: Instant
     until_at: Instant
-
-
-class Window(Value):
-    """A span of samples."""
-
-    from_at: Instant
-    until_at: Instant
-    length: Duration

@@ -206,18 +206,6 @@ class HealthCheckResult(Resource):
     deployment_id: DeploymentId | None
 
 
-class GateState(Resource):
-    """A gate as health has it: undecided until `evidence` is there."""
-
-    gate_id: GateId
-    service_id: ServiceId
-    deployment_id: DeploymentId
-    verdict: Verdict | None
-    evidence: GateEvidence | None
-    deadline_at: Instant
-    revision: Revision
-
-
 @dataclass(frozen=True)
 class HealthDefaults:
     """Numbers of probing where nobody said otherwise."""

@@ -5,7 +5,7 @@ events and resources tolerate them at every depth, so that an optional field can
 a new type. Everything is frozen; lists are tuples.
 """
 
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -63,13 +63,3 @@ class ForeignEvent(_Tolerant):
 
 class Resource(_Tolerant):
     """What a GET answers; carries `status` in PascalCase where the thing has states."""
-
-
-T = TypeVar("T", bound=Resource)
-
-
-class Page(Resource, Generic[T]):
-    """One page of a collection."""
-
-    value: Annotated[tuple[T, ...], Field(max_length=1000)]
-    next_link: Annotated[str | None, Field(max_length=4096)] = None

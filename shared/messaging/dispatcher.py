@@ -149,10 +149,8 @@ class Dispatcher:
         return Context(scope, caused_by_message(envelope, sender), self.clock, self.entropy)
 
     def _handler(self, event_type: str) -> tuple[type[BaseModel], Handler] | None:
-        for payload_type, handler in self.handlers.items():
-            if payload_type.__name__ == event_type:
-                return payload_type, handler
-        return None
+        rows = self.handlers.items()
+        return next((row for row in rows if row[0].__name__ == event_type), None)
 
     async def _is_parked(self, envelope: Envelope, ctx: Context) -> bool:
         """Return whether *envelope* was parked: it is done then, until somebody replays it."""

@@ -127,17 +127,14 @@ class Relay:
     async def _send_group(self, destination: str, group: Sequence[OutboxRow]) -> Sequence[str]:
         """Send rows of one destination in their order; return the ids of those that stayed."""
         subject = f"outbox rows to {destination} stay for the sweeper"
-        messages = [row.row for row in group if isinstance(row.row, Message)]
+        messages = [self._message(row.row) for row in group if isinstance(row.row, Message)]
         if messages:
-            result = await isolate(self._send_messages(destination, messages), subject)
+            result = await isolate(self.sender.send(destination, messages), subject)
             return [row.id for row in group] if isinstance(result, Failure) else []
         for sent, row in enumerate(group):
             if isinstance(await isolate(self._hand_over(row.row), subject), Failure):
                 return [row.id for row in group[sent:]]
         return []
-
-    async def _send_messages(self, entity: str, messages: Sequence[Message]) -> None:
-        await self.sender.send(entity, [self._message(message) for message in messages])
 
     async def _hand_over(self, row: StoredRow) -> None:
         match row:
@@ -167,20 +164,13 @@ class Relay:
             await self.store.batch(partition, [Delete(row.id) for row in rows])
         except BatchRefused:
             # Another relay took one of them: delete what is left, one by one.
-            return sum([await self._delete_one(partition, row.id) for row in rows])
+            if len(rows) == 1:
+                return 0
+            return sum([await self._delete(partition, [row]) for row in rows])
         except Unavailable as problem:
-            _log.warning("relayed outbox rows stay until the sweep: %s", problem)
+            ids = ", ".join(row.id for row in rows)
+            _log.warning("relayed outbox rows stay until the sweep: %s: %s", ids, problem)
             return len(rows)
-        return 0
-
-    async def _delete_one(self, partition: Partition, row_id: str) -> int:
-        try:
-            await self.store.batch(partition, [Delete(row_id)])
-        except BatchRefused as gone:
-            _log.debug("outbox row %s is gone: %s", row_id, gone)
-        except Unavailable as problem:
-            _log.warning("relayed outbox row %s stays until the sweep: %s", row_id, problem)
-            return 1
         return 0
 
 

@@ -34,22 +34,23 @@ _TENANT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _JWS: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2}")
 """RFC 7515, compact: the decoder itself would overlook what is no base64url."""
 _NAME_MAX: Final = 128
+_CODES: Final[Mapping[type[Exception], str]] = {
+    jwt.InvalidAudienceError: "WrongAudience",
+    jwt.InvalidIssuerError: "WrongIssuer",
+    jwt.InvalidSignatureError: "BadSignature",
+    jwt.MissingRequiredClaimError: "MissingClaim",
+}
+"""Why a token is not valid, by what the library raises; anything else is `InvalidToken`."""
 _log = logging.getLogger(__name__)
 
 _READ: Final = frozenset(
     {
-        "runtime.environments.read",
-        "runtime.deployments.read",
-        "runtime.configurations.read",
-        "runtime.secrets.read",
-        "runtime.services.read",
-        "runtime.health.read",
-        "runtime.scaling.read",
-        "runtime.drift.read",
-        "runtime.tenants.read",
+        "runtime.environments.read", "runtime.deployments.read", "runtime.configurations.read",
+        "runtime.secrets.read", "runtime.services.read", "runtime.health.read",
+        "runtime.scaling.read", "runtime.drift.read", "runtime.tenants.read",
         "runtime.operations.read",
     }
-)
+)  # fmt: skip
 _DEPLOY: Final = _READ | {
     "runtime.deployments.write",
     "runtime.configurations.write",
@@ -163,7 +164,8 @@ class Authenticator:
             )
         except (jwt.PyJWTError, RecursionError) as problem:
             raise Unauthenticated(
-                f"the token is not valid: {problem}", code=_code(problem)
+                f"the token is not valid: {problem}",
+                code=_CODES.get(type(problem), "InvalidToken"),
             ) from problem
         self._check_times(claims)
         return claims
@@ -235,31 +237,14 @@ def _bearer(authorization: str | None) -> str:
 def _caller(claims: Mapping[str, Any]) -> str:
     """Return who asks, as the audit trail shows it: one line, whatever the issuer let in."""
     names = [claims.get("preferred_username"), claims.get("appid"), claims["sub"]]
-    name = next((each for each in names if isinstance(each, str) and each), "")
-    shown = "".join(each if each.isprintable() else "?" for each in name[:_NAME_MAX])
+    name = next((name for name in names if isinstance(name, str) and name), "")
+    shown = "".join(letter if letter.isprintable() else "?" for letter in name[:_NAME_MAX])
     return f"user:{shown}" if "scp" in claims or "preferred_username" in claims else f"app:{shown}"
 
 
 def _permissions(claims: Mapping[str, Any]) -> frozenset[str]:
-    granted: set[str] = set()
-    roles = claims.get("roles", [])
-    for role in roles if isinstance(roles, list) else []:
-        granted |= ROLES.get(role, frozenset()) if isinstance(role, str) else frozenset()
-    scopes = claims.get("scp", "")
-    if isinstance(scopes, str):
-        granted |= set(scopes.split()) & PERMISSIONS
-    return frozenset(granted)
-
-
-def _code(problem: Exception) -> str:
-    match problem:
-        case jwt.InvalidAudienceError():
-            return "WrongAudience"
-        case jwt.InvalidIssuerError():
-            return "WrongIssuer"
-        case jwt.InvalidSignatureError():
-            return "BadSignature"
-        case jwt.MissingRequiredClaimError():
-            return "MissingClaim"
-        case _:
-            return "InvalidToken"
+    roles, scopes = claims.get("roles"), claims.get("scp")
+    names = roles if isinstance(roles, list) else []
+    granted = [ROLES.get(name, frozenset()) for name in names if isinstance(name, str)]
+    delegated = scopes.split() if isinstance(scopes, str) else []
+    return (PERMISSIONS & {*delegated}).union(*granted)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -51,20 +52,7 @@ class Route:
         return documented.split("\n\n")[0].replace("\n", " ")
 
 
-def get(template: str, handler: Handler, permission: str | None, **rest: Any) -> Route:
-    return Route("GET", template, handler, permission, **rest)
-
-
-def post(template: str, handler: Handler, permission: str, **rest: Any) -> Route:
-    rest.setdefault("status", 202)
-    return Route("POST", template, handler, permission, **rest)
-
-
-def put(template: str, handler: Handler, permission: str, **rest: Any) -> Route:
-    rest.setdefault("status", 202)
-    return Route("PUT", template, handler, permission, **rest)
-
-
-def delete(template: str, handler: Handler, permission: str, **rest: Any) -> Route:
-    rest.setdefault("status", 202)
-    return Route("DELETE", template, handler, permission, **rest)
+get: Final = partial(Route, "GET")
+post: Final = partial(Route, "POST", status=202)
+put: Final = partial(Route, "PUT", status=202)
+delete: Final = partial(Route, "DELETE", status=202)

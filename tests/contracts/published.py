@@ -13,7 +13,7 @@ from pydantic import BaseModel
 import shared.contracts
 from shared.contracts.commands import COMMANDS
 from shared.contracts.events import EVENTS
-from shared.contracts.shape import Command, Event, ForeignEvent, Page, Resource, Value
+from shared.contracts.shape import Command, Event, ForeignEvent, Resource, Value
 
 Schema = Mapping[str, Any]
 
@@ -23,7 +23,7 @@ def _modules() -> Iterator[Any]:
         yield importlib.import_module(found.name)
 
 
-SHAPES = (Value, Command, Event, ForeignEvent, Resource, Page)
+SHAPES = (Value, Command, Event, ForeignEvent, Resource)
 TYPES: tuple[type[BaseModel], ...] = tuple(
     kind
     for module in _modules()
