@@ -7,7 +7,7 @@ import azure.durable_functions as df
 
 from function_apps.catalog import repository
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.repository import SERVICES
+from function_apps.catalog.repository import SCANS, SERVICES
 from function_apps.catalog.use_cases import queries, query_history, reconcile_inventory
 from function_apps.catalog.use_cases.record_deployment import record_deployment
 from function_apps.catalog.use_cases.record_environment import record_environment
@@ -141,5 +141,7 @@ COMMANDS: Final[HandlerTable] = {
 def blueprint(app: CatalogApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
     timer = Timer(reconcile_inventory.SWEEP, app.rules.sweep, reconcile_inventory.reconcile_due)
-    triggers = Triggers(routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=(timer,))
+    triggers = Triggers(
+        routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=(timer,), swept=(SCANS,)
+    )
     return bind(triggers, app)

@@ -8,6 +8,7 @@ import azure.durable_functions as df
 from function_apps.health.activities import ACTIVITIES
 from function_apps.health.orchestrations import ORCHESTRATIONS
 from function_apps.health.ports import HealthApp
+from function_apps.health.repository import TARGETS
 from function_apps.health.use_cases import queries, sweep
 from function_apps.health.use_cases.abandon_operation import abandon_operation
 from function_apps.health.use_cases.evaluate_gate import evaluate_gate
@@ -85,5 +86,6 @@ def blueprint(app: HealthApp) -> df.Blueprint:
         activities=ACTIVITIES,
         operations=OPERATIONS,
         timers=timers,
+        swept=(TARGETS,),
     )
     return bind(triggers, app)

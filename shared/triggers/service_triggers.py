@@ -10,6 +10,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from shared.composition.service import Service
+from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import Activity
 from shared.durable.recovery import SWEEP, Recovery
 from shared.kernel.schedules import ncrontab
@@ -17,6 +18,7 @@ from shared.messaging.dispatcher import Dispatcher, HandlerTable
 from shared.messaging.outbox import SWEEP_AFTER
 from shared.messaging.relay import SWEEP_OUTBOX
 from shared.messaging.service_parts import App
+from shared.persistence.codec import DocumentCodec
 from shared.triggers.cosmos_triggers import bind_change_feed
 from shared.triggers.durable_triggers import (
     bind_function,
@@ -48,7 +50,8 @@ class Triggers:
     """The routes, messages, timers and orchestrations of a service.
 
     `orchestrations` maps each to its version, which is written into every instance's outcome.
-    `operations` says of each kind of operation how it is canceled and abandoned.
+    `operations` says of each kind of operation how it is canceled and abandoned. `swept` has the
+    codecs of the documents that its timers sweep.
     """
 
     routes: Sequence[Route] = ()
@@ -58,6 +61,7 @@ class Triggers:
     activities: Sequence[Activity[Any]] = ()
     operations: Mapping[str, OperationControl] = field(default_factory=dict)
     timers: Sequence[Timer] = ()
+    swept: Sequence[DocumentCodec[Any]] = ()
 
 
 def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
@@ -80,7 +84,7 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
         bind_events(blueprint, dispatcher(events), service)
     if commands:
         bind_commands(blueprint, dispatcher(commands, takes_commands=True), service)
-    bind_change_feed(blueprint, service)
+    bind_change_feed(blueprint, service, [OPERATIONS, *triggers.swept])
     outbox = Timer(SWEEP_OUTBOX, SWEEP_AFTER, lambda _app: service.relay.sweep())
     for timer in (outbox, *triggers.timers):
         bind_timer(blueprint, timer, app, service)

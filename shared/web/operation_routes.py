@@ -36,8 +36,6 @@ _POLL_MAX_S: Final = 2.0
 class AbandonNotPossible(Conflict):
     """What the operation holds cannot be freed: a stored document is damaged, or we are wrong."""
 
-    code = "AbandonNotPossible"
-
 
 class CancelNotPossible(Conflict):
     """Operations of this kind are not canceled; the message says what to do instead."""
