@@ -10,7 +10,6 @@ unpacked files, so a live folder can be verified later without the archive.
 """
 
 import asyncio
-import fcntl
 import hashlib
 import json
 import os
@@ -20,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -29,6 +27,7 @@ from shared.kernel.errors import NotFound
 from shared.persistence.blobs import Blobs
 from shared.surfaces.archives import extract
 from shared.surfaces.errors import BadArtifact
+from shared.surfaces.local_process.state_files import file_lock
 from shared.surfaces.spec import artifact_blob
 
 ARCHIVE_BYTES_MAX: Final = 100 * 2**20
@@ -130,7 +129,7 @@ class Artifacts:
     def _unpack(self, digest: str, archive: Path) -> UnpackedArtifact:
         folder = self._folder_of(digest)
         try:
-            with _exclusive(folder / "lock"):
+            with file_lock(folder / "lock"):
                 return self.find(digest) or self._unpack_locked(folder, archive)
         finally:
             archive.unlink(missing_ok=True)
@@ -179,7 +178,7 @@ def base_python() -> str:
 
 
 def _install(wheels: Path, names: list[str], target: Path, installer: Path) -> None:
-    with _exclusive(installer.with_suffix(".lock")):
+    with file_lock(installer.with_suffix(".lock")):
         if not (installer / "complete").exists():
             shutil.rmtree(installer, ignore_errors=True)
             _run([base_python(), "-I", "-m", "venv", str(installer)], "create the installer")
@@ -210,11 +209,3 @@ def _run(command: list[str], purpose: str, folder: Path | None = None) -> None:
         raise BadArtifact(f"could not {purpose} within {INSTALL_S:.0f} s") from late
     if process.returncode:
         raise BadArtifact(f"could not {purpose}: {process.stdout.strip()[-500:]}")
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

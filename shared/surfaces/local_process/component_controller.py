@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.local_process.controller_context import ControllerContext
 from shared.surfaces.local_process.envoy_admin import UpstreamHosts
@@ -19,27 +18,32 @@ from shared.surfaces.local_process.state_files import (
     InstanceRecord,
     SiteFolder,
 )
-from shared.surfaces.spec import RevisionSpec
+from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 
 class ComponentController:
     """The only writer of a component's record."""
 
-    def __init__(self, site: SiteFolder, service: ServiceId, context: ControllerContext) -> None:
+    def __init__(
+        self, site: SiteFolder, component: SurfaceComponent, context: ControllerContext
+    ) -> None:
+        """Take over the instances that the record names.
+
+        Raises:
+            CorruptStateFile: the record is unknown, so nothing may be started or stopped.
+        """
         self._site = site
-        self._service = service
         self._context = context
-        self._instances = InstanceController(site, service, context)
-        self._record: ComponentRecord | None = None
+        self._instances = InstanceController(site, component.service, context)
+        self._set_record(site.record(component))
 
     @property
     def has_instances(self) -> bool:
-        return self._record is not None and bool(self._record.instances)
+        return bool(self._record.instances)
 
     @property
     def is_draining(self) -> bool:
-        record = self._record
-        return record is not None and any(i.draining_at for i in record.instances)
+        return any(instance.draining_at for instance in self._record.instances)
 
     async def reconcile(
         self, desired: DesiredComponent, hosts: UpstreamHosts, *, is_deletion: bool = False
@@ -47,11 +51,8 @@ class ComponentController:
         """Take each instance one step, and start those that are missing.
 
         *is_deletion*: the site is being deleted, so all instances stop, without a drain.
-
-        Raises:
-            CorruptStateFile: the record is unknown, so nothing may be started or stopped.
         """
-        before = self._load_record(desired)
+        before = self._record
         active = {} if is_deletion else _active_revisions(desired, self._context.clock.now())
         problems: dict[int, str] = {}
         records: list[InstanceRecord] = []
@@ -76,7 +77,7 @@ class ComponentController:
 
     def ended_revisions(self, desired: DesiredComponent) -> list[int]:
         """Return the removed revisions that have no instance left."""
-        running = {i.revision for i in self._record.instances} if self._record else set()
+        running = {instance.revision for instance in self._record.instances}
         active = _active_revisions(desired, self._context.clock.now())
         return [number for number in desired.revisions if number not in {*running, *active}]
 
@@ -87,7 +88,7 @@ class ComponentController:
             return None
         weights = {n: percent for n, percent in desired.weights.items() if n in served}
         leading = max(weights, key=lambda n: (weights[n], n)) if weights else max(served)
-        instances = self._record.instances if self._record else ()
+        instances = self._record.instances
         return ComponentRoute(
             desired.component,
             served[leading].spec.path_prefix,
@@ -102,12 +103,6 @@ class ComponentController:
             ),
         )
 
-    def _load_record(self, desired: DesiredComponent) -> ComponentRecord:
-        if self._record is None:
-            self._set_record(self._site.record(self._service) or ComponentRecord(desired.component))
-        assert self._record is not None
-        return self._record
-
     def _save_record(self, after: ComponentRecord, before: ComponentRecord) -> None:
         self._set_record(after)
         if after != before:
@@ -116,7 +111,8 @@ class ComponentController:
 
     def _set_record(self, record: ComponentRecord) -> None:
         self._record = record
-        self._context.ports[self._service] = {i.port for i in record.instances if i.port}
+        used = {instance.port for instance in record.instances if instance.port}
+        self._context.ports[record.component.service] = used
 
     async def _start_missing(
         self, spec: RevisionSpec, records: list[InstanceRecord], problems: dict[int, str]
@@ -146,7 +142,6 @@ class ComponentController:
             started_at=context.clock.now(),
             restarts=restarts,
         )
-        assert self._record is not None
         others = tuple(i for i in self._record.instances if i.id != instance)
         self._set_record(replace(self._record, instances=(*others, record)))
         self._site.write_record(self._record, is_durable=True)

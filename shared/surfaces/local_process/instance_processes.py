@@ -20,7 +20,7 @@ class InstanceProcesses:
         self._spawned: dict[str, int] = {}
 
     def folder(self, instance: str) -> InstanceFolder:
-        return InstanceFolder(self._site.instance_folder(self._service, instance))
+        return InstanceFolder(self._site.instances(self._service) / instance)
 
     def find(self, record: InstanceRecord) -> ProcessIdentity | None:
         """Return the live process of that start; None when it is dead or never existed.

@@ -5,7 +5,6 @@ from shared.surfaces.local_process.envoy_config import host_name
 from shared.surfaces.local_process.instance_folder import InstanceFolder
 from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.state_files import (
-    ComponentRecord,
     DesiredComponent,
     DesiredRevision,
     DesiredSite,
@@ -21,7 +20,7 @@ def live_revisions(folder: SiteFolder, desired: DesiredComponent) -> tuple[LiveR
     Raises:
         CorruptStateFile.
     """
-    record = _record(folder, desired)
+    record = folder.record(desired.component)
     return tuple(
         _revision(
             revision,
@@ -41,7 +40,7 @@ def live_processes(
         CorruptStateFile.
     """
     live = []
-    for instance in _record(folder, desired).instances:
+    for instance in folder.record(desired.component).instances:
         identity = _live_identity(folder, desired, instance)
         if instance.revision in desired.revisions and identity:
             live.append((instance, identity))
@@ -62,15 +61,10 @@ def endpoint(site: DesiredSite, desired: DesiredComponent) -> str | None:
     return f"http://{host_name(desired.component)}:{site.public_port}/"
 
 
-def _record(folder: SiteFolder, desired: DesiredComponent) -> ComponentRecord:
-    record = folder.record(desired.component.service)
-    return record or ComponentRecord(desired.component)
-
-
 def _live_identity(
     folder: SiteFolder, desired: DesiredComponent, record: InstanceRecord
 ) -> ProcessIdentity | None:
-    path = folder.instance_folder(desired.component.service, record.id)
+    path = folder.instances(desired.component.service) / record.id
     identity = InstanceFolder(path).identity(record.token)
     return identity if identity and processes.is_alive(identity) else None
 

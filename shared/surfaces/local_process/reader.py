@@ -67,11 +67,11 @@ class LocalProcessReader:
             site = folder.site()
             if site is None or not site.is_wanted:
                 return _absent_site(folder)
-            components = [folder.component(service) for service in folder.services()]
+            components = [desired.component for desired in folder.components()]
         except CorruptStateFile as corrupt:
             return Unknown(str(corrupt))
-        for desired in components:
-            reading = await self.observe(desired.component) if desired else Absent()
+        for component in components:
+            reading = await self.observe(component)
             if isinstance(reading, Unknown):
                 return reading
             if isinstance(reading, Present):
@@ -90,7 +90,7 @@ class LocalProcessReader:
         if instance in {".", ".."} or "/" in instance or "\0" in instance:
             return Absent()
         site = self._folder.site(component.environment)
-        folder = InstanceFolder(site.instance_folder(component.service, instance))
+        folder = InstanceFolder(site.instances(component.service) / instance)
         try:
             lines = await asyncio.to_thread(folder.tail, tail)
         except OSError as failed:
@@ -100,7 +100,7 @@ class LocalProcessReader:
     async def kept_outputs(
         self, component: SurfaceComponent, revision: int
     ) -> Reading[tuple[str, ...]]:
-        folder = self._folder.site(component.environment).instances_folder(component.service)
+        folder = self._folder.site(component.environment).instances(component.service)
         try:
             names = await asyncio.to_thread(outputs_of, folder, component.module, revision)
         except OSError as failed:

@@ -1,6 +1,7 @@
 """Reconciles one site: its Envoy, its components, and the route table between them."""
 
 import asyncio
+import shutil
 from dataclasses import replace
 
 from shared.kernel.ids import ServiceId
@@ -10,13 +11,13 @@ from shared.surfaces.local_process.controller_context import ControllerContext
 from shared.surfaces.local_process.envoy_admin import EnvoyAdmin, UpstreamHosts
 from shared.surfaces.local_process.envoy_config import ComponentRoute
 from shared.surfaces.local_process.envoy_process import EnvoyProcess
-from shared.surfaces.local_process.site_removal import delete_site_files
 from shared.surfaces.local_process.state_files import (
     CorruptStateFile,
     DesiredComponent,
     DesiredSite,
     SiteFolder,
 )
+from shared.surfaces.spec import SurfaceComponent
 
 
 class SiteController:
@@ -44,7 +45,7 @@ class SiteController:
             return
         self._context.ports[self.name] = {site.public_port, site.admin_port}
         if not site.is_wanted:
-            await self._delete(site)
+            await self._delete()
             return
         await self._envoy.ensure_running(site)
         hosts = await self._draining_hosts(site)
@@ -68,32 +69,38 @@ class SiteController:
         self, service: ServiceId, hosts: UpstreamHosts
     ) -> ComponentRoute | None:
         desired = self._folder.component(service)
-        if desired is None:
-            return None
-        controller = self._controller(service)
+        assert desired is not None
+        controller = self._controller(desired.component)
         await controller.reconcile(desired, hosts)
         return controller.route(self._drop_ended_revisions(desired, controller))
 
-    async def _delete(self, site: DesiredSite) -> None:
+    async def _delete(self) -> None:
         if not self._folder.edge.exists():
             return
-        for service in self._folder.services():
-            desired = self._folder.component(service)
-            if desired is not None:
-                await self._controller(service).reconcile(desired, {}, is_deletion=True)
+        for desired in self._folder.components():
+            await self._controller(desired.component).reconcile(desired, {}, is_deletion=True)
         if any(controller.has_instances for controller in self._components.values()):
             return
         if self._envoy.stop():
             self._components.clear()
-            self._context.ports.pop(site.spec.environment, None)
-            await asyncio.to_thread(delete_site_files, self._folder)
+            self._context.ports.pop(self.name, None)
+            await asyncio.to_thread(self._delete_files)
 
-    def _controller(self, service: ServiceId) -> ComponentController:
-        controller = self._components.get(service)
-        if controller is None:
-            controller = ComponentController(self._folder, service, self._context)
-            self._components[service] = controller
-        return controller
+    def _delete_files(self) -> None:
+        """Delete everything but fences and ports: the fence of a late writer must be checked."""
+        with self._folder.write_lock():
+            for desired in self._folder.components():
+                self._folder.write_component(replace(desired, revisions={}, weights={}))
+        for name in ("instances", "running"):
+            shutil.rmtree(self._folder.path / name, ignore_errors=True)
+        # Last: the site counts as being deleted while this folder exists.
+        shutil.rmtree(self._folder.edge, ignore_errors=True)
+
+    def _controller(self, component: SurfaceComponent) -> ComponentController:
+        service = component.service
+        if service not in self._components:
+            self._components[service] = ComponentController(self._folder, component, self._context)
+        return self._components[service]
 
     def _drop_ended_revisions(
         self, desired: DesiredComponent, controller: ComponentController

@@ -15,9 +15,10 @@ of one site exclude each other by a lock file, also across processes.
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -117,35 +118,50 @@ def write_atomically(path: Path, content: bytes, *, is_durable: bool = True) -> 
             os.close(folder)
 
 
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Wait for the lock file *path* and hold it, against other tasks and other processes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 class SiteFolder:
     """The documents of one site. All reads raise CorruptStateFile."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._cache: dict[Path, tuple[tuple[int, int, int], Document]] = {}
 
     @property
     def edge(self) -> Path:
         return self.path / "edge"
 
-    def instance_folder(self, service: ServiceId, instance: str) -> Path:
-        return self.instances_folder(service) / instance
-
-    def instances_folder(self, service: ServiceId) -> Path:
+    def instances(self, service: ServiceId) -> Path:
+        """Return the folder that has a folder for each instance of *service*."""
         return self.path / "instances" / service
 
     def site(self) -> DesiredSite | None:
-        return self._read(self.path / "site.json", DesiredSite)
-
-    def component(self, service: ServiceId) -> DesiredComponent | None:
-        return self._read(self.path / "components" / f"{service}.json", DesiredComponent)
-
-    def record(self, service: ServiceId) -> ComponentRecord | None:
-        return self._read(self.path / "running" / f"{service}.json", ComponentRecord)
+        return self._read("site.json", DesiredSite)
 
     def services(self) -> list[ServiceId]:
-        """Return every component that has ever been here."""
+        """Return every component that has ever been here; the document of each stays."""
         return sorted(ServiceId(path.stem) for path in self.path.glob("components/*.json"))
+
+    def component(self, service: ServiceId) -> DesiredComponent | None:
+        return self._read(f"components/{service}.json", DesiredComponent)
+
+    def components(self) -> Iterator[DesiredComponent]:
+        """Read each document when it is asked for; a corrupt one ends the iteration."""
+        for service in self.services():
+            desired = self.component(service)
+            assert desired is not None
+            yield desired
+
+    def record(self, component: SurfaceComponent) -> ComponentRecord:
+        """Return the recorded instances of *component*; none before its first start."""
+        record = self._read(f"running/{component.service}.json", ComponentRecord)
+        return record or ComponentRecord(component)
 
     def write_site(self, site: DesiredSite) -> None:
         self._write("site.json", site)
@@ -156,30 +172,20 @@ class SiteFolder:
     def write_record(self, record: ComponentRecord, *, is_durable: bool) -> None:
         self._write(f"running/{record.component.service}.json", record, is_durable=is_durable)
 
-    @contextmanager
-    def write_lock(self) -> Iterator[None]:
+    def write_lock(self) -> AbstractContextManager[None]:
         """Exclude all other writers of the desired state of this site, in any process."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        return file_lock(self.path / "lock")
 
-    def _read(self, path: Path, kind: type[D]) -> D | None:
-        """Return the document at *path*; parse it only when the file has changed."""
+    def _read(self, name: str, kind: type[D]) -> D | None:
+        path = self.path / name
         try:
-            status = path.stat()
+            document = _parse(_CODECS[kind], path.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as failed:
             raise CorruptStateFile(f"{path.name} cannot be read: {failed.strerror}") from failed
-        mark = (status.st_ino, status.st_mtime_ns, status.st_size)
-        cached = self._cache.get(path)
-        if cached is not None and cached[0] == mark:
-            document = cached[1]
-        else:
-            document = _parse(path, kind)
-            # A replacement since `stat` is cached under the older mark, so it is parsed once more.
-            self._cache[path] = (mark, document)
+        except ValueError as invalid:
+            raise CorruptStateFile(f"{path.name} does not hold a {kind.__name__}") from invalid
         assert isinstance(document, kind)
         return document
 
@@ -203,10 +209,7 @@ class SurfaceFolder:
         return [SiteFolder(path.parent) for path in sorted(self.root.glob("sites/*/site.json"))]
 
 
-def _parse(path: Path, kind: type[D]) -> Document:
-    try:
-        return _CODECS[kind].validate_json(path.read_bytes())
-    except OSError as failed:
-        raise CorruptStateFile(f"{path.name} cannot be read: {failed.strerror}") from failed
-    except ValueError as invalid:
-        raise CorruptStateFile(f"{path.name} does not hold a {kind.__name__}") from invalid
+@lru_cache(maxsize=1024)
+def _parse(codec: TypeAdapter[Document], content: bytes) -> Document:
+    """Parse a document; one that the supervisor reads again unchanged is not parsed again."""
+    return codec.validate_json(content)

@@ -151,8 +151,8 @@ class LocalProcessSurface(LocalProcessReader):
 
     def _specs_of_others(self, component: SurfaceComponent) -> list[RevisionSpec]:
         folder = self._folder.site(component.environment)
-        others = [folder.component(s) for s in folder.services() if s != component.service]
-        return [r.spec for desired in others if desired for r in desired.revisions.values()]
+        others = (desired for desired in folder.components() if desired.component != component)
+        return [revision.spec for desired in others for revision in desired.revisions.values()]
 
     async def _update(
         self,
