@@ -71,28 +71,25 @@ def start_host(
     folder.create()
     port = _resolve_port(port)
     token = entropy.uuid().hex
-    for old_claim in folder.private.glob("claim-*"):
-        old_claim.unlink(missing_ok=True)
-    claim = folder.private / f"claim-{token}"
+    processes.delete_starts(folder.private)
     started_s = clock.monotonic_s()
     pid = processes.start(
-        folder.private / "order.json",
-        token=token,
-        claim=claim,
-        folder=REPOSITORY,
-        command=[
+        folder.private,
+        token,
+        [
             sys.executable, "-m", "local_host", *(str(app) for app in apps),
             "--port", str(port), "--state", str(folder.path),
             # The histories and the administration of all tenants need the host's own keys.
             "--auth",
         ],
         environ=environ_of_host(port),
+        workdir=REPOSITORY,
         output=folder.host_log,
         limits={},
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     _wait_until_ready(folder, pid, url, clock, started_s)
-    identity = processes.read_claim(claim)
+    identity = processes.read_claim(processes.claim_file(folder.private, token))
     if identity is None:
         raise _not_started(folder, "it answers, but has no claim")
     host = HostProcess(identity, port, url, isoformat(clock.now()))

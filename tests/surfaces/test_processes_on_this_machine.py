@@ -137,8 +137,7 @@ async def test_processes_that_together_exceed_the_memory_limit_end(tmp_path: Pat
 async def test_a_limit_of_processes_is_offered_exactly_where_it_holds(tmp_path: Path) -> None:
     output = tmp_path / "output"
     pid = processes.start(
-        tmp_path / "order.json", token="t", claim=tmp_path / "claim", folder=tmp_path,
-        command=[sys.executable, "-c", FORKING], environ={}, output=output,
+        tmp_path, "t", [sys.executable, "-c", FORKING], environ={}, workdir=tmp_path, output=output,
         limits=rlimits(Resources(processes=4)),
     )  # fmt: skip
 
@@ -281,13 +280,14 @@ async def test_a_process_with_another_token_is_not_ours(tmp_path: Path) -> None:
 
 
 async def test_a_start_that_was_declared_void_does_not_happen(tmp_path: Path) -> None:
-    claim, work, output = tmp_path / "claim", tmp_path / "work", tmp_path / "output"
+    claim = processes.claim_file(tmp_path, "t")
+    work, output = tmp_path / "work", tmp_path / "output"
     work.mkdir()
     assert processes.void_claim(claim)
 
     pid = processes.start(
-        tmp_path / "order.json", token="t", claim=claim, folder=work,
-        command=["/bin/sh", "-c", "touch was-here"], environ={}, output=output, limits={},
+        tmp_path, "t", ["/bin/sh", "-c", "touch was-here"], environ={}, workdir=work,
+        output=output, limits={},
     )  # fmt: skip
     _, status = await asyncio.to_thread(os.waitpid, pid, 0)
 

