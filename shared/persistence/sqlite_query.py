@@ -76,7 +76,7 @@ def _of_body(where: Where) -> Sql:
             return f"({named} AND {kind} IS NOT NULL AND NOT ({equal}))", parameters
         case Comparison.IS_NOT:
             equal, parameters = _typed(extract, kind, "=", value)
-            return f"NOT ({named} AND {kind} IS NOT NULL AND {equal})", parameters
+            return f"NOT coalesce({named} AND {equal}, 0)", parameters
         case Comparison.STARTS_WITH:
             prefix = text_of(where)
             starts = f"{kind} = 'text' AND substr({extract}, 1, ?) = ?"
