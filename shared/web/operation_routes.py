@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from shared.durable.activity import abandon_alone
 from shared.durable.operations import OPERATIONS, operation_document
+from shared.durable.recovery import ENDING
 from shared.kernel.errors import Conflict, NotFound, Refused, Unavailable
 from shared.kernel.operation import Operation, OperationAlreadyEnded, OperationStatus
 from shared.kernel.scope import ADMIN
@@ -114,6 +115,7 @@ async def abandon_operation(request: Request[None], app: Administration) -> Answ
             f"({type(defect).__name__}); have its stored document repaired, see the log of "
             f"{request.ctx.cause.trace_id}, and abandon it again"
         ) from defect
+    app.service.sweeps.forget(ENDING, _address(request))
     return await _answer(request, app, outcome)
 
 

@@ -103,6 +103,27 @@ def test_it_is_postponed_shown_in_health_and_ends_once_its_document_is_repaired(
     run_virtual(main())
 
 
+def test_once_its_document_is_repaired_it_can_be_abandoned_and_health_is_well_at_once() -> None:
+    async def main() -> None:
+        world = World()
+        await world.boot()
+        try:
+            stuck = await _environment(world)
+            whole = await stuck.change(world, region=UNSAYABLE)
+            await world.clock.sleep(300)
+            before = await stuck.health(world)
+            await stuck.change(world, **whole)
+            status, operation = await stuck.abandoned(world)
+            after = await stuck.health(world)
+        finally:
+            await world.stop()
+
+        assert (status, operation["status"]) == (200, "Failed")
+        assert (set(before), set(after)) == ({"store", "end_operations"}, {"store"})
+
+    run_virtual(main())
+
+
 def test_one_without_its_input_is_never_started_and_shown_in_health() -> None:
     async def main() -> None:
         at = bench("environments")
