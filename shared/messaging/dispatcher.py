@@ -18,36 +18,32 @@ from shared.contracts.commands import COMMANDS
 from shared.contracts.events import EVENTS
 from shared.contracts.validation import read
 from shared.kernel.cause import Cause
-from shared.kernel.clock import Clock, isoformat
+from shared.kernel.clock import Clock
 from shared.kernel.context import Context
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable, Violation
+from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.kernel.ids import TenantId
 from shared.kernel.scope import Scope
 from shared.messaging.envelope import (
     SENDER_PROPERTY,
-    TENANT_PROPERTY,
-    TENANT_PROPERTY_ACCEPTED,
     TYPE_PROPERTY,
     Envelope,
+    require_same_tenant,
 )
 from shared.messaging.message_codecs import decode
-from shared.messaging.unit_of_work import (
-    NOTHING,
-    Audited,
-    Decision,
-    Json,
-    Put,
-    Remove,
-    UnitOfWork,
-    View,
+from shared.messaging.parked_messages import (
+    PLATFORM_TENANT,
+    is_parked,
+    park,
+    parked_id,
+    parked_partition,
+    settle_replay,
 )
-from shared.persistence.store import Partition
+from shared.messaging.unit_of_work import UnitOfWork
 
 RETRY_FOR_S: Final = 60.0
 _FIRST_DELAY_S: Final = 0.25
 _DELAY_MAX_S: Final = 8.0
-PLATFORM_TENANT: Final = "-platform"
 _SENDER: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _log = logging.getLogger(__name__)
 
@@ -104,7 +100,7 @@ class Dispatcher:
         """
         try:
             envelope = decode(message.body, message.content_type)
-            _require_same_tenant(envelope, message.properties)
+            require_same_tenant(envelope, message.properties)
         except Refused as refusal:
             await self._park_unreadable(message, refusal)
             return
@@ -121,7 +117,7 @@ class Dispatcher:
         delay_s = _FIRST_DELAY_S
         while True:
             try:
-                if not await self._is_parked(envelope, ctx):
+                if not await is_parked(envelope.event_id, ctx, self.work):
                     await self._handle(envelope, ctx)
             except Refused as refusal:
                 await self._park(envelope, refusal, ctx)
@@ -152,12 +148,6 @@ class Dispatcher:
         rows = self.handlers.items()
         return next((row for row in rows if row[0].__name__ == event_type), None)
 
-    async def _is_parked(self, envelope: Envelope, ctx: Context) -> bool:
-        """Return whether *envelope* was parked: it is done then, until somebody replays it."""
-        document_id = parked_id(envelope.event_id)
-        view = await self.work.read(parked_partition(ctx.scope), document_id)
-        return view.body(document_id) is not None
-
     async def _park(self, envelope: Envelope, refusal: Refused, ctx: Context) -> None:
         _log.warning("parked %s %s: %s", envelope.event_type, envelope.event_id, refusal.message)
         body = {
@@ -166,7 +156,7 @@ class Dispatcher:
             "eventType": envelope.event_type,
             "sender": ctx.cause.actor,
         }
-        await self._write_parked(ctx, parked_id(envelope.event_id), body, refusal)
+        await park(envelope.event_id, body, refusal, ctx, self.work)
 
     async def _park_unreadable(self, message: Received, refusal: Refused) -> None:
         digest = hashlib.sha256(message.body).hexdigest()
@@ -179,27 +169,7 @@ class Dispatcher:
         cause = Cause("message", "message", digest, "trace-0", "corr-0")
         scope = Scope(TenantId(PLATFORM_TENANT), "message")
         ctx = Context(scope, cause, self.clock, self.entropy)
-        await self._write_parked(ctx, parked_id(digest), body, refusal)
-
-    async def _write_parked(
-        self, ctx: Context, document_id: str, body: Mapping[str, Any], refusal: Refused
-    ) -> None:
-        def decide(view: View) -> Decision[Json]:
-            if view.body(document_id) is not None:
-                return NOTHING
-            parked = {
-                **body,
-                **_reason(refusal),
-                "type": "parked",
-                "parkedAt": isoformat(ctx.now()),
-                "attempts": 1,
-            }
-            audited = Audited("ParkMessage", document_id, refusal.code)
-            return Decision({}, writes=[Put(document_id, parked)], audited=audited)
-
-        # The parked document is the marker: an inbox row would make a replay look like a repeat.
-        partition = parked_partition(ctx.scope)
-        await self.work.commit(ctx.without_marker(), partition, [document_id], decide)
+        await park(digest, body, refusal, ctx, self.work)
 
     async def replay(self, parked: str, ctx: Context) -> None:
         """Handle the parked message of the event id *parked* again; remove it when it worked.
@@ -214,8 +184,7 @@ class Dispatcher:
             Refused: it was refused again, and stays parked with the new reason.
         """
         document_id = parked_id(parked)
-        partition = parked_partition(ctx.scope)
-        view = await self.work.answered(ctx, partition, document_id)
+        view = await self.work.answered(ctx, parked_partition(ctx.scope), document_id)
         if view is None:
             return
         body = view.body(document_id)
@@ -240,25 +209,9 @@ class Dispatcher:
             await self._handle(envelope, self._context(envelope, sender))
         except Refused as refusal:
             # Without the marker: under the same key it may be tried again.
-            await self._after_replay(replaying.without_marker(), document_id, refusal)
+            await settle_replay(parked, refusal, replaying.without_marker(), self.work)
             raise
-        await self._after_replay(replaying, document_id, None)
-
-    async def _after_replay(self, ctx: Context, document_id: str, refusal: Refused | None) -> None:
-        """Remove the parked message, or keep it with the reason of this refusal."""
-
-        def decide(view: View) -> Decision[Json]:
-            body = view.body(document_id)
-            if body is None:
-                return NOTHING
-            if refusal is None:
-                audited = Audited("ReplayMessage", document_id)
-                return Decision({}, writes=[Remove(document_id)], audited=audited)
-            kept = {**body, **_reason(refusal), "attempts": body["attempts"] + 1}
-            audited = Audited("ReplayMessage", document_id, refusal.code)
-            return Decision({}, writes=[Put(document_id, kept)], audited=audited)
-
-        await self.work.commit(ctx, parked_partition(ctx.scope), [document_id], decide)
+        await settle_replay(parked, None, replaying, self.work)
 
 
 def caused_by_message(envelope: Envelope, sender: str) -> Cause:
@@ -289,35 +242,3 @@ def sender_of(event_type: str, named: str | None) -> str:
     if len(senders) == 1:
         return f"service:{next(iter(senders)).public_name}"
     return f"message:{event_type}"
-
-
-def _reason(refusal: Refused) -> Mapping[str, Any]:
-    return {
-        "code": refusal.code,
-        "reason": refusal.message,
-        "details": [vars(detail) for detail in refusal.details],
-    }
-
-
-def parked_id(event: str) -> str:
-    return f"parked/{event}"
-
-
-def parked_partition(scope: Scope) -> Partition:
-    """Return where a tenant's parked messages are: one place, whatever they were about."""
-    return Partition(scope.tenant, "-", "-")
-
-
-def _require_same_tenant(envelope: Envelope, properties: Mapping[str, str]) -> None:
-    """Refuse a message whose broker properties name another tenant than its envelope."""
-    for name in (TENANT_PROPERTY, TENANT_PROPERTY_ACCEPTED):
-        tenant = properties.get(name)
-        if tenant is not None and tenant != envelope.tenant_id:
-            raise Invalid(
-                f"property {name} names another tenant than the envelope",
-                code="TenantMismatch",
-                target="/tenantId",
-                details=[
-                    Violation("TenantMismatch", "/tenantId", "differs", tenant, envelope.tenant_id)
-                ],
-            )

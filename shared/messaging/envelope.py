@@ -116,6 +116,21 @@ def parse_envelope(body: bytes) -> Envelope:
     return envelope
 
 
+def require_same_tenant(envelope: Envelope, properties: Mapping[str, str]) -> None:
+    """Refuse a message whose broker properties name another tenant than its envelope."""
+    for name in (TENANT_PROPERTY, TENANT_PROPERTY_ACCEPTED):
+        tenant = properties.get(name)
+        if tenant is not None and tenant != envelope.tenant_id:
+            raise Invalid(
+                f"property {name} names another tenant than the envelope",
+                code="TenantMismatch",
+                target="/tenantId",
+                details=[
+                    Violation("TenantMismatch", "/tenantId", "differs", tenant, envelope.tenant_id)
+                ],
+            )
+
+
 def _is_finite(value: JsonValue) -> bool:
     match value:
         case float():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from shared.kernel.errors import Unavailable
-from shared.messaging.dispatcher import PLATFORM_TENANT
+from shared.messaging.parked_messages import PLATFORM_TENANT
 from shared.persistence.store import Partition
 from shared.web.administration import Administration
 from shared.web.request import Answer, Request, ok

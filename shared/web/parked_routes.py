@@ -6,7 +6,7 @@ from typing import Any, Final
 from shared.kernel.errors import Denied, NotFound
 from shared.kernel.ids import TenantId
 from shared.kernel.scope import ADMIN, Scope
-from shared.messaging.dispatcher import PLATFORM_TENANT, parked_id, parked_partition
+from shared.messaging.parked_messages import PLATFORM_TENANT, parked_id, parked_partition
 from shared.persistence.store import Comparison, Document, Where
 from shared.web.administration import Administration
 from shared.web.collection import PAGED, answer_page, query_page

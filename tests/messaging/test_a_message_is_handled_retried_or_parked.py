@@ -18,10 +18,9 @@ from shared.messaging.dispatcher import (
     RETRY_FOR_S,
     Dispatcher,
     Received,
-    parked_id,
-    parked_partition,
 )
 from shared.messaging.envelope import Envelope
+from shared.messaging.parked_messages import parked_id, parked_partition
 from shared.messaging.unit_of_work import Audited, Decision, Json, Put
 from shared.persistence.store import Document, Partition
 from tests.kit.service import SCOPE

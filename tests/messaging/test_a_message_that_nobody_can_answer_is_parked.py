@@ -3,8 +3,9 @@
 from typing import Any
 
 from shared.contracts.shape import Command
-from shared.messaging.dispatcher import Dispatcher, Received, parked_id, parked_partition
+from shared.messaging.dispatcher import Dispatcher, Received
 from shared.messaging.envelope import Envelope
+from shared.messaging.parked_messages import parked_id, parked_partition
 from tests.kit.service import SCOPE
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.envelopes import an_envelope
