@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import azure.durable_functions as df
@@ -23,14 +23,13 @@ from shared.kernel.cause import UNKEYED_TTL, Cause, idempotency_marker, request_
 from shared.kernel.context import Context
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Denied, Invalid, TooLarge, UnsupportedMedia, Violation
-from shared.kernel.ids import correlation_id, parse_id, trace_id
+from shared.kernel.ids import TenantId, correlation_id, parse_id, trace_id
 from shared.kernel.scope import Scope
 from shared.triggers.durable_triggers import bind_function
 from shared.web.problem import render
 from shared.web.request import Answer, Request
 from shared.web.routes import Route
 
-A = TypeVar("A")
 _IDEMPOTENCY_KEY_MAX: Final = 128
 _QUERY_MAX: Final = 50
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-.+")
@@ -41,6 +40,13 @@ _LINKS: Final = frozenset({"Location", "Operation-Location", "Azure-AsyncOperati
 """Absolute on the wire: pollers of azure-core ask them as they are."""
 _FORWARDED: Final = re.compile(r"(?:trace|corr)-[0-9A-Za-z-]{1,64}")
 """What the envelope takes; anything else is replaced by a new id."""
+_ID_KINDS: Final = {
+    "environmentId": "env",
+    "deploymentId": "dep",
+    "serviceId": "svc",
+    "operationId": "op",
+}
+"""A malformed id in a path names nothing: 404 here, before a handler makes a command of it."""
 _log = logging.getLogger(__name__)
 
 
@@ -90,17 +96,7 @@ async def _answer(
     route: Route, req: func.HttpRequest, app: Any, service: Service, trace: str, correlation: str
 ) -> Answer:
     headers = req.headers
-    if route.permission is None:
-        scope = Scope(_NOBODY, "anonymous")
-        if "authorization" in headers:
-            scope = await service.authenticator.authenticate(headers["authorization"], None)
-    else:
-        scope = await service.authenticator.authenticate(
-            headers.get("authorization"), headers.get("x-tenant-id")
-        )
-        service.rate_limit.take(scope.tenant)
-        if not scope.allows(route.permission):
-            raise Denied(f"this call needs the scope {route.permission}", code="ScopeMissing")
+    scope = await _scope(route, headers, service)
     for name, kind in _ID_KINDS.items():
         if name in req.route_params:
             parse_id(req.route_params[name], kind)
@@ -133,14 +129,17 @@ async def _answer(
     return answer
 
 
-_NOBODY: Final[Any] = ""
-_ID_KINDS: Final = {
-    "environmentId": "env",
-    "deploymentId": "dep",
-    "serviceId": "svc",
-    "operationId": "op",
-}
-"""A malformed id in a path names nothing: 404 here, before a handler makes a command of it."""
+async def _scope(route: Route, headers: Mapping[str, str], service: Service) -> Scope:
+    authorization = headers.get("authorization")
+    if route.permission is None and authorization is None:
+        return Scope(TenantId(""), "anonymous")
+    if route.permission is None:
+        return await service.authenticator.authenticate(authorization, None)
+    scope = await service.authenticator.authenticate(authorization, headers.get("x-tenant-id"))
+    service.rate_limit.take(scope.tenant)
+    if not scope.allows(route.permission):
+        raise Denied(f"this call needs the scope {route.permission}", code="ScopeMissing")
+    return scope
 
 
 def _body(route: Route, content: bytes, headers: Mapping[str, str]) -> BaseModel | None:
