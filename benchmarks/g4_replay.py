@@ -37,7 +37,7 @@ from local_host.durable.instance import InstanceSession  # noqa: E402
 from local_host.durable.library_replay import LiveReplay  # noqa: E402
 from local_host.durable.records import PENDING, Instance, Message  # noqa: E402
 from local_host.durable.settings import DurableSettings  # noqa: E402
-from shared.kernel.clock import EPOCH  # noqa: E402
+from tests.kit.virtual_time import EPOCH  # noqa: E402
 
 STEPS = 250
 REPLAYS = 60

@@ -2,11 +2,8 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
-
-EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
-"""Where virtual time begins."""
+from datetime import UTC, datetime
+from typing import Protocol
 
 
 class Clock(Protocol):
@@ -33,26 +30,6 @@ class SystemClock:
 
     def monotonic_s(self) -> float:
         return time.monotonic()
-
-    async def sleep(self, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)  # noqa: TID251  this is the one place
-
-
-class LoopClock:
-    """Time as the running event loop tells it, counted from *epoch*.
-
-    On a loop whose time is virtual (tests, simulator) every timer of asyncio and this clock
-    move together, so `asyncio.timeout` and `sleep` agree.
-    """
-
-    def __init__(self, epoch: datetime = EPOCH) -> None:
-        self._epoch = epoch
-
-    def now(self) -> datetime:
-        return self._epoch + timedelta(seconds=asyncio.get_running_loop().time())
-
-    def monotonic_s(self) -> float:
-        return asyncio.get_running_loop().time()
 
     async def sleep(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)  # noqa: TID251  this is the one place

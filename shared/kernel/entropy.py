@@ -58,19 +58,3 @@ class SystemEntropy:
                 block = os.urandom(_BLOCK_BYTES)
                 starts = range(0, _BLOCK_BYTES, _UUID_BYTES)
                 self._drawn.extend(block[at : at + _UUID_BYTES] for at in starts)
-
-
-class SeededEntropy:
-    """A sequence that *seed* determines: equal seeds, equal runs."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)  # noqa: S311  determinism is the purpose
-
-    def uuid(self) -> uuid.UUID:
-        return uuid.UUID(int=self._random.getrandbits(128), version=4)
-
-    def fraction(self) -> float:
-        return self._random.random()
-
-    def bits(self, count: int) -> int:
-        return self._random.getrandbits(count)

@@ -10,13 +10,12 @@ from local_cloud.cosmos_containers import CosmosContainers
 from local_cloud.storage import LocalStorage
 from local_host.cosmos_db.trigger import cosmos_db
 from local_host.model import RetryPolicy
-from shared.kernel.clock import LoopClock
 from shared.persistence.cosmos_form import document_of
 from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.store import Delete, Upsert
 from tests.kit.change_feeds import PARTITION, Handler, World, follows
 from tests.kit.service_bus import until
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 
 def test_a_write_is_shown_with_its_key_and_system_fields() -> None:

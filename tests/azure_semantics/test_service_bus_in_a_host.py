@@ -8,12 +8,11 @@ import pytest
 from local_cloud.broker.topology import Queue, QueueSettings, Topology
 from local_cloud.cloud import CloudSettings
 from shared.composition.embedded import installed_host
-from shared.kernel.clock import LoopClock
 from shared.messaging.broker import MessageSender
 from shared.persistence.store import Partition, Upsert
 from tests.kit.hosting import embedded, hosting, new_app, refusals
 from tests.kit.service_bus import message, until
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 
 def sender() -> MessageSender:

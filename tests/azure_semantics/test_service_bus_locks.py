@@ -6,7 +6,6 @@ import azure.functions as func
 import pytest
 
 from local_cloud.broker.topology import QueueSettings, Subscription, Topic, Topology
-from shared.kernel.clock import LoopClock
 from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.service_bus import (
     ALL,
@@ -21,7 +20,7 @@ from tests.kit.service_bus import (
     queue,
     until,
 )
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 
 class Slow:

@@ -17,7 +17,7 @@ from local_host.model import Binding, IndexedFunction
 from local_host.service_bus import messages
 from local_host.service_bus.settings import ServiceBusSettings, settings_of
 from local_host.service_bus.trigger import output_sink
-from shared.kernel.entropy import SeededEntropy
+from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service_bus import open_broker
 from tests.kit.virtual_time import run_virtual
 

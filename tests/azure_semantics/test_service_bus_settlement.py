@@ -8,7 +8,6 @@ import azure.functions as func
 import pytest
 
 from local_host.model import RetryPolicy
-from shared.kernel.clock import LoopClock
 from tests.kit.service_bus import (
     Handler,
     bodies,
@@ -20,7 +19,7 @@ from tests.kit.service_bus import (
     queue,
     until,
 )
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 
 def test_a_function_that_returns_completes_its_message() -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from shared.kernel.clock import EPOCH
 from tests.kit.sending import send
 from tests.kit.sweep import Scenario, wrong_ends
 from tests.kit.told import ENVIRONMENT, WEB, ended, environment, released, run
+from tests.kit.virtual_time import EPOCH
 from tests.kit.world import World
 
 API = "module-api"

@@ -8,13 +8,13 @@ import pytest
 
 from function_apps.catalog.model.environment_scan import EnvironmentScan
 from function_apps.catalog.repository import SCAN_ID, SCANS
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import BatchOperation, Etag, Partition, Replace
 from tests.catalog.inventory import Catalog, catalog
 from tests.kit.service import TENANT
 from tests.kit.told import KEY, ended, environment, released
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 MODULES = [f"module-m{number:02d}" for number in range(60)]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from function_apps.catalog.use_cases import queries, query_history
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import isolate
 from shared.persistence.store import (
     Comparison,
@@ -22,7 +22,7 @@ from shared.persistence.store import (
 from tests.catalog.inventory import Catalog, catalog
 from tests.kit.service import TENANT
 from tests.kit.told import KEY, ended, environment, released, run, service_of, vanish
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 KEYS = [letter * 12 for letter in "bcdef"]
 BAD = KEYS[2]

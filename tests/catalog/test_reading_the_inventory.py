@@ -10,7 +10,7 @@ import pytest
 from function_apps.catalog.errors import LogNotFound
 from function_apps.catalog.triggers import get_services
 from function_apps.catalog.use_cases import queries
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.kernel.errors import Invalid
 from shared.web.request import Request
 from tests.catalog.inventory import catalog
@@ -25,7 +25,7 @@ from tests.kit.told import (
     run,
     service_of,
 )
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 from tests.kit.world import World
 
 API = "module-api"

@@ -23,7 +23,8 @@ from function_apps.catalog.model.status import (
 )
 from function_apps.catalog.repository import SERVICES
 from shared.contracts.catalog import ServiceStatus
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
+from tests.kit.virtual_time import EPOCH
 
 NEW = RuntimeService("svc-1", "acme", "proj-1", "env-1", "test", "module-web")
 

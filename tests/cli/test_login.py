@@ -10,8 +10,9 @@ from cli.failure import Failure
 from cli.main import main
 from cli.session import Session, read_login
 from cli.state_folder import state_folder_at, write_private
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from tests.kit.stores import HandClock
+from tests.kit.virtual_time import EPOCH
 
 
 def test_the_token_is_readable_by_its_owner_only(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from cli.client import Client, HostUnreachable
 from cli.deploy_request import DeployOptions, deploy_request
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from shared.kernel.entropy import SeededEntropy
 from tests.cli.small_server import Asked, Server, serving
+from tests.kit.seeded_entropy import SeededEntropy
 
 pytestmark = pytest.mark.real
 DIGEST = "sha256:" + "a" * 64

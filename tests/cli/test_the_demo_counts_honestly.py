@@ -12,8 +12,9 @@ from cli.demo.load_generator import LoadGenerator, parse_endpoint
 from cli.demo.load_process import RequestRecord, totals_of
 from cli.demo.proxy_counters import ProxyCounters
 from cli.demo.sandbox import Sandbox
-from shared.kernel.clock import EPOCH, SystemClock
+from shared.kernel.clock import SystemClock
 from tests.cli.small_server import serving
+from tests.kit.virtual_time import EPOCH
 
 
 async def _send(url: str, count: int) -> list[dict[str, Any]]:

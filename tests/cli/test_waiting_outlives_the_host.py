@@ -10,8 +10,8 @@ from cli.failure import Failure
 from cli.progress_display import PlainDisplay
 from cli.session import Session
 from cli.watch_operation import require_success, watch_operation
-from shared.kernel.entropy import SeededEntropy
 from tests.cli.small_server import Asked, serving
+from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.stores import HandClock
 
 pytestmark = pytest.mark.real

@@ -16,9 +16,9 @@ from function_apps.health import function_app as health
 from shared.composition.embedded import EmbeddedHost, EmbeddedParts
 from shared.composition.settings import ISSUER_KEYS, ISSUERS, PROFILE, InvalidSetting, is_local
 from shared.kernel.clock import SystemClock
-from shared.kernel.entropy import SeededEntropy
 from shared.web.issuer import DEV_ISSUER
 from tests.kit.host_processes import started
+from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service import Sent, memory_storage
 
 SERVICES: Final[dict[str, Any]] = {

@@ -13,10 +13,9 @@ from function_apps.deployments.use_cases.record_gate_evidence import record_gate
 from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus
 from shared.contracts.gates import GateEvidence, Verdict
-from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Invalid
 from tests.deployments.driven import SHOP, Driven, driven
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 PASS, FAIL, UNSURE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 DEADLINE = EPOCH + timedelta(minutes=10)

@@ -15,7 +15,6 @@ from shared.durable.operations import (
     operation_document,
     put_operation,
 )
-from shared.kernel.clock import EPOCH
 from shared.kernel.context import Context, NewIds
 from shared.kernel.ids import EnvironmentKey
 from shared.kernel.operation import Operation, OperationStatus
@@ -32,7 +31,7 @@ from tests.durable.stories import (
     stored_thing,
 )
 from tests.kit.service import TENANT
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 
 async def take_over(app: App, ctx: Context) -> Operation:

@@ -24,7 +24,6 @@ from shared.durable.operations import (
     stored_operation,
 )
 from shared.durable.orchestration import FAIL_OPERATION, Activity, durable_name
-from shared.kernel.clock import EPOCH
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation, OperationStatus
 from shared.messaging.unit_of_work import Decision, Outcome, Put, View
@@ -45,7 +44,7 @@ from tests.durable.stories import (
     stored_thing,
 )
 from tests.kit.service import TENANT
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 OTHER = "op-environments-abcdefghijkl-0000000000000002"
 

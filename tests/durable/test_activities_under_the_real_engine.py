@@ -10,14 +10,14 @@ import pytest
 
 import shared.kernel.operation as operations
 from local_host.host import Host
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.kernel.errors import Conflict, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.operation import Operation, OperationStatus
 from tests.durable.stories import HOME, INPUT, OPERATION_ID, THING_ID, App, Thing, app_of, held
 from tests.kit.hosting import ask, embedded, hosting
 from tests.kit.service import TENANT
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 BASE = "/runtime/webhooks/durabletask"
 DEFECT = (

@@ -9,9 +9,9 @@ import pytest
 from shared.durable.activity import ActivityContext
 from shared.durable.operations import OperationInput
 from shared.durable.orchestration import OrchestrationContext, call
-from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import TenantId
+from tests.kit.virtual_time import EPOCH
 
 
 async def touch(ctx: ActivityContext, app: object) -> None:

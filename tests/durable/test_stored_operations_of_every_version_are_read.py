@@ -10,9 +10,10 @@ import pytest
 
 import shared.kernel.operation as operations
 from shared.durable.operations import OPERATIONS, WAITING_TIMEOUT, OperationInput
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation, OperationStatus
 from shared.persistence.store import UnreadableDocument
+from tests.kit.virtual_time import EPOCH
 
 GOLDEN: Final = (
     Path(__file__).parents[1] / "golden" / "documents" / "operations_of_each_status.schema1.json"

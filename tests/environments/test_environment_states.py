@@ -28,8 +28,8 @@ from function_apps.environments.model.lifecycle import (
 )
 from function_apps.environments.repository import ENVIRONMENTS
 from shared.contracts.values import Reason
-from shared.kernel.clock import EPOCH
 from tests.environments.driven import a_request
+from tests.kit.virtual_time import EPOCH
 
 NO_QUOTA = Reason(code="QuotaExceeded", message="no quota")
 SPEC = requests.spec_from(a_request())

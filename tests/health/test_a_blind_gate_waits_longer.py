@@ -7,8 +7,9 @@ import pytest
 from function_apps.health.model import gates
 from function_apps.health.model.gate_samples import Observation
 from shared.contracts.gates import Verdict
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from tests.health.traffic import Version, a_gate
+from tests.kit.virtual_time import EPOCH
 
 GATE = a_gate()
 """Windows of 60 s, a deadline after 600 s."""

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from tests.health.traffic import a_gate
 from tests.kit.sending import send
 from tests.kit.sweep import reference, wrong_ends
 from tests.kit.told import ENVIRONMENT, KEY, WEB, run, service_of
+from tests.kit.virtual_time import EPOCH
 from tests.kit.world import World
 
 GATE = f"gate-{KEY}-{service_of().rsplit('-', 1)[1]}-{'0' * 16}-1-0"

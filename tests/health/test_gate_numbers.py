@@ -15,9 +15,10 @@ from function_apps.health.model.gate_record import gate_evidence
 from function_apps.health.model.gate_rules import analyse
 from function_apps.health.model.gate_samples import Counts, Observation, Progress, Span, Streak
 from shared.contracts.gates import Analysis, GateLimits, Measure, Verdict
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS
 from tests.health.traffic import a_gate
+from tests.kit.virtual_time import EPOCH
 
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 LIMITS = GateLimits()

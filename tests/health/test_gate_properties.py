@@ -10,8 +10,9 @@ from function_apps.health.model import gates
 from function_apps.health.model.gate_record import gate_evidence
 from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from shared.contracts.gates import GateEvidence, Verdict
-from shared.kernel.clock import EPOCH, isoformat, parse_instant
+from shared.kernel.clock import isoformat, parse_instant
 from tests.health.traffic import a_gate
+from tests.kit.virtual_time import EPOCH
 
 GATE = a_gate()
 BUCKETS = st.dictionaries(st.sampled_from(["20", "40", "45", "60"]), st.integers(1, 60), max_size=3)

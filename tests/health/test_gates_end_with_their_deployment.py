@@ -10,14 +10,14 @@ from function_apps.health.orchestrations import evaluate_gate
 from shared.contracts.deployments import DeploymentEnded
 from shared.contracts.events import EVENTS
 from shared.durable.operations import OPERATIONS, operation_document
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.persistence.store import Partition, Replace
 from tests.health.test_evaluating_a_gate import GATE, asked
 from tests.health.watching import Health, health
 from tests.kit.drive import DrivenContext, by_name, drive
 from tests.kit.service import TENANT
 from tests.kit.told import KEY, ended, run, service_of
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 PLACE = Partition(TENANT, KEY, service_of())
 OTHER = f"{GATE[:-1]}1"

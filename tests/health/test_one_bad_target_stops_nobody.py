@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.persistence.store import Document, Replace
 from tests.health.watching import Health, health
 from tests.kit.told import ended, released, run, service_of
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 MODULES = [f"module-m{number}" for number in range(5)]
 BAD = MODULES[2]

@@ -16,7 +16,8 @@ from function_apps.health.model.status_hysteresis import (
     record_outcome,
 )
 from shared.contracts.health import HealthDefaults, HealthStatus
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
+from tests.kit.virtual_time import EPOCH
 
 P, Y, F, N = ProbeOutcome.PASS, ProbeOutcome.PARTLY, ProbeOutcome.FAIL, ProbeOutcome.NOTHING
 RULES = HealthDefaults()

@@ -6,12 +6,11 @@ import pytest
 
 from function_apps.health.use_cases import queries
 from shared.contracts.health import HealthCheckResult, ServiceHealth
-from shared.kernel.clock import EPOCH
 from shared.kernel.errors import Invalid
 from tests.health.watching import health
 from tests.kit.sending import send
 from tests.kit.told import ended, released, run, service_of
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 from tests.kit.world import World
 
 PATH = f"/runtime/services/{service_of()}/health"

@@ -7,13 +7,13 @@ import pytest
 from function_apps.health.errors import HealthNotFound
 from function_apps.health.use_cases import queries, sweep
 from shared.contracts.catalog import RuntimeInventoryUpdated
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import TenantId
 from shared.kernel.scope import Scope
 from tests.health.watching import Health, health
 from tests.kit.told import ENVIRONMENT, WEB, ended, released, run, service_of, vanish
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 REFERENCE = "http://203.1.113.1/alive"
 

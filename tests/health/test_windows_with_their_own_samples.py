@@ -8,8 +8,9 @@ import pytest
 from function_apps.health.model import gates
 from function_apps.health.model.gate_samples import Counts, Observation, Progress, Span
 from shared.contracts.gates import Verdict
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from tests.health.traffic import a_gate
+from tests.kit.virtual_time import EPOCH
 
 WINDOW_S = 60
 DEADLINE_S = 600

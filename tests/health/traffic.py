@@ -10,8 +10,9 @@ from typing import Any
 from function_apps.health.model import gates
 from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from shared.contracts.gates import EvaluateGate
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS
+from tests.kit.virtual_time import EPOCH
 
 
 @dataclass

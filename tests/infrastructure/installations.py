@@ -11,8 +11,7 @@ from shared.infrastructure.inputs import (
     EnvironmentInputs,
 )
 from shared.infrastructure.port import InfrastructureEngine, StackName
-from shared.kernel.clock import LoopClock, SystemClock
-from shared.kernel.entropy import SeededEntropy
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Conflict
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
@@ -20,6 +19,8 @@ from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.spec import SiteSpec
 from tests.kit.memory_engine import MemoryCloud, memory_engine
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import LoopClock
 
 STACK = StackName("env-abcdefghijkl")
 FENCE = Fence(1, "op-environments-abcdefghijkl-0000000000000001", "update")

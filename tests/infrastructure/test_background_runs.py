@@ -10,14 +10,13 @@ from shared.infrastructure.graph import Graph
 from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded, UpdatePlan
 from shared.infrastructure.run_worker import STEP_ATTEMPTS
 from shared.infrastructure.step_engine import StepEngine
-from shared.kernel.clock import LoopClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Unknown
 from tests.infrastructure.graphs import Given, engine_for, node
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 from tests.kit.memory_engine import MemoryCloud
 from tests.kit.stack_runs import end_of, failed, update
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 RUN = RunId(STACK, "op-1-update")
 NODES = (node("a"), node("b", link="<-a.id"), node("c", link="<-b.id"))

@@ -17,13 +17,12 @@ from shared.infrastructure.port import (
 )
 from shared.infrastructure.state import StackState
 from shared.infrastructure.step_engine import StepEngine
-from shared.kernel.clock import LoopClock
 from shared.kernel.fence import Fence
 from tests.infrastructure.graphs import engine_for, node
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 from tests.kit.memory_engine import MemoryCloud, nothing
 from tests.kit.stack_runs import LOOK_S, end_of, failed, run_to_end
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 BEFORE = (
     node("network", size=1),

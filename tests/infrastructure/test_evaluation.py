@@ -12,10 +12,10 @@ from shared.infrastructure.child_evaluator import MESSAGE_MAX, ChildEvaluator
 from shared.infrastructure.errors import EvaluationDefect
 from shared.infrastructure.graph import Graph, Urn, reference
 from shared.infrastructure.port import StackName
-from shared.kernel.clock import LoopClock
 from shared.kernel.errors import PlanRefused, Unavailable, Violation
 from tests.infrastructure.installations import EVALUATOR, STACK, inputs
 from tests.kit.memory_engine import local_graph
+from tests.kit.virtual_time import LoopClock
 
 pytestmark = pytest.mark.real
 

@@ -14,7 +14,6 @@ from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput
 from shared.infrastructure.local_program import SITE, VOLUME
 from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
 from shared.kernel.clock import SystemClock
-from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import StaleFence
 from shared.kernel.observation import Absent, Present, Unknown
@@ -22,6 +21,7 @@ from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 from tests.kit.memory_engine import local_graph
+from tests.kit.seeded_entropy import SeededEntropy
 
 DATA = Resource(
     Urn("urn:volume"), VOLUME, "data-data", {"site": "env-a", "volume": "data", "settings": {}}

@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from shared.kernel.clock import LoopClock
 from shared.kernel.concurrency import bounded_map
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 
 def test_results_come_in_the_order_of_the_items_however_long_each_takes() -> None:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.kernel import ids
-from shared.kernel.clock import EPOCH
-from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import ModuleId, ProjectId, TenantId
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import EPOCH
 
 names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)
 KEY = ids.environment_key(TenantId("acme"), ProjectId("proj-web"), "shop")

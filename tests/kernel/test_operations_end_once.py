@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 import shared.kernel.operation as operations
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.kernel.errors import Conflict
 from shared.kernel.operation import Operation, OperationStatus
+from tests.kit.virtual_time import EPOCH
 
 LATER = EPOCH + timedelta(seconds=30)
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from local_host.timer_trigger.schedules import parse_schedule
-from shared.kernel.clock import EPOCH
 from shared.kernel.schedules import ncrontab
+from tests.kit.virtual_time import EPOCH
 
 PERIODS = [
     timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=5), timedelta(seconds=30),

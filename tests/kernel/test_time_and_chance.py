@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.kernel.clock import EPOCH, LoopClock, SystemClock, isoformat, parse_instant
-from shared.kernel.entropy import SeededEntropy, SystemEntropy
-from tests.kit.virtual_time import run_virtual
+from shared.kernel.clock import SystemClock, isoformat, parse_instant
+from shared.kernel.entropy import SystemEntropy
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import EPOCH, LoopClock, run_virtual
 
 moments = st.floats(0, 10**9).map(lambda seconds: EPOCH + timedelta(seconds=seconds))
 

@@ -13,11 +13,11 @@ from local_host.cosmos_db.leases import Leases
 from local_host.cosmos_db.settings import feed_settings_of
 from local_host.cosmos_db.trigger import CosmosDbListener
 from local_host.model import Binding, IndexedFunction, RetryPolicy
-from shared.kernel.clock import LoopClock
 from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.sqlite_store import SqliteStore
 from shared.persistence.store import Partition, Upsert
 from tests.kit.service_bus import DirectInvoker
+from tests.kit.virtual_time import LoopClock
 
 PARTITION = Partition("tenant", "environment")
 

@@ -12,9 +12,9 @@ import azure.functions as func
 
 from local_host.host import Host, HostSettings
 from local_host.model import App, ExtensionFactory, HttpAnswer, HttpCall
-from shared.kernel.clock import LoopClock
-from shared.kernel.entropy import SeededEntropy
 from shared.persistence.sqlite import MEMORY, Database
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import LoopClock
 
 VIRTUAL = HostSettings(threads=0, environ={})
 """Plain functions on the loop itself: a virtual clock would run ahead of a thread."""

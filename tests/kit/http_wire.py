@@ -8,7 +8,7 @@ from local_host.http_trigger.http_connection import Connections, HttpConnection
 from local_host.http_trigger.request_reader import HttpLimits
 from local_host.http_trigger.response_heads import ResponseHeads
 from local_host.model import HttpAnswer, HttpCall, HttpHandler
-from shared.kernel.clock import LoopClock
+from tests.kit.virtual_time import LoopClock
 
 
 class Pipe(asyncio.Transport):

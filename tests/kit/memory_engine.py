@@ -23,11 +23,11 @@ from shared.infrastructure.port import MonthlyCost, StackName
 from shared.infrastructure.provider import ComponentProvider, LiveResource
 from shared.infrastructure.state import StackState
 from shared.infrastructure.step_engine import StepEngine
-from shared.kernel.clock import LoopClock
 from shared.kernel.errors import PlanRefused, Stale, Violation
 from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.port import Sites
+from tests.kit.virtual_time import LoopClock
 
 
 def nothing(_point: str) -> None:

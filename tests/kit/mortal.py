@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from shared.composition.embedded import installed_host
-from shared.kernel.clock import LoopClock
-from shared.kernel.entropy import SeededEntropy
 from shared.kernel.ids import EnvironmentId
 from shared.messaging.broker import OutgoingMessage
 from shared.persistence.sqlite import Database
 from shared.persistence.store import BatchOperation, Etag, Partition, Store
 from shared.surfaces.memory_surface import MemorySurface
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import LoopClock
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ import json
 from pydantic import BaseModel
 
 from shared.composition.embedded import installed_host
-from shared.kernel.clock import EPOCH
 from shared.messaging.broker import OutgoingMessage
 from shared.messaging.envelope import Envelope
 from tests.kit.service import TENANT
+from tests.kit.virtual_time import EPOCH
 
 
 async def send(entity: str, payload: BaseModel, number: int) -> None:

@@ -20,10 +20,11 @@ from local_host.model import (
 from local_host.service_bus.message_pumps import pump_for
 from local_host.service_bus.settings import ServiceBusSettings
 from local_host.service_bus.trigger import ServiceBusListener
-from shared.kernel.clock import Clock, LoopClock
-from shared.kernel.entropy import SeededEntropy
+from shared.kernel.clock import Clock
 from shared.messaging.broker import OutgoingMessage
 from shared.persistence.sqlite import MEMORY, Database
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import LoopClock
 
 T = TypeVar("T")
 ORDERS = Topology(queues=(Queue("orders"),))

@@ -15,8 +15,8 @@ from shared.infrastructure.port import (
     StackPlan,
     UpdatePlan,
 )
-from shared.kernel.clock import LoopClock
 from shared.kernel.fence import Fence
+from tests.kit.virtual_time import LoopClock
 
 LOOK_S: Final = 0.01
 LOOKS_MAX: Final = 12_000

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.kernel.clock import EPOCH
 from shared.persistence.store import Document, Store
+from tests.kit.virtual_time import EPOCH
 
 
 class HandClock:

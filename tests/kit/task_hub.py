@@ -20,9 +20,9 @@ from local_host.durable.settings import DurableSettings
 from local_host.durable.task_hub import Records
 from local_host.invocation.worker import Worker
 from local_host.model import App
-from shared.kernel.clock import LoopClock
-from shared.kernel.entropy import SeededEntropy
 from shared.persistence.sqlite import MEMORY, Database
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import LoopClock
 
 T = TypeVar("T")
 LONG_S = 30 * 24 * 3600.0

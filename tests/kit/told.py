@@ -14,7 +14,7 @@ from shared.contracts.environments import (
     RuntimeEnvironmentDecommissioned,
     RuntimeEnvironmentProvisioned,
 )
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.kernel.fence import Fence
 from shared.kernel.ids import (
     EnvironmentId,
@@ -30,6 +30,7 @@ from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.spec import RevisionSpec, SiteSpec
 from shared.surfaces.spec import SurfaceComponent as Component
 from tests.kit.service import TENANT
+from tests.kit.virtual_time import EPOCH
 
 KEY = EnvironmentKey("a" * 12)
 ENVIRONMENT = EnvironmentId(f"env-{KEY}")

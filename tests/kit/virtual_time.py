@@ -1,10 +1,13 @@
-"""An event loop whose time is virtual: when nothing is ready it jumps to the next timer."""
+"""Virtual time: a loop that jumps to the next timer when nothing is ready, and its clock."""
 
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
 
+EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""Where virtual time begins."""
 T = TypeVar("T")
 
 
@@ -55,3 +58,23 @@ def run_virtual(main: Coroutine[object, object, T]) -> T:
     """Run *main* to its end on a new virtual loop; hours cost nothing, order is deterministic."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)
+
+
+class LoopClock:
+    """Time as the running event loop tells it, counted from *epoch*.
+
+    On a loop whose time is virtual every timer of asyncio and this clock move together, so
+    `asyncio.timeout` and `sleep` agree.
+    """
+
+    def __init__(self, epoch: datetime = EPOCH) -> None:
+        self._epoch = epoch
+
+    def now(self) -> datetime:
+        return self._epoch + timedelta(seconds=asyncio.get_running_loop().time())
+
+    def monotonic_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)  # noqa: TID251  the loop makes it virtual

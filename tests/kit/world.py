@@ -36,8 +36,6 @@ from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE
 from shared.contracts.health import ServiceHealth
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
-from shared.kernel.clock import LoopClock
-from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import NotFound
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.sqlite import MEMORY
@@ -55,6 +53,8 @@ from tests.kit.mortal import (
     MortalSurface,
     UnrulySender,
 )
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import LoopClock
 
 TENANT = "acme"
 HOST_JSON: Mapping[str, Any] = {

@@ -13,9 +13,8 @@ from local_host.host import Host, HostSettings
 from local_host.model import App, Extension, HostContext, IndexedFunction
 from local_host.state_lock import StateInUse
 from shared.composition.embedded import installed_host
-from shared.kernel.clock import LoopClock
 from tests.kit.hosting import ask, embedded, hosting, new_app
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 
 def one_route() -> func.FunctionApp:

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from shared.contracts.shape import Command, Event
-from shared.kernel.clock import EPOCH
 from shared.messaging.envelope import Envelope
+from tests.kit.virtual_time import EPOCH
 
 _ids = st.uuids(version=4).map(lambda each: f"evt-{each}")
 _tails = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=30)

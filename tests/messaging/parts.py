@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.kernel.cause import Cause
-from shared.kernel.clock import LoopClock
 from shared.kernel.context import Context
-from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import Unavailable
 from shared.kernel.scope import Scope
 from shared.messaging.audit import AuditTrail
@@ -18,7 +16,9 @@ from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import AnswerLost, BatchOperation, Etag, Partition, Query, Store
 from tests.kit.drive import RecordedStarts
+from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service import CAUSE, SCOPE, Sent, memory_storage
+from tests.kit.virtual_time import LoopClock
 
 PARTITION = Partition("acme", "abcdefghijkl")
 

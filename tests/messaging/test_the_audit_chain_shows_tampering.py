@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.clock import LoopClock
 from shared.messaging.audit import AuditTrail
 from shared.messaging.outbox import Record
 from shared.persistence.tables import Table, TableRow
 from tests.kit.service import memory_storage
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 EVENT = {"eventId": "evt-1", "eventType": "ThingHappened", "revision": 1}
 

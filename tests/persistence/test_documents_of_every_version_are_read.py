@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from shared.kernel.clock import EPOCH, isoformat
+from shared.kernel.clock import isoformat
 from shared.persistence.codec import DocumentCodec, UnreadableDocument
+from tests.kit.virtual_time import EPOCH
 
 
 class Colour(StrEnum):

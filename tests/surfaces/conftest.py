@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.clock import LoopClock
-from shared.kernel.entropy import SeededEntropy
 from shared.surfaces.memory_cluster import MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
-from tests.kit.virtual_time import run_virtual
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import LoopClock, run_virtual
 from tests.surfaces.harness import SITE, TEMPLATE, SurfaceHarness, fence
 
 Scenario = Callable[[SurfaceHarness], Coroutine[Any, Any, None]]

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.clock import LoopClock
 from shared.surfaces.local_process.supervisor import SupervisorRunning
 from shared.surfaces.local_surface import supervise
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 
 class Breaking:

@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-from shared.kernel.clock import LoopClock
-from shared.kernel.entropy import SeededEntropy
 from shared.kernel.observation import Present
 from shared.surfaces.memory_cluster import Behaviour, MemoryCluster
 from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.observed_state import Phase
-from tests.kit.virtual_time import run_virtual
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import LoopClock, run_virtual
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, fence
 
 OLD = TEMPLATE

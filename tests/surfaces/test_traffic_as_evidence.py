@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from shared.kernel.clock import EPOCH
 from shared.surfaces.local_process.metrics import read_traffic
 from shared.surfaces.traffic import (
     LATENCY_BOUNDS_MS,
@@ -13,6 +12,7 @@ from shared.surfaces.traffic import (
     Histogram,
     TrafficSample,
 )
+from tests.kit.virtual_time import EPOCH
 
 ENVOY_TEXT = """\
 # TYPE envoy_cluster_upstream_rq_xx counter

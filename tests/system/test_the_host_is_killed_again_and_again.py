@@ -14,9 +14,9 @@ import pytest
 from cli.client import Client
 from local_cloud.storage import LocalStorage
 from shared.kernel.clock import SystemClock
-from shared.kernel.entropy import SeededEntropy
 from shared.messaging.outbox import OUTBOX_TYPE
 from tests.kit.real_system import RealSystem, SteadyClient, real_system
+from tests.kit.seeded_entropy import SeededEntropy
 
 pytestmark = [pytest.mark.real, pytest.mark.long]
 SEED = 2026

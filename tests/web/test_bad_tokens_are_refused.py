@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from jwt.utils import base64url_encode
 
-from shared.kernel.entropy import SeededEntropy
 from shared.kernel.errors import Denied, Unauthenticated, Unavailable
 from shared.web.authentication import KEYS_MAX_AGE_S, LEEWAY_S, REFRESH_LEAST_S, FileKeys
 from shared.web.issuer import LocalIssuer
 from shared.web.problem import render
+from tests.kit.seeded_entropy import SeededEntropy
 from tests.web.tokens import (
     AUDIENCE,
     ISSUER,

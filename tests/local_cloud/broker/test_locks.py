@@ -1,7 +1,6 @@
 import pytest
 
 from local_cloud.broker.message import LockLost
-from shared.kernel.clock import LoopClock
 from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.service_bus import (
     ORDERS,
@@ -13,7 +12,7 @@ from tests.kit.service_bus import (
     queue,
     until,
 )
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 
 def test_a_locked_message_is_not_given_to_anyone_else() -> None:

@@ -3,7 +3,6 @@ from datetime import timedelta
 import pytest
 
 from local_cloud.broker.topology import Subscription, Topic, Topology
-from shared.kernel.clock import EPOCH, LoopClock
 from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.service_bus import (
     ALL,
@@ -15,7 +14,7 @@ from tests.kit.service_bus import (
     open_broker,
     queue,
 )
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, LoopClock, run_virtual
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pytest
 from local_host.durable import records
 from local_host.durable.history import EventType
 from local_host.durable.records import AlreadyExists
-from shared.kernel.clock import LoopClock
 from tests.kit.task_hub import (
     Crashed,
     CrashingDatabase,
@@ -21,7 +20,7 @@ from tests.kit.task_hub import (
     memory,
     task_hub,
 )
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 Steps = Generator[Any, Any, Any]
 app = durable_app()

@@ -6,12 +6,11 @@ import azure.functions as func
 import pytest
 
 from local_host.http_trigger.gateway import mapped
-from shared.kernel.clock import EPOCH
-from shared.kernel.entropy import SeededEntropy
 from shared.kernel.ids import APPS, ModuleId, ProjectId, TenantId, environment_key, module_key
 from shared.kernel.ids import operation_id as new_operation_id
 from tests.kit.hosting import ask, embedded, hosting, new_app
-from tests.kit.virtual_time import run_virtual
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 TENANT = TenantId("acme")
 KEY = environment_key(TENANT, ProjectId("proj-shop"), "test")

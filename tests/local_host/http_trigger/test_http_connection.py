@@ -6,9 +6,8 @@ import random  # noqa: TID251  a seed decides how a stream is cut
 import pytest
 
 from local_host.model import HttpAnswer, HttpCall
-from shared.kernel.clock import LoopClock
 from tests.kit.http_wire import Echo, connect, request, settled
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import LoopClock, run_virtual
 
 CHUNKED = (
     b"POST /chunks HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
