@@ -28,8 +28,7 @@ from shared.durable.orchestration import (
     result_adapter,
 )
 from shared.durable.recovery import end_or_postpone
-from shared.kernel.cause import Cause
-from shared.kernel.context import Context
+from shared.kernel.context import Cause, Context, Scope
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import OperationId, TenantId
@@ -40,7 +39,6 @@ from shared.kernel.operation import (
     OperationAlreadyEnded,
     OperationSuperseded,
 )
-from shared.kernel.scope import Scope
 from shared.messaging.outbox import Row
 from shared.messaging.service_parts import App, ServiceParts
 from shared.messaging.unit_of_work import (

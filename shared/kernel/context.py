@@ -1,13 +1,81 @@
-"""The one context of every use case: the caller's scope, the cause, the clock and the entropy."""
+"""The context of every use case: whose data it may touch, why it runs, its clock and its entropy.
 
+The tenant of a scope is proved by a token or by a message, never guessed.
+"""
+
+import hashlib
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
-from shared.kernel.cause import Cause, caused_by_timer
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.kernel.ids import EnvironmentKey, ModuleKey, OperationId, TenantId, operation_id
-from shared.kernel.scope import Scope
+from shared.kernel.ids import (
+    EnvironmentKey,
+    ModuleKey,
+    OperationId,
+    TenantId,
+    correlation_id,
+    operation_id,
+    trace_id,
+)
+
+ADMIN: Final = "runtime.admin"
+MARKER_TTL: Final = timedelta(days=7)
+UNKEYED_TTL: Final = timedelta(hours=1)
+"""A request without `Idempotency-Key` is recognised only by its own invocation."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A caller, the one tenant whose data it may see, and what it may do there.
+
+    Every read of a use case is within `tenant`; only a timer's query for what is due spans tenants.
+    """
+
+    tenant: TenantId
+    caller: str
+    permissions: frozenset[str] = frozenset()
+
+    def allows(self, permission: str) -> bool:
+        """Return whether *permission* was granted; `runtime.admin` grants none of the others."""
+        return permission in self.permissions
+
+
+@dataclass(frozen=True)
+class Cause:
+    """`marker` is the id of the inbox or idempotency row; None where the aggregate itself shows it.
+
+    `kind` and `reference` name the cause for the audit record (`event evt-…`, `command evt-…`,
+    `request POST v1/runtime/environments`, `timer observe_due`, `operation op-…`).
+    """
+
+    actor: str
+    kind: str
+    reference: str
+    trace_id: str
+    correlation_id: str
+    causation_id: str | None = None
+    marker: str | None = None
+    project: str | None = None
+    """The envelope's project, where a message is the cause and names one."""
+    marker_ttl: timedelta = MARKER_TTL
+    fingerprint: str | None = None
+    """Of the request's content: the marker's key with another content is refused."""
+    if_match: tuple[str, ...] | None = None
+    """The etags of which the aggregate must still have one; `*` is any: it must be there."""
+    occurred_at: datetime | None = None
+    """When the message that is the cause was written by its sender."""
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether the same request may come again: under its caller's key, or as a message.
+
+        An event has a revision, so it needs no row when it changes nothing. A command has none: a
+        late repeat would act on what newer commands have changed.
+        """
+        may_come_again = self.fingerprint is not None or self.kind == "command"
+        return self.marker is not None and may_come_again
 
 
 @dataclass(frozen=True)
@@ -29,14 +97,16 @@ class Context:
     def without_marker(self) -> "Context":
         """Return this context for a decision whose documents show by themselves that it was made.
 
-        The aggregate is the proof then: an inbox row would cost a document and tell nothing more.
+        The aggregate is the proof then; an inbox row would cost a document and add nothing.
         """
         return replace(self, cause=replace(self.cause, marker=None))
 
 
 def timer_context(timer: str, tenant: TenantId, clock: Clock, entropy: Entropy) -> Context:
     """Return the context of the work that *timer* does in *tenant*."""
-    return Context(Scope(tenant, f"timer:{timer}"), caused_by_timer(timer, entropy), clock, entropy)
+    caller = f"timer:{timer}"
+    cause = Cause(caller, "timer", timer, trace_id(entropy), correlation_id(entropy))
+    return Context(Scope(tenant, caller), cause, clock, entropy)
 
 
 @dataclass(frozen=True)
@@ -53,3 +123,13 @@ class NewIds:
         """Return new ids of *app* (its name outside Python) in the environment *key*."""
         now = ctx.now()
         return cls(now, operation_id(app, key, now, ctx.entropy, m=module))
+
+
+def request_marker(entropy: Entropy) -> str:
+    """Return the id of the row by which an invocation finds its own commit after a lost answer."""
+    return f"request/{entropy.uuid()}"
+
+
+def idempotency_marker(route: str, key: str) -> str:
+    """Return the id of the row that remembers the answer to *key* on *route*."""
+    return "idem/" + hashlib.sha256(f"{route}\0{key}".encode()).hexdigest()[:40]

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from shared.kernel.cause import Cause
 from shared.kernel.clock import isoformat
+from shared.kernel.context import Cause
 from shared.kernel.errors import Conflict
 
 HEARTBEAT_TIMEOUT: Final = timedelta(minutes=2)

@@ -17,13 +17,11 @@ from pydantic import BaseModel
 from shared.contracts.commands import COMMANDS
 from shared.contracts.events import EVENTS
 from shared.contracts.validation import read
-from shared.kernel.cause import Cause
 from shared.kernel.clock import Clock
-from shared.kernel.context import Context
+from shared.kernel.context import Cause, Context, Scope
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.kernel.ids import TenantId
-from shared.kernel.scope import Scope
 from shared.messaging.envelope import (
     SENDER_PROPERTY,
     TYPE_PROPERTY,

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.kernel.clock import isoformat
-from shared.kernel.context import Context
+from shared.kernel.context import Context, Scope
 from shared.kernel.errors import Refused
-from shared.kernel.scope import Scope
 from shared.messaging.unit_of_work import (
     NOTHING,
     Audited,

@@ -19,12 +19,17 @@ from pydantic import BaseModel
 
 from shared.composition.service import Service
 from shared.contracts.validation import parse
-from shared.kernel.cause import UNKEYED_TTL, Cause, idempotency_marker, request_marker
-from shared.kernel.context import Context
+from shared.kernel.context import (
+    UNKEYED_TTL,
+    Cause,
+    Context,
+    Scope,
+    idempotency_marker,
+    request_marker,
+)
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Denied, Invalid, TooLarge, UnsupportedMedia, Violation
 from shared.kernel.ids import TenantId, correlation_id, parse_id, trace_id
-from shared.kernel.scope import Scope
 from shared.triggers.durable_triggers import bind_function
 from shared.web.problem import render
 from shared.web.request import Answer, Request

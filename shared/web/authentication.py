@@ -16,9 +16,9 @@ from typing import Any, Final, Protocol
 import jwt
 
 from shared.kernel.clock import Clock
+from shared.kernel.context import ADMIN, Scope
 from shared.kernel.errors import Denied, Unauthenticated, Unavailable
 from shared.kernel.ids import TenantId
-from shared.kernel.scope import ADMIN, Scope
 
 ALGORITHMS: Final = ("RS256", "ES256")
 LEEWAY_S: Final = 30

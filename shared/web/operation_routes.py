@@ -7,9 +7,9 @@ from typing import Any, Final
 from shared.durable.activity import abandon_alone
 from shared.durable.operations import OPERATIONS, operation_document
 from shared.durable.recovery import ENDING
+from shared.kernel.context import ADMIN
 from shared.kernel.errors import Conflict, NotFound, Refused, Unavailable
 from shared.kernel.operation import Operation, OperationAlreadyEnded, OperationStatus
-from shared.kernel.scope import ADMIN
 from shared.messaging.unit_of_work import Outcome
 from shared.persistence.store import Document, Partition, partition_of
 from shared.web.administration import Administration

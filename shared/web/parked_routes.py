@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from shared.kernel.context import ADMIN, Scope
 from shared.kernel.errors import Denied, NotFound
 from shared.kernel.ids import TenantId
-from shared.kernel.scope import ADMIN, Scope
 from shared.messaging.parked_messages import PLATFORM_TENANT, parked_id, parked_partition
 from shared.persistence.store import Comparison, Document, Where
 from shared.web.administration import Administration

@@ -9,10 +9,9 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
-from shared.kernel.context import Context
+from shared.kernel.context import Context, Scope
 from shared.kernel.errors import Invalid, NotFound, Violation
 from shared.kernel.ids import EnvironmentKey, OperationId, parse_id
-from shared.kernel.scope import Scope
 
 B = TypeVar("B")
 _DIGITS_MAX: Final = 9

@@ -9,9 +9,9 @@ import pytest
 from function_apps.deployments.errors import ArtifactMissing, CannotBePlanned
 from function_apps.deployments.use_cases.deploy import deploy
 from function_apps.deployments.use_cases.upload_artifact import find_artifact, upload_artifact
+from shared.kernel.context import Scope
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import TenantId
-from shared.kernel.scope import Scope
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
 from tests.deployments.driven import archive, driven

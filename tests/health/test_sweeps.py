@@ -8,9 +8,9 @@ from function_apps.health.errors import HealthNotFound
 from function_apps.health.use_cases import queries, sweep
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.kernel.clock import isoformat
+from shared.kernel.context import Scope
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import TenantId
-from shared.kernel.scope import Scope
 from tests.health.watching import Health, health
 from tests.kit.told import ENVIRONMENT, WEB, ended, released, run, service_of, vanish
 from tests.kit.virtual_time import EPOCH, run_virtual

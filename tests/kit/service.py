@@ -10,11 +10,9 @@ from local_cloud.storage import LocalStorage
 from shared.composition.embedded import EmbeddedHost, EmbeddedParts
 from shared.composition.service import Service, build_service
 from shared.composition.settings import LOCAL, PROFILE
-from shared.kernel.cause import Cause
 from shared.kernel.clock import Clock
-from shared.kernel.context import Context
+from shared.kernel.context import Cause, Context, Scope
 from shared.kernel.ids import TenantId
-from shared.kernel.scope import Scope
 from shared.messaging.broker import OutgoingMessage
 from shared.messaging.unit_of_work import UnitOfWork
 from tests.kit.drive import RecordedStarts

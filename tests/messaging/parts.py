@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shared.kernel.cause import Cause
-from shared.kernel.context import Context
+from shared.kernel.context import Cause, Context, Scope
 from shared.kernel.errors import Unavailable
-from shared.kernel.scope import Scope
 from shared.messaging.audit import AuditTrail
 from shared.messaging.broker import OutgoingMessage
 from shared.messaging.outbox import OUTBOX_TYPE

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.kernel.cause import Cause
-from shared.kernel.context import Context
+from shared.kernel.context import Cause, Context
 from shared.messaging.unit_of_work import Decision, IdempotencyKeyReused, Json, Outcome
 from tests.kit.service import CAUSE, SCOPE
 from tests.kit.virtual_time import run_virtual

@@ -10,10 +10,9 @@ import pytest
 from pydantic import Field
 
 from shared.contracts.shape import Command, Event
-from shared.kernel.context import Context
+from shared.kernel.context import Context, Scope
 from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.kernel.ids import TenantId
-from shared.kernel.scope import Scope
 from shared.messaging.dispatcher import (
     RETRY_FOR_S,
     Dispatcher,

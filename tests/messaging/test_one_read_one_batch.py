@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.contracts.shape import Event
-from shared.kernel.cause import UNKEYED_TTL, Cause
+from shared.kernel.context import UNKEYED_TTL, Cause
 from shared.kernel.errors import Conflict, NotFound, Refused, Stale, TooLarge, Unavailable
 from shared.messaging.outbox import Publish, Send
 from shared.messaging.unit_of_work import (

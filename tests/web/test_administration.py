@@ -26,11 +26,10 @@ from shared.durable.operations import (
     stored_operation,
 )
 from shared.kernel.clock import isoformat
-from shared.kernel.context import Context
+from shared.kernel.context import Context, Scope
 from shared.kernel.errors import Conflict, Unavailable
 from shared.kernel.ids import TenantId
 from shared.kernel.operation import Operation
-from shared.kernel.scope import Scope
 from shared.messaging.dispatcher import Dispatcher, HandlerTable, Received
 from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, Put, View
