@@ -11,13 +11,10 @@ from function_apps.catalog.model.service import RuntimeService, ServiceChange
 from function_apps.catalog.ports import CatalogApp
 from shared.kernel.context import Context
 from shared.messaging.outbox import Publish
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, Put, View
+from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import Document, partition_of
 
-SERVICE_ID: Final = "service"
-"""A service has a partition of its own, so its document needs no other name."""
-SCAN_ID: Final = "watch"
 _ROWS: Final = ("release", "verification", "observation", "removal")
 
 
@@ -57,14 +54,20 @@ def _scan_from_schema_2(body: dict[str, Any]) -> dict[str, Any]:
 SERVICES: Final = DocumentCodec(
     RuntimeService,
     "service",
+    key="service_id",
+    document="service",
+    missing=ServiceNotFound,
     schema=2,
     upgrades={1: _service_from_schema_1},
     queried=_service_queried,
 )
-HISTORY: Final = DocumentCodec(HistoryRow, "history")
+"""A service has a partition of its own, so its document needs no other id."""
+HISTORY: Final = DocumentCodec(HistoryRow, "history", key="id")
 SCANS: Final = DocumentCodec(
     EnvironmentScan,
     "watch",
+    key="environment_id",
+    document="watch",
     schema=3,
     upgrades={1: _scan_from_schema_1, 2: _scan_from_schema_2},
     queried=_scan_queried,
@@ -77,7 +80,8 @@ async def load_document(service_id: str, ctx: Context, app: CatalogApp) -> Docum
     Raises:
         ServiceNotFound: there is none, or a tombstone only.
     """
-    document = await app.service.store.read(partition_of(ctx.tenant, service_id), SERVICE_ID)
+    partition = partition_of(ctx.tenant, service_id)
+    document = await app.service.store.read(partition, SERVICES.document_id(service_id))
     if document is None or document.body["type"] != SERVICES.type_name:
         raise ServiceNotFound(service_id)
     return document
@@ -88,42 +92,38 @@ async def load(service_id: str, ctx: Context, app: CatalogApp) -> RuntimeService
     return SERVICES.decode((await load_document(service_id, ctx, app)).body)
 
 
-Decide = Callable[[RuntimeService | None], ServiceChange | None]
-"""Decides the change of the stored service, or of a new one; None changes nothing."""
-
-
 async def commit(
     service_id: str,
-    decide: Decide,
-    action: str,
     ctx: Context,
     app: CatalogApp,
+    decide: Callable[[RuntimeService | None], ServiceChange | None],
     *,
+    action: str,
     row_id: str | None = None,
 ) -> Outcome[Json]:
-    """Commit the change that *decide* makes of the service, with its row of history, once.
+    """Commit the change that *decide* makes of the stored service; None changes nothing.
 
-    *row_id* is the id of the row if it is known before the decision: a stored row was committed
-    with all its consequences, so the same fact in another message changes nothing.
+    *row_id* is the id of its row of history if it is known before the decision: a stored row was
+    committed with all its consequences, so the same fact in another message changes nothing.
     """
-    reads = [SERVICE_ID, row_id] if row_id else [SERVICE_ID]
+    reads = [SERVICES.document_id(service_id), *([row_id] if row_id else [])]
 
     def decide_once(view: View) -> Decision[Json]:
-        if row_id is not None and view.body(row_id) is not None:
+        if row_id is not None and row_id in view.documents:
             return NOTHING
-        body = view.body(SERVICE_ID)
-        change = decide(None if body is None else SERVICES.decode(body))
+        change = decide(view.find(SERVICES, service_id))
         return NOTHING if change is None else _decision(change, service_id, action)
 
-    partition = partition_of(ctx.tenant, service_id)
-    return await app.service.work.commit(ctx, partition, reads, decide_once)
+    return await app.service.work.commit(
+        ctx, partition_of(ctx.tenant, service_id), reads, decide_once
+    )
 
 
 def _decision(change: ServiceChange, service_id: str, action: str) -> Decision[Json]:
     service, row = change.service, change.row
-    writes = [] if service is None else [Put(SERVICE_ID, SERVICES.encode(service))]
+    writes = [] if service is None else [SERVICES.put(service)]
     if row is not None:
-        writes.append(Put(row.id, HISTORY.encode(row)))
+        writes.append(HISTORY.put(row))
     outcome = "AlreadyNewer" if service is None else str(service.status or "Tombstone")
     return Decision(
         {},
@@ -139,17 +139,6 @@ def _publish(service: RuntimeService) -> Publish:
     return Publish(event, project=service.project_id, module=service.module_id)
 
 
-def find_scan(view: View) -> EnvironmentScan | None:
-    """Return the scan in *view*; None when it is not there."""
-    body = view.body(SCAN_ID)
-    return None if body is None else SCANS.decode(body)
-
-
-def put_scan(scan: EnvironmentScan) -> Put:
-    """Return the write of *scan*."""
-    return Put(SCAN_ID, SCANS.encode(scan))
-
-
 async def replace_scan(
     document: Document,
     decision: Decision[Json],
@@ -159,6 +148,6 @@ async def replace_scan(
     """Commit *decision*, which was made of *document*; nothing if the document changed."""
 
     def decide(view: View) -> Decision[Json]:
-        return decision if view.etag(SCAN_ID) == document.etag else NOTHING
+        return decision if view.etag(document.id) == document.etag else NOTHING
 
-    await app.service.work.commit(ctx, document.partition, [SCAN_ID], decide)
+    await app.service.work.commit(ctx, document.partition, [document.id], decide)

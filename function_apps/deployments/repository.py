@@ -7,24 +7,19 @@ from typing import Any, Final, TypeVar
 from function_apps.deployments import events
 from function_apps.deployments.errors import DeploymentMissing
 from function_apps.deployments.model import facts, module_queue, preconditions
-from function_apps.deployments.model.deployment import Deployment, NewDeployment, Origin
+from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.lifecycle import ENDINGS
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.deployments import DeploymentStatus
-from shared.durable.activity import ActivityContext, Step, commit_step, require_ownership
-from shared.durable.operations import (
-    OPERATIONS,
-    OperationInput,
-    operation_document,
-    put_operation,
-)
+from shared.durable.activity import ActivityContext, Step, commit_documents, require_ownership
+from shared.durable.operations import OPERATIONS, OperationInput
 from shared.kernel.context import Context
-from shared.kernel.ids import EnvironmentId, deployment_id, operation_id, parse_id
+from shared.kernel.ids import EnvironmentId, parse_id
 from shared.kernel.operation import Operation, cancel, fail, succeed
 from shared.messaging.outbox import Row
-from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, Put, View
-from shared.persistence.codec import DocumentCodec
+from shared.messaging.unit_of_work import Audited, Decision, Json, Linked, Outcome, View
+from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import partition_of
 
 T = TypeVar("T")
@@ -62,37 +57,24 @@ def _target_from_schema_2(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "facts": told}
 
 
-DEPLOYMENTS: Final = DocumentCodec(Deployment, "deployment")
+DEPLOYMENTS: Final = DocumentCodec(
+    Deployment, "deployment", key="deployment_id", missing=DeploymentMissing
+)
 TARGETS: Final = DocumentCodec(
     DeploymentTarget,
     "deploymentTarget",
+    key="environment_id",
+    document="target/{}",
+    initial=lambda environment: DeploymentTarget(EnvironmentId(environment)),
     schema=3,
     upgrades={1: _target_from_schema_1, 2: _target_from_schema_2},
     omits_defaults=True,
 )
 
 
-def target_document(environment: str) -> str:
-    return f"target/{environment}"
-
-
 def environment_of(deployment: str) -> EnvironmentId:
     """Return the environment that a deployment's id names. Raises NotFound."""
     return EnvironmentId(f"env-{parse_id(deployment, 'dep').environment}")
-
-
-def stored_target(view: View, environment: EnvironmentId) -> DeploymentTarget:
-    """Return the target in *view*; a new one where there is none."""
-    body = view.body(target_document(environment))
-    return DeploymentTarget(environment) if body is None else TARGETS.decode(body)
-
-
-def stored_deployment(view: View, deployment: str) -> Deployment:
-    """Return the deployment in *view*. Raises DeploymentMissing."""
-    body = view.body(deployment)
-    if body is None:
-        raise DeploymentMissing(deployment)
-    return DEPLOYMENTS.decode(body)
 
 
 @dataclass(frozen=True)
@@ -113,13 +95,13 @@ class DeploymentSet:
 
 def set_documents(deployment: str) -> tuple[str, str]:
     """Return the ids of the documents of a deployment's set, the aggregate first."""
-    return deployment, target_document(environment_of(deployment))
+    return deployment, TARGETS.document_id(environment_of(deployment))
 
 
 def stored_set(view: View, deployment: str) -> DeploymentSet:
     """Return the set in *view*. Raises DeploymentMissing."""
-    stored = stored_deployment(view, deployment)
-    return DeploymentSet(stored_target(view, stored.environment_id), stored)
+    stored = view.get(DEPLOYMENTS, deployment)
+    return DeploymentSet(view.get(TARGETS, stored.environment_id), stored)
 
 
 async def load_set(deployment: str, ctx: Context, app: DeploymentsApp) -> DeploymentSet:
@@ -128,12 +110,6 @@ async def load_set(deployment: str, ctx: Context, app: DeploymentsApp) -> Deploy
     return stored_set(
         await app.service.work.read(partition, *set_documents(deployment)), deployment
     )
-
-
-async def load(deployment: str, ctx: Context, app: DeploymentsApp) -> Deployment:
-    """Return a deployment. Raises DeploymentMissing."""
-    partition = partition_of(ctx.tenant, deployment)
-    return stored_deployment(await app.service.work.read(partition, deployment), deployment)
 
 
 async def load_owned(ctx: ActivityContext, app: DeploymentsApp) -> Deployment:
@@ -149,41 +125,25 @@ async def load_owned(ctx: ActivityContext, app: DeploymentsApp) -> Deployment:
     return known.deployment
 
 
-async def load_target(
-    environment: EnvironmentId, ctx: Context, app: DeploymentsApp
-) -> DeploymentTarget:
-    """Return the target of *environment*; a new one where there is none."""
-    partition = partition_of(ctx.tenant, environment)
-    view = await app.service.work.read(partition, target_document(environment))
-    return stored_target(view, environment)
-
-
-def put(document: DeploymentTarget | Deployment) -> Put:
-    """Return the write of *document*."""
-    if isinstance(document, Deployment):
-        return Put(document.deployment_id, DEPLOYMENTS.encode(document))
-    return Put(target_document(document.environment_id), TARGETS.encode(document))
-
-
 def changed(before: DeploymentSet, after: DeploymentSet) -> list[Put]:
     """Return the writes of the documents in which *after* differs from *before*."""
-    pairs = ((before.target, after.target), (before.deployment, after.deployment))
-    return [put(document) for known, document in pairs if document != known]
+    target = [TARGETS.put(after.target)] if after.target != before.target else []
+    is_changed = after.deployment != before.deployment
+    return [*target, *([DEPLOYMENTS.put(after.deployment)] if is_changed else [])]
 
 
 def owner_at_work(view: View, deployment: str) -> Sequence[str]:
     """Return the document of the operation that a command on the deployment takes over from."""
-    body = view.body(deployment)
-    stored = DEPLOYMENTS.decode(body) if body else None
+    stored = view.find(DEPLOYMENTS, deployment)
     is_at_work = stored is not None and stored.status not in ENDINGS
-    return [operation_document(stored.operation_id)] if stored and is_at_work else []
+    return [OPERATIONS.document_id(stored.operation_id)] if stored and is_at_work else []
 
 
-async def commit_command(
+async def commit(
     deployment: str,
-    decide: Callable[[View, DeploymentSet], Decision[Json]],
     ctx: Context,
     app: DeploymentsApp,
+    decide: Callable[[View, DeploymentSet], Decision[Json]],
     *,
     also: Sequence[str] = (),
 ) -> Outcome[Json]:
@@ -201,26 +161,49 @@ async def commit_command(
     )
 
 
-@dataclass(frozen=True)
-class Change:
-    """What a step makes of a set and of its operation, the rows that leave, and its audit name."""
+async def commit_target(
+    environment: EnvironmentId,
+    ctx: Context,
+    app: DeploymentsApp,
+    decide: Callable[[View, DeploymentTarget], Decision[Json]],
+    *,
+    linked: Linked | None = None,
+) -> Outcome[Json]:
+    """Commit what *decide* makes of a target; its revision shows that an event was applied."""
+    return await app.service.work.commit(
+        ctx.without_marker(),
+        partition_of(ctx.tenant, environment),
+        [TARGETS.document_id(environment)],
+        lambda view: decide(view, view.get(TARGETS, environment)),
+        linked=linked,
+    )
 
-    after: DeploymentSet
-    operation: Operation
-    rows: Sequence[Row] = ()
-    action: str = ""
+
+def step(
+    value: T,
+    operation: Operation,
+    before: DeploymentSet,
+    after: DeploymentSet,
+    rows: Sequence[Row] = (),
+    *,
+    action: str,
+) -> Step[T]:
+    """Return the step that makes *after* of *before*, and stores *operation*."""
+    deployment = after.deployment
+    audited = Audited(action, deployment.deployment_id, deployment.status)
+    return Step(value, operation, changed(before, after), rows, audited)
 
 
-async def commit(
+async def commit_step(
     ctx: ActivityContext,
     app: DeploymentsApp,
-    decide: Callable[[DeploymentSet, Operation], tuple[T, Change | None]],
+    decide: Callable[[DeploymentSet, Operation], Step[T]],
     *,
-    key: str | None = None,
+    key: str | None = "",
 ) -> T:
-    """Commit the change that *decide* gives, or none; return its value.
+    """Commit the step that *decide* makes of the set, as `activity.commit_documents`.
 
-    Without *key* the documents show by themselves whether a step was done.
+    With None as *key* the documents show by themselves whether a step was done.
 
     Raises:
         OperationSuperseded, OperationAlreadyEnded: another operation has the deployment.
@@ -228,21 +211,16 @@ async def commit(
     """
     deployment = ctx.aggregate_id
 
-    def step(before: DeploymentSet, operation: Operation) -> Step[T]:
+    def decide_in_place(before: DeploymentSet, operation: Operation) -> Step[T]:
         preconditions.require_place(before.deployment, before.target)
-        value, change = decide(before, operation)
-        if change is None:
-            return Step(value, operation)
-        after = change.after
-        audited = Audited(change.action, deployment, after.deployment.status)
-        return Step(value, change.operation, changed(before, after), change.rows, audited)
+        return decide(before, operation)
 
-    return await commit_step(
+    return await commit_documents(
         ctx,
-        app.service.work,
+        app,
         set_documents(deployment),
         lambda view: stored_set(view, deployment),
-        step,
+        decide_in_place,
         key=key,
     )
 
@@ -276,33 +254,11 @@ def ended_operation(operation: Operation, deployment: Deployment, ctx: Context) 
 
 def close_operation(view: View, deployment: Deployment, ctx: Context) -> list[Put]:
     """Return the write that ends the operation of *deployment*, which a command has ended."""
-    operation = readable_operation(view, deployment.operation_id)
+    operation = view.readable(OPERATIONS, deployment.operation_id)
     if operation is None or operation.is_terminal:
         return []
-    return [put_operation(ended_operation(operation, deployment, ctx))]
-
-
-def readable_operation(view: View, operation_id: str) -> Operation | None:
-    """Return the operation in *view*; None where there is none, or, logged, none that can be read.
-
-    A deployment is shown and ended without it.
-    """
-    document = view.documents.get(operation_document(operation_id))
-    found = OPERATIONS.readable([document] if document else [])
-    return found[0][1] if found else None
+    return [OPERATIONS.put(ended_operation(operation, deployment, ctx))]
 
 
 def _summary(deployment: Deployment) -> Mapping[str, Any]:
     return {"deploymentId": deployment.deployment_id, "status": deployment.status.value}
-
-
-def draw_ids(environment: str, ctx: Context, app: DeploymentsApp) -> NewDeployment:
-    """Return the ids and the origin of a new deployment in the environment of an id."""
-    now, key, cause = ctx.now(), parse_id(environment).environment, ctx.cause
-    return NewDeployment(
-        now,
-        operation_id(app.service.public_name, key, now, ctx.entropy),
-        deployment_id(key, now, ctx.entropy),
-        ctx.tenant,
-        Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id),
-    )

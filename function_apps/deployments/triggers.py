@@ -233,7 +233,7 @@ COMMANDS: Final[HandlerTable] = {
     RollbackDeployment: roll_back,
 }
 _ROLLOUT: Final = OperationControl(cancel_operation, abandon_rollout)
-OPERATIONS: Final[Mapping[str, OperationControl]] = {
+CONTROLS: Final[Mapping[str, OperationControl]] = {
     "Deploy": _ROLLOUT,
     "RetryDeployment": _ROLLOUT,
     "RollbackDeployment": _ROLLOUT,
@@ -254,6 +254,6 @@ def blueprint(app: DeploymentsApp) -> df.Blueprint:
         commands=COMMANDS,
         orchestrations=ORCHESTRATIONS,
         activities=ACTIVITIES,
-        operations=OPERATIONS,
+        controls=CONTROLS,
     )
     return bind(triggers, app)

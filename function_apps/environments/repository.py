@@ -1,6 +1,6 @@
 """Where environments are stored, and how a changed one is committed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -10,31 +10,31 @@ from function_apps.environments.model.environment import RuntimeEnvironment, evo
 from function_apps.environments.model.lifecycle import IN_FLIGHT, EnvironmentEvent
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.resources import environment_resource
-from shared.durable.activity import ActivityContext, Step, commit_step
-from shared.durable.operations import (
-    begin_operation,
-    close_superseded,
-    operation_document,
-    put_operation,
-)
+from shared.durable.activity import ActivityContext, Step
+from shared.durable.operations import OPERATIONS, begin_operation, close_superseded
 from shared.kernel.context import Context, NewIds
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import (
     Audited,
+    Decide,
     Decision,
     Json,
     Linked,
     Outcome,
-    Precheck,
-    Put,
     View,
 )
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import Document, partition_of
 
 T = TypeVar("T")
-ENVIRONMENTS: Final = DocumentCodec(RuntimeEnvironment, "environment")
+ENVIRONMENTS: Final = DocumentCodec(
+    RuntimeEnvironment,
+    "environment",
+    key="environment_id",
+    document="environment/{}",
+    missing=EnvironmentNotFound,
+)
 
 
 @dataclass(frozen=True)
@@ -50,41 +50,13 @@ UPDATE: Final = Work("UpdateEnvironment", "environments_apply_environment")
 DECOMMISSION: Final = Work("DecommissionEnvironment", "environments_decommission_environment")
 
 
-def document_id(environment_id: str) -> str:
-    return f"environment/{environment_id}"
-
-
-def find(view: View, environment_id: str) -> RuntimeEnvironment | None:
-    """Return the environment in *view*; None when it is not there."""
-    body = view.body(document_id(environment_id))
-    return None if body is None else ENVIRONMENTS.decode(body)
-
-
-def stored(view: View, environment_id: str) -> RuntimeEnvironment:
-    """Return the environment in *view*. Raises EnvironmentNotFound."""
-    environment = find(view, environment_id)
-    if environment is None:
-        raise EnvironmentNotFound(environment_id)
-    return environment
-
-
 async def load_document(environment_id: str, ctx: Context, app: EnvironmentsApp) -> Document:
     """Return the environment's document, with its etag. Raises EnvironmentNotFound."""
     partition = partition_of(ctx.tenant, environment_id)
-    document = await app.service.store.read(partition, document_id(environment_id))
+    document = await app.service.store.read(partition, ENVIRONMENTS.document_id(environment_id))
     if document is None:
         raise EnvironmentNotFound(environment_id)
     return document
-
-
-async def load(environment_id: str, ctx: Context, app: EnvironmentsApp) -> RuntimeEnvironment:
-    """Return the environment. Raises EnvironmentNotFound."""
-    return ENVIRONMENTS.decode((await load_document(environment_id, ctx, app)).body)
-
-
-def put(environment: RuntimeEnvironment) -> Put:
-    """Return the write of *environment*."""
-    return Put(document_id(environment.environment_id), ENVIRONMENTS.encode(environment))
 
 
 def publish(environment: RuntimeEnvironment) -> Publish:
@@ -94,25 +66,25 @@ def publish(environment: RuntimeEnvironment) -> Publish:
 
 def owner_at_work(view: View, environment_id: str) -> Sequence[str]:
     """Return the document of the operation that a command on the environment takes over from."""
-    known = find(view, environment_id)
+    known = view.find(ENVIRONMENTS, environment_id)
     is_in_flight = known is not None and known.status in IN_FLIGHT
-    return [operation_document(known.operation_id)] if known and is_in_flight else []
+    return [OPERATIONS.document_id(known.operation_id)] if known and is_in_flight else []
 
 
-async def change(
+async def commit(
     environment_id: str,
     ctx: Context,
     app: EnvironmentsApp,
-    decide: Callable[[View], Decision[Json]],
+    decide: Decide[Json],
     *,
-    precheck: Precheck | None = None,
     linked: Linked | None = None,
 ) -> Outcome[Json]:
-    """Commit on the environment as *decide* says."""
-    partition, reads = partition_of(ctx.tenant, environment_id), [document_id(environment_id)]
-    return await app.service.work.commit(
-        ctx, partition, reads, decide, precheck=precheck, linked=linked
+    """Commit what *decide* makes of the environment."""
+    partition, reads = (
+        partition_of(ctx.tenant, environment_id),
+        [ENVIRONMENTS.document_id(environment_id)],
     )
+    return await app.service.work.commit(ctx, partition, reads, decide, linked=linked)
 
 
 def begin(
@@ -122,7 +94,7 @@ def begin(
 
     An operation from which it takes over, where the view has it (`owner_at_work`), is closed.
     """
-    known = find(view, environment.environment_id)
+    known = view.find(ENVIRONMENTS, environment.environment_id)
     operation, start = begin_operation(
         ctx,
         ids,
@@ -134,8 +106,8 @@ def begin(
     return Decision(
         answer(environment),
         writes=[
-            put(environment),
-            put_operation(operation),
+            ENVIRONMENTS.put(environment),
+            OPERATIONS.put(operation),
             *(
                 close_superseded(view, known.operation_id, ids.operation_id, ids.now)
                 if known
@@ -153,34 +125,16 @@ def answer(environment: RuntimeEnvironment) -> Json:
     return {"operationId": environment.operation_id, "environment": resource}
 
 
-async def commit(
-    ctx: ActivityContext,
-    app: EnvironmentsApp,
-    decide: Callable[[RuntimeEnvironment, Operation], tuple[Operation, EnvironmentEvent | None]],
-    *,
+def step(
     value: T,
-    key: str | None = "",
-) -> T:
-    """Commit the operation and the event that *decide* gives, once for *key*; return *value*.
-
-    Raises:
-        OperationSuperseded, OperationAlreadyEnded: another operation has the environment.
-    """
-    environment_id = ctx.aggregate_id
-
-    def step(environment: RuntimeEnvironment, operation: Operation) -> Step[T]:
-        changed, event = decide(environment, operation)
-        if event is None:
-            return Step(value, changed)
-        after = evolve(environment, event, ctx.now())
-        audited = Audited(type(event).__name__, environment_id, after.status)
-        return Step(value, changed, [put(after)], [publish(after)], audited)
-
-    return await commit_step(
-        ctx,
-        app.service.work,
-        [document_id(environment_id)],
-        lambda view: stored(view, environment_id),
-        step,
-        key=key,
-    )
+    operation: Operation,
+    environment: RuntimeEnvironment,
+    event: EnvironmentEvent | None,
+    ctx: ActivityContext,
+) -> Step[T]:
+    """Return the step that stores *operation* and, if there is one, lets *event* happen."""
+    if event is None:
+        return Step(value, operation)
+    after = evolve(environment, event, ctx.now())
+    audited = Audited(type(event).__name__, after.environment_id, after.status)
+    return Step(value, operation, [ENVIRONMENTS.put(after)], [publish(after)], audited)

@@ -120,7 +120,7 @@ COMMANDS: Final[HandlerTable] = {
     UpdateEnvironment: update_environment,
     DecommissionEnvironment: decommission_environment,
 }
-OPERATIONS: Final[Mapping[str, OperationControl]] = {
+CONTROLS: Final[Mapping[str, OperationControl]] = {
     "ProvisionEnvironment": OperationControl(cooperative_cancel, abandon_operation),
     "UpdateEnvironment": OperationControl(cooperative_cancel, abandon_operation),
     "DecommissionEnvironment": OperationControl(
@@ -138,6 +138,6 @@ def blueprint(app: EnvironmentsApp) -> df.Blueprint:
         commands=COMMANDS,
         orchestrations=ORCHESTRATIONS,
         activities=ACTIVITIES,
-        operations=OPERATIONS,
+        controls=CONTROLS,
     )
     return bind(triggers, app)

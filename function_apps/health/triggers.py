@@ -65,7 +65,7 @@ EVENTS: Final[HandlerTable] = {
     RuntimeInventoryUpdated: record_inventory,
 }
 COMMANDS: Final[HandlerTable] = {EvaluateGate: evaluate_gate, WatchRelease: watch_release}
-OPERATIONS: Final[Mapping[str, OperationControl]] = {
+CONTROLS: Final[Mapping[str, OperationControl]] = {
     "EvaluateGate": OperationControl(
         "a gate ends with its deployment; cancel the deployment", abandon_operation
     ),
@@ -84,7 +84,7 @@ def blueprint(app: HealthApp) -> df.Blueprint:
         commands=COMMANDS,
         orchestrations=ORCHESTRATIONS,
         activities=ACTIVITIES,
-        operations=OPERATIONS,
+        controls=CONTROLS,
         timers=timers,
         swept=(TARGETS,),
     )

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -33,6 +33,8 @@ from shared.contracts.values import (
     Text,
     Version,
 )
+
+NO_DIGEST: Final = "sha256:" + "0" * 64
 
 
 class Component(Value):
@@ -70,6 +72,11 @@ class Component(Value):
         if (self.image is None) == (self.artifact_digest is None):
             raise ValueError("exactly one of image and artifactDigest is given")
         return self
+
+    @property
+    def digest(self) -> str:
+        """The digest of what it runs; of an image by tag, none."""
+        return self.artifact_digest or (self.image or "").partition("@")[2] or NO_DIGEST
 
 
 class ConfigurationChoice(Value):

@@ -7,27 +7,19 @@ the order: a second run of an orchestration may have fewer steps left to do.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
-from shared.contracts.values import Reason
-from shared.durable.operations import (
-    abandon,
-    audited_end,
-    operation_document,
-    put_operation,
-    stored_operation,
-)
+from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import (
     Activity,
     argument_adapter,
     durable_name,
     result_adapter,
 )
-from shared.durable.recovery import end_or_postpone
 from shared.kernel.context import Cause, Context, Scope
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence
@@ -44,12 +36,10 @@ from shared.messaging.service_parts import App, ServiceParts
 from shared.messaging.unit_of_work import (
     Audited,
     Decision,
-    Outcome,
-    Put,
     Remove,
-    UnitOfWork,
     View,
 )
+from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import Partition, partition_of
 
 REASON_MAX: Final = 500
@@ -125,9 +115,7 @@ async def _open(
     activity: Activity[Any], request: Mapping[str, Any], app: App[ServiceParts]
 ) -> tuple[ActivityContext, Operation]:
     tenant, operation_id = TenantId(request["tenant"]), OperationId(request["operation"])
-    partition = partition_of(tenant, operation_id)
-    view = await app.service.work.read(partition, operation_document(operation_id))
-    operation = stored_operation(view, operation_id)
+    operation = await app.service.work.load(OPERATIONS, operation_id, tenant)
     cause = Cause(
         actor=operation.owner,
         kind="operation",
@@ -203,9 +191,38 @@ def require_not_canceled(ctx: ActivityContext) -> None:
         raise Refused("canceled by a caller", code=CANCELED)
 
 
+async def load_owned(codec: DocumentCodec[A], ctx: ActivityContext, app: App[ServiceParts]) -> A:
+    """Return the aggregate of *ctx*, for which its operation may change the world.
+
+    Raises:
+        OperationSuperseded: another operation has taken it over.
+        NotFound: the refusal of *codec*.
+    """
+    aggregate = await app.service.work.load(codec, ctx.aggregate_id, ctx.tenant)
+    require_ownership(aggregate, ctx)
+    return aggregate
+
+
 async def commit_step(
     ctx: ActivityContext,
-    work: UnitOfWork,
+    app: App[ServiceParts],
+    codec: DocumentCodec[A],
+    decide: Callable[[A, Operation], Step[T]],
+    *,
+    key: str | None = "",
+) -> T:
+    """Commit the aggregate, a document of *codec*, and the operation, as `commit_documents`."""
+
+    def load(view: View) -> A:
+        return view.get(codec, ctx.aggregate_id)
+
+    reads = [codec.document_id(ctx.aggregate_id)]
+    return await commit_documents(ctx, app, reads, load, decide, key=key)
+
+
+async def commit_documents(
+    ctx: ActivityContext,
+    app: App[ServiceParts],
     reads: Sequence[str],
     load: Callable[[View], A],
     decide: Callable[[A, Operation], Step[T]],
@@ -226,7 +243,7 @@ async def commit_step(
     piece = ctx.name if key == "" else key
 
     def decide_once(view: View) -> Decision[T]:
-        operation = stored_operation(view, ctx.operation_id)
+        operation = view.get(OPERATIONS, ctx.operation_id)
         if piece is not None and piece in operation.recorded:
             return Decision(_from_recorded(ctx, operation.recorded[piece]))
         if operation.is_terminal:
@@ -239,11 +256,11 @@ async def commit_step(
             recorded = {**operation.recorded, piece: _to_recorded(ctx, step.value)}
             ended_by = piece if after.is_terminal else None
             after = replace(after, recorded=recorded, ended_by=ended_by)
-        operation_write = [put_operation(after)] if after != operation else []
+        operation_write = [OPERATIONS.put(after)] if after != operation else []
         return Decision(step.value, [*step.writes, *operation_write], step.outbox, step.audited)
 
-    ids = [*reads, operation_document(ctx.operation_id)]
-    outcome = await work.commit(ctx, ctx.partition, ids, decide_once)
+    ids = [*reads, OPERATIONS.document_id(ctx.operation_id)]
+    outcome = await app.service.work.commit(ctx, ctx.partition, ids, decide_once)
     return outcome.value
 
 
@@ -264,49 +281,3 @@ class FailureReason:
 
     code: str
     message: str
-
-
-class AbandonOperation(Protocol):
-    """The use case that ends an operation as Failed and frees its aggregate, in one batch.
-
-    Without *reason* an administrator gave the operation up. Raises OperationAlreadyEnded.
-    """
-
-    def __call__(
-        self, operation: Operation, ctx: Context, app: Any, reason: Reason | None = None, /
-    ) -> Awaitable[Outcome[Any]]: ...
-
-
-def fail_operation_by(abandon_by_kind: Mapping[str, AbandonOperation]) -> Activity[None]:
-    """Return the activity `fail_operation` of a service, for operations of those kinds."""
-
-    async def fail_operation(
-        reason: FailureReason, ctx: ActivityContext, app: App[ServiceParts]
-    ) -> None:
-        """End the operation as Failed where its orchestration could not even record a failure.
-
-        Its aggregate is freed in the same batch: both or neither.
-        """
-        document_id = operation_document(ctx.operation_id)
-        view = await app.service.work.read(ctx.partition, document_id)
-        operation = stored_operation(view, ctx.operation_id)
-        shown = Reason(code=reason.code, message=reason.message[:REASON_MAX])
-        ending = abandon_by_kind.get(operation.kind, abandon_alone)(operation, ctx, app, shown)
-        await end_or_postpone(ending, view.documents[document_id], app.service)
-
-    return fail_operation
-
-
-async def abandon_alone(
-    operation: Operation, ctx: Context, app: App[ServiceParts], reason: Reason | None = None
-) -> Outcome[Any]:
-    """End an operation that holds no aggregate."""
-    document_id = operation_document(operation.operation_id)
-
-    def decide(view: View) -> Decision[dict[str, Any]]:
-        stored = stored_operation(view, operation.operation_id)
-        ended, write = abandon(stored, ctx, reason)
-        return Decision(ended, writes=[write], audited=audited_end(stored, reason))
-
-    partition = partition_of(ctx.tenant, operation.operation_id)
-    return await app.service.work.commit(ctx, partition, [document_id], decide)

@@ -102,6 +102,12 @@ class Operation:
     causation_id: str | None = None
 
     @property
+    def aggregate_id(self) -> str:
+        """The id of the aggregate that it works on; empty where its input is damaged."""
+        identity = self.input.get("aggregateId")
+        return identity if isinstance(identity, str) else ""
+
+    @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
 

@@ -20,7 +20,8 @@ from shared.contracts.deployments import DeploymentEnded, DeploymentStatus
 from shared.contracts.releases import CauseKind, ChangeCause
 from shared.kernel.context import Context
 from shared.messaging.outbox import Send
-from shared.messaging.unit_of_work import Decision, Json, Outcome, Put, UnitOfWork, View
+from shared.messaging.unit_of_work import Decision, Json, Outcome, UnitOfWork, View
+from shared.persistence.codec import Put
 from shared.persistence.store import Partition, partition_of
 
 PAGE_MAX: Final = 25

@@ -114,40 +114,47 @@ class OutboxRow:
     row: StoredRow
 
 
-def number(rows: Sequence[StoredRow], now: datetime, entropy: Entropy) -> Sequence[OutboxRow]:
-    """Give each row an id that sorts in the order of *rows* after everything committed before."""
+def encode(
+    rows: Sequence[StoredRow], now: datetime, entropy: Entropy
+) -> Sequence[tuple[OutboxRow, dict[str, Any]]]:
+    """Return each row with the body of its document.
+
+    Its id sorts in the order of *rows* after everything committed before.
+    """
     stem = sortable(now, entropy)
-    return [OutboxRow(f"outbox/{stem}-{index:02d}", row) for index, row in enumerate(rows)]
-
-
-def encode(row: StoredRow, now: datetime) -> dict[str, Any]:
-    """Return the document body of *row*."""
-    body: dict[str, Any] = {
+    common = {
         "type": OUTBOX_TYPE,
         "createdAt": isoformat(now),
         "dueAt": isoformat(now + SWEEP_AFTER),
         "attempts": 0,
     }
+    return [
+        (OutboxRow(f"outbox/{stem}-{index:02d}", row), common | _body(row))
+        for index, row in enumerate(rows)
+    ]
+
+
+def _body(row: StoredRow) -> dict[str, Any]:
     match row:
         case Message(envelope, None):
-            return body | {"kind": "publish", "envelope": _envelope_body(envelope)}
+            return {"kind": "publish", "envelope": _envelope_body(envelope)}
         case Message(envelope, service):
-            return body | {
+            return {
                 "kind": "send",
                 "service": service,
                 "envelope": _envelope_body(envelope),
             }
         case Start(orchestration, instance_id, argument):
-            return body | {
+            return {
                 "kind": "start",
                 "orchestration": orchestration,
                 "instanceId": instance_id,
                 "input": dict(argument),
             }
         case Raise(instance_id, name):
-            return body | {"kind": "raise", "instanceId": instance_id, "name": name}
+            return {"kind": "raise", "instanceId": instance_id, "name": name}
         case Record():
-            return body | {
+            return {
                 "kind": RECORD,
                 "record": vars(row) | {"events": [dict(event) for event in row.events]},
             }

@@ -20,7 +20,7 @@ from shared.contracts.values import Service as ServiceName
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, Stale, Unavailable
-from shared.kernel.ids import event_id
+from shared.kernel.ids import TenantId, event_id
 from shared.messaging.envelope import Envelope, make_envelope
 from shared.messaging.outbox import (
     OUTBOX_TYPE,
@@ -32,9 +32,9 @@ from shared.messaging.outbox import (
     Send,
     StoredRow,
     encode,
-    number,
 )
 from shared.messaging.relay import Relay
+from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import (
     READ_MAX_DOCUMENTS,
     AnswerLost,
@@ -47,6 +47,7 @@ from shared.persistence.store import (
     Partition,
     Replace,
     Store,
+    partition_of,
 )
 
 T = TypeVar("T")
@@ -75,6 +76,22 @@ class View:
 
     documents: Mapping[str, Document]
 
+    def find(self, codec: DocumentCodec[T], identity: str) -> T | None:
+        """Return the aggregate *identity*; None when it is not there."""
+        document = self.documents.get(codec.document_id(identity))
+        return None if document is None else codec.decode(document.body)
+
+    def get(self, codec: DocumentCodec[T], identity: str) -> T:
+        """Return the aggregate *identity*, or the codec's initial one. Raises its NotFound."""
+        document = self.documents.get(codec.document_id(identity))
+        return codec.absent(identity) if document is None else codec.decode(document.body)
+
+    def readable(self, codec: DocumentCodec[T], identity: str) -> T | None:
+        """Return the aggregate *identity*; None where it is not there or, logged, is damaged."""
+        document = self.documents.get(codec.document_id(identity))
+        values = codec.readable([] if document is None else [document])
+        return values[0][1] if values else None
+
     def body(self, document_id: str) -> Body | None:
         document = self.documents.get(document_id)
         return None if document is None else document.body
@@ -82,15 +99,6 @@ class View:
     def etag(self, document_id: str) -> str | None:
         document = self.documents.get(document_id)
         return None if document is None else document.etag
-
-
-@dataclass(frozen=True)
-class Put:
-    """Create the document, or replace exactly the version that was read."""
-
-    id: str
-    body: Body
-    ttl_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,11 +131,13 @@ class Decision(Generic[T]):
     writes: Sequence[Put | Remove] = ()
     outbox: Sequence[Row] = ()
     audited: Audited | None = None
+    is_repeat: bool = False
+    """It answers what was asked for before, and changes nothing."""
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """`is_repeat`: the marker was there, and *value* is the first answer."""
+    """`is_repeat`: *value* is the answer to what was asked for before."""
 
     value: T
     is_repeat: bool = False
@@ -137,8 +147,12 @@ Json = Mapping[str, Any]
 NOTHING: Final[Decision[Json]] = Decision({})
 """The answer to a message that changes nothing."""
 
-Precheck = Callable[[View], Awaitable[None]]
-"""Checks what can change with time; asked only when no marker answers the repeat."""
+Decide = Callable[[View], Decision[T] | Awaitable[Decision[T]]]
+"""Decides on the documents that were read, and changes nothing itself.
+
+Asked only when no marker answers the repeat, so it may ask outside for what changes with time. It
+may be asked again with newer documents.
+"""
 Linked = Callable[[View], Sequence[str]]
 """Names further documents that the first ones refer to, such as an operation to be closed."""
 
@@ -159,15 +173,26 @@ class UnitOfWork:
         assert len(ids) <= READ_MAX_DOCUMENTS, ids
         return View(await self.store.read_many(partition, ids))
 
-    async def read_for_plan(self, ctx: Context, partition: Partition, *ids: str) -> View:
-        """Return the documents that a dry run is planned on, the aggregate first.
+    async def read_for_plan(self, codec: DocumentCodec[T], identity: str, ctx: Context) -> View:
+        """Return the view with the aggregate that a dry run is planned on.
 
         Raises:
             Stale: as `commit`, which the plan is of.
         """
-        view = await self.read(partition, *ids)
-        _require_match(view, ids, ctx)
+        document_id = codec.document_id(identity)
+        view = await self.read(partition_of(ctx.tenant, identity), document_id)
+        _require_match(view, [document_id], ctx)
         return view
+
+    async def load(self, codec: DocumentCodec[T], identity: str, tenant: TenantId) -> T:
+        """Return the aggregate *identity* of *tenant*, as `View.get`. Raises its NotFound."""
+        partition = partition_of(tenant, identity)
+        return (await self.read(partition, codec.document_id(identity))).get(codec, identity)
+
+    async def find(self, codec: DocumentCodec[T], identity: str, tenant: TenantId) -> T | None:
+        """Return the aggregate *identity* of *tenant*; None when it is not there."""
+        partition = partition_of(tenant, identity)
+        return (await self.read(partition, codec.document_id(identity))).find(codec, identity)
 
     async def answered(self, ctx: Context, partition: Partition, aggregate: str) -> View | None:
         """Return *aggregate* as it is read; None where the marker in *ctx* shows a repeat.
@@ -188,26 +213,25 @@ class UnitOfWork:
         ctx: Context,
         partition: Partition,
         reads: Sequence[str],
-        decide: Callable[[View], Decision[T]],
+        decide: Decide[T],
         *,
-        precheck: Precheck | None = None,
         linked: Linked | None = None,
     ) -> Outcome[T]:
         """Read *reads*, let *decide* choose, and commit that in one batch under the etags read.
 
-        *decide* is pure and may be called again with newer documents. The first of *reads* is the
-        aggregate: `If-Match` is compared with its etag.
+        The first of *reads* is the aggregate: `If-Match` is compared with its etag.
 
         Raises:
             WriteContention: five attempts met other writers each time.
             IdempotencyKeyReused: the marker belongs to other content.
             Stale: the aggregate has another etag than the cause expects.
             Unavailable: the store is away; nothing was written, or the marker will show it.
-            Refused: raised by *precheck* or *decide*; nothing was written.
+            Refused: raised by *decide*; nothing was written.
         """
         assert partition.tenant == ctx.tenant, (partition, ctx.tenant)
         marker_id = ctx.cause.marker
         ids = [*reads, marker_id] if marker_id else list(reads)
+        assert len(ids) <= READ_MAX_DOCUMENTS, ids
         is_unsure = False
         async with AsyncExitStack() as turn:
             for attempt in range(ATTEMPTS_MAX):
@@ -216,18 +240,18 @@ class UnitOfWork:
                     await turn.enter_async_context(self._turn(partition))
                 if attempt > 1:
                     await ctx.clock.sleep(_BACKOFF_S * 2**attempt * ctx.entropy.fraction())
-                view = await self.read(partition, *ids)
-                if marker_id and (marker := view.body(marker_id)) is not None:
-                    _require_same_content(marker, ctx)
-                    return Outcome(marker["result"], is_repeat=not is_unsure)
+                documents = await self.store.read_many(partition, ids)
+                if marker_id and (marker := documents.get(marker_id)) is not None:
+                    _require_same_content(marker.body, ctx)
+                    return Outcome(marker.body["result"], is_repeat=not is_unsure)
+                view = View(documents)
                 _require_match(view, reads, ctx)
-                if precheck is not None:
-                    await precheck(view)
                 view = await self._with_linked(partition, view, linked)
-                decision = decide(view)
+                decided = decide(view)
+                decision = decided if isinstance(decided, Decision) else await decided
                 is_empty = not decision.writes and not decision.outbox
                 if is_empty and not ctx.cause.is_keyed:
-                    return Outcome(decision.value)
+                    return Outcome(decision.value, decision.is_repeat)
                 committed, operations = _prepare(partition, view, decision, ctx)
                 try:
                     await self.store.batch(partition, operations)
@@ -237,7 +261,7 @@ class UnitOfWork:
                     continue
                 await turn.aclose()
                 await self.relay.relay_new(committed)
-                return Outcome(decision.value)
+                return Outcome(decision.value, decision.is_repeat)
         raise WriteContention(
             f"{ATTEMPTS_MAX} attempts met other writers of the same resource; send it again"
         )
@@ -260,9 +284,9 @@ def _prepare(
     rows = [_in_envelope(row, ctx) for row in decision.outbox]
     if decision.audited:
         rows.append(_record(partition, decision.audited, rows, ctx))
-    numbered = number(rows, now, ctx.entropy)
+    encoded = encode(rows, now, ctx.entropy)
     operations = [_operation(write, view) for write in decision.writes]
-    operations += [Create(row.id, encode(row.row, now)) for row in numbered]
+    operations += [Create(row.id, body) for row, body in encoded]
     if cause.marker:
         marker = {
             "type": "marker",
@@ -272,7 +296,7 @@ def _prepare(
         }
         ttl_s = int(cause.marker_ttl.total_seconds())
         operations.append(Create(cause.marker, marker, ttl_s))
-    return Committed(partition, numbered), operations
+    return Committed(partition, [row for row, _ in encoded]), operations
 
 
 def _in_envelope(row: Row, ctx: Context) -> StoredRow:

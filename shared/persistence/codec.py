@@ -1,4 +1,4 @@
-"""Stored documents and their values: one codec per document type, with a schema number.
+"""Stored documents and their values: one codec per document type, with id and schema number.
 
 A document of a released version is read by every later one: a missing field takes its default, an
 unknown one is left out, an older schema is upgraded on read. Golden documents of each released
@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from shared.kernel.errors import NotFound
 from shared.persistence.store import Body, Document, UnreadableDocument
 
 T = TypeVar("T")
@@ -26,8 +27,21 @@ def _no_fields(_value: object) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True)
+class Put:
+    """Create the document, or replace exactly the version that was read."""
+
+    id: str
+    body: Body
+    ttl_s: int | None = None
+
+
+@dataclass(frozen=True)
 class DocumentCodec(Generic[T]):
     """The codec of documents whose `type` is *type_name*.
+
+    `key` names the field of a value that has the id of its aggregate; `document` makes the id of
+    the document of that. Where there is none, `initial` makes an aggregate that begins empty, or
+    `missing` the refusal.
 
     Lists in *type* are declared as `tuple[X, ...]`: a `Sequence` is read back as a list, which is
     unequal to the tuple that was stored.
@@ -37,6 +51,10 @@ class DocumentCodec(Generic[T]):
 
     type: type[T]
     type_name: str
+    key: str
+    document: str = "{}"
+    missing: Callable[[str], NotFound] | None = None
+    initial: Callable[[str], T] | None = None
     schema: int = 1
     upgrades: Mapping[int, Upgrade] = field(default_factory=dict)
     queried: Callable[[T], Mapping[str, Any]] = _no_fields
@@ -46,6 +64,23 @@ class DocumentCodec(Generic[T]):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_adapter", TypeAdapter(self.type, _parent_depth=3))
+
+    def document_id(self, identity: str) -> str:
+        """Return the id of the document of the aggregate *identity*."""
+        return self.document.format(identity)
+
+    def absent(self, identity: str) -> T:
+        """Return the aggregate *identity* of which there is no document. Raises NotFound."""
+        if self.initial is not None:
+            return self.initial(identity)
+        if self.missing is not None:
+            raise self.missing(identity)
+        raise NotFound(f"no {self.type_name} {identity!r}")
+
+    def put(self, value: T, *, ttl_s: int | None = None) -> Put:
+        """Return the write of *value*."""
+        document_id = self.document_id(getattr(value, self.key))
+        return Put(document_id, self.encode(value), ttl_s)
 
     def encode(self, value: T) -> dict[str, Any]:
         """Return the document body of *value*."""

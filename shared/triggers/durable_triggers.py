@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import azure.durable_functions as df
 
-from shared.durable.activity import AbandonOperation, fail_operation_by, perform
+from shared.durable.abandon import AbandonOperation, fail_operation_by
+from shared.durable.activity import perform
 from shared.durable.orchestration import (
     FAIL_OPERATION,
     Activity,

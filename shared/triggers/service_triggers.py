@@ -50,7 +50,7 @@ class Triggers:
     """The routes, messages, timers and orchestrations of a service.
 
     `orchestrations` maps each to its version, which is written into every instance's outcome.
-    `operations` says of each kind of operation how it is canceled and abandoned. `swept` has the
+    `controls` says of each kind of operation how it is canceled and abandoned. `swept` has the
     codecs of the documents that its timers sweep.
     """
 
@@ -59,7 +59,7 @@ class Triggers:
     commands: HandlerTable = field(default_factory=dict)
     orchestrations: Mapping[Any, int] = field(default_factory=dict)
     activities: Sequence[Activity[Any]] = ()
-    operations: Mapping[str, OperationControl] = field(default_factory=dict)
+    controls: Mapping[str, OperationControl] = field(default_factory=dict)
     timers: Sequence[Timer] = ()
     swept: Sequence[DocumentCodec[Any]] = ()
 
@@ -76,7 +76,7 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
     rows = administration_routes(service.public_name)
     document = cache(partial(openapi.document, service.public_name, [*triggers.routes, *rows]))
     administration = Administration(
-        service, app, dispatcher({**events, **commands}), document, triggers.operations
+        service, app, dispatcher({**events, **commands}), document, triggers.controls
     )
     bind_routes(blueprint, triggers.routes, app, service)
     bind_routes(blueprint, rows, administration, service)
@@ -116,5 +116,5 @@ def _bind_orchestrations(
         register(blueprint, orchestrator, version=version)
     for activity in triggers.activities:
         register_activity(blueprint, activity, app, service.hub)
-    abandon = {kind: control.abandon for kind, control in triggers.operations.items()}
+    abandon = {kind: control.abandon for kind, control in triggers.controls.items()}
     register_fail_operation(blueprint, service.name, app, service.hub, abandon)

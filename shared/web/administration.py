@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.durable.activity import AbandonOperation
-from shared.durable.operations import operation_document, put_operation, stored_operation
+from shared.durable.abandon import AbandonOperation
+from shared.durable.operations import OPERATIONS
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation, request_cancel
 from shared.messaging.dispatcher import Dispatcher
@@ -53,14 +53,14 @@ async def cooperative_cancel(
     operation_id = operation.operation_id
 
     def decide(view: View) -> Decision[Json]:
-        asked = request_cancel(stored_operation(view, operation_id))
+        asked = request_cancel(view.get(OPERATIONS, operation_id))
         return Decision(
             {},
-            writes=[put_operation(asked)],
+            writes=[OPERATIONS.put(asked)],
             outbox=[Raise(operation_id, asked.wait_name)] if asked.wait_name else [],
             audited=Audited("CancelOperation", operation_id),
         )
 
     partition = partition_of(ctx.tenant, operation_id)
-    document_id = operation_document(operation_id)
-    return await app.service.work.commit(ctx, partition, [document_id], decide)
+    reads = [OPERATIONS.document_id(operation_id)]
+    return await app.service.work.commit(ctx, partition, reads, decide)

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from shared.durable.activity import abandon_alone
-from shared.durable.operations import OPERATIONS, operation_document
+from shared.durable.abandon import abandon_alone
+from shared.durable.operations import OPERATIONS
 from shared.durable.recovery import ENDING
 from shared.kernel.context import ADMIN
 from shared.kernel.errors import Conflict, NotFound, Refused, Unavailable
@@ -141,7 +141,7 @@ async def _read(
 
 def _address(request: Request[None]) -> tuple[Partition, str]:
     operation_id = request.path["operationId"]
-    return partition_of(request.ctx.tenant, operation_id), operation_document(operation_id)
+    return partition_of(request.ctx.tenant, operation_id), OPERATIONS.document_id(operation_id)
 
 
 def render(operation: Operation) -> Mapping[str, Any]:

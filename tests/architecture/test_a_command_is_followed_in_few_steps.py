@@ -6,8 +6,8 @@ from typing import Final
 from tools.trace_calls import Trace, trace_of_a_deployment
 
 # 44 in 15 at 4938637; the goal was 24 in 10. ADR 0220 says why it is not.
-FUNCTIONS_MAX: Final = 42
-FILES_MAX: Final = 18
+FUNCTIONS_MAX: Final = 32
+FILES_MAX: Final = 17
 
 
 @cache
@@ -23,8 +23,7 @@ def test_a_deployment_is_followed_to_its_commit_in_few_files() -> None:
     assert len(_trace().files) <= FILES_MAX, _trace().summary
 
 
-def test_calls_go_inward_but_for_what_the_unit_of_work_asks() -> None:
-    """It asks for the precheck, the documents to read too, and the decision, before its batch."""
+def test_calls_go_inward_but_for_the_decision() -> None:
     outward = {callee.function.rpartition(".")[2] for _, callee in _trace().outward}
 
-    assert outward <= {"decide", "precheck", "repeated"}
+    assert outward == {"decide"}

@@ -168,7 +168,7 @@ def _kinds(service: str) -> set[str]:
 
 @pytest.mark.parametrize("service", _with("orchestrations"))
 def test_each_kind_of_operation_says_how_it_is_canceled_and_abandoned(service: str) -> None:
-    controls = _module(service, "triggers").OPERATIONS
+    controls = _module(service, "triggers").CONTROLS
 
     assert {kind for kind in _kinds(service) if isinstance(kind, str)} <= set(controls)
     for control in controls.values():

@@ -24,7 +24,7 @@ from azure.core.rest import HttpRequest
 
 import shared.kernel.operation as operations
 from local_host.host import HostSettings
-from shared.durable.operations import OPERATIONS, operation_document, put_operation
+from shared.durable.operations import OPERATIONS
 from shared.kernel.ids import OperationId
 from shared.kernel.operation import Operation
 from shared.messaging.dispatcher import Dispatcher
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.real
 KEY: Final = "abcdefghijkl"
 HOME: Final = Partition("acme", KEY)
 OPERATION_ID: Final = OperationId(f"op-environments-{KEY}-0000000000000001")
-DOCUMENT: Final = operation_document(OPERATION_ID)
+DOCUMENT: Final = OPERATIONS.document_id(OPERATION_ID)
 THING: Final = "/v1/runtime/things/thing"
 WRITE: Final = "runtime.environments.write"
 Change = Callable[[Operation, datetime], Operation]
@@ -55,7 +55,7 @@ async def begin(request: Request[None], app: Bench) -> Answer:
         OPERATION_ID, "MakeThing", THING, request.ctx.cause.actor, "things_make", {},
         request.ctx.now(),
     )  # fmt: skip
-    decision: Decision[Json] = Decision({}, writes=[put_operation(operation)])
+    decision: Decision[Json] = Decision({}, writes=[OPERATIONS.put(operation)])
     await app.service.work.commit(request.ctx, HOME, [DOCUMENT], lambda _: decision)
     return accepted({"name": "thing", "status": "Making"}, OPERATION_ID, THING)
 
@@ -86,7 +86,7 @@ class Served:
             body = view.body(DOCUMENT)
             assert body is not None
             changed = change(OPERATIONS.decode(body), self.at.service.clock.now())
-            return Decision({}, writes=[put_operation(changed)])
+            return Decision({}, writes=[OPERATIONS.put(changed)])
 
         await self.at.service.work.commit(self.at.ctx(), HOME, [DOCUMENT], decide)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from function_apps.catalog.model.environment_scan import EnvironmentScan
-from function_apps.catalog.repository import SCAN_ID, SCANS
+from function_apps.catalog.repository import SCANS
 from shared.kernel.clock import isoformat
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import BatchOperation, Etag, Partition, Replace
@@ -60,7 +60,7 @@ async def statuses(made: Catalog, modules: Sequence[str]) -> set[str]:
 
 
 async def scan_of(made: Catalog) -> EnvironmentScan:
-    document = await made.app.service.store.read(Partition(TENANT, KEY), SCAN_ID)
+    document = await made.app.service.store.read(Partition(TENANT, KEY), SCANS.document)
     assert document is not None
     return SCANS.decode(document.body)
 
@@ -172,12 +172,12 @@ def test_a_new_generation_is_scanned_once_the_services_of_the_last_one_are_retir
 def test_a_scan_that_was_stored_without_a_generation_retires_nothing_by_the_next_event() -> None:
     async def main() -> set[str]:
         made = await populated(MODULES[:2])
-        document = await made.app.service.store.read(Partition(TENANT, KEY), SCAN_ID)
+        document = await made.app.service.store.read(Partition(TENANT, KEY), SCANS.document)
         assert document is not None
         body = {**document.body, "schema": 2}
         del body["generation"], body["removed_at"]
         await made.app.service.store.batch(
-            Partition(TENANT, KEY), [Replace(SCAN_ID, body, document.etag)]
+            Partition(TENANT, KEY), [Replace(SCANS.document, body, document.etag)]
         )
         await made.hear_all(environment(10, generation=2))
         await made.sweep()

@@ -10,13 +10,13 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any
 
-from function_apps.deployments import repository
 from function_apps.deployments.activities import ACTIVITIES
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.orchestrations import ORCHESTRATIONS
 from function_apps.deployments.ports import ARTIFACTS, DeploymentsApp, Rules
-from function_apps.deployments.triggers import OPERATIONS
+from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
+from function_apps.deployments.triggers import CONTROLS
 from function_apps.deployments.use_cases import queries
 from function_apps.deployments.use_cases.cancel import cancel
 from function_apps.deployments.use_cases.deploy import deploy
@@ -49,7 +49,7 @@ from shared.contracts.values import (
     ServiceId,
     Stage,
 )
-from shared.durable.operations import operation_document, stored_operation
+from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import durable_name
 from shared.kernel.context import Context
 from shared.kernel.ids import ModuleId, ProjectId, environment_id, environment_key, parse_id
@@ -78,7 +78,7 @@ def environment(name: str = "test") -> EnvironmentId:
 
 TEST = environment()
 ORCHESTRATION = {durable_name(each): each for each in ORCHESTRATIONS}
-ACTIVITY = by_name(ACTIVITIES, {kind: control.abandon for kind, control in OPERATIONS.items()})
+ACTIVITY = by_name(ACTIVITIES, {kind: control.abandon for kind, control in CONTROLS.items()})
 
 
 def archive(content: str) -> bytes:
@@ -119,9 +119,9 @@ class Soaked:
 
     async def _one(self, service: ServiceId) -> ServiceHealth:
         partition = Partition(TENANT, parse_id(TEST, "env").environment)
-        document = repository.target_document(TEST)
+        document = TARGETS.document_id(TEST)
         view = await self.app.service.work.read(partition, document)
-        target = repository.stored_target(view, TEST)
+        target = view.get(TARGETS, TEST)
         return ServiceHealth(
             service_id=service,
             tenant_id=TENANT,
@@ -381,10 +381,10 @@ class Driven:
     # What can be seen.
 
     async def target(self, name: str = "test") -> DeploymentTarget:
-        return await repository.load_target(environment(name), self.ctx, self.app)
+        return await self.app.service.work.load(TARGETS, environment(name), self.ctx.tenant)
 
     async def deployment(self, deployment: str) -> Deployment:
-        return await repository.load(deployment, self.ctx, self.app)
+        return await self.app.service.work.load(DEPLOYMENTS, deployment, self.ctx.tenant)
 
     async def operation(self, deployment: str) -> Operation:
         """Return the operation that owns *deployment*, or owned it last."""
@@ -392,8 +392,8 @@ class Driven:
 
     async def operation_of(self, operation_id: str) -> Operation:
         partition = partition_of(TENANT, operation_id)
-        document = operation_document(operation_id)
-        return stored_operation(await self.app.service.work.read(partition, document), operation_id)
+        document = OPERATIONS.document_id(operation_id)
+        return (await self.app.service.work.read(partition, document)).get(OPERATIONS, operation_id)
 
     async def rows(self, kind: str) -> Sequence[Document]:
         """Return all documents of the environment that are of *kind*."""

@@ -4,7 +4,7 @@ import pytest
 
 from function_apps.deployments.errors import NotCancellable
 from function_apps.deployments.model.lifecycle import ENDINGS, TRANSITIONS
-from function_apps.deployments.triggers import OPERATIONS
+from function_apps.deployments.triggers import CONTROLS
 from function_apps.deployments.use_cases.abandon_operation import abandon_rollout
 from function_apps.deployments.use_cases.cancel import cancel_operation
 from function_apps.deployments.use_cases.retry import retry
@@ -137,7 +137,7 @@ def test_a_cancelled_operation_cancels_its_deployment(state: DeploymentStatus) -
 async def ask_to_cancel(world: Driven, deployment: str) -> None:
     """Do what POST /operations/{id}/cancel does."""
     operation = await world.operation(deployment)
-    control = OPERATIONS[operation.kind]
+    control = CONTROLS[operation.kind]
     assert not isinstance(control.cancel, str)
     await control.cancel(operation, world.ctx, world.app)
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from function_apps.deployments.ports import LOCAL_RULES, Rules
-from function_apps.deployments.triggers import OPERATIONS
+from function_apps.deployments.triggers import CONTROLS
 from function_apps.environments.function_app import LOCAL_RULES as LOCAL_ENVIRONMENT_RULES
 from function_apps.environments.ports import EnvironmentRules
 from shared.contracts.environments import EnvironmentStatus
@@ -87,7 +87,7 @@ def test_a_drain_that_is_given_up_lets_the_next_one_begin() -> None:
     async def main() -> None:
         world = driven()
         drain = await draining_at(world, "drain_page")
-        await OPERATIONS[drain.kind].abandon(drain, world.ctx, world.app)
+        await CONTROLS[drain.kind].abandon(drain, world.ctx, world.app)
 
         assert (await world.target()).drain is None
         assert (await world.operation_of(drain.operation_id)).status is OperationStatus.FAILED
@@ -125,4 +125,4 @@ def test_rollbacks_get_less_time_than_environments_waits_for_the_drain() -> None
 
 
 def test_a_drain_is_not_canceled() -> None:
-    assert isinstance(OPERATIONS["DrainEnvironment"].cancel, str)
+    assert isinstance(CONTROLS["DrainEnvironment"].cancel, str)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from function_apps.deployments.triggers import OPERATIONS
+from function_apps.deployments.triggers import CONTROLS
 from shared.contracts.environments import EnvironmentStatus
-from shared.durable.operations import operation_document
+from shared.durable.operations import OPERATIONS
 from shared.kernel.ids import parse_id
 from shared.persistence.store import Delete, Partition, Replace
 from tests.deployments.driven import TEST, Driven, driven
@@ -45,7 +45,7 @@ def test_an_operation_whose_deployment_is_lost_ends_alone_and_leaves_the_queue(
         operation = replace(await world.operation_of(answer["operationId"]), kind=kind)
         await lose(world, answer["deploymentId"], is_gone=is_gone)
 
-        await OPERATIONS[kind].abandon(operation, world.ctx, world.app, None)
+        await CONTROLS[kind].abandon(operation, world.ctx, world.app, None)
 
         assert (await world.operation_of(answer["operationId"])).is_terminal
         assert (await world.target()).queue == ()
@@ -63,7 +63,7 @@ def test_a_drain_whose_target_cannot_be_read_is_given_up() -> None:
         operation = await world.operation_of(drain.operation)
         await damage(world, f"target/{TEST}", queue="none")
 
-        await OPERATIONS[operation.kind].abandon(operation, world.ctx, world.app, None)
+        await CONTROLS[operation.kind].abandon(operation, world.ctx, world.app, None)
 
         assert (await world.operation_of(drain.operation)).is_terminal
 
@@ -96,7 +96,7 @@ def test_a_deployment_is_shown_and_canceled_without_its_operation() -> None:
         world = driven()
         await world.tell()
         answer = await world.deploy(await world.component("one"))
-        await damage(world, operation_document(answer["operationId"]), percent="many")
+        await damage(world, OPERATIONS.document_id(answer["operationId"]), percent="many")
 
         assert (await world.shown(answer["deploymentId"])).operation is None
         assert (await world.cancel(answer["deploymentId"]))["status"] == "Cancelled"

@@ -6,7 +6,6 @@ from itertools import permutations
 
 import pytest
 
-from function_apps.deployments import repository
 from function_apps.deployments.errors import (
     BindingSuspended,
     EnvironmentNotUsable,
@@ -68,7 +67,7 @@ async def full(world: Driven) -> DeploymentTarget:
     """Fill the target of the environment with all that it may hold of what permits."""
     target = replace(await world.target(), facts=facts(), queue=claims())
     partition = Partition(TENANT, parse_id(TEST, "env").environment)
-    document = Upsert(repository.target_document(TEST), TARGETS.encode(target))
+    document = Upsert(TARGETS.document_id(TEST), TARGETS.encode(target))
     await world.app.service.store.batch(partition, [document])
     return target
 

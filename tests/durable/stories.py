@@ -11,7 +11,7 @@ import azure.functions as func
 import shared.kernel.operation as operations
 from shared.composition.service import Service
 from shared.durable.activity import ActivityContext, Step, commit_step
-from shared.durable.operations import OPERATIONS, OperationInput, operation_document
+from shared.durable.operations import OPERATIONS, OperationInput
 from shared.durable.orchestration import (
     ActivityFailed,
     Orchestration,
@@ -22,11 +22,11 @@ from shared.durable.orchestration import (
     wait_for,
 )
 from shared.durable.task_hub import TaskHub
-from shared.kernel.errors import Conflict, NotFound, Refused, Unavailable
+from shared.kernel.errors import Conflict, Refused, Unavailable
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Raise
-from shared.messaging.unit_of_work import Audited, Put, View
-from shared.persistence.codec import DocumentCodec
+from shared.messaging.unit_of_work import Audited
+from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import Create, Partition
 from shared.triggers.durable_triggers import register, register_activity, register_fail_operation
 from tests.kit.service import TENANT, Bench, bench
@@ -47,7 +47,7 @@ class Thing:
     count: int = 0
 
 
-THINGS: Final = DocumentCodec(Thing, "thing")
+THINGS: Final = DocumentCodec(Thing, "thing", key="operation_id", document="thing")
 
 
 @dataclass
@@ -80,13 +80,13 @@ class App:
         await self.service.store.batch(
             HOME,
             [
-                Create(operation_document(OPERATION_ID), OPERATIONS.encode(change(accepted))),
+                Create(OPERATIONS.document_id(OPERATION_ID), OPERATIONS.encode(change(accepted))),
                 Create("thing", THINGS.encode(Thing(owner))),
             ],
         )
 
     async def operation(self) -> Operation:
-        document = await self.service.store.read(HOME, operation_document(OPERATION_ID))
+        document = await self.service.store.read(HOME, OPERATIONS.document_id(OPERATION_ID))
         assert document is not None
         return OPERATIONS.decode(document.body)
 
@@ -114,19 +114,17 @@ async def make(item: str, ctx: ActivityContext, app: App) -> Made:
 
 async def count(ctx: ActivityContext, app: App) -> int:
     """Add one to the thing, once in this operation."""
-    return await commit_step(ctx, app.service.work, ["thing"], stored_thing, add_one(ctx))
+    return await commit_step(ctx, app, THINGS, add_one(ctx))
 
 
 async def count_by(piece: str, ctx: ActivityContext, app: App) -> int:
     """Add one to the thing, once for each *piece*."""
-    return await commit_step(
-        ctx, app.service.work, ["thing"], stored_thing, add_one(ctx), key=f"count {piece}"
-    )
+    return await commit_step(ctx, app, THINGS, add_one(ctx), key=f"count {piece}")
 
 
 async def look(ctx: ActivityContext, app: App) -> int:
     """Add one to the thing at each look."""
-    return await commit_step(ctx, app.service.work, ["thing"], stored_thing, add_one(ctx), key=None)
+    return await commit_step(ctx, app, THINGS, add_one(ctx), key=None)
 
 
 async def finish(ctx: ActivityContext, app: App) -> int:
@@ -137,7 +135,7 @@ async def finish(ctx: ActivityContext, app: App) -> int:
         ended = operations.succeed(operation, {"count": step.value}, ctx.now())
         return replace(step, operation=ended)
 
-    return await commit_step(ctx, app.service.work, ["thing"], stored_thing, decide)
+    return await commit_step(ctx, app, THINGS, decide)
 
 
 async def begin_and_count(ctx: ActivityContext, app: App) -> int:
@@ -146,16 +144,8 @@ async def begin_and_count(ctx: ActivityContext, app: App) -> int:
     def begin(_thing: Thing, operation: Operation) -> Step[None]:
         return Step(None, operations.begin_step(operation, "count", ctx.now(), percent=10))
 
-    work = app.service.work
-    await commit_step(ctx, work, ["thing"], stored_thing, begin, key="begin")
-    return await commit_step(ctx, work, ["thing"], stored_thing, add_one(ctx))
-
-
-def stored_thing(view: View) -> Thing:
-    body = view.body("thing")
-    if body is None:
-        raise NotFound("no thing")
-    return THINGS.decode(body)
+    await commit_step(ctx, app, THINGS, begin, key="begin")
+    return await commit_step(ctx, app, THINGS, add_one(ctx))
 
 
 def add_one(ctx: ActivityContext) -> Callable[[Thing, Operation], Step[int]]:

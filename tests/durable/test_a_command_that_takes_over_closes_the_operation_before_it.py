@@ -7,18 +7,10 @@ import pytest
 
 import shared.kernel.operation as operations
 from shared.durable.activity import perform
-from shared.durable.operations import (
-    OPERATIONS,
-    OperationInput,
-    begin_operation,
-    close_superseded,
-    operation_document,
-    put_operation,
-)
+from shared.durable.operations import OPERATIONS, OperationInput, begin_operation, close_superseded
 from shared.kernel.context import Context, NewIds
-from shared.kernel.ids import EnvironmentKey
 from shared.kernel.operation import Operation, OperationStatus
-from shared.messaging.unit_of_work import Decision, Put, View
+from shared.messaging.unit_of_work import Decision, View
 from tests.durable.stories import (
     HOME,
     KEY,
@@ -28,7 +20,6 @@ from tests.durable.stories import (
     App,
     Thing,
     count,
-    stored_thing,
 )
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import EPOCH, run_virtual
@@ -36,10 +27,10 @@ from tests.kit.virtual_time import EPOCH, run_virtual
 
 async def take_over(app: App, ctx: Context) -> Operation:
     """Begin an operation that takes the thing over, as the use case of a command does."""
-    ids = NewIds.draw(ctx, "environments", EnvironmentKey(KEY))
+    ids = NewIds.draw(ctx, "environments", f"env-{KEY}")
 
     def decide(view: View) -> Decision[Operation]:
-        thing = stored_thing(view)
+        thing = view.get(THINGS, THING_ID)
         operation, start = begin_operation(
             ctx, ids, kind="RemoveThing", orchestration="durable_plain", aggregate_id=THING_ID,
             resource=f"/v1/things/{THING_ID}",
@@ -48,14 +39,14 @@ async def take_over(app: App, ctx: Context) -> Operation:
             thing, operation_id=operation.operation_id, fence_token=thing.fence_token + 1
         )
         writes = [
-            Put("thing", THINGS.encode(taken)),
-            put_operation(operation),
+            THINGS.put(taken),
+            OPERATIONS.put(operation),
             *close_superseded(view, thing.operation_id, ids.operation_id, ids.now),
         ]
         return Decision(operation, writes, outbox=[start])
 
     def owner(view: View) -> list[str]:
-        return [operation_document(stored_thing(view).operation_id)]
+        return [OPERATIONS.document_id(view.get(THINGS, THING_ID).operation_id)]
 
     work = app.service.work
     return (await work.commit(ctx, HOME, ["thing"], decide, linked=owner)).value
@@ -135,7 +126,9 @@ def test_an_operation_is_owned_by_who_caused_it_and_part_of_the_same_trace() -> 
         assert operation.owner == "service:drift"
         assert (operation.trace_id, operation.correlation_id) == ("trace-9", "corr-9")
         assert OperationInput.read(operation.input) == OperationInput(TENANT, THING_ID)
-        document = await app.service.store.read(HOME, operation_document(operation.operation_id))
+        document = await app.service.store.read(
+            HOME, OPERATIONS.document_id(operation.operation_id)
+        )
         assert document is not None
         assert OPERATIONS.decode(document.body) == operation
 

@@ -8,25 +8,19 @@ import pytest
 
 import shared.kernel.operation as operations
 from shared.contracts.values import Reason
+from shared.durable.abandon import Freed, abandon, fail_operation_by
 from shared.durable.activity import (
     REASON_MAX,
     ActivityContext,
     Step,
     commit_step,
-    fail_operation_by,
     perform,
 )
-from shared.durable.operations import (
-    abandon,
-    audited_end,
-    operation_document,
-    put_operation,
-    stored_operation,
-)
+from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import FAIL_OPERATION, Activity, durable_name
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation, OperationStatus
-from shared.messaging.unit_of_work import Decision, Outcome, Put, View
+from shared.messaging.unit_of_work import Decision, Outcome, View
 from shared.persistence.store import AnswerLost, Query
 from tests.durable.stories import (
     HOME,
@@ -41,7 +35,6 @@ from tests.durable.stories import (
     finish,
     look,
     make,
-    stored_thing,
 )
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import EPOCH, run_virtual
@@ -145,7 +138,7 @@ async def mistyped(ctx: ActivityContext, app: App) -> int:
     def decide(_thing: Thing, operation: Operation) -> Step[str]:
         return Step("one", operation)
 
-    await commit_step(ctx, app.service.work, ["thing"], stored_thing, decide)
+    await commit_step(ctx, app, THINGS, decide)
     return 1
 
 
@@ -204,8 +197,8 @@ def test_an_operation_closed_during_an_activity_is_found_at_its_commit() -> None
     async def closing(ctx: ActivityContext, app: App) -> int:
         """Count, after somebody closed the operation while this ran."""
         closed = operations.supersede(await app.operation(), OTHER, EPOCH)
-        decision: Decision[None] = Decision(None, writes=[put_operation(closed)])
-        ids = [put_operation(closed).id]
+        decision: Decision[None] = Decision(None, writes=[OPERATIONS.put(closed)])
+        ids = [OPERATIONS.put(closed).id]
         await app.service.work.commit(app.at.ctx(), HOME, ids, lambda _: decision)
         return await count(ctx, app)
 
@@ -242,14 +235,10 @@ async def free(
 ) -> Outcome[Any]:
     """End the operation and free the thing, in one batch."""
 
-    def decide(view: View) -> Decision[Any]:
-        stored = stored_operation(view, operation.operation_id)
-        ended, write = abandon(stored, ctx, reason)
-        freed = Put("thing", THINGS.encode(replace(stored_thing(view), operation_id="")))
-        return Decision(ended, [write, freed], audited=audited_end(stored, reason))
+    def freed(view: View, _why: Reason) -> Freed:
+        return [THINGS.put(replace(view.get(THINGS, THING_ID), operation_id=""))], ()
 
-    ids = ["thing", operation_document(operation.operation_id)]
-    return await app.service.work.commit(ctx, HOME, ids, decide)
+    return await abandon(operation, ctx, app, reason, reads=["thing"], free=freed)
 
 
 def test_a_failure_that_cannot_be_recorded_frees_the_aggregate_as_its_kind_says() -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from shared.durable.operations import OPERATIONS, operation_document
+from shared.durable.operations import OPERATIONS
 from shared.kernel.operation import HEARTBEAT_TIMEOUT
 from shared.persistence.store import Create, Document, Replace, Store, partition_of
 from tests.durable.test_lost_operations_are_started_again import PARTITION, _operation, _recovery
@@ -82,13 +82,13 @@ def test_it_is_postponed_shown_in_health_and_ends_once_its_document_is_repaired(
             attempts, healths = 0, []
             for _ in range(60):
                 await world.clock.sleep(30)
-                kept = await stuck.read(world, operation_document(stuck.operation))
+                kept = await stuck.read(world, OPERATIONS.document_id(stuck.operation))
                 attempts = kept.body["attempts"]
                 healths.append("end_operations" in await stuck.health(world))
             status, refused = await stuck.abandoned(world)
             await stuck.change(world, **whole)
             await world.clock.sleep(600)
-            ended = await stuck.read(world, operation_document(stuck.operation))
+            ended = await stuck.read(world, OPERATIONS.document_id(stuck.operation))
             health = await stuck.health(world)
         finally:
             await world.stop()
@@ -129,7 +129,7 @@ def test_one_without_its_input_is_never_started_and_shown_in_health() -> None:
         at = bench("environments")
         operation = _operation(at)
         body = {**OPERATIONS.encode(operation), "input": {"tenantId": "acme"}}
-        kept = Create(operation_document(operation.operation_id), body)
+        kept = Create(OPERATIONS.document_id(operation.operation_id), body)
         await at.service.store.batch(PARTITION, [kept])
         recovery = _recovery(at, at.starts)
         await at.service.clock.sleep(HEARTBEAT_TIMEOUT.total_seconds())

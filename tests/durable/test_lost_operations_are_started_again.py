@@ -7,7 +7,7 @@ from typing import Any
 
 import shared.kernel.operation as operations
 from local_host.model import HttpCall
-from shared.durable.operations import OPERATIONS, WAITING_TIMEOUT, operation_document
+from shared.durable.operations import OPERATIONS, WAITING_TIMEOUT
 from shared.durable.recovery import Recovery
 from shared.kernel.errors import Unavailable
 from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation
@@ -37,7 +37,7 @@ def _operation(at: Bench, number: int = 1) -> Operation:
 
 async def _kept(at: Bench, *kept: Operation) -> Recovery:
     for operation in kept:
-        document_id = operation_document(operation.operation_id)
+        document_id = OPERATIONS.document_id(operation.operation_id)
         body = OPERATIONS.encode(operation)
         await at.service.store.batch(PARTITION, [Create(document_id, body)])
     return _recovery(at, at.starts)

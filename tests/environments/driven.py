@@ -9,7 +9,7 @@ from function_apps.environments.activities import ACTIVITIES
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.orchestrations import ORCHESTRATIONS
 from function_apps.environments.ports import EnvironmentsApp
-from function_apps.environments.triggers import OPERATIONS
+from function_apps.environments.triggers import CONTROLS
 from function_apps.environments.use_cases.decommission_environment import decommission_environment
 from function_apps.environments.use_cases.provision_environment import provision_environment
 from function_apps.environments.use_cases.update_environment import update_environment
@@ -18,7 +18,7 @@ from shared.contracts.environments import (
     ProvisionEnvironment,
     UpdateEnvironment,
 )
-from shared.durable.operations import operation_document, stored_operation
+from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import Orchestrator, durable_name
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation
@@ -60,13 +60,13 @@ class Environments:
         return engine
 
     async def environment(self, identity: str) -> RuntimeEnvironment:
-        return await repository.load(identity, self.ctx, self.app)
+        return await self.app.service.work.load(repository.ENVIRONMENTS, identity, self.ctx.tenant)
 
     async def operation(self, operation_id: str) -> Operation:
         partition = partition_of(TENANT, operation_id)
-        document_id = operation_document(operation_id)
+        document_id = OPERATIONS.document_id(operation_id)
         view = await self.app.service.work.read(partition, document_id)
-        return stored_operation(view, operation_id)
+        return view.get(OPERATIONS, operation_id)
 
     async def run_started(self, **how: Any) -> list[Any]:
         """Drive every orchestration that was started and not yet run; return their outcomes."""
@@ -77,7 +77,7 @@ class Environments:
         return outcomes
 
     async def run(self, name: str, instance_id: str, argument: Any, **how: Any) -> Any:
-        abandon = {kind: control.abandon for kind, control in OPERATIONS.items()}
+        abandon = {kind: control.abandon for kind, control in CONTROLS.items()}
         context = DrivenContext(
             instance_id, argument, by_name(ACTIVITIES, abandon), self.app, self.app.service.clock,
             self.bench.starts, **how,

@@ -13,7 +13,7 @@ from function_apps.health.ports import GateRules
 from function_apps.health.repository import EVALUATE
 from function_apps.health.use_cases.abandon_operation import abandon_operation
 from shared.contracts.gates import EvaluateGate
-from shared.durable.operations import operation_document, stored_operation
+from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import durable_name
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable
@@ -201,13 +201,12 @@ def test_an_operation_whose_gate_is_gone_can_be_abandoned() -> None:
     async def main() -> bool:
         made = await begun()
         _, operation_id, _ = made.bench.starts.started[0]
-        place, document_id = partition_of(TENANT, operation_id), operation_document(operation_id)
-        work = made.app.service.work
-        operation = stored_operation(await work.read(place, document_id), operation_id)
+        place, work = partition_of(TENANT, operation_id), made.app.service.work
+        operation = await work.load(OPERATIONS, operation_id, TENANT)
         gate = f"gate/{operation.input['aggregateId']}"
         await made.app.service.store.batch(place, [Delete(gate)])
         await abandon_operation(operation, made.ctx, made.app)
-        return stored_operation(await work.read(place, document_id), operation_id).is_terminal
+        return (await work.load(OPERATIONS, operation_id, TENANT)).is_terminal
 
     assert run_virtual(main())
 
@@ -217,9 +216,9 @@ def test_a_gate_that_is_abandoned_is_answered_as_inconclusive() -> None:
         made = await begun()
         _, operation_id, _ = made.bench.starts.started[0]
         view = await made.app.service.work.read(
-            partition_of(TENANT, operation_id), operation_document(operation_id)
+            partition_of(TENANT, operation_id), OPERATIONS.document_id(operation_id)
         )
-        operation = stored_operation(view, operation_id)
+        operation = view.get(OPERATIONS, operation_id)
         outcome = await abandon_operation(operation, made.ctx, made.app)
         return outcome.value["operationId"], await evaluated(made), answers(made)
 

@@ -9,7 +9,7 @@ from function_apps.health.activities import ACTIVITIES
 from function_apps.health.orchestrations import evaluate_gate
 from shared.contracts.deployments import DeploymentEnded
 from shared.contracts.events import EVENTS
-from shared.durable.operations import OPERATIONS, operation_document
+from shared.durable.operations import OPERATIONS
 from shared.kernel.clock import isoformat
 from shared.persistence.store import Partition, Replace
 from tests.health.test_evaluating_a_gate import GATE, asked
@@ -51,7 +51,7 @@ async def gate_of(made: Health, gate: str = GATE) -> tuple[str | None, str]:
     store = made.app.service.store
     record = await store.read(PLACE, f"gate/{gate}")
     assert record is not None
-    operation = await store.read(PLACE, operation_document(record.body["operation_id"]))
+    operation = await store.read(PLACE, OPERATIONS.document_id(record.body["operation_id"]))
     assert operation is not None
     return record.body["verdict"], OPERATIONS.decode(operation.body).status
 

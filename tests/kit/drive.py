@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.durable.activity import AbandonOperation, fail_operation_by, perform
+from shared.durable.abandon import AbandonOperation, fail_operation_by
+from shared.durable.activity import perform
 from shared.durable.orchestration import (
     FAIL_OPERATION,
     Activity,

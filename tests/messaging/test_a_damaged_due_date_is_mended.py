@@ -9,7 +9,7 @@ import pytest
 import shared.kernel.operation as operations
 from function_apps.catalog.repository import SCANS
 from function_apps.health.repository import TARGETS
-from shared.durable.operations import OPERATIONS, put_operation
+from shared.durable.operations import OPERATIONS
 from shared.durable.recovery import Recovery
 from shared.kernel.clock import Clock, isoformat, parse_instant
 from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation
@@ -95,7 +95,7 @@ def test_operations_that_nobody_runs_are_started_again_and_end() -> None:
         await world.boot()
         try:
             store = world.services["environments"].store
-            puts = [put_operation(_operation(world.clock, n)) for n in range(len(DAMAGES))]
+            puts = [OPERATIONS.put(_operation(world.clock, n)) for n in range(len(DAMAGES))]
             for put, due_at in zip(puts, DAMAGES.values(), strict=True):
                 await store.batch(HOME, [Create(put.id, damaged(put.body, due_at))])
             await world.clock.sleep(HEARTBEAT_TIMEOUT.total_seconds() + 60)
@@ -139,7 +139,7 @@ async def _mended(at: Bench, document_id: str, body: Mapping[str, Any]) -> Mappi
 def test_an_operation_that_has_ended_is_never_due(due_at: Any) -> None:
     async def main() -> None:
         at = bench("environments")
-        over = put_operation(
+        over = OPERATIONS.put(
             operations.succeed(_operation(at.service.clock), {}, at.service.clock.now())
         )
 
@@ -166,7 +166,7 @@ def test_an_outbox_row_that_could_not_leave_is_due_at_once(due_at: Any) -> None:
 def test_one_that_cannot_be_read_is_due_at_once_and_shown_in_health() -> None:
     async def main() -> None:
         at = bench("environments")
-        put = put_operation(_operation(at.service.clock))
+        put = OPERATIONS.put(_operation(at.service.clock))
         await _mended(at, put.id, {**put.body, "percent": "many", "dueAt": 5})
         service = at.service
         await Recovery(service.store, at.starts, service.clock, service.sweeps).sweep()
@@ -201,7 +201,7 @@ def test_one_whose_own_time_is_damaged_is_due_at_once() -> None:
 def test_others_are_left_as_they_are(changes: Mapping[str, Any]) -> None:
     async def main() -> None:
         at = bench("environments")
-        body = {**put_operation(_operation(at.service.clock)).body, **changes}
+        body = {**OPERATIONS.put(_operation(at.service.clock)).body, **changes}
         stored = damaged(body, body["dueAt"])
 
         assert await _mended(at, "operation/1", stored) == stored

@@ -20,7 +20,8 @@ from shared.messaging.dispatcher import (
 )
 from shared.messaging.envelope import Envelope
 from shared.messaging.parked_messages import parked_id, parked_partition
-from shared.messaging.unit_of_work import Audited, Decision, Json, Put
+from shared.messaging.unit_of_work import Audited, Decision, Json
+from shared.persistence.codec import Put
 from shared.persistence.store import Document, Partition
 from tests.kit.service import SCOPE
 from tests.kit.virtual_time import run_virtual

@@ -1,6 +1,6 @@
 """A row that was sent and could not be deleted is due again later, not again in the same sweep."""
 
-from shared.messaging.outbox import Raise, encode, number
+from shared.messaging.outbox import Raise, encode
 from shared.persistence.store import Create, Query
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.parts import PARTITION, Parts
@@ -10,9 +10,9 @@ def test_a_row_whose_deletion_fails_is_sent_once_in_a_sweep_and_postponed() -> N
     async def main() -> None:
         parts = Parts()
         now = parts.clock.now()
-        rows = number([Raise("op-1", f"event-{n}") for n in range(Query.limit)], now, parts.entropy)
-        for row in rows:
-            await parts.store.inner.batch(PARTITION, [Create(row.id, encode(row.row, now))])
+        rows = encode([Raise("op-1", f"event-{n}") for n in range(Query.limit)], now, parts.entropy)
+        for row, body in rows:
+            await parts.store.inner.batch(PARTITION, [Create(row.id, body)])
         await parts.clock.sleep(20)
         parts.store.faults = ["away"] * 3 * len(rows)
         await parts.relay.sweep()

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from shared.kernel.context import Context
-from shared.messaging.unit_of_work import Decision, Json, Put, UnitOfWork
+from shared.messaging.unit_of_work import Decision, Json, UnitOfWork
+from shared.persistence.codec import Put
 from shared.persistence.store import AnswerLost, BatchOperation, Etag, Partition, Store
 from tests.kit.service import CAUSE, SCOPE
 from tests.kit.virtual_time import run_virtual

@@ -18,11 +18,11 @@ from shared.messaging.unit_of_work import (
     Decision,
     IdempotencyKeyReused,
     Json,
-    Put,
     Remove,
     View,
     WriteContention,
 )
+from shared.persistence.codec import Put
 from shared.persistence.store import READ_MAX_DOCUMENTS, Create, Partition, Replace, Upsert
 from tests.kit.service import CAUSE
 from tests.kit.virtual_time import run_virtual
@@ -235,14 +235,13 @@ def test_what_others_changed_meanwhile_is_checked_before_it_is_decided_again() -
         parts = Parts()
         parts.store.intruders = [Create("thing", {"type": "thing", "isClosed": True})]
 
-        async def precheck(view: View) -> None:
+        async def decide(view: View) -> Decision[Json]:
             if view.body("thing") is not None:
                 raise Conflict("the thing is closed")
+            return _count(parts, [])(view)
 
         with pytest.raises(Conflict):
-            await parts.work.commit(
-                parts.ctx(), PARTITION, ["thing"], _count(parts, []), precheck=precheck
-            )
+            await parts.work.commit(parts.ctx(), PARTITION, ["thing"], decide)
 
     run_virtual(main())
 
@@ -345,7 +344,7 @@ def test_a_crowd_of_writers_in_one_process_all_get_through() -> None:
     run_virtual(main())
 
 
-async def _refuse(_view: View) -> None:
+async def _refuse(_view: View) -> Decision[Json]:
     raise Conflict("the plan has moved", code="PlanMoved")
 
 
@@ -354,39 +353,34 @@ def test_what_can_change_with_time_is_not_asked_of_a_repeat() -> None:
         parts = Parts()
         await parts.work.commit(parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []))
 
-        repeated = await parts.work.commit(
-            parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []), precheck=_refuse
-        )
+        repeated = await parts.work.commit(parts.ctx(KEYED), PARTITION, ["thing"], _refuse)
 
         assert (repeated.value, repeated.is_repeat) == ({"number": 1}, True)
 
     run_virtual(main())
 
 
-def test_a_new_command_that_fails_its_precheck_writes_nothing() -> None:
+def test_a_new_command_that_is_refused_by_what_changes_with_time_writes_nothing() -> None:
     async def main() -> None:
         parts = Parts()
         with pytest.raises(Conflict):
-            await parts.work.commit(
-                parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []), precheck=_refuse
-            )
+            await parts.work.commit(parts.ctx(KEYED), PARTITION, ["thing"], _refuse)
 
         assert parts.store.batches == []
 
     run_virtual(main())
 
 
-def test_a_command_whose_commit_lost_its_answer_is_not_prechecked_again() -> None:
+def test_a_command_whose_commit_lost_its_answer_does_not_ask_outside_again() -> None:
     async def main() -> None:
         parts, asked = Parts(), list[View]()
         parts.store.faults = ["lost-after"]
 
-        async def ask(view: View) -> None:
+        async def ask(view: View) -> Decision[Json]:
             asked.append(view)
+            return _count(parts, [])(view)
 
-        await parts.work.commit(
-            parts.ctx(KEYED), PARTITION, ["thing"], _count(parts, []), precheck=ask
-        )
+        await parts.work.commit(parts.ctx(KEYED), PARTITION, ["thing"], ask)
 
         assert len(asked) == 1
 

@@ -17,7 +17,6 @@ from shared.messaging.outbox import (
     Start,
     StoredRow,
     encode,
-    number,
 )
 from shared.messaging.unit_of_work import Audited, Decision, Json
 from shared.persistence.store import Create, Document, Store
@@ -48,10 +47,8 @@ async def _commit(parts: Parts, rows: Sequence[Row] = ROWS) -> None:
 async def _commit_and_die(parts: Parts, rows: Sequence[StoredRow] = STORED) -> None:
     """Commit *rows* as an invocation does that dies right after its commit."""
     now = parts.clock.now()
-    numbered = number(rows, now, parts.entropy)
-    await parts.store.inner.batch(
-        PARTITION, [Create(row.id, encode(row.row, now)) for row in numbered]
-    )
+    encoded = encode(rows, now, parts.entropy)
+    await parts.store.inner.batch(PARTITION, [Create(row.id, body) for row, body in encoded])
 
 
 async def _changes(parts: Parts) -> list[Document]:
@@ -240,7 +237,8 @@ def test_one_unreadable_row_holds_up_no_other(damage: dict[str, object]) -> None
     async def main() -> None:
         parts = Parts()
         now = parts.clock.now()
-        unreadable = {**encode(STORED[0], now), **damage}
+        ((_, body),) = encode(STORED[:1], now, parts.entropy)
+        unreadable = {**body, **damage}
         await parts.store.inner.batch(PARTITION, [Create("outbox/0", unreadable)])
         await _commit_and_die(parts, STORED[1:])
         await _by_feed(parts)
@@ -270,7 +268,7 @@ def test_an_answer_lost_while_rows_are_deleted_costs_a_second_sending_at_most() 
 def test_relaying_what_was_never_stored_deletes_nothing_and_raises_nothing() -> None:
     async def main() -> None:
         parts = Parts()
-        rows = number(STORED, parts.clock.now(), parts.entropy)
+        rows = [row for row, _ in encode(STORED, parts.clock.now(), parts.entropy)]
 
         assert await parts.relay.relay(Committed(PARTITION, rows)) == 0
 

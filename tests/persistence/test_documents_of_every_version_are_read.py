@@ -37,7 +37,7 @@ def _due(thing: Thing) -> Mapping[str, Any]:
     return {"dueAt": isoformat(thing.made_at)}
 
 
-THINGS: Final = DocumentCodec(Thing, "thing", queried=_due)
+THINGS: Final = DocumentCodec(Thing, "thing", key="name", queried=_due)
 THING: Final = Thing("a", EPOCH, Colour.BLUE, (Part("wheel", 4),), {"x": "y"})
 BODY: Final = THINGS.encode(THING)
 
@@ -79,7 +79,9 @@ def _blue(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "colour": body["colour"].capitalize()}
 
 
-OF_SCHEMA_3: Final = DocumentCodec(Thing, "thing", schema=3, upgrades={1: _named, 2: _blue})
+OF_SCHEMA_3: Final = DocumentCodec(
+    Thing, "thing", key="name", schema=3, upgrades={1: _named, 2: _blue}
+)
 UPGRADED = {
     "1": {"title": "a", "made_at": BODY["made_at"], "colour": "blue"},
     "2": {"schema": 2, "name": "a", "made_at": BODY["made_at"], "colour": "blue"},
@@ -114,7 +116,7 @@ def test_an_upgrade_that_finds_no_field_is_an_unreadable_document_and_no_other_e
 
 
 def test_documents_that_must_stay_small_leave_their_defaults_out() -> None:
-    small = DocumentCodec(Thing, "thing", omits_defaults=True)
+    small = DocumentCodec(Thing, "thing", key="name", omits_defaults=True)
 
     assert set(small.encode(Thing("a", EPOCH))) == {"name", "made_at", "type", "schema"}
     assert small.decode(small.encode(Thing("a", EPOCH))) == Thing("a", EPOCH)

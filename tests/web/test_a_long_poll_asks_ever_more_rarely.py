@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import shared.kernel.operation as operations
-from shared.durable.operations import put_operation
+from shared.durable.operations import OPERATIONS
 from shared.kernel.operation import Operation
 from shared.persistence.store import Create, Document, Partition, Store
 from shared.web.administration import Administration
@@ -42,7 +42,7 @@ async def _poll(at: Bench, store: Any) -> Answer:
 def test_25_seconds_without_a_change_are_few_reads() -> None:
     async def main() -> None:
         at = bench("environments")
-        put = put_operation(_operation(at))
+        put = OPERATIONS.put(_operation(at))
         await at.service.store.batch(HOME, [Create(put.id, put.body)])
         store = CountedStore(at.service.store)
         answer = await _poll(at, store)

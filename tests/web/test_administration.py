@@ -12,19 +12,16 @@ import azure.durable_functions as df
 import azure.functions as func
 import pytest
 
-import shared.durable.operations as durable_operations
 import shared.kernel.operation as operations
 from local_host.host import HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
 from shared.contracts.operations import Operation as Published
 from shared.contracts.shape import Command
 from shared.contracts.validation import parse
-from shared.durable.operations import (
-    OPERATIONS,
-    operation_document,
-    put_operation,
-    stored_operation,
-)
+from shared.contracts.values import Reason
+from shared.durable.abandon import Freed
+from shared.durable.abandon import abandon as abandon_operation
+from shared.durable.operations import OPERATIONS
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, Scope
 from shared.kernel.errors import Conflict, Unavailable
@@ -32,7 +29,8 @@ from shared.kernel.ids import TenantId
 from shared.kernel.operation import Operation
 from shared.messaging.dispatcher import Dispatcher, HandlerTable, Received
 from shared.messaging.outbox import Publish
-from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, Put, View
+from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.persistence.codec import Put
 from shared.persistence.store import Create, Partition
 from shared.triggers.http_triggers import bind_routes
 from shared.web import openapi
@@ -92,18 +90,18 @@ class Desk:
         return int(answer.status), body, {name.lower(): value for name, value in answer.headers}
 
     async def keep(self, operation: Operation) -> None:
-        put = put_operation(operation)
+        put = OPERATIONS.put(operation)
         await self.at.service.store.batch(HOME, [Create(put.id, put.body)])
 
     async def end(self, operation: Operation, after_s: float) -> None:
         service = self.at.service
         await service.clock.sleep(after_s)
-        ended = put_operation(operations.succeed(operation, {"n": 1}, service.clock.now()))
+        ended = OPERATIONS.put(operations.succeed(operation, {"n": 1}, service.clock.now()))
         decision: Decision[Json] = Decision({}, writes=[ended])
         await service.work.commit(self.at.ctx(), HOME, [ended.id], lambda _: decision)
 
     async def stored(self, operation: Operation) -> Operation:
-        document_id = operation_document(operation.operation_id)
+        document_id = OPERATIONS.document_id(operation.operation_id)
         document = await self.at.service.store.read(HOME, document_id)
         assert document is not None
         return OPERATIONS.decode(document.body)
@@ -124,18 +122,15 @@ class Desk:
         await self.dispatcher(Received(body, "application/json", {"cs-tenant-id": tenant}))
 
 
-async def abandon(operation: Operation, ctx: Context, app: Bench) -> Outcome[Json]:
+async def abandon(
+    operation: Operation, ctx: Context, app: Bench, reason: Reason | None = None
+) -> Outcome[Json]:
     """End the operation and free its thing, in one batch."""
-    document_id = operation_document(operation.operation_id)
 
-    def decide(view: View) -> Decision[Json]:
-        ended, write = durable_operations.abandon(
-            stored_operation(view, operation.operation_id), ctx
-        )
-        freed = Put("thing", {"type": "thing", "operation": None})
-        return Decision(ended, [write, freed], audited=Audited("AbandonOperation", "thing"))
+    def free(_view: View, _why: Reason) -> Freed:
+        return [Put("thing", {"type": "thing", "operation": None})], ()
 
-    return await app.service.work.commit(ctx, HOME, [document_id, "thing"], decide)
+    return await abandon_operation(operation, ctx, app, reason, reads=["thing"], free=free)
 
 
 PROVISIONING = OperationControl(cooperative_cancel, abandon)
@@ -201,7 +196,7 @@ def test_an_operation_is_shown_with_its_steps_and_listed_by_status(tmp_path: Any
 def test_a_document_that_cannot_be_read_hides_no_other_from_a_list(tmp_path: Any) -> None:
     async def act(at: Desk) -> None:
         await at.keep(at.operation(1))
-        later = put_operation(at.operation(2))
+        later = OPERATIONS.put(at.operation(2))
         body = {**later.body, "schema": 99}
         await at.at.service.store.batch(HOME, [Create(later.id, body)])
         status, listed, _ = await at.call("GET", "/operations")

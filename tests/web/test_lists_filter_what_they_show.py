@@ -9,11 +9,11 @@ from typing import Any, Final, get_args, get_type_hints
 import pytest
 
 from function_apps.catalog.triggers import LIST as SERVICES
+from function_apps.deployments.triggers import CONTROLS as DEPLOYMENT_KINDS
 from function_apps.deployments.triggers import LIST as DEPLOYMENTS
-from function_apps.deployments.triggers import OPERATIONS as DEPLOYMENT_KINDS
+from function_apps.environments.triggers import CONTROLS as ENVIRONMENT_KINDS
 from function_apps.environments.triggers import LIST as ENVIRONMENTS
-from function_apps.environments.triggers import OPERATIONS as ENVIRONMENT_KINDS
-from function_apps.health.triggers import OPERATIONS as HEALTH_KINDS
+from function_apps.health.triggers import CONTROLS as HEALTH_KINDS
 from shared.persistence.store import Create, partition_of
 from shared.web.collection import Collection
 from shared.web.operation_routes import LIST as OPERATIONS

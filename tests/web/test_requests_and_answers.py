@@ -15,7 +15,8 @@ from local_host.model import App, HttpAnswer, HttpCall
 from shared.contracts.shape import Command
 from shared.kernel.errors import Conflict, Unavailable, Violation
 from shared.kernel.errors import Invalid as InvalidRequest
-from shared.messaging.unit_of_work import Decision, Json, Put, View
+from shared.messaging.unit_of_work import Decision, Json, View
+from shared.persistence.codec import Put
 from shared.persistence.store import Partition
 from shared.triggers.http_triggers import bind_routes
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer

@@ -9,7 +9,7 @@ from function_apps.catalog import repository, resources
 from function_apps.catalog.errors import LogNotFound
 from function_apps.catalog.model.service import RuntimeService
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.repository import SCAN_ID, SCANS, SERVICE_ID, SERVICES
+from function_apps.catalog.repository import SCANS, SERVICES
 from shared.contracts import catalog as published
 from shared.kernel.concurrency import Failure, bounded_map, isolate
 from shared.kernel.context import Context
@@ -58,7 +58,7 @@ async def to_resources(
 
 async def _scanned_at(partition: Partition, app: CatalogApp) -> str | None:
     """Return the time of the last complete scan of an environment."""
-    document = await app.service.store.read(partition, SCAN_ID)
+    document = await app.service.store.read(partition, SCANS.document_id(partition.environment))
     return None if document is None else SCANS.decode(document.body).scanned_at
 
 
@@ -88,7 +88,9 @@ async def _dependency(
     module: ModuleId, key: EnvironmentKey, ctx: Context, app: CatalogApp
 ) -> published.Dependency:
     identity = service_id_of(key, module_key(ctx.tenant, module))
-    document = await app.service.store.read(partition_of(ctx.tenant, identity), SERVICE_ID)
+    document = await app.service.store.read(
+        partition_of(ctx.tenant, identity), SERVICES.document_id(identity)
+    )
     is_service = document is not None and document.body.get("type") == SERVICES.type_name
     found = SERVICES.readable([document]) if document is not None and is_service else []
     return resources.dependency(module, found[0][1] if found else None)

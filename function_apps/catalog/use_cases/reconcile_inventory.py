@@ -21,7 +21,7 @@ from function_apps.catalog.model.service import (
 )
 from function_apps.catalog.model.status import ObservationExpired, Observed, ServiceEvent
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.repository import SCANS, SERVICES, commit, put_scan, replace_scan
+from function_apps.catalog.repository import SCANS, SERVICES, commit, replace_scan
 from function_apps.catalog.use_cases.record_environment import retire_services
 from shared.contracts.catalog import ServiceStatus
 from shared.kernel.clock import isoformat, parse_instant
@@ -77,7 +77,7 @@ async def reconcile_environment(document: Document, ctx: Context, app: CatalogAp
     """
     scan = SCANS.decode(document.body)
     if scan.ended_at is not None or scan.retire_after is not None:
-        await retire_services(document.partition, ctx, app)
+        await retire_services(scan.environment_id, ctx, app)
         return
     reading = await app.surface.inventory(EnvironmentId(scan.environment_id))
     now, known = ctx.now(), await _services(document, ctx, app)
@@ -93,7 +93,7 @@ async def reconcile_environment(document: Document, ctx: Context, app: CatalogAp
         service_id = ServiceId(observation.service.service_id)
         await _attempt(service_id, _record(observation, ctx, app), ctx, app)
     after = record_scan(scan, now, app.rules.sweep, missing)
-    decision: Decision[Json] = Decision({}, writes=[put_scan(after)])
+    decision: Decision[Json] = Decision({}, writes=[SCANS.put(after)])
     await replace_scan(document, decision, ctx, app)
 
 
@@ -171,7 +171,7 @@ async def _record(observation: ServiceObservation, ctx: Context, app: CatalogApp
             return None
         return record_observation(current, event, instances, now)
 
-    await commit(service.service_id, decide, "ObserveService", ctx, app)
+    await commit(service.service_id, ctx, app, decide, action="ObserveService")
 
 
 def _to_body(instance: Instance) -> Mapping[str, object]:

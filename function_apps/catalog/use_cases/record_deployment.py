@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from function_apps.catalog.model.environment_scan import reschedule_retirement
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.repository import SCAN_ID, find_scan, put_scan
+from function_apps.catalog.repository import SCANS
 from shared.contracts.catalog import RecordRelease
 from shared.contracts.deployments import DeploymentEnded
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.messaging.fan_out import fan_out_releases
-from shared.messaging.unit_of_work import Json, Outcome, Put, View
+from shared.messaging.unit_of_work import Json, Outcome, View
+from shared.persistence.codec import Put
 
 
 async def record_deployment(event: DeploymentEnded, ctx: Context, app: CatalogApp) -> Outcome[Json]:
@@ -21,13 +22,18 @@ async def record_deployment(event: DeploymentEnded, ctx: Context, app: CatalogAp
     due_at = ctx.now() + app.rules.stale_after
 
     def reschedule(view: View) -> Sequence[Put]:
-        scan = find_scan(view)
+        scan = view.find(SCANS, event.environment_id)
         if scan is None or scan.removed_at is None:
             return ()
         if scan.ended_at is None and isoformat(event.ended_at) > scan.removed_at:
             return ()
-        return [put_scan(reschedule_retirement(scan, due_at))]
+        return [SCANS.put(reschedule_retirement(scan, due_at))]
 
     return await fan_out_releases(
-        event, RecordRelease, ctx, app.service.work, reads=[SCAN_ID], writes=reschedule
+        event,
+        RecordRelease,
+        ctx,
+        app.service.work,
+        reads=[SCANS.document_id(event.environment_id)],
+        writes=reschedule,
     )

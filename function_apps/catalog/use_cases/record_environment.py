@@ -7,11 +7,8 @@ from function_apps.catalog.model.environment_scan import (
 )
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.repository import (
-    SCAN_ID,
     SCANS,
     SERVICES,
-    find_scan,
-    put_scan,
     replace_scan,
 )
 from shared.contracts.catalog import RetireService, ServiceStatus
@@ -25,7 +22,6 @@ from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 from shared.persistence.store import (
     Comparison,
     Document,
-    Partition,
     Prefix,
     Query,
     Where,
@@ -45,24 +41,28 @@ async def record_environment(
     told_at = min(ctx.cause.occurred_at or ctx.now(), ctx.now())
 
     def decide(view: View) -> Decision[Json]:
-        scan = on_environment_event(find_scan(view), event, told_at, ctx.now())
-        return NOTHING if scan is None else Decision({}, writes=[put_scan(scan)])
+        scan = on_environment_event(
+            view.find(SCANS, event.environment_id), event, told_at, ctx.now()
+        )
+        return NOTHING if scan is None else Decision({}, writes=[SCANS.put(scan)])
 
     without_marker = ctx.without_marker()
     partition = partition_of(ctx.tenant, event.environment_id)
-    outcome = await app.service.work.commit(without_marker, partition, [SCAN_ID], decide)
+    reads = [SCANS.document_id(event.environment_id)]
+    outcome = await app.service.work.commit(without_marker, partition, reads, decide)
     if isinstance(event, RuntimeEnvironmentDecommissioned):
-        await retire_services(partition, without_marker, app)
+        await retire_services(event.environment_id, without_marker, app)
     return outcome
 
 
-async def retire_services(partition: Partition, ctx: Context, app: CatalogApp) -> None:
+async def retire_services(environment_id: str, ctx: Context, app: CatalogApp) -> None:
     """Send a command for every service of the environment, after the last one that has it.
 
     A service that was released after the generation ended stays as it is.
     """
+    partition = partition_of(ctx.tenant, environment_id)
     while True:
-        document = await app.service.store.read(partition, SCAN_ID)
+        document = await app.service.store.read(partition, SCANS.document_id(environment_id))
         scan = None if document is None else SCANS.decode(document.body)
         if document is None or scan is None or scan.retire_after is None:
             return
@@ -89,7 +89,7 @@ async def _retire_page(
     last = str(page.documents[-1].body["service_id"]) if goes_on else None
     decision: Decision[Json] = Decision(
         {},
-        writes=[put_scan(record_retired_page(scan, last))],
+        writes=[SCANS.put(record_retired_page(scan, last))],
         outbox=[_retirement(service, scan, app) for service in page.documents],
     )
     await replace_scan(document, decision, ctx, app)

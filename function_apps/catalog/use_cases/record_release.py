@@ -25,4 +25,4 @@ async def record_release(command: RecordRelease, ctx: Context, app: CatalogApp) 
         fresh = new_service(command, service_id=identity, tenant_id=ctx.tenant)
         return record_row(known or fresh, row)
 
-    return await commit(identity, decide, "RecordRelease", ctx, app, row_id=row.id)
+    return await commit(identity, ctx, app, decide, action="RecordRelease", row_id=row.id)

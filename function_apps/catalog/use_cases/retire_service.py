@@ -22,4 +22,4 @@ async def retire_service(command: RetireService, ctx: Context, app: CatalogApp) 
     def decide(known: RuntimeService | None) -> ServiceChange | None:
         return None if known is None else record_row(known, row)
 
-    return await commit(command.service_id, decide, "RetireService", ctx, app, row_id=row.id)
+    return await commit(command.service_id, ctx, app, decide, action="RetireService", row_id=row.id)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import shared.kernel.operation as operations
-from function_apps.deployments import events, repository
+from function_apps.deployments import events
 from function_apps.deployments.activities.inputs import StepInput, WaitState, WaitStatus
 from function_apps.deployments.activities.observe_surface import component_of, surface_of
 from function_apps.deployments.model import analysis
@@ -18,12 +18,12 @@ from function_apps.deployments.model.lifecycle import (
 from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.model.rollout_steps import RolloutStep
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import Change, DeploymentSet
+from function_apps.deployments.repository import DeploymentSet, commit_step, load_owned, step
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.gates import OnInconclusive, Verdict
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import Service, Url
-from shared.durable.activity import ActivityContext
+from shared.durable.activity import ActivityContext, Step
 from shared.kernel.observation import Present
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Send
@@ -35,26 +35,23 @@ async def begin_step(given: StepInput, ctx: ActivityContext, app: DeploymentsApp
     """Publish that the step is about to act; return whether it passed before a restart."""
     now = ctx.now()
 
-    def decide(known: DeploymentSet, operation: Operation) -> tuple[bool, Change | None]:
+    def decide(known: DeploymentSet, operation: Operation) -> Step[bool]:
         deployment = known.deployment
-        step = deployment.steps[given.index]
+        planned = deployment.steps[given.index]
         is_promoting = deployment.status is DeploymentStatus.PROMOTING
-        is_passed = step.verdict is Verdict.PASS or is_promoting
-        if step.started_at is not None or is_passed:
-            return is_passed, None
-        began = evolve(deployment, StepBegan(replace(step, started_at=now)), now)
+        is_passed = planned.verdict is Verdict.PASS or is_promoting
+        if planned.started_at is not None or is_passed:
+            return Step(is_passed, operation)
+        began = evolve(deployment, StepBegan(replace(planned, started_at=now)), now)
         deadline_at = analysis.deadline_of(began, app.rules.gate, now)
-        event = events.step_changed(began, given.index, step.name, step.weight, deadline_at)
+        event = events.step_changed(began, given.index, planned.name, planned.weight, deadline_at)
         span = _PERCENT_LAST - _PERCENT_FIRST
         percent = _PERCENT_FIRST + span * given.index // len(deployment.steps)
-        return False, Change(
-            replace(known, deployment=began),
-            operations.begin_step(operation, step.name, now, percent=percent),
-            [event],
-            "BeginStep",
-        )
+        progress = operations.begin_step(operation, planned.name, now, percent=percent)
+        after = replace(known, deployment=began)
+        return step(False, progress, known, after, [event], action="BeginStep")
 
-    return await repository.commit(ctx, app, decide)
+    return await commit_step(ctx, app, decide, key=None)
 
 
 async def request_analysis(
@@ -64,19 +61,19 @@ async def request_analysis(
 
     A gate's id follows from deployment, component, attempt and step, so asking again asks the same.
     """
-    deployment = await repository.load_owned(ctx, app)
+    deployment = await load_owned(ctx, app)
     units = deployment.brought
     addresses = {unit.module_id: await _addresses(deployment, unit, app) for unit in units}
     now, wait_name = ctx.now(), f"gates-{ctx.ordinal}"
     pending = WaitStatus(WaitState.PENDING, wait_name, now + analysis.LOOK_AGAIN)
 
-    def decide(known: DeploymentSet, operation: Operation) -> tuple[WaitStatus, Change | None]:
+    def decide(known: DeploymentSet, operation: Operation) -> Step[WaitStatus]:
         current = known.deployment
-        step = current.steps[given.index]
-        if step.gates or step.verdict is not None:
-            return pending, _wait(known, operation, wait_name, now)
+        planned = current.steps[given.index]
+        if planned.gates or planned.verdict is not None:
+            return _wait(pending, known, operation, now)
         asked = replace(
-            step,
+            planned,
             asked_at=now,
             deadline_at=analysis.deadline_of(current, app.rules.gate, now),
             gates=tuple(
@@ -95,14 +92,17 @@ async def request_analysis(
             )
             for unit in current.brought
         ]
-        return pending, Change(
+        waiting = operations.wait(operation, WaitReason.GATE, wait_name, now)
+        return step(
+            pending,
+            waiting,
+            known,
             replace(known, deployment=after),
-            operations.wait(operation, WaitReason.GATE, wait_name, now),
             requests,
-            "RequestAnalysis",
+            action="RequestAnalysis",
         )
 
-    return await repository.commit(ctx, app, decide)
+    return await commit_step(ctx, app, decide, key=None)
 
 
 async def _addresses(
@@ -122,56 +122,55 @@ async def _addresses(
 
 
 def _wait(
-    known: DeploymentSet, operation: Operation, wait_name: str, now: datetime
-) -> Change | None:
-    """Commit the name of the next wait before it begins."""
-    if known.deployment.wait_name == wait_name:
-        return None
-    after = with_wait(known.deployment, wait_name)
+    pending: WaitStatus, known: DeploymentSet, operation: Operation, now: datetime
+) -> Step[WaitStatus]:
+    """Commit the name of the wait *pending* before it begins."""
+    if known.deployment.wait_name == pending.wait_name:
+        return Step(pending, operation)
+    after = with_wait(known.deployment, pending.wait_name)
     reason = WaitReason.APPROVAL if after.paused_at else WaitReason.GATE
-    waiting = operations.wait(operation, reason, wait_name, now)
-    return Change(replace(known, deployment=after), waiting, (), "WaitForGates")
+    waiting = operations.wait(operation, reason, pending.wait_name, now)
+    return step(pending, waiting, known, replace(known, deployment=after), action="WaitForGates")
 
 
 async def check_analysis(given: StepInput, ctx: ActivityContext, app: DeploymentsApp) -> WaitStatus:
     """Return the verdict of the step over all components, once there is one, and record it."""
     now, wait_name = ctx.now(), f"gates-{ctx.ordinal}"
 
-    def decide(known: DeploymentSet, operation: Operation) -> tuple[WaitStatus, Change | None]:
+    def decide(known: DeploymentSet, operation: Operation) -> Step[WaitStatus]:
         return _judged(known, known.deployment.steps[given.index], operation, wait_name, now, app)
 
-    return await repository.commit(ctx, app, decide)
+    return await commit_step(ctx, app, decide, key=None)
 
 
 def _judged(
     known: DeploymentSet,
-    step: RolloutStep,
+    asked: RolloutStep,
     operation: Operation,
     wait_name: str,
     now: datetime,
     app: DeploymentsApp,
-) -> tuple[WaitStatus, Change | None]:
+) -> Step[WaitStatus]:
     deployment = known.deployment
-    if step.verdict is not None:
-        return _status_of(step), None
-    if not step.gates:
-        return WaitStatus(WaitState.RESTART), None
+    if asked.verdict is not None:
+        return Step(_status_of(asked), operation)
+    if not asked.gates:
+        return Step(WaitStatus(WaitState.RESTART), operation)
     if deployment.paused_at is not None:
         return _still_paused(known, deployment.paused_at, operation, wait_name, now, app)
-    verdict = analysis.verdict_of(step, now)
+    verdict = analysis.verdict_of(asked, now)
     if verdict is None:
-        until = analysis.look_again_at(step, now)
-        pending = WaitStatus(WaitState.PENDING, wait_name, until)
-        return pending, _wait(known, operation, wait_name, now)
+        until = analysis.look_again_at(asked, now)
+        return _wait(WaitStatus(WaitState.PENDING, wait_name, until), known, operation, now)
     choice = analysis.on_inconclusive(deployment, app.rules.gate)
     is_open = verdict is Verdict.INCONCLUSIVE
     if is_open and choice is OnInconclusive.PAUSE:
         return _paused(known, operation, wait_name, now, app)
     is_marked = is_open and choice is OnInconclusive.PASS
     judged = replace(
-        step, verdict=Verdict.PASS if is_marked else verdict, marked=is_marked, ended_at=now
+        asked, verdict=Verdict.PASS if is_marked else verdict, marked=is_marked, ended_at=now
     )
-    return _status_of(judged), _recorded(known, judged, operation, now)
+    return _recorded(known, judged, operation, now)
 
 
 def _still_paused(
@@ -181,20 +180,20 @@ def _still_paused(
     wait_name: str,
     now: datetime,
     app: DeploymentsApp,
-) -> tuple[WaitStatus, Change | None]:
+) -> Step[WaitStatus]:
     limit = app.rules.paused_at_most
     if now >= since + limit:
         hours = limit.total_seconds() / 3600
         message = f"nobody decided within {hours:g} hours of the pause"
-        return WaitStatus(WaitState.FAILED, code="GateInconclusive", message=message), None
+        failed = WaitStatus(WaitState.FAILED, code="GateInconclusive", message=message)
+        return Step(failed, operation)
     until = analysis.look_at_pause_again_at(since, since + limit, now)
-    pending = WaitStatus(WaitState.PENDING, wait_name, until)
-    return pending, _wait(known, operation, wait_name, now)
+    return _wait(WaitStatus(WaitState.PENDING, wait_name, until), known, operation, now)
 
 
 def _recorded(
     known: DeploymentSet, judged: RolloutStep, operation: Operation, now: datetime
-) -> Change:
+) -> Step[WaitStatus]:
     after = evolve(known.deployment, StepJudged(judged), now)
     progress = operations.begin_step(
         operation,
@@ -203,7 +202,9 @@ def _recorded(
         percent=operation.percent,
         detail=f"{judged.verdict}{', although inconclusive' if judged.marked else ''}",
     )
-    return Change(replace(known, deployment=after), progress, (), "JudgeStep")
+    return step(
+        _status_of(judged), progress, known, replace(known, deployment=after), action="JudgeStep"
+    )
 
 
 def _status_of(step: RolloutStep) -> WaitStatus:
@@ -220,9 +221,9 @@ def _paused(
     wait_name: str,
     now: datetime,
     app: DeploymentsApp,
-) -> tuple[WaitStatus, Change]:
+) -> Step[WaitStatus]:
     after = evolve(known.deployment, Paused(wait_name), now)
     waiting = operations.wait(operation, WaitReason.APPROVAL, wait_name, now)
     until = analysis.look_at_pause_again_at(now, now + app.rules.paused_at_most, now)
     pending = WaitStatus(WaitState.PENDING, wait_name, until)
-    return pending, Change(replace(known, deployment=after), waiting, (), "PauseDeployment")
+    return step(pending, waiting, known, replace(known, deployment=after), action="PauseDeployment")

@@ -15,11 +15,11 @@ from function_apps.deployments.model.deployment_target import with_in_force, wit
 from function_apps.deployments.model.holds import add_holds, hold_of, rejected_units
 from function_apps.deployments.model.lifecycle import PromotionBegan, ReleaseProved
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import Change, DeploymentSet
+from function_apps.deployments.repository import DeploymentSet, commit_step, load_owned, step
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUnit
 from shared.contracts.values import Reason
-from shared.durable.activity import ActivityContext
+from shared.durable.activity import ActivityContext, Step
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Publish
 
@@ -27,14 +27,14 @@ from shared.messaging.outbox import Publish
 async def begin_promotion(ctx: ActivityContext, app: DeploymentsApp) -> None:
     """Commit that the new version stays and the previous one goes."""
 
-    def decide(known: DeploymentSet, operation: Operation) -> tuple[None, Change | None]:
+    def decide(known: DeploymentSet, operation: Operation) -> Step[None]:
         if known.deployment.status is DeploymentStatus.PROMOTING:
-            return None, None
-        after = evolve(known.deployment, PromotionBegan(), ctx.now())
+            return Step(None, operation)
+        after = replace(known, deployment=evolve(known.deployment, PromotionBegan(), ctx.now()))
         progress = operations.begin_step(operation, "drain previous", ctx.now(), percent=88)
-        return None, Change(replace(known, deployment=after), progress, (), "BeginPromotion")
+        return step(None, progress, known, after, action="BeginPromotion")
 
-    await repository.commit(ctx, app, decide)
+    await commit_step(ctx, app, decide, key=None)
 
 
 async def drain_previous(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
@@ -42,7 +42,7 @@ async def drain_previous(given: ModuleInput, ctx: ActivityContext, app: Deployme
 
     The surface drains them first; until they are gone a rollback takes them back.
     """
-    deployment = await repository.load_owned(ctx, app)
+    deployment = await load_owned(ctx, app)
     unit = deployment.candidate(given.module)
     if unit is not None:
         await remove_all_but({unit.release_revision}, unit, deployment, ctx, app)
@@ -58,7 +58,7 @@ async def complete_release(ctx: ActivityContext, app: DeploymentsApp) -> Complet
     Asks again for a while when an instance departs, which may just be restarting; then answers the
     first departure.
     """
-    deployment = await repository.load_owned(ctx, app)
+    deployment = await load_owned(ctx, app)
     assert deployment.unit is not None
     proof, departures = await prove_within(deployment, deployment.unit.components, app)
     if departures:
@@ -66,12 +66,10 @@ async def complete_release(ctx: ActivityContext, app: DeploymentsApp) -> Complet
     components = [await _with_endpoint(deployment, u, app) for u in deployment.unit.components]
     unit = deployment.unit.model_copy(update={"components": tuple(components)})
 
-    def decide(known: DeploymentSet, operation: Operation) -> tuple[Completion, Change]:
-        return Completion(DeploymentStatus.COMPLETED), _completed(
-            known, unit, proof, operation, ctx
-        )
+    def decide(known: DeploymentSet, operation: Operation) -> Step[Completion]:
+        return _completed(known, unit, proof, operation, ctx)
 
-    return await repository.commit(ctx, app, decide, key=ctx.name)
+    return await commit_step(ctx, app, decide)
 
 
 def _completed(
@@ -80,7 +78,7 @@ def _completed(
     proof: Proof,
     operation: Operation,
     ctx: ActivityContext,
-) -> Change:
+) -> Step[Completion]:
     now = ctx.now()
     undone = _undone(known.deployment)
     holds = _holds(known.deployment, undone, now)
@@ -92,7 +90,8 @@ def _completed(
     after, rows = repository.leave_queue(done, target, ctx)
     cleared = [Publish(each, done.project_id) for each in alerts.cleared(done, known.target, now)]
     ended = repository.ended_operation(operation, done, ctx)
-    return Change(after, ended, [*rows, *cleared], "CompleteDeployment")
+    completion = Completion(done.status)
+    return step(completion, ended, known, after, [*rows, *cleared], action="CompleteDeployment")
 
 
 def _undone(done: Deployment) -> tuple[ReleasedComponent, ...]:

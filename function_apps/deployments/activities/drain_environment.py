@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import shared.kernel.operation as operations
-from function_apps.deployments import repository
 from function_apps.deployments.activities.observe_surface import observe_or_raise, poll_until
 from function_apps.deployments.errors import DeploymentMissing, DrainIncomplete, NotCancellable
 from function_apps.deployments.model.deployment_target import DeploymentTarget, emptied
 from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.repository import TARGETS
 from function_apps.deployments.use_cases.cancel import cancel
 from shared.contracts.deployments import DeploymentReason, RuntimeEnvironmentDrained
 from shared.durable.activity import (
     ActivityContext,
     FailureReason,
     Step,
-    commit_step,
+    commit_documents,
     require_ownership,
 )
 from shared.kernel.errors import Unavailable
@@ -65,7 +65,7 @@ async def begin_drain(ctx: ActivityContext, app: DeploymentsApp) -> float:
         audited = Audited("BeginDrain", ctx.aggregate_id)
         return Step(rollback_s, begun, audited=audited)
 
-    return await _commit(ctx, app, decide, key=ctx.name)
+    return await _commit(ctx, app, decide)
 
 
 async def cancel_page(ctx: ActivityContext, app: DeploymentsApp) -> int:
@@ -100,9 +100,9 @@ async def acquire_drain_fence(ctx: ActivityContext, app: DeploymentsApp) -> int:
         token = target.fence + 1
         claimed = replace(target, fence=token, drain=replace(target.drain, token=token))
         audited = Audited("AcquireDrainFence", ctx.aggregate_id)
-        return Step(token, operation, [repository.put(claimed)], audited=audited)
+        return Step(token, operation, [TARGETS.put(claimed)], audited=audited)
 
-    return await _commit(ctx, app, decide, key=ctx.name)
+    return await _commit(ctx, app, decide)
 
 
 async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> bool:
@@ -162,7 +162,7 @@ async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
         removed = sum(1 for state in target.modules.values() if state.revision)
         after = replace(emptied(target), revision=target.revision + 1, drain=None)
         drained = RuntimeEnvironmentDrained(
-            aggregate_id=repository.target_document(environment),
+            aggregate_id=TARGETS.document_id(environment),
             revision=after.revision,
             environment_id=environment,
             generation=target.drain.generation,
@@ -173,12 +173,12 @@ async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
         return Step(
             None,
             operations.succeed(operation, result, ctx.now()),
-            [repository.put(after)],
+            [TARGETS.put(after)],
             [Publish(drained, project=project)],
             Audited("DrainEnvironment", environment, "Drained"),
         )
 
-    await _commit(ctx, app, decide, key=ctx.name)
+    await _commit(ctx, app, decide)
 
 
 async def record_drain_failure(
@@ -190,14 +190,14 @@ async def record_drain_failure(
         after = replace(owned.target, drain=None)
         failed = operations.fail(operation, reason.code, reason.message, ctx.now())
         audited = Audited("DrainEnvironment", ctx.aggregate_id, reason.code)
-        return Step(None, failed, [repository.put(after)], audited=audited)
+        return Step(None, failed, [TARGETS.put(after)], audited=audited)
 
-    await _commit(ctx, app, decide, key=ctx.name)
+    await _commit(ctx, app, decide)
 
 
 async def _owned(ctx: ActivityContext, app: DeploymentsApp) -> DeploymentTarget:
     """Return the target. Raises OperationSuperseded when another drain, or generation, has it."""
-    target = await repository.load_target(EnvironmentId(ctx.aggregate_id), ctx, app)
+    target = await app.service.work.load(TARGETS, ctx.aggregate_id, ctx.tenant)
     require_ownership(OwnedTarget(target), ctx)
     return target
 
@@ -206,15 +206,11 @@ async def _commit(
     ctx: ActivityContext,
     app: DeploymentsApp,
     decide: Callable[[OwnedTarget, Operation], Step[T]],
-    *,
-    key: str | None,
 ) -> T:
-    environment = EnvironmentId(ctx.aggregate_id)
-    return await commit_step(
+    return await commit_documents(
         ctx,
-        app.service.work,
-        [repository.target_document(environment)],
-        lambda view: OwnedTarget(repository.stored_target(view, environment)),
+        app,
+        [TARGETS.document_id(ctx.aggregate_id)],
+        lambda view: OwnedTarget(view.get(TARGETS, ctx.aggregate_id)),
         decide,
-        key=key,
     )

@@ -39,13 +39,13 @@ from function_apps.deployments.model.predecessors import Predecessors, earlier_t
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.model.rollout_steps import steps_of
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import Change, DeploymentSet
+from function_apps.deployments.repository import DeploymentSet, commit_step, load_owned, step
 from function_apps.deployments.use_cases.deploy import plan_context
 from function_apps.deployments.use_cases.promote import load_source
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.releases import ReleaseUnit
 from shared.contracts.strategies import StrategyKind
-from shared.durable.activity import ActivityContext
+from shared.durable.activity import ActivityContext, Step
 from shared.kernel.ids import DeploymentId
 from shared.kernel.operation import Operation
 from shared.persistence.store import READ_MAX_DOCUMENTS
@@ -60,13 +60,13 @@ async def start_rollout(ctx: ActivityContext, app: DeploymentsApp) -> RolloutSta
     The deployment that leaves a queue starts the next; one that was forgotten is admitted here.
     """
 
-    def decide(known: DeploymentSet, operation: Operation) -> tuple[RolloutStart, Change | None]:
+    def decide(known: DeploymentSet, operation: Operation) -> Step[RolloutStart]:
         target, admitted_entries = module_queue.admit_ready(known.target)
         entry = target.entry(known.deployment.deployment_id)
         assert entry is not None, known.deployment.deployment_id
         status = known.deployment.status
         if not entry.token:
-            return RolloutStart(status, is_admitted=False), None
+            return Step(RolloutStart(status, is_admitted=False), operation)
         is_back = status is DeploymentStatus.ROLLING_BACK
         name = "roll back" if is_back else "prepare"
         after = DeploymentSet(
@@ -75,9 +75,9 @@ async def start_rollout(ctx: ActivityContext, app: DeploymentsApp) -> RolloutSta
         )
         progress = operations.begin_step(operation, name, ctx.now(), percent=1)
         start = RolloutStart(status, is_admitted=True, is_rolling_back=is_back)
-        return start, Change(after, progress, (), "StartRollout")
+        return step(start, progress, known, after, action="StartRollout")
 
-    return await repository.commit(ctx, app, decide)
+    return await commit_step(ctx, app, decide, key=None)
 
 
 async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitStatus:
@@ -90,19 +90,18 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         BindingRequired, BindingSuspended, IsolationBreached, Held, CannotBePlanned.
         NotInForce, NotPromotable: the ground on which it was asked for is gone.
     """
-    deployment = await repository.load_owned(ctx, app)
+    deployment = await load_owned(ctx, app)
     context = await plan_context(deployment.components, ctx, app)
     source = await _source(deployment, ctx, app)
     wait_name = f"environment-{ctx.ordinal}"
     now = ctx.now()
 
-    def decide(known: DeploymentSet, operation: Operation) -> tuple[WaitStatus, Change | None]:
-        passed = WaitStatus(WaitState.PASSED)
+    def decide(known: DeploymentSet, operation: Operation) -> Step[WaitStatus]:
         if known.deployment.status is not DeploymentStatus.REQUESTED:
-            return passed, None
+            return Step(WaitStatus(WaitState.PASSED), operation)
         reason = preconditions.blocking_reason(known.target, ctx.tenant)
         if reason is None:
-            return passed, _ready(known, context, source, operation, ctx, app)
+            return _ready(known, context, source, operation, ctx, app)
         assert known.deployment.opened_at is not None
         limit = preconditions.wait_limit(
             known.target, known.deployment.opened_at, app.rules.rollout
@@ -112,9 +111,10 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         status = WaitStatus(WaitState.PENDING, wait_name, min(limit.until, now + LOOK_AGAIN))
         waiting = operations.wait(operation, reason, wait_name, now)
         target = module_queue.set_wait(known.target, known.deployment.deployment_id, wait_name)
-        return status, Change(replace(known, target=target), waiting, (), "WaitForEnvironment")
+        after = replace(known, target=target)
+        return step(status, waiting, known, after, action="WaitForEnvironment")
 
-    return await repository.commit(ctx, app, decide)
+    return await commit_step(ctx, app, decide, key=None)
 
 
 async def _source(
@@ -137,7 +137,7 @@ def _ready(
     operation: Operation,
     ctx: ActivityContext,
     app: DeploymentsApp,
-) -> Change:
+) -> Step[WaitStatus]:
     """Check the whole plan against the environment as it is now, then go on."""
     deployment, target = known.deployment, known.target
     environment = target.environment
@@ -146,13 +146,14 @@ def _ready(
     plan = plan_checks.plan(command_of(deployment), ctx.tenant, target, ahead, context)
     if plan.refusals:
         raise CannotBePlanned(plan.refusals)
-    preconditions.require_admission(deployment, target)
+    preconditions.require_admission(deployment, plan.units, target)
     if source is not None:
         promotion.require_soak_time(source, deployment.evidence, app.rules.soak, ctx.now())
     ready = evolve(deployment, EnvironmentReady(environment.project, environment.stage), ctx.now())
     begun = operations.begin_step(operation, "environment ready", ctx.now(), percent=5)
     after = DeploymentSet(module_queue.set_wait(target, deployment.deployment_id, ""), ready)
-    return Change(after, begun, (), "EnterEnvironment")
+    passed = WaitStatus(WaitState.PASSED)
+    return step(passed, begun, known, after, action="EnterEnvironment")
 
 
 async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> RolloutPlan:
@@ -163,14 +164,15 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
     """
     replaced, earlier = await _predecessors(ctx, app)
 
-    def decide(known: DeploymentSet, operation: Operation) -> tuple[RolloutPlan, Change | None]:
+    def decide(known: DeploymentSet, operation: Operation) -> Step[RolloutPlan]:
         if known.deployment.status is not DeploymentStatus.PROVISIONING:
-            return _plan(known.deployment, app), None
+            return Step(_plan(known.deployment, app), operation)
         after = _pinned(known, replaced, earlier, ctx.now(), app)
         begun = operations.begin_step(operation, "release unit", ctx.now(), percent=8)
-        return _plan(after.deployment, app), Change(after, begun, (), "PinReleaseUnit")
+        plan = _plan(after.deployment, app)
+        return step(plan, begun, known, after, action="PinReleaseUnit")
 
-    return await repository.commit(ctx, app, decide)
+    return await commit_step(ctx, app, decide, key=None)
 
 
 async def _predecessors(
@@ -194,7 +196,7 @@ async def _deployments(
     for first in range(0, len(ids), READ_MAX_DOCUMENTS):
         page = await app.service.work.read(ctx.partition, *ids[first : first + READ_MAX_DOCUMENTS])
         for document_id in page.documents:
-            deployments[document_id] = repository.stored_deployment(page, document_id)
+            deployments[document_id] = page.get(repository.DEPLOYMENTS, document_id)
     return deployments
 
 
@@ -257,18 +259,14 @@ async def begin_rollout(ctx: ActivityContext, app: DeploymentsApp) -> None:
         EnvironmentNotUsable, BindingSuspended, IsolationBreached, Held, NotInForce.
     """
 
-    def decide(known: DeploymentSet, operation: Operation) -> tuple[None, Change | None]:
+    def decide(known: DeploymentSet, operation: Operation) -> Step[None]:
         if known.deployment.status not in BEFORE_APPLIED:
-            return None, None
-        preconditions.require_admission(known.deployment, known.target)
+            return Step(None, operation)
+        preconditions.require_admission(known.deployment, known.deployment.brought, known.target)
         began = evolve(known.deployment, RolloutBegan(), ctx.now())
         event = events.step_changed(began, 0, "apply", 0)
         progress = operations.begin_step(operation, "apply candidate", ctx.now(), percent=10)
-        return None, Change(
-            replace(known, deployment=began),
-            progress,
-            [event],
-            "BeginRollout",
-        )
+        after = replace(known, deployment=began)
+        return step(None, progress, known, after, [event], action="BeginRollout")
 
-    await repository.commit(ctx, app, decide)
+    await commit_step(ctx, app, decide, key=None)

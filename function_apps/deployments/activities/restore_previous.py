@@ -40,12 +40,12 @@ from function_apps.deployments.model.lifecycle import (
     RollbackBegan,
 )
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import Change, DeploymentSet
+from function_apps.deployments.repository import DeploymentSet, commit_step, load_owned, step
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.gates import Verdict
 from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
 from shared.contracts.values import Reason
-from shared.durable.activity import ActivityContext, FailureReason
+from shared.durable.activity import ActivityContext, FailureReason, Step
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import StaleFence
 from shared.kernel.operation import Operation
@@ -63,14 +63,14 @@ async def begin_rollback(
 ) -> RollbackPlan:
     """End it where nothing was applied, else commit that it goes back, under a new token."""
 
-    def decide(known: DeploymentSet, operation: Operation) -> tuple[RollbackPlan, Change | None]:
+    def decide(known: DeploymentSet, operation: Operation) -> Step[RollbackPlan]:
         deployment = known.deployment
         if deployment.status in BEFORE_APPLIED:
             return _rejected(known, reason, operation, ctx)
         if deployment.status is DeploymentStatus.ROLLING_BACK:
-            return _plan(deployment, app), None
+            return Step(_plan(deployment, app), operation)
         if deployment.status not in CHANGING:
-            return RollbackPlan(deployment.status), None
+            return Step(RollbackPlan(deployment.status), operation)
         target, token = module_queue.transfer_ownership(
             known.target, deployment.deployment_id, deployment.operation_id
         )
@@ -80,23 +80,20 @@ async def begin_rollback(
         progress = operations.begin_step(
             operation, "roll back", ctx.now(), percent=90, detail=reason.message[:400]
         )
-        return _plan(began, app), Change(
-            DeploymentSet(target, began),
-            progress,
-            [event],
-            "BeginRollback",
-        )
+        after = DeploymentSet(target, began)
+        return step(_plan(began, app), progress, known, after, [event], action="BeginRollback")
 
-    return await repository.commit(ctx, app, decide, key=ctx.name)
+    return await commit_step(ctx, app, decide)
 
 
 def _rejected(
     known: DeploymentSet, reason: FailureReason, operation: Operation, ctx: ActivityContext
-) -> tuple[RollbackPlan, Change]:
+) -> Step[RollbackPlan]:
     rejected = evolve(known.deployment, Rejected(_end_reason(known.deployment, reason)), ctx.now())
     after, rows = repository.leave_queue(rejected, known.target, ctx)
     ended = repository.ended_operation(operation, rejected, ctx)
-    return RollbackPlan(rejected.status), Change(after, ended, rows, "EndDeployment")
+    plan = RollbackPlan(rejected.status)
+    return step(plan, ended, known, after, rows, action="EndDeployment")
 
 
 def _end_reason(deployment: Deployment, reason: FailureReason) -> EndReason:
@@ -127,7 +124,7 @@ async def restore_previous(
     A new module gets no traffic any longer. Where the previous version is dead, the traffic stays
     on what is ready.
     """
-    deployment = await repository.load_owned(ctx, app)
+    deployment = await load_owned(ctx, app)
     before = deployment.before(given.module)
     unit = before or deployment.candidate(given.module)
     if unit is None:
@@ -190,7 +187,7 @@ async def remove_candidate(given: RemovalInput, ctx: ActivityContext, app: Deplo
     Also where nothing is live a write leaves the new token: a late application of the interrupted
     rollout is refused.
     """
-    deployment = await repository.load_owned(ctx, app)
+    deployment = await load_owned(ctx, app)
     before, candidate = deployment.before(given.module), deployment.candidate(given.module)
     unit = candidate or before
     if unit is None:
@@ -219,21 +216,18 @@ async def finish_rollback(
 
     None while the proof departs and another one may be asked.
     """
-    deployment = await repository.load_owned(ctx, app)
+    deployment = await load_owned(ctx, app)
     kept = tuple(unit for unit in deployment.previous if unit.module_id not in given.stranded)
     ask = prove if given.is_last else prove_within
     proof, departures = await ask(deployment, kept, app)
     if departures and not given.is_last:
         return None
     remaining = (*given.remaining, *departures)
-    status = DeploymentStatus.FAILED if remaining else DeploymentStatus.ROLLED_BACK
 
-    def decide(
-        known: DeploymentSet, operation: Operation
-    ) -> tuple[DeploymentStatus | None, Change]:
-        return status, _finished(known, given, proof, remaining, operation, ctx)
+    def decide(known: DeploymentSet, operation: Operation) -> Step[DeploymentStatus | None]:
+        return _finished(known, given, proof, remaining, operation, ctx)
 
-    return await repository.commit(ctx, app, decide, key=ctx.name)
+    return await commit_step(ctx, app, decide)
 
 
 def _finished(
@@ -243,7 +237,7 @@ def _finished(
     remaining: tuple[str, ...],
     operation: Operation,
     ctx: ActivityContext,
-) -> Change:
+) -> Step[DeploymentStatus | None]:
     deployment, now = known.deployment, ctx.now()
     assert deployment.reason is not None, deployment.deployment_id
     rejected = _rejected_units(deployment)
@@ -273,7 +267,8 @@ def _finished(
         for alert in alerts.raised(ended, given.stranded, given.remaining, now)
     ]
     operation = repository.ended_operation(operation, ended, ctx)
-    return Change(after, operation, [*rows, *raised], "FinishRollback")
+    rows += raised
+    return step(ended.status, operation, known, after, rows, action="FinishRollback")
 
 
 def _rejected_units(deployment: Deployment) -> tuple[ReleasedComponent, ...]:

@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 
 import shared.kernel.operation as operations
-from function_apps.deployments import events, repository
+from function_apps.deployments import events
 from function_apps.deployments.activities.inputs import ModuleStepInput, StepInput
 from function_apps.deployments.activities.observe_surface import (
     observe,
@@ -17,9 +17,9 @@ from function_apps.deployments.model.lifecycle import TrafficAdjusted
 from function_apps.deployments.model.rollout_steps import with_share
 from function_apps.deployments.model.traffic_split import Split
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import Change, DeploymentSet
+from function_apps.deployments.repository import DeploymentSet, commit_step, load_owned, step
 from shared.contracts.deployments import StepShare
-from shared.durable.activity import ActivityContext
+from shared.durable.activity import ActivityContext, Step
 from shared.kernel.errors import Unavailable
 from shared.kernel.operation import Operation
 from shared.surfaces.observed_state import LiveComponent
@@ -36,13 +36,13 @@ async def shift_traffic(given: ModuleStepInput, ctx: ActivityContext, app: Deplo
     Raises:
         Unavailable: ready instances are too few; they may come back.
     """
-    deployment = await repository.load_owned(ctx, app)
+    deployment = await load_owned(ctx, app)
     await _share(deployment, given, ctx, app)
 
 
 async def keep_capacity(given: StepInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
     """Take traffic off instances that were lost since the step began."""
-    deployment = await repository.load_owned(ctx, app)
+    deployment = await load_owned(ctx, app)
     for module in deployment.order:
         try:
             await _share(deployment, ModuleStepInput(given.index, module), ctx, app)
@@ -89,27 +89,23 @@ async def _record_share(
 ) -> None:
     """Publish, before it acts, that a module's share is not the step's weight."""
 
-    def decide(known: DeploymentSet, operation: Operation) -> tuple[None, Change | None]:
-        step = known.deployment.steps[given.index]
-        if step.share_of(share.module_id) == share.weight:
-            return None, None
-        after = with_share(step, share)
-        adjusted = evolve(known.deployment, TrafficAdjusted(after), ctx.now())
+    def decide(known: DeploymentSet, operation: Operation) -> Step[None]:
+        planned = known.deployment.steps[given.index]
+        if planned.share_of(share.module_id) == share.weight:
+            return Step(None, operation)
+        shared = with_share(planned, share)
+        adjusted = evolve(known.deployment, TrafficAdjusted(shared), ctx.now())
         event = events.step_changed(
-            adjusted, given.index, after.name, after.share, after.deadline_at
+            adjusted, given.index, shared.name, shared.share, shared.deadline_at
         )
         progress = operations.begin_step(
             operation,
-            after.name,
+            shared.name,
             ctx.now(),
             percent=operation.percent,
             detail=f"{share.module_id}: {share.reason}",
         )
-        return None, Change(
-            replace(known, deployment=adjusted),
-            progress,
-            [event],
-            "AdjustTraffic",
-        )
+        after = replace(known, deployment=adjusted)
+        return step(None, progress, known, after, [event], action="AdjustTraffic")
 
-    await repository.commit(ctx, app, decide)
+    await commit_step(ctx, app, decide, key=None)

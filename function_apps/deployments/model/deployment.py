@@ -49,7 +49,8 @@ from shared.contracts.values import (
     Stage,
     TenantId,
 )
-from shared.kernel.context import NewIds
+from shared.kernel.context import Context, NewIds
+from shared.kernel.ids import deployment_id, parse_id
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,8 @@ def command_of(deployment: Deployment) -> Deploy:
 
 def new_deployment(
     command: Deploy,
-    ids: "NewDeployment",
+    ids: NewIds,
+    ctx: Context,
     *,
     kind: DeploymentKind,
     key: str,
@@ -278,9 +280,10 @@ def new_deployment(
     evidence: SoakEvidence | None = None,
 ) -> Deployment:
     """Return the deployment that *command* asks for, before it enters its queues."""
+    cause, environment = ctx.cause, parse_id(command.environment_id).environment
     return Deployment(
-        deployment_id=ids.deployment_id,
-        tenant_id=ids.tenant_id,
+        deployment_id=deployment_id(environment, ids.now, ctx.entropy),
+        tenant_id=ctx.tenant,
         environment_id=command.environment_id,
         kind=kind,
         release_ref=command.release_ref,
@@ -291,7 +294,7 @@ def new_deployment(
         order=order,
         on_conflict=command.on_conflict,
         key=key,
-        origin=ids.origin,
+        origin=Origin(cause.actor, cause.trace_id, cause.correlation_id, cause.causation_id),
         operation_id=ids.operation_id,
         created_at=ids.now,
         updated_at=ids.now,
@@ -301,12 +304,3 @@ def new_deployment(
         configuration=command.configuration,
         evidence=evidence,
     )
-
-
-@dataclass(frozen=True)
-class NewDeployment(NewIds):
-    """What a new deployment has of its context, drawn before its decision is made once or twice."""
-
-    deployment_id: DeploymentId
-    tenant_id: TenantId
-    origin: Origin

@@ -7,14 +7,12 @@ already is recognised by its keys.
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Final
 
 from function_apps.deployments.errors import HoldsFull, NaturalKeyActive, QueueFull, QueueTaken
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
-from function_apps.deployments.model.release_unit import digest_of
 from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.strategies import OnConflict
 from shared.contracts.values import DeploymentId, ModuleId, OperationId
@@ -47,7 +45,7 @@ class Keys:
 def keys_of(command: Deploy) -> Keys:
     environment, components = command.environment_id, command.components
     pins = command.configuration.model_dump(mode="json") if command.configuration else None
-    versions = sorted([c.module_id, c.version, digest_of(c)] for c in components)
+    versions = sorted([c.module_id, c.version, c.digest] for c in components)
     units = sorted((c.model_dump(mode="json") for c in components), key=lambda c: c["moduleId"])
     return Keys(
         natural=_hash([environment, versions, sorted(command.remove), pins]),
@@ -92,20 +90,6 @@ def holder_of(target: DeploymentTarget, deployment: str) -> tuple[ModuleId, Depl
     return None
 
 
-def require_free(target: DeploymentTarget, modules: Iterable[str], on_conflict: OnConflict) -> None:
-    """Refuse a new deployment of *modules* that does not want to wait.
-
-    Raises:
-        QueueTaken: *on_conflict* is reject and another deployment changes one of them.
-    """
-    if on_conflict is not OnConflict.REJECT:
-        return
-    wanted = {*modules}
-    for entry in target.queue:
-        if shared := sorted(wanted.intersection(entry.modules)):
-            raise QueueTaken(shared[0], entry.deployment)
-
-
 def enqueue(
     target: DeploymentTarget, entry: QueueEntry, on_conflict: OnConflict
 ) -> tuple[DeploymentTarget, tuple[QueueEntry, ...]]:
@@ -118,7 +102,10 @@ def enqueue(
         QueueTaken: *on_conflict* is reject and another deployment changes a module.
         QueueFull, HoldsFull: there are too many already.
     """
-    require_free(target, entry.modules, on_conflict)
+    if on_conflict is OnConflict.REJECT:
+        for other in target.queue:
+            if shared := sorted({*entry.modules}.intersection(other.modules)):
+                raise QueueTaken(shared[0], other.deployment)
     is_rollback = entry.kind is DeploymentKind.ROLLBACK
     if len(target.queue) >= ENTRIES_MAX and not is_rollback:
         raise QueueFull(

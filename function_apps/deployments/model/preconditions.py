@@ -19,8 +19,7 @@ from function_apps.deployments.model.holds import unit_key
 from function_apps.deployments.model.lifecycle import ENDINGS
 from function_apps.deployments.model.module_queue import holder_of
 from function_apps.deployments.model.predecessors import require_in_force
-from function_apps.deployments.model.release_unit import planned
-from shared.contracts.deployments import DeploymentStatus
+from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.strategies import RolloutDefaults
@@ -81,29 +80,23 @@ def blocking_reason(target: DeploymentTarget, tenant: TenantId) -> WaitReason | 
     return None
 
 
-def require_not_held(target: DeploymentTarget, wanted: Iterable[ReleasedComponent]) -> None:
-    """Refuse release units that were rolled back in the environment of *target*.
-
-    Raises:
-        Held: it names the deployment that has the hold and how to release it.
-    """
-    for component in wanted:
-        for held in target.holds.get(component.module_id, ()):
-            if held.unit == unit_key(component):
-                raise Held(component.module_id, component.version, component.digest, held.by)
-
-
-def require_admission(deployment: Deployment, target: DeploymentTarget) -> None:
-    """Check again, when its work starts, what was checked when *deployment* was asked for.
+def require_admission(
+    deployment: Deployment, units: Iterable[ReleasedComponent], target: DeploymentTarget
+) -> None:
+    """Check what lets *deployment* enter the queue with *units*, and again when its work starts.
 
     Raises:
         EnvironmentNotUsable, BindingRequired, BindingSuspended, IsolationBreached.
-        Held: its unit was rolled back meanwhile.
+        Held: a unit was rolled back here; it names who has the hold and how to release it.
         NotInForce: what a rollback undoes was replaced meanwhile.
     """
     blocking_reason(target, deployment.tenant_id)
-    require_not_held(target, planned(deployment.components, deployment.tenant_id, target))
-    require_in_force(deployment, target)
+    for component in units:
+        for held in target.holds.get(component.module_id, ()):
+            if held.unit == unit_key(component):
+                raise Held(component.module_id, component.version, component.digest, held.by)
+    if deployment.kind is DeploymentKind.ROLLBACK:
+        require_in_force(deployment, target)
 
 
 def require_place(deployment: Deployment, target: DeploymentTarget) -> None:

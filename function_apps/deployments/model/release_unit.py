@@ -31,15 +31,6 @@ from shared.surfaces.spec import (
 
 PROBE_PERIOD: Final = timedelta(seconds=1)
 """Of the surface's own probes, which decide on traffic, where the component does not say."""
-NO_DIGEST: Final = "sha256:" + "0" * 64
-
-
-def digest_of(component: Component) -> str:
-    """Return the digest of what the component runs; of an image by tag, none."""
-    if component.artifact_digest is not None:
-        return component.artifact_digest
-    _, _, pinned = (component.image or "").partition("@")
-    return pinned or NO_DIGEST
 
 
 def to_released_component(
@@ -68,7 +59,7 @@ def to_released_component(
         release_revision=revision,
         component_type=component.component_type,
         version=component.version,
-        digest=digest_of(component),
+        digest=component.digest,
         compute_target=kind,
         port=component.port,
         path_prefix=component.path_prefix,

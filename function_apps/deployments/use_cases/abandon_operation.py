@@ -1,5 +1,6 @@
 """Abandon: end an operation that nothing else can end, and free what it holds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from function_apps.deployments import repository
@@ -13,30 +14,20 @@ from function_apps.deployments.model.lifecycle import (
     RollbackBegan,
 )
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DeploymentSet
+from function_apps.deployments.repository import DEPLOYMENTS, TARGETS, DeploymentSet
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
 from shared.contracts.values import Reason
-from shared.durable.operations import (
-    OperationInput,
-    abandon,
-    abandoned_by,
-    aggregate_of,
-    audited_end,
-    if_readable,
-    operation_document,
-    stored_operation,
-)
+from shared.durable.abandon import Freed, abandon
+from shared.durable.operations import OperationInput
 from shared.kernel.concurrency import isolate
 from shared.kernel.context import Context
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import NotFound, Unavailable
 from shared.kernel.fence import Fence
-from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Present, Unknown
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Row
-from shared.messaging.unit_of_work import Decision, Json, Outcome, Put, View
-from shared.persistence.store import partition_of
+from shared.messaging.unit_of_work import Json, Outcome, View
 from shared.surfaces.observed_state import Phase
 from shared.surfaces.spec import SurfaceComponent
 
@@ -50,54 +41,57 @@ async def abandon_rollout(
     surface that is on its way is refused as stale. Where the deployment is gone or cannot be read,
     the operation ends alone. Without *reason* an administrator gave it up.
     """
-    deployment, operation_id = aggregate_of(operation), operation.operation_id
+    deployment, operation_id = operation.aggregate_id, operation.operation_id
     ended: Deployment | None = None
 
-    def decide(view: View) -> Decision[Json]:
+    def free(view: View, why: Reason) -> Freed:
         nonlocal ended
+        known = _readable_set(view, deployment)
         ended = None
-        answer, write = abandon(stored_operation(view, operation_id), ctx, reason)
-        known = if_readable(lambda: repository.stored_set(view, deployment))
-        rows: list[Row] = []
-        writes: list[Put] = [write]
         if known is None:
-            freed, rows = _dequeued(view, deployment, operation_id, ctx)
-            writes += freed
-        elif known.operation_id == operation_id and known.deployment.status not in ENDINGS:
-            after, rows = _failed(known, reason or abandoned_by(ctx), ctx)
-            writes += repository.changed(known, after)
-            # One in no queue is of a generation that is gone: its modules are another's by now.
-            has_calls = known.deployment.status not in BEFORE_APPLIED
-            ended = after.deployment if has_calls and known.target.entry(deployment) else None
-        audited = audited_end(operation, reason)
-        return Decision(answer, writes=writes, outbox=rows, audited=audited)
+            return _dequeued(view, deployment, operation_id, ctx)
+        if known.operation_id != operation_id or known.deployment.status in ENDINGS:
+            return (), ()
+        after, rows = _failed(known, why, ctx)
+        # One in no queue is of a generation that is gone: its modules are another's by now.
+        has_calls = known.deployment.status not in BEFORE_APPLIED
+        ended = after.deployment if has_calls and known.target.entry(deployment) else None
+        return repository.changed(known, after), rows
 
-    # The operation first: it is what `If-Match` is about.
-    documents = if_readable(lambda: repository.set_documents(deployment)) or ()
-    reads = [operation_document(operation_id), *documents]
-    partition = partition_of(ctx.tenant, operation_id)
-    outcome = await app.service.work.commit(ctx, partition, reads, decide)
+    outcome = await abandon(operation, ctx, app, reason, reads=_documents(deployment), free=free)
     if ended is not None:
         await _overtake_calls(ended, app)
     return outcome
 
 
-def _dequeued(
-    view: View, deployment: str, operation_id: str, ctx: Context
-) -> tuple[list[Put], list[Row]]:
+def _documents(deployment: str) -> Sequence[str]:
+    """Return the ids of the documents of a deployment; none where its id is damaged."""
+    try:
+        return repository.set_documents(deployment)
+    except NotFound:
+        return ()
+
+
+def _readable_set(view: View, deployment: str) -> DeploymentSet | None:
+    """Return the set in *view*; None where a document of it is lost or damaged."""
+    stored = view.readable(DEPLOYMENTS, deployment)
+    target = view.readable(TARGETS, stored.environment_id) if stored else None
+    return DeploymentSet(target, stored) if target and stored else None
+
+
+def _dequeued(view: View, deployment: str, operation_id: str, ctx: Context) -> Freed:
     """Take a deployment that is lost out of its queues: others would wait for it for ever."""
-    target = if_readable(
-        lambda: repository.stored_target(view, repository.environment_of(deployment))
-    )
+    documents = _documents(deployment)
+    target = view.readable(TARGETS, repository.environment_of(deployment)) if documents else None
     entry = target.entry(deployment) if target else None
     if target is None or entry is None or entry.operation != operation_id:
-        return [], []
+        return (), ()
     after, admitted = module_queue.dequeue(target, deployment)
-    starts: list[Row] = [
-        OperationInput(ctx.tenant, one.deployment).start(repository.ROLL_OUT, one.operation)
-        for one in admitted
+    starts = [
+        OperationInput(ctx.tenant, e.deployment).start(repository.ROLL_OUT, e.operation)
+        for e in admitted
     ]
-    return [repository.put(after)], starts
+    return [TARGETS.put(after)], starts
 
 
 def _failed(known: DeploymentSet, why: Reason, ctx: Context) -> tuple[DeploymentSet, list[Row]]:
@@ -158,16 +152,13 @@ async def abandon_drain(
 
     Where its target cannot be read, the operation ends alone.
     """
-    environment, operation_id = EnvironmentId(aggregate_of(operation)), operation.operation_id
+    environment, operation_id = operation.aggregate_id, operation.operation_id
 
-    def decide(view: View) -> Decision[Json]:
-        answer, write = abandon(stored_operation(view, operation_id), ctx, reason)
-        target = if_readable(lambda: repository.stored_target(view, environment))
-        writes: list[Put] = [write]
-        if target and target.drain and target.drain.operation == operation_id:
-            freed = replace(target, drain=None, fence=target.fence + 1)
-            writes.append(repository.put(freed))
-        return Decision(answer, writes=writes, audited=audited_end(operation, reason))
+    def free(view: View, _why: Reason) -> Freed:
+        target = view.readable(TARGETS, environment)
+        if target is None or target.drain is None or target.drain.operation != operation_id:
+            return (), ()
+        return [TARGETS.put(replace(target, drain=None, fence=target.fence + 1))], ()
 
-    ids = [operation_document(operation_id), repository.target_document(environment)]
-    return await app.service.work.commit(ctx, partition_of(ctx.tenant, operation_id), ids, decide)
+    reads = [TARGETS.document_id(environment)]
+    return await abandon(operation, ctx, app, reason, reads=reads, free=free)

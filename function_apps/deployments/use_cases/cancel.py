@@ -3,7 +3,7 @@
 from function_apps.deployments import repository
 from function_apps.deployments.errors import NotCancellable
 from function_apps.deployments.model import module_queue
-from function_apps.deployments.model.deployment import NewDeployment, evolve
+from function_apps.deployments.model.deployment import evolve
 from function_apps.deployments.model.lifecycle import (
     BEFORE_APPLIED,
     CHANGING,
@@ -15,13 +15,11 @@ from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.resources import answer
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus, EndReason
 from shared.durable.operations import (
+    OPERATIONS,
     begin_operation,
     close_superseded,
-    operation_document,
-    put_operation,
-    stored_operation,
 )
-from shared.kernel.context import Context
+from shared.kernel.context import Context, NewIds
 from shared.kernel.operation import Operation, OperationAlreadyEnded, OperationSuperseded
 from shared.messaging.outbox import Raise, Row
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
@@ -36,12 +34,12 @@ async def cancel(
     Raises:
         NotCancellable: it has ended.
     """
-    ids = repository.draw_ids(deployment, ctx, app)
+    ids = NewIds.draw(ctx, app.service.public_name, deployment)
 
     def decide(view: View, known: DeploymentSet) -> Decision[Json]:
         return _cancelled(known, command.reason or "cancelled by a caller", view, ids, ctx)
 
-    return await repository.commit_command(deployment, decide, ctx, app)
+    return await repository.commit(deployment, ctx, app, decide)
 
 
 async def cancel_operation(
@@ -53,11 +51,11 @@ async def cancel_operation(
         OperationAlreadyEnded: it has ended; its deployment may be on its way under another one.
         OperationSuperseded: another operation has its deployment.
     """
-    deployment, operation_id = str(operation.input["aggregateId"]), operation.operation_id
-    ids = repository.draw_ids(deployment, ctx, app)
+    deployment, operation_id = operation.aggregate_id, operation.operation_id
+    ids = NewIds.draw(ctx, app.service.public_name, deployment)
 
     def decide(view: View) -> Decision[Json]:
-        stored = stored_operation(view, operation_id)
+        stored = view.get(OPERATIONS, operation_id)
         if stored.is_terminal:
             raise OperationAlreadyEnded(stored)
         known = repository.stored_set(view, deployment)
@@ -66,17 +64,17 @@ async def cancel_operation(
         return _cancelled(known, f"operation {operation_id} was cancelled", view, ids, ctx)
 
     # The operation first: it is what `If-Match` is about.
-    documents = [operation_document(operation_id), *repository.set_documents(deployment)]
+    documents = [OPERATIONS.document_id(operation_id), *repository.set_documents(deployment)]
     partition = partition_of(ctx.tenant, deployment)
     return await app.service.work.commit(ctx, partition, documents, decide)
 
 
 def _cancelled(
-    known: DeploymentSet, message: str, view: View, ids: NewDeployment, ctx: Context
+    known: DeploymentSet, message: str, view: View, ids: NewIds, ctx: Context
 ) -> Decision[Json]:
     reason, status = EndReason(code="Cancelled", message=message), known.deployment.status
     if status is DeploymentStatus.ROLLING_BACK:
-        return Decision(answer(known.deployment, known.target))
+        return Decision(answer(known.deployment, known.target), is_repeat=True)
     if status in BEFORE_APPLIED:
         return cancel_before_applied(known, reason, view, ctx)
     if status in CHANGING:
@@ -111,7 +109,7 @@ def interrupt(
     known: DeploymentSet,
     reason: EndReason,
     view: View,
-    ids: NewDeployment,
+    ids: NewIds,
     ctx: Context,
     *,
     kind: str,
@@ -137,7 +135,7 @@ def interrupt(
         answer(turned, target),
         writes=[
             *repository.changed(known, DeploymentSet(target, turned)),
-            put_operation(operation),
+            OPERATIONS.put(operation),
             *close_superseded(view, before.operation_id, ids.operation_id, ids.now),
         ],
         outbox=rows,

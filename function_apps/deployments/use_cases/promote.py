@@ -1,9 +1,9 @@
 """PromoteDeployment: the same digests to the next environment, once they have soaked."""
 
-from function_apps.deployments import repository
 from function_apps.deployments.model import promotion
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.repository import load_set
 from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
 from shared.contracts.deployments import DeploymentPlan
 from shared.contracts.promotions import PromoteDeployment, SoakEvidence
@@ -25,7 +25,7 @@ async def promote(
             is left.
         EvidenceRequired: the command has no evidence of health.
     """
-    known = await repository.load_set(command.deployment_id, ctx, app)
+    known = await load_set(command.deployment_id, ctx, app)
     source = Source.of(known.deployment)
 
     async def ask_evidence() -> SoakEvidence | None:
@@ -47,7 +47,7 @@ async def plan_promotion(
         Stale: as `promote`.
         NotPromotable: the release is not Completed, or no longer in force.
     """
-    known = await repository.load_set(command.deployment_id, ctx, app)
+    known = await load_set(command.deployment_id, ctx, app)
     source = Source.of(known.deployment)
     plan = await plan_deployment(promotion.command_of(source, command), ctx, app)
     promotion.require_in_force(source, known.target)
@@ -66,7 +66,7 @@ async def load_source(deployment: str, ctx: Context, app: DeploymentsApp) -> Sou
     Raises:
         NotPromotable: it is not Completed, or no longer in force.
     """
-    known = await repository.load_set(deployment, ctx, app)
+    known = await load_set(deployment, ctx, app)
     source = Source.of(known.deployment)
     promotion.require_in_force(source, known.target)
     return source

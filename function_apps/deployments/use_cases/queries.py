@@ -7,12 +7,12 @@ from function_apps.deployments import repository
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DEPLOYMENTS
+from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
 from function_apps.deployments.resources import deployment_resource
 from shared.contracts.deployments import Deployment as DeploymentResource
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.values import EnvironmentId
-from shared.durable.operations import operation_document
+from shared.durable.operations import OPERATIONS
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
@@ -36,8 +36,8 @@ async def get_deployment(
     partition = partition_of(ctx.tenant, deployment)
     view = await app.service.work.read(partition, *repository.set_documents(deployment))
     known = repository.stored_set(view, deployment)
-    own = await app.service.work.read(partition, operation_document(known.operation_id))
-    operation = repository.readable_operation(own, known.operation_id)
+    own = await app.service.work.read(partition, OPERATIONS.document_id(known.operation_id))
+    operation = own.readable(OPERATIONS, known.operation_id)
     resource = deployment_resource(known.deployment, known.target, operation)
     return resource, view.etag(deployment) or ""
 
@@ -73,7 +73,7 @@ async def _targets_of_waiting(
     }
 
     async def read(environment: EnvironmentId) -> tuple[EnvironmentId, DeploymentTarget]:
-        return environment, await repository.load_target(environment, ctx, app)
+        return environment, await app.service.work.load(TARGETS, environment, ctx.tenant)
 
     return dict(await bounded_map(sorted(waiting), read, at_once=_TARGETS_AT_ONCE))
 
@@ -86,7 +86,7 @@ async def read_logs(
     When none of its revision is there any more, of those whose output the surface still has. An
     instance that cannot be read says why instead.
     """
-    known = await repository.load(deployment, ctx, app)
+    known = await app.service.work.load(DEPLOYMENTS, deployment, ctx.tenant)
     value: list[Mapping[str, Any]] = []
     for unit in known.brought:
         if module not in {None, unit.module_id}:
@@ -121,7 +121,7 @@ async def read_traffic(deployment: str, ctx: Context, app: DeploymentsApp) -> Ma
     They count since `epoch`: a reader takes the difference of two answers. A module without
     traffic, or whose counters cannot be read just now, says why instead.
     """
-    known = await repository.load(deployment, ctx, app)
+    known = await app.service.work.load(DEPLOYMENTS, deployment, ctx.tenant)
     value: list[Mapping[str, Any]] = []
     for unit in known.brought:
         component = SurfaceComponent(known.environment_id, ctx.tenant, unit.module_id)

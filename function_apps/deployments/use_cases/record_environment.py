@@ -3,10 +3,9 @@
 The target keeps the newest; those who wait for it are woken.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from function_apps.deployments import repository
 from function_apps.deployments.model import facts, module_queue
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
@@ -16,6 +15,7 @@ from function_apps.deployments.model.deployment_target import (
 )
 from function_apps.deployments.model.facts import RecordedProof
 from function_apps.deployments.ports import DeploymentsApp
+from function_apps.deployments.repository import DRAIN, ROLL_OUT, TARGETS, commit_target
 from shared.contracts.environments import (
     EnvironmentFacts,
     EnvironmentStatus,
@@ -26,13 +26,12 @@ from shared.contracts.tenants import (
     RuntimeTenantBound,
     TenantIsolationProofCompleted,
 )
-from shared.contracts.values import EnvironmentId, ProjectId
+from shared.contracts.values import ProjectId
 from shared.durable.operations import (
+    OPERATIONS,
     OperationInput,
     begin_operation,
     close_superseded,
-    operation_document,
-    put_operation,
 )
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Invalid
@@ -44,12 +43,10 @@ from shared.messaging.unit_of_work import (
     Audited,
     Decision,
     Json,
-    Linked,
     Outcome,
-    Put,
     View,
 )
-from shared.persistence.store import partition_of
+from shared.persistence.codec import Put
 
 
 async def record_environment(
@@ -62,14 +59,14 @@ async def record_environment(
     deployments that were are started once more, and end by themselves.
     """
     environment = event.environment_id
-    ids = NewIds.draw(ctx, app.service.public_name, parse_id(environment, "env").environment)
+    ids = NewIds.draw(ctx, app.service.public_name, environment)
     if ctx.cause.project is None:
         raise Invalid(
             "an environment's event names its project in the envelope", target="projectId"
         )
     project = ProjectId(ctx.cause.project)
 
-    def decide(target: DeploymentTarget, view: View) -> Decision[Json]:
+    def decide(view: View, target: DeploymentTarget) -> Decision[Json]:
         if target.environment is not None and target.environment.revision >= event.revision:
             return NOTHING
         after = replace(target, environment=_projection(event, project, target.environment))
@@ -80,28 +77,26 @@ async def record_environment(
         if event.status is EnvironmentStatus.DECOMMISSIONING:
             after = replace(after, drain=DrainClaim(ids.operation_id, event.generation))
             operation, start = _begin_drain(event, ids, ctx)
-            writes, rows = [*writes, put_operation(operation)], [*rows, start]
+            writes, rows = [*writes, OPERATIONS.put(operation)], [*rows, start]
         if _is_gone(event, target.environment):
             starts = (
-                OperationInput(ctx.tenant, entry.deployment).start(
-                    repository.ROLL_OUT, entry.operation
-                )
+                OperationInput(ctx.tenant, entry.deployment).start(ROLL_OUT, entry.operation)
                 for entry in target.queue
             )
             rows = [*rows, *starts][: module_queue.OUTGOING_MAX]
             after = emptied(after)
         return Decision(
             {},
-            writes=[repository.put(after), *writes],
+            writes=[TARGETS.put(after), *writes],
             outbox=rows,
             audited=Audited("RecordEnvironment", environment, event.status),
         )
 
     def open_drain(view: View) -> Sequence[str]:
-        drain = repository.stored_target(view, environment).drain
-        return [operation_document(drain.operation)] if drain else []
+        drain = view.get(TARGETS, environment).drain
+        return [OPERATIONS.document_id(drain.operation)] if drain else []
 
-    return await commit_target(environment, decide, ctx, app, linked=open_drain)
+    return await commit_target(environment, ctx, app, decide, linked=open_drain)
 
 
 def _is_gone(event: EnvironmentFacts, before: EnvironmentProjection | None) -> bool:
@@ -134,7 +129,7 @@ def _begin_drain(event: EnvironmentFacts, ids: NewIds, ctx: Context) -> tuple[Op
         ctx,
         ids,
         kind="DrainEnvironment",
-        orchestration=repository.DRAIN,
+        orchestration=DRAIN,
         aggregate_id=event.environment_id,
         resource=f"/v1/runtime/environments/{event.environment_id}",
     )
@@ -168,7 +163,7 @@ async def record_binding(
     """Record the tenant's binding, and wake those who wait for it."""
     _require_own_binding(event, ctx)
 
-    def decide(target: DeploymentTarget, _view: View) -> Decision[Json]:
+    def decide(_view: View, target: DeploymentTarget) -> Decision[Json]:
         binding = facts.record_binding(
             target.binding, event.binding_id, event.revision, event.status
         )
@@ -176,12 +171,12 @@ async def record_binding(
             return NOTHING
         return Decision(
             {},
-            writes=[repository.put(replace(target, binding=binding))],
+            writes=[TARGETS.put(replace(target, binding=binding))],
             outbox=wake_waiting(target),
             audited=Audited("RecordTenantBinding", event.binding_id, event.status),
         )
 
-    return await commit_target(event.environment_id, decide, ctx, app)
+    return await commit_target(event.environment_id, ctx, app, decide)
 
 
 async def record_isolation_proof(
@@ -198,7 +193,7 @@ async def record_isolation_proof(
             target="positiveControl",
         )
 
-    def decide(target: DeploymentTarget, _view: View) -> Decision[Json]:
+    def decide(_view: View, target: DeploymentTarget) -> Decision[Json]:
         proof = RecordedProof(event.revision, event.verdict)
         binding = facts.record_proof(target.binding, event.binding_id, event.layer, proof)
         if binding is None:
@@ -206,11 +201,11 @@ async def record_isolation_proof(
         aggregate = f"{event.binding_id}/{event.layer}"
         return Decision(
             {},
-            writes=[repository.put(replace(target, binding=binding))],
+            writes=[TARGETS.put(replace(target, binding=binding))],
             audited=Audited("RecordIsolationProof", aggregate, event.verdict),
         )
 
-    return await commit_target(event.environment_id, decide, ctx, app)
+    return await commit_target(event.environment_id, ctx, app, decide)
 
 
 def _require_own_binding(
@@ -229,21 +224,3 @@ def _require_own_binding(
             f"expected {expected}",
             target="bindingId",
         )
-
-
-async def commit_target(
-    environment: EnvironmentId,
-    decide: Callable[[DeploymentTarget, View], Decision[Json]],
-    ctx: Context,
-    app: DeploymentsApp,
-    *,
-    linked: Linked | None = None,
-) -> Outcome[Json]:
-    """Decide on the target; the revision kept there shows that an event was applied."""
-    return await app.service.work.commit(
-        ctx.without_marker(),
-        partition_of(ctx.tenant, environment),
-        [repository.target_document(environment)],
-        lambda view: decide(repository.stored_target(view, environment), view),
-        linked=linked,
-    )

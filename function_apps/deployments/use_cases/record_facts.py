@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from function_apps.deployments import repository
 from function_apps.deployments.model import facts
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import RecordedFact
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.use_cases.record_environment import commit_target
+from function_apps.deployments.repository import TARGETS, commit_target
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import BindingStatus, SecretBound, SecretRotated
@@ -67,7 +66,7 @@ async def _record(
     ctx: Context,
     app: DeploymentsApp,
 ) -> Outcome[Json]:
-    def decide(target: DeploymentTarget, _view: View) -> Decision[Json]:
+    def decide(_view: View, target: DeploymentTarget) -> Decision[Json]:
         if fact.kind == facts.SECRET:
             recorded = facts.record_secret(target.facts, fact)
         else:
@@ -76,8 +75,8 @@ async def _record(
             return NOTHING
         return Decision(
             {},
-            writes=[repository.put(replace(target, facts=recorded))],
+            writes=[TARGETS.put(replace(target, facts=recorded))],
             audited=Audited("RecordFact", aggregate, fact.kind),
         )
 
-    return await commit_target(environment, decide, ctx, app)
+    return await commit_target(environment, ctx, app, decide)

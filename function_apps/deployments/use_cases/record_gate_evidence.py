@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from function_apps.deployments import repository
 from function_apps.deployments.model import analysis
 from function_apps.deployments.model.deployment import evolve
 from function_apps.deployments.model.lifecycle import EvidenceRecorded
@@ -39,10 +38,9 @@ async def record_gate_evidence(
     deployment_id = analysis.deployment_of(gate)
 
     def decide(view: View) -> Decision[Json]:
-        body = view.body(deployment_id)
-        if body is None:
+        deployment = view.find(DEPLOYMENTS, deployment_id)
+        if deployment is None:
             return NOTHING
-        deployment = DEPLOYMENTS.decode(body)
         step = analysis.step_of(deployment, gate)
         # A gate of an earlier attempt or of a step that is over, or a repeat: nobody waits for it.
         if step is None or deployment.status is not DeploymentStatus.HEALTH_GATING:
@@ -53,7 +51,7 @@ async def record_gate_evidence(
         wakes = is_decided and after.wait_name
         return Decision(
             {},
-            writes=[repository.put(after)],
+            writes=[DEPLOYMENTS.put(after)],
             outbox=[Raise(after.operation_id, after.wait_name)] if wakes else [],
             audited=Audited("RecordGateEvidence", deployment_id, evidence.verdict),
         )

@@ -36,4 +36,4 @@ async def release_hold(
             audited=Audited("ReleaseHold", deployment, command.reason or "Released"),
         )
 
-    return await repository.commit_command(deployment, decide, ctx, app)
+    return await repository.commit(deployment, ctx, app, decide)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from function_apps.deployments import repository
 from function_apps.deployments.errors import NotRetryable
-from function_apps.deployments.model import module_queue, preconditions
-from function_apps.deployments.model.deployment import NewDeployment, command_of, evolve
+from function_apps.deployments.model import module_queue, release_unit
+from function_apps.deployments.model.deployment import command_of, evolve
 from function_apps.deployments.model.lifecycle import AnalysisRestarted, Retried
 from function_apps.deployments.model.promotion import require_fresh_evidence
 from function_apps.deployments.ports import DeploymentsApp
@@ -13,7 +13,7 @@ from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.deploy import enqueue
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus
-from shared.kernel.context import Context
+from shared.kernel.context import Context, NewIds
 from shared.messaging.outbox import Raise
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
 
@@ -27,7 +27,7 @@ async def retry(
         NotRetryable: it is in another state.
         Held, EnvironmentNotUsable, BindingRequired: as for a new one.
     """
-    ids = repository.draw_ids(deployment, ctx, app)
+    ids = NewIds.draw(ctx, app.service.public_name, deployment)
 
     def decide(_view: View, known: DeploymentSet) -> Decision[Json]:
         if known.deployment.paused_at is not None:
@@ -39,7 +39,7 @@ async def retry(
             )
         return _audited(_begin_anew(known, ids, ctx, app), deployment, command)
 
-    return await repository.commit_command(deployment, decide, ctx, app)
+    return await repository.commit(deployment, ctx, app, decide)
 
 
 def _audited(
@@ -54,20 +54,20 @@ def _restart_analysis(known: DeploymentSet, ctx: Context) -> Decision[Json]:
     again = evolve(before, AnalysisRestarted(), ctx.now())
     return Decision(
         answer(again, known.target),
-        writes=[repository.put(again)],
+        writes=[repository.DEPLOYMENTS.put(again)],
         outbox=[Raise(before.operation_id, before.wait_name)] if before.wait_name else [],
     )
 
 
 def _begin_anew(
-    known: DeploymentSet, ids: NewDeployment, ctx: Context, app: DeploymentsApp
+    known: DeploymentSet, ids: NewIds, ctx: Context, app: DeploymentsApp
 ) -> Decision[Json]:
     before, target = known.deployment, known.target
-    preconditions.require_admission(before, target)
     if before.evidence is not None:
         require_fresh_evidence(before.evidence, app.rules.soak, ids.now)
     if any(entry.key == before.key for entry in target.queue):
         raise NotRetryable(f"the same versions as in {before.deployment_id} are on their way")
     content = module_queue.keys_of(command_of(before)).content
     again = evolve(before, Retried(ids.operation_id), ids.now)
-    return enqueue(again, content, ids, target, ctx, kind="RetryDeployment")
+    units = release_unit.planned(before.components, ctx.tenant, target)
+    return enqueue(again, units, content, ids, target, ctx, kind="RetryDeployment")

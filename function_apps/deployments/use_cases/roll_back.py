@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from function_apps.deployments import repository
 from function_apps.deployments.errors import CannotBePlanned, NotInForce, NotRollbackable
-from function_apps.deployments.model import module_queue, neighbours, preconditions, release_unit
-from function_apps.deployments.model.deployment import Deployment, NewDeployment, new_deployment
+from function_apps.deployments.model import module_queue, neighbours, release_unit
+from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.lifecycle import BEFORE_APPLIED, CHANGING
 from function_apps.deployments.model.predecessors import (
@@ -27,7 +27,7 @@ from shared.contracts.deployments import (
     RollbackDeployment,
 )
 from shared.contracts.strategies import OnConflict, Strategy
-from shared.kernel.context import Context
+from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
@@ -41,15 +41,15 @@ async def roll_back(
         NotInForce: another deployment has replaced it.
         Held: *to_deployment_id* was itself rolled back here.
     """
-    ids = repository.draw_ids(command.deployment_id, ctx, app)
+    ids = NewIds.draw(ctx, app.service.public_name, command.deployment_id)
     wanted = command.to_deployment_id
 
     def decide(view: View, known: DeploymentSet) -> Decision[Json]:
         status = known.deployment.status
         if status is DeploymentStatus.ROLLING_BACK:
-            return Decision(answer(known.deployment, known.target))
+            return Decision(answer(known.deployment, known.target), is_repeat=True)
         if status is DeploymentStatus.COMPLETED:
-            back = repository.stored_deployment(view, wanted) if wanted else None
+            back = view.get(repository.DEPLOYMENTS, wanted) if wanted else None
             return _undo(known, back, ids, ctx)
         reason = EndReason(code="RollbackAsked", message=command.reason or "asked by a caller")
         if status in BEFORE_APPLIED:
@@ -61,31 +61,29 @@ async def roll_back(
             " their way can be rolled back"
         )
 
-    return await repository.commit_command(
-        command.deployment_id, decide, ctx, app, also=[wanted] if wanted else []
+    return await repository.commit(
+        command.deployment_id, ctx, app, decide, also=[wanted] if wanted else []
     )
 
 
 def _undo(
-    known: DeploymentSet, wanted: Deployment | None, ids: NewDeployment, ctx: Context
+    known: DeploymentSet, wanted: Deployment | None, ids: NewIds, ctx: Context
 ) -> Decision[Json]:
     """Put a deployment of kind rollback into the queue, or answer the one that is there."""
     undone, target = known.deployment, known.target
     key = f"undo {undone.deployment_id}"
     active = next((entry for entry in target.queue if entry.key == key), None)
     if active is not None:
-        return Decision(_answer_of_entry(active, undone, target))
+        return Decision(_answer_of_entry(active, undone, target), is_repeat=True)
     _require_in_force(undone, target)
-    preconditions.blocking_reason(target, ctx.tenant)
     back = predecessors_of(undone, wanted)
     command = _command(undone, back)
     if refusals := neighbours.refusals(command, target, target.queue):
         raise CannotBePlanned(refusals)
     units = release_unit.planned(command.components, ctx.tenant, target)
-    preconditions.require_not_held(target, units)
-    rollback = _rollback(undone, command, key, ids, target, back)
+    rollback = _rollback(undone, command, key, ids, ctx, target, back)
     content = module_queue.keys_of(command).content
-    return enqueue(rollback, content, ids, target, ctx, kind="RollbackDeployment")
+    return enqueue(rollback, units, content, ids, target, ctx, kind="RollbackDeployment")
 
 
 def _require_in_force(undone: Deployment, target: DeploymentTarget) -> None:
@@ -121,7 +119,8 @@ def _rollback(
     undone: Deployment,
     command: Deploy,
     key: str,
-    ids: NewDeployment,
+    ids: NewIds,
+    ctx: Context,
     target: DeploymentTarget,
     back: Predecessors,
 ) -> Deployment:
@@ -130,6 +129,7 @@ def _rollback(
     rollback = new_deployment(
         command,
         ids,
+        ctx,
         kind=DeploymentKind.ROLLBACK,
         key=key,
         order=order,

@@ -3,15 +3,21 @@
 from datetime import datetime
 
 import shared.kernel.operation as operations
-from function_apps.environments import repository
 from function_apps.environments.activities.inputs import DrainWait
 from function_apps.environments.activities.stack_run import end_run, run_outputs
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.model.lifecycle import Destroyed, DestroyFailed
 from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.repository import ENVIRONMENTS, step
 from function_apps.environments.use_cases.record_drained import drained_event
 from shared.contracts.values import Reason
-from shared.durable.activity import REASON_MAX, ActivityContext, require_ownership
+from shared.durable.activity import (
+    REASON_MAX,
+    ActivityContext,
+    Step,
+    commit_step,
+    load_owned,
+)
 from shared.infrastructure.port import DestroyPlan, RunId
 from shared.kernel.operation import Operation
 
@@ -21,8 +27,7 @@ KEPT_CODES = frozenset({"Retained", "HeldBy"})
 
 async def supersede_run(ctx: ActivityContext, app: EnvironmentsApp) -> None:
     """Cancel the run of the operation that this one took over from, before the drain begins."""
-    environment = await repository.load(ctx.aggregate_id, ctx, app)
-    require_ownership(environment, ctx)
+    environment = await load_owned(ENVIRONMENTS, ctx, app)
     if environment.superseded is not None:
         run_id = RunId(environment.stack, environment.superseded)
         await end_run(run_id, ctx.fence(environment), app)
@@ -35,46 +40,46 @@ async def await_drain(ctx: ActivityContext, app: EnvironmentsApp) -> DrainWait:
     """
     name = drained_event(ctx.operation_id)
 
-    def decide(_environment: RuntimeEnvironment, operation: Operation) -> tuple[Operation, None]:
-        begun = operations.begin_step(operation, "drain", ctx.now(), percent=10)
-        return operations.wait(begun, "drain", name, ctx.now()), None
-
     until = ctx.now() + app.rules.drain_timeout
-    wait = await repository.commit(ctx, app, decide, value=DrainWait(name, until))
-    environment = await repository.load(ctx.aggregate_id, ctx, app)
+
+    def decide(_environment: RuntimeEnvironment, operation: Operation) -> Step[DrainWait]:
+        begun = operations.begin_step(operation, "drain", ctx.now(), percent=10)
+        waiting = operations.wait(begun, "drain", name, ctx.now())
+        return Step(DrainWait(name, until), waiting)
+
+    wait = await commit_step(ctx, app, ENVIRONMENTS, decide)
+    environment = await load_owned(ENVIRONMENTS, ctx, app)
     return DrainWait(name, None) if environment.drained else wait
 
 
 async def start_destroy(ctx: ActivityContext, app: EnvironmentsApp) -> datetime:
     """Start the destruction of the stack, last resource first; return when that was first done."""
-    environment = await repository.load(ctx.aggregate_id, ctx, app)
-    require_ownership(environment, ctx)
+    environment = await load_owned(ENVIRONMENTS, ctx, app)
     plan = DestroyPlan(retain=environment.retain, unprotect=True)
     await app.engine.start(environment.run_id, plan, ctx.fence(environment))
 
-    def decide(_environment: RuntimeEnvironment, operation: Operation) -> tuple[Operation, None]:
-        return operations.begin_step(operation, "destroy", ctx.now(), percent=30), None
+    def decide(_environment: RuntimeEnvironment, operation: Operation) -> Step[datetime]:
+        return Step(ctx.now(), operations.begin_step(operation, "destroy", ctx.now(), percent=30))
 
-    return await repository.commit(ctx, app, decide, value=ctx.now())
+    return await commit_step(ctx, app, ENVIRONMENTS, decide)
 
 
 async def complete_destroy(ctx: ActivityContext, app: EnvironmentsApp) -> None:
     """Record what is gone; a resource that was to go and is there makes it a failure."""
-    environment = await repository.load(ctx.aggregate_id, ctx, app)
+    environment = await load_owned(ENVIRONMENTS, ctx, app)
     run = await run_outputs(environment, app)
     retained = tuple(left.urn for left in run.left if left.code in KEPT_CODES)
     stuck = [left for left in run.left if left.code not in KEPT_CODES]
     message = "; ".join(f"{left.name}: {left.reason}" for left in stuck)[:REASON_MAX]
 
-    def decide(
-        environment: RuntimeEnvironment, operation: Operation
-    ) -> tuple[Operation, Destroyed | DestroyFailed]:
+    def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
         if stuck:
             reason = Reason(code="DestroyFailed", message=message)
             failed = operations.fail(operation, reason.code, message, ctx.now())
-            return failed, DestroyFailed(reason, tuple(left.urn for left in stuck))
-        destroyed = Destroyed(retained)
+            event = DestroyFailed(reason, tuple(left.urn for left in stuck))
+            return step(None, failed, environment, event, ctx)
         result = {"environmentId": environment.environment_id, "retained": list(retained)}
-        return operations.succeed(operation, result, ctx.now()), destroyed
+        succeeded = operations.succeed(operation, result, ctx.now())
+        return step(None, succeeded, environment, Destroyed(retained), ctx)
 
-    await repository.commit(ctx, app, decide, value=None)
+    await commit_step(ctx, app, ENVIRONMENTS, decide)

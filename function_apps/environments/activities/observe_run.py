@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 
 import shared.kernel.operation as operations
-from function_apps.environments import repository
 from function_apps.environments.activities.inputs import RunProgress
 from function_apps.environments.activities.stack_run import end_run
 from function_apps.environments.model.environment import RuntimeEnvironment, failure
-from function_apps.environments.model.lifecycle import EnvironmentEvent
 from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.repository import ENVIRONMENTS, step
 from shared.contracts.values import Reason
 from shared.durable.activity import (
     REASON_MAX,
     ActivityContext,
     FailureReason,
-    require_ownership,
+    Step,
+    commit_step,
+    load_owned,
 )
 from shared.infrastructure.port import (
     NOT_STARTED,
@@ -38,8 +39,7 @@ async def observe_run(ctx: ActivityContext, app: EnvironmentsApp) -> RunProgress
         Refused: the run failed, with its code and message.
         Unavailable: the engine cannot say how the run stands.
     """
-    environment = await repository.load(ctx.aggregate_id, ctx, app)
-    require_ownership(environment, ctx)
+    environment = await load_owned(ENVIRONMENTS, ctx, app)
     clock, run_id = app.service.clock, environment.run_id
     until_s = clock.monotonic_s() + app.rules.observe_for_s
     shown: RunStatus | None = None
@@ -71,42 +71,36 @@ async def _record_progress(
     """Record *progress* in the operation; return whether a caller asked for a cancel."""
     span = _PERCENT_LAST - _PERCENT_FIRST
     percent = _PERCENT_FIRST + span * progress.steps_done // max(1, progress.steps_total)
-    is_canceled = False
+    name, detail = progress.current_step, progress.trouble or None
 
-    def decide(_environment: RuntimeEnvironment, operation: Operation) -> tuple[Operation, None]:
-        nonlocal is_canceled
-        is_canceled = operation.cancel_requested
-        name, detail = progress.current_step, progress.trouble or None
+    def decide(_environment: RuntimeEnvironment, operation: Operation) -> Step[bool]:
         begun = operations.begin_step(operation, name, ctx.now(), percent=percent, detail=detail)
-        return begun, None
+        return Step(operation.cancel_requested, begun)
 
-    await repository.commit(ctx, app, decide, value=None, key=None)
-    return is_canceled
+    return await commit_step(ctx, app, ENVIRONMENTS, decide, key=None)
 
 
 async def cancel_run(ctx: ActivityContext, app: EnvironmentsApp) -> None:
     """Cancel the run before its failure is recorded: nothing goes on for an ended operation."""
-    environment = await repository.load(ctx.aggregate_id, ctx, app)
-    require_ownership(environment, ctx)
+    environment = await load_owned(ENVIRONMENTS, ctx, app)
     await end_run(environment.run_id, ctx.fence(environment), app)
 
 
 async def record_failure(reason: FailureReason, ctx: ActivityContext, app: EnvironmentsApp) -> None:
     """Record why the run ended and which resources are not as planned."""
-    environment = await repository.load(ctx.aggregate_id, ctx, app)
+    environment = await load_owned(ENVIRONMENTS, ctx, app)
     remaining = await _remaining(environment, app)
     code = CANCELED if reason.code == RUN_CANCELED else reason.code
     shown = Reason(code=code, message=reason.message[:REASON_MAX])
 
-    def decide(
-        environment: RuntimeEnvironment, operation: Operation
-    ) -> tuple[Operation, EnvironmentEvent]:
-        event = failure(environment, shown, remaining)
+    def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
         if shown.code == CANCELED:
-            return operations.cancel(operation, ctx.now()), event
-        return operations.fail(operation, shown.code, shown.message, ctx.now()), event
+            ended = operations.cancel(operation, ctx.now())
+        else:
+            ended = operations.fail(operation, shown.code, shown.message, ctx.now())
+        return step(None, ended, environment, failure(environment, shown, remaining), ctx)
 
-    await repository.commit(ctx, app, decide, value=None)
+    await commit_step(ctx, app, ENVIRONMENTS, decide)
 
 
 async def _remaining(environment: RuntimeEnvironment, app: EnvironmentsApp) -> Sequence[str]:

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 import shared.kernel.operation as operations
-from function_apps.environments import repository
 from function_apps.environments.activities.stack_run import run_outputs
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.model.lifecycle import (
@@ -13,9 +12,16 @@ from function_apps.environments.model.lifecycle import (
     State,
 )
 from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.repository import ENVIRONMENTS, step
 from function_apps.environments.use_cases.plan_environment import inputs_of, require_applicable
 from shared.contracts.environments import ComputeTarget
-from shared.durable.activity import ActivityContext, require_not_canceled, require_ownership
+from shared.durable.activity import (
+    ActivityContext,
+    Step,
+    commit_step,
+    load_owned,
+    require_not_canceled,
+)
 from shared.infrastructure.port import UpdatePlan
 from shared.kernel.operation import Operation
 
@@ -23,14 +29,12 @@ from shared.kernel.operation import Operation
 async def begin_apply(ctx: ActivityContext, app: EnvironmentsApp) -> None:
     """Enter Planning where the environment is Requested; a retry and an update are there."""
 
-    def decide(
-        environment: RuntimeEnvironment, operation: Operation
-    ) -> tuple[Operation, PlanningBegan | None]:
+    def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
         planning = operations.begin_step(operation, "plan", ctx.now(), percent=5)
-        is_new = environment.status is State.REQUESTED
-        return planning, PlanningBegan() if is_new else None
+        event = PlanningBegan() if environment.status is State.REQUESTED else None
+        return step(None, planning, environment, event, ctx)
 
-    await repository.commit(ctx, app, decide, value=None)
+    await commit_step(ctx, app, ENVIRONMENTS, decide)
 
 
 async def plan_update(ctx: ActivityContext, app: EnvironmentsApp) -> str:
@@ -41,14 +45,13 @@ async def plan_update(ctx: ActivityContext, app: EnvironmentsApp) -> str:
     if ctx.name in ctx.recorded:
         return str(ctx.recorded[ctx.name])
     require_not_canceled(ctx)
-    environment = await repository.load(ctx.aggregate_id, ctx, app)
-    require_ownership(environment, ctx)
+    environment = await load_owned(ENVIRONMENTS, ctx, app)
     plan_hash = await require_applicable(environment, app)
 
-    def decide(_environment: RuntimeEnvironment, operation: Operation) -> tuple[Operation, None]:
-        return operations.begin_step(operation, "plan", ctx.now(), percent=5), None
+    def decide(_environment: RuntimeEnvironment, operation: Operation) -> Step[str]:
+        return Step(plan_hash, operations.begin_step(operation, "plan", ctx.now(), percent=5))
 
-    return await repository.commit(ctx, app, decide, value=plan_hash)
+    return await commit_step(ctx, app, ENVIRONMENTS, decide)
 
 
 async def start_update(plan_hash: str, ctx: ActivityContext, app: EnvironmentsApp) -> datetime:
@@ -58,30 +61,28 @@ async def start_update(plan_hash: str, ctx: ActivityContext, app: EnvironmentsAp
     """
     if ctx.name not in ctx.recorded:
         require_not_canceled(ctx)
-    environment = await repository.load(ctx.aggregate_id, ctx, app)
-    require_ownership(environment, ctx)
+    environment = await load_owned(ENVIRONMENTS, ctx, app)
     plan = UpdatePlan(inputs_of(environment), plan_hash)
     await app.engine.start(environment.run_id, plan, ctx.fence(environment))
 
-    def decide(
-        environment: RuntimeEnvironment, operation: Operation
-    ) -> tuple[Operation, ProvisioningBegan | None]:
+    def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[datetime]:
         applying = operations.begin_step(operation, "apply", ctx.now(), percent=10)
-        is_planning = environment.status is State.PLANNING
-        return applying, ProvisioningBegan() if is_planning else None
+        event = ProvisioningBegan() if environment.status is State.PLANNING else None
+        return step(ctx.now(), applying, environment, event, ctx)
 
-    return await repository.commit(ctx, app, decide, value=ctx.now())
+    return await commit_step(ctx, app, ENVIRONMENTS, decide)
 
 
 async def complete_apply(ctx: ActivityContext, app: EnvironmentsApp) -> None:
     """Record the stack's outputs and publish that the environment is usable."""
-    environment = await repository.load(ctx.aggregate_id, ctx, app)
+    environment = await load_owned(ENVIRONMENTS, ctx, app)
     run = await run_outputs(environment, app)
     targets = tuple(ComputeTarget.model_validate(one) for one in run.outputs["computeTargets"])
     outputs = {name: str(value) for name, value in run.outputs.get("facts", {}).items()}
 
-    def decide(environment: RuntimeEnvironment, operation: Operation) -> tuple[Operation, Applied]:
+    def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
         result = {"environmentId": environment.environment_id}
-        return operations.succeed(operation, result, ctx.now()), Applied(targets, outputs)
+        succeeded = operations.succeed(operation, result, ctx.now())
+        return step(None, succeeded, environment, Applied(targets, outputs), ctx)
 
-    await repository.commit(ctx, app, decide, value=None)
+    await commit_step(ctx, app, ENVIRONMENTS, decide)

@@ -7,7 +7,6 @@ from function_apps.environments.model import requests
 from function_apps.environments.ports import EnvironmentsApp
 from shared.contracts.environments import DecommissionEnvironment
 from shared.kernel.context import Context, NewIds
-from shared.kernel.ids import parse_id
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
@@ -23,15 +22,14 @@ async def decommission_environment(
         TransitionRefused.
     """
     identity = command.environment_id
-    key = parse_id(identity, "env").environment
-    ids = NewIds.draw(ctx, app.service.public_name, key)
+    ids = NewIds.draw(ctx, app.service.public_name, identity)
 
     def decide(view: View) -> Decision[Json]:
-        known = repository.stored(view, identity)
+        known = view.get(repository.ENVIRONMENTS, identity)
         leaving = requests.decommission(known, command, operation_id=ids.operation_id, now=ids.now)
         if leaving is known:
-            return Decision(repository.answer(known))
+            return Decision(repository.answer(known), is_repeat=True)
         return repository.begin(leaving, view, ids, ctx, repository.DECOMMISSION)
 
     owner = partial(repository.owner_at_work, environment_id=identity)
-    return await repository.change(identity, ctx, app, decide, linked=owner)
+    return await repository.commit(identity, ctx, app, decide, linked=owner)

@@ -3,19 +3,17 @@
 from dataclasses import replace
 from typing import Final
 
-from function_apps.environments import repository
 from function_apps.environments.errors import PlanChanged
 from function_apps.environments.model import requests
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.repository import ENVIRONMENTS
 from function_apps.environments.resources import plan_resource
 from shared.contracts.environments import EnvironmentPlan, ProvisionEnvironment, UpdateEnvironment
 from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput, EnvironmentInputs
 from shared.kernel.context import Context
 from shared.kernel.errors import PlanRefused
 from shared.kernel.ids import ProjectId, environment_id, environment_key
-from shared.messaging.unit_of_work import View
-from shared.persistence.store import partition_of
 
 _NO_OPERATION: Final = "none"
 """A dry run begins no operation."""
@@ -65,17 +63,10 @@ async def plan_environment(
         EnvironmentNotFound.
         Stale: it is not the one that the caller has seen.
     """
-    environment = repository.stored(await _view(environment_id, ctx, app), environment_id)
+    view = await app.service.work.read_for_plan(ENVIRONMENTS, environment_id, ctx)
+    environment = view.get(ENVIRONMENTS, environment_id)
     described = replace(environment, spec=environment.in_force)
     return await _plan(described, environment.revision, app)
-
-
-async def _view(environment_id: str, ctx: Context, app: EnvironmentsApp) -> View:
-    partition, document = (
-        partition_of(ctx.tenant, environment_id),
-        repository.document_id(environment_id),
-    )
-    return await app.service.work.read_for_plan(ctx, partition, document)
 
 
 async def _plan(
@@ -103,7 +94,8 @@ async def plan_request(
         trace_id=ctx.cause.trace_id,
         now=now,
     )
-    known = repository.find(await _view(identity, ctx, app), identity)
+    view = await app.service.work.read_for_plan(ENVIRONMENTS, identity, ctx)
+    known = view.find(ENVIRONMENTS, identity)
     requested = requests.request(known, fresh, now)
     return await _plan(requested, known.revision if known else fresh.revision, app)
 
@@ -117,7 +109,8 @@ async def plan_update(
         EnvironmentNotFound, TransitionRefused, Stale: the update would be refused.
     """
     identity = command.environment_id
-    known = repository.stored(await _view(identity, ctx, app), identity)
+    view = await app.service.work.read_for_plan(ENVIRONMENTS, identity, ctx)
+    known = view.get(ENVIRONMENTS, identity)
     spec = requests.spec_from(command)
     updated = requests.update(known, spec, plan_id=None, operation_id=_NO_OPERATION, now=ctx.now())
     return await _plan(updated, known.revision, app)

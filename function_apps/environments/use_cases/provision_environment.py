@@ -2,7 +2,6 @@
 
 from function_apps.environments import repository
 from function_apps.environments.model import requests
-from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.use_cases.plan_environment import require_plan
 from shared.contracts.environments import ProvisionEnvironment
@@ -22,7 +21,8 @@ async def provision_environment(
         PlanChanged: `planId` is not the plan that would be applied now.
     """
     key = environment_key(ctx.tenant, ProjectId(command.project_id), command.name)
-    identity, ids = environment_id(key), NewIds.draw(ctx, app.service.public_name, key)
+    identity = environment_id(key)
+    ids = NewIds.draw(ctx, app.service.public_name, identity)
     fresh = requests.new_environment(
         command,
         environment_id=identity,
@@ -32,20 +32,12 @@ async def provision_environment(
         now=ids.now,
     )
 
-    def requested(view: View) -> tuple[RuntimeEnvironment, bool]:
-        known = repository.find(view, identity)
+    async def decide(view: View) -> Decision[Json]:
+        known = view.find(repository.ENVIRONMENTS, identity)
         after = requests.request(known, fresh, ids.now)
-        return after, after is known
-
-    async def precheck(view: View) -> None:
-        after, is_repeat = requested(view)
-        if not is_repeat:
-            await require_plan(command.plan_id, after, app)
-
-    def decide(view: View) -> Decision[Json]:
-        after, is_repeat = requested(view)
-        if is_repeat:
-            return Decision(repository.answer(after))
+        if after is known:
+            return Decision(repository.answer(after), is_repeat=True)
+        await require_plan(command.plan_id, after, app)
         return repository.begin(after, view, ids, ctx, repository.PROVISION)
 
-    return await repository.change(identity, ctx, app, decide, precheck=precheck)
+    return await repository.commit(identity, ctx, app, decide)

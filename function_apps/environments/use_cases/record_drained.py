@@ -20,7 +20,7 @@ async def record_drained(
     identity = event.environment_id
 
     def decide(view: View) -> Decision[Json]:
-        known = repository.find(view, identity)
+        known = view.find(repository.ENVIRONMENTS, identity)
         if known is None or known.status is not State.DECOMMISSIONING:
             return NOTHING
         if known.drained or event.remaining or event.generation != known.generation:
@@ -28,12 +28,12 @@ async def record_drained(
         drained = evolve(known, Drained(), ctx.now())
         return Decision(
             {},
-            writes=[repository.put(drained)],
+            writes=[repository.ENVIRONMENTS.put(drained)],
             outbox=[Raise(known.operation_id, drained_event(known.operation_id))],
             audited=Audited("RecordDrained", identity),
         )
 
-    return await repository.change(identity, ctx, app, decide)
+    return await repository.commit(identity, ctx, app, decide)
 
 
 def drained_event(operation_id: str) -> str:

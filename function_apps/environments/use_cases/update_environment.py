@@ -2,12 +2,10 @@
 
 from function_apps.environments import repository
 from function_apps.environments.model import requests
-from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.use_cases.plan_environment import require_plan
 from shared.contracts.environments import UpdateEnvironment
 from shared.kernel.context import Context, NewIds
-from shared.kernel.ids import parse_id
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
@@ -21,25 +19,16 @@ async def update_environment(
         PlanChanged: `planId` is not the plan that would be applied now.
     """
     identity, spec = command.environment_id, requests.spec_from(command)
-    key = parse_id(identity, "env").environment
-    ids = NewIds.draw(ctx, app.service.public_name, key)
+    ids = NewIds.draw(ctx, app.service.public_name, identity)
 
-    def updated(view: View) -> tuple[RuntimeEnvironment, bool]:
-        known = repository.stored(view, identity)
+    async def decide(view: View) -> Decision[Json]:
+        known = view.get(repository.ENVIRONMENTS, identity)
         after = requests.update(
             known, spec, plan_id=command.plan_id, operation_id=ids.operation_id, now=ids.now
         )
-        return after, after is known
-
-    async def precheck(view: View) -> None:
-        after, is_repeat = updated(view)
-        if not is_repeat:
-            await require_plan(command.plan_id, after, app)
-
-    def decide(view: View) -> Decision[Json]:
-        after, is_repeat = updated(view)
-        if is_repeat:
-            return Decision(repository.answer(after))
+        if after is known:
+            return Decision(repository.answer(after), is_repeat=True)
+        await require_plan(command.plan_id, after, app)
         return repository.begin(after, view, ids, ctx, repository.UPDATE)
 
-    return await repository.change(identity, ctx, app, decide, precheck=precheck)
+    return await repository.commit(identity, ctx, app, decide)

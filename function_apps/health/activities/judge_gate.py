@@ -4,15 +4,15 @@ from dataclasses import replace
 from typing import Final
 
 import shared.kernel.operation as operations
-from function_apps.health import repository
 from function_apps.health.activities.inputs import GateBegun
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import GateRecord, gate_evidence
 from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from function_apps.health.ports import HealthApp
+from function_apps.health.repository import GATES, publish_gate, put_gate
 from shared.contracts.gates import EvaluateGate, GateVersion, Verdict
 from shared.contracts.values import ProbeKind
-from shared.durable.activity import ActivityContext, Step
+from shared.durable.activity import ActivityContext, Step, commit_step
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
@@ -34,7 +34,7 @@ async def begin_gate(ctx: ActivityContext, app: HealthApp) -> GateBegun:
         begun = GateBegun(record.gate, gates.begin(isoformat(ctx.now())), every_s)
         return Step(begun, operations.begin_step(operation, "observe", ctx.now(), percent=5))
 
-    return await repository.commit_gate(ctx, app, decide)
+    return await commit_step(ctx, app, GATES, decide)
 
 
 async def observe_gate(progress: Progress, ctx: ActivityContext, app: HealthApp) -> Progress:
@@ -42,7 +42,7 @@ async def observe_gate(progress: Progress, ctx: ActivityContext, app: HealthApp)
 
     A gate that was ended from outside is not observed: its verdict ends the orchestration.
     """
-    record = await repository.load_gate(ctx.aggregate_id, ctx, app)
+    record = await app.service.work.load(GATES, ctx.aggregate_id, ctx.tenant)
     if record.verdict is not None:
         return replace(progress, verdict=record.verdict)
     observation = await _observe(record.gate, ctx.tenant, app)
@@ -58,12 +58,12 @@ async def conclude_gate(progress: Progress, ctx: ActivityContext, app: HealthApp
         return Step(
             evidence.verdict,
             operations.succeed(operation, {"verdict": evidence.verdict.value}, ctx.now()),
-            writes=[repository.put_gate(decided, app)],
-            outbox=[repository.publish_gate(decided)],
+            writes=[put_gate(decided, app)],
+            outbox=[publish_gate(decided)],
             audited=Audited("ConcludeGate", ctx.aggregate_id, evidence.verdict),
         )
 
-    return await repository.commit_gate(ctx, app, decide)
+    return await commit_step(ctx, app, GATES, decide)
 
 
 async def _observe(gate: EvaluateGate, tenant: TenantId, app: HealthApp) -> Observation:

@@ -24,6 +24,10 @@ class GateRecord:
     evidence: GateEvidence | None = None
 
     @property
+    def gate_id(self) -> str:
+        return self.gate.gate_id
+
+    @property
     def fence_token(self) -> int:
         return _ONLY_OWNER
 

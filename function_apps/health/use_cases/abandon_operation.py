@@ -1,23 +1,15 @@
 """Abandon an operation of health, which nothing else can end."""
 
-from function_apps.health import repository
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import gate_evidence
 from function_apps.health.ports import HealthApp
+from function_apps.health.repository import GATES, publish_gate, put_gate
 from shared.contracts.values import Reason
-from shared.durable.operations import (
-    abandon,
-    aggregate_of,
-    audited_end,
-    if_readable,
-    operation_document,
-    stored_operation,
-)
+from shared.durable.abandon import Freed, abandon
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation
-from shared.messaging.unit_of_work import Decision, Json, Outcome, View
-from shared.persistence.store import partition_of
+from shared.messaging.unit_of_work import Json, Outcome, View
 
 
 async def abandon_operation(
@@ -27,24 +19,16 @@ async def abandon_operation(
 
     Where the gate is gone or cannot be read, the operation ends alone.
     """
-    identity = aggregate_of(operation)
+    identity = operation.aggregate_id
 
-    def decide(view: View) -> Decision[Json]:
-        ended, write = abandon(stored_operation(view, operation.operation_id), ctx, reason)
-        record = if_readable(lambda: repository.find_gate(view, identity))
-        audited = audited_end(operation, reason)
+    def free(view: View, _why: Reason) -> Freed:
+        record = view.readable(GATES, identity)
         if record is None:
-            return Decision(ended, writes=[write], audited=audited)
+            return (), ()
         evidence = gate_evidence(record.gate, gates.begin(isoformat(ctx.now())), ctx.now())
         decided = record.decided(evidence)
-        return Decision(
-            ended,
-            writes=[write, repository.put_gate(decided, app)],
-            outbox=[repository.publish_gate(decided)],
-            audited=audited,
-        )
+        return [put_gate(decided, app)], [publish_gate(decided)]
 
-    # The operation first: it is what `If-Match` is about.
-    ids = [operation_document(operation.operation_id), repository.gate_document(identity)]
-    partition = partition_of(ctx.tenant, operation.operation_id)
-    return await app.service.work.commit(ctx, partition, ids, decide)
+    return await abandon(
+        operation, ctx, app, reason, reads=[GATES.document_id(identity)], free=free
+    )

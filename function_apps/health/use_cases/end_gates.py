@@ -3,13 +3,12 @@
 from typing import Final
 
 import shared.kernel.operation as operations
-from function_apps.health import repository
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import GateRecord, gate_evidence
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import GATES
+from function_apps.health.repository import GATES, put_gate
 from shared.contracts.deployments import DeploymentEnded
-from shared.durable.operations import operation_document, put_operation, stored_operation
+from shared.durable.operations import OPERATIONS
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
@@ -62,17 +61,17 @@ async def _end_gate(
     message = f"deployment {event.deployment_id} has ended as {event.status}"
 
     def decide(view: View) -> Decision[Json]:
-        record = repository.find_gate(view, gate_id)
+        record = view.find(GATES, gate_id)
         if record is None or record.verdict is not None:
             return NOTHING
-        operation = stored_operation(view, record.operation_id)
+        operation = view.get(OPERATIONS, record.operation_id)
         ended = operations.cancel(operation, now, code=ENDED, message=message)
         evidence = gate_evidence(record.gate, gates.begin(isoformat(now)), now)
         return Decision(
             {},
-            writes=[put_operation(ended), repository.put_gate(record.decided(evidence), app)],
+            writes=[OPERATIONS.put(ended), put_gate(record.decided(evidence), app)],
             audited=Audited("EndGate", gate_id, evidence.verdict),
         )
 
-    ids = [document.id, operation_document(known.operation_id)]
+    ids = [document.id, OPERATIONS.document_id(known.operation_id)]
     await app.service.work.commit(ctx, document.partition, ids, decide)

@@ -5,9 +5,8 @@ from function_apps.health.errors import GateConflict
 from function_apps.health.model.gate_record import GateRecord
 from function_apps.health.ports import HealthApp
 from shared.contracts.gates import EvaluateGate
-from shared.durable.operations import begin_operation, put_operation
+from shared.durable.operations import OPERATIONS, begin_operation
 from shared.kernel.context import Context, NewIds
-from shared.kernel.ids import parse_id
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
 from shared.persistence.store import partition_of
 
@@ -19,11 +18,10 @@ async def evaluate_gate(command: EvaluateGate, ctx: Context, app: HealthApp) -> 
         GateConflict: a gate with this id and another content exists.
     """
     identity = command.gate_id
-    parsed = parse_id(identity, "gate")
-    ids = NewIds.draw(ctx, app.service.public_name, parsed.environment, module=parsed.module)
+    ids = NewIds.draw(ctx, app.service.public_name, identity)
 
     def decide(view: View) -> Decision[Json]:
-        known = repository.find_gate(view, identity)
+        known = view.find(repository.GATES, identity)
         if known is not None and known.gate != command:
             raise GateConflict(identity)
         if known is not None:
@@ -39,11 +37,10 @@ async def evaluate_gate(command: EvaluateGate, ctx: Context, app: HealthApp) -> 
         record = GateRecord(command, ids.operation_id)
         return Decision(
             {},
-            writes=[repository.put_gate(record, app), put_operation(operation)],
+            writes=[repository.put_gate(record, app), OPERATIONS.put(operation)],
             outbox=[start],
             audited=Audited("EvaluateGate", identity),
         )
 
-    return await app.service.work.commit(
-        ctx, partition_of(ctx.tenant, identity), [repository.gate_document(identity)], decide
-    )
+    partition, reads = partition_of(ctx.tenant, identity), [repository.GATES.document_id(identity)]
+    return await app.service.work.commit(ctx, partition, reads, decide)

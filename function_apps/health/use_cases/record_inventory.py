@@ -16,4 +16,4 @@ async def record_inventory(
     def change(known: ProbeTarget | None) -> ProbeTarget | None:
         return track_inventory(known, event, tenant_id=ctx.tenant, now=ctx.now())
 
-    return await repository.commit_target(event.service_id, change, "RetireTarget", ctx, app)
+    return await repository.commit_target(event.service_id, ctx, app, change, action="RetireTarget")

@@ -20,7 +20,7 @@ from function_apps.health.model.status_hysteresis import (
     record_outcome,
 )
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import TARGET_ID, TARGETS, put_target, sample_partition
+from function_apps.health.repository import TARGETS, sample_partition
 from function_apps.health.use_cases.probe_service import (
     ServiceProbe,
     probe_service,
@@ -137,16 +137,16 @@ async def record_probe(probed: ProbedTarget, app: HealthApp) -> None:
     event = Publish(health_check_completed(after, source), module=after.module_id)
 
     def decide(view: View) -> Decision[Json]:
-        if view.etag(TARGET_ID) != document.etag:
+        if view.etag(document.id) != document.etag:
             return NOTHING
         return Decision(
             {},
-            writes=[put_target(after)],
+            writes=[TARGETS.put(after)],
             outbox=[event] if is_published else (),
             audited=Audited("JudgeHealth", after.service_id, after.status) if has_changed else None,
         )
 
-    await app.service.work.commit(ctx, document.partition, [TARGET_ID], decide)
+    await app.service.work.commit(ctx, document.partition, [document.id], decide)
 
 
 def _context(timer: str, document: Document, app: HealthApp) -> Context:

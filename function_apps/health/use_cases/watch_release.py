@@ -19,4 +19,4 @@ async def watch_release(command: WatchRelease, ctx: Context, app: HealthApp) -> 
             known, command, service_id=identity, tenant_id=ctx.tenant, now=ctx.now()
         )
 
-    return await repository.commit_target(identity, change, "WatchRelease", ctx, app)
+    return await repository.commit_target(identity, ctx, app, change, action="WatchRelease")
