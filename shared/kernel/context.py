@@ -11,12 +11,11 @@ from typing import Final
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.ids import (
-    EnvironmentKey,
-    ModuleKey,
     OperationId,
     TenantId,
     correlation_id,
     operation_id,
+    parse_id,
     trace_id,
 )
 
@@ -117,12 +116,14 @@ class NewIds:
     operation_id: OperationId
 
     @classmethod
-    def draw(
-        cls, ctx: Context, app: str, key: EnvironmentKey, *, module: ModuleKey | None = None
-    ) -> "NewIds":
-        """Return new ids of *app* (its name outside Python) in the environment *key*."""
-        now = ctx.now()
-        return cls(now, operation_id(app, key, now, ctx.entropy, m=module))
+    def draw(cls, ctx: Context, app: str, resource: str) -> "NewIds":
+        """Return new ids of *app* (its name outside Python) for work on the resource of an id.
+
+        Raises:
+            NotFound: *resource* is no id.
+        """
+        now, parsed = ctx.now(), parse_id(resource)
+        return cls(now, operation_id(app, parsed.environment, now, ctx.entropy, m=parsed.module))
 
 
 def request_marker(entropy: Entropy) -> str:
