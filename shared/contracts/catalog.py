@@ -1,4 +1,4 @@
-"""What catalog tells and answers: the live inventory, with history in two times."""
+"""Events and resources of catalog: the live inventory, with history in two times."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -73,7 +73,7 @@ class ServiceLink(Value):
 
 
 class RuntimeInventoryUpdated(Event):
-    """A service is something else than before; `aggregate_id` is the service's id."""
+    """A service has changed; `aggregate_id` is the service's id."""
 
     service_id: ServiceId
     environment_id: EnvironmentId
@@ -213,7 +213,7 @@ class Subscription(Resource):
 
 @dataclass(frozen=True)
 class CatalogDefaults:
-    """Numbers of the inventory where nobody said otherwise."""
+    """The default numbers of the inventory."""
 
     sweep: timedelta = timedelta(seconds=60)
     stale_after: timedelta = timedelta(seconds=180)

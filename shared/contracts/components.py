@@ -1,4 +1,4 @@
-"""What a deployment brings: modules by image or artifact, their configuration, their hooks."""
+"""The parts of a release: modules by image or artifact, their configuration, their hooks."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -49,9 +49,9 @@ class Component(Value):
     """Where it runs; the placement default when not given."""
     replicas: Replicas | None = None
     command: Argv = ()
-    """How it starts; what the artifact or image says when empty."""
+    """The start command; that of the artifact or image when empty."""
     port: Port | None = None
-    """What it listens on; none for a worker."""
+    """The port it listens on; none for a worker."""
     path_prefix: PathPrefix | None = None
     """Where the environment's public port sends to it; reachable by its name only when absent."""
     environ: Environ = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What configurations takes, tells and answers: versioned values in three layers, no secrets."""
+"""Commands, events and resources of configurations: versioned values in three layers."""
 
 import json
 from collections.abc import Mapping
@@ -116,7 +116,7 @@ class ConfigurationFacts(Event):
 class ConfigurationPublished(ConfigurationFacts):
     previous_version: Revision = 0
     keys_changed: Keys = ()
-    """Names only. At most 500; `keys_changed_total` tells more."""
+    """Names only, at most 500; `keys_changed_total` counts all."""
     keys_changed_total: Count = 0
     floating: Annotated[tuple[ModuleId, ...], Field(max_length=200)] = ()
     """Modules that take it by a configuration roll-out."""

@@ -1,4 +1,4 @@
-"""What deployments takes, tells and answers: every change of a running workload."""
+"""Commands, events and resources of deployments: every change of a running workload."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -246,12 +246,12 @@ class RuntimeDeploymentRolledBack(DeploymentEnded):
     release_unit: ReleaseUnit
     holds: Annotated[tuple[Hold, ...], Field(max_length=COMPONENTS_MAX)] = ()
     rejected: ReleaseUnit | None = None
-    """The unit that was turned back."""
+    """The unit that was rolled back."""
 
 
 class RuntimeDeploymentFailed(DeploymentEnded):
     remaining: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
-    """What is left where it should not be; never silent."""
+    """What could not be removed; never silent."""
 
 
 class RuntimeDeploymentCancelled(DeploymentEnded):
@@ -325,7 +325,7 @@ class Deployment(Resource):
     waiting_for: Label | None
     """`environment`, `binding`, `queue`, `gate`, `approval`, `capacity`, or nothing."""
     holder: DeploymentId | None
-    """Who is before it in the queue."""
+    """The deployment before it in the queue."""
     weight: Percent
     steps: Annotated[tuple[DeploymentStep, ...], Field(max_length=50)]
     configuration: ConfigurationPin | None
@@ -337,11 +337,11 @@ class Deployment(Resource):
     proof: Proof | None
     holds: Annotated[tuple[Hold, ...], Field(max_length=COMPONENTS_MAX)]
     remaining: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
-    """What is left where it should not be, of a Failed one."""
+    """Of a Failed deployment: what could not be removed."""
     absent: Annotated[tuple[Reason, ...], Field(max_length=10)] = ()
-    """Parts of the release unit that nobody has provided, with the rule by which they will be."""
+    """Parts of the release unit that no service provides yet, with the rule for when they do."""
     soak: SoakEvidence | None = None
-    """What health said of the source, of a promoted one."""
+    """Of a promoted deployment: the verdict of health on its source."""
     approvals: Annotated[tuple[DeploymentApprovalGiven, ...], Field(max_length=20)]
     requested_by: Label
     created_at: Instant

@@ -1,4 +1,4 @@
-"""What drift takes, tells and answers: where what is live differs from what was recorded."""
+"""Commands, events and resources of drift: where live state differs from recorded state."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,7 +30,7 @@ from shared.contracts.values import (
 
 
 class Plane(StrEnum):
-    """What is looked at, each with one owner."""
+    """The kinds of state that are compared, each with one owner."""
 
     INFRASTRUCTURE = "infrastructure"
     WORKLOAD = "workload"
@@ -78,7 +78,7 @@ class RemediationPolicy(StrEnum):
 
 
 class Remediation(Value):
-    """What would repair it, and who does."""
+    """The command that would repair it, and its owner."""
 
     policy: RemediationPolicy
     command: Label
@@ -86,7 +86,7 @@ class Remediation(Value):
 
 
 class FindingFacts(Event):
-    """What an event about a finding says; `aggregate_id` is the finding's id.
+    """The fields of every event about a finding; `aggregate_id` is the finding's id.
 
     A value that may be secret appears as its digest.
     """
@@ -148,7 +148,7 @@ class CompareRelease(ReleaseOfComponent):
 
 
 class PlaneCoverage(Value):
-    """How much of a plane a scan saw: clean and not looked at are different answers."""
+    """How much of a plane a scan saw: clean and not scanned are different answers."""
 
     plane: Plane
     complete: bool
@@ -236,7 +236,7 @@ class GitSource(Resource):
 
 @dataclass(frozen=True)
 class DriftDefaults:
-    """Numbers of drift where nobody said otherwise."""
+    """The numbers of drift detection."""
 
     scan: timedelta = timedelta(minutes=5)
     own_work: timedelta = timedelta(minutes=2)

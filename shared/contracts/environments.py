@@ -1,4 +1,4 @@
-"""What environments takes, tells and answers: the infrastructure of a runtime environment."""
+"""Commands, events and resources of environments: the infrastructure of an environment."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -71,7 +71,7 @@ class ComputeTargetSpec(Value):
 
     kind: ComputeTargetKind
     capacity: Resources | None = None
-    """What all workloads on it may take together."""
+    """The total of all workloads on it."""
     settings: Settings = Field(default_factory=dict)
 
 
@@ -88,7 +88,7 @@ Names = Annotated[tuple[Slug, ...], Field(max_length=20)]
 
 
 class EnvironmentChange(Command):
-    """What may change after creation; PUT replaces all of it. Stage and region are fixed."""
+    """The fields that may change after creation; PUT replaces all. Stage and region are fixed."""
 
     isolation_model: IsolationModel = IsolationModel.SHARED
     compute_targets: ComputeTargets
@@ -145,7 +145,7 @@ class DecommissionEnvironment(Decommissioning):
 
 
 class RepairEnvironment(Command):
-    """Bring what is live back to the recorded stack, for the URNs in `targets` or all."""
+    """Bring live resources back to the recorded stack: the URNs in `targets`, or all."""
 
     environment_id: EnvironmentId
     finding_ids: Annotated[tuple[Label, ...], Field(max_length=25)] = ()
@@ -191,7 +191,7 @@ class BindingIsolation(Value):
 
 
 class EnvironmentFacts(Event):
-    """What every event of an environment says; `aggregate_id` is the environment's id."""
+    """The fields of every event of an environment; `aggregate_id` is the environment's id."""
 
     environment_id: EnvironmentId
     owner_tenant_id: TenantId
@@ -224,13 +224,13 @@ class RuntimeEnvironmentStatusChanged(EnvironmentFacts):
 class RuntimeEnvironmentFailed(EnvironmentFacts):
     reason: Reason
     remaining: Annotated[tuple[Text, ...], Field(max_length=200)] = ()
-    """URNs of what is left."""
+    """URNs of the resources that are left."""
 
 
 class RuntimeEnvironmentDecommissioned(EnvironmentFacts):
     reason: Reason | None = None
     remaining: Annotated[tuple[Text, ...], Field(max_length=200)] = ()
-    """URNs of what was retained."""
+    """URNs of the resources that were retained."""
 
 
 class PlannedAction(StrEnum):
@@ -253,7 +253,7 @@ class PlannedResource(Value):
 
 
 class Refusal(Value):
-    """Something asked for that cannot be honoured, and what would be."""
+    """A part of the request that cannot be honoured, and the alternative."""
 
     code: Label
     target: Text

@@ -23,9 +23,9 @@ from shared.contracts.shape import Event, ForeignEvent
 from shared.contracts.values import Service
 
 RUNTIME_EVENTS: Final = "runtime-events"
-"""The topic for what the services publish, one subscription per service."""
+"""The topic for events of the services, one subscription per service."""
 FACTORY_EVENTS: Final = "factory-events"
-"""The topic for what other platforms publish."""
+"""The topic for events of other platforms."""
 
 
 @dataclass(frozen=True)
@@ -172,14 +172,14 @@ UNHANDLED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
         _S.HEALTH: frozenset({"RuntimeEnvironmentFailed", "RuntimeEnvironmentDecommissioned"}),
     }
 )
-"""What a built service is to consume and settles without effect so far.
+"""The events that a built service is to consume and so far settles without effect.
 
 Alerts have no consumer yet: catalog is to have the subscriptions of their sinks.
 """
 UNPUBLISHED: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
     {_S.HEALTH: frozenset(_ALERTS)}
 )
-"""What a built service is to publish and does not so far."""
+"""The events that a built service is to publish and does not publish yet."""
 
 
 def subscription(topic: str, service: Service) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The judgement between two steps of a rollout: what is asked, measured and decided.
+"""The gate between two steps of a rollout: the question, the evidence and the verdict.
 
 deployments asks (`EvaluateGate`, one per component and step), health measures and answers with
 `HealthCheckCompleted` that carries the same `gate_id`; the verdict of a step over all components
@@ -66,7 +66,7 @@ class GateLimits(Value):
 
 
 class Gate(Value):
-    """What a deployment asks of every step; what is not given is the environment's default."""
+    """The limits of every step of a deployment; the environment has the defaults."""
 
     limits: GateLimits = Field(default_factory=GateLimits)
     window: Wait | None = None
@@ -81,7 +81,7 @@ class Gate(Value):
 
 @dataclass(frozen=True)
 class GateDefaults:
-    """What holds where neither the deployment nor the environment says otherwise."""
+    """The values that apply when neither the deployment nor the environment gives others."""
 
     window: timedelta = timedelta(seconds=60)
     min_samples: int = 50
@@ -93,16 +93,16 @@ class GateDefaults:
 
 
 EXTENSION_MAX: Final = timedelta(minutes=10)
-"""A longer deadline leaves enough time with a look, and is kept as it was asked for."""
+"""A gate with a longer deadline is judged often enough, so its deadline stays as asked."""
 
 
 def extension_max(asked_at: datetime, deadline_at: datetime) -> timedelta:
-    """Return by how much time without a look may move a gate's deadline: once the time allowed."""
+    """Return the most by which an outage of the judge may move the deadline of a gate."""
     return min(deadline_at - asked_at, EXTENSION_MAX)
 
 
 LOCAL_GATE: Final = GateDefaults(window=timedelta(seconds=5), deadline=timedelta(seconds=60))
-"""On one machine people watch; printed where it is used."""
+"""For one machine, where people watch; the command line prints it."""
 
 
 class GateVersion(Value):
@@ -151,7 +151,7 @@ class Measure(StrEnum):
 
 
 class Analysis(Value):
-    """One rule of a gate: what was measured, against which limit, and what follows."""
+    """One rule of a gate: the measured value, its limit, and the verdict."""
 
     measure: Measure
     verdict: Verdict
@@ -176,7 +176,7 @@ class Samples(Value):
 
 
 class GateEvidence(Value):
-    """Everything a verdict rests on; the same evidence gives the same verdict."""
+    """All evidence of a verdict; the same evidence gives the same verdict."""
 
     gate_id: GateId
     module_id: ModuleId

@@ -1,4 +1,4 @@
-"""What health takes, tells and answers: gates, probes, objectives and alerts.
+"""Commands, events and resources of health: probes, objectives and alerts.
 
 `EvaluateGate` and the evidence of a gate are in `gates.py`, which deployments shares.
 """
@@ -45,7 +45,7 @@ class HealthStatus(StrEnum):
 
 
 class CheckKind(StrEnum):
-    """What was asked; a probe's purpose, or a measure of traffic."""
+    """The purpose of a probe, or a measure of traffic."""
 
     READINESS = "readiness"
     LIVENESS = "liveness"
@@ -127,7 +127,7 @@ class HealthCheckCompleted(Event):
 
 
 class AlertFacts(Event):
-    """What an alert says; `aggregate_id` is the alert's own id."""
+    """The fields of every event of an alert; `aggregate_id` is the alert's own id."""
 
     alert: Label
     severity: Severity
@@ -208,7 +208,7 @@ class HealthCheckResult(Resource):
 
 @dataclass(frozen=True)
 class HealthDefaults:
-    """Numbers of probing where nobody said otherwise."""
+    """The default numbers of probing."""
 
     sweep: timedelta = timedelta(seconds=30)
     probe_timeout: timedelta = timedelta(seconds=5)
@@ -224,4 +224,4 @@ class HealthDefaults:
 LOCAL_HEALTH: Final = HealthDefaults(
     sweep=timedelta(seconds=2), probe_timeout=timedelta(seconds=1), heartbeat=timedelta(minutes=1)
 )
-"""On one machine people watch; printed where it is used."""
+"""For one machine, where people watch; the command line prints it."""

@@ -1,4 +1,4 @@
-"""Long-running work as a resource: what every app answers below `/v1/platform/<app>/operations`."""
+"""Long-running work as a resource: the answers of `/v1/platform/<app>/operations`."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -62,7 +62,7 @@ class Operation(Resource):
     heartbeat_at: Instant | None = None
     """Older than two minutes: it is taken up again from stored state."""
     waiting_for: Label | None = None
-    """What must happen before it goes on: `environment`, `binding`, `queue`, `approval`, …."""
+    """The event that it waits for: `environment`, `binding`, `queue`, `approval`, …."""
     cancel_requested: bool = False
     result: Json = None
     error: OperationError | None = None

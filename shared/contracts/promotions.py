@@ -16,7 +16,7 @@ from shared.contracts.values import (
 
 
 class SoakEvidence(Value):
-    """What health says of the source of a promotion: Completed, and Healthy since when."""
+    """The verdict of health on the source of a promotion: Completed, and Healthy since when."""
 
     deployment_id: DeploymentId
     stage: Stage
@@ -38,7 +38,7 @@ class Promotion(Command):
 class PromoteDeployment(Promotion):
     deployment_id: DeploymentId
     evidence: SoakEvidence | None = None
-    """Asked of health before the command is handled, so that it needs no call."""
+    """Read from health before the command is handled, so that its handler makes no call."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ ModuleIds = Annotated[tuple[ModuleId, ...], Field(max_length=COMPONENTS_MAX)]
 SecretVersions = Annotated[Mapping[Label, Label], Field(max_length=50)]
 """Secret name to the version in force; never a value."""
 ReleaseRef = Label
-"""What the caller calls this release: a tag, a commit, a build number."""
+"""The caller's name of the release: a tag, a commit, a build number."""
 Argv = Annotated[tuple[Text, ...], Field(max_length=64)]
 """Program and arguments; no shell."""
 
@@ -68,7 +68,7 @@ PathPrefix = Annotated[StoredPathPrefix, AfterValidator(_one_spelling)]
 
 
 class ReleaseQuestion(Value):
-    """How a workload itself says which release it is: a path, and where in its JSON answer."""
+    """Where a workload answers which release it is: a path, and a field of its JSON answer."""
 
     path: Annotated[str, StringConstraints(pattern=r"^/\S*$", max_length=512)]
     field: Annotated[str, StringConstraints(pattern=r"^[\w-]+(?:\.[\w-]+)*$", max_length=256)]
@@ -145,7 +145,7 @@ class Departure(Value):
 
 
 class InstanceProof(Value):
-    """What one live instance said of itself; never taken from a store."""
+    """The answer of one live instance about itself; never taken from a store."""
 
     module_id: ModuleId
     instance: Label
@@ -193,7 +193,7 @@ class CauseKind(StrEnum):
 
 
 class ChangeCause(Value):
-    """What made a service what it is."""
+    """The cause of a service's current state."""
 
     kind: CauseKind
     id: Label

@@ -1,4 +1,4 @@
-"""What scaling takes, tells and answers: how many replicas a service has, and why."""
+"""Commands, events and resources of scaling: how many replicas a service has, and why."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -217,7 +217,7 @@ class ScalingDecision(Resource):
 
 @dataclass(frozen=True)
 class ScalingDefaults:
-    """Numbers of scaling where nobody said otherwise."""
+    """The numbers of scaling."""
 
     evaluation: timedelta = timedelta(seconds=60)
     pause_max: timedelta = timedelta(hours=24)

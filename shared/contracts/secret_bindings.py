@@ -1,4 +1,4 @@
-"""What secret_bindings takes, tells and answers: which workload sees which secret, and its turns.
+"""Commands, events and resources of secret_bindings: which workload reads which secret.
 
 A secret's value is in no type of this module: it is made or kept in the vault, and only the
 workload reads it.
@@ -70,7 +70,7 @@ class GeneratorKind(StrEnum):
 
 
 class Generator(Value):
-    """How new versions come to be."""
+    """How new versions are made."""
 
     kind: GeneratorKind
     length: Annotated[int, Field(ge=16, le=512)] = 43
@@ -96,7 +96,7 @@ class BindSecret(Command):
     vault_uri: VaultUri | None = None
     """The environment's own vault when not given."""
     external: bool = False
-    """Somebody else's: read and rotated to, never revoked."""
+    """Owned outside the platform: read and rotated to, never revoked."""
     generator: Generator | None = None
     delivery: SecretDelivery = SecretDelivery.ENVIRONMENT_VARIABLE
     target: Label
@@ -142,7 +142,7 @@ class ConsumerProof(Value):
 
 
 class SecretFacts(Event):
-    """What every event about a secret says; never a value."""
+    """The fields of every event about a secret; never a value."""
 
     environment_id: EnvironmentId
     binding_id: SecretBindingId
@@ -241,7 +241,7 @@ class SecretRotation(Resource):
 
 @dataclass(frozen=True)
 class RotationDefaults:
-    """Numbers of a rotation where nobody said otherwise."""
+    """The numbers of a rotation."""
 
     overlap: timedelta = timedelta(hours=48)
     """Or the slowest surface's adoption bound, whichever is longer."""

@@ -26,7 +26,7 @@ class Value(BaseModel):
 
 
 class Command(Value):
-    """What a service is asked to do, over HTTP or its command queue; VerbNoun."""
+    """A request to change something, over HTTP or the command queue; VerbNoun."""
 
 
 class _Tolerant(Value):
@@ -49,7 +49,7 @@ class Event(_Tolerant):
     """The payload of an event, NounVerbPast: an aggregate's whole public state after a change.
 
     A consumer applies it only if `revision` is newer than the last it applied of `aggregate_id`.
-    At most 192 KB as JSON; what may be longer is a list with a bound and a blob named by digest.
+    At most 192 KB as JSON; a longer list is cut at a bound, with the whole in a blob by digest.
     """
 
     aggregate_id: Annotated[str, Field(min_length=1, max_length=160)]
@@ -58,8 +58,8 @@ class Event(_Tolerant):
 
 
 class ForeignEvent(_Tolerant):
-    """What another platform publishes; without a revision, so its consumers keep inbox rows."""
+    """An event of another platform; without a revision, so its consumers keep inbox rows."""
 
 
 class Resource(_Tolerant):
-    """What a GET answers; carries `status` in PascalCase where the thing has states."""
+    """The answer of a GET; has `status` in PascalCase where the thing has states."""

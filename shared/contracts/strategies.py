@@ -1,4 +1,4 @@
-"""How traffic moves to a new version, and the numbers of a rollout where nobody said otherwise."""
+"""How traffic moves to a new version, and the default numbers of a rollout."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -58,7 +58,7 @@ class Strategy(Value):
 
 @dataclass(frozen=True)
 class RolloutDefaults:
-    """Numbers of a rollout where nobody said otherwise; the local profile shortens the waits."""
+    """The default numbers of a rollout; the local profile shortens the waits."""
 
     canary_weights: tuple[int, ...] = (10, 50, 100)
     drain: timedelta = timedelta(seconds=30)
@@ -68,7 +68,7 @@ class RolloutDefaults:
     step_retry_longest: timedelta = timedelta(minutes=2)
     """Exponential in between; after the last attempt the rollout rolls back."""
     environment_wait: timedelta = timedelta(hours=24)
-    """For an environment that is on its way."""
+    """For an environment that is being provisioned or updated."""
     unknown_environment_wait: timedelta = timedelta(minutes=2)
     """Then Failed with `EnvironmentUnknown`."""
     releases_kept: int = 10

@@ -1,4 +1,4 @@
-"""What tenants takes, tells and answers: which tenant may use an environment, and how apart."""
+"""Commands, events and resources of tenants: who may use an environment, and how isolated."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -63,7 +63,7 @@ class ProofVerdict(StrEnum):
 
 
 class Quota(Value):
-    """Over all namespaces of the tenant in the environment; what is not given has no bound."""
+    """Over all namespaces of the tenant in the environment; an absent field has no bound."""
 
     cpu: Annotated[float | None, Field(gt=0, le=100_000)] = None
     memory_mib: Annotated[int | None, Field(ge=16, le=100_000_000)] = None
@@ -185,7 +185,7 @@ class RuntimeTenantBinding(Resource):
 
 
 class ErasureReport(Resource):
-    """What was erased of an unbound tenant, signed."""
+    """The data of an unbound tenant that was erased, signed."""
 
     binding_id: TenantBindingId
     erased: Annotated[tuple[Text, ...], Field(max_length=1000)]

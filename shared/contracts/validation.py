@@ -1,4 +1,4 @@
-"""From JSON bytes to a contract type, or to a refusal that says field by field what is wrong.
+"""Parses JSON into a contract type, or refuses it with one violation per field.
 
 Bytes go to pydantic's own parser; `json.loads` would cost a second pass and let deep nesting
 exhaust the stack first.
@@ -24,7 +24,7 @@ SECRET_NAMES: Final = re.compile(
     r"|authorization|signature|\bsas\b|^pem$|^key$",
     re.IGNORECASE,
 )
-"""What came in a field of such a name, or below one, is never echoed."""
+"""The value of a field with such a name, or below one, is never echoed."""
 FREE_FORM: Final = frozenset({"values", "settings", "value", "generator"})
 """Fields whose content is the caller's own and may be a secret under any name."""
 
@@ -97,7 +97,7 @@ def parse(model: type[_Model], data: bytes) -> _Model:
 def read(model: type[_Model], value: object, *, at: str = "") -> _Model:
     """Return *value*, decoded JSON that stood at the pointer *at*, as *model*.
 
-    For what came inside something already parsed, such as an envelope's payload.
+    For a part of something already parsed, such as an envelope's payload.
 
     Raises:
         Invalid: as `parse` does, with targets below *at*.
@@ -119,11 +119,11 @@ def _is_too_deep(data: bytes) -> bool:
 
 def invalid(error: ValidationError, *, at: str = "") -> Invalid:
     """Return *error* as a refusal; *at* is the JSON pointer of what was validated."""
-    every = error.errors(include_url=False)
-    found = [detail for detail in every if not _follows(detail, every)]
-    details = [_violation(detail, at) for detail in found[:DETAILS_MAX]]
+    errors = error.errors(include_url=False)
+    own = [detail for detail in errors if not _follows(detail, errors)]
+    details = [_violation(detail, at) for detail in own[:DETAILS_MAX]]
     first = details[0]
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    more = f" (and {len(own) - 1} more)" if len(own) > 1 else ""
     where = first.target or "the body"
     return Invalid(f"{where}: {first.message}{more}", target=first.target, details=details)
 
@@ -135,11 +135,11 @@ def pointer(*segments: str | int) -> str:
     )
 
 
-def _follows(detail: ErrorDetails, every: list[ErrorDetails]) -> bool:
+def _follows(detail: ErrorDetails, errors: list[ErrorDetails]) -> bool:
     """Return whether a list is only too short because pydantic left out its wrong items."""
     at = detail["loc"]
     return detail["type"] == "too_short" and any(
-        len(other["loc"]) > len(at) and other["loc"][: len(at)] == at for other in every
+        len(other["loc"]) > len(at) and other["loc"][: len(at)] == at for other in errors
     )
 
 

@@ -108,7 +108,7 @@ Instant = Annotated[
 Duration = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=400))]
 """ISO 8601, for example `PT5M`."""
 Json = Annotated[JsonValue, AfterValidator(_finite)]
-"""Any JSON value; whoever keeps it bounds its size."""
+"""Any JSON value; the type that holds it bounds its size."""
 Tags = Annotated[
     Mapping[
         Annotated[str, StringConstraints(pattern=r"^[^<>%&\\?/\x00-\x1f]{1,128}$")],
@@ -213,7 +213,7 @@ class Probe(Value):
     period: Annotated[
         timedelta | None, Field(ge=timedelta(milliseconds=100), le=timedelta(hours=1))
     ] = None
-    """The asker's own when not given: a surface's for traffic, the health sweep's for health."""
+    """When not given: the surface's own for traffic, the health sweep's for health."""
     timeout: Annotated[timedelta, Field(ge=timedelta(milliseconds=50), le=timedelta(minutes=5))] = (
         timedelta(seconds=5)
     )
@@ -226,7 +226,7 @@ class Probe(Value):
 
 
 class Probes(Value):
-    """What tells whether an instance is up, may get traffic, and must be restarted."""
+    """The probes by which an instance is up, gets traffic, or is restarted."""
 
     startup: Probe | None = None
     readiness: Probe | None = None
@@ -234,7 +234,7 @@ class Probes(Value):
 
 
 class Resources(Value):
-    """Bounds of one instance; what a surface cannot hold to is refused by the plan."""
+    """Limits of one instance; the plan refuses a limit that the surface cannot enforce."""
 
     cpu: Annotated[float | None, Field(gt=0, le=128)] = None
     """Cores."""

@@ -1,4 +1,4 @@
-"""Timer schedules from the periods that a service's rules name: each is said in one place."""
+"""Timer schedules from the periods in a service's rules, so that each period is written once."""
 
 from datetime import timedelta
 from typing import Final

@@ -2,7 +2,7 @@
 
 Each entry carries the SHA-256 of its own content and its predecessor's hash, so a changed, removed
 or inserted entry is found by `verify`. An index row per record id is inserted in the same
-transaction, so a record that is relayed twice stands in the chain once.
+transaction, so a record that is relayed twice is in the chain once.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _INDEX: Final = "i|"
 _INDEX_END: Final = "i}"
 _GENESIS: Final = "0" * 64
 _ATTEMPTS: Final = 20
-"""Two relays of one tenant meet rarely; twenty meetings in a row mean something else is wrong."""
+"""Two relays of one tenant rarely conflict; twenty conflicts in a row have another cause."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class AuditTrail:
                         TableRow(partition, _INDEX + record.record_id, {"number": number}),
                     ]
                 )
-            except RowExists as met:
-                if met.row_key.startswith(_INDEX) or await self._table.get(
+            except RowExists as conflict:
+                if conflict.row_key.startswith(_INDEX) or await self._table.get(
                     partition, _INDEX + record.record_id
                 ):
                     return

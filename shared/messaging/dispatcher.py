@@ -60,7 +60,7 @@ class NoHandler(Conflict):
 
 
 class DryRunByMessage(Invalid):
-    """A dry run came as a message: its plan could be given to nobody."""
+    """A dry run came as a message, which has no answer that could hold its plan."""
 
     def __init__(self, message_type: str) -> None:
         super().__init__(
@@ -88,7 +88,7 @@ class Dispatcher:
     clock: Clock
     entropy: Entropy
     takes_commands: bool = False
-    """Of a command queue: what has no handler here is handled nowhere."""
+    """Of a command queue: a message without a handler here has none anywhere."""
 
     async def __call__(self, message: Received) -> None:
         """Handle *message* whole; returning means it is done or parked.

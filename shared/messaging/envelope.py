@@ -136,8 +136,8 @@ def _is_finite(value: JsonValue) -> bool:
         case float():
             return math.isfinite(value)
         case list():
-            return all(_is_finite(each) for each in value)
+            return all(map(_is_finite, value))
         case dict():
-            return all(_is_finite(each) for each in value.values())
+            return all(map(_is_finite, value.values()))
         case _:
             return True

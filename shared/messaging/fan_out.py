@@ -1,7 +1,7 @@
 """An event about many units becomes one command per unit, which its consumer sends to itself.
 
 Each unit is applied in its own partition, retried and parked by itself. The inbox row of the event
-stands beside the commands. The event id of each command follows from the event's id and the unit: a
+is written with the commands. The id of each command follows from the event's id and the unit, so a
 repeated event makes the same commands, and they are dropped as repeats.
 
 Every service that keeps something per module (inventory, probes, adoption, proof, policy, baseline)

@@ -2,7 +2,7 @@
 
 The invocation that committed the rows relays them at once, audit records excepted. The change feed
 relays those records, and rows older than 2 s; a sweeper relays those older than 15 s. Any one of
-them may be switched off, two may meet: every receiver takes a row twice without a second effect.
+them may be switched off, and two may relay the same row: receivers ignore the second one.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class Relay:
     async def relay_new(self, committed: Committed) -> None:
         """Send on the rows that were just committed; audit records wait for the change feed.
 
-        Nobody who asked waits for the audit trail. Nothing is raised: the rows' cause is committed.
+        A caller does not wait for the audit trail. Nothing is raised: the decision is committed.
         """
         rows = [row for row in committed.rows if not isinstance(row.row, Record)]
         await isolate(
@@ -74,8 +74,8 @@ class Relay:
         A row that cannot leave, or be deleted, now stays for the sweeper; nothing is raised.
         """
         left = await self._send(committed.rows)
-        gone = [row for row in committed.rows if row.id not in left]
-        undeleted = await self._delete(committed.partition, gone) if gone else 0
+        sent = [row for row in committed.rows if row.id not in left]
+        undeleted = await self._delete(committed.partition, sent) if sent else 0
         return len(left) + undeleted
 
     async def relay_changes(self, documents: Sequence[Document]) -> None:

@@ -1,4 +1,4 @@
-"""The one sweep over stored documents that are due: each item for itself.
+"""The one sweep over stored documents that are due: each is handled on its own.
 
 An item that fails is logged, postponed with backoff, and shown in the app's health; the others are
 handled all the same.
@@ -43,15 +43,15 @@ _log = logging.getLogger(__name__)
 class SweepLog:
     """The documents that the sweeps of an app failed on, until they are handled or given up on.
 
-    A postponed document is not due in the next runs and still is undone: it stays here until its
-    next turn is over.
+    A postponed document is not due in the next runs but still undone: it stays here until it has
+    been tried again.
     """
 
     _until: dict[str, dict[Key, datetime]] = field(default_factory=dict)
     _behind: dict[str, Where | None] = field(default_factory=dict)
 
     def behind(self, sweep: str) -> Where | None:
-        """Return the condition of what the next page of *sweep* has; None for the first one."""
+        """Return the condition of the next page of *sweep*; None for the first one."""
         return self._behind.get(sweep)
 
     def go_on(self, sweep: str, behind: Where | None) -> None:
@@ -113,14 +113,14 @@ class Sweep:
 
         for _ in range(PAGES_MAX):
             page = await self._due(self.log.behind(self.name))
-            documents = [each for each in page.documents if (each.partition, each.id) not in tried]
-            tried.update((each.partition, each.id) for each in documents)
+            documents = [document for document in page.documents if _key(document) not in tried]
+            tried.update(map(_key, documents))
             total += len(documents)
             for left_out in page.unreadable:
                 key = (left_out.partition, left_out.id)
                 self.log.note(self.name, key, self.clock.now() + LATE)
             await bounded_map(documents, attempt, at_once=AT_ONCE)
-            # Who is met again could not even be postponed, and would fill every page.
+            # Documents that come again could not even be postponed, and would fill every page.
             if len(documents) < len(page.documents) or not page.more:
                 self.log.go_on(self.name, _behind(page))
             if not page.more or not page.documents:
@@ -129,8 +129,8 @@ class Sweep:
 
     async def attempt(self, document: Document, work: Awaitable[T]) -> T | Failure:
         """Return the result of *work* on *document*, or its failure; then postpone the document."""
-        key, due_at = (document.partition, document.id), self._next_try(document)
-        result = await self.log.attempt(self.name, key, work, due_at + LATE)
+        until = self._next_try(document) + LATE
+        result = await self.log.attempt(self.name, _key(document), work, until)
         if isinstance(result, Failure):
             await self.postpone(document)
         return result
@@ -167,7 +167,7 @@ class Sweep:
 
 
 def _behind(page: Page) -> Where | None:
-    """Return the condition of what comes after *page*; None at the end: from the first one again.
+    """Return the condition of the documents after *page*; None at the end, to begin again.
 
     Documents of one instant that fill a page are passed over together, or it would come again.
     """
@@ -175,6 +175,10 @@ def _behind(page: Page) -> Where | None:
         return None
     first, last = page.documents[0].body["dueAt"], page.documents[-1].body["dueAt"]
     return Where("dueAt", Comparison.GT if first == last else Comparison.GE, last)
+
+
+def _key(document: Document) -> Key:
+    return document.partition, document.id
 
 
 def _attempts(document: Document) -> int:

@@ -38,20 +38,20 @@ from shared.web.routes import Route
 _IDEMPOTENCY_KEY_MAX: Final = 128
 _QUERY_MAX: Final = 50
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-.+")
-"""W3C Trace Context: later versions may append fields, version ff and an id of zeros are none."""
+"""W3C Trace Context: later versions may append fields; version ff and a zero id are invalid."""
 _ENTITY_TAG: Final = re.compile(r'(?:W/)?"[!#-~]*"')
 _ENTITY_TAGS: Final = re.compile(rf"\s*{_ENTITY_TAG.pattern}(?:\s*,\s*{_ENTITY_TAG.pattern})*\s*")
 _LINKS: Final = frozenset({"Location", "Operation-Location", "Azure-AsyncOperation"})
-"""Absolute on the wire: pollers of azure-core ask them as they are."""
+"""Absolute on the wire: pollers of azure-core request them unchanged."""
 _FORWARDED: Final = re.compile(r"(?:trace|corr)-[0-9A-Za-z-]{1,64}")
-"""What the envelope takes; anything else is replaced by a new id."""
+"""The form that the envelope accepts; another id is replaced by a new one."""
 _ID_KINDS: Final = {
     "environmentId": "env",
     "deploymentId": "dep",
     "serviceId": "svc",
     "operationId": "op",
 }
-"""A malformed id in a path names nothing: 404 here, before a handler makes a command of it."""
+"""A malformed id in a path names nothing: 404, before the handler runs."""
 _log = logging.getLogger(__name__)
 
 
@@ -197,7 +197,7 @@ def _query(route: Route, url: str) -> Mapping[str, str]:
 
 
 def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entropy) -> Cause:
-    """Return *cause* with the row that shows a repeat, or the own commit, and what it expects."""
+    """Return *cause* with its marker, and with the etags and the content that it expects."""
     expected = _if_match(req.headers.get("if-match"))
     key = req.headers.get("idempotency-key")
     if key is None:
@@ -221,7 +221,7 @@ def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entr
 def _if_match(text: str | None) -> tuple[str, ...] | None:
     """Return the etags that `If-Match` lists (RFC 9110, 13.1.1); None where it is not sent.
 
-    A weak one equals nothing here: it keeps its `W/`, and no etag of the store has that.
+    A weak one never matches: it keeps its `W/`, which no etag of the store has.
     """
     if text is None:
         return None

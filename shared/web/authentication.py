@@ -24,15 +24,15 @@ ALGORITHMS: Final = ("RS256", "ES256")
 LEEWAY_S: Final = 30
 TOKEN_MAX_BYTES: Final = 16 * 1024
 REFRESH_LEAST_S: Final = 30.0
-"""An unknown kid refreshes the key set, but no caller can make us do that more often."""
+"""An unknown kid refreshes the key set, at most this often."""
 KEYS_MAX_AGE_S: Final = 600.0
-"""A key that was taken out of the set, because it leaked, is refused after at most this long."""
+"""A key that was removed from the set, because it leaked, is refused after at most this time."""
 _TIME_MAX: Final = 253_402_300_800
-"""The end of the year 9999 in epoch seconds; what is beyond is no date, and may be infinite."""
+"""The end of the year 9999 in epoch seconds; a later instant is no date, and may be infinite."""
 _TENANT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
-"""As in the envelope: a tenant is a part of partition keys and must name no place of our own."""
+"""As in the envelope: a tenant is part of partition keys and must not name a partition of ours."""
 _JWS: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2}")
-"""RFC 7515, compact: the decoder itself would overlook what is no base64url."""
+"""RFC 7515, compact: the decoder itself skips characters that are not base64url."""
 _NAME_MAX: Final = 128
 _CODES: Final[Mapping[type[Exception], str]] = {
     jwt.InvalidAudienceError: "WrongAudience",
@@ -235,7 +235,7 @@ def _bearer(authorization: str | None) -> str:
 
 
 def _caller(claims: Mapping[str, Any]) -> str:
-    """Return who asks, as the audit trail shows it: one line, whatever the issuer let in."""
+    """Return the caller as the audit trail shows it: one line of printable characters."""
     names = [claims.get("preferred_username"), claims.get("appid"), claims["sub"]]
     name = next((name for name in names if isinstance(name, str) and name), "")
     shown = "".join(letter if letter.isprintable() else "?" for letter in name[:_NAME_MAX])

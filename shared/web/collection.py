@@ -76,7 +76,9 @@ class Collection(Generic[T]):
             order_by=self.order_by,
             descending=self.descending,
         )
-        return replace(page, documents=[each for each in page.documents if self._fits(each, asked)])
+        return replace(
+            page, documents=[document for document in page.documents if self._fits(document, asked)]
+        )
 
     def _condition(self, stored: str, value: str) -> Condition:
         is_asked = Where(stored, Comparison.EQ, value)

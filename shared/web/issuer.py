@@ -24,7 +24,7 @@ _PRIVATE: Final = "key.pem"
 _PUBLIC: Final = "jwks.json"
 AUDIENCE: Final = "api://factory-runtime"
 DEV_ISSUER: Final = "https://issuer.local/factory-runtime"
-"""What hosts trust where their settings name nobody else."""
+"""The issuer that hosts trust when their settings name none."""
 TOKEN_LIFE: Final = timedelta(hours=12)
 
 
@@ -77,7 +77,7 @@ class LocalIssuer:
         described = json.loads(ECAlgorithm.to_jwk(key.public_key()))
         described |= {"kid": self.entropy.uuid().hex, "use": "sig", "alg": "ES256"}
         _write(private, pem, 0o600)
-        # Last: whoever finds the key set finds a key that belongs to it.
+        # Last: a reader that sees the key set also finds the key that belongs to it.
         _write(public, json.dumps({"keys": [described]}).encode(), 0o644)
 
 

@@ -76,11 +76,10 @@ def document(service: str, routes: Sequence[Route]) -> Mapping[str, Any]:
 def joined(documents: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return one document for several services, as the gateway serves it."""
     first = documents[0]
-    paths: dict[str, Any] = {}
+    paths = {path: item for document in documents for path, item in document["paths"].items()}
     schemas: dict[str, Any] = {}
-    for each in documents:
-        paths.update(each["paths"])
-        schemas.update(each["components"]["schemas"])
+    for document in documents:
+        schemas |= document["components"]["schemas"]
     return {
         **first,
         "info": {"title": "Factory Runtime", "version": "v1"},

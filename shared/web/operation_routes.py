@@ -44,12 +44,12 @@ class CancelNotPossible(Conflict):
 
 def rows(root: str) -> Sequence[Route]:
     """Return the routes of operations below *root*."""
-    one = f"{root}/operations/{{operationId}}"
+    operation = f"{root}/operations/{{operationId}}"
     return (
         get(f"{root}/operations", list_operations, READ, query=LIST.parameters),
-        get(one, get_operation, READ, query=("wait",)),
-        post(f"{one}/cancel", cancel_operation, WRITE, status=200),
-        post(f"{one}/abandon", abandon_operation, ADMIN, status=200),
+        get(operation, get_operation, READ, query=("wait",)),
+        post(f"{operation}/cancel", cancel_operation, WRITE, status=200),
+        post(f"{operation}/abandon", abandon_operation, ADMIN, status=200),
     )
 
 

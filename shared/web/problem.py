@@ -18,7 +18,7 @@ _DOCS: Final = "https://factory-runtime.dev/errors/"
 
 
 def render(problem: Exception, trace_id: str, accept: str = "") -> Answer:
-    """Return the answer for *problem*; a defect shows its trace id and nothing else."""
+    """Return the answer for *problem*; a defect shows its trace id only."""
     headers: dict[str, str] = {}
     details: list[Mapping[str, Any]] = []
     target: str | None = None

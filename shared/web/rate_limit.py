@@ -52,7 +52,8 @@ class RateLimit:
         self._empty_at_s[tenant] = after_s
 
     def _forget_idle(self, now_s: float) -> None:
-        for tenant in [each for each, at_s in self._empty_at_s.items() if at_s <= now_s]:
+        idle = [tenant for tenant, at_s in self._empty_at_s.items() if at_s <= now_s]
+        for tenant in idle:
             del self._empty_at_s[tenant]
 
 

@@ -30,7 +30,7 @@ class HttpReader:
             Invalid, Unauthenticated, Denied, NotFound: what the answer's status says.
             Unavailable: no answer, or any other status.
         """
-        import aiohttp  # noqa: PLC0415  100 ms at a cold start, for apps that ask nobody
+        import aiohttp  # noqa: PLC0415  100 ms at a cold start, which apps that do not ask are spared
 
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)

@@ -55,7 +55,7 @@ class Request(Generic[B]):
         """Return the query parameter *name* as a whole number in its bounds.
 
         Raises:
-            Invalid: it is none, or out of bounds.
+            Invalid: it is not a number, or out of bounds.
         """
         text = self.query.get(name)
         if text is None:

@@ -33,7 +33,7 @@ class Route:
     answer: type[BaseModel] | None = None
     status: int = 200
     also: Mapping[int, type[BaseModel]] = field(default_factory=dict)
-    """Answers beside `status` that are no errors: of a `dryRun`, of what was there already."""
+    """Other answers that are no errors, by status: to a `dryRun`, or to a repeated upload."""
     query: Sequence[str] = field(default_factory=tuple)
     takes_bytes: bool = False
     body_max_bytes: int = BODY_MAX_BYTES
