@@ -6,9 +6,10 @@ import pytest
 
 from local_host.model import HttpAnswer
 from shared.contracts.deployments import Artifact, Deployment, DeploymentAccepted, DeploymentPlan
+from shared.persistence.store import Replace, partition_of
 from tests.kit.releases import a_component, deploy, ended, provisioned, uploaded
 from tests.kit.virtual_time import run_virtual
-from tests.kit.world import World
+from tests.kit.world import TENANT, World
 
 
 def lower(answer: HttpAnswer) -> dict[str, str]:
@@ -93,6 +94,38 @@ def test_a_dry_run_answers_the_plan_with_its_refusals() -> None:
         assert refused == 422
         assert error["error"]["details"][0]["target"] == "/components/0/resources/cpu"
         assert listed["value"] == []
+
+    played(scenario)
+
+
+async def damage(world: World, identity: str, document_id: str, **fields: Any) -> None:
+    store, partition = world.services["deployments"].store, partition_of(TENANT, identity)
+    document = await store.read(partition, document_id)
+    assert document is not None
+    changed = {**document.body, **fields}
+    await store.batch(partition, [Replace(document_id, changed, document.etag)])
+
+
+@pytest.mark.parametrize("is_waiting", [True, False], ids=["its-target", "the-deployment"])
+def test_a_deployment_that_cannot_be_shown_hides_no_other_from_a_list(*, is_waiting: bool) -> None:
+    async def scenario(world: World, environment: str) -> None:
+        other = await deploy(world, environment, "1")
+        await ended(world, other)
+        unknown = "env-" + "b" * 12
+        place = unknown if is_waiting else environment
+        await deploy(world, place, "2")
+        await world.clock.sleep(2)
+        _, listed = await world.call("GET", "/v1/runtime/deployments")
+        newest = listed["value"][0]["deploymentId"]
+        if is_waiting:
+            await damage(world, unknown, f"target/{unknown}", queue="none")
+        else:
+            await damage(world, newest, newest, release_ref="\u0000")
+
+        status, rest = await world.call("GET", "/v1/runtime/deployments")
+
+        assert len(listed["value"]) == 2
+        assert (status, [each["deploymentId"] for each in rest["value"]]) == (200, [other])
 
     played(scenario)
 

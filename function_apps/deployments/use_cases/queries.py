@@ -1,5 +1,6 @@
 """Reads: one deployment with its place in the queue, lists, logs, traffic."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,12 +18,13 @@ from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
 from shared.kernel.observation import Present, Unknown
-from shared.persistence.store import Document, partition_of
+from shared.persistence.store import Document, UnreadableDocument, partition_of
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import RevisionTraffic
 
 TAIL_MAX = 1000
 _TARGETS_AT_ONCE = 8
+_log = logging.getLogger(__name__)
 
 
 async def get_deployment(
@@ -45,37 +47,46 @@ async def get_deployment(
 async def list_resources(
     documents: Sequence[Document], ctx: Context, app: DeploymentsApp, *, module: str | None
 ) -> Sequence[DeploymentResource]:
-    """Return the deployments of *documents* that change *module*, or all of them."""
-    deployments = [
-        deployment
-        for _, deployment in DEPLOYMENTS.readable(documents)
-        if module is None or module in deployment.modules
-    ]
-    targets = await _targets_of_waiting(deployments, ctx, app)
-    return [
-        deployment_resource(
-            deployment,
-            targets.get(deployment.environment_id, DeploymentTarget(deployment.environment_id)),
-            None,
-        )
-        for deployment in deployments
-    ]
+    """Return the deployments of *documents* that change *module*, or all of them.
+
+    One that cannot be shown, or whose place in the queue cannot, is left out and logged.
+    """
+
+    def show(
+        _document: Document, deployment: Deployment
+    ) -> tuple[Deployment, DeploymentResource] | None:
+        if module is not None and module not in deployment.modules:
+            return None
+        target = DeploymentTarget(deployment.environment_id)
+        return deployment, deployment_resource(deployment, target, None)
+
+    shown = [each for each in DEPLOYMENTS.shown(documents, show) if each]
+    waiting = [each for each, _ in shown if each.status is DeploymentStatus.REQUESTED]
+    targets = await _targets_of(waiting, ctx, app)
+    resources: list[DeploymentResource] = []
+    for deployment, resource in shown:
+        if deployment.status is not DeploymentStatus.REQUESTED:
+            resources.append(resource)
+        elif target := targets.get(deployment.environment_id):
+            resources.append(deployment_resource(deployment, target, None))
+    return resources
 
 
-async def _targets_of_waiting(
+async def _targets_of(
     deployments: Sequence[Deployment], ctx: Context, app: DeploymentsApp
 ) -> Mapping[EnvironmentId, DeploymentTarget]:
-    """Return the targets that show what the deployments that have not started wait for."""
-    waiting = {
-        deployment.environment_id
-        for deployment in deployments
-        if deployment.status is DeploymentStatus.REQUESTED
-    }
+    """Return the targets of *deployments*; one that cannot be read is absent."""
+    targets: dict[EnvironmentId, DeploymentTarget] = {}
 
-    async def read(environment: EnvironmentId) -> tuple[EnvironmentId, DeploymentTarget]:
-        return environment, await app.service.work.load(TARGETS, environment, ctx.tenant)
+    async def read(environment: EnvironmentId) -> None:
+        try:
+            targets[environment] = await app.service.work.load(TARGETS, environment, ctx.tenant)
+        except UnreadableDocument:
+            _log.exception("the target of %s cannot be read", environment)
 
-    return dict(await bounded_map(sorted(waiting), read, at_once=_TARGETS_AT_ONCE))
+    environments = sorted({deployment.environment_id for deployment in deployments})
+    await bounded_map(environments, read, at_once=_TARGETS_AT_ONCE)
+    return targets
 
 
 async def read_logs(
