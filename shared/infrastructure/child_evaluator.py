@@ -1,4 +1,4 @@
-"""Evaluates environment programs, each in a child process of its own that is always ended."""
+"""Evaluates environment programs, each in a child process that ends with the call."""
 
 import asyncio
 import hashlib
@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,15 +21,13 @@ from shared.kernel.errors import PlanRefused, Unavailable, Violation
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = "infra.pulumi.environment.program:environment"
 SOURCES: Final = ("infra/pulumi/environment/*.py", "shared/infrastructure/*.py")
-"""Everything a graph follows from, besides the inputs."""
+"""Everything that decides a graph, besides the inputs."""
 TIMEOUT_S: Final = 60.0
 """A cold import of the Azure SDK takes seconds on a loaded machine, a resource 20 ms."""
 CACHE_MAX: Final = 64
 """Graphs are tens of kilobytes; this covers every environment that is being planned."""
 ENVIRON_NAMES: Final = ("PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP")
 ENVIRON_PREFIXES: Final = ("PYTHON", "COVERAGE", "LC_")
-
-
 ANSWER_MAX: Final = 16 * 1024 * 1024
 """A resource takes about 2 KB; a stack of thousands is not one environment."""
 MESSAGE_MAX: Final = 500
@@ -47,18 +44,17 @@ class ChildEvaluator:
         self._root = root
         self._timeout_s = timeout_s
         self._lock = asyncio.Lock()  # a child holds up to 190 MB; equal requests wait and share
-        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+        self._graphs: dict[str, Graph] = {}
         self.evaluations = 0
 
     async def evaluate(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:
         key = digest({"sources": self._sources(), "stack": stack, "inputs": inputs.to_json()})
         async with self._lock:
-            if key not in self._graphs:
-                self._graphs[key] = await self._run(stack, inputs)
-            self._graphs.move_to_end(key)
-            while len(self._graphs) > CACHE_MAX:
-                self._graphs.popitem(last=False)
-            return self._graphs[key]
+            graph = self._graphs.pop(key, None) or await self._run(stack, inputs)
+            self._graphs[key] = graph  # the latest used stands last
+            if len(self._graphs) > CACHE_MAX:
+                del self._graphs[next(iter(self._graphs))]
+            return graph
 
     def _sources(self) -> str:
         content = hashlib.sha256(self._program.encode())

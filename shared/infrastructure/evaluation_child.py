@@ -8,7 +8,6 @@ or credential is needed. An output that only exists later is answered with the r
 """
 
 import asyncio
-import contextvars
 import importlib
 import json
 import os
@@ -17,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from pulumi import Output, ResourceTransformationArgs, ResourceTransformationResult
 from pulumi._types import resource_py_to_pulumi_names
@@ -93,38 +92,19 @@ def _is_stack(urn: str) -> bool:
 
 
 def _with_integers(value: Any) -> Any:
-    """Return *value* with whole floats as integers: the wire knows doubles only."""
-    match value:
-        case float() if value.is_integer():
-            return int(value)
-        case Mapping():
-            return {key: _with_integers(inner) for key, inner in value.items()}
-        case list():
-            return [_with_integers(inner) for inner in value]
-        case _:
-            return value
+    """Return the JSON *value* with whole floats as integers: the wire has doubles only."""
+    return json.loads(json.dumps(value), parse_float=_number)
 
 
-def _has_special(value: Any) -> bool:
-    match value:
-        case Mapping():
-            return SPECIAL in value or any(map(_has_special, value.values()))
-        case list():
-            return any(map(_has_special, value))
-        case _:
-            return False
+def _number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInputs) -> Graph:
     """Return what *program* declares for *inputs*, in the order of declaration."""
-    # A fresh context is the whole reset of Pulumi's runtime.
-    return contextvars.Context().run(_evaluate, program, project, stack, inputs)
-
-
-def _evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInputs) -> Graph:
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
     declared: dict[tuple[str, str], tuple[str, ...]] = {}
+    monitor = RecordingMonitor(declared)
 
     def note(args: ResourceTransformationArgs) -> ResourceTransformationResult | None:
         absent = [name for name, value in args.props.items() if value is None]
@@ -132,24 +112,24 @@ def _evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInp
         declared[args.type_, args.name] = tuple(pulumi_names.get(name, name) for name in absent)
         return None
 
-    set_all_config({})
-    monitor = RecordingMonitor(declared)
-    set_mocks(EchoMocks(), project, stack, preview=False, monitor=monitor)
-    register_stack_transformation(note)
-    result: dict[str, Any] = {}
+    async def run() -> Any:
+        # All on one loop: the mocks make the root resource, whose outputs belong to it.
+        set_all_config({})
+        set_mocks(EchoMocks(), project, stack, preview=False, monitor=monitor)
+        register_stack_transformation(note)
+        result: dict[str, Any] = {}
+        await run_pulumi_func(lambda: result.update(program(inputs)))
+        return await Output.from_input(result).future()
 
-    async def main() -> None:
-        result.update(program(inputs))
-
-    loop.run_until_complete(run_pulumi_func(main))
-    special = [node.name for node in monitor.nodes.values() if _has_special(node.properties)]
+    outputs = asyncio.run(run())
+    special = [
+        node.name for node in monitor.nodes.values() if SPECIAL in json.dumps(node.properties)
+    ]
     if special:
         raise Refused(
             f"a graph is recorded, so it holds no secret, asset or archive: {', '.join(special)}",
             code="SecretInGraph",
         )
-    outputs = loop.run_until_complete(Output.from_input(result).future())
-    loop.close()
     return Graph(tuple(monitor.nodes[key] for key in declared), _with_integers(outputs or {}))
 
 
@@ -173,18 +153,13 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Answer one request. What the program prints goes to standard error."""
-    with _own_stdout() as out:
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        os.dup2(2, 1)
         request = json.load(sys.stdin)
         if hasattr(signal, "alarm"):
             # The parent may be killed before it can end this process.
             signal.alarm(int(request["timeout_s"]) + 1)
         json.dump(answer(request), out)
-
-
-def _own_stdout() -> TextIO:
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return out
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""What an environment program is given: plain data, from which the resource graph follows alone.
+"""The inputs of an environment program: plain data that alone decides the resource graph.
 
 The words are those of `shared.contracts`; they are repeated here as text because a program is
 evaluated in a process of its own, where importing the published language would cost more than
 evaluating.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import Any, Final
 
 from shared.kernel.errors import Invalid, Violation
@@ -22,14 +21,7 @@ STAGES: Final = ("dev", "test", "staging", "prod")
 ISOLATION_MODELS: Final = ("silo", "pool", "shared")
 
 FIXED_INPUTS: Final = ("tenant_id", "project_id", "environment_id", "name", "stage", "region")
-"""What cannot change while anything of the stack is there: the answer is another environment."""
-
-
-class Variant(StrEnum):
-    """The two environment programs."""
-
-    LOCAL = "local"
-    AZURE = "azure"
+"""Inputs that cannot change while the stack has resources; make another environment instead."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +63,12 @@ class EnvironmentInputs:
     for months, so the next one needs another."""
 
     @property
-    def variant(self) -> Variant:
-        """Return which program these inputs are for: the local one when every target is."""
-        kinds = {target.kind for target in self.compute_targets}
-        return Variant.LOCAL if kinds == {LOCAL_TARGET} else Variant.AZURE
+    def is_local(self) -> bool:
+        """Return whether these are inputs of the local program, else they are of the Azure one."""
+        return {target.kind for target in self.compute_targets} == {LOCAL_TARGET}
 
     def to_json(self) -> dict[str, Any]:
-        document = asdict(self)
-        document["compute_targets"] = list(document["compute_targets"])
-        document["data_resources"] = list(document["data_resources"])
-        return document
+        return asdict(self)
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "EnvironmentInputs":
@@ -96,78 +84,64 @@ def data_resource_name(name: str) -> str:
 
 
 def require_valid(inputs: EnvironmentInputs) -> None:
-    """Check what no program could honour.
+    """Check *inputs* for what no program could honour.
 
     Raises:
         Invalid: with one violation per thing that is wrong.
     """
-    violations = [*_choices(inputs), *_targets(inputs), *_data(inputs)]
+    compute, data = inputs.compute_targets, inputs.data_resources
+    targets = {f"/computeTargets/{at}/kind": target.kind for at, target in enumerate(compute)}
+    kinds = {f"/dataResources/{at}/kind": resource.kind for at, resource in enumerate(data)}
+    names = {f"/dataResources/{at}/name": resource.name for at, resource in enumerate(data)}
+    data_kinds = LOCAL_DATA if inputs.is_local else AZURE_DATA
+    violations = [
+        *_unknown({"/stage": inputs.stage}, STAGES),
+        *_unknown({"/isolationModel": inputs.isolation_model}, ISOLATION_MODELS),
+        *_unknown(targets, (LOCAL_TARGET, *AZURE_TARGETS)),
+        *_repeated(targets, "kind"),
+        *_missing_or_mixed(set(targets.values())),
+        *_unknown(kinds, data_kinds),
+        *_repeated(names, "name"),
+    ]
     if violations:
         raise Invalid("the environment cannot be planned as described", details=violations)
 
 
-def _choices(inputs: EnvironmentInputs) -> list[Violation]:
-    rules = (
-        ("/stage", inputs.stage, STAGES),
-        ("/isolationModel", inputs.isolation_model, ISOLATION_MODELS),
-    )
+def _unknown(values: Mapping[str, str], known: Sequence[str]) -> list[Violation]:
     return [
-        _not_one_of(target, value, known) for target, value, known in rules if value not in known
+        Violation("UnknownValue", target, "not a known value", " | ".join(known), value)
+        for target, value in values.items()
+        if value not in known
     ]
 
 
-def _targets(inputs: EnvironmentInputs) -> list[Violation]:
-    kinds = [target.kind for target in inputs.compute_targets]
-    known = (LOCAL_TARGET, *AZURE_TARGETS)
-    violations = [
-        _not_one_of(f"/computeTargets/{at}/kind", kind, known)
-        for at, kind in enumerate(kinds)
-        if kind not in known
-    ]
-    violations += [
+def _repeated(values: Mapping[str, str], noun: str) -> list[Violation]:
+    received = list(values.values())
+    return [
         Violation(
-            "NameTaken", f"/computeTargets/{at}/kind", "an environment has each kind at most once",
-            "another kind", kind,
+            "NameTaken", target, f"an environment has each {noun} at most once",
+            f"another {noun}", value,
         )
-        for at, kind in enumerate(kinds)
-        if kind in kinds[:at]
+        for at, (target, value) in enumerate(values.items())
+        if value in received[:at]
     ]  # fmt: skip
+
+
+def _missing_or_mixed(kinds: Collection[str]) -> list[Violation]:
+    """Return why an environment cannot have compute targets of *kinds* together."""
     if not kinds:
-        violations.append(
+        return [
             Violation(
                 "ComputeTargetMissing", "/computeTargets", "workloads need somewhere to run",
                 "at least one compute target", "none",
             )
-        )  # fmt: skip
-    if LOCAL_TARGET in kinds and set(kinds) != {LOCAL_TARGET}:
-        violations.append(
+        ]  # fmt: skip
+    if LOCAL_TARGET in kinds and len(kinds) > 1:
+        return [
             Violation(
                 "MixedComputeTargets", "/computeTargets",
                 "one environment is either on this machine or in Azure",
-                f"only {LOCAL_TARGET}, or none of it", ", ".join(sorted(set(kinds))),
+                f"only {LOCAL_TARGET}, or none of it", ", ".join(sorted(kinds)),
             )
-        )  # fmt: skip
-    return violations
-
-
-def _data(inputs: EnvironmentInputs) -> list[Violation]:
-    known = LOCAL_DATA if inputs.variant is Variant.LOCAL else AZURE_DATA
-    names = [resource.name for resource in inputs.data_resources]
-    violations = [
-        _not_one_of(f"/dataResources/{at}/kind", resource.kind, known)
-        for at, resource in enumerate(inputs.data_resources)
-        if resource.kind not in known
-    ]
-    violations += [
-        Violation(
-            "NameTaken", f"/dataResources/{at}/name", "an environment has each name at most once",
-            "another name", name,
-        )
-        for at, name in enumerate(names)
-        if name in names[:at]
-    ]  # fmt: skip
-    return violations
-
-
-def _not_one_of(target: str, received: str, known: tuple[str, ...]) -> Violation:
-    return Violation("UnknownValue", target, "not a known value", " | ".join(known), received)
+        ]  # fmt: skip
+    return []

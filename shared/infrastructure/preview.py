@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from dataclasses import replace
 
+from pydantic.alias_generators import to_camel
+
 from shared.infrastructure.difference import planned_changes, without
 from shared.infrastructure.graph import Graph, digest, graph_to_json
 from shared.infrastructure.inputs import FIXED_INPUTS, EnvironmentInputs
@@ -16,7 +18,7 @@ from shared.kernel.errors import Violation
 def make_preview(
     state: StackState, inputs: EnvironmentInputs, graph: Graph, providers: Providers
 ) -> Preview:
-    """Compare *graph* with *state*; pure, but for what the providers know by heart."""
+    """Compare *graph* with *state*; pure, because providers check and price offline."""
     changes = tuple(planned_changes(state, graph).values())
     return Preview(
         stack=state.stack,
@@ -42,33 +44,29 @@ def _named_by(graph: Graph) -> Graph:
 def _refusals_of_providers(graph: Graph, providers: Providers) -> list[Violation]:
     refusals: list[Violation] = []
     for node in graph.nodes:
-        provider = providers.get(node.type)
-        if provider is None:
+        if node.type in providers:
+            refusals += providers[node.type].check(node)
+        else:
             refusals.append(
                 Violation(
                     "ProviderMissing", "", f"{node.name}: this engine cannot make its type",
                     " | ".join(sorted(providers)), node.type,
                 )
             )  # fmt: skip
-        else:
-            refusals += provider.check(node)
     return refusals
 
 
 def _monthly_cost(graph: Graph, providers: Providers) -> MonthlyCost | None:
-    costs: list[MonthlyCost] = []
-    for node in graph.nodes:
-        provider = providers.get(node.type)
-        cost = provider.monthly_cost(node) if provider else None
-        if cost is None:
-            # One unknown makes the sum unknown: a figure without it would be read as all.
-            return None
-        costs.append(cost)
-    if len({cost.currency for cost in costs}) != 1:
+    costs = [
+        providers[node.type].monthly_cost(node) for node in graph.nodes if node.type in providers
+    ]
+    known = [cost for cost in costs if cost is not None]
+    # One unknown makes the sum unknown: a figure without it would be read as the whole.
+    if len(known) < len(graph.nodes) or len({cost.currency for cost in known}) != 1:
         return None
-    bases = dict.fromkeys(cost.basis for cost in costs if cost.basis)
-    amount = round(sum(cost.amount for cost in costs), 2)
-    return MonthlyCost(amount, costs[0].currency, "; ".join(bases))
+    bases = dict.fromkeys(cost.basis for cost in known if cost.basis)
+    amount = round(sum(cost.amount for cost in known), 2)
+    return MonthlyCost(amount, known[0].currency, "; ".join(bases))
 
 
 def _changes_of_fixed_inputs(state: StackState, inputs: EnvironmentInputs) -> list[Violation]:
@@ -78,7 +76,7 @@ def _changes_of_fixed_inputs(state: StackState, inputs: EnvironmentInputs) -> li
     return [
         Violation(
             "FixedInput",
-            f"/{_camel(name)}",
+            f"/{to_camel(name)}",
             "cannot change while the environment is there; make another environment",
             str(state.inputs[name]),
             str(wanted[name]),
@@ -88,25 +86,18 @@ def _changes_of_fixed_inputs(state: StackState, inputs: EnvironmentInputs) -> li
     ]
 
 
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(word.title() for word in tail)
-
-
 def _deletions_of_protected(
     state: StackState, changes: Collection[PlannedChange]
 ) -> list[Violation]:
-    refusals = []
-    for change in changes:
-        recorded = state.resource(change.urn)
-        is_protected = recorded is not None and recorded.protected
-        if is_protected and change.action in {ResourceAction.DELETE, ResourceAction.REPLACE}:
-            because = f" because of {', '.join(change.paths)}" if change.paths else ""
-            refusals.append(
-                Violation(
-                    "ProtectedDelete", "",
-                    f"{change.name} is protected, and the plan would {change.action} it{because}",
-                    "a plan that keeps it", change.action,
-                )
-            )  # fmt: skip
-    return refusals
+    protected = {resource.urn for resource in state.resources if resource.protected}
+    return [
+        Violation(
+            "ProtectedDelete", "",
+            f"{change.name} is protected, and the plan would {change.action} it"
+            + (f" because of {', '.join(change.paths)}" if change.paths else ""),
+            "a plan that keeps it", change.action,
+        )
+        for change in changes
+        if change.urn in protected
+        and change.action in {ResourceAction.DELETE, ResourceAction.REPLACE}
+    ]  # fmt: skip

@@ -88,10 +88,8 @@ class StackState:
 
     def with_resource(self, recorded: RecordedResource) -> "StackState":
         """Return the state with *recorded* in its old place, or last."""
-        if self.resource(recorded.urn) is None:
-            return replace(self, resources=(*self.resources, recorded))
-        resources = (recorded if old.urn == recorded.urn else old for old in self.resources)
-        return replace(self, resources=tuple(resources))
+        by_urn = {old.urn: old for old in self.resources} | {recorded.urn: recorded}
+        return replace(self, resources=tuple(by_urn.values()))
 
     def without_resource(self, urn: Urn) -> "StackState":
         resources = (resource for resource in self.resources if resource.urn != urn)

@@ -7,8 +7,8 @@ Cosmos DB trigger gets documents of this form: `document_of` reads them.
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from shared.kernel.errors import Invalid, TooLarge
 from shared.persistence.json_text import encoded
@@ -26,6 +26,7 @@ from shared.persistence.store import (
     UnreadableDocument,
 )
 
+Stored = TypeVar("Stored")
 _log = logging.getLogger(__name__)
 
 PARTITION_FIELDS: Final = ("tenantId", "environmentKey", "unit")
@@ -52,19 +53,16 @@ def stored_id(document_id: str) -> str:
     if _SPECIAL.search(text):
         text = _SPECIAL.sub(lambda match: f"~{ord(match[0]):02x}", text)
     text = text.replace("/", "|")
-    if not 1 <= (len(text) if text.isascii() else _bytes_of(text)) <= ID_MAX_BYTES:
+    try:
+        size = len(text) if text.isascii() else len(text.encode())
+    except UnicodeEncodeError as problem:
+        raise Invalid(f"a document id is Unicode text, got {text[:80]!r}") from problem
+    if not 1 <= size <= ID_MAX_BYTES:
         raise Invalid(
             f"a document id has 1 to {ID_MAX_BYTES} bytes, got {len(text)} characters:"
             f" {document_id[:80]!r}"
         )
     return text
-
-
-def _bytes_of(text: str) -> int:
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError as problem:
-        raise Invalid(f"a document id is Unicode text, got {text[:80]!r}") from problem
 
 
 def document_id_of(stored: str) -> str:
@@ -141,13 +139,26 @@ def documents_of(
     raws: Iterable[Mapping[str, Any]],
 ) -> tuple[Sequence[Document], Sequence[Unreadable]]:
     """Return the documents that Cosmos DB shows as *raws*, and those of them that are none."""
+
+    def key_of(raw: Mapping[str, Any]) -> tuple[Partition, str]:
+        partition = Partition(*(str(raw.get(name)) for name in PARTITION_FIELDS))
+        return partition, str(raw.get("id"))
+
+    return readable(raws, document_of, key_of)
+
+
+def readable(
+    stored: Iterable[Stored],
+    read: Callable[[Stored], Document],
+    key_of: Callable[[Stored], tuple[Partition, str]],
+) -> tuple[Sequence[Document], Sequence[Unreadable]]:
+    """Return what *read* makes of each of *stored*, and the keys of those that it cannot read."""
     documents, unreadable = [], []
-    for raw in raws:
+    for item in stored:
         try:
-            documents.append(document_of(raw))
+            documents.append(read(item))
         except UnreadableDocument as problem:
-            partition = Partition(*(str(raw.get(name)) for name in PARTITION_FIELDS))
-            unreadable.append(left_out(partition, str(raw.get("id")), problem))
+            unreadable.append(left_out(*key_of(item), problem))
     return tuple(documents), tuple(unreadable)
 
 

@@ -1,4 +1,4 @@
-"""What every adapter asks of a query before it runs, so that all refuse the same ones."""
+"""The checks of a query before it runs; every adapter makes the same ones."""
 
 import re
 from collections.abc import Sequence
@@ -62,39 +62,24 @@ def no_continuation(text: str | None) -> Invalid:
 
 def _check(where: Where) -> None:
     checked_path(where.path)
-    match where.comparison:
-        case Comparison.IN:
-            for text in texts_of(where):
-                _check_text(where, text)
-        case Comparison.STARTS_WITH:
-            text_of(where)
-        case _ if where.path == "id":
-            text_of(where)
-        case _:
-            _check_value(where)
-
-
-def _check_value(where: Where) -> None:
-    match where.value:
-        case None | bool():
-            return
-        case str() as text:
-            _check_text(where, text)
-        case int() | float() as number:
-            if not -NUMBER_MAX <= number <= NUMBER_MAX:
-                raise Invalid(f"{where.path} compares with numbers of at most 64 bits")
-        case other:
-            raise Invalid(
-                f"{where.path} compares with text, number, bool or null, got {str(other)[:80]!r}"
-            )
+    if where.comparison is Comparison.IN:
+        texts_of(where)
+    elif where.comparison is Comparison.STARTS_WITH or where.path == "id":
+        text_of(where)
+    elif isinstance(where.value, str):
+        _unicode(where, where.value)
+    elif isinstance(where.value, int | float):
+        if not -NUMBER_MAX <= where.value <= NUMBER_MAX:
+            raise Invalid(f"{where.path} compares with numbers of at most 64 bits")
+    elif where.value is not None:
+        raise Invalid(
+            f"{where.path} compares with text, number, bool or null, got {str(where.value)[:80]!r}"
+        )
 
 
 def text_of(where: Where) -> str:
     """Return the text that *where* compares with. Raises Invalid."""
-    if not isinstance(where.value, str):
-        raise Invalid(f"{where.path} {where.comparison} takes text, got {where.value!r}")
-    _check_text(where, where.value)
-    return where.value
+    return _unicode(where, where.value)
 
 
 def texts_of(where: Where) -> Sequence[str]:
@@ -102,14 +87,15 @@ def texts_of(where: Where) -> Sequence[str]:
     values = where.value
     if isinstance(values, str) or not isinstance(values, Sequence) or len(values) > IN_MAX:
         raise Invalid(f"{where.path} IN takes a list of at most {IN_MAX} texts")
-    return values
+    return [_unicode(where, value) for value in values]
 
 
-def _check_text(where: Where, text: object) -> None:
-    if not isinstance(text, str):
-        raise Invalid(f"{where.path} {where.comparison} takes text, got {text!r}")
-    if not is_unicode(text):
-        raise Invalid(f"{where.path} compares with Unicode text, got {text[:80]!r}")
+def _unicode(where: Where, value: object) -> str:
+    if not isinstance(value, str):
+        raise Invalid(f"{where.path} {where.comparison} takes text, got {value!r}")
+    if not is_unicode(value):
+        raise Invalid(f"{where.path} compares with Unicode text, got {value[:80]!r}")
+    return value
 
 
 def is_unicode(text: str) -> bool:

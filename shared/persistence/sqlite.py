@@ -11,7 +11,7 @@ tests on a virtual clock deterministic. It outlives the host object that uses it
 import sqlite3
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -92,11 +92,8 @@ class Database:
         if self._memory:
             self._writer.executescript(schema)
             return
-        connection = self._connect()
-        try:
+        with closing(self._connect()) as connection:
             connection.executescript("BEGIN IMMEDIATE;" + schema + "COMMIT;")
-        finally:
-            connection.close()
 
     def read(self, work: Work[T]) -> T:
         """Run *work*, which only reads, on the committed state."""
@@ -117,14 +114,9 @@ class Database:
         return await self._groups.join(work, undoes_itself)
 
     def _run_alone(self, work: Work[T]) -> T:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            result = work(self._writer)
-        except BaseException:
-            self._writer.execute("ROLLBACK")
-            raise
-        self._writer.execute("COMMIT")
-        return result
+        with self._writer:  # commits, or rolls back where something is raised
+            self._writer.execute("BEGIN IMMEDIATE")
+            return work(self._writer)
 
     def close(self) -> None:
         """Finish what was queued, checkpoint and close. A closed database refuses writes."""

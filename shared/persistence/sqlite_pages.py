@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, Final
 
-from shared.persistence.cosmos_form import checked_body, document_id_of, left_out
+from shared.persistence.cosmos_form import checked_body, document_id_of, left_out, readable
 from shared.persistence.effective_key import SEPARATOR
 from shared.persistence.json_text import decoded
 from shared.persistence.query_rules import PAGE_MAX_BYTES
@@ -33,7 +33,7 @@ _BODY: Final = 2
 _KEY_VALUES: Final = 3
 """Tenant, environment and unit."""
 _LEFT_OUT_MAX: Final = 20
-"""Damaged rows that one page names; one more or less makes no difference to who repairs them."""
+"""A bound on the damaged rows that one page names; the first ones show where to repair."""
 _DAMAGED: Final = "its body is no JSON: the file is damaged"
 
 Row = tuple[Any, ...]
@@ -59,20 +59,14 @@ def document_of_row(row: Row) -> Document:
 
 def documents_of(rows: Iterable[Row]) -> tuple[Sequence[Document], Sequence[Unreadable]]:
     """Return the documents of *rows*, and those of them that cannot be read."""
-    documents, unreadable = [], []
-    for row in rows:
-        try:
-            documents.append(document_of_row(row))
-        except UnreadableDocument as problem:
-            unreadable.append(_left_out(row[0], row[1], problem))
-    return tuple(documents), tuple(unreadable)
+    return readable(rows, document_of_row, _key_of)
 
 
-def _left_out(partition: str, stored: str, problem: UnreadableDocument) -> Unreadable:
-    values = partition.split(SEPARATOR)
-    # Whoever made a container of another key put it there; its values are shown as one.
-    where = Partition(*values) if len(values) == _KEY_VALUES else Partition("/".join(values), "-")
-    return left_out(where, document_id_of(stored), problem)
+def _key_of(row: Row) -> tuple[Partition, str]:
+    values = row[0].split(SEPARATOR)
+    # A row of a container with another key, made over the wire: its values are shown as one.
+    whole = values if len(values) == _KEY_VALUES else ("/".join(values), "-")
+    return Partition(*whole), document_id_of(row[1])
 
 
 def bounded(rows: Iterable[Row], limit: int) -> tuple[list[Row], bool]:
@@ -105,8 +99,8 @@ def page_of(
     sql, parameters = _joined([*scope, ("NOT json_valid(body)", [])])
     sql = f"SELECT partition, id FROM {table} WHERE {sql} LIMIT {_LEFT_OUT_MAX}"  # noqa: S608
     damaged = [
-        _left_out(partition, stored, UnreadableDocument(_DAMAGED))
-        for partition, stored in connection.execute(sql, parameters)
+        left_out(*_key_of(row), UnreadableDocument(_DAMAGED))
+        for row in connection.execute(sql, parameters)
     ]
     return replace(page, unreadable=(*page.unreadable, *damaged))
 

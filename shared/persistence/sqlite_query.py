@@ -137,7 +137,7 @@ class Order:
     """The sort key of one query, ended by id and partition so that it is total."""
 
     def __init__(self, query: Query) -> None:
-        self._direction = "DESC" if query.descending else "ASC"
+        direction = "DESC" if query.descending else "ASC"
         self._after = "<" if query.descending else ">"
         self.columns: list[str] = []
         if query.order_by == "dueAt" and any(map(_is_due, query.where)):
@@ -151,10 +151,7 @@ class Order:
             )
             self.columns = [rank, value]
         self.columns += ["id", "partition"]
-
-    @property
-    def by(self) -> str:
-        return ", ".join(f"{column} {self._direction}" for column in self.columns)
+        self.by = ", ".join(f"{column} {direction}" for column in self.columns)
 
     def after(self, continuation: str) -> Sql:
         """Return the condition for rows behind *continuation*. Raises Invalid."""

@@ -122,9 +122,13 @@ class Rows:
         if self._apply_at_once(connection, writes, first, context):
             return Applied(first, len(writes), 0)
         connection.execute("SAVEPOINT batch")
-        applied = self._apply_in_order(connection, writes, first, context)
-        if applied.status:
-            connection.execute("ROLLBACK TO batch")
+        applied = Applied(first, len(writes), 0)
+        for index, write in enumerate(writes):
+            status = self.apply(connection, write, first + index, context)
+            if status:
+                connection.execute("ROLLBACK TO batch")
+                applied = Applied(first, index, status)
+                break
         connection.execute("RELEASE batch")
         return applied
 
@@ -165,19 +169,6 @@ class Rows:
             if not is_done:
                 connection.execute(self._take_back, (first, first + len(writes) - 1))
         return is_done
-
-    def _apply_in_order(
-        self,
-        connection: sqlite3.Connection,
-        writes: Sequence[Write],
-        first: int,
-        context: RowContext,
-    ) -> Applied:
-        for index, write in enumerate(writes):
-            status = self.apply(connection, write, first + index, context)
-            if status:
-                return Applied(first, index, status)
-        return Applied(first, len(writes), 0)
 
     def apply(
         self, connection: sqlite3.Connection, write: Write, lsn: int, context: RowContext

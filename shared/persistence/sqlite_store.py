@@ -4,6 +4,7 @@ Documents are stored in the form in which Cosmos DB would show them (`cosmos_for
 wire endpoint serves the same rows. `sqlite_rows` writes them, `sqlite_pages` reads pages of them.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -56,6 +57,7 @@ FEED_RANGES: Final = ("0", "1")
 PURGE_EVERY_S: Final = 60
 DUE_MAX: Final = 100
 _LSN: Final = 3
+_POSITION: Final = re.compile(r"[0-9]{1,19}")
 
 
 class SqliteStore:
@@ -204,11 +206,7 @@ def _write_of(operation: BatchOperation, text: bytes) -> Write:
 
 def _position(continuation: str | None) -> int:
     """Return the lsn to read on from. Raises Invalid."""
-    position = 0
-    try:
-        position = int(continuation or 0)
-    except ValueError as problem:
-        raise no_continuation(continuation) from problem
-    if not 0 <= position <= NUMBER_MAX:
+    text = continuation or "0"
+    if not _POSITION.fullmatch(text) or int(text) > NUMBER_MAX:
         raise no_continuation(continuation)
-    return position
+    return int(text)

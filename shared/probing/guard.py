@@ -80,13 +80,15 @@ async def resolve_destination(
     scheme, host, port, path = _parse(url)
     literal = _literal_address(host)
     if literal is not None:
-        _require_allowed(literal, owned)
-        return _destination(scheme, literal, port, path, host)
-    addresses = [ipaddress.ip_address(text) for text in await resolve(host)]
+        addresses: list[Address] = [literal]
+    else:
+        owned = ()
+        addresses = [ipaddress.ip_address(text) for text in await resolve(host)]
     if not addresses:
         raise OSError(f"{host} has no address")
     for address in addresses:
-        _require_allowed(address, ())
+        if not is_allowed(address, owned):
+            raise Forbidden(f"requests to {address} are denied")
     return _destination(scheme, addresses[0], port, path, host)
 
 
@@ -157,11 +159,6 @@ def _embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:
     translated = any(address in network for network in _NAT64)
     compatible = address in _COMPATIBLE and int(address) > 1
     return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if translated or compatible else None
-
-
-def _require_allowed(address: Address, owned: Sequence[Network]) -> None:
-    if not is_allowed(address, owned):
-        raise Forbidden(f"requests to {address} are denied")
 
 
 def _destination(scheme: str, address: Address, port: int, path: str, host: str) -> Destination:

@@ -7,7 +7,7 @@ nothing is left to close when a host or a loop ends.
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from shared.kernel.clock import Clock
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _PASSES_FROM: Final = 200
 _PASSES_BELOW: Final = 400
 _READ_MAX: Final = 64 * 1024
+_CODES: Final[Mapping[type[Exception], str]] = {
+    TimeoutError: "Timeout",
+    ConnectionRefusedError: "Refused",
+    socket.gaierror: "Dns",
+}
 
 
 async def resolve_by_system(host: str) -> Sequence[str]:
@@ -50,14 +55,8 @@ class HttpProber:
                 code, passed = await _get(destination)
         except Forbidden:
             return ProbeResult(passed=False, code="Denied", latency_ms=0.0)
-        except TimeoutError:
-            code, passed = "Timeout", False
-        except ConnectionRefusedError:
-            code, passed = "Refused", False
-        except socket.gaierror:
-            code, passed = "Dns", False
-        except (OSError, ValueError):
-            code, passed = "Broken", False
+        except (OSError, ValueError) as problem:
+            code, passed = _CODES.get(type(problem), "Broken"), False
         latency_ms = (self._clock.monotonic_s() - began_s) * 1000
         return ProbeResult(passed=passed, code=code, latency_ms=latency_ms)
 

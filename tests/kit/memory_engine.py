@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.infrastructure.graph import Graph, Node, Resource, Unresolved, Urn, reference, resolve
-from shared.infrastructure.inputs import EnvironmentInputs, Variant
+from shared.infrastructure.inputs import EnvironmentInputs
 from shared.infrastructure.local_program import (
     ENVIRONMENT,
     PROJECT,
@@ -134,7 +134,7 @@ class InProcessEvaluator:
     """Evaluates the local program as plain Python; the Azure one needs Pulumi."""
 
     async def evaluate(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:
-        if inputs.variant is not Variant.LOCAL:
+        if not inputs.is_local:
             raise PlanRefused(
                 "the in-memory engine knows the local program only",
                 target="/computeTargets",

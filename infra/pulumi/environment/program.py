@@ -6,18 +6,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.infrastructure.inputs import EnvironmentInputs, Variant
+from shared.infrastructure.inputs import EnvironmentInputs
 
 
 def environment(inputs: EnvironmentInputs) -> Mapping[str, Any]:
     """Declare the environment and return the stack's outputs (`computeTargets`, `facts`)."""
-    match inputs.variant:
-        case Variant.LOCAL:
-            from infra.pulumi.environment.local import local_environment  # noqa: PLC0415
+    if inputs.is_local:
+        from infra.pulumi.environment.local import local_environment  # noqa: PLC0415
 
-            return local_environment(inputs)
-        case Variant.AZURE:
-            # 350 MB of SDK, installed by its own dependency group: only who needs it imports it.
-            from infra.pulumi.environment.azure import azure_environment  # noqa: PLC0415
+        return local_environment(inputs)
+    # 350 MB of SDK, installed by its own dependency group: only who needs it imports it.
+    from infra.pulumi.environment.azure import azure_environment  # noqa: PLC0415
 
-            return azure_environment(inputs)
+    return azure_environment(inputs)
