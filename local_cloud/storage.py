@@ -13,8 +13,7 @@ from typing import Final
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid
 from shared.persistence.blobs import Blobs
-from shared.persistence.folder_blobs import FolderBlobs
-from shared.persistence.memory_blobs import MemoryBlobs
+from shared.persistence.embedded_blobs import FolderBlobs, MemoryBlobs
 from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.sqlite_store import SqliteStore
 from shared.persistence.sqlite_table import SqliteTable

@@ -15,6 +15,7 @@ from typing import Final
 from shared.infrastructure.port import StackName
 from shared.infrastructure.state import StackState, state_from_json, state_to_json
 from shared.kernel.errors import Invalid, Stale, Unavailable
+from shared.persistence.durable_files import sync_folder, write_synced
 
 KEPT_VERSIONS: Final = 10
 _NAME_MAX: Final = 100
@@ -50,7 +51,7 @@ class FolderStates:
         target = folder / f"{saved.version:09}.json"
         draft = folder / f".{target.name}.{os.getpid()}.{id(saved)}"
         try:
-            _write(draft, json.dumps(state_to_json(saved), indent=1).encode())
+            write_synced(draft, json.dumps(state_to_json(saved), indent=1).encode())
             os.link(draft, target)
         except (FileExistsError, FileNotFoundError) as taken:
             # Not found: a later version is there, and its writer tidied this draft away.
@@ -65,7 +66,7 @@ class FolderStates:
             # The name was free because that version is so old that it was pruned.
             target.unlink()
             raise self._stale(state)
-        _sync(folder)
+        sync_folder(folder)
         abandoned = (path for path in folder.glob(".*") if path.name < f".{target.name}")
         for old in (*versions[:-KEPT_VERSIONS], *abandoned):
             old.unlink(missing_ok=True)
@@ -88,19 +89,3 @@ class FolderStates:
 
 def _versions(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

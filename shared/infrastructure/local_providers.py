@@ -19,6 +19,7 @@ from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.persistence.durable_files import write_synced
 from shared.surfaces.port import Sites
 from shared.surfaces.spec import SiteSpec
 
@@ -218,8 +219,5 @@ def _read_note(note: Path) -> tuple[Mapping[str, Any], int]:
 
 def _write_note(note: Path, content: Mapping[str, Any]) -> None:
     draft = note.with_name(f".{note.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    write_synced(draft, json.dumps(content, indent=1).encode())
     draft.replace(note)

@@ -1,7 +1,7 @@
 """Every change of a stack's state, guarded by its version and its fence."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.infrastructure.errors import RunNotActive
@@ -38,19 +38,19 @@ async def change_state(
     raise Unavailable(f"stack {stack}: others kept changing its state")
 
 
+@dataclass(frozen=True)
 class RunJournal:
     """Records the steps and the end of one run, held by *fence*.
 
     Each method raises StaleFence after a newer fence, and RunNotActive when the run has ended.
     """
 
-    def __init__(self, states: StackStates, run_id: RunId, fence: Fence) -> None:
-        self._states = states
-        self._run_id = run_id
-        self.fence = fence
+    states: StackStates
+    run_id: RunId
+    fence: Fence
 
     async def load(self) -> tuple[StackState, StackRun]:
-        return self._held(await self._states.load(self._run_id.stack))
+        return self._held(await self.states.load(self.run_id.stack))
 
     async def open(self, step: ResourceStep, in_doubt: RecordedResource) -> bool:
         """Record, before a provider is called, what *step* is about to do.
@@ -97,14 +97,14 @@ class RunJournal:
 
     async def _change(self, change: Callable[[StackState, StackRun], StackState]) -> StackState:
         return await change_state(
-            self._states, self._run_id.stack, lambda state: change(*self._held(state))
+            self.states, self.run_id.stack, lambda state: change(*self._held(state))
         )
 
     def _held(self, state: StackState) -> tuple[StackState, StackRun]:
         held = state.held_by(self.fence)
-        run = held.active_run(self._run_id.name)
+        run = held.active_run(self.run_id.name)
         if run is None:
             raise RunNotActive(
-                f"stack {self._run_id.stack}: run {self._run_id.name} is not in progress"
+                f"stack {self.run_id.stack}: run {self.run_id.name} is not in progress"
             )
         return held, run

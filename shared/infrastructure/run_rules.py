@@ -85,10 +85,8 @@ def _kept_resources(
 
 def holder_of(state: StackState, run: StackRun, urn: Urn) -> str | None:
     """Return the name of a resource that was left and needs *urn*."""
-    for left in run.left:
-        if left.urn != urn and urn in needed_by(left.urn, state.resources):
-            return left.name
-    return None
+    holders = (left.name for left in run.left if urn in needed_by(left.urn, state.resources))
+    return next(holders, None)
 
 
 def wanted_properties(

@@ -4,7 +4,7 @@ A kill between the saves leaves the resource *in doubt*. Whoever does the step n
 resource first, and touches nothing that cannot be read.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from shared.infrastructure.port import RecordedResource, RemainingResource, ResourceAction
 from shared.infrastructure.provider import Providers
@@ -15,11 +15,11 @@ from shared.kernel.errors import Refused, Stale, Unavailable
 from shared.kernel.observation import Unknown
 
 
+@dataclass(frozen=True)
 class StepExecutor:
     """Executes steps by their resources' providers; a step that is done already changes nothing."""
 
-    def __init__(self, providers: Providers) -> None:
-        self._providers = providers
+    providers: Providers
 
     async def execute(self, step: ResourceStep, journal: RunJournal) -> None:
         """Do *step*, after those before it.
@@ -56,7 +56,7 @@ class StepExecutor:
             opened = before
         if not await journal.open(step, replace(opened, in_doubt=step.action)):
             return
-        provider = self._providers[step.type]
+        provider = self.providers[step.type]
         reading = await provider.read(resource) if is_in_doubt else None
         if isinstance(reading, Unknown):
             raise Unavailable(f"{step.name}: cannot tell whether it exists: {reading.reason}")
@@ -79,7 +79,7 @@ class StepExecutor:
             return
         left = None
         try:
-            await self._providers[step.type].delete(before, journal.fence)
+            await self.providers[step.type].delete(before, journal.fence)
         except Stale:
             raise
         except Refused as refused:

@@ -1,4 +1,4 @@
-"""What the Cosmos DB SDK raises, in the families of `shared.kernel.errors`."""
+"""Translates errors of the Cosmos DB SDK to the families of `shared.kernel.errors`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -7,46 +7,68 @@ from typing import Any, Final
 
 from shared.kernel.errors import TooLarge, Unavailable
 from shared.persistence.query_rules import no_continuation
-from shared.persistence.store import BatchOperation, BatchRefused
+from shared.persistence.store import AnswerLost, BatchOperation, BatchRefused
 
 _REFUSED: Final = frozenset({404, 409, 412})
 _AWAY: Final = frozenset({403, 408, 410, 429, 449, 500, 502, 503, 504})
 """403: a role assignment takes minutes to reach the data plane."""
+_UNKNOWN_EFFECT: Final = frozenset({408, 500, 502, 504})
 
 
 @asynccontextmanager
-async def translated_errors(continuation: str | None = None) -> AsyncIterator[None]:
-    """Turn what the SDK raises for throttling and absence into Unavailable.
+async def translated_errors(
+    continuation: str | None = None, batch: Sequence[BatchOperation] = ()
+) -> AsyncIterator[None]:
+    """Raise the errors of `shared.kernel.errors` for those of the SDK.
 
-    With a *continuation*, what it raises for one that it cannot go on from becomes Invalid.
+    Raises:
+        Invalid: the SDK cannot go on from *continuation*.
+        BatchRefused: an operation of *batch* failed; nothing took effect.
+        AnswerLost: *batch* was sent, and may or may not have taken effect.
+        Unavailable: throttled or away.
     """
+    from aiohttp import ClientConnectorError  # noqa: PLC0415  heavy: where used
     from azure.core.exceptions import (  # noqa: PLC0415  heavy
         HttpResponseError,
         ServiceRequestError,
         ServiceResponseError,
     )
-    from azure.cosmos.exceptions import CosmosClientTimeoutError  # noqa: PLC0415  heavy
+    from azure.cosmos.exceptions import (  # noqa: PLC0415  heavy
+        CosmosBatchOperationError,
+        CosmosClientTimeoutError,
+    )
 
     try:
         yield
     except (ServiceRequestError, ServiceResponseError, CosmosClientTimeoutError) as away:
+        if batch and not isinstance(away.inner_exception, ClientConnectorError):
+            raise AnswerLost("the connection broke after a batch was sent") from away
         raise Unavailable(f"Cosmos DB cannot be reached: {away}") from away
+    except CosmosBatchOperationError as failed:
+        raise _refusal_of(failed, batch) from failed
     except HttpResponseError as failed:
-        if failed.status_code == HTTPStatus.BAD_REQUEST and continuation is not None:
-            raise no_continuation(continuation) from failed
-        if failed.status_code not in _AWAY:
+        error = _error_for(failed, continuation, batch)
+        if error is None:
             raise
-        raise _unavailable(failed.status_code, getattr(failed, "headers", None)) from failed
+        raise error from failed
     except ValueError as problem:  # the SDK decodes those of a change feed
         if continuation is None:
             raise
         raise no_continuation(continuation) from problem
 
 
-def never_connected(problem: Any) -> bool:
-    from aiohttp import ClientConnectorError  # noqa: PLC0415  heavy: where used
-
-    return isinstance(problem.inner_exception, ClientConnectorError)
+def _error_for(
+    failed: Any, continuation: str | None, batch: Sequence[BatchOperation]
+) -> Exception | None:
+    """Return our error for the status of *failed*; None where that shows a defect."""
+    status = failed.status_code
+    if batch and status in _UNKNOWN_EFFECT:
+        return AnswerLost(f"a batch ended with status {status}")
+    if batch and status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return TooLarge("the batch is over Cosmos DB's own limit")
+    if continuation is not None and status == HTTPStatus.BAD_REQUEST:
+        return no_continuation(continuation)
+    return _unavailable(status, getattr(failed, "headers", None)) if status in _AWAY else None
 
 
 def _unavailable(status: int | None, headers: Mapping[str, Any] | None) -> Unavailable:
@@ -58,13 +80,13 @@ def _unavailable(status: int | None, headers: Mapping[str, Any] | None) -> Unava
     )
 
 
-def refusal_of(failed: Any, operations: Sequence[BatchOperation]) -> BatchRefused | Unavailable:
-    """Return what a failed operation of a batch means: nothing took effect."""
+def _refusal_of(failed: Any, operations: Sequence[BatchOperation]) -> Exception:
+    """Return the error for a failed operation of a batch, of which nothing took effect."""
     status, index = int(failed.status_code), int(failed.error_index)
     if status in _REFUSED:
         return BatchRefused(status, index, operations[index].id)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        raise TooLarge(f"operation {index} is over Cosmos DB's own limit") from failed
+        return TooLarge(f"operation {index} is over Cosmos DB's own limit")
     if status not in _AWAY:
         raise failed
     responses = failed.operation_responses

@@ -11,14 +11,13 @@ path then finds its marker.
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
-from shared.kernel.errors import Invalid, TooLarge
+from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_account import CosmosAccount
-from shared.persistence.cosmos_errors import never_connected, refusal_of, translated_errors
+from shared.persistence.cosmos_errors import translated_errors
 from shared.persistence.cosmos_form import (
     checked_ids,
     document_of,
@@ -30,13 +29,13 @@ from shared.persistence.cosmos_form import (
 from shared.persistence.cosmos_query import translated
 from shared.persistence.effective_key import partition_text
 from shared.persistence.query_rules import (
+    DUE_MAX,
     PAGE_MAX_BYTES,
     checked_continuation,
     checked_query,
     feed_limit,
 )
 from shared.persistence.store import (
-    AnswerLost,
     BatchOperation,
     ChangePage,
     Create,
@@ -53,9 +52,7 @@ from shared.persistence.store import (
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
-DUE_MAX: Final = 100
 _POSTED_ONCE: Final[Mapping[str, Any]] = {"retry_connect": 0, "retry_read": 0}
-_UNKNOWN_EFFECT: Final = frozenset({408, 500, 502, 504})
 
 
 class CosmosStore:
@@ -124,37 +121,14 @@ class CosmosStore:
     async def batch(
         self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
-        from azure.core.exceptions import (  # noqa: PLC0415  heavy
-            ServiceRequestError,
-            ServiceResponseError,
-        )
-        from azure.cosmos.exceptions import (  # noqa: PLC0415  heavy
-            CosmosBatchOperationError,
-            CosmosClientTimeoutError,
-            CosmosHttpResponseError,
-        )
-
         texts = encoded_batch(operations)
         sent = [
             _sent(partition, operation, text)
             for operation, text in zip(operations, texts, strict=True)
         ]
         key = _key(partition)
-        async with self._container() as container:
-            try:
-                results = await container.execute_item_batch(sent, key, **_POSTED_ONCE)
-            except CosmosBatchOperationError as failed:
-                raise refusal_of(failed, operations) from failed
-            except (ServiceRequestError, ServiceResponseError, CosmosClientTimeoutError) as lost:
-                if never_connected(lost):
-                    raise
-                raise AnswerLost("the connection broke after a batch was sent") from lost
-            except CosmosHttpResponseError as failed:
-                if failed.status_code in _UNKNOWN_EFFECT:
-                    raise AnswerLost(f"a batch ended with status {failed.status_code}") from failed
-                if failed.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                    raise TooLarge("the batch is over Cosmos DB's own limit") from failed
-                raise
+        async with self._container() as container, translated_errors(batch=operations):
+            results = await container.execute_item_batch(sent, key, **_POSTED_ONCE)
         return [
             None if isinstance(operation, Delete) else Etag(result["eTag"])
             for operation, result in zip(operations, results, strict=True)

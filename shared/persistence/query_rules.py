@@ -8,6 +8,7 @@ from shared.kernel.errors import Invalid
 from shared.persistence.store import AnyOf, Comparison, Query, Where
 
 PAGE_MAX: Final = 1000
+DUE_MAX: Final = 100
 PAGE_MAX_BYTES: Final = 4 * 1024 * 1024
 """Cosmos DB's own bound, https://learn.microsoft.com/azure/cosmos-db/concepts-limits."""
 CONTINUATION_MAX: Final = 16 * 1024

@@ -15,7 +15,13 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_form import checked_ids, encoded_batch, stored_id
 from shared.persistence.effective_key import SEPARATOR, feed_range_of, partition_text
-from shared.persistence.query_rules import NUMBER_MAX, checked_query, feed_limit, no_continuation
+from shared.persistence.query_rules import (
+    DUE_MAX,
+    NUMBER_MAX,
+    checked_query,
+    feed_limit,
+    no_continuation,
+)
 from shared.persistence.sqlite import Database
 from shared.persistence.sqlite_pages import (
     COLUMNS,
@@ -55,7 +61,6 @@ from shared.persistence.store import (
 
 FEED_RANGES: Final = ("0", "1")
 PURGE_EVERY_S: Final = 60
-DUE_MAX: Final = 100
 _LSN: Final = 3
 _POSITION: Final = re.compile(r"[0-9]{1,19}")
 

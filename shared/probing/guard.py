@@ -52,11 +52,7 @@ _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
 
 class Forbidden(Exception):
-    """A request to this URL is denied; `reason` is a sentence."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """A request to this URL is denied; the message says why."""
 
 
 @dataclass(frozen=True)

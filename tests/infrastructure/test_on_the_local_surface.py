@@ -13,7 +13,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent
-from shared.persistence.memory_blobs import MemoryBlobs
+from shared.persistence.embedded_blobs import MemoryBlobs
 from shared.surfaces.local_process.surface import LocalProcessSurface
 from tests.infrastructure.installations import EVALUATOR, FENCE, LAST, LATER, STACK, inputs
 from tests.kit.stack_runs import destroy, update

@@ -7,8 +7,7 @@ import pytest
 
 from shared.kernel.errors import Invalid, NotFound
 from shared.persistence.blobs import Blobs
-from shared.persistence.folder_blobs import FolderBlobs
-from shared.persistence.memory_blobs import MemoryBlobs
+from shared.persistence.embedded_blobs import FolderBlobs, MemoryBlobs
 
 
 @pytest.fixture(params=["folder", "memory"])

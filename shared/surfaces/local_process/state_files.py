@@ -25,6 +25,7 @@ from typing import Final, TypeVar
 from pydantic import TypeAdapter
 
 from shared.kernel.ids import EnvironmentId, ServiceId
+from shared.persistence.durable_files import sync_folder
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 
 
@@ -111,11 +112,7 @@ def write_atomically(path: Path, content: bytes, *, is_durable: bool = True) -> 
             os.fsync(file.fileno())
     draft.rename(path)
     if is_durable:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
 
 
 @contextmanager

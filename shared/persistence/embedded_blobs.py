@@ -1,7 +1,8 @@
-"""The Blob port over a folder: a blob is a file, put there by an atomic rename.
+"""The Blob port over a folder and in memory.
 
-A half-written blob is a file under `.parts`, which no name can reach; it is removed when its writer
-fails and may stay behind a crash, where `FolderBlobs` removes it when it opens the folder.
+In a folder a blob is a file, put there by an atomic rename. A half-written blob is a file under
+`.parts`, which no name can reach; it is removed when its writer fails. After a crash `FolderBlobs`
+removes it when it opens the folder.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.kernel.errors import Invalid, NotFound
+from shared.persistence.durable_files import sync_folder
 
 CHUNK_BYTES: Final = 256 * 1024
 _PARTS: Final = ".parts"
@@ -86,9 +88,31 @@ async def _chunks(path: Path) -> AsyncIterator[bytes]:
 def _move(part: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     part.replace(target)
-    # The rename itself is durable only when its folder is.
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(target.parent)
+
+
+class MemoryBlobs:
+    """One container in memory, for tests and the simulator."""
+
+    def __init__(self) -> None:
+        self._contents: dict[str, bytes] = {}
+
+    async def put(self, name: str, content: AsyncIterator[bytes]) -> int:
+        checked_name(name)
+        whole = b"".join([chunk async for chunk in content])
+        self._contents[name] = whole
+        return len(whole)
+
+    async def open(self, name: str) -> AsyncIterator[bytes]:
+        content = self._contents.get(checked_name(name))
+        if content is None:
+            raise NotFound(f"no blob has the name {name!r}")
+        return _once(content)
+
+    async def size(self, name: str) -> int | None:
+        content = self._contents.get(checked_name(name))
+        return None if content is None else len(content)
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
