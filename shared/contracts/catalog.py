@@ -218,4 +218,3 @@ class CatalogDefaults:
     sweep: timedelta = timedelta(seconds=60)
     stale_after: timedelta = timedelta(seconds=180)
     """Then Unknown: not observed."""
-    retired_kept: timedelta = timedelta(days=90)

@@ -63,22 +63,14 @@ class RolloutDefaults:
     canary_weights: tuple[int, ...] = (10, 50, 100)
     drain: timedelta = timedelta(seconds=30)
     """Old instances stay this long after the last shift."""
-    step_attempts: int = 5
-    step_retry_first: timedelta = timedelta(seconds=2)
-    step_retry_longest: timedelta = timedelta(minutes=2)
-    """Exponential in between; after the last attempt the rollout rolls back."""
     environment_wait: timedelta = timedelta(hours=24)
     """For an environment that is being provisioned or updated."""
     unknown_environment_wait: timedelta = timedelta(minutes=2)
     """Then Failed with `EnvironmentUnknown`."""
-    releases_kept: int = 10
-    """For rollback, at least."""
 
     def steps(self) -> tuple[TrafficStep, ...]:
         """Return the canary's default steps."""
         return tuple(TrafficStep(weight=weight) for weight in self.canary_weights)
 
 
-LOCAL_ROLLOUT: Final = RolloutDefaults(
-    drain=timedelta(seconds=3), step_retry_longest=timedelta(seconds=15)
-)
+LOCAL_ROLLOUT: Final = RolloutDefaults(drain=timedelta(seconds=3))

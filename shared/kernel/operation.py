@@ -177,13 +177,13 @@ def wait(operation: Operation, waiting_for: str, wait_name: str, now: datetime) 
 
 def succeed(operation: Operation, result: Mapping[str, Any], now: datetime) -> Operation:
     """Return *operation* ended well; ending an ended one changes nothing."""
-    return _end(operation, OperationStatus.SUCCEEDED, "Succeeded", now, result=result)
+    return _end(operation, OperationStatus.SUCCEEDED, now, result=result)
 
 
 def fail(operation: Operation, code: str, message: str, now: datetime) -> Operation:
     """Return *operation* ended with an error; ending an ended one changes nothing."""
     error = {"code": code, "message": message}
-    return _end(operation, OperationStatus.FAILED, "Failed", now, error=error)
+    return _end(operation, OperationStatus.FAILED, now, error=error)
 
 
 def cancel(
@@ -195,7 +195,7 @@ def cancel(
 ) -> Operation:
     """Return *operation* ended by a cancellation; ending an ended one changes nothing."""
     error = {"code": code, "message": message}
-    return _end(operation, OperationStatus.CANCELED, "Canceled", now, error=error)
+    return _end(operation, OperationStatus.CANCELED, now, error=error)
 
 
 def supersede(operation: Operation, by: str, now: datetime) -> Operation:
@@ -218,7 +218,6 @@ def request_cancel(operation: Operation) -> Operation:
 def _end(
     operation: Operation,
     status: OperationStatus,
-    step_state: str,
     now: datetime,
     *,
     result: Mapping[str, Any] | None = None,
@@ -231,7 +230,7 @@ def _end(
         operation,
         status=status,
         percent=100 if status is OperationStatus.SUCCEEDED else operation.percent,
-        steps=tuple(_closed(step, step_state, at) for step in operation.steps),
+        steps=tuple(_closed(step, status.value, at) for step in operation.steps),
         heartbeat_at=at,
         waiting_for=None,
         wait_name=None,

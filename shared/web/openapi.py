@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
@@ -104,7 +103,6 @@ _IF_MATCH: Final = {
 
 
 def _operation(service: str, route: Route) -> Mapping[str, Any]:
-    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     operation: dict[str, Any] = {
         "operationId": f"{service.replace('-', '_')}_{route.operation_name}",
         "tags": [service],
@@ -115,12 +113,14 @@ def _operation(service: str, route: Route) -> Mapping[str, Any]:
         + [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query]
         + ([_IDEMPOTENCY_KEY, _IF_MATCH] if route.method != "GET" else []),
         "responses": {
-            str(route.status): {"description": "Success", **_content(route.answer)},
             **{
-                str(status): {"description": "Success", **_content(answer)}
-                for status, answer in route.also.items()
+                str(status): {
+                    "description": "Success",
+                    **(_json(answer.__name__) if answer else {}),
+                }
+                for status, answer in {route.status: route.answer, **route.also}.items()
             },
-            "default": {"description": "Error", "content": error},
+            "default": {"description": "Error", **_json("Error")},
         },
     }
     if summary := route.described:
@@ -129,22 +129,15 @@ def _operation(service: str, route: Route) -> Mapping[str, Any]:
         operation["security"] = [{"bearer": []}]
         operation["x-scope"] = route.permission
     if route.body is not None:
-        schema = {"$ref": f"#/components/schemas/{route.body.__name__}"}
-        operation["requestBody"] = {
-            "required": not route.optional_body,
-            "content": {"application/json": {"schema": schema}},
-        }
+        body = _json(route.body.__name__)
+        operation["requestBody"] = {"required": not route.optional_body, **body}
     if route.takes_bytes:
-        schema = {"type": "string", "format": "binary"}
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/octet-stream": {"schema": schema}},
-        }
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        content = {"application/octet-stream": binary}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
-def _content(answer: type[BaseModel] | None) -> Mapping[str, Any]:
-    if answer is None:
-        return {}
-    schema = {"$ref": f"#/components/schemas/{answer.__name__}"}
+def _json(model: str) -> Mapping[str, Any]:
+    schema = {"$ref": _REF.format(model=model)}
     return {"content": {"application/json": {"schema": schema}}}

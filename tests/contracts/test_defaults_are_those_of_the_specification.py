@@ -3,7 +3,6 @@ from datetime import timedelta
 
 import pytest
 
-from shared.contracts.catalog import CatalogDefaults
 from shared.contracts.drift import DriftDefaults
 from shared.contracts.gates import LOCAL_GATE, GateDefaults, OnInconclusive
 from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
@@ -11,6 +10,7 @@ from shared.contracts.promotions import LOCAL_SOAK, SoakDefaults
 from shared.contracts.scaling import ScalingDefaults
 from shared.contracts.strategies import LOCAL_ROLLOUT, RolloutDefaults, Strategy
 from shared.contracts.values import Stage
+from shared.durable.orchestration import ATTEMPTS_MAX
 
 
 def test_the_platforms_fixed_rhythms_are_kept() -> None:
@@ -18,10 +18,7 @@ def test_the_platforms_fixed_rhythms_are_kept() -> None:
     assert HealthDefaults().probe_retries == 3
     assert ScalingDefaults().evaluation == timedelta(seconds=60)
     assert DriftDefaults().scan == timedelta(minutes=5)
-    assert CatalogDefaults().retired_kept == timedelta(days=90)
-    assert RolloutDefaults().step_attempts == 5
-    assert RolloutDefaults().step_retry_first == timedelta(seconds=2)
-    assert RolloutDefaults().step_retry_longest == timedelta(minutes=2)
+    assert ATTEMPTS_MAX == 5
 
 
 def test_the_default_canary_is_a_strategy_that_could_be_asked_for() -> None:
