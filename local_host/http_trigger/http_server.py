@@ -29,15 +29,18 @@ class HttpServer:
         self._grace_s = grace_s
         self._limits = limits or HttpLimits()
         self._socket: socket.socket | None = None
+        self._port: int | None = None
         self._server: asyncio.Server | None = None
         self._connections: Connections | None = None
 
     @property
     def port(self) -> int:
-        """The port in use; with 0 asked for, the one the system gave."""
-        assert self._socket is not None, "the server has not been opened"
-        port: int = self._socket.getsockname()[1]
-        return port
+        """The port in use; with 0 asked for, the one the system gave.
+
+        It stays known when the server has stopped: what still runs in the host asks for it.
+        """
+        assert self._port is not None, "the server has not been opened"
+        return self._port
 
     def open(self) -> None:
         """Take the port, so that it is known before anything runs. Raises OSError."""
@@ -51,6 +54,7 @@ class HttpServer:
             bound.close()
             raise
         self._socket = bound
+        self._port = bound.getsockname()[1]
 
     async def start(self, handle: HttpHandler, clock: Clock) -> None:
         """Answer with *handle*; returns when connections are taken."""

@@ -95,6 +95,33 @@ def test_apps_of_one_name_are_refused(tmp_path: Path) -> None:
         Host([App("a"), App("a")], folder=tmp_path)
 
 
+async def test_what_still_runs_after_the_port_is_closed_is_given_the_hosts_url(
+    tmp_path: Path,
+) -> None:
+    urls: list[str] = []
+
+    def late(context: HostContext, _functions: Sequence[IndexedFunction]) -> Extension:
+        class Part:
+            async def start(self) -> None: ...
+
+            async def stop(self) -> None:
+                urls.append(context.base_url())
+
+        return Extension(listener=Part())
+
+    host = Host(
+        [embedded(one_route())],
+        HostSettings(port=0, environ={}),
+        folder=tmp_path,
+        extensions=[late],
+    )
+    await host.start()
+    url = host.base_url
+    await host.stop()
+
+    assert urls == [url]
+
+
 def test_a_part_that_fails_to_stop_does_not_keep_the_others_from_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
