@@ -35,6 +35,11 @@ class Instance:
     """host:port for probes; None for workers."""
     reason: str = ""
     """Why it is not ready: Starting, ProbeFailed, Exited, Stopping, MemoryExceeded."""
+    is_resuming: bool = False
+    """It was found dead when supervision began again, and has not been ready since.
+
+    Whoever stopped the supervisor stopped it too, or nobody saw why it ended.
+    """
 
 
 @dataclass(frozen=True)

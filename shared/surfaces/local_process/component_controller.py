@@ -35,7 +35,9 @@ class ComponentController:
         self._site = site
         self._context = context
         self._instances = InstanceController(site, component.service, context)
-        self._set_record(site.record(component))
+        known = site.record(component)
+        resumed = tuple(self._instances.resume(record) for record in known.instances)
+        self._set_record(replace(known, instances=resumed))
 
     @property
     def has_instances(self) -> bool:
@@ -65,7 +67,7 @@ class ComponentController:
             if record.revision in active and replica_number(record.id) < spec.replicas:
                 after = self._instances.keep_running(record, spec, hosts)
                 if after is not None and self._instances.is_restart_due(after):
-                    after = await self._start(spec, after.id, after.restarts, problems) or after
+                    after = await self._start(spec, after.id, problems, after) or after
             else:
                 after = self._instances.drain(record, spec, hosts, is_immediate=is_deletion)
             if after is not None:
@@ -119,11 +121,15 @@ class ComponentController:
     ) -> list[InstanceRecord]:
         present = {record.id for record in records}
         ids = [instance_id(spec, number) for number in range(spec.replicas)]
-        started = [await self._start(spec, id_, 0, problems) for id_ in ids if id_ not in present]
+        started = [await self._start(spec, id_, problems) for id_ in ids if id_ not in present]
         return [record for record in started if record is not None]
 
     async def _start(
-        self, spec: RevisionSpec, instance: str, restarts: int, problems: dict[int, str]
+        self,
+        spec: RevisionSpec,
+        instance: str,
+        problems: dict[int, str],
+        dead: InstanceRecord | None = None,
     ) -> InstanceRecord | None:
         """Start an instance: its record is written first, then its process is spawned."""
         context = self._context
@@ -140,7 +146,8 @@ class ComponentController:
             token=context.entropy.uuid().hex,
             port=None if spec.port is None else context.free_port(),
             started_at=context.clock.now(),
-            restarts=restarts,
+            restarts=dead.restarts if dead else 0,
+            is_resuming=dead is not None and dead.is_resuming,
         )
         others = tuple(i for i in self._record.instances if i.id != instance)
         self._set_record(replace(self._record, instances=(*others, record)))

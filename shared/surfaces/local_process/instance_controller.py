@@ -68,6 +68,24 @@ class InstanceController:
             return self._kill_after_grace(record, spec, identity)
         return self._check(record, spec, identity)
 
+    def resume(self, record: InstanceRecord) -> InstanceRecord:
+        """Return *record* as supervision begins: an instance that is dead now starts again at once.
+
+        It ended while no supervisor ran, so nobody saw it fail.
+        """
+        was_ending = record.draining_at or record.terminated_at or record.retry_at
+        if was_ending or self._find(record) is not None:
+            return record
+        self.discard(record)
+        return replace(
+            record,
+            is_ready=False,
+            is_live=False,
+            is_resuming=True,
+            reason="Exited",
+            retry_at=self._context.clock.now(),
+        )
+
     def drain(
         self,
         record: InstanceRecord,
@@ -130,7 +148,13 @@ class InstanceController:
             return self._unhealthy(record, "ProbeFailed")
         was_ready = record.is_ready or record.reason == "ProbeFailed"
         reason = "" if probes.is_ready else "ProbeFailed" if was_ready else "Starting"
-        return replace(record, is_ready=probes.is_ready, is_live=True, reason=reason)
+        return replace(
+            record,
+            is_ready=probes.is_ready,
+            is_live=True,
+            reason=reason,
+            is_resuming=record.is_resuming and not probes.is_ready,
+        )
 
     def _unhealthy(self, record: InstanceRecord, reason: str) -> InstanceRecord:
         now = self._context.clock.now()
@@ -162,6 +186,7 @@ class InstanceController:
             reason="MemoryExceeded" if record.reason == "MemoryExceeded" else "Exited",
             retry_at=now + timedelta(seconds=delay_s),
             restarts=record.restarts + 1,
+            is_resuming=False,
         )
 
     def _probes_of(self, record: InstanceRecord, spec: RevisionSpec) -> InstanceProbes:

@@ -80,6 +80,8 @@ class InstanceRecord:
     """It left the traffic at this time; it is terminated when its requests are done."""
     terminated_at: datetime | None = None
     """SIGTERM was sent at this time; SIGKILL follows `grace_s` later."""
+    is_resuming: bool = False
+    """The supervisor found it dead in its first pass, and it has not been ready since."""
 
 
 @dataclass(frozen=True)
