@@ -29,7 +29,7 @@ def test_a_host_that_comes_back_after_the_deadline_still_finds_the_release_bad()
 
     rng = random.Random(1)
     old, new = Version(rng), Version(rng, median_ms=400.0)
-    progress = gates.begin(_at(0))
+    progress = gates.begin(GATE, _at(0))
     for second in (5.0, *(float(each) for each in range(605, 905, 5))):
         old.serve(200)
         new.serve(40)
@@ -52,7 +52,7 @@ def test_a_host_that_comes_back_after_the_deadline_still_finds_the_release_bad()
 def test_a_surface_that_is_never_readable_ends_the_gate_at_twice_its_deadline(
     until_s: float, verdict: Verdict | None
 ) -> None:
-    progress = gates.begin(_at(0))
+    progress = gates.begin(GATE, _at(0))
     for second in range(5, int(until_s) + 1, 5):
         progress = gates.judge(GATE, progress, _blind(float(second)))
     progress = gates.judge(GATE, progress, _blind(until_s))

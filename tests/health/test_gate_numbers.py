@@ -172,7 +172,7 @@ def run(
     """Show *candidate* and *baseline* anew at every look until there is a verdict."""
     asked, shown = a_gate(**gate), Span()
     more = Span(candidate or Counts(), baseline or Counts())
-    progress, at = gates.begin(isoformat(EPOCH)), EPOCH
+    progress, at = gates.begin(asked, isoformat(EPOCH)), EPOCH
     while progress.verdict is None:
         passed_s = (at - EPOCH).total_seconds()
         seen = Observation(
@@ -293,7 +293,7 @@ def test_failing_probes_fail_a_release_whose_traffic_is_well() -> None:
 def test_a_look_that_saw_nothing_breaks_readiness_and_says_so() -> None:
     gate = a_gate()
     ready = Observation(isoformat(EPOCH), "e", GOOD, GOOD, candidate_ready=True)
-    before = gates.judge(gate, gates.begin(isoformat(EPOCH)), ready)
+    before = gates.judge(gate, gates.begin(gate, isoformat(EPOCH)), ready)
     blind = Observation(isoformat(EPOCH + timedelta(seconds=5)), problem="away")
     after = gates.judge(gate, before, blind)
 

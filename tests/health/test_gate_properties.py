@@ -54,7 +54,7 @@ def observations(
 
 
 def judged(seen: list[Observation]) -> Progress:
-    progress = gates.begin(isoformat(EPOCH))
+    progress = gates.begin(GATE, isoformat(EPOCH))
     for each in seen:
         progress = gates.judge(GATE, progress, each)
     return progress
@@ -72,10 +72,16 @@ def test_the_same_evidence_gives_the_same_verdict(steps: Steps) -> None:
 
 @given(STEPS, st.frozensets(st.integers(0, 29), max_size=4))
 @settings(max_examples=150, deadline=None)
-def test_a_restart_of_the_traffic_layer_changes_no_count_and_no_verdict(
+def test_a_restart_of_the_traffic_layer_costs_the_requests_since_the_last_look_and_no_more(
     steps: Steps, restarts: frozenset[int]
 ) -> None:
-    assert told(observations(steps, restarts=restarts)) == told(observations(steps))
+    ready = [(new, old, True) for new, old, _ in steps]
+    quiet = [
+        (Counts(), Counts(), True) if number in restarts else step
+        for number, step in enumerate(ready)
+    ]
+
+    assert told(observations(ready, restarts=restarts)) == told(observations(quiet))
 
 
 @given(STEPS, st.integers(1, 20))

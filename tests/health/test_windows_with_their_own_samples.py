@@ -32,7 +32,7 @@ def judged(
     Return the progress at the verdict and how many seconds that took.
     """
     gate = a_gate(probesCount=probes > 0)
-    progress, shown = gates.begin(isoformat(EPOCH)), Span()
+    progress, shown = gates.begin(gate, isoformat(EPOCH)), Span()
     for second in range(0, until_s + 1, every_s):
         at = isoformat(EPOCH + timedelta(seconds=second))
         number, rest_s = divmod(second, WINDOW_S)
@@ -94,7 +94,7 @@ def test_a_pause_between_two_bad_windows_excuses_nothing(bad: Counts) -> None:
 
 def test_readiness_that_nobody_watched_does_not_count() -> None:
     gate = a_gate(probesCount=True)
-    progress, shown = gates.begin(isoformat(EPOCH)), Span()
+    progress, shown = gates.begin(gate, isoformat(EPOCH)), Span()
     for second in (0, 5, 300, 305):
         shown = shown.plus(Span(GOOD, OLD))
         at = isoformat(EPOCH + timedelta(seconds=second))

@@ -75,7 +75,7 @@ def run_gate(
     every_s: float = 5.0,
 ) -> Progress:
     """Look every *every_s* seconds at both versions under *rate* requests a second in all."""
-    progress, at = gates.begin(isoformat(EPOCH)), EPOCH
+    progress, at = gates.begin(gate, isoformat(EPOCH)), EPOCH
     share = gate.weight / 100
     while progress.verdict is None:
         at += timedelta(seconds=every_s)

@@ -31,7 +31,7 @@ async def begin_gate(ctx: ActivityContext, app: HealthApp) -> GateBegun:
     every_s = app.gate_rules.observe_every.total_seconds()
 
     def decide(record: GateRecord, operation: Operation) -> Step[GateBegun]:
-        begun = GateBegun(record.gate, gates.begin(isoformat(ctx.now())), every_s)
+        begun = GateBegun(record.gate, gates.begin(record.gate, isoformat(ctx.now())), every_s)
         return Step(begun, operations.begin_step(operation, "observe", ctx.now(), percent=5))
 
     return await commit_step(ctx, app, GATES, decide)
@@ -89,6 +89,8 @@ async def _observe(gate: EvaluateGate, tenant: TenantId, app: HealthApp) -> Obse
         baseline=_counts(revisions.get(gate.baseline.release_revision)) if gate.baseline else None,
         candidate_ready=_is_ready(gate.candidate, live.value),
         baseline_ready=gate.baseline is not None and _is_ready(gate.baseline, live.value),
+        candidate_resuming=_is_resuming(gate.candidate, live.value),
+        baseline_resuming=gate.baseline is not None and _is_resuming(gate.baseline, live.value),
         probes=probes,
         probe_errors=probe_errors,
     )
@@ -121,6 +123,11 @@ async def _probe(gate: EvaluateGate, live: LiveComponent, app: HealthApp) -> tup
 def _is_ready(version: GateVersion, live: LiveComponent) -> bool:
     revision = live.revision(version.release_revision)
     return revision is not None and 0 < revision.replicas <= revision.ready
+
+
+def _is_resuming(version: GateVersion, live: LiveComponent) -> bool:
+    revision = live.revision(version.release_revision)
+    return revision is not None and any(each.is_resuming for each in revision.instances)
 
 
 def _counts(traffic: RevisionTraffic | None) -> Counts | None:

@@ -37,6 +37,8 @@ def _readability(_gate: EvaluateGate, progress: Progress, _at: str) -> Analysis 
 
 
 def _readiness(gate: EvaluateGate, progress: Progress, at: str) -> Analysis:
+    if progress.is_over and progress.candidate_interrupted and not progress.problem:
+        return _NOT_READY_AGAIN
     since = progress.ready_since
     ready_s = (parse_instant(at) - parse_instant(since)).total_seconds() if since else 0.0
     needed_s = gate.window.total_seconds()
@@ -49,6 +51,14 @@ def _readiness(gate: EvaluateGate, progress: Progress, at: str) -> Analysis:
         unit="s",
         reason=f"all replicas ready for {ready_s:.0f} of {needed_s:.0f} s",
     )
+
+
+_NOT_READY_AGAIN: Final = Analysis(
+    measure=Measure.READINESS,
+    verdict=Verdict.FAIL,
+    unit="s",
+    reason="not ready again after an interruption, until the deadline",
+)
 
 
 def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None:

@@ -1,7 +1,10 @@
 """The samples of a gate: requests of two versions and probes, in all and in the open window.
 
-The counters of the traffic layer started before the gate and start anew when that layer restarts.
-A gate adds up their differences, so neither changes its counts.
+The counters of the traffic layer started before the gate, which adds up their differences.
+
+An interruption is a time in which the platform stopped a version, or in which nobody observed it:
+the traffic layer began anew, the host was away, or the surface resumes its instances. What fails
+from then on until the version has been ready once is no evidence, and is not counted.
 """
 
 from collections.abc import Mapping
@@ -45,7 +48,8 @@ class Observation:
     """One reading of the surface: counters since the traffic layer's epoch, readiness, own probes.
 
     Counts are None for a version without counters. The epoch is empty where there is no traffic
-    layer. `problem` says why the reading failed; the other fields mean nothing then.
+    layer. A version is resuming while its surface starts instances again that it had stopped.
+    `problem` says why the reading failed; the other fields mean nothing then.
     """
 
     at: str
@@ -54,6 +58,8 @@ class Observation:
     baseline: Counts | None = None
     candidate_ready: bool = False
     baseline_ready: bool = False
+    candidate_resuming: bool = False
+    baseline_resuming: bool = False
     probes: int = 0
     probe_errors: int = 0
     problem: str = ""
@@ -101,9 +107,10 @@ class TrafficCounters:
 class Progress:
     """The state of a gate between two observations; it travels with the orchestration.
 
-    `latency` is the analysis of the last window that had requests enough for one, `observed_at` the
-    time of the last observation without a problem. `unobserved_s` adds up the time without any:
-    the surface was unreadable, or the host was away.
+    `latency` is the analysis of the last window that had requests enough for one, `looked_at` the
+    time of the last observation, `observed_at` of the last one without a problem. `unobserved_s`
+    adds up the time in which nothing could be judged: the surface was unreadable, the candidate was
+    interrupted, or the host was away; `away_s` is the last of these alone.
     """
 
     began_at: str
@@ -121,35 +128,53 @@ class Progress:
     latency: Analysis | None = None
     observed_at: str | None = None
     unobserved_s: float = 0.0
+    looked_at: str | None = None
+    away_s: float = 0.0
+    candidate_interrupted: bool = False
+    """It has not been ready since an interruption."""
+    baseline_interrupted: bool = False
+    is_over: bool = False
+    """The deadline has passed."""
 
 
-def record_samples(progress: Progress, observation: Observation) -> Progress:
+def record_samples(progress: Progress, observation: Observation, *, has_gap: bool) -> Progress:
     """Return *progress* with the samples since the last observation.
 
-    The first observation of a traffic layer only marks where its counters stand.
+    The first observation of a traffic layer only marks where its counters stand, and so does the
+    one in which a version is ready again: requests since the last one may have met it unready.
+    *has_gap*: nobody observed for longer than usual.
     """
     last, epoch = progress.last, observation.epoch
-    is_first = bool(epoch) and not last.epoch
     is_restart = bool(last.epoch) and last.epoch != epoch
+    is_marked = bool(epoch) and last.epoch != epoch
+    if is_marked:
+        last = TrafficCounters(epoch)
+    is_new = is_restart or has_gap
+    candidate_interrupted = not observation.candidate_ready and (
+        progress.candidate_interrupted or is_new or observation.candidate_resuming
+    )
+    baseline_interrupted = not observation.baseline_ready and (
+        progress.baseline_interrupted or is_new or observation.baseline_resuming
+    )
+    skips_candidate = is_marked or progress.candidate_interrupted or candidate_interrupted
+    skips_baseline = is_marked or progress.baseline_interrupted or baseline_interrupted
     more = Span(
-        Counts()
-        if is_first
-        else _increase(last.candidate, observation.candidate, is_restart=is_restart),
-        Counts()
-        if is_first
-        else _increase(last.baseline, observation.baseline, is_restart=is_restart),
-        observation.probes,
-        observation.probe_errors,
+        Counts() if skips_candidate else _increase(last.candidate, observation.candidate),
+        Counts() if skips_baseline else _increase(last.baseline, observation.baseline),
+        0 if candidate_interrupted else observation.probes,
+        0 if candidate_interrupted else observation.probe_errors,
     )
     return replace(
         progress,
         last=TrafficCounters(
-            epoch or last.epoch,
+            last.epoch,
             last.candidate if observation.candidate is None else observation.candidate,
             last.baseline if observation.baseline is None else observation.baseline,
         ),
         total=progress.total.plus(more),
         window=progress.window.plus(more),
+        candidate_interrupted=candidate_interrupted,
+        baseline_interrupted=baseline_interrupted,
         has_baseline=observation.baseline is not None and observation.baseline_ready,
         ready_since=(
             progress.ready_since or observation.at if observation.candidate_ready else None
@@ -163,8 +188,8 @@ def record_gap(progress: Progress, problem: str) -> Progress:
     return replace(progress, problem=problem, ready_since=None)
 
 
-def _increase(last: Counts, counts: Counts | None, *, is_restart: bool) -> Counts:
+def _increase(last: Counts, counts: Counts | None) -> Counts:
     if counts is None:
         return Counts()
-    has_restarted = is_restart or counts.requests < last.requests
+    has_restarted = counts.requests < last.requests
     return counts if has_restarted else counts.minus(last)

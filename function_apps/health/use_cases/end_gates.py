@@ -66,7 +66,7 @@ async def _end_gate(
             return NOTHING
         operation = view.get(OPERATIONS, record.operation_id)
         ended = operations.cancel(operation, now, code=ENDED, message=message)
-        evidence = gate_evidence(record.gate, gates.begin(isoformat(now)), now)
+        evidence = gate_evidence(record.gate, gates.begin(record.gate, isoformat(now)), now)
         return Decision(
             {},
             writes=[OPERATIONS.put(ended), put_gate(record.decided(evidence), app)],
