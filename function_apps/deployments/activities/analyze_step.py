@@ -122,12 +122,16 @@ async def _addresses(
 
 
 def _wait(
-    pending: WaitStatus, known: DeploymentSet, operation: Operation, now: datetime
+    pending: WaitStatus,
+    known: DeploymentSet,
+    operation: Operation,
+    now: datetime,
+    looked: RolloutStep | None = None,
 ) -> Step[WaitStatus]:
-    """Commit the name of the wait *pending* before it begins."""
+    """Commit the name of the wait *pending* before it begins, and the step as a look left it."""
     if known.deployment.wait_name == pending.wait_name:
         return Step(pending, operation)
-    after = with_wait(known.deployment, pending.wait_name)
+    after = with_wait(known.deployment, pending.wait_name, looked)
     reason = WaitReason.APPROVAL if after.paused_at else WaitReason.GATE
     waiting = operations.wait(operation, reason, pending.wait_name, now)
     return step(pending, waiting, known, replace(known, deployment=after), action="WaitForGates")
@@ -158,10 +162,11 @@ def _judged(
         return Step(WaitStatus(WaitState.RESTART), operation)
     if deployment.paused_at is not None:
         return _still_paused(known, deployment.paused_at, operation, wait_name, now, app)
-    verdict = analysis.verdict_of(asked, now)
+    looked = analysis.after_look(asked, now)
+    verdict = analysis.verdict_of(looked, now)
     if verdict is None:
-        until = analysis.look_again_at(asked, now)
-        return _wait(WaitStatus(WaitState.PENDING, wait_name, until), known, operation, now)
+        pending = WaitStatus(WaitState.PENDING, wait_name, analysis.look_again_at(looked, now))
+        return _wait(pending, known, operation, now, looked)
     choice = analysis.on_inconclusive(deployment, app.rules.gate)
     is_open = verdict is Verdict.INCONCLUSIVE
     if is_open and choice is OnInconclusive.PAUSE:

@@ -1,6 +1,7 @@
 """The analysis of one step: a gate for each component, and the verdict over all of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from function_apps.deployments.model.deployment import Deployment
@@ -128,11 +129,30 @@ def verdict_of(step: RolloutStep, now: datetime) -> Verdict | None:
     return Verdict.INCONCLUSIVE
 
 
+def after_look(step: RolloutStep, now: datetime) -> RolloutStep:
+    """Return *step* after a look for its evidence, with the time by which that look was late."""
+    since = step.looked_at or step.asked_at
+    late_s = (now - look_again_at(step, since)).total_seconds() if since else 0.0
+    return replace(step, looked_at=now, away_s=step.away_s + max(0.0, late_s))
+
+
 def _over_at(step: RolloutStep) -> datetime:
-    """Return when evidence is no longer awaited: health moves its deadline where it saw nothing."""
+    """Return when evidence is no longer awaited.
+
+    Health moves its deadline where it saw nothing, and by all of the time in which the host was
+    away. That began at any time between two looks.
+    """
     assert step.deadline_at is not None
     extension = extension_max(step.asked_at, step.deadline_at) if step.asked_at else timedelta(0)
-    return step.deadline_at + extension + timedelta(seconds=ANSWER_GRACE_S)
+    over_at = step.deadline_at + extension + timedelta(seconds=ANSWER_GRACE_S)
+    if not step.away_s:
+        return over_at
+    return over_at + timedelta(seconds=step.away_s) + _between_looks(step, over_at)
+
+
+def _between_looks(step: RolloutStep, over_at: datetime) -> timedelta:
+    spread = (over_at - step.asked_at) / LOOKS_MAX if step.asked_at else LOOK_AGAIN
+    return max(LOOK_AGAIN, spread)
 
 
 def look_at_pause_again_at(since: datetime, until: datetime, now: datetime) -> datetime:
@@ -143,8 +163,7 @@ def look_at_pause_again_at(since: datetime, until: datetime, now: datetime) -> d
 def look_again_at(step: RolloutStep, now: datetime) -> datetime:
     """Return when to look at *step* again without an event, at the latest when it is over."""
     over_at = _over_at(step)
-    spread = (over_at - step.asked_at) / LOOKS_MAX if step.asked_at else LOOK_AGAIN
-    return min(now + max(LOOK_AGAIN, spread), max(over_at, now + timedelta(seconds=1)))
+    return min(now + _between_looks(step, over_at), max(over_at, now + timedelta(seconds=1)))
 
 
 def on_inconclusive(deployment: Deployment, defaults: GateDefaults) -> OnInconclusive:

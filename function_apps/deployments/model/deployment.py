@@ -247,9 +247,15 @@ def admitted(deployment: Deployment, token: int, now: datetime) -> Deployment:
     return replace(deployment, opened_at=opened_at, token=max(token, deployment.token))
 
 
-def with_wait(deployment: Deployment, wait_name: str) -> Deployment:
-    """Return *deployment* waiting for the external event *wait_name*. No state changes."""
-    return replace(deployment, wait_name=wait_name)
+def with_wait(
+    deployment: Deployment, wait_name: str, step: RolloutStep | None = None
+) -> Deployment:  # fmt: skip
+    """Return *deployment* waiting for the external event *wait_name*. No state changes.
+
+    *step* replaces the one that was looked at.
+    """
+    steps = deployment.steps if step is None else _with_step(deployment, step)
+    return replace(deployment, wait_name=wait_name, steps=steps)
 
 
 def command_of(deployment: Deployment) -> Deploy:

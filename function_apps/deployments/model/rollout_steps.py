@@ -16,8 +16,9 @@ from shared.contracts.values import Instant, ModuleId
 class RolloutStep:
     """One step. `gates` are the ids asked in the current attempt, one a component.
 
-    `evidence` came back from them. `shares` has the modules whose new version takes another part
-    than `weight`.
+    `evidence` came back from them, and `looked_at` is when that was last looked for. `away_s` adds
+    up by how much those looks were late: nobody could look. `shares` has the modules whose new
+    version takes another part than `weight`.
     """
 
     index: int
@@ -33,6 +34,8 @@ class RolloutStep:
     marked: bool = False
     ended_at: Instant | None = None
     shares: tuple[StepShare, ...] = ()
+    looked_at: Instant | None = None
+    away_s: float = 0.0
 
     def share_of(self, module: str) -> int:
         """Return the percent of *module*'s requests that go to its new version."""
@@ -57,7 +60,7 @@ def without_analysis(step: RolloutStep) -> RolloutStep:
         return step
     return replace(
         step, asked_at=None, deadline_at=None, gates=(), evidence=(), verdict=None,
-        marked=False, ended_at=None,
+        marked=False, ended_at=None, looked_at=None, away_s=0.0,
     )  # fmt: skip
 
 

@@ -25,7 +25,9 @@ async def abandon_operation(
         record = view.readable(GATES, identity)
         if record is None:
             return (), ()
-        evidence = gate_evidence(record.gate, gates.begin(record.gate, isoformat(ctx.now())), ctx.now())
+        evidence = gate_evidence(
+            record.gate, gates.begin(record.gate, isoformat(ctx.now())), ctx.now()
+        )
         decided = record.decided(evidence)
         return [put_gate(decided, app)], [publish_gate(decided)]
 
