@@ -218,10 +218,13 @@ class HealthDefaults:
     heartbeat: timedelta = timedelta(minutes=5)
     prober_outage_ratio: float = 0.5
     """More targets than this lost at once is the prober's outage: Unknown."""
+    resumed_within: timedelta = timedelta(minutes=5)
+    """An instance that starts again after an interruption is Unknown so long, and then fails."""
     results_kept: timedelta = timedelta(days=30)
 
 
 LOCAL_HEALTH: Final = HealthDefaults(
-    sweep=timedelta(seconds=2), probe_timeout=timedelta(seconds=1), heartbeat=timedelta(minutes=1)
-)
+    sweep=timedelta(seconds=2), probe_timeout=timedelta(seconds=1), heartbeat=timedelta(minutes=1),
+    resumed_within=timedelta(seconds=90),
+)  # fmt: skip
 """For one machine, where people watch; the command line prints it."""

@@ -39,6 +39,8 @@ class MemoryInstance:
     pid: int
     started_at: datetime
     restarts: int = 0
+    was_stopped: bool = False
+    """Its last process ended with its host."""
 
 
 @dataclass
@@ -90,6 +92,15 @@ class MemoryCluster:
     def behaviour(self, artifact: str) -> Behaviour:
         return self.behaviours.get(artifact, Behaviour())
 
+    def stop(self) -> None:
+        """End every process with its host; all start again at once, as after `runtimectl down`."""
+        for site in self.sites.values():
+            for component in site.components.values():
+                for revision in component.revisions.values():
+                    for instance in revision.instances:
+                        instance.pid, instance.started_at = self._next_pid(), self.clock.now()
+                        instance.was_stopped = True
+
     def crash(self, component: SurfaceComponent, instance_id: str) -> None:
         """End the process of that instance; it restarts at once, as on LocalProcess."""
         for revision in self.component(component).revisions.values():
@@ -97,6 +108,7 @@ class MemoryCluster:
                 if instance.id == instance_id:
                     instance.pid, instance.started_at = self._next_pid(), self.clock.now()
                     instance.restarts += 1
+                    instance.was_stopped = False
 
     def component(self, component: SurfaceComponent) -> MemoryComponent:
         """Return the state of *component* at present; a new one where there is none."""

@@ -212,6 +212,7 @@ class MemorySurface:
             pid=instance.pid,
             address="127.0.0.1:1" if revision.spec.port is not None else None,
             reason="" if is_ready else "Starting",
+            is_resuming=instance.was_stopped and not is_ready,
         )
 
     def _proof(self, spec: RevisionSpec, instance: MemoryInstance) -> LiveProof:

@@ -98,6 +98,9 @@ LOOKS_MAX: Final = 400
 """Of 20 s each while instances start or drain, or at a gate; the deadline comes first."""
 LOOK_EVERY_S: Final = 30.0
 """During a pause of a step: instances may be lost."""
+INTERRUPTED_AFTER_S: Final = 60.0
+"""A look takes 20 s. In a longer one the host was away, and instances may have to start anew."""
+INTERRUPTIONS_MAX: Final = 10
 ANALYSES_MAX: Final = 50
 """A paused step is judged again each time that somebody retries it."""
 
@@ -245,18 +248,27 @@ def _poll(
 ) -> Orchestration[R]:
     """Run *activity* until it is done, or for *within_s* seconds; return its last result.
 
-    An outage that is over by then is no reason to roll back.
+    An outage that is over by then is no reason to roll back. The time begins anew after an
+    interruption.
     """
     deadline = context.now + timedelta(seconds=within_s)
+    interruptions = 0
     for _ in range(LOOKS_MAX):
-        is_last = context.now >= deadline
+        began_at = context.now
+        is_last = began_at >= deadline
         try:
             result: R = yield from call(context, activity, given)
         except Unavailable:
             if is_last:
                 raise
             continue
-        if is_last or is_done(result):
+        if is_done(result):
+            return result
+        took_s = (context.now - began_at).total_seconds()
+        if took_s > INTERRUPTED_AFTER_S and interruptions < INTERRUPTIONS_MAX:
+            interruptions += 1
+            deadline = context.now + timedelta(seconds=within_s)
+        elif is_last:
             return result
     raise NotReadyInTime(f"{activity.__name__} was asked {LOOKS_MAX} times")
 

@@ -33,7 +33,10 @@ def unknown_result(reason: str) -> ServiceProbe:
 
 
 async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
-    """Ask every instance of *target* that serves requests."""
+    """Ask every instance of *target* that serves requests.
+
+    What an interruption stopped is not known to fail while it starts again, for a bounded time.
+    """
     reading = await app.surface.observe(
         Component(
             EnvironmentId(target.environment_id),
@@ -59,6 +62,16 @@ async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
     reason = f"{passing} of {wanted} instances pass"
     if passing >= wanted:
         return ServiceProbe(ProbeOutcome.PASS, checks, reason)
+    since = app.service.clock.now() - app.rules.resumed_within
+    resuming = sum(
+        check["status"] is not HealthStatus.HEALTHY
+        and instance.is_resuming
+        and instance.started_at >= since
+        for instance, check in zip(instances, checks, strict=True)
+    )
+    if passing + resuming >= wanted:
+        reason = f"{reason}, {resuming} start again after an interruption"
+        return ServiceProbe(ProbeOutcome.NOTHING, checks, reason)
     return ServiceProbe(ProbeOutcome.PARTLY if passing else ProbeOutcome.FAIL, checks, reason)
 
 
