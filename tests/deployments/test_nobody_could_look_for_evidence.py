@@ -7,7 +7,7 @@ import pytest
 from function_apps.deployments.model import analysis
 from function_apps.deployments.model.rollout_steps import RolloutStep
 from shared.contracts.gates import Verdict
-from shared.kernel.clock import EPOCH
+from tests.kit.virtual_time import EPOCH
 
 STEP = RolloutStep(
     0, "weight 30 %", 30, asked_at=EPOCH, deadline_at=EPOCH + timedelta(seconds=60), gates=("gate",)

@@ -3,11 +3,10 @@
 from datetime import timedelta
 
 from shared.contracts.health import HealthDefaults
-from shared.kernel.clock import EPOCH
 from shared.surfaces.memory_cluster import Behaviour
 from tests.health.watching import Health, health
 from tests.kit.told import DIGEST, WEB, ended, released, run
-from tests.kit.virtual_time import run_virtual
+from tests.kit.virtual_time import EPOCH, run_virtual
 
 RULES = HealthDefaults(sweep=timedelta(seconds=2), resumed_within=timedelta(seconds=90))
 FAILING = "/"

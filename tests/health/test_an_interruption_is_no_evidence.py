@@ -11,8 +11,9 @@ from function_apps.health.model import gates
 from function_apps.health.model.gate_record import gate_evidence
 from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from shared.contracts.gates import Measure, Verdict
-from shared.kernel.clock import EPOCH, isoformat, parse_instant
+from shared.kernel.clock import isoformat, parse_instant
 from tests.health.traffic import a_gate
+from tests.kit.virtual_time import EPOCH
 
 GATE = a_gate(probesCount=True, minSamples=20, window="PT10S")
 """A deadline after 600 s."""

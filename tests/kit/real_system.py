@@ -93,6 +93,11 @@ class RealSystem:
         self._host.terminate()
         return self._host.wait(30)
 
+    def down(self) -> None:
+        """Stop the host and everything that it runs, as `runtimectl down` does."""
+        self.stop()
+        asyncio.run(stop_everything(self.state / "surface", SystemClock()))
+
     def workloads(self) -> set[ProcessIdentity]:
         """Return the processes of workloads and proxies that live, by their claims."""
         claims = (self.state / "surface").glob("sites/*/**/claim-*")
