@@ -231,19 +231,21 @@ class DeploymentEnded(DeploymentFacts):
     ended_at: Instant
 
 
-class RuntimeDeploymentCompleted(DeploymentEnded):
+class DeploymentInForce(DeploymentEnded):
+    """A deployment that ended with a release unit in force: its own, or the restored one."""
+
     project_id: ProjectId
     stage: Stage
     release_unit: ReleaseUnit
+
+
+class RuntimeDeploymentCompleted(DeploymentInForce):
     rolled_back_deployment_id: DeploymentId | None = None
     """Of a deployment of kind rollback: the one it undid."""
     configuration_id: ConfigurationId | None = None
 
 
-class RuntimeDeploymentRolledBack(DeploymentEnded):
-    project_id: ProjectId
-    stage: Stage
-    release_unit: ReleaseUnit
+class RuntimeDeploymentRolledBack(DeploymentInForce):
     holds: Annotated[tuple[Hold, ...], Field(max_length=COMPONENTS_MAX)] = ()
     rejected: ReleaseUnit | None = None
     """The unit that was rolled back."""

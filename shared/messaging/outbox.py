@@ -30,8 +30,6 @@ SWEEP_AFTER: Final = timedelta(seconds=15)
 class MalformedRow(Invalid):
     """An outbox row that cannot be read; it stays where it is and is looked at ever more rarely."""
 
-    code = "MalformedRow"
-
 
 @dataclass(frozen=True)
 class Publish:

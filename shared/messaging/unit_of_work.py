@@ -61,13 +61,9 @@ _log = logging.getLogger(__name__)
 class WriteContention(Unavailable):
     """Other writers of the same documents came first, five times in a row."""
 
-    code = "WriteContention"
-
 
 class IdempotencyKeyReused(Conflict):
     """The `Idempotency-Key` was used before, for a request with other content."""
-
-    code = "IdempotencyKeyReused"
 
 
 @dataclass(frozen=True)

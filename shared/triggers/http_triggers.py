@@ -32,15 +32,13 @@ from shared.kernel.errors import Denied, Invalid, TooLarge, UnsupportedMedia, Vi
 from shared.kernel.ids import TenantId, correlation_id, parse_id, trace_id
 from shared.triggers.durable_triggers import bind_function
 from shared.web.problem import render
-from shared.web.request import Answer, Request
+from shared.web.request import Answer, Request, entity_tags
 from shared.web.routes import Route
 
 _IDEMPOTENCY_KEY_MAX: Final = 128
 _QUERY_MAX: Final = 50
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-.+")
 """W3C Trace Context: later versions may append fields; version ff and a zero id are invalid."""
-_ENTITY_TAG: Final = re.compile(r'(?:W/)?"[!#-~]*"')
-_ENTITY_TAGS: Final = re.compile(rf"\s*{_ENTITY_TAG.pattern}(?:\s*,\s*{_ENTITY_TAG.pattern})*\s*")
 _LINKS: Final = frozenset({"Location", "Operation-Location", "Azure-AsyncOperation"})
 """Absolute on the wire: pollers of azure-core request them unchanged."""
 _FORWARDED: Final = re.compile(r"(?:trace|corr)-[0-9A-Za-z-]{1,64}")
@@ -152,10 +150,8 @@ def _body(route: Route, content: bytes, headers: Mapping[str, str]) -> BaseModel
         raise TooLarge(
             f"the body is {len(content)} bytes; at most {route.body_max_bytes} are taken"
         )
-    if route.takes_bytes:
-        return None
     if route.body is None:
-        if content.strip() not in {b"", b"{}"}:
+        if not route.takes_bytes and content.strip() not in {b"", b"{}"}:
             raise Invalid("this call takes no body", code="UnexpectedBody", target="")
         return None
     if not content and route.optional_body:
@@ -198,7 +194,7 @@ def _query(route: Route, url: str) -> Mapping[str, str]:
 
 def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entropy) -> Cause:
     """Return *cause* with its marker, and with the etags and the content that it expects."""
-    expected = _if_match(req.headers.get("if-match"))
+    expected = entity_tags(req.headers.get("if-match"))
     key = req.headers.get("idempotency-key")
     if key is None:
         marker = request_marker(entropy)
@@ -216,22 +212,6 @@ def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entr
         marker=idempotency_marker(f"{route.method} {route.template} {named}", key),
         fingerprint=hashlib.sha256(content).hexdigest(),
     )
-
-
-def _if_match(text: str | None) -> tuple[str, ...] | None:
-    """Return the etags that `If-Match` lists (RFC 9110, 13.1.1); None where it is not sent.
-
-    A weak one never matches: it keeps its `W/`, which no etag of the store has.
-    """
-    if text is None:
-        return None
-    tags = ("*",) if text.strip() == "*" else tuple(_ENTITY_TAG.findall(text))
-    if not tags or (tags != ("*",) and not _ENTITY_TAGS.fullmatch(text)):
-        raise Invalid(
-            f'If-Match: expected * or entity tags such as "5", got {text[:80]!r}',
-            target="If-Match",
-        )
-    return tags
 
 
 def _named(value: str | None, prefix: str) -> str | None:

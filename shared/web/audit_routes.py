@@ -1,6 +1,7 @@
 """The audit trail and the published events of one service over HTTP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from shared.messaging.audit import Entry
@@ -22,28 +23,12 @@ def rows(root: str) -> Sequence[Route]:
 
 async def list_audit(request: Request[None], app: Administration) -> Answer:
     """Answer who did what to what, why and when, oldest first."""
-    entries = await _entries(request, app)
-    value = [_record(entry) for entry in entries]
-    return ok({"value": value, "nextLink": _next_link(request, entries)})
+    return await _page(request, app, lambda entry: [_record(entry)])
 
 
 async def list_events(request: Request[None], app: Administration) -> Answer:
     """Answer the events that left this service for the caller's tenant, oldest first."""
-    entries = await _entries(request, app)
-    value = [
-        {
-            **event,
-            "service": app.service.public_name,
-            "actor": entry.record.actor,
-            "cause": f"{entry.record.cause_kind} {entry.record.cause}",
-            "number": entry.number,
-            "action": entry.record.action,
-            "target": entry.record.target,
-        }
-        for entry in entries
-        for event in entry.record.events
-    ]
-    return ok({"value": value, "nextLink": _next_link(request, entries)})
+    return await _page(request, app, partial(_events, app.service.public_name))
 
 
 async def verify_audit(request: Request[None], app: Administration) -> Answer:
@@ -52,21 +37,31 @@ async def verify_audit(request: Request[None], app: Administration) -> Answer:
     return ok({"status": "Sound" if broken_at is None else "Broken", "brokenAt": broken_at})
 
 
-async def _entries(request: Request[None], app: Administration) -> Sequence[Entry]:
-    return await app.service.audit.entries(
-        request.scope.tenant,
-        after=request.number("after", 0, least=0, most=10**12 - 1),
-        limit=_limit(request),
-    )
+async def _page(
+    request: Request[None], app: Administration, shown: Callable[[Entry], Sequence[Any]]
+) -> Answer:
+    """Answer what *shown* makes of each entry of the page that *request* asks for."""
+    limit = request.number("top", 100, least=1, most=TOP_MAX)
+    after = request.number("after", 0, least=0, most=10**12 - 1)
+    entries = await app.service.audit.entries(request.scope.tenant, after=after, limit=limit)
+    next_link = request.link(after=str(entries[-1].number)) if len(entries) == limit else None
+    return ok({"value": [row for entry in entries for row in shown(entry)], "nextLink": next_link})
 
 
-def _limit(request: Request[None]) -> int:
-    return request.number("top", 100, least=1, most=TOP_MAX)
-
-
-def _next_link(request: Request[None], entries: Sequence[Entry]) -> str | None:
-    is_full = len(entries) == _limit(request)
-    return request.link(after=str(entries[-1].number)) if is_full else None
+def _events(service: str, entry: Entry) -> Sequence[Mapping[str, Any]]:
+    record = entry.record
+    return [
+        {
+            **event,
+            "service": service,
+            "actor": record.actor,
+            "cause": f"{record.cause_kind} {record.cause}",
+            "number": entry.number,
+            "action": record.action,
+            "target": record.target,
+        }
+        for event in record.events
+    ]
 
 
 def _record(entry: Entry) -> Mapping[str, Any]:

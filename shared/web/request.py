@@ -16,6 +16,8 @@ from shared.kernel.ids import EnvironmentKey, OperationId, parse_id
 B = TypeVar("B")
 _DIGITS_MAX: Final = 9
 _ETAGS: Final = re.compile(r'"[^"]*"')
+_ENTITY_TAG: Final = re.compile(r'(?:W/)?"[!#-~]*"')
+_ENTITY_TAGS: Final = re.compile(rf"\s*{_ENTITY_TAG.pattern}(?:\s*,\s*{_ENTITY_TAG.pattern})*\s*")
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,22 @@ def _refusal(code: str, name: str, expected: str, text: str) -> Invalid:
         target=name,
         details=[Violation(code, name, f"expected {expected}", expected, text[:40])],
     )
+
+
+def entity_tags(text: str | None) -> tuple[str, ...] | None:
+    """Return the etags that `If-Match` lists (RFC 9110, 13.1.1); None where it is not sent.
+
+    A weak one never matches: it keeps its `W/`, which no etag of the store has.
+    """
+    if text is None:
+        return None
+    tags = ("*",) if text.strip() == "*" else tuple(_ENTITY_TAG.findall(text))
+    if not tags or (tags != ("*",) and not _ENTITY_TAGS.fullmatch(text)):
+        raise Invalid(
+            f'If-Match: expected * or entity tags such as "5", got {text[:80]!r}',
+            target="If-Match",
+        )
+    return tags
 
 
 @dataclass(frozen=True)
