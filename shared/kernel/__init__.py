@@ -1,1 +1,1 @@
-"""Clock, entropy, ids, scope and errors: no Azure, no I/O."""
+"""Clock, entropy, ids, context, operations and errors: no Azure, no I/O."""

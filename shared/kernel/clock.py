@@ -18,7 +18,7 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, delay_s: float) -> None:
-        """Return after *delay_s* seconds of this clock; zero yields to others once."""
+        """Return after *delay_s* seconds of this clock; zero lets other tasks run once."""
         ...
 
 

@@ -43,7 +43,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Cause:
-    """`marker` is the id of the inbox or idempotency row; None where the aggregate itself shows it.
+    """`marker` is the id of the inbox or idempotency row; None where the aggregate is the proof.
 
     `kind` and `reference` name the cause for the audit record (`event evt-…`, `command evt-…`,
     `request POST v1/runtime/environments`, `timer observe_due`, `operation op-…`).
@@ -60,9 +60,9 @@ class Cause:
     """The envelope's project, where a message is the cause and names one."""
     marker_ttl: timedelta = MARKER_TTL
     fingerprint: str | None = None
-    """Of the request's content: the marker's key with another content is refused."""
+    """Of the request's content: the same key with other content is refused."""
     if_match: tuple[str, ...] | None = None
-    """The etags of which the aggregate must still have one; `*` is any: it must be there."""
+    """The aggregate must have one of these etags; `*` means that it must exist."""
     occurred_at: datetime | None = None
     """When the message that is the cause was written by its sender."""
 

@@ -31,8 +31,8 @@ class Entropy(Protocol):
 class SystemEntropy:
     """The operating system's randomness, drawn in blocks.
 
-    A system call for each id would give the interpreter lock away each time: with many requests
-    under way that costs more than the id.
+    A system call for each id would release the interpreter lock each time, which costs more than
+    the id when many requests run.
     """
 
     def __init__(self) -> None:

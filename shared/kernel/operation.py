@@ -15,9 +15,9 @@ from shared.kernel.context import Cause
 from shared.kernel.errors import Conflict
 
 HEARTBEAT_TIMEOUT: Final = timedelta(minutes=2)
-"""An unfinished operation that has not been heard of for so long is started again."""
+"""An unfinished operation without a heartbeat for this long is started again."""
 STEPS_MAX: Final = 200
-"""The last ones, as many as the resource shows."""
+"""The latest steps are kept, as many as the resource shows."""
 SUPERSEDED: Final = "OperationSuperseded"
 CANCELED: Final = "OperationCanceled"
 ABANDONED: Final = "OperationAbandoned"

@@ -47,7 +47,7 @@ class AuditTrail:
         self._service = service
 
     async def append(self, record: Record) -> None:
-        """Add *record* at the end of its tenant's chain, once however often it is called.
+        """Add *record* at the end of its tenant's chain; a repeated call adds nothing.
 
         Raises:
             Unavailable: the table is away, or busy beyond reason.
@@ -82,7 +82,7 @@ class AuditTrail:
         return [_entry(row) for row in rows]
 
     async def verify(self, tenant: str) -> int | None:
-        """Return the number of the first entry that was changed or is missing; None: all is sound.
+        """Return the number of the first entry that was changed or is missing; None if none is.
 
         Entries taken from the end are found by their index rows. Whoever may delete both, or write
         the whole chain anew, is found only by comparison with a copy.

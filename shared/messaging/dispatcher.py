@@ -1,8 +1,8 @@
-"""Hands one message to its use case and settles it by the family of its error.
+"""Hands one message to its use case, and settles it by the family of the error.
 
-Refused: parked with its reason, and the message is done (a Python trigger cannot settle). Away:
-tried again here for up to a minute while the lock is renewed, then redelivered. A defect:
-redelivered, in the end dead-lettered by the broker.
+Refused: the message is parked with the reason, and is done (a Python trigger cannot settle).
+Unavailable: it is tried again here for up to a minute while the lock is renewed, then redelivered.
+A defect: it is redelivered, and in the end dead-lettered by the broker.
 """
 
 import hashlib

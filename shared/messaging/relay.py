@@ -97,7 +97,7 @@ class Relay:
     async def _wait_for_its_invocation(self, document: Document) -> None:
         ripe_at = parse_instant(document.body["createdAt"]) + _FEED_AGE
         if (wait_s := (ripe_at - self.clock.now()).total_seconds()) > 0:
-            # A row from a machine whose clock is ahead waits no longer than the others.
+            # Bounded: the clock of the machine that wrote the row may be ahead.
             await self.clock.sleep(min(wait_s, _FEED_AGE.total_seconds()))
 
     async def sweep(self) -> int:

@@ -26,11 +26,11 @@ from shared.persistence.store import (
 
 AT_ONCE: Final = 8
 PAGES_MAX: Final = 10
-"""1,000 documents a run; the next run of the timer goes on."""
+"""1,000 documents a run; the next run of the timer continues."""
 _BACKOFF_FIRST_S: Final = 15.0
 _BACKOFF_MAX_S: Final = 300.0
 LATE: Final = timedelta(minutes=1)
-"""A timer that comes so late is still in time."""
+"""How late a timer may come without a document counting as given up on."""
 
 T = TypeVar("T")
 Key = tuple[Partition, str]
@@ -48,15 +48,15 @@ class SweepLog:
     """
 
     _until: dict[str, dict[Key, datetime]] = field(default_factory=dict)
-    _behind: dict[str, Where | None] = field(default_factory=dict)
+    _next_page: dict[str, Where | None] = field(default_factory=dict)
 
-    def behind(self, sweep: str) -> Where | None:
+    def next_page(self, sweep: str) -> Where | None:
         """Return the condition of the next page of *sweep*; None for the first one."""
-        return self._behind.get(sweep)
+        return self._next_page.get(sweep)
 
-    def go_on(self, sweep: str, behind: Where | None) -> None:
-        """Keep where *sweep* goes on, also in its next run."""
-        self._behind[sweep] = behind
+    def continue_with(self, sweep: str, page: Where | None) -> None:
+        """Keep the condition of the page with which *sweep* continues, also in its next run."""
+        self._next_page[sweep] = page
 
     async def attempt(
         self, sweep: str, key: Key, work: Awaitable[T], until: datetime
@@ -104,7 +104,7 @@ class Sweep:
 
         *handle* moves `dueAt` on, or deletes the document. Where it raises, the document is
         postponed: 30 s, doubled at each failure up to 5 min. Where that fails too, as for a tenant
-        that is throttled, the run goes on behind it, and so does the next one.
+        that is throttled, the run continues after it, and so does the next one.
         """
         total, tried = 0, set[Key]()
 
@@ -112,7 +112,7 @@ class Sweep:
             return await self.attempt(document, handle(document))
 
         for _ in range(PAGES_MAX):
-            page = await self._due(self.log.behind(self.name))
+            page = await self._due(self.log.next_page(self.name))
             documents = [document for document in page.documents if _key(document) not in tried]
             tried.update(map(_key, documents))
             total += len(documents)
@@ -122,7 +122,7 @@ class Sweep:
             await bounded_map(documents, attempt, at_once=AT_ONCE)
             # Documents that come again could not even be postponed, and would fill every page.
             if len(documents) < len(page.documents) or not page.more:
-                self.log.go_on(self.name, _behind(page))
+                self.log.continue_with(self.name, _page_after(page))
             if not page.more or not page.documents:
                 break
         return total
@@ -135,13 +135,13 @@ class Sweep:
             await self.postpone(document)
         return result
 
-    async def _due(self, behind: Where | None) -> Page:
+    async def _due(self, of_page: Where | None) -> Page:
         return await self.store.query_due(
             Query(
                 where=[
                     Where("type", Comparison.EQ, self.type),
                     Where("dueAt", Comparison.LE, isoformat(self.clock.now())),
-                    *([behind] if behind else []),
+                    *([of_page] if of_page else []),
                 ],
                 order_by="dueAt",
             )
@@ -161,12 +161,12 @@ class Sweep:
         return next_try
 
     def _next_try(self, document: Document) -> datetime:
-        # Two to the tenth is far over the bound: a larger power only costs digits.
+        # Two to the tenth is far over the bound; a larger power is only a larger number.
         delay_s = min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(_attempts(document), 10))
         return self.clock.now() + timedelta(seconds=delay_s)
 
 
-def _behind(page: Page) -> Where | None:
+def _page_after(page: Page) -> Where | None:
     """Return the condition of the documents after *page*; None at the end, to begin again.
 
     Documents of one instant that fill a page are passed over together, or it would come again.

@@ -31,7 +31,7 @@ _WAIT_MAX_S: Final = 25
 _POLL_FIRST_S: Final = 0.2
 _POLL_GROWTH: Final = 1.5
 _POLL_MAX_S: Final = 2.0
-"""25 s are 17 reads; an operation that ends at once is answered at once."""
+"""A wait of 25 s costs 17 reads; an operation that ends at once is answered at once."""
 
 
 class AbandonNotPossible(Conflict):

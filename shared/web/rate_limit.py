@@ -61,7 +61,7 @@ def rate_limit(settings: Mapping[str, str], clock: Clock) -> RateLimit:
     """Return the limit that `RUNTIME_RATE_PER_S` and `RUNTIME_RATE_BURST` set.
 
     Raises:
-        Invalid: one of them is no positive number.
+        Invalid: one of them is not a number from 1.
     """
     per_s = _number(settings, "RUNTIME_RATE_PER_S", RATE_PER_S)
     burst = _number(settings, "RUNTIME_RATE_BURST", BURST)
