@@ -26,9 +26,9 @@ def planned_changes(state: StackState, graph: Graph) -> dict[Urn, PlannedChange]
         # An update in place keeps the id; any other output of it may become a new value.
         keeps_id = action is ResourceAction.UPDATE and reference.output == "id"
         is_stable = action is ResourceAction.SAME or keeps_id
-        if recorded is None or not is_stable or not recorded.has(reference.output):
+        if recorded is None or not is_stable:
             return reference
-        return recorded.output(reference.output)
+        return recorded.all_outputs.get(reference.output, reference)
 
     for node in graph.nodes:
         recorded = state.resource(node.urn)

@@ -46,6 +46,7 @@ class FolderStates:
 
     def _save(self, state: StackState) -> StackState:
         saved = replace(state, version=state.version + 1)
+        stale = Stale(f"stack {state.stack}: a later version than {state.version} is stored")
         folder = self._stack_folder(state.stack)
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{saved.version:09}.json"
@@ -55,7 +56,7 @@ class FolderStates:
             os.link(draft, target)
         except (FileExistsError, FileNotFoundError) as taken:
             # Not found: a later version is there, and its writer tidied this draft away.
-            raise self._stale(state) from taken
+            raise stale from taken
         except OSError as away:
             message = f"the state of stack {state.stack} cannot be written: {away}"
             raise Unavailable(message) from away
@@ -65,17 +66,12 @@ class FolderStates:
         if versions[-1] != target:
             # The name was free because that version is so old that it was pruned.
             target.unlink()
-            raise self._stale(state)
+            raise stale
         sync_folder(folder)
         abandoned = (path for path in folder.glob(".*") if path.name < f".{target.name}")
         for old in (*versions[:-KEPT_VERSIONS], *abandoned):
             old.unlink(missing_ok=True)
         return saved
-
-    def _stale(self, state: StackState) -> Stale:
-        return Stale(
-            f"stack {state.stack}: version {state.version} was expected, a later one is stored"
-        )
 
     def _stack_folder(self, stack: StackName) -> Path:
         if not stack.replace("-", "").isalnum() or not stack.isascii() or len(stack) > _NAME_MAX:

@@ -186,12 +186,10 @@ class RecordedResource(Resource):
         chain = parent.split("::")[2]
         return parent in self.dependencies and self.urn.split("::")[2] == f"{chain}${self.type}"
 
-    def has(self, output: str) -> bool:
-        return output in self.outputs or output in self.properties
-
-    def output(self, name: str) -> Any:
-        """Return an output; what a provider does not say is as it was declared."""
-        return self.outputs[name] if name in self.outputs else self.properties[name]
+    @property
+    def all_outputs(self) -> Mapping[str, Any]:
+        """Return what others may refer to: an output that no provider returns is as declared."""
+        return {**self.properties, **self.outputs}
 
 
 @dataclass(frozen=True)

@@ -119,10 +119,10 @@ def settled(state: StackState, graph: Graph | None) -> StackState:
 
 def _output(state: StackState, reference: Unresolved) -> Any:
     recorded = state.resource(reference.urn)
-    if recorded is None or not recorded.has(reference.output):
+    if recorded is None or reference.output not in recorded.all_outputs:
         raise Refused(
             f"nothing has the output {reference.output!r} of {reference.urn}",
             code="OutputMissing",
             target=reference.urn,
         )
-    return recorded.output(reference.output)
+    return recorded.all_outputs[reference.output]

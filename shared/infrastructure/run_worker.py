@@ -7,6 +7,7 @@ process or the next; two tasks of one run, in two processes, end as one.
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from shared.infrastructure.errors import RunNotActive
@@ -25,17 +26,15 @@ STEP_ATTEMPTS: Final = 6
 _log = logging.getLogger(__name__)
 
 
+@dataclass
 class RunWorker:
     """Does one run. `trouble` says why the current step is tried again, else it is empty."""
 
-    def __init__(
-        self, run_id: RunId, states: StackStates, executor: StepExecutor, clock: Clock
-    ) -> None:
-        self._run_id = run_id
-        self._states = states
-        self._executor = executor
-        self._clock = clock
-        self.trouble = ""
+    run_id: RunId
+    states: StackStates
+    executor: StepExecutor
+    clock: Clock
+    trouble: str = ""
 
     async def work(self) -> None:
         """Return when the run has ended, or when nothing can be recorded under its fence."""
@@ -52,24 +51,24 @@ class RunWorker:
                     await self._give_up(away)
                     return
                 self.trouble = f"{away.message}; attempt {attempt} of {STEP_ATTEMPTS} failed"
-                await self._clock.sleep(max(away.retry_after_s, 2.0 ** (attempt - 1)))
+                await self.clock.sleep(max(away.retry_after_s, 2.0 ** (attempt - 1)))
                 attempt += 1
             else:
                 attempt, self.trouble, before = 1, "", run
 
     async def _active_run(self) -> StackRun | None:
-        return (await self._states.load(self._run_id.stack)).active_run(self._run_id.name)
+        return (await self.states.load(self.run_id.stack)).active_run(self.run_id.name)
 
     async def _advance(self, run: StackRun) -> None:
         """Do the next step of *run*, or record its end."""
-        journal = RunJournal(self._states, self._run_id, run.fence)
+        journal = RunJournal(self.states, self.run_id, run.fence)
         try:
             if run.is_cancel_requested:
                 await self._fail(
                     run, code=RUN_CANCELED, message="canceled between two steps, as was asked"
                 )
             elif run.remaining:
-                await self._executor.execute(run.remaining[0], journal)
+                await self.executor.execute(run.remaining[0], journal)
             else:
                 await journal.succeed()
         except (StaleFence, RunNotActive) as stale:
@@ -82,7 +81,7 @@ class RunWorker:
         except Unavailable:
             raise
         except Exception as defect:  # noqa: BLE001  a task has no caller to raise to
-            _log.exception("run %s: a step ended with a defect", self._run_id)
+            _log.exception("run %s: a step ended with a defect", self.run_id)
             await self._fail(run, code="StepDefect", message=type(defect).__name__)
 
     async def _give_up(self, away: Unavailable) -> None:
@@ -95,7 +94,7 @@ class RunWorker:
     async def _fail(
         self, run: StackRun, *, code: str, message: str, cause: Refused | None = None
     ) -> None:
-        journal = RunJournal(self._states, self._run_id, run.fence)
+        journal = RunJournal(self.states, self.run_id, run.fence)
         # Another process may have ended the run, or another run may have superseded it.
         with suppress(StaleFence, RunNotActive):
             await journal.fail(failed(run, code, message, cause))

@@ -1,6 +1,7 @@
 """One Cosmos DB account by the official asynchronous SDK."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.persistence.cosmos_errors import translated_errors
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 THROTTLE_RETRIES: Final = 3
 THROTTLE_WAIT_MAX_S: Final = 5
-"""The SDK's own patience (9 tries, 30 s) is longer than a request of ours may take."""
+"""The SDK's defaults (9 tries, 30 s) are longer than a request of ours may take."""
 TIMEOUT_S: Final = 10
 
 
@@ -25,7 +26,7 @@ class CosmosAccount:
         self._endpoint = endpoint
         self._key = key
         self._identity = identity
-        self._credential: Any = None
+        self._opened = AsyncExitStack()
         self._client: CosmosClient | None = None
         self._connecting = asyncio.Lock()
 
@@ -59,25 +60,25 @@ class CosmosAccount:
         from azure.cosmos.aio import CosmosClient  # noqa: PLC0415  heavy: where used
 
         credential: Any = self._key
-        if credential is None:
-            from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415  heavy
+        async with AsyncExitStack() as opened:
+            if credential is None:
+                from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415  heavy
 
-            credential = self._credential = ManagedIdentityCredential(client_id=self._identity)
-        client = CosmosClient(
-            self._endpoint,
-            credential,
-            connection_timeout=TIMEOUT_S,
-            retry_throttle_total=THROTTLE_RETRIES,
-            retry_throttle_backoff_max=THROTTLE_WAIT_MAX_S,
-            no_response_on_write=True,
-        )
-        await client.__aenter__()
+                credential = ManagedIdentityCredential(client_id=self._identity)
+                await opened.enter_async_context(credential)
+            client = CosmosClient(
+                self._endpoint,
+                credential,
+                connection_timeout=TIMEOUT_S,
+                retry_throttle_total=THROTTLE_RETRIES,
+                retry_throttle_backoff_max=THROTTLE_WAIT_MAX_S,
+                no_response_on_write=True,
+            )
+            await opened.enter_async_context(client)
+            self._opened = opened.pop_all()
         return client
 
     async def close(self) -> None:
         """Close the connections; the account may not be used afterwards."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
-        if self._credential is not None:
-            await self._credential.close()
+        self._client = None
+        await self._opened.aclose()

@@ -172,9 +172,6 @@ def left_out(partition: Partition, document_id: str, problem: UnreadableDocument
 
 def raw_of(partition: Partition, document_id: str, body: Body, ttl_s: int | None) -> dict[str, Any]:
     """Return what is sent to Cosmos DB, without the fields that it adds itself."""
-    raw: dict[str, Any] = {"id": stored_id(document_id)}
-    raw.update(zip(PARTITION_FIELDS, partition.values, strict=True))
-    if ttl_s is not None:
-        raw["ttl"] = ttl_s
-    raw["body"] = body
-    return raw
+    fields = zip(PARTITION_FIELDS, partition.values, strict=True)
+    ttl = {} if ttl_s is None else {"ttl": ttl_s}
+    return {"id": stored_id(document_id), **dict(fields), **ttl, "body": body}

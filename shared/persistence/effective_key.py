@@ -21,6 +21,7 @@ SPLIT: Final = "1" + "F" * 31
 """The lower range ends here: half of the key space, whose top two bits are never set."""
 
 _MASK: Final = 0xFFFFFFFFFFFFFFFF
+_HIGH_MASK: Final = _MASK >> 2
 _C1: Final = 0x87C37B91114253D5
 _C2: Final = 0x4CF5AD432745937F
 
@@ -52,10 +53,7 @@ def feed_range_of(text: str) -> int:
 @lru_cache(maxsize=65536)
 def _component_hash(part: str) -> str:
     low, high = murmur3_128(_encoded(part))
-    digest = low.to_bytes(8, "little") + high.to_bytes(8, "little")
-    reversed_digest = bytearray(reversed(digest))
-    reversed_digest[0] &= 0x3F
-    return reversed_digest.hex().upper()
+    return f"{((high & _HIGH_MASK) << 64) | low:032X}"
 
 
 def _encoded(part: str) -> bytes:

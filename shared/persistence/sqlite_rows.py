@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
+from shared.persistence.cosmos_form import document_id_of
 from shared.persistence.sqlite_schema import checked_container
-from shared.persistence.store import Etag
+from shared.persistence.store import BatchRefused, Etag
 
 PURGE_WALK: Final = 5_000
 """Rows looked at in one purge, about 2 ms: a bound on what one writer does for others."""
@@ -38,14 +39,6 @@ class Write(NamedTuple):
     if_lsn: int | None = None
     ttl_s: int | None = None
     due_at: str | None = None
-
-
-class Applied(NamedTuple):
-    """How a batch went: its first lsn, how many writes were done, the refusal's status or 0."""
-
-    first_lsn: int
-    done: int
-    status: int
 
 
 class RowContext(NamedTuple):
@@ -116,21 +109,24 @@ class Rows:
 
     def apply_all(
         self, connection: sqlite3.Connection, writes: Sequence[Write], context: RowContext
-    ) -> Applied:
-        """Do *writes* in their order, or none of them when one is refused."""
+    ) -> int:
+        """Do *writes* in their order, or none of them; return the lsn of the first.
+
+        Raises:
+            BatchRefused: one is refused.
+        """
         first = self.next_lsn(connection)
         if self._apply_at_once(connection, writes, first, context):
-            return Applied(first, len(writes), 0)
+            return first
         connection.execute("SAVEPOINT batch")
-        applied = Applied(first, len(writes), 0)
         for index, write in enumerate(writes):
             status = self.apply(connection, write, first + index, context)
             if status:
                 connection.execute("ROLLBACK TO batch")
-                applied = Applied(first, index, status)
-                break
+                connection.execute("RELEASE batch")
+                raise BatchRefused(status, index, document_id_of(write.id))
         connection.execute("RELEASE batch")
-        return applied
+        return first
 
     def _apply_at_once(
         self,

@@ -45,7 +45,6 @@ from shared.persistence.sqlite_rows import (
 from shared.persistence.sqlite_schema import schema_script
 from shared.persistence.store import (
     BatchOperation,
-    BatchRefused,
     ChangePage,
     Create,
     Delete,
@@ -132,12 +131,9 @@ class SqliteStore:
         context = RowContext(stored, feed_range_of(stored), self.now_s())
 
         def work(connection: sqlite3.Connection) -> int:
-            applied = self.rows.apply_all(connection, writes, context)
-            if applied.status:
-                refused = operations[applied.done].id
-                raise BatchRefused(applied.status, applied.done, refused)
+            first = self.rows.apply_all(connection, writes, context)
             self.purge(connection, context.now_s)
-            return applied.first_lsn
+            return first
 
         first = await self.database.write(work, undoes_itself=True)
         self.announce()
