@@ -58,9 +58,8 @@ class ChildEvaluator:
 
     def _sources(self) -> str:
         content = hashlib.sha256(self._program.encode())
-        for pattern in SOURCES:
-            for path in sorted(self._root.glob(pattern)):
-                content.update(path.name.encode() + b"\0" + path.read_bytes())
+        for path in sorted(path for pattern in SOURCES for path in self._root.glob(pattern)):
+            content.update(path.name.encode() + b"\0" + path.read_bytes())
         return content.hexdigest()
 
     async def _run(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:

@@ -3,8 +3,17 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from shared.infrastructure.graph import Graph, Node, Properties, Unresolved, Urn, resolve
-from shared.infrastructure.port import PlannedChange, RecordedResource, ResourceAction
+from shared.infrastructure.graph import (
+    Graph,
+    Node,
+    Properties,
+    RecordedResource,
+    ResourceAction,
+    Unresolved,
+    Urn,
+    resolve,
+)
+from shared.infrastructure.port import PlannedChange
 from shared.infrastructure.state import ResourceStep, StackState
 
 IN_DOUBT: Final = "(in doubt)"
@@ -36,12 +45,14 @@ def planned_changes(state: StackState, graph: Graph) -> dict[Urn, PlannedChange]
         changes[node.urn] = PlannedChange(
             node.urn, node.type, node.name, action, paths, node.dependencies
         )
-    for recorded in state.resources:
-        if recorded.urn not in changes:
-            changes[recorded.urn] = PlannedChange(
-                recorded.urn, recorded.type, recorded.name, ResourceAction.DELETE
-            )
-    return changes
+    deletions = {
+        resource.urn: PlannedChange(
+            resource.urn, resource.type, resource.name, ResourceAction.DELETE
+        )
+        for resource in state.resources
+        if resource.urn not in changes
+    }
+    return changes | deletions
 
 
 def _judge(

@@ -1,4 +1,4 @@
-"""The resource graph: what a program declares, with references to outputs that come later.
+"""Resources of a stack: the graph that a program declares, and the record of what was made.
 
 A property that another resource only has once it exists is written `${urn#output}` inside a string;
 a property that is nothing but one reference becomes the output itself, of whatever type.
@@ -8,7 +8,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final, NewType
 
 Urn = NewType("Urn", str)
@@ -16,6 +17,16 @@ Properties = Mapping[str, Any]
 """JSON: what `json.dumps` takes."""
 
 _REFERENCE: Final = re.compile(r"\$\{(urn:pulumi:[^#}]+)#([A-Za-z0-9_.]+)\}")
+
+
+class ResourceAction(StrEnum):
+    """What is done to one resource; Pulumi's words."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    SAME = "same"
 
 
 @dataclass(frozen=True)
@@ -52,14 +63,30 @@ class Node(Resource):
 
 
 @dataclass(frozen=True)
+class RecordedResource(Resource):
+    """One resource: its resolved properties, its outputs, and whether a step on it is open.
+
+    `in_doubt` is written before a provider is called and cleared with its answer: what is in doubt
+    may be as before, as intended, or in between, and is read before anything is done to it.
+    """
+
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    dependencies: tuple[Urn, ...] = ()
+    protected: bool = False
+    in_doubt: ResourceAction | None = None
+
+    @property
+    def all_outputs(self) -> Mapping[str, Any]:
+        """Return what others may refer to: an output that no provider returns is as declared."""
+        return {**self.properties, **self.outputs}
+
+
+@dataclass(frozen=True)
 class Graph:
     """All resources of a stack, each after what it depends on, and the stack's outputs."""
 
     nodes: tuple[Node, ...]
     outputs: Properties
-
-    def node(self, urn: Urn) -> Node | None:
-        return next((node for node in self.nodes if node.urn == urn), None)
 
 
 def reference(to: Urn, output: str) -> str:

@@ -93,14 +93,13 @@ def require_valid(inputs: EnvironmentInputs) -> None:
     targets = {f"/computeTargets/{at}/kind": target.kind for at, target in enumerate(compute)}
     kinds = {f"/dataResources/{at}/kind": resource.kind for at, resource in enumerate(data)}
     names = {f"/dataResources/{at}/name": resource.name for at, resource in enumerate(data)}
-    data_kinds = LOCAL_DATA if inputs.is_local else AZURE_DATA
     violations = [
         *_unknown({"/stage": inputs.stage}, STAGES),
         *_unknown({"/isolationModel": inputs.isolation_model}, ISOLATION_MODELS),
         *_unknown(targets, (LOCAL_TARGET, *AZURE_TARGETS)),
         *_repeated(targets, "kind"),
         *_missing_or_mixed(set(targets.values())),
-        *_unknown(kinds, data_kinds),
+        *_unknown(kinds, LOCAL_DATA if inputs.is_local else AZURE_DATA),
         *_repeated(names, "name"),
     ]
     if violations:

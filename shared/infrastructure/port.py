@@ -15,11 +15,10 @@ fences    Pulumi has a lock and no token, so the blob of the stack keeps the hig
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any, Final, NewType, Protocol, TypeAlias
 
-from shared.infrastructure.graph import Resource, Urn
+from shared.infrastructure.graph import RecordedResource, ResourceAction, Urn
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.kernel.errors import Violation
 from shared.kernel.fence import Fence
@@ -29,16 +28,6 @@ StackName = NewType("StackName", str)
 """Lower-case letters, digits and `-`, at most 100; an environment's id is one."""
 NOT_STARTED: Final = "RunNotStarted"
 """The end of a run that was canceled before its start arrived; the start then begins nothing."""
-
-
-class ResourceAction(StrEnum):
-    """What is done to one resource; Pulumi's words."""
-
-    CREATE = "create"
-    UPDATE = "update"
-    REPLACE = "replace"
-    DELETE = "delete"
-    SAME = "same"
 
 
 @dataclass(frozen=True)
@@ -166,30 +155,6 @@ class RunFailed:
 
 
 RunStatus: TypeAlias = RunInProgress | RunSucceeded | RunFailed | Unknown
-
-
-@dataclass(frozen=True)
-class RecordedResource(Resource):
-    """One resource: its resolved properties, its outputs, and whether a step on it is open.
-
-    `in_doubt` is written before a provider is called and cleared with its answer: what is in doubt
-    may be as before, as intended, or in between, and is read before anything is done to it.
-    """
-
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    dependencies: tuple[Urn, ...] = ()
-    protected: bool = False
-    in_doubt: ResourceAction | None = None
-
-    def is_child_of(self, parent: Urn) -> bool:
-        """Return whether *parent* is this one's parent resource, as the types in its URN say."""
-        chain = parent.split("::")[2]
-        return parent in self.dependencies and self.urn.split("::")[2] == f"{chain}${self.type}"
-
-    @property
-    def all_outputs(self) -> Mapping[str, Any]:
-        """Return what others may refer to: an output that no provider returns is as declared."""
-        return {**self.properties, **self.outputs}
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pydantic.alias_generators import to_camel
 
 from shared.infrastructure.difference import planned_changes, without
-from shared.infrastructure.graph import Graph, digest, graph_to_json
+from shared.infrastructure.graph import Graph, ResourceAction, digest, graph_to_json
 from shared.infrastructure.inputs import FIXED_INPUTS, EnvironmentInputs
 from shared.infrastructure.local_program import STABLE_TAGS
-from shared.infrastructure.port import MonthlyCost, PlannedChange, Preview, ResourceAction
+from shared.infrastructure.port import MonthlyCost, PlannedChange, Preview
 from shared.infrastructure.provider import Providers
 from shared.infrastructure.state import StackState
 from shared.kernel.errors import Violation
@@ -20,6 +20,11 @@ def make_preview(
 ) -> Preview:
     """Compare *graph* with *state*; pure, because providers check and price offline."""
     changes = tuple(planned_changes(state, graph).values())
+    # Tags that differ in each request for the same resources make no other plan.
+    nodes = [
+        replace(node, properties=without(node.properties, STABLE_TAGS)) for node in graph.nodes
+    ]
+    named = replace(graph, nodes=tuple(nodes))
     return Preview(
         stack=state.stack,
         changes=changes,
@@ -29,16 +34,8 @@ def make_preview(
             *_refusals_of_providers(graph, providers),
         ),
         monthly_cost=_monthly_cost(graph, providers),
-        plan_hash=digest({"graph": graph_to_json(_named_by(graph)), "version": state.version}),
+        plan_hash=digest({"graph": graph_to_json(named), "version": state.version}),
     )
-
-
-def _named_by(graph: Graph) -> Graph:
-    """Return *graph* without the tags that differ in each request for the same resources."""
-    nodes = (
-        replace(node, properties=without(node.properties, STABLE_TAGS)) for node in graph.nodes
-    )
-    return replace(graph, nodes=tuple(nodes))
 
 
 def _refusals_of_providers(graph: Graph, providers: Providers) -> list[Violation]:

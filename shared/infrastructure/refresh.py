@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from shared.infrastructure.graph import Urn
-from shared.infrastructure.port import RecordedResource, RefreshResult
+from shared.infrastructure.graph import RecordedResource, Urn
+from shared.infrastructure.port import RefreshResult
 from shared.infrastructure.provider import LiveResource, Providers
 from shared.infrastructure.state import StackState
 from shared.kernel.errors import Unavailable

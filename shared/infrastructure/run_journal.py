@@ -5,14 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.infrastructure.errors import RunNotActive
-from shared.infrastructure.port import (
-    RecordedResource,
-    RemainingResource,
-    RunFailed,
-    RunId,
-    RunSucceeded,
-    StackName,
-)
+from shared.infrastructure.graph import RecordedResource
+from shared.infrastructure.port import RemainingResource, RunFailed, RunId, RunSucceeded, StackName
 from shared.infrastructure.run_rules import settled
 from shared.infrastructure.state import ResourceStep, StackRun, StackState, StackStates
 from shared.kernel.errors import Stale, Unavailable

@@ -10,15 +10,18 @@ from shared.infrastructure.difference import (
     needed_by,
     numbered_steps,
 )
-from shared.infrastructure.graph import Graph, Node, Properties, Unresolved, Urn, resolve
-from shared.infrastructure.inputs import data_resource_name
-from shared.infrastructure.port import (
-    DestroyPlan,
+from shared.infrastructure.graph import (
+    Graph,
+    Node,
+    Properties,
     RecordedResource,
-    RemainingResource,
     ResourceAction,
-    RunFailed,
+    Unresolved,
+    Urn,
+    resolve,
 )
+from shared.infrastructure.inputs import data_resource_name
+from shared.infrastructure.port import DestroyPlan, RemainingResource, RunFailed
 from shared.infrastructure.state import StackRun, StackState
 from shared.kernel.errors import Refused
 from shared.kernel.fence import Fence
@@ -51,18 +54,17 @@ def failed(run: StackRun, code: str, message: str, cause: Refused | None = None)
 def destroy_run(state: StackState, name: str, plan: DestroyPlan, fence: Fence) -> StackRun:
     """Return the run that deletes what may be deleted of *state*, last resource first."""
     kept = _kept_resources(state, plan.retain, unprotect=plan.unprotect)
-    kept_urns = {resource.urn for resource in kept}
     steps = numbered_steps(
         (ResourceAction.DELETE, resource)
         for resource in deletion_order(state.resources)
-        if resource.urn not in kept_urns
+        if resource.urn not in kept
     )
-    return StackRun(name, fence, steps, left=tuple(kept))
+    return StackRun(name, fence, steps, left=tuple(kept.values()))
 
 
 def _kept_resources(
     state: StackState, retain: Collection[str], *, unprotect: bool
-) -> list[RemainingResource]:
+) -> dict[Urn, RemainingResource]:
     kept: dict[Urn, RemainingResource] = {}
 
     def keep(resource: RecordedResource, code: str, reason: str) -> None:
@@ -70,7 +72,7 @@ def _kept_resources(
 
     names = {*retain, *map(data_resource_name, retain)}
     for resource in state.resources:
-        is_child = any(resource.is_child_of(urn) for urn in kept)
+        is_child = any(_is_child(resource, urn) for urn in kept)
         if is_child or resource.name in names or resource.urn in names:
             keep(resource, "Retained", "it was asked to stay")
         elif resource.protected and not unprotect:
@@ -80,7 +82,13 @@ def _kept_resources(
             needed = state.resource(urn)
             if needed is not None and urn not in kept:
                 keep(needed, "HeldBy", f"{holder.name} needs it and stays")
-    return list(kept.values())
+    return kept
+
+
+def _is_child(resource: RecordedResource, parent: Urn) -> bool:
+    """Return whether *parent* is the parent of *resource*, as the types in their URNs say."""
+    chain = f"{parent.split('::')[2]}${resource.type}"
+    return parent in resource.dependencies and resource.urn.split("::")[2] == chain
 
 
 def holder_of(state: StackState, run: StackRun, urn: Urn) -> str | None:

@@ -7,7 +7,7 @@ process or the next; two tasks of one run, in two processes, end as one.
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from shared.infrastructure.errors import RunNotActive
@@ -100,14 +100,14 @@ class RunWorker:
             await journal.fail(failed(run, code, message, cause))
 
 
+@dataclass
 class BackgroundRuns:
     """The tasks of one engine. They end with the event loop on which they were started."""
 
-    def __init__(self, states: StackStates, executor: StepExecutor, clock: Clock) -> None:
-        self._states = states
-        self._executor = executor
-        self._clock = clock
-        self._live: dict[RunId, tuple[RunWorker, asyncio.Task[None]]] = {}
+    states: StackStates
+    executor: StepExecutor
+    clock: Clock
+    _live: dict[RunId, tuple[RunWorker, asyncio.Task[None]]] = field(default_factory=dict)
 
     def resume(self, run_id: RunId) -> RunWorker:
         """Return the worker of *run_id*, after starting one where none is at work."""
@@ -115,7 +115,7 @@ class BackgroundRuns:
             worker, task = self._live[run_id]
             if not task.done():
                 return worker
-        worker = RunWorker(run_id, self._states, self._executor, self._clock)
+        worker = RunWorker(run_id, self.states, self.executor, self.clock)
         task = asyncio.create_task(worker.work(), name=f"run {run_id.name} of {run_id.stack}")
         self._live[run_id] = worker, task
         task.add_done_callback(lambda ended: self._forget(run_id, ended))

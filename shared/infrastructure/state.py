@@ -10,15 +10,8 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from pydantic import TypeAdapter
 
-from shared.infrastructure.graph import Graph, Urn
-from shared.infrastructure.port import (
-    RecordedResource,
-    RemainingResource,
-    ResourceAction,
-    RunFailed,
-    RunSucceeded,
-    StackName,
-)
+from shared.infrastructure.graph import Graph, RecordedResource, ResourceAction, Urn
+from shared.infrastructure.port import RemainingResource, RunFailed, RunSucceeded, StackName
 from shared.kernel.fence import Fence, StaleFence
 
 SCHEMA: Final = 2

@@ -6,7 +6,8 @@ resource first, and touches nothing that cannot be read.
 
 from dataclasses import dataclass, replace
 
-from shared.infrastructure.port import RecordedResource, RemainingResource, ResourceAction
+from shared.infrastructure.graph import RecordedResource, ResourceAction
+from shared.infrastructure.port import RemainingResource
 from shared.infrastructure.provider import Providers
 from shared.infrastructure.run_journal import RunJournal
 from shared.infrastructure.run_rules import holder_of, wanted_properties
@@ -39,8 +40,8 @@ class StepExecutor:
     async def _put(
         self, step: ResourceStep, state: StackState, run: StackRun, journal: RunJournal
     ) -> None:
-        node = run.graph.node(step.urn) if run.graph else None
-        assert node is not None, step
+        assert run.graph is not None, step
+        node = next(node for node in run.graph.nodes if node.urn == step.urn)
         before = state.resource(step.urn)
         wanted = wanted_properties(state, node, before, step.action)
         resource = opened = RecordedResource(

@@ -19,8 +19,7 @@ def translated(query: Query, top: int | None = None) -> tuple[str, Parameters]:
     head = "SELECT *" if top is None else f"SELECT TOP {top} *"
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     direction = "DESC" if query.descending else "ASC"
-    text = f"{head} FROM c{where} ORDER BY {_path(query.order_by)} {direction}"
-    return text, parameters
+    return f"{head} FROM c{where} ORDER BY {_path(query.order_by)} {direction}", parameters
 
 
 def _path(path: str) -> str:

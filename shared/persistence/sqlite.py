@@ -110,13 +110,10 @@ class Database:
             msg = f"database {self.path} is closed"
             raise sqlite3.ProgrammingError(msg)
         if self._memory:
-            return self._run_alone(work)
+            with self._writer:  # commits, or rolls back where something is raised
+                self._writer.execute("BEGIN IMMEDIATE")
+                return work(self._writer)
         return await self._groups.join(work, undoes_itself)
-
-    def _run_alone(self, work: Work[T]) -> T:
-        with self._writer:  # commits, or rolls back where something is raised
-            self._writer.execute("BEGIN IMMEDIATE")
-            return work(self._writer)
 
     def close(self) -> None:
         """Finish what was queued, checkpoint and close. A closed database refuses writes."""

@@ -17,6 +17,7 @@ from shared.persistence.sqlite_query import (
     continuation_of,
     if_json,
     is_of_columns,
+    joined,
 )
 from shared.persistence.sqlite_rows import etag_of
 from shared.persistence.store import (
@@ -96,7 +97,7 @@ def page_of(
             raise
     scope = [*scope, *map(condition, filter(is_of_columns, query.where))]
     page = _selected(connection, table, [*scope, ("json_valid(body)", [])], query, limit, if_json)
-    sql, parameters = _joined([*scope, ("NOT json_valid(body)", [])])
+    sql, parameters = joined(" AND ", [*scope, ("NOT json_valid(body)", [])])
     sql = f"SELECT partition, id FROM {table} WHERE {sql} LIMIT {_LEFT_OUT_MAX}"  # noqa: S608
     damaged = [
         left_out(*_key_of(row), UnreadableDocument(_DAMAGED))
@@ -117,7 +118,7 @@ def _selected(
     conditions = [guard(condition(where)) for where in query.where]
     if query.continuation is not None:
         conditions.append(guard(order.after(query.continuation)))
-    where, parameters = _joined([*scope, *conditions])
+    where, parameters = joined(" AND ", [*scope, *conditions])
     sql = (
         f"SELECT {COLUMNS}, {', '.join(order.columns)} FROM {table}"  # noqa: S608
         f" WHERE {where} ORDER BY {order.by} LIMIT ?"
@@ -128,10 +129,3 @@ def _selected(
     documents, unreadable = documents_of(rows)
     continuation = continuation_of(rows[-1][len(COLUMNS.split(",")) :]) if more else None
     return Page(documents, continuation, more, unreadable)
-
-
-def _joined(conditions: Sequence[Sql]) -> Sql:
-    return (
-        " AND ".join(text for text, _ in conditions),
-        [value for _, values in conditions for value in values],
-    )

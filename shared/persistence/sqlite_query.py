@@ -8,7 +8,7 @@ Queries are those that `query_rules` let pass.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from shared.persistence.cosmos_form import stored_id
@@ -55,14 +55,19 @@ def _is_due(where: Condition) -> bool:
 def condition(where: Condition) -> Sql:
     """Return the SQL condition of *where* and its parameters."""
     if isinstance(where, AnyOf):
-        terms = [condition(each) for each in where.conditions]
-        text = " OR ".join(text for text, _ in terms) or "0"
-        return f"({text})", [value for _, values in terms for value in values]
+        text, parameters = joined(" OR ", map(condition, where.conditions))
+        return f"({text or '0'})", parameters
     if where.path == "id":
         return _id_condition(where)
     if _is_due(where):
         return f"due_at {where.comparison.value} ?", [where.value]
     return _of_body(where)
+
+
+def joined(word: str, conditions: Iterable[Sql]) -> Sql:
+    """Return *conditions* as one, with *word* between them."""
+    terms = list(conditions)
+    return word.join(text for text, _ in terms), [value for _, own in terms for value in own]
 
 
 def _of_body(where: Where) -> Sql:

@@ -1,4 +1,4 @@
-"""The rows of one container: single writes on an open transaction, under the rules of Cosmos DB.
+"""The rows of one container: its tables, and single writes under the rules of Cosmos DB.
 
 A row's number is its `lsn`: every write moves the document to the end of the table, so the table's
 order is the change feed and a change costs no second index. The lsn is also the etag, so no number
@@ -13,10 +13,28 @@ from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
+from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_form import document_id_of
-from shared.persistence.sqlite_schema import checked_container
 from shared.persistence.store import BatchRefused, Etag
 
+_CONTAINER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS "{name}" (
+  lsn INTEGER PRIMARY KEY, partition TEXT NOT NULL, id TEXT NOT NULL, feed INTEGER NOT NULL,
+  changed_at_s INTEGER NOT NULL, expires_at_s INTEGER, ttl_s INTEGER, body TEXT NOT NULL,
+  due_at TEXT);
+CREATE UNIQUE INDEX IF NOT EXISTS "{name} by key" ON "{name}" (partition, id);
+CREATE INDEX IF NOT EXISTS "{name} by due_at" ON "{name}" (due_at) WHERE due_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS "{name} lsn" (last INTEGER NOT NULL);
+INSERT INTO "{name} lsn" SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM "{name} lsn");
+"""
+# Until 0.1 `dueAt` was indexed inside the body, which each write of any row paid for.
+_ADD_DUE_AT: Final = """
+DROP INDEX IF EXISTS "{name} by due";
+ALTER TABLE "{name}" ADD COLUMN due_at TEXT;
+UPDATE "{name}" SET due_at = json_extract(body, '$.body.dueAt') WHERE
+  CASE WHEN json_valid(body) THEN json_type(body, '$.body.dueAt') = 'text' END;
+"""
 PURGE_WALK: Final = 5_000
 """Rows looked at in one purge, about 2 ms: a bound on what one writer does for others."""
 _ETAG: Final = re.compile(r'"?([0-9a-f]{1,15})"?')
@@ -212,3 +230,17 @@ class Rows:
         self._purge_after = until if count == PURGE_WALK else 0
         connection.execute(self._remember, (self.next_lsn(connection) - 1,))
         return connection.execute(self._purge, (after, until, now_s)).rowcount
+
+
+def checked_container(name: str) -> str:
+    """Return *name* if Cosmos DB would name a container so. Raises Invalid."""
+    if not _CONTAINER.fullmatch(name):
+        raise Invalid(f"a container's name is letters, digits, - and _, at most 255, got {name!r}")
+    return name
+
+
+def schema_script(connection: sqlite3.Connection, container: str) -> str:
+    """Return the script, which may run again, that makes the tables of *container*."""
+    columns = {row[1] for row in connection.execute(f'PRAGMA table_info("{container}")')}
+    is_older = bool(columns) and "due_at" not in columns
+    return (_ADD_DUE_AT if is_older else "").format(name=container) + _SCHEMA.format(name=container)

@@ -41,8 +41,8 @@ from shared.persistence.sqlite_rows import (
     due_at_of,
     etag_of,
     lsn_of,
+    schema_script,
 )
-from shared.persistence.sqlite_schema import schema_script
 from shared.persistence.store import (
     BatchOperation,
     ChangePage,

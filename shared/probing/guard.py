@@ -75,15 +75,12 @@ async def resolve_destination(
     """
     scheme, host, port, path = _parse(url)
     literal = _literal_address(host)
-    if literal is not None:
-        addresses: list[Address] = [literal]
-    else:
-        owned = ()
-        addresses = [ipaddress.ip_address(text) for text in await resolve(host)]
+    texts = [str(literal)] if literal else await resolve(host)
+    addresses = [ipaddress.ip_address(text) for text in texts]
     if not addresses:
         raise OSError(f"{host} has no address")
     for address in addresses:
-        if not is_allowed(address, owned):
+        if not is_allowed(address, owned if literal else ()):
             raise Forbidden(f"requests to {address} are denied")
     return _destination(scheme, addresses[0], port, path, host)
 

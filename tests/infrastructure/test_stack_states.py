@@ -9,15 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.infrastructure.folder_states import KEPT_VERSIONS, FolderStates
-from shared.infrastructure.graph import Graph
-from shared.infrastructure.port import (
-    RecordedResource,
-    RemainingResource,
-    ResourceAction,
-    RunFailed,
-    RunSucceeded,
-    StackName,
-)
+from shared.infrastructure.graph import Graph, RecordedResource, ResourceAction
+from shared.infrastructure.port import RemainingResource, RunFailed, RunSucceeded, StackName
 from shared.infrastructure.state import (
     SCHEMA,
     EndedRun,
