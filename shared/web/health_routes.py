@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from shared.kernel.errors import Unavailable
 from shared.messaging.parked_messages import PLATFORM_TENANT
@@ -10,9 +10,6 @@ from shared.persistence.store import Partition
 from shared.web.administration import Administration
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import Route, get
-
-_OK: Final = 200
-_SERVICE_UNAVAILABLE: Final = 503
 
 
 def rows(root: str) -> Sequence[Route]:
@@ -45,7 +42,7 @@ async def get_health(request: Request[None], app: Administration) -> Answer:
     status = "Unhealthy" if not is_store_present else "Degraded" if len(entries) > 1 else "Healthy"
     is_known = request.scope.tenant != ""
     body = {"status": status, "totalDuration": took, "entries": entries if is_known else {}}
-    return Answer(_OK if is_store_present else _SERVICE_UNAVAILABLE, body)
+    return Answer(200 if is_store_present else 503, body)
 
 
 async def _is_store_present(app: Administration) -> bool:
@@ -63,7 +60,7 @@ async def get_alive(_request: Request[None], _app: Administration) -> Answer:
 
 async def get_openapi(_request: Request[None], app: Administration) -> Answer:
     """Answer this service's OpenAPI document."""
-    return Answer(_OK, json.dumps(app.openapi()).encode(), {"Cache-Control": "max-age=300"})
+    return Answer(200, json.dumps(app.openapi()).encode(), {"Cache-Control": "max-age=300"})
 
 
 def _duration(milliseconds: float) -> str:

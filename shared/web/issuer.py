@@ -20,8 +20,6 @@ from jwt.algorithms import ECAlgorithm
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
-_PRIVATE: Final = "key.pem"
-_PUBLIC: Final = "jwks.json"
 AUDIENCE: Final = "api://factory-runtime"
 DEV_ISSUER: Final = "https://issuer.local/factory-runtime"
 """The issuer that hosts trust when their settings name none."""
@@ -59,7 +57,7 @@ class LocalIssuer:
         return jwt.encode(claims, key, algorithm="ES256", headers={"kid": kid})
 
     def _key(self) -> tuple[ec.EllipticCurvePrivateKey, str]:
-        private, public = self.folder / _PRIVATE, self.folder / _PUBLIC
+        private, public = self.folder / "key.pem", self.folder / "jwks.json"
         if not (private.exists() and public.exists()):
             self._make(private, public)
         loaded = serialization.load_pem_private_key(private.read_bytes(), password=None)

@@ -8,13 +8,13 @@ from shared.durable.abandon import abandon_alone
 from shared.durable.operations import OPERATIONS
 from shared.durable.recovery import ENDING
 from shared.kernel.context import ADMIN
-from shared.kernel.errors import Conflict, NotFound, Refused, Unavailable
+from shared.kernel.errors import Conflict, Refused, Unavailable
 from shared.kernel.operation import Operation, OperationAlreadyEnded, OperationStatus
 from shared.messaging.unit_of_work import Outcome
-from shared.persistence.store import Document, Partition, partition_of
+from shared.persistence.store import Partition, partition_of
 from shared.web.administration import Administration
 from shared.web.collection import Collection
-from shared.web.request import Answer, Request, ok
+from shared.web.request import Answer, Request
 from shared.web.routes import Route, get, post
 
 READ: Final = "runtime.operations.read"
@@ -68,17 +68,16 @@ async def get_operation(request: Request[None], app: Administration) -> Answer:
     until_s = clock.monotonic_s() + wait_s
     poll_s = _POLL_FIRST_S
     while True:
-        document = await _read(request, app, partition, document_id)
-        operation = OPERATIONS.decode(document.body)
-        is_changed = not request.has_known(document.etag)
+        view = await app.service.work.read(partition, document_id)
+        operation = view.get(OPERATIONS, request.path["operationId"])
+        etag = view.etag(document_id) or ""
+        is_changed = not request.has_known(etag)
         is_settled = operation.is_terminal or (is_changed and request.if_none_match is not None)
         if is_settled or clock.monotonic_s() >= until_s:
             if not is_changed:
-                return Answer(304, None, {"ETag": document.etag})
-            answer = ok(render(operation), etag=document.etag)
-            if operation.is_terminal:
-                return answer
-            return Answer(200, answer.body, {**answer.headers, "Retry-After": "1"})
+                return Answer(304, None, {"ETag": etag})
+            retry = {} if operation.is_terminal else {"Retry-After": "1"}
+            return Answer(200, render(operation), {"ETag": etag, **retry})
         await clock.sleep(min(poll_s, until_s - clock.monotonic_s()))
         poll_s = min(_POLL_MAX_S, poll_s * _POLL_GROWTH)
 
@@ -126,17 +125,8 @@ async def _answer(request: Request[None], app: Administration, outcome: Outcome[
 
 
 async def _stored(request: Request[None], app: Administration) -> Operation:
-    document = await _read(request, app, *_address(request))
-    return OPERATIONS.decode(document.body)
-
-
-async def _read(
-    request: Request[None], app: Administration, partition: Partition, document_id: str
-) -> Document:
-    document = await app.service.store.read(partition, document_id)
-    if document is None:
-        raise NotFound(f"no operation {request.path['operationId']!r}")
-    return document
+    ctx = request.ctx
+    return await app.service.work.load(OPERATIONS, request.path["operationId"], ctx.tenant)
 
 
 def _address(request: Request[None]) -> tuple[Partition, str]:
