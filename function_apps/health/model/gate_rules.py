@@ -9,13 +9,12 @@ from function_apps.health.model.baseline_comparison import (
     compare_errors,
     usable_baseline,
 )
-from function_apps.health.model.gate_samples import Progress, Streak
+from function_apps.health.model.gate_samples import Progress
+from function_apps.health.model.gate_windows import judge_windows
 from function_apps.health.model.significance import IMMEDIATE_FAIL_P
 from shared.contracts.gates import Analysis, EvaluateGate, Measure, Verdict
 from shared.kernel.clock import parse_instant
 
-WINDOWS_IN_A_ROW: Final = 2
-"""So many bad ones fail and so many good ones pass; anything less is not yet a verdict."""
 Rule = Callable[[EvaluateGate, Progress, str], Analysis | None]
 
 
@@ -69,7 +68,7 @@ def _errors(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | None
         return None
     worst = min(findings, key=lambda finding: (not finding.is_over, finding.chance))
     is_immediate = worst.is_over and worst.chance < IMMEDIATE_FAIL_P
-    verdict, windows = _judge(progress.error_windows)
+    verdict, windows = judge_windows(progress.error_windows)
     return Analysis(
         measure=Measure.ERROR_RATIO,
         verdict=Verdict.FAIL if is_immediate else verdict,
@@ -96,18 +95,8 @@ def _latency(gate: EvaluateGate, progress: Progress, _at: str) -> Analysis | Non
     latest = progress.latency
     if latest is None:
         return None if gate.probes_count else _NO_LATENCY
-    verdict, windows = _judge(progress.latency_windows)
+    verdict, windows = judge_windows(progress.latency_windows)
     return latest.model_copy(update={"verdict": verdict, "reason": f"{latest.reason}; {windows}"})
-
-
-def _judge(windows: Streak) -> tuple[Verdict, str]:
-    """Return the verdict of *windows*, and the sentence that explains it."""
-    if windows.bad >= WINDOWS_IN_A_ROW:
-        return Verdict.FAIL, f"{windows.bad} bad windows in a row"
-    if windows.good >= WINDOWS_IN_A_ROW:
-        return Verdict.PASS, f"{windows.good} good windows in a row"
-    counted = f"{windows.bad} bad" if windows.bad else f"{windows.good} good"
-    return Verdict.INCONCLUSIVE, f"{counted} of the {WINDOWS_IN_A_ROW} windows in a row it takes"
 
 
 _NO_LATENCY: Final = Analysis(

@@ -12,26 +12,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from function_apps.health.model.baseline_comparison import (
-    SAMPLES_LEAST,
-    compare_errors,
-    compare_latency,
-    usable_baseline,
-)
 from function_apps.health.model.gate_rules import analyse
 from function_apps.health.model.gate_samples import (
     Observation,
     Progress,
-    Span,
-    Streak,
     record_gap,
     record_samples,
 )
+from function_apps.health.model.gate_windows import close_window
 from shared.contracts.gates import EvaluateGate, Verdict, extension_max
 from shared.kernel.clock import isoformat, parse_instant
-
-THIN_WINDOWS_MAX: Final = 3
-"""A window with too few requests for latency stays open for more, at most for so many windows."""
 
 OBSERVATIONS_LEAST: Final = 50
 """Over a long deadline observations are rare; this part of it between two is not yet a gap."""
@@ -70,7 +60,7 @@ def judge(gate: EvaluateGate, progress: Progress, observation: Observation) -> P
         observed_at=at,
         unobserved_s=progress.unobserved_s + _unjudged_s(gate, progress, at),
     )
-    return _settle(gate, _close_window(gate, after, at), at)
+    return _settle(gate, close_window(gate, after, at), at)
 
 
 def left_s(gate: EvaluateGate, progress: Progress, now: datetime) -> float:
@@ -111,36 +101,6 @@ def _deadline(gate: EvaluateGate, progress: Progress, at: str) -> datetime:
     unjudged = timedelta(seconds=progress.unobserved_s + _unjudged_s(gate, progress, at))
     bound = extension_max(gate.asked_at, gate.deadline_at)
     return gate.deadline_at + away + max(timedelta(0), min(unjudged - away, bound))
-
-
-def _close_window(gate: EvaluateGate, progress: Progress, at: str) -> Progress:
-    elapsed = parse_instant(at) - parse_instant(progress.window_at)
-    window = progress.window
-    is_thin = 0 < window.candidate.requests < SAMPLES_LEAST
-    if elapsed < gate.window or (is_thin and elapsed < gate.window * THIN_WINDOWS_MAX):
-        return progress
-    usable = usable_baseline(gate, progress.total.baseline, is_there=progress.has_baseline)
-    baseline = None if usable is None else window.baseline
-    latency = compare_latency(gate.limits, window.candidate, baseline)
-    is_slow = latency is not None and latency.verdict is Verdict.FAIL
-    errors = compare_errors(gate, window, baseline)
-    is_wrong = any(finding.is_bad for finding in errors)
-    first_bad_at = progress.first_bad_at
-    if first_bad_at is None and (is_slow or is_wrong):
-        first_bad_at = progress.window_at
-    return replace(
-        progress,
-        window_at=at,
-        window=Span(),
-        latency_windows=_after(progress.latency_windows, latency, is_bad=is_slow),
-        error_windows=_after(progress.error_windows, errors, is_bad=is_wrong),
-        first_bad_at=first_bad_at,
-        latency=latency or progress.latency,
-    )
-
-
-def _after(windows: Streak, evidence: object, *, is_bad: bool) -> Streak:
-    return windows.plus(is_bad=is_bad) if evidence else windows
 
 
 def _settle(gate: EvaluateGate, progress: Progress, at: str) -> Progress:
