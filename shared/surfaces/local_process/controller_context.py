@@ -1,14 +1,16 @@
 """The dependencies that all controllers of one supervisor share."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import aiohttp
 
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.surfaces.local_process.artifacts import Artifacts
 from shared.surfaces.local_process.loopback_ports import free_port
-from shared.surfaces.local_process.probes import SendProbe, Spawn
 
 
 @dataclass
@@ -19,10 +21,18 @@ class ControllerContext:
     entropy: Entropy
     artifacts: Artifacts
     tools: Path
-    send_probe: SendProbe
-    spawn: Spawn
+    session: aiohttp.ClientSession
+    tasks: asyncio.TaskGroup
     on_change: Callable[[], None]
     ports: dict[str, set[int]] = field(default_factory=dict)
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Run *work* as a task that ends with the supervisor."""
+        try:
+            self.tasks.create_task(work)
+        except RuntimeError:
+            # The supervisor is ending, and nothing waits for the result.
+            work.close()
 
     def free_port(self) -> int:
         return free_port(self.entropy, set().union(*self.ports.values()))

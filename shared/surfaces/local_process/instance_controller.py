@@ -26,8 +26,8 @@ BACKOFF_RESET_AFTER_S: Final = 60.0
 """The backoff of an instance that ran this long begins again."""
 DRAIN_MIN_S: Final = 0.5
 """Covers requests that Envoy has accepted and not yet counted as the instance's."""
-MEMORY_INTERVAL_S: Final = 1.0
-OUTPUT_INTERVAL_S: Final = 2.0
+CHECK_INTERVAL_S: Final = 1.0
+"""Memory and outputs change within seconds, and reading them costs more than a pass."""
 
 
 class InstanceController:
@@ -40,8 +40,7 @@ class InstanceController:
         self._processes = SpawnedProcesses()
         self._probes: dict[str, InstanceProbes] = {}
         self._failures: dict[str, int] = {}
-        self._memory_due_s = 0.0
-        self._output_due_s = 0.0
+        self._check_due_s = 0.0
 
     def folder(self, instance: str) -> InstanceFolder:
         return InstanceFolder(self._folder / instance)
@@ -121,14 +120,14 @@ class InstanceController:
         return record.retry_at is not None and self._context.clock.now() >= record.retry_at
 
     def end_pass(self, records: list[InstanceRecord]) -> None:
-        """Rotate full outputs, and set when memory and outputs are checked next."""
-        now_s = self._context.clock.monotonic_s()
-        if now_s >= self._memory_due_s:
-            self._memory_due_s = now_s + MEMORY_INTERVAL_S
-        if now_s >= self._output_due_s:
-            self._output_due_s = now_s + OUTPUT_INTERVAL_S
+        """Rotate full outputs if that is due, and set when memory and outputs are checked next."""
+        if self._is_check_due():
+            self._check_due_s = self._context.clock.monotonic_s() + CHECK_INTERVAL_S
             for record in records:
                 self.folder(record.id).bound_output()
+
+    def _is_check_due(self) -> bool:
+        return self._context.clock.monotonic_s() >= self._check_due_s
 
     def _find(self, record: InstanceRecord) -> ProcessIdentity | None:
         return self._processes.find(self.folder(record.id).path, record.token)
@@ -137,9 +136,11 @@ class InstanceController:
         self, record: InstanceRecord, spec: RevisionSpec, identity: ProcessIdentity
     ) -> InstanceRecord:
         """Run the probes that are due; kill on too much memory, terminate on failed liveness."""
-        context = self._context
-        probes = self._probes_of(record, spec)
-        probes.run_due(context.clock, context.send_probe, context.spawn, context.on_change)
+        if record.token not in self._probes:
+            now_s = self._context.clock.monotonic_s()
+            self._probes[record.token] = InstanceProbes(spec, record, now_s)
+        probes = self._probes[record.token]
+        probes.run_due(self._context)
         if self._exceeds_memory(spec, identity):
             processes.kill(identity)
             return self._unhealthy(record, "MemoryExceeded")
@@ -189,19 +190,9 @@ class InstanceController:
             is_resuming=False,
         )
 
-    def _probes_of(self, record: InstanceRecord, spec: RevisionSpec) -> InstanceProbes:
-        probes = self._probes.get(record.token)
-        if probes is None:
-            now_s = self._context.clock.monotonic_s()
-            probes = InstanceProbes(
-                spec, record.port, is_ready=record.is_ready, is_live=record.is_live, now_s=now_s
-            )
-            self._probes[record.token] = probes
-        return probes
-
     def _exceeds_memory(self, spec: RevisionSpec, identity: ProcessIdentity) -> bool:
         limit_mb = spec.resources.memory_mb
-        if limit_mb is None or self._context.clock.monotonic_s() < self._memory_due_s:
+        if limit_mb is None or not self._is_check_due():
             return False
         return processes.resident_bytes(identity) > limit_mb * 2**20
 

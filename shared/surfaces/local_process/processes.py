@@ -69,6 +69,12 @@ def environ_of(pid: int) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def this_process() -> ProcessIdentity:
+    pid = os.getpid()
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    return ProcessIdentity(pid, start_ticks(pid) or 0, boot(), token)
+
+
 def is_alive(identity: ProcessIdentity) -> bool:
     """Return whether exactly that process runs, and not another with the same pid."""
     if identity.boot != boot():
@@ -137,11 +143,11 @@ def read_claim(claim: Path) -> ProcessIdentity | None:
     """Return the process that took *claim*; None when none did, or the claim is void."""
     try:
         content = json.loads(claim.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return ProcessIdentity(
+            content["pid"], content["ticks"], content.get("boot") or boot(), content["token"]
+        )
+    except (FileNotFoundError, ValueError, KeyError):
         return None
-    return ProcessIdentity(
-        content["pid"], content["ticks"], content.get("boot") or boot(), content["token"]
-    )
 
 
 def void_claim(claim: Path) -> bool:

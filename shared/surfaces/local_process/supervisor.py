@@ -9,10 +9,9 @@ import asyncio
 import fcntl
 import json
 import logging
-import os
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +24,6 @@ from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.artifacts import Artifacts
 from shared.surfaces.local_process.controller_context import ControllerContext
 from shared.surfaces.local_process.instance_folder import link_python
-from shared.surfaces.local_process.probes import send_probe
 from shared.surfaces.local_process.site_controller import SiteController
 from shared.surfaces.local_process.state_files import (
     CorruptStateFile,
@@ -57,92 +55,80 @@ class Notifier:
         return event
 
 
-class Supervisor:
-    """Runs until cancelled; the processes it started continue then."""
+async def supervise(
+    folder: SurfaceFolder,
+    artifacts: Artifacts,
+    notifier: Notifier,
+    clock: Clock,
+    entropy: Entropy,
+) -> None:
+    """Reconcile all sites of *folder* until cancelled, including those that are added later.
 
-    def __init__(
-        self,
-        folder: SurfaceFolder,
-        artifacts: Artifacts,
-        notifier: Notifier,
-        clock: Clock,
-        entropy: Entropy,
-    ) -> None:
-        self._folder = folder
-        self._artifacts = artifacts
-        self._notifier = notifier
-        self._clock = clock
-        self._entropy = entropy
+    The processes it started continue then.
 
-    async def run(self) -> None:
-        """Reconcile all sites of the folder, including those that are added later.
-
-        Raises:
-            SupervisorRunning: another process does.
-        """
-        root = self._folder.root
-        with _exclusive(root):
-            async with (
-                aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
-                asyncio.TaskGroup() as group,
-            ):
-                context = ControllerContext(
-                    self._clock,
-                    self._entropy,
-                    self._artifacts,
-                    link_python(root / "tools"),
-                    partial(send_probe, session),
-                    lambda work: _spawn(group, work),
-                    self._notifier.notify,
-                )
-                await self._supervise_sites(group, context)
-
-    async def _supervise_sites(self, group: asyncio.TaskGroup, context: ControllerContext) -> None:
-        supervised: set[Path] = set()
-        notification = self._notifier.subscribe()
-        is_announced = False
-        while True:
-            first_passes: list[asyncio.Event] = []
-            for folder in self._folder.sites():
-                if folder.path not in supervised:
-                    supervised.add(folder.path)
-                    first_pass = asyncio.Event()
-                    controller = SiteController(folder, context)
-                    group.create_task(self._supervise_site(controller, first_pass))
-                    first_passes.append(first_pass)
-            if not is_announced:
-                for first_pass in first_passes:
-                    await first_pass.wait()
-                _announce(self._folder.root)
-                is_announced = True
-            await _wait(notification, INTERVAL_S)
-
-    async def _supervise_site(self, controller: SiteController, first_pass: asyncio.Event) -> None:
-        notification = self._notifier.subscribe()
-        while True:
-            try:
-                await controller.reconcile()
-            except (CorruptStateFile, OSError, Unavailable) as failed:
-                # The next pass tries again; a component in an unknown state is left as it is.
-                _LOG.warning("site %s could not be reconciled: %s", controller.name, failed)
-            first_pass.set()
-            await _wait(notification, INTERVAL_S)
+    Raises:
+        SupervisorRunning: another process does.
+    """
+    with _exclusive(folder.root):
+        async with (
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            tools = link_python(folder.root / "tools")
+            context = ControllerContext(
+                clock, entropy, artifacts, tools, session, tasks, notifier.notify
+            )
+            await _supervise_sites(folder, notifier, context)
 
 
 def has_supervisor(root: Path) -> bool:
     """Return whether a live supervisor has reconciled every site below *root* once."""
     try:
-        supervisor = json.loads((root / "supervisor.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        supervisor = processes.read_claim(root / "supervisor.json")
+    except OSError:
         return False
-    ticks = processes.start_ticks(supervisor["pid"])
-    return bool(supervisor["boot"] == processes.boot() and supervisor["ticks"] == ticks)
+    return supervisor is not None and processes.is_alive(supervisor)
+
+
+async def _supervise_sites(
+    folder: SurfaceFolder, notifier: Notifier, context: ControllerContext
+) -> None:
+    supervised: set[Path] = set()
+    notification = notifier.subscribe()
+    is_announced = False
+    while True:
+        first_passes: list[asyncio.Event] = []
+        for site in folder.sites():
+            if site.path not in supervised:
+                supervised.add(site.path)
+                first_pass = asyncio.Event()
+                controller = SiteController(site, context)
+                work = _supervise_site(controller, notifier.subscribe(), first_pass)
+                context.tasks.create_task(work)
+                first_passes.append(first_pass)
+        if not is_announced:
+            for first_pass in first_passes:
+                await first_pass.wait()
+            _announce(folder.root)
+            is_announced = True
+        await _wait(notification)
+
+
+async def _supervise_site(
+    controller: SiteController, notification: asyncio.Event, first_pass: asyncio.Event
+) -> None:
+    while True:
+        try:
+            await controller.reconcile()
+        except (CorruptStateFile, OSError, Unavailable) as failed:
+            # The next pass tries again; a component in an unknown state is left as it is.
+            _LOG.warning("site %s could not be reconciled: %s", controller.name, failed)
+        first_pass.set()
+        await _wait(notification)
 
 
 def _announce(root: Path) -> None:
-    pid = os.getpid()
-    supervisor = {"pid": pid, "ticks": processes.start_ticks(pid), "boot": processes.boot()}
-    content = json.dumps(supervisor).encode()
+    content = json.dumps(asdict(processes.this_process())).encode()
     write_atomically(root / "supervisor.json", content, is_durable=False)
 
 
@@ -160,18 +146,8 @@ def _exclusive(root: Path) -> Iterator[None]:
             (root / "supervisor.json").unlink(missing_ok=True)
 
 
-def _spawn(group: asyncio.TaskGroup, work: Coroutine[None, None, None]) -> None:
-    try:
-        group.create_task(work)
-    except RuntimeError:
-        # The group is ending, and nothing waits for the result.
-        work.close()
-
-
-async def _wait(notification: asyncio.Event, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
+async def _wait(notification: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(INTERVAL_S):
             await notification.wait()
-    except TimeoutError:
-        pass
     notification.clear()

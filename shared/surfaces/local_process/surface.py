@@ -30,7 +30,7 @@ from shared.surfaces.local_process.state_files import (
     DesiredSite,
     SurfaceFolder,
 )
-from shared.surfaces.local_process.supervisor import Notifier, Supervisor
+from shared.surfaces.local_process.supervisor import Notifier, supervise
 from shared.surfaces.rules import check_fence, check_removal, check_revision, check_weights
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 
@@ -55,9 +55,7 @@ class LocalProcessSurface(LocalProcessReader):
         Raises:
             SupervisorRunning: another process does.
         """
-        await Supervisor(
-            self._folder, self._artifacts, self._notifier, self._clock, self._entropy
-        ).run()
+        await supervise(self._folder, self._artifacts, self._notifier, self._clock, self._entropy)
 
     async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
         await asyncio.to_thread(self._write_site, spec, fence)
