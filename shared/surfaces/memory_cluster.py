@@ -4,7 +4,7 @@ The cluster outlives the host objects that use it, as machines do. Nothing runs 
 each access first brings the component up to the present.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import exp
 from statistics import NormalDist
@@ -13,7 +13,8 @@ from typing import Final
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.ids import EnvironmentId
-from shared.surfaces.rules import WHOLE
+from shared.surfaces.observed_state import Instance
+from shared.surfaces.rules import WHOLE, drain_ends_at
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import Counter
 
@@ -34,21 +35,11 @@ class Behaviour:
 
 
 @dataclass
-class MemoryInstance:
-    id: str
-    pid: int
-    started_at: datetime
-    restarts: int = 0
-    was_stopped: bool = False
-    """Its last process ended with its host."""
-
-
-@dataclass
 class MemoryRevision:
     """`pending_requests` is the fraction of a request that the next time step adds to."""
 
     spec: RevisionSpec
-    instances: list[MemoryInstance] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)
     weightless_at: datetime | None = None
     removed_at: datetime | None = None
     traffic: Counter = field(default_factory=Counter)
@@ -97,18 +88,24 @@ class MemoryCluster:
         for site in self.sites.values():
             for component in site.components.values():
                 for revision in component.revisions.values():
-                    for instance in revision.instances:
-                        instance.pid, instance.started_at = self._next_pid(), self.clock.now()
-                        instance.was_stopped = True
+                    revision.instances = [
+                        self._restart(instance, is_resuming=True) for instance in revision.instances
+                    ]
 
     def crash(self, component: SurfaceComponent, instance_id: str) -> None:
         """End the process of that instance; it restarts at once, as on LocalProcess."""
         for revision in self.component(component).revisions.values():
-            for instance in revision.instances:
-                if instance.id == instance_id:
-                    instance.pid, instance.started_at = self._next_pid(), self.clock.now()
-                    instance.restarts += 1
-                    instance.was_stopped = False
+            revision.instances = [
+                replace(self._restart(instance, is_resuming=False), restarts=instance.restarts + 1)
+                if instance.id == instance_id
+                else instance
+                for instance in revision.instances
+            ]
+
+    def site(self, environment: EnvironmentId) -> MemorySite | None:
+        """Return the site of *environment*; None before it is ensured and after its deletion."""
+        site = self.sites.get(environment)
+        return site if site is not None and site.spec is not None else None
 
     def component(self, component: SurfaceComponent) -> MemoryComponent:
         """Return the state of *component* at present; a new one where there is none."""
@@ -124,16 +121,41 @@ class MemoryCluster:
         ids = (f"{spec.component.module}-{spec.revision}-{n}" for n in range(spec.replicas))
         missing = spec.replicas - len(revision.instances)
         for instance_id in [name for name in ids if name not in present][: max(missing, 0)]:
-            revision.instances.append(
-                MemoryInstance(instance_id, self._next_pid(), self.clock.now())
-            )
+            revision.instances.append(self._start(instance_id, spec))
         del revision.instances[spec.replicas :]
 
-    def is_ready(self, revision: MemoryRevision, instance: MemoryInstance) -> bool:
+    def instances(self, revision: MemoryRevision) -> tuple[Instance, ...]:
+        """Return the instances of *revision*, each ready or not at present."""
         behaviour = self.behaviour(revision.spec.artifact)
-        ready_at = instance.started_at + timedelta(seconds=behaviour.start_s)
-        is_able = behaviour.becomes_ready and instance.id not in self.lost
-        return is_able and self.clock.now() >= ready_at
+        started_before = self.clock.now() - timedelta(seconds=behaviour.start_s)
+        return tuple(
+            replace(instance, is_ready=True, reason="", is_resuming=False)
+            if behaviour.becomes_ready
+            and instance.id not in self.lost
+            and instance.started_at <= started_before
+            else instance
+            for instance in revision.instances
+        )
+
+    def _restart(self, instance: Instance, *, is_resuming: bool) -> Instance:
+        return replace(
+            instance,
+            pid=self._next_pid(),
+            started_at=self.clock.now(),
+            is_resuming=is_resuming,
+        )
+
+    def _start(self, instance_id: str, spec: RevisionSpec) -> Instance:
+        return Instance(
+            id=instance_id,
+            revision=spec.revision,
+            is_ready=False,
+            is_live=True,
+            started_at=self.clock.now(),
+            pid=self._next_pid(),
+            address="127.0.0.1:1" if spec.port is not None else None,
+            reason="Starting",
+        )
 
     def _next_pid(self) -> int:
         self._last_pid += 1
@@ -143,10 +165,10 @@ class MemoryCluster:
         now = self.clock.now()
         self._count_requests(state, now)
         for number, revision in list(state.revisions.items()):
-            if revision.removed_at is None:
-                continue
-            drain_began_at = max(revision.removed_at, revision.weightless_at or revision.removed_at)
-            if now >= drain_began_at + timedelta(seconds=revision.spec.drain_s):
+            removed_at = revision.removed_at
+            if removed_at and now >= drain_ends_at(
+                revision.spec, removed_at, revision.weightless_at
+            ):
                 del state.revisions[number]
 
     def _count_requests(self, state: MemoryComponent, now: datetime) -> None:

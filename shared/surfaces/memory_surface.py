@@ -1,8 +1,9 @@
 """A surface over a cluster in memory: the same contract, for tests and crash sweeps."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Final
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
@@ -12,7 +13,6 @@ from shared.surfaces.errors import RevisionMissing, SiteMissing
 from shared.surfaces.memory_cluster import (
     MemoryCluster,
     MemoryComponent,
-    MemoryInstance,
     MemoryRevision,
     MemorySite,
 )
@@ -24,10 +24,18 @@ from shared.surfaces.observed_state import (
     Phase,
     Site,
 )
-from shared.surfaces.rules import check_fence, check_removal, check_revision, check_weights
+from shared.surfaces.rules import (
+    check_fence,
+    check_removal,
+    check_revision,
+    check_weights,
+    departures,
+)
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _CAPABILITIES: Final = Capabilities(
     surface="Memory",
     lacks={
@@ -39,6 +47,21 @@ _CAPABILITIES: Final = Capabilities(
     },
     replicas_max=50,
 )
+
+
+def _reading(
+    read: Callable[Concatenate["MemorySurface", P], T | None],
+) -> Callable[Concatenate["MemorySurface", P], Coroutine[Any, Any, Reading[T]]]:
+    """Make *read* a read of the port: Absent for None, Unknown while the cluster is unreadable."""
+
+    @wraps(read)
+    async def reading(self: "MemorySurface", /, *args: P.args, **kwargs: P.kwargs) -> Reading[T]:
+        if self._cluster.unreadable:
+            return Unknown(self._cluster.unreadable)
+        value = read(self, *args, **kwargs)
+        return Absent() if value is None else Present(value)
+
+    return reading
 
 
 class MemorySurface:
@@ -55,14 +78,13 @@ class MemorySurface:
         site.fence = check_fence(spec.environment, fence, site.fence)
         site.spec = spec
 
-    async def read_site(self, environment: EnvironmentId) -> Reading[Site]:
-        if self._cluster.unreadable:
-            return Unknown(self._cluster.unreadable)
-        site = self._cluster.sites.get(environment)
+    @_reading
+    def read_site(self, environment: EnvironmentId) -> Site | None:
+        site = self._cluster.site(environment)
         if site is None or site.spec is None:
-            return Absent()
+            return None
         endpoint = f"http://{site.spec.name}.test/"
-        return Present(Site(environment, endpoint, True, site.spec.facts, site.fence))
+        return Site(environment, endpoint, True, site.spec.facts, site.fence)
 
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
         site = self._cluster.sites.get(environment)
@@ -95,7 +117,8 @@ class MemorySurface:
         self, component: SurfaceComponent, weights: Mapping[int, int], fence: Fence
     ) -> None:
         state = self._fenced(component, fence)
-        checked = check_weights(component, weights, self._live(component).revisions)
+        live = [self._live_revision(revision) for revision in state.revisions.values()]
+        checked = check_weights(component, weights, live)
         for number in state.weights.keys() - checked.keys():
             state.revisions[number].weightless_at = self._cluster.clock.now()
         state.weights = checked
@@ -107,67 +130,51 @@ class MemorySurface:
         if present is not None and present.removed_at is None:
             present.removed_at = self._cluster.clock.now()
 
-    async def observe(self, component: SurfaceComponent) -> Reading[LiveComponent]:
-        if self._cluster.unreadable:
-            return Unknown(self._cluster.unreadable)
-        live = self._live(component)
-        return Present(live) if live.revisions else Absent()
+    @_reading
+    def observe(self, component: SurfaceComponent) -> LiveComponent | None:
+        return self._live(component)
 
-    async def inventory(self, environment: EnvironmentId) -> Reading[tuple[LiveComponent, ...]]:
-        if self._cluster.unreadable:
-            return Unknown(self._cluster.unreadable)
-        site = self._cluster.sites.get(environment)
-        if site is None or site.spec is None:
-            return Absent()
+    @_reading
+    def inventory(self, environment: EnvironmentId) -> tuple[LiveComponent, ...] | None:
+        site = self._cluster.site(environment)
+        if site is None:
+            return None
         components = [self._live(component) for component in sorted(site.components)]
-        return Present(tuple(live for live in components if live.revisions))
+        return tuple(live for live in components if live is not None)
 
-    async def prove(self, component: SurfaceComponent) -> Reading[tuple[LiveProof, ...]]:
-        if self._cluster.unreadable:
-            return Unknown(self._cluster.unreadable)
-        state = self._cluster.component(component)
-        if not state.revisions:
-            return Absent()
-        return Present(
-            tuple(
-                self._proof(revision.spec, instance)
-                for _, revision in sorted(state.revisions.items())
-                for instance in revision.instances
-            )
+    @_reading
+    def prove(self, component: SurfaceComponent) -> tuple[LiveProof, ...] | None:
+        revisions = self._cluster.component(component).revisions
+        proofs = tuple(
+            self._proof(revision.spec, instance)
+            for _, revision in sorted(revisions.items())
+            for instance in revision.instances
         )
+        return proofs if revisions else None
 
-    async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:
-        if self._cluster.unreadable:
-            return Unknown(self._cluster.unreadable)
+    @_reading
+    def traffic(self, component: SurfaceComponent) -> TrafficSample | None:
         revisions = sorted(self._cluster.component(component).revisions.items())
         counters = {n: r.traffic.snapshot() for n, r in revisions if r.spec.port is not None}
-        if not counters:
-            return Absent()
-        return Present(TrafficSample(self._cluster.clock.now(), "memory", counters))
+        now = self._cluster.clock.now()
+        return TrafficSample(now, "memory", counters) if counters else None
 
-    async def logs(
-        self, component: SurfaceComponent, instance: str, tail: int
-    ) -> Reading[tuple[str, ...]]:
-        if self._cluster.unreadable:
-            return Unknown(self._cluster.unreadable)
+    @_reading
+    def logs(self, component: SurfaceComponent, instance: str, tail: int) -> tuple[str, ...] | None:
         for revision in self._cluster.component(component).revisions.values():
             for candidate in revision.instances:
                 if candidate.id == instance:
-                    return Present((f"{instance} started as {candidate.pid}",)[-tail:])
-        return Absent()
+                    return (f"{instance} started as {candidate.pid}",)[-tail:]
+        return None
 
-    async def kept_outputs(
-        self, component: SurfaceComponent, revision: int
-    ) -> Reading[tuple[str, ...]]:
-        if self._cluster.unreadable:
-            return Unknown(self._cluster.unreadable)
-        known = self._cluster.component(component).revisions.get(revision)
-        return Present(tuple(each.id for each in known.instances)) if known else Absent()
+    @_reading
+    def kept_outputs(self, component: SurfaceComponent, revision: int) -> tuple[str, ...] | None:
+        present = self._cluster.component(component).revisions.get(revision)
+        return tuple(instance.id for instance in present.instances) if present else None
 
     def _fenced(self, component: SurfaceComponent, fence: Fence) -> MemoryComponent:
         """Return the component for a write of *fence*, its token recorded."""
-        site = self._cluster.sites.get(component.environment)
-        if site is None or site.spec is None:
+        if self._cluster.site(component.environment) is None:
             raise SiteMissing(f"{component.environment} has no site here: provision it first")
         state = self._cluster.component(component)
         state.fence = check_fence(component.module, fence, state.fence)
@@ -182,8 +189,10 @@ class MemorySurface:
             for revision in self._cluster.component(other).revisions.values()
         ]
 
-    def _live(self, component: SurfaceComponent) -> LiveComponent:
+    def _live(self, component: SurfaceComponent) -> LiveComponent | None:
         state = self._cluster.component(component)
+        if not state.revisions:
+            return None
         revisions = tuple(self._live_revision(r) for _, r in sorted(state.revisions.items()))
         has_port = any(r.spec.port is not None for r in state.revisions.values())
         endpoint = f"http://{component.module}.test/" if has_port else None
@@ -191,7 +200,7 @@ class MemorySurface:
 
     def _live_revision(self, revision: MemoryRevision) -> LiveRevision:
         spec = revision.spec
-        instances = tuple(self._instance(revision, instance) for instance in revision.instances)
+        instances = self._cluster.instances(revision)
         ready = sum(instance.is_ready for instance in instances)
         phase = Phase.READY if ready == spec.replicas else Phase.STARTING
         if revision.removed_at is not None:
@@ -200,32 +209,12 @@ class MemorySurface:
             spec.revision, spec.version, spec.artifact, spec.replicas, phase, instances, spec.unit
         )
 
-    def _instance(self, revision: MemoryRevision, instance: MemoryInstance) -> Instance:
-        is_ready = self._cluster.is_ready(revision, instance)
-        return Instance(
-            id=instance.id,
-            revision=revision.spec.revision,
-            is_ready=is_ready,
-            is_live=True,
-            started_at=instance.started_at,
-            restarts=instance.restarts,
-            pid=instance.pid,
-            address="127.0.0.1:1" if revision.spec.port is not None else None,
-            reason="" if is_ready else "Starting",
-            is_resuming=instance.was_stopped and not is_ready,
-        )
-
-    def _proof(self, spec: RevisionSpec, instance: MemoryInstance) -> LiveProof:
+    def _proof(self, spec: RevisionSpec, instance: Instance) -> LiveProof:
         cluster = self._cluster
         answer = cluster.behaviour(spec.artifact).says_release
         release = answer if answer is not None and spec.release else spec.version
         is_tampered = instance.id in cluster.tampered
         content = f"sha256:{'f' * 64}" if is_tampered else spec.artifact
-        departs = []
-        if content != spec.artifact:
-            departs.append(f"content is {content}, the artifact gives {spec.artifact}")
-        if release != spec.version:
-            departs.append(f"it answers release {release}, expected {spec.version}")
         return LiveProof(
             instance=instance.id,
             revision=spec.revision,
@@ -236,5 +225,7 @@ class MemorySurface:
             release_source="answer" if spec.release else "environ",
             unit=spec.unit,
             checked_at=cluster.clock.now(),
-            departs=tuple(departs),
+            departs=departures(
+                ("content", content, spec.artifact), ("release", release, spec.version)
+            ),
         )

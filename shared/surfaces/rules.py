@@ -1,6 +1,7 @@
 """The decisions that all surface adapters share: pure functions, so that adapters agree."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.kernel.fence import Fence, StaleFence
@@ -80,6 +81,23 @@ def check_weights(
         if revision.ready < needed:
             raise NotReady(component.module, number, ready=revision.ready, needed=needed)
     return positive
+
+
+def drain_ends_at(
+    spec: RevisionSpec, removed_at: datetime, weightless_at: datetime | None
+) -> datetime:
+    """Return when a removed revision has drained; the drain begins when its weight is 0."""
+    drain_began_at = max(removed_at, weightless_at or removed_at)
+    return drain_began_at + timedelta(seconds=spec.drain_s)
+
+
+def departures(*facts: tuple[str, object, object]) -> tuple[str, ...]:
+    """Return a sentence for each fact (name, live, expected) whose live value is not expected."""
+    return tuple(
+        f"{name} is {live}, expected {expected}"
+        for name, live, expected in facts
+        if live != expected
+    )
 
 
 def check_removal(component: SurfaceComponent, revision: int, weights: Mapping[int, int]) -> None:

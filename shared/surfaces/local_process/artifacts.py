@@ -12,22 +12,20 @@ unpacked files, so a live folder can be verified later without the archive.
 import asyncio
 import hashlib
 import json
-import os
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 from shared.kernel.errors import NotFound
 from shared.persistence.blobs import Blobs
 from shared.surfaces.archives import extract
 from shared.surfaces.errors import BadArtifact
-from shared.surfaces.local_process.state_files import file_lock
+from shared.surfaces.local_process.state_files import file_lock, write_atomically
 from shared.surfaces.spec import artifact_blob
 
 ARCHIVE_BYTES_MAX: Final = 100 * 2**20
@@ -96,8 +94,10 @@ class Artifacts:
             return prepared
         folder = self._folder_of(digest)
         folder.mkdir(parents=True, exist_ok=True)
-        archive = await self._fetch(digest, folder)
-        return await asyncio.to_thread(self._unpack, digest, archive)
+        # Several fetches of one digest may run at once, so each has a file of its own.
+        with tempfile.NamedTemporaryFile(suffix=".zip", dir=folder) as archive:
+            await self._fetch(digest, archive)
+            return await asyncio.to_thread(self._unpack, digest, Path(archive.name))
 
     def copy(self, unpacked: UnpackedArtifact, folder: Path) -> None:
         """Give an instance its own *folder*: the program's files, or nothing for a wheelhouse."""
@@ -110,29 +110,28 @@ class Artifacts:
     def _folder_of(self, digest: str) -> Path:
         return self._folder / artifact_blob(digest)
 
-    async def _fetch(self, digest: str, folder: Path) -> Path:
+    async def _fetch(self, digest: str, archive: IO[bytes]) -> None:
         try:
             chunks = await self._blobs.open(artifact_blob(digest))
         except NotFound as absent:
             raise BadArtifact(f"no artifact {digest} was uploaded", target="/artifact") from absent
-        # Several fetches of one digest may run at once, so each has a file of its own.
-        handle, name = tempfile.mkstemp(suffix=".zip", dir=folder)
-        archive = folder / name
-        try:
-            with os.fdopen(handle, "wb") as file:
-                await _receive(chunks, digest, file)
-        except BaseException:
-            archive.unlink()
-            raise
-        return archive
+        received, size = hashlib.sha256(), 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > ARCHIVE_BYTES_MAX:
+                raise BadArtifact(f"{digest} is larger than {ARCHIVE_BYTES_MAX} bytes")
+            received.update(chunk)
+            archive.write(chunk)
+        archive.flush()
+        if f"sha256:{received.hexdigest()}" != digest:
+            raise BadArtifact(
+                f"expected {digest}, the stored bytes are sha256:{received.hexdigest()}"
+            )
 
     def _unpack(self, digest: str, archive: Path) -> UnpackedArtifact:
         folder = self._folder_of(digest)
-        try:
-            with file_lock(folder / "lock"):
-                return self.find(digest) or self._unpack_locked(folder, archive)
-        finally:
-            archive.unlink(missing_ok=True)
+        with file_lock(folder / "lock"):
+            return self.find(digest) or self._unpack_locked(folder, archive)
 
     def _unpack_locked(self, folder: Path, archive: Path) -> UnpackedArtifact:
         for leftover in ("content", "wheels"):
@@ -145,31 +144,17 @@ class Artifacts:
             shutil.rmtree(folder / "wheels")
         else:
             (folder / "wheels").rename(content)
-        files = tuple(sorted(_files_in(content)))
+        files = tuple(
+            sorted(
+                path.relative_to(content).as_posix()
+                for path in content.rglob("*")
+                if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts
+            )
+        )
         unpacked = UnpackedArtifact(content, bool(wheels), files, content_digest(content, files))
         manifest = {"isWheelhouse": bool(wheels), "files": files, "digest": unpacked.digest}
-        draft = folder / "unpacked.draft"
-        draft.write_text(json.dumps(manifest), encoding="utf-8")
-        draft.rename(folder / "unpacked.json")
+        write_atomically(folder / "unpacked.json", json.dumps(manifest).encode(), is_durable=False)
         return unpacked
-
-
-async def _receive(chunks: AsyncIterator[bytes], digest: str, file: BinaryIO) -> None:
-    received, size = hashlib.sha256(), 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > ARCHIVE_BYTES_MAX:
-            raise BadArtifact(f"{digest} is larger than {ARCHIVE_BYTES_MAX} bytes")
-        received.update(chunk)
-        file.write(chunk)
-    if f"sha256:{received.hexdigest()}" != digest:
-        raise BadArtifact(f"expected {digest}, the stored bytes are sha256:{received.hexdigest()}")
-
-
-def _files_in(content: Path) -> Iterator[str]:
-    for path in content.rglob("*"):
-        if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts:
-            yield path.relative_to(content).as_posix()
 
 
 def base_python() -> str:

@@ -1,9 +1,8 @@
 """Reconciles one component: its instances with its desired revisions, and its route."""
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.local_process.controller_context import ControllerContext
@@ -18,6 +17,7 @@ from shared.surfaces.local_process.state_files import (
     InstanceRecord,
     SiteFolder,
 )
+from shared.surfaces.rules import drain_ends_at
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
 
@@ -90,7 +90,6 @@ class ComponentController:
             return None
         weights = {n: percent for n, percent in desired.weights.items() if n in served}
         leading = max(weights, key=lambda n: (weights[n], n)) if weights else max(served)
-        instances = self._record.instances
         return ComponentRoute(
             desired.component,
             served[leading].spec.path_prefix,
@@ -98,8 +97,13 @@ class ComponentController:
             tuple(
                 RevisionRoute(
                     number,
-                    _ports(i for i in instances if i.revision == number and i.is_ready),
-                    _ports(i for i in instances if i.revision == number and i.draining_at),
+                    {
+                        instance.port: instance.is_ready
+                        for instance in self._record.instances
+                        if instance.revision == number
+                        and instance.port is not None
+                        and (instance.is_ready or instance.draining_at)
+                    },
                 )
                 for number in served
             ),
@@ -161,14 +165,6 @@ def _active_revisions(desired: DesiredComponent, now: datetime) -> dict[int, Des
     return {
         number: revision
         for number, revision in desired.revisions.items()
-        if revision.removed_at is None or now < _drain_ends_at(revision, revision.removed_at)
+        if revision.removed_at is None
+        or now < drain_ends_at(revision.spec, revision.removed_at, revision.weightless_at)
     }
-
-
-def _drain_ends_at(revision: DesiredRevision, removed_at: datetime) -> datetime:
-    drain_began_at = max(removed_at, revision.weightless_at or removed_at)
-    return drain_began_at + timedelta(seconds=revision.spec.drain_s)
-
-
-def _ports(instances: Iterable[InstanceRecord]) -> tuple[int, ...]:
-    return tuple(sorted(i.port for i in instances if i.port is not None))

@@ -1,7 +1,9 @@
-"""Queries to the admin port of a running Envoy."""
+"""Queries to the admin port of a running Envoy: its state, and its counters of requests."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -9,13 +11,22 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from shared.kernel.clock import Clock
 from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.local_process.envoy_config import parse_cluster_name
-from shared.surfaces.local_process.metrics import read_traffic
-from shared.surfaces.traffic import RevisionTraffic
+from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram, RevisionTraffic
 
 ADMIN_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
+_POLL_INTERVAL_S: Final = 0.01
+_SAMPLE: Final = re.compile(r"^(envoy_cluster_\w+)\{([^}]*)\} (\d+)", re.MULTILINE)
+_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
+_NO_ANSWER: Final = (
+    "envoy_cluster_upstream_cx_connect_fail",
+    "envoy_cluster_upstream_rq_rx_reset",
+    "envoy_cluster_upstream_rq_timeout",
+)
+_INFINITE: Final = "+Inf"
 
 
 @dataclass(frozen=True)
@@ -98,3 +109,64 @@ def _host(status: Mapping[str, Any]) -> UpstreamHost:
     stats = {stat["name"]: int(stat.get("value", 0)) for stat in status.get("stats", [])}
     health = status.get("health_status", {}).get("eds_health_status", "HEALTHY")
     return UpstreamHost(takes_requests=health == "HEALTHY", active=stats.get("rq_active", 0))
+
+
+async def wait_until(
+    is_shown: Callable[[], Awaitable[bool]], clock: Clock, within_s: float, otherwise: str
+) -> None:
+    """Return when *is_shown* holds.
+
+    Raises:
+        TrafficUnavailable: it did not hold within *within_s*; *otherwise* is the message.
+    """
+    deadline_s = clock.monotonic_s() + within_s
+    while not await is_shown():
+        if clock.monotonic_s() > deadline_s:
+            raise TrafficUnavailable(otherwise, retry_after_s=2.0)
+        await clock.sleep(_POLL_INTERVAL_S)
+
+
+def read_traffic(text: str) -> Mapping[int, RevisionTraffic]:
+    """Return the counters by revision; *text* has the clusters of one component."""
+    counters: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    buckets: dict[int, dict[str, int]] = defaultdict(dict)
+    for name, labels, value in _samples(text):
+        cluster = parse_cluster_name(labels.get("envoy_cluster_name", ""))
+        if cluster is None:
+            continue
+        _, revision = cluster
+        if name == "envoy_cluster_upstream_rq_time_bucket":
+            buckets[revision][labels["le"]] = value
+        elif name == "envoy_cluster_upstream_rq_xx":
+            counters[revision][f"{labels['envoy_response_code_class']}xx"] += value
+        else:
+            counters[revision][name] += value
+    return {revision: _traffic(counts, buckets[revision]) for revision, counts in counters.items()}
+
+
+def _samples(text: str) -> Iterator[tuple[str, dict[str, str], int]]:
+    for match in _SAMPLE.finditer(text):
+        yield match[1], dict(_LABEL.findall(match[2])), int(match[3])
+
+
+def _traffic(counters: Mapping[str, int], buckets: Mapping[str, int]) -> RevisionTraffic:
+    classes = {c: n for c, n in counters.items() if c.endswith("xx") and c[0].isdigit()}
+    return RevisionTraffic(
+        requests=sum(classes.values()),
+        by_class=classes,
+        no_answer=sum(counters.get(name, 0) for name in _NO_ANSWER),
+        retries=counters.get("envoy_cluster_upstream_rq_retry", 0),
+        latency=_histogram(buckets),
+    )
+
+
+def _histogram(cumulative: Mapping[str, int]) -> Histogram:
+    """Return Envoy's cumulative buckets as counts per bucket; `bootstrap` gave it the bounds."""
+    by_bound = {float(le): count for le, count in cumulative.items() if le != _INFINITE}
+    counts, below = [], 0
+    for bound in LATENCY_BOUNDS_MS:
+        cumulated = by_bound.get(bound, below)
+        counts.append(cumulated - below)
+        below = cumulated
+    counts.append(cumulative.get(_INFINITE, below) - below)
+    return Histogram(LATENCY_BOUNDS_MS, tuple(counts))

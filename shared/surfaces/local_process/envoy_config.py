@@ -29,11 +29,10 @@ servers (uvicorn 5 s, gunicorn 2 s), so a server never closes one that a request
 
 @dataclass(frozen=True)
 class RevisionRoute:
-    """The ports of one revision's instances: of ready ones, and of those that drain."""
+    """One revision with the ports of its instances; False for an instance that drains."""
 
     revision: int
-    ports: tuple[int, ...]
-    draining: tuple[int, ...] = ()
+    takes_requests: Mapping[int, bool]
 
 
 @dataclass(frozen=True)
@@ -118,10 +117,12 @@ def bootstrap(folder: Path, *, public_port: int, admin_port: int) -> Document:
 
 def endpoints(name: str, route: RevisionRoute) -> Document:
     """Return the instances of one cluster. Draining ones get no new requests but are counted."""
-    states = [*((p, "HEALTHY") for p in route.ports), *((p, "DRAINING") for p in route.draining)]
     hosts = [
-        {"endpoint": {"address": _address(port)}, "health_status": state}
-        for port, state in sorted(states)
+        {
+            "endpoint": {"address": _address(port)},
+            "health_status": "HEALTHY" if takes_requests else "DRAINING",
+        }
+        for port, takes_requests in sorted(route.takes_requests.items())
     ]
     resource = {
         "@type": f"{_TYPE}envoy.config.endpoint.v3.ClusterLoadAssignment",

@@ -5,19 +5,17 @@ counts only when the admin port shows it.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.local_process import envoy_config, processes
-from shared.surfaces.local_process.envoy_admin import EnvoyAdmin
+from shared.surfaces.local_process.envoy_admin import EnvoyAdmin, wait_until
 from shared.surfaces.local_process.envoy_config import (
     ComponentRoute,
     Document,
-    RevisionRoute,
     cluster_name,
 )
 from shared.surfaces.local_process.processes import ProcessIdentity, SpawnedProcesses
@@ -25,7 +23,6 @@ from shared.surfaces.local_process.state_files import DesiredSite, write_atomica
 
 SHOWN_WITHIN_S: Final = 5.0
 """Usually about 10 ms; a starved machine may need longer."""
-POLL_INTERVAL_S: Final = 0.01
 RESTART_AFTER_S: Final = 1.0
 
 
@@ -46,7 +43,7 @@ class EnvoyProcess:
         if self._find() is None and waited_s >= RESTART_AFTER_S:
             self._start(site)
 
-    async def publish(self, table: Sequence[ComponentRoute]) -> None:
+    async def publish(self, table: Sequence[ComponentRoute], admin: EnvoyAdmin) -> None:
         """Bring *table* into force: new clusters warm up, routes switch, old clusters go.
 
         Raises:
@@ -54,20 +51,35 @@ class EnvoyProcess:
         """
         if self._routes_in_force == tuple(table):
             return
-        admin = self._admin()
+        routes = envoy_config.routes(table)
         clusters = {
             cluster_name(route.component.service, revision.revision): revision
             for route in table
             for revision in route.revisions
         }
+
+        async def shows_instances() -> bool:
+            shown = {
+                name: {port: host.takes_requests for port, host in hosts.items()}
+                for name, hosts in (await admin.hosts()).items()
+            }
+            return all(shown.get(name) == r.takes_requests for name, r in clusters.items())
+
+        async def shows_routes() -> bool:
+            version, _ = await admin.route_table()
+            return bool(version == routes["version_info"])
+
         for name, revision in clusters.items():
             self._write(f"endpoints/{name}.json", envoy_config.endpoints(name, revision))
         previous = self._cluster_names()
         self._write_clusters({*clusters, *previous})
-        await self._wait_for_endpoints(admin, clusters)
-        routes = envoy_config.routes(table)
+        await wait_until(
+            shows_instances, self._clock, SHOWN_WITHIN_S, "Envoy does not show its new instances"
+        )
         self._write("routes.json", routes)
-        await self._wait_for_routes(admin, routes["version_info"])
+        await wait_until(
+            shows_routes, self._clock, SHOWN_WITHIN_S, "Envoy does not show its new routes"
+        )
         self._write_clusters(clusters)
         for name in previous - clusters.keys():
             (self._folder / "endpoints" / f"{name}.json").unlink(missing_ok=True)
@@ -120,43 +132,9 @@ class EnvoyProcess:
         self._started_s = self._clock.monotonic_s()
         return token
 
-    def _admin(self) -> EnvoyAdmin:
-        boot = json.loads((self._folder / "boot.json").read_text(encoding="utf-8"))
-        return EnvoyAdmin(boot["admin"]["address"]["socket_address"]["port_value"])
-
     def _cluster_names(self) -> set[str]:
-        clusters = json.loads((self._folder / "clusters.json").read_text(encoding="utf-8"))
-        return {resource["name"] for resource in clusters["resources"]}
-
-    async def _wait_for_endpoints(
-        self, admin: EnvoyAdmin, clusters: Mapping[str, RevisionRoute]
-    ) -> None:
-        expected = {
-            name: dict.fromkeys(route.ports, True) | dict.fromkeys(route.draining, False)
-            for name, route in clusters.items()
-        }
-
-        async def is_shown() -> bool:
-            shown = {
-                name: {port: host.takes_requests for port, host in hosts.items()}
-                for name, hosts in (await admin.hosts()).items()
-            }
-            return all(shown.get(name) == ports for name, ports in expected.items())
-
-        await self._wait_until(is_shown, "the instances")
-
-    async def _wait_for_routes(self, admin: EnvoyAdmin, version: str) -> None:
-        async def is_shown() -> bool:
-            return (await admin.route_table())[0] == version
-
-        await self._wait_until(is_shown, "the routes")
-
-    async def _wait_until(self, is_shown: Callable[[], Awaitable[bool]], subject: str) -> None:
-        deadline_s = self._clock.monotonic_s() + SHOWN_WITHIN_S
-        while not await is_shown():
-            if self._clock.monotonic_s() > deadline_s:
-                raise TrafficUnavailable(f"Envoy does not show {subject} of its new configuration")
-            await self._clock.sleep(POLL_INTERVAL_S)
+        """Return the clusters that Envoy may have: each has a file with its endpoints."""
+        return {path.stem for path in (self._folder / "endpoints").glob("*.json")}
 
     def _write_clusters(self, names: Iterable[str]) -> None:
         self._write("clusters.json", envoy_config.clusters(sorted(names), self._folder))

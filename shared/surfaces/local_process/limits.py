@@ -27,14 +27,14 @@ REPLICAS_MAX: Final = 16
 
 def rlimits(resources: Resources) -> Mapping[str, int]:
     """Return the limits to set, by name in `resource`; core files are never written."""
-    limits = {"RLIMIT_CORE": 0}
-    if resources.memory_mb is not None:
-        limits["RLIMIT_DATA"] = resources.memory_mb * 2**20
-    if resources.open_files is not None:
-        limits["RLIMIT_NOFILE"] = resources.open_files
-    if resources.processes is not None:
-        limits["RLIMIT_NPROC"] = resources.processes
-    return limits
+    data = None if resources.memory_mb is None else resources.memory_mb * 2**20
+    limits = {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_DATA": data,
+        "RLIMIT_NOFILE": resources.open_files,
+        "RLIMIT_NPROC": resources.processes,
+    }
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ from shared.surfaces.local_process.artifacts import Artifacts, content_digest
 from shared.surfaces.local_process.processes import ProcessIdentity
 from shared.surfaces.local_process.state_files import InstanceRecord
 from shared.surfaces.observed_state import LiveProof
+from shared.surfaces.rules import departures
 from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
 
 ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
@@ -62,16 +63,12 @@ async def prove_instance(
         release_source=source,
         unit=unit,
         checked_at=clock.now(),
-        departs=tuple(
-            f"{name} is {live}, expected {expected}"
-            for name, live, expected in (
-                ("artifact", artifact, spec.artifact),
-                ("content", content, unpacked.digest),
-                ("release", release, spec.version),
-                ("release revision", environ["RUNTIME_RELEASE_REVISION"], str(spec.revision)),
-                ("unit", dict(unit), dict(spec.unit)),
-            )
-            if live != expected
+        departs=departures(
+            ("artifact", artifact, spec.artifact),
+            ("content", content, unpacked.digest),
+            ("release", release, spec.version),
+            ("release revision", environ["RUNTIME_RELEASE_REVISION"], str(spec.revision)),
+            ("unit", dict(unit), dict(spec.unit)),
         ),
     )
 

@@ -14,7 +14,6 @@ from shared.surfaces.local_process.envoy_process import EnvoyProcess
 from shared.surfaces.local_process.state_files import (
     CorruptStateFile,
     DesiredComponent,
-    DesiredSite,
     SiteFolder,
 )
 from shared.surfaces.spec import SurfaceComponent
@@ -48,7 +47,8 @@ class SiteController:
             await self._delete()
             return
         self._envoy.ensure_running(site)
-        hosts = await self._draining_hosts(site)
+        admin = EnvoyAdmin(site.admin_port)
+        hosts = await self._draining_hosts(admin)
         table: list[ComponentRoute] = []
         corrupt: list[CorruptStateFile] = []
         for service in self._folder.services():
@@ -62,8 +62,8 @@ class SiteController:
         if corrupt:
             # A table without that component would cut off its traffic; the last one stays in force.
             raise corrupt[0]
-        if await EnvoyAdmin(site.admin_port).is_ready():
-            await self._envoy.publish(table)
+        if await admin.is_ready():
+            await self._envoy.publish(table, admin)
 
     async def _reconcile_component(
         self, service: ServiceId, hosts: UpstreamHosts
@@ -117,11 +117,11 @@ class SiteController:
             self._folder.write_component(after)
         return after
 
-    async def _draining_hosts(self, site: DesiredSite) -> UpstreamHosts:
+    async def _draining_hosts(self, admin: EnvoyAdmin) -> UpstreamHosts:
         """Return Envoy's view of the instances, which only a drain needs."""
         if not any(controller.is_draining for controller in self._components.values()):
             return {}
         try:
-            return await EnvoyAdmin(site.admin_port).hosts()
+            return await admin.hosts()
         except TrafficUnavailable:
             return {}

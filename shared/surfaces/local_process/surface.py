@@ -6,7 +6,7 @@ read and write; exactly one runs `supervise`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from shared.kernel.ids import EnvironmentId
 from shared.persistence.blobs import Blobs
 from shared.surfaces.errors import RevisionMissing, SiteMissing, TrafficUnavailable
 from shared.surfaces.local_process.artifacts import Artifacts
-from shared.surfaces.local_process.envoy_admin import EnvoyAdmin
+from shared.surfaces.local_process.envoy_admin import EnvoyAdmin, wait_until
 from shared.surfaces.local_process.loopback_ports import free_port
 from shared.surfaces.local_process.observation import live_revisions
 from shared.surfaces.local_process.reader import LocalProcessReader
@@ -36,7 +36,6 @@ from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 
 WAIT_S: Final = 15.0
 """For changes that take milliseconds on an idle machine; then the caller gets `Unavailable`."""
-_POLL_INTERVAL_S: Final = 0.02
 
 
 class LocalProcessSurface(LocalProcessReader):
@@ -65,10 +64,8 @@ class LocalProcessSurface(LocalProcessReader):
             site = self._folder.site(spec.environment).site()
             return site is not None and await EnvoyAdmin(site.admin_port).is_ready()
 
-        await self._wait_until(
-            is_ready,
-            f"Envoy of {spec.environment} did not start: see edge/envoy.log of its site",
-        )
+        otherwise = f"Envoy of {spec.environment} did not start: see edge/envoy.log of its site"
+        await wait_until(is_ready, self._clock, WAIT_S, otherwise)
 
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
         if not await asyncio.to_thread(self._request_deletion, environment, fence):
@@ -78,7 +75,8 @@ class LocalProcessSurface(LocalProcessReader):
         async def is_deleted() -> bool:
             return not self._folder.site(environment).edge.exists()
 
-        await self._wait_until(is_deleted, f"processes of {environment} are still stopping")
+        otherwise = f"processes of {environment} are still stopping"
+        await wait_until(is_deleted, self._clock, WAIT_S, otherwise)
 
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
         # Unpacking may take long, so the fence is checked before it and again with the write.
@@ -130,12 +128,14 @@ class LocalProcessSurface(LocalProcessReader):
         async def is_in_force() -> bool:
             site = self._folder.site(component.environment).site()
             assert site is not None
-            in_force = await EnvoyAdmin(site.admin_port).weights(component.service)
+            try:
+                in_force = await EnvoyAdmin(site.admin_port).weights(component.service)
+            except TrafficUnavailable:
+                return False
             return in_force == after.weights
 
-        await self._wait_until(
-            is_in_force, f"the weights of {component.module} are not in force yet"
-        )
+        otherwise = f"the weights of {component.module} are not in force yet"
+        await wait_until(is_in_force, self._clock, WAIT_S, otherwise)
 
     async def remove(self, component: SurfaceComponent, revision: int, fence: Fence) -> None:
         def request_removal(desired: DesiredComponent) -> DesiredComponent:
@@ -220,21 +220,6 @@ class LocalProcessSurface(LocalProcessReader):
         sites = [folder.site() for folder in self._folder.sites()]
         return {port for site in sites if site for port in (site.public_port, site.admin_port)}
 
-    async def _wait_until(self, is_done: Callable[[], Awaitable[bool]], otherwise: str) -> None:
-        deadline_s = self._clock.monotonic_s() + WAIT_S
-        while not await _is_true(is_done):
-            if self._clock.monotonic_s() > deadline_s:
-                raise TrafficUnavailable(otherwise, retry_after_s=2.0)
-            await self._clock.sleep(_POLL_INTERVAL_S)
-
 
 def _with_revision(desired: DesiredComponent, revision: DesiredRevision) -> DesiredComponent:
     return replace(desired, revisions={**desired.revisions, revision.spec.revision: revision})
-
-
-async def _is_true(condition: Callable[[], Awaitable[bool]]) -> bool:
-    """Return the condition, False while Envoy does not answer."""
-    try:
-        return await condition()
-    except TrafficUnavailable:
-        return False
