@@ -1,1 +1,1 @@
-"""The infrastructure of an environment: what it should be, what is recorded, and the way there."""
+"""Plans, makes, records and deletes the infrastructure of environments."""

@@ -29,7 +29,7 @@ CACHE_MAX: Final = 64
 ENVIRON_NAMES: Final = ("PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP")
 ENVIRON_PREFIXES: Final = ("PYTHON", "COVERAGE", "LC_")
 ANSWER_MAX: Final = 16 * 1024 * 1024
-"""A resource takes about 2 KB; a stack of thousands is not one environment."""
+"""A resource takes about 2 KB, and an environment has far fewer than thousands."""
 MESSAGE_MAX: Final = 500
 CHUNK: Final = 64 * 1024
 
@@ -88,7 +88,7 @@ class ChildEvaluator:
 
 
 async def _exchange(child: asyncio.subprocess.Process, request: bytes) -> tuple[bytes, bytes]:
-    """Return the answer to *request* and the end of what was printed to standard error.
+    """Return the answer to *request* and the end of the text on standard error.
 
     Raises:
         EvaluationDefect: the answer is longer than ANSWER_MAX.
@@ -104,11 +104,10 @@ async def _exchange(child: asyncio.subprocess.Process, request: bytes) -> tuple[
             await child.stdin.drain()
         child.stdin.close()
         answer = await _read_bounded(child.stdout)
-        err = await printed
         await child.wait()
+        return answer, await printed
     finally:
         printed.cancel()
-    return answer, err
 
 
 async def _read_bounded(stream: asyncio.StreamReader) -> bytes:
@@ -128,7 +127,7 @@ async def _tail(stream: asyncio.StreamReader) -> bytes:
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
-    """End *child* and what it started."""
+    """End *child* and the processes that it started."""
     with suppress(ProcessLookupError):
         if os.name == "posix":
             os.killpg(child.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The embedded engine: what a program declares, made on this machine."""
+"""The embedded engine, which makes the declared resources on this machine."""
 
 from pathlib import Path
 

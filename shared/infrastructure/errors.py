@@ -1,4 +1,4 @@
-"""What an infrastructure engine refuses, by name."""
+"""The refusals of an infrastructure engine."""
 
 from shared.kernel.errors import Conflict, Stale
 
@@ -21,11 +21,11 @@ class StackBusy(Conflict):
 
 
 class RunNotActive(Conflict):
-    """A step of a run that has ended or was superseded; nothing was recorded."""
+    """The run of a step has ended or was superseded; nothing was recorded."""
 
 
 class EvaluationDefect(Exception):
-    """An environment program failed in a way that is nobody's input: a defect of the program."""
+    """An environment program failed, and its inputs are not the reason."""
 
     def __init__(self, message: str, where: str) -> None:
         super().__init__(f"{message}\n{where}")

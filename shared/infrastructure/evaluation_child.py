@@ -41,7 +41,7 @@ class EchoMocks(Mocks):
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         # Lists and objects may come back in another shape (a list of identities as a mapping), so
-        # they are answered with references, like what only exists later.
+        # they are answered with references, as outputs of later are.
         plain = {k: v for k, v in args.inputs.items() if not isinstance(v, list | dict)}
         return args.name, plain
 
@@ -134,7 +134,7 @@ def evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInpu
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `graph`, or `refused` with what the program does not accept, or `defect`."""
+    """Return `graph`, or `refused` with the violations, or `missing`, or `defect`."""
     module_name, function = request["program"].split(":")
     try:
         program: Program = getattr(importlib.import_module(module_name), function)
@@ -145,7 +145,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"refused": {"code": refused.code, "message": refused.message, "details": details}}
     except ModuleNotFoundError as missing:
         return {"missing": missing.name or str(missing)}
-    except Exception as defect:  # noqa: BLE001  whatever a program raises is an answer here
+    except Exception as defect:  # noqa: BLE001  every error of a program is an answer
         where = "".join(traceback.format_exception(defect)[-3:])
         return {"defect": f"{type(defect).__name__}: {defect}", "where": where}
     return {"graph": graph_to_json(graph)}

@@ -14,13 +14,13 @@ from typing import Any, Final, NewType
 
 Urn = NewType("Urn", str)
 Properties = Mapping[str, Any]
-"""JSON: what `json.dumps` takes."""
+"""A JSON object."""
 
 _REFERENCE: Final = re.compile(r"\$\{(urn:pulumi:[^#}]+)#([A-Za-z0-9_.]+)\}")
 
 
 class ResourceAction(StrEnum):
-    """What is done to one resource; Pulumi's words."""
+    """The action of a plan or a step on one resource, in Pulumi's words."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -77,7 +77,7 @@ class RecordedResource(Resource):
 
     @property
     def all_outputs(self) -> Mapping[str, Any]:
-        """Return what others may refer to: an output that no provider returns is as declared."""
+        """Return the outputs for references; one that no provider returns is as declared."""
         return {**self.properties, **self.outputs}
 
 
@@ -95,7 +95,7 @@ def reference(to: Urn, output: str) -> str:
 
 
 def resolve(value: Any, look_up: Callable[[Unresolved], Any]) -> Any:
-    """Return *value* with each reference replaced by what *look_up* says.
+    """Return *value* with each reference replaced by the result of *look_up*.
 
     A string with an `Unresolved` among other text becomes that `Unresolved`: nothing of it is
     known.

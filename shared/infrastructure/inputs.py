@@ -26,7 +26,7 @@ FIXED_INPUTS: Final = ("tenant_id", "project_id", "environment_id", "name", "sta
 
 @dataclass(frozen=True)
 class ComputeTargetInput:
-    """A surface for workloads, at most one of each kind; `capacity` is what all may take."""
+    """A surface for workloads, at most one of each kind; `capacity` limits all of them together."""
 
     kind: str
     capacity: Mapping[str, Any] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class DataResourceInput:
 
 @dataclass(frozen=True)
 class EnvironmentInputs:
-    """One environment. `trace_id` is that of its first request; a later one changes nothing."""
+    """One environment. A `trace_id` of a later request than the first changes nothing."""
 
     tenant_id: str
     project_id: str
@@ -64,7 +64,7 @@ class EnvironmentInputs:
 
     @property
     def is_local(self) -> bool:
-        """Return whether these are inputs of the local program, else they are of the Azure one."""
+        """Return whether the local program takes these inputs; else the Azure program does."""
         return {target.kind for target in self.compute_targets} == {LOCAL_TARGET}
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def data_resource_name(name: str) -> str:
 
 
 def require_valid(inputs: EnvironmentInputs) -> None:
-    """Check *inputs* for what no program could honour.
+    """Refuse inputs that no program could honour.
 
     Raises:
         Invalid: with one violation per thing that is wrong.

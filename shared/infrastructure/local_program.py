@@ -1,4 +1,4 @@
-"""What a local environment consists of, as pure data.
+"""The resources of a local environment, as pure data.
 
 `infra/pulumi/environment/local.py` wraps these declarations in Pulumi resources. A test compares
 the graph of that program with one that is made of the same declarations without Pulumi.
@@ -34,7 +34,7 @@ class OutputOf:
 
 @dataclass(frozen=True)
 class Declaration:
-    """One resource, after what it refers to; `parent` is an earlier declaration's name."""
+    """One resource, declared after those it refers to; `parent` names an earlier declaration."""
 
     type: str
     name: str

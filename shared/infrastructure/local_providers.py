@@ -1,4 +1,4 @@
-"""What makes local resources: a site through the surface's `Sites` port, a volume as a folder."""
+"""Providers of local resources: a site through the `Sites` port, a volume as a folder."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ NOTE_MAX: Final = 256 * 1024
 """A note is a few kilobytes; settings and tags are bounded by the contracts."""
 _PROPERTIES: Final = "properties"
 _LOCK: Final = threading.Lock()
-"""Of the process, because several apps in one host may each have opened a provider."""
+"""One for the process: several apps in one host may each have opened a provider."""
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -87,7 +87,7 @@ class SiteProvider:
 
 
 class VolumeProvider:
-    """`factory:local:Volume`: a folder below *root*, and beside it a note of what it is.
+    """`factory:local:Volume`: a folder below *root*, and beside it a note.
 
     The note holds the properties and the highest fencing token, and outlives the folder. Inside one
     process a check of the token and the write it allows are one; a second process that is overtaken
@@ -146,7 +146,7 @@ class VolumeProvider:
             if deleted.exists():
                 shutil.rmtree(deleted)  # a delete that was killed half-way
             if folder.exists():
-                # Renamed first: whatever happens next, nobody finds half a volume.
+                # Renamed first: after a kill the volume is whole or absent.
                 folder.rename(deleted)
                 shutil.rmtree(deleted)
             if note.parent.exists():

@@ -1,4 +1,4 @@
-"""The InfrastructureEngine port: preview a stack, run a plan as a job, read what is recorded.
+"""The InfrastructureEngine port: preview a stack, run a plan as a job, read the record.
 
 A run is a job because an update by Pulumi is one long process, which no activity can hold. How the
 port is kept with Pulumi's Automation API in a Container Apps job:
@@ -32,7 +32,7 @@ NOT_STARTED: Final = "RunNotStarted"
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """What a run would do to one resource, and because of which property paths."""
+    """The action that a run would take on one resource, and the property paths that cause it."""
 
     urn: Urn
     type: str
@@ -44,7 +44,7 @@ class PlannedChange:
 
 @dataclass(frozen=True)
 class MonthlyCost:
-    """An estimate, and the sentence that says what it rests on."""
+    """An estimate, and a sentence about its basis."""
 
     amount: float
     currency: str
@@ -75,7 +75,7 @@ class Preview:
 class RunId:
     """One run of one stack. The caller chooses `name`; a start under the same name is a repeat.
 
-    An operation's id is one, followed by the kind of run where the operation has several.
+    A name is an operation's id, followed by the kind of run where the operation has several.
     """
 
     stack: StackName
@@ -131,7 +131,7 @@ class RunInProgress:
 
 @dataclass(frozen=True)
 class RunSucceeded:
-    """The run has ended: the stack's outputs, and what a destroy did not delete."""
+    """The run has ended: the stack's outputs, and the resources that a destroy left."""
 
     outputs: Mapping[str, Any]
     left: tuple[RemainingResource, ...] = ()
@@ -159,7 +159,7 @@ RunStatus: TypeAlias = RunInProgress | RunSucceeded | RunFailed | Unknown
 
 @dataclass(frozen=True)
 class StackView:
-    """What is recorded of a stack."""
+    """The record of a stack."""
 
     stack: StackName
     resources: tuple[RecordedResource, ...]
@@ -168,7 +168,7 @@ class StackView:
 
 @dataclass(frozen=True)
 class RefreshResult:
-    """What reading every recorded resource brought; `unknown` ones were left as recorded."""
+    """The differences between the record and what was read; `unknown` ones stay as recorded."""
 
     changed: tuple[Urn, ...]
     absent: tuple[Urn, ...]
@@ -178,16 +178,16 @@ class RefreshResult:
 class InfrastructureEngine(Protocol):
     """One engine; a stack has one writer at a time, the one with the highest fencing token.
 
-    `start` records a run and returns, `observe` says how far it is, `cancel` ends it between two
-    steps. Whatever kills the process that does the steps, the next `observe` or repeated `start`
-    resumes the run from what is recorded.
+    `start` records a run and returns, `observe` returns its progress, `cancel` ends it between two
+    steps. After a kill of the process that does the steps, the next `observe` or repeated `start`
+    resumes the run from the record.
 
     Every method raises Unavailable when something it needs is away; repeat it. Those that take a
     fence raise StaleFence, and change nothing, once the stack has seen a higher token.
     """
 
     async def preview(self, stack: StackName, inputs: EnvironmentInputs) -> Preview:
-        """Evaluate the program and compare it with what is recorded.
+        """Evaluate the program and compare it with the record.
 
         Raises:
             Invalid: *inputs* describe no environment; every violation is listed.
@@ -208,9 +208,9 @@ class InfrastructureEngine(Protocol):
         ...
 
     async def observe(self, run_id: RunId) -> RunStatus:
-        """Return how *run_id* stands; Unknown also when no such run is recorded: start it again.
+        """Return the status of *run_id*; Unknown also when no such run is recorded: start it again.
 
-        How the last ten runs of a stack ended is kept.
+        The ends of the last ten runs of a stack are kept.
         """
         ...
 
@@ -222,12 +222,12 @@ class InfrastructureEngine(Protocol):
         ...
 
     async def refresh(self, stack: StackName, fence: Fence) -> RefreshResult:
-        """Read every recorded resource and record what is there now.
+        """Read every recorded resource and record it as it is now.
 
         A run that is in progress under a lower token ends as `RunSuperseded`.
         """
         ...
 
     async def read(self, stack: StackName) -> Reading[StackView]:
-        """Return what is recorded; Absent when there is no resource."""
+        """Return the record; Absent when it has no resource."""
         ...

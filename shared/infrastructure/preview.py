@@ -1,4 +1,4 @@
-"""Makes a preview: changes, refusals, cost and the hash that names the plan."""
+"""Makes a preview: changes, refusals, cost, and the hash that names the plan."""
 
 from collections.abc import Collection
 from dataclasses import replace

@@ -45,7 +45,7 @@ class ResourceProvider(Protocol):
     async def read(self, resource: Resource) -> Reading[LiveResource]: ...
 
     async def delete(self, resource: Resource, fence: Fence) -> None:
-        """Remove *resource*; one that is not there is a success."""
+        """Remove *resource*; it is a success when it is absent already."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Compares the recorded resources of a stack with what is there."""
+"""Reads the recorded resources of a stack and compares them with the record."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -48,7 +48,7 @@ def with_readings(current: StackState, before: StackState, readings: Readings) -
 
 
 def refreshed(before: StackState, readings: Readings) -> RefreshResult:
-    """Return how *readings* differ from what was recorded."""
+    """Return the differences of *readings* from the record."""
     live = {urn: reading.value for urn, reading in readings.items() if isinstance(reading, Present)}
     return RefreshResult(
         changed=tuple(

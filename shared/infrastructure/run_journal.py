@@ -19,7 +19,7 @@ SAVE_ATTEMPTS: Final = 5
 async def change_state(
     states: StackStates, stack: StackName, change: Callable[[StackState], StackState]
 ) -> StackState:
-    """Save what *change* makes of the state; it may be called again. Raises Unavailable."""
+    """Save the result of *change*, which is called again after a lost race. Raises Unavailable."""
     for _ in range(SAVE_ATTEMPTS):
         before = await states.load(stack)
         after = change(before)
@@ -47,7 +47,7 @@ class RunJournal:
         return self._held(await self.states.load(self.run_id.stack))
 
     async def open(self, step: ResourceStep, in_doubt: RecordedResource) -> bool:
-        """Record, before a provider is called, what *step* is about to do.
+        """Record that *step* begins, before its provider is called.
 
         Returns False, and records nothing, when a second execution of the step has ended it.
         """
@@ -86,7 +86,7 @@ class RunJournal:
         await self._change(ended)
 
     async def fail(self, end: RunFailed) -> None:
-        """Record that the run ended early; what it did stays."""
+        """Record that the run ended early; its finished steps stay."""
         await self._change(lambda state, run: state.with_end(run.name, end))
 
     async def _change(self, change: Callable[[StackState, StackRun], StackState]) -> StackState:

@@ -1,4 +1,4 @@
-"""What a run makes of the recorded state: pure rules, the same for every step."""
+"""Rules for the recorded state during a run: pure, the same for every step."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -28,7 +28,7 @@ from shared.kernel.fence import Fence
 
 
 def without_older_run(state: StackState, fence: Fence) -> StackState:
-    """Return *state* after a run that *fence* is newer than, where one is in progress."""
+    """Return *state* with the run in progress ended, where *fence* is newer than its fence."""
     run = state.run
     if run is None or run.fence.token >= fence.token:
         return state
@@ -37,7 +37,7 @@ def without_older_run(state: StackState, fence: Fence) -> StackState:
 
 
 def failed(run: StackRun, code: str, message: str, cause: Refused | None = None) -> RunFailed:
-    """Return the end of *run* before its steps are done; *cause* is what refused the next one."""
+    """Return the end of *run* before its steps are done; *cause* refused the next one."""
     reason = "the run ended before it"
     left = {
         step.urn: RemainingResource(step.urn, step.name, "NotReached", reason)
@@ -52,7 +52,7 @@ def failed(run: StackRun, code: str, message: str, cause: Refused | None = None)
 
 
 def destroy_run(state: StackState, name: str, plan: DestroyPlan, fence: Fence) -> StackRun:
-    """Return the run that deletes what may be deleted of *state*, last resource first."""
+    """Return the run that deletes every resource that may be deleted, last one first."""
     kept = _kept_resources(state, plan.retain, unprotect=plan.unprotect)
     steps = numbered_steps(
         (ResourceAction.DELETE, resource)
@@ -114,8 +114,7 @@ def wanted_properties(
 def settled(state: StackState, graph: Graph | None) -> StackState:
     """Return the state after a run: the graph's order, dependencies and protection, outputs."""
     if graph is None:
-        inputs = state.inputs if state.resources else {}
-        return replace(state, outputs={}, inputs=inputs)
+        return replace(state, outputs={}, inputs=state.inputs if state.resources else {})
     recorded = {resource.urn: resource for resource in state.resources}
     resources = tuple(
         replace(recorded[node.urn], dependencies=node.dependencies, protected=node.protected)

@@ -1,7 +1,7 @@
 """Runs in the background: a task per run does its recorded steps until the run has ended.
 
-A task holds nothing that is not recorded, so one that was killed is replaced by another, in this
-process or the next; two tasks of one run, in two processes, end as one.
+A task holds only what is recorded too. A killed task is replaced by another, in this process or the
+next; two tasks of one run, in two processes, end the run once.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import StaleFence
 
 STEP_ATTEMPTS: Final = 6
-"""With pauses of 1, 2, 4, 8 and 16 s, so half a minute; the next run starts where this one ends."""
+"""With pauses of 1, 2, 4, 8 and 16 s, half a minute; the next run goes on from there."""
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class BackgroundRuns:
     _live: dict[RunId, tuple[RunWorker, asyncio.Task[None]]] = field(default_factory=dict)
 
     def resume(self, run_id: RunId) -> RunWorker:
-        """Return the worker of *run_id*, after starting one where none is at work."""
+        """Return the worker of *run_id*, started now where none is at work."""
         if run_id in self._live:
             worker, task = self._live[run_id]
             if not task.done():

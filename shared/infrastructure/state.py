@@ -1,4 +1,4 @@
-"""What is recorded of a stack, and the StackStates port that keeps it.
+"""The recorded state of a stack, and the StackStates port that keeps it.
 
 `version` counts saves and is the guard of the next one; `token` is the highest fencing token seen.
 A stack that was destroyed keeps both: a late writer stays refused.
@@ -40,7 +40,7 @@ class ResourceStep:
 
 @dataclass(frozen=True)
 class StackRun:
-    """The run that is in progress; `graph` is what an update declares, None for a destroy."""
+    """The run that is in progress; `graph` is that of an update, None for a destroy."""
 
     name: str
     fence: Fence

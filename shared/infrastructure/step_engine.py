@@ -1,4 +1,4 @@
-"""The step engine: one algorithm over an evaluator, the recorded states and the providers."""
+"""The step engine: it evaluates, plans, and does the steps of runs by the providers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,10 +37,10 @@ from shared.kernel.observation import Absent, Present, Reading, Unknown
 
 
 class Evaluator(Protocol):
-    """Runs an environment program without touching the world."""
+    """Runs an environment program; reads and changes nothing else."""
 
     async def evaluate(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:
-        """Return what the program for *inputs* declares; equal inputs, equal graph.
+        """Return the graph that the program declares for *inputs*; equal inputs, equal graph.
 
         Raises:
             Refused: the program does not accept *inputs*.

@@ -41,8 +41,8 @@ class CosmosAccount:
         paths = [f"/{name}" for name in PARTITION_FIELDS]
         async with translated_errors():
             client = await self._connected()
-            made = await client.create_database_if_not_exists(database)
-            await made.create_container_if_not_exists(
+            proxy = await client.create_database_if_not_exists(database)
+            await proxy.create_container_if_not_exists(
                 container, PartitionKey(path=paths, kind="MultiHash"), default_ttl=-1
             )
 

@@ -1,4 +1,4 @@
-"""How a document of the Store port looks inside Cosmos DB, and so in the embedded store too.
+"""The form of a document inside Cosmos DB, which the embedded store uses too.
 
 `{"id", "tenantId", "environmentKey", "unit", "ttl"?, "body": {…}}` and the system fields. The body
 is nested because its own `tenantId`, `unit` or `ttl` would otherwise be read as the container's. A
@@ -104,7 +104,7 @@ def _body_of(operation: BatchOperation) -> Body:
 
 
 def checked_ids(ids: Sequence[str]) -> Sequence[str]:
-    """Return *ids* if one bounded read may ask for them. Raises TooLarge."""
+    """Return *ids* if they are few enough for one read. Raises TooLarge."""
     if len(ids) > READ_MAX_DOCUMENTS:
         raise TooLarge(f"one read takes at most {READ_MAX_DOCUMENTS} ids, got {len(ids)}")
     return ids
@@ -152,7 +152,7 @@ def readable(
     read: Callable[[Stored], Document],
     key_of: Callable[[Stored], tuple[Partition, str]],
 ) -> tuple[Sequence[Document], Sequence[Unreadable]]:
-    """Return what *read* makes of each of *stored*, and the keys of those that it cannot read."""
+    """Return the documents that *read* returns for *stored*, and those that it cannot read."""
     documents, unreadable = [], []
     for item in stored:
         try:
@@ -171,7 +171,7 @@ def left_out(partition: Partition, document_id: str, problem: UnreadableDocument
 
 
 def raw_of(partition: Partition, document_id: str, body: Body, ttl_s: int | None) -> dict[str, Any]:
-    """Return what is sent to Cosmos DB, without the fields that it adds itself."""
+    """Return the document for Cosmos DB, without the fields that it adds itself."""
     fields = zip(PARTITION_FIELDS, partition.values, strict=True)
     ttl = {} if ttl_s is None else {"ttl": ttl_s}
     return {"id": stored_id(document_id), **dict(fields), **ttl, "body": body}

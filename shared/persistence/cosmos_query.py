@@ -1,4 +1,4 @@
-"""Translates a Query to Cosmos DB's SQL; what is compared always travels as a parameter.
+"""Translates a Query to Cosmos DB's SQL; every value travels as a parameter.
 
 Queries are those that `query_rules` let pass.
 """

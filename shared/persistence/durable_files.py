@@ -1,4 +1,4 @@
-"""Writes of files that are on the disk when they return, whatever stops process or machine."""
+"""File writes that are on the disk when they return."""
 
 import os
 from pathlib import Path

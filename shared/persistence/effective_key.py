@@ -1,4 +1,4 @@
-"""Effective partition keys: where a hierarchical key lies in the hashed key space of Cosmos DB.
+"""Effective partition keys: the place of a key in the hashed key space of Cosmos DB.
 
 Each component of a MultiHash key is hashed by itself (MurmurHash3 x64 128, Austin Appleby, public
 domain) and the hashes are joined, so that a prefix of a key is a range of effective keys. Byte

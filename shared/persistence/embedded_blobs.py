@@ -32,7 +32,7 @@ class FolderBlobs:
             left_over.unlink(missing_ok=True)
 
     async def put(self, name: str, content: AsyncIterator[bytes]) -> int:
-        """Store *content* whole or not at all; what was there under *name* is replaced."""
+        """Store *content* whole or not at all; an earlier blob of this name is replaced."""
         target = self._path(name)
         descriptor, path = tempfile.mkstemp(dir=self._parts)
         part, size = Path(path), 0

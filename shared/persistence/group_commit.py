@@ -1,7 +1,7 @@
 """Group commit: many callers' transactions, one fsync.
 
-Writes that are asked for in one turn of the event loop are a group. Each runs on the loop's thread,
-in a savepoint of its own unless it undoes itself, so a failing write undoes only itself. One commit
+The writes of one turn of the event loop are a group. Each runs on the loop's thread, in a
+savepoint of its own unless it undoes itself, so a failing write undoes only itself. One commit
 makes the group durable, then its callers are answered.
 A commit on a quick disk takes less time than two thread switches, so it is done on the loop; slow
 commits move to a thread, and the loop goes on while the next group gathers.
@@ -23,7 +23,7 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 QUICK_COMMIT_S: Final = 0.0005
-"""How long the loop may stand still for a commit; two thread switches under load take as long."""
+"""How long a commit may block the loop; two thread switches under load take as long."""
 _GROUP_MAX: Final = 256
 """Bounds the time the first caller of a group waits for the last."""
 _WEIGHT_OF_LAST_COMMIT: Final = 0.2
@@ -73,7 +73,7 @@ class GroupCommit:
         self._closed = False
 
     def join(self, work: Work[T], undoes_itself: bool) -> "asyncio.Future[T]":  # noqa: FBT001
-        """Let *work* be part of the next group; the result is that of *work*, once durable."""
+        """Add *work* to the next group; the future has its result once that is durable."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         with self._lock:
@@ -170,7 +170,7 @@ class GroupCommit:
             self._run_group()
 
     def close(self) -> None:
-        """Finish what was asked for; nothing may be asked for afterwards."""
+        """Finish the waiting writes; no write may be added afterwards."""
         self._closed = True
         self._log.close()
         while self._waiting:
@@ -193,7 +193,7 @@ def _answer(group: list[_Pending], running: asyncio.AbstractEventLoop | None) ->
         else:
             elsewhere.setdefault(pending.loop, []).append(pending)
     for loop, rows in elsewhere.items():
-        with suppress(RuntimeError):  # the loop ended while its caller waited: nobody is there
+        with suppress(RuntimeError):  # the loop ended while its caller waited
             loop.call_soon_threadsafe(_settle, rows)
 
 

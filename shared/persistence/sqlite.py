@@ -63,7 +63,7 @@ class Database:
         self._groups = GroupCommit(self._writer, log, quick_commit_s)
 
     def _open(self, *, read_only: bool = False) -> sqlite3.Connection:
-        """Return a connection that lasts as long as this database, also when nobody closes it."""
+        """Return a connection that is closed at the latest when this database is collected."""
         connection = self._connect(read_only=read_only)
         # Python 3.13 warns of connections that are left to the garbage collector.
         weakref.finalize(self, connection.close).atexit = False
@@ -88,7 +88,7 @@ class Database:
         return connection
 
     def prepare(self, schema: str) -> None:
-        """Run *schema*, a script that may run again, now; for whoever opens a database later."""
+        """Run *schema*, a script that may run again, on a database that is already open."""
         if self._memory:
             self._writer.executescript(schema)
             return
@@ -116,7 +116,7 @@ class Database:
         return await self._groups.join(work, undoes_itself)
 
     def close(self) -> None:
-        """Finish what was queued, checkpoint and close. A closed database refuses writes."""
+        """Finish the queued writes, checkpoint and close. A closed database refuses writes."""
         if self._closed:
             return
         self._closed = True

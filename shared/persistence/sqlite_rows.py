@@ -36,7 +36,7 @@ UPDATE "{name}" SET due_at = json_extract(body, '$.body.dueAt') WHERE
   CASE WHEN json_valid(body) THEN json_type(body, '$.body.dueAt') = 'text' END;
 """
 PURGE_WALK: Final = 5_000
-"""Rows looked at in one purge, about 2 ms: a bound on what one writer does for others."""
+"""Rows that one purge reads, in about 2 ms: a writer waits no longer for it."""
 _ETAG: Final = re.compile(r'"?([0-9a-f]{1,15})"?')
 LIVE: Final = "(expires_at_s IS NULL OR expires_at_s > ?)"
 
@@ -221,7 +221,7 @@ class Rows:
         return None if row is None else int(row[0])
 
     def purge(self, connection: sqlite3.Connection, now_s: int) -> int:
-        """Remove what is expired among the next rows, and begin anew behind the last one.
+        """Remove the expired ones of the next rows; after the last row begin at the first again.
 
         Returns how many were removed.
         """

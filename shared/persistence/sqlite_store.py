@@ -111,7 +111,7 @@ class SqliteStore:
         return self._page([scope], query, query.limit)
 
     async def query_due(self, query: Query) -> Page:
-        # What is due beyond one page is found by the next tick: there is nothing to go on with.
+        # The next tick finds what is due beyond one page, so there is no continuation.
         page = self._page([], query, min(query.limit, DUE_MAX))
         return replace(page, continuation=None)
 
@@ -160,7 +160,7 @@ class SqliteStore:
         parameters = (after, int(feed_range), self.now_s(), limit)
 
         def work(connection: sqlite3.Connection) -> tuple[int, list[Row], bool]:
-            # The end is read first: what is committed in between is only seen again, never missed.
+            # The end is read first: a commit in between is seen again, never missed.
             end = connection.execute(self.rows.last).fetchone()[0]
             with closing(connection.execute(self._changes, parameters)) as cursor:
                 return end, *bounded(cursor, limit)

@@ -19,10 +19,10 @@ LENGTHEN_AFTER: Final = 16
 """Commands: a file that is written to that often is worth the disk space."""
 LOG_BYTES: Final = 8 * 1024 * 1024
 _PIECE: Final = bytes(256 * 1024)
-"""What a commit may find added to the pages that it waits for."""
+"""Bytes that may be added to those for which a commit waits."""
 _CHECKPOINT_AFTER: Final = 256
-"""Commands, about 1,400 pages: what comes in before the checkpoint ends still fits into the log.
-Checkpoints sync, and so slow the commits beside them on a slow disk: not more often than that."""
+"""Commands, about 1,400 pages: the writes until the checkpoint ends still fit into the log.
+Checkpoints sync and slow the commits beside them on a slow disk, so they are not more frequent."""
 _PAGES_MAX: Final = 800
 """Beyond it the rest of a checkpoint holds the next group back, so that the log begins anew."""
 
@@ -76,7 +76,7 @@ class WriteAheadLog:
             self.is_long = not self.is_long and row[1] > _PAGES_MAX
 
     def close(self) -> None:
-        """End what is under way; the log itself is the database's to end."""
+        """End the threads and the checkpointer; the database closes the log itself."""
         self._closed = True
         self.threads.shutdown()
         if self._checkpointer is not None:
