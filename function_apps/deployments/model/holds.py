@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from function_apps.deployments.errors import Held
 from function_apps.deployments.model.deployment import Deployment
 from shared.contracts.releases import Hold, ReleasedComponent
 from shared.contracts.values import DeploymentId, ModuleId, Reason
@@ -45,6 +46,18 @@ def unit_key(component: ReleasedComponent) -> str:
     content = component.model_dump(mode="json", exclude=_NOT_OF_THE_UNIT)
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
+
+
+def require_not_held(holds: Holds, units: Iterable[ReleasedComponent]) -> None:
+    """Refuse release units that were rolled back in the environment of *holds*.
+
+    Raises:
+        Held: it names the deployment that has the hold and how to release it.
+    """
+    for unit in units:
+        for held in holds.get(unit.module_id, ()):
+            if held.unit == unit_key(unit):
+                raise Held(unit.module_id, unit.version, unit.digest, held.by)
 
 
 def add_holds(holds: Holds, rejected: Iterable[ReleasedComponent], by: DeploymentId) -> Holds:

@@ -10,12 +10,11 @@ from function_apps.deployments.errors import (
     BindingSuspended,
     EnvironmentNotUsable,
     EnvironmentUnknown,
-    Held,
     IsolationBreached,
 )
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.holds import unit_key
+from function_apps.deployments.model.holds import require_not_held
 from function_apps.deployments.model.lifecycle import ENDINGS
 from function_apps.deployments.model.module_queue import holder_of
 from function_apps.deployments.model.predecessors import require_in_force
@@ -87,14 +86,11 @@ def require_admission(
 
     Raises:
         EnvironmentNotUsable, BindingRequired, BindingSuspended, IsolationBreached.
-        Held: a unit was rolled back here; it names who has the hold and how to release it.
+        Held: a unit was rolled back here.
         NotInForce: what a rollback undoes was replaced meanwhile.
     """
     blocking_reason(target, deployment.tenant_id)
-    for component in units:
-        for held in target.holds.get(component.module_id, ()):
-            if held.unit == unit_key(component):
-                raise Held(component.module_id, component.version, component.digest, held.by)
+    require_not_held(target.holds, units)
     if deployment.kind is DeploymentKind.ROLLBACK:
         require_in_force(deployment, target)
 
