@@ -16,7 +16,7 @@ from shared.durable.activity import ActivityContext, Step, commit_documents, req
 from shared.durable.operations import OPERATIONS, OperationInput
 from shared.kernel.context import Context
 from shared.kernel.ids import EnvironmentId, parse_id
-from shared.kernel.operation import Operation, cancel, fail, succeed
+from shared.kernel.operation import Operation
 from shared.messaging.outbox import Row
 from shared.messaging.unit_of_work import Audited, Decision, Json, Linked, Outcome, View
 from shared.persistence.codec import DocumentCodec, Put
@@ -242,14 +242,14 @@ def ended_operation(operation: Operation, deployment: Deployment, ctx: Context) 
     is_rollback = operation.kind in {"RollbackDeployment", "CancelDeployment"}
     match deployment.status:
         case DeploymentStatus.COMPLETED:
-            return succeed(operation, _summary(deployment), now)
+            return operation.succeed(_summary(deployment), now)
         case DeploymentStatus.CANCELLED:
-            return cancel(operation, now)
+            return operation.cancel(now)
         case DeploymentStatus.ROLLED_BACK if is_rollback:
-            return succeed(operation, _summary(deployment), now)
+            return operation.succeed(_summary(deployment), now)
         case _:
             code, message = (reason.code, reason.message) if reason else ("Failed", "")
-            return fail(operation, code, message, now)
+            return operation.fail(code, message, now)
 
 
 def close_operation(view: View, deployment: Deployment, ctx: Context) -> list[Put]:

@@ -9,7 +9,7 @@ from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import Activity
 from shared.durable.recovery import end_or_postpone
 from shared.kernel.context import Context
-from shared.kernel.operation import ABANDONED, Operation, OperationAlreadyEnded, fail
+from shared.kernel.operation import ABANDONED, Operation, OperationAlreadyEnded
 from shared.messaging.outbox import Row
 from shared.messaging.service_parts import App, ServiceParts
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
@@ -59,7 +59,7 @@ async def abandon(
         stored = view.get(OPERATIONS, operation_id)
         if stored.is_terminal:
             raise OperationAlreadyEnded(stored)
-        failed = fail(stored, why.code, why.message, ctx.now())
+        failed = stored.fail(why.code, why.message, ctx.now())
         freed = free(view, why)
         writes, rows = freed if isinstance(freed, tuple) else await freed
         answer = {"operationId": operation_id}

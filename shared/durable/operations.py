@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, NewIds
 from shared.kernel.ids import TenantId
-from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation, accept, supersede
+from shared.kernel.operation import HEARTBEAT_TIMEOUT, Operation, accept
 from shared.messaging.outbox import Start
 from shared.messaging.unit_of_work import View
 from shared.persistence.codec import DocumentCodec, Put
@@ -105,4 +105,4 @@ def close_superseded(view: View, operation_id: str, by: str, now: datetime) -> l
     operation = view.readable(OPERATIONS, operation_id)
     if operation is None or operation.is_terminal:
         return []
-    return [OPERATIONS.put(supersede(operation, by, now))]
+    return [OPERATIONS.put(operation.supersede(by, now))]

@@ -111,6 +111,102 @@ class Operation:
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
 
+    def begin_step(
+        self, name: str, now: datetime, *, percent: int, detail: str | None = None
+    ) -> "Operation":
+        """Return this operation with the step *name* running; a repeat changes only the times.
+
+        Steps that were running before are closed as succeeded: an orchestration does one at a time.
+        """
+        if self.is_terminal:
+            return self
+        at = isoformat(now)
+        steps = list(self.steps)
+        if steps and steps[-1].name == name and steps[-1].ended_at is None:
+            steps[-1] = replace(steps[-1], detail=detail or steps[-1].detail)
+        else:
+            steps = [_closed(step, "Succeeded", at) for step in steps]
+            steps = [*steps, OperationStep(name, "Running", at, detail=detail)][-STEPS_MAX:]
+        return replace(
+            self,
+            status=OperationStatus.RUNNING,
+            percent=max(self.percent, min(percent, 99)),
+            steps=tuple(steps),
+            heartbeat_at=at,
+            waiting_for=None,
+            wait_name=None,
+        )
+
+    def wait(self, waiting_for: str, wait_name: str, now: datetime) -> "Operation":
+        """Return this operation waiting for the external event *wait_name*."""
+        if self.is_terminal:
+            return self
+        return replace(
+            self,
+            status=OperationStatus.RUNNING,
+            waiting_for=waiting_for,
+            wait_name=wait_name,
+            heartbeat_at=isoformat(now),
+        )
+
+    def succeed(self, result: Mapping[str, Any], now: datetime) -> "Operation":
+        """Return this operation as succeeded; ending an ended one changes nothing."""
+        return self._end(OperationStatus.SUCCEEDED, now, result=result)
+
+    def fail(self, code: str, message: str, now: datetime) -> "Operation":
+        """Return this operation as failed; ending an ended one changes nothing."""
+        error = {"code": code, "message": message}
+        return self._end(OperationStatus.FAILED, now, error=error)
+
+    def cancel(
+        self,
+        now: datetime,
+        *,
+        code: str = CANCELED,
+        message: str = "canceled by a caller",
+    ) -> "Operation":
+        """Return this operation as canceled; ending an ended one changes nothing."""
+        error = {"code": code, "message": message}
+        return self._end(OperationStatus.CANCELED, now, error=error)
+
+    def supersede(self, by: str, now: datetime) -> "Operation":
+        """Return this operation as canceled because *by* has taken its aggregate over."""
+        message = OperationSuperseded(self.operation_id, by).message
+        return self.cancel(now, code=SUPERSEDED, message=message)
+
+    def request_cancel(self) -> "Operation":
+        """Return this operation with the request to stop at its next step.
+
+        Raises:
+            OperationAlreadyEnded: it has ended.
+        """
+        if self.is_terminal:
+            raise OperationAlreadyEnded(self)
+        return replace(self, cancel_requested=True)
+
+    def _end(
+        self,
+        status: OperationStatus,
+        now: datetime,
+        *,
+        result: Mapping[str, Any] | None = None,
+        error: Mapping[str, Any] | None = None,
+    ) -> "Operation":
+        if self.is_terminal:
+            return self
+        at = isoformat(now)
+        return replace(
+            self,
+            status=status,
+            percent=100 if status is OperationStatus.SUCCEEDED else self.percent,
+            steps=tuple(_closed(step, status.value, at) for step in self.steps),
+            heartbeat_at=at,
+            waiting_for=None,
+            wait_name=None,
+            result=result,
+            error=error,
+        )
+
 
 def accept(
     operation_id: str,
@@ -132,110 +228,6 @@ def accept(
         trace_id=cause.trace_id,
         correlation_id=cause.correlation_id,
         causation_id=cause.causation_id,
-    )
-
-
-def begin_step(
-    operation: Operation, name: str, now: datetime, *, percent: int, detail: str | None = None
-) -> Operation:
-    """Return *operation* with *name* running; beginning the running step again changes only times.
-
-    Steps that were running before are closed as succeeded: an orchestration does one at a time.
-    """
-    if operation.is_terminal:
-        return operation
-    at = isoformat(now)
-    steps = list(operation.steps)
-    if steps and steps[-1].name == name and steps[-1].ended_at is None:
-        steps[-1] = replace(steps[-1], detail=detail or steps[-1].detail)
-    else:
-        steps = [_closed(step, "Succeeded", at) for step in steps]
-        steps = [*steps, OperationStep(name, "Running", at, detail=detail)][-STEPS_MAX:]
-    return replace(
-        operation,
-        status=OperationStatus.RUNNING,
-        percent=max(operation.percent, min(percent, 99)),
-        steps=tuple(steps),
-        heartbeat_at=at,
-        waiting_for=None,
-        wait_name=None,
-    )
-
-
-def wait(operation: Operation, waiting_for: str, wait_name: str, now: datetime) -> Operation:
-    """Return *operation* waiting for the external event *wait_name*."""
-    if operation.is_terminal:
-        return operation
-    return replace(
-        operation,
-        status=OperationStatus.RUNNING,
-        waiting_for=waiting_for,
-        wait_name=wait_name,
-        heartbeat_at=isoformat(now),
-    )
-
-
-def succeed(operation: Operation, result: Mapping[str, Any], now: datetime) -> Operation:
-    """Return *operation* ended well; ending an ended one changes nothing."""
-    return _end(operation, OperationStatus.SUCCEEDED, now, result=result)
-
-
-def fail(operation: Operation, code: str, message: str, now: datetime) -> Operation:
-    """Return *operation* ended with an error; ending an ended one changes nothing."""
-    error = {"code": code, "message": message}
-    return _end(operation, OperationStatus.FAILED, now, error=error)
-
-
-def cancel(
-    operation: Operation,
-    now: datetime,
-    *,
-    code: str = CANCELED,
-    message: str = "canceled by a caller",
-) -> Operation:
-    """Return *operation* ended by a cancellation; ending an ended one changes nothing."""
-    error = {"code": code, "message": message}
-    return _end(operation, OperationStatus.CANCELED, now, error=error)
-
-
-def supersede(operation: Operation, by: str, now: datetime) -> Operation:
-    """Return *operation* ended because the operation *by* has taken its aggregate over."""
-    message = OperationSuperseded(operation.operation_id, by).message
-    return cancel(operation, now, code=SUPERSEDED, message=message)
-
-
-def request_cancel(operation: Operation) -> Operation:
-    """Return *operation* asked to stop at its next step.
-
-    Raises:
-        OperationAlreadyEnded: it has ended.
-    """
-    if operation.is_terminal:
-        raise OperationAlreadyEnded(operation)
-    return replace(operation, cancel_requested=True)
-
-
-def _end(
-    operation: Operation,
-    status: OperationStatus,
-    now: datetime,
-    *,
-    result: Mapping[str, Any] | None = None,
-    error: Mapping[str, Any] | None = None,
-) -> Operation:
-    if operation.is_terminal:
-        return operation
-    at = isoformat(now)
-    return replace(
-        operation,
-        status=status,
-        percent=100 if status is OperationStatus.SUCCEEDED else operation.percent,
-        steps=tuple(_closed(step, status.value, at) for step in operation.steps),
-        heartbeat_at=at,
-        waiting_for=None,
-        wait_name=None,
-        result=result,
-        error=error,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from shared.durable.abandon import AbandonOperation
 from shared.durable.operations import OPERATIONS
 from shared.kernel.context import Context
-from shared.kernel.operation import Operation, request_cancel
+from shared.kernel.operation import Operation
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.outbox import Raise
 from shared.messaging.service_parts import App, ServiceParts
@@ -53,7 +53,7 @@ async def cooperative_cancel(
     operation_id = operation.operation_id
 
     def decide(view: View) -> Decision[Json]:
-        asked = request_cancel(view.get(OPERATIONS, operation_id))
+        asked = view.get(OPERATIONS, operation_id).request_cancel()
         return Decision(
             {},
             writes=[OPERATIONS.put(asked)],

@@ -129,7 +129,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
 
 
 def succeed(operation: Operation, now: datetime) -> Operation:
-    return operations.succeed(operation, {"thing": "thing"}, now)
+    return operation.succeed({"thing": "thing"}, now)
 
 
 REQUESTS = {"put": ("PUT", THING), "post": ("POST", "/v1/runtime/things")}
@@ -152,9 +152,9 @@ async def test_the_header_of_azure_resource_manager_leads_to_the_same_end(tmp_pa
 
 
 ENDS: dict[str, tuple[Change, str]] = {
-    "failed": (lambda it, now: operations.fail(it, "QuotaExceeded", "no room", now), "Failed"),
-    "canceled": (operations.cancel, "Canceled"),
-    "superseded": (lambda it, now: operations.supersede(it, "op-2", now), "Canceled"),
+    "failed": (lambda it, now: it.fail("QuotaExceeded", "no room", now), "Failed"),
+    "canceled": (Operation.cancel, "Canceled"),
+    "superseded": (lambda it, now: it.supersede("op-2", now), "Canceled"),
 }
 CODES: Final = {
     "failed": "QuotaExceeded",

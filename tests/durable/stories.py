@@ -132,7 +132,7 @@ async def finish(ctx: ActivityContext, app: App) -> int:
 
     def decide(thing: Thing, operation: Operation) -> Step[int]:
         step = add_one(ctx)(thing, operation)
-        ended = operations.succeed(operation, {"count": step.value}, ctx.now())
+        ended = operation.succeed({"count": step.value}, ctx.now())
         return replace(step, operation=ended)
 
     return await commit_step(ctx, app, THINGS, decide)
@@ -142,7 +142,7 @@ async def begin_and_count(ctx: ActivityContext, app: App) -> int:
     """Record a piece without a value, then count."""
 
     def begin(_thing: Thing, operation: Operation) -> Step[None]:
-        return Step(None, operations.begin_step(operation, "count", ctx.now(), percent=10))
+        return Step(None, operation.begin_step("count", ctx.now(), percent=10))
 
     await commit_step(ctx, app, THINGS, begin, key="begin")
     return await commit_step(ctx, app, THINGS, add_one(ctx))
@@ -153,7 +153,7 @@ def add_one(ctx: ActivityContext) -> Callable[[Thing, Operation], Step[int]]:
         after = replace(thing, count=thing.count + 1)
         return Step(
             after.count,
-            operations.begin_step(operation, "count", ctx.now(), percent=50),
+            operation.begin_step("count", ctx.now(), percent=50),
             writes=[Put("thing", THINGS.encode(after))],
             outbox=[Raise("somebody", "counted")],
             audited=Audited("Count", "thing"),

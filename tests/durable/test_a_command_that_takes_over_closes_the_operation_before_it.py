@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-import shared.kernel.operation as operations
 from shared.durable.activity import perform
 from shared.durable.operations import OPERATIONS, OperationInput, begin_operation, close_superseded
 from shared.kernel.context import Context, NewIds
@@ -86,8 +85,8 @@ def test_a_late_step_of_the_operation_before_it_changes_nothing() -> None:
 
 
 ENDS: dict[str, Callable[[Operation], Operation]] = {
-    "succeeded": lambda it: operations.succeed(it, {}, EPOCH),
-    "failed": lambda it: operations.fail(it, "Broken", "it broke", EPOCH),
+    "succeeded": lambda it: it.succeed({}, EPOCH),
+    "failed": lambda it: it.fail("Broken", "it broke", EPOCH),
 }
 
 

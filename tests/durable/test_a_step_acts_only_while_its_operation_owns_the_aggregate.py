@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-import shared.kernel.operation as operations
 from shared.contracts.values import Reason
 from shared.durable.abandon import Freed, abandon, fail_operation_by
 from shared.durable.activity import (
@@ -169,10 +168,10 @@ def test_an_operation_that_does_not_own_its_aggregate_writes_nothing(
 
 FAIL = fail_operation_by({})
 CLOSED: Mapping[str, tuple[Callable[[Operation], Operation], str]] = {
-    "superseded": (lambda it: operations.supersede(it, OTHER, EPOCH), "OperationSuperseded"),
-    "canceled": (lambda it: operations.cancel(it, EPOCH), "OperationAlreadyEnded"),
-    "failed": (lambda it: operations.fail(it, "Broken", "", EPOCH), "OperationAlreadyEnded"),
-    "succeeded": (lambda it: operations.succeed(it, {}, EPOCH), "OperationAlreadyEnded"),
+    "superseded": (lambda it: it.supersede(OTHER, EPOCH), "OperationSuperseded"),
+    "canceled": (lambda it: it.cancel(EPOCH), "OperationAlreadyEnded"),
+    "failed": (lambda it: it.fail("Broken", "", EPOCH), "OperationAlreadyEnded"),
+    "succeeded": (lambda it: it.succeed({}, EPOCH), "OperationAlreadyEnded"),
 }
 
 
@@ -196,7 +195,7 @@ def test_a_closed_operation_writes_nothing(
 def test_an_operation_closed_during_an_activity_is_found_at_its_commit() -> None:
     async def closing(ctx: ActivityContext, app: App) -> int:
         """Count, after somebody closed the operation while this ran."""
-        closed = operations.supersede(await app.operation(), OTHER, EPOCH)
+        closed = (await app.operation()).supersede(OTHER, EPOCH)
         decision: Decision[None] = Decision(None, writes=[OPERATIONS.put(closed)])
         ids = [OPERATIONS.put(closed).id]
         await app.service.work.commit(app.at.ctx(), HOME, ids, lambda _: decision)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import shared.kernel.operation as operations
 from local_host.host import Host
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Conflict, Unavailable
@@ -241,10 +240,10 @@ def test_after_an_outage_the_operation_stays_for_recovery_to_start_it_again() ->
 
 
 ENDS: Mapping[str, tuple[Callable[[Operation], Operation], str]] = {
-    "superseded": (lambda it: operations.supersede(it, "op-2", EPOCH), "OperationSuperseded"),
-    "canceled": (lambda it: operations.cancel(it, EPOCH), "OperationAlreadyEnded"),
+    "superseded": (lambda it: it.supersede("op-2", EPOCH), "OperationSuperseded"),
+    "canceled": (lambda it: it.cancel(EPOCH), "OperationAlreadyEnded"),
     "abandoned": (
-        lambda it: operations.fail(it, "OperationAbandoned", "by hand", EPOCH),
+        lambda it: it.fail("OperationAbandoned", "by hand", EPOCH),
         "OperationAlreadyEnded",
     ),
 }

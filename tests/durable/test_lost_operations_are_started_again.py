@@ -110,7 +110,7 @@ def test_an_operation_is_started_once_in_each_span_without_a_heartbeat() -> None
 def test_a_waiting_operation_is_looked_at_every_ten_minutes() -> None:
     async def main() -> int:
         at = bench("environments")
-        waiting = operations.wait(_operation(at), "approval", "w-1", at.service.clock.now())
+        waiting = _operation(at).wait("approval", "w-1", at.service.clock.now())
         recovery = await _kept(at, waiting)
         for _ in range(60):
             await at.service.clock.sleep(60)
@@ -125,7 +125,7 @@ def test_a_waiting_operation_is_looked_at_every_ten_minutes() -> None:
 def test_an_operation_that_has_ended_is_never_due() -> None:
     async def main() -> int:
         at = bench("environments")
-        ended = operations.succeed(_operation(at), {}, at.service.clock.now())
+        ended = _operation(at).succeed({}, at.service.clock.now())
         recovery = await _kept(at, ended)
         await at.service.clock.sleep(24 * 3600)
         return await recovery.sweep()

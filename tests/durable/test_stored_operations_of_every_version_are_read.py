@@ -27,16 +27,16 @@ def accepted() -> Operation:
 
 
 def running() -> Operation:
-    return operations.begin_step(accepted(), "first", EPOCH, percent=10)
+    return accepted().begin_step("first", EPOCH, percent=10)
 
 
 MAKES: dict[str, Callable[[], Operation]] = {
     "accepted": accepted,
     "running": running,
-    "waiting": lambda: operations.wait(running(), "approval", "w-1", LATER),
-    "succeeded": lambda: operations.succeed(running(), {"n": 1}, LATER),
-    "failed": lambda: operations.fail(running(), "Broken", "it broke", LATER),
-    "canceled": lambda: operations.cancel(running(), LATER),
+    "waiting": lambda: running().wait("approval", "w-1", LATER),
+    "succeeded": lambda: running().succeed({"n": 1}, LATER),
+    "failed": lambda: running().fail("Broken", "it broke", LATER),
+    "canceled": lambda: running().cancel(LATER),
 }
 
 

@@ -19,19 +19,19 @@ def accepted() -> Operation:
 
 
 def running() -> Operation:
-    return operations.begin_step(accepted(), "first", EPOCH, percent=10)
+    return accepted().begin_step("first", EPOCH, percent=10)
 
 
 ENDS: dict[str, Callable[[Operation], Operation]] = {
-    "succeeded": lambda it: operations.succeed(it, {"n": 1}, LATER),
-    "superseded": lambda it: operations.supersede(it, "op-2", LATER),
-    "failed": lambda it: operations.fail(it, "Broken", "it broke", LATER),
-    "canceled": lambda it: operations.cancel(it, LATER),
+    "succeeded": lambda it: it.succeed({"n": 1}, LATER),
+    "superseded": lambda it: it.supersede("op-2", LATER),
+    "failed": lambda it: it.fail("Broken", "it broke", LATER),
+    "canceled": lambda it: it.cancel(LATER),
 }
 CHANGES: dict[str, Callable[[Operation], Operation]] = {
     **ENDS,
-    "step": lambda it: operations.begin_step(it, "more", LATER, percent=50),
-    "wait": lambda it: operations.wait(it, "approval", "w", LATER),
+    "step": lambda it: it.begin_step("more", LATER, percent=50),
+    "wait": lambda it: it.wait("approval", "w", LATER),
 }
 
 
@@ -52,8 +52,8 @@ def test_an_end_closes_the_running_step(end: Callable[[Operation], Operation]) -
 
 
 def test_a_step_closes_the_one_before_and_a_repeat_begins_nothing() -> None:
-    second = operations.begin_step(running(), "second", LATER, percent=5)
-    again = operations.begin_step(second, "second", LATER, percent=5, detail="more")
+    second = running().begin_step("second", LATER, percent=5)
+    again = second.begin_step("second", LATER, percent=5, detail="more")
 
     assert [(step.name, step.state) for step in again.steps] == [
         ("first", "Succeeded"), ("second", "Running"),
@@ -63,8 +63,8 @@ def test_a_step_closes_the_one_before_and_a_repeat_begins_nothing() -> None:
 
 
 def test_a_wait_is_named_until_the_next_step() -> None:
-    waiting = operations.wait(running(), "approval", "w-1", LATER)
-    on = operations.begin_step(waiting, "second", LATER, percent=20)
+    waiting = running().wait("approval", "w-1", LATER)
+    on = waiting.begin_step("second", LATER, percent=20)
 
     assert (waiting.waiting_for, waiting.wait_name) == ("approval", "w-1")
     assert (on.waiting_for, on.wait_name) == (None, None)
@@ -72,13 +72,13 @@ def test_a_wait_is_named_until_the_next_step() -> None:
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 def test_only_what_has_not_ended_can_be_canceled(end: Callable[[Operation], Operation]) -> None:
-    assert operations.request_cancel(running()).cancel_requested
+    assert running().request_cancel().cancel_requested
     with pytest.raises(Conflict):
-        operations.request_cancel(end(running()))
+        end(running()).request_cancel()
 
 
 def test_a_superseded_operation_is_canceled_and_names_its_successor() -> None:
-    ended = operations.supersede(running(), "op-2", LATER)
+    ended = running().supersede("op-2", LATER)
 
     assert ended.status is OperationStatus.CANCELED
     assert ended.error == {
@@ -97,7 +97,7 @@ def test_only_not_started_and_running_ones_go_on() -> None:
 def test_an_operation_of_more_steps_than_it_shows_keeps_the_last() -> None:
     operation = accepted()
     for number in range(operations.STEPS_MAX + 1):
-        operation = operations.begin_step(operation, f"step {number}", LATER, percent=10)
+        operation = operation.begin_step(f"step {number}", LATER, percent=10)
 
     assert len(operation.steps) == operations.STEPS_MAX
     assert operation.steps[-1].name == f"step {operations.STEPS_MAX}"

@@ -139,9 +139,7 @@ async def _mended(at: Bench, document_id: str, body: Mapping[str, Any]) -> Mappi
 def test_an_operation_that_has_ended_is_never_due(due_at: Any) -> None:
     async def main() -> None:
         at = bench("environments")
-        over = OPERATIONS.put(
-            operations.succeed(_operation(at.service.clock), {}, at.service.clock.now())
-        )
+        over = OPERATIONS.put(_operation(at.service.clock).succeed({}, at.service.clock.now()))
 
         body = await _mended(at, over.id, damaged(over.body, due_at))
 

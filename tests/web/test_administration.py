@@ -96,7 +96,7 @@ class Desk:
     async def end(self, operation: Operation, after_s: float) -> None:
         service = self.at.service
         await service.clock.sleep(after_s)
-        ended = OPERATIONS.put(operations.succeed(operation, {"n": 1}, service.clock.now()))
+        ended = OPERATIONS.put(operation.succeed({"n": 1}, service.clock.now()))
         decision: Decision[Json] = Decision({}, writes=[ended])
         await service.work.commit(self.at.ctx(), HOME, [ended.id], lambda _: decision)
 
@@ -175,8 +175,8 @@ def desk(
 
 def test_an_operation_is_shown_with_its_steps_and_listed_by_status(tmp_path: Any) -> None:
     async def act(at: Desk) -> None:
-        running = operations.begin_step(
-            at.operation(), "apply", at.at.service.clock.now(), percent=30, detail="one of three"
+        running = at.operation().begin_step(
+            "apply", at.at.service.clock.now(), percent=30, detail="one of three"
         )
         await at.keep(running)
         await at.keep(at.operation(2))
@@ -257,7 +257,7 @@ def test_a_cooperative_cancellation_is_asked_once_and_raises_the_event_that_is_w
     tmp_path: Any,
 ) -> None:
     async def act(at: Desk) -> None:
-        waiting = operations.wait(at.operation(), "approval", "w-1", at.at.service.clock.now())
+        waiting = at.operation().wait("approval", "w-1", at.at.service.clock.now())
         await at.keep(waiting)
         path = f"/operations/{waiting.operation_id}/cancel"
         first = await at.call("POST", path, idempotency_key="k")
@@ -320,7 +320,7 @@ def test_an_operation_that_has_ended_is_neither_canceled_nor_abandoned(
 ) -> None:
     async def act(at: Desk) -> None:
         now = at.at.service.clock.now()
-        ended = operations.fail(at.operation(kind=kind), "Broken", "it broke", now)
+        ended = at.operation(kind=kind).fail("Broken", "it broke", now)
         await at.keep(ended)
         status, body, _ = await at.call("POST", f"/operations/{ended.operation_id}/{verb}")
 
@@ -589,7 +589,7 @@ def test_an_app_whose_store_is_away_is_unhealthy_and_alive(tmp_path: Any) -> Non
 
 def test_the_resource_that_is_answered_is_the_published_one(tmp_path: Any) -> None:
     async def act(at: Desk) -> None:
-        begun = operations.begin_step(at.operation(), "apply", at.at.service.clock.now(), percent=1)
+        begun = at.operation().begin_step("apply", at.at.service.clock.now(), percent=1)
         parse(Published, json.dumps(render(begun)).encode())
 
     desk(act, tmp_path)

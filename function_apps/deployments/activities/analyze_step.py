@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import datetime
 
-import shared.kernel.operation as operations
 from function_apps.deployments import events
 from function_apps.deployments.activities.inputs import StepInput, WaitState, WaitStatus
 from function_apps.deployments.activities.observe_surface import component_of, surface_of
@@ -47,7 +46,7 @@ async def begin_step(given: StepInput, ctx: ActivityContext, app: DeploymentsApp
         event = events.step_changed(began, given.index, planned.name, planned.weight, deadline_at)
         span = _PERCENT_LAST - _PERCENT_FIRST
         percent = _PERCENT_FIRST + span * given.index // len(deployment.steps)
-        progress = operations.begin_step(operation, planned.name, now, percent=percent)
+        progress = operation.begin_step(planned.name, now, percent=percent)
         after = replace(known, deployment=began)
         return step(False, progress, known, after, [event], action="BeginStep")
 
@@ -92,7 +91,7 @@ async def request_analysis(
             )
             for unit in current.brought
         ]
-        waiting = operations.wait(operation, WaitReason.GATE, wait_name, now)
+        waiting = operation.wait(WaitReason.GATE, wait_name, now)
         return step(
             pending,
             waiting,
@@ -133,7 +132,7 @@ def _wait(
         return Step(pending, operation)
     after = with_wait(known.deployment, pending.wait_name, looked)
     reason = WaitReason.APPROVAL if after.paused_at else WaitReason.GATE
-    waiting = operations.wait(operation, reason, pending.wait_name, now)
+    waiting = operation.wait(reason, pending.wait_name, now)
     return step(pending, waiting, known, replace(known, deployment=after), action="WaitForGates")
 
 
@@ -200,8 +199,7 @@ def _recorded(
     known: DeploymentSet, judged: RolloutStep, operation: Operation, now: datetime
 ) -> Step[WaitStatus]:
     after = evolve(known.deployment, StepJudged(judged), now)
-    progress = operations.begin_step(
-        operation,
+    progress = operation.begin_step(
         judged.name,
         now,
         percent=operation.percent,
@@ -228,7 +226,7 @@ def _paused(
     app: DeploymentsApp,
 ) -> Step[WaitStatus]:
     after = evolve(known.deployment, Paused(wait_name), now)
-    waiting = operations.wait(operation, WaitReason.APPROVAL, wait_name, now)
+    waiting = operation.wait(WaitReason.APPROVAL, wait_name, now)
     until = analysis.look_at_pause_again_at(now, now + app.rules.paused_at_most, now)
     pending = WaitStatus(WaitState.PENDING, wait_name, until)
     return step(pending, waiting, known, replace(known, deployment=after), action="PauseDeployment")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-import shared.kernel.operation as operations
 from function_apps.deployments import repository
 from function_apps.deployments.activities.inputs import Completion, ModuleInput
 from function_apps.deployments.activities.observe_surface import observe, remove_all_but
@@ -31,7 +30,7 @@ async def begin_promotion(ctx: ActivityContext, app: DeploymentsApp) -> None:
         if known.deployment.status is DeploymentStatus.PROMOTING:
             return Step(None, operation)
         after = replace(known, deployment=evolve(known.deployment, PromotionBegan(), ctx.now()))
-        progress = operations.begin_step(operation, "drain previous", ctx.now(), percent=88)
+        progress = operation.begin_step("drain previous", ctx.now(), percent=88)
         return step(None, progress, known, after, action="BeginPromotion")
 
     await commit_step(ctx, app, decide, key=None)

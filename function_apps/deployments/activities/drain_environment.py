@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import shared.kernel.operation as operations
 from function_apps.deployments.activities.observe_surface import observe_or_raise, poll_until
 from function_apps.deployments.errors import DeploymentMissing, DrainIncomplete, NotCancellable
 from function_apps.deployments.model.deployment_target import DeploymentTarget, emptied
@@ -61,7 +60,7 @@ async def begin_drain(ctx: ActivityContext, app: DeploymentsApp) -> float:
     rollback_s = app.rules.drain_rollback.total_seconds()
 
     def decide(_owned: OwnedTarget, operation: Operation) -> Step[float]:
-        begun = operations.begin_step(operation, "cancel deployments", ctx.now(), percent=5)
+        begun = operation.begin_step("cancel deployments", ctx.now(), percent=5)
         audited = Audited("BeginDrain", ctx.aggregate_id)
         return Step(rollback_s, begun, audited=audited)
 
@@ -172,7 +171,7 @@ async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
         result = {"environmentId": environment, "removed": removed}
         return Step(
             None,
-            operations.succeed(operation, result, ctx.now()),
+            operation.succeed(result, ctx.now()),
             [TARGETS.put(after)],
             [Publish(drained, project=project)],
             Audited("DrainEnvironment", environment, "Drained"),
@@ -188,7 +187,7 @@ async def record_drain_failure(
 
     def decide(owned: OwnedTarget, operation: Operation) -> Step[None]:
         after = replace(owned.target, drain=None)
-        failed = operations.fail(operation, reason.code, reason.message, ctx.now())
+        failed = operation.fail(reason.code, reason.message, ctx.now())
         audited = Audited("DrainEnvironment", ctx.aggregate_id, reason.code)
         return Step(None, failed, [TARGETS.put(after)], audited=audited)
 

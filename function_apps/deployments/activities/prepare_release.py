@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-import shared.kernel.operation as operations
 from function_apps.deployments import events, repository
 from function_apps.deployments.activities.inputs import (
     PlannedStep,
@@ -73,7 +72,7 @@ async def start_rollout(ctx: ActivityContext, app: DeploymentsApp) -> RolloutSta
             target if admitted_entries else known.target,
             admitted(known.deployment, entry.token, ctx.now()),
         )
-        progress = operations.begin_step(operation, name, ctx.now(), percent=1)
+        progress = operation.begin_step(name, ctx.now(), percent=1)
         start = RolloutStart(status, is_admitted=True, is_rolling_back=is_back)
         return step(start, progress, known, after, action="StartRollout")
 
@@ -109,7 +108,7 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         if now >= limit.until:
             raise limit.refusal
         status = WaitStatus(WaitState.PENDING, wait_name, min(limit.until, now + LOOK_AGAIN))
-        waiting = operations.wait(operation, reason, wait_name, now)
+        waiting = operation.wait(reason, wait_name, now)
         target = module_queue.set_wait(known.target, known.deployment.deployment_id, wait_name)
         after = replace(known, target=target)
         return step(status, waiting, known, after, action="WaitForEnvironment")
@@ -150,7 +149,7 @@ def _ready(
     if source is not None:
         promotion.require_soak_time(source, deployment.evidence, app.rules.soak, ctx.now())
     ready = evolve(deployment, EnvironmentReady(environment.project, environment.stage), ctx.now())
-    begun = operations.begin_step(operation, "environment ready", ctx.now(), percent=5)
+    begun = operation.begin_step("environment ready", ctx.now(), percent=5)
     after = DeploymentSet(module_queue.set_wait(target, deployment.deployment_id, ""), ready)
     passed = WaitStatus(WaitState.PASSED)
     return step(passed, begun, known, after, action="EnterEnvironment")
@@ -168,7 +167,7 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
         if known.deployment.status is not DeploymentStatus.PROVISIONING:
             return Step(_plan(known.deployment, app), operation)
         after = _pinned(known, replaced, earlier, ctx.now(), app)
-        begun = operations.begin_step(operation, "release unit", ctx.now(), percent=8)
+        begun = operation.begin_step("release unit", ctx.now(), percent=8)
         plan = _plan(after.deployment, app)
         return step(plan, begun, known, after, action="PinReleaseUnit")
 
@@ -265,7 +264,7 @@ async def begin_rollout(ctx: ActivityContext, app: DeploymentsApp) -> None:
         preconditions.require_admission(known.deployment, known.deployment.brought, known.target)
         began = evolve(known.deployment, RolloutBegan(), ctx.now())
         event = events.step_changed(began, 0, "apply", 0)
-        progress = operations.begin_step(operation, "apply candidate", ctx.now(), percent=10)
+        progress = operation.begin_step("apply candidate", ctx.now(), percent=10)
         after = replace(known, deployment=began)
         return step(None, progress, known, after, [event], action="BeginRollout")
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-import shared.kernel.operation as operations
 from function_apps.deployments import events, repository
 from function_apps.deployments.activities.inputs import (
     ModuleInput,
@@ -77,8 +76,8 @@ async def begin_rollback(
         why = _end_reason(deployment, reason)
         began = evolve(deployment, RollbackBegan(why, deployment.operation_id, token), ctx.now())
         event = events.step_changed(began, len(began.steps), "roll back", 0)
-        progress = operations.begin_step(
-            operation, "roll back", ctx.now(), percent=90, detail=reason.message[:400]
+        progress = operation.begin_step(
+            "roll back", ctx.now(), percent=90, detail=reason.message[:400]
         )
         after = DeploymentSet(target, began)
         return step(_plan(began, app), progress, known, after, [event], action="BeginRollback")

@@ -3,7 +3,6 @@
 import logging
 from dataclasses import replace
 
-import shared.kernel.operation as operations
 from function_apps.deployments import events
 from function_apps.deployments.activities.inputs import ModuleStepInput, StepInput
 from function_apps.deployments.activities.observe_surface import (
@@ -98,8 +97,7 @@ async def _record_share(
         event = events.step_changed(
             adjusted, given.index, shared.name, shared.share, shared.deadline_at
         )
-        progress = operations.begin_step(
-            operation,
+        progress = operation.begin_step(
             shared.name,
             ctx.now(),
             percent=operation.percent,

@@ -22,7 +22,6 @@ from shared.contracts.values import Reason
 from shared.durable.operations import OPERATIONS, OperationInput, begin_operation
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Refused
-from shared.kernel.operation import wait
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
 from shared.persistence.store import partition_of
 
@@ -167,7 +166,7 @@ def enqueue(
     )
     waits_for, _ = preconditions.waiting_for(deployment, entered)
     if waits_for is WaitReason.QUEUE:
-        operation = wait(operation, waits_for, waits_for, ids.now)
+        operation = operation.wait(waits_for, waits_for, ids.now)
     starts = (
         OperationInput(ctx.tenant, entry.deployment).start(ROLL_OUT, entry.operation)
         for entry in admitted

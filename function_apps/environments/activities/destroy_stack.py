@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-import shared.kernel.operation as operations
 from function_apps.environments.activities.inputs import DrainWait
 from function_apps.environments.activities.stack_run import end_run, run_outputs
 from function_apps.environments.model.environment import RuntimeEnvironment
@@ -43,8 +42,8 @@ async def await_drain(ctx: ActivityContext, app: EnvironmentsApp) -> DrainWait:
     until = ctx.now() + app.rules.drain_timeout
 
     def decide(_environment: RuntimeEnvironment, operation: Operation) -> Step[DrainWait]:
-        begun = operations.begin_step(operation, "drain", ctx.now(), percent=10)
-        waiting = operations.wait(begun, "drain", name, ctx.now())
+        begun = operation.begin_step("drain", ctx.now(), percent=10)
+        waiting = begun.wait("drain", name, ctx.now())
         return Step(DrainWait(name, until), waiting)
 
     wait = await commit_step(ctx, app, ENVIRONMENTS, decide)
@@ -59,7 +58,7 @@ async def start_destroy(ctx: ActivityContext, app: EnvironmentsApp) -> datetime:
     await app.engine.start(environment.run_id, plan, ctx.fence(environment))
 
     def decide(_environment: RuntimeEnvironment, operation: Operation) -> Step[datetime]:
-        return Step(ctx.now(), operations.begin_step(operation, "destroy", ctx.now(), percent=30))
+        return Step(ctx.now(), operation.begin_step("destroy", ctx.now(), percent=30))
 
     return await commit_step(ctx, app, ENVIRONMENTS, decide)
 
@@ -75,11 +74,11 @@ async def complete_destroy(ctx: ActivityContext, app: EnvironmentsApp) -> None:
     def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
         if stuck:
             reason = Reason(code="DestroyFailed", message=message)
-            failed = operations.fail(operation, reason.code, message, ctx.now())
+            failed = operation.fail(reason.code, message, ctx.now())
             event = DestroyFailed(reason, tuple(left.urn for left in stuck))
             return step(None, failed, environment, event, ctx)
         result = {"environmentId": environment.environment_id, "retained": list(retained)}
-        succeeded = operations.succeed(operation, result, ctx.now())
+        succeeded = operation.succeed(result, ctx.now())
         return step(None, succeeded, environment, Destroyed(retained), ctx)
 
     await commit_step(ctx, app, ENVIRONMENTS, decide)

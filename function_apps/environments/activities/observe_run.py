@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import shared.kernel.operation as operations
 from function_apps.environments.activities.inputs import RunProgress
 from function_apps.environments.activities.stack_run import end_run
 from function_apps.environments.model.environment import RuntimeEnvironment, failure
@@ -74,7 +73,7 @@ async def _record_progress(
     name, detail = progress.current_step, progress.trouble or None
 
     def decide(_environment: RuntimeEnvironment, operation: Operation) -> Step[bool]:
-        begun = operations.begin_step(operation, name, ctx.now(), percent=percent, detail=detail)
+        begun = operation.begin_step(name, ctx.now(), percent=percent, detail=detail)
         return Step(operation.cancel_requested, begun)
 
     return await commit_step(ctx, app, ENVIRONMENTS, decide, key=None)
@@ -95,9 +94,9 @@ async def record_failure(reason: FailureReason, ctx: ActivityContext, app: Envir
 
     def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
         if shown.code == CANCELED:
-            ended = operations.cancel(operation, ctx.now())
+            ended = operation.cancel(ctx.now())
         else:
-            ended = operations.fail(operation, shown.code, shown.message, ctx.now())
+            ended = operation.fail(shown.code, shown.message, ctx.now())
         return step(None, ended, environment, failure(environment, shown, remaining), ctx)
 
     await commit_step(ctx, app, ENVIRONMENTS, decide)

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-import shared.kernel.operation as operations
 from function_apps.environments.activities.stack_run import run_outputs
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.model.lifecycle import (
@@ -30,7 +29,7 @@ async def begin_apply(ctx: ActivityContext, app: EnvironmentsApp) -> None:
     """Enter Planning where the environment is Requested; a retry and an update are there."""
 
     def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
-        planning = operations.begin_step(operation, "plan", ctx.now(), percent=5)
+        planning = operation.begin_step("plan", ctx.now(), percent=5)
         event = PlanningBegan() if environment.status is State.REQUESTED else None
         return step(None, planning, environment, event, ctx)
 
@@ -49,7 +48,7 @@ async def plan_update(ctx: ActivityContext, app: EnvironmentsApp) -> str:
     plan_hash = await require_applicable(environment, app)
 
     def decide(_environment: RuntimeEnvironment, operation: Operation) -> Step[str]:
-        return Step(plan_hash, operations.begin_step(operation, "plan", ctx.now(), percent=5))
+        return Step(plan_hash, operation.begin_step("plan", ctx.now(), percent=5))
 
     return await commit_step(ctx, app, ENVIRONMENTS, decide)
 
@@ -66,7 +65,7 @@ async def start_update(plan_hash: str, ctx: ActivityContext, app: EnvironmentsAp
     await app.engine.start(environment.run_id, plan, ctx.fence(environment))
 
     def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[datetime]:
-        applying = operations.begin_step(operation, "apply", ctx.now(), percent=10)
+        applying = operation.begin_step("apply", ctx.now(), percent=10)
         event = ProvisioningBegan() if environment.status is State.PLANNING else None
         return step(ctx.now(), applying, environment, event, ctx)
 
@@ -82,7 +81,7 @@ async def complete_apply(ctx: ActivityContext, app: EnvironmentsApp) -> None:
 
     def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
         result = {"environmentId": environment.environment_id}
-        succeeded = operations.succeed(operation, result, ctx.now())
+        succeeded = operation.succeed(result, ctx.now())
         return step(None, succeeded, environment, Applied(targets, outputs), ctx)
 
     await commit_step(ctx, app, ENVIRONMENTS, decide)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Final
 
-import shared.kernel.operation as operations
 from function_apps.health.activities.inputs import GateBegun
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import GateRecord, gate_evidence
@@ -32,7 +31,7 @@ async def begin_gate(ctx: ActivityContext, app: HealthApp) -> GateBegun:
 
     def decide(record: GateRecord, operation: Operation) -> Step[GateBegun]:
         begun = GateBegun(record.gate, gates.begin(record.gate, isoformat(ctx.now())), every_s)
-        return Step(begun, operations.begin_step(operation, "observe", ctx.now(), percent=5))
+        return Step(begun, operation.begin_step("observe", ctx.now(), percent=5))
 
     return await commit_step(ctx, app, GATES, decide)
 
@@ -57,7 +56,7 @@ async def conclude_gate(progress: Progress, ctx: ActivityContext, app: HealthApp
         decided = record.decided(evidence)
         return Step(
             evidence.verdict,
-            operations.succeed(operation, {"verdict": evidence.verdict.value}, ctx.now()),
+            operation.succeed({"verdict": evidence.verdict.value}, ctx.now()),
             writes=[put_gate(decided, app)],
             outbox=[publish_gate(decided)],
             audited=Audited("ConcludeGate", ctx.aggregate_id, evidence.verdict),

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import shared.kernel.operation as operations
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import GateRecord, gate_evidence
 from function_apps.health.ports import HealthApp
@@ -65,7 +64,7 @@ async def _end_gate(
         if record is None or record.verdict is not None:
             return NOTHING
         operation = view.get(OPERATIONS, record.operation_id)
-        ended = operations.cancel(operation, now, code=ENDED, message=message)
+        ended = operation.cancel(now, code=ENDED, message=message)
         evidence = gate_evidence(record.gate, gates.begin(record.gate, isoformat(now)), now)
         return Decision(
             {},
