@@ -8,11 +8,14 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from shared.infrastructure.errors import EvaluationDefect
-from shared.infrastructure.graph import Graph, digest, graph_from_json
+from shared.infrastructure.graph import Graph, digest
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.infrastructure.local_program import PROJECT
 from shared.infrastructure.port import StackName
@@ -32,6 +35,7 @@ ANSWER_MAX: Final = 16 * 1024 * 1024
 """A resource takes about 2 KB, and an environment has far fewer than thousands."""
 MESSAGE_MAX: Final = 500
 CHUNK: Final = 64 * 1024
+_GRAPH: Final = TypeAdapter(Graph)
 
 
 class ChildEvaluator:
@@ -48,7 +52,7 @@ class ChildEvaluator:
         self.evaluations = 0
 
     async def evaluate(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:
-        key = digest({"sources": self._sources(), "stack": stack, "inputs": inputs.to_json()})
+        key = digest({"sources": self._sources(), "stack": stack, "inputs": asdict(inputs)})
         async with self._lock:
             graph = self._graphs.pop(key, None) or await self._run(stack, inputs)
             self._graphs[key] = graph  # the latest used stands last
@@ -69,7 +73,7 @@ class ChildEvaluator:
             "project": PROJECT,
             "stack": stack,
             "timeout_s": self._timeout_s,
-            "inputs": inputs.to_json(),
+            "inputs": asdict(inputs),
         }
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "shared.infrastructure.evaluation_child",
@@ -155,7 +159,7 @@ def _graph(code: int | None, out: bytes, err: bytes) -> Graph:
         raise EvaluationDefect(f"the evaluation ended with code {code}", tail) from silent
     match answer:
         case {"graph": graph}:
-            return graph_from_json(graph)
+            return _GRAPH.validate_python(graph)
         case {"refused": {"code": code, "message": message, "details": details}}:
             violations = [Violation(**detail) for detail in details]
             raise PlanRefused(message, code=code, details=violations)

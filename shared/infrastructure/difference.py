@@ -9,6 +9,7 @@ from shared.infrastructure.graph import (
     Properties,
     RecordedResource,
     ResourceAction,
+    ResourceIdentity,
     Unresolved,
     Urn,
     resolve,
@@ -95,10 +96,10 @@ def planned_steps(state: StackState, graph: Graph) -> tuple[ResourceStep, ...]:
 
 
 def numbered_steps(
-    planned: Iterable[tuple[ResourceAction, PlannedChange | RecordedResource]],
+    planned: Iterable[tuple[ResourceAction, ResourceIdentity]],
 ) -> tuple[ResourceStep, ...]:
     return tuple(
-        ResourceStep(index, action, resource.urn, resource.type, resource.name)
+        ResourceStep(resource.urn, resource.type, resource.name, index, action)
         for index, (action, resource) in enumerate(planned)
     )
 

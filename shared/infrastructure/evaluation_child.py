@@ -16,6 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from pulumi import Output, ResourceTransformationArgs, ResourceTransformationResult
@@ -26,7 +27,7 @@ from pulumi.runtime.rpc import deserialize_properties
 from pulumi.runtime.settings import get_project, get_stack
 from pulumi.runtime.stack import run_pulumi_func
 
-from shared.infrastructure.graph import Graph, Node, Urn, graph_to_json, reference
+from shared.infrastructure.graph import Graph, Node, Urn, reference
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.kernel.errors import Refused
 
@@ -148,7 +149,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     except Exception as defect:  # noqa: BLE001  every error of a program is an answer
         where = "".join(traceback.format_exception(defect)[-3:])
         return {"defect": f"{type(defect).__name__}: {defect}", "where": where}
-    return {"graph": graph_to_json(graph)}
+    return {"graph": asdict(graph)}
 
 
 def main() -> None:

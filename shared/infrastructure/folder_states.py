@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from shared.infrastructure.port import StackName
-from shared.infrastructure.state import StackState, state_from_json, state_to_json
+from shared.infrastructure.state import STATE_CODEC, StackState
 from shared.kernel.errors import Invalid, Stale, Unavailable
 from shared.persistence.durable_files import sync_folder, write_synced
+from shared.persistence.store import UnreadableDocument
 
 KEPT_VERSIONS: Final = 10
 _NAME_MAX: Final = 100
@@ -38,8 +39,8 @@ class FolderStates:
         if not versions:
             return StackState(stack)
         try:
-            return state_from_json(json.loads(versions[-1].read_bytes()))
-        except (OSError, ValueError, LookupError) as unreadable:
+            return STATE_CODEC.decode(dict(json.loads(versions[-1].read_bytes())))
+        except (OSError, ValueError, TypeError, UnreadableDocument) as unreadable:
             raise Unavailable(f"the state of stack {stack} cannot be read: {unreadable}") from (
                 unreadable
             )
@@ -52,7 +53,7 @@ class FolderStates:
         target = folder / f"{saved.version:09}.json"
         draft = folder / f".{target.name}.{os.getpid()}.{id(saved)}"
         try:
-            write_synced(draft, json.dumps(state_to_json(saved), indent=1).encode())
+            write_synced(draft, json.dumps(STATE_CODEC.encode(saved), indent=1).encode())
             os.link(draft, target)
         except (FileExistsError, FileNotFoundError) as taken:
             # Not found: a later version is there, and its writer tidied this draft away.

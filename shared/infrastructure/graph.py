@@ -38,12 +38,18 @@ class Unresolved:
 
 
 @dataclass(frozen=True)
-class Resource:
-    """One resource of a stack by its identity and its properties."""
+class ResourceIdentity:
+    """The names of one resource of a stack."""
 
     urn: Urn
     type: str
     name: str
+
+
+@dataclass(frozen=True)
+class Resource(ResourceIdentity):
+    """One resource of a stack with its properties."""
+
     properties: Properties
 
 
@@ -129,22 +135,3 @@ def digest(document: object) -> str:
     """Return the SHA-256 of *document* as canonical JSON: equal content, equal digest."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def graph_to_json(graph: Graph) -> dict[str, Any]:
-    """Return *graph* as JSON; `graph_from_json` gives it back."""
-    return {"nodes": [vars(node) for node in graph.nodes], "outputs": graph.outputs}
-
-
-def graph_from_json(document: Mapping[str, Any]) -> Graph:
-    return Graph(
-        tuple(
-            Node(
-                Urn(row["urn"]), row["type"], row["name"], row["properties"],
-                tuple(Urn(to) for to in row["dependencies"]), row["protected"],
-                tuple(row["replace_on"]), tuple(row["ignore"]),
-            )
-            for row in document["nodes"]
-        ),
-        document["outputs"],
-    )  # fmt: skip

@@ -6,7 +6,7 @@ evaluating.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.kernel.errors import Invalid, Violation
@@ -67,12 +67,9 @@ class EnvironmentInputs:
         """Return whether the local program takes these inputs; else the Azure program does."""
         return {target.kind for target in self.compute_targets} == {LOCAL_TARGET}
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "EnvironmentInputs":
-        """Return the inputs that `to_json` made *document* from."""
+        """Return the inputs of which *document* holds the fields, as `asdict` returns them."""
         targets = tuple(ComputeTargetInput(**row) for row in document["compute_targets"])
         data = tuple(DataResourceInput(**row) for row in document["data_resources"])
         return EnvironmentInputs(**{**document, "compute_targets": targets, "data_resources": data})

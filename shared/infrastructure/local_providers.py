@@ -211,9 +211,9 @@ def _read_note(note: Path) -> tuple[Mapping[str, Any], int]:
     if len(content) > NOTE_MAX:
         raise OSError(f"{note.name} is longer than {NOTE_MAX} bytes")
     try:
-        document = json.loads(content)
-        return dict(document[_PROPERTIES] or {}), int(document["token"])
-    except (ValueError, TypeError, LookupError) as problem:
+        document = dict(json.loads(content))
+        return dict(document.get(_PROPERTIES) or {}), int(document.get("token", 0))
+    except (ValueError, TypeError) as problem:
         raise OSError(f"{note.name} is no note of a volume: {problem!r}") from problem
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NewType, Protocol, TypeAlias
 
-from shared.infrastructure.graph import RecordedResource, ResourceAction, Urn
+from shared.infrastructure.graph import RecordedResource, ResourceAction, ResourceIdentity, Urn
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.kernel.errors import Violation
 from shared.kernel.fence import Fence
@@ -31,12 +31,9 @@ NOT_STARTED: Final = "RunNotStarted"
 
 
 @dataclass(frozen=True)
-class PlannedChange:
+class PlannedChange(ResourceIdentity):
     """The action that a run would take on one resource, and the property paths that cause it."""
 
-    urn: Urn
-    type: str
-    name: str
     action: ResourceAction
     paths: tuple[str, ...] = ()
     dependencies: tuple[Urn, ...] = ()

@@ -1,12 +1,12 @@
 """Makes a preview: changes, refusals, cost, and the hash that names the plan."""
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from pydantic.alias_generators import to_camel
 
 from shared.infrastructure.difference import planned_changes, without
-from shared.infrastructure.graph import Graph, ResourceAction, digest, graph_to_json
+from shared.infrastructure.graph import Graph, ResourceAction, digest
 from shared.infrastructure.inputs import FIXED_INPUTS, EnvironmentInputs
 from shared.infrastructure.local_program import STABLE_TAGS
 from shared.infrastructure.port import MonthlyCost, PlannedChange, Preview
@@ -34,7 +34,7 @@ def make_preview(
             *_refusals_of_providers(graph, providers),
         ),
         monthly_cost=_monthly_cost(graph, providers),
-        plan_hash=digest({"graph": graph_to_json(named), "version": state.version}),
+        plan_hash=digest({"graph": asdict(named), "version": state.version}),
     )
 
 
@@ -69,7 +69,7 @@ def _monthly_cost(graph: Graph, providers: Providers) -> MonthlyCost | None:
 def _changes_of_fixed_inputs(state: StackState, inputs: EnvironmentInputs) -> list[Violation]:
     if not state.resources:
         return []
-    wanted = inputs.to_json()
+    wanted = asdict(inputs)
     return [
         Violation(
             "FixedInput",

@@ -8,13 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeAlias
 
-from pydantic import TypeAdapter
-
-from shared.infrastructure.graph import Graph, RecordedResource, ResourceAction, Urn
+from shared.infrastructure.graph import (
+    Graph,
+    RecordedResource,
+    ResourceAction,
+    ResourceIdentity,
+    Urn,
+)
 from shared.infrastructure.port import RemainingResource, RunFailed, RunSucceeded, StackName
 from shared.kernel.fence import Fence, StaleFence
+from shared.persistence.codec import DocumentCodec
 
-SCHEMA: Final = 2
 ENDED_RUNS_KEPT: Final = 10
 """Who observes a run does so within minutes of its end; a stack has a few runs a day."""
 
@@ -22,7 +26,7 @@ RunEnd: TypeAlias = RunSucceeded | RunFailed
 
 
 @dataclass(frozen=True)
-class ResourceStep:
+class ResourceStep(ResourceIdentity):
     """One bounded piece of a run: a create, an update or a delete of one resource.
 
     A replacement is two: its delete, then its create.
@@ -30,9 +34,6 @@ class ResourceStep:
 
     index: int
     action: ResourceAction
-    urn: Urn
-    type: str
-    name: str
 
     def __str__(self) -> str:
         return f"{self.action} {self.name} ({self.type})"
@@ -116,7 +117,15 @@ class StackState:
         return self if fence.token == self.token else replace(self, token=fence.token)
 
 
-_ADAPTER: Final = TypeAdapter(StackState)
+def _without_run(body: dict[str, Any]) -> dict[str, Any]:
+    # Schema 1 recorded a run in another form. One that was open then is not resumed; the next run
+    # reads the resources that it left in doubt.
+    return {**body, "run": None}
+
+
+STATE_CODEC: Final = DocumentCodec(
+    StackState, "stackState", key="stack", schema=2, upgrades={1: _without_run}
+)
 
 
 class StackStates(Protocol):
@@ -133,25 +142,3 @@ class StackStates(Protocol):
             Stale: another save came between.
         """
         ...
-
-
-def state_to_json(state: StackState) -> dict[str, Any]:
-    """Return *state* as JSON; `state_from_json` gives it back."""
-    return {"schema": SCHEMA, **_ADAPTER.dump_python(state, mode="json")}
-
-
-def state_from_json(document: Any) -> StackState:
-    """Return the state that *document* holds.
-
-    Schema 1 recorded a run in another form. One that was open then is not resumed; what it left in
-    doubt is read by the next run.
-
-    Raises:
-        ValueError: it holds none.
-    """
-    schema = document.get("schema", 1) if isinstance(document, dict) else None
-    if schema not in range(1, SCHEMA + 1):
-        raise ValueError(f"its schema is not of 1 to {SCHEMA}: {schema!r}")
-    if schema == 1:
-        document = {**document, "run": None}
-    return _ADAPTER.validate_python(document)

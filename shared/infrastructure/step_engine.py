@@ -1,7 +1,7 @@
 """The step engine: it evaluates, plans, and does the steps of runs by the providers."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Protocol
 
 from shared.infrastructure.difference import planned_steps
@@ -88,7 +88,7 @@ class StepEngine:
             assert graph is not None, run_id
             self._require_accepted(free, plan, graph)
             run = StackRun(run_id.name, fence, planned_steps(free, graph), graph)
-            return replace(free, run=run, inputs=plan.inputs.to_json())
+            return replace(free, run=run, inputs=asdict(plan.inputs))
 
         await self._change_and_resume(run_id, started)
 

@@ -1,5 +1,6 @@
 """Environment programs that misbehave; the child process imports them by name."""
 
+import dataclasses
 import itertools
 import sys
 from collections.abc import Mapping
@@ -114,7 +115,7 @@ def as_pulumi_runs_it(inputs: EnvironmentInputs) -> Mapping[str, Any]:
 
     from pulumi.runtime import get_root_resource, set_config
 
-    set_config("environment:inputs", json.dumps(inputs.to_json()))
+    set_config("environment:inputs", json.dumps(dataclasses.asdict(inputs)))
     main = Path(__file__).parents[2] / "infra/pulumi/environment/__main__.py"
     runpy.run_path(str(main), run_name="__main__")
     stack = get_root_resource()

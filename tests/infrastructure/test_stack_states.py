@@ -12,7 +12,7 @@ from shared.infrastructure.folder_states import KEPT_VERSIONS, FolderStates
 from shared.infrastructure.graph import Graph, RecordedResource, ResourceAction
 from shared.infrastructure.port import RemainingResource, RunFailed, RunSucceeded, StackName
 from shared.infrastructure.state import (
-    SCHEMA,
+    STATE_CODEC,
     EndedRun,
     ResourceStep,
     StackRun,
@@ -25,8 +25,11 @@ from tests.infrastructure.installations import LAST, STACK, inputs
 from tests.kit.memory_engine import MemoryCloud, MemoryStates, memory_engine
 from tests.kit.stack_runs import update
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "documents" / "stack_state.schema1.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "documents"
+OF_SCHEMA_1 = GOLDEN / "stack_state.schema1.json"
 """Of before the first release: an update was killed in the step that makes `data-logs`."""
+OF_SCHEMA_2 = GOLDEN / "stack_state.schema2.json"
+"""Of 0.2.0: `FULL`, saved once."""
 VAULT = RecordedResource(
     named("a"), "t", "a", {"x": [1, {"y": None}]}, {"id": "ä"}, (named("b"),), protected=True,
     in_doubt=ResourceAction.UPDATE,
@@ -41,7 +44,7 @@ FULL = StackState(
     run=StackRun(
         "op-3",
         LAST,
-        (ResourceStep(0, ResourceAction.DELETE, named("a"), "t", "a"),),
+        (ResourceStep(named("a"), "t", "a", 0, ResourceAction.DELETE),),
         Graph((node("a", needs=["b"], size=1),), {"o": 1}),
         frozenset({0}),
         (LEFT,),
@@ -118,7 +121,7 @@ async def test_a_state_of_schema_1_is_read_and_the_next_run_ends_what_it_left_op
     tmp_path: Path,
 ) -> None:
     (tmp_path / STACK).mkdir()
-    shutil.copy(GOLDEN, tmp_path / STACK / "000000010.json")
+    shutil.copy(OF_SCHEMA_1, tmp_path / STACK / "000000010.json")
     cloud = MemoryCloud()
     engine = memory_engine(cloud)
     cloud.states[STACK] = state = await FolderStates(tmp_path).load(STACK)
@@ -131,10 +134,17 @@ async def test_a_state_of_schema_1_is_read_and_the_next_run_ends_what_it_left_op
     assert set(end.outputs["facts"]) == {"data.data.path", "data.logs.path"}
 
 
+async def test_a_state_of_schema_2_is_read_as_it_was_saved(tmp_path: Path) -> None:
+    (tmp_path / STACK).mkdir()
+    shutil.copy(OF_SCHEMA_2, tmp_path / STACK / "000000001.json")
+
+    assert await FolderStates(tmp_path).load(STACK) == replace(FULL, version=1)
+
+
 async def test_a_state_of_a_later_schema_is_not_guessed_at(tmp_path: Path) -> None:
     await FolderStates(tmp_path).save(FULL)
     path = tmp_path / STACK / "000000001.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": SCHEMA + 1}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": STATE_CODEC.schema + 1}))
 
     with pytest.raises(Unavailable, match="schema"):
         await FolderStates(tmp_path).load(STACK)
