@@ -23,8 +23,7 @@ EVENT_BYTES_MAX: Final = 192 * 1024
 """A payload's bound as JSON: a broker message is 256 KB, the rest is envelope and properties."""
 COMPONENTS_MAX: Final = 25
 """Components of one deployment, and units of one page when an event is split."""
-_FIRST_YEAR: Final = 1970
-_LAST_YEAR: Final = 9000
+_YEARS: Final = range(1970, 9000)
 """Near the ends of the calendar a change of offset or the addition of a span overflows."""
 
 
@@ -33,24 +32,27 @@ def _id(kind: str) -> StringConstraints:
 
 
 def _utc(instant: datetime) -> datetime:
-    if not _FIRST_YEAR <= instant.year < _LAST_YEAR:
-        raise ValueError(f"an instant from {_FIRST_YEAR} to {_LAST_YEAR}")
+    if instant.year not in _YEARS:
+        raise ValueError(f"an instant from {_YEARS.start} to {_YEARS.stop}")
     return instant.astimezone(UTC)
 
 
-def _finite(value: JsonValue) -> JsonValue:
-    """Refuse NaN and infinities, which JSON does not have and stores do not keep."""
+def is_finite(value: JsonValue) -> bool:
+    """Return whether *value* is free of NaN and infinities, which JSON does not have."""
     match value:
-        case float() if not math.isfinite(value):
-            raise ValueError("a JSON number is finite")
+        case float():
+            return math.isfinite(value)
         case list():
-            for item in value:
-                _finite(item)
+            return all(map(is_finite, value))
         case dict():
-            for item in value.values():
-                _finite(item)
+            return all(map(is_finite, value.values()))
         case _:
-            pass
+            return True
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    if not is_finite(value):
+        raise ValueError("a JSON number is finite")
     return value
 
 
@@ -217,9 +219,7 @@ class Probe(Value):
     timeout: Annotated[timedelta, Field(ge=timedelta(milliseconds=50), le=timedelta(minutes=5))] = (
         timedelta(seconds=5)
     )
-    initial_delay: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(hours=1))] = timedelta(
-        0
-    )
+    initial_delay: Annotated[timedelta, Field(ge=timedelta(), le=timedelta(hours=1))] = timedelta()
     failure_threshold: Annotated[int, Field(ge=1, le=20)] = 3
     """Failures in a row that turn it to failing, as in Kubernetes."""
     success_threshold: Annotated[int, Field(ge=1, le=20)] = 1

@@ -1,7 +1,6 @@
 """The envelope of every event and command, on every transport: ten keys, in this order."""
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -9,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from shared.contracts.validation import parse
-from shared.contracts.values import EVENT_BYTES_MAX, Instant
+from shared.contracts.values import EVENT_BYTES_MAX, Instant, is_finite
 from shared.kernel.context import Context
 from shared.kernel.errors import Invalid, TooLarge, Violation
 from shared.kernel.ids import event_id
@@ -105,7 +104,7 @@ def parse_envelope(body: bytes) -> Envelope:
             target=problem.target,
             details=problem.details,
         ) from problem
-    if not _is_finite(envelope.payload):
+    if not is_finite(envelope.payload):
         expected = "finite numbers, as JSON has them"
         raise Invalid(
             f"/payload: expected {expected}, received NaN or an infinite one",
@@ -129,15 +128,3 @@ def require_same_tenant(envelope: Envelope, properties: Mapping[str, str]) -> No
                     Violation("TenantMismatch", "/tenantId", "differs", tenant, envelope.tenant_id)
                 ],
             )
-
-
-def _is_finite(value: JsonValue) -> bool:
-    match value:
-        case float():
-            return math.isfinite(value)
-        case list():
-            return all(map(_is_finite, value))
-        case dict():
-            return all(map(_is_finite, value.values()))
-        case _:
-            return True
