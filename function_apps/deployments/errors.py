@@ -19,18 +19,6 @@ class ArtifactMissing(NotFound):
         super().__init__(f"no artifact {digest[:80]!r}: upload it first")
 
 
-class TransitionRefused(Conflict):
-    """The table has no row for this state and event."""
-
-    def __init__(self, status: str, event: str, allowed: Iterable[str]) -> None:
-        states = ", ".join(allowed) or "none"
-        super().__init__(
-            f"cannot apply {event} to a deployment in state {status}; allowed in: {states}"
-        )
-        self.status = status
-        self.event = event
-
-
 class Held(Conflict):
     """The unit was rolled back here and nobody has released the hold yet."""
 

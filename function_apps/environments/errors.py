@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from shared.contracts.environments import EnvironmentStatus
 from shared.kernel.errors import (
     Conflict,
     Invalid,
@@ -19,18 +18,6 @@ class EnvironmentNotFound(NotFound):
 
     def __init__(self, environment_id: str) -> None:
         super().__init__(f"no environment {environment_id!r}")
-
-
-class TransitionRefused(Conflict):
-    """The environment's state does not allow what was asked."""
-
-    def __init__(self, state: EnvironmentStatus, asked: str, allowed: Sequence[str]) -> None:
-        states = ", ".join(sorted(allowed)) or "no state"
-        super().__init__(
-            f"cannot apply {asked} to an environment in state {state}; allowed in: {states}"
-        )
-        self.state = state
-        self.asked = asked
 
 
 class EnvironmentExists(Conflict):

@@ -31,7 +31,7 @@ def _docstring(path: Path) -> str:
 
 
 def _table(path: Path) -> tuple[Any, type[Enum]]:
-    table = importlib.import_module(_name(path)).TRANSITIONS
+    table = importlib.import_module(_name(path)).TRANSITIONS.rows
     return table, type(next(iter(table)))
 
 

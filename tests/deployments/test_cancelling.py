@@ -14,7 +14,7 @@ from shared.kernel.operation import OperationAlreadyEnded
 from tests.deployments.driven import Driven, driven
 from tests.kit.virtual_time import run_virtual
 
-ACTIVE = [state for state in TRANSITIONS if state not in ENDINGS]
+ACTIVE = [state for state in TRANSITIONS.rows if state not in ENDINGS]
 AT = {
     DeploymentStatus.PROVISIONING: "pin_release_unit",
     DeploymentStatus.CONFIGURING: "begin_rollout",

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from function_apps.deployments.errors import TransitionRefused
 from function_apps.deployments.model.lifecycle import (
     BEFORE_APPLIED,
     CHANGING,
@@ -14,22 +13,21 @@ from function_apps.deployments.model.lifecycle import (
     DeploymentEvent,
     Rejected,
     RollbackBegan,
-    diagram,
-    status_after,
 )
 from shared.contracts.deployments import DeploymentStatus
+from shared.kernel.transitions import TransitionRefused
 
-EVENTS = {event for row in TRANSITIONS.values() for event in row}
+EVENTS = {event for row in TRANSITIONS.rows.values() for event in row}
 OUTSIDE = [
     pytest.param(status, event, id=f"{status}-{event.__name__}")
-    for status, row in TRANSITIONS.items()
+    for status, row in TRANSITIONS.rows.items()
     for event in sorted(EVENTS - set(row), key=lambda each: each.__name__)
 ]
 README = Path("function_apps/deployments/README.md")
 
 
 def test_every_state_has_its_row() -> None:
-    assert set(TRANSITIONS) == set(DeploymentStatus)
+    assert set(TRANSITIONS.rows) == set(DeploymentStatus)
 
 
 def test_every_state_is_an_ending_or_may_still_be_left() -> None:
@@ -43,18 +41,18 @@ def test_an_event_outside_the_table_is_refused(
     status: DeploymentStatus, event: type[DeploymentEvent]
 ) -> None:
     with pytest.raises(TransitionRefused) as refused:
-        status_after(status, event)
+        TRANSITIONS.after(status, event)
 
     assert (refused.value.status, refused.value.event) == (status, event.__name__)
 
 
 def test_from_every_active_state_there_is_a_way_back() -> None:
     for status in CHANGING:
-        assert status_after(status, RollbackBegan) is DeploymentStatus.ROLLING_BACK
+        assert TRANSITIONS.after(status, RollbackBegan) is DeploymentStatus.ROLLING_BACK
     for status in BEFORE_APPLIED:
-        assert status_after(status, Cancelled) is DeploymentStatus.CANCELLED
-        assert status_after(status, Rejected) is DeploymentStatus.FAILED
+        assert TRANSITIONS.after(status, Cancelled) is DeploymentStatus.CANCELLED
+        assert TRANSITIONS.after(status, Rejected) is DeploymentStatus.FAILED
 
 
 def test_the_diagram_in_the_readme_is_drawn_from_the_table() -> None:
-    assert diagram() in README.read_text(encoding="utf-8")
+    assert TRANSITIONS.diagram() in README.read_text(encoding="utf-8")

@@ -2,13 +2,14 @@
 
 import pytest
 
-from function_apps.environments.errors import EnvironmentExists, TransitionRefused
+from function_apps.environments.errors import EnvironmentExists
 from function_apps.environments.resources import CHANGED_MAX
 from function_apps.environments.use_cases.plan_environment import plan_request, plan_update
 from function_apps.environments.use_cases.provision_environment import provision_environment
 from shared.contracts.environments import UpdateEnvironment
 from shared.infrastructure.port import StackName
 from shared.kernel.errors import Refused
+from shared.kernel.transitions import TransitionRefused
 from tests.environments.driven import (
     CONTENT,
     Environments,

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function_apps.environments.errors import TransitionRefused
 from function_apps.environments.model import environment as environments
 from function_apps.environments.model import requests
 from function_apps.environments.model.lifecycle import (
@@ -28,6 +27,7 @@ from function_apps.environments.model.lifecycle import (
 )
 from function_apps.environments.repository import ENVIRONMENTS
 from shared.contracts.values import Reason
+from shared.kernel.transitions import TransitionRefused
 from tests.environments.driven import a_request
 from tests.kit.virtual_time import EPOCH
 
@@ -43,7 +43,7 @@ OUTSIDE = [
     pytest.param(state, event, id=f"{state}-{type(event).__name__}")
     for state in State
     for event in EVENTS
-    if type(event) not in TRANSITIONS[state]
+    if type(event) not in TRANSITIONS.rows[state]
 ]
 
 
@@ -60,7 +60,7 @@ def an_environment(state: State = State.REQUESTED) -> environments.RuntimeEnviro
 
 
 def test_every_state_has_a_row() -> None:
-    assert set(TRANSITIONS) == set(State)
+    assert set(TRANSITIONS.rows) == set(State)
 
 
 @pytest.mark.parametrize(("state", "event"), OUTSIDE)
@@ -70,7 +70,7 @@ def test_an_event_outside_the_table_is_refused_and_names_the_states_that_allow_i
     with pytest.raises(TransitionRefused) as refused:
         environments.evolve(an_environment(state), event, EPOCH)
 
-    for allowed, row in TRANSITIONS.items():
+    for allowed, row in TRANSITIONS.rows.items():
         assert (allowed.value in refused.value.message.split("allowed in: ")[1]) == (
             type(event) in row
         )

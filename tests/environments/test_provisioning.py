@@ -6,10 +6,10 @@ from function_apps.environments.errors import (
     EnvironmentExists,
     NotSupported,
     PlanChanged,
-    TransitionRefused,
 )
 from function_apps.environments.use_cases.plan_environment import plan_request
 from shared.kernel.errors import Refused
+from shared.kernel.transitions import TransitionRefused
 from tests.environments.driven import a_request, environments
 from tests.kit.virtual_time import run_virtual
 

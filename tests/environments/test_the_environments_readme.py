@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import function_apps.environments
-from function_apps.environments.model.lifecycle import diagram
+from function_apps.environments.model.lifecycle import TRANSITIONS
 from function_apps.environments.triggers import COMMANDS, EVENTS, ROUTES
 
 README = Path(function_apps.environments.__file__).parent / "README.md"
@@ -11,7 +11,7 @@ TEXT = README.read_text(encoding="utf-8")
 
 
 def test_the_diagram_is_the_table() -> None:
-    assert diagram() in TEXT
+    assert TRANSITIONS.diagram() in TEXT
 
 
 def test_every_route_event_and_command_is_named() -> None:

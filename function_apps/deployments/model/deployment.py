@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from function_apps.deployments.model.lifecycle import (
+    TRANSITIONS,
     AnalysisRequested,
     AnalysisRestarted,
     Cancelled,
@@ -24,7 +25,6 @@ from function_apps.deployments.model.lifecycle import (
     StepEvent,
     StepJudged,
     UnitPinned,
-    status_after,
 )
 from function_apps.deployments.model.rollout_steps import RolloutStep, without_analysis
 from shared.contracts.components import Component, ConfigurationChoice
@@ -158,7 +158,7 @@ def evolve(deployment: Deployment, event: DeploymentEvent, now: datetime) -> Dep
     """
     moved = replace(
         deployment,
-        status=status_after(deployment.status, type(event)),
+        status=TRANSITIONS.after(deployment.status, type(event)),
         revision=deployment.revision + 1,
         updated_at=now,
         ended_at=now if isinstance(event, _ENDS) else deployment.ended_at,

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from function_apps.deployments.errors import TransitionRefused
 from function_apps.deployments.model.rollout_steps import RolloutStep
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUnit
 from shared.contracts.values import DeploymentId, ModuleId, OperationId, ProjectId, Reason, Stage
+from shared.kernel.transitions import Transitions
 
 _S = DeploymentStatus
 
@@ -170,65 +170,43 @@ class Retried(DeploymentEvent):
 _BEFORE: Final = {Rejected: _S.FAILED, Cancelled: _S.CANCELLED}
 """While nothing has been applied."""
 
-# What is not in this table cannot happen; the diagram in README.md is drawn from it.
-TRANSITIONS: Final[Mapping[DeploymentStatus, Mapping[type[DeploymentEvent], DeploymentStatus]]] = {
-    _S.REQUESTED: {EnvironmentReady: _S.PROVISIONING, **_BEFORE},
-    _S.PROVISIONING: {UnitPinned: _S.CONFIGURING, **_BEFORE},
-    _S.CONFIGURING: {RolloutBegan: _S.ROLLING_OUT, **_BEFORE},
-    _S.ROLLING_OUT: {
-        StepBegan: _S.ROLLING_OUT,
-        TrafficAdjusted: _S.ROLLING_OUT,
-        AnalysisRequested: _S.HEALTH_GATING,
-        PromotionBegan: _S.PROMOTING,
-        RollbackBegan: _S.ROLLING_BACK,
-    },
-    _S.HEALTH_GATING: {
-        TrafficAdjusted: _S.HEALTH_GATING,
-        EvidenceRecorded: _S.HEALTH_GATING,
-        AnalysisRequested: _S.HEALTH_GATING,
-        StepJudged: _S.HEALTH_GATING,
-        Paused: _S.HEALTH_GATING,
-        AnalysisRestarted: _S.HEALTH_GATING,
-        StepBegan: _S.ROLLING_OUT,
-        PromotionBegan: _S.PROMOTING,
-        RollbackBegan: _S.ROLLING_BACK,
-    },
-    _S.PROMOTING: {ReleaseProved: _S.COMPLETED, RollbackBegan: _S.ROLLING_BACK},
-    _S.COMPLETED: {HoldReleased: _S.COMPLETED},
-    _S.ROLLING_BACK: {Restored: _S.ROLLED_BACK, RestoreFailed: _S.FAILED},
-    _S.ROLLED_BACK: {HoldReleased: _S.ROLLED_BACK},
-    _S.FAILED: {Retried: _S.REQUESTED, HoldReleased: _S.FAILED},
-    _S.CANCELLED: {},
-}
-
 ENDINGS: Final = frozenset({_S.COMPLETED, _S.ROLLED_BACK, _S.FAILED, _S.CANCELLED})
+# What is not in this table cannot happen; the diagram in README.md is drawn from it.
+TRANSITIONS: Final[Transitions[DeploymentStatus, DeploymentEvent]] = Transitions(
+    "a deployment",
+    {
+        _S.REQUESTED: {EnvironmentReady: _S.PROVISIONING, **_BEFORE},
+        _S.PROVISIONING: {UnitPinned: _S.CONFIGURING, **_BEFORE},
+        _S.CONFIGURING: {RolloutBegan: _S.ROLLING_OUT, **_BEFORE},
+        _S.ROLLING_OUT: {
+            StepBegan: _S.ROLLING_OUT,
+            TrafficAdjusted: _S.ROLLING_OUT,
+            AnalysisRequested: _S.HEALTH_GATING,
+            PromotionBegan: _S.PROMOTING,
+            RollbackBegan: _S.ROLLING_BACK,
+        },
+        _S.HEALTH_GATING: {
+            TrafficAdjusted: _S.HEALTH_GATING,
+            EvidenceRecorded: _S.HEALTH_GATING,
+            AnalysisRequested: _S.HEALTH_GATING,
+            StepJudged: _S.HEALTH_GATING,
+            Paused: _S.HEALTH_GATING,
+            AnalysisRestarted: _S.HEALTH_GATING,
+            StepBegan: _S.ROLLING_OUT,
+            PromotionBegan: _S.PROMOTING,
+            RollbackBegan: _S.ROLLING_BACK,
+        },
+        _S.PROMOTING: {ReleaseProved: _S.COMPLETED, RollbackBegan: _S.ROLLING_BACK},
+        _S.COMPLETED: {HoldReleased: _S.COMPLETED},
+        _S.ROLLING_BACK: {Restored: _S.ROLLED_BACK, RestoreFailed: _S.FAILED},
+        _S.ROLLED_BACK: {HoldReleased: _S.ROLLED_BACK},
+        _S.FAILED: {Retried: _S.REQUESTED, HoldReleased: _S.FAILED},
+        _S.CANCELLED: {},
+    },
+    ENDINGS,
+)
+
 BEFORE_APPLIED: Final = frozenset({_S.REQUESTED, _S.PROVISIONING, _S.CONFIGURING})
 """Nothing has been changed outside: the way out is Failed or Cancelled."""
 CHANGING: Final = frozenset({_S.ROLLING_OUT, _S.HEALTH_GATING, _S.PROMOTING})
 """Something may have been changed outside: the way out is a rollback."""
-
-
-def status_after(status: DeploymentStatus, event: type[DeploymentEvent]) -> DeploymentStatus:
-    """Return the state that *event* leads to.
-
-    Raises:
-        TransitionRefused: the table has no row for it.
-    """
-    target = TRANSITIONS[status].get(event)
-    if target is None:
-        allowed = sorted(state for state, row in TRANSITIONS.items() if event in row)
-        raise TransitionRefused(status, event.__name__, allowed)
-    return target
-
-
-def diagram() -> str:
-    """Return the table as a mermaid state diagram, one arrow a pair of states."""
-    lines = ["stateDiagram-v2", "    [*] --> Requested"]
-    for source, row in TRANSITIONS.items():
-        arrows: dict[str, list[str]] = {}
-        for event, target in row.items():
-            arrows.setdefault(target, []).append(event.__name__)
-        lines += [f"    {source} --> {to}: {', '.join(names)}" for to, names in arrows.items()]
-        if source in ENDINGS:
-            lines.append(f"    {source} --> [*]")
-    return "\n".join(lines)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from function_apps.environments.errors import TransitionRefused
 from function_apps.environments.model.lifecycle import (
     IN_FLIGHT,
     TRANSITIONS,
@@ -22,7 +21,6 @@ from function_apps.environments.model.lifecycle import (
     Spec,
     State,
     UpdateRequested,
-    sources,
 )
 from shared.contracts.environments import ComputeTarget, UpdateOutcome
 from shared.contracts.values import Reason
@@ -109,12 +107,9 @@ def evolve(
     Raises:
         TransitionRefused: the table has no row for this state and event.
     """
-    target = TRANSITIONS[environment.status].get(type(event))
-    if target is None:
-        raise TransitionRefused(environment.status, type(event).__name__, sources(type(event)))
     moved = replace(
         environment,
-        status=target,
+        status=TRANSITIONS.after(environment.status, type(event)),
         revision=environment.revision + 1,
         updated_at=isoformat(now),
         reason=None,

@@ -1,8 +1,7 @@
 """The states of an environment, its events, and the only ways between the states."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from shared.contracts.environments import (
@@ -12,6 +11,7 @@ from shared.contracts.environments import (
     EnvironmentStatus,
 )
 from shared.contracts.values import IsolationModel, Reason
+from shared.kernel.transitions import Transitions
 
 State = EnvironmentStatus
 
@@ -116,7 +116,8 @@ class DestroyFailed(EnvironmentEvent):
 
 
 # What is not in this table cannot happen. AwaitingApproval is entered by the approval rules.
-TRANSITIONS: Final[Mapping[State, Mapping[type[EnvironmentEvent], State]]] = MappingProxyType(
+TRANSITIONS: Final[Transitions[State, EnvironmentEvent]] = Transitions(
+    "an environment",
     {
         State.REQUESTED: {PlanningBegan: State.PLANNING, ApplyFailed: State.FAILED},
         State.PLANNING: {ProvisioningBegan: State.PROVISIONING, ApplyFailed: State.FAILED},
@@ -145,7 +146,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[type[EnvironmentEvent], State]]] = Map
         },
         State.DECOMMISSION_FAILED: {DecommissionRequested: State.DECOMMISSIONING},
         State.DECOMMISSIONED: {RequestRepeated: State.REQUESTED},
-    }
+    },
 )
 
 LEAVING: Final = frozenset({State.DECOMMISSIONING, State.DECOMMISSION_FAILED, State.DECOMMISSIONED})
@@ -160,19 +161,3 @@ IN_FLIGHT: Final = frozenset(
     }
 )
 """States in which an operation is at work; the others are left by a command only."""
-
-
-def sources(event: type[EnvironmentEvent]) -> Sequence[str]:
-    """Return the states in which *event* may happen."""
-    return [state.value for state, row in TRANSITIONS.items() if event in row]
-
-
-def diagram() -> str:
-    """Return the table as a mermaid state diagram, one arrow a pair of states."""
-    lines = ["stateDiagram-v2", "    [*] --> Requested"]
-    for source, row in TRANSITIONS.items():
-        arrows: dict[str, list[str]] = {}
-        for event, target in row.items():
-            arrows.setdefault(target, []).append(event.__name__)
-        lines += [f"    {source} --> {to}: {', '.join(names)}" for to, names in arrows.items()]
-    return "\n".join(lines)

@@ -9,7 +9,6 @@ from function_apps.environments.errors import (
     EnvironmentExists,
     NotSupported,
     RetainDiffers,
-    TransitionRefused,
 )
 from function_apps.environments.model.environment import RuntimeEnvironment, evolve
 from function_apps.environments.model.lifecycle import (
@@ -29,6 +28,7 @@ from shared.contracts.environments import (
 from shared.infrastructure.inputs import data_resource_name
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Violation
+from shared.kernel.transitions import TransitionRefused
 
 
 def spec_from(command: EnvironmentChange) -> Spec:
@@ -101,7 +101,9 @@ def request(
     if known.status is State.FAILED and not is_elsewhere:
         return evolve(known, RetryRequested(operation_id, spec, plan), now)
     if known.status in LEAVING:
-        raise TransitionRefused(known.status, "ProvisionEnvironment", ("Failed", "Decommissioned"))
+        raise TransitionRefused(
+            "an environment", known.status, "ProvisionEnvironment", ("Failed", "Decommissioned")
+        )
     if differing:
         raise EnvironmentExists(known.environment_id, differing)
     return known
