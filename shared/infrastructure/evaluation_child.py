@@ -93,8 +93,12 @@ def _is_stack(urn: str) -> bool:
 
 
 def _with_integers(value: Any) -> Any:
-    """Return the JSON *value* with whole floats as integers: the wire has doubles only."""
-    return json.loads(json.dumps(value), parse_float=_number)
+    """Return *value* as JSON with whole floats as integers: the wire has doubles only.
+
+    An asset or archive, which JSON does not have, becomes an object with the key SPECIAL.
+    """
+    text = json.dumps(value, default=lambda asset: {SPECIAL: type(asset).__name__})
+    return json.loads(text, parse_float=_number)
 
 
 def _number(text: str) -> int | float:
@@ -113,25 +117,28 @@ def evaluate(program: Program, project: str, stack: str, inputs: EnvironmentInpu
         declared[args.type_, args.name] = tuple(pulumi_names.get(name, name) for name in absent)
         return None
 
-    async def run() -> Any:
+    async def run() -> tuple[Any, bool]:
         # All on one loop: the mocks make the root resource, whose outputs belong to it.
         set_all_config({})
         set_mocks(EchoMocks(), project, stack, preview=False, monitor=monitor)
         register_stack_transformation(note)
         result: dict[str, Any] = {}
         await run_pulumi_func(lambda: result.update(program(inputs)))
-        return await Output.from_input(result).future()
+        output = Output.from_input(result)
+        return _with_integers(await output.future() or {}), await output.is_secret()
 
-    outputs = asyncio.run(run())
+    outputs, has_secret = asyncio.run(run())
     special = [
         node.name for node in monitor.nodes.values() if SPECIAL in json.dumps(node.properties)
     ]
+    if has_secret or SPECIAL in json.dumps(outputs):
+        special.append("the outputs")
     if special:
         raise Refused(
             f"a graph is recorded, so it holds no secret, asset or archive: {', '.join(special)}",
             code="SecretInGraph",
         )
-    return Graph(tuple(monitor.nodes[key] for key in declared), _with_integers(outputs or {}))
+    return Graph(tuple(monitor.nodes[key] for key in declared), outputs)
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:

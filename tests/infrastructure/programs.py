@@ -107,6 +107,15 @@ def secretive(inputs: EnvironmentInputs) -> Mapping[str, Any]:
     return {}
 
 
+def secretive_in_outputs(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    return {"facts": {"key": pulumi.Output.secret("canary")}}
+
+
+def with_an_asset(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    Thing("vault", content=pulumi.StringAsset("canary"))
+    return {}
+
+
 def as_pulumi_runs_it(inputs: EnvironmentInputs) -> Mapping[str, Any]:
     """Run the project's `__main__.py` with the configuration that `pulumi up` would give it."""
     import json

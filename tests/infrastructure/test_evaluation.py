@@ -99,9 +99,16 @@ async def test_a_program_that_asks_the_world_is_refused() -> None:
     assert refused.value.code == "ProgramImpure"
 
 
-async def test_a_graph_with_a_secret_in_it_is_refused_because_it_would_be_recorded() -> None:
-    with pytest.raises(PlanRefused, match="vault") as refused:
-        await evaluate("secretive")
+@pytest.mark.parametrize(
+    ("program", "place"),
+    [("secretive", "vault"), ("with_an_asset", "vault"), ("secretive_in_outputs", "the outputs")],
+    ids=["a-property", "an-asset", "an-output"],
+)
+async def test_a_graph_with_a_secret_in_it_is_refused_because_it_would_be_recorded(
+    program: str, place: str
+) -> None:
+    with pytest.raises(PlanRefused, match=place) as refused:
+        await evaluate(program)
 
     assert refused.value.code == "SecretInGraph"
     assert "canary" not in str(refused.value)
