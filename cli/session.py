@@ -1,7 +1,6 @@
 """A session with one system: its state folder, and a client with the token in force."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,10 +15,9 @@ from cli.failure import Failure
 from cli.state_folder import StateFolder, read_json, state_folder_at, write_private
 from cli.typed import TOKEN_VARIABLE, URL_VARIABLE
 from shared.kernel.clock import Clock, SystemClock, isoformat, parse_instant
+from shared.kernel.ids import TENANT
 
 ROLES: Final = ("Runtime.Read", "Runtime.Deploy", "Runtime.Operate", "Runtime.Admin")
-_TENANT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-"""As in the contract (`shared.contracts.values.TenantId`), which is slow to import."""
 T = TypeVar("T")
 
 
@@ -121,7 +119,7 @@ def log_in(
     Raises:
         Failure: the tenant cannot be one; the token that was stored stays.
     """
-    if not _TENANT.fullmatch(tenant):
+    if not TENANT.fullmatch(tenant):
         raise Failure(
             f"--tenant: expected lower case letters, digits and inner dashes, got {tenant!r}",
             ExitCode.USAGE,

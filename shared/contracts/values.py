@@ -23,6 +23,7 @@ EVENT_BYTES_MAX: Final = 192 * 1024
 """A payload's bound as JSON: a broker message is 256 KB, the rest is envelope and properties."""
 COMPONENTS_MAX: Final = 25
 """Components of one deployment, and units of one page when an event is split."""
+_SLUG: Final = f"^{ids.TENANT.pattern}$"
 _YEARS: Final = range(1970, 9000)
 """Near the ends of the calendar a change of offset or the addition of a span overflows."""
 
@@ -56,13 +57,11 @@ def _finite(value: JsonValue) -> JsonValue:
     return value
 
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
+Slug = Annotated[str, StringConstraints(pattern=_SLUG)]
 """A DNS label: lower case, digits and inner dashes, 1 to 63 characters."""
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
 """A slug of at most 40 characters that begins with a letter, so that Azure names can hold it."""
-TenantId = Annotated[
-    ids.TenantId, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
-]
+TenantId = Annotated[ids.TenantId, Field(pattern=_SLUG, max_length=63)]
 ProjectId = Annotated[ids.ProjectId, Field(pattern=r"^proj-[a-z0-9](?:[a-z0-9-]{0,57})$")]
 ModuleId = Annotated[ids.ModuleId, Field(pattern=r"^module-[a-z0-9](?:[a-z0-9-]{0,55})$")]
 EnvironmentId = Annotated[ids.EnvironmentId, _id("env")]

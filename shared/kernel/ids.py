@@ -33,6 +33,8 @@ DriftFindingId = NewType("DriftFindingId", str)
 GateId = NewType("GateId", str)
 EventId = NewType("EventId", str)
 
+TENANT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+"""A DNS label: a tenant is part of partition keys, and must not name a partition of ours."""
 KEY_LENGTH: Final = 12
 """60 bits: a tenant would need 10^8 environments for an even chance of one collision."""
 MODULE_KEY_LENGTH: Final = 10
@@ -83,8 +85,8 @@ def parse_id(text: str, *kinds: str) -> ParsedId:
     shape = _SHAPES.get(kind) if not kinds or kind in kinds else None
     match = shape.fullmatch(text) if shape else None
     if match is None:
-        wanted = " or ".join(kinds) if kinds else "a known"
-        raise NotFound(f"no resource has the id {text[:80]!r}: expected an id of kind {wanted}")
+        expected = " or ".join(kinds) if kinds else "a known"
+        raise NotFound(f"no resource has the id {text[:80]!r}: expected an id of kind {expected}")
     parts = match.groupdict()
     module = parts.get("m")
     return ParsedId(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from shared.contracts.validation import parse
-from shared.contracts.values import EVENT_BYTES_MAX, Instant, is_finite
+from shared.contracts.values import EVENT_BYTES_MAX, Instant, TenantId, is_finite
 from shared.kernel.context import Context
 from shared.kernel.errors import Invalid, TooLarge, Violation
 from shared.kernel.ids import event_id
@@ -21,8 +21,6 @@ SENDER_PROPERTY: Final = "cs-sender"
 TENANT_PROPERTY_ACCEPTED: Final = "tenant-id"
 """Also accepted on receipt; never sent."""
 
-_Slug = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")]
-
 
 class Envelope(BaseModel):
     """One event or command. `payload` is the only variable part."""
@@ -33,7 +31,7 @@ class Envelope(BaseModel):
 
     event_id: Annotated[str, Field(pattern=r"^evt-[0-9a-f-]{36}$")]
     event_type: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{2,79}$")]
-    tenant_id: _Slug
+    tenant_id: TenantId
     project_id: Annotated[str, Field(pattern=r"^proj-[a-z0-9-]{1,60}$")] | None = None
     module_id: Annotated[str, Field(pattern=r"^module-[a-z0-9-]{1,60}$")] | None = None
     trace_id: Annotated[str, Field(pattern=r"^trace-[0-9A-Za-z-]{1,64}$")]

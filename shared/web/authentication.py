@@ -18,7 +18,7 @@ import jwt
 from shared.kernel.clock import Clock
 from shared.kernel.context import ADMIN, Scope
 from shared.kernel.errors import Denied, Unauthenticated, Unavailable
-from shared.kernel.ids import TenantId
+from shared.kernel.ids import TENANT, TenantId
 
 ALGORITHMS: Final = ("RS256", "ES256")
 LEEWAY_S: Final = 30
@@ -29,8 +29,6 @@ KEYS_MAX_AGE_S: Final = 600.0
 """A key that was removed from the set, because it leaked, is refused after at most this time."""
 _TIME_MAX: Final = 253_402_300_800
 """The end of the year 9999 in epoch seconds; a later instant is no date, and may be infinite."""
-_TENANT: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
-"""As in the envelope: a tenant is part of partition keys and must not name a partition of ours."""
 _JWS: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2}")
 """RFC 7515, compact: the decoder itself skips characters that are not base64url."""
 _NAME_MAX: Final = 128
@@ -122,7 +120,7 @@ class Authenticator:
         token = _bearer(authorization)
         claims = await self._verified(token)
         tenant = claims.get("tenantId", claims.get("tid"))
-        if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+        if not isinstance(tenant, str) or not TENANT.fullmatch(tenant):
             raise Unauthenticated("the token names no tenant", code="NoTenant")
         if "tid" in claims and "tenantId" in claims and claims["tid"] != claims["tenantId"]:
             raise Unauthenticated("tid and tenantId name two tenants", code="TwoTenants")

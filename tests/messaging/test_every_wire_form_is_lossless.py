@@ -73,6 +73,7 @@ BROKEN = {
     "unknown-key": _with(extra=1),
     "tenant-of-the-platform": _with(tenantId="-platform"),
     "tenant-with-a-separator": _with(tenantId="acme|globex"),
+    "tenant-is-longer-than-a-label": _with(tenantId="a" * 64),
     "tenant-is-null": _with(tenantId=None),
     "type-with-a-space": _with(eventType="Thing Happened"),
     "id-without-a-prefix": _with(eventId="00000000-0000-0000-0000-000000000001"),

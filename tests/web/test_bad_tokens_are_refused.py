@@ -205,6 +205,7 @@ CLAIMED_WRONG: dict[str, tuple[Callable[[Gate], str], str]] = {
     "tenant-is-a-number": (lambda gate: gate.token(tid=1), "NoTenant"),
     "tenant-is-the-platform-s": (lambda gate: gate.token(tid="-platform"), "NoTenant"),
     "tenant-has-a-separator": (lambda gate: gate.token(tid="acme/globex"), "NoTenant"),
+    "tenant-is-longer-than-a-label": (lambda gate: gate.token(tid="a" * 64), "NoTenant"),
     "tenant-is-no-ascii": (lambda gate: gate.token(tid="аcme"), "NoTenant"),  # noqa: RUF001
     "tenant-ends-in-a-newline": (lambda gate: gate.token(tid="acme\n"), "NoTenant"),
     "tenantId-empty-beside-tid": (lambda gate: gate.token(tenantId=""), "NoTenant"),
