@@ -3,38 +3,34 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from shared.contracts.values import ComponentType, ComputeTargetKind
+from shared.contracts.values import ComponentType
+from shared.contracts.values import ComputeTargetKind as Target
 
-_AKS: Final = ComputeTargetKind.AKS
-_CONTAINER_APPS: Final = ComputeTargetKind.CONTAINER_APPS
-_FUNCTIONS: Final = ComputeTargetKind.FUNCTIONS
-_APP_SERVICE: Final = ComputeTargetKind.APP_SERVICE
-
-PLACEMENT: Final[Mapping[ComponentType, tuple[ComputeTargetKind, ...]]] = {
-    ComponentType.GATEWAY: (_AKS, _CONTAINER_APPS),
-    ComponentType.MICROSERVICE: (_AKS,),
-    ComponentType.WORKER: (_CONTAINER_APPS, _FUNCTIONS),
-    ComponentType.ADMIN_PORTAL: (_APP_SERVICE,),
-    ComponentType.CUSTOMER_PORTAL: (_APP_SERVICE,),
-    ComponentType.MOBILE_BACKEND: (_AKS, _CONTAINER_APPS),
+PLACEMENT: Final[Mapping[ComponentType, tuple[Target, ...]]] = {
+    ComponentType.GATEWAY: (Target.AKS, Target.CONTAINER_APPS),
+    ComponentType.MICROSERVICE: (Target.AKS,),
+    ComponentType.WORKER: (Target.CONTAINER_APPS, Target.FUNCTIONS),
+    ComponentType.ADMIN_PORTAL: (Target.APP_SERVICE,),
+    ComponentType.CUSTOMER_PORTAL: (Target.APP_SERVICE,),
+    ComponentType.MOBILE_BACKEND: (Target.AKS, Target.CONTAINER_APPS),
 }
 """In order of preference."""
-SCHEDULED_PLACEMENT: Final = (_FUNCTIONS,)
+SCHEDULED_PLACEMENT: Final = (Target.FUNCTIONS,)
 """Scheduled or bursty jobs, whatever their type."""
 
 
 def default_placement(
     component_type: ComponentType,
-    offered: Collection[ComputeTargetKind],
+    offered: Collection[Target],
     *,
     scheduled: bool = False,
-) -> ComputeTargetKind | None:
+) -> Target | None:
     """Return the surface for *component_type* among those an environment offers.
 
     `None`: nothing fits, so the plan refuses; a component may always name another. An environment
     with only `LocalProcess` takes everything there.
     """
-    if set(offered) == {ComputeTargetKind.LOCAL_PROCESS}:
-        return ComputeTargetKind.LOCAL_PROCESS
+    if set(offered) == {Target.LOCAL_PROCESS}:
+        return Target.LOCAL_PROCESS
     preferred = SCHEDULED_PLACEMENT if scheduled else PLACEMENT[component_type]
     return next((kind for kind in preferred if kind in offered), None)
