@@ -1,5 +1,6 @@
 """Instances that were stopped with their host have their whole time again to become ready."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -46,3 +47,22 @@ def test_a_release_that_is_not_ready_in_its_time_after_that_is_rolled_back() -> 
 
     assert status == "RolledBack"
     assert took <= timedelta(seconds=2 * READY_WITHIN_S)
+
+
+def test_a_rollback_whose_host_was_away_is_proved_when_its_instances_are_back() -> None:
+    async def main() -> str:
+        world = driven()
+        await world.tell()
+        await world.release("one")
+        world.health.bad.add(await world.upload("two"))
+        world.halt_at = "finish_rollback"
+        answer = await world.deploy(await world.component("two"))
+        await world.until(world.is_halted)
+        await world.app.service.clock.sleep(3600.0)
+        world.world.tampered.add("module-shop-1-0")
+        asyncio.get_running_loop().call_later(60.0, world.world.tampered.clear)
+        world.go_on()
+        await world.settle()
+        return await world.status(answer["deploymentId"])
+
+    assert run_virtual(main()) == "RolledBack"

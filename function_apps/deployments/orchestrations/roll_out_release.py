@@ -239,6 +239,27 @@ def _wait_until(
         raise NotReadyInTime(f"{given.module} {failure} within {within_s:.0f} s")
 
 
+class _Deadline:
+    """The end of a wait; after an interruption the wait begins anew."""
+
+    def __init__(self, context: OrchestrationContext, within_s: float) -> None:
+        self._context = context
+        self._within = timedelta(seconds=within_s)
+        self._asked_at = context.now
+        self._ends_at = context.now + self._within
+        self._interruptions = 0
+
+    def is_over(self) -> bool:
+        """Return whether the wait has ended; to be asked before each look."""
+        now = self._context.now
+        looked_s = (now - self._asked_at).total_seconds()
+        self._asked_at = now
+        if looked_s > INTERRUPTED_AFTER_S and self._interruptions < INTERRUPTIONS_MAX:
+            self._interruptions += 1
+            self._ends_at = now + self._within
+        return now >= self._ends_at
+
+
 def _poll(
     context: OrchestrationContext,
     activity: Activity[R],
@@ -251,24 +272,16 @@ def _poll(
     An outage that is over by then is no reason to roll back. The time begins anew after an
     interruption.
     """
-    deadline = context.now + timedelta(seconds=within_s)
-    interruptions = 0
+    deadline = _Deadline(context, within_s)
     for _ in range(LOOKS_MAX):
-        began_at = context.now
-        is_last = began_at >= deadline
+        is_last = deadline.is_over()
         try:
             result: R = yield from call(context, activity, given)
         except Unavailable:
             if is_last:
                 raise
             continue
-        if is_done(result):
-            return result
-        took_s = (context.now - began_at).total_seconds()
-        if took_s > INTERRUPTED_AFTER_S and interruptions < INTERRUPTIONS_MAX:
-            interruptions += 1
-            deadline = context.now + timedelta(seconds=within_s)
-        elif is_last:
+        if is_done(result) or (is_last and deadline.is_over()):
             return result
     raise NotReadyInTime(f"{activity.__name__} was asked {LOOKS_MAX} times")
 
@@ -326,9 +339,9 @@ def _finish(
     context: OrchestrationContext, left: RemainingInput, within_s: float
 ) -> Orchestration[DeploymentStatus]:
     """Prove the previous unit, for a while where instances may be just restarting."""
-    deadline = context.now + timedelta(seconds=within_s)
+    deadline = _Deadline(context, within_s)
     for _ in range(LOOKS_MAX):
-        is_last = bool(left.remaining) or context.now >= deadline
+        is_last = deadline.is_over() or bool(left.remaining)
         status = yield from call(context, finish_rollback, replace(left, is_last=is_last))
         if status is not None:
             return status
