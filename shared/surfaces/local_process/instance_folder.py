@@ -11,6 +11,7 @@ import os
 import shutil
 import string
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -72,30 +73,19 @@ class InstanceFolder:
     def bound_output(self) -> None:
         """Rotate a full output; the process continues to append to the same file."""
         log = self.path / "output.log"
-        try:
-            size = log.stat().st_size
-        except FileNotFoundError:
-            return
-        if size > LOG_BYTES_MAX:
+        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
             shutil.copyfile(log, self.path / "output.log.1")
             os.truncate(log, 0)
 
     def tail(self, lines: int) -> tuple[str, ...] | None:
         """Return the last *lines* of output; None when the instance never started."""
+        if not (self.path / "output.log").exists():
+            return None
         output: list[str] = []
-        for name in ("output.log", "output.log.1"):
-            try:
-                with (self.path / name).open("rb") as file:
-                    size = file.seek(0, os.SEEK_END)
-                    file.seek(max(0, size - _TAIL_BYTES))
-                    text = file.read().decode("utf-8", errors="replace")
-            except FileNotFoundError:
-                if name == "output.log":
-                    return None
-                continue
-            output = [*text.splitlines(), *output]
-            if len(output) >= lines:
-                break
+        for name in ("output.log.1", "output.log"):
+            with suppress(FileNotFoundError), (self.path / name).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                output += file.read().decode("utf-8", errors="replace").splitlines()
         return tuple(output[-lines:]) if lines > 0 else ()
 
     def _environ(

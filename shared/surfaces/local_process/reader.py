@@ -14,8 +14,13 @@ from shared.surfaces.local_process.artifacts import Artifacts
 from shared.surfaces.local_process.envoy_admin import EnvoyAdmin
 from shared.surfaces.local_process.envoy_process import envoy_epoch
 from shared.surfaces.local_process.instance_folder import InstanceFolder, outputs_of
-from shared.surfaces.local_process.observation import endpoint, live_processes, live_revisions
-from shared.surfaces.local_process.proof import InstanceUnreadable, prove_instance
+from shared.surfaces.local_process.observation import (
+    InstanceUnreadable,
+    endpoint,
+    live_processes,
+    live_revisions,
+    prove_instance,
+)
 from shared.surfaces.local_process.state_files import (
     CorruptStateFile,
     DesiredComponent,

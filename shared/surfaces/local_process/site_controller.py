@@ -40,8 +40,7 @@ class SiteController:
             TrafficUnavailable: Envoy did not show its new routes in time.
         """
         site = self._folder.site()
-        if site is None:
-            return
+        assert site is not None
         self._context.ports[self.name] = {site.public_port, site.admin_port}
         if not site.is_wanted:
             await self._delete()
