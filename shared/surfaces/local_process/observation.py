@@ -30,8 +30,8 @@ from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
 ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 
 
-class InstanceUnreadable(Exception):
-    """A live instance cannot be verified, so what it runs is unknown."""
+class Unreadable(Exception):
+    """The live state cannot be read reliably; the message is a sentence for an operator."""
 
 
 def live_revisions(folder: SiteFolder, desired: DesiredComponent) -> tuple[LiveRevision, ...]:
@@ -77,24 +77,22 @@ async def prove_instance(
     """Return what the process *identity* runs, and where it departs from *spec*.
 
     Raises:
-        InstanceUnreadable: it has ended, hides its environment, or does not answer.
+        Unreadable: it has ended, hides its environment, or does not answer.
     """
     environ = processes.environ_of(identity.pid)
     if "RUNTIME_ARTIFACT" not in environ:
-        raise InstanceUnreadable(f"{record.id} (pid {identity.pid}) does not show its environment")
+        raise Unreadable(f"{record.id} (pid {identity.pid}) does not show its environment")
     artifact = environ["RUNTIME_ARTIFACT"]
     unpacked = artifacts.find(artifact)
     if unpacked is None:
-        raise InstanceUnreadable(
-            f"{record.id} runs {artifact}, which is not unpacked here to compare with"
-        )
+        raise Unreadable(f"{record.id} runs {artifact}, which is not unpacked here to compare with")
     root = Path(environ["RUNTIME_CONTENT"])
     content = await asyncio.to_thread(content_digest, root, unpacked.files)
     release, source = environ["RUNTIME_VERSION"], "environ"
     if spec.release is not None:
         release, source = await _ask_release(record, spec.release), "answer"
     if not processes.is_alive(identity):
-        raise InstanceUnreadable(f"{record.id} ended during its proof")
+        raise Unreadable(f"{record.id} ended during its proof")
     unit: Mapping[str, str] = json.loads(environ["RUNTIME_UNIT"])
     return LiveProof(
         instance=record.id,
@@ -187,7 +185,7 @@ async def _ask_release(record: InstanceRecord, question: ReleaseQuestion) -> str
         for part in question.field.split("."):
             release = release[part]
     except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as failed:
-        raise InstanceUnreadable(
+        raise Unreadable(
             f"{record.id} does not say its release at {question.path} ({question.field}): "
             f"{failed!r}"
         ) from failed

@@ -1,8 +1,9 @@
 """Reads of the LocalProcess surface: from its state files, its processes and Envoy."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from shared.kernel.clock import Clock
 from shared.kernel.ids import EnvironmentId
@@ -15,7 +16,7 @@ from shared.surfaces.local_process.envoy_admin import EnvoyAdmin
 from shared.surfaces.local_process.envoy_process import envoy_epoch
 from shared.surfaces.local_process.instance_folder import InstanceFolder, outputs_of
 from shared.surfaces.local_process.observation import (
-    InstanceUnreadable,
+    Unreadable,
     endpoint,
     live_processes,
     live_revisions,
@@ -33,9 +34,26 @@ from shared.surfaces.observed_state import LiveComponent, LiveProof, Site
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 
+P = ParamSpec("P")
 T = TypeVar("T")
-_NO_SUPERVISOR: Final = "no supervisor runs for this surface at the moment"
-_DELETING: Final = "the site is being deleted"
+
+
+def _reading(
+    read: Callable[P, Awaitable[T | None]],
+) -> Callable[P, Coroutine[Any, Any, Reading[T]]]:
+    """Make *read* a read of the port: Absent for None, Unknown if it cannot be answered."""
+
+    @wraps(read)
+    async def reading(*args: P.args, **kwargs: P.kwargs) -> Reading[T]:
+        try:
+            value = await read(*args, **kwargs)
+        except (CorruptStateFile, Unreadable, TrafficUnavailable) as failed:
+            return Unknown(str(failed))
+        except OSError as failed:
+            return Unknown(f"a file of the surface cannot be read: {failed.strerror}")
+        return Absent() if value is None else Present(value)
+
+    return reading
 
 
 class LocalProcessReader:
@@ -50,125 +68,113 @@ class LocalProcessReader:
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
-    async def read_site(self, environment: EnvironmentId) -> Reading[Site]:
+    @_reading
+    async def read_site(self, environment: EnvironmentId) -> Site | None:
         folder = self._folder.site(environment)
-        try:
-            site = folder.site()
-        except CorruptStateFile as corrupt:
-            return Unknown(str(corrupt))
+        site = folder.site()
         if site is None or (not site.is_wanted and not folder.edge.exists()):
-            return Absent()
+            return None
         is_ready = site.is_wanted and await EnvoyAdmin(site.admin_port).is_ready()
         url = f"http://127.0.0.1:{site.public_port}/"
-        return Present(Site(environment, url, is_ready, site.spec.facts, site.fence))
+        return Site(environment, url, is_ready, site.spec.facts, site.fence)
 
-    async def observe(self, component: SurfaceComponent) -> Reading[LiveComponent]:
-        return await self._read(component, self._observe)
+    @_reading
+    async def observe(self, component: SurfaceComponent) -> LiveComponent | None:
+        documents = self._documents(component)
+        return None if documents is None else await _observe(*documents)
 
-    async def inventory(self, environment: EnvironmentId) -> Reading[tuple[LiveComponent, ...]]:
+    @_reading
+    async def inventory(self, environment: EnvironmentId) -> tuple[LiveComponent, ...] | None:
         folder = self._folder.site(environment)
-        live: list[LiveComponent] = []
-        try:
-            site = folder.site()
-            if site is None or not site.is_wanted:
-                return _absent_site(folder)
-            components = [desired.component for desired in folder.components()]
-        except CorruptStateFile as corrupt:
-            return Unknown(str(corrupt))
-        for component in components:
-            reading = await self.observe(component)
-            if isinstance(reading, Unknown):
-                return reading
-            if isinstance(reading, Present):
-                live.append(reading.value)
-        return Present(tuple(sorted(live, key=lambda component: component.component)))
+        if _wanted_site(folder) is None:
+            return None
+        components = sorted(desired.component for desired in folder.components())
+        documents = [self._documents(component) for component in components]
+        live = [await _observe(*present) for present in documents if present is not None]
+        return tuple(live)
 
-    async def prove(self, component: SurfaceComponent) -> Reading[tuple[LiveProof, ...]]:
-        return await self._read(component, self._prove)
-
-    async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:
-        return await self._read(component, self._sample_traffic)
-
-    async def logs(
-        self, component: SurfaceComponent, instance: str, tail: int
-    ) -> Reading[tuple[str, ...]]:
-        if instance in {".", ".."} or "/" in instance or "\0" in instance:
-            return Absent()
-        site = self._folder.site(component.environment)
-        folder = InstanceFolder(site.instances(component.service) / instance)
-        try:
-            lines = await asyncio.to_thread(folder.tail, tail)
-        except OSError as failed:
-            return Unknown(f"the output of {instance} cannot be read: {failed.strerror}")
-        return Absent() if lines is None else Present(lines)
-
-    async def kept_outputs(
-        self, component: SurfaceComponent, revision: int
-    ) -> Reading[tuple[str, ...]]:
-        folder = self._folder.site(component.environment).instances(component.service)
-        try:
-            names = await asyncio.to_thread(outputs_of, folder, component.module, revision)
-        except OSError as failed:
-            return Unknown(f"the outputs of {component.module} cannot be read: {failed.strerror}")
-        return Present(names) if names else Absent()
-
-    async def _observe(
-        self, folder: SiteFolder, site: DesiredSite, desired: DesiredComponent
-    ) -> LiveComponent:
-        weights: Mapping[int, int] = desired.weights
-        if desired.has_port:
-            weights = await EnvoyAdmin(site.admin_port).weights(desired.component.service)
-        return LiveComponent(
-            desired.component,
-            live_revisions(folder, desired),
-            weights,
-            endpoint(site, desired),
-            desired.fence,
-        )
-
-    async def _prove(
-        self, folder: SiteFolder, _site: DesiredSite, desired: DesiredComponent
-    ) -> tuple[LiveProof, ...]:
-        proofs = []
-        for record, identity in live_processes(folder, desired):
-            spec = desired.revisions[record.revision].spec
-            proofs.append(
-                await prove_instance(record, identity, spec, self._artifacts, self._clock)
+    @_reading
+    async def prove(self, component: SurfaceComponent) -> tuple[LiveProof, ...] | None:
+        documents = self._documents(component)
+        if documents is None:
+            return None
+        folder, _, desired = documents
+        proofs = [
+            await prove_instance(
+                record,
+                identity,
+                desired.revisions[record.revision].spec,
+                self._artifacts,
+                self._clock,
             )
+            for record, identity in live_processes(folder, desired)
+        ]
         return tuple(proofs)
 
-    async def _sample_traffic(
-        self, folder: SiteFolder, site: DesiredSite, desired: DesiredComponent
-    ) -> TrafficSample | None:
-        if not desired.has_port:
+    @_reading
+    async def traffic(self, component: SurfaceComponent) -> TrafficSample | None:
+        documents = self._documents(component)
+        if documents is None or not documents[2].has_port:
             return None
+        folder, site, _ = documents
         epoch = envoy_epoch(folder.edge)
-        counters = await EnvoyAdmin(site.admin_port).traffic(desired.component.service)
+        counters = await EnvoyAdmin(site.admin_port).traffic(component.service)
         return TrafficSample(self._clock.now(), epoch, counters)
 
-    async def _read(
-        self,
-        component: SurfaceComponent,
-        read: Callable[[SiteFolder, DesiredSite, DesiredComponent], Awaitable[T | None]],
-    ) -> Reading[T]:
-        """Return the value of *read*; Absent for None, Unknown when something cannot be read."""
+    @_reading
+    async def logs(
+        self, component: SurfaceComponent, instance: str, tail: int
+    ) -> tuple[str, ...] | None:
+        if instance in {".", ".."} or "/" in instance or "\0" in instance:
+            return None
+        site = self._folder.site(component.environment)
+        folder = InstanceFolder(site.instances(component.service) / instance)
+        return await asyncio.to_thread(folder.tail, tail)
+
+    @_reading
+    async def kept_outputs(
+        self, component: SurfaceComponent, revision: int
+    ) -> tuple[str, ...] | None:
+        folder = self._folder.site(component.environment).instances(component.service)
+        return await asyncio.to_thread(outputs_of, folder, component.module, revision) or None
+
+    def _documents(
+        self, component: SurfaceComponent
+    ) -> tuple[SiteFolder, DesiredSite, DesiredComponent] | None:
+        """Return the desired state of *component*; None when it has no revision here.
+
+        Raises:
+            CorruptStateFile, Unreadable.
+        """
         folder = self._folder.site(component.environment)
-        try:
-            site = folder.site()
-            if site is None or not site.is_wanted:
-                return _absent_site(folder)
-            if not has_supervisor(self._folder.root):
-                return Unknown(_NO_SUPERVISOR)
-            desired = folder.component(component.service)
-            if desired is None or not desired.revisions:
-                return Absent()
-            value = await read(folder, site, desired)
-        except (CorruptStateFile, InstanceUnreadable) as unreadable:
-            return Unknown(str(unreadable))
-        except TrafficUnavailable as unavailable:
-            return Unknown(unavailable.message)
-        return Absent() if value is None else Present(value)
+        site = _wanted_site(folder)
+        if site is None:
+            return None
+        if not has_supervisor(self._folder.root):
+            raise Unreadable("no supervisor runs for this surface at the moment")
+        desired = folder.component(component.service)
+        return (folder, site, desired) if desired is not None and desired.revisions else None
 
 
-def _absent_site(folder: SiteFolder) -> Absent | Unknown:
-    return Unknown(_DELETING) if folder.edge.exists() else Absent()
+def _wanted_site(folder: SiteFolder) -> DesiredSite | None:
+    site = folder.site()
+    if site is not None and site.is_wanted:
+        return site
+    if folder.edge.exists():
+        raise Unreadable("the site is being deleted")
+    return None
+
+
+async def _observe(
+    folder: SiteFolder, site: DesiredSite, desired: DesiredComponent
+) -> LiveComponent:
+    weights: Mapping[int, int] = desired.weights
+    if desired.has_port:
+        weights = await EnvoyAdmin(site.admin_port).weights(desired.component.service)
+    return LiveComponent(
+        desired.component,
+        live_revisions(folder, desired),
+        weights,
+        endpoint(site, desired),
+        desired.fence,
+    )
