@@ -68,9 +68,9 @@ class SiteProvider:
             case Present(live):
                 return live
             case Absent():
-                raise Unavailable(f"site {spec.environment} is not shown yet", retry_after_s=1)
+                raise Unavailable(f"site {spec.environment} does not exist yet", retry_after_s=1)
             case Unknown(reason):
-                raise Unavailable(f"site {spec.environment} cannot be seen: {reason}")
+                raise Unavailable(f"site {spec.environment} cannot be read: {reason}")
 
     async def read(self, resource: Resource) -> Reading[LiveResource]:
         environment = EnvironmentId(resource.properties["site"])
@@ -103,7 +103,7 @@ class VolumeProvider:
         if not _SLUG.fullmatch(volume):
             violations.append(
                 Violation(
-                    "VolumeName", f"/dataResources/{volume}/name", "not a folder's name",
+                    "VolumeName", f"/dataResources/{volume}/name", "not a name of a folder",
                     "lower-case letters, digits and inner dashes, 1 to 63", volume,
                 )
             )  # fmt: skip
@@ -185,7 +185,13 @@ class VolumeProvider:
 def _no_settings(node: Node, target: str) -> list[Violation]:
     settings = node.properties["settings"]
     return [
-        Violation("UnknownSetting", f"{target}/{name}", "has no meaning here", "no setting", value)
+        Violation(
+            "UnknownSetting",
+            f"{target}/{name}",
+            "not a setting of local resources",
+            "no setting",
+            value,
+        )
         for name, value in sorted(settings.items())
     ]
 

@@ -74,7 +74,7 @@ def _changes_of_fixed_inputs(state: StackState, inputs: EnvironmentInputs) -> li
         Violation(
             "FixedInput",
             f"/{to_camel(name)}",
-            "cannot change while the environment is there; make another environment",
+            "cannot change while the environment exists; create another environment",
             str(state.inputs[name]),
             str(wanted[name]),
         )

@@ -29,7 +29,7 @@ async def change_state(
             return await states.save(after)
         except Stale:
             continue
-    raise Unavailable(f"stack {stack}: others kept changing its state")
+    raise Unavailable(f"stack {stack}: its state changed during each of {SAVE_ATTEMPTS} saves")
 
 
 @dataclass(frozen=True)

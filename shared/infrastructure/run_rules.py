@@ -38,7 +38,7 @@ def without_older_run(state: StackState, fence: Fence) -> StackState:
 
 def failed(run: StackRun, code: str, message: str, cause: Refused | None = None) -> RunFailed:
     """Return the end of *run* before its steps are done; *cause* refused the next one."""
-    reason = "the run ended before it"
+    reason = "the run ended before its step"
     left = {
         step.urn: RemainingResource(step.urn, step.name, "NotReached", reason)
         for step in run.remaining
@@ -74,7 +74,7 @@ def _kept_resources(
     for resource in state.resources:
         is_child = any(_is_child(resource, urn) for urn in kept)
         if is_child or resource.name in names or resource.urn in names:
-            keep(resource, "Retained", "it was asked to stay")
+            keep(resource, "Retained", "the plan retains it")
         elif resource.protected and not unprotect:
             keep(resource, "Protected", "it is protected")
     for holder in tuple(kept.values()):
@@ -128,7 +128,7 @@ def _output(state: StackState, reference: Unresolved) -> Any:
     recorded = state.resource(reference.urn)
     if recorded is None or reference.output not in recorded.all_outputs:
         raise Refused(
-            f"nothing has the output {reference.output!r} of {reference.urn}",
+            f"resource {reference.urn} has no output {reference.output!r}",
             code="OutputMissing",
             target=reference.urn,
         )

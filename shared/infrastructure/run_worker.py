@@ -64,9 +64,7 @@ class RunWorker:
         journal = RunJournal(self.states, self.run_id, run.fence)
         try:
             if run.is_cancel_requested:
-                await self._fail(
-                    run, code=RUN_CANCELED, message="canceled between two steps, as was asked"
-                )
+                await self._fail(run, code=RUN_CANCELED, message="canceled between two steps")
             elif run.remaining:
                 await self.executor.execute(run.remaining[0], journal)
             else:

@@ -131,7 +131,7 @@ def document_of(raw: Mapping[str, Any]) -> Document:
 def checked_body(body: object) -> Body:
     """Return *body* if a Store may have written it. Raises UnreadableDocument."""
     if not isinstance(body, dict):
-        raise UnreadableDocument("its body is no object: it was not written by a store")
+        raise UnreadableDocument("its body is not an object: it was not written by a store")
     return body
 
 

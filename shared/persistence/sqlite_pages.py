@@ -35,7 +35,7 @@ _KEY_VALUES: Final = 3
 """Tenant, environment and unit."""
 _LEFT_OUT_MAX: Final = 20
 """A bound on the damaged rows that one page names; the first ones show where to repair."""
-_DAMAGED: Final = "its body is no JSON: the file is damaged"
+_DAMAGED: Final = "its body is not JSON: the file is damaged"
 
 Row = tuple[Any, ...]
 
@@ -87,7 +87,7 @@ def page_of(
 ) -> Page:
     """Return the page of those rows of *table* in *scope* that *query* asks for.
 
-    SQLite gives up on a whole query when it meets a body that is no JSON, so such a query runs
+    SQLite gives up on a whole query when it meets a body that is not JSON, so such a query runs
     again without those rows.
     """
     try:

@@ -128,7 +128,7 @@ def _id_condition(where: Where) -> Sql:
 
 
 def if_json(sql: Sql) -> Sql:
-    """Return the condition *sql* so that it is false, not an error, for a body that is no JSON."""
+    """Return the condition *sql* so that it is false, not an error, for a body that is not JSON."""
     text, parameters = sql
     return f"CASE WHEN json_valid(body) THEN {text} ELSE 0 END", parameters
 
