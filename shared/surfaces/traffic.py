@@ -4,7 +4,6 @@ Counters only grow while `epoch` stays the same, so a reader subtracts its last 
 epoch the counters have begun again at 0.
 """
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,22 +92,6 @@ class RevisionTraffic:
             self.retries - earlier.retries,
             self.latency.minus(earlier.latency),
         )
-
-
-class Counter:
-    """Counts single requests, for a traffic layer in memory."""
-
-    def __init__(self) -> None:
-        self._by_class = {"2xx": 0, "5xx": 0}
-        self._counts = [0] * (len(LATENCY_BOUNDS_MS) + 1)
-
-    def add(self, *, latency_ms: float, is_error: bool) -> None:
-        self._by_class["5xx" if is_error else "2xx"] += 1
-        self._counts[bisect_left(LATENCY_BOUNDS_MS, latency_ms)] += 1
-
-    def snapshot(self) -> RevisionTraffic:
-        latency = Histogram(LATENCY_BOUNDS_MS, tuple(self._counts))
-        return RevisionTraffic(latency.total, dict(self._by_class), 0, 0, latency)
 
 
 NO_TRAFFIC: Final = RevisionTraffic(0, {}, 0, 0, EMPTY)

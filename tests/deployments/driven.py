@@ -62,10 +62,10 @@ from shared.persistence.store import (
     Where,
     partition_of,
 )
-from shared.surfaces.memory_cluster import MemoryCluster
-from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.spec import SiteSpec, SurfaceComponent
 from tests.kit.drive import DrivenContext, by_name, drive
+from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.service import TENANT, Bench, bench
 
 PROJECT = ProjectId("proj-shop")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from shared.contracts.deployments import DeploymentStatus
-from shared.surfaces.memory_cluster import Behaviour
 from tests.deployments.driven import CART, SHOP, Driven, driven
+from tests.kit.memory_cluster import Behaviour
 from tests.kit.virtual_time import run_virtual
 
 DEAD = Behaviour(becomes_ready=False)

@@ -4,8 +4,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from shared.surfaces.memory_cluster import Behaviour
 from tests.deployments.driven import Driven, driven
+from tests.kit.memory_cluster import Behaviour
 from tests.kit.virtual_time import run_virtual
 
 READY_WITHIN_S = 300.0

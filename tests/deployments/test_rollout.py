@@ -6,8 +6,8 @@ import pytest
 
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.gates import Verdict
-from shared.surfaces.memory_cluster import Behaviour
 from tests.deployments.driven import CART, SHOP, WEB, Driven, driven
+from tests.kit.memory_cluster import Behaviour
 from tests.kit.virtual_time import run_virtual
 
 

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from shared.contracts.health import HealthDefaults
-from shared.surfaces.memory_cluster import Behaviour
 from tests.health.watching import Health, health
+from tests.kit.memory_cluster import Behaviour
 from tests.kit.told import DIGEST, WEB, ended, released, run
 from tests.kit.virtual_time import EPOCH, run_virtual
 

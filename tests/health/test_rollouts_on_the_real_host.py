@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.surfaces.memory_cluster import Behaviour
+from tests.kit.memory_cluster import Behaviour
 from tests.kit.releases import deploy, ended, provisioned, uploaded
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World

@@ -17,8 +17,8 @@ from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
 from shared.probing.result import ProbeResult
-from shared.surfaces.memory_cluster import MemoryCluster
-from shared.surfaces.memory_surface import MemorySurface
+from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.service import TENANT, Bench, bench
 from tests.kit.told import KEY, WEB, service_of
 

@@ -15,10 +15,10 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Conflict
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
-from shared.surfaces.memory_cluster import MemoryCluster
-from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.spec import SiteSpec
+from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock
 

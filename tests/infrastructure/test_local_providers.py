@@ -17,10 +17,10 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import StaleFence
 from shared.kernel.observation import Absent, Present, Unknown
-from shared.surfaces.memory_cluster import MemoryCluster
-from shared.surfaces.memory_surface import MemorySurface
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
+from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import local_graph
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.seeded_entropy import SeededEntropy
 
 DATA = Resource(

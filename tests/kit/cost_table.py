@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from shared.surfaces.memory_cluster import Behaviour
 from tests.kit.costs import CountedWorld, Invocation
+from tests.kit.memory_cluster import Behaviour
 from tests.kit.releases import deploy, ended, provisioned, until_status, uploaded
 from tests.kit.virtual_time import run_virtual
 

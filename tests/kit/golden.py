@@ -16,9 +16,9 @@ from local_host.durable.history import EventType
 from local_host.durable.history_replay import HistoryReplay
 from local_host.durable.library_replay import EpisodeOutcome, TextReplay
 from local_host.durable.settings import DurableSettings
-from shared.surfaces.memory_cluster import Behaviour
 from tests.kit.costs import SERVICES
 from tests.kit.golden_documents import record_missing
+from tests.kit.memory_cluster import Behaviour
 from tests.kit.releases import deploy, ended, provisioned, until_status, uploaded
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World

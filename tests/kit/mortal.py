@@ -10,7 +10,7 @@ from shared.kernel.ids import EnvironmentId
 from shared.messaging.broker import OutgoingMessage
 from shared.persistence.sqlite import Database
 from shared.persistence.store import BatchOperation, Etag, Partition, Store
-from shared.surfaces.memory_surface import MemorySurface
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock
 

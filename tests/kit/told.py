@@ -25,10 +25,10 @@ from shared.kernel.ids import (
     module_key,
     service_id,
 )
-from shared.surfaces.memory_cluster import MemoryCluster
-from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.spec import RevisionSpec, SiteSpec
 from shared.surfaces.spec import SurfaceComponent as Component
+from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import EPOCH
 

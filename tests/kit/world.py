@@ -41,10 +41,10 @@ from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.sqlite import MEMORY
 from shared.persistence.store import Document
 from shared.probing.result import ProbeResult
-from shared.surfaces.memory_cluster import MemoryCluster
-from shared.surfaces.memory_surface import MemorySurface
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
+from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import MemoryCloud, memory_engine
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.mortal import (
     Fate,
     MortalDatabase,

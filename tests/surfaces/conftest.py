@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.surfaces.memory_cluster import MemoryCluster
-from shared.surfaces.memory_surface import MemorySurface
+from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock, run_virtual
 from tests.surfaces.harness import SITE, TEMPLATE, SurfaceHarness, fence

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from shared.kernel.observation import Present
-from shared.surfaces.memory_cluster import Behaviour, MemoryCluster
-from shared.surfaces.memory_surface import MemorySurface
 from shared.surfaces.observed_state import Phase
+from tests.kit.memory_cluster import Behaviour, MemoryCluster
+from tests.kit.memory_surface import MemorySurface
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock, run_virtual
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, fence

@@ -8,10 +8,10 @@ from shared.surfaces.local_process.envoy_admin import read_traffic
 from shared.surfaces.traffic import (
     LATENCY_BOUNDS_MS,
     NO_TRAFFIC,
-    Counter,
     Histogram,
     TrafficSample,
 )
+from tests.kit.memory_cluster import Counter
 from tests.kit.virtual_time import EPOCH
 
 ENVOY_TEXT = """\

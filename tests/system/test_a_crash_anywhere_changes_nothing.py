@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from shared.surfaces.memory_cluster import Behaviour
+from tests.kit.memory_cluster import Behaviour
 from tests.kit.releases import ENVIRONMENT, brought_out, provisioned, uploaded
 from tests.kit.sweep import Scenario, differences, reference, undisturbed, wrong_ends
 from tests.kit.world import World

@@ -1,6 +1,6 @@
 """A release through the real host, on virtual time: gated, promoted in steps, turned back."""
 
-from shared.surfaces.memory_cluster import Behaviour
+from tests.kit.memory_cluster import Behaviour
 from tests.kit.releases import deploy, ended, provisioned, uploaded
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import World

@@ -10,12 +10,6 @@ from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.capabilities import Capabilities, Feature
 from shared.surfaces.errors import RevisionMissing, SiteMissing
-from shared.surfaces.memory_cluster import (
-    MemoryCluster,
-    MemoryComponent,
-    MemoryRevision,
-    MemorySite,
-)
 from shared.surfaces.observed_state import (
     Instance,
     LiveComponent,
@@ -33,6 +27,12 @@ from shared.surfaces.rules import (
 )
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
+from tests.kit.memory_cluster import (
+    MemoryCluster,
+    MemoryComponent,
+    MemoryRevision,
+    MemorySite,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -4,6 +4,7 @@ The cluster outlives the host objects that use it, as machines do. Nothing runs 
 each access first brings the component up to the present.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import exp
@@ -16,9 +17,25 @@ from shared.kernel.ids import EnvironmentId
 from shared.surfaces.observed_state import Instance
 from shared.surfaces.rules import WHOLE, drain_ends_at
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
-from shared.surfaces.traffic import Counter
+from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram, RevisionTraffic
 
 _NORMAL: Final = NormalDist()
+
+
+class Counter:
+    """Counts the requests of one revision."""
+
+    def __init__(self) -> None:
+        self._by_class = {"2xx": 0, "5xx": 0}
+        self._counts = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+
+    def add(self, *, latency_ms: float, is_error: bool) -> None:
+        self._by_class["5xx" if is_error else "2xx"] += 1
+        self._counts[bisect_left(LATENCY_BOUNDS_MS, latency_ms)] += 1
+
+    def snapshot(self) -> RevisionTraffic:
+        latency = Histogram(LATENCY_BOUNDS_MS, tuple(self._counts))
+        return RevisionTraffic(latency.total, dict(self._by_class), 0, 0, latency)
 
 
 @dataclass(frozen=True)
