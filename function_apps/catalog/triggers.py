@@ -69,8 +69,8 @@ async def get_service(request: Request[None], app: CatalogApp) -> Answer:
     if "asOf" not in request.query and "knownAt" not in request.query:
         document = await repository.load_document(identity, ctx, app)
         resources = await queries.to_resources([document], ctx, app)
-        # Weak: a scan without differences moves `lastObservedAt`, not the service's own etag.
-        return ok(resources[identity], etag=f"W/{document.etag}")
+        # A scan without differences moves `lastObservedAt`, not the service's own etag.
+        return ok(resources[identity], etag=document.etag, is_composite=True)
     as_of, known_at = (
         _instant(request.query[name], name) if name in request.query else ctx.now()
         for name in ("asOf", "knownAt")

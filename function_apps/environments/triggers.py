@@ -89,7 +89,7 @@ async def delete_environment(request: Request[None], app: EnvironmentsApp) -> An
         {
             "environmentId": request.path["environmentId"],
             "confirm": request.query.get("confirm"),
-            "retain": request.query["retain"].split(",") if "retain" in request.query else [],
+            "retain": request.names("retain", "data resources"),
         },
     )
     return _accepted(await decommission_environment(command, request.ctx, app))

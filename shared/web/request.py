@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
@@ -50,8 +50,7 @@ class Request(Generic[B]):
         An etag without its quotes is taken as one with them.
         """
         sent = (self.if_none_match or "").strip()
-        opaque = etag.removeprefix("W/")
-        return sent in {"*", opaque.strip('"')} or opaque in _ETAGS.findall(sent)
+        return sent in {"*", etag.strip('"')} or etag in _ETAGS.findall(sent)
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         """Return the query parameter *name* as a whole number in its bounds.
@@ -74,6 +73,21 @@ class Request(Generic[B]):
         if text is not None and text not in names:
             raise _refusal("NotAllowed", name, f"one of {', '.join(names)}", text)
         return text
+
+    def names(self, name: str, kind: str) -> Sequence[str]:
+        """Return the names of *kind* that the query parameter *name* lists; none without it.
+
+        Raises:
+            Invalid: it lists nothing, or a name twice.
+        """
+        text = self.query.get(name)
+        if text is None:
+            return ()
+        names = [part.strip() for part in text.split(",") if part.strip()]
+        if not names or len(set(names)) < len(names):
+            expected = f"names of {kind}, separated by commas, each once"
+            raise _refusal("PatternMismatch", name, expected, text)
+        return names
 
     def environment(self, name: str = "environmentId") -> EnvironmentKey | None:
         """Return the environment that the query parameter *name* names. Raises Invalid."""

@@ -1,5 +1,6 @@
 """The inventory over its API: lists that page, the past, causes, dependencies, logs."""
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from function_apps.catalog.errors import LogNotFound
 from function_apps.catalog.triggers import get_services
-from function_apps.catalog.use_cases import queries
+from function_apps.catalog.use_cases import queries, query_history
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Invalid
 from shared.web.request import Request
@@ -179,6 +180,27 @@ def test_the_history_names_each_cause_and_pages_without_gaps() -> None:
     assert [each["validUntil"] for each in whole] == [whole[1]["validFrom"], None]
 
 
+def test_a_page_of_the_history_before_the_first_release_is_empty() -> None:
+    async def main() -> tuple[list[int], list[Any]]:
+        made = catalog()
+        await made.hear_all(
+            ended(1, [], rolled_back=True, modules=[WEB], removed=[WEB]), ended(2, [released()])
+        )
+        sizes, rows, continuation = [], [], None
+        while not sizes or continuation is not None:
+            value, continuation = await query_history.get_history(
+                service_of(), made.bench.ctx(), made.app, limit=1, continuation=continuation
+            )
+            sizes.append(len(value))
+            rows += value
+        return sizes, rows
+
+    sizes, rows = run_virtual(main())
+
+    assert sizes == [0, 1]
+    assert [each["cause"]["id"] for each in rows] == [deployment_of(2)]
+
+
 def test_a_service_tells_when_it_was_last_seen_although_nothing_changed() -> None:
     async def ask(world: World) -> tuple[str, str]:
         _, body = await world.call("GET", f"{ROOT}/{service_of()}")
@@ -251,13 +273,21 @@ def test_another_tenants_service_is_not_found(rest: str) -> None:
     assert status == 404
 
 
-def test_a_service_that_did_not_change_is_304_by_its_weak_etag() -> None:
-    async def ask(world: World) -> tuple[str, int]:
+def test_a_client_that_polls_by_etag_sees_each_scan() -> None:
+    async def ask(world: World) -> tuple[int, str, str]:
         shown = await world.send("GET", f"{ROOT}/{service_of()}")
         etag = {name.lower(): value for name, value in shown.headers}["etag"]
-        again = await world.send(
-            "GET", f"{ROOT}/{service_of()}", headers={"if-none-match": f'"other", {etag}'}
+        await world.clock.sleep(300)
+        path, headers = f"{ROOT}/{service_of()}", {"if-none-match": etag}
+        again = await world.send("GET", path, headers=headers)
+        body = json.loads(again.body or b"{}")
+        return (
+            again.status,
+            body.get("lastObservedAt", ""),
+            json.loads(shown.body)["lastObservedAt"],
         )
-        return etag[:2], again.status
 
-    assert asked(ask) == ("W/", 304)
+    status, seen_at, seen_before = asked(ask)
+
+    assert status == 200
+    assert seen_at > seen_before

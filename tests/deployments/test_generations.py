@@ -152,6 +152,27 @@ def test_one_asked_for_before_anything_was_heard_is_for_what_is_heard_first() ->
     run_virtual(main())
 
 
+def test_a_drain_begins_although_as_many_wait_as_are_woken_in_one_batch() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell(EnvironmentStatus.PROVISIONING)
+        content = await world.component("one")
+        for number in range(OUTGOING_MAX):
+            await world.deploy({**content, "moduleId": f"module-{number}"})
+
+        async def all_wait() -> bool:
+            return all(entry.wait for entry in (await world.target()).queue)
+
+        await world.until(all_wait)
+        await world.tell(EnvironmentStatus.DECOMMISSIONING, generation=2)
+        drain = (await world.target()).drain
+
+        assert drain is not None
+        assert drain.operation in {instance for _, instance, _ in world.bench.starts.started}
+
+    run_virtual(main())
+
+
 def test_a_full_queue_is_emptied_in_one_batch() -> None:
     async def main() -> None:
         world = driven()

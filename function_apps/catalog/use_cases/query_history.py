@@ -50,7 +50,10 @@ async def get_service_at(
 async def get_history(
     service_id: str, ctx: Context, app: CatalogApp, *, limit: int, continuation: str | None
 ) -> tuple[Sequence[Mapping[str, object]], str | None]:
-    """Return one page of the history of a service, in the order of valid time."""
+    """Return one page of the history of a service, in the order of valid time.
+
+    Rows older than its first release are left out, so a page may be shorter, or empty.
+    """
     await repository.load_document(service_id, ctx, app)
     partition = partition_of(ctx.tenant, service_id)
     query = Query(
@@ -66,6 +69,8 @@ async def get_history(
     before = await _deciding_rows(partition, rows[0].valid_from, isoformat(ctx.now()), app)
     earlier = [row for row in before if row.order_key < rows[0].order_key]
     entries = [(facts, row) for facts, row in timeline([*earlier, *rows]) if row in rows]
+    if not entries:
+        return [], page.continuation
     ends = [row.valid_from for _, row in entries[1:]] + [until]
     value = [
         resources.history_row(facts, row, end)

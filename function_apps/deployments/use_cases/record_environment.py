@@ -56,7 +56,7 @@ async def record_environment(
 
     On Decommissioning a drain begins, which takes over from an earlier one. On Decommissioned, or
     when the next generation is heard of first, nothing is in force or on its way any longer: the
-    deployments that were are started once more, and end by themselves.
+    deployments that were are woken or started once more, and end by themselves.
     """
     environment = event.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, environment)
@@ -71,20 +71,16 @@ async def record_environment(
             return NOTHING
         after = replace(target, environment=_projection(event, project, target.environment))
         rows = wake_waiting(target)
+        if _is_gone(event, target.environment):
+            rows = _end_all(target, ctx)
+            after = emptied(after)
         writes = _close_drain(event, target, view, ids)
         if writes:
             after = replace(after, drain=None)
         if event.status is EnvironmentStatus.DECOMMISSIONING:
             after = replace(after, drain=DrainClaim(ids.operation_id, event.generation))
             operation, start = _begin_drain(event, ids, ctx)
-            writes, rows = [*writes, OPERATIONS.put(operation)], [*rows, start]
-        if _is_gone(event, target.environment):
-            starts = (
-                OperationInput(ctx.tenant, entry.deployment).start(ROLL_OUT, entry.operation)
-                for entry in target.queue
-            )
-            rows = [*rows, *starts][: module_queue.OUTGOING_MAX]
-            after = emptied(after)
+            writes, rows = [*writes, OPERATIONS.put(operation)], [start, *rows]
         return Decision(
             {},
             writes=[TARGETS.put(after), *writes],
@@ -138,6 +134,19 @@ def _begin_drain(event: EnvironmentFacts, ids: NewIds, ctx: Context) -> tuple[Op
 def wake_waiting(target: DeploymentTarget) -> list[Row]:
     """Return the external events of the deployments that wait for the environment."""
     return [Raise(entry.operation, entry.wait) for entry in module_queue.waiting_entries(target)]
+
+
+def _end_all(target: DeploymentTarget, ctx: Context) -> list[Row]:
+    """Return what has each deployment of *target* find that its environment is gone.
+
+    One that waits is woken, any other started once more; those left out are found by recovery.
+    """
+    return [
+        Raise(entry.operation, entry.wait)
+        if entry.wait
+        else OperationInput(ctx.tenant, entry.deployment).start(ROLL_OUT, entry.operation)
+        for entry in target.queue[: module_queue.OUTGOING_MAX]
+    ]
 
 
 def _projection(
