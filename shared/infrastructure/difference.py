@@ -68,9 +68,9 @@ def _judge(
         return ResourceAction.REPLACE, paths
     if recorded.in_doubt is None:
         return (ResourceAction.UPDATE if paths else ResourceAction.SAME), paths
-    is_update = recorded.in_doubt is ResourceAction.UPDATE
-    action = ResourceAction.UPDATE if is_update else ResourceAction.CREATE
-    return action, (*paths, IN_DOUBT)
+    # One whose delete is in doubt may be gone.
+    is_deleted = recorded.in_doubt is ResourceAction.DELETE
+    return ResourceAction.CREATE if is_deleted else recorded.in_doubt, (*paths, IN_DOUBT)
 
 
 def planned_steps(state: StackState, graph: Graph) -> tuple[ResourceStep, ...]:

@@ -81,8 +81,7 @@ class RecordingMonitor(MockMonitor):
         )  # fmt: skip
         with self._lock:
             self.nodes[key] = node
-        known = set(answer.object)
-        later = {*self._outputs.get(key, ()), *node.properties} - known
+        later = {*self._outputs.get(key, ()), *node.properties} - set(answer.object)
         answer.object.update({name: reference(urn, name) for name in later})
         answer.id = reference(urn, "id") if request.custom else ""
         return answer

@@ -32,17 +32,15 @@ def feed_limit(limit: int) -> int:
     return min(limit, PAGE_MAX)
 
 
-def checked_path(path: str) -> str:
-    """Return *path* if it is names joined by dots. Raises Invalid."""
+def _check_path(path: str) -> None:
     if not _PATH.fullmatch(path):
         raise Invalid(f"a query's path is names joined by dots, got {path[:80]!r}")
-    return path
 
 
 def checked_query(query: Query) -> Query:
     """Return *query* if every store can run it. Raises Invalid."""
     page_limit(query.limit)
-    checked_path(query.order_by)
+    _check_path(query.order_by)
     checked_continuation(query.continuation)
     for condition in query.where:
         for where in condition.conditions if isinstance(condition, AnyOf) else [condition]:
@@ -62,7 +60,7 @@ def no_continuation(text: str | None) -> Invalid:
 
 
 def _check(where: Where) -> None:
-    checked_path(where.path)
+    _check_path(where.path)
     if where.comparison is Comparison.IN:
         texts_of(where)
     elif where.comparison is Comparison.STARTS_WITH or where.path == "id":

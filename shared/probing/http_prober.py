@@ -17,8 +17,7 @@ from shared.probing.result import ProbeResult
 if TYPE_CHECKING:
     import aiohttp
 
-_PASSES_FROM: Final = 200
-_PASSES_BELOW: Final = 400
+_PASSES: Final = range(200, 400)
 _READ_MAX: Final = 64 * 1024
 _CODES: Final[Mapping[type[Exception], str]] = {
     TimeoutError: "Timeout",
@@ -78,7 +77,7 @@ async def _get(destination: Destination) -> tuple[str, bool]:
             ) as response,
         ):
             await _read(response.content)
-            return str(response.status), _PASSES_FROM <= response.status < _PASSES_BELOW
+            return str(response.status), response.status in _PASSES
     except aiohttp.ClientConnectorError as problem:
         raise problem.os_error from problem
     except aiohttp.ClientError as problem:
