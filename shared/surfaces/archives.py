@@ -27,8 +27,8 @@ def refuse_unsafe_archive(archive: BinaryIO) -> None:
         BadArtifact: not a zip, no files or too many, too large unpacked, a path that leaves the
             folder, a link or a device.
     """
-    with _opened(archive) as opened:
-        _safe_entries(opened)
+    with _open_zip(archive) as zip_file:
+        _safe_entries(zip_file)
 
 
 def extract(archive: Path, folder: Path, *, bytes_max: int = CONTENT_BYTES_MAX) -> list[str]:
@@ -38,28 +38,28 @@ def extract(archive: Path, folder: Path, *, bytes_max: int = CONTENT_BYTES_MAX) 
         BadArtifact: unsafe as for `refuse_unsafe_archive`, damaged, or more bytes than
             *bytes_max*, counted while unpacking.
     """
-    with archive.open("rb") as file, _opened(file) as opened:
-        entries = _safe_entries(opened)
-        left = bytes_max
+    with archive.open("rb") as file, _open_zip(file) as zip_file:
+        entries = _safe_entries(zip_file)
+        bytes_left = bytes_max
         for entry in entries:
-            left = _extract_one(opened, entry, folder, left)
+            bytes_left -= _extract_entry(zip_file, entry, folder, bytes_left)
     return [entry.filename for entry in entries]
 
 
 @contextmanager
-def _opened(archive: BinaryIO) -> Iterator[zipfile.ZipFile]:
+def _open_zip(archive: BinaryIO) -> Iterator[zipfile.ZipFile]:
     """Open *archive*; every error that `zipfile` raises, then or later, becomes a BadArtifact."""
     try:
-        with zipfile.ZipFile(archive) as opened:
-            yield opened
+        with zipfile.ZipFile(archive) as zip_file:
+            yield zip_file
     except (
         zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, zlib.error
     ) as damaged:  # fmt: skip
         raise BadArtifact(f"expected a complete zip archive: {damaged}") from damaged
 
 
-def _safe_entries(opened: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+def _safe_entries(zip_file: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    entries = [entry for entry in zip_file.infolist() if not entry.is_dir()]
     if not 1 <= len(entries) <= FILES_MAX:
         raise BadArtifact(
             f"an archive must have 1 to {FILES_MAX} files, this one has {len(entries)}"
@@ -85,14 +85,18 @@ def _refuse_unsafe(entry: zipfile.ZipInfo) -> None:
         )
 
 
-def _extract_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, left: int) -> int:
+def _extract_entry(
+    zip_file: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, bytes_max: int
+) -> int:
+    """Unpack *entry* below *folder*; return its size in bytes."""
     target = folder / PurePosixPath(entry.filename)
+    size = 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with opened.open(entry) as source, target.open("xb") as file:
+        with zip_file.open(entry) as source, target.open("xb") as file:
             while chunk := source.read(_CHUNK):
-                left -= len(chunk)
-                if left < 0:
+                size += len(chunk)
+                if size > bytes_max:
                     raise BadArtifact("the unpacked archive is larger than allowed")
                 file.write(chunk)
     except OSError as clash:
@@ -100,4 +104,4 @@ def _extract_one(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, 
             f"{entry.filename[:_SHOWN]!r} cannot be unpacked: {clash.strerror}"
         ) from clash
     target.chmod(0o755 if (entry.external_attr >> 16) & stat.S_IXUSR else 0o644)
-    return left
+    return size

@@ -1,7 +1,7 @@
 """The capability matrix of a surface, and the check of a plan against it.
 
-A plan is checked whole before its first change. A plan with a need that the surface cannot honour
-is refused with the reason; no need is weakened to fit.
+A plan is checked whole before its first change. A plan that needs a feature the surface lacks is
+refused with the reason; nothing is weakened to fit.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,7 @@ from shared.surfaces.spec import HttpProbe, RevisionSpec
 
 
 class Feature(StrEnum):
-    """A need that a plan may have. A limit counts only if the surface enforces it."""
+    """A feature that a plan may need. A limit counts only if the surface enforces it."""
 
     TRAFFIC_SPLIT = "trafficSplit"
     INSTANT_ROLLBACK = "instantRollback"
@@ -53,7 +53,7 @@ class SurfacePlan:
 
     `revisions` are by their place among the components of the deployment, which findings point at:
     a deployment on two surfaces makes two plans. `weights` are the percents of its steps;
-    `features` are needs that no spec shows (instant rollback, configuration in place, secret
+    `features` are those that no spec shows (instant rollback, configuration in place, secret
     references, namespaces, quotas).
     """
 

@@ -45,7 +45,7 @@ def _ensure_supervised(folder: Path, clock: Clock) -> None:
 
 
 async def supervise(surface: LocalProcessSurface, clock: Clock) -> None:
-    """Supervise *surface* forever: a defect is logged, and the supervision starts again.
+    """Supervise *surface* forever: a defect is logged, and the supervision restarts.
 
     Ends when another process supervises the same folder.
     """
@@ -56,5 +56,5 @@ async def supervise(surface: LocalProcessSurface, clock: Clock) -> None:
             _LOG.warning("%s; this host does not supervise", running)
             return
         except Exception:  # noqa: BLE001  after any defect, workloads still need a supervisor
-            _LOG.exception("supervision failed; it begins again in %s s", _RESTART_AFTER_S)
+            _LOG.exception("supervision failed; it restarts in %s s", _RESTART_AFTER_S)
             await clock.sleep(_RESTART_AFTER_S)

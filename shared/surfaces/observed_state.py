@@ -38,7 +38,7 @@ class Instance:
     is_resuming: bool = False
     """It was found dead when supervision began again, and has not been ready since.
 
-    Whoever stopped the supervisor stopped it too, or nobody saw why it ended.
+    It was stopped together with the supervisor, or it ended while no supervisor ran.
     """
 
 
@@ -71,7 +71,7 @@ class LiveComponent:
     endpoint: str | None
     """URL through the traffic layer; None for workers."""
     fence: int = 0
-    """The highest fencing token that wrote here; newer than a baseline: the platform's own work."""
+    """The highest fencing token that wrote here; a higher one than before shows a change by us."""
 
     def revision(self, number: int) -> LiveRevision | None:
         return next((r for r in self.revisions if r.revision == number), None)

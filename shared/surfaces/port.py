@@ -62,7 +62,7 @@ class Surface(SurfaceReader, Protocol):
     """The writes of deployments, the only service that may change workloads."""
 
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
-        """Desire `spec.replicas` instances of this revision, without traffic until it has weight.
+        """Request `spec.replicas` instances of this revision, without traffic until it has weight.
 
         A removal of the same revision that has not ended is undone.
 
@@ -76,7 +76,7 @@ class Surface(SurfaceReader, Protocol):
     async def scale(
         self, component: SurfaceComponent, revision: int, replicas: int, fence: Fence
     ) -> None:
-        """Desire *replicas* instances; surplus ones are drained and stopped, newest first.
+        """Request *replicas* instances; surplus ones are drained and stopped, newest first.
 
         Raises:
             StaleFence, RevisionMissing.

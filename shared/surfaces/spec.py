@@ -81,7 +81,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class ReleaseQuestion:
-    """Where a workload answers which release it runs: a path, and a field of its JSON answer.
+    """The path at which a workload reports its release, and the field of its JSON answer.
 
     `field` is a dot-separated path, for example `datasette.version`.
     """
@@ -126,7 +126,7 @@ class RevisionSpec:
     """From SIGTERM until SIGKILL."""
 
     def __post_init__(self) -> None:
-        """Refuse what no surface can run; `capabilities.check` refuses what one surface cannot."""
+        """Refuse a spec that no surface can run; `capabilities.check` refuses those of one."""
         checks = [
             (self.revision < 1, "revision", "a whole number from 1", str(self.revision)),
             (not self.command, "command", "at least the program", "nothing"),

@@ -32,4 +32,4 @@ def test_supervision_that_broke_off_begins_again(caplog: pytest.LogCaptureFixtur
         return surface.begun
 
     assert run_virtual(main()) == 3
-    assert "begins again" in caplog.text
+    assert "restarts" in caplog.text

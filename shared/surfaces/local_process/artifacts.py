@@ -100,7 +100,7 @@ class Artifacts:
             return await asyncio.to_thread(self._unpack, digest, Path(archive.name))
 
     def copy(self, unpacked: UnpackedArtifact, folder: Path) -> None:
-        """Give an instance its own *folder*: the program's files, or nothing for a wheelhouse."""
+        """Make the working *folder* of an instance: the program's files; none for a wheelhouse."""
         shutil.rmtree(folder, ignore_errors=True)
         if unpacked.is_wheelhouse:
             folder.mkdir(parents=True)

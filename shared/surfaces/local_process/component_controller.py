@@ -35,9 +35,9 @@ class ComponentController:
         self._site = site
         self._context = context
         self._instances = InstanceController(site, component.service, context)
-        known = site.record(component)
-        resumed = tuple(self._instances.resume(record) for record in known.instances)
-        self._set_record(replace(known, instances=resumed))
+        record = site.record(component)
+        instances = tuple(self._instances.resume(instance) for instance in record.instances)
+        self._set_record(replace(record, instances=instances))
 
     @property
     def has_instances(self) -> bool:

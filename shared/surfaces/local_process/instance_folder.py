@@ -91,21 +91,21 @@ class InstanceFolder:
     def _environ(
         self, spec: RevisionSpec, record: InstanceRecord, unpacked: UnpackedArtifact, tools: Path
     ) -> dict[str, str]:
-        own = {"HOME": str(self.path / "home"), "TMPDIR": str(self.path / "tmp")}
+        variables = {"HOME": str(self.path / "home"), "TMPDIR": str(self.path / "tmp")}
         if record.port is not None:
-            own["PORT"] = str(record.port)
+            variables["PORT"] = str(record.port)
         path = [str(tools), "/usr/local/bin", "/usr/bin", "/bin"]
         root = self.path / "work"
         if unpacked.is_wheelhouse:
             root = unpacked.content
-            own["VIRTUAL_ENV"] = str(root)
+            variables["VIRTUAL_ENV"] = str(root)
             path.insert(0, str(root / "bin"))
-        from_spec = {name: expand(value, own) for name, value in spec.environ.items()}
+        from_spec = {name: expand(value, variables) for name, value in spec.environ.items()}
         return {
             "LANG": "C.UTF-8",
             "PATH": ":".join(path),
             **from_spec,
-            **own,
+            **variables,
             "RUNTIME_ENVIRONMENT_ID": spec.component.environment,
             "RUNTIME_TENANT_ID": spec.component.tenant,
             "RUNTIME_MODULE_ID": spec.component.module,
@@ -131,9 +131,9 @@ def prune_outputs(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def expand(text: str, own: Mapping[str, str]) -> str:
+def expand(text: str, environ: Mapping[str, str]) -> str:
     """Return *text* with `$PORT`, `$HOME` and `$TMPDIR` filled in; other dollars stay."""
-    variables = {name: own[name] for name in ("PORT", "HOME", "TMPDIR") if name in own}
+    variables = {name: environ[name] for name in ("PORT", "HOME", "TMPDIR") if name in environ}
     return string.Template(text).safe_substitute(variables)
 
 

@@ -74,7 +74,7 @@ async def prove_instance(
     artifacts: Artifacts,
     clock: Clock,
 ) -> LiveProof:
-    """Return what the process *identity* runs, and where it departs from *spec*.
+    """Return the release that the process *identity* runs, and its differences from *spec*.
 
     Raises:
         Unreadable: it has ended, hides its environment, or does not answer.

@@ -35,7 +35,7 @@ async def send_probe(session: aiohttp.ClientSession, port: int, probe: HttpProbe
 
 @dataclass
 class _Probe:
-    """One probe of one instance: the verdict in force, and how many results in a row contradict."""
+    """A probe of one instance; `contradictions` counts the latest results against the verdict."""
 
     spec: HttpProbe
     verdict: bool

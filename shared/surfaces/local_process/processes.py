@@ -232,7 +232,7 @@ class SpawnedProcesses:
         return None if void_claim(claim) else self.find(folder, token)
 
     def end(self, folder: Path, token: str) -> None:
-        """Kill what is left of that start in its session, and collect its exit code."""
+        """Kill the remaining processes of that start's session, and collect the exit code."""
         identity = read_claim(claim_file(folder, token))
         if identity is not None:
             kill(identity)

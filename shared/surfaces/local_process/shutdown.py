@@ -53,7 +53,7 @@ def _void_starts(root: Path) -> None:
         try:
             records = json.loads(path.read_bytes())["instances"]
         except ValueError:
-            # The claims still name what runs; only a start that has no claim yet stays unknown.
+            # Running processes are known by their claims; only a start without one is missed.
             continue
         for record in records:
             folder = instances / record["id"]

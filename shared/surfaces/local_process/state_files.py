@@ -137,7 +137,7 @@ class SiteFolder:
         return self.path / "edge"
 
     def instances(self, service: ServiceId) -> Path:
-        """Return the folder that has a folder for each instance of *service*."""
+        """Return the parent of the instance folders of *service*."""
         return self.path / "instances" / service
 
     def site(self) -> DesiredSite | None:

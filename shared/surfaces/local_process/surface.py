@@ -1,8 +1,8 @@
 """LocalProcess: workloads are processes of this machine, behind one Envoy per environment.
 
 A write records the desired state and notifies the supervisor. Where the port promises more (weights
-in force, a site that serves, a site deleted), the write waits until that shows. Any process may
-read and write; exactly one runs `supervise`.
+in force, a site that serves, a site deleted), the write waits for it. Any process may read and
+write; exactly one runs `supervise`.
 """
 
 import asyncio
@@ -42,14 +42,14 @@ class LocalProcessSurface(LocalProcessReader):
     """Surface, SurfaceReader and Sites below the folder *root*; artifacts come from *blobs*."""
 
     def __init__(self, root: Path, blobs: Blobs, clock: Clock, entropy: Entropy) -> None:
-        # Specs contain what workloads are given, so no other user of this machine may read them.
+        # Specs contain the environ of workloads, so no other user of this machine may read them.
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         super().__init__(SurfaceFolder(root), Artifacts(root / "artifacts", blobs), clock)
         self._entropy = entropy
         self._notifier = Notifier()
 
     async def supervise(self) -> None:
-        """Reconcile all sites until cancelled; what runs then continues to run.
+        """Reconcile all sites until cancelled; the processes continue to run.
 
         Raises:
             SupervisorRunning: another process does.
