@@ -56,7 +56,11 @@ def checked_continuation(continuation: str | None) -> str | None:
 
 
 def no_continuation(text: str | None) -> Invalid:
-    return Invalid(f"not where a page of this query ended: {text!r:.80}")
+    return Invalid(
+        f"not where a page of this query ended: {text!r:.80}",
+        code="InvalidContinuation",
+        target="continuation",
+    )
 
 
 def _check(where: Where) -> None:

@@ -145,8 +145,9 @@ class Order:
         direction = "DESC" if query.descending else "ASC"
         self._after = "<" if query.descending else ">"
         self.columns: list[str] = []
+        self._types: list[tuple[type, ...]] = []
         if query.order_by == "dueAt" and any(map(_is_due, query.where)):
-            self.columns = ["due_at"]
+            self.columns, self._types = ["due_at"], [(str,)]
         elif query.order_by != "id":
             path = _json_path(query.order_by)
             rank = _RANK.format(path=path)
@@ -154,8 +155,9 @@ class Order:
                 f"CASE WHEN json_type(body, {path}) IN ('integer', 'real', 'text')"
                 f" THEN json_extract(body, {path}) ELSE 0 END"
             )
-            self.columns = [rank, value]
+            self.columns, self._types = [rank, value], [(int,), (int, float, str)]
         self.columns += ["id", "partition"]
+        self._types += [(str,), (str,)]
         self.by = ", ".join(f"{column} {direction}" for column in self.columns)
 
     def after(self, continuation: str) -> Sql:
@@ -164,20 +166,21 @@ class Order:
             key = json.loads(continuation)
         except (ValueError, RecursionError) as problem:
             raise no_continuation(continuation) from problem
-        if not isinstance(key, list) or len(key) != len(self.columns) or not all(map(_is_key, key)):
+        if not isinstance(key, list) or not self._is_key(key):
             raise no_continuation(continuation)
         left, marks = ", ".join(self.columns), ", ".join("?" * len(key))
         return f"({left}) {self._after} ({marks})", key
 
+    def _is_key(self, key: Sequence[Any]) -> bool:
+        """Return whether *key* has a value of its type for each column."""
+        return len(key) == len(self._types) and all(
+            type(value) in types and _is_comparable(value)
+            for value, types in zip(key, self._types, strict=True)
+        )
 
-def _is_key(value: object) -> bool:
-    match value:
-        case str():
-            return is_unicode(value)
-        case int() | float():
-            return -NUMBER_MAX <= value <= NUMBER_MAX
-        case _:
-            return False
+
+def _is_comparable(value: str | float) -> bool:
+    return is_unicode(value) if isinstance(value, str) else -NUMBER_MAX <= value <= NUMBER_MAX
 
 
 def continuation_of(key: Sequence[Any]) -> str:

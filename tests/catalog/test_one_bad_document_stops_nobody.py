@@ -181,11 +181,14 @@ def test_a_service_without_a_number_of_replicas_does_not_stop_the_scan_of_the_ot
     assert run_virtual(main()) == ("Unavailable", {"observe_due": 1})
 
 
+@pytest.mark.parametrize("value", [None, 7, "", "no name", "x" * 5000])
 @pytest.mark.parametrize("field", ["project_id", "module_id"])
-def test_a_damaged_service_does_not_stop_the_retirement_of_the_others(field: str) -> None:
+def test_a_damaged_service_does_not_stop_the_retirement_of_the_others(
+    field: str, value: object
+) -> None:
     async def main() -> Any:
         made = await two()
-        await damage(made, place(API), "service", **{field: None})
+        await damage(made, place(API), "service", **{field: value})
         await made.hear(environment(2, gone=True))
         for command in made.commands():
             await isolate(made.dispatcher.dispatch(command), "a command")

@@ -256,6 +256,8 @@ async def test_a_continuation_outlives_writes_without_repeats(store: Store) -> N
         pytest.param("x", id="no-json"),
         pytest.param("{}", id="no-list"),
         pytest.param("[1]", id="of-another-order"),
+        pytest.param("[1,2]", id="numbers-as-id-and-partition"),
+        pytest.param('[true,"-"]', id="a-boolean-as-id"),
         pytest.param('[{},"-"]', id="an-object-as-key"),
         pytest.param('["\\ud83d","-"]', id="a-lone-surrogate"),
         pytest.param(f'[{2**63},"-"]', id="64-bits-and-one"),
@@ -270,6 +272,25 @@ async def test_what_no_page_ended_with_is_refused_as_a_continuation(
 
     with pytest.raises(Invalid):
         await store.query(HERE, Query(continuation=continuation))
+
+
+@pytest.mark.parametrize(
+    "continuation",
+    [
+        pytest.param('["2","a","d1","-"]', id="text-as-rank"),
+        pytest.param('[2,null,"d1","-"]', id="nothing-as-value"),
+        pytest.param('[true,"a","d1","-"]', id="a-boolean-as-rank"),
+        pytest.param('["d1","-"]', id="of-another-order"),
+    ],
+)
+async def test_a_sorted_list_refuses_what_no_page_of_it_ended_with(
+    store: Store, continuation: str
+) -> None:
+    await fill(store)
+
+    with pytest.raises(Invalid) as refused:
+        await store.query(HERE, Query(order_by="n", continuation=continuation))
+    assert refused.value.code == "InvalidContinuation"
 
 
 async def test_a_page_of_large_documents_ends_early_and_says_so(store: Store) -> None:

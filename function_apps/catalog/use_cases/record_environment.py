@@ -97,8 +97,7 @@ async def _retire_page(
 
 def _retirement(service: Document, scan: EnvironmentScan, app: CatalogApp) -> Send:
     assert scan.removed_at is not None, scan
-    # A body that is damaged has its command all the same, which fails for itself.
-    project, module = service.body.get("project_id"), service.body.get("module_id")
+    # The body may be damaged: its command names what the partition says, and fails for itself.
     command = RetireService.model_validate(
         {
             "environment_id": scan.environment_id,
@@ -107,9 +106,4 @@ def _retirement(service: Document, scan: EnvironmentScan, app: CatalogApp) -> Se
             "ended_at": parse_instant(scan.removed_at),
         }
     )
-    return Send(
-        app.service.name,
-        command,
-        project=project if isinstance(project, str) else None,
-        module=module if isinstance(module, str) else None,
-    )
+    return Send(app.service.name, command)
