@@ -63,6 +63,8 @@ class Cause:
     """Of the request's content: the same key with other content is refused."""
     if_match: tuple[str, ...] | None = None
     """The aggregate must have one of these etags; `*` means that it must exist."""
+    if_none_match: tuple[str, ...] = ()
+    """The aggregate must have none of these etags; `*` means that it must not exist."""
     occurred_at: datetime | None = None
     """When the message that is the cause was written by its sender."""
 

@@ -201,6 +201,7 @@ class Dispatcher:
             trace_id=envelope.trace_id,
             correlation_id=envelope.correlation_id,
             if_match=None,
+            if_none_match=(),
         )
         replaying = replace(ctx, cause=cause)
         try:

@@ -215,12 +215,12 @@ class UnitOfWork:
     ) -> Outcome[T]:
         """Read *reads*, let *decide* choose, and commit that in one batch under the etags read.
 
-        The first of *reads* is the aggregate: `If-Match` is compared with its etag.
+        The first of *reads* is the aggregate: `If-Match` and `If-None-Match` are about its etag.
 
         Raises:
             WriteContention: five attempts met other writers each time.
             IdempotencyKeyReused: the marker belongs to other content.
-            Stale: the aggregate has another etag than the cause expects.
+            Stale: the aggregate has not the etag that the cause expects, or one that it excludes.
             Unavailable: the store is away; nothing was written, or the marker will show it.
             Refused: raised by *decide*; nothing was written.
         """
@@ -341,16 +341,22 @@ def _require_same_content(marker: Body, ctx: Context) -> None:
 
 
 def _require_match(view: View, reads: Sequence[str], ctx: Context) -> None:
-    expected = ctx.cause.if_match
-    if expected is None:
+    expected, excluded = ctx.cause.if_match, ctx.cause.if_none_match
+    if expected is None and not excluded:
         return
     current = view.etag(reads[0]) if reads else None
-    if current is not None and (current in expected or "*" in expected):
-        return
-    raise Stale(
-        f"If-Match: expected the current etag, got {', '.join(expected)[:80]!r}; read it again",
-        target="If-Match",
-    )
+    matching = set() if current is None else {current, "*"}
+    if expected is not None and matching.isdisjoint(expected):
+        raise Stale(
+            f"If-Match: expected the current etag, got {', '.join(expected)[:80]!r}; read it again",
+            target="If-Match",
+        )
+    if not matching.isdisjoint(excluded):
+        raise Stale(
+            f"If-None-Match: expected none like {', '.join(excluded)[:80]!r}, but it is there with"
+            f" the etag {current}",
+            target="If-None-Match",
+        )
 
 
 def _summary(envelope: Envelope) -> Mapping[str, Any]:

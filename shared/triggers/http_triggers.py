@@ -194,11 +194,17 @@ def _query(route: Route, url: str) -> Mapping[str, str]:
 
 def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entropy) -> Cause:
     """Return *cause* with its marker, and with the etags and the content that it expects."""
-    expected = entity_tags(req.headers.get("if-match"))
+    expected, excluded = req.headers.get("if-match"), req.headers.get("if-none-match")
+    if expected is not None:
+        cause = replace(cause, if_match=entity_tags("If-Match", expected))
+    if excluded is not None:
+        # Compared weakly (RFC 9110, 13.1.2): the etags of the store are strong.
+        tags = [tag.removeprefix("W/") for tag in entity_tags("If-None-Match", excluded)]
+        cause = replace(cause, if_none_match=tuple(tags))
     key = req.headers.get("idempotency-key")
     if key is None:
         marker = request_marker(entropy)
-        return replace(cause, if_match=expected, marker=marker, marker_ttl=UNKEYED_TTL)
+        return replace(cause, marker=marker, marker_ttl=UNKEYED_TTL)
     if not 1 <= len(key) <= _IDEMPOTENCY_KEY_MAX or not key.isprintable():
         raise Invalid(
             f"Idempotency-Key: expected 1 to {_IDEMPOTENCY_KEY_MAX} printable characters",
@@ -208,7 +214,6 @@ def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entr
     content = urlsplit(req.url).query.encode() + b"\0" + req.get_body()
     return replace(
         cause,
-        if_match=expected,
         marker=idempotency_marker(f"{route.method} {route.template} {named}", key),
         fingerprint=hashlib.sha256(content).hexdigest(),
     )

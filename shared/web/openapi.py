@@ -100,6 +100,13 @@ _IF_MATCH: Final = {
     "schema": {"type": "string"},
     "description": "Entity tags, of which the resource must have one, or *; else 412.",
 }
+_IF_NONE_MATCH: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "Entity tags, of which the resource must have none; * where none may be there"
+    " yet. Else 412.",
+}
 
 
 def _operation(service: str, route: Route) -> Mapping[str, Any]:
@@ -111,7 +118,7 @@ def _operation(service: str, route: Route) -> Mapping[str, Any]:
             for name in _PARAMETER.findall(route.template)
         ]
         + [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query]
-        + ([_IDEMPOTENCY_KEY, _IF_MATCH] if route.method != "GET" else []),
+        + ([_IDEMPOTENCY_KEY, _IF_MATCH, _IF_NONE_MATCH] if route.method != "GET" else []),
         "responses": {
             **{
                 str(status): {

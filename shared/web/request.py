@@ -118,18 +118,16 @@ def _refusal(code: str, name: str, expected: str, text: str) -> Invalid:
     )
 
 
-def entity_tags(text: str | None) -> tuple[str, ...] | None:
-    """Return the etags that `If-Match` lists (RFC 9110, 13.1.1); None where it is not sent.
+def entity_tags(header: str, text: str) -> tuple[str, ...]:
+    """Return the etags that `If-Match` or `If-None-Match` lists (RFC 9110, 13.1.1 and 13.1.2).
 
-    A weak one never matches: it keeps its `W/`, which no etag of the store has.
+    A weak one keeps its `W/`, which no etag of the store has.
     """
-    if text is None:
-        return None
     tags = ("*",) if text.strip() == "*" else tuple(_ENTITY_TAG.findall(text))
     if not tags or (tags != ("*",) and not _ENTITY_TAGS.fullmatch(text)):
         raise Invalid(
-            f'If-Match: expected * or entity tags such as "5", got {text[:80]!r}',
-            target="If-Match",
+            f'{header}: expected * or entity tags such as "5", got {text[:80]!r}',
+            target=header,
         )
     return tags
 

@@ -363,12 +363,38 @@ def test_any_etag_needs_something_that_exists(tmp_path: Any) -> None:
     served(act, tmp_path)
 
 
-@pytest.mark.parametrize("sent", ["", "5", "'5'", '"5', '"5" "6"', '"5",', '*, "5"'])
-def test_what_is_no_etag_is_400(sent: str, tmp_path: Any) -> None:
+def test_none_match_creates_only(tmp_path: Any) -> None:
     async def act(call: Caller) -> None:
-        answer = await call("POST", "/v1/things", {"name": "a"}, if_match=sent)
+        async def status(sent: str) -> int:
+            return (await call("POST", "/v1/things", {"name": "a"}, if_none_match=sent)).status
 
-        assert (answer.status, error(answer)["target"]) == (400, "If-Match")
+        created, again = await status("*"), await status("*")
+        etag = header(await call("GET", "/v1/things/thing"), "etag") or ""
+        same, weak, other = await status(etag), await status(f"W/{etag}"), await status('"other"')
+
+        assert (created, again, same, weak, other) == (202, 412, 412, 412, 202)
+
+    served(act, tmp_path)
+
+
+def test_a_repeat_of_what_was_created_gets_its_first_answer(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        sent = {"if_none_match": "*", "idempotency_key": "key"}
+        answers = [await call("POST", "/v1/things", {"name": "a"}, **sent) for _ in range(2)]
+
+        assert [answer.status for answer in answers] == [202, 202]
+
+    served(act, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize("sent", ["", "5", "'5'", '"5', '"5" "6"', '"5",', '*, "5"'])
+def test_what_is_no_etag_is_400(sent: str, name: str, tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        headers = {name.lower().replace("-", "_"): sent}
+        answer = await call("POST", "/v1/things", {"name": "a"}, **headers)
+
+        assert (answer.status, error(answer)["target"]) == (400, name)
 
     served(act, tmp_path)
 
