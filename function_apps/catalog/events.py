@@ -1,14 +1,16 @@
-"""The event that catalog publishes."""
+"""The event that catalog publishes, as a row of the outbox."""
 
 from function_apps.catalog.model.description import description
-from function_apps.catalog.model.history import Facts
 from function_apps.catalog.model.service import RuntimeService
 from shared.contracts import catalog as published
+from shared.messaging.outbox import Publish
 
 
-def inventory_updated(service: RuntimeService, facts: Facts) -> published.RuntimeInventoryUpdated:
-    """Return the event with the present state of *service*."""
-    return published.RuntimeInventoryUpdated.model_validate(
+def inventory_updated(service: RuntimeService) -> Publish:
+    """Return the event with the present state of *service*, which is no tombstone."""
+    facts = service.facts
+    assert facts is not None, service
+    event = published.RuntimeInventoryUpdated.model_validate(
         {
             **description(service, facts),
             "aggregateId": service.service_id,
@@ -16,3 +18,4 @@ def inventory_updated(service: RuntimeService, facts: Facts) -> published.Runtim
             "probes": facts.release.component.get("probes", {}),
         }
     )
+    return Publish(event, project=service.project_id, module=service.module_id)

@@ -1,6 +1,6 @@
 """The stored documents of catalog: services with their history, and the scans of environments."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from function_apps.catalog.errors import ServiceNotFound
@@ -10,8 +10,7 @@ from function_apps.catalog.model.history import HistoryRow
 from function_apps.catalog.model.service import RuntimeService, ServiceChange
 from function_apps.catalog.ports import CatalogApp
 from shared.kernel.context import Context
-from shared.messaging.outbox import Publish
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
+from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, View
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import Document, partition_of
 
@@ -92,51 +91,22 @@ async def load(service_id: str, ctx: Context, app: CatalogApp) -> RuntimeService
     return SERVICES.decode((await load_document(service_id, ctx, app)).body)
 
 
-async def commit(
-    service_id: str,
-    ctx: Context,
-    app: CatalogApp,
-    decide: Callable[[RuntimeService | None], ServiceChange | None],
-    *,
-    action: str,
-    row_id: str | None = None,
-) -> Outcome[Json]:
-    """Commit the change that *decide* makes of the stored service; None changes nothing.
-
-    *row_id* is the id of its row of history if it is known before the decision: a stored row was
-    committed with all its consequences, so the same fact in another message changes nothing.
-    """
-    reads = [SERVICES.document_id(service_id), *([row_id] if row_id else [])]
-
-    def decide_once(view: View) -> Decision[Json]:
-        if row_id is not None and row_id in view.documents:
-            return NOTHING
-        change = decide(view.find(SERVICES, service_id))
-        return NOTHING if change is None else _decision(change, service_id, action)
-
-    return await app.service.work.commit(
-        ctx, partition_of(ctx.tenant, service_id), reads, decide_once
-    )
-
-
-def _decision(change: ServiceChange, service_id: str, action: str) -> Decision[Json]:
+def changed(change: ServiceChange | None, service_id: str, action: str) -> Decision[Json]:
+    """Return the decision that stores *change* of a service with its row; None changes nothing."""
+    if change is None:
+        return NOTHING
     service, row = change.service, change.row
-    writes = [] if service is None else [SERVICES.put(service)]
-    if row is not None:
-        writes.append(HISTORY.put(row))
     outcome = "AlreadyNewer" if service is None else str(service.status or "Tombstone")
+    is_published = service is not None and change.is_published
     return Decision(
         {},
-        writes=writes,
-        outbox=[_publish(service)] if service and change.is_published else (),
+        writes=[
+            *([SERVICES.put(service)] if service else ()),
+            *([HISTORY.put(row)] if row else ()),
+        ],
+        outbox=[inventory_updated(service)] if service and is_published else (),
         audited=Audited(action, service_id, outcome),
     )
-
-
-def _publish(service: RuntimeService) -> Publish:
-    assert service.facts is not None, service
-    event = inventory_updated(service, service.facts)
-    return Publish(event, project=service.project_id, module=service.module_id)
 
 
 async def replace_scan(

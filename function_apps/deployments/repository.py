@@ -13,19 +13,22 @@ from function_apps.deployments.model.lifecycle import ENDINGS
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.deployments import DeploymentStatus
 from shared.durable.activity import ActivityContext, Step, commit_documents, require_ownership
-from shared.durable.operations import OPERATIONS, OperationInput
+from shared.durable.operations import OPERATIONS, OperationInput, OperationKind
 from shared.kernel.context import Context
 from shared.kernel.ids import EnvironmentId, parse_id
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Row
-from shared.messaging.unit_of_work import Audited, Decision, Json, Linked, Outcome, View
+from shared.messaging.unit_of_work import Audited, Decide, Json, Outcome, View
 from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import partition_of
 
 T = TypeVar("T")
 ROLL_OUT: Final = "deployments_roll_out_release"
-DRAIN: Final = "deployments_drain_environment"
-"""Durable names of the two orchestrations; a test holds them to `orchestrations/`."""
+DEPLOY: Final = OperationKind("Deploy", ROLL_OUT)
+RETRY: Final = OperationKind("RetryDeployment", ROLL_OUT)
+ROLL_BACK: Final = OperationKind("RollbackDeployment", ROLL_OUT)
+CANCEL: Final = OperationKind("CancelDeployment", ROLL_OUT)
+DRAIN: Final = OperationKind("DrainEnvironment", "deployments_drain_environment")
 
 
 def _target_from_schema_1(body: dict[str, Any]) -> dict[str, Any]:
@@ -139,43 +142,23 @@ def owner_at_work(view: View, deployment: str) -> Sequence[str]:
     return [OPERATIONS.document_id(stored.operation_id)] if stored and is_at_work else []
 
 
-async def commit(
+async def change(
     deployment: str,
     ctx: Context,
     app: DeploymentsApp,
-    decide: Callable[[View, DeploymentSet], Decision[Json]],
+    decide: Decide[Json],
     *,
     also: Sequence[str] = (),
 ) -> Outcome[Json]:
-    """Commit what *decide* makes of a deployment's set and operation; *also* is read as well."""
-
-    def decide_on(view: View) -> Decision[Json]:
-        return decide(view, stored_set(view, deployment))
-
-    return await app.service.work.commit(
+    """Commit what *decide* makes of a deployment's set, with the operation that it closes."""
+    _, target = set_documents(deployment)
+    return await app.service.work.change(
         ctx,
-        partition_of(ctx.tenant, deployment),
-        [*set_documents(deployment), *also],
-        decide_on,
+        DEPLOYMENTS,
+        deployment,
+        decide,
+        also=[target, *also],
         linked=lambda view: owner_at_work(view, deployment),
-    )
-
-
-async def commit_target(
-    environment: EnvironmentId,
-    ctx: Context,
-    app: DeploymentsApp,
-    decide: Callable[[View, DeploymentTarget], Decision[Json]],
-    *,
-    linked: Linked | None = None,
-) -> Outcome[Json]:
-    """Commit what *decide* makes of a target; its revision shows that an event was applied."""
-    return await app.service.work.commit(
-        ctx.without_marker(),
-        partition_of(ctx.tenant, environment),
-        [TARGETS.document_id(environment)],
-        lambda view: decide(view, view.get(TARGETS, environment)),
-        linked=linked,
     )
 
 
@@ -199,11 +182,9 @@ async def commit_step(
     app: DeploymentsApp,
     decide: Callable[[DeploymentSet, Operation], Step[T]],
     *,
-    key: str | None = "",
+    is_recorded: bool = True,
 ) -> T:
     """Commit the step that *decide* makes of the set, as `activity.commit_documents`.
-
-    With None as *key* the documents show by themselves whether a step was done.
 
     Raises:
         OperationSuperseded, OperationAlreadyEnded: another operation has the deployment.
@@ -221,7 +202,7 @@ async def commit_step(
         set_documents(deployment),
         lambda view: stored_set(view, deployment),
         decide_in_place,
-        key=key,
+        is_recorded=is_recorded,
     )
 
 
@@ -239,7 +220,7 @@ def leave_queue(
 def ended_operation(operation: Operation, deployment: Deployment, ctx: Context) -> Operation:
     """Return *operation* ended as *deployment* did; a rollback is not the success asked for."""
     reason, now = deployment.reason, ctx.now()
-    is_rollback = operation.kind in {"RollbackDeployment", "CancelDeployment"}
+    is_rollback = operation.kind in {ROLL_BACK.name, CANCEL.name}
     match deployment.status:
         case DeploymentStatus.COMPLETED:
             return operation.succeed(_summary(deployment), now)

@@ -8,7 +8,14 @@ import azure.durable_functions as df
 from function_apps.deployments.activities import ACTIVITIES
 from function_apps.deployments.orchestrations import ORCHESTRATIONS
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DEPLOYMENTS
+from function_apps.deployments.repository import (
+    CANCEL,
+    DEPLOY,
+    DEPLOYMENTS,
+    DRAIN,
+    RETRY,
+    ROLL_BACK,
+)
 from function_apps.deployments.use_cases import queries
 from function_apps.deployments.use_cases.abandon_operation import abandon_drain, abandon_rollout
 from function_apps.deployments.use_cases.cancel import cancel, cancel_operation
@@ -234,13 +241,9 @@ COMMANDS: Final[HandlerTable] = {
 }
 _ROLLOUT: Final = OperationControl(cancel_operation, abandon_rollout)
 CONTROLS: Final[Mapping[str, OperationControl]] = {
-    "Deploy": _ROLLOUT,
-    "RetryDeployment": _ROLLOUT,
-    "RollbackDeployment": _ROLLOUT,
-    "CancelDeployment": OperationControl(
-        "the deployment is on its way back already", abandon_rollout
-    ),
-    "DrainEnvironment": OperationControl(
+    **dict.fromkeys((DEPLOY.name, RETRY.name, ROLL_BACK.name), _ROLLOUT),
+    CANCEL.name: OperationControl("the deployment is on its way back already", abandon_rollout),
+    DRAIN.name: OperationControl(
         "its environment is being decommissioned, which is not canceled", abandon_drain
     ),
 }

@@ -1,4 +1,4 @@
-"""The events that environments publishes."""
+"""The events that environments publishes, as rows of the outbox."""
 
 from typing import Any
 
@@ -11,10 +11,15 @@ from shared.contracts.environments import (
     RuntimeEnvironmentProvisioned,
     RuntimeEnvironmentStatusChanged,
 )
+from shared.messaging.outbox import Publish
 
 
-def event_of(environment: RuntimeEnvironment) -> EnvironmentFacts:
+def environment_changed(environment: RuntimeEnvironment) -> Publish:
     """Return the event that carries the state of *environment*."""
+    return Publish(_event(environment), project=environment.project_id)
+
+
+def _event(environment: RuntimeEnvironment) -> EnvironmentFacts:
     facts: dict[str, Any] = {
         "aggregate_id": environment.environment_id,
         "revision": environment.revision,

@@ -1,26 +1,23 @@
 """Where environments are stored, and how a changed one is committed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from function_apps.environments.errors import EnvironmentNotFound
-from function_apps.environments.events import event_of
+from function_apps.environments.events import environment_changed
 from function_apps.environments.model.environment import RuntimeEnvironment, evolve
 from function_apps.environments.model.lifecycle import IN_FLIGHT, EnvironmentEvent
 from function_apps.environments.ports import EnvironmentsApp
-from function_apps.environments.resources import environment_resource
+from function_apps.environments.resources import answer
 from shared.durable.activity import ActivityContext, Step
-from shared.durable.operations import OPERATIONS, begin_operation, close_superseded
+from shared.durable.operations import OPERATIONS, OperationKind, begin_operation, close_superseded
 from shared.kernel.context import Context, NewIds
 from shared.kernel.operation import Operation
-from shared.messaging.outbox import Publish
 from shared.messaging.unit_of_work import (
     Audited,
     Decide,
     Decision,
     Json,
-    Linked,
     Outcome,
     View,
 )
@@ -37,17 +34,12 @@ ENVIRONMENTS: Final = DocumentCodec(
 )
 
 
-@dataclass(frozen=True)
-class Work:
-    """A kind of operation and the Durable name of its orchestration; a test holds the two."""
-
-    kind: str
-    orchestration: str
-
-
-PROVISION: Final = Work("ProvisionEnvironment", "environments_apply_environment")
-UPDATE: Final = Work("UpdateEnvironment", "environments_apply_environment")
-DECOMMISSION: Final = Work("DecommissionEnvironment", "environments_decommission_environment")
+APPLY: Final = "environments_apply_environment"
+PROVISION: Final = OperationKind("ProvisionEnvironment", APPLY)
+UPDATE: Final = OperationKind("UpdateEnvironment", APPLY)
+DECOMMISSION: Final = OperationKind(
+    "DecommissionEnvironment", "environments_decommission_environment"
+)
 
 
 async def load_document(environment_id: str, ctx: Context, app: EnvironmentsApp) -> Document:
@@ -59,11 +51,6 @@ async def load_document(environment_id: str, ctx: Context, app: EnvironmentsApp)
     return document
 
 
-def publish(environment: RuntimeEnvironment) -> Publish:
-    """Return the event that carries the state of *environment*."""
-    return Publish(event_of(environment), project=environment.project_id)
-
-
 def owner_at_work(view: View, environment_id: str) -> Sequence[str]:
     """Return the document of the operation that a command on the environment takes over from."""
     known = view.find(ENVIRONMENTS, environment_id)
@@ -71,58 +58,37 @@ def owner_at_work(view: View, environment_id: str) -> Sequence[str]:
     return [OPERATIONS.document_id(known.operation_id)] if known and is_in_flight else []
 
 
-async def commit(
-    environment_id: str,
-    ctx: Context,
-    app: EnvironmentsApp,
-    decide: Decide[Json],
-    *,
-    linked: Linked | None = None,
+async def change(
+    environment_id: str, ctx: Context, app: EnvironmentsApp, decide: Decide[Json]
 ) -> Outcome[Json]:
-    """Commit what *decide* makes of the environment."""
-    partition, reads = (
-        partition_of(ctx.tenant, environment_id),
-        [ENVIRONMENTS.document_id(environment_id)],
+    """Commit what *decide* makes of the environment, with the operation that it closes."""
+    return await app.service.work.change(
+        ctx,
+        ENVIRONMENTS,
+        environment_id,
+        decide,
+        linked=lambda view: owner_at_work(view, environment_id),
     )
-    return await app.service.work.commit(ctx, partition, reads, decide, linked=linked)
 
 
 def begin(
-    environment: RuntimeEnvironment, view: View, ids: NewIds, ctx: Context, work: Work
+    environment: RuntimeEnvironment, view: View, ids: NewIds, ctx: Context, kind: OperationKind
 ) -> Decision[Json]:
-    """Return the batch that hands *environment* to a new operation.
-
-    An operation from which it takes over, where the view has it (`owner_at_work`), is closed.
-    """
-    known = view.find(ENVIRONMENTS, environment.environment_id)
+    """Return the batch that hands *environment* to a new operation, and closes the one at work."""
+    identity = environment.environment_id
+    known = view.find(ENVIRONMENTS, identity)
     operation, start = begin_operation(
-        ctx,
-        ids,
-        kind=work.kind,
-        orchestration=work.orchestration,
-        aggregate_id=environment.environment_id,
-        resource=f"/v1/runtime/environments/{environment.environment_id}",
+        kind, identity, f"/v1/runtime/environments/{identity}", ids, ctx
+    )
+    superseded = (
+        close_superseded(view, known.operation_id, ids.operation_id, ids.now) if known else ()
     )
     return Decision(
         answer(environment),
-        writes=[
-            ENVIRONMENTS.put(environment),
-            OPERATIONS.put(operation),
-            *(
-                close_superseded(view, known.operation_id, ids.operation_id, ids.now)
-                if known
-                else ()
-            ),
-        ],
-        outbox=[publish(environment), start],
-        audited=Audited(work.kind, environment.environment_id),
+        writes=[ENVIRONMENTS.put(environment), OPERATIONS.put(operation), *superseded],
+        outbox=[environment_changed(environment), start],
+        audited=Audited(kind.name, identity),
     )
-
-
-def answer(environment: RuntimeEnvironment) -> Json:
-    """Return the answer of a command, as JSON."""
-    resource = environment_resource(environment).model_dump(mode="json", by_alias=True)
-    return {"operationId": environment.operation_id, "environment": resource}
 
 
 def step(
@@ -137,4 +103,4 @@ def step(
         return Step(value, operation)
     after = evolve(environment, event, ctx.now())
     audited = Audited(type(event).__name__, after.environment_id, after.status)
-    return Step(value, operation, [ENVIRONMENTS.put(after)], [publish(after)], audited)
+    return Step(value, operation, [ENVIRONMENTS.put(after)], [environment_changed(after)], audited)

@@ -11,6 +11,7 @@ from shared.contracts.environments import (
     Refusal,
 )
 from shared.infrastructure.port import Preview
+from shared.messaging.unit_of_work import Json
 
 CHANGED_MAX: Final = 50
 PATH_MAX: Final = 128
@@ -54,6 +55,12 @@ def environment_resource(environment: RuntimeEnvironment) -> Environment:
             "lastOperation": None,
         }
     )
+
+
+def answer(environment: RuntimeEnvironment) -> Json:
+    """Return the immediate answer of a command, as JSON."""
+    resource = environment_resource(environment).model_dump(mode="json", by_alias=True)
+    return {"operationId": environment.operation_id, "environment": resource}
 
 
 def plan_resource(

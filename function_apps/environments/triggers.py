@@ -9,7 +9,7 @@ from function_apps.environments import repository
 from function_apps.environments.activities import ACTIVITIES
 from function_apps.environments.orchestrations import ORCHESTRATIONS
 from function_apps.environments.ports import EnvironmentsApp
-from function_apps.environments.repository import ENVIRONMENTS
+from function_apps.environments.repository import DECOMMISSION, ENVIRONMENTS, PROVISION, UPDATE
 from function_apps.environments.resources import environment_resource
 from function_apps.environments.use_cases import plan_environment as plans
 from function_apps.environments.use_cases.abandon_operation import abandon_operation
@@ -121,9 +121,9 @@ COMMANDS: Final[HandlerTable] = {
     DecommissionEnvironment: decommission_environment,
 }
 CONTROLS: Final[Mapping[str, OperationControl]] = {
-    "ProvisionEnvironment": OperationControl(cooperative_cancel, abandon_operation),
-    "UpdateEnvironment": OperationControl(cooperative_cancel, abandon_operation),
-    "DecommissionEnvironment": OperationControl(
+    PROVISION.name: OperationControl(cooperative_cancel, abandon_operation),
+    UPDATE.name: OperationControl(cooperative_cancel, abandon_operation),
+    DECOMMISSION.name: OperationControl(
         "resources are being deleted; when it has ended, request the environment again",
         abandon_operation,
     ),

@@ -1,4 +1,4 @@
-"""The events that health publishes: the status of a service, and the answer to a gate."""
+"""The events that health publishes, as rows of the outbox."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,6 +8,7 @@ from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.model.sample import CHECKS_MAX
 from shared.contracts.gates import Verdict
 from shared.contracts.health import HealthCheckCompleted, HealthSource, HealthStatus
+from shared.messaging.outbox import Publish
 
 _STATUS_OF: Final[Mapping[Verdict, HealthStatus]] = {
     Verdict.PASS: HealthStatus.HEALTHY,
@@ -16,9 +17,9 @@ _STATUS_OF: Final[Mapping[Verdict, HealthStatus]] = {
 }
 
 
-def health_check_completed(target: ProbeTarget, source: HealthSource) -> HealthCheckCompleted:
+def health_check_completed(target: ProbeTarget, source: HealthSource) -> Publish:
     """Return the event with the health of a service."""
-    return HealthCheckCompleted.model_validate(
+    event = HealthCheckCompleted.model_validate(
         {
             "aggregateId": target.service_id,
             "revision": target.revision,
@@ -34,13 +35,14 @@ def health_check_completed(target: ProbeTarget, source: HealthSource) -> HealthC
             "source": source,
         }
     )
+    return Publish(event, module=target.module_id)
 
 
-def gate_completed(record: GateRecord) -> HealthCheckCompleted:
+def gate_completed(record: GateRecord) -> Publish:
     """Return the event that answers a decided gate; the gate is its aggregate."""
     gate, evidence = record.gate, record.evidence
     assert evidence is not None, record
-    return HealthCheckCompleted(
+    event = HealthCheckCompleted(
         aggregate_id=gate.gate_id,
         revision=record.revision,
         service_id=gate.service_id,
@@ -55,3 +57,4 @@ def gate_completed(record: GateRecord) -> HealthCheckCompleted:
         verdict=evidence.verdict,
         evidence=evidence,
     )
+    return Publish(event, module=gate.module_id)

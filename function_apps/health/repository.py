@@ -1,21 +1,17 @@
 """The stored documents of health: the target of probes and the gates of a service."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from function_apps.health.errors import HealthNotFound
-from function_apps.health.events import gate_completed
 from function_apps.health.model.gate_record import GateRecord
 from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.ports import HealthApp
+from shared.durable.operations import OperationKind
 from shared.kernel.context import Context
-from shared.messaging.outbox import Publish
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
+from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json
 from shared.persistence.codec import DocumentCodec, Put
-from shared.persistence.store import partition_of
 
-EVALUATE: Final = "health_evaluate_gate"
-"""Durable name of the orchestration; a test holds it to `orchestrations/`."""
+EVALUATE: Final = OperationKind("EvaluateGate", "health_evaluate_gate")
 
 
 def _due(target: ProbeTarget) -> dict[str, Any]:
@@ -50,35 +46,18 @@ async def load_target(service_id: str, ctx: Context, app: HealthApp) -> ProbeTar
     return target
 
 
-async def commit_target(
-    service_id: str,
-    ctx: Context,
-    app: HealthApp,
-    decide: Callable[[ProbeTarget | None], ProbeTarget | None],
-    *,
-    action: str,
-) -> Outcome[Json]:
-    """Commit the target that *decide* makes of the stored one; None changes nothing."""
-
-    def decide_on(view: View) -> Decision[Json]:
-        target = decide(view.find(TARGETS, service_id))
-        if target is None:
-            return NOTHING
-        return Decision({}, writes=[TARGETS.put(target)], audited=Audited(action, service_id))
-
-    partition, reads = partition_of(ctx.tenant, service_id), [TARGETS.document_id(service_id)]
-    return await app.service.work.commit(ctx, partition, reads, decide_on)
+def changed(target: ProbeTarget | None, action: str) -> Decision[Json]:
+    """Return the decision that stores *target*; None changes nothing."""
+    if target is None:
+        return NOTHING
+    audited = Audited(action, target.service_id)
+    return Decision({}, writes=[TARGETS.put(target)], audited=audited)
 
 
 def put_gate(record: GateRecord, app: HealthApp) -> Put:
     """Return the write of *record*, which is deleted when results are no longer kept."""
     ttl_s = int(app.rules.results_kept.total_seconds())
     return GATES.put(record, ttl_s=ttl_s)
-
-
-def publish_gate(record: GateRecord) -> Publish:
-    """Return the event that answers the gate of *record*."""
-    return Publish(gate_completed(record), module=record.gate.module_id)
 
 
 def sample_partition(tenant: str, service_id: str) -> str:

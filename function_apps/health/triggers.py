@@ -8,7 +8,7 @@ import azure.durable_functions as df
 from function_apps.health.activities import ACTIVITIES
 from function_apps.health.orchestrations import ORCHESTRATIONS
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import TARGETS
+from function_apps.health.repository import EVALUATE, TARGETS
 from function_apps.health.use_cases import queries, sweep
 from function_apps.health.use_cases.abandon_operation import abandon_operation
 from function_apps.health.use_cases.evaluate_gate import evaluate_gate
@@ -66,7 +66,7 @@ EVENTS: Final[HandlerTable] = {
 }
 COMMANDS: Final[HandlerTable] = {EvaluateGate: evaluate_gate, WatchRelease: watch_release}
 CONTROLS: Final[Mapping[str, OperationControl]] = {
-    "EvaluateGate": OperationControl(
+    EVALUATE.name: OperationControl(
         "a gate ends with its deployment; cancel the deployment", abandon_operation
     ),
 }

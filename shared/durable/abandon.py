@@ -14,7 +14,6 @@ from shared.messaging.outbox import Row
 from shared.messaging.service_parts import App, ServiceParts
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
 from shared.persistence.codec import Put
-from shared.persistence.store import partition_of
 
 Freed = tuple[Sequence[Put], Sequence[Row]]
 """The writes and the rows that free an aggregate."""
@@ -65,10 +64,8 @@ async def abandon(
         answer = {"operationId": operation_id}
         return Decision(answer, [OPERATIONS.put(failed), *writes], rows, audited)
 
-    # The operation first: it is what `If-Match` is about.
-    ids = [OPERATIONS.document_id(operation_id), *reads]
-    partition = partition_of(ctx.tenant, operation_id)
-    return await app.service.work.commit(ctx, partition, ids, decide)
+    # The operation is what `If-Match` is about.
+    return await app.service.work.change(ctx, OPERATIONS, operation_id, decide, also=reads)
 
 
 async def abandon_alone(

@@ -1,9 +1,9 @@
 """One attempt at an activity: its context, its answer, and the one way it commits a step.
 
-The operation keeps the key of each piece of work that was recorded, with its result: the same
-piece run twice, late, after a crash, or by an orchestration that was started anew finds itself
-there and changes nothing. Keys name the work (`complete_apply`, `set_weight 50`), not its place in
-the order: a second run of an orchestration may have fewer steps left to do.
+The operation keeps the name of each activity that was recorded, with its result: the same one run
+twice, late, after a crash, or by an orchestration that was started anew finds itself there and
+changes nothing. What counts is the name, not the place in the order: a second run of an
+orchestration may have fewer steps left to do.
 """
 
 import logging
@@ -209,7 +209,7 @@ async def commit_step(
     codec: DocumentCodec[A],
     decide: Callable[[A, Operation], Step[T]],
     *,
-    key: str | None = "",
+    is_recorded: bool = True,
 ) -> T:
     """Commit the aggregate, a document of *codec*, and the operation, as `commit_documents`."""
 
@@ -217,7 +217,7 @@ async def commit_step(
         return view.get(codec, ctx.aggregate_id)
 
     reads = [codec.document_id(ctx.aggregate_id)]
-    return await commit_documents(ctx, app, reads, load, decide, key=key)
+    return await commit_documents(ctx, app, reads, load, decide, is_recorded=is_recorded)
 
 
 async def commit_documents(
@@ -227,34 +227,34 @@ async def commit_documents(
     load: Callable[[View], A],
     decide: Callable[[A, Operation], Step[T]],
     *,
-    key: str | None = "",
+    is_recorded: bool = True,
 ) -> T:
-    """Commit the aggregate and the operation as *decide* says, once for *key*; return its value.
+    """Commit the aggregate and the operation as *decide* says, once; return the step's value.
 
-    *key* is the activity's name when not given; an activity that records several pieces of work in
-    one operation names the piece; None records nothing, for looks that may change state each time.
-    A repeat of a recorded piece returns the recorded value, which is the activity's own result, or
-    None where there is none.
+    A step is recorded in the operation, with its value, where the documents do not show that it was
+    done. A repeat of a recorded one returns that value, which is the activity's own result, or None
+    where there is none. What is not recorded decides each time by the documents.
 
     Raises:
         OperationSuperseded: another operation holds the aggregate.
         OperationAlreadyEnded: the operation has ended.
     """
-    piece = ctx.name if key == "" else key
 
     def decide_once(view: View) -> Decision[T]:
         operation = view.get(OPERATIONS, ctx.operation_id)
-        if piece is not None and piece in operation.recorded:
-            return Decision(_from_recorded(ctx, operation.recorded[piece]))
+        if is_recorded and ctx.name in operation.recorded:
+            return Decision(_from_recorded(ctx, operation.recorded[ctx.name]))
         if operation.is_terminal:
             raise _ended(operation)
         aggregate = load(view)
         require_ownership(aggregate, ctx)
         step = decide(aggregate, operation)
         after = step.operation
-        if piece is not None:
-            recorded = {**operation.recorded, piece: _to_recorded(ctx, step.value)}
-            ended_by = piece if after.is_terminal else None
+        # The answer to a repeat of a step that ends its operation is what was recorded.
+        assert is_recorded or not after.is_terminal, ctx.name
+        if is_recorded:
+            recorded = {**operation.recorded, ctx.name: _to_recorded(ctx, step.value)}
+            ended_by = ctx.name if after.is_terminal else None
             after = replace(after, recorded=recorded, ended_by=ended_by)
         operation_write = [OPERATIONS.put(after)] if after != operation else []
         return Decision(step.value, [*step.writes, *operation_write], step.outbox, step.audited)

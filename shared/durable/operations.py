@@ -80,17 +80,25 @@ OPERATIONS: Final = DocumentCodec(
 )
 
 
+@dataclass(frozen=True)
+class OperationKind:
+    """A kind of operation and the Durable name of its orchestration; a test holds the two."""
+
+    name: str
+    orchestration: str
+
+
 def begin_operation(
-    ctx: Context, ids: NewIds, *, kind: str, orchestration: str, aggregate_id: str, resource: str
+    kind: OperationKind, aggregate_id: str, resource: str, ids: NewIds, ctx: Context
 ) -> tuple[Operation, Start]:
     """Return the operation of a command and the row that starts its orchestration.
 
     *resource* is the path of the resource that the operation works on.
     """
-    start = OperationInput(ctx.tenant, aggregate_id).start(orchestration, ids.operation_id)
+    start = OperationInput(ctx.tenant, aggregate_id).start(kind.orchestration, ids.operation_id)
     operation = accept(
-        ids.operation_id, kind, resource, ctx.cause.actor, orchestration, start.input, ids.now,
-        ctx.cause,
+        ids.operation_id, kind.name, resource, ctx.cause.actor, kind.orchestration, start.input,
+        ids.now, ctx.cause,
     )  # fmt: skip
     return operation, start
 

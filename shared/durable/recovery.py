@@ -1,6 +1,6 @@
 """Starts operations again whose orchestration is silent: it was lost, or ended without a word.
 
-The stored operation is started; recorded pieces of work are not done again (`activity.py`). An
+The stored operation is started; recorded activities are not done again (`activity.py`). An
 instance that still runs is left alone by the hub, so a start too many costs one call. One that
 could not even be ended is started ever more rarely, and stands in the app's health.
 """

@@ -204,6 +204,24 @@ class UnitOfWork:
         _require_match(view, [aggregate], ctx)
         return view
 
+    async def change(
+        self,
+        ctx: Context,
+        codec: DocumentCodec[Any],
+        identity: str,
+        decide: Decide[T],
+        *,
+        also: Sequence[str] = (),
+        linked: Linked | None = None,
+    ) -> Outcome[T]:
+        """Commit what *decide* makes of the aggregate *identity*; *also* is read with it.
+
+        Raises:
+            As `commit`.
+        """
+        partition, reads = partition_of(ctx.tenant, identity), [codec.document_id(identity), *also]
+        return await self.commit(ctx, partition, reads, decide, linked=linked)
+
     async def commit(
         self,
         ctx: Context,

@@ -12,7 +12,6 @@ from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.outbox import Raise
 from shared.messaging.service_parts import App, ServiceParts
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
-from shared.persistence.store import partition_of
 
 EndOperation = Callable[[Operation, Context, Any], Awaitable[Outcome[Any]]]
 """`async def name(operation, ctx, app)`: changes operation and aggregate in one batch.
@@ -61,6 +60,4 @@ async def cooperative_cancel(
             audited=Audited("CancelOperation", operation_id),
         )
 
-    partition = partition_of(ctx.tenant, operation_id)
-    reads = [OPERATIONS.document_id(operation_id)]
-    return await app.service.work.commit(ctx, partition, reads, decide)
+    return await app.service.work.change(ctx, OPERATIONS, operation_id, decide)

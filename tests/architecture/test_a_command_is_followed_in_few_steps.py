@@ -6,7 +6,7 @@ from typing import Final
 from tools.trace_calls import Trace, trace_of_a_deployment
 
 # 44 in 15 at 4938637; the goal was 24 in 10. ADR 0220 says why it is not.
-FUNCTIONS_MAX: Final = 33
+FUNCTIONS_MAX: Final = 34
 FILES_MAX: Final = 18
 
 

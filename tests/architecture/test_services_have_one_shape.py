@@ -14,8 +14,10 @@ from typing import Any, Final, get_type_hints
 import pytest
 
 from shared.durable.activity import ActivityContext
-from shared.durable.orchestration import OrchestrationContext
+from shared.durable.operations import OperationKind
+from shared.durable.orchestration import OrchestrationContext, durable_name
 from shared.kernel.context import Context
+from shared.messaging.outbox import Publish
 from shared.persistence.codec import DocumentCodec
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -154,23 +156,24 @@ def test_an_orchestration_is_a_plain_generator_over_one_context(service: str) ->
         assert hints["context"] is OrchestrationContext
 
 
-def _kinds(service: str) -> set[str]:
-    """Return the kinds of operations that the use cases of *service* begin."""
-    return {
-        keyword.value.value
-        for path in _sources(service)
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call)
-        for keyword in node.keywords
-        if keyword.arg == "kind" and isinstance(keyword.value, ast.Constant)
-    }
+def _kinds(service: str) -> list[OperationKind]:
+    """Return the kinds of operations of *service*, which stand in its repository."""
+    repository = vars(_module(service, "repository"))
+    return [value for value in repository.values() if isinstance(value, OperationKind)]
+
+
+@pytest.mark.parametrize("service", _with("orchestrations"))
+def test_a_kind_of_operation_names_an_orchestration_of_its_service(service: str) -> None:
+    orchestrations = set(map(durable_name, _orchestrations(service)))
+
+    assert {kind.orchestration for kind in _kinds(service)} == orchestrations
 
 
 @pytest.mark.parametrize("service", _with("orchestrations"))
 def test_each_kind_of_operation_says_how_it_is_canceled_and_abandoned(service: str) -> None:
     controls = _module(service, "triggers").CONTROLS
 
-    assert {kind for kind in _kinds(service) if isinstance(kind, str)} <= set(controls)
+    assert {kind.name for kind in _kinds(service)} == set(controls)
     for control in controls.values():
         assert callable(control.cancel) or control.cancel.endswith(
             tuple("abcdefghijklmnopqrstuvwxyz")
@@ -193,6 +196,30 @@ def test_stored_documents_have_one_codec_in_the_repository(service: str) -> None
 
     assert codecs
     assert by_hand == set()
+
+
+@pytest.mark.parametrize("service", _with("events"))
+def test_an_event_is_a_row_of_the_outbox(service: str) -> None:
+    module = _module(service, "events")
+    public = [each for each in _functions(_folder(service) / "events.py") if each.name[0] != "_"]
+
+    assert public
+    for function in public:
+        assert get_type_hints(getattr(module, function.name))["return"] is Publish, function.name
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_decision_of_a_use_case_takes_the_view_only(service: str) -> None:
+    decisions = [
+        (path.name, [argument.arg for argument in node.args.args])
+        for path in _sources(service, "use_cases")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef) and node.name == "decide"
+    ]
+
+    assert decisions
+    for name, arguments in decisions:
+        assert arguments == ["view"], name
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -149,13 +149,3 @@ def test_a_repeat_is_one_more_read_and_writes_nothing() -> None:
         assert store.calls == ["read", "read"]
 
     run_virtual(main())
-
-
-def test_the_names_of_orchestrations_are_those_that_commands_start() -> None:
-    from function_apps.deployments.orchestrations.drain_environment import drain_environment
-    from function_apps.deployments.orchestrations.roll_out_release import roll_out_release
-    from function_apps.deployments.repository import DRAIN, ROLL_OUT
-    from shared.durable.orchestration import durable_name
-
-    assert durable_name(roll_out_release) == ROLL_OUT
-    assert durable_name(drain_environment) == DRAIN

@@ -117,14 +117,9 @@ async def count(ctx: ActivityContext, app: App) -> int:
     return await commit_step(ctx, app, THINGS, add_one(ctx))
 
 
-async def count_by(piece: str, ctx: ActivityContext, app: App) -> int:
-    """Add one to the thing, once for each *piece*."""
-    return await commit_step(ctx, app, THINGS, add_one(ctx), key=f"count {piece}")
-
-
 async def look(ctx: ActivityContext, app: App) -> int:
     """Add one to the thing at each look."""
-    return await commit_step(ctx, app, THINGS, add_one(ctx), key=None)
+    return await commit_step(ctx, app, THINGS, add_one(ctx), is_recorded=False)
 
 
 async def finish(ctx: ActivityContext, app: App) -> int:
@@ -136,16 +131,6 @@ async def finish(ctx: ActivityContext, app: App) -> int:
         return replace(step, operation=ended)
 
     return await commit_step(ctx, app, THINGS, decide)
-
-
-async def begin_and_count(ctx: ActivityContext, app: App) -> int:
-    """Record a piece without a value, then count."""
-
-    def begin(_thing: Thing, operation: Operation) -> Step[None]:
-        return Step(None, operation.begin_step("count", ctx.now(), percent=10))
-
-    await commit_step(ctx, app, THINGS, begin, key="begin")
-    return await commit_step(ctx, app, THINGS, add_one(ctx))
 
 
 def add_one(ctx: ActivityContext) -> Callable[[Thing, Operation], Step[int]]:

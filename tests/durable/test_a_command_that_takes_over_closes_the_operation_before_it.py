@@ -6,7 +6,13 @@ from dataclasses import replace
 import pytest
 
 from shared.durable.activity import perform
-from shared.durable.operations import OPERATIONS, OperationInput, begin_operation, close_superseded
+from shared.durable.operations import (
+    OPERATIONS,
+    OperationInput,
+    OperationKind,
+    begin_operation,
+    close_superseded,
+)
 from shared.kernel.context import Context, NewIds
 from shared.kernel.operation import Operation, OperationStatus
 from shared.messaging.unit_of_work import Decision, View
@@ -31,9 +37,12 @@ async def take_over(app: App, ctx: Context) -> Operation:
     def decide(view: View) -> Decision[Operation]:
         thing = view.get(THINGS, THING_ID)
         operation, start = begin_operation(
-            ctx, ids, kind="RemoveThing", orchestration="durable_plain", aggregate_id=THING_ID,
-            resource=f"/v1/things/{THING_ID}",
-        )  # fmt: skip
+            OperationKind("RemoveThing", "durable_plain"),
+            THING_ID,
+            f"/v1/things/{THING_ID}",
+            ids,
+            ctx,
+        )
         taken = replace(
             thing, operation_id=operation.operation_id, fence_token=thing.fence_token + 1
         )

@@ -1,4 +1,4 @@
-"""`commit_step`: once for each piece of work, and nothing for an operation that lost its right."""
+"""`commit_step`: once for each activity, and nothing for an operation that lost its right."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -28,9 +28,7 @@ from tests.durable.stories import (
     THINGS,
     App,
     Thing,
-    begin_and_count,
     count,
-    count_by,
     finish,
     look,
     make,
@@ -102,31 +100,11 @@ def test_a_step_whose_answer_was_lost_finds_its_own_record() -> None:
     stepping(act)
 
 
-def test_each_named_piece_of_one_activity_is_done_once() -> None:
-    async def act(app: App) -> None:
-        pieces = ["web", "api", "web", "api"]
-        results = [(await attempt(app, count_by, piece))["result"] for piece in pieces]
-
-        assert results == [1, 2, 1, 2]
-
-    stepping(act)
-
-
-def test_a_look_without_a_piece_may_change_state_each_time() -> None:
+def test_a_step_that_is_not_recorded_may_change_state_each_time() -> None:
     async def act(app: App) -> None:
         results = [(await attempt(app, look))["result"] for _ in range(3)]
 
         assert results == [1, 2, 3]
-
-    stepping(act)
-
-
-def test_a_piece_without_a_value_is_recorded_beside_the_result() -> None:
-    async def act(app: App) -> None:
-        answers = [await attempt(app, begin_and_count) for _ in range(2)]
-
-        assert answers == [{"result": 1}] * 2
-        assert (await app.operation()).recorded == {"begin": None, "begin_and_count": 1}
 
     stepping(act)
 
@@ -141,7 +119,7 @@ async def mistyped(ctx: ActivityContext, app: App) -> int:
     return 1
 
 
-def test_a_piece_whose_value_is_not_the_activity_s_result_is_our_own_defect() -> None:
+def test_a_step_whose_value_is_not_the_activity_s_result_is_our_own_defect() -> None:
     async def act(app: App) -> None:
         answer = await attempt(app, mistyped)
 

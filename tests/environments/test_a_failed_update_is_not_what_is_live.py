@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from function_apps.environments.errors import ConfirmationMissing, EnvironmentExists
-from function_apps.environments.events import event_of
+from function_apps.environments.events import environment_changed
 from function_apps.environments.model.environment import REMAINING_MAX, evolve
 from function_apps.environments.model.lifecycle import ApplyFailed, State
 from function_apps.environments.resources import environment_resource
@@ -110,7 +110,7 @@ def test_more_resources_than_an_event_carries_are_counted() -> None:
         names = tuple(f"urn:{n}" for n in range(REMAINING_MAX + 1))
         failed = evolve(known, ApplyFailed(reason, names), world.app.service.clock.now())
 
-        assert len(event_of(failed).remaining) == REMAINING_MAX  # type: ignore[attr-defined]
+        assert len(environment_changed(failed).payload.remaining) == REMAINING_MAX  # type: ignore[attr-defined]
         assert failed.remaining[-1] == "and 2 more"
 
     run_virtual(main())

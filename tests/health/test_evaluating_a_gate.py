@@ -52,7 +52,7 @@ async def begun(**changes: Any) -> Health:
 
 async def evaluated(made: Health, **how: Any) -> Any:
     name, instance_id, argument = made.bench.starts.started.pop(0)
-    assert name == durable_name(evaluate_gate) == EVALUATE
+    assert name == durable_name(evaluate_gate) == EVALUATE.orchestration
     context = DrivenContext(
         instance_id, argument, by_name(ACTIVITIES), made.app, made.app.service.clock,
         made.bench.starts, **how,

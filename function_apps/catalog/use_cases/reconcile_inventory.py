@@ -16,12 +16,11 @@ from function_apps.catalog.model.environment_scan import (
 from function_apps.catalog.model.service import (
     Instances,
     RuntimeService,
-    ServiceChange,
     record_observation,
 )
 from function_apps.catalog.model.status import ObservationExpired, Observed, ServiceEvent
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.repository import SCANS, SERVICES, commit, replace_scan
+from function_apps.catalog.repository import SCANS, SERVICES, changed, replace_scan
 from function_apps.catalog.use_cases.record_environment import retire_services
 from shared.contracts.catalog import ServiceStatus
 from shared.kernel.clock import isoformat, parse_instant
@@ -30,7 +29,7 @@ from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import EnvironmentId, ServiceId, TenantId
 from shared.kernel.observation import Present, Unknown
 from shared.messaging.sweep import LATE, Sweep
-from shared.messaging.unit_of_work import Decision, Json
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Comparison, Document, Prefix, Query, Where, pages, partition_of
 from shared.surfaces.observed_state import Instance, LiveComponent
 
@@ -166,12 +165,14 @@ async def _record(observation: ServiceObservation, ctx: Context, app: CatalogApp
     if record_observation(service, event, instances, now) is None:
         return
 
-    def decide(current: RuntimeService | None) -> ServiceChange | None:
+    def decide(view: View) -> Decision[Json]:
+        current = view.find(SERVICES, service.service_id)
         if current is None or current.rows.verification != service.rows.verification:
-            return None
-        return record_observation(current, event, instances, now)
+            return NOTHING
+        change = record_observation(current, event, instances, now)
+        return changed(change, service.service_id, "ObserveService")
 
-    await commit(service.service_id, ctx, app, decide, action="ObserveService")
+    await app.service.work.change(ctx, SERVICES, service.service_id, decide)
 
 
 def _to_body(instance: Instance) -> Mapping[str, object]:

@@ -47,9 +47,7 @@ async def record_environment(
         return NOTHING if scan is None else Decision({}, writes=[SCANS.put(scan)])
 
     without_marker = ctx.without_marker()
-    partition = partition_of(ctx.tenant, event.environment_id)
-    reads = [SCANS.document_id(event.environment_id)]
-    outcome = await app.service.work.commit(without_marker, partition, reads, decide)
+    outcome = await app.service.work.change(without_marker, SCANS, event.environment_id, decide)
     if isinstance(event, RuntimeEnvironmentDecommissioned):
         await retire_services(event.environment_id, without_marker, app)
     return outcome

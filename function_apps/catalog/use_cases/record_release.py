@@ -1,18 +1,16 @@
 """RecordRelease: record what a deployment left of one service."""
 
 from function_apps.catalog.model.service import (
-    RuntimeService,
-    ServiceChange,
     new_service,
     record_row,
     release_row,
 )
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.repository import commit
+from function_apps.catalog.repository import SERVICES, changed
 from shared.contracts.catalog import RecordRelease
 from shared.kernel.context import Context
 from shared.kernel.ids import ModuleId, module_key, parse_id, service_id
-from shared.messaging.unit_of_work import Json, Outcome
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
 
 async def record_release(command: RecordRelease, ctx: Context, app: CatalogApp) -> Outcome[Json]:
@@ -21,8 +19,12 @@ async def record_release(command: RecordRelease, ctx: Context, app: CatalogApp) 
     identity = service_id(key, module_key(ctx.tenant, ModuleId(command.module_id)))
     row = release_row(command, ctx.now())
 
-    def decide(known: RuntimeService | None) -> ServiceChange:
+    def decide(view: View) -> Decision[Json]:
+        # A stored row was committed with all its consequences: another message of it says no more.
+        if row.id in view.documents:
+            return NOTHING
+        known = view.find(SERVICES, identity)
         fresh = new_service(command, service_id=identity, tenant_id=ctx.tenant)
-        return record_row(known or fresh, row)
+        return changed(record_row(known or fresh, row), identity, "RecordRelease")
 
-    return await commit(identity, ctx, app, decide, action="RecordRelease", row_id=row.id)
+    return await app.service.work.change(ctx, SERVICES, identity, decide, also=[row.id])

@@ -1,17 +1,15 @@
 """RetireService: retire a service of a decommissioned environment."""
 
 from function_apps.catalog.model.service import (
-    RuntimeService,
-    ServiceChange,
     record_row,
     removal_row,
 )
 from function_apps.catalog.ports import CatalogApp
-from function_apps.catalog.repository import commit
+from function_apps.catalog.repository import SERVICES, changed
 from shared.contracts.catalog import RetireService
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
-from shared.messaging.unit_of_work import Json, Outcome
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
 
 async def retire_service(command: RetireService, ctx: Context, app: CatalogApp) -> Outcome[Json]:
@@ -19,7 +17,10 @@ async def retire_service(command: RetireService, ctx: Context, app: CatalogApp) 
     at = isoformat(command.ended_at)
     row = removal_row(command.cause.kind, command.cause.id, at, ctx.now())
 
-    def decide(known: RuntimeService | None) -> ServiceChange | None:
-        return None if known is None else record_row(known, row)
+    def decide(view: View) -> Decision[Json]:
+        known = view.find(SERVICES, command.service_id)
+        if known is None or row.id in view.documents:
+            return NOTHING
+        return changed(record_row(known, row), command.service_id, "RetireService")
 
-    return await commit(command.service_id, ctx, app, decide, action="RetireService", row_id=row.id)
+    return await app.service.work.change(ctx, SERVICES, command.service_id, decide, also=[row.id])

@@ -50,7 +50,7 @@ async def begin_step(given: StepInput, ctx: ActivityContext, app: DeploymentsApp
         after = replace(known, deployment=began)
         return step(False, progress, known, after, [event], action="BeginStep")
 
-    return await commit_step(ctx, app, decide, key=None)
+    return await commit_step(ctx, app, decide, is_recorded=False)
 
 
 async def request_analysis(
@@ -101,7 +101,7 @@ async def request_analysis(
             action="RequestAnalysis",
         )
 
-    return await commit_step(ctx, app, decide, key=None)
+    return await commit_step(ctx, app, decide, is_recorded=False)
 
 
 async def _addresses(
@@ -143,7 +143,7 @@ async def check_analysis(given: StepInput, ctx: ActivityContext, app: Deployment
     def decide(known: DeploymentSet, operation: Operation) -> Step[WaitStatus]:
         return _judged(known, known.deployment.steps[given.index], operation, wait_name, now, app)
 
-    return await commit_step(ctx, app, decide, key=None)
+    return await commit_step(ctx, app, decide, is_recorded=False)
 
 
 def _judged(

@@ -33,7 +33,7 @@ async def begin_promotion(ctx: ActivityContext, app: DeploymentsApp) -> None:
         progress = operation.begin_step("drain previous", ctx.now(), percent=88)
         return step(None, progress, known, after, action="BeginPromotion")
 
-    await commit_step(ctx, app, decide, key=None)
+    await commit_step(ctx, app, decide, is_recorded=False)
 
 
 async def drain_previous(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:

@@ -76,7 +76,7 @@ async def start_rollout(ctx: ActivityContext, app: DeploymentsApp) -> RolloutSta
         start = RolloutStart(status, is_admitted=True, is_rolling_back=is_back)
         return step(start, progress, known, after, action="StartRollout")
 
-    return await commit_step(ctx, app, decide, key=None)
+    return await commit_step(ctx, app, decide, is_recorded=False)
 
 
 async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitStatus:
@@ -113,7 +113,7 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         after = replace(known, target=target)
         return step(status, waiting, known, after, action="WaitForEnvironment")
 
-    return await commit_step(ctx, app, decide, key=None)
+    return await commit_step(ctx, app, decide, is_recorded=False)
 
 
 async def _source(
@@ -171,7 +171,7 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
         plan = _plan(after.deployment, app)
         return step(plan, begun, known, after, action="PinReleaseUnit")
 
-    return await commit_step(ctx, app, decide, key=None)
+    return await commit_step(ctx, app, decide, is_recorded=False)
 
 
 async def _predecessors(
@@ -268,4 +268,4 @@ async def begin_rollout(ctx: ActivityContext, app: DeploymentsApp) -> None:
         after = replace(known, deployment=began)
         return step(None, progress, known, after, [event], action="BeginRollout")
 
-    await commit_step(ctx, app, decide, key=None)
+    await commit_step(ctx, app, decide, is_recorded=False)

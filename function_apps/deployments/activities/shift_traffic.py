@@ -106,4 +106,4 @@ async def _record_share(
         after = replace(known, deployment=adjusted)
         return step(None, progress, known, after, [event], action="AdjustTraffic")
 
-    await commit_step(ctx, app, decide, key=None)
+    await commit_step(ctx, app, decide, is_recorded=False)

@@ -16,6 +16,7 @@ from function_apps.deployments.resources import answer
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus, EndReason
 from shared.durable.operations import (
     OPERATIONS,
+    OperationKind,
     begin_operation,
     close_superseded,
 )
@@ -23,7 +24,6 @@ from shared.kernel.context import Context, NewIds
 from shared.kernel.operation import Operation, OperationAlreadyEnded, OperationSuperseded
 from shared.messaging.outbox import Raise, Row
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
-from shared.persistence.store import partition_of
 
 
 async def cancel(
@@ -36,10 +36,11 @@ async def cancel(
     """
     ids = NewIds.draw(ctx, app.service.public_name, deployment)
 
-    def decide(view: View, known: DeploymentSet) -> Decision[Json]:
+    def decide(view: View) -> Decision[Json]:
+        known = repository.stored_set(view, deployment)
         return _cancelled(known, command.reason or "cancelled by a caller", view, ids, ctx)
 
-    return await repository.commit(deployment, ctx, app, decide)
+    return await repository.change(deployment, ctx, app, decide)
 
 
 async def cancel_operation(
@@ -63,10 +64,10 @@ async def cancel_operation(
             raise OperationSuperseded(operation_id, known.operation_id)
         return _cancelled(known, f"operation {operation_id} was cancelled", view, ids, ctx)
 
-    # The operation first: it is what `If-Match` is about.
-    documents = [OPERATIONS.document_id(operation_id), *repository.set_documents(deployment)]
-    partition = partition_of(ctx.tenant, deployment)
-    return await app.service.work.commit(ctx, partition, documents, decide)
+    # The operation is what `If-Match` is about.
+    return await app.service.work.change(
+        ctx, OPERATIONS, operation_id, decide, also=repository.set_documents(deployment)
+    )
 
 
 def _cancelled(
@@ -78,7 +79,7 @@ def _cancelled(
     if status in BEFORE_APPLIED:
         return cancel_before_applied(known, reason, view, ctx)
     if status in CHANGING:
-        return interrupt(known, reason, view, ids, ctx, kind="CancelDeployment")
+        return interrupt(known, reason, view, ids, ctx, kind=repository.CANCEL)
     raise NotCancellable(
         f"{known.deployment.deployment_id} has ended as {status}; only deployments on their way "
         "are cancelled"
@@ -112,7 +113,7 @@ def interrupt(
     ids: NewIds,
     ctx: Context,
     *,
-    kind: str,
+    kind: OperationKind,
 ) -> Decision[Json]:
     """Roll a deployment back under a new operation and token; the one at work is closed."""
     before = known.deployment
@@ -121,12 +122,11 @@ def interrupt(
     )
     turned = evolve(before, RollbackBegan(reason, ids.operation_id, token), ids.now)
     operation, start = begin_operation(
-        ctx,
+        kind,
+        before.deployment_id,
+        f"/v1/runtime/deployments/{before.deployment_id}",
         ids,
-        kind=kind,
-        orchestration=repository.ROLL_OUT,
-        aggregate_id=before.deployment_id,
-        resource=f"/v1/runtime/deployments/{before.deployment_id}",
+        ctx,
     )
     rows: list[Row] = [start]
     if before.wait_name:
@@ -139,5 +139,5 @@ def interrupt(
             *close_superseded(view, before.operation_id, ids.operation_id, ids.now),
         ],
         outbox=rows,
-        audited=Audited(kind, before.deployment_id, turned.status),
+        audited=Audited(kind.name, before.deployment_id, turned.status),
     )

@@ -11,7 +11,7 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget, 
 from function_apps.deployments.model.plan_checks import Plan, PlanContext
 from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DEPLOYMENTS, ROLL_OUT, TARGETS
+from function_apps.deployments.repository import DEPLOY, DEPLOYMENTS, ROLL_OUT, TARGETS
 from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.upload_artifact import uploaded
 from shared.contracts.components import Component
@@ -19,11 +19,10 @@ from shared.contracts.deployments import Deploy, DeploymentKind, DeploymentPlan
 from shared.contracts.promotions import SoakEvidence
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import Reason
-from shared.durable.operations import OPERATIONS, OperationInput, begin_operation
+from shared.durable.operations import OPERATIONS, OperationInput, OperationKind, begin_operation
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Refused
 from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
-from shared.persistence.store import partition_of
 
 
 async def deploy(
@@ -58,8 +57,7 @@ async def deploy(
             raise CannotBePlanned(plan.refusals)
         return _release(command, plan, keys, ids, target, ctx, evidence)
 
-    partition = partition_of(ctx.tenant, environment)
-    return await app.service.work.commit(ctx, partition, [TARGETS.document_id(environment)], decide)
+    return await app.service.work.change(ctx, TARGETS, environment, decide)
 
 
 async def plan_deployment(command: Deploy, ctx: Context, app: DeploymentsApp) -> DeploymentPlan:
@@ -125,7 +123,7 @@ def _release(
         stage=target.environment.stage if target.environment else None,
         evidence=evidence,
     )
-    return enqueue(release, plan.units, keys.content, ids, target, ctx, kind="Deploy")
+    return enqueue(release, plan.units, keys.content, ids, target, ctx, kind=DEPLOY)
 
 
 def enqueue(
@@ -136,7 +134,7 @@ def enqueue(
     target: DeploymentTarget,
     ctx: Context,
     *,
-    kind: str,
+    kind: OperationKind,
 ) -> Decision[Json]:
     """Put *deployment* of *units* into its queues; start it when it is first in all of them.
 
@@ -157,12 +155,11 @@ def enqueue(
     own = next((one for one in admitted if one.deployment == deployment.deployment_id), entry)
     deployment = replace(deployment, token=own.token)
     operation, _ = begin_operation(
-        ctx,
+        kind,
+        deployment.deployment_id,
+        f"/v1/runtime/deployments/{deployment.deployment_id}",
         ids,
-        kind=kind,
-        orchestration=ROLL_OUT,
-        aggregate_id=deployment.deployment_id,
-        resource=f"/v1/runtime/deployments/{deployment.deployment_id}",
+        ctx,
     )
     waits_for, _ = preconditions.waiting_for(deployment, entered)
     if waits_for is WaitReason.QUEUE:
@@ -175,5 +172,5 @@ def enqueue(
         answer(deployment, entered),
         writes=[TARGETS.put(entered), DEPLOYMENTS.put(deployment), OPERATIONS.put(operation)],
         outbox=[events.requested(deployment, waits_for), *starts],
-        audited=Audited(kind, deployment.deployment_id),
+        audited=Audited(kind.name, deployment.deployment_id),
     )

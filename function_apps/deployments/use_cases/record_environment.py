@@ -15,7 +15,7 @@ from function_apps.deployments.model.deployment_target import (
 )
 from function_apps.deployments.model.facts import RecordedProof
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DRAIN, ROLL_OUT, TARGETS, commit_target
+from function_apps.deployments.repository import DRAIN, ROLL_OUT, TARGETS
 from shared.contracts.environments import (
     EnvironmentFacts,
     EnvironmentStatus,
@@ -66,7 +66,8 @@ async def record_environment(
         )
     project = ProjectId(ctx.cause.project)
 
-    def decide(view: View, target: DeploymentTarget) -> Decision[Json]:
+    def decide(view: View) -> Decision[Json]:
+        target = view.get(TARGETS, environment)
         if target.environment is not None and target.environment.revision >= event.revision:
             return NOTHING
         after = replace(target, environment=_projection(event, project, target.environment))
@@ -92,7 +93,9 @@ async def record_environment(
         drain = view.get(TARGETS, environment).drain
         return [OPERATIONS.document_id(drain.operation)] if drain else []
 
-    return await commit_target(environment, ctx, app, decide, linked=open_drain)
+    return await app.service.work.change(
+        ctx.without_marker(), TARGETS, environment, decide, linked=open_drain
+    )
 
 
 def _is_gone(event: EnvironmentFacts, before: EnvironmentProjection | None) -> bool:
@@ -122,12 +125,11 @@ def _close_drain(
 
 def _begin_drain(event: EnvironmentFacts, ids: NewIds, ctx: Context) -> tuple[Operation, Start]:
     return begin_operation(
-        ctx,
+        DRAIN,
+        event.environment_id,
+        f"/v1/runtime/environments/{event.environment_id}",
         ids,
-        kind="DrainEnvironment",
-        orchestration=DRAIN,
-        aggregate_id=event.environment_id,
-        resource=f"/v1/runtime/environments/{event.environment_id}",
+        ctx,
     )
 
 
@@ -172,7 +174,8 @@ async def record_binding(
     """Record the tenant's binding, and wake those who wait for it."""
     _require_own_binding(event, ctx)
 
-    def decide(_view: View, target: DeploymentTarget) -> Decision[Json]:
+    def decide(view: View) -> Decision[Json]:
+        target = view.get(TARGETS, event.environment_id)
         binding = facts.record_binding(
             target.binding, event.binding_id, event.revision, event.status
         )
@@ -185,7 +188,9 @@ async def record_binding(
             audited=Audited("RecordTenantBinding", event.binding_id, event.status),
         )
 
-    return await commit_target(event.environment_id, ctx, app, decide)
+    return await app.service.work.change(
+        ctx.without_marker(), TARGETS, event.environment_id, decide
+    )
 
 
 async def record_isolation_proof(
@@ -202,7 +207,8 @@ async def record_isolation_proof(
             target="positiveControl",
         )
 
-    def decide(_view: View, target: DeploymentTarget) -> Decision[Json]:
+    def decide(view: View) -> Decision[Json]:
+        target = view.get(TARGETS, event.environment_id)
         proof = RecordedProof(event.revision, event.verdict)
         binding = facts.record_proof(target.binding, event.binding_id, event.layer, proof)
         if binding is None:
@@ -214,7 +220,9 @@ async def record_isolation_proof(
             audited=Audited("RecordIsolationProof", aggregate, event.verdict),
         )
 
-    return await commit_target(event.environment_id, ctx, app, decide)
+    return await app.service.work.change(
+        ctx.without_marker(), TARGETS, event.environment_id, decide
+    )
 
 
 def _require_own_binding(

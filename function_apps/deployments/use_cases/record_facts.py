@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 from function_apps.deployments.model import facts
-from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.facts import RecordedFact
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import TARGETS, commit_target
+from function_apps.deployments.repository import TARGETS
 from shared.contracts.configurations import ConfigurationPublished
 from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import BindingStatus, SecretBound, SecretRotated
@@ -66,7 +65,8 @@ async def _record(
     ctx: Context,
     app: DeploymentsApp,
 ) -> Outcome[Json]:
-    def decide(_view: View, target: DeploymentTarget) -> Decision[Json]:
+    def decide(view: View) -> Decision[Json]:
+        target = view.get(TARGETS, environment)
         if fact.kind == facts.SECRET:
             recorded = facts.record_secret(target.facts, fact)
         else:
@@ -79,4 +79,4 @@ async def _record(
             audited=Audited("RecordFact", aggregate, fact.kind),
         )
 
-    return await commit_target(environment, ctx, app, decide)
+    return await app.service.work.change(ctx.without_marker(), TARGETS, environment, decide)

@@ -13,7 +13,6 @@ from shared.kernel.context import Context
 from shared.kernel.errors import Invalid
 from shared.messaging.outbox import Raise
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
-from shared.persistence.store import partition_of
 
 
 async def record_gate_evidence(
@@ -56,5 +55,4 @@ async def record_gate_evidence(
             audited=Audited("RecordGateEvidence", deployment_id, evidence.verdict),
         )
 
-    partition = partition_of(ctx.tenant, deployment_id)
-    return await app.service.work.commit(ctx.without_marker(), partition, [deployment_id], decide)
+    return await app.service.work.change(ctx.without_marker(), DEPLOYMENTS, deployment_id, decide)

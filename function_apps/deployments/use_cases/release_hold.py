@@ -24,7 +24,8 @@ async def release_hold(
         NoActiveHold: the deployment has no hold.
     """
 
-    def decide(_view: View, known: DeploymentSet) -> Decision[Json]:
+    def decide(view: View) -> Decision[Json]:
+        known = repository.stored_set(view, deployment)
         if not known.deployment.holds:
             raise NoActiveHold(f"{deployment} holds nothing in {known.target.environment_id}")
         released = evolve(known.deployment, HoldReleased(), ctx.now())
@@ -36,4 +37,4 @@ async def release_hold(
             audited=Audited("ReleaseHold", deployment, command.reason or "Released"),
         )
 
-    return await repository.commit(deployment, ctx, app, decide)
+    return await repository.change(deployment, ctx, app, decide)

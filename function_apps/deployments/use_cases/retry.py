@@ -29,7 +29,8 @@ async def retry(
     """
     ids = NewIds.draw(ctx, app.service.public_name, deployment)
 
-    def decide(_view: View, known: DeploymentSet) -> Decision[Json]:
+    def decide(view: View) -> Decision[Json]:
+        known = repository.stored_set(view, deployment)
         if known.deployment.paused_at is not None:
             return _audited(_restart_analysis(known, ctx), deployment, command)
         if known.deployment.status is not DeploymentStatus.FAILED:
@@ -39,13 +40,13 @@ async def retry(
             )
         return _audited(_begin_anew(known, ids, ctx, app), deployment, command)
 
-    return await repository.commit(deployment, ctx, app, decide)
+    return await repository.change(deployment, ctx, app, decide)
 
 
 def _audited(
     decision: Decision[Json], deployment: str, command: DeploymentReason
 ) -> Decision[Json]:
-    audited = Audited("RetryDeployment", deployment, command.reason or "Accepted")
+    audited = Audited(repository.RETRY.name, deployment, command.reason or "Accepted")
     return replace(decision, audited=audited)
 
 
@@ -70,4 +71,4 @@ def _begin_anew(
     content = module_queue.keys_of(command_of(before)).content
     again = evolve(before, Retried(ids.operation_id), ids.now)
     units = release_unit.planned(before.components, ctx.tenant, target)
-    return enqueue(again, units, content, ids, target, ctx, kind="RetryDeployment")
+    return enqueue(again, units, content, ids, target, ctx, kind=repository.RETRY)

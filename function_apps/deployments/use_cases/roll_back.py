@@ -44,7 +44,8 @@ async def roll_back(
     ids = NewIds.draw(ctx, app.service.public_name, command.deployment_id)
     wanted = command.to_deployment_id
 
-    def decide(view: View, known: DeploymentSet) -> Decision[Json]:
+    def decide(view: View) -> Decision[Json]:
+        known = repository.stored_set(view, command.deployment_id)
         status = known.deployment.status
         if status is DeploymentStatus.ROLLING_BACK:
             return Decision(answer(known.deployment, known.target), is_repeat=True)
@@ -55,13 +56,13 @@ async def roll_back(
         if status in BEFORE_APPLIED:
             return cancel_before_applied(known, reason, view, ctx)
         if status in CHANGING:
-            return interrupt(known, reason, view, ids, ctx, kind="RollbackDeployment")
+            return interrupt(known, reason, view, ids, ctx, kind=repository.ROLL_BACK)
         raise NotRollbackable(
             f"{command.deployment_id} has ended as {status}; Completed deployments and those on"
             " their way can be rolled back"
         )
 
-    return await repository.commit(
+    return await repository.change(
         command.deployment_id, ctx, app, decide, also=[wanted] if wanted else []
     )
 
@@ -83,7 +84,7 @@ def _undo(
     units = release_unit.planned(command.components, ctx.tenant, target)
     rollback = _rollback(undone, command, key, ids, ctx, target, back)
     content = module_queue.keys_of(command).content
-    return enqueue(rollback, units, content, ids, target, ctx, kind="RollbackDeployment")
+    return enqueue(rollback, units, content, ids, target, ctx, kind=repository.ROLL_BACK)
 
 
 def _require_in_force(undone: Deployment, target: DeploymentTarget) -> None:

@@ -76,7 +76,7 @@ async def _record_progress(
         begun = operation.begin_step(name, ctx.now(), percent=percent, detail=detail)
         return Step(operation.cancel_requested, begun)
 
-    return await commit_step(ctx, app, ENVIRONMENTS, decide, key=None)
+    return await commit_step(ctx, app, ENVIRONMENTS, decide, is_recorded=False)
 
 
 async def cancel_run(ctx: ActivityContext, app: EnvironmentsApp) -> None:

@@ -1,5 +1,6 @@
 """Abandon: end an operation that nothing else can end, and free its environment."""
 
+from function_apps.environments.events import environment_changed
 from function_apps.environments.model.environment import (
     evolve,
     failure,
@@ -7,7 +8,7 @@ from function_apps.environments.model.environment import (
 )
 from function_apps.environments.model.lifecycle import IN_FLIGHT
 from function_apps.environments.ports import EnvironmentsApp
-from function_apps.environments.repository import ENVIRONMENTS, publish
+from function_apps.environments.repository import ENVIRONMENTS
 from shared.contracts.values import Reason
 from shared.durable.abandon import Freed, abandon
 from shared.kernel.concurrency import isolate
@@ -40,7 +41,7 @@ async def abandon_operation(
         # An engine that is away, or defect, keeps nobody from giving an operation up.
         await isolate(canceling, f"cancel of the run of {operation_id}")
         failed = evolve(freed, failure(freed, why, freed.remaining), ctx.now())
-        return [ENVIRONMENTS.put(failed)], [publish(failed)]
+        return [ENVIRONMENTS.put(failed)], [environment_changed(failed)]
 
     reads = [ENVIRONMENTS.document_id(identity)]
     return await abandon(operation, ctx, app, reason, reads=reads, free=free)

@@ -1,10 +1,9 @@
 """DecommissionEnvironment: take an environment down."""
 
-from functools import partial
-
 from function_apps.environments import repository
 from function_apps.environments.model import requests
 from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.resources import answer
 from shared.contracts.environments import DecommissionEnvironment
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
@@ -28,8 +27,7 @@ async def decommission_environment(
         known = view.get(repository.ENVIRONMENTS, identity)
         leaving = requests.decommission(known, command, operation_id=ids.operation_id, now=ids.now)
         if leaving is known:
-            return Decision(repository.answer(known), is_repeat=True)
+            return Decision(answer(known), is_repeat=True)
         return repository.begin(leaving, view, ids, ctx, repository.DECOMMISSION)
 
-    owner = partial(repository.owner_at_work, environment_id=identity)
-    return await repository.commit(identity, ctx, app, decide, linked=owner)
+    return await repository.change(identity, ctx, app, decide)

@@ -3,6 +3,7 @@
 from function_apps.environments import repository
 from function_apps.environments.model import requests
 from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.resources import answer
 from function_apps.environments.use_cases.plan_environment import require_plan
 from shared.contracts.environments import ProvisionEnvironment
 from shared.kernel.context import Context, NewIds
@@ -36,8 +37,8 @@ async def provision_environment(
         known = view.find(repository.ENVIRONMENTS, identity)
         after = requests.request(known, fresh, ids.now)
         if after is known:
-            return Decision(repository.answer(after), is_repeat=True)
+            return Decision(answer(after), is_repeat=True)
         await require_plan(command.plan_id, after, app)
         return repository.begin(after, view, ids, ctx, repository.PROVISION)
 
-    return await repository.commit(identity, ctx, app, decide)
+    return await repository.change(identity, ctx, app, decide)

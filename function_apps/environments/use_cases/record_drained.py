@@ -1,9 +1,9 @@
 """RuntimeEnvironmentDrained: deployments has removed every workload of an environment."""
 
-from function_apps.environments import repository
 from function_apps.environments.model.environment import evolve
 from function_apps.environments.model.lifecycle import Drained, State
 from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.repository import ENVIRONMENTS
 from shared.contracts.deployments import RuntimeEnvironmentDrained
 from shared.kernel.context import Context
 from shared.messaging.outbox import Raise
@@ -20,7 +20,7 @@ async def record_drained(
     identity = event.environment_id
 
     def decide(view: View) -> Decision[Json]:
-        known = view.find(repository.ENVIRONMENTS, identity)
+        known = view.find(ENVIRONMENTS, identity)
         if known is None or known.status is not State.DECOMMISSIONING:
             return NOTHING
         if known.drained or event.remaining or event.generation != known.generation:
@@ -28,12 +28,12 @@ async def record_drained(
         drained = evolve(known, Drained(), ctx.now())
         return Decision(
             {},
-            writes=[repository.ENVIRONMENTS.put(drained)],
+            writes=[ENVIRONMENTS.put(drained)],
             outbox=[Raise(known.operation_id, drained_event(known.operation_id))],
             audited=Audited("RecordDrained", identity),
         )
 
-    return await repository.commit(identity, ctx, app, decide)
+    return await app.service.work.change(ctx, ENVIRONMENTS, identity, decide)
 
 
 def drained_event(operation_id: str) -> str:

@@ -3,6 +3,7 @@
 from function_apps.environments import repository
 from function_apps.environments.model import requests
 from function_apps.environments.ports import EnvironmentsApp
+from function_apps.environments.resources import answer
 from function_apps.environments.use_cases.plan_environment import require_plan
 from shared.contracts.environments import UpdateEnvironment
 from shared.kernel.context import Context, NewIds
@@ -27,8 +28,8 @@ async def update_environment(
             known, spec, plan_id=command.plan_id, operation_id=ids.operation_id, now=ids.now
         )
         if after is known:
-            return Decision(repository.answer(after), is_repeat=True)
+            return Decision(answer(after), is_repeat=True)
         await require_plan(command.plan_id, after, app)
         return repository.begin(after, view, ids, ctx, repository.UPDATE)
 
-    return await repository.commit(identity, ctx, app, decide)
+    return await repository.change(identity, ctx, app, decide)

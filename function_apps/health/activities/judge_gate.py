@@ -4,11 +4,12 @@ from dataclasses import replace
 from typing import Final
 
 from function_apps.health.activities.inputs import GateBegun
+from function_apps.health.events import gate_completed
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import GateRecord, gate_evidence
 from function_apps.health.model.gate_samples import Counts, Observation, Progress
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import GATES, publish_gate, put_gate
+from function_apps.health.repository import GATES, put_gate
 from shared.contracts.gates import EvaluateGate, GateVersion, Verdict
 from shared.contracts.values import ProbeKind
 from shared.durable.activity import ActivityContext, Step, commit_step
@@ -58,7 +59,7 @@ async def conclude_gate(progress: Progress, ctx: ActivityContext, app: HealthApp
             evidence.verdict,
             operation.succeed({"verdict": evidence.verdict.value}, ctx.now()),
             writes=[put_gate(decided, app)],
-            outbox=[publish_gate(decided)],
+            outbox=[gate_completed(decided)],
             audited=Audited("ConcludeGate", ctx.aggregate_id, evidence.verdict),
         )
 

@@ -1,9 +1,10 @@
 """Abandon an operation of health, which nothing else can end."""
 
+from function_apps.health.events import gate_completed
 from function_apps.health.model import gates
 from function_apps.health.model.gate_record import gate_evidence
 from function_apps.health.ports import HealthApp
-from function_apps.health.repository import GATES, publish_gate, put_gate
+from function_apps.health.repository import GATES, put_gate
 from shared.contracts.values import Reason
 from shared.durable.abandon import Freed, abandon
 from shared.kernel.clock import isoformat
@@ -29,7 +30,7 @@ async def abandon_operation(
             record.gate, gates.begin(record.gate, isoformat(ctx.now())), ctx.now()
         )
         decided = record.decided(evidence)
-        return [put_gate(decided, app)], [publish_gate(decided)]
+        return [put_gate(decided, app)], [gate_completed(decided)]
 
     return await abandon(
         operation, ctx, app, reason, reads=[GATES.document_id(identity)], free=free

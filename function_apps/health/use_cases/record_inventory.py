@@ -1,11 +1,11 @@
 """RuntimeInventoryUpdated: the inventory has another view of a service."""
 
-from function_apps.health import repository
-from function_apps.health.model.probe_target import ProbeTarget, track_inventory
+from function_apps.health.model.probe_target import track_inventory
 from function_apps.health.ports import HealthApp
+from function_apps.health.repository import TARGETS, changed
 from shared.contracts.catalog import RuntimeInventoryUpdated
 from shared.kernel.context import Context
-from shared.messaging.unit_of_work import Json, Outcome
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
 async def record_inventory(
@@ -13,7 +13,9 @@ async def record_inventory(
 ) -> Outcome[Json]:
     """Stop probing a service that the inventory retired, for example with its environment."""
 
-    def change(known: ProbeTarget | None) -> ProbeTarget | None:
-        return track_inventory(known, event, tenant_id=ctx.tenant, now=ctx.now())
+    def decide(view: View) -> Decision[Json]:
+        known = view.find(TARGETS, event.service_id)
+        target = track_inventory(known, event, tenant_id=ctx.tenant, now=ctx.now())
+        return changed(target, "RetireTarget")
 
-    return await repository.commit_target(event.service_id, ctx, app, change, action="RetireTarget")
+    return await app.service.work.change(ctx, TARGETS, event.service_id, decide)

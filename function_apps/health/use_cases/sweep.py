@@ -31,7 +31,6 @@ from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import Failure, bounded_map
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import TenantId
-from shared.messaging.outbox import Publish
 from shared.messaging.sweep import LATE, Sweep
 from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, View
 from shared.persistence.store import Comparison, Document, Query, Where
@@ -134,7 +133,7 @@ async def record_probe(probed: ProbedTarget, app: HealthApp) -> None:
     if is_published:
         after = replace(after, published_at=isoformat(now), revision=before.revision + 1)
     source = HealthSource.CHANGE if has_changed else HealthSource.HEARTBEAT
-    event = Publish(health_check_completed(after, source), module=after.module_id)
+    event = health_check_completed(after, source)
 
     def decide(view: View) -> Decision[Json]:
         if view.etag(document.id) != document.etag:

@@ -1,12 +1,12 @@
 """WatchRelease: probe the release that a deployment left of one service."""
 
-from function_apps.health import repository
-from function_apps.health.model.probe_target import ProbeTarget, track_release
+from function_apps.health.model.probe_target import track_release
 from function_apps.health.ports import HealthApp
+from function_apps.health.repository import TARGETS, changed
 from shared.contracts.health import WatchRelease
 from shared.kernel.context import Context
 from shared.kernel.ids import ModuleId, module_key, parse_id, service_id
-from shared.messaging.unit_of_work import Json, Outcome
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
 async def watch_release(command: WatchRelease, ctx: Context, app: HealthApp) -> Outcome[Json]:
@@ -14,9 +14,11 @@ async def watch_release(command: WatchRelease, ctx: Context, app: HealthApp) -> 
     key = parse_id(command.environment_id, "env").environment
     identity = service_id(key, module_key(ctx.tenant, ModuleId(command.module_id)))
 
-    def change(known: ProbeTarget | None) -> ProbeTarget | None:
-        return track_release(
+    def decide(view: View) -> Decision[Json]:
+        known = view.find(TARGETS, identity)
+        target = track_release(
             known, command, service_id=identity, tenant_id=ctx.tenant, now=ctx.now()
         )
+        return changed(target, "WatchRelease")
 
-    return await repository.commit_target(identity, ctx, app, change, action="WatchRelease")
+    return await app.service.work.change(ctx, TARGETS, identity, decide)
