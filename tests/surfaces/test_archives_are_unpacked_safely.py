@@ -10,6 +10,7 @@ import pytest
 from shared.surfaces.archives import extract
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.local_process.artifacts import Artifacts, content_digest
+from shared.surfaces.spec import artifact_blob
 from tests.surfaces.local_process_harness import FolderBlobs, upload, zipped
 
 
@@ -90,6 +91,18 @@ async def test_bytes_that_are_not_the_digest_are_refused(tmp_path: Path) -> None
         await Artifacts(tmp_path / "artifacts", blobs).prepare(digest)
     with pytest.raises(BadArtifact, match="was uploaded"):
         await Artifacts(tmp_path / "artifacts", blobs).prepare("sha256:" + "0" * 64)
+
+
+async def test_an_archive_that_is_refused_leaves_no_copy_behind(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+    digest = upload(blobs, b"not a zip")
+    (blobs.folder / artifact_blob(digest)).write_bytes(b"other bytes")
+
+    for artifact in (digest, upload(blobs, b"not a zip either")):
+        with pytest.raises(BadArtifact):
+            await Artifacts(tmp_path / "artifacts", blobs).prepare(artifact)
+
+    assert list((tmp_path / "artifacts").rglob("*.zip")) == []
 
 
 async def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
