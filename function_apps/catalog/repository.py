@@ -10,7 +10,8 @@ from function_apps.catalog.model.history import HistoryRow
 from function_apps.catalog.model.service import RuntimeService, ServiceChange
 from function_apps.catalog.ports import CatalogApp
 from shared.kernel.context import Context
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, View
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import Document, partition_of
 

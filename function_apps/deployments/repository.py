@@ -17,8 +17,8 @@ from shared.durable.operations import OPERATIONS, OperationInput, OperationKind
 from shared.kernel.context import Context
 from shared.kernel.ids import EnvironmentId, parse_id
 from shared.kernel.operation import Operation
-from shared.messaging.outbox import Row
-from shared.messaging.unit_of_work import Audited, Decide, Json, Outcome, View
+from shared.messaging.outbox import Audited, Row
+from shared.messaging.unit_of_work import Decide, Json, Outcome, View
 from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import partition_of
 

@@ -13,14 +13,8 @@ from shared.durable.activity import ActivityContext, Step
 from shared.durable.operations import OPERATIONS, OperationKind, begin_operation, close_superseded
 from shared.kernel.context import Context, NewIds
 from shared.kernel.operation import Operation
-from shared.messaging.unit_of_work import (
-    Audited,
-    Decide,
-    Decision,
-    Json,
-    Outcome,
-    View,
-)
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import Decide, Decision, Json, Outcome, View
 from shared.persistence.codec import DocumentCodec
 from shared.persistence.store import Document, partition_of
 

@@ -8,7 +8,8 @@ from function_apps.health.model.probe_target import ProbeTarget
 from function_apps.health.ports import HealthApp
 from shared.durable.operations import OperationKind
 from shared.kernel.context import Context
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import NOTHING, Decision, Json
 from shared.persistence.codec import DocumentCodec, Put
 
 EVALUATE: Final = OperationKind("EvaluateGate", "health_evaluate_gate")

@@ -10,9 +10,9 @@ from shared.durable.orchestration import Activity
 from shared.durable.recovery import end_or_postpone
 from shared.kernel.context import Context
 from shared.kernel.operation import ABANDONED, Operation, OperationAlreadyEnded
-from shared.messaging.outbox import Row
+from shared.messaging.outbox import Audited, Row
 from shared.messaging.service_parts import App, ServiceParts
-from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.persistence.codec import Put
 
 Freed = tuple[Sequence[Put], Sequence[Row]]

@@ -31,14 +31,9 @@ from shared.kernel.operation import (
     OperationAlreadyEnded,
     OperationSuperseded,
 )
-from shared.messaging.outbox import Row
+from shared.messaging.outbox import Audited, Row
 from shared.messaging.service_parts import App, ServiceParts
-from shared.messaging.unit_of_work import (
-    Audited,
-    Decision,
-    Remove,
-    View,
-)
+from shared.messaging.unit_of_work import Decision, Remove, View
 from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import Partition, partition_of
 

@@ -1,6 +1,5 @@
 """The envelope of every event and command, on every transport: ten keys, in this order."""
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -8,10 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from shared.contracts.validation import parse
-from shared.contracts.values import EVENT_BYTES_MAX, Instant, TenantId, is_finite
-from shared.kernel.context import Context
-from shared.kernel.errors import Invalid, TooLarge, Violation
-from shared.kernel.ids import event_id
+from shared.contracts.values import Instant, TenantId, is_finite
+from shared.kernel.errors import Invalid, Violation
 
 TYPE_PROPERTY: Final = "cs-event-type"
 TENANT_PROPERTY: Final = "cs-tenant-id"
@@ -51,40 +48,6 @@ class Envelope(BaseModel):
             TENANT_PROPERTY: self.tenant_id,
             TRACE_PROPERTY: self.trace_id,
         }
-
-
-def make_envelope(
-    payload: BaseModel,
-    ctx: Context,
-    *,
-    project: str | None = None,
-    module: str | None = None,
-    identity: str | None = None,
-) -> Envelope:
-    """Return *payload* in an envelope; the payload type's name is the message's type.
-
-    Raises:
-        TooLarge: over 192 KB. Lists that may grow longer go into a blob named by digest.
-    """
-    body = payload.model_dump_json(by_alias=True).encode()
-    if len(body) > EVENT_BYTES_MAX:
-        raise TooLarge(
-            f"{type(payload).__name__} has {len(body)} bytes; a message has at most"
-            f" {EVENT_BYTES_MAX}"
-        )
-    cause = ctx.cause
-    return Envelope(
-        event_id=identity or event_id(ctx.entropy),
-        event_type=type(payload).__name__,
-        tenant_id=ctx.tenant,
-        project_id=project,
-        module_id=module,
-        trace_id=cause.trace_id,
-        correlation_id=cause.correlation_id,
-        causation_id=cause.causation_id,
-        occurred_at=ctx.now(),
-        payload=json.loads(body),
-    )
 
 
 def parse_envelope(body: bytes) -> Envelope:

@@ -105,6 +105,15 @@ StoredRow = Message | Start | Raise | Record
 
 
 @dataclass(frozen=True)
+class Audited:
+    """The audit record of a decision: the action, its target, and how it ended."""
+
+    action: str
+    target: str
+    outcome: str = "Accepted"
+
+
+@dataclass(frozen=True)
 class OutboxRow:
     """A row with the document id under which it is committed and deleted."""
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context, Scope
 from shared.kernel.errors import Refused
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Remove, UnitOfWork, View
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Remove, UnitOfWork, View
 from shared.persistence.codec import Put
 from shared.persistence.store import Partition
 

@@ -16,23 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from shared.contracts.values import Service as ServiceName
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, Stale, Unavailable
-from shared.kernel.ids import TenantId, event_id
-from shared.messaging.envelope import Envelope, make_envelope
-from shared.messaging.outbox import (
-    OUTBOX_TYPE,
-    Committed,
-    Message,
-    Publish,
-    Record,
-    Row,
-    Send,
-    StoredRow,
-    encode,
-)
+from shared.kernel.ids import TenantId
+from shared.messaging.outbox import OUTBOX_TYPE, Audited, Committed, Row, encode
+from shared.messaging.outbox_rows import stored_rows
 from shared.messaging.relay import Relay
 from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import (
@@ -102,15 +91,6 @@ class Remove:
     """Delete exactly the version that was read."""
 
     id: str
-
-
-@dataclass(frozen=True)
-class Audited:
-    """The audit record of a decision: the action, its target, and how it ended."""
-
-    action: str
-    target: str
-    outcome: str = "Accepted"
 
 
 @dataclass(frozen=True)
@@ -295,10 +275,9 @@ def _prepare(
     partition: Partition, view: View, decision: Decision[Any], ctx: Context
 ) -> tuple[Committed, Sequence[BatchOperation]]:
     now, cause = ctx.now(), ctx.cause
-    rows = [_in_envelope(row, ctx) for row in decision.outbox]
-    if decision.audited:
-        rows.append(_record(partition, decision.audited, rows, ctx))
-    encoded = encode(rows, now, ctx.entropy)
+    encoded = encode(
+        stored_rows(decision.outbox, decision.audited, partition, ctx), now, ctx.entropy
+    )
     operations = [_operation(write, view) for write in decision.writes]
     operations += [Create(row.id, body) for row, body in encoded]
     if cause.marker:
@@ -311,42 +290,6 @@ def _prepare(
         ttl_s = int(cause.marker_ttl.total_seconds())
         operations.append(Create(cause.marker, marker, ttl_s))
     return Committed(partition, [row for row, _ in encoded]), operations
-
-
-def _in_envelope(row: Row, ctx: Context) -> StoredRow:
-    match row:
-        case Publish(payload, project, module):
-            return Message(make_envelope(payload, ctx, project=project, module=module))
-        case Send(service, payload, project, module, identity):
-            envelope = make_envelope(
-                payload, ctx, project=project, module=module, identity=identity
-            )
-            return Message(envelope, ServiceName(service).value)
-        case _:
-            return row
-
-
-def _record(
-    partition: Partition, audited: Audited, rows: Sequence[StoredRow], ctx: Context
-) -> Record:
-    return Record(
-        record_id=event_id(ctx.entropy),
-        tenant=partition.tenant,
-        environment=partition.environment,
-        actor=ctx.cause.actor,
-        action=audited.action,
-        target=audited.target,
-        outcome=audited.outcome,
-        cause_kind=ctx.cause.kind,
-        cause=ctx.cause.reference,
-        trace_id=ctx.cause.trace_id,
-        at=isoformat(ctx.now()),
-        events=tuple(
-            _summary(row.envelope)
-            for row in rows
-            if isinstance(row, Message) and row.service is None
-        ),
-    )
 
 
 def _require_same_content(marker: Body, ctx: Context) -> None:
@@ -375,18 +318,6 @@ def _require_match(view: View, reads: Sequence[str], ctx: Context) -> None:
             f" the etag {current}",
             target="If-None-Match",
         )
-
-
-def _summary(envelope: Envelope) -> Mapping[str, Any]:
-    return {
-        "eventId": envelope.event_id,
-        "eventType": envelope.event_type,
-        "aggregateId": envelope.payload.get("aggregateId"),
-        "revision": envelope.payload.get("revision"),
-        "correlationId": envelope.correlation_id,
-        "causationId": envelope.causation_id,
-        "occurredAt": isoformat(envelope.occurred_at),
-    }
 
 
 def _operation(write: Put | Remove, view: View) -> BatchOperation:

@@ -9,9 +9,9 @@ from shared.durable.operations import OPERATIONS
 from shared.kernel.context import Context
 from shared.kernel.operation import Operation
 from shared.messaging.dispatcher import Dispatcher
-from shared.messaging.outbox import Raise
+from shared.messaging.outbox import Audited, Raise
 from shared.messaging.service_parts import App, ServiceParts
-from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 EndOperation = Callable[[Operation, Context, Any], Awaitable[Outcome[Any]]]
 """`async def name(operation, ctx, app)`: changes operation and aggregate in one batch.

@@ -24,8 +24,7 @@ from shared.durable.orchestration import (
 from shared.durable.task_hub import TaskHub
 from shared.kernel.errors import Conflict, Refused, Unavailable
 from shared.kernel.operation import Operation
-from shared.messaging.outbox import Raise
-from shared.messaging.unit_of_work import Audited
+from shared.messaging.outbox import Audited, Raise
 from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import Create, Partition
 from shared.triggers.durable_triggers import register, register_activity, register_fail_operation

@@ -19,8 +19,9 @@ from shared.messaging.dispatcher import (
     Received,
 )
 from shared.messaging.envelope import Envelope
+from shared.messaging.outbox import Audited
 from shared.messaging.parked_messages import parked_id, parked_partition
-from shared.messaging.unit_of_work import Audited, Decision, Json
+from shared.messaging.unit_of_work import Decision, Json
 from shared.persistence.codec import Put
 from shared.persistence.store import Document, Partition
 from tests.kit.service import SCOPE

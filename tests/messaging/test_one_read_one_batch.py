@@ -10,11 +10,10 @@ import pytest
 from shared.contracts.shape import Event
 from shared.kernel.context import UNKEYED_TTL, Cause
 from shared.kernel.errors import Conflict, NotFound, Refused, Stale, TooLarge, Unavailable
-from shared.messaging.outbox import Publish, Send
+from shared.messaging.outbox import Audited, Publish, Send
 from shared.messaging.unit_of_work import (
     ATTEMPTS_MAX,
     NOTHING,
-    Audited,
     Decision,
     IdempotencyKeyReused,
     Json,

@@ -8,6 +8,7 @@ import pytest
 
 from shared.kernel.errors import Refused
 from shared.messaging.outbox import (
+    Audited,
     Committed,
     Message,
     Publish,
@@ -18,7 +19,7 @@ from shared.messaging.outbox import (
     StoredRow,
     encode,
 )
-from shared.messaging.unit_of_work import Audited, Decision, Json
+from shared.messaging.unit_of_work import Decision, Json
 from shared.persistence.store import Create, Document, Store
 from tests.kit.stores import all_changes
 from tests.kit.virtual_time import run_virtual

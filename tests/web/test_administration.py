@@ -28,8 +28,8 @@ from shared.kernel.errors import Conflict, Unavailable
 from shared.kernel.ids import TenantId
 from shared.kernel.operation import Operation
 from shared.messaging.dispatcher import Dispatcher, HandlerTable, Received
-from shared.messaging.outbox import Publish
-from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.messaging.outbox import Audited, Publish
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 from shared.persistence.codec import Put
 from shared.persistence.store import Create, Partition
 from shared.triggers.http_triggers import bind_routes

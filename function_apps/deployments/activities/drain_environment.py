@@ -24,8 +24,7 @@ from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.operation import Operation
-from shared.messaging.outbox import Publish
-from shared.messaging.unit_of_work import Audited
+from shared.messaging.outbox import Audited, Publish
 from shared.persistence.store import UnreadableDocument
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Surface

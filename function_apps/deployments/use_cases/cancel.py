@@ -22,8 +22,8 @@ from shared.durable.operations import (
 )
 from shared.kernel.context import Context, NewIds
 from shared.kernel.operation import Operation, OperationAlreadyEnded, OperationSuperseded
-from shared.messaging.outbox import Raise, Row
-from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.messaging.outbox import Audited, Raise, Row
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
 async def cancel(

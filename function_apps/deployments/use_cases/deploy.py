@@ -22,7 +22,8 @@ from shared.contracts.values import Reason
 from shared.durable.operations import OPERATIONS, OperationInput, OperationKind, begin_operation
 from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Refused
-from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
 async def deploy(

@@ -37,15 +37,8 @@ from shared.kernel.context import Context, NewIds
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import parse_id, tenant_binding_id
 from shared.kernel.operation import Operation
-from shared.messaging.outbox import Raise, Row, Start
-from shared.messaging.unit_of_work import (
-    NOTHING,
-    Audited,
-    Decision,
-    Json,
-    Outcome,
-    View,
-)
+from shared.messaging.outbox import Audited, Raise, Row, Start
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 from shared.persistence.codec import Put
 
 

@@ -11,7 +11,8 @@ from shared.contracts.scaling import ScalingPolicyApplied
 from shared.contracts.secret_bindings import BindingStatus, SecretBound, SecretRotated
 from shared.contracts.values import EnvironmentId
 from shared.kernel.context import Context
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
 
 async def record_configuration(

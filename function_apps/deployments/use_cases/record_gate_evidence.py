@@ -11,8 +11,8 @@ from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.health import HealthCheckCompleted
 from shared.kernel.context import Context
 from shared.kernel.errors import Invalid
-from shared.messaging.outbox import Raise
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
+from shared.messaging.outbox import Audited, Raise
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
 
 async def record_gate_evidence(

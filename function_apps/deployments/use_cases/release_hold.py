@@ -12,7 +12,8 @@ from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.resources import answer
 from shared.contracts.deployments import DeploymentReason
 from shared.kernel.context import Context
-from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
 async def release_hold(

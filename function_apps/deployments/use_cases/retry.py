@@ -14,8 +14,8 @@ from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.deploy import enqueue
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus
 from shared.kernel.context import Context, NewIds
-from shared.messaging.outbox import Raise
-from shared.messaging.unit_of_work import Audited, Decision, Json, Outcome, View
+from shared.messaging.outbox import Audited, Raise
+from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
 async def retry(

@@ -14,7 +14,8 @@ from shared.contracts.deployments import Artifact
 from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.kernel.errors import Invalid, NotFound
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, View
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.codec import Put
 from shared.persistence.store import Partition
 from shared.surfaces.archives import refuse_unsafe_archive

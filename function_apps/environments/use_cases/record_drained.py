@@ -6,8 +6,8 @@ from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.repository import ENVIRONMENTS
 from shared.contracts.deployments import RuntimeEnvironmentDrained
 from shared.kernel.context import Context
-from shared.messaging.outbox import Raise
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
+from shared.messaging.outbox import Audited, Raise
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
 
 async def record_drained(

@@ -18,7 +18,7 @@ from shared.kernel.concurrency import bounded_map
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.operation import Operation
-from shared.messaging.unit_of_work import Audited
+from shared.messaging.outbox import Audited
 from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import RevisionTraffic

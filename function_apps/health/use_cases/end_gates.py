@@ -11,7 +11,8 @@ from shared.durable.operations import OPERATIONS
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.context import Context
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, View
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import (
     Comparison,
     Document,

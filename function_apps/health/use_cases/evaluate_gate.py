@@ -7,7 +7,8 @@ from function_apps.health.repository import EVALUATE, GATES, put_gate
 from shared.contracts.gates import EvaluateGate
 from shared.durable.operations import OPERATIONS, begin_operation
 from shared.kernel.context import Context, NewIds
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, Outcome, View
+from shared.messaging.outbox import Audited
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, Outcome, View
 
 
 async def evaluate_gate(command: EvaluateGate, ctx: Context, app: HealthApp) -> Outcome[Json]:

@@ -31,8 +31,9 @@ from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import Failure, bounded_map
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import TenantId
+from shared.messaging.outbox import Audited
 from shared.messaging.sweep import LATE, Sweep
-from shared.messaging.unit_of_work import NOTHING, Audited, Decision, Json, View
+from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Comparison, Document, Query, Where
 from shared.persistence.tables import TableRow
 
