@@ -92,6 +92,24 @@ async def _host(folder: Path, *rolls_out: str) -> asyncio.subprocess.Process:
     )
 
 
+async def _until_served(harness: SurfaceHarness) -> None:
+    """Wait until 30 requests in a row are answered.
+
+    After a stop of everything, Envoy hears of ready instances one step after their records.
+    """
+    site = await harness.surface.read_site(ENVIRONMENT)
+    assert isinstance(site, Present)
+    in_a_row = 0
+    async with aiohttp.ClientSession() as session:
+        for _ in range(1000):
+            async with session.get(site.value.endpoint) as answer:
+                in_a_row = in_a_row + 1 if answer.ok else 0
+            if in_a_row == 30:
+                return
+            await harness.clock.sleep(0.01)
+    raise AssertionError("the site does not serve")
+
+
 async def _hand_over(harness: SurfaceHarness, folder: Path) -> asyncio.subprocess.Process:
     """Return a host of another process that has started everything itself, as its parent."""
     await harness.kill_host()
@@ -150,6 +168,7 @@ async def test_a_killed_host_leaves_everything_serving(tmp_path: Path) -> None:
             lambda live: all(r.phase is Phase.READY for r in live.revisions)
         )
         await harness.until(lambda live: live.weights == {1: 70, 2: 30})
+        await _until_served(harness)
 
         async with _client(harness) as client:
             await client.until_served(15)
@@ -177,6 +196,7 @@ async def test_a_host_killed_again_and_again_in_its_rollouts_ends_right(tmp_path
         await harness.serve(harness.spec(1), weights={1: 100})
         host = await _hand_over(harness, tmp_path)
         await harness.until(lambda live: live.revisions[0].ready == 1 and live.weights == {1: 100})
+        await _until_served(harness)
 
         async with _client(harness) as client:
             for delay_s in (0.3, 1.2, 0.1, 0.7, 1.6, 0.9, 0.5, 2.0):
