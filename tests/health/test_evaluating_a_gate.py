@@ -17,7 +17,7 @@ from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import durable_name
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Unavailable
-from shared.persistence.store import Delete, partition_of
+from shared.persistence.store import Delete, Replace, partition_of
 from tests.health.traffic import a_gate
 from tests.health.watching import Health, health
 from tests.kit.drive import DrivenContext, by_name, drive
@@ -226,6 +226,55 @@ def test_a_gate_that_is_abandoned_is_answered_as_inconclusive() -> None:
 
     assert operation_id.startswith("op-health-")
     assert (outcome, told) == ("OperationAlreadyEnded", [(GATE, "Inconclusive", "Unknown")])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"verdict": "Fail"}, {"operation_id": "op-health-another"}],
+    ids=["decided", "of-another-operation"],
+)
+def test_an_operation_that_is_abandoned_leaves_a_gate_alone_that_it_does_not_decide(
+    changed: dict[str, Any],
+) -> None:
+    async def main() -> tuple[Any, Any, list[Any]]:
+        made = await begun()
+        _, operation_id, _ = made.bench.starts.started[0]
+        place, store = partition_of(TENANT, operation_id), made.app.service.store
+        gate = await store.read(place, f"gate/{GATE}")
+        assert gate is not None
+        known = {**gate.body, **changed}
+        await store.batch(place, [Replace(gate.id, known, gate.etag)])
+        operation = await made.app.service.work.load(OPERATIONS, operation_id, TENANT)
+        await abandon_operation(operation, made.ctx, made.app)
+        left = await store.read(place, f"gate/{GATE}")
+        return left and left.body, known, answers(made)
+
+    left, known, told = run_virtual(main())
+
+    assert (left, told) == (known, [])
+
+
+def test_a_gate_of_another_operation_is_not_observed() -> None:
+    def stop(name: str, _count: int) -> None:
+        if name == "observe_gate":
+            raise KeyboardInterrupt
+
+    async def main() -> tuple[Any, int]:
+        made = await begun()
+        started = made.bench.starts.started[0]
+        with pytest.raises(KeyboardInterrupt):
+            await evaluated(made, interfere=stop)
+        made.bench.starts.started.append(started)
+        place, store = partition_of(TENANT, started[1]), made.app.service.store
+        gate = await store.read(place, f"gate/{GATE}")
+        assert gate is not None
+        taken = {**gate.body, "operation_id": "op-health-another"}
+        await store.batch(place, [Replace(gate.id, taken, gate.etag)])
+        return await evaluated(made), len(made.prober.asked)
+
+    outcome, probes = run_virtual(main())
+
+    assert (outcome, probes) == ("OperationSuperseded", 0)
 
 
 def test_the_operation_of_a_gate_is_not_canceled_and_the_answer_says_why() -> None:

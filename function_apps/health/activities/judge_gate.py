@@ -12,7 +12,7 @@ from function_apps.health.ports import HealthApp
 from function_apps.health.repository import GATES, put_gate
 from shared.contracts.gates import EvaluateGate, GateVersion, Verdict
 from shared.contracts.values import ProbeKind
-from shared.durable.activity import ActivityContext, Step, commit_step
+from shared.durable.activity import ActivityContext, Step, commit_step, load_owned
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import bounded_map
 from shared.kernel.ids import EnvironmentId, ModuleId, TenantId
@@ -42,7 +42,7 @@ async def observe_gate(progress: Progress, ctx: ActivityContext, app: HealthApp)
 
     A gate that was ended from outside is not observed: its verdict ends the orchestration.
     """
-    record = await app.service.work.load(GATES, ctx.aggregate_id, ctx.tenant)
+    record = await load_owned(GATES, ctx, app)
     if record.verdict is not None:
         return replace(progress, verdict=record.verdict)
     observation = await _observe(record.gate, ctx.tenant, app)

@@ -16,15 +16,16 @@ from shared.messaging.unit_of_work import Json, Outcome, View
 async def abandon_operation(
     operation: Operation, ctx: Context, app: HealthApp, reason: Reason | None = None
 ) -> Outcome[Json]:
-    """End *operation* as Failed; its gate is answered as Inconclusive, so the rollout goes on.
+    """End *operation* as Failed; its gate is answered as Inconclusive.
 
-    Where the gate is gone or cannot be read, the operation ends alone.
+    Where the gate is gone, cannot be read or has a verdict, the operation ends alone.
     """
-    identity = operation.aggregate_id
+    identity, operation_id = operation.aggregate_id, operation.operation_id
 
     def free(view: View, _why: Reason) -> Freed:
         record = view.readable(GATES, identity)
-        if record is None:
+        is_owner = record is not None and record.operation_id == operation_id
+        if record is None or not is_owner or record.verdict is not None:
             return (), ()
         evidence = gate_evidence(
             record.gate, gates.begin(record.gate, isoformat(ctx.now())), ctx.now()
