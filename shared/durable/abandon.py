@@ -37,7 +37,7 @@ async def abandon(
     reason: Reason | None,
     *,
     reads: Sequence[str],
-    free: Callable[[View, Reason], Freed | Awaitable[Freed]],
+    free: Callable[[View, Reason], Freed],
 ) -> Outcome[Json]:
     """End *operation* as Failed, with what *free* makes of the documents *reads*.
 
@@ -54,13 +54,12 @@ async def abandon(
         else Audited("AbandonOperation", operation_id)
     )
 
-    async def decide(view: View) -> Decision[Json]:
+    def decide(view: View) -> Decision[Json]:
         stored = view.get(OPERATIONS, operation_id)
         if stored.is_terminal:
             raise OperationAlreadyEnded(stored)
         failed = stored.fail(why.code, why.message, ctx.now())
-        freed = free(view, why)
-        writes, rows = freed if isinstance(freed, tuple) else await freed
+        writes, rows = free(view, why)
         answer = {"operationId": operation_id}
         return Decision(answer, [OPERATIONS.put(failed), *writes], rows, audited)
 

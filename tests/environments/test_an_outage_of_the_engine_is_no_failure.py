@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.infrastructure.port import RunId
+from shared.infrastructure.graph import Urn
+from shared.infrastructure.port import RemainingResource, RunFailed, RunId, RunInProgress
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Unknown
@@ -128,5 +129,63 @@ def test_a_run_whose_start_was_not_answered_is_canceled_before_the_failure(
         assert outcome == "Failed"
         assert environment.status == "Failed"
         assert world.world.states[environment.stack].run is None
+
+    run_virtual(main())
+
+
+LEFT = RemainingResource(Urn("urn:site"), "site", "NotReached", "the run ended before it")
+
+
+class LongStepEngine(OtherEngine):
+    """A run of which one step takes until *ends_at_s*; the first look at it fails."""
+
+    clock: Clock
+    ends_at_s = 0.0
+    looks = 0
+
+    async def observe(self, run_id: RunId) -> Any:
+        self.looks += 1
+        if self.looks == 1:
+            raise RuntimeError
+        if self.clock.monotonic_s() < self.ends_at_s:
+            return RunInProgress(0, 2, "create site")
+        return RunFailed("Canceled", "canceled between two steps", (LEFT,))
+
+
+@pytest.mark.parametrize("step_s", [90, 3600], ids=["of-minutes", "of-an-hour"])
+def test_a_failure_waits_for_the_step_at_which_its_run_ends(step_s: float) -> None:
+    async def main() -> None:
+        world = environments()
+        engine = world.use_engine(LongStepEngine)
+        engine.clock = clock = world.app.service.clock
+        engine.ends_at_s = clock.monotonic_s() + step_s
+        identity = await world.request()
+        started = world.bench.starts.started.pop()
+        while not (await world.operation(started[1])).is_terminal:
+            await world.run(*started)
+            await clock.sleep(120)
+        environment = await world.environment(identity)
+
+        assert (environment.status, environment.remaining) == ("Failed", (LEFT.urn,))
+        assert (await world.operation(started[1])).status == "Failed"
+
+    run_virtual(main())
+
+
+def test_a_run_that_was_canceled_as_too_long_fails_as_that_after_a_restart() -> None:
+    async def main() -> None:
+        world = environments()
+        engine = world.use_engine(LongStepEngine)
+        engine.clock, engine.looks = world.app.service.clock, 1
+        identity = await world.request()
+        started = world.bench.starts.started.pop()
+        with pytest.raises(KeyboardInterrupt):
+            await world.run(*started, interfere=stop_at("observe_run"))
+        await world.app.service.clock.sleep(4 * 3600)
+        await world.run(*started)
+        environment = await world.environment(identity)
+
+        assert environment.reason is not None
+        assert (environment.status, environment.reason.code) == ("Failed", "RunTooLong")
 
     run_virtual(main())

@@ -1,6 +1,7 @@
 """Whoever ends an operation ends its run, also one that is being started."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,6 +68,61 @@ def test_abandoning_an_operation_ends_its_run() -> None:
         await abandon_operation(await world.operation(update), world.ctx, world.app)
 
         assert engine.canceled == [update]
+
+    run_virtual(main())
+
+
+class WitnessEngine(OtherEngine):
+    """Notes whether *operation* had ended when its run was canceled."""
+
+    world: Environments
+    operation: str
+    had_ended: bool | None = None
+
+    async def cancel(self, run_id: RunId, fence: Any) -> None:
+        self.had_ended = (await self.world.operation(self.operation)).is_terminal
+        await self.inner.cancel(run_id, fence)
+
+
+def test_a_run_is_canceled_once_its_operation_has_ended() -> None:
+    async def main() -> None:
+        world, _, update, _ = await _updating()
+        engine = world.use_engine(WitnessEngine)
+        engine.world, engine.operation = world, update
+        await abandon_operation(await world.operation(update), world.ctx, world.app)
+
+        assert engine.had_ended
+
+    run_virtual(main())
+
+
+class KilledEngine(OtherEngine):
+    """The process ends when it cancels."""
+
+    async def cancel(self, run_id: RunId, fence: object) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_run_that_an_abandoned_operation_left_ends_with_the_next_operation() -> None:
+    async def main() -> None:
+        world = environments()
+        world.world.refusing["site"] = Unavailable("busy")
+        identity = await world.request()
+        request = world.bench.starts.started[0][1]
+        with pytest.raises(KeyboardInterrupt):
+            await world.run_started(interfere=stop_at("observe_run"))
+        engine = world.use_engine(KilledEngine).inner
+        with pytest.raises(KeyboardInterrupt):
+            await abandon_operation(await world.operation(request), world.ctx, world.app)
+        world.app = replace(world.app, engine=engine)
+        world.world.refusing.clear()
+        await world.decommission(identity)
+        outcomes = await world.run_started()
+        environment = await world.environment(identity)
+        end = await engine.observe(RunId(environment.stack, request))
+
+        assert (outcomes, end.code) == (["Decommissioned"], "RunSuperseded")
+        assert world.world.resources == {}
 
     run_virtual(main())
 

@@ -80,7 +80,7 @@ async def _record_progress(
 
 
 async def cancel_run(ctx: ActivityContext, app: EnvironmentsApp) -> None:
-    """Cancel the run before its failure is recorded: nothing goes on for an ended operation."""
+    """End the run before its failure is recorded: nothing goes on for an ended operation."""
     environment = await load_owned(ENVIRONMENTS, ctx, app)
     await end_run(environment.run_id, ctx.fence(environment), app)
 
@@ -89,7 +89,8 @@ async def record_failure(reason: FailureReason, ctx: ActivityContext, app: Envir
     """Record why the run ended and which resources are not as planned."""
     environment = await load_owned(ENVIRONMENTS, ctx, app)
     remaining = await _remaining(environment, app)
-    code = CANCELED if reason.code == RUN_CANCELED else reason.code
+    is_by_caller = reason.code == RUN_CANCELED and ctx.is_cancel_requested
+    code = CANCELED if is_by_caller else reason.code
     shown = Reason(code=code, message=reason.message[:REASON_MAX])
 
     def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
@@ -103,9 +104,15 @@ async def record_failure(reason: FailureReason, ctx: ActivityContext, app: Envir
 
 
 async def _remaining(environment: RuntimeEnvironment, app: EnvironmentsApp) -> Sequence[str]:
-    """Return what the run left not as planned; without a run, what was known before."""
+    """Return what the run left not as planned; without a run, what was known before.
+
+    Raises:
+        Unavailable: the run is not known to have ended.
+    """
     match await app.engine.observe(environment.run_id):
         case RunFailed(code, _, left) if code != NOT_STARTED:
             return [resource.urn for resource in left]
-        case _:
+        case RunFailed() | RunSucceeded():
             return environment.remaining
+        case RunInProgress() | Unknown():
+            raise Unavailable(f"the run of {environment.environment_id} is not known to have ended")

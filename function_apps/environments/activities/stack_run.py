@@ -6,6 +6,9 @@ from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
 
+_STEP_RETRY_S = 60.0
+"""A run ends between two of its steps, and a step may take an hour."""
+
 
 async def run_outputs(environment: RuntimeEnvironment, app: EnvironmentsApp) -> RunSucceeded:
     """Return the end of a run that went well.
@@ -20,14 +23,12 @@ async def run_outputs(environment: RuntimeEnvironment, app: EnvironmentsApp) -> 
 
 
 async def end_run(run_id: RunId, fence: Fence, app: EnvironmentsApp) -> None:
-    """Cancel a run and watch for a while that it ends; one that has ended stays as it is.
+    """Cancel a run and watch that it ends; one that has ended stays as it is.
 
     One that is not there yet never starts.
 
-    A run ends between two of its steps, so a long step may go on when this returns.
-
     Raises:
-        Unavailable: the engine is away.
+        Unavailable: the engine is away, or the step at which the run ends takes longer.
         StaleFence: another operation holds the stack.
     """
     await app.engine.cancel(run_id, fence)
@@ -35,5 +36,6 @@ async def end_run(run_id: RunId, fence: Fence, app: EnvironmentsApp) -> None:
     until_s = clock.monotonic_s() + app.rules.observe_for_s
     while isinstance(await app.engine.observe(run_id), RunInProgress):
         if clock.monotonic_s() >= until_s:
-            return
+            message = f"run {run_id.name} of {run_id.stack} was canceled and ends after its step"
+            raise Unavailable(message, retry_after_s=_STEP_RETRY_S)
         await clock.sleep(app.rules.observe_every_s)

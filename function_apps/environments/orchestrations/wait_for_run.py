@@ -5,6 +5,7 @@ from typing import Final
 
 from function_apps.environments.activities.observe_run import observe_run
 from shared.durable.orchestration import Orchestration, OrchestrationContext, call, sleep
+from shared.infrastructure.port import RUN_CANCELED
 from shared.kernel.errors import Refused, Unavailable
 
 RUN_MAX: Final = timedelta(hours=4)
@@ -19,10 +20,20 @@ def wait_for_run(context: OrchestrationContext, started_at: datetime) -> Orchest
         Refused: it failed, or has not ended within four hours of *started_at*.
     """
     deadline = started_at + RUN_MAX
-    while not (yield from _is_done(context)):
-        if context.now >= deadline:
-            raise Refused(f"the run of the stack took longer than {RUN_MAX}", code="RunTooLong")
-        yield from sleep(context, _POLL_S)
+    try:
+        while not (yield from _is_done(context)):
+            if context.now >= deadline:
+                raise _too_long()
+            yield from sleep(context, _POLL_S)
+    except Refused as ended:
+        if ended.code == RUN_CANCELED and context.now >= deadline:
+            # It was canceled for that before the operation was started again.
+            raise _too_long() from ended
+        raise
+
+
+def _too_long() -> Refused:
+    return Refused(f"the run of the stack took longer than {RUN_MAX}", code="RunTooLong")
 
 
 def _is_done(context: OrchestrationContext) -> Orchestration[bool]:

@@ -2,6 +2,7 @@
 
 from function_apps.environments.events import environment_changed
 from function_apps.environments.model.environment import (
+    RuntimeEnvironment,
     evolve,
     failure,
     without_owner,
@@ -23,25 +24,29 @@ async def abandon_operation(
 ) -> Outcome[Json]:
     """End *operation* as Failed; an environment that it owns fails too, and can be retried.
 
-    Its run is canceled, where the engine answers, and one that is being started never begins.
+    Then its run is canceled, where the engine answers, and one that is being started never begins;
+    a run that was left goes on until the next operation of the environment takes the stack over.
     Where the environment is gone or cannot be read, the operation ends alone. Without *reason* an
     administrator gave it up.
     """
     identity, operation_id = operation.aggregate_id, operation.operation_id
+    ended: RuntimeEnvironment | None = None
 
-    async def free(view: View, why: Reason) -> Freed:
+    def free(view: View, why: Reason) -> Freed:
+        nonlocal ended
+        ended = None
         environment = view.readable(ENVIRONMENTS, identity)
         is_owner = environment is not None and environment.operation_id == operation_id
         if environment is None or not is_owner or environment.status not in IN_FLIGHT:
             return (), ()
         freed = without_owner(environment)
-        canceling = app.engine.cancel(
-            environment.run_id, Fence(freed.fence, operation_id, "abandon")
-        )
-        # An engine that is away, or defect, keeps nobody from giving an operation up.
-        await isolate(canceling, f"cancel of the run of {operation_id}")
-        failed = evolve(freed, failure(freed, why, freed.remaining), ctx.now())
-        return [ENVIRONMENTS.put(failed)], [environment_changed(failed)]
+        ended = evolve(freed, failure(freed, why, freed.remaining), ctx.now())
+        return [ENVIRONMENTS.put(ended)], [environment_changed(ended)]
 
     reads = [ENVIRONMENTS.document_id(identity)]
-    return await abandon(operation, ctx, app, reason, reads=reads, free=free)
+    outcome = await abandon(operation, ctx, app, reason, reads=reads, free=free)
+    if ended is not None:
+        canceling = app.engine.cancel(ended.run_id, Fence(ended.fence, operation_id, "abandon"))
+        # An engine that is away, or defect, keeps nobody from giving an operation up.
+        await isolate(canceling, f"cancel of the run of {operation_id}")
+    return outcome
