@@ -110,7 +110,7 @@ class GateVersion(Value):
 
     release_revision: Annotated[int, Field(ge=1)]
     endpoint: Url | None = None
-    """Where this version alone is reached; absent for a worker without a port."""
+    """Where this version alone is reached; absent where health asks its surface itself."""
     metrics_key: Label
     """Names its samples at the surface, for example Envoy's cluster."""
 
@@ -131,7 +131,7 @@ class EvaluateGate(Command):
     baseline: GateVersion | None = None
     """Absent for a first release: absolute limits only."""
     endpoint: Url | None = None
-    """The public endpoint, where both share the traffic."""
+    """The public endpoint, where both share the traffic; absent as that of a version is."""
     port: Port | None = None
     probes: Probes = Field(default_factory=Probes)
     probes_count: bool = True

@@ -14,6 +14,7 @@ from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus
 from shared.contracts.gates import GateEvidence, Verdict
 from shared.kernel.errors import Invalid
+from shared.surfaces.spec import SurfaceComponent
 from tests.deployments.driven import SHOP, Driven, driven
 from tests.kit.virtual_time import EPOCH, run_virtual
 
@@ -49,6 +50,29 @@ def test_a_step_has_one_verdict_over_all_components(
     now = DEADLINE + timedelta(seconds=analysis.ANSWER_GRACE_S) if late else EPOCH
 
     assert analysis.verdict_of(shift(*verdicts), now) is expected
+
+
+def test_health_is_asked_without_an_observation_of_the_surface() -> None:
+    async def main() -> list[str]:
+        world = driven()
+        await world.tell()
+        activities, observed_by = [""], []
+        world.interfere = activities.append
+        surface = next(iter(world.app.surfaces.values()))
+        inner = surface.observe
+
+        async def observe(component: SurfaceComponent) -> Any:
+            observed_by.append(activities[-1])
+            return await inner(component)
+
+        cast(Any, surface).observe = observe
+        await world.release("one")
+        return observed_by
+
+    observed_by = run_virtual(main())
+
+    assert "check_ready" in observed_by
+    assert "request_analysis" not in observed_by
 
 
 def test_outside_prod_an_inconclusive_step_passes_and_is_marked() -> None:

@@ -5,9 +5,8 @@ from datetime import datetime
 
 from function_apps.deployments import events
 from function_apps.deployments.activities.inputs import StepInput, WaitState, WaitStatus
-from function_apps.deployments.activities.observe_surface import component_of, surface_of
 from function_apps.deployments.model import analysis
-from function_apps.deployments.model.deployment import Deployment, evolve, with_wait
+from function_apps.deployments.model.deployment import evolve, with_wait
 from function_apps.deployments.model.lifecycle import (
     AnalysisRequested,
     Paused,
@@ -17,13 +16,11 @@ from function_apps.deployments.model.lifecycle import (
 from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.model.rollout_steps import RolloutStep
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DeploymentSet, commit_step, load_owned, step
+from function_apps.deployments.repository import DeploymentSet, commit_step, step
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.gates import OnInconclusive, Verdict
-from shared.contracts.releases import ReleasedComponent
-from shared.contracts.values import Service, Url
+from shared.contracts.values import Service
 from shared.durable.activity import ActivityContext, Step
-from shared.kernel.observation import Present
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Send
 
@@ -60,9 +57,6 @@ async def request_analysis(
 
     A gate's id follows from deployment, component, attempt and step, so asking again asks the same.
     """
-    deployment = await load_owned(ctx, app)
-    units = deployment.brought
-    addresses = {unit.module_id: await _addresses(deployment, unit, app) for unit in units}
     now, wait_name = ctx.now(), f"gates-{ctx.ordinal}"
     pending = WaitStatus(WaitState.PENDING, wait_name, now + analysis.LOOK_AGAIN)
 
@@ -83,9 +77,7 @@ async def request_analysis(
         requests = [
             Send(
                 Service.HEALTH.value,
-                analysis.gate_request(
-                    after, asked, unit, *addresses[unit.module_id], app.rules.gate
-                ),
+                analysis.gate_request(after, asked, unit, app.rules.gate),
                 project=after.project_id,
                 module=unit.module_id,
             )
@@ -102,22 +94,6 @@ async def request_analysis(
         )
 
     return await commit_step(ctx, app, decide, is_recorded=False)
-
-
-async def _addresses(
-    deployment: Deployment, unit: ReleasedComponent, app: DeploymentsApp
-) -> tuple[dict[int, Url], Url | None]:
-    """Return the address of each ready revision alone, and that of both; unreadable ones lack."""
-    reading = await surface_of(unit, app).observe(component_of(unit, deployment))
-    if not isinstance(reading, Present):
-        return {}, None
-    addresses = {
-        revision.revision: f"http://{instance.address}/"
-        for revision in reading.value.revisions
-        for instance in reversed(revision.instances)
-        if instance.address is not None and instance.is_ready
-    }
-    return addresses, reading.value.endpoint
 
 
 def _wait(

@@ -17,7 +17,7 @@ from shared.contracts.gates import (
     extension_max,
 )
 from shared.contracts.releases import ReleasedComponent
-from shared.contracts.values import ComponentType, GateId, ModuleId, Stage, Url
+from shared.contracts.values import ComponentType, GateId, ModuleId, Stage
 from shared.kernel.ids import DeploymentId, gate_id, module_key, parse_id
 
 ANSWER_GRACE_S = 15.0
@@ -62,11 +62,9 @@ def gate_request(
     deployment: Deployment,
     step: RolloutStep,
     unit: ReleasedComponent,
-    addresses: dict[int, Url],
-    public: Url | None,
     defaults: GateDefaults,
 ) -> EvaluateGate:
-    """Return what health is asked about one component; *addresses* are by release revision."""
+    """Return what health is asked about one component."""
     assert deployment.stage is not None
     assert step.asked_at is not None
     assert step.deadline_at is not None
@@ -85,9 +83,8 @@ def gate_request(
         attempt=deployment.attempt,
         step=step.index,
         weight=weight,
-        candidate=_version(unit, addresses),
-        baseline=_version(before, addresses) if before is not None and has_baseline else None,
-        endpoint=public,
+        candidate=_version(unit),
+        baseline=_version(before) if before is not None and has_baseline else None,
         port=unit.port,
         probes=unit.probes,
         probes_count=_probes_count(deployment, unit),
@@ -99,11 +96,9 @@ def gate_request(
     )
 
 
-def _version(unit: ReleasedComponent, addresses: dict[int, Url]) -> GateVersion:
+def _version(unit: ReleasedComponent) -> GateVersion:
     revision = unit.release_revision
-    return GateVersion(
-        release_revision=revision, endpoint=addresses.get(revision), metrics_key=str(revision)
-    )
+    return GateVersion(release_revision=revision, metrics_key=str(revision))
 
 
 def _probes_count(deployment: Deployment, unit: ReleasedComponent) -> bool:
