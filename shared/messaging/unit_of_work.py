@@ -1,4 +1,4 @@
-"""The write path: one bounded read, a pure decision, one batch, and the outbox.
+"""The write path: one bounded read, a decision, one batch, and the outbox.
 
 A command that takes an aggregate over reads a second time: the operation that it closes, whose id
 stands in the aggregate.
@@ -95,7 +95,7 @@ class Remove:
 
 @dataclass(frozen=True)
 class Decision(Generic[T]):
-    """The writes and the outgoing rows. With neither, nothing changes and nothing leaves.
+    """The writes, the outgoing rows and the audit record. With none, nothing changes or leaves.
 
     Only a caller's key or a command's id is then remembered: its repeat gets the same answer,
     whatever changed since.
@@ -109,6 +109,10 @@ class Decision(Generic[T]):
     audited: Audited | None = None
     is_repeat: bool = False
     """It answers what was asked for before, and changes nothing."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.writes and not self.outbox and self.audited is None
 
 
 @dataclass(frozen=True)
@@ -243,8 +247,7 @@ class UnitOfWork:
                 view = await self._with_linked(partition, view, linked)
                 decided = decide(view)
                 decision = decided if isinstance(decided, Decision) else await decided
-                is_empty = not decision.writes and not decision.outbox
-                if is_empty and not ctx.cause.is_keyed:
+                if decision.is_empty and not ctx.cause.is_keyed:
                     return Outcome(decision.value, decision.is_repeat)
                 committed, operations = _prepare(partition, view, decision, ctx)
                 try:

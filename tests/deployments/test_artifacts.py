@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import zipfile
 
 import pytest
@@ -12,9 +13,11 @@ from function_apps.deployments.use_cases.upload_artifact import find_artifact, u
 from shared.kernel.context import Scope
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import TenantId
+from shared.persistence.store import Partition, Query
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
 from tests.deployments.driven import archive, driven
+from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
 
 OTHER = Scope(TenantId("globex"), "user:bob")
@@ -34,6 +37,18 @@ def test_it_is_named_by_its_content_and_the_same_bytes_are_the_same_artifact() -
         assert first.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
         assert await app.blobs.size(artifact_blob(first.digest)) == len(content)
         assert await find_artifact(first.digest, ctx, app) == first
+
+    run_virtual(main())
+
+
+def test_an_upload_stores_its_audit_record_and_no_document() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.upload("one")
+        page = await world.app.service.store.query(Partition(TENANT, "-"), Query())
+
+        assert [each.body["type"] for each in page.documents] == ["outbox"]
+        assert "UploadArtifact" in json.dumps(page.documents[0].body)
 
     run_virtual(main())
 

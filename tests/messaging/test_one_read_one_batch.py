@@ -68,6 +68,18 @@ def test_documents_marker_and_outbox_are_one_read_and_one_batch() -> None:
     run_virtual(main())
 
 
+def test_a_decision_with_an_audit_record_alone_is_committed() -> None:
+    async def main() -> None:
+        parts = Parts()
+        decision: Decision[Json] = Decision({}, audited=Audited("Do", "thing"))
+
+        await parts.work.commit(parts.ctx(CAUSE), PARTITION, [], lambda _: decision)
+
+        assert await parts.kinds() == ["outbox"]
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize(
     ("fault", "attempts"), [("lost-before", 2), ("lost-after", 1)], ids=["before", "after"]
 )

@@ -4,19 +4,16 @@ import asyncio
 import hashlib
 import io
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
 
 from function_apps.deployments.errors import ArtifactMissing
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.components import Component
 from shared.contracts.deployments import Artifact
-from shared.kernel.clock import isoformat
 from shared.kernel.context import Context
 from shared.kernel.errors import Invalid, NotFound
 from shared.messaging.outbox import Audited
-from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
-from shared.persistence.codec import Put
+from shared.messaging.unit_of_work import Decision
 from shared.persistence.store import Partition
 from shared.surfaces.archives import refuse_unsafe_archive
 from shared.surfaces.spec import artifact_blob
@@ -30,7 +27,7 @@ async def upload_artifact(
 ) -> tuple[Artifact, bool]:
     """Keep *content* under its digest; return it and whether it was here already.
 
-    Safe to repeat and to break off: first the bytes, then the record of the caller, last the
+    Safe to repeat and to break off: first the bytes, then the audit record, last the
     receipt that makes them visible.
 
     Raises:
@@ -52,7 +49,7 @@ async def upload_artifact(
         created_at=ctx.now(),
     )
     body = artifact.model_dump(mode="json", by_alias=True)
-    await _record(digest, body, ctx, app)
+    await _record(digest, ctx, app)
     await app.blobs.put(_receipt_blob(digest, ctx), _chunks(json.dumps(body).encode()))
     return artifact, False
 
@@ -89,22 +86,10 @@ async def uploaded(
     return frozenset(d for d in digests if {_receipt_blob(d, ctx), artifact_blob(d)} <= there)
 
 
-async def _record(digest: str, body: Mapping[str, Any], ctx: Context, app: DeploymentsApp) -> None:
-    document = f"artifact/{digest}"
-
-    def decide(view: View) -> Decision[Json]:
-        if view.body(document) is not None:
-            return NOTHING
-        row = {
-            **body,
-            "type": "artifact",
-            "by": ctx.scope.caller,
-            "at": isoformat(ctx.now()),
-        }
-        audited = Audited("UploadArtifact", digest)
-        return Decision({}, writes=[Put(document, row)], audited=audited)
-
-    await app.service.work.commit(ctx, Partition(ctx.tenant, "-"), [document], decide)
+async def _record(digest: str, ctx: Context, app: DeploymentsApp) -> None:
+    audited = Audited("UploadArtifact", digest)
+    partition = Partition(ctx.tenant, "-")
+    await app.service.work.commit(ctx, partition, [], lambda _: Decision({}, audited=audited))
 
 
 def _receipt_blob(digest: str, ctx: Context) -> str:
