@@ -110,10 +110,6 @@ class Decision(Generic[T]):
     is_repeat: bool = False
     """It answers what was asked for before, and changes nothing."""
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.writes and not self.outbox and self.audited is None
-
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
@@ -247,7 +243,8 @@ class UnitOfWork:
                 view = await self._with_linked(partition, view, linked)
                 decided = decide(view)
                 decision = decided if isinstance(decided, Decision) else await decided
-                if decision.is_empty and not ctx.cause.is_keyed:
+                is_empty = not (decision.writes or decision.outbox or decision.audited)
+                if is_empty and not ctx.cause.is_keyed:
                     return Outcome(decision.value, decision.is_repeat)
                 committed, operations = _prepare(partition, view, decision, ctx)
                 try:
