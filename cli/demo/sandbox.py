@@ -22,8 +22,8 @@ from cli.main import main
 from cli.session import Session
 from cli.state_folder import STATE_VARIABLE, StateFolder, state_folder_at
 from shared.kernel.clock import Clock, SystemClock
-from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.processes import ProcessIdentity
+from shared.surfaces.local_process.shutdown import live_processes
 from shared.surfaces.local_process.state_files import SurfaceFolder
 
 _BOLD: Final = "1"
@@ -122,9 +122,7 @@ class Sandbox:
 
     def workloads(self) -> set[ProcessIdentity]:
         """Return the processes that outlive the host: workloads and proxies."""
-        claims = self.state_folder.surface.glob("sites/*/**/claim-*")
-        identities = {processes.read_claim(claim) for claim in claims}
-        return {identity for identity in identities if identity and processes.is_alive(identity)}
+        return set(live_processes(self.state_folder.surface))
 
 
 @contextmanager

@@ -22,9 +22,8 @@ import psutil
 from cli.client import Client, HostUnreachable
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
-from shared.surfaces.local_process import processes
 from shared.surfaces.local_process.processes import ProcessIdentity
-from shared.surfaces.local_process.shutdown import stop_everything
+from shared.surfaces.local_process.shutdown import live_processes, stop_everything
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -100,9 +99,7 @@ class RealSystem:
 
     def workloads(self) -> set[ProcessIdentity]:
         """Return the processes of workloads and proxies that live, by their claims."""
-        claims = (self.state / "surface").glob("sites/*/**/claim-*")
-        found = (processes.read_claim(each) for each in claims)
-        return {each for each in found if each is not None and processes.is_alive(each)}
+        return set(live_processes(self.state / "surface"))
 
     def strangers(self) -> list[str]:
         """Return the command lines of processes that still work below the state folder."""

@@ -24,7 +24,7 @@ async def stop_everything(root: Path, clock: Clock) -> int:
     if has_supervisor(root):
         raise SupervisorRunning(f"stop the host first: it supervises {root.name}")
     _void_starts(root)
-    stopping = _live_processes(root)
+    stopping = live_processes(root)
     for identity in stopping:
         processes.terminate(identity)
     deadline_s = clock.monotonic_s() + GRACE_S
@@ -41,7 +41,8 @@ async def stop_everything(root: Path, clock: Clock) -> int:
     return len(stopping)
 
 
-def _live_processes(root: Path) -> list[ProcessIdentity]:
+def live_processes(root: Path) -> list[ProcessIdentity]:
+    """Return the workloads and Envoys below *root* that run, by their claims."""
     claims = (processes.read_claim(path) for path in root.glob("sites/*/**/claim-*"))
     return [identity for identity in claims if identity and processes.is_alive(identity)]
 
