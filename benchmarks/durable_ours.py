@@ -13,6 +13,7 @@ from typing import Any
 
 import azure.durable_functions as df
 
+from local_cloud.sqlite.database import Database
 from local_host.apps.indexing import index
 from local_host.durable.client import DurableClient, input_text
 from local_host.durable.engine import Engine
@@ -23,7 +24,6 @@ from local_host.invocation.worker import Worker
 from local_host.model import App
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
-from shared.persistence.sqlite import Database
 
 logging.disable(logging.WARNING)
 app = df.DFApp()

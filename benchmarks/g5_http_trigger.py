@@ -1,9 +1,9 @@
 """G5: an HTTP trigger with full Functions semantics, beside uvicorn + Starlette and others.
 
 The work is the same everywhere: POST a JSON order → validate with pydantic → one INSERT → 201 with
-a JSON body. Ours goes through the group commit (`shared.persistence.sqlite`) at both settings, the
-peers commit each insert. Each side is a process of its own; the client is this process, 32
-kept-alive connections on one loop.
+a JSON body. Ours goes through the group commit (`local_cloud.sqlite`) at both settings, the peers
+commit each insert. Each side is a process of its own; the client is this process, 32 kept-alive
+connections on one loop.
 
 Run as `.venv/bin/python benchmarks/g5_http_trigger.py`.
 """
@@ -62,11 +62,11 @@ def connect(synchronous: str) -> sqlite3.Connection:
 def serve_ours(port: int, synchronous: str) -> None:
     import uvloop
 
+    from local_cloud.sqlite.database import Database
     from local_host.__main__ import exempt_from_collection
     from local_host.host import Host, HostSettings
     from local_host.model import App
     from shared.kernel.clock import SystemClock
-    from shared.persistence.sqlite import Database
 
     app = functions_app(synchronous, Database)
 

@@ -25,9 +25,9 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.peer_environments import output_of, peers_python  # noqa: E402
 from benchmarks.rounds import Goal, run  # noqa: E402
+from local_cloud.sqlite.database import Database  # noqa: E402
+from local_cloud.sqlite.store import SqliteStore  # noqa: E402
 from shared.kernel.clock import SystemClock  # noqa: E402
-from shared.persistence.sqlite import Database  # noqa: E402
-from shared.persistence.sqlite_store import SqliteStore  # noqa: E402
 from shared.persistence.store import Create, Partition, Replace, Upsert  # noqa: E402
 
 WRITERS = 16

@@ -32,12 +32,12 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.rounds import NOT_MEASURED, Goal, NotMeasured, run  # noqa: E402
 from local_cloud.broker.topology import Subscription, Topic, Topology  # noqa: E402
 from local_cloud.cloud import CloudSettings  # noqa: E402
+from local_cloud.sqlite.database import Database  # noqa: E402
 from local_host.host import Host, HostSettings  # noqa: E402
 from local_host.model import App  # noqa: E402
 from shared.composition.embedded import installed_host  # noqa: E402
 from shared.kernel.clock import SystemClock  # noqa: E402
 from shared.messaging.broker import MessageSender, OutgoingMessage  # noqa: E402
-from shared.persistence.sqlite import Database  # noqa: E402
 
 SUBSCRIBERS = ("one", "two", "three", "four")
 EVENTS = 10_000

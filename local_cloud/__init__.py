@@ -1,1 +1,1 @@
-"""Stands in for Azure's data plane on one machine: broker, Cosmos account, tables, blobs."""
+"""Stands in for Azure on one machine: broker, Cosmos account, tables, blobs, engine."""

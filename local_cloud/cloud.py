@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.topology import Topology
 from local_cloud.cosmos_containers import CosmosContainers
+from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
 from local_cloud.wire_endpoints import CosmosWire
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.persistence.sqlite import Database
 
 
 @dataclass(frozen=True)

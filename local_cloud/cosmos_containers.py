@@ -12,11 +12,11 @@ from typing import Any, Protocol
 from local_cloud.cosmos_endpoint.account import Account, Container
 from local_cloud.cosmos_endpoint.documents import Documents, PartitionRange, partition_of
 from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.sqlite.rows import Verb
+from local_cloud.sqlite.store import SqliteStore
 from local_cloud.storage import LocalStorage
 from shared.kernel.errors import Invalid, NotFound
 from shared.persistence.cosmos_form import raw_of
-from shared.persistence.sqlite_rows import Verb
-from shared.persistence.sqlite_store import SqliteStore
 from shared.persistence.store import Document
 
 ShownDocument = Mapping[str, Any]

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from local_cloud.blobs import FolderBlobs, MemoryBlobs
+from local_cloud.sqlite.database import MEMORY, Database
+from local_cloud.sqlite.store import SqliteStore
+from local_cloud.sqlite.table import SqliteTable
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid
 from shared.persistence.blobs import Blobs
-from shared.persistence.embedded_blobs import FolderBlobs, MemoryBlobs
-from shared.persistence.sqlite import MEMORY, Database
-from shared.persistence.sqlite_store import SqliteStore
-from shared.persistence.sqlite_table import SqliteTable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 

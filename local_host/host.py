@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from local_cloud.cloud import CloudSettings, LocalCloud
+from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
 from local_host.apps.function_admission import WARMUP, FunctionAdmission
 from local_host.apps.indexing import IndexedApp, index
+from local_host.embedded_parts import EmbeddedHost
 from local_host.extensions import standard_extensions
 from local_host.http_trigger.access_keys import AccessKeys, open_access_keys
 from local_host.http_trigger.admin_endpoints import AdminEndpoints
@@ -39,10 +41,9 @@ from local_host.model import (
 )
 from local_host.routing import route_table
 from local_host.state_lock import StateLock
-from shared.composition.embedded import EmbeddedHost, install
+from shared.composition.embedded import install
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
-from shared.persistence.sqlite import MEMORY, Database
 
 _log = logging.getLogger("local_host")
 DATABASE: Final = "host.db"

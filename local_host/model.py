@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from local_cloud.cloud import LocalCloud
+from local_cloud.sqlite.database import Database
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.persistence.sqlite import Database
 
 if TYPE_CHECKING:
     from local_host.apps.configuration import Configuration

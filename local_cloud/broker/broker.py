@@ -19,11 +19,11 @@ from local_cloud.broker.receiver_link import ReceiverLink
 from local_cloud.broker.settlement import SettlementWriter
 from local_cloud.broker.topology import Queue, Subscription, Topology, entity_path
 from local_cloud.notifications import Arrivals, EarliestTimer
+from local_cloud.sqlite.database import Database
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid
 from shared.messaging.broker import OutgoingMessage
-from shared.persistence.sqlite import Database
 
 _log = logging.getLogger(__name__)
 _NOT_LOCKED: Final = ""

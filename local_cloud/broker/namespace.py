@@ -13,10 +13,10 @@ from local_cloud.broker.message import Disposition, ReceivedMessage
 from local_cloud.broker.message_store import Copy, DeliveryRow, Settlement
 from local_cloud.broker.receivers import Receivers
 from local_cloud.notifications import EarliestTimer
+from local_cloud.sqlite.database import Database
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.messaging.broker import OutgoingMessage
-from shared.persistence.sqlite import Database
 
 
 @dataclass

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.sqlite.store import SqliteStore
 from local_cloud.storage import LocalStorage
 from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_form import PARTITION_FIELDS
 from shared.persistence.effective_key import SPLIT
-from shared.persistence.sqlite_store import SqliteStore
 
 KEY_RANGES: Final = (
     {"id": "0", "minInclusive": "", "maxExclusive": SPLIT},

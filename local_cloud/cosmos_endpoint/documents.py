@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from local_cloud.cosmos_endpoint.account import Container
 from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.sqlite.pages import Row, bounded
+from local_cloud.sqlite.rows import LIVE, RowContext, Verb, Write, due_at_of, etag_of, lsn_of
 from shared.persistence.effective_key import (
     SEPARATOR,
     UNDEFINED,
     effective_key,
     feed_range_of,
 )
-from shared.persistence.sqlite_pages import Row, bounded
-from shared.persistence.sqlite_rows import LIVE, RowContext, Verb, Write, due_at_of, etag_of, lsn_of
 
 _log = logging.getLogger(__name__)
 BATCH_MAX_OPERATIONS: Final = 100

@@ -37,8 +37,8 @@ from local_cloud.cosmos_endpoint.http_messages import (
 from local_cloud.cosmos_endpoint.query_engine import page_of
 from local_cloud.cosmos_endpoint.query_parser import SqlRefused, parse
 from local_cloud.cosmos_endpoint.resource_address import ResourceAddress, address_of
+from local_cloud.sqlite.rows import Verb
 from local_cloud.storage import LocalStorage
-from shared.persistence.sqlite_rows import Verb
 
 _RANGES_ETAG: Final = '"ranges-1"'
 

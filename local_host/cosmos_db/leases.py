@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from shared.persistence.sqlite import Database
+from local_cloud.sqlite.database import Database
 
 _SCHEMA: Final = """CREATE TABLE IF NOT EXISTS cosmos_lease (
     lease TEXT NOT NULL, feed_range TEXT NOT NULL, continuation TEXT NOT NULL,

@@ -3,7 +3,7 @@
 History is the only record of what is scheduled: after a restart, activities without a completion
 run again and timers without a firing are scheduled again. `open_calls` and `wake_at` of an instance
 only tell whether its history has to be read for that. All functions take a connection inside a
-transaction of `shared.persistence.sqlite.Database`.
+transaction of `local_cloud.sqlite.database.Database`.
 """
 
 import json

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Records(Protocol):
-    """The transactions of `shared.persistence.sqlite.Database`; a test may crash around them."""
+    """The transactions of `local_cloud.sqlite.database.Database`; a test may crash around them."""
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what *work* sees of one committed state."""

@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
+from local_cloud.sqlite.database import Database
 from local_host.model import HttpCall
 from shared.kernel.entropy import Entropy
-from shared.persistence.sqlite import Database
 
 MASTER: Final = "_master"
 _SCHEMA: Final = """

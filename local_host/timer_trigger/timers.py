@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from azure.functions.timer import TimerRequest
 
+from local_cloud.sqlite.database import Database
 from local_host.apps.configuration import Configuration
 from local_host.invocation.retry import invoke_with_retry
 from local_host.model import (
@@ -28,7 +29,6 @@ from local_host.model import (
 )
 from local_host.timer_trigger.schedules import Schedule, ScheduleRefused, is_often, parse_schedule
 from shared.kernel.clock import Clock, isoformat, parse_instant
-from shared.persistence.sqlite import Database
 
 _log = logging.getLogger("local_host.timers")
 TRIGGER: Final = "timerTrigger"

@@ -1,98 +1,21 @@
-"""The parts of an embedded host, for the apps that run in its process.
+"""The embedded host that apps run in, if they do.
 
-The host installs its parts here before it imports an app.
+A host installs itself here before it imports an app. What it is made of runs on one machine only,
+so it is no part of a package for Azure: see `local_host/embedded_parts.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
-from shared.composition.parts import PartNotSupported
-from shared.composition.settings import DATABASE, GATEWAY, issuer_keys
-from shared.contracts.values import ComputeTargetKind
-from shared.infrastructure.port import InfrastructureEngine
-from shared.kernel.clock import Clock
-from shared.kernel.entropy import Entropy
-from shared.messaging.broker import MessageSender
-from shared.persistence.blobs import Blobs
-from shared.persistence.store import Store
-from shared.persistence.tables import Table
-from shared.surfaces.port import Surface
-from shared.web.authentication import FileKeys, KeySource
-
-DEV_KEYS: Final = "issuer/jwks.json"
+from shared.composition.parts import Parts
 
 
-class Storage(Protocol):
-    """Opens, or returns the already open, parts of the embedded storage and Cosmos accounts."""
+class EmbeddedHost(Protocol):
+    """The host in whose process an app runs."""
 
-    def store(self, database: str, container: str) -> Store: ...
-
-    def table(self, name: str) -> Table: ...
-
-    def blobs(self, container: str) -> Blobs: ...
-
-
-@dataclass(frozen=True)
-class EmbeddedHost:
-    """One host's clock, broker and storage. `folder` is its state folder."""
-
-    clock: Clock
-    entropy: Entropy
-    sender: MessageSender
-    storage: Storage
-    folder: Path
-
-
-class EmbeddedParts:
-    """The `Parts` of one app in *host*."""
-
-    def __init__(self, host: EmbeddedHost, settings: Mapping[str, str]) -> None:
-        self.host = host
-        self.settings = settings
-        self.clock = host.clock
-        self.entropy = host.entropy
-
-    def store(self, container: str) -> Store:
-        return self.host.storage.store(DATABASE, container)
-
-    def table(self, name: str) -> Table:
-        return self.host.storage.table(name)
-
-    def blobs(self, container: str) -> Blobs:
-        return self.host.storage.blobs(container)
-
-    def sender(self) -> MessageSender:
-        return self.host.sender
-
-    def keys(self) -> KeySource:
-        return FileKeys(issuer_keys(self.settings, self.host.folder / DEV_KEYS))
-
-    def surface(self, kind: ComputeTargetKind) -> Surface:
-        if kind is not ComputeTargetKind.LOCAL_PROCESS:
-            raise PartNotSupported(f"the embedded host has no surface of kind {kind}")
-        # Brings psutil and the proxy's package, which packaged apps do without.
-        from shared.surfaces.local_surface import local_surface  # noqa: PLC0415
-
-        return local_surface(
-            self.host.folder, self.host.storage.blobs, self.host.clock, self.host.entropy
-        )
-
-    def engine(self) -> InfrastructureEngine:
-        # Brings the providers of the local surface.
-        from shared.infrastructure.embedded import embedded_engine  # noqa: PLC0415
-        from shared.surfaces.local_surface import local_surface  # noqa: PLC0415
-
-        sites = local_surface(
-            self.host.folder, self.host.storage.blobs, self.host.clock, self.host.entropy
-        )
-        return embedded_engine(self.host.folder / "environments", sites, self.host.clock)
-
-    def gateway(self) -> str:
-        """Return the given gateway; on one machine, without it, the host of this app."""
-        host = self.settings.get("WEBSITE_HOSTNAME", "127.0.0.1:7071")
-        return self.settings.get(GATEWAY) or f"http://{host}"
+    def parts(self, settings: Mapping[str, str]) -> Parts:
+        """Return the parts of the app that *settings* describe."""
+        ...
 
 
 _installed: list[EmbeddedHost] = []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.composition.azure import AzureParts
-from shared.composition.embedded import EmbeddedParts, installed_host
+from shared.composition.embedded import installed_host
 from shared.composition.parts import Parts
 from shared.composition.settings import audience, issuers
 from shared.durable.task_hub import TaskHub
@@ -31,7 +31,7 @@ class Service(ServiceParts):
 def parts_for(settings: Mapping[str, str]) -> Parts:
     """Return the parts of the embedded host in whose process this runs, else those of Azure."""
     host = installed_host()
-    return AzureParts(settings) if host is None else EmbeddedParts(host, settings)
+    return AzureParts(settings) if host is None else host.parts(settings)
 
 
 def build_service(name: str, settings: Mapping[str, str], parts: Parts) -> Service:

@@ -1,1 +1,1 @@
-"""Plans, makes, records and deletes the infrastructure of environments."""
+"""The port to the engine that plans, makes and deletes the infrastructure of environments."""

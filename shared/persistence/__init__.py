@@ -1,1 +1,1 @@
-"""The Store, Table and Blob ports and their adapters: SQLite and folder, Cosmos."""
+"""The Store, Table and Blob ports, the codec of documents, and the adapter for Cosmos DB."""

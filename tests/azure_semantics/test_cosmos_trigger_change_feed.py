@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from local_cloud.cosmos_containers import CosmosContainers
+from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
 from local_host.cosmos_db.trigger import cosmos_db
 from local_host.model import RetryPolicy
 from shared.persistence.cosmos_form import document_of
-from shared.persistence.sqlite import MEMORY, Database
 from shared.persistence.store import Delete, Upsert
 from tests.kit.change_feeds import PARTITION, Handler, World, follows
 from tests.kit.service_bus import until

@@ -6,7 +6,7 @@ import azure.functions as func
 import pytest
 
 from local_cloud.broker.topology import QueueSettings, Subscription, Topic, Topology
-from shared.persistence.sqlite import MEMORY, Database
+from local_cloud.sqlite.database import MEMORY, Database
 from tests.kit.service_bus import (
     ALL,
     EVENTS,

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud.storage import LocalStorage
-from shared.composition.embedded import EmbeddedHost, install
+from local_host.embedded_parts import EmbeddedHost
+from shared.composition.embedded import install
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 

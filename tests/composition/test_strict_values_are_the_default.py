@@ -13,7 +13,7 @@ from function_apps.catalog.ports import CatalogApp
 from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
-from shared.composition.embedded import EmbeddedHost, EmbeddedParts
+from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from shared.composition.settings import ISSUER_KEYS, ISSUERS, PROFILE, InvalidSetting, is_local
 from shared.kernel.clock import SystemClock
 from shared.web.issuer import DEV_ISSUER

@@ -5,8 +5,8 @@ import pytest
 from function_apps.environments.errors import PlanChanged
 from function_apps.environments.use_cases.plan_environment import plan_request
 from function_apps.environments.use_cases.provision_environment import provision_environment
+from local_cloud.infrastructure.state import StackState
 from shared.infrastructure.port import StackName
-from shared.infrastructure.state import StackState
 from tests.environments.driven import a_request, environments
 from tests.kit.virtual_time import run_virtual
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
+from local_cloud.infrastructure.step_engine import StepEngine
 from shared.infrastructure.graph import Graph, Node, Resource, digest, reference
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.infrastructure.port import StackName
-from shared.infrastructure.step_engine import StepEngine
 from tests.infrastructure.installations import STACK
 from tests.kit.memory_engine import MemoryCloud, MemoryResources, MemoryStates, references, urn
 from tests.kit.virtual_time import LoopClock

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Protocol
 
-from shared.infrastructure.child_evaluator import ChildEvaluator
-from shared.infrastructure.embedded import embedded_engine
+from local_cloud.infrastructure.child_evaluator import ChildEvaluator
+from local_cloud.infrastructure.embedded import embedded_engine
 from shared.infrastructure.inputs import (
     ComputeTargetInput,
     DataResourceInput,

@@ -9,7 +9,7 @@ import pytest
 
 from infra.pulumi.environment.names import Kind, name
 from infra.pulumi.environment.settings import DATA_SETTINGS, TARGET_SETTINGS
-from shared.infrastructure.child_evaluator import ChildEvaluator
+from local_cloud.infrastructure.child_evaluator import ChildEvaluator
 from shared.infrastructure.graph import Graph, Node
 from shared.infrastructure.inputs import (
     AZURE_DATA,

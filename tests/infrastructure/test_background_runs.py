@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.infrastructure.folder_states import FolderStates
+from local_cloud.infrastructure.folder_states import FolderStates
+from local_cloud.infrastructure.run_worker import STEP_ATTEMPTS
+from local_cloud.infrastructure.step_engine import StepEngine
 from shared.infrastructure.graph import Graph
 from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded, UpdatePlan
-from shared.infrastructure.run_worker import STEP_ATTEMPTS
-from shared.infrastructure.step_engine import StepEngine
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Unknown
 from tests.infrastructure.graphs import Given, engine_for, node

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from local_cloud.infrastructure.state import StackState
+from local_cloud.infrastructure.step_engine import StepEngine
 from shared.infrastructure.graph import Node
 from shared.infrastructure.port import (
     DestroyPlan,
@@ -15,8 +17,6 @@ from shared.infrastructure.port import (
     StackPlan,
     UpdatePlan,
 )
-from shared.infrastructure.state import StackState
-from shared.infrastructure.step_engine import StepEngine
 from shared.kernel.fence import Fence
 from tests.infrastructure.graphs import engine_for, node
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs

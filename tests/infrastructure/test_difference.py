@@ -2,10 +2,10 @@
 
 from hypothesis import given, settings
 
-from shared.infrastructure.difference import planned_changes, planned_steps
+from local_cloud.infrastructure.difference import planned_changes, planned_steps
+from local_cloud.infrastructure.state import StackState
 from shared.infrastructure.graph import Graph, Node, RecordedResource, Urn, resolve
 from shared.infrastructure.port import DestroyPlan
-from shared.infrastructure.state import StackState
 from shared.kernel.fence import Fence
 from tests.infrastructure.graphs import THING, engine_for, graphs, named, node
 from tests.infrastructure.installations import FENCE, LAST, LATER, STACK, inputs

@@ -5,10 +5,10 @@ import asyncio
 import psutil
 import pytest
 
+from local_cloud.infrastructure.child_evaluator import MESSAGE_MAX, ChildEvaluator
 from shared.contracts import values
 from shared.contracts.environments import DataResourceKind
 from shared.infrastructure import inputs as vocabulary
-from shared.infrastructure.child_evaluator import MESSAGE_MAX, ChildEvaluator
 from shared.infrastructure.errors import EvaluationDefect
 from shared.infrastructure.graph import Graph, Urn, reference
 from shared.infrastructure.port import StackName

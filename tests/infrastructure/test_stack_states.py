@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.infrastructure.folder_states import KEPT_VERSIONS, FolderStates
-from shared.infrastructure.graph import Graph, RecordedResource, ResourceAction
-from shared.infrastructure.port import RemainingResource, RunFailed, RunSucceeded, StackName
-from shared.infrastructure.state import (
+from local_cloud.infrastructure.folder_states import KEPT_VERSIONS, FolderStates
+from local_cloud.infrastructure.state import (
     STATE_CODEC,
     EndedRun,
     ResourceStep,
@@ -19,6 +17,8 @@ from shared.infrastructure.state import (
     StackState,
     StackStates,
 )
+from shared.infrastructure.graph import Graph, RecordedResource, ResourceAction
+from shared.infrastructure.port import RemainingResource, RunFailed, RunSucceeded, StackName
 from shared.kernel.errors import Invalid, Stale, Unavailable
 from tests.infrastructure.graphs import named, node
 from tests.infrastructure.installations import LAST, STACK, inputs

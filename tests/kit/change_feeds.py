@@ -8,13 +8,13 @@ from typing import Any
 import azure.functions as func
 
 from local_cloud.cosmos_containers import StoreChangeFeed
+from local_cloud.sqlite.database import MEMORY, Database
+from local_cloud.sqlite.store import SqliteStore
 from local_host.cosmos_db.change_feed_processor import ChangeFeedProcessor
 from local_host.cosmos_db.leases import Leases
 from local_host.cosmos_db.settings import feed_settings_of
 from local_host.cosmos_db.trigger import CosmosDbListener
 from local_host.model import Binding, IndexedFunction, RetryPolicy
-from shared.persistence.sqlite import MEMORY, Database
-from shared.persistence.sqlite_store import SqliteStore
 from shared.persistence.store import Partition, Upsert
 from tests.kit.service_bus import DirectInvoker
 from tests.kit.virtual_time import LoopClock

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import azure.functions as func
 
+from local_cloud.sqlite.database import MEMORY, Database
 from local_host.host import Host, HostSettings
 from local_host.model import App, ExtensionFactory, HttpAnswer, HttpCall
-from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from local_cloud.sqlite.database import Database
 from shared.composition.embedded import installed_host
 from shared.kernel.ids import EnvironmentId
 from shared.messaging.broker import OutgoingMessage
-from shared.persistence.sqlite import Database
 from shared.persistence.store import BatchOperation, Etag, Partition, Store
 from tests.kit.memory_surface import MemorySurface
 from tests.kit.seeded_entropy import SeededEntropy

@@ -12,12 +12,12 @@ from pathlib import Path
 import azure.functions as func
 
 from local_cloud.broker.broker import Broker
+from local_cloud.sqlite.database import Database
 from local_host.service_bus.message_pumps import pump_for
 from local_host.service_bus.settings import ServiceBusSettings
 from local_host.service_bus.trigger import ServiceBusListener
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
-from shared.persistence.sqlite import Database
 from tests.kit.service_bus import ORDERS, DirectInvoker, deliveries, listens_to, message
 
 PIECE = 5

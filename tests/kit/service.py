@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud.storage import LocalStorage
-from shared.composition.embedded import EmbeddedHost, EmbeddedParts
+from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from shared.composition.service import Service, build_service
 from shared.composition.settings import LOCAL, PROFILE
 from shared.kernel.clock import Clock

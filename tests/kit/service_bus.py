@@ -10,6 +10,7 @@ import azure.functions as func
 
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.topology import Queue, QueueSettings, Subscription, Topic, Topology
+from local_cloud.sqlite.database import MEMORY, Database
 from local_host.model import (
     Binding,
     IndexedFunction,
@@ -22,7 +23,6 @@ from local_host.service_bus.settings import ServiceBusSettings
 from local_host.service_bus.trigger import ServiceBusListener
 from shared.kernel.clock import Clock
 from shared.messaging.broker import OutgoingMessage
-from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock
 

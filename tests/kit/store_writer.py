@@ -7,9 +7,9 @@ import asyncio
 import sys
 from pathlib import Path
 
+from local_cloud.sqlite.database import Database
+from local_cloud.sqlite.store import SqliteStore
 from shared.kernel.clock import SystemClock
-from shared.persistence.sqlite import Database
-from shared.persistence.sqlite_store import SqliteStore
 from shared.persistence.store import Create, Partition, Replace, Upsert
 
 WRITERS = 8

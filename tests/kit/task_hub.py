@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import azure.durable_functions as df
 import azure.functions as func
 
+from local_cloud.sqlite.database import MEMORY, Database
 from local_host.apps.indexing import IndexedApp, index
 from local_host.durable.client import DurableClient, input_text
 from local_host.durable.engine import Engine
@@ -20,7 +21,6 @@ from local_host.durable.settings import DurableSettings
 from local_host.durable.task_hub import Records
 from local_host.invocation.worker import Worker
 from local_host.model import App
-from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock
 

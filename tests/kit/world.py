@@ -27,10 +27,11 @@ from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.triggers import blueprint as environments_blueprint
 from function_apps.health.ports import GateRules, HealthApp
 from function_apps.health.triggers import blueprint as health_blueprint
+from local_cloud.sqlite.database import MEMORY
 from local_cloud.storage import LocalStorage
+from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from local_host.host import Host, HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
-from shared.composition.embedded import EmbeddedHost, EmbeddedParts
 from shared.composition.service import Service, build_service
 from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE
 from shared.contracts.health import ServiceHealth
@@ -38,7 +39,6 @@ from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
 from shared.kernel.errors import NotFound
 from shared.messaging.unit_of_work import UnitOfWork
-from shared.persistence.sqlite import MEMORY
 from shared.persistence.store import Document
 from shared.probing.result import ProbeResult
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer

@@ -7,10 +7,10 @@ import pytest
 
 from local_cloud.broker.topology import Queue, Topology
 from local_cloud.cloud import CloudSettings, LocalCloud
+from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
 from local_cloud.wire_endpoints import PortTaken
 from shared.kernel.errors import Invalid, NotFound
-from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service_bus import message
 from tests.kit.virtual_time import LoopClock, run_virtual

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.persistence.sqlite import MEMORY, Database
-from shared.persistence.sqlite_store import SqliteStore
+from local_cloud.sqlite.database import MEMORY, Database
+from local_cloud.sqlite.store import SqliteStore
 from shared.persistence.store import Store
 from tests.kit.cosmos import wired
 from tests.kit.stores import HandClock, Opened

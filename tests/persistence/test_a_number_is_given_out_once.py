@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.persistence.sqlite import Database
-from shared.persistence.sqlite_rows import lsn_of
-from shared.persistence.sqlite_store import PURGE_EVERY_S, SqliteStore
+from local_cloud.sqlite.database import Database
+from local_cloud.sqlite.rows import lsn_of
+from local_cloud.sqlite.store import PURGE_EVERY_S, SqliteStore
 from shared.persistence.store import Create, Delete, Partition, Replace
 from tests.kit.stores import HandClock
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from local_cloud.blobs import FolderBlobs, MemoryBlobs
 from shared.kernel.errors import Invalid, NotFound
 from shared.persistence.blobs import Blobs
-from shared.persistence.embedded_blobs import FolderBlobs, MemoryBlobs
 
 
 @pytest.fixture(params=["folder", "memory"])

@@ -1,8 +1,8 @@
 """What nobody can see any longer leaves the file, a bounded piece at a time."""
 
-from shared.persistence.sqlite import MEMORY, Database
-from shared.persistence.sqlite_rows import PURGE_WALK
-from shared.persistence.sqlite_store import PURGE_EVERY_S, SqliteStore
+from local_cloud.sqlite.database import MEMORY, Database
+from local_cloud.sqlite.rows import PURGE_WALK
+from local_cloud.sqlite.store import PURGE_EVERY_S, SqliteStore
 from shared.persistence.store import BATCH_MAX_OPERATIONS, Create, Partition, Upsert
 from tests.kit.stores import HandClock
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from shared.persistence.sqlite import MEMORY, QUICK_COMMIT_S, Database
+from local_cloud.sqlite.database import MEMORY, QUICK_COMMIT_S, Database
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS t (k TEXT PRIMARY KEY)"
 

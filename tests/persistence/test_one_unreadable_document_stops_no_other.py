@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from local_cloud.sqlite.database import MEMORY, Database
+from local_cloud.sqlite.store import SqliteStore
 from shared.persistence.cosmos_form import PARTITION_FIELDS
-from shared.persistence.sqlite import MEMORY, Database
-from shared.persistence.sqlite_store import SqliteStore
 from shared.persistence.store import (
     Comparison,
     Create,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from local_cloud.sqlite.database import MEMORY, Database
+from local_cloud.sqlite.table import SqliteTable
 from shared.kernel.errors import Invalid, TooLarge
-from shared.persistence.sqlite import MEMORY, Database
-from shared.persistence.sqlite_table import SqliteTable
 from shared.persistence.tables import RowExists, Table, TableRow
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.persistence.sqlite import Database
-from shared.persistence.write_ahead_log import LENGTHEN_AFTER, LOG_BYTES, WriteAheadLog
+from local_cloud.sqlite.database import Database
+from local_cloud.sqlite.write_ahead_log import LENGTHEN_AFTER, LOG_BYTES, WriteAheadLog
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS t (k INTEGER PRIMARY KEY, body TEXT)"
 BODY = "x" * 20_000

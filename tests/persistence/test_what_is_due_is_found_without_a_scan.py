@@ -3,8 +3,8 @@
 import sqlite3
 from pathlib import Path
 
-from shared.persistence.sqlite import MEMORY, Database
-from shared.persistence.sqlite_store import SqliteStore
+from local_cloud.sqlite.database import MEMORY, Database
+from local_cloud.sqlite.store import SqliteStore
 from shared.persistence.store import Comparison, Create, Partition, Query, Where
 from tests.kit.stores import HandClock
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.persistence.sqlite import Database
-from shared.persistence.sqlite_store import SqliteStore
+from local_cloud.sqlite.database import Database
+from local_cloud.sqlite.store import SqliteStore
+from local_cloud.sqlite.write_ahead_log import LENGTHEN_AFTER
 from shared.persistence.store import Comparison, Partition, Query, Where, pages
-from shared.persistence.write_ahead_log import LENGTHEN_AFTER
 from tests.kit.store_writer import WRITERS
 from tests.kit.stores import HandClock
 

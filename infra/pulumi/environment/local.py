@@ -1,4 +1,4 @@
-"""The local environment: `shared.infrastructure.local_program`'s declarations as Pulumi resources.
+"""The local environment: the declarations of `local_program` as Pulumi resources.
 
 The types have no provider plugin, so only the embedded engine can apply them.
 """
@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import pulumi
 
-from shared.infrastructure.inputs import EnvironmentInputs
-from shared.infrastructure.local_program import (
+from local_cloud.infrastructure.local_program import (
     SITE,
     VOLUME,
     Declaration,
@@ -17,6 +16,7 @@ from shared.infrastructure.local_program import (
     declarations,
     outputs,
 )
+from shared.infrastructure.inputs import EnvironmentInputs
 
 OUTPUTS: Final = {SITE: ("endpoint",), VOLUME: ("path",)}
 

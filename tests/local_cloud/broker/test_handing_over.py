@@ -1,7 +1,7 @@
 import pytest
 
 from local_cloud.broker.message import LockLost
-from shared.persistence.sqlite import MEMORY
+from local_cloud.sqlite.database import MEMORY
 from tests.kit.service_bus import (
     ORDERS,
     FailingDatabase,

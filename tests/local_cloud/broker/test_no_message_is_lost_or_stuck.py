@@ -7,9 +7,9 @@ import azure.functions as func
 import pytest
 
 from local_cloud.broker.topology import QueueSettings, Subscription, Topic, Topology
+from local_cloud.sqlite.database import MEMORY, Database
 from local_host.service_bus.message_pumps import pump_for
 from local_host.service_bus.settings import ServiceBusSettings
-from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.service_bus import DirectInvoker, listens_to, message, open_broker, until
 from tests.kit.virtual_time import LoopClock, run_virtual
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from local_cloud.broker.topology import Subscription, Topic, Topology
-from shared.persistence.sqlite import MEMORY, Database
+from local_cloud.sqlite.database import MEMORY, Database
 from tests.kit.service_bus import (
     ALL,
     EVENTS,

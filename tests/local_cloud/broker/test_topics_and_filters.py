@@ -8,8 +8,8 @@ from local_cloud.broker.topology import (
     Topic,
     Topology,
 )
+from local_cloud.sqlite.database import MEMORY, Database
 from shared.kernel.errors import Invalid, NotFound, TooLarge
-from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.service_bus import ALL, EVENTS, bodies, deliveries, message, open_broker
 from tests.kit.virtual_time import run_virtual
 

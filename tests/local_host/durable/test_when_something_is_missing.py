@@ -10,12 +10,12 @@ import azure.functions as func
 import pytest
 from aiohttp import web
 
+from local_cloud.sqlite.database import Database
 from local_host.durable import records
 from local_host.durable.engine import Engine
 from local_host.durable.functions import DurableFunctions
 from local_host.durable.history import EventType
 from local_host.durable.library_replay import TextReplay, replay_of
-from shared.persistence.sqlite import Database
 from tests.kit.task_hub import TaskHub, durable_app, indexed, memory, task_hub
 from tests.kit.virtual_time import run_virtual
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import azure.functions as func
 import pytest
 
+from local_cloud.sqlite.database import MEMORY, Database
 from local_host.host import Host
 from local_host.model import Extension, HostContext, HttpAnswer, HttpCall, IndexedFunction
-from shared.persistence.sqlite import MEMORY, Database
 from tests.kit.hosting import ask, embedded, hosting
 from tests.kit.virtual_time import run_virtual
 

@@ -7,7 +7,7 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-from shared.persistence.sqlite import MEMORY, Database
+from local_cloud.sqlite.database import MEMORY, Database
 from tests.kit.hosting import ask, embedded, hosting, new_app, refusals
 from tests.kit.virtual_time import run_virtual
 

@@ -1,9 +1,9 @@
 """The child process that evaluates one Pulumi program to a resource graph.
 
-Run as `python -m shared.infrastructure.evaluation_child`: one JSON request on standard input, one
-JSON answer on standard output. A process of its own because Pulumi's runtime is process-global and
-hangs when two threads use it; the program runs against Pulumi's mock monitor, so no engine, plugin
-or credential is needed. An output that only exists later is answered with the reference that
+Run as `python -m local_cloud.infrastructure.evaluation_child`: one JSON request on standard input,
+one JSON answer on standard output. A process of its own because Pulumi's runtime is process-global
+and hangs when two threads use it; the program runs against Pulumi's mock monitor, so no engine,
+plugin or credential is needed. An output that only exists later is answered with the reference that
 `shared.infrastructure.graph` resolves once it does.
 """
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from local_cloud.infrastructure.provider import LiveResource, Providers
+from local_cloud.infrastructure.state import StackState
 from shared.infrastructure.graph import RecordedResource, Urn
 from shared.infrastructure.port import RefreshResult
-from shared.infrastructure.provider import LiveResource, Providers
-from shared.infrastructure.state import StackState
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 

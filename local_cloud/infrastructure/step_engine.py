@@ -4,7 +4,15 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Protocol
 
-from shared.infrastructure.difference import planned_steps
+from local_cloud.infrastructure.difference import planned_steps
+from local_cloud.infrastructure.preview import make_preview
+from local_cloud.infrastructure.provider import Providers
+from local_cloud.infrastructure.refresh import read_resources, refreshed, with_readings
+from local_cloud.infrastructure.run_journal import change_state
+from local_cloud.infrastructure.run_rules import destroy_run, without_older_run
+from local_cloud.infrastructure.run_worker import BackgroundRuns
+from local_cloud.infrastructure.state import StackRun, StackState, StackStates
+from local_cloud.infrastructure.step_executor import StepExecutor
 from shared.infrastructure.errors import PlanChanged, StackBusy
 from shared.infrastructure.graph import Graph
 from shared.infrastructure.inputs import EnvironmentInputs, require_valid
@@ -22,14 +30,6 @@ from shared.infrastructure.port import (
     StackView,
     UpdatePlan,
 )
-from shared.infrastructure.preview import make_preview
-from shared.infrastructure.provider import Providers
-from shared.infrastructure.refresh import read_resources, refreshed, with_readings
-from shared.infrastructure.run_journal import change_state
-from shared.infrastructure.run_rules import destroy_run, without_older_run
-from shared.infrastructure.run_worker import BackgroundRuns
-from shared.infrastructure.state import StackRun, StackState, StackStates
-from shared.infrastructure.step_executor import StepExecutor
 from shared.kernel.clock import Clock
 from shared.kernel.errors import PlanRefused, Unavailable
 from shared.kernel.fence import Fence

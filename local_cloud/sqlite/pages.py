@@ -6,11 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, Final
 
-from shared.persistence.cosmos_form import checked_body, document_id_of, left_out, readable
-from shared.persistence.effective_key import SEPARATOR
-from shared.persistence.json_text import decoded
-from shared.persistence.query_rules import PAGE_MAX_BYTES
-from shared.persistence.sqlite_query import (
+from local_cloud.sqlite.query import (
     Order,
     Sql,
     condition,
@@ -19,7 +15,11 @@ from shared.persistence.sqlite_query import (
     is_of_columns,
     joined,
 )
-from shared.persistence.sqlite_rows import etag_of
+from local_cloud.sqlite.rows import etag_of
+from shared.persistence.cosmos_form import checked_body, document_id_of, left_out, readable
+from shared.persistence.effective_key import SEPARATOR
+from shared.persistence.json_text import decoded
+from shared.persistence.query_rules import PAGE_MAX_BYTES
 from shared.persistence.store import (
     Document,
     Page,

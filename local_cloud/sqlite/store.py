@@ -11,6 +11,27 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Final
 
+from local_cloud.sqlite.database import Database
+from local_cloud.sqlite.pages import (
+    COLUMNS,
+    Row,
+    bounded,
+    document_of_row,
+    documents_of,
+    page_of,
+)
+from local_cloud.sqlite.query import Sql
+from local_cloud.sqlite.rows import (
+    LIVE,
+    RowContext,
+    Rows,
+    Verb,
+    Write,
+    due_at_of,
+    etag_of,
+    lsn_of,
+    schema_script,
+)
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_form import checked_ids, encoded_batch, stored_id
@@ -21,27 +42,6 @@ from shared.persistence.query_rules import (
     checked_query,
     feed_limit,
     no_continuation,
-)
-from shared.persistence.sqlite import Database
-from shared.persistence.sqlite_pages import (
-    COLUMNS,
-    Row,
-    bounded,
-    document_of_row,
-    documents_of,
-    page_of,
-)
-from shared.persistence.sqlite_query import Sql
-from shared.persistence.sqlite_rows import (
-    LIVE,
-    RowContext,
-    Rows,
-    Verb,
-    Write,
-    due_at_of,
-    etag_of,
-    lsn_of,
-    schema_script,
 )
 from shared.persistence.store import (
     BatchOperation,

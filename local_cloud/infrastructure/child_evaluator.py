@@ -14,16 +14,20 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from local_cloud.infrastructure.local_program import PROJECT
 from shared.infrastructure.errors import EvaluationDefect
 from shared.infrastructure.graph import Graph, digest
 from shared.infrastructure.inputs import EnvironmentInputs
-from shared.infrastructure.local_program import PROJECT
 from shared.infrastructure.port import StackName
 from shared.kernel.errors import PlanRefused, Unavailable, Violation
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAM: Final = "infra.pulumi.environment.program:environment"
-SOURCES: Final = ("infra/pulumi/environment/*.py", "shared/infrastructure/*.py")
+SOURCES: Final = (
+    "infra/pulumi/environment/*.py",
+    "shared/infrastructure/*.py",
+    "local_cloud/infrastructure/*.py",
+)
 """Everything that decides a graph, besides the inputs."""
 TIMEOUT_S: Final = 60.0
 """A cold import of the Azure SDK takes seconds on a loaded machine, a resource 20 ms."""
@@ -76,7 +80,7 @@ class ChildEvaluator:
             "inputs": asdict(inputs),
         }
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "shared.infrastructure.evaluation_child",
+            sys.executable, "-m", "local_cloud.infrastructure.evaluation_child",
             cwd=self._root, env=_environ(), stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip

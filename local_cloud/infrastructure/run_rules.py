@@ -4,12 +4,13 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from shared.infrastructure.difference import (
+from local_cloud.infrastructure.difference import (
     deletion_order,
     keeping_ignored,
     needed_by,
     numbered_steps,
 )
+from local_cloud.infrastructure.state import StackRun, StackState
 from shared.infrastructure.graph import (
     Graph,
     Node,
@@ -22,7 +23,6 @@ from shared.infrastructure.graph import (
 )
 from shared.infrastructure.inputs import data_resource_name
 from shared.infrastructure.port import DestroyPlan, RemainingResource, RunFailed
-from shared.infrastructure.state import StackRun, StackState
 from shared.kernel.errors import Refused
 from shared.kernel.fence import Fence
 

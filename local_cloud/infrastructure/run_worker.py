@@ -10,12 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from local_cloud.infrastructure.run_journal import RunJournal
+from local_cloud.infrastructure.run_rules import failed
+from local_cloud.infrastructure.state import StackRun, StackStates
+from local_cloud.infrastructure.step_executor import StepExecutor
 from shared.infrastructure.errors import RunNotActive
 from shared.infrastructure.port import RUN_CANCELED, RunId
-from shared.infrastructure.run_journal import RunJournal
-from shared.infrastructure.run_rules import failed
-from shared.infrastructure.state import StackRun, StackStates
-from shared.infrastructure.step_executor import StepExecutor
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import StaleFence

@@ -6,12 +6,12 @@ resource first, and touches nothing that cannot be read.
 
 from dataclasses import dataclass, replace
 
+from local_cloud.infrastructure.provider import Providers
+from local_cloud.infrastructure.run_journal import RunJournal
+from local_cloud.infrastructure.run_rules import holder_of, wanted_properties
+from local_cloud.infrastructure.state import ResourceStep, StackRun, StackState
 from shared.infrastructure.graph import RecordedResource, ResourceAction
 from shared.infrastructure.port import RemainingResource
-from shared.infrastructure.provider import Providers
-from shared.infrastructure.run_journal import RunJournal
-from shared.infrastructure.run_rules import holder_of, wanted_properties
-from shared.infrastructure.state import ResourceStep, StackRun, StackState
 from shared.kernel.errors import Refused, Stale, Unavailable
 from shared.kernel.observation import Unknown
 

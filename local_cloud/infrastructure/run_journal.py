@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from local_cloud.infrastructure.run_rules import settled
+from local_cloud.infrastructure.state import ResourceStep, StackRun, StackState, StackStates
 from shared.infrastructure.errors import RunNotActive
 from shared.infrastructure.graph import RecordedResource
 from shared.infrastructure.port import RemainingResource, RunFailed, RunId, RunSucceeded, StackName
-from shared.infrastructure.run_rules import settled
-from shared.infrastructure.state import ResourceStep, StackRun, StackState, StackStates
 from shared.kernel.errors import Stale, Unavailable
 from shared.kernel.fence import Fence
 

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
+from local_cloud.sqlite.database import Database
 from shared.kernel.errors import Invalid, TooLarge
 from shared.persistence.query_rules import page_limit
-from shared.persistence.sqlite import Database
 from shared.persistence.tables import DELETED_MAX, RowExists, TableRow
 
 ROWS_MAX: Final = 100

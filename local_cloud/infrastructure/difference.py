@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from local_cloud.infrastructure.state import ResourceStep, StackState
 from shared.infrastructure.graph import (
     Graph,
     Node,
@@ -15,7 +16,6 @@ from shared.infrastructure.graph import (
     resolve,
 )
 from shared.infrastructure.port import PlannedChange
-from shared.infrastructure.state import ResourceStep, StackState
 
 IN_DOUBT: Final = "(in doubt)"
 _WRITES: Final = {

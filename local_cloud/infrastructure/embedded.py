@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from shared.infrastructure.child_evaluator import ChildEvaluator
-from shared.infrastructure.folder_states import FolderStates
-from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME
-from shared.infrastructure.local_providers import SiteProvider, VolumeProvider
-from shared.infrastructure.provider import ComponentProvider
-from shared.infrastructure.step_engine import Evaluator, StepEngine
+from local_cloud.infrastructure.child_evaluator import ChildEvaluator
+from local_cloud.infrastructure.folder_states import FolderStates
+from local_cloud.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME
+from local_cloud.infrastructure.local_providers import SiteProvider, VolumeProvider
+from local_cloud.infrastructure.provider import ComponentProvider
+from local_cloud.infrastructure.step_engine import Evaluator, StepEngine
 from shared.kernel.clock import Clock
 from shared.surfaces.port import Sites
 

@@ -15,8 +15,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from shared.persistence.group_commit import QUICK_COMMIT_S, GroupCommit
-from shared.persistence.write_ahead_log import WriteAheadLog
+from local_cloud.sqlite.group_commit import QUICK_COMMIT_S, GroupCommit
+from local_cloud.sqlite.write_ahead_log import WriteAheadLog
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from local_cloud.infrastructure.provider import LiveResource
 from shared.infrastructure.graph import Node, Resource
 from shared.infrastructure.port import MonthlyCost
-from shared.infrastructure.provider import LiveResource
 from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.ids import EnvironmentId, TenantId

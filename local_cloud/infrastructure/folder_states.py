@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from local_cloud.infrastructure.state import STATE_CODEC, StackState
 from shared.infrastructure.port import StackName
-from shared.infrastructure.state import STATE_CODEC, StackState
 from shared.kernel.errors import Invalid, Stale, Unavailable
 from shared.persistence.durable_files import sync_folder, write_synced
 from shared.persistence.store import UnreadableDocument

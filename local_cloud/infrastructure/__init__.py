@@ -1,0 +1,1 @@
+"""The embedded infrastructure engine: it makes the declared resources on this machine."""
