@@ -13,7 +13,9 @@ from shared.kernel.operation import ABANDONED, CANCELED, SUPERSEDED
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SOURCES: Final = [
-    path for folder in ("shared", "function_apps") for path in sorted((ROOT / folder).rglob("*.py"))
+    path
+    for folder in ("shared", "function_apps", "local_cloud/infrastructure")
+    for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 _ROW: Final = re.compile(r'^\| <a id="(\w+)"></a>`(\w+)` \|(.*)\|$', re.MULTILINE)
 OF_THE_TOKEN_LIBRARY: Final = frozenset(
@@ -63,7 +65,9 @@ def _codes(tree: ast.AST) -> Iterator[str]:
 def _codes_of_classes(family: type[Refused | Unavailable]) -> Iterator[str]:
     yield family.code
     for kind in family.__subclasses__():
-        if kind.__module__.startswith(("shared.", "function_apps.")):  # tests have their own
+        if kind.__module__.startswith(
+            ("shared.", "function_apps.", "local_cloud.")
+        ):  # tests have their own
             yield from _codes_of_classes(kind)
 
 
