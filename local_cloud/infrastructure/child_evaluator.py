@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from local_cloud.infrastructure.local_program import PROJECT
 from shared.infrastructure.errors import EvaluationDefect
 from shared.infrastructure.graph import Graph, digest
 from shared.infrastructure.inputs import EnvironmentInputs
+from shared.infrastructure.local_program import PROJECT
 from shared.infrastructure.port import StackName
 from shared.kernel.errors import PlanRefused, Unavailable, Violation
 

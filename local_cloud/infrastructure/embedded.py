@@ -4,10 +4,10 @@ from pathlib import Path
 
 from local_cloud.infrastructure.child_evaluator import ChildEvaluator
 from local_cloud.infrastructure.folder_states import FolderStates
-from local_cloud.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME
 from local_cloud.infrastructure.local_providers import SiteProvider, VolumeProvider
 from local_cloud.infrastructure.provider import ComponentProvider
 from local_cloud.infrastructure.step_engine import Evaluator, StepEngine
+from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME
 from shared.kernel.clock import Clock
 from shared.surfaces.port import Sites
 

@@ -6,11 +6,11 @@ from dataclasses import asdict, replace
 from pydantic.alias_generators import to_camel
 
 from local_cloud.infrastructure.difference import planned_changes, without
-from local_cloud.infrastructure.local_program import STABLE_TAGS
 from local_cloud.infrastructure.provider import Providers
 from local_cloud.infrastructure.state import StackState
 from shared.infrastructure.graph import Graph, ResourceAction, digest
 from shared.infrastructure.inputs import FIXED_INPUTS, EnvironmentInputs
+from shared.infrastructure.local_program import STABLE_TAGS
 from shared.infrastructure.port import MonthlyCost, PlannedChange, Preview
 from shared.kernel.errors import Violation
 

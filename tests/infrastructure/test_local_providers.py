@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from local_cloud.infrastructure.local_program import SITE, VOLUME
 from local_cloud.infrastructure.local_providers import SiteProvider, VolumeProvider
 from shared.infrastructure.graph import Node, Resource, Urn
 from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput
+from shared.infrastructure.local_program import SITE, VOLUME
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import StaleFence

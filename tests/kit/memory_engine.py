@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from local_cloud.infrastructure.local_program import (
+from local_cloud.infrastructure.local_providers import SiteProvider
+from local_cloud.infrastructure.provider import ComponentProvider, LiveResource
+from local_cloud.infrastructure.state import StackState
+from local_cloud.infrastructure.step_engine import StepEngine
+from shared.infrastructure.graph import Graph, Node, Resource, Unresolved, Urn, reference, resolve
+from shared.infrastructure.inputs import EnvironmentInputs
+from shared.infrastructure.local_program import (
     ENVIRONMENT,
     PROJECT,
     SITE,
@@ -16,12 +22,6 @@ from local_cloud.infrastructure.local_program import (
     declarations,
     outputs,
 )
-from local_cloud.infrastructure.local_providers import SiteProvider
-from local_cloud.infrastructure.provider import ComponentProvider, LiveResource
-from local_cloud.infrastructure.state import StackState
-from local_cloud.infrastructure.step_engine import StepEngine
-from shared.infrastructure.graph import Graph, Node, Resource, Unresolved, Urn, reference, resolve
-from shared.infrastructure.inputs import EnvironmentInputs
 from shared.infrastructure.port import MonthlyCost, StackName
 from shared.kernel.errors import PlanRefused, Stale, Violation
 from shared.kernel.fence import Fence, StaleFence

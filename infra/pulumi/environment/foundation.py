@@ -21,8 +21,8 @@ from pulumi_azure_native import (
 )
 
 from infra.pulumi.environment.names import Kind, name, role_assignment_name
-from local_cloud.infrastructure.local_program import ENVIRONMENT, STABLE_TAGS, tags
 from shared.infrastructure.inputs import EnvironmentInputs
+from shared.infrastructure.local_program import ENVIRONMENT, STABLE_TAGS, tags
 
 ADDRESSES: Final = "10.0.0.0/16"
 """Environments are never peered with each other, so all may have the same."""

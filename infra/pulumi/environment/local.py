@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import pulumi
 
-from local_cloud.infrastructure.local_program import (
+from shared.infrastructure.inputs import EnvironmentInputs
+from shared.infrastructure.local_program import (
     SITE,
     VOLUME,
     Declaration,
@@ -16,7 +17,6 @@ from local_cloud.infrastructure.local_program import (
     declarations,
     outputs,
 )
-from shared.infrastructure.inputs import EnvironmentInputs
 
 OUTPUTS: Final = {SITE: ("endpoint",), VOLUME: ("path",)}
 
