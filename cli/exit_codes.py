@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 6
     """The system or a dependency does not answer; the same command may work later."""
     ENDED_OTHERWISE = 7
-    """The work was accepted and did not succeed: rolled back, failed or cancelled."""
+    """The work was accepted and did not succeed: rolled back, failed or canceled."""
     NOT_LOGGED_IN = 8
     """There is no token, or it has expired or is not trusted."""
     STILL_RUNNING = 9

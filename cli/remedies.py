@@ -81,8 +81,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "FactsFull": "decommission what is unused, then `runtimectl parked replay <event>`",
     "NaturalKeyActive": "wait for {deployment} or `runtimectl cancel {deployment}`",
     "TransitionRefused": "see its state: `runtimectl deployment {deployment}`",
-    "Cancelled": "nothing to do: it was cancelled on request",
-    "OperationCanceled": "nothing to do: it was cancelled on request",
+    "Cancelled": "nothing to do: it was canceled on request",
+    "OperationCanceled": "nothing to do: it was canceled on request",
     "EnvironmentNotUsable": "see its status: `runtimectl env list`",
     "NotInForce": "roll back the later deployments first: `runtimectl deployments`",
     "NotRollbackable": "deploy the release that you want instead: `runtimectl deploy -f …`",
@@ -109,7 +109,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "DataResourceUnknown": "retain what it has: `runtimectl env show {name}`",
     "RetainDiffers": "nothing keeps it now; see what stays: `runtimectl env show {name}`",
     "EnvironmentExists": (
-        "change it: `runtimectl env update {name}`; stage and region are fixed: "
+        "change it: `runtimectl env update {name}`; stage and region cannot change: "
         "`runtimectl env delete {name}` and create it again, or choose another name"
     ),
     "EnvironmentFailed": "see why (`runtimectl operations`) and create it again",

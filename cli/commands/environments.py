@@ -197,7 +197,7 @@ def _changes(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str,
     for name in _FIXED:
         if name in wanted and wanted[name] != current.get(name):
             raise Failure(
-                f"{name}: fixed: expected {current.get(name)}, got {wanted[name]}",
+                f"{name} cannot change: expected {current.get(name)}, got {wanted[name]}",
                 ExitCode.REFUSED,
                 remedy="decommission it and create it again: "
                 f"`runtimectl env delete {current['name']} --wait`",

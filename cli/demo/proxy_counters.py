@@ -37,7 +37,7 @@ class ProxyCounters:
 
 
 async def sample_counters(admin_port: int, service: str, file: Path, clock: Clock) -> None:
-    """Sample until cancelled, and write the counters to *file*."""
+    """Sample until canceled, and write the counters to *file*."""
     admin, counters = EnvoyAdmin(admin_port), ProxyCounters()
     while True:
         try:

@@ -27,7 +27,7 @@ class EnvironmentExists(Conflict):
         names = ", ".join(each.target for each in differing)
         fixed = [each.target[1:] for each in differing if each.target in {"/stage", "/region"}]
         way = (
-            f"{' and '.join(fixed)}: fixed: decommission and create again"
+            f"{' and '.join(fixed)} cannot change; decommission the environment and create it again"
             if fixed
             else "update the environment, or choose another name"
         )

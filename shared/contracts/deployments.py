@@ -257,7 +257,7 @@ class RuntimeDeploymentFailed(DeploymentEnded):
 
 
 class RuntimeDeploymentCancelled(DeploymentEnded):
-    """Cancelled before anything was applied."""
+    """Canceled before anything was applied."""
 
 
 class RuntimeEnvironmentDrained(Event):

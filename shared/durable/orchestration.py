@@ -248,7 +248,7 @@ def wait_for(context: OrchestrationContext, wait_name: str, until: datetime) -> 
     first = yield context.durable.task_any([event, timer])
     if first == timer:
         return False
-    # An uncancelled timer would keep the instance running until it fires.
+    # A timer that is not canceled would keep the instance running until it fires.
     timer.cancel()
     return True
 

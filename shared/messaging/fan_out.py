@@ -31,7 +31,7 @@ _ENDINGS: Final = {
     DeploymentStatus.COMPLETED: (ReleaseOutcome.COMPLETED, CauseKind.DEPLOYMENT),
     DeploymentStatus.ROLLED_BACK: (ReleaseOutcome.ROLLED_BACK, CauseKind.ROLLBACK),
 }
-"""A deployment that failed or was cancelled proved nothing about the running instances."""
+"""A deployment that failed or was canceled proved nothing about the running instances."""
 
 
 def no_writes(_view: View) -> Sequence[Put]:

@@ -45,8 +45,8 @@ class DocumentCodec(Generic[T]):
 
     Lists in *type* are declared as `tuple[X, ...]`: a `Sequence` is read back as a list, which is
     unequal to the tuple that was stored.
-    `upgrades` maps each earlier schema to the function that makes a body of the next one; today's
-    shapes are schema 1. `queried` returns fields that only queries use (`dueAt`).
+    `upgrades` maps each earlier schema to the function that makes a body of the next one.
+    `queried` returns fields that only queries use (`dueAt`).
     """
 
     type: type[T]

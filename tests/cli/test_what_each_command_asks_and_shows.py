@@ -256,7 +256,7 @@ def test_an_update_from_a_file_leaves_the_fixed_fields_alone(
 
     if is_other:
         assert ran.code == ExitCode.REFUSED
-        assert "stage: fixed: expected test, got prod" in ran.err
+        assert "stage cannot change: expected test, got prod" in ran.err
         assert "`runtimectl env delete test --wait`" in ran.err
     else:
         assert ran.written[1]["isolationModel"] == "silo"

@@ -7,8 +7,12 @@ from shared.kernel.errors import Violation
 @pytest.mark.parametrize(
     ("fields", "way"),
     [
-        pytest.param(("/region",), "region: fixed: decommission and create again", id="region"),
-        pytest.param(("/stage", "/tags"), "stage: fixed", id="stage-and-tags"),
+        pytest.param(
+            ("/region",),
+            "region cannot change; decommission the environment and create it again",
+            id="region",
+        ),
+        pytest.param(("/stage", "/tags"), "stage cannot change", id="stage-and-tags"),
         pytest.param(("/tags",), "update the environment", id="tags"),
     ],
 )

@@ -1,4 +1,4 @@
-"""An environment that is being decommissioned: rollouts are cancelled, workloads are removed."""
+"""An environment that is being decommissioned: rollouts are canceled, workloads are removed."""
 
 import logging
 from collections.abc import Callable
@@ -67,9 +67,10 @@ async def begin_drain(ctx: ActivityContext, app: DeploymentsApp) -> float:
 
 
 async def cancel_page(ctx: ActivityContext, app: DeploymentsApp) -> int:
-    """Cancel up to 25 deployments in the queue; return how many there were.
+    """Cancel up to 25 deployments in the queue; return how many the whole queue had.
 
-    One that is gone or cannot be read is not counted: it leaves the queue at the end of the drain.
+    One that turned out to be gone, or cannot be read, is not counted: it leaves the queue at the
+    end of the drain.
     """
     target = await _owned(ctx, app)
     command = DeploymentReason(reason="its environment is being decommissioned")

@@ -38,7 +38,7 @@ async def cancel(
 
     def decide(view: View) -> Decision[Json]:
         known = repository.stored_set(view, deployment)
-        return _cancelled(known, command.reason or "cancelled by a caller", view, ids, ctx)
+        return _canceled(known, command.reason or "canceled by a caller", view, ids, ctx)
 
     return await repository.change(deployment, ctx, app, decide)
 
@@ -62,7 +62,7 @@ async def cancel_operation(
         known = repository.stored_set(view, deployment)
         if known.operation_id != operation_id:
             raise OperationSuperseded(operation_id, known.operation_id)
-        return _cancelled(known, f"operation {operation_id} was cancelled", view, ids, ctx)
+        return _canceled(known, f"operation {operation_id} was canceled", view, ids, ctx)
 
     # The operation is what `If-Match` is about.
     return await app.service.work.change(
@@ -70,7 +70,7 @@ async def cancel_operation(
     )
 
 
-def _cancelled(
+def _canceled(
     known: DeploymentSet, message: str, view: View, ids: NewIds, ctx: Context
 ) -> Decision[Json]:
     reason, status = EndReason(code="Cancelled", message=message), known.deployment.status
@@ -82,7 +82,7 @@ def _cancelled(
         return interrupt(known, reason, view, ids, ctx, kind=repository.CANCEL)
     raise NotCancellable(
         f"{known.deployment.deployment_id} has ended as {status}; only deployments on their way "
-        "are cancelled"
+        "are canceled"
     )
 
 
@@ -90,19 +90,19 @@ def cancel_before_applied(
     known: DeploymentSet, reason: EndReason, view: View, ctx: Context
 ) -> Decision[Json]:
     """End a deployment of which nothing was applied, and its operation with it."""
-    cancelled = evolve(known.deployment, Cancelled(reason), ctx.now())
-    after, rows = repository.leave_queue(cancelled, known.target, ctx)
-    entry = known.target.entry(cancelled.deployment_id)
+    canceled = evolve(known.deployment, Cancelled(reason), ctx.now())
+    after, rows = repository.leave_queue(canceled, known.target, ctx)
+    entry = known.target.entry(canceled.deployment_id)
     if entry is not None and entry.wait:
         rows.append(Raise(entry.operation, entry.wait))
     return Decision(
-        answer(cancelled, after.target),
+        answer(canceled, after.target),
         writes=[
             *repository.changed(known, after),
-            *repository.close_operation(view, cancelled, ctx),
+            *repository.close_operation(view, canceled, ctx),
         ],
         outbox=rows,
-        audited=Audited("CancelDeployment", cancelled.deployment_id, cancelled.status),
+        audited=Audited("CancelDeployment", canceled.deployment_id, canceled.status),
     )
 
 

@@ -115,7 +115,8 @@ class DestroyFailed(EnvironmentEvent):
     remaining: tuple[str, ...] = ()
 
 
-# What is not in this table cannot happen. AwaitingApproval is entered by the approval rules.
+# What is not in this table cannot happen. Nothing leads to AwaitingApproval yet: it is a state of
+# the contract, for approvals.
 TRANSITIONS: Final[Transitions[State, EnvironmentEvent]] = Transitions(
     "an environment",
     {

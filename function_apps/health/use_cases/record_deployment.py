@@ -12,7 +12,7 @@ from shared.messaging.unit_of_work import Json, Outcome
 async def record_deployment(event: DeploymentEnded, ctx: Context, app: HealthApp) -> Outcome[Json]:
     """Split the end of a deployment into one command per service to probe, and end its gates.
 
-    One that failed or was cancelled proved no release, so it has no command.
+    One that failed or was canceled proved no release, so it has no command.
     """
     outcome = await fan_out_releases(event, WatchRelease, ctx, app.service.work)
     await end_gates(event, ctx, app)

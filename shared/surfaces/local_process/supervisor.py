@@ -1,4 +1,4 @@
-"""The supervisor of a state folder: reconciles all its sites until it is cancelled.
+"""The supervisor of a state folder: reconciles all its sites until it is canceled.
 
 It may be killed at any moment: workloads and Envoys continue, and the next supervisor adopts them.
 Readers in any process trust the instance records only while a supervisor lives that has reconciled
@@ -62,7 +62,7 @@ async def supervise(
     clock: Clock,
     entropy: Entropy,
 ) -> None:
-    """Reconcile all sites of *folder* until cancelled, including those that are added later.
+    """Reconcile all sites of *folder* until canceled, including those that are added later.
 
     The processes it started continue then.
 

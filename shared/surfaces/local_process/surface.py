@@ -49,7 +49,7 @@ class LocalProcessSurface(LocalProcessReader):
         self._notifier = Notifier()
 
     async def supervise(self) -> None:
-        """Reconcile all sites until cancelled; the processes continue to run.
+        """Reconcile all sites until canceled; the processes continue to run.
 
         Raises:
             SupervisorRunning: another process does.
