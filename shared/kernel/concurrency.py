@@ -40,10 +40,16 @@ class Failure:
     reason: str
 
 
-async def isolate(work: Awaitable[T], subject: str) -> T | Failure:
-    """Return the result of *work*, or its failure, logged with *subject*, the item's name."""
+async def isolate(
+    work: Awaitable[T], subject: str, *, within_s: float | None = None
+) -> T | Failure:
+    """Return the result of *work*, or its failure, logged with *subject*, the item's name.
+
+    Work that takes longer than *within_s* is canceled, and has failed.
+    """
     try:
-        return await work
+        async with asyncio.timeout(within_s):
+            return await work
     except (Refused, Unavailable) as problem:
         _log.warning("%s: %s", subject, problem.message)
         return Failure(problem.message)

@@ -233,3 +233,16 @@ def test_an_unreadable_row_leaves_the_rest_of_the_history_readable(fields: Any) 
         return [row["version"] for row in value], past.version
 
     assert run_virtual(main()) == (["2.0"], "2.0")
+
+
+@pytest.mark.parametrize("fields", [{"revision": "many"}, {"schema": 99}])
+def test_a_scan_that_cannot_be_read_keeps_no_release_out_of_the_inventory(
+    fields: dict[str, Any],
+) -> None:
+    async def main() -> Any:
+        made = await two()
+        await damage(made, Partition(TENANT, KEY), "watch", **fields)
+        await made.hear_all(ended(2, [released(WEB, 2)], at=EPOCH + timedelta(minutes=2)))
+        return (await stored(made, place(WEB), "service")).body["rows"]["release"]
+
+    assert run_virtual(main())["release_revision"] == 2

@@ -69,6 +69,26 @@ def test_giving_up_a_rollout_keeps_what_runs() -> None:
     run_virtual(main())
 
 
+def test_a_surface_that_hangs_keeps_nobody_waiting_for_the_end_of_a_rollout() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        is_held, _ = hold(world, "apply", before=True)
+        answer = await world.deploy(await world.component("one"))
+        world.begin()
+        await asyncio.wait_for(is_held.wait(), 60)
+        hold(world, "observe", before=True)
+
+        operation = await world.operation_of(answer["operationId"])
+        async with asyncio.timeout(30):
+            await abandon_rollout(operation, world.ctx, world.app)
+
+        assert await world.status(answer["deploymentId"]) == "Failed"
+        await world.drop_running()
+
+    run_virtual(main())
+
+
 def test_a_drain_that_was_given_up_while_it_listed_removes_nothing() -> None:
     async def main() -> None:
         world = driven()

@@ -163,7 +163,7 @@ def test_a_dry_run_of_a_promotion_lists_path_and_soak_time() -> None:
         one = await occupied_staging(world)
         command = PromoteDeployment(deployment_id=one, to_environment_id=STAGING, dry_run=True)
 
-        plan = await plan_promotion(command, world.bench.ctx(), world.app, token="")
+        plan = await plan_promotion(command, world.bench.ctx(), world.app, token="t")
 
         assert [each.code for each in plan.refusals] == ["SoakTimeLeft", "RouteTaken"]
 

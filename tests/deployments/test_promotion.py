@@ -1,15 +1,19 @@
 """A release goes on to the next environment once it was Completed and Healthy for the soak time."""
 
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 
 from function_apps.deployments.errors import EvidenceRequired, NotPromotable
+from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.promotion import Source, require_soak_time, soak_evidence
-from function_apps.deployments.use_cases.promote import load_source, promote
-from shared.contracts.health import HealthStatus
+from function_apps.deployments.use_cases.promote import load_source, plan_promotion, promote
+from shared.contracts.health import HealthStatus, ServiceHealth
 from shared.contracts.promotions import PromoteDeployment, SoakDefaults, SoakEvidence
-from shared.contracts.values import Stage
+from shared.contracts.values import ServiceId, Stage
 from tests.deployments.driven import Driven, driven, environment
 from tests.kit.virtual_time import run_virtual
 
@@ -138,5 +142,74 @@ def test_the_time_before_it_was_completed_does_not_count() -> None:
 
         with pytest.raises(NotPromotable, match="for 0 s of 300 s"):
             require_soak_time(source, evidence, SoakDefaults(), world.app.service.clock.now())
+
+    run_virtual(main())
+
+
+async def ready() -> tuple[Driven, Deployment]:
+    """Return a world with a release that may go on to staging."""
+    world = driven()
+    await world.tell()
+    one = await world.release("one")
+    await world.tell(stage=Stage.STAGING, name="staging")
+    await world.app.service.clock.sleep(SOAK.total_seconds())
+    return world, one
+
+
+def test_a_dry_run_of_a_promotion_that_was_made_refuses_nothing() -> None:
+    async def main() -> None:
+        world, one = await ready()
+        command = PromoteDeployment(deployment_id=one.deployment_id, to_environment_id=STAGING)
+        await promote(command, world.ctx, world.app, token="t")
+        await world.settle()
+        await world.release("two")
+
+        again = await promote(command, world.ctx, world.app, token="t")
+        plan = await plan_promotion(command, world.ctx, world.app, token="t")
+
+        assert (again.is_repeat, plan.refusals) == (True, ())
+
+    run_virtual(main())
+
+
+def test_a_dry_run_lists_that_the_release_is_no_longer_in_force() -> None:
+    async def main() -> None:
+        world, one = await ready()
+        await world.release("two")
+        command = PromoteDeployment(deployment_id=one.deployment_id, to_environment_id=STAGING)
+
+        plan = await plan_promotion(command, world.ctx, world.app, token="t")
+
+        assert [refusal.code for refusal in plan.refusals] == ["NotPromotable"]
+
+    run_virtual(main())
+
+
+@dataclass
+class SlowVerdicts:
+    """Health that takes its time, while the target of the promotion is written every second."""
+
+    world: Driven
+    asked: int = 0
+
+    async def ask(self, services: Sequence[ServiceId], *, token: str) -> Sequence[ServiceHealth]:
+        self.asked += 1
+        for _ in range(3):
+            await self.world.app.service.clock.sleep(1)
+            await self.world.tell(stage=Stage.STAGING, name="staging")
+        return await self.world.soaked.ask(services, token=token)
+
+
+def test_a_slow_answer_of_health_is_awaited_once_and_comes_in_time() -> None:
+    async def main() -> None:
+        world, one = await ready()
+        slow = SlowVerdicts(world)
+        app = replace(world.app, verdicts=slow)
+        command = PromoteDeployment(deployment_id=one.deployment_id, to_environment_id=STAGING)
+
+        async with asyncio.timeout(10):
+            outcome = await promote(command, world.bench.ctx(marker="request/1"), app, token="t")
+
+        assert (outcome.is_repeat, slow.asked) == (False, 1)
 
     run_virtual(main())

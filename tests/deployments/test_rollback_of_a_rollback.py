@@ -160,7 +160,7 @@ def test_a_promoted_rollback_carries_the_name_of_the_release_it_restored() -> No
 
         promoted = await world.deployment(await promote_after(world, second, after=SOAK))
         command = PromoteDeployment(deployment_id=second, to_environment_id=STAGING)
-        plan = await plan_promotion(command, world.bench.ctx(), world.app, token="")
+        plan = await plan_promotion(command, world.bench.ctx(), world.app, token="t")
 
         assert promoted.release_ref == "v1"
         assert plan.release_ref == "v1"

@@ -127,6 +127,25 @@ def test_a_run_that_an_abandoned_operation_left_ends_with_the_next_operation() -
     run_virtual(main())
 
 
+class HangingEngine(OtherEngine):
+    """Never answers a cancel."""
+
+    async def cancel(self, run_id: RunId, fence: object) -> None:
+        await asyncio.Event().wait()
+
+
+def test_an_engine_that_hangs_keeps_nobody_waiting_for_the_end_of_an_operation() -> None:
+    async def main() -> None:
+        world, identity, update, _ = await _updating()
+        world.use_engine(HangingEngine)
+        async with asyncio.timeout(30):
+            await abandon_operation(await world.operation(update), world.ctx, world.app)
+
+        assert (await world.environment(identity)).last_update is not None
+
+    run_virtual(main())
+
+
 class DeadEngine(OtherEngine):
     async def cancel(self, run_id: RunId, fence: object) -> None:
         raise Unavailable("the engine is away")

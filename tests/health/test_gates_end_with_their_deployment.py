@@ -11,7 +11,7 @@ from shared.contracts.deployments import DeploymentEnded
 from shared.contracts.events import EVENTS
 from shared.durable.operations import OPERATIONS
 from shared.kernel.clock import isoformat
-from shared.persistence.store import Partition, Replace
+from shared.persistence.store import Delete, Partition, Replace
 from tests.health.test_evaluating_a_gate import GATE, asked
 from tests.health.watching import Health, health
 from tests.kit.drive import DrivenContext, by_name, drive
@@ -109,3 +109,22 @@ def test_a_gate_that_cannot_be_read_leaves_the_others_to_end() -> None:
         return await gate_of(made)
 
     assert run_virtual(main()) == ("Inconclusive", "Canceled")
+
+
+@pytest.mark.parametrize("is_lost", [True, False], ids=["lost", "unreadable"])
+def test_a_gate_ends_without_its_operation(*, is_lost: bool) -> None:
+    async def main() -> Any:
+        made = await gating(GATE)
+        store = made.app.service.store
+        record = await store.read(PLACE, f"gate/{GATE}")
+        assert record is not None
+        document_id = OPERATIONS.document_id(record.body["operation_id"])
+        operation = await store.read(PLACE, document_id)
+        assert operation is not None
+        damaged = Replace(document_id, {**operation.body, "percent": "many"}, operation.etag)
+        await store.batch(PLACE, [Delete(document_id) if is_lost else damaged])
+        await made.hear_all(ending())
+        ended_gate = await store.read(PLACE, f"gate/{GATE}")
+        return ended_gate and ended_gate.body["verdict"]
+
+    assert run_virtual(main()) == "Inconclusive"

@@ -22,7 +22,8 @@ async def record_deployment(event: DeploymentEnded, ctx: Context, app: CatalogAp
     due_at = ctx.now() + app.rules.stale_after
 
     def reschedule(view: View) -> Sequence[Put]:
-        scan = view.find(SCANS, event.environment_id)
+        # One that cannot be read keeps no release out of the inventory.
+        scan = view.readable(SCANS, event.environment_id)
         if scan is None or scan.removed_at is None:
             return ()
         if scan.ended_at is None and isoformat(event.ended_at) > scan.removed_at:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from function_apps.deployments import repository
 from function_apps.deployments.model import module_queue
@@ -30,6 +31,9 @@ from shared.messaging.outbox import Row
 from shared.messaging.unit_of_work import Json, Outcome, View
 from shared.surfaces.observed_state import Phase
 from shared.surfaces.spec import SurfaceComponent
+
+_OVERTAKE_WITHIN_S: Final = 5.0
+"""For each module: the operation has ended by then, and its caller waits for the answer."""
 
 
 async def abandon_rollout(
@@ -126,7 +130,8 @@ async def _overtake_calls(ended: Deployment, app: DeploymentsApp) -> None:
         if unit is None:
             continue
         write = _write_nothing(unit, ended, fence, app)
-        await isolate(write, f"overtaking what {ended.deployment_id} has on its way to {module}")
+        subject = f"overtaking what {ended.deployment_id} has on its way to {module}"
+        await isolate(write, subject, within_s=_OVERTAKE_WITHIN_S)
 
 
 async def _write_nothing(

@@ -1,6 +1,7 @@
 """Deploy: put a release into the queues of its modules."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from function_apps.deployments import events
@@ -25,17 +26,21 @@ from shared.kernel.errors import Refused
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
+AskEvidence = Callable[[], Awaitable[SoakEvidence | None]]
+"""Returns the evidence for a promotion. Raises NotPromotable, EvidenceRequired."""
+
 
 async def deploy(
     command: Deploy,
     ctx: Context,
     app: DeploymentsApp,
     *,
-    ask_evidence: Callable[[], Awaitable[SoakEvidence | None]] | None = None,
+    ask_evidence: AskEvidence | None = None,
 ) -> Outcome[Json]:
     """Put a release into the queues of its modules, or answer the one that is there already.
 
-    *ask_evidence* is called only when nothing answers the repeat: its answer changes with time.
+    *ask_evidence* is called, once, only when nothing answers the repeat: its answer changes with
+    time.
 
     Raises:
         CannotBePlanned: every reason why it cannot be done, with its place in the command.
@@ -44,15 +49,20 @@ async def deploy(
     environment = command.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, environment)
     keys = module_queue.keys_of(command)
+    evidence: SoakEvidence | None = None
+    context: PlanContext | None = None
 
     async def decide(view: View) -> Decision[Json]:
+        nonlocal evidence, context
         target = view.get(TARGETS, environment)
         known = module_queue.repeated_by(command, keys, target)
         if known is not None:
             deployment = await app.service.work.load(DEPLOYMENTS, known, ctx.tenant)
             return Decision(answer(deployment, target), is_repeat=True)
-        evidence = await ask_evidence() if ask_evidence else None
-        context = await plan_context(command.components, ctx, app)
+        if context is None:
+            # Once: while a slow answer is asked for again, other writers would come first again.
+            evidence = await ask_evidence() if ask_evidence else None
+            context = await plan_context(command.components, ctx, app)
         plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
         if plan.refusals:
             raise CannotBePlanned(plan.refusals)
@@ -61,8 +71,14 @@ async def deploy(
     return await app.service.work.change(ctx, TARGETS, environment, decide)
 
 
-async def plan_deployment(command: Deploy, ctx: Context, app: DeploymentsApp) -> DeploymentPlan:
-    """Return the plan of *command* with every refusal that it would get; change nothing.
+async def plan_deployment(
+    command: Deploy,
+    ctx: Context,
+    app: DeploymentsApp,
+    *,
+    ask_evidence: AskEvidence | None = None,
+) -> DeploymentPlan:
+    """Return the plan of *command* with every refusal that `deploy` would give; change nothing.
 
     Raises:
         Stale: as `deploy`.
@@ -72,18 +88,23 @@ async def plan_deployment(command: Deploy, ctx: Context, app: DeploymentsApp) ->
     keys = module_queue.keys_of(command)
     view = await app.service.work.read_for_plan(TARGETS, environment, ctx)
     target = view.get(TARGETS, environment)
+    refusals: list[Reason] = []
+    waits_for: str | None = None
+    is_new = False
+    with _listed(refusals):
+        is_new = module_queue.repeated_by(command, keys, target) is None
+    if is_new and ask_evidence:
+        with _listed(refusals):
+            await ask_evidence()
     context = await plan_context(command.components, ctx, app)
     plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
-    refusals = [
+    refusals += [
         Reason(code=refusal.code, message=f"{refusal.target}: {refusal.message}"[:2048])
         for refusal in plan.refusals
     ]
-    waits_for: str | None = None
-    try:
-        if module_queue.repeated_by(command, keys, target) is None:
+    if is_new:
+        with _listed(refusals):
             waits_for = _release(command, plan, keys, ids, target, ctx).value["waitingFor"]
-    except Refused as refusal:
-        refusals.append(Reason(code=refusal.code, message=refusal.message))
     return DeploymentPlan(
         environment_id=environment,
         release_ref=command.release_ref,
@@ -93,6 +114,15 @@ async def plan_deployment(command: Deploy, ctx: Context, app: DeploymentsApp) ->
         refusals=tuple(refusals[:100]),
         waiting_for=waits_for,
     )
+
+
+@contextmanager
+def _listed(refusals: list[Reason]) -> Iterator[None]:
+    """Put what is refused within into *refusals*."""
+    try:
+        yield
+    except Refused as refusal:
+        refusals.append(Reason(code=refusal.code, message=refusal.message[:2048]))
 
 
 async def plan_context(

@@ -4,12 +4,10 @@ from function_apps.deployments.model import promotion
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import load_set
-from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
-from shared.contracts.deployments import DeploymentPlan
+from function_apps.deployments.use_cases.deploy import AskEvidence, deploy, plan_deployment
+from shared.contracts.deployments import Deploy, DeploymentPlan
 from shared.contracts.promotions import PromoteDeployment, SoakEvidence
-from shared.contracts.values import Reason
 from shared.kernel.context import Context
-from shared.kernel.errors import Refused
 from shared.messaging.unit_of_work import Json, Outcome
 
 
@@ -25,16 +23,7 @@ async def promote(
             is left.
         EvidenceRequired: the command has no evidence of health.
     """
-    known = await load_set(command.deployment_id, ctx, app)
-    source = Source.of(known.deployment)
-
-    async def ask_evidence() -> SoakEvidence | None:
-        promotion.require_in_force(source, known.target)
-        evidence = await _ask_health(source, ctx, app, token) if token else command.evidence
-        promotion.require_soak_time(source, evidence, app.rules.soak, ctx.now())
-        return evidence
-
-    release = promotion.command_of(source, command)
+    release, ask_evidence = await _release(command, ctx, app, token)
     return await deploy(release, ctx, app, ask_evidence=ask_evidence)
 
 
@@ -45,19 +34,30 @@ async def plan_promotion(
 
     Raises:
         Stale: as `promote`.
-        NotPromotable: the release is not Completed, or no longer in force.
+        NotPromotable: the release is not Completed, or is where it is to go.
+    """
+    release, ask_evidence = await _release(command, ctx, app, token)
+    return await plan_deployment(release, ctx, app, ask_evidence=ask_evidence)
+
+
+async def _release(
+    command: PromoteDeployment, ctx: Context, app: DeploymentsApp, token: str
+) -> tuple[Deploy, AskEvidence]:
+    """Return the deployment that promotes, and what asks whether it may.
+
+    Raises:
+        NotPromotable: the release is not Completed, or is where it is to go.
     """
     known = await load_set(command.deployment_id, ctx, app)
     source = Source.of(known.deployment)
-    plan = await plan_deployment(promotion.command_of(source, command), ctx, app)
-    promotion.require_in_force(source, known.target)
-    refusals: tuple[Reason, ...] = ()
-    try:
-        evidence = await _ask_health(source, ctx, app, token)
+
+    async def ask_evidence() -> SoakEvidence | None:
+        promotion.require_in_force(source, known.target)
+        evidence = await _ask_health(source, ctx, app, token) if token else command.evidence
         promotion.require_soak_time(source, evidence, app.rules.soak, ctx.now())
-    except Refused as refusal:
-        refusals = (Reason(code=refusal.code, message=refusal.message),)
-    return plan.model_copy(update={"refusals": (*refusals, *plan.refusals)[:100]})
+        return evidence
+
+    return promotion.command_of(source, command), ask_evidence
 
 
 async def load_source(deployment: str, ctx: Context, app: DeploymentsApp) -> Source:

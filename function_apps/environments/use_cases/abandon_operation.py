@@ -1,5 +1,7 @@
 """Abandon: end an operation that nothing else can end, and free its environment."""
 
+from typing import Final
+
 from function_apps.environments.events import environment_changed
 from function_apps.environments.model.environment import (
     RuntimeEnvironment,
@@ -17,6 +19,9 @@ from shared.kernel.context import Context
 from shared.kernel.fence import Fence
 from shared.kernel.operation import Operation
 from shared.messaging.unit_of_work import Json, Outcome, View
+
+_CANCEL_WITHIN_S: Final = 10.0
+"""The operation has ended by then, and its caller waits for the answer."""
 
 
 async def abandon_operation(
@@ -47,6 +52,7 @@ async def abandon_operation(
     outcome = await abandon(operation, ctx, app, reason, reads=reads, free=free)
     if ended is not None:
         canceling = app.engine.cancel(ended.run_id, Fence(ended.fence, operation_id, "abandon"))
-        # An engine that is away, or defect, keeps nobody from giving an operation up.
-        await isolate(canceling, f"cancel of the run of {operation_id}")
+        # An engine that is away, hangs or is defect keeps nobody from giving an operation up.
+        subject = f"cancel of the run of {operation_id}"
+        await isolate(canceling, subject, within_s=_CANCEL_WITHIN_S)
     return outcome

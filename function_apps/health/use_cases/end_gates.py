@@ -56,7 +56,10 @@ async def end_gates(event: DeploymentEnded, ctx: Context, app: HealthApp) -> Non
 async def _end_gate(
     document: Document, known: GateRecord, event: DeploymentEnded, ctx: Context, app: HealthApp
 ) -> None:
-    """End one gate as Inconclusive and its operation as Canceled; its verdict is not sent."""
+    """End one gate as Inconclusive and its operation as Canceled; its verdict is not sent.
+
+    Where the operation is gone or cannot be read, the gate ends alone.
+    """
     now, gate_id = ctx.now(), known.gate.gate_id
     message = f"deployment {event.deployment_id} has ended as {event.status}"
 
@@ -64,12 +67,15 @@ async def _end_gate(
         record = view.find(GATES, gate_id)
         if record is None or record.verdict is not None:
             return NOTHING
-        operation = view.get(OPERATIONS, record.operation_id)
-        ended = operation.cancel(now, code=ENDED, message=message)
+        operation = view.readable(OPERATIONS, record.operation_id)
+        ended = operation and operation.cancel(now, code=ENDED, message=message)
         evidence = gate_evidence(record.gate, gates.begin(record.gate, isoformat(now)), now)
         return Decision(
             {},
-            writes=[OPERATIONS.put(ended), put_gate(record.decided(evidence), app)],
+            writes=[
+                *([OPERATIONS.put(ended)] if ended else []),
+                put_gate(record.decided(evidence), app),
+            ],
             audited=Audited("EndGate", gate_id, evidence.verdict),
         )
 
