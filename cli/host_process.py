@@ -19,10 +19,10 @@ from cli.client import Client, HostUnreachable
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.state_folder import REPOSITORY, StateFolder, read_json, write_private
+from local_agent import processes
+from local_agent.processes import ProcessIdentity
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
-from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.processes import ProcessIdentity
 
 READY_WITHIN_S: Final = 30.0
 """It takes 2 s; a starved machine may need longer."""
@@ -140,7 +140,7 @@ def kill_host(folder: StateFolder, clock: Clock) -> HostProcess:
 
 def stop_workloads(folder: StateFolder, clock: Clock) -> int:
     """Stop every workload and proxy of *folder*; return their number."""
-    from shared.surfaces.local_process.shutdown import stop_everything  # noqa: PLC0415
+    from local_agent.shutdown import stop_everything  # noqa: PLC0415
 
     if not folder.surface.exists():
         return 0

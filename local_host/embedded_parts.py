@@ -74,7 +74,7 @@ class EmbeddedParts:
         if kind is not ComputeTargetKind.LOCAL_PROCESS:
             raise PartNotSupported(f"the embedded host has no surface of kind {kind}")
         # Brings psutil and the proxy's package, which packaged apps do without.
-        from shared.surfaces.local_surface import local_surface  # noqa: PLC0415
+        from local_agent.local_surface import local_surface  # noqa: PLC0415
 
         return local_surface(
             self.host.folder, self.host.storage.blobs, self.host.clock, self.host.entropy
@@ -82,8 +82,8 @@ class EmbeddedParts:
 
     def engine(self) -> InfrastructureEngine:
         # Brings the providers of the local surface.
+        from local_agent.local_surface import local_surface  # noqa: PLC0415
         from local_cloud.infrastructure.embedded import embedded_engine  # noqa: PLC0415
-        from shared.surfaces.local_surface import local_surface  # noqa: PLC0415
 
         sites = local_surface(
             self.host.folder, self.host.storage.blobs, self.host.clock, self.host.entropy

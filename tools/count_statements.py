@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 COUNTED: Final = ("function_apps", "shared")
-SIZED: Final = ("cli", "function_apps", "local_cloud", "local_host", "shared")
+SIZED: Final = ("cli", "function_apps", "local_agent", "local_cloud", "local_host", "shared")
 MODULE_LINES: Final = 250
 FUNCTION_LINES: Final = 60
 CODEC: Final = re.compile(r"_*(.+_)?(to_body|from_body|encode|decode)(_.+)?")

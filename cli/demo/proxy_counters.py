@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from local_agent.envoy_admin import EnvoyAdmin
 from shared.kernel.clock import Clock, isoformat, parse_instant
 from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import TrafficUnavailable
-from shared.surfaces.local_process.envoy_admin import EnvoyAdmin
 
 SAMPLE_INTERVAL_S: Final = 0.2
 

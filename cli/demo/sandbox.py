@@ -21,10 +21,10 @@ from cli.lookup import find_environment
 from cli.main import main
 from cli.session import Session
 from cli.state_folder import STATE_VARIABLE, StateFolder, state_folder_at
+from local_agent.processes import ProcessIdentity
+from local_agent.shutdown import live_processes
+from local_agent.state_files import SurfaceFolder
 from shared.kernel.clock import Clock, SystemClock
-from shared.surfaces.local_process.processes import ProcessIdentity
-from shared.surfaces.local_process.shutdown import live_processes
-from shared.surfaces.local_process.state_files import SurfaceFolder
 
 _BOLD: Final = "1"
 

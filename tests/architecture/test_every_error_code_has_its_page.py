@@ -14,7 +14,7 @@ from shared.kernel.operation import ABANDONED, CANCELED, SUPERSEDED
 ROOT: Final = Path(__file__).resolve().parents[2]
 SOURCES: Final = [
     path
-    for folder in ("shared", "function_apps", "local_cloud/infrastructure")
+    for folder in ("shared", "function_apps", "local_agent", "local_cloud/infrastructure")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 _ROW: Final = re.compile(r'^\| <a id="(\w+)"></a>`(\w+)` \|(.*)\|$', re.MULTILINE)
@@ -66,7 +66,7 @@ def _codes_of_classes(family: type[Refused | Unavailable]) -> Iterator[str]:
     yield family.code
     for kind in family.__subclasses__():
         if kind.__module__.startswith(
-            ("shared.", "function_apps.", "local_cloud.")
+            ("shared.", "function_apps.", "local_agent.", "local_cloud.")
         ):  # tests have their own
             yield from _codes_of_classes(kind)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-HOUSES: Final = ("shared", "function_apps", "local_cloud", "local_host", "cli")
+HOUSES: Final = ("shared", "function_apps", "local_agent", "local_cloud", "local_host", "cli")
 MODULES: Final = sorted(path for house in HOUSES for path in (ROOT / house).rglob("*.py"))
 GLOSSARY: Final = ROOT / "docs" / "glossary.md"
 

@@ -47,7 +47,7 @@ def test_every_code_that_a_service_can_answer_has_a_remedy_of_its_own() -> None:
 def test_every_remedy_is_of_a_code_that_exists() -> None:
     sources = [
         path.read_text(encoding="utf-8")
-        for package in ("shared", "function_apps", "local_cloud", "cli")
+        for package in ("shared", "function_apps", "local_agent", "local_cloud", "cli")
         for path in (REPOSITORY / package).rglob("*.py")
         if path.name != "remedies.py"
     ]

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from local_agent.surface import LocalProcessSurface
 from local_cloud.blobs import MemoryBlobs
 from local_cloud.infrastructure.embedded import embedded_engine
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent
-from shared.surfaces.local_process.surface import LocalProcessSurface
 from tests.infrastructure.installations import EVALUATOR, FENCE, LAST, LATER, STACK, inputs
 from tests.kit.stack_runs import destroy, update
 

@@ -20,10 +20,10 @@ from typing import Any, Self
 import psutil
 
 from cli.client import Client, HostUnreachable
+from local_agent.processes import ProcessIdentity
+from local_agent.shutdown import live_processes, stop_everything
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
-from shared.surfaces.local_process.processes import ProcessIdentity
-from shared.surfaces.local_process.shutdown import live_processes, stop_everything
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 
 REPOSITORY = Path(__file__).parents[2]

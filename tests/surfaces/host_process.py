@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.observation import Present
-from shared.surfaces.local_process.surface import LocalProcessSurface
 from shared.surfaces.observed_state import LiveComponent
 from tests.surfaces.harness import SHOP, TEMPLATE, SurfaceHarness, fence
 from tests.surfaces.local_process_harness import FolderBlobs

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from local_agent.shutdown import stop_everything
+from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import NotFound
-from shared.surfaces.local_process.shutdown import stop_everything
-from shared.surfaces.local_process.surface import LocalProcessSurface
 from shared.surfaces.spec import artifact_blob
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, SurfaceHarness, fence
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.surfaces.local_process.processes import ProcessIdentity, this_process
-from shared.surfaces.local_process.supervisor import has_supervisor
+from local_agent.processes import ProcessIdentity, this_process
+from local_agent.supervisor import has_supervisor
 
 US = this_process()
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from local_agent.artifacts import Artifacts, content_digest
 from shared.surfaces.archives import extract
 from shared.surfaces.errors import BadArtifact
-from shared.surfaces.local_process.artifacts import Artifacts, content_digest
 from shared.surfaces.spec import artifact_blob
 from tests.surfaces.local_process_harness import FolderBlobs, upload, zipped
 

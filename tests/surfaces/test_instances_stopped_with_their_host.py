@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.surfaces.local_process.shutdown import stop_everything
+from local_agent.shutdown import stop_everything
 from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.spec import HttpProbe
 from tests.surfaces.harness import SurfaceHarness

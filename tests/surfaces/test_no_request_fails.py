@@ -11,11 +11,11 @@ import aiohttp
 import psutil
 import pytest
 
+from local_agent.processes import environ_of, start_ticks
+from local_agent.shutdown import stop_everything
+from local_agent.supervisor import has_supervisor
 from shared.kernel.clock import SystemClock
 from shared.kernel.observation import Present
-from shared.surfaces.local_process.processes import environ_of, start_ticks
-from shared.surfaces.local_process.shutdown import stop_everything
-from shared.surfaces.local_process.supervisor import has_supervisor
 from shared.surfaces.observed_state import Phase
 from shared.surfaces.traffic import RevisionTraffic
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence

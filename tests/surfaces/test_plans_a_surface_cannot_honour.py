@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from local_agent.limits import capabilities
 from shared.kernel.errors import Invalid
 from shared.surfaces.capabilities import Capabilities, Feature, SurfacePlan, check
-from shared.surfaces.local_process.limits import capabilities
 from shared.surfaces.spec import HttpProbe, Resources, SurfaceComponent
 from tests.surfaces.harness import ENVIRONMENT, SHOP, TEMPLATE
 

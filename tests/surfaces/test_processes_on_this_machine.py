@@ -14,16 +14,16 @@ import aiohttp
 import psutil
 import pytest
 
+from local_agent import processes
+from local_agent.instance_folder import LOG_BYTES_MAX
+from local_agent.limits import capabilities, rlimits
+from local_agent.shutdown import stop_everything
+from local_agent.supervisor import SupervisorRunning
+from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import SystemClock
 from shared.kernel.observation import Absent, Present
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import BadArtifact
-from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.instance_folder import LOG_BYTES_MAX
-from shared.surfaces.local_process.limits import capabilities, rlimits
-from shared.surfaces.local_process.shutdown import stop_everything
-from shared.surfaces.local_process.supervisor import SupervisorRunning
-from shared.surfaces.local_process.surface import LocalProcessSurface
 from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.spec import HttpProbe, Resources
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence

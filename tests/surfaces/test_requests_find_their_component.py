@@ -10,9 +10,9 @@ import aiohttp
 import psutil
 import pytest
 
+from local_agent.processes import environ_of
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Present
-from shared.surfaces.local_process.processes import environ_of
 from shared.surfaces.spec import SurfaceComponent
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
 from tests.surfaces.local_process_harness import local_process_harness

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.surfaces.local_process.supervisor import SupervisorRunning
-from shared.surfaces.local_surface import supervise
+from local_agent.local_surface import supervise
+from local_agent.supervisor import SupervisorRunning
 from tests.kit.virtual_time import LoopClock, run_virtual
 
 

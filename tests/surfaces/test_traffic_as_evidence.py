@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.surfaces.local_process.envoy_admin import read_traffic
+from local_agent.envoy_admin import read_traffic
 from shared.surfaces.traffic import (
     LATENCY_BOUNDS_MS,
     NO_TRAFFIC,

@@ -17,19 +17,19 @@ from typing import Final
 
 import aiohttp
 
-from shared.kernel.clock import Clock
-from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Conflict, Unavailable
-from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.artifacts import Artifacts
-from shared.surfaces.local_process.controller_context import ControllerContext
-from shared.surfaces.local_process.instance_folder import link_python
-from shared.surfaces.local_process.site_controller import SiteController
-from shared.surfaces.local_process.state_files import (
+from local_agent import processes
+from local_agent.artifacts import Artifacts
+from local_agent.controller_context import ControllerContext
+from local_agent.instance_folder import link_python
+from local_agent.site_controller import SiteController
+from local_agent.state_files import (
     CorruptStateFile,
     SurfaceFolder,
     write_atomically,
 )
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Conflict, Unavailable
 
 INTERVAL_S: Final = 0.2
 _LOG: Final = logging.getLogger(__name__)

@@ -9,17 +9,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from shared.kernel.clock import Clock
-from shared.kernel.entropy import Entropy
-from shared.surfaces.local_process import envoy_config, processes
-from shared.surfaces.local_process.envoy_admin import EnvoyAdmin, wait_until
-from shared.surfaces.local_process.envoy_config import (
+from local_agent import envoy_config, processes
+from local_agent.envoy_admin import EnvoyAdmin, wait_until
+from local_agent.envoy_config import (
     ComponentRoute,
     Document,
     cluster_name,
 )
-from shared.surfaces.local_process.processes import ProcessIdentity, SpawnedProcesses
-from shared.surfaces.local_process.state_files import DesiredSite, write_atomically
+from local_agent.processes import ProcessIdentity, SpawnedProcesses
+from local_agent.state_files import DesiredSite, write_atomically
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
 
 SHOWN_WITHIN_S: Final = 5.0
 """Usually about 10 ms; a starved machine may need longer."""

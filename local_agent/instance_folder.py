@@ -15,10 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.artifacts import Artifacts, UnpackedArtifact, base_python
-from shared.surfaces.local_process.limits import rlimits
-from shared.surfaces.local_process.state_files import InstanceRecord
+from local_agent import processes
+from local_agent.artifacts import Artifacts, UnpackedArtifact, base_python
+from local_agent.limits import rlimits
+from local_agent.state_files import InstanceRecord
 from shared.surfaces.spec import RevisionSpec
 
 LOG_BYTES_MAX: Final = 5 * 2**20

@@ -11,10 +11,10 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from local_agent.envoy_config import parse_cluster_name
 from shared.kernel.clock import Clock
 from shared.kernel.ids import ServiceId
 from shared.surfaces.errors import TrafficUnavailable
-from shared.surfaces.local_process.envoy_config import parse_cluster_name
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram, RevisionTraffic
 
 ADMIN_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Final
 
+from local_agent import processes
+from local_agent.processes import ProcessIdentity
+from local_agent.supervisor import SupervisorRunning, has_supervisor
 from shared.kernel.clock import Clock
-from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.processes import ProcessIdentity
-from shared.surfaces.local_process.supervisor import SupervisorRunning, has_supervisor
 
 GRACE_S: Final = 5.0
 _POLL_INTERVAL_S: Final = 0.05

@@ -4,19 +4,19 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime
 
-from shared.surfaces.errors import BadArtifact
-from shared.surfaces.local_process.controller_context import ControllerContext
-from shared.surfaces.local_process.envoy_admin import UpstreamHosts
-from shared.surfaces.local_process.envoy_config import ComponentRoute, RevisionRoute
-from shared.surfaces.local_process.instance_controller import InstanceController
-from shared.surfaces.local_process.instance_folder import instance_id
-from shared.surfaces.local_process.state_files import (
+from local_agent.controller_context import ControllerContext
+from local_agent.envoy_admin import UpstreamHosts
+from local_agent.envoy_config import ComponentRoute, RevisionRoute
+from local_agent.instance_controller import InstanceController
+from local_agent.instance_folder import instance_id
+from local_agent.state_files import (
     ComponentRecord,
     DesiredComponent,
     DesiredRevision,
     InstanceRecord,
     SiteFolder,
 )
+from shared.surfaces.errors import BadArtifact
 from shared.surfaces.rules import drain_ends_at
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 

@@ -5,31 +5,31 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from shared.kernel.clock import Clock
-from shared.kernel.ids import EnvironmentId
-from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.surfaces.capabilities import Capabilities
-from shared.surfaces.errors import TrafficUnavailable
-from shared.surfaces.local_process import limits
-from shared.surfaces.local_process.artifacts import Artifacts
-from shared.surfaces.local_process.envoy_admin import EnvoyAdmin
-from shared.surfaces.local_process.envoy_process import envoy_epoch
-from shared.surfaces.local_process.instance_folder import InstanceFolder, outputs_of
-from shared.surfaces.local_process.observation import (
+from local_agent import limits
+from local_agent.artifacts import Artifacts
+from local_agent.envoy_admin import EnvoyAdmin
+from local_agent.envoy_process import envoy_epoch
+from local_agent.instance_folder import InstanceFolder, outputs_of
+from local_agent.observation import (
     Unreadable,
     endpoint,
     live_processes,
     live_revisions,
     prove_instance,
 )
-from shared.surfaces.local_process.state_files import (
+from local_agent.state_files import (
     CorruptStateFile,
     DesiredComponent,
     DesiredSite,
     SiteFolder,
     SurfaceFolder,
 )
-from shared.surfaces.local_process.supervisor import has_supervisor
+from local_agent.supervisor import has_supervisor
+from shared.kernel.clock import Clock
+from shared.kernel.ids import EnvironmentId
+from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.surfaces.capabilities import Capabilities
+from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.observed_state import LiveComponent, LiveProof, Site
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import TrafficSample

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from local_agent.state_files import file_lock, write_atomically
 from shared.kernel.errors import NotFound
 from shared.persistence.blobs import Blobs
 from shared.surfaces.archives import extract
 from shared.surfaces.errors import BadArtifact
-from shared.surfaces.local_process.state_files import file_lock, write_atomically
 from shared.surfaces.spec import artifact_blob
 
 ARCHIVE_BYTES_MAX: Final = 100 * 2**20

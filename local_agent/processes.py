@@ -18,7 +18,7 @@ from typing import Final
 
 import psutil
 
-from shared.surfaces.local_process import launcher
+from local_agent import launcher
 
 TOKEN_VARIABLE: Final = "RUNTIME_INSTANCE_TOKEN"  # noqa: S105  a name
 

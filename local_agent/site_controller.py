@@ -4,18 +4,18 @@ import asyncio
 import shutil
 from dataclasses import replace
 
-from shared.kernel.ids import ServiceId
-from shared.surfaces.errors import TrafficUnavailable
-from shared.surfaces.local_process.component_controller import ComponentController
-from shared.surfaces.local_process.controller_context import ControllerContext
-from shared.surfaces.local_process.envoy_admin import EnvoyAdmin, UpstreamHosts
-from shared.surfaces.local_process.envoy_config import ComponentRoute
-from shared.surfaces.local_process.envoy_process import EnvoyProcess
-from shared.surfaces.local_process.state_files import (
+from local_agent.component_controller import ComponentController
+from local_agent.controller_context import ControllerContext
+from local_agent.envoy_admin import EnvoyAdmin, UpstreamHosts
+from local_agent.envoy_config import ComponentRoute
+from local_agent.envoy_process import EnvoyProcess
+from local_agent.state_files import (
     CorruptStateFile,
     DesiredComponent,
     SiteFolder,
 )
+from shared.kernel.ids import ServiceId
+from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.spec import SurfaceComponent
 
 

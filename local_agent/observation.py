@@ -11,18 +11,18 @@ from typing import Final
 
 import aiohttp
 
-from shared.kernel.clock import Clock
-from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.artifacts import Artifacts, content_digest
-from shared.surfaces.local_process.envoy_config import host_name
-from shared.surfaces.local_process.processes import ProcessIdentity
-from shared.surfaces.local_process.state_files import (
+from local_agent import processes
+from local_agent.artifacts import Artifacts, content_digest
+from local_agent.envoy_config import host_name
+from local_agent.processes import ProcessIdentity
+from local_agent.state_files import (
     DesiredComponent,
     DesiredRevision,
     DesiredSite,
     InstanceRecord,
     SiteFolder,
 )
+from shared.kernel.clock import Clock
 from shared.surfaces.observed_state import Instance, LiveProof, LiveRevision, Phase
 from shared.surfaces.rules import departures
 from shared.surfaces.spec import ReleaseQuestion, RevisionSpec

@@ -6,8 +6,8 @@ from typing import Final
 
 import aiohttp
 
-from shared.surfaces.local_process.controller_context import ControllerContext
-from shared.surfaces.local_process.state_files import InstanceRecord
+from local_agent.controller_context import ControllerContext
+from local_agent.state_files import InstanceRecord
 from shared.surfaces.spec import HttpProbe, RevisionSpec
 
 PASSES_BELOW: Final = 400

@@ -17,8 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from local_agent import launcher, processes
 from shared.surfaces.capabilities import Capabilities, Feature
-from shared.surfaces.local_process import launcher, processes
 from shared.surfaces.spec import Resources
 
 REPLICAS_MAX: Final = 16

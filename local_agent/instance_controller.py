@@ -8,16 +8,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from local_agent import processes
+from local_agent.artifacts import UnpackedArtifact
+from local_agent.controller_context import ControllerContext
+from local_agent.envoy_admin import UpstreamHosts
+from local_agent.envoy_config import cluster_name
+from local_agent.instance_folder import InstanceFolder, prune_outputs
+from local_agent.probes import InstanceProbes
+from local_agent.processes import ProcessIdentity, SpawnedProcesses
+from local_agent.state_files import InstanceRecord, SiteFolder
 from shared.kernel.ids import ServiceId
-from shared.surfaces.local_process import processes
-from shared.surfaces.local_process.artifacts import UnpackedArtifact
-from shared.surfaces.local_process.controller_context import ControllerContext
-from shared.surfaces.local_process.envoy_admin import UpstreamHosts
-from shared.surfaces.local_process.envoy_config import cluster_name
-from shared.surfaces.local_process.instance_folder import InstanceFolder, prune_outputs
-from shared.surfaces.local_process.probes import InstanceProbes
-from shared.surfaces.local_process.processes import ProcessIdentity, SpawnedProcesses
-from shared.surfaces.local_process.state_files import InstanceRecord, SiteFolder
 from shared.surfaces.spec import RevisionSpec
 
 BACKOFF_FIRST_S: Final = 0.5

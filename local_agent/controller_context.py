@@ -7,10 +7,10 @@ from pathlib import Path
 
 import aiohttp
 
+from local_agent.artifacts import Artifacts
+from local_agent.loopback_ports import free_port
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.surfaces.local_process.artifacts import Artifacts
-from shared.surfaces.local_process.loopback_ports import free_port
 
 
 @dataclass

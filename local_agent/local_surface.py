@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from local_agent.supervisor import SupervisorRunning
+from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.persistence.blobs import Blobs
-from shared.surfaces.local_process.supervisor import SupervisorRunning
-from shared.surfaces.local_process.surface import LocalProcessSurface
 
 _RESTART_AFTER_S: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)

@@ -11,6 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from local_agent.artifacts import Artifacts
+from local_agent.envoy_admin import EnvoyAdmin, wait_until
+from local_agent.loopback_ports import free_port
+from local_agent.observation import live_revisions
+from local_agent.reader import LocalProcessReader
+from local_agent.state_files import (
+    CorruptStateFile,
+    DesiredComponent,
+    DesiredRevision,
+    DesiredSite,
+    SurfaceFolder,
+)
+from local_agent.supervisor import Notifier, supervise
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Refused, Unavailable
@@ -18,19 +31,6 @@ from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.persistence.blobs import Blobs
 from shared.surfaces.errors import RevisionMissing, SiteMissing, TrafficUnavailable
-from shared.surfaces.local_process.artifacts import Artifacts
-from shared.surfaces.local_process.envoy_admin import EnvoyAdmin, wait_until
-from shared.surfaces.local_process.loopback_ports import free_port
-from shared.surfaces.local_process.observation import live_revisions
-from shared.surfaces.local_process.reader import LocalProcessReader
-from shared.surfaces.local_process.state_files import (
-    CorruptStateFile,
-    DesiredComponent,
-    DesiredRevision,
-    DesiredSite,
-    SurfaceFolder,
-)
-from shared.surfaces.local_process.supervisor import Notifier, supervise
 from shared.surfaces.rules import check_fence, check_removal, check_revision, check_weights
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 

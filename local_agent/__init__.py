@@ -1,0 +1,1 @@
+"""LocalProcess: starts, watches, limits, stops and proves workloads on this machine."""

@@ -1,1 +1,0 @@
-"""The surface of this machine: workloads are processes, behind one Envoy per environment."""
