@@ -59,12 +59,11 @@ class Tree:
         functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
         self.functions += [(node.end_lineno or 0) - node.lineno + 1 for node in functions]
         parts = path.split("/")
-        if parts[0] in COUNTED:
-            plumbing = {id(each) for node in plumbers(tree) for each in statements(node)}
-            is_module = parts[1].endswith(".py")
-            count = self.packages[f"{parts[0]}/{'*.py' if is_module else parts[1]}"]
-            count.statements += sum(1 for _ in statements(tree))
-            count.plumbing += len(plumbing)
+        plumbing = {id(each) for node in plumbers(tree) for each in statements(node)}
+        is_module = parts[1].endswith(".py")
+        count = self.packages[f"{parts[0]}/{'*.py' if is_module else parts[1]}"]
+        count.statements += sum(1 for _ in statements(tree))
+        count.plumbing += len(plumbing)
 
 
 def statements(tree: ast.AST) -> Iterator[ast.stmt]:
@@ -138,11 +137,10 @@ def main() -> int:
     trees = [count(revision) for revision in revisions]
     print(f"{'statements (of these plumbing)':<32}" + "".join(f"{name:>18}" for name in revisions))
     names = sorted({name for tree in trees for name in tree.packages})
-    rows = {name: [name] for name in names}
-    rows |= {
-        f"all of {root}": [name for name in names if name.startswith(root)] for root in COUNTED
-    }
-    rows["all"] = names
+    counted = [name for name in names if name.startswith(COUNTED)]
+    rows = {name: [name] for name in counted}
+    rows |= {f"all of {root}": [name for name in names if name.startswith(root)] for root in SIZED}
+    rows |= {"function_apps and shared": counted, "all": names}
     for title, belonging in rows.items():
         cells = [_cell([tree.packages[name] for name in belonging]) for tree in trees]
         print(f"{title:<32}" + "".join(f"{cell:>18}" for cell in cells))
