@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.triggers import CONTROLS
+from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
 from shared.contracts.environments import EnvironmentStatus
 from shared.durable.operations import OPERATIONS
 from shared.kernel.ids import parse_id
@@ -100,5 +101,41 @@ def test_a_deployment_is_shown_and_canceled_without_its_operation() -> None:
 
         assert (await world.shown(answer["deploymentId"])).operation is None
         assert (await world.cancel(answer["deploymentId"]))["status"] == "Cancelled"
+
+    run_virtual(main())
+
+
+def test_a_release_whose_deployment_is_lost_is_deployed_anew() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        command = await world.command(await world.component("one"))
+        lost = (await deploy(command, world.ctx, world.app)).value["deploymentId"]
+        await world.settle()
+        await lose(world, lost, is_gone=True)
+
+        plan = await plan_deployment(command, world.ctx, world.app)
+        again = await deploy(command, world.ctx, world.app)
+        await world.settle()
+
+        assert (plan.refusals, again.is_repeat) == ((), False)
+        assert await world.status(again.value["deploymentId"]) == "Completed"
+
+    run_virtual(main())
+
+
+def test_the_same_release_comes_after_one_on_its_way_that_is_lost() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        component = await world.component("one")
+        first = await world.deploy(component)
+        await lose(world, first["deploymentId"], is_gone=True)
+
+        again = await world.deploy(component)
+        await world.settle()
+
+        assert (await world.operation_of(first["operationId"])).is_terminal
+        assert await world.status(again["deploymentId"]) == "Completed"
 
     run_virtual(main())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from function_apps.environments.errors import EnvironmentExists
+from function_apps.environments.errors import EnvironmentExists, PlanChanged
 from function_apps.environments.resources import CHANGED_MAX
 from function_apps.environments.use_cases.plan_environment import plan_request, plan_update
 from function_apps.environments.use_cases.provision_environment import provision_environment
@@ -116,5 +116,38 @@ def test_a_dry_run_is_refused_where_the_request_would_be() -> None:
         update = UpdateEnvironment.model_validate({**CONTENT, "environmentId": identity})
         with pytest.raises(TransitionRefused):
             await plan_update(update, world.ctx, world.app)
+
+    run_virtual(main())
+
+
+def test_a_dry_run_is_refused_where_another_plan_was_approved() -> None:
+    async def main() -> None:
+        world = environments()
+        plan = await plan_request(a_request(), world.ctx, world.app)
+        same = await plan_request(a_request(planId=plan.plan_id), world.ctx, world.app)
+        with pytest.raises(PlanChanged):
+            await plan_request(a_request(planId="another"), world.ctx, world.app)
+        identity = await world.request()
+        await world.run_started()
+        update = UpdateEnvironment.model_validate(
+            {**CONTENT, "tags": {"a": "b"}, "environmentId": identity, "planId": plan.plan_id}
+        )
+        with pytest.raises(PlanChanged):
+            await plan_update(update, world.ctx, world.app)
+
+        assert same.plan_id == plan.plan_id
+
+    run_virtual(main())
+
+
+def test_a_dry_run_of_a_repeat_is_answered_whatever_was_approved() -> None:
+    async def main() -> None:
+        world = environments()
+        await world.request()
+        repeat = a_request(planId="another")
+        plan = await plan_request(repeat, world.ctx, world.app)
+        outcome = await provision_environment(repeat, world.ctx, world.app)
+
+        assert (plan.refusals, outcome.is_repeat) == ((), True)
 
     run_virtual(main())

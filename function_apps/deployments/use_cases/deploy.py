@@ -39,6 +39,7 @@ async def deploy(
 ) -> Outcome[Json]:
     """Put a release into the queues of its modules, or answer the one that is there already.
 
+    One whose document is lost answers nobody: the release is deployed anew.
     *ask_evidence* is called, once, only when nothing answers the repeat: its answer changes with
     time.
 
@@ -57,8 +58,9 @@ async def deploy(
         target = view.get(TARGETS, environment)
         known = module_queue.repeated_by(command, keys, target)
         if known is not None:
-            deployment = await app.service.work.load(DEPLOYMENTS, known, ctx.tenant)
-            return Decision(answer(deployment, target), is_repeat=True)
+            deployment = await app.service.work.find(DEPLOYMENTS, known, ctx.tenant)
+            if deployment is not None:
+                return Decision(answer(deployment, target), is_repeat=True)
         if context is None:
             # Once: while a slow answer is asked for again, other writers would come first again.
             evidence = await ask_evidence() if ask_evidence else None
@@ -92,7 +94,8 @@ async def plan_deployment(
     waits_for: str | None = None
     is_new = False
     with _listed(refusals):
-        is_new = module_queue.repeated_by(command, keys, target) is None
+        known = module_queue.repeated_by(command, keys, target)
+        is_new = not known or await app.service.work.find(DEPLOYMENTS, known, ctx.tenant) is None
     if is_new and ask_evidence:
         with _listed(refusals):
             await ask_evidence()

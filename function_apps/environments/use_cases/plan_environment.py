@@ -11,6 +11,7 @@ from function_apps.environments.repository import ENVIRONMENTS
 from function_apps.environments.resources import plan_resource
 from shared.contracts.environments import EnvironmentPlan, ProvisionEnvironment, UpdateEnvironment
 from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput, EnvironmentInputs
+from shared.infrastructure.port import Preview
 from shared.kernel.context import Context
 from shared.kernel.errors import PlanRefused
 from shared.kernel.ids import ProjectId, environment_id, environment_key
@@ -70,9 +71,14 @@ async def plan_environment(
 
 
 async def _plan(
-    environment: RuntimeEnvironment, base_revision: int, app: EnvironmentsApp
+    environment: RuntimeEnvironment,
+    base_revision: int,
+    app: EnvironmentsApp,
+    *,
+    approved: str | None = None,
 ) -> EnvironmentPlan:
     preview = await app.engine.preview(environment.stack, inputs_of(environment))
+    _require_approved(approved, preview)
     return plan_resource(environment, preview, base_revision)
 
 
@@ -82,7 +88,7 @@ async def plan_request(
     """Return the plan of a request (`dryRun`): of the environment as it would be stored.
 
     Raises:
-        EnvironmentExists, TransitionRefused, Stale: the request would be refused.
+        EnvironmentExists, TransitionRefused, PlanChanged, Stale: the request would be refused.
     """
     key = environment_key(ctx.tenant, ProjectId(command.project_id), command.name)
     identity, now = environment_id(key), ctx.now()
@@ -97,7 +103,10 @@ async def plan_request(
     view = await app.service.work.read_for_plan(ENVIRONMENTS, identity, ctx)
     known = view.find(ENVIRONMENTS, identity)
     requested = requests.request(known, fresh, now)
-    return await _plan(requested, known.revision if known else fresh.revision, app)
+    base = known.revision if known else fresh.revision
+    # A repeat is answered whatever was approved.
+    approved = None if requested is known else command.plan_id
+    return await _plan(requested, base, app, approved=approved)
 
 
 async def plan_update(
@@ -106,14 +115,15 @@ async def plan_update(
     """Return the plan of an update (`dryRun`): of the environment as it would be stored.
 
     Raises:
-        EnvironmentNotFound, TransitionRefused, Stale: the update would be refused.
+        EnvironmentNotFound, TransitionRefused, PlanChanged, Stale: the update would be refused.
     """
     identity = command.environment_id
     view = await app.service.work.read_for_plan(ENVIRONMENTS, identity, ctx)
     known = view.get(ENVIRONMENTS, identity)
     spec = requests.spec_from(command)
     updated = requests.update(known, spec, plan_id=None, operation_id=_NO_OPERATION, now=ctx.now())
-    return await _plan(updated, known.revision, app)
+    approved = None if updated is known else command.plan_id
+    return await _plan(updated, known.revision, app, approved=approved)
 
 
 async def require_plan(
@@ -126,9 +136,7 @@ async def require_plan(
     """
     if approved is None:
         return
-    preview = await app.engine.preview(environment.stack, inputs_of(environment))
-    if preview.plan_hash != approved:
-        raise PlanChanged(approved, preview.plan_hash)
+    _require_approved(approved, await app.engine.preview(environment.stack, inputs_of(environment)))
 
 
 async def require_applicable(environment: RuntimeEnvironment, app: EnvironmentsApp) -> str:
@@ -145,7 +153,11 @@ async def require_applicable(environment: RuntimeEnvironment, app: EnvironmentsA
             + "; ".join(refusal.message for refusal in preview.refusals),
             details=preview.refusals,
         )
-    approved = environment.approved_plan
+    _require_approved(environment.approved_plan, preview)
+    return preview.plan_hash
+
+
+def _require_approved(approved: str | None, preview: Preview) -> None:
+    """Refuse *preview* where *approved* is another plan; None approves every one."""
     if approved is not None and approved != preview.plan_hash:
         raise PlanChanged(approved, preview.plan_hash)
-    return preview.plan_hash
