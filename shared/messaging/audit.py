@@ -35,8 +35,16 @@ class Entry:
 
 
 def _seal(number: int, previous: str, record: Record) -> str:
-    content = json.dumps([number, previous, asdict(record)], sort_keys=True, default=list)
+    content = json.dumps([number, previous, _content(record)], sort_keys=True, default=list)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _content(record: Record) -> dict[str, Any]:
+    """Return what is stored and hashed of *record*; without a reason as in 0.2.0."""
+    content = asdict(record)
+    if not record.reason:
+        del content["reason"]
+    return content
 
 
 class AuditTrail:
@@ -122,7 +130,7 @@ def _key(number: int) -> str:
 
 
 def _values(entry: Entry) -> dict[str, Any]:
-    record = json.dumps(asdict(entry.record), default=list)
+    record = json.dumps(_content(entry.record), default=list)
     return {"hash": entry.hash, "previousHash": entry.previous_hash, "record": record}
 
 

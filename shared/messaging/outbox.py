@@ -96,6 +96,8 @@ class Record:
     at: str
     events: Sequence[Mapping[str, Any]] = ()
     """Of each event that left: id, type, aggregate, revision, correlation, causation, time."""
+    reason: str = ""
+    """The words of the caller who gave one."""
 
 
 Row = Publish | Send | Start | Raise
@@ -106,11 +108,15 @@ StoredRow = Message | Start | Raise | Record
 
 @dataclass(frozen=True)
 class Audited:
-    """The audit record of a decision: the action, its target, and how it ended."""
+    """The audit record of a decision: the action, its target, and how it ended.
+
+    `outcome` is a status or code; `reason` has the words of a caller who gave some.
+    """
 
     action: str
     target: str
     outcome: str = "Accepted"
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,10 +167,10 @@ def _body(row: StoredRow) -> dict[str, Any]:
         case Raise(instance_id, name):
             return {"kind": "raise", "instanceId": instance_id, "name": name}
         case Record():
-            return {
-                "kind": RECORD,
-                "record": vars(row) | {"events": [dict(event) for event in row.events]},
-            }
+            record = vars(row) | {"events": [dict(event) for event in row.events]}
+            if not row.reason:
+                del record["reason"]  # 0.2.0 reads it, too
+            return {"kind": RECORD, "record": record}
 
 
 def decode(document: Document) -> OutboxRow:

@@ -56,6 +56,7 @@ def _record(
             for row in rows
             if isinstance(row, Message) and row.service is None
         ),
+        reason=audited.reason,
     )
 
 

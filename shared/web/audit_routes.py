@@ -73,7 +73,7 @@ def _record(entry: Entry) -> Mapping[str, Any]:
         "action": record.action,
         "target": record.target,
         "outcome": record.outcome,
-        "reason": f"{record.cause_kind} {record.cause}",
+        "reason": ": ".join(filter(None, (f"{record.cause_kind} {record.cause}", record.reason))),
         "at": record.at,
         "traceId": record.trace_id,
         "events": [event["eventType"] for event in record.events],

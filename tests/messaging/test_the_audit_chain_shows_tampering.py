@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,6 +48,29 @@ async def rewritten(table: Table, number: int, **changes: Any) -> None:
     content = {**json.loads(str(row.values["record"])), **changes}
     values = {**row.values, "record": json.dumps(content)}
     await table.upsert([TableRow(row.partition_key, row.row_key, values)])
+
+
+def test_a_record_without_a_reason_is_sealed_as_before_records_had_one() -> None:
+    async def main() -> None:
+        trail, _ = await chain(1)
+        (entry,) = await trail.entries("acme")
+
+        assert entry.hash == "90863cb4c9750744230949d38d84812ed46b86781cec09d8d9d0e6c29c58ef4b"
+
+    run_virtual(main())
+
+
+def test_the_reason_of_a_caller_is_sealed_too() -> None:
+    async def main() -> None:
+        trail, table = await chain(1)
+        await trail.append(replace(record(2), reason="flaky gate"))
+        assert await trail.verify("acme") is None
+
+        await rewritten(table, 2, reason="none")
+
+        assert await trail.verify("acme") == 2
+
+    run_virtual(main())
 
 
 def test_every_record_stands_in_the_chain_in_order_with_its_content() -> None:

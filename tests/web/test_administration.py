@@ -498,7 +498,7 @@ def test_audit_and_events_tell_who_did_what_and_what_left(tmp_path: Any) -> None
             {},
             writes=[Put("thing", {"type": "thing"})],
             outbox=[Publish(counted(7))],
-            audited=Audited("MakeThing", "thing-1"),
+            audited=Audited("MakeThing", "thing-1", reason="it was asked for"),
         )
         await at.at.service.work.commit(at.at.ctx(), HOME, ["thing"], lambda _: decision)
         await at.relay_left_behind()
@@ -511,6 +511,7 @@ def test_audit_and_events_tell_who_did_what_and_what_left(tmp_path: Any) -> None
         assert (entry["actor"], entry["action"], entry["target"]) == (
             "user:ann", "MakeThing", "thing-1",
         )  # fmt: skip
+        assert entry["reason"].endswith(": it was asked for")
         assert entry["events"] == ["ThingCounted"]
         assert [each["eventType"] for each in events["value"]] == ["ThingCounted"]
         assert none["value"] == []
