@@ -115,7 +115,7 @@ async def load_set(deployment: str, ctx: Context, app: DeploymentsApp) -> Deploy
     )
 
 
-async def load_owned(ctx: ActivityContext, app: DeploymentsApp) -> Deployment:
+async def load_owned_deployment(ctx: ActivityContext, app: DeploymentsApp) -> Deployment:
     """Return the deployment of *ctx*, which its operation may change the world for.
 
     Raises:
@@ -177,7 +177,7 @@ def step(
     return Step(value, operation, changed(before, after), rows, audited)
 
 
-async def commit_step(
+async def commit_deployment_step(
     ctx: ActivityContext,
     app: DeploymentsApp,
     decide: Callable[[DeploymentSet, Operation], Step[T]],

@@ -56,7 +56,7 @@ def deployment_resource(
         remove=deployment.remove,
         hooks=(),
         on_conflict=deployment.on_conflict,
-        paused=deployment.paused_at is not None,
+        paused=deployment.is_paused,
         awaiting_approval=False,
         held=bool(deployment.holds),
         waiting_for=waits_for,

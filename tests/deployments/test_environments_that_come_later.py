@@ -146,12 +146,12 @@ def test_a_failed_one_is_retried_as_a_new_attempt() -> None:
         assert (done.status, done.attempt) == (DeploymentStatus.COMPLETED, 2)
         await world.app.service.clock.sleep(60)
         await world.app.service.relay.sweep()
-        outcomes = [
-            each.record.outcome
+        endings = [
+            (each.record.outcome, each.record.reason)
             for each in await world.app.service.audit.entries(TENANT)
             if each.record.action == "RetryDeployment"
         ]
-        assert outcomes == ["it is there now"]
+        assert endings == [("Accepted", "it is there now")]
 
     run_virtual(main())
 

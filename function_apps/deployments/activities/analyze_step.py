@@ -16,7 +16,7 @@ from function_apps.deployments.model.lifecycle import (
 from function_apps.deployments.model.preconditions import WaitReason
 from function_apps.deployments.model.rollout_steps import RolloutStep
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DeploymentSet, commit_step, step
+from function_apps.deployments.repository import DeploymentSet, commit_deployment_step, step
 from shared.contracts.deployments import DeploymentStatus
 from shared.contracts.gates import OnInconclusive, Verdict
 from shared.contracts.values import Service
@@ -47,7 +47,7 @@ async def begin_step(given: StepInput, ctx: ActivityContext, app: DeploymentsApp
         after = replace(known, deployment=began)
         return step(False, progress, known, after, [event], action="BeginStep")
 
-    return await commit_step(ctx, app, decide, is_recorded=False)
+    return await commit_deployment_step(ctx, app, decide, is_recorded=False)
 
 
 async def request_analysis(
@@ -93,7 +93,7 @@ async def request_analysis(
             action="RequestAnalysis",
         )
 
-    return await commit_step(ctx, app, decide, is_recorded=False)
+    return await commit_deployment_step(ctx, app, decide, is_recorded=False)
 
 
 def _wait(
@@ -119,7 +119,7 @@ async def check_analysis(given: StepInput, ctx: ActivityContext, app: Deployment
     def decide(known: DeploymentSet, operation: Operation) -> Step[WaitStatus]:
         return _judged(known, known.deployment.steps[given.index], operation, wait_name, now, app)
 
-    return await commit_step(ctx, app, decide, is_recorded=False)
+    return await commit_deployment_step(ctx, app, decide, is_recorded=False)
 
 
 def _judged(

@@ -9,14 +9,14 @@ from function_apps.deployments.activities.observe_surface import (
 )
 from function_apps.deployments.model import release_unit, traffic_split
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import load_owned
+from function_apps.deployments.repository import load_owned_deployment
 from shared.durable.activity import ActivityContext
 from shared.surfaces.observed_state import Phase
 
 
 async def stop_previous(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
     """Recreate: remove the previous version before the new one comes."""
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     before = deployment.before(given.module)
     if before is not None:
         await remove_all_but((), before, deployment, ctx, app)
@@ -24,7 +24,7 @@ async def stop_previous(given: ModuleInput, ctx: ActivityContext, app: Deploymen
 
 async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
     """Start the instances of the new version, without traffic."""
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     unit = deployment.candidate(given.module)
     assert unit is not None, given.module
     spec = release_unit.to_revision_spec(
@@ -35,7 +35,7 @@ async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: Deploym
 
 async def check_ready(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> bool:
     """Watch for a while whether all instances of the new version are ready."""
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     unit = deployment.candidate(given.module)
     assert unit is not None, given.module
 
@@ -47,7 +47,7 @@ async def check_ready(given: ModuleInput, ctx: ActivityContext, app: Deployments
 
 async def check_drained(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> bool:
     """Watch for a while whether every removed instance is gone."""
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     unit = deployment.before(given.module) or deployment.candidate(given.module)
     if unit is None:
         return True

@@ -9,12 +9,17 @@ from function_apps.deployments.activities.inputs import Completion, ModuleInput
 from function_apps.deployments.activities.observe_surface import observe, remove_all_but
 from function_apps.deployments.activities.prove_release import prove_within
 from function_apps.deployments.model import alerts, module_queue
-from function_apps.deployments.model.deployment import Deployment, command_of, evolve
+from function_apps.deployments.model.deployment import Deployment, deploy_command, evolve
 from function_apps.deployments.model.deployment_target import with_in_force, without_in_force
 from function_apps.deployments.model.holds import add_holds, hold_of, rejected_units
 from function_apps.deployments.model.lifecycle import PromotionBegan, ReleaseProved
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DeploymentSet, commit_step, load_owned, step
+from function_apps.deployments.repository import (
+    DeploymentSet,
+    commit_deployment_step,
+    load_owned_deployment,
+    step,
+)
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.releases import Hold, Proof, ReleasedComponent, ReleaseUnit
 from shared.contracts.values import Reason
@@ -33,7 +38,7 @@ async def begin_promotion(ctx: ActivityContext, app: DeploymentsApp) -> None:
         progress = operation.begin_step("drain previous", ctx.now(), percent=88)
         return step(None, progress, known, after, action="BeginPromotion")
 
-    await commit_step(ctx, app, decide, is_recorded=False)
+    await commit_deployment_step(ctx, app, decide, is_recorded=False)
 
 
 async def drain_previous(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
@@ -41,7 +46,7 @@ async def drain_previous(given: ModuleInput, ctx: ActivityContext, app: Deployme
 
     The surface drains them first; until they are gone a rollback takes them back.
     """
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     unit = deployment.candidate(given.module)
     if unit is not None:
         await remove_all_but({unit.release_revision}, unit, deployment, ctx, app)
@@ -57,7 +62,7 @@ async def complete_release(ctx: ActivityContext, app: DeploymentsApp) -> Complet
     Asks again for a while when an instance departs, which may just be restarting; then answers the
     first departure.
     """
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     assert deployment.unit is not None
     proof, departures = await prove_within(deployment, deployment.unit.components, app)
     if departures:
@@ -68,7 +73,7 @@ async def complete_release(ctx: ActivityContext, app: DeploymentsApp) -> Complet
     def decide(known: DeploymentSet, operation: Operation) -> Step[Completion]:
         return _completed(known, unit, proof, operation, ctx)
 
-    return await commit_step(ctx, app, decide)
+    return await commit_deployment_step(ctx, app, decide)
 
 
 def _completed(
@@ -82,7 +87,7 @@ def _completed(
     undone = _undone(known.deployment)
     holds = _holds(known.deployment, undone, now)
     done = evolve(known.deployment, ReleaseProved(unit, proof, holds), now)
-    key = module_queue.keys_of(command_of(done)).unit
+    key = module_queue.keys_of(deploy_command(done)).unit
     target = with_in_force(known.target, unit.components, done.deployment_id, key)
     target = without_in_force(target, done.remove)
     target = replace(target, holds=add_holds(target.holds, undone, done.deployment_id))

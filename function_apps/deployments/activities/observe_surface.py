@@ -18,7 +18,7 @@ def surface_of(unit: ReleasedComponent, app: DeploymentsApp) -> Surface:
     return app.surfaces[unit.compute_target]
 
 
-def component_of(unit: ReleasedComponent, deployment: Deployment) -> SurfaceComponent:
+def surface_component(unit: ReleasedComponent, deployment: Deployment) -> SurfaceComponent:
     return SurfaceComponent(deployment.environment_id, deployment.tenant_id, unit.module_id)
 
 
@@ -26,7 +26,7 @@ async def observe(
     unit: ReleasedComponent, deployment: Deployment, app: DeploymentsApp
 ) -> LiveComponent | None:
     """Return the live state of the component of *unit*. Raises Unavailable: it is not known."""
-    return await observe_or_raise(surface_of(unit, app), component_of(unit, deployment))
+    return await observe_or_raise(surface_of(unit, app), surface_component(unit, deployment))
 
 
 async def observe_or_raise(surface: Surface, component: SurfaceComponent) -> LiveComponent | None:
@@ -65,7 +65,7 @@ async def remove_all_but(
     app: DeploymentsApp,
 ) -> None:
     """Remove every live revision but those in *kept*; with none kept, the traffic first."""
-    surface, component = surface_of(unit, app), component_of(unit, deployment)
+    surface, component = surface_of(unit, app), surface_component(unit, deployment)
     live = await observe_or_raise(surface, component)
     if live is None:
         return
@@ -85,7 +85,7 @@ async def set_weights(
     app: DeploymentsApp,
 ) -> None:
     """Split the traffic. Raises Unavailable where instances lost readiness: they may come back."""
-    component = component_of(unit, deployment)
+    component = surface_component(unit, deployment)
     try:
         await surface_of(unit, app).set_weights(component, weights, ctx.fence(deployment))
     except NotReady as lost:

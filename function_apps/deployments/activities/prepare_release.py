@@ -24,7 +24,7 @@ from function_apps.deployments.model import (
 from function_apps.deployments.model.deployment import (
     Deployment,
     admitted,
-    command_of,
+    deploy_command,
     evolve,
 )
 from function_apps.deployments.model.lifecycle import (
@@ -38,7 +38,12 @@ from function_apps.deployments.model.predecessors import Predecessors, earlier_t
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.model.rollout_steps import steps_of
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DeploymentSet, commit_step, load_owned, step
+from function_apps.deployments.repository import (
+    DeploymentSet,
+    commit_deployment_step,
+    load_owned_deployment,
+    step,
+)
 from function_apps.deployments.use_cases.deploy import plan_context
 from function_apps.deployments.use_cases.promote import load_source
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
@@ -76,7 +81,7 @@ async def start_rollout(ctx: ActivityContext, app: DeploymentsApp) -> RolloutSta
         start = RolloutStart(status, is_admitted=True, is_rolling_back=is_back)
         return step(start, progress, known, after, action="StartRollout")
 
-    return await commit_step(ctx, app, decide, is_recorded=False)
+    return await commit_deployment_step(ctx, app, decide, is_recorded=False)
 
 
 async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitStatus:
@@ -89,7 +94,7 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         BindingRequired, BindingSuspended, IsolationBreached, Held, CannotBePlanned.
         NotInForce, NotPromotable: the ground on which it was asked for is gone.
     """
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     context = await plan_context(deployment.components, ctx, app)
     source = await _source(deployment, ctx, app)
     wait_name = f"environment-{ctx.ordinal}"
@@ -113,7 +118,7 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         after = replace(known, target=target)
         return step(status, waiting, known, after, action="WaitForEnvironment")
 
-    return await commit_step(ctx, app, decide, is_recorded=False)
+    return await commit_deployment_step(ctx, app, decide, is_recorded=False)
 
 
 async def _source(
@@ -142,7 +147,7 @@ def _ready(
     environment = target.environment
     assert environment is not None
     ahead = module_queue.ahead_of(target, deployment.deployment_id)
-    plan = plan_checks.plan(command_of(deployment), ctx.tenant, target, ahead, context)
+    plan = plan_checks.plan(deploy_command(deployment), ctx.tenant, target, ahead, context)
     if plan.refusals:
         raise CannotBePlanned(plan.refusals)
     preconditions.require_admission(deployment, plan.units, target)
@@ -165,13 +170,13 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[RolloutPlan]:
         if known.deployment.status is not DeploymentStatus.PROVISIONING:
-            return Step(_plan(known.deployment, app), operation)
+            return Step(_rollout_plan(known.deployment, app), operation)
         after = _pinned(known, replaced, earlier, ctx.now(), app)
         begun = operation.begin_step("release unit", ctx.now(), percent=8)
-        plan = _plan(after.deployment, app)
+        plan = _rollout_plan(after.deployment, app)
         return step(plan, begun, known, after, action="PinReleaseUnit")
 
-    return await commit_step(ctx, app, decide, is_recorded=False)
+    return await commit_deployment_step(ctx, app, decide, is_recorded=False)
 
 
 async def _predecessors(
@@ -219,14 +224,14 @@ def _pinned(
         removed=deployment.remove,
     )
     holders = {target.module(module).by for module in deployment.modules} - {None}
-    has_baseline = any(one.module_id not in deployment.remove for one in replaced.units)
+    has_baseline = any(one.module_id not in deployment.remove for one in replaced.components)
     is_canary = deployment.kind is not DeploymentKind.ROLLBACK
     pinned = UnitPinned(
         unit=unit,
         missing=release_unit.missing_parts(unit),
-        previous=replaced.units,
+        previous=replaced.components,
         previous_deployment_id=DeploymentId(max(map(str, holders))) if holders else None,
-        earlier=earlier.units if deployment.restores else (),
+        earlier=earlier.components if deployment.restores else (),
         earlier_releases=earlier.releases or {},
         steps=steps_of(
             deployment.strategy,
@@ -238,7 +243,7 @@ def _pinned(
     return DeploymentSet(replace(target, modules=modules), evolve(deployment, pinned, now))
 
 
-def _plan(deployment: Deployment, app: DeploymentsApp) -> RolloutPlan:
+def _rollout_plan(deployment: Deployment, app: DeploymentsApp) -> RolloutPlan:
     return RolloutPlan(
         order=deployment.order,
         removed=deployment.remove,
@@ -268,4 +273,4 @@ async def begin_rollout(ctx: ActivityContext, app: DeploymentsApp) -> None:
         after = replace(known, deployment=began)
         return step(None, progress, known, after, [event], action="BeginRollout")
 
-    await commit_step(ctx, app, decide, is_recorded=False)
+    await commit_deployment_step(ctx, app, decide, is_recorded=False)

@@ -5,8 +5,8 @@ import json
 from collections.abc import AsyncIterator, Sequence
 
 from function_apps.deployments.activities.observe_surface import (
-    component_of,
     poll_until,
+    surface_component,
     surface_of,
 )
 from function_apps.deployments.model.deployment import Deployment
@@ -46,7 +46,7 @@ async def prove(
     departures: list[str] = []
     for unit in units:
         live: tuple[LiveProof, ...] = ()
-        match await surface_of(unit, app).prove(component_of(unit, deployment)):
+        match await surface_of(unit, app).prove(surface_component(unit, deployment)):
             case Unknown(reason):
                 departures.append(f"{unit.module_id} cannot be proved: {reason}")
                 continue

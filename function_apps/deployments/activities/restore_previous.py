@@ -13,18 +13,18 @@ from function_apps.deployments.activities.inputs import (
     WaitState,
 )
 from function_apps.deployments.activities.observe_surface import (
-    component_of,
     observe,
     poll_until,
     remove_all_but,
     set_weights,
+    surface_component,
     surface_of,
 )
 from function_apps.deployments.activities.prove_release import prove, prove_within
 from function_apps.deployments.model import (
     alerts,
     analysis,
-    module_queue,
+    interruption,
     release_unit,
     traffic_split,
 )
@@ -36,10 +36,14 @@ from function_apps.deployments.model.lifecycle import (
     Rejected,
     Restored,
     RestoreFailed,
-    RollbackBegan,
 )
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DeploymentSet, commit_step, load_owned, step
+from function_apps.deployments.repository import (
+    DeploymentSet,
+    commit_deployment_step,
+    load_owned_deployment,
+    step,
+)
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.gates import Verdict
 from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
@@ -67,22 +71,22 @@ async def begin_rollback(
         if deployment.status in BEFORE_APPLIED:
             return _rejected(known, reason, operation, ctx)
         if deployment.status is DeploymentStatus.ROLLING_BACK:
-            return Step(_plan(deployment, app), operation)
+            return Step(_rollback_plan(deployment, app), operation)
         if deployment.status not in CHANGING:
             return Step(RollbackPlan(deployment.status), operation)
-        target, token = module_queue.transfer_ownership(
-            known.target, deployment.deployment_id, deployment.operation_id
+        why, operation_id = _end_reason(deployment, reason), deployment.operation_id
+        began, target = interruption.begin_rollback(
+            deployment, known.target, why, operation_id, ctx.now()
         )
-        why = _end_reason(deployment, reason)
-        began = evolve(deployment, RollbackBegan(why, deployment.operation_id, token), ctx.now())
         event = events.step_changed(began, len(began.steps), "roll back", 0)
         progress = operation.begin_step(
             "roll back", ctx.now(), percent=90, detail=reason.message[:400]
         )
         after = DeploymentSet(target, began)
-        return step(_plan(began, app), progress, known, after, [event], action="BeginRollback")
+        plan = _rollback_plan(began, app)
+        return step(plan, progress, known, after, [event], action="BeginRollback")
 
-    return await commit_step(ctx, app, decide)
+    return await commit_deployment_step(ctx, app, decide)
 
 
 def _rejected(
@@ -104,7 +108,7 @@ def _end_reason(deployment: Deployment, reason: FailureReason) -> EndReason:
     return EndReason(code=reason.code[:128], message=reason.message[:2048])
 
 
-def _plan(deployment: Deployment, app: DeploymentsApp) -> RollbackPlan:
+def _rollback_plan(deployment: Deployment, app: DeploymentsApp) -> RollbackPlan:
     modules = (*deployment.order, *deployment.remove)
     return RollbackPlan(
         DeploymentStatus.ROLLING_BACK,
@@ -123,12 +127,12 @@ async def restore_previous(
     A new module gets no traffic any longer. Where the previous version is dead, the traffic stays
     on what is ready.
     """
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     before = deployment.before(given.module)
     unit = before or deployment.candidate(given.module)
     if unit is None:
         return Restoration(WaitState.PASSED)
-    surface, component = surface_of(unit, app), component_of(unit, deployment)
+    surface, component = surface_of(unit, app), surface_component(unit, deployment)
     live = await observe(unit, deployment, app)
     if before is None:
         if live is not None and live.weights:
@@ -186,12 +190,12 @@ async def remove_candidate(given: RemovalInput, ctx: ActivityContext, app: Deplo
     Also where nothing is live a write leaves the new token: a late application of the interrupted
     rollout is refused.
     """
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     before, candidate = deployment.before(given.module), deployment.candidate(given.module)
     unit = candidate or before
     if unit is None:
         return
-    surface, component = surface_of(unit, app), component_of(unit, deployment)
+    surface, component = surface_of(unit, app), surface_component(unit, deployment)
     live = await observe(unit, deployment, app)
     previous = before.release_revision if before else None
     kept: Collection[int] = () if previous is None else {previous}
@@ -215,7 +219,7 @@ async def finish_rollback(
 
     None while the proof departs and another one may be asked.
     """
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     kept = tuple(unit for unit in deployment.previous if unit.module_id not in given.stranded)
     ask = prove if given.is_last else prove_within
     proof, departures = await ask(deployment, kept, app)
@@ -226,7 +230,7 @@ async def finish_rollback(
     def decide(known: DeploymentSet, operation: Operation) -> Step[DeploymentStatus | None]:
         return _finished(known, given, proof, remaining, operation, ctx)
 
-    return await commit_step(ctx, app, decide)
+    return await commit_deployment_step(ctx, app, decide)
 
 
 def _finished(

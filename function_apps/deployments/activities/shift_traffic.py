@@ -16,7 +16,12 @@ from function_apps.deployments.model.lifecycle import TrafficAdjusted
 from function_apps.deployments.model.rollout_steps import with_share
 from function_apps.deployments.model.traffic_split import Split
 from function_apps.deployments.ports import DeploymentsApp
-from function_apps.deployments.repository import DeploymentSet, commit_step, load_owned, step
+from function_apps.deployments.repository import (
+    DeploymentSet,
+    commit_deployment_step,
+    load_owned_deployment,
+    step,
+)
 from shared.contracts.deployments import StepShare
 from shared.durable.activity import ActivityContext, Step
 from shared.kernel.errors import Unavailable
@@ -35,13 +40,13 @@ async def shift_traffic(given: ModuleStepInput, ctx: ActivityContext, app: Deplo
     Raises:
         Unavailable: ready instances are too few; they may come back.
     """
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     await _share(deployment, given, ctx, app)
 
 
 async def keep_capacity(given: StepInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
     """Take traffic off instances that were lost since the step began."""
-    deployment = await load_owned(ctx, app)
+    deployment = await load_owned_deployment(ctx, app)
     for module in deployment.order:
         try:
             await _share(deployment, ModuleStepInput(given.index, module), ctx, app)
@@ -106,4 +111,4 @@ async def _record_share(
         after = replace(known, deployment=adjusted)
         return step(None, progress, known, after, [event], action="AdjustTraffic")
 
-    await commit_step(ctx, app, decide, is_recorded=False)
+    await commit_deployment_step(ctx, app, decide, is_recorded=False)

@@ -141,6 +141,11 @@ class Deployment:
     def fence_token(self) -> int:
         return self.token
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether somebody has to decide about its step."""
+        return self.paused_at is not None
+
     def candidate(self, module: str) -> ReleasedComponent | None:
         """Return the unit that this deployment brings to *module*."""
         return next((unit for unit in self.brought if unit.module_id == module), None)
@@ -258,7 +263,7 @@ def with_wait(
     return replace(deployment, wait_name=wait_name, steps=steps)
 
 
-def command_of(deployment: Deployment) -> Deploy:
+def deploy_command(deployment: Deployment) -> Deploy:
     """Return the command that asks for *deployment*."""
     return Deploy(
         environment_id=deployment.environment_id,

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from function_apps.deployments.errors import Held
-from function_apps.deployments.model.deployment import Deployment
+from function_apps.deployments.errors import Held, NoActiveHold
+from function_apps.deployments.model.deployment import Deployment, evolve
+from function_apps.deployments.model.lifecycle import HoldReleased
 from shared.contracts.releases import Hold, ReleasedComponent
 from shared.contracts.values import DeploymentId, ModuleId, Reason
 
@@ -70,10 +71,21 @@ def add_holds(holds: Holds, rejected: Iterable[ReleasedComponent], by: Deploymen
     return after
 
 
-def without_holds_of(holds: Holds, by: str) -> Holds:
-    """Return *holds* without those of the deployment *by*."""
-    kept = {module: tuple(held for held in refs if held.by != by) for module, refs in holds.items()}
-    return {module: refs for module, refs in kept.items() if refs}
+def release_holds(deployment: Deployment, holds: Holds, now: datetime) -> tuple[Deployment, Holds]:
+    """Return *deployment* and *holds* without those that it has there.
+
+    Raises:
+        NoActiveHold: it has none.
+    """
+    identity = deployment.deployment_id
+    if not deployment.holds:
+        raise NoActiveHold(f"{identity} holds nothing in {deployment.environment_id}")
+    kept = {
+        module: tuple(held for held in refs if held.by != identity)
+        for module, refs in holds.items()
+    }
+    released = evolve(deployment, HoldReleased(), now)
+    return released, {module: refs for module, refs in kept.items() if refs}
 
 
 def rejected_units(

@@ -17,7 +17,7 @@ from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.holds import require_not_held
 from function_apps.deployments.model.lifecycle import ENDINGS
 from function_apps.deployments.model.module_queue import holder_of
-from function_apps.deployments.model.predecessors import require_in_force
+from function_apps.deployments.model.undo import require_replaced_in_force
 from shared.contracts.deployments import DeploymentKind, DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.releases import ReleasedComponent
@@ -92,7 +92,7 @@ def require_admission(
     blocking_reason(target, deployment.tenant_id)
     require_not_held(target.holds, units)
     if deployment.kind is DeploymentKind.ROLLBACK:
-        require_in_force(deployment, target)
+        require_replaced_in_force(deployment, target)
 
 
 def require_place(deployment: Deployment, target: DeploymentTarget) -> None:
@@ -134,7 +134,7 @@ def _waits_at_start(deployment: Deployment, target: DeploymentTarget) -> WaitRea
 
 
 def _waits_at_gate(deployment: Deployment) -> WaitReason | None:
-    if deployment.paused_at is not None:
+    if deployment.is_paused:
         return WaitReason.APPROVAL
     is_open = any(step.gates and step.verdict is None for step in deployment.steps)
     return WaitReason.GATE if is_open else None

@@ -7,7 +7,7 @@ before that release, never to what the rollback took away.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from function_apps.deployments.errors import NotInForce, NotRollbackable
+from function_apps.deployments.errors import NotRollbackable
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.lifecycle import ReleaseName
@@ -18,9 +18,9 @@ from shared.contracts.values import DeploymentId, ModuleId
 
 @dataclass(frozen=True)
 class Predecessors:
-    """Units to go back to, and the release that first brought each."""
+    """Components to go back to, and the release that first brought each."""
 
-    units: tuple[ReleasedComponent, ...] = ()
+    components: tuple[ReleasedComponent, ...] = ()
     releases: Mapping[ModuleId, ReleaseName] | None = None
 
     def ref(self, undone: Deployment) -> str:
@@ -42,8 +42,9 @@ def predecessors_of(undone: Deployment, wanted: Deployment | None) -> Predecesso
             f"{undone.deployment_id} does not say which release it restored: name the deployment "
             "to go back to"
         )
-    units = undone.earlier if undone.kind is DeploymentKind.ROLLBACK else undone.previous
-    return Predecessors(units, undone.earlier_releases)
+    is_rollback = undone.kind is DeploymentKind.ROLLBACK
+    components = undone.earlier if is_rollback else undone.previous
+    return Predecessors(components, undone.earlier_releases)
 
 
 def _named(undone: Deployment, wanted: Deployment) -> Predecessors:
@@ -51,14 +52,16 @@ def _named(undone: Deployment, wanted: Deployment) -> Predecessors:
         raise NotRollbackable(
             f"{wanted.deployment_id} is {wanted.status}; a rollback goes back to a Completed one"
         )
-    units = tuple(one for one in wanted.unit.components if one.module_id in undone.modules)
-    missing = sorted({*undone.modules} - {one.module_id for one in units})
+    components = tuple(
+        component for component in wanted.unit.components if component.module_id in undone.modules
+    )
+    missing = sorted({*undone.modules} - {component.module_id for component in components})
     if missing:
         raise NotRollbackable(
             f"{wanted.deployment_id} has no {missing[0]}, which {undone.deployment_id} changed"
         )
-    modules = (unit.module_id for unit in units)
-    return Predecessors(units, {module: _release_of(wanted, module) for module in modules})
+    modules = (component.module_id for component in components)
+    return Predecessors(components, {module: _release_of(wanted, module) for module in modules})
 
 
 def _release_of(deployment: Deployment, module: ModuleId) -> ReleaseName:
@@ -70,31 +73,35 @@ def earlier_than(
     restored: Mapping[ModuleId, DeploymentId], releases: Mapping[str, Deployment]
 ) -> Predecessors:
     """Return what was before the releases that a rollback restores, by module."""
-    units: list[ReleasedComponent] = []
+    components: list[ReleasedComponent] = []
     names: dict[ModuleId, ReleaseName] = {}
     for module, release in restored.items():
         known = releases.get(release)
         before = known.before(module) if known else None
         if known is not None and before is not None and module in known.earlier_releases:
-            units.append(before)
+            components.append(before)
             names[module] = known.earlier_releases[module]
-    return Predecessors(tuple(units), names)
+    return Predecessors(tuple(components), names)
 
 
 def in_force(
     target: DeploymentTarget, modules: Iterable[ModuleId], known: Mapping[str, Deployment]
 ) -> Predecessors:
-    """Return the units in force of *modules*, from the deployments in *known* that brought them."""
-    units: list[ReleasedComponent] = []
+    """Return what is in force of *modules*, from the deployments in *known* that brought it."""
+    components: list[ReleasedComponent] = []
     names: dict[ModuleId, ReleaseName] = {}
     for module in modules:
         state = target.module(module)
         holder = known.get(state.by or "")
-        unit = holder.candidate(module) if holder else None
-        if holder is not None and unit is not None and unit.release_revision == state.revision:
-            units.append(unit)
+        component = holder.candidate(module) if holder else None
+        if (
+            holder is not None
+            and component is not None
+            and component.release_revision == state.revision
+        ):
+            components.append(component)
             names[module] = _release_of(holder, module)
-    return Predecessors(tuple(units), names)
+    return Predecessors(tuple(components), names)
 
 
 def revisions_in_force(
@@ -102,18 +109,3 @@ def revisions_in_force(
 ) -> Mapping[ModuleId, int]:
     """Return what runs now of *modules*; 0 for nothing."""
     return {module: target.module(module).revision for module in modules}
-
-
-def require_in_force(deployment: Deployment, target: DeploymentTarget) -> None:
-    """Refuse a rollback when what it was asked to undo is no longer what runs.
-
-    Raises:
-        NotInForce: a deployment that was on its way when it was asked for has replaced that.
-    """
-    for module, revision in deployment.replaces.items():
-        state = target.module(module)
-        if state.revision != revision:
-            raise NotInForce(
-                f"{module} of {deployment.rolled_back_deployment_id} is not in force any more: "
-                f"{state.by or 'nothing'} is; roll that back instead"
-            )

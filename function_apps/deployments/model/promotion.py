@@ -8,7 +8,7 @@ from math import ceil
 from function_apps.deployments.errors import EvidenceRequired, NotPromotable
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
-from function_apps.deployments.model.release_unit import component_of
+from function_apps.deployments.model.release_unit import requested_component
 from shared.contracts.deployments import Deploy, DeploymentStatus
 from shared.contracts.gates import Gate
 from shared.contracts.health import HealthStatus, ServiceHealth
@@ -55,7 +55,7 @@ class Source:
         )
 
 
-def require_in_force(source: Source, target: DeploymentTarget) -> None:
+def require_source_in_force(source: Source, target: DeploymentTarget) -> None:
     """Refuse the promotion of what something else has replaced.
 
     Raises:
@@ -142,7 +142,7 @@ def require_fresh_evidence(evidence: SoakEvidence, soak: SoakDefaults, now: date
         )
 
 
-def command_of(source: Source, promotion: PromoteDeployment) -> Deploy:
+def promotion_command(source: Source, promotion: PromoteDeployment) -> Deploy:
     """Return the deployment of the same digests to the environment that is asked for.
 
     Raises:
@@ -157,7 +157,7 @@ def command_of(source: Source, promotion: PromoteDeployment) -> Deploy:
         environment_id=promotion.to_environment_id,
         release_ref=source.release_ref,
         components=tuple(
-            component_of(one).model_copy(update={"compute_target": None})
+            requested_component(one).model_copy(update={"compute_target": None})
             for one in source.unit.components
         ),
         strategy=promotion.strategy or Strategy(),

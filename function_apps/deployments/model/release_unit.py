@@ -118,7 +118,7 @@ def missing_parts(unit: ReleaseUnit) -> tuple[Reason, ...]:
     return tuple(Reason(code=code, message=message) for is_so, code, message in rows if is_so)
 
 
-def component_of(unit: ReleasedComponent) -> Component:
+def requested_component(unit: ReleasedComponent) -> Component:
     """Return what has to be asked for to get *unit* again, under a new revision."""
     return Component(
         module_id=unit.module_id,

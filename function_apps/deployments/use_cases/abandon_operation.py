@@ -5,14 +5,13 @@ from dataclasses import replace
 from typing import Final
 
 from function_apps.deployments import repository
-from function_apps.deployments.model import module_queue
+from function_apps.deployments.model import interruption, module_queue
 from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.lifecycle import (
     BEFORE_APPLIED,
     ENDINGS,
     Rejected,
     RestoreFailed,
-    RollbackBegan,
 )
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS, DeploymentSet
@@ -104,14 +103,16 @@ def _failed(known: DeploymentSet, why: Reason, ctx: Context) -> tuple[Deployment
     if deployment.status in BEFORE_APPLIED:
         failed = evolve(deployment, Rejected(reason), now)
         return repository.leave_queue(failed, known.target, ctx)
-    target, token = module_queue.transfer_ownership(
-        known.target, deployment.deployment_id, deployment.operation_id
-    )
+    operation_id = deployment.operation_id
     if deployment.status is DeploymentStatus.ROLLING_BACK:
+        target, token = module_queue.transfer_ownership(
+            known.target, deployment.deployment_id, operation_id
+        )
         deployment = replace(deployment, token=token)
     else:
-        began = RollbackBegan(reason, deployment.operation_id, token)
-        deployment = evolve(deployment, began, now)
+        deployment, target = interruption.begin_rollback(
+            deployment, known.target, reason, operation_id, now
+        )
     remaining = tuple(f"{module}: left as it was" for module in deployment.modules)
     nothing = Proof(instances=(), total=0, whole=False, blob=None)
     restored = ReleaseUnit(components=tuple(deployment.previous))

@@ -1,19 +1,17 @@
 """Cancel: stop a deployment, at once while nothing was applied, else by rolling it back."""
 
 from function_apps.deployments import repository
-from function_apps.deployments.errors import NotCancellable
-from function_apps.deployments.model import module_queue
 from function_apps.deployments.model.deployment import evolve
-from function_apps.deployments.model.lifecycle import (
-    BEFORE_APPLIED,
-    CHANGING,
-    Cancelled,
-    RollbackBegan,
+from function_apps.deployments.model.interruption import (
+    Interruption,
+    begin_rollback,
+    cancellation_of,
 )
+from function_apps.deployments.model.lifecycle import Cancelled
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.resources import answer
-from shared.contracts.deployments import DeploymentReason, DeploymentStatus, EndReason
+from shared.contracts.deployments import DeploymentReason, EndReason
 from shared.durable.operations import (
     OPERATIONS,
     OperationKind,
@@ -27,20 +25,20 @@ from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
 async def cancel(
-    deployment: str, command: DeploymentReason, ctx: Context, app: DeploymentsApp
+    deployment_id: str, command: DeploymentReason, ctx: Context, app: DeploymentsApp
 ) -> Outcome[Json]:
     """Stop a deployment; what was applied is rolled back, and no hold is left.
 
     Raises:
         NotCancellable: it has ended.
     """
-    ids = NewIds.draw(ctx, app.service.public_name, deployment)
+    ids = NewIds.draw(ctx, app.service.public_name, deployment_id)
 
     def decide(view: View) -> Decision[Json]:
-        known = repository.stored_set(view, deployment)
+        known = repository.stored_set(view, deployment_id)
         return _canceled(known, command.reason or "canceled by a caller", view, ids, ctx)
 
-    return await repository.change(deployment, ctx, app, decide)
+    return await repository.change(deployment_id, ctx, app, decide)
 
 
 async def cancel_operation(
@@ -52,43 +50,53 @@ async def cancel_operation(
         OperationAlreadyEnded: it has ended; its deployment may be on its way under another one.
         OperationSuperseded: another operation has its deployment.
     """
-    deployment, operation_id = operation.aggregate_id, operation.operation_id
-    ids = NewIds.draw(ctx, app.service.public_name, deployment)
+    deployment_id, operation_id = operation.aggregate_id, operation.operation_id
+    ids = NewIds.draw(ctx, app.service.public_name, deployment_id)
 
     def decide(view: View) -> Decision[Json]:
         stored = view.get(OPERATIONS, operation_id)
         if stored.is_terminal:
             raise OperationAlreadyEnded(stored)
-        known = repository.stored_set(view, deployment)
+        known = repository.stored_set(view, deployment_id)
         if known.operation_id != operation_id:
             raise OperationSuperseded(operation_id, known.operation_id)
         return _canceled(known, f"operation {operation_id} was canceled", view, ids, ctx)
 
     # The operation is what `If-Match` is about.
     return await app.service.work.change(
-        ctx, OPERATIONS, operation_id, decide, also=repository.set_documents(deployment)
+        ctx, OPERATIONS, operation_id, decide, also=repository.set_documents(deployment_id)
     )
 
 
 def _canceled(
     known: DeploymentSet, message: str, view: View, ids: NewIds, ctx: Context
 ) -> Decision[Json]:
-    reason, status = EndReason(code="Cancelled", message=message), known.deployment.status
-    if status is DeploymentStatus.ROLLING_BACK:
-        return Decision(answer(known.deployment, known.target), is_repeat=True)
-    if status in BEFORE_APPLIED:
-        return cancel_before_applied(known, reason, view, ctx)
-    if status in CHANGING:
-        return interrupt(known, reason, view, ids, ctx, kind=repository.CANCEL)
-    raise NotCancellable(
-        f"{known.deployment.deployment_id} has ended as {status}; only deployments on their way "
-        "are canceled"
-    )
+    interruption = cancellation_of(known.deployment)
+    reason = EndReason(code="Cancelled", message=message)
+    return interrupt(known, interruption, reason, view, ids, ctx, kind=repository.CANCEL)
 
 
-def cancel_before_applied(
-    known: DeploymentSet, reason: EndReason, view: View, ctx: Context
+def interrupt(
+    known: DeploymentSet,
+    interruption: Interruption,
+    reason: EndReason,
+    view: View,
+    ids: NewIds,
+    ctx: Context,
+    *,
+    kind: OperationKind,
 ) -> Decision[Json]:
+    """Stop a deployment in the way of *interruption*, for *reason*."""
+    match interruption:
+        case Interruption.NONE:
+            return Decision(answer(known.deployment, known.target), is_repeat=True)
+        case Interruption.CANCEL:
+            return _end(known, reason, view, ctx)
+        case Interruption.ROLL_BACK:
+            return _roll_back(known, reason, view, ids, ctx, kind)
+
+
+def _end(known: DeploymentSet, reason: EndReason, view: View, ctx: Context) -> Decision[Json]:
     """End a deployment of which nothing was applied, and its operation with it."""
     canceled = evolve(known.deployment, Cancelled(reason), ctx.now())
     after, rows = repository.leave_queue(canceled, known.target, ctx)
@@ -102,25 +110,23 @@ def cancel_before_applied(
             *repository.close_operation(view, canceled, ctx),
         ],
         outbox=rows,
-        audited=Audited("CancelDeployment", canceled.deployment_id, canceled.status),
+        audited=Audited(
+            "CancelDeployment", canceled.deployment_id, canceled.status, reason=reason.message
+        ),
     )
 
 
-def interrupt(
+def _roll_back(
     known: DeploymentSet,
     reason: EndReason,
     view: View,
     ids: NewIds,
     ctx: Context,
-    *,
     kind: OperationKind,
 ) -> Decision[Json]:
     """Roll a deployment back under a new operation and token; the one at work is closed."""
-    before = known.deployment
-    target, token = module_queue.transfer_ownership(
-        known.target, before.deployment_id, ids.operation_id
-    )
-    turned = evolve(before, RollbackBegan(reason, ids.operation_id, token), ids.now)
+    before, new_id = known.deployment, ids.operation_id
+    interrupted, target = begin_rollback(before, known.target, reason, new_id, ids.now)
     operation, start = begin_operation(
         kind,
         before.deployment_id,
@@ -132,12 +138,12 @@ def interrupt(
     if before.wait_name:
         rows.append(Raise(before.operation_id, before.wait_name))
     return Decision(
-        answer(turned, target),
+        answer(interrupted, target),
         writes=[
-            *repository.changed(known, DeploymentSet(target, turned)),
+            *repository.changed(known, DeploymentSet(target, interrupted)),
             OPERATIONS.put(operation),
-            *close_superseded(view, before.operation_id, ids.operation_id, ids.now),
+            *close_superseded(view, before.operation_id, new_id, ids.now),
         ],
         outbox=rows,
-        audited=Audited(kind.name, before.deployment_id, turned.status),
+        audited=Audited(kind.name, before.deployment_id, interrupted.status, reason=reason.message),
     )

@@ -157,10 +157,10 @@ def _release(
         stage=target.environment.stage if target.environment else None,
         evidence=evidence,
     )
-    return enqueue(release, plan.units, keys.content, ids, target, ctx, kind=DEPLOY)
+    return enter_queue(release, plan.units, keys.content, ids, target, ctx, kind=DEPLOY)
 
 
-def enqueue(
+def enter_queue(
     deployment: Deployment,
     units: Sequence[ReleasedComponent],
     content: str,

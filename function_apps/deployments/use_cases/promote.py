@@ -52,12 +52,12 @@ async def _release(
     source = Source.of(known.deployment)
 
     async def ask_evidence() -> SoakEvidence | None:
-        promotion.require_in_force(source, known.target)
+        promotion.require_source_in_force(source, known.target)
         evidence = await _ask_health(source, ctx, app, token) if token else command.evidence
         promotion.require_soak_time(source, evidence, app.rules.soak, ctx.now())
         return evidence
 
-    return promotion.command_of(source, command), ask_evidence
+    return promotion.promotion_command(source, command), ask_evidence
 
 
 async def load_source(deployment: str, ctx: Context, app: DeploymentsApp) -> Source:
@@ -68,7 +68,7 @@ async def load_source(deployment: str, ctx: Context, app: DeploymentsApp) -> Sou
     """
     known = await load_set(deployment, ctx, app)
     source = Source.of(known.deployment)
-    promotion.require_in_force(source, known.target)
+    promotion.require_source_in_force(source, known.target)
     return source
 
 

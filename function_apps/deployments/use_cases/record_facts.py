@@ -77,7 +77,7 @@ async def _record(
         return Decision(
             {},
             writes=[TARGETS.put(replace(target, facts=recorded))],
-            audited=Audited("RecordFact", aggregate, fact.kind),
+            audited=Audited("RecordFact", aggregate),
         )
 
     return await app.service.work.change(ctx.without_marker(), TARGETS, environment, decide)

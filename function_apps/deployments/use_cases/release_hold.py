@@ -3,10 +3,7 @@
 from dataclasses import replace
 
 from function_apps.deployments import repository
-from function_apps.deployments.errors import NoActiveHold
-from function_apps.deployments.model.deployment import evolve
-from function_apps.deployments.model.holds import without_holds_of
-from function_apps.deployments.model.lifecycle import HoldReleased
+from function_apps.deployments.model.holds import release_holds
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.resources import answer
@@ -17,25 +14,22 @@ from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
 async def release_hold(
-    deployment: str, command: DeploymentReason, ctx: Context, app: DeploymentsApp
+    deployment_id: str, command: DeploymentReason, ctx: Context, app: DeploymentsApp
 ) -> Outcome[Json]:
-    """Let the unit that *deployment* left behind be deployed again.
+    """Let the unit that a deployment left behind be deployed again.
 
     Raises:
         NoActiveHold: the deployment has no hold.
     """
 
     def decide(view: View) -> Decision[Json]:
-        known = repository.stored_set(view, deployment)
-        if not known.deployment.holds:
-            raise NoActiveHold(f"{deployment} holds nothing in {known.target.environment_id}")
-        released = evolve(known.deployment, HoldReleased(), ctx.now())
-        holds = without_holds_of(known.target.holds, deployment)
+        known = repository.stored_set(view, deployment_id)
+        released, holds = release_holds(known.deployment, known.target.holds, ctx.now())
         target = replace(known.target, holds=holds)
         return Decision(
             answer(released, target),
             writes=repository.changed(known, DeploymentSet(target, released)),
-            audited=Audited("ReleaseHold", deployment, command.reason or "Released"),
+            audited=Audited("ReleaseHold", deployment_id, "Released", reason=command.reason),
         )
 
-    return await repository.change(deployment, ctx, app, decide)
+    return await repository.change(deployment_id, ctx, app, decide)

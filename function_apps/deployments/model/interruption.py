@@ -1,0 +1,69 @@
+"""Interruptions: a deployment on its way is stopped, by its status at once or by a rollback."""
+
+from datetime import datetime
+from enum import Enum, auto
+
+from function_apps.deployments.errors import NotCancellable, NotRollbackable
+from function_apps.deployments.model import module_queue
+from function_apps.deployments.model.deployment import Deployment, evolve
+from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.lifecycle import BEFORE_APPLIED, CHANGING, RollbackBegan
+from shared.contracts.deployments import DeploymentStatus, EndReason
+from shared.contracts.values import OperationId
+
+
+class Interruption(Enum):
+    """The way in which a deployment is stopped."""
+
+    CANCEL = auto()
+    """Nothing was applied: it ends at once."""
+    ROLL_BACK = auto()
+    """Something may have been applied: it is rolled back."""
+    NONE = auto()
+    """It is being rolled back already."""
+
+
+def cancellation_of(deployment: Deployment) -> Interruption:
+    """Return how *deployment* is canceled. Raises NotCancellable: it has ended."""
+    interruption = _interruption_of(deployment)
+    if interruption is None:
+        raise NotCancellable(
+            f"{deployment.deployment_id} has ended as {deployment.status}; only deployments on "
+            "their way are canceled"
+        )
+    return interruption
+
+
+def rollback_interruption_of(deployment: Deployment) -> Interruption:
+    """Return how *deployment*, not yet Completed, is rolled back.
+
+    Raises:
+        NotRollbackable: it has ended.
+    """
+    interruption = _interruption_of(deployment)
+    if interruption is None:
+        raise NotRollbackable(
+            f"{deployment.deployment_id} has ended as {deployment.status}; Completed deployments"
+            " and those on their way can be rolled back"
+        )
+    return interruption
+
+
+def _interruption_of(deployment: Deployment) -> Interruption | None:
+    if deployment.status is DeploymentStatus.ROLLING_BACK:
+        return Interruption.NONE
+    if deployment.status in BEFORE_APPLIED:
+        return Interruption.CANCEL
+    return Interruption.ROLL_BACK if deployment.status in CHANGING else None
+
+
+def begin_rollback(
+    deployment: Deployment,
+    target: DeploymentTarget,
+    reason: EndReason,
+    operation_id: OperationId,
+    now: datetime,
+) -> tuple[Deployment, DeploymentTarget]:
+    """Return *deployment* rolling back under *operation_id* and a new token, and its target."""
+    target, token = module_queue.transfer_ownership(target, deployment.deployment_id, operation_id)
+    return evolve(deployment, RollbackBegan(reason, operation_id, token), now), target

@@ -1,0 +1,112 @@
+"""Undo: a deployment of kind rollback brings back what a Completed one replaced."""
+
+from dataclasses import replace
+
+from function_apps.deployments.errors import CannotBePlanned, NotInForce, NotRollbackable
+from function_apps.deployments.model import neighbours, release_unit
+from function_apps.deployments.model.deployment import Deployment, new_deployment
+from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
+from function_apps.deployments.model.predecessors import (
+    Predecessors,
+    predecessors_of,
+    revisions_in_force,
+)
+from function_apps.deployments.model.rollout_steps import order_of
+from shared.contracts.deployments import Deploy, DeploymentKind
+from shared.contracts.strategies import OnConflict, Strategy
+from shared.kernel.context import Context, NewIds
+
+
+def queued_undo(undone: Deployment, target: DeploymentTarget) -> QueueEntry | None:
+    """Return the entry of the rollback that undoes *undone* already."""
+    return next((entry for entry in target.queue if entry.key == _key(undone)), None)
+
+
+def rollback_of(
+    undone: Deployment,
+    wanted: Deployment | None,
+    target: DeploymentTarget,
+    ids: NewIds,
+    ctx: Context,
+) -> tuple[Deployment, Deploy]:
+    """Return the rollback that undoes *undone*, with its command, before it enters its queues.
+
+    It goes back to what was in force before, or to what *wanted* brought.
+
+    Raises:
+        NotInForce: another deployment has replaced *undone*.
+        NotRollbackable: there is nothing to go back to.
+        CannotBePlanned: a module that stays depends on what would go, or has its path.
+    """
+    _require_in_force(undone, target)
+    predecessors = predecessors_of(undone, wanted)
+    command = _command(undone, predecessors)
+    if refusals := neighbours.refusals(command, target, target.queue):
+        raise CannotBePlanned(refusals)
+    assert target.environment is not None, "it is Completed there"
+    order, _ = order_of(command.components)
+    rollback = new_deployment(
+        command,
+        ids,
+        ctx,
+        kind=DeploymentKind.ROLLBACK,
+        key=_key(undone),
+        order=order,
+        project_id=target.environment.project,
+        stage=target.environment.stage,
+    )
+    rollback = replace(
+        rollback,
+        rolled_back_deployment_id=undone.deployment_id,
+        replaces=revisions_in_force(target, [*order, *command.remove]),
+        restores={m: name.deployment_id for m, name in (predecessors.releases or {}).items()},
+    )
+    return rollback, command
+
+
+def _key(undone: Deployment) -> str:
+    return f"undo {undone.deployment_id}"
+
+
+def _require_in_force(undone: Deployment, target: DeploymentTarget) -> None:
+    for module in undone.modules:
+        by = target.module(module).by
+        if by != (None if module in undone.remove else undone.deployment_id):
+            raise NotInForce(
+                f"{module} of {undone.deployment_id} is not in force, {by or 'nothing'} is; a"
+                " rollback undoes what is in force"
+            )
+
+
+def _command(undone: Deployment, predecessors: Predecessors) -> Deploy:
+    """Return the command that brings back the earlier components, without the new modules."""
+    deployed = {component.module_id for component in undone.components}
+    remove = tuple(sorted(deployed - {before.module_id for before in predecessors.components}))
+    if not predecessors.components and not remove:
+        raise NotRollbackable(
+            f"{undone.deployment_id} took {', '.join(undone.remove[:5])} away and there is no "
+            "earlier release to go back to: deploy the one that you want"
+        )
+    return Deploy(
+        environment_id=undone.environment_id,
+        release_ref=predecessors.ref(undone),
+        components=tuple(map(release_unit.requested_component, predecessors.components)),
+        remove=remove,
+        strategy=Strategy(),
+        on_conflict=OnConflict.QUEUE,
+    )
+
+
+def require_replaced_in_force(rollback: Deployment, target: DeploymentTarget) -> None:
+    """Refuse *rollback* when what it was asked to undo is no longer what runs.
+
+    Raises:
+        NotInForce: a deployment that was on its way when it was asked for has replaced that.
+    """
+    for module, revision in rollback.replaces.items():
+        state = target.module(module)
+        if state.revision != revision:
+            raise NotInForce(
+                f"{module} of {rollback.rolled_back_deployment_id} is not in force any more: "
+                f"{state.by or 'nothing'} is; roll that back instead"
+            )
