@@ -9,6 +9,7 @@ from cli.commands import (
     deployments,
     environments,
     events,
+    logs,
     operations,
     parked,
     releases,
@@ -47,7 +48,7 @@ _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
         deployments.deployment,
         services.status,
         services.history,
-        deployments.logs,
+        logs.logs,
         events.events,
     ),
 }

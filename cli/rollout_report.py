@@ -105,6 +105,8 @@ def _format_samples(samples: Mapping[str, Any]) -> str:
 
 def _format_analysis(analysis: Mapping[str, Any]) -> str:
     measure, unit = analysis["measure"], analysis["unit"]
+    if _is_chance(analysis):
+        return f"{measure}, {analysis['reason']}: {analysis['verdict']}"
     percentile = _PERCENTILE.match(analysis["reason"])
     text = f"{measure} {percentile[0]}" if percentile else str(measure)
     if analysis.get("value") is not None:
@@ -115,6 +117,14 @@ def _format_analysis(analysis: Mapping[str, Any]) -> str:
         bound = "needs" if measure in _MINIMUM_MEASURES else "limit"
         text += f", {bound} {_format_quantity(analysis['threshold'], unit)}"
     return f"{text}: {analysis['verdict']}"
+
+
+def _is_chance(analysis: Mapping[str, Any]) -> bool:
+    """Return whether the value is beyond its limit and did not fail: the numbers mislead."""
+    value, threshold = analysis.get("value"), analysis.get("threshold")
+    if value is None or threshold is None or analysis["measure"] in _MINIMUM_MEASURES:
+        return False
+    return bool(value > threshold and analysis["verdict"] != "Fail")
 
 
 def _format_quantity(value: float, unit: str) -> str:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cli.commands.deployments import DeploymentSelector
 from cli.deploy_request import DeployOptions, deploy_request
+from cli.deployment_selector import RUNNING, DeploymentSelector
 from cli.lookup import find_environment
 from cli.options import Invocation, Reason, WaitOptions
 from cli.output import Column, format_digest, note
@@ -15,10 +15,6 @@ from cli.plans import print_refusals, require_plannable
 from cli.release_options import ComponentOptions, RolloutOptions
 from cli.watch_rollout import ROOT, require_completed, watch_rollout
 
-_RUNNING: Final = (
-    "Requested", "Provisioning", "Configuring", "RollingOut", "HealthGating", "Promoting",
-    "RollingBack",
-)  # fmt: skip
 _PLAN_COLUMNS: Final = (
     Column("MODULE", "moduleId"),
     Column("VERSION", "version"),
@@ -90,15 +86,18 @@ def rollback(
     ] = None,
     reason: Reason = "",
 ) -> None:
-    """Roll back a deployment: the previous release is restored, and proved on each instance."""
+    """Roll back a deployment: the previous release is restored, and proved on each instance.
+
+    Of an environment, the one on its way, else the newest that Completed if nothing came after it.
+    """
     request = {"reason": reason, **({"toDeploymentId": to} if to else {})}
-    body = _command_deployment(invocation, selector, "rollback", request, "Completed")
-    _finish(invocation, body, waiting)
+    deployment_id = selector.find_undoable_id(invocation.client, is_goal_named=to is not None)
+    _finish(invocation, _send(invocation, deployment_id, "rollback", request), waiting)
 
 
 def cancel(selector: DeploymentSelector, invocation: Invocation, reason: Reason = "") -> None:
     """Stop a deployment in progress; applied changes are rolled back."""
-    deployment_id = selector.find_only_id(invocation.client, "cancel", *_RUNNING)
+    deployment_id = selector.find_only_id(invocation.client, "cancel", *RUNNING)
     invocation.show(_send(invocation, deployment_id, "cancel", {"reason": reason}))
 
 
@@ -115,20 +114,9 @@ def retry(
     reason: Reason = "",
 ) -> None:
     """Start a failed deployment again, or analyse a paused step again."""
-    statuses = ("Failed", *_RUNNING)
-    body = _command_deployment(invocation, selector, "retry", {"reason": reason}, *statuses)
+    deployment_id = selector.find_id(invocation.client, "Failed", *RUNNING)
+    body = _send(invocation, deployment_id, "retry", {"reason": reason})
     _finish(invocation, body, waiting)
-
-
-def _command_deployment(
-    invocation: Invocation,
-    selector: DeploymentSelector,
-    action: str,
-    request: Mapping[str, Any],
-    *statuses: str,
-) -> Mapping[str, Any]:
-    """Send *action* to the selected deployment; return the body of the response."""
-    return _send(invocation, selector.find_id(invocation.client, *statuses), action, request)
 
 
 def _send(

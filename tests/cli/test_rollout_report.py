@@ -55,6 +55,15 @@ def test_a_bad_verdict_is_shown_with_its_value_and_its_limit() -> None:
     assert format_verdict(_evidence()) == "latency p50 290 ms (old 0.8 ms), limit 20.8 ms: Fail"
 
 
+def test_a_value_beyond_its_limit_that_passes_is_shown_with_its_count_and_the_reason() -> None:
+    reason = "1 of 48 requests failed: too few to tell; 2 good windows in a row"
+    passed = _analysis("errorRatio", "Pass", 0.02083, 0.0, 0.005, "ratio", reason)
+
+    text = format_verdict(_evidence(analyses=[passed]))
+
+    assert text == f"errorRatio, {reason}: Pass"
+
+
 def test_a_good_verdict_shows_everything_that_was_judged() -> None:
     passed = _analysis("samples", "Pass", 101.0, None, 50.0, "count", "101 of 50 samples")
 

@@ -56,7 +56,8 @@ def test_an_accepted_deployment_says_where_to_watch_it_and_shows_itself_whole() 
 
 def test_the_etag_of_a_deployment_is_what_if_match_takes() -> None:
     async def scenario(world: World, environment: str) -> None:
-        identity = await deploy(world, environment, "1")
+        await ended(world, await deploy(world, environment, "1"))
+        identity = await deploy(world, environment, "2")
         await ended(world, identity)
         path = f"/v1/runtime/deployments/{identity}"
 

@@ -244,11 +244,13 @@ def test_a_rollback_that_would_take_away_what_others_depend_on_is_refused() -> N
     async def main() -> None:
         world = driven()
         await world.tell()
-        cart = await completed(world, await world.component("cart", CART))
+        await completed(world, await world.component("web", WEB))
+        both = await world.component("web 2", WEB), await world.component("cart", CART)
+        added = await completed(world, *both)
         await completed(world, await world.component("shop", SHOP, dependsOn=[CART]))
 
         with pytest.raises(CannotBePlanned, match=SHOP):
-            await world.rollback(cart)
+            await world.rollback(added)
 
     run_virtual(main())
 

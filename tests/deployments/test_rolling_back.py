@@ -106,20 +106,33 @@ def test_a_queued_one_of_a_unit_that_is_held_meanwhile_fails_as_held() -> None:
     run_virtual(main())
 
 
-def test_with_nothing_before_it_the_undo_takes_the_module_away() -> None:
+def test_the_only_release_is_not_rolled_back_and_keeps_serving() -> None:
     async def main() -> None:
         world = driven()
         await world.tell()
         one = await world.release("one")
 
-        answer = await world.rollback(one.deployment_id)
+        with pytest.raises(NotRollbackable, match=rf"first release .* `remove: \[{SHOP}\]`"):
+            await world.rollback(one.deployment_id)
         await world.settle()
 
-        undo = await world.deployment(answer["deploymentId"])
-        assert undo.status is DeploymentStatus.COMPLETED
-        assert undo.unit is not None
-        assert (undo.unit.components, undo.unit.removed) == ((), (SHOP,))
-        assert world.live() == ({}, {})
+        assert world.live() == ({1: 1}, {1: 100})
+
+    run_virtual(main())
+
+
+def test_after_an_automatic_rollback_the_release_that_was_kept_is_not_rolled_back() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        one = await world.release("one")
+        world.health.bad.add(await world.upload("two"))
+        await world.release("two")
+
+        with pytest.raises(NotRollbackable, match="first release"):
+            await world.rollback(one.deployment_id)
+
+        assert world.live() == ({1: 1}, {1: 100})
 
     run_virtual(main())
 
@@ -239,26 +252,27 @@ def test_a_write_of_the_interrupted_rollout_that_comes_late_is_refused_outside()
 def test_what_was_undone_already_is_not_undone_again() -> None:
     async def main() -> None:
         world = driven()
-        await world.tell()
-        one = await world.release("one")
-        await world.rollback(one.deployment_id)
+        _, two = await two_releases(world)
+        back = await world.rollback(two)
         await world.settle()
 
-        with pytest.raises(NotInForce, match="nothing is"):
-            await world.rollback(one.deployment_id)
+        with pytest.raises(NotInForce, match=back["deploymentId"]):
+            await world.rollback(two)
 
     run_virtual(main())
 
 
-def test_a_second_rollback_of_the_only_release_says_that_there_is_nothing_earlier() -> None:
+def test_a_removal_of_the_only_release_brought_back_is_the_first_again() -> None:
     async def main() -> None:
         world = driven()
         await world.tell()
-        one = await world.release("one")
-        back = await world.rollback(one.deployment_id)
+        await world.release("one")
+        removal = await deploy(await world.command(remove=[SHOP]), world.bench.ctx(), world.app)
+        await world.settle()
+        back = await world.rollback(removal.value["deploymentId"])
         await world.settle()
 
-        with pytest.raises(NotRollbackable, match=f"took {SHOP} away and there is no earlier"):
+        with pytest.raises(NotRollbackable, match="first release"):
             await world.rollback(back["deploymentId"])
 
     run_virtual(main())

@@ -222,6 +222,14 @@ def test_errors_over_the_limit_that_chance_explains_are_said_to_be_too_few(
     assert errors.reason.startswith(sentence)
 
 
+def test_a_slow_percentile_of_few_requests_is_said_to_be_too_few() -> None:
+    latency = compare_latency(LIMITS, served(31, slow=2, slow_ms=5000.0), None)
+
+    assert latency is not None
+    assert latency.verdict is PASS
+    assert latency.reason.endswith("2 of them slower than 800 ms: too few to tell")
+
+
 def test_a_pass_takes_two_whole_windows() -> None:
     assert took_s(run(candidate=GOOD, baseline=GOOD), PASS) == 120
 

@@ -86,6 +86,7 @@ async def a_release_is_overtaken_by_its_rollback(world: World) -> None:
 async def a_rollback_is_overtaken_by_a_release(world: World) -> None:
     """Ask for the rollback of a release while the next one, which replaces it, goes out."""
     identity = await provisioned(world)
+    await brought_out(world, identity, "0")
     await brought_out(world, identity, "1")
     first, second = await asked(world, identity, "1"), await asked(world, identity, "2")
     status, answer = await world.call("POST", f"/runtime/deployments/{first}/rollback", {})

@@ -1,5 +1,6 @@
 """Undo: a deployment of kind rollback brings back what a Completed one replaced."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from function_apps.deployments.errors import CannotBePlanned, NotInForce, NotRollbackable
@@ -14,6 +15,7 @@ from function_apps.deployments.model.predecessors import (
 from function_apps.deployments.model.rollout_steps import order_of
 from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.strategies import OnConflict, Strategy
+from shared.contracts.values import ModuleId
 from shared.kernel.context import Context, NewIds
 
 
@@ -79,14 +81,15 @@ def _require_in_force(undone: Deployment, target: DeploymentTarget) -> None:
 
 
 def _command(undone: Deployment, predecessors: Predecessors) -> Deploy:
-    """Return the command that brings back the earlier components, without the new modules."""
+    """Return the command that brings back the earlier components, without the new modules.
+
+    Raises:
+        NotRollbackable: nothing would come back, so it would only take modules away.
+    """
     deployed = {component.module_id for component in undone.components}
     remove = tuple(sorted(deployed - {before.module_id for before in predecessors.components}))
-    if not predecessors.components and not remove:
-        raise NotRollbackable(
-            f"{undone.deployment_id} took {', '.join(undone.remove[:5])} away and there is no "
-            "earlier release to go back to: deploy the one that you want"
-        )
+    if not predecessors.components:
+        raise NotRollbackable(_nothing_earlier(undone, remove))
     return Deploy(
         environment_id=undone.environment_id,
         release_ref=predecessors.ref(undone),
@@ -94,6 +97,20 @@ def _command(undone: Deployment, predecessors: Predecessors) -> Deploy:
         remove=remove,
         strategy=Strategy(),
         on_conflict=OnConflict.QUEUE,
+    )
+
+
+def _nothing_earlier(undone: Deployment, only_removed: Sequence[ModuleId]) -> str:
+    if not only_removed:
+        modules = ", ".join(undone.remove[:5])
+        return (
+            f"{undone.deployment_id} took {modules} away and there is no earlier release to go"
+            " back to: deploy the one that you want"
+        )
+    modules = ", ".join(only_removed[:5])
+    return (
+        f"{undone.deployment_id} is the first release of {modules} and there is no earlier one to"
+        f" go back to: deploy a fix, or take it away with a release of `remove: [{modules}]`"
     )
 
 

@@ -128,6 +128,9 @@ def compare_latency(
         return None
     slower = round(_above(histogram, limit))
     fails = value > limit and quantile_above(slower, candidate.requests, fraction)
+    reason = f"p{fraction * 100:g} of {candidate.requests} requests in one window"
+    if value > limit and not fails:
+        reason += f", {slower} of them slower than {limit:.0f} ms: too few to tell"
     return Analysis(
         measure=Measure.LATENCY,
         verdict=Verdict.FAIL if fails else Verdict.PASS,
@@ -135,7 +138,7 @@ def compare_latency(
         baseline=None if baseline_ms is None else round(baseline_ms, 1),
         threshold=round(limit, 1),
         unit="ms",
-        reason=f"p{fraction * 100:g} of {candidate.requests} requests in one window",
+        reason=reason,
     )
 
 

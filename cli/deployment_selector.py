@@ -1,0 +1,147 @@
+"""Selects the deployment that a command means, by its id or by the name of its environment."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import typer
+
+from cli.client import Client
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.lookup import environment_id
+from cli.options import Module
+from cli.rollout_report import Deployment
+from cli.watch_rollout import ROOT
+
+RUNNING: Final = (
+    "Requested", "Provisioning", "Configuring", "RollingOut", "HealthGating", "Promoting",
+    "RollingBack",
+)  # fmt: skip
+_DEPLOYMENT_ID: Final = re.compile(r"dep-[a-z2-7]{12}-[0-9a-z]{16}")
+
+
+@dataclass(frozen=True)
+class DeploymentSelector:
+    """Selects one deployment, by its id or as one of an environment that fits the command."""
+
+    deployment: Annotated[
+        str,
+        typer.Argument(
+            metavar="DEPLOYMENT",
+            help="Its id, or an environment: the deployment there that fits.",
+            show_default=False,
+        ),
+    ]
+    module: Module = None
+
+    def find_id(self, client: Client, *statuses: str) -> str:
+        """Return the id of the deployment; of an environment, the newest in one of *statuses*.
+
+        Raises:
+            Failure: none fits.
+        """
+        if self._is_id:
+            return self.deployment
+        fitting = self._fitting(client, *statuses)
+        return _id_of(self._required(fitting, " or ".join(statuses))[0])
+
+    def find_only_id(self, client: Client, command: str, *statuses: str) -> str:
+        """Return the id of the deployment; of an environment, the only one in one of *statuses*.
+
+        Raises:
+            Failure: none fits, or several do: *command* is then shown for each.
+        """
+        if self._is_id:
+            return self.deployment
+        fitting = self._fitting(client, *statuses)
+        return self._only(self._required(fitting, " or ".join(statuses)), command)
+
+    def find_held_id(self, client: Client) -> str:
+        """Return the id of the deployment; of an environment, the only one that holds a release.
+
+        Raises:
+            Failure: none holds one, or several do.
+        """
+        if self._is_id:
+            return self.deployment
+        held = [each for each in self._fitting(client) if each.get("holds")]
+        return self._only(self._required(held, "the cause of a hold"), "release-hold")
+
+    def find_undoable_id(self, client: Client, *, is_goal_named: bool) -> str:
+        """Return the id of the deployment to roll back.
+
+        Of an environment it is the only one on its way, else the newest, if it Completed. What
+        was rolled back already is not rolled back again: only a caller who names the deployment,
+        or the release to go back to, goes behind what serves now.
+
+        Raises:
+            Failure: the newest has ended otherwise, or several are on their way.
+        """
+        if self._is_id:
+            return self.deployment
+        known = [each for each in self._fitting(client) if each["status"] != "Cancelled"]
+        if running := [each for each in known if each["status"] in RUNNING]:
+            return self._only(running, "rollback")
+        completed = [each for each in known if each["status"] == "Completed"]
+        serving = self._required(completed, "Completed")[0]
+        if known[0] is not serving and not is_goal_named:
+            raise _ended_otherwise(known[0], serving)
+        return _id_of(serving)
+
+    @property
+    def _is_id(self) -> bool:
+        return _DEPLOYMENT_ID.fullmatch(self.deployment) is not None
+
+    def _fitting(self, client: Client, *statuses: str) -> Sequence[Deployment]:
+        """Return the environment's deployments in one of *statuses*, newest first."""
+        deployments = newest_first(client, self.deployment, self.module)
+        return [each for each in deployments if not statuses or each["status"] in statuses]
+
+    def _required(self, fitting: Sequence[Deployment], wanted: str) -> Sequence[Deployment]:
+        if fitting:
+            return fitting
+        raise Failure(
+            f"no deployment in {self.deployment} is {wanted}"
+            if wanted
+            else f"nothing was deployed to {self.deployment} yet",
+            ExitCode.NOT_FOUND,
+            remedy=f"see what exists: `runtimectl deployments --env {self.deployment}`",
+        )
+
+    def _only(self, fitting: Sequence[Deployment], command: str) -> str:
+        if len(fitting) == 1:
+            return _id_of(fitting[0])
+        named = ", ".join(f"{each['releaseRef']} is {each['status']}" for each in fitting)
+        lines = ", ".join(f"`runtimectl {command} {_id_of(each)}`" for each in fitting)
+        raise Failure(
+            f"{len(fitting)} deployments in {self.deployment} fit: {named}",
+            ExitCode.USAGE,
+            remedy=f"name the one that you mean, in this order: {lines}",
+        )
+
+
+def newest_first(client: Client, environment: str, module: str | None) -> list[Deployment]:
+    """Return the deployments of the environment called *environment*, newest first."""
+    query = {"environmentId": environment_id(client, environment), "moduleId": module}
+    return sorted(
+        client.list_all(ROOT, query),
+        key=lambda deployment: str(deployment["createdAt"]),
+        reverse=True,
+    )
+
+
+def _id_of(deployment: Deployment) -> str:
+    return str(deployment["deploymentId"])
+
+
+def _ended_otherwise(newest: Deployment, serving: Deployment) -> Failure:
+    return Failure(
+        f"the newest deployment, {newest['releaseRef']}, ended as {newest['status']}; "
+        f"{serving['releaseRef']} serves",
+        ExitCode.CONFLICT,
+        code="NotRollbackable",
+        remedy=f"if {serving['releaseRef']} is bad too, name it: "
+        f"`runtimectl rollback {_id_of(serving)}`",
+    )

@@ -1,0 +1,88 @@
+"""A command that names an environment acts on the deployment that anyone would mean, or refuses."""
+
+from typing import Any
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from tests.cli.small_platform import DEPLOYMENT, RUNTIME, THE_DEPLOYMENT, Ran, RuntimeCtl
+
+pytestmark = pytest.mark.real
+OLDER, NEWER = DEPLOYMENT, "dep-w5ekllr23tyb-0123456789abcdeg"
+
+
+@pytest.fixture
+def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuntimeCtl:
+    return RuntimeCtl(monkeypatch, capsys)
+
+
+def run(runtimectl: RuntimeCtl, line: str, *statuses: str, **more: Any) -> Ran:
+    """Run *line* where the deployments of `test` have *statuses*, oldest first."""
+    deployments = [
+        {**THE_DEPLOYMENT, "deploymentId": identity, "status": status, "createdAt": at,
+         "releaseRef": f"shop-{at}", **more}
+        for identity, status, at in zip((OLDER, NEWER), statuses, ("1", "2"), strict=False)
+    ]  # fmt: skip
+    answers = {
+        f"POST {RUNTIME}/deployments/{identity}/{action}": THE_DEPLOYMENT
+        for identity in (OLDER, NEWER)
+        for action in ("rollback", "release-hold")
+    }
+    return runtimectl.run(line, {f"GET {RUNTIME}/deployments": deployments, **answers})
+
+
+def writes(ran: Ran) -> list[str]:
+    return [asked.path.removeprefix(f"{RUNTIME}/") for asked in ran.asked if asked.method != "GET"]
+
+
+@pytest.mark.parametrize("status", ["RolledBack", "Failed"])
+def test_what_was_rolled_back_already_is_not_rolled_back_by_name_again(
+    status: str, runtimectl: RuntimeCtl
+) -> None:
+    ran = run(runtimectl, "rollback test", "Completed", status)
+
+    assert (ran.code, writes(ran)) == (ExitCode.CONFLICT, [])
+    assert f"shop-2, ended as {status}; shop-1 serves" in ran.err
+    assert f"`runtimectl rollback {OLDER}`" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("line", "statuses", "undone"),
+    [
+        pytest.param("rollback test", ("Completed", "Completed"), NEWER, id="the-newest"),
+        pytest.param("rollback test", ("Completed", "RollingOut"), NEWER, id="one-on-its-way"),
+        pytest.param("rollback test", ("Completed", "Cancelled"), OLDER, id="not-a-cancelled-one"),
+        pytest.param(
+            f"rollback test --to {OLDER}", ("Completed", "RolledBack"), OLDER, id="a-named-goal"
+        ),
+        pytest.param(f"rollback {OLDER}", ("Completed", "RolledBack"), OLDER, id="named-itself"),
+    ],
+)
+def test_a_rollback_by_name_is_of_what_anyone_would_mean(
+    line: str, statuses: tuple[str, str], undone: str, runtimectl: RuntimeCtl
+) -> None:
+    assert writes(run(runtimectl, line, *statuses)) == [f"deployments/{undone}/rollback"]
+
+
+@pytest.mark.parametrize(
+    ("line", "statuses", "more"),
+    [
+        pytest.param("rollback", ("RollingOut", "Requested"), {}, id="two-on-their-way"),
+        pytest.param("release-hold", ("RolledBack", "RolledBack"), {"holds": [1]}, id="two-holds"),
+    ],
+)
+def test_where_two_fit_both_are_named_and_nothing_is_sent(
+    line: str, statuses: tuple[str, str], more: Any, runtimectl: RuntimeCtl
+) -> None:
+    ran = run(runtimectl, f"{line} test", *statuses, **more)
+
+    assert (ran.code, writes(ran)) == (ExitCode.USAGE, [])
+    assert f"`runtimectl {line} {OLDER}`" in ran.err
+    assert f"`runtimectl {line} {NEWER}`" in ran.err
+
+
+def test_without_a_hold_nothing_is_released(runtimectl: RuntimeCtl) -> None:
+    ran = run(runtimectl, "release-hold test", "Completed", holds=[])
+
+    assert (ran.code, writes(ran)) == (ExitCode.NOT_FOUND, [])
+    assert "no deployment in test is the cause of a hold" in ran.err
