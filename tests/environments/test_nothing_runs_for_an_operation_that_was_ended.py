@@ -8,6 +8,7 @@ import pytest
 
 from function_apps.environments.use_cases.abandon_operation import abandon_operation
 from shared.infrastructure.port import RunId, RunInProgress
+from shared.kernel.clock import Clock
 from shared.kernel.errors import Stale, Unavailable
 from shared.persistence.store import partition_of
 from shared.web.administration import cooperative_cancel
@@ -58,6 +59,37 @@ def test_a_decommissioning_ends_the_run_of_the_update_before_it_waits_for_the_dr
 
         assert engine.canceled == [update]
         leaving.cancel()
+
+    run_virtual(main())
+
+
+class LongStepEngine(SlowEngine):
+    """A run that is canceled ends when its step does, at *ends_at_s*."""
+
+    ends_at_s = 0.0
+    clock: Clock
+
+    async def observe(self, run_id: RunId) -> Any:
+        if run_id.name in self.canceled and self.clock.monotonic_s() < self.ends_at_s:
+            return RunInProgress(0, 1, "create")
+        return await self.inner.observe(run_id)
+
+
+def test_a_decommissioning_waits_for_the_step_at_which_the_run_of_the_update_ends() -> None:
+    async def main() -> None:
+        world, identity, _, slow = await _updating()
+        world.app = replace(world.app, engine=slow.inner)
+        engine = world.use_engine(LongStepEngine)
+        engine.clock = clock = world.app.service.clock
+        engine.ends_at_s = clock.monotonic_s() + 3600
+        operation = (await world.decommission(identity)).value["operationId"]
+        started = world.bench.starts.started.pop()
+        while not (await world.operation(str(operation))).is_terminal:
+            await world.run(*started)
+            await clock.sleep(120)
+
+        assert (await world.environment(identity)).status == "Decommissioned"
+        assert clock.monotonic_s() > engine.ends_at_s
 
     run_virtual(main())
 

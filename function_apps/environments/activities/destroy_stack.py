@@ -25,7 +25,7 @@ KEPT_CODES = frozenset({"Retained", "HeldBy"})
 
 
 async def supersede_run(ctx: ActivityContext, app: EnvironmentsApp) -> None:
-    """Cancel the run of the operation that this one took over from, before the drain begins."""
+    """End the run of the operation that this one took over from, before the drain begins."""
     environment = await load_owned(ENVIRONMENTS, ctx, app)
     if environment.superseded is not None:
         run_id = RunId(environment.stack, environment.superseded)

@@ -41,8 +41,9 @@ def decommission_environment(context: OrchestrationContext) -> Orchestration[str
 
     A run that ended well is recorded as that, however long the engine is away meanwhile.
     """
+    # Not a failure of this one: while that run cannot be ended, recovery starts it again.
+    yield from call(context, supersede_run)
     try:
-        yield from call(context, supersede_run)
         drain = yield from call(context, await_drain)
         if drain.until is not None:
             yield from wait_for(context, drain.wait_name, drain.until)
