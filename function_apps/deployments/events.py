@@ -59,7 +59,7 @@ def step_changed(
         deadline_at=deadline_at,
         release_revisions=tuple(
             ModuleRevision(module_id=one.module_id, release_revision=one.release_revision)
-            for one in deployment.brought
+            for one in deployment.released_components
         ),
     )
     return Publish(event, deployment.project_id)

@@ -70,18 +70,19 @@ async def request_analysis(
             asked_at=now,
             deadline_at=analysis.deadline_of(current, app.rules.gate, now),
             gates=tuple(
-                analysis.gate_of(current, unit.module_id, given.index) for unit in current.brought
+                analysis.gate_of(current, component.module_id, given.index)
+                for component in current.released_components
             ),
         )
         after = evolve(current, AnalysisRequested(asked, wait_name), now)
         requests = [
             Send(
                 Service.HEALTH.value,
-                analysis.gate_request(after, asked, unit, app.rules.gate),
+                analysis.gate_request(after, asked, component, app.rules.gate),
                 project=after.project_id,
-                module=unit.module_id,
+                module=component.module_id,
             )
-            for unit in current.brought
+            for component in current.released_components
         ]
         waiting = operation.wait(WaitReason.GATE, wait_name, now)
         return step(

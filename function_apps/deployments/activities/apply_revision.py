@@ -25,35 +25,35 @@ async def stop_previous(given: ModuleInput, ctx: ActivityContext, app: Deploymen
 async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> None:
     """Start the instances of the new version, without traffic."""
     deployment = await load_owned_deployment(ctx, app)
-    unit = deployment.candidate(given.module)
-    assert unit is not None, given.module
+    component = deployment.candidate(given.module)
+    assert component is not None, given.module
     spec = release_unit.to_revision_spec(
-        unit, deployment.environment_id, deployment.tenant_id, app.rules.rollout
+        component, deployment.environment_id, deployment.tenant_id, app.rules.rollout
     )
-    await surface_of(unit, app).apply(spec, ctx.fence(deployment))
+    await surface_of(component, app).apply(spec, ctx.fence(deployment))
 
 
 async def check_ready(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> bool:
     """Watch for a while whether all instances of the new version are ready."""
     deployment = await load_owned_deployment(ctx, app)
-    unit = deployment.candidate(given.module)
-    assert unit is not None, given.module
+    component = deployment.candidate(given.module)
+    assert component is not None, given.module
 
     async def is_ready() -> bool:
-        return traffic_split.is_whole(await observe(unit, deployment, app), unit)
+        return traffic_split.is_whole(await observe(component, deployment, app), component)
 
-    return await poll_until(is_ready, app)
+    return await poll_until(bool, is_ready, app)
 
 
 async def check_drained(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> bool:
     """Watch for a while whether every removed instance is gone."""
     deployment = await load_owned_deployment(ctx, app)
-    unit = deployment.before(given.module) or deployment.candidate(given.module)
-    if unit is None:
+    component = deployment.before(given.module) or deployment.candidate(given.module)
+    if component is None:
         return True
 
     async def is_gone() -> bool:
-        live = await observe(unit, deployment, app)
+        live = await observe(component, deployment, app)
         return live is None or all(r.phase is not Phase.DRAINING for r in live.revisions)
 
-    return await poll_until(is_gone, app)
+    return await poll_until(bool, is_gone, app)

@@ -11,7 +11,7 @@ from function_apps.deployments.activities.prove_release import prove_within
 from function_apps.deployments.model import alerts, module_queue
 from function_apps.deployments.model.deployment import Deployment, deploy_command, evolve
 from function_apps.deployments.model.deployment_target import with_in_force, without_in_force
-from function_apps.deployments.model.holds import add_holds, hold_of, rejected_units
+from function_apps.deployments.model.holds import add_holds, hold_of, rejected_components
 from function_apps.deployments.model.lifecycle import PromotionBegan, ReleaseProved
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import (
@@ -47,9 +47,9 @@ async def drain_previous(given: ModuleInput, ctx: ActivityContext, app: Deployme
     The surface drains them first; until they are gone a rollback takes them back.
     """
     deployment = await load_owned_deployment(ctx, app)
-    unit = deployment.candidate(given.module)
-    if unit is not None:
-        await remove_all_but({unit.release_revision}, unit, deployment, ctx, app)
+    component = deployment.candidate(given.module)
+    if component is not None:
+        await remove_all_but({component.release_revision}, component, deployment, ctx, app)
         return
     before = deployment.before(given.module)
     if before is not None:
@@ -59,15 +59,17 @@ async def drain_previous(given: ModuleInput, ctx: ActivityContext, app: Deployme
 async def complete_release(ctx: ActivityContext, app: DeploymentsApp) -> Completion:
     """Prove the release by asking each live instance, record it as in force, and publish it.
 
-    Asks again for a while when an instance departs, which may just be restarting; then answers the
-    first departure.
+    Asks again for a while when an instance runs something else, which may just be restarting; then
+    answers the first mismatch.
     """
     deployment = await load_owned_deployment(ctx, app)
     assert deployment.unit is not None
-    proof, departures = await prove_within(deployment, deployment.unit.components, app)
-    if departures:
-        return Completion(None, departures[0])
-    components = [await _with_endpoint(deployment, u, app) for u in deployment.unit.components]
+    proof, mismatches = await prove_within(deployment, deployment.unit.components, app)
+    if mismatches:
+        return Completion(None, mismatches[0])
+    components = [
+        await _with_endpoint(deployment, component, app) for component in deployment.unit.components
+    ]
     unit = deployment.unit.model_copy(update={"components": tuple(components)})
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[Completion]:
@@ -102,7 +104,7 @@ def _undone(done: Deployment) -> tuple[ReleasedComponent, ...]:
     """Return the units that a completed rollback took out of force."""
     if done.kind is not DeploymentKind.ROLLBACK:
         return ()
-    return rejected_units(done.previous, done.brought)
+    return rejected_components(done.previous, done.released_components)
 
 
 def _holds(
@@ -110,13 +112,15 @@ def _holds(
 ) -> tuple[Hold, ...]:
     reason = Reason(code="RolledBack", message=f"undone by {done.deployment_id}")
     by = {"deployment_id": done.rolled_back_deployment_id}
-    return tuple(hold_of(unit, done, reason, now).model_copy(update=by) for unit in undone)
+    return tuple(
+        hold_of(component, done, reason, now).model_copy(update=by) for component in undone
+    )
 
 
 async def _with_endpoint(
-    deployment: Deployment, unit: ReleasedComponent, app: DeploymentsApp
+    deployment: Deployment, component: ReleasedComponent, app: DeploymentsApp
 ) -> ReleasedComponent:
-    live = await observe(unit, deployment, app)
+    live = await observe(component, deployment, app)
     endpoint = live.endpoint if live else None
-    routing = unit.routing.model_copy(update={"endpoint": endpoint})
-    return unit.model_copy(update={"endpoint": endpoint, "routing": routing})
+    routing = component.routing.model_copy(update={"endpoint": endpoint})
+    return component.model_copy(update={"endpoint": endpoint, "routing": routing})

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from function_apps.deployments.activities.observe_surface import observe_or_raise, poll_until
 from function_apps.deployments.errors import DeploymentMissing, DrainIncomplete, NotCancellable
-from function_apps.deployments.model.deployment_target import DeploymentTarget, emptied
+from function_apps.deployments.model.deployment_target import DeploymentTarget, DrainClaim, emptied
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import TARGETS
 from function_apps.deployments.use_cases.cancel import cancel
@@ -23,7 +23,7 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent, Present, Unknown
-from shared.kernel.operation import Operation
+from shared.kernel.operation import Operation, OperationSuperseded
 from shared.messaging.outbox import Audited, Publish
 from shared.persistence.store import UnreadableDocument
 from shared.surfaces.observed_state import LiveComponent
@@ -31,27 +31,24 @@ from shared.surfaces.port import Surface
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-PAGE = 25
+PAGE_SIZE: Final = 25
+"""Deployments that one activity cancels, and workloads of one surface that it removes."""
 
 
 @dataclass(frozen=True)
 class OwnedTarget:
-    """The target of an environment as the drain owns it."""
+    """The target of an environment, and the drain that owns it."""
 
     target: DeploymentTarget
+    drain: DrainClaim
 
     @property
     def operation_id(self) -> str:
-        """Return the drain's operation, while its generation is the one that goes."""
-        drain, environment = self.target.drain, self.target.environment
-        if drain is None:
-            return "no drain"
-        is_current = environment is None or environment.generation == drain.generation
-        return drain.operation if is_current else "a later generation"
+        return self.drain.operation
 
     @property
     def fence_token(self) -> int:
-        return self.target.drain.token if self.target.drain else 0
+        return self.drain.token
 
 
 async def begin_drain(ctx: ActivityContext, app: DeploymentsApp) -> float:
@@ -76,7 +73,7 @@ async def cancel_page(ctx: ActivityContext, app: DeploymentsApp) -> int:
     command = DeploymentReason(reason="its environment is being decommissioned")
     asked = lost = 0
     for entry in target.queue:
-        if asked == PAGE:
+        if asked == PAGE_SIZE:
             break
         try:
             await cancel(entry.deployment, command, ctx, app)
@@ -95,9 +92,8 @@ async def acquire_drain_fence(ctx: ActivityContext, app: DeploymentsApp) -> int:
 
     def decide(owned: OwnedTarget, operation: Operation) -> Step[int]:
         target = owned.target
-        assert target.drain is not None
         token = target.fence + 1
-        claimed = replace(target, fence=token, drain=replace(target.drain, token=token))
+        claimed = replace(target, fence=token, drain=replace(owned.drain, token=token))
         audited = Audited("AcquireDrainFence", ctx.aggregate_id)
         return Step(token, operation, [TARGETS.put(claimed)], audited=audited)
 
@@ -112,15 +108,15 @@ async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> b
     fence = Fence(token, ctx.operation_id, f"{ctx.ordinal:04d}-{ctx.name}")
     for surface in app.surfaces.values():
         workloads = await _workloads(surface, ctx)
-        for live in workloads[:PAGE]:
+        for live in workloads[:PAGE_SIZE]:
             await _owned(ctx, app)
             if live.weights:
                 await surface.set_weights(live.component, {}, fence)
             for revision in live.revisions:
                 await surface.remove(live.component, revision.revision, fence)
-        for live in workloads[:PAGE]:
+        for live in workloads[:PAGE_SIZE]:
             await _wait_until_gone(surface, live, app)
-        if len(workloads) > PAGE:
+        if len(workloads) > PAGE_SIZE:
             return False
     return True
 
@@ -139,7 +135,7 @@ async def _wait_until_gone(surface: Surface, live: LiveComponent, app: Deploymen
     async def is_gone() -> bool:
         return await observe_or_raise(surface, live.component) is None
 
-    if not await poll_until(is_gone, app):
+    if not await poll_until(bool, is_gone, app):
         raise Unavailable(f"{live.component.module} is still draining")
 
 
@@ -157,14 +153,13 @@ async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
 
     def decide(owned: OwnedTarget, operation: Operation) -> Step[None]:
         target, environment = owned.target, EnvironmentId(ctx.aggregate_id)
-        assert target.drain is not None
         removed = sum(1 for state in target.modules.values() if state.revision)
         after = replace(emptied(target), revision=target.revision + 1, drain=None)
         drained = RuntimeEnvironmentDrained(
             aggregate_id=TARGETS.document_id(environment),
             revision=after.revision,
             environment_id=environment,
-            generation=target.drain.generation,
+            generation=owned.drain.generation,
             removed=removed,
         )
         project = target.environment.project if target.environment else None
@@ -197,8 +192,20 @@ async def record_drain_failure(
 async def _owned(ctx: ActivityContext, app: DeploymentsApp) -> DeploymentTarget:
     """Return the target. Raises OperationSuperseded when another drain, or generation, has it."""
     target = await app.service.work.load(TARGETS, ctx.aggregate_id, ctx.tenant)
-    require_ownership(OwnedTarget(target), ctx)
+    require_ownership(_owned_target(target, ctx), ctx)
     return target
+
+
+def _owned_target(target: DeploymentTarget, ctx: ActivityContext) -> OwnedTarget:
+    """Return *target* with the drain that has it.
+
+    Raises:
+        OperationSuperseded: there is none any more, or it is of an earlier generation.
+    """
+    drain, environment = target.drain, target.environment
+    if drain is None or (environment and environment.generation != drain.generation):
+        raise OperationSuperseded(ctx.operation_id, f"a later event of {target.environment_id}")
+    return OwnedTarget(target, drain)
 
 
 async def _commit(
@@ -210,6 +217,6 @@ async def _commit(
         ctx,
         app,
         [TARGETS.document_id(ctx.aggregate_id)],
-        lambda view: OwnedTarget(view.get(TARGETS, ctx.aggregate_id)),
+        lambda view: _owned_target(view.get(TARGETS, ctx.aggregate_id), ctx),
         decide,
     )

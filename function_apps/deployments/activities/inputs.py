@@ -116,7 +116,7 @@ class Restoration:
 
 @dataclass(frozen=True)
 class Completion:
-    """The end of a rollout, or the first departure that the proof shows so far."""
+    """The end of a rollout, or the first mismatch that the proof shows so far."""
 
     status: DeploymentStatus | None
     departure: str = ""

@@ -150,7 +150,7 @@ def _ready(
     plan = plan_checks.plan(deploy_command(deployment), ctx.tenant, target, ahead, context)
     if plan.refusals:
         raise CannotBePlanned(plan.refusals)
-    preconditions.require_admission(deployment, plan.units, target)
+    preconditions.require_admission(deployment, plan.components, target)
     if source is not None:
         promotion.require_soak_time(source, deployment.evidence, app.rules.soak, ctx.now())
     ready = evolve(deployment, EnvironmentReady(environment.project, environment.stage), ctx.now())
@@ -266,7 +266,9 @@ async def begin_rollout(ctx: ActivityContext, app: DeploymentsApp) -> None:
     def decide(known: DeploymentSet, operation: Operation) -> Step[None]:
         if known.deployment.status not in BEFORE_APPLIED:
             return Step(None, operation)
-        preconditions.require_admission(known.deployment, known.deployment.brought, known.target)
+        preconditions.require_admission(
+            known.deployment, known.deployment.released_components, known.target
+        )
         began = evolve(known.deployment, RolloutBegan(), ctx.now())
         event = events.step_changed(began, 0, "apply", 0)
         progress = operation.begin_step("apply candidate", ctx.now(), percent=10)

@@ -20,80 +20,78 @@ PROOFS_SHOWN = 100
 
 
 async def prove_within(
-    deployment: Deployment, units: Sequence[ReleasedComponent], app: DeploymentsApp
+    deployment: Deployment, components: Sequence[ReleasedComponent], app: DeploymentsApp
 ) -> tuple[Proof, tuple[str, ...]]:
-    """Prove *units* again and again for a while, until nothing departs."""
-    proof, departures = await prove(deployment, units, app)
-
-    async def is_whole() -> bool:
-        nonlocal proof, departures
-        if departures:
-            proof, departures = await prove(deployment, units, app)
-        return not departures
-
-    await poll_until(is_whole, app, app.rules.prove_every_s)
-    return proof, departures
+    """Prove *components* again and again for a while, until there is no mismatch."""
+    return await poll_until(
+        lambda proved: proved[0].whole,
+        lambda: prove(deployment, components, app),
+        app,
+        app.rules.prove_every_s,
+    )
 
 
 async def prove(
-    deployment: Deployment, units: Sequence[ReleasedComponent], app: DeploymentsApp
+    deployment: Deployment, components: Sequence[ReleasedComponent], app: DeploymentsApp
 ) -> tuple[Proof, tuple[str, ...]]:
-    """Ask every live instance of *units* what it runs; return that, and each departure in words.
+    """Ask every live instance of *components* what it runs; return that, and each mismatch.
 
-    An instance that could not be asked is a departure as well.
+    An instance that could not be asked is a mismatch as well.
     """
     proofs: list[InstanceProof] = []
-    departures: list[str] = []
-    for unit in units:
+    mismatches: list[str] = []
+    for component in components:
         live: tuple[LiveProof, ...] = ()
-        match await surface_of(unit, app).prove(surface_component(unit, deployment)):
+        match await surface_of(component, app).prove(surface_component(component, deployment)):
             case Unknown(reason):
-                departures.append(f"{unit.module_id} cannot be proved: {reason}")
+                mismatches.append(f"{component.module_id} cannot be proved: {reason}")
                 continue
             case Absent():
                 pass
             case Present(answers):
                 live = answers
-        proofs += [_instance_proof(unit, answer) for answer in live]
-        departures += _departures(unit, live)
+        proofs += [_instance_proof(component, answer) for answer in live]
+        mismatches += _mismatches(component, live)
     blob = await _store(proofs, app) if len(proofs) > PROOFS_SHOWN else None
     shown = tuple(proofs[:PROOFS_SHOWN])
-    proof = Proof(instances=shown, total=len(proofs), whole=not departures, blob=blob)
-    return proof, tuple(departures)
+    proof = Proof(instances=shown, total=len(proofs), whole=not mismatches, blob=blob)
+    return proof, tuple(mismatches)
 
 
-def _departures(unit: ReleasedComponent, live: Sequence[LiveProof]) -> list[str]:
-    of_unit = [answer for answer in live if answer.revision == unit.release_revision]
-    departures = [
-        f"{answer.instance} runs revision {answer.revision}, not {unit.release_revision}"
+def _mismatches(component: ReleasedComponent, live: Sequence[LiveProof]) -> list[str]:
+    of_component = [answer for answer in live if answer.revision == component.release_revision]
+    mismatches = [
+        f"{answer.instance} runs revision {answer.revision}, not {component.release_revision}"
         for answer in live
-        if answer.revision != unit.release_revision
+        if answer.revision != component.release_revision
     ]
-    departures += [
-        f"{answer.instance}: {departure}" for answer in of_unit for departure in answer.departs
+    mismatches += [
+        f"{answer.instance}: {mismatch}" for answer in of_component for mismatch in answer.departs
     ]
-    if len(of_unit) < unit.replicas:
-        departures.append(f"{unit.module_id} has {len(of_unit)} of {unit.replicas} instances")
-    return departures
+    if len(of_component) < component.replicas:
+        mismatches.append(
+            f"{component.module_id} has {len(of_component)} of {component.replicas} instances"
+        )
+    return mismatches
 
 
-def _instance_proof(unit: ReleasedComponent, answer: LiveProof) -> InstanceProof:
+def _instance_proof(component: ReleasedComponent, answer: LiveProof) -> InstanceProof:
     is_whole = answer.content_digest == answer.expected_digest
     return InstanceProof(
-        module_id=unit.module_id,
+        module_id=component.module_id,
         instance=answer.instance,
         release_revision=answer.revision,
         digest=answer.artifact if is_whole else answer.content_digest,
-        configuration_hash=unit.configuration.hash,
-        secret_versions=unit.secret_versions,
+        configuration_hash=component.configuration.hash,
+        secret_versions=component.secret_versions,
         departures=tuple(
             Departure(
                 path="instance",
-                recorded=f"{unit.version} revision {unit.release_revision}"[:128],
+                recorded=f"{component.version} revision {component.release_revision}"[:128],
                 live=f"{answer.release} revision {answer.revision}"[:128],
-                reason=Reason(code="Departs", message=departure[:2048]),
+                reason=Reason(code="Departs", message=mismatch[:2048]),
             )
-            for departure in answer.departs[:10]
+            for mismatch in answer.departs[:10]
         ),
         checked_at=answer.checked_at,
     )

@@ -29,7 +29,7 @@ from function_apps.deployments.model import (
     traffic_split,
 )
 from function_apps.deployments.model.deployment import Deployment, evolve
-from function_apps.deployments.model.holds import add_holds, hold_of, rejected_units
+from function_apps.deployments.model.holds import add_holds, hold_of, rejected_components
 from function_apps.deployments.model.lifecycle import (
     BEFORE_APPLIED,
     CHANGING,
@@ -54,6 +54,7 @@ from shared.kernel.fence import StaleFence
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Publish
 from shared.surfaces.errors import RouteTaken, SiteMissing
+from shared.surfaces.observed_state import LiveComponent
 
 _NO_HOLD = frozenset(
     {"Cancelled", StaleFence.code, RouteTaken.code, SiteMissing.code, Unavailable.code}
@@ -129,14 +130,14 @@ async def restore_previous(
     """
     deployment = await load_owned_deployment(ctx, app)
     before = deployment.before(given.module)
-    unit = before or deployment.candidate(given.module)
-    if unit is None:
+    component = before or deployment.candidate(given.module)
+    if component is None:
         return Restoration(WaitState.PASSED)
-    surface, component = surface_of(unit, app), surface_component(unit, deployment)
-    live = await observe(unit, deployment, app)
+    surface, workload = surface_of(component, app), surface_component(component, deployment)
+    live = await observe(component, deployment, app)
     if before is None:
         if live is not None and live.weights:
-            await surface.set_weights(component, {}, ctx.fence(deployment))
+            await surface.set_weights(workload, {}, ctx.fence(deployment))
         return Restoration(WaitState.PASSED)
     revision = live.revision(before.release_revision) if live else None
     if traffic_split.needs_apply(revision, before):
@@ -147,18 +148,22 @@ async def restore_previous(
         )
         await surface.apply(replace(spec, replicas=replicas), ctx.fence(deployment))
 
-    async def is_ready() -> bool:
-        return traffic_split.is_whole(await observe(before, deployment, app), before)
-
-    await poll_until(is_ready, app)
-    return await _give_traffic_back(deployment, before, ctx, app)
+    live = await poll_until(
+        lambda live: traffic_split.is_whole(live, before),
+        lambda: observe(before, deployment, app),
+        app,
+    )
+    return await _give_traffic_back(deployment, before, live, ctx, app)
 
 
 async def _give_traffic_back(
-    deployment: Deployment, before: ReleasedComponent, ctx: ActivityContext, app: DeploymentsApp
+    deployment: Deployment,
+    before: ReleasedComponent,
+    live: LiveComponent | None,
+    ctx: ActivityContext,
+    app: DeploymentsApp,
 ) -> Restoration:
     """Give *before* what it carries; answer whether that is all, or never will be."""
-    live = await observe(before, deployment, app)
     if live is None:
         return Restoration(WaitState.PENDING, f"{before.module_id} is not live", is_dead=True)
     candidate = deployment.candidate(before.module_id)
@@ -192,11 +197,11 @@ async def remove_candidate(given: RemovalInput, ctx: ActivityContext, app: Deplo
     """
     deployment = await load_owned_deployment(ctx, app)
     before, candidate = deployment.before(given.module), deployment.candidate(given.module)
-    unit = candidate or before
-    if unit is None:
+    component = candidate or before
+    if component is None:
         return
-    surface, component = surface_of(unit, app), surface_component(unit, deployment)
-    live = await observe(unit, deployment, app)
+    surface, workload = surface_of(component, app), surface_component(component, deployment)
+    live = await observe(component, deployment, app)
     previous = before.release_revision if before else None
     kept: Collection[int] = () if previous is None else {previous}
     if live is not None:
@@ -206,10 +211,10 @@ async def remove_candidate(given: RemovalInput, ctx: ActivityContext, app: Deplo
         fence, number = ctx.fence(deployment), candidate.release_revision
         revision = live.revision(number) if live else None
         if number in kept and revision is not None:
-            await surface.scale(component, number, revision.replicas, fence)
+            await surface.scale(workload, number, revision.replicas, fence)
         else:
-            await surface.remove(component, number, fence)
-    await remove_all_but(kept, unit, deployment, ctx, app)
+            await surface.remove(workload, number, fence)
+    await remove_all_but(kept, component, deployment, ctx, app)
 
 
 async def finish_rollback(
@@ -217,15 +222,17 @@ async def finish_rollback(
 ) -> DeploymentStatus | None:
     """Prove the previous unit, hold the rejected one, and publish it; Failed if something is left.
 
-    None while the proof departs and another one may be asked.
+    None while the proof shows a mismatch and another one may be asked.
     """
     deployment = await load_owned_deployment(ctx, app)
-    kept = tuple(unit for unit in deployment.previous if unit.module_id not in given.stranded)
+    kept = tuple(
+        component for component in deployment.previous if component.module_id not in given.stranded
+    )
     ask = prove if given.is_last else prove_within
-    proof, departures = await ask(deployment, kept, app)
-    if departures and not given.is_last:
+    proof, mismatches = await ask(deployment, kept, app)
+    if mismatches and not given.is_last:
         return None
-    remaining = (*given.remaining, *departures)
+    remaining = (*given.remaining, *mismatches)
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[DeploymentStatus | None]:
         return _finished(known, given, proof, remaining, operation, ctx)
@@ -243,9 +250,9 @@ def _finished(
 ) -> Step[DeploymentStatus | None]:
     deployment, now = known.deployment, ctx.now()
     assert deployment.reason is not None, deployment.deployment_id
-    rejected = _rejected_units(deployment)
+    rejected = _rejected_components(deployment)
     why = Reason(code=deployment.reason.code, message=deployment.reason.message)
-    holds = tuple(hold_of(unit, deployment, why, now) for unit in rejected)
+    holds = tuple(hold_of(component, deployment, why, now) for component in rejected)
     reason = _with_stranded(deployment.reason, given)
     restored = ReleaseUnit(
         components=tuple(deployment.previous),
@@ -274,11 +281,11 @@ def _finished(
     return step(ended.status, operation, known, after, rows, action="FinishRollback")
 
 
-def _rejected_units(deployment: Deployment) -> tuple[ReleasedComponent, ...]:
+def _rejected_components(deployment: Deployment) -> tuple[ReleasedComponent, ...]:
     assert deployment.reason is not None, deployment.deployment_id
     if deployment.reason.code in _NO_HOLD:
         return ()
-    return rejected_units(deployment.brought, deployment.previous)
+    return rejected_components(deployment.released_components, deployment.previous)
 
 
 def _with_stranded(reason: EndReason, given: RemainingInput) -> EndReason:

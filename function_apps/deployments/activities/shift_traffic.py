@@ -57,35 +57,36 @@ async def keep_capacity(given: StepInput, ctx: ActivityContext, app: Deployments
 async def _share(
     deployment: Deployment, given: ModuleStepInput, ctx: ActivityContext, app: DeploymentsApp
 ) -> None:
-    unit, before = deployment.candidate(given.module), deployment.before(given.module)
-    assert unit is not None, given.module
-    if unit.port is None:
+    component, before = deployment.candidate(given.module), deployment.before(given.module)
+    assert component is not None, given.module
+    if component.port is None:
         return
     previous = before.release_revision if before and before.port is not None else None
     weight = deployment.steps[given.index].weight
-    live: LiveComponent | None = None
-    split: Split | None = None
+    revision = component.release_revision
 
-    async def is_carried() -> bool:
-        nonlocal live, split
-        live = await observe(unit, deployment, app)
-        if live is not None:
-            split = traffic_split.forward(weight, unit.release_revision, previous, live)
-        return split is not None and not split.is_short
+    async def poll() -> tuple[LiveComponent | None, Split | None]:
+        live = await observe(component, deployment, app)
+        return live, traffic_split.forward(weight, revision, previous, live) if live else None
 
     # Instances that restart just now get a moment before the traffic goes without them.
-    await poll_until(is_carried, app)
+    live, split = await poll_until(_is_carried, poll, app)
     if live is None or split is None:
         raise Unavailable(f"{given.module} has too few ready instances for {weight} %")
     if split.reason:
         share = StepShare(
-            module_id=unit.module_id,
-            weight=split.weights[unit.release_revision],
+            module_id=component.module_id,
+            weight=split.weights[revision],
             reason=split.reason,
         )
         await _record_share(given, share, ctx, app)
     if split.weights != live.weights:
-        await set_weights(unit, split.weights, deployment, ctx, app)
+        await set_weights(component, split.weights, deployment, ctx, app)
+
+
+def _is_carried(observation: tuple[LiveComponent | None, Split | None]) -> bool:
+    _, split = observation
+    return split is not None and not split.is_short
 
 
 async def _record_share(

@@ -14,8 +14,8 @@ from shared.contracts.values import ModuleId, Severity
 NOTHING_TO_GO_BACK_TO: Final = "NothingToGoBackTo"
 
 
-def _alert_id(unit: ReleasedComponent) -> str:
-    return f"{unit.service_id}/{NOTHING_TO_GO_BACK_TO}"
+def _alert_id(component: ReleasedComponent) -> str:
+    return f"{component.service_id}/{NOTHING_TO_GO_BACK_TO}"
 
 
 def raised(
@@ -23,14 +23,14 @@ def raised(
 ) -> Iterator[RuntimeAlertRaised]:
     """Yield an alert for each of the *stranded* modules; its revision is the release's."""
     evidence = tuple(reasons)[:20]
-    for unit in filter(None, map(deployment.candidate, stranded)):
+    for component in filter(None, map(deployment.candidate, stranded)):
         yield RuntimeAlertRaised(
-            aggregate_id=_alert_id(unit),
-            revision=unit.release_revision,
+            aggregate_id=_alert_id(component),
+            revision=component.release_revision,
             alert=NOTHING_TO_GO_BACK_TO,
             severity=Severity.CRITICAL,
             environment_id=deployment.environment_id,
-            service_id=unit.service_id,
+            service_id=component.service_id,
             evidence=evidence,
             raised_at=now,
         )
@@ -48,16 +48,16 @@ def cleared(
     done: Deployment, before: DeploymentTarget, now: datetime
 ) -> Iterator[RuntimeAlertCleared]:
     """Yield the end of each alert that *done*, which is in force now, has made an end of."""
-    for unit in done.brought:
-        raised_at = before.module(unit.module_id).alerted_at
+    for component in done.released_components:
+        raised_at = before.module(component.module_id).alerted_at
         if raised_at is not None:
             yield RuntimeAlertCleared(
-                aggregate_id=_alert_id(unit),
-                revision=unit.release_revision,
+                aggregate_id=_alert_id(component),
+                revision=component.release_revision,
                 alert=NOTHING_TO_GO_BACK_TO,
                 severity=Severity.CRITICAL,
                 environment_id=done.environment_id,
-                service_id=unit.service_id,
+                service_id=component.service_id,
                 raised_at=raised_at,
                 cleared_at=now,
             )

@@ -61,7 +61,7 @@ def deadline_of(deployment: Deployment, defaults: GateDefaults, asked_at: dateti
 def gate_request(
     deployment: Deployment,
     step: RolloutStep,
-    unit: ReleasedComponent,
+    component: ReleasedComponent,
     defaults: GateDefaults,
 ) -> EvaluateGate:
     """Return what health is asked about one component."""
@@ -69,25 +69,25 @@ def gate_request(
     assert step.asked_at is not None
     assert step.deadline_at is not None
     gate = deployment.gate
-    before = deployment.before(unit.module_id)
-    weight = step.share_of(unit.module_id)
+    before = deployment.before(component.module_id)
+    weight = step.share_of(component.module_id)
     # At 100 % the old version has no traffic left to compare with: absolute limits only.
     has_baseline = before is not None and weight < WHOLE
     return EvaluateGate(
-        gate_id=gate_of(deployment, unit.module_id, step.index),
+        gate_id=gate_of(deployment, component.module_id, step.index),
         deployment_id=deployment.deployment_id,
         environment_id=deployment.environment_id,
         stage=deployment.stage,
-        module_id=unit.module_id,
-        service_id=unit.service_id,
+        module_id=component.module_id,
+        service_id=component.service_id,
         attempt=deployment.attempt,
         step=step.index,
         weight=weight,
-        candidate=_version(unit),
+        candidate=_version(component),
         baseline=_version(before) if before is not None and has_baseline else None,
-        port=unit.port,
-        probes=unit.probes,
-        probes_count=_probes_count(deployment, unit),
+        port=component.port,
+        probes=component.probes,
+        probes_count=_probes_count(deployment, component),
         limits=gate.limits,
         window=defaults.window if gate.window is None else gate.window,
         min_samples=gate.min_samples or defaults.min_samples,
@@ -96,15 +96,15 @@ def gate_request(
     )
 
 
-def _version(unit: ReleasedComponent) -> GateVersion:
-    revision = unit.release_revision
+def _version(component: ReleasedComponent) -> GateVersion:
+    revision = component.release_revision
     return GateVersion(release_revision=revision, metrics_key=str(revision))
 
 
-def _probes_count(deployment: Deployment, unit: ReleasedComponent) -> bool:
+def _probes_count(deployment: Deployment, component: ReleasedComponent) -> bool:
     if deployment.gate.probes_count is not None:
         return deployment.gate.probes_count
-    return deployment.stage is not Stage.PROD or unit.component_type is ComponentType.WORKER
+    return deployment.stage is not Stage.PROD or component.component_type is ComponentType.WORKER
 
 
 def verdict_of(step: RolloutStep, now: datetime) -> Verdict | None:

@@ -126,8 +126,8 @@ class Deployment:
         return (*(component.module_id for component in self.components), *self.remove)
 
     @property
-    def brought(self) -> tuple[ReleasedComponent, ...]:
-        """The units that it brings, once they are fixed."""
+    def released_components(self) -> tuple[ReleasedComponent, ...]:
+        """The components of its unit, once that is fixed."""
         return self.unit.components if self.unit else ()
 
     @property
@@ -147,12 +147,17 @@ class Deployment:
         return self.paused_at is not None
 
     def candidate(self, module: str) -> ReleasedComponent | None:
-        """Return the unit that this deployment brings to *module*."""
-        return next((unit for unit in self.brought if unit.module_id == module), None)
+        """Return the component of *module* that this deployment releases."""
+        return next(
+            (component for component in self.released_components if component.module_id == module),
+            None,
+        )
 
     def before(self, module: str) -> ReleasedComponent | None:
         """Return what was in force of *module* when the unit was fixed."""
-        return next((unit for unit in self.previous if unit.module_id == module), None)
+        return next(
+            (component for component in self.previous if component.module_id == module), None
+        )
 
 
 def evolve(deployment: Deployment, event: DeploymentEvent, now: datetime) -> Deployment:

@@ -49,16 +49,16 @@ def unit_key(component: ReleasedComponent) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 
 
-def require_not_held(holds: Holds, units: Iterable[ReleasedComponent]) -> None:
+def require_not_held(holds: Holds, components: Iterable[ReleasedComponent]) -> None:
     """Refuse release units that were rolled back in the environment of *holds*.
 
     Raises:
         Held: it names the deployment that has the hold and how to release it.
     """
-    for unit in units:
-        for held in holds.get(unit.module_id, ()):
-            if held.unit == unit_key(unit):
-                raise Held(unit.module_id, unit.version, unit.digest, held.by)
+    for component in components:
+        for held in holds.get(component.module_id, ()):
+            if held.unit == unit_key(component):
+                raise Held(component.module_id, component.version, component.digest, held.by)
 
 
 def add_holds(holds: Holds, rejected: Iterable[ReleasedComponent], by: DeploymentId) -> Holds:
@@ -88,12 +88,12 @@ def release_holds(deployment: Deployment, holds: Holds, now: datetime) -> tuple[
     return released, {module: refs for module, refs in kept.items() if refs}
 
 
-def rejected_units(
-    brought: Iterable[ReleasedComponent], kept: Iterable[ReleasedComponent]
+def rejected_components(
+    released: Iterable[ReleasedComponent], kept: Iterable[ReleasedComponent]
 ) -> tuple[ReleasedComponent, ...]:
-    """Return those of *brought* that differ from what stays in force of their module."""
+    """Return those of *released* that differ from what stays in force of their module."""
     stays = {(component.module_id, unit_key(component)) for component in kept}
-    return tuple(each for each in brought if (each.module_id, unit_key(each)) not in stays)
+    return tuple(each for each in released if (each.module_id, unit_key(each)) not in stays)
 
 
 def hold_of(

@@ -28,8 +28,8 @@ def _taken_paths(
     What is in force keeps its prefix until it is gone, so two modules cannot swap theirs, and one
     that this deployment removes still has it; a recreate stops its old versions first.
     """
-    brought = {component.module_id for component in command.components}
-    stopped = brought if command.strategy.kind is StrategyKind.RECREATE else set()
+    changed = {component.module_id for component in command.components}
+    stopped = changed if command.strategy.kind is StrategyKind.RECREATE else set()
     for index, component in enumerate(command.components):
         prefix = component.path_prefix
         if prefix is None:

@@ -53,7 +53,7 @@ class Plan:
     """
 
     order: tuple[ModuleId, ...]
-    units: tuple[ReleasedComponent, ...]
+    components: tuple[ReleasedComponent, ...]
     refusals: tuple[Violation, ...]
 
 
@@ -69,7 +69,7 @@ def plan(
     What depends on the environment is judged once the environment is known.
     """
     order, cycle = order_of(command.components)
-    units = [release_unit.to_released_component(c, tenant, target) for c in command.components]
+    components = [release_unit.to_released_component(c, tenant, target) for c in command.components]
     refusals = [
         *_unsupported(command),
         *_unordered(command, cycle),
@@ -77,8 +77,8 @@ def plan(
         *neighbours.refusals(command, target, ahead),
     ]
     if target.environment is not None and target.environment.targets and not refusals:
-        refusals += _surfaces(command, units, target, target.environment, tenant, context)
-    return Plan(order, tuple(filter(None, units)), tuple(refusals))
+        refusals += _surfaces(command, components, target, target.environment, tenant, context)
+    return Plan(order, tuple(filter(None, components)), tuple(refusals))
 
 
 def _unsupported(command: Deploy) -> Iterator[Violation]:
@@ -198,36 +198,36 @@ def _probes(component: Component, at: str) -> Iterator[Violation]:
 
 def _surfaces(
     command: Deploy,
-    units: Sequence[ReleasedComponent | None],
+    components: Sequence[ReleasedComponent | None],
     target: DeploymentTarget,
     environment: EnvironmentProjection,
     tenant: TenantId,
     context: PlanContext,
 ) -> Iterator[Violation]:
     by_surface: dict[ComputeTargetKind, dict[int, RevisionSpec]] = {}
-    for index, (component, unit) in enumerate(zip(command.components, units, strict=True)):
+    for index, (component, released) in enumerate(zip(command.components, components, strict=True)):
         at = f"/components/{index}/computeTarget"
-        if unit is None or unit.compute_target not in environment.targets:
+        if released is None or released.compute_target not in environment.targets:
             yield Violation(
                 "NoComputeTarget",
                 at,
                 f"this environment has no place for {component.module_id}",
                 f"one of {', '.join(environment.targets)}",
-                unit.compute_target if unit else "nothing that fits its type",
+                released.compute_target if released else "nothing that fits its type",
             )
-        elif unit.compute_target not in context.capabilities:
+        elif released.compute_target not in context.capabilities:
             yield Violation(
                 "SurfaceNotSupported",
                 at,
-                f"{unit.compute_target} is not served by this installation yet",
+                f"{released.compute_target} is not served by this installation yet",
                 ", ".join(context.capabilities),
-                unit.compute_target,
+                released.compute_target,
             )
         else:
             spec = release_unit.to_revision_spec(
-                unit, command.environment_id, tenant, context.rollout
+                released, command.environment_id, tenant, context.rollout
             )
-            by_surface.setdefault(unit.compute_target, {})[index] = spec
+            by_surface.setdefault(released.compute_target, {})[index] = spec
     steps = steps_of(
         command.strategy,
         context.rollout,

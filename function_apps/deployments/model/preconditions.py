@@ -80,9 +80,9 @@ def blocking_reason(target: DeploymentTarget, tenant: TenantId) -> WaitReason | 
 
 
 def require_admission(
-    deployment: Deployment, units: Iterable[ReleasedComponent], target: DeploymentTarget
+    deployment: Deployment, components: Iterable[ReleasedComponent], target: DeploymentTarget
 ) -> None:
-    """Check what lets *deployment* enter the queue with *units*, and again when its work starts.
+    """Check what lets *deployment* enter the queue with *components*, and again when work starts.
 
     Raises:
         EnvironmentNotUsable, BindingRequired, BindingSuspended, IsolationBreached.
@@ -90,7 +90,7 @@ def require_admission(
         NotInForce: what a rollback undoes was replaced meanwhile.
     """
     blocking_reason(target, deployment.tenant_id)
-    require_not_held(target.holds, units)
+    require_not_held(target.holds, components)
     if deployment.kind is DeploymentKind.ROLLBACK:
         require_replaced_in_force(deployment, target)
 

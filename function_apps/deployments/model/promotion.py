@@ -61,11 +61,11 @@ def require_source_in_force(source: Source, target: DeploymentTarget) -> None:
     Raises:
         NotPromotable: a module of *source* is no longer in force.
     """
-    for unit in source.unit.components:
-        by = target.module(unit.module_id).by
+    for component in source.unit.components:
+        by = target.module(component.module_id).by
         if by != source.deployment_id:
             raise NotPromotable(
-                f"{unit.module_id} of {source.deployment_id} is no longer in force: "
+                f"{component.module_id} of {source.deployment_id} is no longer in force: "
                 f"{by or 'nothing'} is"
             )
 
@@ -78,16 +78,17 @@ def soak_evidence(
     Raises:
         NotPromotable: one of them is not Healthy, or health watches another release of it.
     """
-    for unit, health in zip(source.unit.components, verdicts, strict=True):
+    for component, health in zip(source.unit.components, verdicts, strict=True):
         if health.status is not HealthStatus.HEALTHY:
             raise NotPromotable(
-                f"{unit.module_id} is {health.status} at {source.stage} ({health.reason}); "
+                f"{component.module_id} is {health.status} at {source.stage} ({health.reason}); "
                 "promotion needs Healthy"
             )
-        if health.release_revision != unit.release_revision:
+        if health.release_revision != component.release_revision:
             raise NotPromotable(
-                f"health watches release revision {health.release_revision} of {unit.module_id}, "
-                f"{source.deployment_id} brought {unit.release_revision}; ask again in a moment"
+                f"health probes release revision {health.release_revision} of "
+                f"{component.module_id}, {source.deployment_id} has "
+                f"{component.release_revision}; ask again in a moment"
             )
     return SoakEvidence(
         deployment_id=source.deployment_id,
@@ -157,8 +158,8 @@ def promotion_command(source: Source, promotion: PromoteDeployment) -> Deploy:
         environment_id=promotion.to_environment_id,
         release_ref=source.release_ref,
         components=tuple(
-            requested_component(one).model_copy(update={"compute_target": None})
-            for one in source.unit.components
+            requested_component(component).model_copy(update={"compute_target": None})
+            for component in source.unit.components
         ),
         strategy=promotion.strategy or Strategy(),
         gate=promotion.gate or Gate(),

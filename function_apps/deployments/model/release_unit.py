@@ -118,56 +118,63 @@ def missing_parts(unit: ReleaseUnit) -> tuple[Reason, ...]:
     return tuple(Reason(code=code, message=message) for is_so, code, message in rows if is_so)
 
 
-def requested_component(unit: ReleasedComponent) -> Component:
-    """Return what has to be asked for to get *unit* again, under a new revision."""
+def requested_component(component: ReleasedComponent) -> Component:
+    """Return what has to be asked for to get *component* again, under a new revision."""
     return Component(
-        module_id=unit.module_id,
-        component_type=unit.component_type,
-        version=unit.version,
-        artifact_digest=unit.digest,
-        compute_target=unit.compute_target,
-        replicas=unit.replicas,
-        command=unit.command,
-        port=unit.port,
-        path_prefix=unit.path_prefix,
-        environ=unit.environ,
-        release=unit.release,
-        probes=unit.probes,
-        resources=unit.resources,
-        depends_on=unit.depends_on,
-        configuration_mode=unit.configuration_mode,
-        owner=unit.owner,
+        module_id=component.module_id,
+        component_type=component.component_type,
+        version=component.version,
+        artifact_digest=component.digest,
+        compute_target=component.compute_target,
+        replicas=component.replicas,
+        command=component.command,
+        port=component.port,
+        path_prefix=component.path_prefix,
+        environ=component.environ,
+        release=component.release,
+        probes=component.probes,
+        resources=component.resources,
+        depends_on=component.depends_on,
+        configuration_mode=component.configuration_mode,
+        owner=component.owner,
     )
 
 
 def to_revision_spec(
-    unit: ReleasedComponent, environment: EnvironmentId, tenant: TenantId, rollout: RolloutDefaults
+    component: ReleasedComponent,
+    environment: EnvironmentId,
+    tenant: TenantId,
+    rollout: RolloutDefaults,
 ) -> RevisionSpec:
     """Return what a surface is asked for; the same unit always gives the same workload."""
     facts = {
-        "releaseRevision": str(unit.release_revision),
-        "configurationHash": unit.configuration.hash or "",
-        **{f"secret.{name}": version for name, version in sorted(unit.secret_versions.items())},
+        "releaseRevision": str(component.release_revision),
+        "configurationHash": component.configuration.hash or "",
+        **{
+            f"secret.{name}": version for name, version in sorted(component.secret_versions.items())
+        },
     }
     return RevisionSpec(
-        component=SurfaceComponent(environment, tenant, unit.module_id),
-        revision=unit.release_revision,
-        version=unit.version,
-        artifact=unit.digest,
-        command=unit.command,
-        environ=unit.environ,
-        port=unit.port,
-        path_prefix=unit.path_prefix,
-        replicas=unit.replicas,
-        readiness=_probe(unit.probes.readiness),
-        liveness=_probe(unit.probes.liveness),
+        component=SurfaceComponent(environment, tenant, component.module_id),
+        revision=component.release_revision,
+        version=component.version,
+        artifact=component.digest,
+        command=component.command,
+        environ=component.environ,
+        port=component.port,
+        path_prefix=component.path_prefix,
+        replicas=component.replicas,
+        readiness=_probe(component.probes.readiness),
+        liveness=_probe(component.probes.liveness),
         resources=Resources(
-            memory_mb=unit.resources.memory_mib,
-            cpu=unit.resources.cpu,
-            open_files=unit.resources.open_files,
-            processes=unit.resources.processes,
+            memory_mb=component.resources.memory_mib,
+            cpu=component.resources.cpu,
+            open_files=component.resources.open_files,
+            processes=component.resources.processes,
         ),
-        release=ReleaseQuestion(unit.release.path, unit.release.field) if unit.release else None,
+        release=ReleaseQuestion(component.release.path, component.release.field)
+        if component.release
+        else None,
         unit=facts,
         drain_s=rollout.drain.total_seconds(),
     )

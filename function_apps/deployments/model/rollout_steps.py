@@ -39,8 +39,8 @@ class RolloutStep:
 
     def share_of(self, module: str) -> int:
         """Return the percent of *module*'s requests that go to its new version."""
-        departing = (share.weight for share in self.shares if share.module_id == module)
-        return next(departing, self.weight)
+        weights = (share.weight for share in self.shares if share.module_id == module)
+        return next(weights, self.weight)
 
     @property
     def share(self) -> int:

@@ -100,17 +100,17 @@ def _allot(
     return None if left else weights
 
 
-def is_whole(live: LiveComponent | None, unit: ReleasedComponent) -> bool:
-    """Return whether all instances of *unit* are ready."""
-    revision = live.revision(unit.release_revision) if live else None
+def is_whole(live: LiveComponent | None, component: ReleasedComponent) -> bool:
+    """Return whether all instances of *component* are ready."""
+    revision = live.revision(component.release_revision) if live else None
     return revision is not None and revision.phase is Phase.READY
 
 
-def needs_apply(revision: LiveRevision | None, unit: ReleasedComponent) -> bool:
-    """Return whether *unit* has to be applied to have its instances back."""
+def needs_apply(revision: LiveRevision | None, component: ReleasedComponent) -> bool:
+    """Return whether *component* has to be applied to have its instances back."""
     if revision is None or revision.phase is Phase.DRAINING:
         return True
-    return revision.replicas < unit.replicas
+    return revision.replicas < component.replicas
 
 
 def is_dead(revision: LiveRevision | None, since: datetime) -> bool:

@@ -127,28 +127,28 @@ async def _overtake_calls(ended: Deployment, app: DeploymentsApp) -> None:
     """
     fence = Fence(ended.token, ended.operation_id, "abandon")
     for module in ended.modules:
-        unit = ended.candidate(module) or ended.before(module)
-        if unit is None:
+        component = ended.candidate(module) or ended.before(module)
+        if component is None:
             continue
-        write = _write_nothing(unit, ended, fence, app)
+        write = _write_nothing(component, ended, fence, app)
         subject = f"overtaking what {ended.deployment_id} has on its way to {module}"
         await isolate(write, subject, within_s=_OVERTAKE_WITHIN_S)
 
 
 async def _write_nothing(
-    unit: ReleasedComponent, ended: Deployment, fence: Fence, app: DeploymentsApp
+    component: ReleasedComponent, ended: Deployment, fence: Fence, app: DeploymentsApp
 ) -> None:
-    """Give the revision of *unit* the instances that it has; none where it has none."""
-    surface, number = app.surfaces[unit.compute_target], unit.release_revision
-    component = SurfaceComponent(ended.environment_id, ended.tenant_id, unit.module_id)
-    reading = await surface.observe(component)
+    """Give the revision of *component* the instances that it has; none where it has none."""
+    surface, number = app.surfaces[component.compute_target], component.release_revision
+    workload = SurfaceComponent(ended.environment_id, ended.tenant_id, component.module_id)
+    reading = await surface.observe(workload)
     if isinstance(reading, Unknown):
-        raise Unavailable(f"{unit.module_id} cannot be observed: {reading.reason}")
+        raise Unavailable(f"{component.module_id} cannot be observed: {reading.reason}")
     live = reading.value.revision(number) if isinstance(reading, Present) else None
     if live is None or live.phase is Phase.DRAINING:
-        await surface.remove(component, number, fence)
+        await surface.remove(workload, number, fence)
     else:
-        await surface.scale(component, number, live.replicas, fence)
+        await surface.scale(workload, number, live.replicas, fence)
 
 
 async def abandon_drain(

@@ -112,7 +112,7 @@ async def plan_deployment(
         environment_id=environment,
         release_ref=command.release_ref,
         strategy=command.strategy,
-        components=plan.units,
+        components=plan.components,
         order=plan.order,
         refusals=tuple(refusals[:100]),
         waiting_for=waits_for,
@@ -157,12 +157,12 @@ def _release(
         stage=target.environment.stage if target.environment else None,
         evidence=evidence,
     )
-    return enter_queue(release, plan.units, keys.content, ids, target, ctx, kind=DEPLOY)
+    return enter_queue(release, plan.components, keys.content, ids, target, ctx, kind=DEPLOY)
 
 
 def enter_queue(
     deployment: Deployment,
-    units: Sequence[ReleasedComponent],
+    components: Sequence[ReleasedComponent],
     content: str,
     ids: NewIds,
     target: DeploymentTarget,
@@ -170,11 +170,11 @@ def enter_queue(
     *,
     kind: OperationKind,
 ) -> Decision[Json]:
-    """Put *deployment* of *units* into its queues; start it when it is first in all of them.
+    """Put *deployment* of *components* into its queues; start it when it is first in all of them.
 
     *content* is the key of its command's content.
     """
-    preconditions.require_admission(deployment, units, target)
+    preconditions.require_admission(deployment, components, target)
     entry = QueueEntry(
         deployment.deployment_id,
         deployment.operation_id,

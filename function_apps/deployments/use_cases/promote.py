@@ -80,7 +80,7 @@ async def _ask_health(
     Raises:
         NotPromotable: one of them is not Healthy.
     """
-    services = [unit.service_id for unit in source.unit.components]
+    services = [component.service_id for component in source.unit.components]
     verdicts = await app.verdicts.ask(services, token=token)
     required = app.rules.soak.of(source.stage)
     return promotion.soak_evidence(source, verdicts, required, ctx.now())

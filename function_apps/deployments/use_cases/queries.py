@@ -99,26 +99,28 @@ async def read_logs(
     """
     known = await app.service.work.load(DEPLOYMENTS, deployment, ctx.tenant)
     value: list[Mapping[str, Any]] = []
-    for unit in known.brought:
-        if module not in {None, unit.module_id}:
+    for component in known.released_components:
+        if module not in {None, component.module_id}:
             continue
-        surface = app.surfaces[unit.compute_target]
-        component = SurfaceComponent(known.environment_id, ctx.tenant, unit.module_id)
-        live = await surface.observe(component)
-        revision = live.value.revision(unit.release_revision) if isinstance(live, Present) else None
+        surface = app.surfaces[component.compute_target]
+        workload = SurfaceComponent(known.environment_id, ctx.tenant, component.module_id)
+        live = await surface.observe(workload)
+        revision = (
+            live.value.revision(component.release_revision) if isinstance(live, Present) else None
+        )
         names = [instance.id for instance in revision.instances] if revision else []
         is_live = bool(names)
         if not is_live:
-            kept = await surface.kept_outputs(component, unit.release_revision)
+            kept = await surface.kept_outputs(workload, component.release_revision)
             names = [*kept.value] if isinstance(kept, Present) else []
         for name in names:
-            lines = await surface.logs(component, name, tail)
+            lines = await surface.logs(workload, name, tail)
             value.append(
                 {
-                    "moduleId": unit.module_id,
+                    "moduleId": component.module_id,
                     "instance": name,
                     "live": is_live,
-                    "releaseRevision": unit.release_revision,
+                    "releaseRevision": component.release_revision,
                     "lines": list(lines.value) if isinstance(lines, Present) else [],
                     "reason": lines.reason if isinstance(lines, Unknown) else None,
                 }
@@ -134,15 +136,15 @@ async def read_traffic(deployment: str, ctx: Context, app: DeploymentsApp) -> Ma
     """
     known = await app.service.work.load(DEPLOYMENTS, deployment, ctx.tenant)
     value: list[Mapping[str, Any]] = []
-    for unit in known.brought:
-        component = SurfaceComponent(known.environment_id, ctx.tenant, unit.module_id)
-        reading = await app.surfaces[unit.compute_target].traffic(component)
+    for component in known.released_components:
+        workload = SurfaceComponent(known.environment_id, ctx.tenant, component.module_id)
+        reading = await app.surfaces[component.compute_target].traffic(workload)
         sample = reading.value if isinstance(reading, Present) else None
         revisions = sample.revisions.items() if sample else ()
         value.append(
             {
-                "moduleId": unit.module_id,
-                "releaseRevision": unit.release_revision,
+                "moduleId": component.module_id,
+                "releaseRevision": component.release_revision,
                 "takenAt": isoformat(sample.taken_at) if sample else None,
                 "epoch": sample.epoch if sample else None,
                 "revisions": [_counters(number, counters) for number, counters in revisions],
