@@ -155,6 +155,33 @@ def test_one_that_is_named_is_gone_back_to() -> None:
     run_virtual(main())
 
 
+def test_a_deployment_is_not_gone_back_to_by_its_own_rollback() -> None:
+    async def main() -> None:
+        world = driven()
+        _, two = await two_releases(world)
+
+        with pytest.raises(NotRollbackable, match="name an earlier deployment"):
+            await world.rollback(two, toDeploymentId=two)
+
+    run_virtual(main())
+
+
+def test_a_rollback_to_something_else_is_no_repeat_of_the_one_on_its_way() -> None:
+    async def main() -> None:
+        world = driven()
+        one, two = await two_releases(world)
+        three = await world.release("three")
+        first = await world.rollback(three.deployment_id, toDeploymentId=one)
+
+        with pytest.raises(NotRollbackable, match=first["deploymentId"]):
+            await world.rollback(three.deployment_id, toDeploymentId=two)
+        again = await world.rollback(three.deployment_id, toDeploymentId=one)
+
+        assert again["deploymentId"] == first["deploymentId"]
+
+    run_virtual(main())
+
+
 def test_asked_twice_it_is_one_rollback() -> None:
     async def main() -> None:
         world = driven()

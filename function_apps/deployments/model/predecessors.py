@@ -33,7 +33,8 @@ def predecessors_of(undone: Deployment, wanted: Deployment | None) -> Predecesso
     """Return what *undone* goes back to: what was before it, or what *wanted* brought.
 
     Raises:
-        NotRollbackable: *wanted* is not Completed or lacks a module, or nothing is known.
+        NotRollbackable: *wanted* is *undone* itself, is not Completed or lacks a module, or nothing
+            is known.
     """
     if wanted is not None:
         return _named(undone, wanted)
@@ -48,6 +49,12 @@ def predecessors_of(undone: Deployment, wanted: Deployment | None) -> Predecesso
 
 
 def _named(undone: Deployment, wanted: Deployment) -> Predecessors:
+    if wanted.deployment_id == undone.deployment_id:
+        raise NotRollbackable(
+            f"{undone.deployment_id} is what would be undone: name an earlier deployment to go back"
+            " to, or none",
+            target="/toDeploymentId",
+        )
     if wanted.status is not DeploymentStatus.COMPLETED or wanted.unit is None:
         raise NotRollbackable(
             f"{wanted.deployment_id} is {wanted.status}; a rollback goes back to a Completed one"

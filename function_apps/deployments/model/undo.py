@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from function_apps.deployments.errors import CannotBePlanned, NotInForce, NotRollbackable
-from function_apps.deployments.model import neighbours, release_unit
+from function_apps.deployments.model import module_queue, neighbours, release_unit
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.predecessors import (
@@ -19,9 +19,24 @@ from shared.contracts.values import ModuleId
 from shared.kernel.context import Context, NewIds
 
 
-def queued_undo(undone: Deployment, target: DeploymentTarget) -> QueueEntry | None:
-    """Return the entry of the rollback that undoes *undone* already."""
-    return next((entry for entry in target.queue if entry.key == _key(undone)), None)
+def queued_undo(
+    undone: Deployment, wanted: Deployment | None, target: DeploymentTarget
+) -> QueueEntry | None:
+    """Return the entry of the rollback that undoes *undone* already, as one to *wanted* would.
+
+    Raises:
+        NotRollbackable: it goes back to something else.
+    """
+    queued = next((entry for entry in target.queue if entry.key == _key(undone)), None)
+    if queued is None:
+        return None
+    command = _command(undone, predecessors_of(undone, wanted))
+    if queued.content != module_queue.keys_of(command).content:
+        raise NotRollbackable(
+            f"{queued.deployment} undoes {undone.deployment_id} already, but goes back to another"
+            " release; wait for it or cancel it first"
+        )
+    return queued
 
 
 def rollback_of(

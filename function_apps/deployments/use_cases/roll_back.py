@@ -49,7 +49,7 @@ def _undo(
 ) -> Decision[Json]:
     """Put a deployment of kind rollback into the queue, or answer the one that is there."""
     undone, target = known.deployment, known.target
-    queued = undo.queued_undo(undone, target)
+    queued = undo.queued_undo(undone, wanted, target)
     if queued is not None:
         return Decision(_answer_of_entry(queued, undone, target), is_repeat=True)
     rollback, command = undo.rollback_of(undone, wanted, target, ids, ctx)
