@@ -182,6 +182,26 @@ def test_a_rollback_to_something_else_is_no_repeat_of_the_one_on_its_way() -> No
     run_virtual(main())
 
 
+@pytest.mark.parametrize("activity", ["start_rollout", "check_ready"])
+def test_one_on_its_way_goes_back_to_what_is_in_force_and_to_nothing_else(activity: str) -> None:
+    async def main() -> None:
+        world = driven()
+        one, two = await two_releases(world)
+        world.halt_at = activity
+        answer = await world.deploy(await world.component("three"))
+        await world.until(world.is_halted)
+
+        with pytest.raises(NotRollbackable, match=f"brings back {two}"):
+            await world.rollback(answer["deploymentId"], toDeploymentId=one)
+        await world.rollback(answer["deploymentId"], toDeploymentId=two)
+        world.go_on()
+        await world.settle()
+
+        assert (await world.target()).module(SHOP).by == two
+
+    run_virtual(main())
+
+
 def test_asked_twice_it_is_one_rollback() -> None:
     async def main() -> None:
         world = driven()

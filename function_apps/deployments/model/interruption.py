@@ -9,7 +9,7 @@ from function_apps.deployments.model.deployment import Deployment, evolve
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.model.lifecycle import BEFORE_APPLIED, CHANGING, RollbackBegan
 from shared.contracts.deployments import DeploymentStatus, EndReason
-from shared.contracts.values import OperationId
+from shared.contracts.values import DeploymentId, OperationId
 
 
 class Interruption(Enum):
@@ -47,6 +47,25 @@ def rollback_interruption_of(deployment: Deployment) -> Interruption:
             " and those on their way can be rolled back"
         )
     return interruption
+
+
+def require_same_way_back(
+    deployment: Deployment, wanted: DeploymentId, target: DeploymentTarget
+) -> None:
+    """Refuse to stop *deployment*, on its way, where something else than *wanted* is in force.
+
+    Raises:
+        NotRollbackable: an interruption brings back only what is in force.
+    """
+    for module in deployment.modules:
+        by = target.module(module).by
+        if by != wanted:
+            raise NotRollbackable(
+                f"{deployment.deployment_id} is on its way: stopping it brings back"
+                f" {by or 'nothing'} of {module}, not {wanted}; name no deployment, and roll back"
+                " further when it has ended",
+                target="/toDeploymentId",
+            )
 
 
 def _interruption_of(deployment: Deployment) -> Interruption | None:

@@ -6,7 +6,10 @@ from function_apps.deployments import repository
 from function_apps.deployments.model import module_queue, release_unit, undo
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
-from function_apps.deployments.model.interruption import rollback_interruption_of
+from function_apps.deployments.model.interruption import (
+    require_same_way_back,
+    rollback_interruption_of,
+)
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_BACK, DeploymentSet
 from function_apps.deployments.resources import answer
@@ -23,7 +26,8 @@ async def roll_back(
     """Undo a Completed deployment by a new one of kind rollback; interrupt one on its way.
 
     Raises:
-        NotRollbackable: it has ended otherwise, or there is nothing to go back to.
+        NotRollbackable: it has ended otherwise, there is nothing to go back to, or it goes back to
+            something else than *to_deployment_id*.
         NotInForce: another deployment has replaced it.
         Held: *to_deployment_id* was itself rolled back here.
     """
@@ -37,6 +41,8 @@ async def roll_back(
             return _undo(known, back, ids, ctx)
         reason = EndReason(code="RollbackAsked", message=command.reason or "asked by a caller")
         interruption = rollback_interruption_of(known.deployment)
+        if wanted:
+            require_same_way_back(known.deployment, wanted, known.target)
         return interrupt(known, interruption, reason, view, ids, ctx, kind=ROLL_BACK)
 
     return await repository.change(
