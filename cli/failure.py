@@ -1,7 +1,8 @@
 """The failure of a command: its message, its remedy and its exit code."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from cli.exit_codes import ExitCode
 from cli.remedies import remedy_for
@@ -51,6 +52,17 @@ class Failure(Exception):
         self.details = tuple(details)
         self.trace_id = trace_id
         self.remedy = remedy or remedy_for(code, message, exit_code)
+
+    def body(self) -> dict[str, Any]:
+        """Return it as programs read it; `error` is as the API answers it."""
+        error = {
+            "code": self.code or self.exit_code.name.title().replace("_", ""),
+            "message": self.message,
+            "details": [asdict(detail) for detail in self.details],
+            "next": self.remedy,
+            "traceId": self.trace_id or None,
+        }
+        return {"error": error, "exitCode": int(self.exit_code)}
 
     def lines(self) -> list[str]:
         """Return the lines for standard error, the most important first."""

@@ -1,8 +1,12 @@
 """The entry point of `runtimectl`: its commands, and the output and exit code of a failure."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from importlib.metadata import version
+from typing import Annotated, Final
+
+import typer
 
 from cli.commands import (
     artifacts,
@@ -18,7 +22,8 @@ from cli.commands import (
 )
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.options import Commands
+from cli.options import Commands, Invocation
+from cli.output import Format, encode, note
 from cli.typed import remember
 
 _EPILOG = (
@@ -27,14 +32,11 @@ _EPILOG = (
 )
 app = Commands(
     name="runtimectl",
-    help="Environments, releases and their health, from the command line.",
     epilog=_EPILOG,
-    no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
-    "The system": (system.up, system.down, system.login),
+    "The system": (system.up, system.down, system.login, system.completion),
     "Releases": (
         releases.deploy,
         releases.promote,
@@ -61,17 +63,61 @@ app.add_typer(operations.app, name="operations", rich_help_panel="State and hist
 app.add_typer(parked.app, name="parked", rich_help_panel="State and history")
 
 
+@app.callback(invoke_without_command=True)
+def runtimectl(
+    ctx: typer.Context,
+    invocation: Invocation,  # noqa: ARG001  -o and --state before the command
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version of this program.")
+    ] = False,
+) -> None:
+    """Environments, releases and their health, from the command line."""
+    if show_version:
+        print(f"runtimectl {version('factory-runtime')}")
+    elif ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; return its exit code."""
+    line = sys.argv[1:] if arguments is None else list(arguments)
     remember({})
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="runtimectl")
+        code = app(args=line, prog_name="runtimectl", standalone_mode=False)
     except Failure as failure:
-        print("\n".join(failure.lines()), file=sys.stderr)
-        return int(failure.exit_code)
+        return _report(failure, line)
+    except typer.TyperException as wrong:
+        return _report(_usage_failure(wrong), line)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ExitCode.USAGE)
-    return int(ExitCode.OK)
+    return code if isinstance(code, int) else int(ExitCode.OK)
+
+
+def _report(failure: Failure, line: Sequence[str]) -> int:
+    form = _output_format(line)
+    if form is Format.TABLE:
+        note("\n".join(failure.lines()))
+    else:
+        note(encode(failure.body(), form))
+    return int(failure.exit_code)
+
+
+def _usage_failure(wrong: typer.TyperException) -> Failure:
+    message = wrong.format_message().rstrip(".")
+    context = getattr(wrong, "ctx", None)
+    command = context.command_path if context else "runtimectl"
+    return Failure(
+        message[:1].lower() + message[1:],
+        ExitCode.USAGE,
+        remedy=f"see `{command} --help`",
+    )
+
+
+def _output_format(line: Sequence[str]) -> Format:
+    """Return the format of a line that may be none: its errors have the form of its result."""
+    forms = re.findall(r"(?:^|\0)(?:-o[\0=]?|--output[\0=])(json|yaml|table)", "\0".join(line))
+    return Format(forms[-1]) if forms else Format.TABLE
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import typer
 
 from cli.client import Client
 from cli.output import Column, Format, show
+from cli.parameter_types import module_id, seconds
 from cli.session import Session
 from cli.state_folder import DEFAULT_STATE, STATE_VARIABLE
 from cli.typed import remember
@@ -25,7 +26,10 @@ EnvironmentOption = Annotated[
 EnvironmentFilter = Annotated[
     str | None, typer.Option("--env", "-e", metavar="ENVIRONMENT", help="Only there.")
 ]
-Module = Annotated[str | None, typer.Option("--module", "-m", help="module-<slug>.")]
+Module = Annotated[
+    str | None,
+    typer.Option("--module", "-m", help="module-<slug>.", parser=module_id, metavar="MODULE"),
+]
 Reason = Annotated[str, typer.Option("--reason", help="Recorded in the audit trail.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan; change nothing.")]
 
@@ -67,11 +71,20 @@ class Invocation:
         show(value, self.output, columns, empty=empty)
 
 
+_OF_EVERY_COMMAND: Final = tuple(option.name for option in fields(Invocation))
+
+
 @dataclass(frozen=True)
 class WaitOptions:
     wait: Annotated[bool, typer.Option("--wait", help="Return when the work has ended.")] = False
     timeout_s: Annotated[
-        float, typer.Option("--timeout", help="Seconds that --wait waits at most.", min=1)
+        float,
+        typer.Option(
+            "--timeout",
+            help="Seconds that --wait waits at most.",
+            parser=seconds,
+            metavar="SECONDS",
+        ),
     ] = WAIT_S
 
 
@@ -79,7 +92,12 @@ class Commands(typer.Typer):
     """A Typer whose commands may take groups of options as parameters.
 
     A group is a dataclass whose fields are options. They come after the command's own options.
+    Options of every command may also stand before the command.
     """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(context_settings={"help_option_names": ["-h", "--help"]}, **settings)
+        self.callback(invoke_without_command=True)(_show_help)
 
     def command(self, *args: Any, **settings: Any) -> Callable[[Any], Any]:
         register = super().command(*args, **settings)
@@ -97,31 +115,43 @@ def _with_groups(function: Callable[..., None]) -> Callable[..., None]:
     parameters = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
         for name, parameter in inspect.signature(function).parameters.items()
-        if name not in groups
+        if name not in groups and name != "ctx"
     ]
     for group in groups.values():
         parameters += _parameters_of(group)
 
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
     @wraps(function)
-    def run(**values: Any) -> None:
-        remember(_without_defaults(values, parameters))
+    def run(ctx: typer.Context, **values: Any) -> None:
+        typed = {name: value for name, value in values.items() if _is_typed(ctx, name)}
+        before: Mapping[str, Any] = ctx.obj or {}
+        values |= {n: v for n, v in before.items() if n in values and n not in typed}
+        ctx.obj = {**before, **{name: typed[name] for name in _OF_EVERY_COMMAND if name in typed}}
+        # Messages name files in the state folder, typed or not.
+        remember({**typed, "state": values.get("state")}, values)
         built = {
             name: group(**{field.name: values.pop(field.name) for field in fields(group)})
             for name, group in groups.items()
         }
+        if "ctx" in hints:
+            values["ctx"] = ctx
         function(**values, **built)
 
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    shown = [context, *parameters]
+    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
     return run
 
 
-def _without_defaults(
-    values: Mapping[str, Any], parameters: Sequence[inspect.Parameter]
-) -> Mapping[str, Any]:
-    """Return what was typed; the state folder always, because messages name its files."""
-    defaults = {parameter.name: parameter.default for parameter in parameters}
-    return {n: v for n, v in values.items() if n == "state" or v != defaults[n]}
+def _is_typed(ctx: typer.Context, parameter: str) -> bool:
+    source = ctx.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _show_help(ctx: typer.Context, invocation: Invocation) -> None:  # noqa: ARG001  takes -o
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
 
 
 def _parameters_of(group: Any) -> list[inspect.Parameter]:

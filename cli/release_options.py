@@ -10,7 +10,9 @@ import typer
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import DryRun, Module
+from cli.parameter_types import one_of
 
+_STRATEGIES: Final = "shared.contracts.strategies"
 _WEIGHT: Final = re.compile(r"[0-9]{1,3}")
 
 
@@ -18,14 +20,19 @@ _WEIGHT: Final = re.compile(r"[0-9]{1,3}")
 class RolloutOptions:
     """How a release is rolled out."""
 
-    strategy: Annotated[str | None, typer.Option(help="canary or recreate.")] = None
+    strategy: Annotated[
+        str | None,
+        typer.Option(help="canary or recreate.", **one_of(_STRATEGIES, "StrategyKind")),
+    ] = None
     weights: Annotated[
         str | None, typer.Option(help="Canary steps in percent, e.g. 10,50,100.", metavar="N,N,…")
     ] = None
     on_conflict: Annotated[
         str | None,
         typer.Option(
-            "--on-conflict", help="queue or reject, if another deployment has the module."
+            "--on-conflict",
+            help="queue or reject, if another deployment has the module.",
+            **one_of(_STRATEGIES, "OnConflict"),
         ),
     ] = None
     dry_run: DryRun = False

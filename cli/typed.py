@@ -1,7 +1,7 @@
 """What the user typed: the values and options of the command that runs, for its messages."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -34,11 +34,13 @@ _OPTIONS: Final[Mapping[str, str]] = {
 
 
 _typed: ContextVar[Mapping[str, Any]] = ContextVar("typed", default={})  # noqa: B039  never changed
+_known: ContextVar[Collection[str]] = ContextVar("known", default=())
 
 
-def remember(values: Mapping[str, Any]) -> None:
-    """Keep the parameters of the command that begins."""
+def remember(values: Mapping[str, Any], known: Collection[str] = ()) -> None:
+    """Keep the parameters of the command that begins, and the names of all that it *known*."""
     _typed.set(values)
+    _known.set(known)
 
 
 def is_elsewhere() -> bool:

@@ -11,7 +11,7 @@ from cli.failure import Failure
 from cli.options import Commands, Invocation
 from cli.state_folder import state_folder_at
 
-app = Commands(help="Artifacts: the archives that releases run.", no_args_is_help=True)
+app = Commands(help="Artifacts: the archives that releases run.")
 
 
 @app.command()

@@ -8,9 +8,11 @@ from cli.deployment_selector import DeploymentSelector
 from cli.lookup import environment_id, environment_names
 from cli.options import EnvironmentFilter, Invocation, Module, WaitOptions
 from cli.output import Column, format_time
+from cli.parameter_types import one_of
 from cli.rollout_report import rollout_lines
 from cli.watch_rollout import ROOT, require_completed, watch_rollout
 
+_CONTRACT: Final = "shared.contracts.deployments"
 _COLUMNS: Final = (
     Column("ASKED", lambda deployment: format_time(deployment["createdAt"])),
     Column("ENVIRONMENT", "environment"),
@@ -32,7 +34,9 @@ def deployments(
     invocation: Invocation,
     env: EnvironmentFilter = None,
     module: Module = None,
-    status: Annotated[str | None, typer.Option(help="Only this status.")] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only this status.", **one_of(_CONTRACT, "DeploymentStatus"))
+    ] = None,
     last: Annotated[int, typer.Option(help="How many, newest last.", min=1)] = 30,
 ) -> None:
     """List deployments, newest last."""

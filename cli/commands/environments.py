@@ -13,12 +13,15 @@ from cli.failure import Failure
 from cli.lookup import endpoint_of, find_environment
 from cli.options import Commands, DryRun, EnvironmentArgument, Invocation, WaitOptions
 from cli.output import Column, note
+from cli.parameter_types import one_of
 from cli.plans import print_refusals, require_plannable
 from cli.watch_operation import wait_for_success
 from cli.yaml_files import load_yaml
 
-app = Commands(help="Environments: where releases run.", no_args_is_help=True)
+app = Commands(help="Environments: where releases run.")
 _ROOT: Final = "/v1/runtime/environments"
+_VALUES: Final = "shared.contracts.values"
+_CONTRACT: Final = "shared.contracts.environments"
 _UPDATABLE: Final = (
     "isolationModel", "computeTargets", "dataResources", "protected", "ttl", "tags", "admits",
 )  # fmt: skip
@@ -45,7 +48,9 @@ _PLAN_COLUMNS: Final = (
 class ContentOptions:
     """The fields of an environment that may change later."""
 
-    isolation: Annotated[str | None, typer.Option(help="silo, pool or shared.")] = None
+    isolation: Annotated[
+        str | None, typer.Option(help="silo, pool or shared.", **one_of(_VALUES, "IsolationModel"))
+    ] = None
     data: Annotated[
         list[str] | None,
         typer.Option(help="A data resource as name=Kind, e.g. files=LocalFolder; may be repeated."),
@@ -81,11 +86,15 @@ class NewEnvironment:
     name: Annotated[
         str, typer.Argument(help="A slug that begins with a letter.", show_default=False)
     ]
-    stage: Annotated[str, typer.Option(help="dev, test, staging or prod.")] = "test"
+    stage: Annotated[
+        str, typer.Option(help="dev, test, staging or prod.", **one_of(_VALUES, "Stage"))
+    ] = "test"
     project: Annotated[str, typer.Option(help="proj-<slug>; with the name it is the key.")] = (
         "proj-default"
     )
-    region: Annotated[str, typer.Option(help="An Azure region, or local.")] = "local"
+    region: Annotated[str, typer.Option(help="Recorded; what is on this machine stays here.")] = (
+        "local"
+    )
 
     def body(self, content: ContentOptions) -> dict[str, Any]:
         """Return the body of POST /environments."""
@@ -118,8 +127,12 @@ def create(
 @app.command("list")
 def list_(
     invocation: Invocation,
-    stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only this status.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="Only this stage.", **one_of(_VALUES, "Stage"))
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only this status.", **one_of(_CONTRACT, "EnvironmentStatus"))
+    ] = None,
     project: Annotated[str | None, typer.Option(help="Only this project.")] = None,
 ) -> None:
     """List the tenant's environments."""

@@ -10,6 +10,7 @@ from cli.fan_out import query_apps
 from cli.lookup import id_labels, replace_ids
 from cli.options import Invocation
 from cli.output import Column, Item, format_time
+from cli.parameter_types import instant, one_of
 
 _COLUMNS: Final = (
     Column("WHEN", lambda event: format_time(event["occurredAt"])),
@@ -25,8 +26,15 @@ def events(
     invocation: Invocation,
     last: Annotated[int, typer.Option(help="How many, newest last.", min=1)] = 50,
     about: Annotated[str | None, typer.Option(help="Only those with this id.")] = None,
-    type_: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None,
-    since: Annotated[str | None, typer.Option(help="ISO 8601 instant: only later ones.")] = None,
+    type_: Annotated[
+        str | None,
+        typer.Option(
+            "--type", help="Only this event type.", **one_of("shared.contracts.events", "EVENTS")
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only those since then.", parser=instant, metavar="TIME")
+    ] = None,
     observations: Annotated[
         bool,
         typer.Option("--observations/--no-observations", help="Also those of timers."),

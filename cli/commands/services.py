@@ -12,6 +12,7 @@ from cli.failure import Failure
 from cli.lookup import environment_id, environment_names, id_labels, replace_ids
 from cli.options import EnvironmentFilter, Invocation
 from cli.output import Column, format_digest, format_time
+from cli.parameter_types import instant
 from cli.session import only_match
 
 _ROOT: Final = "/v1/runtime/services"
@@ -69,10 +70,12 @@ def history(
     ],
     env: EnvironmentFilter = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="ISO 8601: its state at that time.")
+        str | None,
+        typer.Option("--as-of", help="Its state then.", parser=instant, metavar="TIME"),
     ] = None,
     known_at: Annotated[
-        str | None, typer.Option("--known-at", help="ISO 8601: as it was known at that time.")
+        str | None,
+        typer.Option("--known-at", help="As it was known then.", parser=instant, metavar="TIME"),
     ] = None,
 ) -> None:
     """Show the states of a service over time, each with its cause."""

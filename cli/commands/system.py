@@ -1,9 +1,11 @@
 """`up`, `down`, `login`: start and stop the system of this machine, and log in to it."""
 
 import getpass
+from enum import StrEnum
 from typing import Annotated
 
 import typer
+from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
 from cli import host_process
 from cli.exit_codes import ExitCode
@@ -15,6 +17,15 @@ from shared.kernel.entropy import SystemEntropy
 
 DEFAULT_PORT = 7071
 DEFAULT_TENANT = "tenant-dev"
+NAME = "runtimectl"
+
+
+class Shell(StrEnum):
+    """A shell that can complete commands."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
 
 
 def up(
@@ -62,6 +73,17 @@ def down(invocation: Invocation) -> None:
             "processes": f"{stopped} stopped",
             "state": str(folder.path),
         }
+    )
+
+
+def completion(
+    shell: Annotated[
+        Shell, typer.Argument(help="Its script goes to standard output.", show_default=False)
+    ],
+) -> None:
+    """Print the completion script of a shell, e.g. `eval "$(runtimectl completion bash)"`."""
+    print(
+        get_completion_script(prog_name=NAME, complete_var=f"_{NAME.upper()}_COMPLETE", shell=shell)
     )
 
 

@@ -105,7 +105,7 @@ def test_a_dry_run_that_is_refused_exits_as_refused_with_the_remedy(
     ran = runtimectl.run(f"{RELEASE} --dry-run -o {form}", {POST: plan})
 
     assert ran.code == ExitCode.REFUSED
-    assert "next:  give the component another pathPrefix" in ran.err
+    assert "give the component another pathPrefix" in ran.err
 
 
 def test_a_promotion_that_is_refused_in_a_dry_run_exits_as_refused(runtimectl: RuntimeCtl) -> None:

@@ -1,0 +1,73 @@
+"""Types of parameters whose values are checked before anything is sent."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+
+from shared.kernel.clock import isoformat
+
+_MODULE: Final = re.compile(r"module-[a-z0-9][a-z0-9-]{0,55}")
+
+
+def one_of(module: str, name: str) -> dict[str, Any]:
+    """Return settings of an option that takes one word of the contract *name* in *module*.
+
+    The contract is imported when a value is there, because contracts are slow to import.
+    """
+
+    def words() -> Sequence[str]:
+        return [str(word) for word in getattr(import_module(module), name)]
+
+    def parse(text: str) -> str:
+        for word in words():
+            if word.casefold() == text.casefold():
+                return word
+        raise typer.BadParameter(f"expected one of {', '.join(words())}, got {text!r}")
+
+    return {"parser": parse, "autocompletion": _completion(words), "metavar": "WORD"}
+
+
+def instant(text: str) -> str:
+    """Return an ISO 8601 date or instant as the API writes it; without an offset it is UTC."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as wrong:
+        raise typer.BadParameter(
+            f"expected a time such as 2026-11-28 or 2026-11-28T12:00:00Z, got {text!r}"
+        ) from wrong
+    return isoformat(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds, at least 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 1 <= value < math.inf:
+        raise typer.BadParameter(f"expected seconds, at least 1, got {text!r}")
+    return value
+
+
+def module_id(text: str) -> str:
+    """Return the id of a module."""
+    if _MODULE.fullmatch(text):
+        return text
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    likely = slug if slug.startswith("module-") else f"module-{slug or 'shop'}"
+    raise typer.BadParameter(
+        f"a module is called module- and lower case letters, digits and dashes, got {text!r}; "
+        f"did you mean {likely}?"
+    )
+
+
+def _completion(words: Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words() if word.casefold().startswith(incomplete.casefold())]
+
+    return complete
