@@ -1,25 +1,21 @@
 """Composition root of catalog: the app from its settings and parts, and its blueprint."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 import azure.durable_functions as df
 
-from function_apps.catalog.ports import CatalogApp
+from function_apps.catalog.ports import LOCAL_RULES, CatalogApp, CatalogRules
 from function_apps.catalog.triggers import blueprint
 from shared.composition.parts import Parts
 from shared.composition.service import build_service, parts_for
 from shared.composition.settings import is_local
-from shared.contracts.catalog import CatalogDefaults
 from shared.contracts.values import ComputeTargetKind
 
 
 def build(settings: Mapping[str, str], parts: Parts) -> CatalogApp:
     """Return the app that *settings* describe, reading the local surface."""
     service = build_service("catalog", settings, parts)
-    rules = CatalogDefaults()
-    if is_local(settings):
-        rules = CatalogDefaults(sweep=timedelta(seconds=5), stale_after=timedelta(seconds=30))
+    rules = LOCAL_RULES if is_local(settings) else CatalogRules()
     return CatalogApp(service, parts.surface(ComputeTargetKind.LOCAL_PROCESS), rules)
 
 

@@ -1,10 +1,24 @@
 """The dependencies of catalog."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
 
 from shared.composition.service import Service
 from shared.contracts.catalog import CatalogDefaults
 from shared.surfaces.port import SurfaceReader
+
+
+@dataclass(frozen=True)
+class CatalogRules:
+    """The numbers of the service; the local profile shortens the waits."""
+
+    inventory: CatalogDefaults = field(default_factory=CatalogDefaults)
+
+
+LOCAL_RULES: Final = CatalogRules(
+    CatalogDefaults(sweep=timedelta(seconds=5), stale_after=timedelta(seconds=30))
+)
 
 
 @dataclass(frozen=True)
@@ -13,4 +27,4 @@ class CatalogApp:
 
     service: Service
     surface: SurfaceReader
-    rules: CatalogDefaults = field(default_factory=CatalogDefaults)
+    rules: CatalogRules = field(default_factory=CatalogRules)

@@ -140,7 +140,9 @@ COMMANDS: Final[HandlerTable] = {
 
 def blueprint(app: CatalogApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
-    timer = Timer(reconcile_inventory.SWEEP, app.rules.sweep, reconcile_inventory.reconcile_due)
+    timer = Timer(
+        reconcile_inventory.SWEEP, app.rules.inventory.sweep, reconcile_inventory.reconcile_due
+    )
     triggers = Triggers(
         routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=(timer,), swept=(SCANS,)
     )

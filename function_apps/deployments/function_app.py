@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import azure.durable_functions as df
 
-from function_apps.deployments.ports import ARTIFACTS, LOCAL_RULES, DeploymentsApp, Rules
+from function_apps.deployments.ports import ARTIFACTS, LOCAL_RULES, DeploymentsApp, DeploymentsRules
 from function_apps.deployments.triggers import blueprint
 from shared.composition.parts import Parts
 from shared.composition.service import build_service, parts_for
@@ -36,7 +36,7 @@ def build(settings: Mapping[str, str], parts: Parts) -> DeploymentsApp:
         {ComputeTargetKind.LOCAL_PROCESS: parts.surface(ComputeTargetKind.LOCAL_PROCESS)},
         parts.blobs(ARTIFACTS),
         HealthOverHttp(HttpReader(parts.gateway())),
-        LOCAL_RULES if is_local(settings) else Rules(),
+        LOCAL_RULES if is_local(settings) else DeploymentsRules(),
     )
 
 

@@ -33,8 +33,8 @@ class SoakVerdicts(Protocol):
 
 
 @dataclass(frozen=True)
-class Rules:
-    """Numbers where nobody said otherwise; the local profile shortens the waits."""
+class DeploymentsRules:
+    """The numbers of the service; the local profile shortens the waits."""
 
     rollout: RolloutDefaults = field(default_factory=RolloutDefaults)
     gate: GateDefaults = field(default_factory=GateDefaults)
@@ -55,7 +55,7 @@ class Rules:
     look_every_s: float = 0.25
 
 
-LOCAL_RULES: Final = Rules(
+LOCAL_RULES: Final = DeploymentsRules(
     rollout=LOCAL_ROLLOUT,
     gate=LOCAL_GATE,
     soak=LOCAL_SOAK,
@@ -74,4 +74,4 @@ class DeploymentsApp:
     surfaces: Mapping[ComputeTargetKind, Surface]
     blobs: Blobs
     verdicts: SoakVerdicts
-    rules: Rules = field(default_factory=Rules)
+    rules: DeploymentsRules = field(default_factory=DeploymentsRules)

@@ -1,22 +1,19 @@
 """Composition root of environments: the app from its settings and parts, and its blueprint."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 import azure.durable_functions as df
 
-from function_apps.environments.ports import EnvironmentRules, EnvironmentsApp
+from function_apps.environments.ports import LOCAL_RULES, EnvironmentsApp, EnvironmentsRules
 from function_apps.environments.triggers import blueprint
 from shared.composition.parts import Parts
 from shared.composition.service import build_service, parts_for
 from shared.composition.settings import is_local
 
-LOCAL_RULES = EnvironmentRules(drain_timeout=timedelta(seconds=60), observe_every_s=0.1)
-
 
 def build(settings: Mapping[str, str], parts: Parts) -> EnvironmentsApp:
     """Return the app that *settings* describe, built from *parts*."""
-    rules = LOCAL_RULES if is_local(settings) else EnvironmentRules()
+    rules = LOCAL_RULES if is_local(settings) else EnvironmentsRules()
     service = build_service("environments", settings, parts)
     return EnvironmentsApp(service, parts.engine(), rules)
 

@@ -2,36 +2,32 @@
 
 import ipaddress
 from collections.abc import Mapping
-from datetime import timedelta
+from typing import Final
 
 import azure.durable_functions as df
 
-from function_apps.health.ports import GateRules, HealthApp
+from function_apps.health.ports import LOCAL_RULES, HealthApp, HealthRules
 from function_apps.health.triggers import blueprint
 from shared.composition.parts import Parts
 from shared.composition.service import build_service, parts_for
 from shared.composition.settings import is_local
-from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
 from shared.contracts.values import ComputeTargetKind
 from shared.probing.http_prober import HttpProber
 
-SAMPLES = "healthsamples"
-LOCAL_GATE_RULES = GateRules(observe_every=timedelta(seconds=0.5))
-LOCAL_INSTANCES = (ipaddress.ip_network("127.0.0.1/32"),)
-"""Where the instances of the local surface listen, so where probes may go on this machine."""
+SAMPLES: Final = "healthsamples"
+LOCAL_INSTANCES: Final = (ipaddress.ip_network("127.0.0.1/32"),)
+"""The instances of the local surface listen there, so probes may go there on this machine."""
 
 
 def build(settings: Mapping[str, str], parts: Parts) -> HealthApp:
     """Return the app that *settings* describe, reading the local surface."""
     service = build_service("health", settings, parts)
-    local = is_local(settings)
     return HealthApp(
         service,
         parts.surface(ComputeTargetKind.LOCAL_PROCESS),
         HttpProber(parts.clock, owned=LOCAL_INSTANCES),
         parts.table(SAMPLES),
-        LOCAL_HEALTH if local else HealthDefaults(),
-        LOCAL_GATE_RULES if local else GateRules(),
+        LOCAL_RULES if is_local(settings) else HealthRules(),
         reference=settings.get("RUNTIME_REFERENCE_PROBE"),
     )
 

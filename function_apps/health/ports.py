@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from shared.composition.service import Service
-from shared.contracts.health import HealthDefaults
+from shared.contracts.health import LOCAL_HEALTH, HealthDefaults
 from shared.persistence.tables import Table
 from shared.probing.result import ProbeResult
 from shared.surfaces.port import SurfaceReader
@@ -20,11 +20,18 @@ class Prober(Protocol):
 
 
 @dataclass(frozen=True)
-class GateRules:
-    """How often a gate observes, and how many probes it sends to each instance each time."""
+class HealthRules:
+    """The numbers of the service; the local profile shortens the waits."""
 
+    probing: HealthDefaults = field(default_factory=HealthDefaults)
     observe_every: timedelta = timedelta(seconds=5)
+    """Between two observations of a gate."""
     probes_per_observation: int = 5
+    """To each instance of a gate."""
+    delete_samples_every: timedelta = timedelta(days=1)
+
+
+LOCAL_RULES: Final = HealthRules(probing=LOCAL_HEALTH, observe_every=timedelta(seconds=0.5))
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,6 @@ class HealthApp:
     surface: SurfaceReader
     prober: Prober
     samples: Table
-    rules: HealthDefaults = field(default_factory=HealthDefaults)
-    gate_rules: GateRules = field(default_factory=GateRules)
+    rules: HealthRules = field(default_factory=HealthRules)
     reference: str | None = None
     """A URL that is probed when a service fails: no answer means that the prober is cut off."""
-    forget_every: timedelta = timedelta(days=1)

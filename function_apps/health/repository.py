@@ -57,7 +57,7 @@ def changed(target: ProbeTarget | None, action: str) -> Decision[Json]:
 
 def put_gate(record: GateRecord, app: HealthApp) -> Put:
     """Return the write of *record*, which is deleted when results are no longer kept."""
-    ttl_s = int(app.rules.results_kept.total_seconds())
+    ttl_s = int(app.rules.probing.results_kept.total_seconds())
     return GATES.put(record, ttl_s=ttl_s)
 
 

@@ -75,8 +75,8 @@ CONTROLS: Final[Mapping[str, OperationControl]] = {
 def blueprint(app: HealthApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
     timers = (
-        Timer(sweep.SWEEP, app.rules.sweep, sweep.probe_due_services),
-        Timer(sweep.DELETE_SAMPLES, app.forget_every, sweep.delete_old_samples),
+        Timer(sweep.SWEEP, app.rules.probing.sweep, sweep.probe_due_services),
+        Timer(sweep.DELETE_SAMPLES, app.rules.delete_samples_every, sweep.delete_old_samples),
     )
     triggers = Triggers(
         routes=ROUTES,

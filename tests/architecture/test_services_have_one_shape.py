@@ -8,6 +8,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
@@ -76,6 +77,16 @@ def test_a_composition_root_builds_its_app_from_settings_and_parts(service: str)
     assert list(inspect.signature(root.bound).parameters) == ["settings"]
     lines = (_folder(service) / "function_app.py").read_text().splitlines()
     assert len(lines) <= COMPOSITION_LINES_MAX
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_numbers_of_a_service_and_of_its_local_profile_stand_in_its_ports(service: str) -> None:
+    ports = _module(service, "ports")
+    name = service.title().replace("_", "")
+    (rules,) = [field for field in fields(vars(ports)[f"{name}App"]) if field.name == "rules"]
+
+    assert rules.type is vars(ports)[f"{name}Rules"]
+    assert type(ports.LOCAL_RULES) is rules.type
 
 
 @pytest.mark.parametrize("service", SERVICES)

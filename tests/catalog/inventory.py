@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.triggers import COMMANDS, EVENTS
 from function_apps.catalog.use_cases import reconcile_inventory
-from shared.contracts.catalog import CatalogDefaults
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
@@ -90,7 +89,7 @@ class Catalog:
 def catalog() -> Catalog:
     made = bench("catalog")
     world = MemoryCluster(made.service.clock, made.service.entropy)
-    app = CatalogApp(made.service, MemorySurface(world), CatalogDefaults())
+    app = CatalogApp(made.service, MemorySurface(world))
     handlers = {**EVENTS, **COMMANDS}
     dispatcher = Dispatcher(
         handlers, app, made.service.work, made.service.clock, made.service.entropy

@@ -14,7 +14,7 @@ from function_apps.deployments.activities import ACTIVITIES
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.orchestrations import ORCHESTRATIONS
-from function_apps.deployments.ports import ARTIFACTS, DeploymentsApp, Rules
+from function_apps.deployments.ports import ARTIFACTS, DeploymentsApp, DeploymentsRules
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
 from function_apps.deployments.triggers import CONTROLS
 from function_apps.deployments.use_cases import queries
@@ -418,7 +418,7 @@ class Driven:
         return counted, dict(record.weights)
 
 
-def driven(*, rules: Rules | None = None) -> Driven:
+def driven(*, rules: DeploymentsRules | None = None) -> Driven:
     """Return a world without an environment, on the running loop's time."""
     parts = bench("deployments")
     world = MemoryCluster(parts.service.clock, parts.service.entropy)
@@ -428,7 +428,7 @@ def driven(*, rules: Rules | None = None) -> Driven:
         {ComputeTargetKind.LOCAL_PROCESS: MemorySurface(world)},
         parts.storage.blobs(ARTIFACTS),
         soaked,
-        rules or Rules(),
+        rules or DeploymentsRules(),
     )
     soaked.app = app
     return Driven(parts, world, app, Health(), soaked)

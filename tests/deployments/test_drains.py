@@ -4,10 +4,10 @@ import copy
 
 import pytest
 
-from function_apps.deployments.ports import LOCAL_RULES, Rules
+from function_apps.deployments.ports import LOCAL_RULES, DeploymentsRules
 from function_apps.deployments.triggers import CONTROLS
-from function_apps.environments.function_app import LOCAL_RULES as LOCAL_ENVIRONMENT_RULES
-from function_apps.environments.ports import EnvironmentRules
+from function_apps.environments.ports import LOCAL_RULES as LOCAL_ENVIRONMENTS_RULES
+from function_apps.environments.ports import EnvironmentsRules
 from shared.contracts.environments import EnvironmentStatus
 from shared.kernel.operation import SUPERSEDED, Operation, OperationStatus
 from tests.deployments.driven import SHOP, Driven, driven
@@ -120,8 +120,8 @@ def test_a_drain_that_leaves_workloads_tells_nobody_that_it_is_done() -> None:
 
 
 def test_rollbacks_get_less_time_than_environments_waits_for_the_drain() -> None:
-    assert Rules().drain_rollback < EnvironmentRules().drain_timeout
-    assert LOCAL_RULES.drain_rollback < LOCAL_ENVIRONMENT_RULES.drain_timeout
+    assert DeploymentsRules().drain_rollback < EnvironmentsRules().drain_timeout
+    assert LOCAL_RULES.drain_rollback < LOCAL_ENVIRONMENTS_RULES.drain_timeout
 
 
 def test_a_drain_is_not_canceled() -> None:

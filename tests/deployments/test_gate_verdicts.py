@@ -8,7 +8,7 @@ import pytest
 
 from function_apps.deployments.model import analysis
 from function_apps.deployments.model.rollout_steps import RolloutStep
-from function_apps.deployments.ports import Rules
+from function_apps.deployments.ports import DeploymentsRules
 from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
 from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus
@@ -150,7 +150,7 @@ def test_a_retry_has_a_paused_step_judged_again() -> None:
 
 def test_a_pause_that_nobody_ends_ends_with_a_rollback() -> None:
     async def main() -> None:
-        world = driven(rules=Rules(paused_at_most=timedelta(minutes=20)))
+        world = driven(rules=DeploymentsRules(paused_at_most=timedelta(minutes=20)))
         identity = await paused(world)
 
         await world.settle()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from function_apps.deployments.model.deployment import Deployment
-from function_apps.deployments.ports import Rules
+from function_apps.deployments.ports import DeploymentsRules
 from function_apps.deployments.use_cases.record_gate_evidence import record_gate_evidence
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.gates import EvaluateGate, Verdict
@@ -188,7 +188,7 @@ def test_every_activity_run_twice_answers_the_same_and_ends_the_same(
 ) -> None:
     async def main(*, twice: bool) -> tuple[object, ...]:
         # Longer than a drain, so that one look answers what the next would.
-        world = driven(rules=Rules(look_for_s=60))
+        world = driven(rules=DeploymentsRules(look_for_s=60))
         world.twice = twice
         await two_in_force(world)
         if bad:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from function_apps.health.ports import HealthRules
 from shared.contracts.health import HealthDefaults
 from tests.health.watching import Health, health
 from tests.kit.memory_cluster import Behaviour
@@ -13,7 +14,7 @@ FAILING = "/"
 
 
 async def healthy_service() -> Health:
-    made = health(rules=RULES)
+    made = health(rules=HealthRules(RULES))
     await made.hear_all(ended(1, [released(WEB)], at=EPOCH))
     await run(made.world, WEB)
     await made.sweep()

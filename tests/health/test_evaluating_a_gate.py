@@ -9,7 +9,7 @@ import pytest
 from function_apps.health.activities import ACTIVITIES
 from function_apps.health.errors import GateConflict
 from function_apps.health.orchestrations import evaluate_gate
-from function_apps.health.ports import GateRules
+from function_apps.health.ports import HealthRules
 from function_apps.health.repository import EVALUATE
 from function_apps.health.use_cases.abandon_operation import abandon_operation
 from shared.contracts.gates import EvaluateGate
@@ -171,7 +171,7 @@ class Sick:
 
 def test_looks_are_spread_over_a_long_deadline_which_is_kept_also_when_nothing_is_seen() -> None:
     async def main() -> int:
-        made = health(gate_rules=GateRules(observe_every=timedelta(seconds=1)))
+        made = health(rules=HealthRules(observe_every=timedelta(seconds=1)))
         far = made.app.service.clock.now() + timedelta(hours=10)
         await made.hear(asked(made, deadlineAt=isoformat(far)))
         looks: list[str] = []
@@ -194,7 +194,7 @@ def test_a_gate_without_samples_ends_at_the_deadline_that_was_asked(hours: float
     outcome, late = run_virtual(main())
 
     assert outcome == "Inconclusive"
-    assert timedelta(0) <= late <= GateRules().observe_every
+    assert timedelta(0) <= late <= HealthRules().observe_every
 
 
 def test_an_operation_whose_gate_is_gone_can_be_abandoned() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from function_apps.health.model.probe_target import ProbeTarget
-from function_apps.health.ports import GateRules, HealthApp
+from function_apps.health.ports import HealthApp
 from function_apps.health.repository import TARGETS
 from function_apps.health.triggers import COMMANDS, EVENTS
 from function_apps.health.use_cases import queries, sweep
-from shared.contracts.health import HealthDefaults, ServiceHealth
+from shared.contracts.health import ServiceHealth
 from shared.kernel.context import Context
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
@@ -116,9 +116,8 @@ def health(**changes: Any) -> Health:
     made = bench("health")
     world = MemoryCluster(made.service.clock, made.service.entropy)
     prober = Prober(world)
-    parts = {"rules": HealthDefaults(), "gate_rules": GateRules(), **changes}
     samples = made.storage.table("healthsamples")
-    app = HealthApp(made.service, MemorySurface(world), prober, samples, **parts)
+    app = HealthApp(made.service, MemorySurface(world), prober, samples, **changes)
     dispatcher = Dispatcher(
         {**EVENTS, **COMMANDS}, app, made.service.work, made.service.clock, made.service.entropy
     )

@@ -25,7 +25,7 @@ from function_apps.deployments.ports import ARTIFACTS, DeploymentsApp
 from function_apps.deployments.triggers import blueprint as deployments_blueprint
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.triggers import blueprint as environments_blueprint
-from function_apps.health.ports import GateRules, HealthApp
+from function_apps.health.ports import HealthApp, HealthRules
 from function_apps.health.triggers import blueprint as health_blueprint
 from local_cloud.sqlite.database import MEMORY
 from local_cloud.storage import LocalStorage
@@ -211,7 +211,7 @@ class World:
                     surface,
                     self.prober,
                     self.storage.table("healthsamples"),
-                    gate_rules=GateRules(observe_every=timedelta(seconds=5)),
+                    HealthRules(observe_every=timedelta(seconds=5)),
                 )
             ),
         ]

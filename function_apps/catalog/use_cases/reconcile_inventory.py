@@ -86,12 +86,12 @@ async def reconcile_environment(document: Document, ctx: Context, app: CatalogAp
         components = reading.value if isinstance(reading, Present) else ()
         live = {component.component.service: component for component in components}
         missing, observations = _compare(known, live, scan)
-    elif now - parse_instant(scan.scanned_at) > app.rules.stale_after:
+    elif now - parse_instant(scan.scanned_at) > app.rules.inventory.stale_after:
         observations = [ServiceObservation(one.service, ObservationExpired()) for one in known]
     for observation in observations:
         service_id = ServiceId(observation.service.service_id)
         await _attempt(service_id, _record(observation, ctx, app), ctx, app)
-    after = record_scan(scan, now, app.rules.sweep, missing)
+    after = record_scan(scan, now, app.rules.inventory.sweep, missing)
     decision: Decision[Json] = Decision({}, writes=[SCANS.put(after)])
     await replace_scan(document, decision, ctx, app)
 
@@ -101,7 +101,7 @@ async def _attempt(
 ) -> T | Failure:
     """Return the result of *work* on one service, or its failure until the next scan."""
     key = (partition_of(ctx.tenant, service_id), SERVICES.type_name)
-    until = ctx.now() + app.rules.sweep + LATE
+    until = ctx.now() + app.rules.inventory.sweep + LATE
     return await app.service.sweeps.attempt(SWEEP, key, work, until)
 
 

@@ -19,7 +19,7 @@ async def record_deployment(event: DeploymentEnded, ctx: Context, app: CatalogAp
 
     If its generation of the environment is over, the retirement of its services is due again.
     """
-    due_at = ctx.now() + app.rules.stale_after
+    due_at = ctx.now() + app.rules.inventory.stale_after
 
     def reschedule(view: View) -> Sequence[Put]:
         # One that cannot be read keeps no release out of the inventory.

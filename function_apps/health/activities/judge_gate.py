@@ -28,7 +28,7 @@ INSTANCES_AT_ONCE: Final = 8
 
 async def begin_gate(ctx: ActivityContext, app: HealthApp) -> GateBegun:
     """Mark the operation as running; return the gate, and its progress before an observation."""
-    every_s = app.gate_rules.observe_every.total_seconds()
+    every_s = app.rules.observe_every.total_seconds()
 
     def decide(record: GateRecord, operation: Operation) -> Step[GateBegun]:
         begun = GateBegun(record.gate, gates.begin(record.gate, isoformat(ctx.now())), every_s)
@@ -111,10 +111,10 @@ async def _probe(gate: EvaluateGate, live: LiveComponent, app: HealthApp) -> tup
         if probe is None or not is_http or instance.address is None:
             return 1, int(not instance.is_ready)
         url, failed = f"http://{instance.address}{probe.path}", 0
-        for _ in range(app.gate_rules.probes_per_observation):
+        for _ in range(app.rules.probes_per_observation):
             result = await app.prober.probe(url, probe.timeout.total_seconds())
             failed += not result.passed
-        return app.gate_rules.probes_per_observation, failed
+        return app.rules.probes_per_observation, failed
 
     results = await bounded_map(revision.instances, probe_instance, at_once=INSTANCES_AT_ONCE)
     return sum(sent for sent, _ in results), sum(failed for _, failed in results)

@@ -62,7 +62,7 @@ async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
     reason = f"{passing} of {wanted} instances pass"
     if passing >= wanted:
         return ServiceProbe(ProbeOutcome.PASS, checks, reason)
-    since = app.service.clock.now() - app.rules.resumed_within
+    since = app.service.clock.now() - app.rules.probing.resumed_within
     resuming = sum(
         check["status"] is not HealthStatus.HEALTHY
         and instance.is_resuming
@@ -98,7 +98,7 @@ async def _probe_with_retries(url: str, probe: Probe, app: HealthApp) -> ProbeRe
     """Ask once, and again up to three times: one lost packet is not a failure."""
     timeout_s = probe.timeout.total_seconds()
     result = await app.prober.probe(url, timeout_s)
-    for _ in range(app.rules.probe_retries):
+    for _ in range(app.rules.probing.probe_retries):
         if result.passed:
             break
         result = await app.prober.probe(url, timeout_s)

@@ -108,12 +108,12 @@ async def _outage(targets: Sequence[ProbedTarget], app: HealthApp) -> str:
     """Return why the probes are not reliable; empty when they are."""
     outcomes = [probed.probe.outcome for probed in targets]
     before = [probed.target for probed in targets]
-    if is_prober_outage(before, outcomes, app.rules.prober_outage_ratio):
+    if is_prober_outage(before, outcomes, app.rules.probing.prober_outage_ratio):
         return "most services were lost at once: the prober itself is cut off"
     all_pass = all(outcome is ProbeOutcome.PASS for outcome in outcomes)
     if app.reference is None or all_pass:
         return ""
-    timeout_s = app.rules.probe_timeout.total_seconds()
+    timeout_s = app.rules.probing.probe_timeout.total_seconds()
     reference = await app.prober.probe(app.reference, timeout_s)
     return "" if reference.passed else "the reference does not answer the prober either"
 
@@ -123,14 +123,16 @@ async def record_probe(probed: ProbedTarget, app: HealthApp) -> None:
     document, before, probe = probed.document, probed.target, probed.probe
     ctx = _context(SWEEP, document, app)
     now = ctx.now()
-    after = record_outcome(before, probe.outcome, probe.checks, probe.reason, now, app.rules)
+    after = record_outcome(
+        before, probe.outcome, probe.checks, probe.reason, now, app.rules.probing
+    )
     sample = Sample.of(after, isoformat(now))
     partition_key = sample_partition(before.tenant_id, before.service_id)
     await app.samples.upsert([TableRow(partition_key, sample.at, dict(sample.values))])
-    if not needs_write(before, after, now, app.rules):
+    if not needs_write(before, after, now, app.rules.probing):
         return
     has_changed = after.status is not before.status
-    is_published = has_changed or is_heartbeat_due(before, now, app.rules)
+    is_published = has_changed or is_heartbeat_due(before, now, app.rules.probing)
     if is_published:
         after = replace(after, published_at=isoformat(now), revision=before.revision + 1)
     source = HealthSource.CHANGE if has_changed else HealthSource.HEARTBEAT
@@ -158,7 +160,7 @@ async def delete_old_samples(app: HealthApp) -> int:
     """Delete the samples of every service that are past their retention; return how many."""
     service, deleted = app.service, 0
     now = service.clock.now()
-    before = isoformat(now - app.rules.results_kept)
+    before = isoformat(now - app.rules.probing.results_kept)
     for document in await _documents(app):
         service_id = document.partition.unit
         key = sample_partition(document.partition.tenant, service_id)
@@ -166,7 +168,7 @@ async def delete_old_samples(app: HealthApp) -> int:
             DELETE_SAMPLES,
             (document.partition, document.id),
             _delete_before(key, before, app),
-            now + app.forget_every + LATE,
+            now + app.rules.delete_samples_every + LATE,
         )
         deleted += 0 if isinstance(count, Failure) else count
     return deleted
