@@ -34,7 +34,7 @@ from shared.kernel.errors import Invalid, Violation
 from shared.messaging.dispatcher import HandlerTable
 from shared.persistence.store import Prefix
 from shared.triggers.service_triggers import Timer, Triggers, bind
-from shared.web.collection import PAGED, TOP_MAX, Collection, answer_page
+from shared.web.collection import PAGED, Collection, answer_page, asked_top
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import get
 
@@ -60,7 +60,7 @@ async def get_services(request: Request[None], app: CatalogApp) -> Answer:
     within = Prefix(request.ctx.tenant, request.environment())
     page = await LIST.page(request, app.service.store, within)
     resources = await queries.to_resources(page.documents, request.ctx, app)
-    return answer_page(request, page, list(resources.values()))
+    return answer_page(request, list(resources.values()), page.continuation)
 
 
 async def get_service(request: Request[None], app: CatalogApp) -> Answer:
@@ -84,10 +84,10 @@ async def get_service_history(request: Request[None], app: CatalogApp) -> Answer
         request.path["serviceId"],
         request.ctx,
         app,
-        limit=request.number("top", 100, least=1, most=TOP_MAX),
+        limit=asked_top(request),
         continuation=request.query.get("continuation"),
     )
-    return ok({"value": list(value), "nextLink": request.next_link(continuation)})
+    return answer_page(request, value, continuation)
 
 
 async def get_service_dependencies(request: Request[None], app: CatalogApp) -> Answer:

@@ -100,7 +100,7 @@ async def get_deployments(request: Request[None], app: DeploymentsApp) -> Answer
     page = await LIST.page(request, app.service.store, within)
     module = request.query.get("moduleId")
     value = await queries.list_resources(page.documents, request.ctx, app, module=module)
-    return answer_page(request, page, value)
+    return answer_page(request, value, page.continuation)
 
 
 async def get_deployment(request: Request[None], app: DeploymentsApp) -> Answer:

@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import azure.durable_functions as df
 
-from function_apps.environments import repository
 from function_apps.environments.activities import ACTIVITIES
 from function_apps.environments.orchestrations import ORCHESTRATIONS
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.repository import DECOMMISSION, ENVIRONMENTS, PROVISION, UPDATE
 from function_apps.environments.resources import environment_resource
 from function_apps.environments.use_cases import plan_environment as plans
+from function_apps.environments.use_cases import queries
 from function_apps.environments.use_cases.abandon_operation import abandon_operation
 from function_apps.environments.use_cases.decommission_environment import decommission_environment
 from function_apps.environments.use_cases.provision_environment import provision_environment
@@ -63,9 +63,8 @@ async def get_environments(request: Request[None], app: EnvironmentsApp) -> Answ
 
 async def get_environment(request: Request[None], app: EnvironmentsApp) -> Answer:
     """Answer one environment with its etag."""
-    document = await repository.load_document(request.path["environmentId"], request.ctx, app)
-    resource = environment_resource(ENVIRONMENTS.decode(document.body))
-    return ok(resource, etag=document.etag)
+    resource, etag = await queries.get_environment(request.path["environmentId"], request.ctx, app)
+    return ok(resource, etag=etag)
 
 
 async def put_environment(request: Request[EnvironmentChange], app: EnvironmentsApp) -> Answer:

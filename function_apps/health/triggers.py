@@ -27,11 +27,13 @@ from shared.contracts.health import ServiceHealth, WatchRelease
 from shared.messaging.dispatcher import HandlerTable
 from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.administration import OperationControl
-from shared.web.collection import PAGED
+from shared.web.collection import PAGED, answer_page, asked_top
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import get
 
 READ: Final = "runtime.health.read"
+SAMPLES_TOP_MAX: Final = 1000
+"""Of one page of samples, which are small rows of a table."""
 _ROOT: Final = "v1/runtime/services/{serviceId}/health"
 
 
@@ -46,11 +48,10 @@ async def get_service_health_history(request: Request[None], app: HealthApp) -> 
         request.path["serviceId"],
         request.ctx,
         app,
-        limit=request.number("top", 100, least=1, most=1000),
+        limit=asked_top(request, SAMPLES_TOP_MAX),
         continuation=request.query.get("continuation"),
     )
-    value = [sample.model_dump(mode="json", by_alias=True) for sample in samples]
-    return ok({"value": value, "nextLink": request.next_link(continuation)})
+    return answer_page(request, samples, continuation)
 
 
 ROUTES: Final = (

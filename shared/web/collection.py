@@ -109,7 +109,7 @@ class Collection(Generic[T]):
         """
         page = await self.page(request, store)
         shown = self.codec.shown(page.documents, lambda _, value: to_resource(value))
-        return answer_page(request, page, shown)
+        return answer_page(request, shown, page.continuation)
 
 
 async def query_page(
@@ -128,16 +128,23 @@ async def query_page(
             where=where,
             order_by=order_by,
             descending=descending,
-            limit=request.number("top", TOP_DEFAULT, least=1, most=TOP_MAX),
+            limit=asked_top(request),
             continuation=request.query.get("continuation"),
         ),
     )
 
 
-def answer_page(request: Request[None], page: Page, resources: Sequence[Any]) -> Answer:
-    """Answer *resources*, those of *page*, as `{"value": […], "nextLink": …}`."""
+def asked_top(request: Request[None], most: int = TOP_MAX) -> int:
+    """Return how many resources a page has at most. Raises Invalid."""
+    return request.number("top", TOP_DEFAULT, least=1, most=most)
+
+
+def answer_page(
+    request: Request[None], resources: Sequence[Any], continuation: str | None
+) -> Answer:
+    """Answer *resources* as `{"value": […], "nextLink": …}`, the link to what comes after."""
     value = [_json(resource) for resource in resources]
-    return ok({"value": value, "nextLink": request.next_link(page.continuation)})
+    return ok({"value": value, "nextLink": request.next_link(continuation)})
 
 
 def _json(resource: Any) -> Any:

@@ -40,7 +40,9 @@ async def list_parked(request: Request[None], app: Administration) -> Answer:
         parked_partition(scopes[-1] if is_unreadable else request.scope),
         [Where("type", Comparison.EQ, "parked")],
     )
-    return answer_page(request, page, [_summary(document) for document in page.documents])
+    return answer_page(
+        request, [_summary(document) for document in page.documents], page.continuation
+    )
 
 
 async def get_parked(request: Request[None], app: Administration) -> Answer:

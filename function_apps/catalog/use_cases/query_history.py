@@ -1,4 +1,7 @@
-"""Reads of the past of a service: its facts at a time, and its history."""
+"""Reads of the past of a service: its facts at a time, and its history.
+
+`queries` has the reads of the inventory as it is now.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
