@@ -1,4 +1,4 @@
-"""What deployments needs from outside."""
+"""The ports of deployments, and the numbers of its rules."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ ARTIFACTS: Final = "artifacts"
 
 
 class SoakVerdicts(Protocol):
-    """What health says of the services of a release that is to be promoted."""
+    """The health of the services of a release that is to be promoted."""
 
     async def ask(self, services: Sequence[ServiceId], *, token: str) -> Sequence[ServiceHealth]:
         """Return how each of *services* is now, and since when, asked as the caller of *token*.
@@ -50,9 +50,9 @@ class DeploymentsRules:
     """Then a paused deployment rolls back."""
     drain_rollback: timedelta = timedelta(minutes=2)
     """For deployments on their way to roll back when their environment is drained."""
-    look_for_s: float = 20.0
-    """One activity watches a surface for so long before the orchestration looks again."""
-    look_every_s: float = 0.25
+    observe_for_s: float = 20.0
+    """One activity observes a surface for so long before the orchestration polls again."""
+    observe_every_s: float = 0.25
 
 
 LOCAL_RULES: Final = DeploymentsRules(

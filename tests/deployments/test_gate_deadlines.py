@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from function_apps.deployments.model import analysis
-from function_apps.deployments.orchestrations.roll_out_release import LOOKS_MAX
+from function_apps.deployments.orchestrations.roll_out_release import POLLS_MAX
 from shared.contracts.gates import EXTENSION_MAX
 from tests.deployments.driven import driven
 from tests.kit.virtual_time import run_virtual
@@ -40,4 +40,4 @@ def test_nobody_answers_and_the_deadline_decides(hours: int, choice: str, status
 
 
 def test_looks_spread_over_the_longest_deadline_are_fewer_than_the_loop_allows() -> None:
-    assert analysis.LOOKS_MAX < LOOKS_MAX
+    assert analysis.ANALYSIS_POLLS_MAX < POLLS_MAX

@@ -188,7 +188,7 @@ def test_every_activity_run_twice_answers_the_same_and_ends_the_same(
 ) -> None:
     async def main(*, twice: bool) -> tuple[object, ...]:
         # Longer than a drain, so that one look answers what the next would.
-        world = driven(rules=DeploymentsRules(look_for_s=60))
+        world = driven(rules=DeploymentsRules(observe_for_s=60))
         world.twice = twice
         await two_in_force(world)
         if bad:

@@ -1,11 +1,11 @@
 """The fields that the resource of a service shares with its event, as JSON."""
 
-from typing import Any
+from typing import Any, Final
 
 from function_apps.catalog.model.history import Facts
 from function_apps.catalog.model.service import RuntimeService
 
-INSTANCES_MAX = 200
+INSTANCES_MAX: Final = 200
 """As many as the contract lets one answer carry; `instancesTotal` says how many there are."""
 
 

@@ -58,7 +58,7 @@ async def request_analysis(
     A gate's id follows from deployment, component, attempt and step, so asking again asks the same.
     """
     now, wait_name = ctx.now(), f"gates-{ctx.ordinal}"
-    pending = WaitStatus(WaitState.PENDING, wait_name, now + analysis.LOOK_AGAIN)
+    pending = WaitStatus(WaitState.PENDING, wait_name, now + analysis.ANALYSIS_POLL_EVERY)
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[WaitStatus]:
         current = known.deployment
@@ -138,10 +138,10 @@ def _judged(
         return Step(WaitStatus(WaitState.RESTART), operation)
     if deployment.paused_at is not None:
         return _still_paused(known, deployment.paused_at, operation, wait_name, now, app)
-    looked = analysis.after_look(asked, now)
+    looked = analysis.after_poll(asked, now)
     verdict = analysis.verdict_of(looked, now)
     if verdict is None:
-        pending = WaitStatus(WaitState.PENDING, wait_name, analysis.look_again_at(looked, now))
+        pending = WaitStatus(WaitState.PENDING, wait_name, analysis.next_poll_at(looked, now))
         return _wait(pending, known, operation, now, looked)
     choice = analysis.on_inconclusive(deployment, app.rules.gate)
     is_open = verdict is Verdict.INCONCLUSIVE
@@ -168,7 +168,7 @@ def _still_paused(
         message = f"nobody decided within {hours:g} hours of the pause"
         failed = WaitStatus(WaitState.FAILED, code="GateInconclusive", message=message)
         return Step(failed, operation)
-    until = analysis.look_at_pause_again_at(since, since + limit, now)
+    until = analysis.next_pause_poll_at(since, since + limit, now)
     return _wait(WaitStatus(WaitState.PENDING, wait_name, until), known, operation, now)
 
 
@@ -204,6 +204,6 @@ def _paused(
 ) -> Step[WaitStatus]:
     after = evolve(known.deployment, Paused(wait_name), now)
     waiting = operation.wait(WaitReason.APPROVAL, wait_name, now)
-    until = analysis.look_at_pause_again_at(now, now + app.rules.paused_at_most, now)
+    until = analysis.next_pause_poll_at(now, now + app.rules.paused_at_most, now)
     pending = WaitStatus(WaitState.PENDING, wait_name, until)
     return step(pending, waiting, known, replace(known, deployment=after), action="PauseDeployment")

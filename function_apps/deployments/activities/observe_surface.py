@@ -60,9 +60,9 @@ async def poll_until(
     Return the last observation.
     """
     clock = app.service.clock
-    until_s = clock.monotonic_s() + app.rules.look_for_s
+    until_s = clock.monotonic_s() + app.rules.observe_for_s
     while not is_done(observation := await poll()) and clock.monotonic_s() < until_s:
-        await clock.sleep(every_s or app.rules.look_every_s)
+        await clock.sleep(every_s or app.rules.observe_every_s)
     return observation
 
 

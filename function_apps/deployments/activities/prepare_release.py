@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from function_apps.deployments import events, repository
 from function_apps.deployments.activities.inputs import (
@@ -54,8 +55,8 @@ from shared.kernel.ids import DeploymentId
 from shared.kernel.operation import Operation
 from shared.persistence.store import READ_MAX_DOCUMENTS
 
-LOOK_AGAIN: timedelta = timedelta(minutes=15)
-"""A lost external event costs no more than this."""
+ENVIRONMENT_POLL_EVERY: Final = timedelta(minutes=15)
+"""Of an environment on its way: a lost external event of it costs no more than this."""
 
 
 async def start_rollout(ctx: ActivityContext, app: DeploymentsApp) -> RolloutStart:
@@ -112,7 +113,9 @@ async def check_environment(ctx: ActivityContext, app: DeploymentsApp) -> WaitSt
         )
         if now >= limit.until:
             raise limit.refusal
-        status = WaitStatus(WaitState.PENDING, wait_name, min(limit.until, now + LOOK_AGAIN))
+        status = WaitStatus(
+            WaitState.PENDING, wait_name, min(limit.until, now + ENVIRONMENT_POLL_EVERY)
+        )
         waiting = operation.wait(reason, wait_name, now)
         target = module_queue.set_wait(known.target, known.deployment.deployment_id, wait_name)
         after = replace(known, target=target)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 from function_apps.deployments.activities.observe_surface import (
     poll_until,
@@ -16,7 +17,7 @@ from shared.contracts.values import Reason
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.observed_state import LiveProof
 
-PROOFS_SHOWN = 100
+PROOFS_SHOWN: Final = 100
 
 
 async def prove_within(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Final
 
 from function_apps.deployments import events, repository
 from function_apps.deployments.activities.inputs import (
@@ -56,7 +57,7 @@ from shared.messaging.outbox import Publish
 from shared.surfaces.errors import RouteTaken, SiteMissing
 from shared.surfaces.observed_state import LiveComponent
 
-_NO_HOLD = frozenset(
+_NO_HOLD: Final = frozenset(
     {"Cancelled", StaleFence.code, RouteTaken.code, SiteMissing.code, Unavailable.code}
 )
 """Codes of ends that say nothing against the unit: a person's, or the surface's."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.rollout_steps import RolloutStep
@@ -19,13 +20,13 @@ from shared.contracts.gates import (
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ComponentType, GateId, ModuleId, Stage
 from shared.kernel.ids import DeploymentId, gate_id, module_key, parse_id
+from shared.surfaces.rules import WHOLE
 
-ANSWER_GRACE_S = 15.0
+ANSWER_GRACE_S: Final = 15.0
 """Between a gate's deadline and the arrival of its evidence; then it counts as Inconclusive."""
-WHOLE = 100
-LOOK_AGAIN = timedelta(seconds=30)
-"""A lost event costs no more than this, and the operation shows a sign of life."""
-LOOKS_MAX = 200
+ANALYSIS_POLL_EVERY: Final = timedelta(seconds=30)
+"""Of an analysis: a lost event of it costs no more than this."""
+ANALYSIS_POLLS_MAX: Final = 200
 """At one gate; over a long deadline they are spread."""
 
 
@@ -124,10 +125,10 @@ def verdict_of(step: RolloutStep, now: datetime) -> Verdict | None:
     return Verdict.INCONCLUSIVE
 
 
-def after_look(step: RolloutStep, now: datetime) -> RolloutStep:
-    """Return *step* after a look for its evidence, with the time by which that look was late."""
+def after_poll(step: RolloutStep, now: datetime) -> RolloutStep:
+    """Return *step* after a poll for its evidence, with the time by which the poll was late."""
     since = step.looked_at or step.asked_at
-    late_s = (now - look_again_at(step, since)).total_seconds() if since else 0.0
+    late_s = (now - next_poll_at(step, since)).total_seconds() if since else 0.0
     return replace(step, looked_at=now, away_s=step.away_s + max(0.0, late_s))
 
 
@@ -135,30 +136,32 @@ def _over_at(step: RolloutStep) -> datetime:
     """Return when evidence is no longer awaited.
 
     Health moves its deadline where it saw nothing, and by all of the time in which the host was
-    away. That began at any time between two looks.
+    away. That began at any time between two polls.
     """
     assert step.deadline_at is not None
     extension = extension_max(step.asked_at, step.deadline_at) if step.asked_at else timedelta(0)
     over_at = step.deadline_at + extension + timedelta(seconds=ANSWER_GRACE_S)
     if not step.away_s:
         return over_at
-    return over_at + timedelta(seconds=step.away_s) + _between_looks(step, over_at)
+    return over_at + timedelta(seconds=step.away_s) + _poll_every(step, over_at)
 
 
-def _between_looks(step: RolloutStep, over_at: datetime) -> timedelta:
-    spread = (over_at - step.asked_at) / LOOKS_MAX if step.asked_at else LOOK_AGAIN
-    return max(LOOK_AGAIN, spread)
+def _poll_every(step: RolloutStep, over_at: datetime) -> timedelta:
+    spread = (
+        (over_at - step.asked_at) / ANALYSIS_POLLS_MAX if step.asked_at else ANALYSIS_POLL_EVERY
+    )
+    return max(ANALYSIS_POLL_EVERY, spread)
 
 
-def look_at_pause_again_at(since: datetime, until: datetime, now: datetime) -> datetime:
-    """Return when to look again at a pause that lasts *until*, and at what carries its traffic."""
-    return min(until, now + max(LOOK_AGAIN, (until - since) / LOOKS_MAX))
+def next_pause_poll_at(since: datetime, until: datetime, now: datetime) -> datetime:
+    """Return when to poll a pause that lasts *until*, and what carries its traffic, next."""
+    return min(until, now + max(ANALYSIS_POLL_EVERY, (until - since) / ANALYSIS_POLLS_MAX))
 
 
-def look_again_at(step: RolloutStep, now: datetime) -> datetime:
-    """Return when to look at *step* again without an event, at the latest when it is over."""
+def next_poll_at(step: RolloutStep, now: datetime) -> datetime:
+    """Return when to poll *step* next without an event, at the latest when it is over."""
     over_at = _over_at(step)
-    return min(now + _between_looks(step, over_at), max(over_at, now + timedelta(seconds=1)))
+    return min(now + _poll_every(step, over_at), max(over_at, now + timedelta(seconds=1)))
 
 
 def on_inconclusive(deployment: Deployment, defaults: GateDefaults) -> OnInconclusive:
@@ -167,7 +170,7 @@ def on_inconclusive(deployment: Deployment, defaults: GateDefaults) -> OnInconcl
 
 
 def reason_of(step: RolloutStep, verdict: Verdict) -> EndReason:
-    """Return why *step* was turned back: the gate that decided, with all evidence of the step."""
+    """Return why *step* was rolled back: the gate that decided, with all evidence of the step."""
     deciding: Sequence[GateEvidence] = [e for e in step.evidence if e.verdict is verdict]
     gate = deciding[0].gate_id if deciding else None
     return EndReason(

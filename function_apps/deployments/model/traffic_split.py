@@ -1,4 +1,4 @@
-"""How traffic is split over the revisions of a module: weight goes to ready capacity only.
+"""The split of traffic over the revisions of a module: weight goes to ready capacity only.
 
 A revision carries the percent of its instances that are ready. Forward and back follow one rule:
 whoever is to have the traffic takes what it carries, and what nobody wanted goes to what is ready.
@@ -8,12 +8,10 @@ So a fix lands when the version in force is dead, and a rollback never takes awa
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from shared.contracts.releases import ReleasedComponent
 from shared.surfaces.observed_state import LiveComponent, LiveRevision, Phase
-
-WHOLE: Final = 100
+from shared.surfaces.rules import WHOLE
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def forward(weight: int, candidate: int, previous: int | None, live: LiveCompone
 def back(candidate: int | None, previous: int, live: LiveComponent) -> Split | None:
     """Return the split with as much on *previous* as it carries, the rest on what is ready.
 
-    What else serves comes before *candidate*, which is turned back. None when the ready instances
+    What else serves comes before *candidate*, which is rolled back. None when the ready instances
     of all together are too few: then nothing is better than what there is.
     """
     others = [(number, share) for number, share in _serving(live) if number != candidate]

@@ -92,14 +92,14 @@ UNDO: Final[UndoTable] = {
     remove_candidate: "belongs to the rollback",
     finish_rollback: "not undone: it ends the deployment",
 }
-WAITS_MAX: Final = 400
-"""24 hours of an environment on its way, looked at every 15 minutes, is 96."""
-LOOKS_MAX: Final = 400
+ENVIRONMENT_POLLS_MAX: Final = 400
+"""24 hours of an environment on its way, polled every 15 minutes, is 96."""
+POLLS_MAX: Final = 400
 """Of 20 s each while instances start or drain, or at a gate; the deadline comes first."""
-LOOK_EVERY_S: Final = 30.0
-"""During a pause of a step: instances may be lost."""
+PAUSE_POLL_EVERY_S: Final = 30.0
+"""Of the instances during a pause of a step: some may be lost."""
 INTERRUPTED_AFTER_S: Final = 60.0
-"""A look takes 20 s. In a longer one the host was away, and instances may have to start anew."""
+"""A poll takes 20 s. In a longer one the host was away, and instances may have to start anew."""
 INTERRUPTIONS_MAX: Final = 10
 ANALYSES_MAX: Final = 50
 """A paused step is judged again each time that somebody retries it."""
@@ -155,13 +155,13 @@ def _is_completed(done: Completion) -> bool:
 
 
 def _wait_for_environment(context: OrchestrationContext) -> Orchestration[None]:
-    for _ in range(WAITS_MAX):
+    for _ in range(ENVIRONMENT_POLLS_MAX):
         status = yield from call(context, check_environment)
         if status.state is WaitState.PASSED:
             return
         assert status.until is not None
         yield from wait_for(context, status.wait_name, status.until)
-    message = f"the environment was not ready after {WAITS_MAX} looks"
+    message = f"the environment was not ready after {ENVIRONMENT_POLLS_MAX} polls"
     raise NotReadyInTime(message, code="EnvironmentLate")
 
 
@@ -191,8 +191,8 @@ def _take_step(
 def _pause(context: OrchestrationContext, given: StepInput, pause_s: float) -> Orchestration[None]:
     """Stay at this weight for *pause_s* seconds, as long as ready instances carry it."""
     ends_at = context.now + timedelta(seconds=pause_s)
-    every_s = max(LOOK_EVERY_S, pause_s / LOOKS_MAX)
-    for _ in range(LOOKS_MAX + 1):
+    every_s = max(PAUSE_POLL_EVERY_S, pause_s / POLLS_MAX)
+    for _ in range(POLLS_MAX + 1):
         left_s = (ends_at - context.now).total_seconds()
         if left_s <= 0:
             return
@@ -216,7 +216,7 @@ def _analyze(context: OrchestrationContext, given: StepInput) -> Orchestration[N
 def _analyze_once(context: OrchestrationContext, given: StepInput) -> Orchestration[WaitStatus]:
     """Ask the gates of a step and wait for their verdict, or for a retry of a paused one."""
     status = yield from call(context, request_analysis, given)
-    for _ in range(LOOKS_MAX):
+    for _ in range(POLLS_MAX):
         if status.state is not WaitState.PENDING:
             break
         assert status.until is not None
@@ -250,11 +250,11 @@ class _Deadline:
         self._interruptions = 0
 
     def is_over(self) -> bool:
-        """Return whether the wait has ended; to be asked before each look."""
+        """Return whether the wait has ended; to be asked before each poll."""
         now = self._context.now
-        looked_s = (now - self._asked_at).total_seconds()
+        polled_s = (now - self._asked_at).total_seconds()
         self._asked_at = now
-        if looked_s > INTERRUPTED_AFTER_S and self._interruptions < INTERRUPTIONS_MAX:
+        if polled_s > INTERRUPTED_AFTER_S and self._interruptions < INTERRUPTIONS_MAX:
             self._interruptions += 1
             self._ends_at = now + self._within
         return now >= self._ends_at
@@ -273,7 +273,7 @@ def _poll(
     interruption.
     """
     deadline = _Deadline(context, within_s)
-    for _ in range(LOOKS_MAX):
+    for _ in range(POLLS_MAX):
         is_last = deadline.is_over()
         try:
             result: R = yield from call(context, activity, given)
@@ -283,7 +283,7 @@ def _poll(
             continue
         if is_done(result) or (is_last and deadline.is_over()):
             return result
-    raise NotReadyInTime(f"{activity.__name__} was asked {LOOKS_MAX} times")
+    raise NotReadyInTime(f"{activity.__name__} was asked {POLLS_MAX} times")
 
 
 @dataclass
@@ -340,9 +340,9 @@ def _finish(
 ) -> Orchestration[DeploymentStatus]:
     """Prove the previous unit, for a while where instances may be just restarting."""
     deadline = _Deadline(context, within_s)
-    for _ in range(LOOKS_MAX):
+    for _ in range(POLLS_MAX):
         is_last = deadline.is_over() or bool(left.remaining)
         status = yield from call(context, finish_rollback, replace(left, is_last=is_last))
         if status is not None:
             return status
-    raise NotReadyInTime(f"the rollback was proved {LOOKS_MAX} times")
+    raise NotReadyInTime(f"the rollback was proved {POLLS_MAX} times")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from function_apps.deployments import repository
 from function_apps.deployments.model.deployment import Deployment
@@ -22,8 +22,8 @@ from shared.persistence.store import Document, UnreadableDocument, partition_of
 from shared.surfaces.spec import SurfaceComponent
 from shared.surfaces.traffic import RevisionTraffic
 
-TAIL_MAX = 1000
-_TARGETS_AT_ONCE = 8
+TAIL_MAX: Final = 1000
+_TARGETS_AT_ONCE: Final = 8
 _log = logging.getLogger(__name__)
 
 

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 from function_apps.deployments.errors import ArtifactMissing
 from function_apps.deployments.ports import DeploymentsApp
@@ -18,8 +19,8 @@ from shared.persistence.store import Partition
 from shared.surfaces.archives import refuse_unsafe_archive
 from shared.surfaces.spec import artifact_blob
 
-_CHUNK = 1 << 20
-_MEDIA_TYPE = "application/zip"
+_CHUNK: Final = 1 << 20
+_MEDIA_TYPE: Final = "application/zip"
 
 
 async def upload_artifact(

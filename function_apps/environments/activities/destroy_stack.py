@@ -1,6 +1,7 @@
 """The activities of decommissioning: wait for the drain, destroy, say what was left."""
 
 from datetime import datetime
+from typing import Final
 
 from function_apps.environments.activities.inputs import DrainWait
 from function_apps.environments.activities.stack_run import end_run, run_outputs
@@ -20,7 +21,7 @@ from shared.durable.activity import (
 from shared.infrastructure.port import DestroyPlan, RunId
 from shared.kernel.operation import Operation
 
-KEPT_CODES = frozenset({"Retained", "HeldBy"})
+KEPT_CODES: Final = frozenset({"Retained", "HeldBy"})
 """Codes of resources that were to stay, or that such a one needs."""
 
 

@@ -1,12 +1,14 @@
 """What the activities do with a run of a stack: read how it ended, and cancel it."""
 
+from typing import Final
+
 from function_apps.environments.model.environment import RuntimeEnvironment
 from function_apps.environments.ports import EnvironmentsApp
 from shared.infrastructure.port import RunId, RunInProgress, RunSucceeded
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
 
-_STEP_RETRY_S = 60.0
+_STEP_RETRY_S: Final = 60.0
 """A run ends between two of its steps, and a step may take an hour."""
 
 

@@ -170,8 +170,8 @@ def _bounded(names: Sequence[str]) -> tuple[str, ...]:
     return (*kept, f"and {len(names) - len(kept)} more")
 
 
-def without_owner(environment: RuntimeEnvironment) -> RuntimeEnvironment:
-    """Return *environment* under the next fence: what its owner still writes is refused."""
+def with_next_fence(environment: RuntimeEnvironment) -> RuntimeEnvironment:
+    """Return *environment* under the next fence: what its operation still writes is refused."""
     return replace(environment, fence=environment.fence + 1)
 
 

@@ -7,7 +7,7 @@ from function_apps.environments.model.environment import (
     RuntimeEnvironment,
     evolve,
     failure,
-    without_owner,
+    with_next_fence,
 )
 from function_apps.environments.model.lifecycle import IN_FLIGHT
 from function_apps.environments.ports import EnvironmentsApp
@@ -44,7 +44,7 @@ async def abandon_operation(
         is_owner = environment is not None and environment.operation_id == operation_id
         if environment is None or not is_owner or environment.status not in IN_FLIGHT:
             return (), ()
-        freed = without_owner(environment)
+        freed = with_next_fence(environment)
         ended = evolve(freed, failure(freed, why, freed.remaining), ctx.now())
         return [ENVIRONMENTS.put(ended)], [environment_changed(ended)]
 
