@@ -63,6 +63,7 @@ SERVICES: Final = DocumentCodec(
 )
 """A service has a partition of its own, so its document needs no other id."""
 HISTORY: Final = DocumentCodec(HistoryRow, "history", key="id")
+# Stored under this name since schema 1; everywhere else it is a scan.
 SCANS: Final = DocumentCodec(
     EnvironmentScan,
     "watch",

@@ -8,7 +8,7 @@ import azure.durable_functions as df
 from function_apps.catalog import repository
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.repository import SCANS, SERVICES
-from function_apps.catalog.use_cases import queries, query_history, reconcile_inventory
+from function_apps.catalog.use_cases import queries, query_history, scan_environments
 from function_apps.catalog.use_cases.record_deployment import record_deployment
 from function_apps.catalog.use_cases.record_environment import record_environment
 from function_apps.catalog.use_cases.record_release import record_release
@@ -141,7 +141,7 @@ COMMANDS: Final[HandlerTable] = {
 def blueprint(app: CatalogApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
     timer = Timer(
-        reconcile_inventory.SWEEP, app.rules.inventory.sweep, reconcile_inventory.reconcile_due
+        scan_environments.SCAN, app.rules.inventory.sweep, scan_environments.scan_due_environments
     )
     triggers = Triggers(
         routes=ROUTES, events=EVENTS, commands=COMMANDS, timers=(timer,), swept=(SCANS,)

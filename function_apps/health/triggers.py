@@ -76,7 +76,7 @@ CONTROLS: Final[Mapping[str, OperationControl]] = {
 def blueprint(app: HealthApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
     timers = (
-        Timer(sweep.SWEEP, app.rules.probing.sweep, sweep.probe_due_services),
+        Timer(sweep.PROBE, app.rules.probing.sweep, sweep.probe_due_services),
         Timer(sweep.DELETE_SAMPLES, app.rules.delete_samples_every, sweep.delete_old_samples),
     )
     triggers = Triggers(

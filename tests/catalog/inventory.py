@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.triggers import COMMANDS, EVENTS
-from function_apps.catalog.use_cases import reconcile_inventory
+from function_apps.catalog.use_cases import scan_environments
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
@@ -66,7 +66,7 @@ class Catalog:
 
     async def sweep(self, after_s: float = 60.0) -> int:
         await self.app.service.clock.sleep(after_s)
-        looked = await reconcile_inventory.reconcile_due(self.app)
+        looked = await scan_environments.scan_due_environments(self.app)
         await self.settle()
         return looked
 

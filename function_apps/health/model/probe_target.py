@@ -75,7 +75,7 @@ class ProbeTarget:
         return max(rules.passes_to_improve, own)
 
 
-def track_release(
+def watch_release(
     known: ProbeTarget | None,
     release: ReleaseOfComponent,
     *,
@@ -110,7 +110,7 @@ def track_release(
     return after
 
 
-def track_inventory(
+def retire_target(
     known: ProbeTarget | None, event: RuntimeInventoryUpdated, *, tenant_id: str, now: datetime
 ) -> ProbeTarget | None:
     """Return the target as retired if the inventory retired it; None when nothing changes.

@@ -1,6 +1,6 @@
-"""RuntimeInventoryUpdated: the inventory has another view of a service."""
+"""RuntimeInventoryUpdated: a service that the inventory retired is no longer probed."""
 
-from function_apps.health.model.probe_target import track_inventory
+from function_apps.health.model.probe_target import retire_target
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import TARGETS, changed
 from shared.contracts.catalog import RuntimeInventoryUpdated
@@ -15,7 +15,7 @@ async def record_inventory(
 
     def decide(view: View) -> Decision[Json]:
         known = view.find(TARGETS, event.service_id)
-        target = track_inventory(known, event, tenant_id=ctx.tenant, now=ctx.now())
+        target = retire_target(known, event, tenant_id=ctx.tenant, now=ctx.now())
         return changed(target, "RetireTarget")
 
     return await app.service.work.change(ctx, TARGETS, event.service_id, decide)

@@ -37,8 +37,9 @@ from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Comparison, Document, Query, Where
 from shared.persistence.tables import TableRow
 
-SWEEP: Final = "sweep_due"
+PROBE: Final = "sweep_due"
 DELETE_SAMPLES: Final = "forget_samples"
+"""The timers; health and runbooks name them so since 0.2.0."""
 TARGETS_AT_ONCE: Final = 32
 _PAGE: Final = 100
 
@@ -60,7 +61,7 @@ async def probe_due_services(app: HealthApp) -> int:
     the same time do no harm: of two probes of the same state, one is dropped.
     """
     service = app.service
-    sweep = Sweep(SWEEP, TARGETS.type_name, service.store, service.clock, service.sweeps)
+    sweep = Sweep(PROBE, TARGETS.type_name, service.store, service.clock, service.sweeps)
 
     async def probe(document: Document) -> ProbedTarget | Failure:
         return await sweep.attempt(document, _probe(document, app))
@@ -121,7 +122,7 @@ async def _outage(targets: Sequence[ProbedTarget], app: HealthApp) -> str:
 async def record_probe(probed: ProbedTarget, app: HealthApp) -> None:
     """Commit one probe: the sample always, the target on news or heartbeat only."""
     document, before, probe = probed.document, probed.target, probed.probe
-    ctx = _context(SWEEP, document, app)
+    ctx = _context(PROBE, document, app)
     now = ctx.now()
     after = record_outcome(
         before, probe.outcome, probe.checks, probe.reason, now, app.rules.probing

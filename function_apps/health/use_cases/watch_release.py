@@ -1,6 +1,6 @@
 """WatchRelease: probe the release that a deployment left of one service."""
 
-from function_apps.health.model.probe_target import track_release
+from function_apps.health.model import probe_target
 from function_apps.health.ports import HealthApp
 from function_apps.health.repository import TARGETS, changed
 from shared.contracts.health import WatchRelease
@@ -16,7 +16,7 @@ async def watch_release(command: WatchRelease, ctx: Context, app: HealthApp) -> 
 
     def decide(view: View) -> Decision[Json]:
         known = view.find(TARGETS, identity)
-        target = track_release(
+        target = probe_target.watch_release(
             known, command, service_id=identity, tenant_id=ctx.tenant, now=ctx.now()
         )
         return changed(target, "WatchRelease")

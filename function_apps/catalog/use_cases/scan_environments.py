@@ -1,4 +1,4 @@
-"""Reconcile the inventory with scans of the surfaces: Present, Absent or Unknown.
+"""Scan environments: what their surfaces show is recorded as observations of their services.
 
 A service that cannot be read or committed does not stop the others of its environment, and an
 environment not the others: it is postponed and shown in the app's health.
@@ -34,7 +34,8 @@ from shared.persistence.store import Comparison, Document, Prefix, Query, Where,
 from shared.surfaces.observed_state import Instance, LiveComponent
 
 T = TypeVar("T")
-SWEEP: Final = "observe_due"
+SCAN: Final = "observe_due"
+"""The timer; health and runbooks name it so since 0.2.0."""
 Live = Mapping[ServiceId, LiveComponent]
 
 
@@ -55,20 +56,20 @@ class ServiceObservation:
     instances: Instances = ()
 
 
-async def reconcile_due(app: CatalogApp) -> int:
+async def scan_due_environments(app: CatalogApp) -> int:
     """Scan every environment that is due; return how many there were."""
     service = app.service
 
-    async def reconcile(document: Document) -> None:
+    async def scan(document: Document) -> None:
         tenant = TenantId(document.partition.tenant)
-        ctx = timer_context(f"catalog_{SWEEP}", tenant, service.clock, service.entropy)
-        await reconcile_environment(document, ctx, app)
+        ctx = timer_context(f"catalog_{SCAN}", tenant, service.clock, service.entropy)
+        await scan_environment(document, ctx, app)
 
-    sweep = Sweep(SWEEP, SCANS.type_name, service.store, service.clock, service.sweeps)
-    return await sweep.run(reconcile)
+    sweep = Sweep(SCAN, SCANS.type_name, service.store, service.clock, service.sweeps)
+    return await sweep.run(scan)
 
 
-async def reconcile_environment(document: Document, ctx: Context, app: CatalogApp) -> None:
+async def scan_environment(document: Document, ctx: Context, app: CatalogApp) -> None:
     """Compare one environment's services with a complete scan of its surface.
 
     A scan that failed changes nothing until the last complete one is older than the limit: then
@@ -102,7 +103,7 @@ async def _attempt(
     """Return the result of *work* on one service, or its failure until the next scan."""
     key = (partition_of(ctx.tenant, service_id), SERVICES.type_name)
     until = ctx.now() + app.rules.inventory.sweep + LATE
-    return await app.service.sweeps.attempt(SWEEP, key, work, until)
+    return await app.service.sweeps.attempt(SCAN, key, work, until)
 
 
 async def _services(scan: Document, ctx: Context, app: CatalogApp) -> list[KnownService]:
