@@ -1,1 +1,1 @@
-"""DeploymentService: every change of a running workload, whole or turned back."""
+"""Deploys, promotes and rolls back workloads."""

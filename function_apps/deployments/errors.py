@@ -1,4 +1,4 @@
-"""What deployments refuses, by name."""
+"""The refusals of deployments, by name."""
 
 from collections.abc import Iterable, Sequence
 
@@ -54,7 +54,7 @@ class HoldsFull(Conflict):
 
 
 class FactsFull(Conflict):
-    """What other services say of another aggregate has no room; the message is parked."""
+    """There is no room for the facts of another aggregate; the message is parked."""
 
 
 class NaturalKeyActive(Conflict):
@@ -62,7 +62,7 @@ class NaturalKeyActive(Conflict):
 
     def __init__(self, deployment: str) -> None:
         super().__init__(
-            f"{deployment} brings the same versions with another strategy, gate or settings of "
+            f"{deployment} has the same versions with another strategy, gate or settings of "
             "its components; wait for it or cancel it first"
         )
         self.deployment = deployment

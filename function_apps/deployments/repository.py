@@ -1,4 +1,4 @@
-"""Where deployments are stored, and how a changed set of documents is committed."""
+"""The stored documents of deployments, and the commit of a changed set of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,17 +47,17 @@ def _target_from_schema_1(body: dict[str, Any]) -> dict[str, Any]:
 
 def _target_from_schema_2(body: dict[str, Any]) -> dict[str, Any]:
     """Schema 2 kept the facts of a secret by binding and by rotation; the last one counted."""
-    told: dict[str, Any] = {}
+    upgraded: dict[str, Any] = {}
     for aggregate, fact in body.get("facts", {}).items():
         key = aggregate
         if fact["kind"] == facts.SECRET:
             key = facts.secret_key(fact.get("module", ""), fact.get("name", ""))
             if aggregate.startswith("rot-"):
                 number = int(aggregate.rpartition("-")[2])
-                revision = told.get(key, {"revision": 0})["revision"]
+                revision = upgraded.get(key, {"revision": 0})["revision"]
                 fact = {**fact, "revision": revision, "rotation": number}  # noqa: PLW2901
-        told[key] = {**told.get(key, {}), **fact}
-    return {**body, "facts": told}
+        upgraded[key] = {**upgraded.get(key, {}), **fact}
+    return {**body, "facts": upgraded}
 
 
 DEPLOYMENTS: Final = DocumentCodec(

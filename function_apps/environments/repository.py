@@ -1,4 +1,4 @@
-"""Where environments are stored, and how a changed one is committed."""
+"""The stored documents of environments, and the commit of a changed one."""
 
 from collections.abc import Sequence
 from typing import Final, TypeVar

@@ -28,23 +28,23 @@ class EnvironmentScan:
     removed_at: str | None = None
     """The end of the last generation that is over: what was released until then is retired."""
     retire_after: str | None = None
-    """The last service that was told to retire; None when all are that have to."""
+    """The last service that has its command to retire; None when all that have to have it."""
     missing: Mapping[str, int] = field(default_factory=dict)
     """Services missing in the last complete scan, with the scans that must still confirm it."""
 
 
 def on_environment_event(
-    known: EnvironmentScan | None, event: EnvironmentFacts, told_at: datetime, now: datetime
+    known: EnvironmentScan | None, event: EnvironmentFacts, occurred_at: datetime, now: datetime
 ) -> EnvironmentScan | None:
-    """Return the scan state after *event*, published at *told_at*; None when it changes nothing.
+    """Return the scan state after *event*, published at *occurred_at*; None for no change.
 
     An older event changes nothing newer, but the end of an older generation retires its services.
     """
     has_ended = isinstance(event, RuntimeEnvironmentDecommissioned)
     if known is not None and event.revision <= known.revision:
         is_older = has_ended and event.generation < known.generation
-        is_news = known.removed_at is None or isoformat(told_at) > known.removed_at
-        return _retire_until(known, told_at, now) if is_older and is_news else None
+        is_news = known.removed_at is None or isoformat(occurred_at) > known.removed_at
+        return _retire_until(known, occurred_at, now) if is_older and is_news else None
     at = isoformat(now)
     before = known or EnvironmentScan(event.environment_id, 0, at, at)
     is_grown = 0 < before.generation < event.generation
@@ -58,9 +58,9 @@ def on_environment_event(
         ended_at=at if has_ended else None,
         missing={},
     )
-    # The end of the last generation may be told late, or never.
-    is_end_untold = is_grown and before.ended_at is None
-    return _retire_until(scan, told_at, now) if has_ended or is_end_untold else scan
+    # The event of the end of the last generation may come late, or never.
+    is_end_missed = is_grown and before.ended_at is None
+    return _retire_until(scan, occurred_at, now) if has_ended or is_end_missed else scan
 
 
 def _retire_until(scan: EnvironmentScan, end: datetime, now: datetime) -> EnvironmentScan:

@@ -64,7 +64,7 @@ class ServiceChange:
     row: HistoryRow | None
     service: RuntimeService | None
     is_published: bool
-    """Whether the change is visible to other services."""
+    """Other services see the change."""
 
 
 def new_service(release: ReleaseOfComponent, *, service_id: str, tenant_id: str) -> RuntimeService:

@@ -38,11 +38,11 @@ async def record_environment(
     retired, so a repeat of this event, or the sweep, continues from there.
     """
     # Bounded: the clock of a sender may be ahead.
-    told_at = min(ctx.cause.occurred_at or ctx.now(), ctx.now())
+    occurred_at = min(ctx.cause.occurred_at or ctx.now(), ctx.now())
 
     def decide(view: View) -> Decision[Json]:
         scan = on_environment_event(
-            view.find(SCANS, event.environment_id), event, told_at, ctx.now()
+            view.find(SCANS, event.environment_id), event, occurred_at, ctx.now()
         )
         return NOTHING if scan is None else Decision({}, writes=[SCANS.put(scan)])
 

@@ -102,12 +102,12 @@ def _wait(
     known: DeploymentSet,
     operation: Operation,
     now: datetime,
-    looked: RolloutStep | None = None,
+    polled: RolloutStep | None = None,
 ) -> Step[WaitStatus]:
-    """Commit the name of the wait *pending* before it begins, and the step as a look left it."""
+    """Commit the name of the wait *pending* before it begins, and the step as a poll left it."""
     if known.deployment.wait_name == pending.wait_name:
         return Step(pending, operation)
-    after = with_wait(known.deployment, pending.wait_name, looked)
+    after = with_wait(known.deployment, pending.wait_name, polled)
     reason = WaitReason.APPROVAL if after.paused_at else WaitReason.GATE
     waiting = operation.wait(reason, pending.wait_name, now)
     return step(pending, waiting, known, replace(known, deployment=after), action="WaitForGates")
@@ -138,11 +138,11 @@ def _judged(
         return Step(WaitStatus(WaitState.RESTART), operation)
     if deployment.paused_at is not None:
         return _still_paused(known, deployment.paused_at, operation, wait_name, now, app)
-    looked = analysis.after_poll(asked, now)
-    verdict = analysis.verdict_of(looked, now)
+    polled = analysis.after_poll(asked, now)
+    verdict = analysis.verdict_of(polled, now)
     if verdict is None:
-        pending = WaitStatus(WaitState.PENDING, wait_name, analysis.next_poll_at(looked, now))
-        return _wait(pending, known, operation, now, looked)
+        pending = WaitStatus(WaitState.PENDING, wait_name, analysis.next_poll_at(polled, now))
+        return _wait(pending, known, operation, now, polled)
     choice = analysis.on_inconclusive(deployment, app.rules.gate)
     is_open = verdict is Verdict.INCONCLUSIVE
     if is_open and choice is OnInconclusive.PAUSE:

@@ -28,7 +28,7 @@ class ModuleStepInput:
 
 @dataclass(frozen=True)
 class RemovalInput:
-    """The module whose rejected instances are removed; `is_stranded`: its previous one is dead."""
+    """A module to remove rejected instances of; `is_stranded`: its previous version is dead."""
 
     module: ModuleId
     is_stranded: bool = False
@@ -36,7 +36,7 @@ class RemovalInput:
 
 @dataclass(frozen=True)
 class RemainingInput:
-    """What a rollback could not bring back; `stranded` has modules whose previous one is dead."""
+    """What a rollback could not restore; `stranded` has modules whose previous version is dead."""
 
     remaining: tuple[str, ...] = ()
     stranded: tuple[ModuleId, ...] = ()
@@ -46,7 +46,7 @@ class RemainingInput:
 
 @dataclass(frozen=True)
 class RolloutStart:
-    """How a deployment stands when its operation starts; one that waits in a queue does nothing."""
+    """The status of a deployment when its operation starts; one in a queue does nothing."""
 
     status: DeploymentStatus
     is_admitted: bool
@@ -54,7 +54,7 @@ class RolloutStart:
 
 
 class WaitState(StrEnum):
-    """How a wait goes on."""
+    """The state of a wait."""
 
     PENDING = "pending"
     PASSED = "passed"
@@ -95,7 +95,7 @@ class RolloutPlan:
 
 @dataclass(frozen=True)
 class RollbackPlan:
-    """How a rollout goes back; without modules there is nothing to bring back."""
+    """The plan of a rollback; without modules there is nothing to restore."""
 
     status: DeploymentStatus
     modules: tuple[ModuleId, ...] = ()
@@ -107,7 +107,7 @@ class RollbackPlan:
 
 @dataclass(frozen=True)
 class Restoration:
-    """How a module stands on the way back. `is_dead`: its previous unit has no ready instance."""
+    """A module in a rollback. `is_dead`: its previous version has no ready instance."""
 
     state: WaitState
     message: str = ""

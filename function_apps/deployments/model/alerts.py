@@ -19,11 +19,14 @@ def _alert_id(component: ReleasedComponent) -> str:
 
 
 def raised(
-    deployment: Deployment, stranded: Iterable[ModuleId], reasons: Iterable[str], now: datetime
+    deployment: Deployment, dead: Iterable[ModuleId], reasons: Iterable[str], now: datetime
 ) -> Iterator[RuntimeAlertRaised]:
-    """Yield an alert for each of the *stranded* modules; its revision is the release's."""
+    """Yield an alert for each of *dead*, the modules whose previous version is dead.
+
+    Its revision is the release's.
+    """
     evidence = tuple(reasons)[:20]
-    for component in filter(None, map(deployment.candidate, stranded)):
+    for component in filter(None, map(deployment.candidate, dead)):
         yield RuntimeAlertRaised(
             aggregate_id=_alert_id(component),
             revision=component.release_revision,
@@ -37,10 +40,10 @@ def raised(
 
 
 def marked(
-    target: DeploymentTarget, stranded: Iterable[ModuleId], now: datetime
+    target: DeploymentTarget, dead: Iterable[ModuleId], now: datetime
 ) -> Mapping[ModuleId, ModuleState]:
-    """Return the modules of *target*, the *stranded* ones with an open alert."""
-    alerted = {module: replace(target.module(module), alerted_at=now) for module in stranded}
+    """Return the modules of *target*, those of *dead* with an open alert."""
+    alerted = {module: replace(target.module(module), alerted_at=now) for module in dead}
     return {**target.modules, **alerted}
 
 

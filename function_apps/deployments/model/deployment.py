@@ -262,7 +262,7 @@ def with_wait(
 ) -> Deployment:  # fmt: skip
     """Return *deployment* waiting for the external event *wait_name*. No state changes.
 
-    *step* replaces the one that was looked at.
+    *step* replaces the one that was polled.
     """
     steps = deployment.steps if step is None else _with_step(deployment, step)
     return replace(deployment, wait_name=wait_name, steps=steps)

@@ -27,7 +27,7 @@ from shared.contracts.values import (
 
 @dataclass(frozen=True)
 class EnvironmentProjection:
-    """The environment as its newest event told it."""
+    """The environment as its newest event has it."""
 
     revision: int
     status: EnvironmentStatus
@@ -58,7 +58,8 @@ class EnvironmentProjection:
 class QueueEntry:
     """One deployment in the queues of its modules.
 
-    `token` is 0 until it starts; `wait` is the external event that it waits for.
+    `token` is its fencing token, 0 until it starts; `wait` the name of the external event that its
+    orchestration waits for, empty while it waits for none.
     """
 
     deployment: DeploymentId
@@ -75,7 +76,7 @@ class QueueEntry:
 
 @dataclass(frozen=True)
 class ModuleState:
-    """What is in force for a module, and the highest release revision given out for it."""
+    """The release in force of a module, and the highest release revision given out for it."""
 
     revision: int = 0
     last: int = 0
@@ -138,7 +139,7 @@ def emptied(target: DeploymentTarget) -> DeploymentTarget:
 def with_in_force(
     target: DeploymentTarget, components: Iterable[ReleasedComponent], by: DeploymentId, key: str
 ) -> DeploymentTarget:
-    """Return *target* with *components*, which the deployment *by* brought, in force."""
+    """Return *target* with *components*, which the deployment *by* released, in force."""
     modules = dict(target.modules)
     for component in components:
         state = target.module(component.module_id)

@@ -1,4 +1,4 @@
-"""What other services said last of their aggregates, for the next release unit; and the binding.
+"""Facts: the newest events of other services, for the next release unit; and the binding.
 
 Facts permit: they are bounded, and one too many is refused by name, never dropped. A binding and
 its isolation proofs restrict: there is one for a tenant and an environment, with at most one proof
@@ -22,7 +22,7 @@ SECRET: Final = "secret"  # noqa: S105  a kind of fact
 
 @dataclass(frozen=True)
 class RecordedFact:
-    """What another service said last of one of its aggregates, or of a secret.
+    """The newest event of another service about one of its aggregates, or about a secret.
 
     Of a secret, `revision` is its binding's, `rotation` the number of its last rotation, and
     `value` its version; a revoked one stays without a value: no older event brings it back.
@@ -37,11 +37,11 @@ class RecordedFact:
 
 
 Facts = Mapping[str, RecordedFact]
-"""By aggregate; secrets, of which a binding and its rotations tell, by module and name."""
+"""By aggregate; secrets, of which a binding and its rotations have events, by module and name."""
 
 
 def record_fact(facts: Facts, aggregate: str, fact: RecordedFact) -> Facts | None:
-    """Return *facts* with *fact*; None when something as new is known.
+    """Return *facts* with *fact*; None when *facts* has one as new.
 
     Raises:
         FactsFull: there is no room for another aggregate.
@@ -58,37 +58,37 @@ def secret_key(module: str, name: str) -> str:
     return f"{SECRET}/{module}/{name}"
 
 
-def record_secret(facts: Facts, told: RecordedFact) -> Facts | None:
-    """Return *facts* with what a binding, or the rotation of a number, told; None for nothing new.
+def record_secret(facts: Facts, event: RecordedFact) -> Facts | None:
+    """Return *facts* after an event of a binding, or of a rotation by number; None for nothing new.
 
     Raises:
-        FactsFull: there is no room for another secret; there is for every word of a known one.
+        FactsFull: there is no room for another secret; there is for every event of a known one.
     """
-    key = secret_key(told.module, told.name)
+    key = secret_key(event.module, event.name)
     known = facts.get(key)
     if known is None:
         _require_room(facts, key)
-        after = replace(told, revision=0) if told.rotation else told
-    elif told.rotation:
-        if not known.value or known.rotation >= told.rotation:
+        after = replace(event, revision=0) if event.rotation else event
+    elif event.rotation:
+        if not known.value or known.rotation >= event.rotation:
             return None
-        after = replace(known, value=told.value, rotation=told.rotation)
-    elif known.revision >= told.revision:
+        after = replace(known, value=event.value, rotation=event.rotation)
+    elif known.revision >= event.revision:
         return None
-    elif known.value and told.value:
-        after = replace(known, revision=told.revision, value=_version_after(known, told.value))
+    elif known.value and event.value:
+        after = replace(known, revision=event.revision, value=_version_after(known, event.value))
     else:
-        after = told
+        after = event
     if after.value and not (known and known.value):
-        _require_room_of_module(facts, told.module, key)
+        _require_room_of_module(facts, event.module, key)
     return {**facts, key: after}
 
 
-def _version_after(known: RecordedFact, told: str) -> str:
+def _version_after(known: RecordedFact, version: str) -> str:
     """Return the version that a binding gives: never one from before its last rotation."""
-    is_first_word = not known.revision
-    is_earlier = told.isdecimal() and known.value.isdecimal() and int(told) < int(known.value)
-    return known.value if known.rotation and (is_first_word or is_earlier) else told
+    is_first_event = not known.revision
+    is_earlier = version.isdecimal() and known.value.isdecimal() and int(version) < int(known.value)
+    return known.value if known.rotation and (is_first_event or is_earlier) else version
 
 
 def _require_room(facts: Facts, key: str) -> None:
@@ -109,7 +109,7 @@ def _require_room_of_module(facts: Facts, module: str, key: str) -> None:
 
 @dataclass(frozen=True)
 class RecordedProof:
-    """What the last isolation proof of one layer said."""
+    """The verdict of the last isolation proof of one layer."""
 
     revision: int
     verdict: ProofVerdict
@@ -117,10 +117,10 @@ class RecordedProof:
 
 @dataclass(frozen=True)
 class BindingProjection:
-    """The tenant's binding to the environment as its newest events told it.
+    """The tenant's binding to the environment as its newest events have it.
 
     `status` is absent while only a proof has been heard of. Unbound stays as a tombstone, so that
-    an older event does not bring the binding back. It keeps the proofs too: nothing tells whether
+    an older event does not bring the binding back. It keeps the proofs too: nothing says whether
     one is of the binding that ended or of the next one, whose event is still on its way.
     """
 
@@ -145,7 +145,7 @@ class BindingProjection:
 def record_binding(
     known: BindingProjection | None, binding_id: str, revision: int, status: TenantBindingStatus
 ) -> BindingProjection | None:
-    """Return the binding with its newer *status*; None when something as new is known."""
+    """Return the binding with its newer *status*; None when it has one as new."""
     before = _of(known, binding_id)
     if before.revision >= revision:
         return None

@@ -15,7 +15,7 @@ _S = DeploymentStatus
 
 @dataclass(frozen=True)
 class ReleaseName:
-    """The release that first brought a unit, and the caller's name for it."""
+    """The release that a component is from, and the caller's name for it."""
 
     deployment_id: DeploymentId
     release_ref: str

@@ -185,5 +185,5 @@ def ahead_of(target: DeploymentTarget, deployment: str) -> tuple[QueueEntry, ...
 
 
 def waiting_entries(target: DeploymentTarget) -> tuple[QueueEntry, ...]:
-    """Return entries that wait for the environment; those left out look again by themselves."""
+    """Return entries that wait for the environment; those left out poll again by themselves."""
     return tuple(entry for entry in target.queue if entry.wait)[:OUTGOING_MAX]

@@ -1,4 +1,4 @@
-"""What a deployment may not take from the modules that it does not change.
+"""Refusals of a deployment that would take something from modules that it does not change.
 
 In force, or on their way in front of it: their paths of the public port, and what they depend on.
 """

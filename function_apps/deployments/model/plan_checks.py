@@ -35,7 +35,7 @@ JUDGEMENTS_MAX: Final = 150
 
 @dataclass(frozen=True)
 class PlanContext:
-    """What plans are checked against besides the target."""
+    """The ground besides the target on which plans are checked."""
 
     capabilities: Mapping[ComputeTargetKind, Capabilities]
     uploaded: frozenset[str]
@@ -45,7 +45,7 @@ class PlanContext:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command comes to in its environment as it is now.
+    """The plan of a command in its environment as it is now.
 
     `order` has its modules, dependencies first. `units` are the components as they would be
     recorded, once it is known where they run. `refusals` has every reason why the command cannot be

@@ -1,4 +1,4 @@
-"""Whether an environment takes a deployment now, later or never."""
+"""Preconditions of a deployment: its environment takes it now, later or never."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from shared.kernel.errors import Refused
 
 
 class WaitReason(StrEnum):
-    """What a deployment waits for before it goes on."""
+    """The reason why a deployment waits."""
 
     ENVIRONMENT = "environment"
     BINDING = "binding"
@@ -142,7 +142,7 @@ def _waits_at_gate(deployment: Deployment) -> WaitReason | None:
 
 @dataclass(frozen=True)
 class WaitLimit:
-    """Until when a deployment waits, and what it says when that is over."""
+    """The deadline of a wait, and the refusal after it."""
 
     until: datetime
     refusal: EnvironmentNotUsable | EnvironmentUnknown

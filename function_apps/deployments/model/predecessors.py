@@ -1,7 +1,7 @@
-"""What a rollback goes back to, module by module: the release before the one whose unit runs.
+"""Predecessors: for each module the release before the one whose component runs.
 
-A rollback brings back a unit that a release brought first. Undoing the rollback goes to what was
-before that release, never to what the rollback took away.
+A rollback restores a component of an earlier release. Undoing the rollback goes to what was before
+that release, never to what the rollback took away.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from shared.contracts.values import DeploymentId, ModuleId
 
 @dataclass(frozen=True)
 class Predecessors:
-    """Components to go back to, and the release that first brought each."""
+    """Components to go back to, and the release that each is from."""
 
     components: tuple[ReleasedComponent, ...] = ()
     releases: Mapping[ModuleId, ReleaseName] | None = None
@@ -30,7 +30,7 @@ class Predecessors:
 
 
 def predecessors_of(undone: Deployment, wanted: Deployment | None) -> Predecessors:
-    """Return what *undone* goes back to: what was before it, or what *wanted* brought.
+    """Return what *undone* goes back to: what was before it, or what *wanted* released.
 
     Raises:
         NotRollbackable: *wanted* is *undone* itself, is not Completed or lacks a module, or nothing
@@ -94,7 +94,7 @@ def earlier_than(
 def in_force(
     target: DeploymentTarget, modules: Iterable[ModuleId], known: Mapping[str, Deployment]
 ) -> Predecessors:
-    """Return what is in force of *modules*, from the deployments in *known* that brought it."""
+    """Return what is in force of *modules*, from the deployments in *known* that released it."""
     components: list[ReleasedComponent] = []
     names: dict[ModuleId, ReleaseName] = {}
     for module in modules:

@@ -102,10 +102,10 @@ def soak_evidence(
 def require_soak_time(
     source: Source, evidence: SoakEvidence | None, soak: SoakDefaults, now: datetime
 ) -> None:
-    """Refuse a promotion before its time, or with a word of health that is too old.
+    """Refuse a promotion before its time, or on evidence that is too old.
 
     Raises:
-        EvidenceRequired: there is no word of health, or it is about another deployment.
+        EvidenceRequired: there is no evidence, or it is about another deployment.
         NotPromotable: not Healthy for long enough, and how long is left; or that was long ago.
     """
     required = soak.of(source.stage)
@@ -129,7 +129,7 @@ def require_soak_time(
 
 
 def require_fresh_evidence(evidence: SoakEvidence, soak: SoakDefaults, now: datetime) -> None:
-    """Refuse a word of health that is too old to rely on.
+    """Refuse evidence that is too old to rely on.
 
     Raises:
         NotPromotable: it is to be asked for again.

@@ -16,8 +16,8 @@ from shared.contracts.values import Instant, ModuleId
 class RolloutStep:
     """One step. `gates` are the ids asked in the current attempt, one a component.
 
-    `evidence` came back from them, and `looked_at` is when that was last looked for. `away_s` adds
-    up by how much those looks were late: nobody could look. `shares` has the modules whose new
+    `evidence` came back from them, and `looked_at` is when they were last polled. `away_s` adds
+    up by how much those polls were late: nobody could poll. `shares` has the modules whose new
     version takes another part than `weight`.
     """
 

@@ -1,4 +1,4 @@
-"""Undo: a deployment of kind rollback brings back what a Completed one replaced."""
+"""Undo: a deployment of kind rollback restores what a Completed one replaced."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -48,7 +48,7 @@ def rollback_of(
 ) -> tuple[Deployment, Deploy]:
     """Return the rollback that undoes *undone*, with its command, before it enters its queues.
 
-    It goes back to what was in force before, or to what *wanted* brought.
+    It goes back to what was in force before, or to what *wanted* released.
 
     Raises:
         NotInForce: another deployment has replaced *undone*.
@@ -96,7 +96,7 @@ def _require_in_force(undone: Deployment, target: DeploymentTarget) -> None:
 
 
 def _command(undone: Deployment, predecessors: Predecessors) -> Deploy:
-    """Return the command that brings back the earlier components, without the new modules.
+    """Return the command that restores the earlier components, without the new modules.
 
     Raises:
         NotRollbackable: nothing would come back, so it would only take modules away.

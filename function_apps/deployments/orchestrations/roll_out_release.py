@@ -288,13 +288,13 @@ def _poll(
 
 @dataclass
 class _Remains:
-    """What could not be brought back so far."""
+    """The modules that could not be restored so far, and why."""
 
     remaining: list[str] = field(default_factory=list)
     stranded: list[ModuleId] = field(default_factory=list)
 
     def collect(self, steps: Orchestration[Any], module: str) -> Orchestration[None]:
-        """Go on with the other components when one cannot be brought back."""
+        """Go on with the other components when one cannot be restored."""
         try:
             yield from steps
         except (Refused, Unavailable, ActivityFailed) as problem:

@@ -92,7 +92,7 @@ async def _targets_of(
 async def read_logs(
     deployment: str, ctx: Context, app: DeploymentsApp, *, module: str | None, tail: int
 ) -> Mapping[str, Any]:
-    """Return the last lines of each instance that the deployment brought.
+    """Return the last lines of each instance that the deployment released.
 
     When none of its revision is there any more, of those whose output the surface still has. An
     instance that cannot be read says why instead.
@@ -129,7 +129,7 @@ async def read_logs(
 
 
 async def read_traffic(deployment: str, ctx: Context, app: DeploymentsApp) -> Mapping[str, Any]:
-    """Return the counters of the traffic layer for each module that the deployment brought.
+    """Return the counters of the traffic layer for each module that the deployment released.
 
     They count since `epoch`: a reader takes the difference of two answers. A module without
     traffic, or whose counters cannot be read just now, says why instead.

@@ -92,7 +92,7 @@ async def record_environment(
 
 
 def _is_gone(event: EnvironmentFacts, before: EnvironmentProjection | None) -> bool:
-    """Return whether *event* tells that what *before* was is gone, in whatever order they came."""
+    """Return whether what *before* was is gone by *event*, in whatever order events came."""
     is_next = before is not None and event.generation > before.generation
     return is_next or event.status is EnvironmentStatus.DECOMMISSIONED
 

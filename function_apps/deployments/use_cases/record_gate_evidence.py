@@ -44,9 +44,9 @@ async def record_gate_evidence(
         # A gate of an earlier attempt or of a step that is over, or a repeat: nobody waits for it.
         if step is None or deployment.status is not DeploymentStatus.HEALTH_GATING:
             return NOTHING
-        told = replace(step, evidence=(*step.evidence, evidence))
-        after = evolve(deployment, EvidenceRecorded(told), ctx.now())
-        is_decided = step.verdict is None and analysis.verdict_of(told, ctx.now()) is not None
+        judged = replace(step, evidence=(*step.evidence, evidence))
+        after = evolve(deployment, EvidenceRecorded(judged), ctx.now())
+        is_decided = step.verdict is None and analysis.verdict_of(judged, ctx.now()) is not None
         wakes = is_decided and after.wait_name
         return Decision(
             {},

@@ -14,6 +14,6 @@ class DrainWait:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """Whether the run of the stack has ended well; a run that failed is raised."""
+    """The run of the stack has ended well, or goes on; a run that failed is raised."""
 
     is_done: bool

@@ -1,4 +1,4 @@
-"""What the activities do with a run of a stack: read how it ended, and cancel it."""
+"""The run of a stack: its result, and its cancellation; no activity of its own."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What a request makes of an environment: a new one, a change, a repeat, or a refusal. Pure."""
+"""The result of a request: a new environment, a change, a repeat, or a refusal. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime

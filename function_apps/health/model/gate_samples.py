@@ -85,7 +85,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Streak:
-    """How many windows in a row were good, or bad; a window without samples is neither."""
+    """The number of good, or bad, windows in a row; a window without samples is neither."""
 
     good: int = 0
     bad: int = 0

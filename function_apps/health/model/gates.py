@@ -50,13 +50,13 @@ def judge(gate: EvaluateGate, progress: Progress, observation: Observation) -> P
         return progress
     looked_at = progress.looked_at or progress.observed_at or progress.began_at
     away_s = progress.away_s + _over_usual_s(gate, looked_at, at)
-    looked = replace(progress, looked_at=at, away_s=away_s)
+    polled = replace(progress, looked_at=at, away_s=away_s)
     if observation.problem:
-        return _settle(gate, record_gap(looked, observation.problem), at)
+        return _settle(gate, record_gap(polled, observation.problem), at)
     has_gap = _gap_s(gate, progress, at) > 0
-    watched = replace(looked, ready_since=None) if has_gap else looked
+    progressed = replace(polled, ready_since=None) if has_gap else polled
     after = replace(
-        record_samples(watched, observation, has_gap=has_gap),
+        record_samples(progressed, observation, has_gap=has_gap),
         observed_at=at,
         unobserved_s=progress.unobserved_s + _unjudged_s(gate, progress, at),
     )
