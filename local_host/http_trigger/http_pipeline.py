@@ -110,9 +110,6 @@ class HttpPipeline:
         self, target: HttpTarget, call: HttpCall, values: Mapping[str, str]
     ) -> HttpAnswer:
         function = target.function
-        if call.body and call.header("transfer-encoding"):
-            # The host forwards a body only when its length was announced.
-            call = replace(call, body=b"")
         invocation = Invocation(
             function,
             {target.argument: http_binding.Request(call, values)},

@@ -27,7 +27,6 @@ from shared.contracts.values import (
     Resources,
     Revision,
     ServiceId,
-    Text,
     Url,
     Version,
 )
@@ -37,14 +36,16 @@ SecretVersions = Annotated[Mapping[Label, Label], Field(max_length=50)]
 """Secret name to the version in force; never a value."""
 ReleaseRef = Label
 """The caller's name of the release: a tag, a commit, a build number."""
-Argv = Annotated[tuple[Text, ...], Field(max_length=64)]
+Argument = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", max_length=2048)]
+"""What a process can be given: no system takes a NUL there."""
+Argv = Annotated[tuple[Argument, ...], Field(max_length=64)]
 """Program and arguments; no shell."""
 
 
 Environ = Annotated[
     Mapping[
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w{0,127}$")],
-        Annotated[str, StringConstraints(max_length=1024)],
+        Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", max_length=1024)],
     ],
     Field(max_length=50),
 ]

@@ -1,10 +1,13 @@
 """Parses JSON into a contract type, or refuses it with one violation per field.
 
-Bytes go to pydantic's own parser; `json.loads` would cost a second pass and let deep nesting
-exhaust the stack first.
+Bytes are bounded before types are looked at: a refusal of each of 300,000 items would hold up every
+other caller for seconds.
 """
 
+import json
 import re
+from collections import Counter
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, Final, TypeVar
 
@@ -15,6 +18,10 @@ from shared.kernel.errors import Invalid, Violation
 
 DEPTH_MAX: Final = 32
 """Our deepest type has 9 levels; 32 leaves room for free JSON and for nothing hostile."""
+ITEMS_MAX: Final = 1000
+"""Of one array or object; the longest list of a command has 200."""
+VALUES_MAX: Final = 20_000
+"""Of a whole body: 50 components with 100 variables and all their settings."""
 DETAILS_MAX: Final = 50
 RECEIVED_MAX: Final = 120
 SEGMENT_MAX: Final = 128
@@ -81,13 +88,7 @@ def parse(model: type[_Model], data: bytes) -> _Model:
     Raises:
         Invalid: with a violation per field (at most 50).
     """
-    if _is_too_deep(data):
-        expected = f"at most {DEPTH_MAX} levels of nesting"
-        raise Invalid(
-            f"the body is nested too deep: expected {expected}",
-            code="TooDeep",
-            details=[Violation("TooDeep", "", "nested too deep", expected, "more")],
-        )
+    _require_bounds(data)
     try:
         return model.model_validate_json(data, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
@@ -106,6 +107,47 @@ def read(model: type[_Model], value: object, *, at: str = "") -> _Model:
         return model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
         raise invalid(error, at=at) from error
+
+
+def _require_bounds(data: bytes) -> None:
+    """Refuse a body that is too deep, or has too much in it, or a name twice in one object."""
+    if _is_too_deep(data):
+        expected = f"at most {DEPTH_MAX} levels of nesting"
+        raise _refusal("the body is nested too deep", expected, "more", code="TooDeep")
+    if data.count(b",") > VALUES_MAX and b"".join(data.split(b'"')[::2]).count(b",") > VALUES_MAX:
+        expected = f"at most {VALUES_MAX} values"
+        raise _refusal("the body has too much in it", expected, "more", code="TooMany")
+    try:
+        whole = json.loads(data, object_pairs_hook=_checked, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return  # it is no JSON, which the parser of the types says with its place
+    if isinstance(whole, list):
+        _require_few(whole)
+
+
+def _checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return one object of the body, checked with what it directly holds."""
+    _require_few(pairs)
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        message = f"{name[:SEGMENT_MAX]!r} stands twice in one object"
+        raise _refusal(message, "each name once", "twice", code="RepeatedField")
+    for value in named.values():
+        if isinstance(value, list):
+            _require_few(value)
+    return named
+
+
+def _require_few(items: Sequence[object]) -> None:
+    if len(items) > ITEMS_MAX:
+        expected = f"at most {ITEMS_MAX} items in one array or object"
+        raise _refusal("the body has too much in it", expected, str(len(items)), code="TooMany")
+
+
+def _refusal(message: str, expected: str, received: str, *, code: str) -> Invalid:
+    violation = Violation(code, "", message, expected, received)
+    return Invalid(f"{message}: expected {expected}", code=code, details=[violation])
 
 
 def _is_too_deep(data: bytes) -> bool:

@@ -205,7 +205,7 @@ class Probe(Value):
     """One question put to an instance. HTTP passes on 200 to 399."""
 
     kind: ProbeKind = ProbeKind.HTTP
-    path: Annotated[str, StringConstraints(pattern=r"^/\S*$", max_length=512)] = "/"
+    path: Annotated[str, StringConstraints(pattern=r"^/[^\s\x00-\x1f\x7f]*$", max_length=512)] = "/"
     """HTTP only."""
     port: Port | None = None
     """The component's own port when not given."""

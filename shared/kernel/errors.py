@@ -95,6 +95,12 @@ class TooLarge(Refused):
     http_status = 413
 
 
+class LengthRequired(Refused):
+    """The body came without its length, and was not read: 411."""
+
+    http_status = 411
+
+
 class UnsupportedMedia(Refused):
     """The content type is not one the route takes: 415."""
 

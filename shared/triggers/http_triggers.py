@@ -28,7 +28,14 @@ from shared.kernel.context import (
     request_marker,
 )
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Denied, Invalid, TooLarge, UnsupportedMedia, Violation
+from shared.kernel.errors import (
+    Denied,
+    Invalid,
+    LengthRequired,
+    TooLarge,
+    UnsupportedMedia,
+    Violation,
+)
 from shared.kernel.ids import TenantId, correlation_id, parse_id, trace_id
 from shared.triggers.durable_triggers import bind_function
 from shared.web.problem import render
@@ -146,6 +153,9 @@ async def _scope(route: Route, headers: Mapping[str, str], service: Service) -> 
 
 
 def _body(route: Route, content: bytes, headers: Mapping[str, str]) -> BaseModel | None:
+    if not content and headers.get("transfer-encoding"):
+        # Azure's host drops a body whose length was not announced: it must not count as none.
+        raise LengthRequired("the body came without its length: send Content-Length")
     if len(content) > route.body_max_bytes:
         raise TooLarge(
             f"the body is {len(content)} bytes; at most {route.body_max_bytes} are taken"

@@ -158,6 +158,26 @@ BAD_BODIES: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.parametrize("url", ["/v1/things", "/v1/bytes"])
+def test_a_body_that_the_host_dropped_is_asked_for_with_its_length(url: str, tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        method = "PUT" if url.endswith("bytes") else "POST"
+        answer = await call(method, url, b"", transfer_encoding="chunked")
+
+        assert (answer.status, error(answer)["code"]) == (411, "LengthRequired")
+
+    served(act, tmp_path)
+
+
+def test_a_body_in_chunks_reaches_its_function(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        answer = await call("PUT", "/v1/bytes", b"abc", transfer_encoding="chunked")
+
+        assert json.loads(answer.body) == {"length": 3}
+
+    served(act, tmp_path)
+
+
 @pytest.mark.parametrize(("body", "code"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
 def test_a_bad_body_is_400_and_says_where_and_what(body: bytes, code: str, tmp_path: Any) -> None:
     async def act(call: Caller) -> None:
