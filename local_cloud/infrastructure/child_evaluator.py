@@ -19,6 +19,7 @@ from shared.infrastructure.graph import Graph, digest
 from shared.infrastructure.inputs import EnvironmentInputs
 from shared.infrastructure.local_program import PROJECT
 from shared.infrastructure.port import StackName
+from shared.kernel.concurrency import FairTurns
 from shared.kernel.errors import PlanRefused, Unavailable, Violation
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -51,18 +52,24 @@ class ChildEvaluator:
         self._program = program
         self._root = root
         self._timeout_s = timeout_s
-        self._lock = asyncio.Lock()  # a child holds up to 190 MB; equal requests wait and share
+        self._turns = FairTurns()  # a child holds up to 190 MB; equal requests wait and share
         self._graphs: dict[str, Graph] = {}
         self.evaluations = 0
 
     async def evaluate(self, stack: StackName, inputs: EnvironmentInputs) -> Graph:
         key = digest({"sources": self._sources(), "stack": stack, "inputs": asdict(inputs)})
-        async with self._lock:
-            graph = self._graphs.pop(key, None) or await self._run(stack, inputs)
-            self._graphs[key] = graph  # the latest used stands last
-            if len(self._graphs) > CACHE_MAX:
-                del self._graphs[next(iter(self._graphs))]
-            return graph
+        if key in self._graphs:
+            return self._latest(key, self._graphs[key])
+        async with self._turns.turn(inputs.tenant_id):
+            return self._latest(key, self._graphs.get(key) or await self._run(stack, inputs))
+
+    def _latest(self, key: str, graph: Graph) -> Graph:
+        """Keep *graph* as the one that was used last, and return it."""
+        self._graphs.pop(key, None)
+        self._graphs[key] = graph
+        if len(self._graphs) > CACHE_MAX:
+            del self._graphs[next(iter(self._graphs))]
+        return graph
 
     def _sources(self) -> str:
         content = hashlib.sha256(self._program.encode())

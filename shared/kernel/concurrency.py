@@ -1,8 +1,10 @@
-"""Independent pieces of work: run together, and kept apart so that one failure stops no other."""
+"""Independent pieces of work: together, in fair turns, and so that one failure stops no other."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,6 +33,49 @@ async def bounded_map(
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if not isinstance(result, BaseException)]
+
+
+class FairTurns:
+    """Lets one piece of work run at a time; whoever waits under a name gets every n-th turn of n.
+
+    One caller with a hundred pieces of work delays another's first one by one piece, not by all.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._is_taken = False
+
+    @asynccontextmanager
+    async def turn(self, name: str) -> AsyncIterator[None]:
+        """Wait for a turn under *name*, and hold it."""
+        if self._is_taken:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(name, deque()).append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._give_on()
+                raise
+        self._is_taken = True
+        try:
+            yield
+        finally:
+            self._give_on()
+
+    def _give_on(self) -> None:
+        """Give the turn to the first name that waits, which goes behind the others."""
+        self._is_taken = False
+        while self._waiting:
+            name = next(iter(self._waiting))
+            turns = self._waiting.pop(name)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[name] = turns
+            if not turn.done():
+                self._is_taken = True
+                turn.set_result(None)
+                return
 
 
 @dataclass(frozen=True)
