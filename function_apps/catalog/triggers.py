@@ -65,17 +65,17 @@ async def get_services(request: Request[None], app: CatalogApp) -> Answer:
 
 async def get_service(request: Request[None], app: CatalogApp) -> Answer:
     """Answer one service, now or at `asOf` as it was known at `knownAt`."""
-    identity, ctx = request.path["serviceId"], request.ctx
+    service_id, ctx = request.path["serviceId"], request.ctx
     if "asOf" not in request.query and "knownAt" not in request.query:
-        document = await repository.load_document(identity, ctx, app)
+        document = await repository.load_document(service_id, ctx, app)
         resources = await queries.to_resources([document], ctx, app)
         # A scan without differences moves `lastObservedAt`, not the service's own etag.
-        return ok(resources[identity], etag=document.etag, is_composite=True)
+        return ok(resources[service_id], etag=document.etag, is_composite=True)
     as_of, known_at = (
         _instant(request.query[name], name) if name in request.query else ctx.now()
         for name in ("asOf", "knownAt")
     )
-    return ok(await query_history.get_service_at(identity, as_of, known_at, ctx, app))
+    return ok(await query_history.get_service_at(service_id, as_of, known_at, ctx, app))
 
 
 async def get_service_history(request: Request[None], app: CatalogApp) -> Answer:

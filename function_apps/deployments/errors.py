@@ -8,8 +8,8 @@ from shared.kernel.errors import Conflict, NotFound, PlanRefused, Violation
 class DeploymentMissing(NotFound):
     """No deployment of the tenant has the id."""
 
-    def __init__(self, deployment: str) -> None:
-        super().__init__(f"no deployment {deployment[:80]!r}")
+    def __init__(self, deployment_id: str) -> None:
+        super().__init__(f"no deployment {deployment_id[:80]!r}")
 
 
 class ArtifactMissing(NotFound):
@@ -60,12 +60,12 @@ class FactsFull(Conflict):
 class NaturalKeyActive(Conflict):
     """The same modules and digests are on their way, asked for otherwise."""
 
-    def __init__(self, deployment: str) -> None:
+    def __init__(self, deployment_id: str) -> None:
         super().__init__(
-            f"{deployment} has the same versions with another strategy, gate or settings of "
+            f"{deployment_id} has the same versions with another strategy, gate or settings of "
             "its components; wait for it or cancel it first"
         )
-        self.deployment = deployment
+        self.deployment = deployment_id
 
 
 class EnvironmentNotUsable(Conflict):
@@ -139,6 +139,6 @@ class ProofFailed(Conflict):
 class DrainIncomplete(Conflict):
     """An environment that is drained still has workloads."""
 
-    def __init__(self, environment: str, remaining: Sequence[str]) -> None:
+    def __init__(self, environment_id: str, remaining: Sequence[str]) -> None:
         named = ", ".join(remaining[:20])
-        super().__init__(f"{len(remaining)} workloads are left in {environment}: {named}")
+        super().__init__(f"{len(remaining)} workloads are left in {environment_id}: {named}")

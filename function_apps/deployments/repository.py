@@ -75,9 +75,9 @@ TARGETS: Final = DocumentCodec(
 )
 
 
-def environment_of(deployment: str) -> EnvironmentId:
+def environment_of(deployment_id: str) -> EnvironmentId:
     """Return the environment that a deployment's id names. Raises NotFound."""
-    return EnvironmentId(f"env-{parse_id(deployment, 'dep').environment}")
+    return EnvironmentId(f"env-{parse_id(deployment_id, 'dep').environment}")
 
 
 @dataclass(frozen=True)
@@ -96,22 +96,22 @@ class DeploymentSet:
         return self.deployment.token
 
 
-def set_documents(deployment: str) -> tuple[str, str]:
+def set_documents(deployment_id: str) -> tuple[str, str]:
     """Return the ids of the documents of a deployment's set, the aggregate first."""
-    return deployment, TARGETS.document_id(environment_of(deployment))
+    return deployment_id, TARGETS.document_id(environment_of(deployment_id))
 
 
-def stored_set(view: View, deployment: str) -> DeploymentSet:
+def stored_set(view: View, deployment_id: str) -> DeploymentSet:
     """Return the set in *view*. Raises DeploymentMissing."""
-    stored = view.get(DEPLOYMENTS, deployment)
+    stored = view.get(DEPLOYMENTS, deployment_id)
     return DeploymentSet(view.get(TARGETS, stored.environment_id), stored)
 
 
-async def load_set(deployment: str, ctx: Context, app: DeploymentsApp) -> DeploymentSet:
+async def load_set(deployment_id: str, ctx: Context, app: DeploymentsApp) -> DeploymentSet:
     """Return a deployment with its target. Raises DeploymentMissing."""
-    partition = partition_of(ctx.tenant, deployment)
+    partition = partition_of(ctx.tenant, deployment_id)
     return stored_set(
-        await app.service.work.read(partition, *set_documents(deployment)), deployment
+        await app.service.work.read(partition, *set_documents(deployment_id)), deployment_id
     )
 
 
@@ -135,15 +135,15 @@ def changed(before: DeploymentSet, after: DeploymentSet) -> list[Put]:
     return [*target, *([DEPLOYMENTS.put(after.deployment)] if is_changed else [])]
 
 
-def owner_at_work(view: View, deployment: str) -> Sequence[str]:
+def owner_at_work(view: View, deployment_id: str) -> Sequence[str]:
     """Return the document of the operation that a command on the deployment takes over from."""
-    stored = view.find(DEPLOYMENTS, deployment)
+    stored = view.find(DEPLOYMENTS, deployment_id)
     is_at_work = stored is not None and stored.status not in ENDINGS
     return [OPERATIONS.document_id(stored.operation_id)] if stored and is_at_work else []
 
 
 async def change(
-    deployment: str,
+    deployment_id: str,
     ctx: Context,
     app: DeploymentsApp,
     decide: Decide[Json],
@@ -151,14 +151,14 @@ async def change(
     also: Sequence[str] = (),
 ) -> Outcome[Json]:
     """Commit what *decide* makes of a deployment's set, with the operation that it closes."""
-    _, target = set_documents(deployment)
+    _, target = set_documents(deployment_id)
     return await app.service.work.change(
         ctx,
         DEPLOYMENTS,
-        deployment,
+        deployment_id,
         decide,
         also=[target, *also],
-        linked=lambda view: owner_at_work(view, deployment),
+        linked=lambda view: owner_at_work(view, deployment_id),
     )
 
 
@@ -190,7 +190,7 @@ async def commit_deployment_step(
         OperationSuperseded, OperationAlreadyEnded: another operation has the deployment.
         EnvironmentNotUsable: the environment that it was asked for is gone.
     """
-    deployment = ctx.aggregate_id
+    deployment_id = ctx.aggregate_id
 
     def decide_in_place(before: DeploymentSet, operation: Operation) -> Step[T]:
         preconditions.require_place(before.deployment, before.target)
@@ -199,8 +199,8 @@ async def commit_deployment_step(
     return await commit_documents(
         ctx,
         app,
-        set_documents(deployment),
-        lambda view: stored_set(view, deployment),
+        set_documents(deployment_id),
+        lambda view: stored_set(view, deployment_id),
         decide_in_place,
         is_recorded=is_recorded,
     )

@@ -113,8 +113,8 @@ async def get_deployment_logs(request: Request[None], app: DeploymentsApp) -> An
     """Answer the last lines of each live instance of the deployment."""
     tail = request.number("tail", 100, least=1, most=queries.TAIL_MAX)
     module = request.query.get("moduleId")
-    identity = request.path["deploymentId"]
-    return ok(await queries.read_logs(identity, request.ctx, app, module=module, tail=tail))
+    deployment_id = request.path["deploymentId"]
+    return ok(await queries.read_logs(deployment_id, request.ctx, app, module=module, tail=tail))
 
 
 async def get_deployment_traffic(request: Request[None], app: DeploymentsApp) -> Answer:
@@ -142,22 +142,22 @@ async def post_deployment_promote(request: Request[Promotion], app: DeploymentsA
 
 async def post_deployment_cancel(request: Request[DeploymentReason], app: DeploymentsApp) -> Answer:
     """Stop a deployment; what was applied is rolled back."""
-    identity = request.path["deploymentId"]
-    return _accepted(await cancel(identity, request.body, request.ctx, app))
+    deployment_id = request.path["deploymentId"]
+    return _accepted(await cancel(deployment_id, request.body, request.ctx, app))
 
 
 async def post_deployment_retry(request: Request[DeploymentReason], app: DeploymentsApp) -> Answer:
     """Begin a Failed one anew, or have a paused step judged again."""
-    identity = request.path["deploymentId"]
-    return _accepted(await retry(identity, request.body, request.ctx, app))
+    deployment_id = request.path["deploymentId"]
+    return _accepted(await retry(deployment_id, request.body, request.ctx, app))
 
 
 async def post_deployment_release_hold(
     request: Request[DeploymentReason], app: DeploymentsApp
 ) -> Answer:
     """Let the unit that was rolled back be deployed again."""
-    identity = request.path["deploymentId"]
-    return _accepted(await release_hold(identity, request.body, request.ctx, app))
+    deployment_id = request.path["deploymentId"]
+    return _accepted(await release_hold(deployment_id, request.body, request.ctx, app))
 
 
 async def post_artifact(request: Request[None], app: DeploymentsApp) -> Answer:

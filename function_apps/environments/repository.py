@@ -69,10 +69,10 @@ def begin(
     environment: RuntimeEnvironment, view: View, ids: NewIds, ctx: Context, kind: OperationKind
 ) -> Decision[Json]:
     """Return the batch that hands *environment* to a new operation, and closes the one at work."""
-    identity = environment.environment_id
-    known = view.find(ENVIRONMENTS, identity)
+    environment_id = environment.environment_id
+    known = view.find(ENVIRONMENTS, environment_id)
     operation, start = begin_operation(
-        kind, identity, f"/v1/runtime/environments/{identity}", ids, ctx
+        kind, environment_id, f"/v1/runtime/environments/{environment_id}", ids, ctx
     )
     superseded = (
         close_superseded(view, known.operation_id, ids.operation_id, ids.now) if known else ()
@@ -81,7 +81,7 @@ def begin(
         answer(environment),
         writes=[ENVIRONMENTS.put(environment), OPERATIONS.put(operation), *superseded],
         outbox=[environment_changed(environment), start],
-        audited=Audited(kind.name, identity),
+        audited=Audited(kind.name, environment_id),
     )
 
 

@@ -87,9 +87,9 @@ async def get_dependencies(
 async def _dependency(
     module: ModuleId, key: EnvironmentKey, ctx: Context, app: CatalogApp
 ) -> published.Dependency:
-    identity = service_id_of(key, module_key(ctx.tenant, module))
+    service_id = service_id_of(key, module_key(ctx.tenant, module))
     document = await app.service.store.read(
-        partition_of(ctx.tenant, identity), SERVICES.document_id(identity)
+        partition_of(ctx.tenant, service_id), SERVICES.document_id(service_id)
     )
     is_service = document is not None and document.body.get("type") == SERVICES.type_name
     found = SERVICES.readable([document]) if document is not None and is_service else []

@@ -152,24 +152,24 @@ async def publish_drained(ctx: ActivityContext, app: DeploymentsApp) -> None:
         raise DrainIncomplete(ctx.aggregate_id, remaining)
 
     def decide(owned: OwnedTarget, operation: Operation) -> Step[None]:
-        target, environment = owned.target, EnvironmentId(ctx.aggregate_id)
+        target, environment_id = owned.target, EnvironmentId(ctx.aggregate_id)
         removed = sum(1 for state in target.modules.values() if state.revision)
         after = replace(emptied(target), revision=target.revision + 1, drain=None)
         drained = RuntimeEnvironmentDrained(
-            aggregate_id=TARGETS.document_id(environment),
+            aggregate_id=TARGETS.document_id(environment_id),
             revision=after.revision,
-            environment_id=environment,
+            environment_id=environment_id,
             generation=owned.drain.generation,
             removed=removed,
         )
         project = target.environment.project if target.environment else None
-        result = {"environmentId": environment, "removed": removed}
+        result = {"environmentId": environment_id, "removed": removed}
         return Step(
             None,
             operation.succeed(result, ctx.now()),
             [TARGETS.put(after)],
             [Publish(drained, project=project)],
-            Audited("DrainEnvironment", environment, "Drained"),
+            Audited("DrainEnvironment", environment_id, "Drained"),
         )
 
     await _commit(ctx, app, decide)

@@ -19,7 +19,8 @@ from shared.contracts.gates import (
 )
 from shared.contracts.releases import ReleasedComponent
 from shared.contracts.values import ComponentType, GateId, ModuleId, Stage
-from shared.kernel.ids import DeploymentId, gate_id, module_key, parse_id
+from shared.kernel.ids import DeploymentId, module_key, parse_id
+from shared.kernel.ids import gate_id as gate_id_of
 from shared.surfaces.rules import WHOLE
 
 ANSWER_GRACE_S: Final = 15.0
@@ -37,20 +38,20 @@ def is_gated(deployment: Deployment) -> bool:
 
 def gate_of(deployment: Deployment, module: ModuleId, index: int) -> GateId:
     key = module_key(deployment.tenant_id, module)
-    return gate_id(deployment.deployment_id, key, deployment.attempt, index)
+    return gate_id_of(deployment.deployment_id, key, deployment.attempt, index)
 
 
-def deployment_of(gate: str) -> DeploymentId:
+def deployment_of(gate_id: str) -> DeploymentId:
     """Return the deployment whose gate this is. Raises NotFound for another shape."""
-    parts = parse_id(gate, "gate")
+    parts = parse_id(gate_id, "gate")
     return DeploymentId(f"dep-{parts.environment}-{parts.rest.split('-', 1)[0]}")
 
 
-def step_of(deployment: Deployment, gate: str) -> RolloutStep | None:
-    """Return the step that still waits for the evidence of *gate*; None when no step does."""
+def step_of(deployment: Deployment, gate_id: str) -> RolloutStep | None:
+    """Return the step that still waits for the evidence of *gate_id*; None when no step does."""
     for step in deployment.steps:
-        if gate in step.gates:
-            is_known = any(evidence.gate_id == gate for evidence in step.evidence)
+        if gate_id in step.gates:
+            is_known = any(evidence.gate_id == gate_id for evidence in step.evidence)
             return None if is_known else step
     return None
 

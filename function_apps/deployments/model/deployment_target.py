@@ -120,8 +120,8 @@ class DeploymentTarget:
         """The tenant's binding while it is in force."""
         return self.binding if self.binding and self.binding.is_in_force else None
 
-    def entry(self, deployment: str) -> QueueEntry | None:
-        return next((entry for entry in self.queue if entry.deployment == deployment), None)
+    def entry(self, deployment_id: str) -> QueueEntry | None:
+        return next((entry for entry in self.queue if entry.deployment == deployment_id), None)
 
     def module(self, module: ModuleId) -> ModuleState:
         return self.modules.get(module, ModuleState())

@@ -40,17 +40,17 @@ Facts = Mapping[str, RecordedFact]
 """By aggregate; secrets, of which a binding and its rotations have events, by module and name."""
 
 
-def record_fact(facts: Facts, aggregate: str, fact: RecordedFact) -> Facts | None:
+def record_fact(facts: Facts, aggregate_id: str, fact: RecordedFact) -> Facts | None:
     """Return *facts* with *fact*; None when *facts* has one as new.
 
     Raises:
         FactsFull: there is no room for another aggregate.
     """
-    known = facts.get(aggregate)
+    known = facts.get(aggregate_id)
     if known is not None and known.revision >= fact.revision:
         return None
-    _require_room(facts, aggregate)
-    return {**facts, aggregate: fact}
+    _require_room(facts, aggregate_id)
+    return {**facts, aggregate_id: fact}
 
 
 def secret_key(module: str, name: str) -> str:

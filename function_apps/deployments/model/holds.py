@@ -77,11 +77,11 @@ def release_holds(deployment: Deployment, holds: Holds, now: datetime) -> tuple[
     Raises:
         NoActiveHold: it has none.
     """
-    identity = deployment.deployment_id
+    deployment_id = deployment.deployment_id
     if not deployment.holds:
-        raise NoActiveHold(f"{identity} holds nothing in {deployment.environment_id}")
+        raise NoActiveHold(f"{deployment_id} holds nothing in {deployment.environment_id}")
     kept = {
-        module: tuple(held for held in refs if held.by != identity)
+        module: tuple(held for held in refs if held.by != deployment_id)
         for module, refs in holds.items()
     }
     released = evolve(deployment, HoldReleased(), now)

@@ -77,12 +77,12 @@ def repeated_by(command: Deploy, keys: Keys, target: DeploymentTarget) -> Deploy
     return states[0].by if is_in_force else None
 
 
-def holder_of(target: DeploymentTarget, deployment: str) -> tuple[ModuleId, DeploymentId] | None:
-    """Return the first entry before *deployment*'s that shares a module with it, and which."""
-    own = target.entry(deployment)
-    assert own is not None, deployment
+def holder_of(target: DeploymentTarget, deployment_id: str) -> tuple[ModuleId, DeploymentId] | None:
+    """Return the first entry before *deployment_id*'s that shares a module with it, and which."""
+    own = target.entry(deployment_id)
+    assert own is not None, deployment_id
     for entry in target.queue:
-        if entry.deployment == deployment:
+        if entry.deployment == deployment_id:
             return None
         shared = [module for module in own.modules if module in entry.modules]
         if shared:
@@ -149,39 +149,39 @@ def admit_ready(target: DeploymentTarget) -> tuple[DeploymentTarget, tuple[Queue
 
 
 def dequeue(
-    target: DeploymentTarget, deployment: str
+    target: DeploymentTarget, deployment_id: str
 ) -> tuple[DeploymentTarget, tuple[QueueEntry, ...]]:
-    """Take *deployment* out of its queues; return the entries that may start now, too."""
-    entries = tuple(entry for entry in target.queue if entry.deployment != deployment)
+    """Take *deployment_id* out of its queues; return the entries that may start now, too."""
+    entries = tuple(entry for entry in target.queue if entry.deployment != deployment_id)
     return admit_ready(replace(target, queue=entries))
 
 
 def transfer_ownership(
-    target: DeploymentTarget, deployment: str, operation: OperationId
+    target: DeploymentTarget, deployment_id: str, operation_id: OperationId
 ) -> tuple[DeploymentTarget, int]:
-    """Give *deployment* to *operation*, under a new token; return that too."""
+    """Give *deployment_id* to *operation_id*, under a new token; return that too."""
     fence = target.fence + 1
     entries = tuple(
-        replace(entry, operation=operation, token=fence, wait="")
-        if entry.deployment == deployment
+        replace(entry, operation=operation_id, token=fence, wait="")
+        if entry.deployment == deployment_id
         else entry
         for entry in target.queue
     )
     return replace(target, fence=fence, queue=entries), fence
 
 
-def set_wait(target: DeploymentTarget, deployment: str, wait: str) -> DeploymentTarget:
-    """Return *target* with the event that *deployment* waits for; empty: for none."""
+def set_wait(target: DeploymentTarget, deployment_id: str, wait: str) -> DeploymentTarget:
+    """Return *target* with the event that *deployment_id* waits for; empty: for none."""
     entries = tuple(
-        replace(entry, wait=wait) if entry.deployment == deployment else entry
+        replace(entry, wait=wait) if entry.deployment == deployment_id else entry
         for entry in target.queue
     )
     return replace(target, queue=entries)
 
 
-def ahead_of(target: DeploymentTarget, deployment: str) -> tuple[QueueEntry, ...]:
-    """Return the entries before *deployment*'s."""
-    return tuple(takewhile(lambda entry: entry.deployment != deployment, target.queue))
+def ahead_of(target: DeploymentTarget, deployment_id: str) -> tuple[QueueEntry, ...]:
+    """Return the entries before *deployment_id*'s."""
+    return tuple(takewhile(lambda entry: entry.deployment != deployment_id, target.queue))
 
 
 def waiting_entries(target: DeploymentTarget) -> tuple[QueueEntry, ...]:

@@ -142,7 +142,7 @@ def requested_component(component: ReleasedComponent) -> Component:
 
 def to_revision_spec(
     component: ReleasedComponent,
-    environment: EnvironmentId,
+    environment_id: EnvironmentId,
     tenant: TenantId,
     rollout: RolloutDefaults,
 ) -> RevisionSpec:
@@ -155,7 +155,7 @@ def to_revision_spec(
         },
     }
     return RevisionSpec(
-        component=SurfaceComponent(environment, tenant, component.module_id),
+        component=SurfaceComponent(environment_id, tenant, component.module_id),
         revision=component.release_revision,
         version=component.version,
         artifact=component.digest,

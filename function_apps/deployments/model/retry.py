@@ -30,13 +30,13 @@ def begin_anew(
         NotRetryable: it is in another state, or the same versions are on their way.
         NotPromotable: the evidence of its promotion is too old.
     """
-    identity = deployment.deployment_id
+    deployment_id = deployment.deployment_id
     if deployment.status is not DeploymentStatus.FAILED:
         raise NotRetryable(
-            f"{identity} is {deployment.status}; Failed and paused deployments can be retried"
+            f"{deployment_id} is {deployment.status}; Failed and paused deployments can be retried"
         )
     if deployment.evidence is not None:
         require_fresh_evidence(deployment.evidence, soak, now)
     if any(entry.key == deployment.key for entry in target.queue):
-        raise NotRetryable(f"the same versions as in {identity} are on their way")
+        raise NotRetryable(f"the same versions as in {deployment_id} are on their way")
     return evolve(deployment, Retried(operation_id), now)

@@ -44,52 +44,52 @@ async def abandon_rollout(
     surface that is on its way is refused as stale. Where the deployment is gone or cannot be read,
     the operation ends alone. Without *reason* an administrator gave it up.
     """
-    deployment, operation_id = operation.aggregate_id, operation.operation_id
+    deployment_id, operation_id = operation.aggregate_id, operation.operation_id
     ended: Deployment | None = None
 
     def free(view: View, why: Reason) -> Freed:
         nonlocal ended
-        known = _readable_set(view, deployment)
+        known = _readable_set(view, deployment_id)
         ended = None
         if known is None:
-            return _dequeued(view, deployment, operation_id, ctx)
+            return _dequeued(view, deployment_id, operation_id, ctx)
         if known.operation_id != operation_id or known.deployment.status in ENDINGS:
             return (), ()
         after, rows = _failed(known, why, ctx)
         # One in no queue is of a generation that is gone: its modules are another's by now.
         has_calls = known.deployment.status not in BEFORE_APPLIED
-        ended = after.deployment if has_calls and known.target.entry(deployment) else None
+        ended = after.deployment if has_calls and known.target.entry(deployment_id) else None
         return repository.changed(known, after), rows
 
-    outcome = await abandon(operation, ctx, app, reason, reads=_documents(deployment), free=free)
+    outcome = await abandon(operation, ctx, app, reason, reads=_documents(deployment_id), free=free)
     if ended is not None:
         await _overtake_calls(ended, app)
     return outcome
 
 
-def _documents(deployment: str) -> Sequence[str]:
+def _documents(deployment_id: str) -> Sequence[str]:
     """Return the ids of the documents of a deployment; none where its id is damaged."""
     try:
-        return repository.set_documents(deployment)
+        return repository.set_documents(deployment_id)
     except NotFound:
         return ()
 
 
-def _readable_set(view: View, deployment: str) -> DeploymentSet | None:
+def _readable_set(view: View, deployment_id: str) -> DeploymentSet | None:
     """Return the set in *view*; None where a document of it is lost or damaged."""
-    stored = view.readable(DEPLOYMENTS, deployment)
+    stored = view.readable(DEPLOYMENTS, deployment_id)
     target = view.readable(TARGETS, stored.environment_id) if stored else None
     return DeploymentSet(target, stored) if target and stored else None
 
 
-def _dequeued(view: View, deployment: str, operation_id: str, ctx: Context) -> Freed:
+def _dequeued(view: View, deployment_id: str, operation_id: str, ctx: Context) -> Freed:
     """Take a deployment that is lost out of its queues: others would wait for it for ever."""
-    documents = _documents(deployment)
-    target = view.readable(TARGETS, repository.environment_of(deployment)) if documents else None
-    entry = target.entry(deployment) if target else None
+    documents = _documents(deployment_id)
+    target = view.readable(TARGETS, repository.environment_of(deployment_id)) if documents else None
+    entry = target.entry(deployment_id) if target else None
     if target is None or entry is None or entry.operation != operation_id:
         return (), ()
-    after, admitted = module_queue.dequeue(target, deployment)
+    after, admitted = module_queue.dequeue(target, deployment_id)
     starts = [
         OperationInput(ctx.tenant, e.deployment).start(repository.ROLL_OUT, e.operation)
         for e in admitted
@@ -158,13 +158,13 @@ async def abandon_drain(
 
     Where its target cannot be read, the operation ends alone.
     """
-    environment, operation_id = operation.aggregate_id, operation.operation_id
+    environment_id, operation_id = operation.aggregate_id, operation.operation_id
 
     def free(view: View, _why: Reason) -> Freed:
-        target = view.readable(TARGETS, environment)
+        target = view.readable(TARGETS, environment_id)
         if target is None or target.drain is None or target.drain.operation != operation_id:
             return (), ()
         return [TARGETS.put(replace(target, drain=None, fence=target.fence + 1))], ()
 
-    reads = [TARGETS.document_id(environment)]
+    reads = [TARGETS.document_id(environment_id)]
     return await abandon(operation, ctx, app, reason, reads=reads, free=free)

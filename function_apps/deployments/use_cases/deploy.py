@@ -47,15 +47,15 @@ async def deploy(
         CannotBePlanned: every reason why it cannot be done, with its place in the command.
         Held, QueueTaken, NaturalKeyActive, EnvironmentNotUsable, BindingRequired.
     """
-    environment = command.environment_id
-    ids = NewIds.draw(ctx, app.service.public_name, environment)
+    environment_id = command.environment_id
+    ids = NewIds.draw(ctx, app.service.public_name, environment_id)
     keys = module_queue.keys_of(command)
     evidence: SoakEvidence | None = None
     context: PlanContext | None = None
 
     async def decide(view: View) -> Decision[Json]:
         nonlocal evidence, context
-        target = view.get(TARGETS, environment)
+        target = view.get(TARGETS, environment_id)
         known = module_queue.repeated_by(command, keys, target)
         if known is not None:
             deployment = await app.service.work.find(DEPLOYMENTS, known, ctx.tenant)
@@ -70,7 +70,7 @@ async def deploy(
             raise CannotBePlanned(plan.refusals)
         return _release(command, plan, keys, ids, target, ctx, evidence)
 
-    return await app.service.work.change(ctx, TARGETS, environment, decide)
+    return await app.service.work.change(ctx, TARGETS, environment_id, decide)
 
 
 async def plan_deployment(
@@ -85,11 +85,11 @@ async def plan_deployment(
     Raises:
         Stale: as `deploy`.
     """
-    environment = command.environment_id
-    ids = NewIds.draw(ctx, app.service.public_name, environment)
+    environment_id = command.environment_id
+    ids = NewIds.draw(ctx, app.service.public_name, environment_id)
     keys = module_queue.keys_of(command)
-    view = await app.service.work.read_for_plan(TARGETS, environment, ctx)
-    target = view.get(TARGETS, environment)
+    view = await app.service.work.read_for_plan(TARGETS, environment_id, ctx)
+    target = view.get(TARGETS, environment_id)
     refusals: list[Reason] = []
     waits_for: str | None = None
     is_new = False
@@ -109,7 +109,7 @@ async def plan_deployment(
         with _listed(refusals):
             waits_for = _release(command, plan, keys, ids, target, ctx).value["waitingFor"]
     return DeploymentPlan(
-        environment_id=environment,
+        environment_id=environment_id,
         release_ref=command.release_ref,
         strategy=command.strategy,
         components=plan.components,

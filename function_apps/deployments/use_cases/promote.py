@@ -60,13 +60,13 @@ async def _release(
     return promotion.promotion_command(source, command), ask_evidence
 
 
-async def load_source(deployment: str, ctx: Context, app: DeploymentsApp) -> Source:
+async def load_source(deployment_id: str, ctx: Context, app: DeploymentsApp) -> Source:
     """Return the release that would be promoted.
 
     Raises:
         NotPromotable: it is not Completed, or no longer in force.
     """
-    known = await load_set(deployment, ctx, app)
+    known = await load_set(deployment_id, ctx, app)
     source = Source.of(known.deployment)
     promotion.require_source_in_force(source, known.target)
     return source

@@ -28,20 +28,20 @@ _log = logging.getLogger(__name__)
 
 
 async def get_deployment(
-    deployment: str, ctx: Context, app: DeploymentsApp
+    deployment_id: str, ctx: Context, app: DeploymentsApp
 ) -> tuple[DeploymentResource, str]:
     """Return the deployment and its etag, which `If-Match` is compared with.
 
     Its place in the queue and its operation's percent change without the deployment, so the etag
     does not show that a cached answer is current. Raises DeploymentMissing.
     """
-    partition = partition_of(ctx.tenant, deployment)
-    view = await app.service.work.read(partition, *repository.set_documents(deployment))
-    known = repository.stored_set(view, deployment)
+    partition = partition_of(ctx.tenant, deployment_id)
+    view = await app.service.work.read(partition, *repository.set_documents(deployment_id))
+    known = repository.stored_set(view, deployment_id)
     own = await app.service.work.read(partition, OPERATIONS.document_id(known.operation_id))
     operation = own.readable(OPERATIONS, known.operation_id)
     resource = deployment_resource(known.deployment, known.target, operation)
-    return resource, view.etag(deployment) or ""
+    return resource, view.etag(deployment_id) or ""
 
 
 async def list_resources(
@@ -78,11 +78,13 @@ async def _targets_of(
     """Return the targets of *deployments*; one that cannot be read is absent."""
     targets: dict[EnvironmentId, DeploymentTarget] = {}
 
-    async def read(environment: EnvironmentId) -> None:
+    async def read(environment_id: EnvironmentId) -> None:
         try:
-            targets[environment] = await app.service.work.load(TARGETS, environment, ctx.tenant)
+            targets[environment_id] = await app.service.work.load(
+                TARGETS, environment_id, ctx.tenant
+            )
         except UnreadableDocument:
-            _log.exception("the target of %s cannot be read", environment)
+            _log.exception("the target of %s cannot be read", environment_id)
 
     environments = sorted({deployment.environment_id for deployment in deployments})
     await bounded_map(environments, read, at_once=_TARGETS_AT_ONCE)
@@ -90,14 +92,14 @@ async def _targets_of(
 
 
 async def read_logs(
-    deployment: str, ctx: Context, app: DeploymentsApp, *, module: str | None, tail: int
+    deployment_id: str, ctx: Context, app: DeploymentsApp, *, module: str | None, tail: int
 ) -> Mapping[str, Any]:
     """Return the last lines of each instance that the deployment released.
 
     When none of its revision is there any more, of those whose output the surface still has. An
     instance that cannot be read says why instead.
     """
-    known = await app.service.work.load(DEPLOYMENTS, deployment, ctx.tenant)
+    known = await app.service.work.load(DEPLOYMENTS, deployment_id, ctx.tenant)
     value: list[Mapping[str, Any]] = []
     for component in known.released_components:
         if module not in {None, component.module_id}:
@@ -128,13 +130,13 @@ async def read_logs(
     return {"value": value, "nextLink": None}
 
 
-async def read_traffic(deployment: str, ctx: Context, app: DeploymentsApp) -> Mapping[str, Any]:
+async def read_traffic(deployment_id: str, ctx: Context, app: DeploymentsApp) -> Mapping[str, Any]:
     """Return the counters of the traffic layer for each module that the deployment released.
 
     They count since `epoch`: a reader takes the difference of two answers. A module without
     traffic, or whose counters cannot be read just now, says why instead.
     """
-    known = await app.service.work.load(DEPLOYMENTS, deployment, ctx.tenant)
+    known = await app.service.work.load(DEPLOYMENTS, deployment_id, ctx.tenant)
     value: list[Mapping[str, Any]] = []
     for component in known.released_components:
         workload = SurfaceComponent(known.environment_id, ctx.tenant, component.module_id)

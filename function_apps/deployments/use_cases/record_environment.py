@@ -51,8 +51,8 @@ async def record_environment(
     when the next generation is heard of first, nothing is in force or on its way any longer: the
     deployments that were are woken or started once more, and end by themselves.
     """
-    environment = event.environment_id
-    ids = NewIds.draw(ctx, app.service.public_name, environment)
+    environment_id = event.environment_id
+    ids = NewIds.draw(ctx, app.service.public_name, environment_id)
     if ctx.cause.project is None:
         raise Invalid(
             "an environment's event names its project in the envelope", target="projectId"
@@ -60,7 +60,7 @@ async def record_environment(
     project = ProjectId(ctx.cause.project)
 
     def decide(view: View) -> Decision[Json]:
-        target = view.get(TARGETS, environment)
+        target = view.get(TARGETS, environment_id)
         if target.environment is not None and target.environment.revision >= event.revision:
             return NOTHING
         after = replace(target, environment=_projection(event, project, target.environment))
@@ -79,15 +79,15 @@ async def record_environment(
             {},
             writes=[TARGETS.put(after), *writes],
             outbox=rows,
-            audited=Audited("RecordEnvironment", environment, event.status),
+            audited=Audited("RecordEnvironment", environment_id, event.status),
         )
 
     def open_drain(view: View) -> Sequence[str]:
-        drain = view.get(TARGETS, environment).drain
+        drain = view.get(TARGETS, environment_id).drain
         return [OPERATIONS.document_id(drain.operation)] if drain else []
 
     return await app.service.work.change(
-        ctx.without_marker(), TARGETS, environment, decide, linked=open_drain
+        ctx.without_marker(), TARGETS, environment_id, decide, linked=open_drain
     )
 
 

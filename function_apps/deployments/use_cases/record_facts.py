@@ -60,24 +60,24 @@ async def record_scaling_policy(
 
 
 async def _record(
-    environment: EnvironmentId,
-    aggregate: str,
+    environment_id: EnvironmentId,
+    aggregate_id: str,
     fact: RecordedFact,
     ctx: Context,
     app: DeploymentsApp,
 ) -> Outcome[Json]:
     def decide(view: View) -> Decision[Json]:
-        target = view.get(TARGETS, environment)
+        target = view.get(TARGETS, environment_id)
         if fact.kind == facts.SECRET:
             recorded = facts.record_secret(target.facts, fact)
         else:
-            recorded = facts.record_fact(target.facts, aggregate, fact)
+            recorded = facts.record_fact(target.facts, aggregate_id, fact)
         if recorded is None:
             return NOTHING
         return Decision(
             {},
             writes=[TARGETS.put(replace(target, facts=recorded))],
-            audited=Audited("RecordFact", aggregate),
+            audited=Audited("RecordFact", aggregate_id),
         )
 
-    return await app.service.work.change(ctx.without_marker(), TARGETS, environment, decide)
+    return await app.service.work.change(ctx.without_marker(), TARGETS, environment_id, decide)

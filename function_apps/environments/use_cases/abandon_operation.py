@@ -34,13 +34,13 @@ async def abandon_operation(
     Where the environment is gone or cannot be read, the operation ends alone. Without *reason* an
     administrator gave it up.
     """
-    identity, operation_id = operation.aggregate_id, operation.operation_id
+    environment_id, operation_id = operation.aggregate_id, operation.operation_id
     ended: RuntimeEnvironment | None = None
 
     def free(view: View, why: Reason) -> Freed:
         nonlocal ended
         ended = None
-        environment = view.readable(ENVIRONMENTS, identity)
+        environment = view.readable(ENVIRONMENTS, environment_id)
         is_owner = environment is not None and environment.operation_id == operation_id
         if environment is None or not is_owner or environment.status not in IN_FLIGHT:
             return (), ()
@@ -48,7 +48,7 @@ async def abandon_operation(
         ended = evolve(freed, failure(freed, why, freed.remaining), ctx.now())
         return [ENVIRONMENTS.put(ended)], [environment_changed(ended)]
 
-    reads = [ENVIRONMENTS.document_id(identity)]
+    reads = [ENVIRONMENTS.document_id(environment_id)]
     outcome = await abandon(operation, ctx, app, reason, reads=reads, free=free)
     if ended is not None:
         canceling = app.engine.cancel(ended.run_id, Fence(ended.fence, operation_id, "abandon"))

@@ -20,14 +20,14 @@ async def decommission_environment(
         EnvironmentNotFound, DataResourceUnknown, RetainDiffers, ConfirmationMissing,
         TransitionRefused.
     """
-    identity = command.environment_id
-    ids = NewIds.draw(ctx, app.service.public_name, identity)
+    environment_id = command.environment_id
+    ids = NewIds.draw(ctx, app.service.public_name, environment_id)
 
     def decide(view: View) -> Decision[Json]:
-        known = view.get(repository.ENVIRONMENTS, identity)
+        known = view.get(repository.ENVIRONMENTS, environment_id)
         leaving = requests.decommission(known, command, operation_id=ids.operation_id, now=ids.now)
         if leaving is known:
             return Decision(answer(known), is_repeat=True)
         return repository.begin(leaving, view, ids, ctx, repository.DECOMMISSION)
 
-    return await repository.change(identity, ctx, app, decide)
+    return await repository.change(environment_id, ctx, app, decide)

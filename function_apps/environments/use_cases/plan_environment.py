@@ -14,7 +14,8 @@ from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput, 
 from shared.infrastructure.port import Preview
 from shared.kernel.context import Context
 from shared.kernel.errors import PlanRefused
-from shared.kernel.ids import ProjectId, environment_id, environment_key
+from shared.kernel.ids import ProjectId, environment_key
+from shared.kernel.ids import environment_id as environment_id_of
 
 _NO_OPERATION: Final = "none"
 """A dry run begins no operation."""
@@ -91,17 +92,17 @@ async def plan_request(
         EnvironmentExists, TransitionRefused, PlanChanged, Stale: the request would be refused.
     """
     key = environment_key(ctx.tenant, ProjectId(command.project_id), command.name)
-    identity, now = environment_id(key), ctx.now()
+    environment_id, now = environment_id_of(key), ctx.now()
     fresh = requests.new_environment(
         command,
-        environment_id=identity,
+        environment_id=environment_id,
         tenant_id=ctx.tenant,
         operation_id=_NO_OPERATION,
         trace_id=ctx.cause.trace_id,
         now=now,
     )
-    view = await app.service.work.read_for_plan(ENVIRONMENTS, identity, ctx)
-    known = view.find(ENVIRONMENTS, identity)
+    view = await app.service.work.read_for_plan(ENVIRONMENTS, environment_id, ctx)
+    known = view.find(ENVIRONMENTS, environment_id)
     requested = requests.request(known, fresh, now)
     base = known.revision if known else fresh.revision
     # A repeat is answered whatever was approved.
@@ -117,9 +118,9 @@ async def plan_update(
     Raises:
         EnvironmentNotFound, TransitionRefused, PlanChanged, Stale: the update would be refused.
     """
-    identity = command.environment_id
-    view = await app.service.work.read_for_plan(ENVIRONMENTS, identity, ctx)
-    known = view.get(ENVIRONMENTS, identity)
+    environment_id = command.environment_id
+    view = await app.service.work.read_for_plan(ENVIRONMENTS, environment_id, ctx)
+    known = view.get(ENVIRONMENTS, environment_id)
     spec = requests.spec_from(command)
     updated = requests.update(known, spec, plan_id=None, operation_id=_NO_OPERATION, now=ctx.now())
     approved = None if updated is known else command.plan_id

@@ -7,7 +7,8 @@ from function_apps.environments.resources import answer
 from function_apps.environments.use_cases.plan_environment import require_plan
 from shared.contracts.environments import ProvisionEnvironment
 from shared.kernel.context import Context, NewIds
-from shared.kernel.ids import ProjectId, environment_id, environment_key
+from shared.kernel.ids import ProjectId, environment_key
+from shared.kernel.ids import environment_id as environment_id_of
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
 
 
@@ -22,11 +23,11 @@ async def provision_environment(
         PlanChanged: `planId` is not the plan that would be applied now.
     """
     key = environment_key(ctx.tenant, ProjectId(command.project_id), command.name)
-    identity = environment_id(key)
-    ids = NewIds.draw(ctx, app.service.public_name, identity)
+    environment_id = environment_id_of(key)
+    ids = NewIds.draw(ctx, app.service.public_name, environment_id)
     fresh = requests.new_environment(
         command,
-        environment_id=identity,
+        environment_id=environment_id,
         tenant_id=ctx.tenant,
         operation_id=ids.operation_id,
         trace_id=ctx.cause.trace_id,
@@ -34,11 +35,11 @@ async def provision_environment(
     )
 
     async def decide(view: View) -> Decision[Json]:
-        known = view.find(repository.ENVIRONMENTS, identity)
+        known = view.find(repository.ENVIRONMENTS, environment_id)
         after = requests.request(known, fresh, ids.now)
         if after is known:
             return Decision(answer(after), is_repeat=True)
         await require_plan(command.plan_id, after, app)
         return repository.begin(after, view, ids, ctx, repository.PROVISION)
 
-    return await repository.change(identity, ctx, app, decide)
+    return await repository.change(environment_id, ctx, app, decide)

@@ -17,10 +17,10 @@ async def record_drained(
 
     A drain of an earlier generation changes nothing, and neither does one that left workloads.
     """
-    identity = event.environment_id
+    environment_id = event.environment_id
 
     def decide(view: View) -> Decision[Json]:
-        known = view.find(ENVIRONMENTS, identity)
+        known = view.find(ENVIRONMENTS, environment_id)
         if known is None or known.status is not State.DECOMMISSIONING:
             return NOTHING
         if known.drained or event.remaining or event.generation != known.generation:
@@ -30,10 +30,10 @@ async def record_drained(
             {},
             writes=[ENVIRONMENTS.put(drained)],
             outbox=[Raise(known.operation_id, drained_event(known.operation_id))],
-            audited=Audited("RecordDrained", identity),
+            audited=Audited("RecordDrained", environment_id),
         )
 
-    return await app.service.work.change(ctx, ENVIRONMENTS, identity, decide)
+    return await app.service.work.change(ctx, ENVIRONMENTS, environment_id, decide)
 
 
 def drained_event(operation_id: str) -> str:

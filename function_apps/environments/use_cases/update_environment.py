@@ -19,11 +19,11 @@ async def update_environment(
         EnvironmentNotFound, TransitionRefused.
         PlanChanged: `planId` is not the plan that would be applied now.
     """
-    identity, spec = command.environment_id, requests.spec_from(command)
-    ids = NewIds.draw(ctx, app.service.public_name, identity)
+    environment_id, spec = command.environment_id, requests.spec_from(command)
+    ids = NewIds.draw(ctx, app.service.public_name, environment_id)
 
     async def decide(view: View) -> Decision[Json]:
-        known = view.get(repository.ENVIRONMENTS, identity)
+        known = view.get(repository.ENVIRONMENTS, environment_id)
         after = requests.update(
             known, spec, plan_id=command.plan_id, operation_id=ids.operation_id, now=ids.now
         )
@@ -32,4 +32,4 @@ async def update_environment(
         await require_plan(command.plan_id, after, app)
         return repository.begin(after, view, ids, ctx, repository.UPDATE)
 
-    return await repository.change(identity, ctx, app, decide)
+    return await repository.change(environment_id, ctx, app, decide)

@@ -20,10 +20,10 @@ async def abandon_operation(
 
     Where the gate is gone, cannot be read or has a verdict, the operation ends alone.
     """
-    identity, operation_id = operation.aggregate_id, operation.operation_id
+    gate_id, operation_id = operation.aggregate_id, operation.operation_id
 
     def free(view: View, _why: Reason) -> Freed:
-        record = view.readable(GATES, identity)
+        record = view.readable(GATES, gate_id)
         is_owner = record is not None and record.operation_id == operation_id
         if record is None or not is_owner or record.verdict is not None:
             return (), ()
@@ -33,6 +33,4 @@ async def abandon_operation(
         decided = record.decided(evidence)
         return [put_gate(decided, app)], [gate_completed(decided)]
 
-    return await abandon(
-        operation, ctx, app, reason, reads=[GATES.document_id(identity)], free=free
-    )
+    return await abandon(operation, ctx, app, reason, reads=[GATES.document_id(gate_id)], free=free)

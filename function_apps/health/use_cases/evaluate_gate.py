@@ -17,24 +17,24 @@ async def evaluate_gate(command: EvaluateGate, ctx: Context, app: HealthApp) -> 
     Raises:
         GateConflict: a gate with this id and another content exists.
     """
-    identity = command.gate_id
-    ids = NewIds.draw(ctx, app.service.public_name, identity)
+    gate_id = command.gate_id
+    ids = NewIds.draw(ctx, app.service.public_name, gate_id)
 
     def decide(view: View) -> Decision[Json]:
-        known = view.find(GATES, identity)
+        known = view.find(GATES, gate_id)
         if known is not None and known.gate != command:
-            raise GateConflict(identity)
+            raise GateConflict(gate_id)
         if known is not None:
             return NOTHING
         operation, start = begin_operation(
-            EVALUATE, identity, f"/v1/runtime/services/{command.service_id}/health", ids, ctx
+            EVALUATE, gate_id, f"/v1/runtime/services/{command.service_id}/health", ids, ctx
         )
         record = GateRecord(command, ids.operation_id)
         return Decision(
             {},
             writes=[put_gate(record, app), OPERATIONS.put(operation)],
             outbox=[start],
-            audited=Audited(EVALUATE.name, identity),
+            audited=Audited(EVALUATE.name, gate_id),
         )
 
-    return await app.service.work.change(ctx, GATES, identity, decide)
+    return await app.service.work.change(ctx, GATES, gate_id, decide)
