@@ -184,6 +184,7 @@ def _raise_for_error(response: Response) -> Response:
                 str(detail.get("message", "")),
                 str(detail.get("expected") or ""),
                 str(detail.get("received") or ""),
+                str(detail.get("code") or ""),
             )
             for detail in error.get("details", ())
         ],

@@ -17,6 +17,8 @@ from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import find_environment
+from cli.output import note
+from cli.release_check import check_release
 from cli.yaml_files import load_yaml
 
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -47,32 +49,29 @@ def deploy_request(options: DeployOptions, client: Client) -> dict[str, Any]:
     """
     body = load_yaml(options.file) if options.file is not None else {}
     body |= {name: value for name, value in options.request.items() if value is not None}
-    removed = body.get("remove") or []
-    body["components"] = _components(body.get("components", []), options, removed)
+    if isinstance(body.get("components", []), list):
+        body["components"] = _components(body.get("components", []), options, body.get("remove"))
+    if options.release_ref:
+        body["releaseRef"] = options.release_ref
+    for warning in check_release(body, options.file):
+        note(f"warning: {warning}")
     folder = options.file.parent if options.file is not None else Path()
     _set_environment(body, options.environment, client)
     for component in body["components"]:
         _set_digest(component, folder, client)
-    body["releaseRef"] = (
-        options.release_ref
-        or body.get("releaseRef")
-        or _default_release_ref(body["components"], removed)
-    )
+    body.setdefault("releaseRef", _default_release_ref(body["components"], body.get("remove")))
     return body
 
 
-def _components(in_file: Any, options: DeployOptions, removed: Any) -> list[dict[str, Any]]:
-    if not isinstance(in_file, list) or not all(isinstance(entry, dict) for entry in in_file):
-        raise Failure(
-            "components: expected a list of mappings", ExitCode.USAGE, remedy="see examples/"
-        )
+def _components(in_file: list[Any], options: DeployOptions, removed: Any) -> list[Any]:
+    """Return the components of the file with the options; what is none of them is left as it is."""
     overrides = {
         name: value for name, value in options.component.items() if value not in (None, (), [], {})
     }
-    components = [dict(component) for component in in_file]
+    components = [dict(entry) if isinstance(entry, dict) else entry for entry in in_file]
     if not components and overrides:
         components = [{"componentType": "microservice"}]
-    if len(components) == 1:
+    if len(components) == 1 and isinstance(components[0], dict):
         components[0] |= overrides
     elif overrides:
         raise Failure(
@@ -80,7 +79,7 @@ def _components(in_file: Any, options: DeployOptions, removed: Any) -> list[dict
             ExitCode.USAGE,
             remedy="change the file instead",
         )
-    if not components and not removed:
+    if not components and not removed and options.file is None:
         raise Failure(
             "nothing to deploy", ExitCode.USAGE, remedy=f"give a file with -f, or: {_EXAMPLE}"
         )
@@ -89,10 +88,14 @@ def _components(in_file: Any, options: DeployOptions, removed: Any) -> list[dict
     return components
 
 
-def _set_artifact(option: str, components: list[dict[str, Any]]) -> None:
+def _set_artifact(option: str, components: list[Any]) -> None:
     """Set the artifact of the component that *option* names, or of the only one."""
     module, separator, value = option.partition("=")
-    matches = [c for c in components if not separator or c.get("moduleId") == module]
+    matches = [
+        component
+        for component in components
+        if isinstance(component, dict) and (not separator or component.get("moduleId") == module)
+    ]
     if len(matches) != 1:
         raise Failure(
             f"--artifact {option}: which of the {len(components)} components is it for?",

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cli.exit_codes import ExitCode
+from cli.field_names import field_name, pointer_parts, similar_field
 from cli.remedies import remedy_for
-from cli.typed import option_for
 
 
 @dataclass(frozen=True)
@@ -17,19 +17,41 @@ class Detail:
     message: str
     expected: str = ""
     received: str = ""
+    code: str = ""
+    line: int | None = None
+    """Of the file that was named."""
 
-    def text(self, said: str = "") -> str:
-        """Return it as one line, without what *said* says already; empty when that is all of it."""
-        place = option_for(self.target) or self.target or "body"
-        if said.startswith(f"{place}: {self.message}"):
-            return ""
-        parts = [] if said.startswith(self.message) else [self.message]
-        if self.expected and self.expected not in self.message:
-            parts.append(f"expected {self.expected}")
-        text = f"{place}: {'; '.join(parts)}"
-        if self.received and self.received not in self.message:
+    def text(self) -> str:
+        """Return it as one line, in terms of what was typed."""
+        place = field_name(self.target, is_missing=self.code == "Required")
+        text = self._text(place)
+        return f"line {self.line}: {text}" if self.line else text
+
+    def _text(self, place: str) -> str:
+        match self.code:
+            case "Required" if place:
+                return f"{place} is missing"
+            case "UnknownField" if place:
+                likely = similar_field(pointer_parts(self.target)[-1])
+                hint = f"; did you mean {likely}?" if likely else ""
+                return f"{place}: there is no such field{hint}"
+            case "WrongType" if self.expected == "a string" and _is_scalar(self.received):
+                return f"{place}: expected text, got {self.received}: put it in quotes"
+            case _:
+                text = self._sentence()
+                return f"{place}: {text}" if place else text
+
+    def _sentence(self) -> str:
+        text = self.message.replace(", received ", ", got ")
+        if self.expected and self.expected not in text:
+            text += f"; expected {self.expected}"
+        if self.received and self.received not in text and self.code != "RuleBroken":
             text += f", got {self.received}"
-        return text if parts else ""
+        return text
+
+
+def _is_scalar(received: str) -> bool:
+    return received[:1].isdecimal() or received[:1] == "-" or received in {"true", "false"}
 
 
 class Failure(Exception):
@@ -46,7 +68,7 @@ class Failure(Exception):
         trace_id: str = "",
     ) -> None:
         super().__init__(message)
-        self.message = _with_options(message, details)
+        self.message = _in_terms_of_what_was_typed(message, details)
         self.exit_code = exit_code
         self.code = code
         self.details = tuple(details)
@@ -68,17 +90,25 @@ class Failure(Exception):
         """Return the lines for standard error, the most important first."""
         headline = f"error: {self.message}"
         lines = [headline if not self.code else f"{headline} [{self.code}]"]
-        lines += [f"  - {text}" for d in self.details if (text := d.text(self.message))]
+        texts = [detail.text() for detail in self.details]
+        lines += [f"  - {text}" for text in texts if text not in self.message]
         lines.append(f"next:  {self.remedy}")
         if self.trace_id and self.exit_code is ExitCode.DEFECT:
             lines.append(f"trace: {self.trace_id}")
         return lines
 
 
-def _with_options(message: str, details: Sequence[Detail]) -> str:
-    """Return *message* with the option that was typed in place of the field that it begins with."""
-    for detail in details:
-        option = option_for(detail.target)
-        if option and message.startswith(f"{detail.target}: "):
-            return f"{option}{message.removeprefix(detail.target)}"
-    return message
+def mistakes(details: Sequence[Detail], subject: str) -> str:
+    """Return what is wrong in *subject*: the only detail, or how many there are."""
+    if len(details) == 1:
+        return f"{subject}: {details[0].text()}" if subject else details[0].text()
+    return f"{subject or 'the request'} has {len(details)} mistakes"
+
+
+def _in_terms_of_what_was_typed(message: str, details: Sequence[Detail]) -> str:
+    """Return *message*; where it only repeats the first of *details*, what that one says."""
+    if not details:
+        return message
+    first = details[0]
+    place = first.target or "the body"
+    return mistakes(details, "") if message.startswith(f"{place}: {first.message}") else message

@@ -16,6 +16,7 @@ from cli.commands import (
     logs,
     operations,
     parked,
+    release_files,
     releases,
     services,
     system,
@@ -38,6 +39,8 @@ app = Commands(
 _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
     "The system": (system.up, system.down, system.login, system.completion),
     "Releases": (
+        release_files.init,
+        release_files.validate,
         releases.deploy,
         releases.promote,
         releases.rollback,

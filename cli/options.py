@@ -129,7 +129,7 @@ def _with_groups(function: Callable[..., None]) -> Callable[..., None]:
         values |= {n: v for n, v in before.items() if n in values and n not in typed}
         ctx.obj = {**before, **{name: typed[name] for name in _OF_EVERY_COMMAND if name in typed}}
         # Messages name files in the state folder, typed or not.
-        remember({**typed, "state": values.get("state")}, values)
+        remember({**typed, "state": values.get("state")}, frozenset(values))
         built = {
             name: group(**{field.name: values.pop(field.name) for field in fields(group)})
             for name, group in groups.items()

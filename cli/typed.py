@@ -29,6 +29,7 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "/components/0/environ": "environ",
     "/components/0/replicas": "replicas",
     "/components/0/artifactDigest": "artifact",
+    "/components/0/artifact": "artifact",
 }
 """The parameter of a command for each field of a body that it sets; the longest pointer wins."""
 
@@ -56,13 +57,18 @@ def typed_values() -> Mapping[str, str]:
     return {name: str(value) for name, value in values.items() if value}
 
 
-def option_for(pointer: str) -> str | None:
-    """Return the option that was given for the field at *pointer*; None for one of a file."""
+def option_for(pointer: str, *, is_missing: bool = False) -> str | None:
+    """Return the option that was given for the field at *pointer*; None for one of a file.
+
+    With *is_missing*, the option that would have given it, where no file was named.
+    """
     given = _typed.get()
+    expected = _known.get() if is_missing and not given.get("file") else ()
     fields = [
         field
         for field, name in _OPTIONS.items()
-        if f"{pointer}/".startswith(f"{field}/") and given.get(name) not in (None, (), [])
+        if f"{pointer}/".startswith(f"{field}/")
+        and (name in expected or given.get(name) not in (None, (), []))
     ]
     if not fields:
         return None

@@ -1,6 +1,7 @@
 """Reads YAML files that people write, safely: one mapping per file."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,10 +35,36 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise Failure(
             f"{path}: expected a mapping, got {type(content).__name__}",
             ExitCode.USAGE,
-            remedy="begin with `releaseRef: …`, see examples/",
+            remedy="begin with `releaseRef: …`; `runtimectl init` writes one",
         )
     _require_json(path, content)
     return content
+
+
+def line_of(path: Path, segments: Sequence[str]) -> int | None:
+    """Return the line of *path* where the field at *segments* stands, or else what holds it."""
+    import yaml  # noqa: PLC0415  slow to import
+
+    node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+    line: int | None = None
+    for segment in segments:
+        entry = _entry(node, segment)
+        if entry is None:
+            break
+        mark, node = entry
+        line = mark.line + 1
+    return line
+
+
+def _entry(node: Any, segment: str) -> tuple[Any, Any] | None:
+    """Return where the part of *node* called *segment* begins, and its value."""
+    if isinstance(node.value, list) and node.id == "mapping":
+        pairs = ((key.start_mark, value) for key, value in node.value if key.value == segment)
+        return next(pairs, None)
+    if node.id == "sequence" and segment.isdecimal() and int(segment) < len(node.value):
+        value = node.value[int(segment)]
+        return value.start_mark, value
+    return None
 
 
 def _require_json(path: Path, content: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from shared.contracts.patterns import pattern
 from shared.contracts.releases import ChangeCause, ModuleIds, ReleasedComponent
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.values import (
@@ -190,7 +191,9 @@ class ServiceDependencies(Resource):
 class Subscribe(Command):
     """POST /subscriptions: signed webhooks for some event types."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https://\S+$", max_length=2048)]
+    url: Annotated[
+        str, StringConstraints(pattern=pattern(r"^https://\S+$", "an https URL"), max_length=2048)
+    ]
     event_types: Annotated[tuple[Label, ...], Field(min_length=1, max_length=40)]
     environment_id: EnvironmentId | None = None
     secret_ref: Label

@@ -41,13 +41,18 @@ class Component(Value):
     """One module of a release, by image or by artifact, never both."""
 
     module_id: ModuleId
+    """Its name: the same module is one service, whatever its version."""
     component_type: ComponentType
+    """The place where it runs follows from it, unless `computeTarget` says otherwise."""
     version: Version
     image: Image | None = None
+    """Not on one machine."""
     artifact_digest: Digest | None = None
+    """One of image and artifact is needed."""
     compute_target: ComputeTargetKind | None = None
     """Where it runs; the placement default when not given."""
     replicas: Replicas | None = None
+    """How many instances; 1 when not given."""
     command: Argv = ()
     """The start command; that of the artifact or image when empty."""
     port: Port | None = None
@@ -55,11 +60,15 @@ class Component(Value):
     path_prefix: PathPrefix | None = None
     """Where the environment's public port sends to it; reachable by its name only when absent."""
     environ: Environ = Field(default_factory=dict)
+    """Environment variables, at most 50; no secrets."""
     release: ReleaseQuestion | None = None
     """For the proof, beside the digest that the surface checks."""
     probes: Probes = Field(default_factory=Probes)
+    """How it is asked whether it is up."""
     resources: Resources = Field(default_factory=Resources)
+    """Limits of one instance."""
     depends_on: ModuleIds = ()
+    """Modules that are rolled out before it; an order, not a check that they answer."""
     configuration_mode: ConfigurationMode = ConfigurationMode.PINNED
     scheduled: bool = False
     """A scheduled or bursty job, for the placement default."""
@@ -72,6 +81,18 @@ class Component(Value):
         if (self.image is None) == (self.artifact_digest is None):
             raise ValueError("exactly one of image and artifactDigest is given")
         return self
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and probably not meant."""
+        reached = (self.path_prefix, self.probes.readiness, self.probes.liveness, self.release)
+        if self.port is not None:
+            return ()
+        if any(part is not None for part in reached):
+            return (f"{self.module_id} has no port: nothing can ask it over HTTP",)
+        if self.component_type is ComponentType.WORKER:
+            return ()
+        return (f"{self.module_id} has no port: it gets no traffic; only a worker needs none",)
 
     @property
     def digest(self) -> str:

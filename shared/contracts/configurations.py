@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from shared.contracts.patterns import pattern
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.values import (
     ConfigurationId,
@@ -62,7 +63,13 @@ def _fits(values: Mapping[str, Json]) -> Mapping[str, Json]:
     return values
 
 
-Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][\w.:-]*$", max_length=128)]
+Key = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(r"^[A-Za-z][\w.:-]*$", "a letter, then letters, digits and . _ : -"),
+        max_length=128,
+    ),
+]
 Keys = Annotated[tuple[Key, ...], Field(max_length=500)]
 Values = Annotated[Mapping[Key, Json], Field(max_length=1000), AfterValidator(_fits)]
 """A secret appears as a reference (`{"secret": "<name>"}`), never as a value."""

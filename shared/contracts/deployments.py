@@ -78,17 +78,27 @@ class Deploy(Command):
     """POST /deployments. The natural key: environment, modules with version and digest, pins."""
 
     environment_id: EnvironmentId
+    """In a file: `environment`, its name; or `--env`."""
     release_ref: ReleaseRef
+    """Your name of the release: a tag, a commit, a build. The command line makes one up."""
     components: Annotated[tuple[Component, ...], Field(max_length=COMPONENTS_MAX)] = ()
+    """The modules that are deployed together; what is not named stays as it is."""
     configuration: ConfigurationChoice | None = None
+    """Versions to pin. Not built yet."""
     strategy: Strategy = Field(default_factory=Strategy)
+    """How traffic moves to the new version."""
     gate: Gate = Field(default_factory=Gate)
+    """What each step has to pass."""
     hooks: Annotated[tuple[Hook, ...], Field(max_length=20)] = ()
+    """Programs around a rollout. Refused by the plan: not built yet."""
     remove: ModuleIds = ()
+    """Modules to take away."""
     restart: bool = False
     """Also when nothing differs: new instances of the same release."""
     on_conflict: OnConflict = OnConflict.QUEUE
+    """When another deployment changes a module. `supersede` is refused: not built yet."""
     dry_run: bool = False
+    """Answer the plan, change nothing; `--dry-run`."""
 
     @model_validator(mode="after")
     def _modules_make_one_unit(self) -> Self:

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from shared.contracts.catalog import ReleaseOfComponent
+from shared.contracts.patterns import pattern
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.values import (
     Count,
@@ -210,7 +211,12 @@ class DriftSnapshot(Resource):
 class FollowGitSource(Command):
     """POST /git-sources: desired state from a repository of environment manifests."""
 
-    repository: Annotated[str, StringConstraints(pattern=r"^(?:https|ssh)://\S+$", max_length=2048)]
+    repository: Annotated[
+        str,
+        StringConstraints(
+            pattern=pattern(r"^(?:https|ssh)://\S+$", "an https or ssh URL"), max_length=2048
+        ),
+    ]
     branch: Label = "main"
     path: Text = ""
     environment_ids: Annotated[tuple[EnvironmentId, ...], Field(min_length=1, max_length=50)]

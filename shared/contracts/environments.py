@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from shared.contracts.operations import OperationSummary
+from shared.contracts.patterns import pattern
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.values import (
     ComputeTargetKind,
@@ -273,7 +274,12 @@ class EnvironmentPlan(Resource):
     refusals: Annotated[tuple[Refusal, ...], Field(max_length=100)] = ()
     monthly_cost: Annotated[float | None, Field(ge=0)] = None
     """In `currency`; absent when a price is not known, never guessed."""
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "EUR"
+    currency: Annotated[
+        str,
+        StringConstraints(
+            pattern=pattern(r"^[A-Z]{3}$", "a currency of three capital letters, such as EUR")
+        ),
+    ] = "EUR"
     needs_approval: bool = False
     expires_at: Instant | None = None
 

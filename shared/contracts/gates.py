@@ -57,24 +57,32 @@ class GateLimits(Value):
     """
 
     error_ratio_increase_max: Ratio = 0.005
+    """Against the old version, as a fraction of requests; half a percent."""
     error_ratio_max: Ratio = 0.01
+    """Absolute, where there is no healthy old version to compare with."""
     latency_increase_ratio_max: Annotated[float, Field(ge=0, le=100)] = 0.25
+    """Against the old version; fails only together with the next one."""
     latency_increase_ms_max: Milliseconds = 20.0
+    """Against the old version, in milliseconds."""
     p95_ms_max: Milliseconds = 800.0
+    """Absolute, where there is no healthy old version to compare with."""
     burn_rate_max: Annotated[float, Field(gt=0, le=10_000)] = 14.4
-    """Of the error budget, over one hour and five minutes, as in the SRE Workbook."""
+    """Of the error budget, over one hour and five minutes, as in the SRE Workbook; not judged."""
 
 
 class Gate(Value):
     """The limits of every step of a deployment; the environment has the defaults."""
 
     limits: GateLimits = Field(default_factory=GateLimits)
+    """A tie with a limit passes."""
     window: Wait | None = None
     """Of readiness, and of each of the two latency windows."""
     min_samples: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    """Requests, and probes where they count, that a verdict takes."""
     deadline: Wait | None = None
     """From the start of the step; too few samples by then is Inconclusive."""
     on_inconclusive: OnInconclusive | None = None
+    """When the deadline passes without a verdict; prod pauses, others pass, marked."""
     probes_count: bool | None = None
     """Whether probes are samples; by default outside prod, and for workers."""
 

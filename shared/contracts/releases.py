@@ -6,9 +6,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
 
+from shared.contracts.patterns import pattern
 from shared.contracts.shape import Value
 from shared.contracts.values import (
     COMPONENTS_MAX,
+    NO_NUL,
+    PATH_PATTERN,
     ComponentType,
     ComputeTargetKind,
     ConfigurationMode,
@@ -36,7 +39,7 @@ SecretVersions = Annotated[Mapping[Label, Label], Field(max_length=50)]
 """Secret name to the version in force; never a value."""
 ReleaseRef = Label
 """The caller's name of the release: a tag, a commit, a build number."""
-Argument = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", max_length=2048)]
+Argument = Annotated[str, StringConstraints(pattern=NO_NUL, max_length=2048)]
 """What a process can be given: no system takes a NUL there."""
 Argv = Annotated[tuple[Argument, ...], Field(max_length=64)]
 """Program and arguments; no shell."""
@@ -44,14 +47,27 @@ Argv = Annotated[tuple[Argument, ...], Field(max_length=64)]
 
 Environ = Annotated[
     Mapping[
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w{0,127}$")],
-        Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", max_length=1024)],
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=pattern(
+                    r"^[A-Za-z_]\w{0,127}$",
+                    "the name of an environment variable: letters, digits and _, no digit first",
+                )
+            ),
+        ],
+        Annotated[str, StringConstraints(pattern=NO_NUL, max_length=1024)],
     ],
     Field(max_length=50),
 ]
 """Environment variables that belong to a release; what changes without one is configuration, and
 a secret is a secret binding."""
-StoredPathPrefix = Annotated[str, StringConstraints(pattern=r"^/[\w./~-]*$", max_length=256)]
+StoredPathPrefix = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(r"^/[\w./~-]*$", "/ or a path such as /shop"), max_length=256
+    ),
+]
 """As units have it that were recorded before `//a` and `/a/` were refused."""
 
 
@@ -71,8 +87,16 @@ PathPrefix = Annotated[StoredPathPrefix, AfterValidator(_one_spelling)]
 class ReleaseQuestion(Value):
     """Where a workload answers which release it is: a path, and a field of its JSON answer."""
 
-    path: Annotated[str, StringConstraints(pattern=r"^/\S*$", max_length=512)]
-    field: Annotated[str, StringConstraints(pattern=r"^[\w-]+(?:\.[\w-]+)*$", max_length=256)]
+    path: Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=512)]
+    field: Annotated[
+        str,
+        StringConstraints(
+            pattern=pattern(
+                r"^[\w-]+(?:\.[\w-]+)*$", "names with dots between, such as datasette.version"
+            ),
+            max_length=256,
+        ),
+    ]
     """Dot-separated, for example `datasette.version`."""
 
 
@@ -90,7 +114,11 @@ class Routing(Value):
     """How traffic reaches a service: per release revision the percentage, 100 in total."""
 
     weights: Annotated[
-        Mapping[Annotated[str, Field(pattern=r"^\d{1,9}$")], Percent], Field(max_length=4)
+        Mapping[
+            Annotated[str, Field(pattern=pattern(r"^\d{1,9}$", "a number of at most 9 digits"))],
+            Percent,
+        ],
+        Field(max_length=4),
     ] = Field(default_factory=dict)
     """By release revision."""
     endpoint: Url | None = None

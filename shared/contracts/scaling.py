@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from shared.contracts.gates import Wait
+from shared.contracts.patterns import pattern
 from shared.contracts.releases import Routing
 from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.values import (
@@ -94,7 +95,12 @@ class CostPeriod(StrEnum):
 
 class CostCeiling(Value):
     amount: Annotated[float, Field(gt=0, le=1e9)]
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "EUR"
+    currency: Annotated[
+        str,
+        StringConstraints(
+            pattern=pattern(r"^[A-Z]{3}$", "a currency of three capital letters, such as EUR")
+        ),
+    ] = "EUR"
     per: CostPeriod = CostPeriod.MONTH
 
 

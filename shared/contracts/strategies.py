@@ -42,7 +42,9 @@ class Strategy(Value):
     """How traffic moves to the new version. Canary without steps has the default ones."""
 
     kind: StrategyKind = StrategyKind.CANARY
+    """`blueGreen` and `rolling` are refused: not built yet."""
     steps: Annotated[tuple[TrafficStep, ...], Field(max_length=20)] = ()
+    """Weights that rise, the last 100; 10, 50, 100 when not given."""
 
     @model_validator(mode="after")
     def _weights_rise_to_all(self) -> Self:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
+from shared.contracts.patterns import words_of
 from shared.kernel.errors import Invalid, Violation
 
 DEPTH_MAX: Final = 32
@@ -192,10 +193,21 @@ def _violation(detail: ErrorDetails, at: str) -> Violation:
     return Violation(
         code=_CODES.get(kind, "OutOfBounds" if _is_bound(detail) else "WrongType"),
         target=at + pointer(*detail["loc"]),
-        message=f"expected {expected}, received {received}",
+        message=_message(kind, expected, received),
         expected=expected,
         received=received,
     )
+
+
+def _message(kind: str, expected: str, received: str) -> str:
+    if kind == "missing":
+        return "a value is missing"
+    if kind == "extra_forbidden":
+        return "there is no such field"
+    is_structure = received.startswith(("an object", "an array"))
+    if kind == "value_error" and is_structure:
+        return expected
+    return f"expected {expected}, received {received}"
 
 
 def _context(detail: ErrorDetails) -> dict[str, Any]:
@@ -210,7 +222,7 @@ def _expected(detail: ErrorDetails) -> str:
     context = _context(detail)
     match detail["type"]:
         case "string_pattern_mismatch":
-            return f"text that matches {context['pattern']}"
+            return words_of(context["pattern"])
         case "enum" | "literal_error":
             return f"one of {context['expected']}"
         case "value_error":

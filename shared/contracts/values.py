@@ -15,6 +15,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from shared.contracts.patterns import pattern
 from shared.contracts.shape import Value
 from shared.kernel import ids
 from shared.kernel.clock import isoformat
@@ -23,13 +24,22 @@ EVENT_BYTES_MAX: Final = 192 * 1024
 """A payload's bound as JSON: a broker message is 256 KB, the rest is envelope and properties."""
 COMPONENTS_MAX: Final = 25
 """Components of one deployment, and units of one page when an event is split."""
-_SLUG: Final = f"^{ids.TENANT.pattern}$"
+_SLUG: Final = pattern(
+    f"^{ids.TENANT.pattern}$", "lower case letters, digits and inner dashes, at most 63"
+)
+PATH_PATTERN: Final = pattern(
+    r"^/[^\s\x00-\x1f\x7f]*$", "a path that begins with / and has no spaces"
+)
+NO_NUL: Final = pattern(r"^[^\x00]*$", "text without a NUL")
 _YEARS: Final = range(1970, 9000)
 """Near the ends of the calendar a change of offset or the addition of a span overflows."""
 
 
 def _id(kind: str) -> StringConstraints:
-    return StringConstraints(pattern=ids.id_pattern(kind), max_length=160)
+    return StringConstraints(
+        pattern=pattern(ids.id_pattern(kind), f"an id as the platform gave it, {kind}-…"),
+        max_length=160,
+    )
 
 
 def _utc(instant: datetime) -> datetime:
@@ -59,11 +69,35 @@ def _finite(value: JsonValue) -> JsonValue:
 
 Slug = Annotated[str, StringConstraints(pattern=_SLUG)]
 """A DNS label: lower case, digits and inner dashes, 1 to 63 characters."""
-EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$")]
+EnvironmentName = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(
+            r"^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$",
+            "a lower case letter, then letters, digits and inner dashes, at most 40",
+        )
+    ),
+]
 """A slug of at most 40 characters that begins with a letter, so that Azure names can hold it."""
 TenantId = Annotated[ids.TenantId, Field(pattern=_SLUG, max_length=63)]
-ProjectId = Annotated[ids.ProjectId, Field(pattern=r"^proj-[a-z0-9](?:[a-z0-9-]{0,57})$")]
-ModuleId = Annotated[ids.ModuleId, Field(pattern=r"^module-[a-z0-9](?:[a-z0-9-]{0,55})$")]
+ProjectId = Annotated[
+    ids.ProjectId,
+    Field(
+        pattern=pattern(
+            r"^proj-[a-z0-9](?:[a-z0-9-]{0,57})$",
+            "proj- and lower case letters, digits and dashes, such as proj-shop",
+        )
+    ),
+]
+ModuleId = Annotated[
+    ids.ModuleId,
+    Field(
+        pattern=pattern(
+            r"^module-[a-z0-9](?:[a-z0-9-]{0,55})$",
+            "module- and lower case letters, digits and dashes, such as module-shop",
+        )
+    ),
+]
 EnvironmentId = Annotated[ids.EnvironmentId, _id("env")]
 DeploymentId = Annotated[ids.DeploymentId, _id("dep")]
 ServiceId = Annotated[ids.ServiceId, _id("svc")]
@@ -76,21 +110,56 @@ ScalingPolicyId = Annotated[ids.ScalingPolicyId, _id("sp")]
 DriftFindingId = Annotated[ids.DriftFindingId, _id("df")]
 GateId = Annotated[ids.GateId, _id("gate")]
 
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(r"^sha256:[0-9a-f]{64}$", "sha256: and 64 hexadecimal digits")
+    ),
+]
 """The content address of an artifact, an image or a blob."""
 Image = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-zA-Z0-9][\w.:/-]*(?:@sha256:[0-9a-f]{64})?$", max_length=512),
+    StringConstraints(
+        pattern=pattern(
+            r"^[a-zA-Z0-9][\w.:/-]*(?:@sha256:[0-9a-f]{64})?$",
+            "a container image by tag or digest, such as registry/shop:1.0",
+        ),
+        max_length=512,
+    ),
 ]
 """A container image by tag or digest; the release unit always pins the digest."""
-Version = Annotated[str, StringConstraints(pattern=r"^[\w][\w.+-]*$", max_length=64)]
-Region = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
+Version = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(r"^[\w][\w.+-]*$", "letters, digits and . _ + -, such as 1.0.2"),
+        max_length=64,
+    ),
+]
+Region = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(
+            r"^[a-z][a-z0-9-]{1,39}$", "a region in lower case, such as westeurope or local"
+        )
+    ),
+]
 """An Azure region as ARM names it (`westeurope`), or `local`."""
-Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
+Label = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(r"^[^\x00-\x1f\x7f]{1,128}$", "one line of 1 to 128 characters")
+    ),
+]
 """One line for machines and people: names of steps, owners, codes."""
 Text = Annotated[str, StringConstraints(max_length=2048)]
 """A sentence for people."""
-Url = Annotated[str, StringConstraints(pattern=r"^(?:https?|tcp|grpc)://\S+$", max_length=2048)]
+Url = Annotated[
+    str,
+    StringConstraints(
+        pattern=pattern(r"^(?:https?|tcp|grpc)://\S+$", "a URL with http, https, tcp or grpc"),
+        max_length=2048,
+    ),
+]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -112,7 +181,14 @@ Json = Annotated[JsonValue, AfterValidator(_finite)]
 """Any JSON value; the type that holds it bounds its size."""
 Tags = Annotated[
     Mapping[
-        Annotated[str, StringConstraints(pattern=r"^[^<>%&\\?/\x00-\x1f]{1,128}$")],
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=pattern(
+                    r"^[^<>%&\\?/\x00-\x1f]{1,128}$", "1 to 128 characters without < > % & \\ ? /"
+                )
+            ),
+        ],
         Annotated[str, StringConstraints(max_length=256)],
     ],
     Field(max_length=40),
@@ -120,7 +196,12 @@ Tags = Annotated[
 """Azure takes 50 a resource, without `<>%&\\?/` in names; the platform adds its own."""
 Settings = Annotated[
     Mapping[
-        Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,64}$")],
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=pattern(r"^[\w.-]{1,64}$", "1 to 64 letters, digits and . _ -")
+            ),
+        ],
         Annotated[str, StringConstraints(max_length=1024)],
     ],
     Field(max_length=50),
@@ -205,7 +286,8 @@ class Probe(Value):
     """One question put to an instance. HTTP passes on 200 to 399."""
 
     kind: ProbeKind = ProbeKind.HTTP
-    path: Annotated[str, StringConstraints(pattern=r"^/[^\s\x00-\x1f\x7f]*$", max_length=512)] = "/"
+    """`tcp` and `command` are refused on one machine."""
+    path: Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=512)] = "/"
     """HTTP only."""
     port: Port | None = None
     """The component's own port when not given."""
@@ -218,6 +300,7 @@ class Probe(Value):
     timeout: Annotated[timedelta, Field(ge=timedelta(milliseconds=50), le=timedelta(minutes=5))] = (
         timedelta(seconds=5)
     )
+    """For one answer."""
     initial_delay: Annotated[timedelta, Field(ge=timedelta(), le=timedelta(hours=1))] = timedelta()
     failure_threshold: Annotated[int, Field(ge=1, le=20)] = 3
     """Failures in a row that turn it to failing, as in Kubernetes."""
@@ -228,8 +311,11 @@ class Probes(Value):
     """The probes by which an instance is up, gets traffic, or is restarted."""
 
     startup: Probe | None = None
+    """Refused: not built yet."""
     readiness: Probe | None = None
+    """Traffic and gates follow it; without it an open port is ready."""
     liveness: Probe | None = None
+    """An instance that fails it is restarted."""
 
 
 class Resources(Value):
@@ -238,6 +324,7 @@ class Resources(Value):
     cpu: Annotated[float | None, Field(gt=0, le=128)] = None
     """Cores."""
     memory_mib: Annotated[int | None, Field(ge=16, le=1_048_576)] = None
+    """MiB of one instance."""
     open_files: Annotated[int | None, Field(ge=16, le=1_048_576)] = None
     processes: Annotated[int | None, Field(ge=1, le=32_768)] = None
 

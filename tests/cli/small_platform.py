@@ -116,8 +116,11 @@ class RuntimeCtl:
 
     def run(self, line: str, more: Mapping[str, Any] | None = None) -> Ran:
         with platform(more or {}) as server:
-            self._monkeypatch.setenv("RUNTIMECTL_URL", server.url)
-            self._monkeypatch.setenv("RUNTIMECTL_TOKEN", "a-token")
-            code = main(line.split())
+            return self.run_at(server, line)
+
+    def run_at(self, server: Server, line: str) -> Ran:
+        self._monkeypatch.setenv("RUNTIMECTL_URL", server.url)
+        self._monkeypatch.setenv("RUNTIMECTL_TOKEN", "a-token")
+        code = main(line.split())
         printed = self._capsys.readouterr()
         return Ran(code, printed.out, printed.err, server.asked)

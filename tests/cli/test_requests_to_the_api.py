@@ -16,6 +16,9 @@ from tests.kit.seeded_entropy import SeededEntropy
 pytestmark = pytest.mark.real
 DIGEST = "sha256:" + "a" * 64
 ENVIRONMENT = "env-w5ekllr23tyb"
+COMPONENT = {
+    "moduleId": "module-shop", "componentType": "worker", "version": "1", "artifactDigest": DIGEST,
+}  # fmt: skip
 Answers = Callable[[Asked], tuple[int, Any] | None]
 _NOTHING: dict[str, Any] = {"value": [], "nextLink": None}
 
@@ -42,7 +45,7 @@ def test_an_error_of_the_api_keeps_its_code_details_and_trace() -> None:
 
     assert failed.value.exit_code is ExitCode.REFUSED
     assert failed.value.code == "Invalid"
-    assert failed.value.details[0].text() == "/name: too long; expected 40, got 41"
+    assert failed.value.details[0].text() == "name: too long; expected 40, got 41"
     assert failed.value.trace_id == "trace-1"
 
 
@@ -115,8 +118,9 @@ def _file(folder: Path, text: str) -> Path:
 def test_a_release_file_is_sent_as_it_is_but_for_names_and_archives(tmp_path: Path) -> None:
     file = _file(
         tmp_path,
-        f"releaseRef: shop-1\nenvironment: test\nsurprise: 7\n"
-        f"components: [{{moduleId: module-shop, version: '1', artifact: '{DIGEST}'}}]\n",
+        f"releaseRef: shop-1\nenvironment: test\nrestart: true\ncomponents:\n"
+        f"  - {{moduleId: module-shop, componentType: worker, version: '1',\n"
+        f"     artifact: '{DIGEST}'}}\n",
     )
 
     body = _request(DeployOptions(file=file))
@@ -124,13 +128,14 @@ def test_a_release_file_is_sent_as_it_is_but_for_names_and_archives(tmp_path: Pa
     assert body == {
         "releaseRef": "shop-1",
         "environmentId": ENVIRONMENT,
-        "surprise": 7,
-        "components": [{"moduleId": "module-shop", "version": "1", "artifactDigest": DIGEST}],
+        "restart": True,
+        "components": [{**COMPONENT, "version": "1"}],
     }
 
 
 def test_options_override_the_one_component_of_a_file(tmp_path: Path) -> None:
-    file = _file(tmp_path, "components: [{moduleId: module-shop, version: '1', replicas: 1}]\n")
+    component = "{moduleId: module-shop, componentType: worker, version: '1', replicas: 1}"
+    file = _file(tmp_path, f"components: [{component}]\n")
 
     body = _request(
         DeployOptions(
@@ -138,9 +143,7 @@ def test_options_override_the_one_component_of_a_file(tmp_path: Path) -> None:
         )
     )
 
-    assert body["components"] == [
-        {"moduleId": "module-shop", "version": "2", "replicas": 1, "artifactDigest": DIGEST}
-    ]
+    assert body["components"] == [{**COMPONENT, "version": "2", "replicas": 1}]
     assert body["releaseRef"] == "module-shop-2"
 
 
@@ -148,8 +151,8 @@ def test_options_override_the_one_component_of_a_file(tmp_path: Path) -> None:
     ("options", "reason"),
     [
         (DeployOptions(environment="test"), "nothing to deploy"),
-        (DeployOptions(component={"moduleId": "module-shop"}), "which environment"),
-        (DeployOptions(environment="prod", component={"moduleId": "module-shop"}), "prod"),
+        (DeployOptions(component=COMPONENT), "which environment"),
+        (DeployOptions(environment="prod", component=COMPONENT), "prod"),
     ],
     ids=["no-component", "no-environment", "no-such-environment"],
 )

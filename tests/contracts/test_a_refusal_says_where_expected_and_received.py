@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,10 +9,12 @@ from shared.contracts.configurations import PublishConfiguration
 from shared.contracts.deployments import Deploy
 from shared.contracts.environments import ProvisionEnvironment
 from shared.contracts.freezes import DeclareFreeze
+from shared.contracts.patterns import words_of
 from shared.contracts.scaling import ApplyScalingPolicy
 from shared.contracts.secret_bindings import BindSecret
 from shared.contracts.validation import DEPTH_MAX, DETAILS_MAX, parse, read
 from shared.kernel.errors import Invalid, Violation
+from tests.contracts.published import TYPES
 
 ENVIRONMENT: dict[str, Any] = {
     "name": "test",
@@ -370,3 +373,51 @@ def test_a_prefix_that_was_stored_with_another_spelling_is_read_back() -> None:
     document = DEPLOY | {"components": [COMPONENT | {"pathPrefix": "/shop/"}]}
 
     assert read(Deploy, document).components[0].path_prefix == "/shop/"
+
+
+def test_what_a_pattern_takes_is_said_in_words() -> None:
+    patterns = {
+        value
+        for kind in TYPES
+        for name, value in leaves(kind.model_json_schema())
+        if name == "pattern"
+    }
+
+    assert patterns
+    assert {each for each in patterns if words_of(each).startswith("text that matches")} == set()
+
+
+def leaves(document: Any) -> Iterator[tuple[str, str]]:
+    """Yield each name in *document* with its text."""
+    if isinstance(document, dict):
+        for name, value in document.items():
+            if isinstance(value, str):
+                yield name, value
+            yield from leaves(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from leaves(value)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        pytest.param(DEPLOY | {"componets": []}, "there is no such field", id="unknown"),
+        pytest.param(
+            {"releaseRef": "v1", "components": [COMPONENT]}, "a value is missing", id="no"
+        ),
+        pytest.param(
+            DEPLOY | {"components": [COMPONENT, COMPONENT]},
+            "each module stands once in components or remove",
+            id="a-rule-of-the-whole",
+        ),
+        pytest.param(
+            DEPLOY | {"components": [COMPONENT | {"moduleId": "x"}]},
+            "expected module- and lower case letters, digits and dashes, such as module-shop, "
+            'received "x"',
+            id="a-pattern",
+        ),
+    ],
+)
+def test_a_refusal_is_a_sentence(document: Any, message: str) -> None:
+    assert [detail.message for detail in refusals(Deploy, document)] == [message]

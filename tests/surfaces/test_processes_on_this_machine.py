@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import aiohttp
 import psutil
 import pytest
 
+from cli.state_folder import REPOSITORY
 from local_agent import processes
 from local_agent.instance_folder import LOG_BYTES_MAX
 from local_agent.limits import capabilities, rlimits
@@ -95,8 +97,9 @@ async def test_a_workload_sees_its_own_environment_only(tmp_path: Path) -> None:
 
         environ = (await _ask(await harness.until(lambda _: True), "/"))["environ"]
 
-        given = {name for name in environ if not name.startswith("RUNTIME_")} - {"LC_CTYPE"}
-        assert given == {"PATH", "HOME", "TMPDIR", "PORT", "LANG", "VERSION"}
+        page = (REPOSITORY / "docs" / "process.md").read_text(encoding="utf-8")
+        documented = set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
+        assert documented - {"VIRTUAL_ENV"} == environ.keys() - {"VERSION", "LC_CTYPE"}
         place = str(tmp_path / "surface" / "sites" / ENVIRONMENT / "instances")
         assert environ["HOME"].startswith(place)
         assert environ["TMPDIR"].startswith(place)

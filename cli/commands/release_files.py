@@ -1,0 +1,79 @@
+"""`init` and `validate`: write a release file, and check one; both need no running system."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.options import Invocation
+from cli.output import Column, note
+from cli.parameter_types import module_id
+from cli.release_check import check_release
+from cli.release_template import TEMPLATE
+from cli.yaml_files import load_yaml
+
+_COLUMNS = (
+    Column("MODULE", "moduleId"),
+    Column("VERSION", "version"),
+    Column("TYPE", "componentType"),
+    Column("PORT", "port"),
+    Column("PATH", "pathPrefix"),
+)
+
+
+def init(
+    invocation: Invocation,
+    file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("release.yaml"),
+    module: Annotated[
+        str, typer.Option("--module", "-m", help="module-<slug>.", parser=module_id)
+    ] = "module-shop",
+    version: Annotated[str, typer.Option(help="Version of the module.")] = "1.0.0",
+    artifact: Annotated[str, typer.Option(help="Digest or archive.")] = "build/shop.zip",
+    command: Annotated[str, typer.Option(help="How it starts.")] = "python3 serve.py $PORT",
+    port: Annotated[int, typer.Option(help="Its port.", min=1, max=65_535)] = 8080,
+    readiness: Annotated[str, typer.Option(help="Path that answers 200.")] = "/",
+) -> None:
+    """Write a release file with comments that say what else there is."""
+    text = TEMPLATE.format(
+        module=module,
+        slug=module.removeprefix("module-"),
+        version=version,
+        artifact=json.dumps(artifact),
+        command=json.dumps(_words(command)),
+        port=port,
+        readiness=json.dumps(readiness),
+        file=file,
+    )
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except OSError as refused:
+        raise Failure(
+            f"{file} cannot be written: {refused.strerror}",
+            ExitCode.USAGE,
+            remedy="name another file: `runtimectl init other.yaml`",
+        ) from refused
+    invocation.show({"file": str(file), "module": module, "version": version})
+    note(f"next:  runtimectl validate -f {file}")
+
+
+def validate(
+    invocation: Invocation,
+    file: Annotated[Path, typer.Option("-f", "--file", help="Release file.", show_default=False)],
+) -> None:
+    """Check a release file by itself; `deploy --dry-run` also asks the environment."""
+    body = load_yaml(file)
+    for warning in check_release(body, file):
+        note(f"warning: {warning}")
+    invocation.show(body.get("components", []), _COLUMNS, empty="it only removes modules")
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as unfinished:
+        raise typer.BadParameter(f"--command: {unfinished}, got {command!r}") from unfinished

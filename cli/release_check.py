@@ -1,0 +1,81 @@
+"""Checks a release with the contract itself, before anything is uploaded or sent."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from cli.exit_codes import ExitCode
+from cli.failure import Detail, Failure, mistakes
+from cli.field_names import pointer_parts
+from cli.yaml_files import line_of
+
+_SOURCES: Final = ("artifact", "artifactDigest", "image")
+_ENVIRONMENT_ID: Final = "env-" + "a" * 12
+_DIGEST: Final = "sha256:" + "0" * 64
+
+
+def check_release(body: Mapping[str, Any], file: Path | None) -> Sequence[str]:
+    """Return warnings about *body*, a release with the names that the command line resolves.
+
+    Raises:
+        Failure: it is no release; each mistake is named by its option or its line in *file*.
+    """
+    if "services" in body and not body.get("components"):
+        raise Failure(
+            f"{file} is a Compose file, not a release file",
+            ExitCode.USAGE,
+            remedy="write one: `runtimectl init`, with a component for each service",
+        )
+    from shared.contracts.deployments import Deploy  # noqa: PLC0415  slow to import
+    from shared.contracts.validation import parse  # noqa: PLC0415
+    from shared.kernel.errors import Invalid  # noqa: PLC0415
+
+    warnings, details = list[str](), _without_source(body)
+    try:
+        release = parse(Deploy, json.dumps(_resolved(body)).encode())
+        warnings += [text for component in release.components for text in component.warnings]
+    except Invalid as wrong:
+        details += [
+            Detail(each.target, each.message, each.expected or "", each.received or "", each.code)
+            for each in wrong.details
+        ]
+    if not details:
+        return warnings
+    if file is not None:
+        details = [replace(each, line=_line_of(file, each)) for each in details]
+    raise Failure(
+        mistakes(details, str(file or "")), ExitCode.USAGE, code="Invalid", details=details
+    )
+
+
+def _without_source(body: Mapping[str, Any]) -> list[Detail]:
+    """Return a mistake for each component without anything to run."""
+    components = body.get("components")
+    return [
+        Detail(f"/components/{index}/artifact", "a value is missing", code="Required")
+        for index, component in enumerate(components if isinstance(components, list) else ())
+        if isinstance(component, dict) and not any(map(component.get, _SOURCES))
+    ]
+
+
+def _resolved(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *body* as it will be sent, with stand-ins for what is not looked up yet."""
+    resolved = {"environmentId": _ENVIRONMENT_ID, "releaseRef": "unnamed", **body}
+    resolved.pop("environment", None)
+    components = resolved.get("components")
+    if isinstance(components, list):
+        resolved["components"] = [_with_digest(component) for component in components]
+    return resolved
+
+
+def _with_digest(component: Any) -> Any:
+    if not isinstance(component, dict) or component.get("image") or component.get("artifactDigest"):
+        return component
+    rest = {name: value for name, value in component.items() if name not in _SOURCES}
+    return {**rest, "artifactDigest": _DIGEST}
+
+
+def _line_of(file: Path, detail: Detail) -> int | None:
+    return line_of(file, pointer_parts(detail.target))

@@ -1,0 +1,170 @@
+"""A release that is none is refused before the upload, each mistake once, as it was typed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from tests.cli.small_platform import DIGEST, RUNTIME, THE_DEPLOYMENT, Ran, RuntimeCtl
+from tests.cli.small_server import serving
+
+pytestmark = pytest.mark.real
+COMPONENT = f"""
+  - moduleId: module-shop
+    componentType: microservice
+    version: '1.0'
+    port: 8080
+    artifact: {DIGEST}
+"""
+RELEASE = f"releaseRef: shop-1\ncomponents:{COMPONENT}"
+
+
+@pytest.fixture
+def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuntimeCtl:
+    return RuntimeCtl(monkeypatch, capsys)
+
+
+def require_readable(ran: Ran) -> None:
+    """Require one error in words, exit code 2, and nothing sent."""
+    assert ran.code == ExitCode.USAGE, ran.err
+    assert ran.asked == []
+    assert ran.err.count("error: ") == 1
+    assert not re.search(r"\^|\\[wd]|/components/|\(\?:", ran.err), ran.err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param(
+            f"--module module-shop --artifact {DIGEST}", "--version is missing", id="no-version"
+        ),
+        pytest.param(
+            "--module module-shop --version 1.0", "--artifact is missing", id="no-artifact"
+        ),
+        pytest.param(f"--version 1.0 --artifact {DIGEST}", "--module is missing", id="no-module"),
+        pytest.param("--module x --version 1", "did you mean module-x?", id="a-short-module"),
+        pytest.param(
+            f"--module module-shop --version 1 --artifact {DIGEST} --port 0",
+            "--port: expected at least 1, got 0",
+            id="no-port",
+        ),
+        pytest.param(
+            f"--module module-shop --version a/b --artifact {DIGEST}",
+            '--version: expected letters, digits and . _ + -, such as 1.0.2, got "a/b"',
+            id="no-such-version",
+        ),
+        pytest.param(
+            f"--module module-shop --version 1 --artifact {DIGEST} --weights 50,20",
+            "--weights: weights rise from step to step",
+            id="falling-weights",
+        ),
+    ],
+)
+def test_a_mistake_in_the_line_is_named_by_its_option(
+    line: str, said: str, runtimectl: RuntimeCtl
+) -> None:
+    ran = runtimectl.run(f"deploy --env test {line}")
+
+    require_readable(ran)
+    assert ran.err.count(said) == 1
+
+
+@pytest.mark.parametrize("command", ["deploy --env test", "validate"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            RELEASE.replace("'1.0'", "2.0"),
+            "line 5: components[0].version: expected text, got 2.0: put it in quotes",
+            id="a-number-for-text",
+        ),
+        pytest.param(
+            RELEASE.replace("components:", "componets:"),
+            "line 2: componets: there is no such field; did you mean components?",
+            id="a-slip",
+        ),
+        pytest.param(
+            RELEASE.replace("    port:", "    path_prefix:"),
+            "components[0].path_prefix: there is no such field; did you mean pathPrefix?",
+            id="snake-case",
+        ),
+        pytest.param(
+            RELEASE.replace("    port: 8080\n", "    version: '2'\n").replace(
+                "    version: '1.0'\n", "    port: []\n"
+            ),
+            "line 5: components[0].port: expected a whole number, got an array of 0",
+            id="another-type",
+        ),
+        pytest.param(
+            "components: {web: {}}", "line 1: components: expected an array", id="a-mapping"
+        ),
+        pytest.param("components: [web]", "components[0]: expected an object", id="a-word"),
+        pytest.param("releaseRef: x", "components or remove names at least one", id="nothing"),
+        pytest.param("services: {web: {image: nginx}}", "is a Compose file", id="a-compose-file"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named_by_its_line_and_field(
+    command: str, text: str, said: str, runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(text)
+
+    ran = runtimectl.run(f"{command} -f {file}")
+
+    require_readable(ran)
+    assert ran.err.count(said) == 1
+
+
+def test_several_mistakes_are_counted_and_each_is_named_once(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(RELEASE.replace("'1.0'", "2.0").replace("8080", "0"))
+
+    ran = runtimectl.run(f"validate -f {file}")
+
+    require_readable(ran)
+    assert ran.err.splitlines()[0] == f"error: {file} has 2 mistakes [Invalid]"
+    assert ran.err.count("put it in quotes") == 1
+    assert ran.err.count("expected at least 1") == 1
+
+
+def test_a_refusal_of_the_platform_is_said_once_in_the_same_words(runtimectl: RuntimeCtl) -> None:
+    message = 'expected a region in lower case, such as westeurope or local, received "Mars"'
+    detail = {
+        "code": "PatternMismatch", "target": "/region", "message": message,
+        "expected": "a region in lower case, such as westeurope or local", "received": '"Mars"',
+    }  # fmt: skip
+    error = {"code": "Invalid", "message": f"/region: {message}", "details": [detail]}
+    with serving(lambda _: (400, {"error": error}), keeps_connections=False) as server:
+        ran = runtimectl.run_at(server, "env create test --region Mars")
+
+    assert ran.code == ExitCode.REFUSED
+    assert ran.err.splitlines()[0].startswith("error: --region: expected a region in lower case")
+    assert ran.err.count("Mars") == 1
+
+
+def test_a_file_without_a_mistake_is_valid_and_needs_no_system(
+    runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(RELEASE)
+
+    ran = runtimectl.run(f"validate -f {file}")
+
+    assert (ran.code, ran.asked) == (ExitCode.OK, [])
+    assert "module-shop" in ran.out
+
+
+@pytest.mark.parametrize("command", ["deploy --env test", "validate"])
+def test_a_microservice_without_a_port_is_warned_about(
+    command: str, runtimectl: RuntimeCtl, tmp_path: Path
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(RELEASE.replace("    port: 8080\n", ""))
+
+    ran = runtimectl.run(f"{command} -f {file}", {f"POST {RUNTIME}/deployments": THE_DEPLOYMENT})
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "warning: module-shop has no port: it gets no traffic" in ran.err
