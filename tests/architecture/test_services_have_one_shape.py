@@ -39,6 +39,7 @@ OPTIONAL: Final = frozenset(
 )  # fmt: skip
 """A file with nothing to say is absent; a small one is a module instead of a package."""
 COMPOSITION_LINES_MAX: Final = 60
+QUESTION: Final = re.compile(r'\s*"""(How|What|When|Where|Whether|Which|Who|Why)\b')
 
 
 def _folder(service: str) -> Path:
@@ -241,6 +242,32 @@ def test_a_model_is_pure_and_names_the_data_of_its_events(service: str) -> None:
             assert not isinstance(node, ast.AsyncFunctionDef | ast.Await), path
             if isinstance(node, ast.FunctionDef):
                 assert node.args.kwarg is None, f"{path}: {node.name} takes fields it does not name"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_constant_is_final(service: str) -> None:
+    open_ones = [
+        f"{path.name}: {target.id}"
+        for path in _sources(service)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id.isupper() and len(target.id.strip("_")) > 1
+    ]
+
+    assert open_ones == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_docstring_is_a_statement(service: str) -> None:
+    questions = [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in _sources(service)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if QUESTION.match(line)
+    ]
+
+    assert questions == []
 
 
 @pytest.mark.parametrize("service", SERVICES)

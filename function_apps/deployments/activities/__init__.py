@@ -1,5 +1,7 @@
 """The steps of a rollout and of a drain: idempotent, and fenced where they write outside."""
 
+from typing import Final
+
 from function_apps.deployments.activities import (
     analyze_step,
     apply_revision,
@@ -10,7 +12,7 @@ from function_apps.deployments.activities import (
     shift_traffic,
 )
 
-ACTIVITIES = (
+ACTIVITIES: Final = (
     prepare_release.start_rollout,
     prepare_release.check_environment,
     prepare_release.pin_release_unit,

@@ -36,7 +36,7 @@ class RemovalInput:
 
 @dataclass(frozen=True)
 class RemainingInput:
-    """What a rollback could not restore; `stranded` has modules whose previous version is dead."""
+    """Parts that could not be restored; `stranded` has modules whose previous version is dead."""
 
     remaining: tuple[str, ...] = ()
     stranded: tuple[ModuleId, ...] = ()

@@ -207,7 +207,9 @@ async def remove_candidate(given: RemovalInput, ctx: ActivityContext, app: Deplo
     kept: Collection[int] = () if previous is None else {previous}
     if live is not None:
         rejected = candidate.release_revision if candidate else None
-        kept = traffic_split.kept_revisions(live, rejected, previous, is_stranded=given.is_stranded)
+        kept = traffic_split.kept_revisions(
+            live, rejected, previous, is_previous_dead=given.is_stranded
+        )
     if candidate is not None:
         fence, number = ctx.fence(deployment), candidate.release_revision
         revision = live.revision(number) if live else None
@@ -254,7 +256,7 @@ def _finished(
     rejected = _rejected_components(deployment)
     why = Reason(code=deployment.reason.code, message=deployment.reason.message)
     holds = tuple(hold_of(component, deployment, why, now) for component in rejected)
-    reason = _with_stranded(deployment.reason, given)
+    reason = _with_dead_previous(deployment.reason, given)
     restored = ReleaseUnit(
         components=tuple(deployment.previous),
         tenant_binding_revision=deployment.unit.tenant_binding_revision if deployment.unit else 0,
@@ -289,7 +291,7 @@ def _rejected_components(deployment: Deployment) -> tuple[ReleasedComponent, ...
     return rejected_components(deployment.released_components, deployment.previous)
 
 
-def _with_stranded(reason: EndReason, given: RemainingInput) -> EndReason:
+def _with_dead_previous(reason: EndReason, given: RemainingInput) -> EndReason:
     """Return *reason*, or that there was nothing to go back to, with all its evidence."""
     if not given.stranded:
         return reason

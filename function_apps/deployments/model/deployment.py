@@ -55,7 +55,7 @@ from shared.kernel.ids import deployment_id, parse_id
 
 @dataclass(frozen=True)
 class Origin:
-    """Who asked and as part of which work: the trace goes from the command to the last event."""
+    """The caller and the work it is part of: the trace goes from the command to the last event."""
 
     actor: str
     trace_id: str
@@ -143,7 +143,7 @@ class Deployment:
 
     @property
     def is_paused(self) -> bool:
-        """Whether somebody has to decide about its step."""
+        """Its step waits for a decision of a person."""
         return self.paused_at is not None
 
     def candidate(self, module: str) -> ReleasedComponent | None:

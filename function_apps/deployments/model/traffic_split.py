@@ -125,7 +125,7 @@ def is_dead(revision: LiveRevision | None, since: datetime) -> bool:
 
 
 def kept_revisions(
-    live: LiveComponent, candidate: int | None, previous: int | None, *, is_stranded: bool
+    live: LiveComponent, candidate: int | None, previous: int | None, *, is_previous_dead: bool
 ) -> frozenset[int]:
     """Return what is not removed at the end of a rollback: what has traffic, and what came back.
 
@@ -133,7 +133,7 @@ def kept_revisions(
     dead: the candidate only when nothing else is.
     """
     kept = {number for number, percent in live.weights.items() if percent}
-    if is_stranded and not kept:
+    if is_previous_dead and not kept:
         ready = {each.revision for each in live.revisions if each.ready}
         kept = ready - {candidate} or ready
     return frozenset(kept if previous is None else kept | {previous})

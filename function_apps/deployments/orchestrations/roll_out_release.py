@@ -288,10 +288,10 @@ def _poll(
 
 @dataclass
 class _Remains:
-    """The modules that could not be restored so far, and why."""
+    """Sentences on the modules that could not be restored so far, and those with a dead version."""
 
     remaining: list[str] = field(default_factory=list)
-    stranded: list[ModuleId] = field(default_factory=list)
+    dead: list[ModuleId] = field(default_factory=list)
 
     def collect(self, steps: Orchestration[Any], module: str) -> Orchestration[None]:
         """Go on with the other components when one cannot be restored."""
@@ -310,13 +310,13 @@ def _roll_back(
         steps = _restore(context, ModuleInput(module), plan.ready_s, remains)
         yield from remains.collect(steps, module)
     for module in plan.modules:
-        given = RemovalInput(module, is_stranded=module in remains.stranded)
+        given = RemovalInput(module, is_stranded=module in remains.dead)
         yield from remains.collect(call(context, remove_candidate, given), module)
     for module in plan.modules:
         given_module = ModuleInput(module)
         steps = _wait_until(context, check_drained, given_module, plan.gone_s, "did not drain")
         yield from remains.collect(steps, module)
-    left = RemainingInput(tuple(remains.remaining), tuple(remains.stranded))
+    left = RemainingInput(tuple(remains.remaining), tuple(remains.dead))
     return (yield from _finish(context, left, plan.prove_s))
 
 
@@ -328,7 +328,7 @@ def _restore(
     if restoration.state is not WaitState.PASSED:
         remains.remaining.append(restoration.message)
         if restoration.is_dead:
-            remains.stranded.append(given.module)
+            remains.dead.append(given.module)
 
 
 def _is_decided(restoration: Restoration) -> bool:

@@ -1,8 +1,10 @@
 """One idempotent step each; every write outside is under the fence of the owning operation."""
 
+from typing import Final
+
 from function_apps.environments.activities import destroy_stack, observe_run, update_stack
 
-ACTIVITIES = (
+ACTIVITIES: Final = (
     update_stack.begin_apply,
     update_stack.plan_update,
     update_stack.start_update,

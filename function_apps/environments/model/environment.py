@@ -89,7 +89,7 @@ class RuntimeEnvironment:
 
     @property
     def is_protected(self) -> bool:
-        """Whether anything of it may be protected: an update that lifts that may not be done."""
+        """Something of it may be protected: an update that lifts that may not be done."""
         return self.spec.protected or (self.applied is not None and self.applied.protected)
 
     @property
