@@ -135,6 +135,11 @@ class Host:
             return await cors.handle(call, self._pipeline.handle)
         return await self._pipeline.handle(call)
 
+    async def check_head(self, head: HttpCall) -> HttpAnswer | None:
+        """Return the refusal of a call whose long body was not read yet."""
+        assert self._pipeline is not None, "the host has not been started"
+        return await self._pipeline.check(head)
+
     async def start(self) -> None:
         """Index, listen, serve.
 
@@ -255,7 +260,7 @@ class Host:
             if extension.listener is not None:
                 await extension.listener.start()
         if self._server is not None:
-            await self._server.start(self.handle, self._clock)
+            await self._server.start(self.handle, self._clock, check=self.check_head)
 
     async def stop(self) -> None:
         """Take nothing new, let what runs finish within the grace, close what was opened.

@@ -202,6 +202,8 @@ class HttpAnswer:
 
 
 HttpHandler = Callable[[HttpCall], Awaitable[HttpAnswer]]
+HeadCheck = Callable[[HttpCall], Awaitable[HttpAnswer | None]]
+"""Returns the refusal of a call whose long body was not read yet; None where it may be read."""
 InputValue = Callable[[Binding, IndexedFunction], Awaitable[Any]]
 """Return the argument for an input binding of one invocation."""
 ManualRun = Callable[[IndexedFunction], Awaitable[None]]

@@ -14,7 +14,7 @@ from typing import Final
 from local_host.http_trigger.request_reader import HttpLimits, RequestReader
 from local_host.http_trigger.response_heads import NO_BODY, ResponseHeads
 from local_host.invocation.timeouts import Timeouts
-from local_host.model import HttpAnswer, HttpCall, HttpHandler
+from local_host.model import HeadCheck, HttpAnswer, HttpCall, HttpHandler
 
 _log = logging.getLogger("local_host.http")
 _JOINED_MAX_BYTES: Final = 64 * 1024
@@ -30,6 +30,7 @@ class Connections:
     """The connections of one server, and what they share."""
 
     handle: HttpHandler
+    check: HeadCheck
     heads: ResponseHeads
     limits: HttpLimits
     loop: asyncio.AbstractEventLoop
@@ -66,6 +67,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_reading_paused = False
         self._is_writing_paused = False
         self._owes_continue = False
+        self._check: asyncio.Task[None] | None = None
 
     # -- the transport's callbacks -----------------------------------------------------------
 
@@ -86,6 +88,8 @@ class HttpConnection(asyncio.Protocol):
         shared.answers.leave(self)
         self._reader.close()
         self._waiting.clear()
+        if self._check is not None:
+            self._check.cancel()
         if self.task is not None:
             shared.let_run(self.task)
         self._call = self.task = None
@@ -138,6 +142,29 @@ class HttpConnection(asyncio.Protocol):
         self._owes_continue = self._call is not None
         if not self._owes_continue:
             self._transport.write(_CONTINUE)
+
+    @property
+    def is_reading(self) -> bool:
+        return self._check is None and not self._is_reading_paused
+
+    def check_head(self, head: HttpCall, *, invites: bool) -> None:
+        """Read on, and invite the body where that is asked for, once *head* may have a long one."""
+        self._transport.pause_reading()
+        self._check = self._shared.loop.create_task(self._check_head(head, invites=invites))
+
+    async def _check_head(self, head: HttpCall, *, invites: bool) -> None:
+        try:
+            refusal = await self._shared.check(head)
+        except Exception:  # noqa: BLE001  a defect of the host: the caller gets what Azure gives it
+            _log.exception("the head of %s %s cannot be checked", head.method, head.path)
+            refusal = _FAILED
+        self._check = None
+        if refusal is not None:
+            self._reader.drop_body(refusal)
+        elif invites:
+            self.invite_body()
+        if not self._is_reading_paused:
+            self._transport.resume_reading()
 
     def take(self, asked: HttpCall | HttpAnswer, *, keep_alive: bool) -> None:
         """Answer a call in its turn, or send the answer to what is no call."""
@@ -226,7 +253,8 @@ class HttpConnection(asyncio.Protocol):
         else:
             if self._is_reading_paused:
                 self._is_reading_paused = False
-                self._transport.resume_reading()
+                if self._check is None:
+                    self._transport.resume_reading()
             if self._owes_continue:
                 self._owes_continue = False
                 self._transport.write(_CONTINUE)

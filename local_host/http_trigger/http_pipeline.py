@@ -22,6 +22,7 @@ from local_host.model import (
     IndexedFunction,
     Invocation,
     InvocationFailed,
+    InvocationResult,
     Invoker,
 )
 from local_host.routing.route_table import RouteTable
@@ -93,6 +94,27 @@ class HttpPipeline:
             return await self._run(target, call, values)
         async with target.concurrency.slot() as has_slot:
             return await self._run(target, call, values) if has_slot else _TOO_MANY
+
+    async def check(self, head: HttpCall) -> HttpAnswer | None:
+        """Return the refusal of a call before its long body is read; None where it may be read.
+
+        Azure's front end has no such check. A function of an app says what it takes in an attribute
+        `check_head`, a coroutine function from the request without its body to a response or None.
+        """
+        path = gateway.mapped(head.path)
+        match = self._table.find(head.method, path)
+        if match is None:
+            return None
+        target, values = match
+        if self._keys is not None and not self._keys.permits(
+            head, target.level, target.function.name
+        ):
+            return _UNAUTHORIZED
+        check = getattr(target.function.handler, "check_head", None)
+        response = None if check is None else await check(http_binding.Request(head, values))
+        if response is None:
+            return None
+        return http_binding.answer(target.function, target.output, InvocationResult(response))
 
     async def _unrouted(self, call: HttpCall) -> HttpAnswer:
         """Answer a path without a function: the home page, or the API of the joined apps."""

@@ -9,13 +9,17 @@ from typing import Final
 from local_host.http_trigger.http_connection import Connections, HttpConnection
 from local_host.http_trigger.request_reader import HttpLimits
 from local_host.http_trigger.response_heads import ResponseHeads
-from local_host.model import HttpHandler
+from local_host.model import HeadCheck, HttpAnswer, HttpCall, HttpHandler
 from shared.kernel.clock import Clock
 
 _log = logging.getLogger("local_host.http")
 _BACKLOG: Final = 2048
 _FLUSH_MAX_S: Final = 1.0
 """For a client to read the last answers when the host stops."""
+
+
+async def _take_any(_head: HttpCall) -> HttpAnswer | None:
+    return None
 
 
 class HttpServer:
@@ -56,11 +60,16 @@ class HttpServer:
         self._socket = bound
         self._port = bound.getsockname()[1]
 
-    async def start(self, handle: HttpHandler, clock: Clock) -> None:
-        """Answer with *handle*; returns when connections are taken."""
+    async def start(
+        self, handle: HttpHandler, clock: Clock, *, check: HeadCheck = _take_any
+    ) -> None:
+        """Answer with *handle*; returns when connections are taken.
+
+        *check* is asked before a long body is read.
+        """
         assert self._socket is not None, "open comes first"
         loop = asyncio.get_running_loop()
-        shared = Connections(handle, ResponseHeads(clock), self._limits, loop)
+        shared = Connections(handle, check, ResponseHeads(clock), self._limits, loop)
         self._connections = shared
         self._server = await loop.create_server(
             lambda: HttpConnection(shared), sock=self._socket, backlog=_BACKLOG

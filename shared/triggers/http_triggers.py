@@ -75,6 +75,11 @@ def _bind(blueprint: df.Blueprint, route: Route, app: Any, service: Service) -> 
         service.hub.attach(client)
         return await serve(route, req, app, service)
 
+    async def check_head(req: func.HttpRequest) -> func.HttpResponse | None:
+        return await refusal_of_head(route, req, service)
+
+    # Asked by the embedded host before it reads a long body.
+    run.check_head = check_head  # type: ignore[attr-defined]
     trigger = blueprint.route(
         route=route.template,
         methods=[route.method],
@@ -100,6 +105,21 @@ async def serve(
         if answer.status == 500:  # noqa: PLR2004
             _log.exception("%s %s failed, trace %s", route.method, req.url, trace)
     return _response(answer, req.url, trace, correlation)
+
+
+async def refusal_of_head(
+    route: Route, req: func.HttpRequest, service: Service
+) -> func.HttpResponse | None:
+    """Return the answer to a request that needs not be read whole to be refused, or None."""
+    headers = req.headers
+    trace = _trace(headers, service.entropy)
+    try:
+        await _scope(route, headers, service, is_counted=False)
+        _require_size(int(headers.get("content-length", 0)), route)
+    except Exception as problem:  # noqa: BLE001  rendered once, for every family
+        answer = render(problem, trace, headers.get("accept", ""))
+        return _response(answer, req.url, trace, correlation_id(service.entropy))
+    return None
 
 
 async def _answer(
@@ -139,14 +159,17 @@ async def _answer(
     return answer
 
 
-async def _scope(route: Route, headers: Mapping[str, str], service: Service) -> Scope:
+async def _scope(
+    route: Route, headers: Mapping[str, str], service: Service, *, is_counted: bool = True
+) -> Scope:
     authorization = headers.get("authorization")
     if route.permission is None and authorization is None:
         return Scope(TenantId(""), "anonymous")
     if route.permission is None:
         return await service.authenticator.authenticate(authorization, None)
     scope = await service.authenticator.authenticate(authorization, headers.get("x-tenant-id"))
-    service.rate_limit.take(scope.tenant)
+    if is_counted:
+        service.rate_limit.take(scope.tenant)
     if not scope.allows(route.permission):
         raise Denied(f"this call needs the scope {route.permission}", code="ScopeMissing")
     return scope
@@ -156,10 +179,7 @@ def _body(route: Route, content: bytes, headers: Mapping[str, str]) -> BaseModel
     if not content and headers.get("transfer-encoding"):
         # Azure's host drops a body whose length was not announced: it must not count as none.
         raise LengthRequired("the body came without its length: send Content-Length")
-    if len(content) > route.body_max_bytes:
-        raise TooLarge(
-            f"the body is {len(content)} bytes; at most {route.body_max_bytes} are taken"
-        )
+    _require_size(len(content), route)
     if route.body is None:
         if not route.takes_bytes and content.strip() not in {b"", b"{}"}:
             raise Invalid("this call takes no body", code="UnexpectedBody", target="")
@@ -170,6 +190,11 @@ def _body(route: Route, content: bytes, headers: Mapping[str, str]) -> BaseModel
     if media != "application/json":
         raise UnsupportedMedia(f"expected application/json, got {media[:60]!r}")
     return parse(route.body, content)
+
+
+def _require_size(size: int, route: Route) -> None:
+    if size > route.body_max_bytes:
+        raise TooLarge(f"the body is {size} bytes; at most {route.body_max_bytes} are taken")
 
 
 def _query(route: Route, url: str) -> Mapping[str, str]:

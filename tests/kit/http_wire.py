@@ -7,7 +7,7 @@ from typing import Any
 from local_host.http_trigger.http_connection import Connections, HttpConnection
 from local_host.http_trigger.request_reader import HttpLimits
 from local_host.http_trigger.response_heads import ResponseHeads
-from local_host.model import HttpAnswer, HttpCall, HttpHandler
+from local_host.model import HeadCheck, HttpAnswer, HttpCall, HttpHandler
 from tests.kit.virtual_time import LoopClock
 
 
@@ -55,11 +55,16 @@ class Pipe(asyncio.Transport):
         return [status for status, _, _ in self.answers()]
 
 
-def connect(handle: HttpHandler, **limits: Any) -> tuple[HttpConnection, Pipe]:
+async def take_any(_head: HttpCall) -> HttpAnswer | None:
+    return None
+
+
+def connect(
+    handle: HttpHandler, check: HeadCheck = take_any, **limits: Any
+) -> tuple[HttpConnection, Pipe]:
     """Return a new connection whose calls *handle* answers, and its transport."""
-    shared = Connections(
-        handle, ResponseHeads(LoopClock()), HttpLimits(**limits), asyncio.get_running_loop()
-    )
+    loop = asyncio.get_running_loop()
+    shared = Connections(handle, check, ResponseHeads(LoopClock()), HttpLimits(**limits), loop)
     pipe = Pipe()
     connection = HttpConnection(shared)
     connection.connection_made(pipe)

@@ -107,13 +107,20 @@ class Caller:
         self, method: str, url: str, body: Any = b"", /, **headers: str
     ) -> HttpAnswer:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer: HttpAnswer = await self.host.handle(self._call(method, url, content, headers))
+        return answer
+
+    async def check(self, method: str, url: str, /, **headers: str) -> HttpAnswer | None:
+        refusal: HttpAnswer | None = await self.host.check_head(
+            self._call(method, url, b"", headers)
+        )
+        return refusal
+
+    def _call(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> HttpCall:
         path, _, query = url.partition("?")
         sent = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        answer: HttpAnswer = await self.host.handle(
-            HttpCall(method, path, query, tuple(sent.items()), content)
-        )
-        return answer
+        return HttpCall(method, path, query, tuple(sent.items()), body)
 
 
 def served(act: Callable[[Caller], Awaitable[None]], tmp_path: Any, **settings: str) -> None:
@@ -165,6 +172,26 @@ def test_a_body_that_the_host_dropped_is_asked_for_with_its_length(url: str, tmp
         answer = await call(method, url, b"", transfer_encoding="chunked")
 
         assert (answer.status, error(answer)["code"]) == (411, "LengthRequired")
+
+    served(act, tmp_path)
+
+
+HEADS: Mapping[str, tuple[Mapping[str, str], int]] = {
+    "no-token": ({"authorization": ""}, 401),
+    "a-bad-token": ({"authorization": "Bearer x.y.z"}, 401),
+    "too-long-for-the-route": ({"content_length": "3000000"}, 413),
+    "as-long-as-may-be": ({"content_length": "2000000"}, 0),
+}
+
+
+@pytest.mark.parametrize(("headers", "status"), HEADS.values(), ids=HEADS.keys())
+def test_a_long_body_is_refused_by_its_head(
+    headers: Mapping[str, str], status: int, tmp_path: Any
+) -> None:
+    async def act(call: Caller) -> None:
+        refusal = await call.check("PUT", "/v1/bytes", **headers)
+
+        assert (0 if refusal is None else refusal.status) == status
 
     served(act, tmp_path)
 

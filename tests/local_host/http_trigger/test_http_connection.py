@@ -375,8 +375,8 @@ def test_a_client_that_leaves_does_not_end_its_function() -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"", request("GET /x"), request("POST /x", b"a", length=9)],
-    ids=["nothing", "an-answered-request", "half-a-body"],
+    [b"", request("GET /x")],
+    ids=["nothing", "an-answered-request"],
 )
 def test_a_connection_without_a_byte_for_130_s_is_closed(sent: bytes) -> None:
     async def main() -> None:
