@@ -58,8 +58,10 @@ def step_changed(
         weight=weight,
         deadline_at=deadline_at,
         release_revisions=tuple(
-            ModuleRevision(module_id=one.module_id, release_revision=one.release_revision)
-            for one in deployment.released_components
+            ModuleRevision(
+                module_id=component.module_id, release_revision=component.release_revision
+            )
+            for component in deployment.released_components
         ),
     )
     return Publish(event, deployment.project_id)

@@ -88,7 +88,7 @@ async def scan_environment(document: Document, ctx: Context, app: CatalogApp) ->
         live = {component.component.service: component for component in components}
         missing, observations = _compare(known, live, scan)
     elif now - parse_instant(scan.scanned_at) > app.rules.inventory.stale_after:
-        observations = [ServiceObservation(one.service, ObservationExpired()) for one in known]
+        observations = [ServiceObservation(each.service, ObservationExpired()) for each in known]
     for observation in observations:
         service_id = ServiceId(observation.service.service_id)
         await _attempt(service_id, _record(observation, ctx, app), ctx, app)
@@ -133,14 +133,14 @@ def _compare(
 ) -> tuple[Mapping[str, int], Sequence[ServiceObservation]]:
     """Return the missing services with the scans to confirm them, and the observations."""
     absent = [
-        one.service.service_id
-        for one in known
-        if one.service.service_id not in live and _is_expected(one.service)
+        each.service.service_id
+        for each in known
+        if each.service.service_id not in live and _is_expected(each.service)
     ]
     missing, confirmed = confirm_absences(scan.missing, absent, len(known))
     observations = []
-    for one in known:
-        service, wanted = one.service, one.wanted
+    for each in known:
+        service, wanted = each.service, each.wanted
         component = live.get(ServiceId(service.service_id))
         if component is not None:
             running = [

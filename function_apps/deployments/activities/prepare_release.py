@@ -227,7 +227,9 @@ def _pinned(
         removed=deployment.remove,
     )
     holders = {target.module(module).by for module in deployment.modules} - {None}
-    has_baseline = any(one.module_id not in deployment.remove for one in replaced.components)
+    has_baseline = any(
+        component.module_id not in deployment.remove for component in replaced.components
+    )
     is_canary = deployment.kind is not DeploymentKind.ROLLBACK
     pinned = UnitPinned(
         unit=unit,

@@ -95,17 +95,17 @@ def missing_parts(unit: ReleaseUnit) -> tuple[Reason, ...]:
     """Return the parts of *unit* that nobody has provided, and the rule by which they will be."""
     rows = (
         (
-            any(one.configuration.hash is None for one in unit.components),
+            any(component.configuration.hash is None for component in unit.components),
             "ConfigurationAbsent",
             "nothing is published for it; the next unit pins the versions in force then",
         ),
         (
-            not any(one.secret_versions for one in unit.components),
+            not any(component.secret_versions for component in unit.components),
             "SecretVersionsAbsent",
             "no secret is bound; the next unit records the versions in force then",
         ),
         (
-            not any(one.scaling_policy_revision for one in unit.components),
+            not any(component.scaling_policy_revision for component in unit.components),
             "ScalingPolicyAbsent",
             "no policy is applied; deployments own the number of replicas until one is",
         ),

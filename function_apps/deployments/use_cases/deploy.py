@@ -186,7 +186,7 @@ def enter_queue(
         depends_on=tuple(sorted({need for c in deployment.components for need in c.depends_on})),
     )
     entered, admitted = module_queue.enqueue(target, entry, deployment.on_conflict)
-    own = next((one for one in admitted if one.deployment == deployment.deployment_id), entry)
+    own = next((other for other in admitted if other.deployment == deployment.deployment_id), entry)
     deployment = replace(deployment, token=own.token)
     operation, _ = begin_operation(
         kind,
