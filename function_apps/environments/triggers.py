@@ -72,7 +72,7 @@ async def put_environment(request: Request[EnvironmentChange], app: Environments
     content = request.body.model_dump(by_alias=True)
     command = read(UpdateEnvironment, {**content, "environmentId": request.path["environmentId"]})
     if command.dry_run:
-        return ok(await plans.plan_update(command, request.ctx, app))
+        return ok(await plans.plan_change(command, request.ctx, app))
     return _accepted(await update_environment(command, request.ctx, app))
 
 

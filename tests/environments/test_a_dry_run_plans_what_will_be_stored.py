@@ -4,7 +4,7 @@ import pytest
 
 from function_apps.environments.errors import EnvironmentExists, PlanChanged
 from function_apps.environments.resources import CHANGED_MAX
-from function_apps.environments.use_cases.plan_environment import plan_request, plan_update
+from function_apps.environments.use_cases.plan_environment import plan_change, plan_request
 from function_apps.environments.use_cases.provision_environment import provision_environment
 from shared.contracts.environments import UpdateEnvironment
 from shared.infrastructure.port import StackName
@@ -84,7 +84,7 @@ def test_a_plan_names_the_revision_that_it_was_made_against() -> None:
         await world.run_started()
         known = await world.environment(identity)
         update = {**CONTENT, "tags": {"a": "b"}, "environmentId": identity}
-        plan = await plan_update(UpdateEnvironment.model_validate(update), world.ctx, world.app)
+        plan = await plan_change(UpdateEnvironment.model_validate(update), world.ctx, world.app)
 
         assert plan.base_revision == known.revision
 
@@ -100,7 +100,7 @@ def test_a_plan_of_more_changed_properties_than_it_shows_is_a_plan() -> None:
         update = UpdateEnvironment.model_validate(
             {**CONTENT, "tags": tags, "environmentId": identity}
         )
-        plan = await plan_update(update, world.ctx, world.app)
+        plan = await plan_change(update, world.ctx, world.app)
 
         assert max(len(each.changed) for each in plan.resources) == CHANGED_MAX
 
@@ -115,7 +115,7 @@ def test_a_dry_run_is_refused_where_the_request_would_be() -> None:
             await plan_request(a_request(tags={"a": "b"}), world.ctx, world.app)
         update = UpdateEnvironment.model_validate({**CONTENT, "environmentId": identity})
         with pytest.raises(TransitionRefused):
-            await plan_update(update, world.ctx, world.app)
+            await plan_change(update, world.ctx, world.app)
 
     run_virtual(main())
 
@@ -133,7 +133,7 @@ def test_a_dry_run_is_refused_where_another_plan_was_approved() -> None:
             {**CONTENT, "tags": {"a": "b"}, "environmentId": identity, "planId": plan.plan_id}
         )
         with pytest.raises(PlanChanged):
-            await plan_update(update, world.ctx, world.app)
+            await plan_change(update, world.ctx, world.app)
 
         assert same.plan_id == plan.plan_id
 

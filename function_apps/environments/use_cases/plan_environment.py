@@ -110,7 +110,7 @@ async def plan_request(
     return await _plan(requested, base, app, approved=approved)
 
 
-async def plan_update(
+async def plan_change(
     command: UpdateEnvironment, ctx: Context, app: EnvironmentsApp
 ) -> EnvironmentPlan:
     """Return the plan of an update (`dryRun`): of the environment as it would be stored.
