@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, TextIO
 
 from local_host.apps.indexing import FunctionRefusal, IndexedApp
 from local_host.host import Host
+from local_host.invocation.user_code import stack_of
 from local_host.invocation.worker import current_invocation, invocation_id
 from local_host.model import IndexedFunction
 from local_host.routing import route_table
@@ -23,7 +23,6 @@ _GREEN: Final = "32"
 _DIM: Final = "2"
 _BOLD: Final = "1"
 _LEVELS: Final = {"DEBUG": _DIM, "INFO": "", "WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _RED}
-_HERE: Final = Path(__file__).resolve().parent
 _OF_THE_RUNTIME: Final = ("azure_functions_worker", "azure.functions", "asyncio", "uvicorn")
 
 
@@ -157,14 +156,7 @@ class _LogFormatter(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  the base class's name
         """Start a traceback where the app's own code starts."""
-        kind, problem, trace = ei
-        while trace is not None and trace.tb_next is not None and _is_the_hosts(trace):
-            trace = trace.tb_next
-        return super().formatException((kind, problem, trace))
-
-
-def _is_the_hosts(trace: TracebackType) -> bool:
-    return Path(trace.tb_frame.f_code.co_filename).is_relative_to(_HERE)
+        return stack_of(ei[1])
 
 
 def log_to(terminal: Terminal, stream: TextIO) -> None:

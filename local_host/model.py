@@ -117,7 +117,11 @@ class Invocation:
     """Arguments by binding name: the trigger's value; the host adds inputs, `Out` and `context`."""
 
     function: IndexedFunction
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    """Called inside the invocation where making them may run user code."""
+    encode: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    """Turns what was returned, and what was set on `Out` parameters, into what the trigger needs.
+    Part of the invocation: what it raises fails the invocation before any output is written."""
     retry: RetryState = NOT_RETRIED
     traceparent: str = ""
     tracestate: str = ""
@@ -125,7 +129,7 @@ class Invocation:
 
 @dataclass(slots=True)
 class InvocationResult:
-    """What came out. The host has already handed outputs to their extensions."""
+    """What came out, encoded. The host has already handed outputs to their extensions."""
 
     returned: Any
     outputs: Mapping[str, Any] = field(default_factory=dict)
@@ -133,7 +137,7 @@ class InvocationResult:
 
 
 class InvocationFailed(Exception):
-    """The function raised, ran out of time, or returned what it may not.
+    """The function threw anything, ran out of time, or returned what it may not.
 
     `text` is `<Type>: <message>`, as Azure reports it; `cause` has the stack.
     """

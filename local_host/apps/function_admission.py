@@ -6,6 +6,7 @@ from its app's functions to its refusals.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from local_host.apps.configuration import ConfigurationRefused
@@ -130,7 +131,7 @@ class FunctionAdmission:
             target = HttpTarget(
                 function,
                 function.trigger.name,
-                http_binding.output_of(function),
+                partial(http_binding.answer, function, http_binding.output_of(function)),
                 function.trigger.text("authLevel", "FUNCTION").upper(),
                 concurrency,
             )

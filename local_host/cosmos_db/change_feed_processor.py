@@ -141,6 +141,7 @@ class ChangeFeedProcessor:
                 len(documents),
                 documents[0]["id"],
                 failed.text,
+                exc_info=failed.cause,
             )
 
     async def _pause(self, seen: int) -> None:

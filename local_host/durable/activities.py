@@ -6,6 +6,7 @@ again.
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,10 @@ from local_host.durable.history_replay import HTTP_ACTIVITY
 from local_host.durable.http_activity import HttpCallFailed, call_http
 from local_host.durable.records import Instance, Message
 from local_host.durable.task_hub import TaskHub
+from local_host.invocation.user_code import stack_of
 from local_host.model import Invocation, InvocationFailed, Invoker
+
+_log = logging.getLogger(__name__)
 
 
 class ActivityDispatcher:
@@ -67,16 +71,15 @@ class ActivityDispatcher:
         function = worker.find(ACTIVITY, name)
         if function is None:
             return self._failed(name, task, worker.missing(ACTIVITY, name), "")
+        argument = function.trigger.name
+        # Custom classes read and write themselves, so both ways are part of the invocation.
+        invocation = Invocation(function, lambda: {argument: _decoded(given)}, _encoded)
         try:
-            argument = ActivityTriggerConverter.decode(Datum(given, "json"), trigger_metadata=None)
-            result = await self._invoker.invoke(
-                Invocation(function, {function.trigger.name: argument})
-            )
-            text = ActivityTriggerConverter.encode(result.returned, expected_type=None).value
+            text = (await self._invoker.invoke(invocation)).returned
         except InvocationFailed as failure:
-            return self._failed(name, task, failure.text, type(failure.cause).__name__)
-        except ValueError as problem:
-            return self._failed(name, task, f"ValueError: {problem}", "ValueError")
+            _log.error("activity %s failed: %s", name, failure.text, exc_info=failure.cause)
+            stack = stack_of(failure.cause)
+            return self._failed(name, task, failure.text, type(failure.cause).__name__, stack)
         return self._completed(task, None if text == "null" else text)
 
     async def _call_http(self, task: int, request: Mapping[str, Any]) -> Event:
@@ -89,11 +92,22 @@ class ActivityDispatcher:
         at = history.timestamp(self._hub.clock.now())
         return event(EventType.TASK_COMPLETED, at, TaskScheduledId=task, Result=result)
 
-    def _failed(self, name: str, task: int, text: str, cause: str) -> Event:
+    def _failed(self, name: str, task: int, text: str, cause: str, stack: str = "") -> Event:
+        details = {"ClassName": cause, "Message": text, "StackTraceString": stack}
         return event(
             EventType.TASK_FAILED,
             history.timestamp(self._hub.clock.now()),
             TaskScheduledId=task,
             Reason=f"Activity function '{name}' failed: {text}",
-            Details=json.dumps({"ClassName": cause, "Message": text}),
+            Details=json.dumps(details if stack else {"ClassName": cause, "Message": text}),
         )
+
+
+def _decoded(given: str) -> Any:
+    return ActivityTriggerConverter.decode(Datum(given, "json"), trigger_metadata=None)
+
+
+def _encoded(returned: Any, _: Mapping[str, Any]) -> str:
+    text = ActivityTriggerConverter.encode(returned, expected_type=None).value
+    assert isinstance(text, str), text
+    return text

@@ -5,7 +5,6 @@ status that the management endpoints answer with (functions-durable, HttpApiHand
 """
 
 import json
-import re
 import sqlite3
 from collections.abc import Sequence
 from typing import Final
@@ -14,11 +13,10 @@ from local_host.durable import history, records
 from local_host.durable.engine import Engine
 from local_host.durable.functions import ENTITY, ORCHESTRATION
 from local_host.durable.history import Event, EventType, event
+from local_host.durable.instance_ids import id_refusal
 from local_host.durable.records import Instance, Message
 from local_host.durable.rewind import rewind
 
-INSTANCE_ID_MAX: Final = 256
-_FORBIDDEN: Final = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 PURGED_BY_DEFAULT: Final = tuple(sorted(records.FINISHED))
 
 
@@ -61,7 +59,8 @@ class DurableClient:
         if not self.knows(name):
             raise CommandRefused(400, engine.workers[0].missing(ORCHESTRATION, name))
         instance_id = instance_id or engine.entropy.uuid().hex
-        _check_id(instance_id)
+        if refusal := id_refusal(instance_id):
+            raise CommandRefused(400, refusal)
         at = history.timestamp(engine.clock.now())
         instance = Instance(
             id=instance_id,
@@ -241,21 +240,6 @@ def _existing(connection: sqlite3.Connection, hub: str, instance_id: str) -> Ins
     if instance is None:
         raise CommandRefused(404, f"there is no instance {instance_id}")
     return instance
-
-
-def _check_id(instance_id: str) -> None:
-    if len(instance_id) > INSTANCE_ID_MAX:
-        raise CommandRefused(
-            400, f"an instance id has at most {INSTANCE_ID_MAX} characters, got {len(instance_id)}"
-        )
-    if instance_id.startswith("@"):
-        raise CommandRefused(400, f"an instance id may not begin with @, got {instance_id!r}")
-    if found := _FORBIDDEN.search(instance_id):
-        raise CommandRefused(
-            400,
-            f"an instance id may not contain / \\ # ? or control characters, got {found[0]!r} in "
-            f"{instance_id!r}",
-        )
 
 
 def input_text(value: object) -> str:

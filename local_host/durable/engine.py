@@ -22,9 +22,10 @@ from local_host.durable import history, library_patches, records
 from local_host.durable.activities import ActivityDispatcher
 from local_host.durable.durable_timers import DurableTimer, DurableTimers
 from local_host.durable.entities import EntityDispatcher
+from local_host.durable.episode_commit import EpisodeCommit
 from local_host.durable.functions import ORCHESTRATION, DurableFunctions
 from local_host.durable.history import Event, EventType, event
-from local_host.durable.instance import EpisodeCommit, InstanceSession, completes, open_work
+from local_host.durable.instance import InstanceSession, completes, open_work
 from local_host.durable.records import AlreadyExists, Instance, Message, Superseded
 from local_host.durable.settings import DurableSettings
 from local_host.durable.task_hub import Records
@@ -277,6 +278,8 @@ class Engine:
             await self.clock.sleep(_RETRY_COMMIT_S)
             self._reload(session, commit)
             return False
+        if commit.failure:
+            _log.error("%s (instance %s)", commit.failure, commit.after.id, exc_info=commit.cause)
         session.settle(commit)
         self._carry_out(commit, sent, started)
         return True

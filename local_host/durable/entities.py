@@ -5,6 +5,7 @@ new state. Signals get no reply.
 """
 
 import json
+import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,10 +15,14 @@ import azure.functions as func
 from local_host.durable import history, records
 from local_host.durable.functions import ENTITY
 from local_host.durable.history import EventType, event
+from local_host.durable.library_patches import raised_by_operations
 from local_host.durable.records import Message
 from local_host.durable.task_hub import TaskHub
+from local_host.invocation.user_code import described, stack_of
 from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
 from shared.kernel.clock import isoformat
+
+_log = logging.getLogger(__name__)
 
 
 class EntityDispatcher:
@@ -55,11 +60,10 @@ class EntityDispatcher:
         after, results = state, [_error(self._hub.workers[0].missing(ENTITY, name))] * len(batch)
         if function is not None:
             try:
-                answer = await self._invoke(function, name, key, state, requests)
-                after = answer["entityState"] if answer["entityExists"] else None
-                results = answer["results"]
+                after, results = await self._invoke(function, name, key, state, requests)
             except InvocationFailed as failure:
-                results = [_error(failure.text)] * len(batch)
+                _log.error("entity %s failed: %s", target, failure.text, exc_info=failure.cause)
+                results = [_error(failure.text, failure.cause)] * len(batch)
         now = self._hub.clock.now()
         replies = [
             _reply(request, result, history.timestamp(now))
@@ -83,7 +87,8 @@ class EntityDispatcher:
         key: str,
         state: str | None,
         requests: Sequence[Mapping[str, Any]],
-    ) -> dict[str, Any]:
+    ) -> tuple[str | None, list[dict[str, Any]]]:
+        """Return the state, None for none, and one result for each of *requests*."""
         body = {
             "self": {"name": name, "key": key},
             "exists": state is not None,
@@ -97,19 +102,65 @@ class EntityDispatcher:
                 for request in requests
             ],
         }
+        raised: list[Exception] = []
+        before = raised_by_operations.set(raised)
         context = func.EntityContext(json.dumps(body))
-        result = await self._invoker.invoke(Invocation(function, {function.trigger.name: context}))
-        answer: dict[str, Any] = json.loads(result.returned)
-        return answer
+        invocation = Invocation(
+            function,
+            {function.trigger.name: context},
+            lambda returned, _: _answer(returned, len(requests)),
+        )
+        try:
+            result = await self._invoker.invoke(invocation)
+        finally:
+            raised_by_operations.reset(before)
+        state_after, results = result.returned
+        failures = iter(raised)
+        for request, each in zip(requests, results, strict=True):
+            if each["isError"] and (problem := next(failures, None)) is not None:
+                each["stack"] = stack_of(problem)
+                _log.error(
+                    "operation %s of entity @%s@%s failed: %s",
+                    request["op"], name, key, described(problem), exc_info=problem,
+                )  # fmt: skip
+        return state_after, results
 
 
-def _error(text: str) -> dict[str, Any]:
-    return {"isError": True, "result": json.dumps(text)}
+def _answer(returned: Any, operations: int) -> tuple[str | None, list[dict[str, Any]]]:
+    """Return state and results of what an entity function returned.
+
+    Raises:
+        ValueError: it is not what the library's entity functions return.
+    """
+    answer = json.loads(returned)
+    try:
+        state = answer["entityState"] if answer["entityExists"] else None
+        results = [
+            {"isError": bool(each["isError"]), "result": each["result"]}
+            for each in answer["results"]
+        ]
+    except (KeyError, TypeError) as problem:
+        raise ValueError(f"an entity function returned no entity state: {problem!r}") from problem
+    texts = [each["result"] for each in results]
+    if not all(isinstance(text, str | None) for text in (state, *texts)):
+        raise ValueError("an entity function returned a state or result that is not JSON text")
+    if len(results) != operations:
+        raise ValueError(f"{operations} operations have {len(results)} results")
+    return state, results
+
+
+def _error(text: str, cause: BaseException | None = None) -> dict[str, Any]:
+    stack = "" if cause is None else stack_of(cause)
+    return {"isError": True, "result": json.dumps(text), "stack": stack}
 
 
 def _reply(request: Mapping[str, Any], result: Mapping[str, Any], at: str) -> Message:
-    content = {"result": result["result"]}
+    content: dict[str, Any] = {"result": result["result"]}
     if result["isError"]:
         content["exceptionType"] = "Error"
+        if stack := result.get("stack"):
+            content["failureDetails"] = {
+                "ErrorType": "Error", "ErrorMessage": result["result"], "StackTrace": stack,
+            }  # fmt: skip
     answer = event(EventType.EVENT_RAISED, at, Name=request["id"], Input=json.dumps(content))
     return Message(request["parent"], request["parentExecution"], answer)

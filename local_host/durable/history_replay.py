@@ -23,6 +23,7 @@ from azure.durable_functions.models.actions.ActionType import ActionType
 
 from local_host.durable.action_tree import AllOf, AnyOf, Branch, Call, Node, RetriedCall, Wait
 from local_host.durable.history import Event, EventType, instant, timestamp
+from local_host.durable.instance_ids import id_refusal, key_refusal
 from local_host.durable.library_replay import Action
 from local_host.durable.settings import DurableSettings
 
@@ -65,7 +66,7 @@ class HistoryReplay:
     ) -> None:
         self._execution = execution
         self._instance = ancestors[0]
-        self._ancestors = frozenset(ancestors)
+        self._ancestors = frozenset(each.lower() for each in ancestors)
         self._known = known
         self._limit = settings.actions_max
         self._default_version = settings.default_version
@@ -246,17 +247,21 @@ class HistoryReplay:
         self._next_id += 1
         self._open[call.id] = self._given[call.id] = self._unrecorded[call.id] = call
         if self.refusal is None and call.name != HTTP_ACTIVITY:
-            self.refusal = self._known.refusal_of(call.kind, call.name) or self._circular(call)
+            self.refusal = self._known.refusal_of(call.kind, call.name) or self._misaddressed(call)
 
-    def _circular(self, call: Call) -> str | None:
-        if call.kind is EventType.SUB_ORCHESTRATION_CREATED:
-            child = self._child_id(call)
-            if child in self._ancestors:
-                return (
-                    f"The sub-orchestration {call.name!r} may not have the instance id {child!r}: "
-                    "it is this instance or one of those that called it"
-                )
-        return None
+    def _misaddressed(self, call: Call) -> str | None:
+        """Return why the child or entity that *call* addresses cannot have its id."""
+        if call.kind is EventType.EVENT_SENT:
+            return key_refusal(call.name)
+        if call.kind is not EventType.SUB_ORCHESTRATION_CREATED:
+            return None
+        child = self._child_id(call)
+        if child.lower() in self._ancestors:
+            return (
+                f"The sub-orchestration {call.name!r} may not have the instance id {child!r}: "
+                "it is this instance or one of those that called it"
+            )
+        return id_refusal(child)
 
     def _child_id(self, call: Call) -> str:
         return call.action.get("instanceId") or f"{self._execution}:{call.id}"

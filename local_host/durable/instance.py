@@ -8,43 +8,24 @@ after that.
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from local_host.durable import history, records
+from local_host.durable.episode_commit import EpisodeCommit
 from local_host.durable.functions import DurableFunctions
 from local_host.durable.history import Event, EventType, event
 from local_host.durable.history_replay import HistoryReplay
 from local_host.durable.library_replay import EpisodeOutcome, Handler, Replay, replay_of
 from local_host.durable.records import Instance, Message
 from local_host.durable.settings import DurableSettings
+from local_host.invocation.user_code import described, stack_of
 
 CUSTOM_STATUS_BYTES_MAX: Final = 16 * 1024
 """The extension's limit, counted in UTF-16."""
-
-
-@dataclass(slots=True)
-class EpisodeCommit:
-    """What one episode stores in one transaction, and what the engine does after that."""
-
-    execution: str
-    """The execution that the stored instance must still be at."""
-    after: Instance
-    position: int
-    piece: str
-    """The episode's events; not stored when the history ends with it (continue-as-new)."""
-    is_new_generation: bool = False
-    consumed: list[int] = field(default_factory=list)
-    """Kept messages that the episode has taken."""
-    unpersisted: list[Message] = field(default_factory=list)
-    """Messages that the episode has taken and that only it will make durable."""
-    sends: list[Message] = field(default_factory=list)
-    children: list[Instance] = field(default_factory=list)
-    activities: list[Event] = field(default_factory=list)
-    timers: list[Event] = field(default_factory=list)
 
 
 class InstanceSession:
@@ -98,7 +79,11 @@ class InstanceSession:
         elif EventType.EXECUTION_SUSPENDED in kinds:
             commit.after.status = records.SUSPENDED
         else:
-            self._run(commit, handler, functions, settings, at, new_id)
+            try:
+                self._run(commit, handler, functions, settings, at, new_id)
+            except Exception as problem:  # noqa: BLE001  actions that mean nothing to the host
+                commit.drop_decisions()
+                self._fail(commit, described(problem), at, problem)
         self._close(commit, begin, at)
         return commit
 
@@ -209,7 +194,7 @@ class InstanceSession:
         history_replay.proceed(self.events, outcome.actions, is_amended=outcome.is_amended)
         failure = outcome.defect or history_replay.refusal or self._apply_status(commit, outcome)
         if failure is not None:
-            self._fail(commit, failure, at)
+            self._fail(commit, failure, at, outcome.cause)
             return
         self._apply_decisions(commit, history_replay.decisions(at), new_id)
         if (outcome.error is not None or outcome.is_done) and history_replay.is_settled:
@@ -245,7 +230,8 @@ class InstanceSession:
         status = outcome.custom_status
         if status is None:
             return None
-        size = len(json.dumps(json.loads(status), ensure_ascii=False).encode("utf-16-le"))
+        text = json.dumps(json.loads(status), ensure_ascii=False)
+        size = len(text.encode("utf-16-le", "surrogatepass"))
         if size > CUSTOM_STATUS_BYTES_MAX:
             return (
                 f"the custom status takes {size} bytes in UTF-16, at most "
@@ -306,7 +292,7 @@ class InstanceSession:
         new_id: Callable[[], str],
     ) -> None:
         if outcome.error is not None:
-            self._fail(commit, outcome.error, at)
+            self._fail(commit, outcome.error, at, outcome.cause)
         elif history_replay.continued_with is not None:
             commit.is_new_generation = True
             after = commit.after
@@ -318,17 +304,31 @@ class InstanceSession:
         else:
             self._finish(commit, records.COMPLETED, outcome.output, at)
 
-    def _fail(self, commit: EpisodeCommit, text: str, at: str) -> None:
-        output = json.dumps(f"Orchestrator function '{self.instance.name}' failed: {text}")
-        self._finish(commit, records.FAILED, output, at)
+    def _fail(
+        self, commit: EpisodeCommit, text: str, at: str, cause: BaseException | None = None
+    ) -> None:
+        commit.failure = f"Orchestrator function '{self.instance.name}' failed: {text}"
+        commit.cause = cause
+        details = {} if cause is None else {"Details": stack_of(cause)}
+        self._finish(commit, records.FAILED, json.dumps(commit.failure), at, details)
 
-    def _finish(self, commit: EpisodeCommit, status: str, output: str | None, at: str) -> None:
+    def _finish(
+        self,
+        commit: EpisodeCommit,
+        status: str,
+        output: str | None,
+        at: str,
+        details: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         after = commit.after
         after.status, after.output = status, output
         after.open_calls, after.wake_at = 0, None
         self.events.append(
-            event(EventType.EXECUTION_COMPLETED, at, OrchestrationStatus=status, Result=output)
-        )
+            event(
+                EventType.EXECUTION_COMPLETED, at, OrchestrationStatus=status, Result=output,
+                **details,
+            )
+        )  # fmt: skip
         if self.instance.parent:
             commit.sends.append(_answer(json.loads(self.instance.parent), status, output, at))
 

@@ -3,14 +3,17 @@
 No patch alters a decision or a text of the library: timestamps are parsed by
 `datetime.fromisoformat` instead of dateutil (88 % of a replay's time went there), plain JSON values
 are read and written without the hooks for custom objects, the warning about an early external event
-goes to the log instead of `warnings`, and the one-time notice about untyped payloads is not given.
+goes to the log instead of `warnings`, the one-time notice about untyped payloads is not given, and
+what an operation of an entity raises is kept, since the library passes on its text only.
 docs/decisions/0031-patched-durable-library.md.
 """
 
 # ruff: noqa: FBT001, N803  the parameters of an event are its JSON keys
 
+import contextvars
 import json
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from importlib import import_module
 from typing import Any, Final
@@ -24,6 +27,9 @@ executor_module = import_module("azure.durable_functions.models.TaskOrchestratio
 context_module = import_module("azure.durable_functions.models.DurableOrchestrationContext")
 activity_module = import_module("azure.durable_functions.models.actions.CallActivityAction")
 _PLAIN: Final = (dict, list, str, int, float, bool, type(None))
+entity_module = import_module("azure.durable_functions.entity")
+raised_by_operations: contextvars.ContextVar[list[Exception]] = contextvars.ContextVar("raised")
+"""What the operations of the running batch have raised, in order."""
 _slowly = event_module.dt_parse
 
 
@@ -74,6 +80,17 @@ def _dumps(value: Any) -> str:
     return codec_module.df_dumps(value)
 
 
+def _create_entity(self: Any, entity_func: Callable[[Any], None]) -> None:
+    def run(context: Any) -> None:
+        try:
+            entity_func(context)
+        except Exception as problem:
+            raised_by_operations.get([]).append(problem)
+            raise
+
+    self.fn = run
+
+
 class _LoggedWarnings:
     """Stands in for the `warnings` module inside the library's executor."""
 
@@ -85,6 +102,7 @@ class _LoggedWarnings:
 def apply_patches() -> None:
     """Apply the changes to this process; a second call changes nothing."""
     event_module.HistoryEvent.__init__ = _create_event
+    entity_module.Entity.__init__ = _create_entity
     executor_module.__dict__.update(warnings=_LoggedWarnings, df_loads=_loads)
     context_module.__dict__["df_loads"] = _loads
     activity_module.__dict__["df_dumps"] = _dumps

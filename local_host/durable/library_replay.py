@@ -9,7 +9,7 @@ everything at once. `TextReplay` is for a handler that the library did not make.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import azure.functions as func
@@ -21,6 +21,7 @@ from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchest
 from azure.functions._durable_functions import df_dumps
 
 from local_host.durable.history import Event, EventType
+from local_host.invocation.user_code import described
 
 Action = dict[str, Any]
 Handler = Callable[..., Any]
@@ -42,6 +43,8 @@ class EpisodeOutcome:
     """JSON text; None leaves the former one in place."""
     defect: str | None = None
     """The library itself failed: there are no actions to go by, the instance fails."""
+    cause: BaseException | None = None
+    """What was raised, where `error` or `defect` say so; it has the stack."""
     is_amended: bool = False
     """An action that was already reported has changed since: a timer was canceled."""
 
@@ -96,10 +99,10 @@ class LiveReplay:
         self._fed = 0
         self._actions: list[Action] = []
         self._timers: list[tuple[CreateTimerAction, Action]] = []
-        self._defect: str | None = None
+        self._cause: BaseException | None = None
 
     def feed(self, head: Head, events: Sequence[Event]) -> EpisodeOutcome:
-        if self._defect is None:
+        if self._cause is None:
             try:
                 if self._context is None:
                     self._begin(head, events)
@@ -107,9 +110,9 @@ class LiveReplay:
                     self._continue(events[self._fed :])
                 self._fed = len(events)
                 return self._outcome()
-            except (Exception, SystemExit) as problem:  # noqa: BLE001  the user's code is anything
-                self._defect = f"{type(problem).__name__}: {problem}"
-        return EpisodeOutcome(self._actions, defect=self._defect)
+            except BaseException as problem:  # noqa: BLE001  the user's code is anything
+                self._cause = problem
+        return EpisodeOutcome(self._actions, defect=described(self._cause), cause=self._cause)
 
     def _begin(self, head: Head, events: Sequence[Event]) -> None:
         self._context = DurableOrchestrationContext(**head(), history=events)
@@ -156,6 +159,7 @@ class LiveReplay:
             output=output,
             error=error,
             custom_status=df_dumps(status) if status else None,
+            cause=executor.exception,
             is_amended=is_amended,
         )
 
@@ -184,12 +188,18 @@ class TextReplay:
     def feed(self, head: Head, events: Sequence[Event]) -> EpisodeOutcome:
         body = json.dumps({**head(), "history": events})
         try:
-            answer = self._handler(func.OrchestrationContext(body))
-        except (Exception, SystemExit) as problem:  # noqa: BLE001  the user's code is anything
-            _, label, answer = str(problem).partition(FAILURE_LABEL)
+            return self._answer(body)
+        except BaseException as problem:  # noqa: BLE001  the user's code is anything
+            return EpisodeOutcome((), defect=described(problem), cause=problem)
+
+    def _answer(self, body: str) -> EpisodeOutcome:
+        try:
+            return read_answer(self._handler(func.OrchestrationContext(body)))
+        except Exception as problem:
+            _, label, state = str(problem).partition(FAILURE_LABEL)
             if not label:
-                return EpisodeOutcome((), defect=f"{type(problem).__name__}: {problem}")
-        return read_answer(answer)
+                raise
+            return replace(read_answer(state), cause=problem)
 
 
 def read_answer(answer: str) -> EpisodeOutcome:

@@ -18,7 +18,8 @@ from azure.functions import HttpResponse
 from azure.functions._http import HttpRequestHeaders
 from azure.functions.http import HttpRequest
 
-from local_host.model import Binding, HttpAnswer, HttpCall, IndexedFunction, InvocationResult
+from local_host.http_trigger.response_heads import check_answer
+from local_host.model import Binding, HttpAnswer, HttpCall, IndexedFunction
 
 _TEXT: Final = (("content-type", "text/plain; charset=utf-8"),)
 _JSON: Final = (("content-type", "application/json; charset=utf-8"),)
@@ -86,34 +87,44 @@ def output_of(function: IndexedFunction) -> Binding | None:
 
 
 def answer(
-    function: IndexedFunction, output: Binding | None, result: InvocationResult
+    function: IndexedFunction, output: Binding | None, returned: Any, outputs: Mapping[str, Any]
 ) -> HttpAnswer:
-    """Return the answer that *result* means.
+    """Return the answer that a result means.
 
     Raises:
-        ResultRefused: None with an http `$return`, or a type that is no response.
+        ResultRefused: None with an http `$return`, a type that is no response, or a response
+            that HTTP cannot carry.
     """
     if output is None:
         return EMPTY_OK
     if output.name != "$return":
-        value = result.outputs.get(output.name)
+        value = outputs.get(output.name)
         return EMPTY_OK if value is None else _answer(function, value)
-    if result.returned is None:
+    if returned is None:
         raise ResultRefused(
             f"function {function.name!r} returned None: return func.HttpResponse() for an empty 200"
         )
-    return _answer(function, result.returned)
+    return _answer(function, returned)
 
 
 def _answer(function: IndexedFunction, value: Any) -> HttpAnswer:
     if isinstance(value, HttpResponse):
-        return _from_response(value)
+        return _checked(function, _from_response(value))
     if isinstance(value, str):
-        return _from_text(value)
+        return _checked(function, _from_text(value))
     raise ResultRefused(
         f"function {function.name!r} returned {type(value).__name__}: return func.HttpResponse"
         " or str"
     )
+
+
+def _checked(function: IndexedFunction, made: HttpAnswer) -> HttpAnswer:
+    """Return *made* if HTTP can carry it. Raises ResultRefused."""
+    try:
+        check_answer(made)
+    except ValueError as problem:
+        raise ResultRefused(f"function {function.name!r} returned {problem}") from problem
+    return made
 
 
 def _from_response(response: HttpResponse) -> HttpAnswer:
@@ -176,7 +187,7 @@ def _cookie(morsel: "Morsel[str]") -> str:
 def _from_text(text: str) -> HttpAnswer:
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return HttpAnswer(HTTPStatus.OK, _TEXT, text.encode())
     if isinstance(content, dict) and "body" in content:
         return _from_object(content)
@@ -187,7 +198,7 @@ def _from_text(text: str) -> HttpAnswer:
 
 def _from_object(content: Mapping[str, Any]) -> HttpAnswer:
     body = content["body"]
-    status = int(content.get("status", content.get("statusCode", HTTPStatus.OK)))
+    status = _status(content.get("status", content.get("statusCode", HTTPStatus.OK)))
     given = content.get("headers")
     headers = [
         (str(name).lower(), str(value))
@@ -199,3 +210,10 @@ def _from_object(content: Mapping[str, Any]) -> HttpAnswer:
     if body is None:
         return HttpAnswer(status, headers)
     return HttpAnswer(status, headers, (body if is_text else json.dumps(body, indent=2)).encode())
+
+
+def _status(given: Any) -> int:
+    try:
+        return int(given)
+    except (TypeError, ValueError) as problem:
+        raise ResultRefused(f"status {str(given)[:80]!r} is no number: write 200, say") from problem

@@ -5,17 +5,16 @@ body, as in Azure. Unknown paths below the platform's own say more.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from local_host.http_trigger import api_reference, gateway, http_binding, unknown_paths
 from local_host.http_trigger.access_keys import AccessKeys
 from local_host.http_trigger.admin_endpoints import AdminEndpoints
 from local_host.http_trigger.http_concurrency import ConcurrencyLimit
 from local_host.model import (
-    Binding,
     HttpAnswer,
     HttpCall,
     HttpHandler,
@@ -49,7 +48,7 @@ class HttpTarget:
 
     function: IndexedFunction
     argument: str
-    output: Binding | None
+    encode: Callable[[Any, Mapping[str, Any]], HttpAnswer]
     level: str
     concurrency: ConcurrencyLimit | None
 
@@ -135,17 +134,16 @@ class HttpPipeline:
         invocation = Invocation(
             function,
             {target.argument: http_binding.Request(call, values)},
+            target.encode,
             traceparent=call.header("traceparent") or "",
             tracestate=call.header("tracestate") or "",
         )
         try:
-            result = await self._invoker.invoke(invocation)
-            return http_binding.answer(function, target.output, result)
+            answer: HttpAnswer = (await self._invoker.invoke(invocation)).returned
         except InvocationFailed as failed:
             _log.error("%s failed: %s", function.name, failed.text, exc_info=failed.cause)
-        except http_binding.ResultRefused as refused:
-            _log.error("%s", refused)
-        return _FAILED
+            return _FAILED
+        return answer
 
     async def _answer_host_path(self, call: HttpCall) -> HttpAnswer:
         lowered = call.path.lower()

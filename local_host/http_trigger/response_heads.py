@@ -11,7 +11,10 @@ from shared.kernel.clock import Clock
 
 NO_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+_STATUS_MIN: Final = 200
+"""What is below is no answer: a client would go on waiting for one."""
+_STATUS_MAX: Final = 999
 _OF_THE_CONNECTION: Final = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
@@ -52,14 +55,32 @@ class ResponseHeads:
         return start
 
 
+def check_answer(answer: HttpAnswer) -> None:
+    """Raise ValueError for an answer that HTTP cannot carry; says which part, and what to write."""
+    status = answer.status
+    if not isinstance(status, int) or not _STATUS_MIN <= status <= _STATUS_MAX:
+        raise ValueError(
+            f"status {str(status)[:80]!r}: write a whole number from {_STATUS_MIN} to {_STATUS_MAX}"
+        )
+    for name, value in answer.headers:
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ValueError(f"header {name!r:.80} with {value!r:.80}: both must be str")  # noqa: TRY004
+        _line(name, value)
+
+
 @lru_cache(maxsize=512)
 def _line(name: str, value: str) -> str:
     """Return one header line; empty for a header that only the server may write.
 
     Raises:
         ValueError: a name that is no token, or a value with control characters, which could begin
-            a header, or an answer, of its own.
+            a header, or an answer, of its own, or with what is not Latin-1.
     """
-    if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
-        raise ValueError(f"header {name!r} with value {value[:80]!r} cannot be sent")
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"header name {name[:80]!r}: write letters, digits and - only")
+    if _UNSENDABLE.search(value):
+        raise ValueError(
+            f"header {name[:80]!r} with value {value[:80]!r}: write Latin-1 text without control"
+            " characters, percent-encode the rest"
+        )
     return "" if name.lower() in _OF_THE_CONNECTION else f"{name}: {value}\r\n"

@@ -2,7 +2,8 @@
 
 Input bindings, `Out` parameters and `context` go in; the return rules are applied; outputs are
 handed to their extensions. `async` functions run on the host's one event loop, plain ones in a
-thread pool with the caller's context variables.
+thread pool with the caller's context variables. Whatever is thrown on the way, by the function or
+by what it returned, ends this invocation and nothing else.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from typing import Any, Final, NoReturn
 from local_host.apps.configuration import Configuration
 from local_host.invocation.invocation_context import Context, Out, TraceContext
 from local_host.invocation.timeouts import Timeouts
+from local_host.invocation.user_code import described
 from local_host.model import (
     Binding,
     IndexedFunction,
@@ -42,6 +44,14 @@ class FunctionTimedOut(Exception):
 
 class ReturnRefused(Exception):
     """The function returned a value that no binding takes."""
+
+
+class _Thrown(Exception):
+    """Carries what a plain function threw; a StopIteration, say, cannot cross a thread itself."""
+
+    def __init__(self, problem: BaseException) -> None:
+        super().__init__()
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,30 +132,37 @@ class Worker:
         bits = self._entropy.bits(128)
         before = current_invocation.set(bits)
         try:
-            arguments = dict(invocation.arguments)
-            for binding, value in plan.inputs:
-                arguments[binding.name] = await value(binding, plan.function)
-            outs: dict[str, Out] = {}
-            if plan.out_names:
-                outs = {name: Out() for name in plan.out_names}
-                arguments.update(outs)
-            if plan.function.takes_context:
-                arguments["context"] = self._context(plan, invocation, invocation_id(bits))
-            returned = await self._run(plan, arguments)
-            if returned is not None and not plan.may_return:
-                _refuse(plan.function.name, returned)
-            outputs = {name: out.get() for name, out in outs.items() if out.is_set} if outs else {}
-            for binding, sink in plan.sinks:
-                written = returned if binding.name == _RETURN else outputs.get(binding.name)
-                if written is not None:
-                    await sink(binding, plan.function, written)
-        except Exception as problem:
-            raise InvocationFailed(
-                plan.function.name, f"{type(problem).__name__}: {problem}", problem
-            ) from problem
+            return await self._invoke(plan, invocation, bits)
+        except BaseException as problem:
+            if _is_ending(problem):
+                raise
+            cause = problem.problem if isinstance(problem, _Thrown) else problem
+            raise InvocationFailed(plan.function.name, described(cause), cause) from cause
         finally:
             current_invocation.reset(before)
-        return InvocationResult(returned, outputs)
+
+    async def _invoke(self, plan: _Plan, invocation: Invocation, bits: int) -> InvocationResult:
+        given = invocation.arguments
+        arguments = dict(given() if callable(given) else given)
+        for binding, value in plan.inputs:
+            arguments[binding.name] = await value(binding, plan.function)
+        outs: dict[str, Out] = {}
+        if plan.out_names:
+            outs = {name: Out() for name in plan.out_names}
+            arguments.update(outs)
+        if plan.function.takes_context:
+            arguments["context"] = self._context(plan, invocation, invocation_id(bits))
+        returned = await self._run(plan, arguments)
+        if returned is not None and not plan.may_return:
+            _refuse(plan.function.name, returned)
+        outputs = {name: out.get() for name, out in outs.items() if out.is_set} if outs else {}
+        encode = invocation.encode
+        encoded = returned if encode is None else encode(returned, outputs)
+        for binding, sink in plan.sinks:
+            written = returned if binding.name == _RETURN else outputs.get(binding.name)
+            if written is not None:
+                await sink(binding, plan.function, written)
+        return InvocationResult(encoded, outputs)
 
     def _context(self, plan: _Plan, invocation: Invocation, own_id: str) -> Context:
         # The host starts a trace when its caller sent none.
@@ -164,39 +181,44 @@ class Worker:
 
     async def _run(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
         function = plan.function
-        if not function.is_async:
-            call = self._run_plain(plan, arguments)
-        else:
-            call = function.handler(**arguments)
-        if plan.limit is None:
-            return await call
         running = _Running(asyncio.current_task())
-        plan.limit.enter(running, asyncio.get_running_loop())
+        if plan.limit is not None:
+            plan.limit.enter(running, asyncio.get_running_loop())
         try:
-            return await call
-        except asyncio.CancelledError as problem:
-            if not running.has_expired or running.task.uncancel() > 0:
-                raise  # the host stops
-            raise FunctionTimedOut(
-                f"Timeout value of {timedelta(seconds=plan.timeout_s or 0)} was exceeded by"
-                f" function: Functions.{plan.function.name}"
-            ) from problem
+            if function.is_async:
+                return await function.handler(**arguments)
+            return await self._run_plain(plan, arguments)
         finally:
-            plan.limit.leave(running)
+            if plan.limit is not None:
+                plan.limit.leave(running)
+            if running.has_expired and running.task.uncancel() == 0:
+                raise FunctionTimedOut(
+                    f"Timeout value of {timedelta(seconds=plan.timeout_s or 0)} was exceeded by"
+                    f" function: Functions.{function.name}"
+                )
 
     async def _run_plain(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
         if self._pool is None:
-            return plan.function.handler(**arguments)
-        context = contextvars.copy_context()
-        call = partial(context.run, partial(self._in_thread, plan, arguments))
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+            returned, problem = self._outcome(plan, arguments)
+        else:
+            context = contextvars.copy_context()
+            call = partial(context.run, self._outcome, plan, arguments)
+            loop = asyncio.get_running_loop()
+            returned, problem = await loop.run_in_executor(self._pool, call)
+        if problem is not None:
+            raise _Thrown(problem)
+        return returned
 
     @staticmethod
-    def _in_thread(plan: _Plan, arguments: dict[str, Any]) -> Any:
+    def _outcome(plan: _Plan, arguments: dict[str, Any]) -> tuple[Any, BaseException | None]:
+        """Return what the function returned, or what it threw."""
         own = arguments.get("context") if plan.function.takes_context else None
         if own is not None:
             own.thread_local_storage.invocation_id = own.invocation_id
-        return plan.function.handler(**arguments)
+        try:
+            return plan.function.handler(**arguments), None
+        except BaseException as problem:  # noqa: BLE001  the user's code is anything
+            return None, problem
 
     def close(self) -> None:
         """Take no further plain function; those that run end with the process at the latest."""
@@ -204,6 +226,17 @@ class Worker:
             limit.close()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_ending(problem: BaseException) -> bool:
+    """Return whether the task of an invocation is being ended, rather than its function failing.
+
+    A function that raises CancelledError, or awaits what was canceled, has failed.
+    """
+    if isinstance(problem, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return False
 
 
 def invocation_id(bits: int) -> str:

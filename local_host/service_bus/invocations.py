@@ -79,6 +79,7 @@ class Invocations:
                 first.message_id,
                 first.delivery_count,
                 failed.text,
+                exc_info=failed.cause,
             )
             await self._settle(messages, Disposition.ABANDON)
         else:
