@@ -144,7 +144,8 @@ async def _serve(
     try:
         topology = topology_for(apps, asked.broker)
     except (Invalid, OSError) as problem:
-        terminal.line(f"{asked.broker}: {problem}")
+        reason = problem.strerror if isinstance(problem, OSError) else problem
+        terminal.line(f"--broker {asked.broker}: {reason}")
         return EXIT_USAGE
     settings = HostSettings(
         port=_port(asked.port, first),

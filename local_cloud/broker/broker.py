@@ -80,8 +80,21 @@ class Broker:
         """
         await send.send(self._namespace, entity, messages)
 
+    def kind_of(self, name: str) -> str | None:
+        """Return `queue` or `topic`; None where there is nothing that is called *name*."""
+        present, path = self._namespace.entities, entity_path(name)
+        if path in present.topics:
+            return entities.TOPIC
+        return entities.QUEUE if path in present.queues else None
+
     async def create_queue(self, queue: Queue) -> bool:
-        """Create *queue* unless it is there; return whether it was created."""
+        """Create *queue* unless it is there; return whether it was created.
+
+        Raises:
+            Invalid: there is a topic of that name.
+        """
+        if self.kind_of(queue.name) == entities.TOPIC:
+            raise Invalid(f"{queue.name} is a topic, expected a queue: choose another name")
         return await self._create([entities.define_queue(queue)])
 
     async def create_subscription(self, topic: str, subscription: Subscription) -> bool:
@@ -90,7 +103,7 @@ class Broker:
         Raises:
             Invalid: *topic* is a queue.
         """
-        if entity_path(topic) in self._namespace.entities.queues:
+        if self.kind_of(topic) == entities.QUEUE:
             raise Invalid(f"{topic} is a queue, expected a topic: choose another name")
         return await self._create(
             [entities.define_topic(topic), entities.define_subscription(topic, subscription)]

@@ -42,11 +42,11 @@ _FILTER_PARTS: Final = {
 
 
 def load_topology(path: Path) -> Topology:
-    """Return what the file declares. Raises Invalid, naming the path in the file."""
+    """Return what the file declares. Raises Invalid, naming the place in the file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as problem:
-        raise Invalid(f"{path} is not JSON: {problem}") from problem
+        raise Invalid(f"it is not JSON: {problem}") from problem
     return topology_of(content)
 
 

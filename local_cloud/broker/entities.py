@@ -9,6 +9,7 @@ from typing import Any, Final
 from local_cloud.broker import message_store
 from local_cloud.broker.topology import (
     DEAD_LETTER_SUFFIX,
+    SUBSCRIPTIONS,
     CorrelationFilter,
     Queue,
     QueueSettings,
@@ -61,7 +62,7 @@ class Entities:
         known = ", ".join(sorted(self.senders)) or "none"
         raise NotFound(
             f"no queue or topic is called {entity[:80]!r}; there are: {known}. "
-            "Declare it in the topology, or give it a trigger"
+            "declare it in the file that --broker names, or give a function a trigger on it"
         )
 
     def number(self, path: str) -> int:
@@ -107,7 +108,8 @@ class Entities:
         else:
             rules = tuple(CorrelationFilter(**rule) for rule in stored["filters"])
             held = StoredQueue(number, path, settings, Subscription("", rules).accepts)
-            self.topics.setdefault(path.split("/", 1)[0], {})[path] = held
+            topic = path.rpartition(SUBSCRIPTIONS)[0]
+            self.topics.setdefault(topic, {})[path] = held
         self.queues[path] = held
         self.by_id[number] = held
 

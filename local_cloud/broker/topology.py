@@ -6,6 +6,7 @@ https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-
 Sessions and duplicate detection are not offered: no consumer here may depend on them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,7 +18,8 @@ LOCK_MAX_S: Final = 300.0
 NAME_MAX: Final = 260
 DELIVERY_COUNT_MAX: Final = 2000
 DEAD_LETTER_SUFFIX: Final = "/$deadletterqueue"
-_SUBSCRIPTIONS: Final = "/subscriptions/"
+SUBSCRIPTIONS: Final = "/subscriptions/"
+_SEGMENTS: Final = re.compile(r"[a-z0-9._-]+(/[a-z0-9._-]+)*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,11 @@ class Topology:
 
 
 def check_name(name: str) -> None:
-    if not 0 < len(name) <= NAME_MAX or name.startswith("/") or name.endswith("/"):
+    """Raise Invalid for a name that Service Bus gives no entity."""
+    if not 0 < len(name) <= NAME_MAX or not _SEGMENTS.fullmatch(name):
         raise Invalid(
-            f"entity name {name[:80]!r} has {len(name)} characters, "
-            f"expected 1 to {NAME_MAX} without a slash at either end"
+            f"entity name {name[:80]!r} has {len(name)} characters, expected 1 to {NAME_MAX}:"
+            " letters, digits, . - _ and single slashes between them"
         )
 
 
@@ -127,4 +130,4 @@ def entity_path(name: str) -> str:
 
 
 def subscription_path(topic: str, subscription: str) -> str:
-    return f"{entity_path(topic)}{_SUBSCRIPTIONS}{entity_path(subscription)}"
+    return f"{entity_path(topic)}{SUBSCRIPTIONS}{entity_path(subscription)}"

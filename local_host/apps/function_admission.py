@@ -140,5 +140,20 @@ class FunctionAdmission:
         return routes
 
 
+_INSTEAD: Final = {
+    "blobtrigger": "upload through an HTTP function that also sends a Service Bus message",
+    "queuetrigger": "write @app.service_bus_queue_trigger, whose broker runs here",
+    "eventgridtrigger": "write @app.service_bus_topic_trigger, or @app.route for a webhook",
+    "eventhubtrigger": "write @app.service_bus_topic_trigger, whose broker runs here",
+    "kafkatrigger": "write @app.service_bus_topic_trigger, whose broker runs here",
+}
+
+
 def _unserved(function: IndexedFunction, served: set[str]) -> str:
-    return f"this host serves no {function.trigger.type}; it serves {', '.join(sorted(served))}"
+    kind = function.trigger.type
+    instead = _INSTEAD.get(kind.lower(), "write one of those")
+    return (
+        f"this host serves no {kind}; it serves {', '.join(sorted(served))}: {instead}, or switch"
+        f" it off here with AzureWebJobs.{function.name}.Disabled=true in local.settings.json and"
+        " run it with Core Tools"
+    )

@@ -21,6 +21,7 @@ from local_host.apps.expressions import ExpressionRefused, resolve_all
 from local_host.apps.import_problems import explained
 from local_host.apps.module_table import ModuleTable
 from local_host.apps.timespans import parse_timespan
+from local_host.invocation.user_code import described
 from local_host.model import App, Binding, IndexedFunction, RetryPolicy
 
 
@@ -75,6 +76,10 @@ def index(app: App, environ: Mapping[str, str]) -> IndexedApp:
     except AppRefused as problem:
         indexed.functions.clear()
         indexed.problem = problem
+    except BaseException as problem:  # noqa: BLE001  what the app's objects throw when looked at
+        indexed.functions.clear()
+        reason = explained(problem, app.folder or Path())
+        indexed.problem = AppRefused(app.name, [reason])
     return indexed
 
 
@@ -83,15 +88,25 @@ def _imported(app: App) -> Any:
         raise AppRefused(app.name, ["it has neither a folder nor an app object"])
     script = app.folder / f"{app.module}.py"
     if not script.exists():
-        raise AppRefused(
-            app.name, [f"{script} does not exist: write the app there, or name another folder"]
-        )
+        raise AppRefused(app.name, [_without_script(script)])
     try:
         with _working_in(app.folder):
             module = ModuleTable(app.folder).load(app.module)
-    except Exception as problem:
+    except BaseException as problem:
         raise AppRefused(app.name, [explained(problem, app.folder)]) from problem
     return _register_of(app, module)
+
+
+def _without_script(script: Path) -> str:
+    """Return what to do where *script* is not there."""
+    older = sorted(path.parent.name for path in script.parent.glob("*/function.json"))
+    if older:
+        return (
+            f"{', '.join(older)}: functions with a function.json (programming model 1), which this"
+            f" host does not run; write them with decorators in {script.name}, @app.route(…) say:"
+            " https://learn.microsoft.com/azure/azure-functions/functions-reference-python"
+        )
+    return f"{script} does not exist: write the app there, or name another folder"
 
 
 def _register_of(app: App, module: ModuleType) -> Any:
@@ -113,16 +128,20 @@ def _register_of(app: App, module: ModuleType) -> Any:
 def _functions(app: App, register: Any) -> Sequence[Any]:
     try:
         functions: Sequence[Any] = register.get_functions()
-    except Exception as problem:
-        raise AppRefused(app.name, [f"{type(problem).__name__}: {problem}"]) from problem
+    except BaseException as problem:
+        raise AppRefused(app.name, [described(problem)]) from problem
     return functions
 
 
 def _index_into(indexed: IndexedApp, functions: Sequence[Any]) -> None:
     reasons: list[str] = []
     wanted = indexed.configuration.host_value("functions")
-    for native in functions:
-        name = native.get_function_name()
+    names = [native.get_function_name() for native in functions]
+    if isinstance(wanted, list):
+        indexed.refusals += [
+            FunctionRefusal(str(name), _unknown(names)) for name in wanted if name not in names
+        ]
+    for native, name in zip(functions, names, strict=True):
         raw = [_binding(json.loads(text)) for text in native.get_raw_bindings()]
         broken = list(validation.signature_refusals(native.get_user_function(), raw))
         reasons += [f"function {name}: {reason}" for reason in broken]
@@ -137,6 +156,13 @@ def _index_into(indexed: IndexedApp, functions: Sequence[Any]) -> None:
             indexed.refusals.append(FunctionRefusal(name, str(problem)))
     if reasons:
         raise AppRefused(indexed.app.name, reasons)
+
+
+def _unknown(names: Sequence[str]) -> str:
+    return (
+        "host.json lists it under functions, but the app has no function of that name; it has"
+        f" {', '.join(names) or 'none'}: correct the list, or remove it to load all"
+    )
 
 
 def _is_disabled(settings: Configuration, name: str) -> bool:
@@ -157,7 +183,9 @@ def _binding(raw: Mapping[str, Any]) -> Binding:
 def _function_of(
     indexed: IndexedApp, native: Any, name: str, raw: Sequence[Binding]
 ) -> IndexedFunction:
-    if refusal := validation.name_refusal(name):
+    if refusal := validation.name_refusal(name) or validation.binding_refusal(raw):
+        raise ValueError(refusal)
+    if refusal := validation.async_refusal(native.get_user_function()):
         raise ValueError(refusal)
     values = indexed.configuration.values
     bindings = [

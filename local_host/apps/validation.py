@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from local_host.model import Binding
 
-NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,127}", re.IGNORECASE)
+NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,127}", re.IGNORECASE | re.ASCII)
+_BINDING_NAME: Final = re.compile(r"[a-z][a-z0-9]{0,127}", re.IGNORECASE | re.ASCII)
 _RESERVED_NAME: Final = "host"
 _RETURN: Final = "$return"
 _TYPING_GENERIC: Final = type(typing.List[int])  # noqa: UP006  the worker knows this spelling only
@@ -30,6 +31,40 @@ def name_refusal(name: str) -> str | None:
         f"{name!r} is no function name: write a letter, then at most 127 letters, digits,"
         " _ or -, and not 'host'"
     )
+
+
+def binding_refusal(bindings: Sequence[Binding]) -> str | None:
+    """Return why the host refuses the name of one of *bindings*, None when it does not.
+
+    The rule is `Utility.ValidateBinding` of azure-functions-host.
+    """
+    for name in (binding.name for binding in bindings):
+        if name != _RETURN and not _BINDING_NAME.fullmatch(name):
+            return (
+                f"the binding name {name} is invalid: write a letter, then at most 127 letters and"
+                f" digits{_without_marks(name)}"
+            )
+    return None
+
+
+def _without_marks(name: str) -> str:
+    better = re.sub(r"[^A-Za-z0-9]|^[0-9]+", "", name)
+    return f", {better} say" if _BINDING_NAME.fullmatch(better) else ""
+
+
+def async_refusal(handler: Callable[..., Any]) -> str | None:
+    """Return why an orchestrator or entity could never run, None when it can."""
+    code = getattr(handler, "orchestrator_function", None) or getattr(
+        handler, "entity_function", None
+    )
+    if inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code):
+        kind = "an orchestrator" if hasattr(handler, "orchestrator_function") else "an entity"
+        waits = ", yield where it awaits," if kind == "an orchestrator" else ""
+        return (
+            f"it is {kind} but async, which the Durable library cannot run: write def"
+            f" {code.__name__}{waits} and call services in activities"
+        )
+    return None
 
 
 def signature_refusals(handler: Callable[..., Any], bindings: Sequence[Binding]) -> Iterator[str]:

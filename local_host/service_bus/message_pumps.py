@@ -45,6 +45,10 @@ class Pump(ABC):
         self._path = ""
         self._loop: asyncio.Task[None] | None = None
 
+    @property
+    def function(self) -> IndexedFunction:
+        return self._invocations.function
+
     @abstractmethod
     async def _receive(self) -> None:
         """Receive and begin invocations until `stopping`; release what no invocation has seen."""

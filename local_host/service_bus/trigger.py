@@ -8,11 +8,11 @@ function cannot settle a message itself, and `@app.retry` is not applied
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
 from local_cloud.broker.broker import Broker
-from local_cloud.broker.topology import DEAD_LETTER_SUFFIX, check_name
 from local_host.apps.configuration import ConfigurationRefused
 from local_host.model import (
     Binding,
@@ -21,12 +21,14 @@ from local_host.model import (
     IndexedFunction,
     OutputSink,
 )
+from local_host.service_bus.entity_kinds import EntityKinds
 from local_host.service_bus.message_pumps import Pump, pump_for
 from local_host.service_bus.settings import settings_of
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid, Refused
 from shared.messaging.broker import OutgoingMessage
 
+_log = logging.getLogger(__name__)
 TRIGGER: Final = "serviceBusTrigger"
 OUTPUT: Final = "serviceBus"
 
@@ -35,11 +37,14 @@ def service_bus(context: HostContext, functions: Sequence[IndexedFunction]) -> E
     """Return the extension that works over the local cloud's broker."""
     pumps: list[Pump] = []
     refusals: dict[str, str] = {}
+    kinds = EntityKinds(context.cloud.broker)
     for function in functions:
-        if not function.triggered_by(TRIGGER):
-            continue
         try:
-            pumps.append(_pump(function, context))
+            for binding in function.bindings:
+                if binding.type.lower() in (TRIGGER.lower(), OUTPUT.lower()):
+                    kinds.check(function, binding)
+            if function.triggered_by(TRIGGER):
+                pumps.append(_pump(function, context))
         except (ConfigurationRefused, Refused) as problem:
             refusals[function.name] = str(problem)
     return Extension(
@@ -58,9 +63,6 @@ def _pump(function: IndexedFunction, context: HostContext) -> Pump:
             "sessions are not served here: leave is_sessions_enabled out, and order by what the"
             " messages carry"
         )
-    for key in ("queueName", "topicName", "subscriptionName"):
-        if name := trigger.text(key):
-            check_name(name.lower().removesuffix(DEAD_LETTER_SUFFIX))
     return pump_for(
         function,
         settings_of(context.configurations[function.app]),
@@ -104,7 +106,10 @@ class ServiceBusListener:
 
     async def start(self) -> None:
         for pump in self._pumps:
-            await pump.start()
+            try:
+                await pump.start()
+            except Refused as problem:  # what another host has made of the namespace meanwhile
+                _log.error("%s does not listen: %s", pump.function.name, problem)
 
     async def stop(self) -> None:
         """Let what runs finish for at most the grace; what is left is delivered again."""

@@ -96,12 +96,13 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
 def bind_timer(blueprint: df.Blueprint, timer: Timer, app: Any, service: Service) -> None:
     """Register *timer* under its service's name."""
 
-    async def run(_timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+    async def run(tick: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+        del tick
         service.hub.attach(client)
         await timer.run(app)
 
     trigger = blueprint.timer_trigger(
-        arg_name="_timer", schedule=ncrontab(timer.every), use_monitor=False
+        arg_name="tick", schedule=ncrontab(timer.every), use_monitor=False
     )
     bind_function(blueprint, f"{service.name}_{timer.name}", trigger, run)
 
