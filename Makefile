@@ -43,8 +43,8 @@ install = $(UV) pip install --quiet --python .venv --require-hashes --index-stra
 demo: .venv/.local ## the main job, start to end: deploy, promote, break, roll back, survive a kill
 	@$(RUN) -m cli.demo
 
-up: .venv/.local ## start the system and leave it running
-	@.venv/bin/runtimectl up
+up: .venv/.local ## start the system and leave it running; PORT=7072 is another port than 7071
+	@.venv/bin/runtimectl up $(if $(PORT),--port $(PORT))
 
 down: .venv/.local ## stop everything that was started here
 	@.venv/bin/runtimectl down

@@ -25,35 +25,69 @@ ARTIFACTS: Final = "/v1/runtime/artifacts"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time of a zip entry."""
 _BUILD_S: Final = 600.0
+REQUIREMENTS: Final = "requirements.txt"
+VENDOR: Final = "vendor"
 _SKIPPED: Final = frozenset({"__pycache__", ".git", ".venv"})
 
 
-def wheelhouse(requirements: Sequence[str], cache: Path, *, fresh: bool = False) -> Path:
+def wheelhouse(
+    requirements: Sequence[str], files: Sequence[Path], cache: Path, *, fresh: bool = False
+) -> Path:
     """Return the zip of all wheels that *requirements* need, built with pip or from the cache.
 
-    A requirement is `NAME==VERSION`, or the folder of a project.
+    A requirement is `NAME==VERSION`, the folder of a project, or a line of one of *files*.
 
     Raises:
         Failure: pip failed; the message ends with its output.
     """
-    target = cache / "wheelhouses" / f"{_wheelhouse_key(requirements)}.zip"
+    words = [*requirements, *_file_options(files)]
+    target = cache / "wheelhouses" / f"{_wheelhouse_key(requirements, files)}.zip"
     if target.exists() and not fresh:
         return target
     with tempfile.TemporaryDirectory(prefix="wheels-") as temporary:
         folder = Path(temporary)
-        _pip_wheel(requirements, folder, cache)
+        _pip(["wheel", "--wheel-dir", str(folder), *words], cache)
         pack(folder, target, compress=False)
     return target
 
 
-def folder_archive(folder: Path, cache: Path) -> Path:
-    """Return the zip of the files in *folder*."""
+def folder_archive(folder: Path, cache: Path, *, fresh: bool = False) -> Path:
+    """Return the zip of the files in *folder*; packages of its requirements.txt are in `vendor/`.
+
+    Raises:
+        Failure: it is no folder, or pip failed.
+    """
     if not folder.is_dir():
         raise Failure(f"{folder} is not a folder", ExitCode.USAGE, remedy="check the path")
-    target = cache / "folders" / f"{_content_key(folder)}.zip"
-    if not target.exists():
+    has_requirements = (folder / REQUIREMENTS).is_file()
+    key = (
+        f"{_content_key(folder)}-{_interpreter_key()}" if has_requirements else _content_key(folder)
+    )
+    target = cache / "folders" / f"{key}.zip"
+    if target.exists() and not fresh:
+        return target
+    if not has_requirements:
         pack(folder, target, compress=True)
+        return target
+    with tempfile.TemporaryDirectory(prefix="folder-") as temporary:
+        copy = Path(temporary) / "copy"
+        shutil.copytree(folder, copy, symlinks=True, ignore=shutil.ignore_patterns(*_SKIPPED))
+        _install_into(copy / VENDOR, copy / REQUIREMENTS, cache)
+        pack(copy, target, compress=True)
     return target
+
+
+def _install_into(vendor: Path, requirements: Path, cache: Path) -> None:
+    if vendor.exists():
+        raise Failure(
+            f"the folder has {REQUIREMENTS}, whose packages belong into {VENDOR}/, which is there",
+            ExitCode.USAGE,
+            remedy=f"remove {VENDOR}/, or {REQUIREMENTS} if nothing is to be installed",
+        )
+    options = ["install", "--no-compile", "--target", str(vendor)]
+    _pip([*options, *_file_options([requirements])], cache)
+    # Its programs name the interpreter of this build; `python -m` needs none of them.
+    shutil.rmtree(vendor / "bin", ignore_errors=True)
 
 
 def pack(folder: Path, target: Path, *, compress: bool) -> None:
@@ -109,8 +143,17 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _wheelhouse_key(requirements: Sequence[str]) -> str:
-    parts = [platform.python_implementation(), platform.python_version(), platform.machine()]
+def _interpreter_key() -> str:
+    names = (platform.python_implementation(), platform.python_version(), platform.machine())
+    return "-".join(names)
+
+
+def _file_options(files: Sequence[Path]) -> list[str]:
+    return [word for file in files for word in ("--requirement", str(file))]
+
+
+def _wheelhouse_key(requirements: Sequence[str], files: Sequence[Path]) -> str:
+    parts = [_interpreter_key(), *map(digest_of, files)]
     for requirement in sorted(requirements):
         parts.append(requirement)
         if Path(requirement).is_dir():
@@ -127,13 +170,9 @@ def _content_key(folder: Path) -> str:
     return total.hexdigest()[:24]
 
 
-def _pip_wheel(requirements: Sequence[str], folder: Path, cache: Path) -> None:
-    builder = _builder(cache)
-    _run(
-        [str(builder), "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check",
-         "--wheel-dir", str(folder), *requirements],
-        f"build the wheels of {' '.join(requirements)}",
-    )  # fmt: skip
+def _pip(words: Sequence[str], cache: Path) -> None:
+    pip = [str(_builder(cache)), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    _run([*pip, *words], f"build the packages: pip {' '.join(words)}")
 
 
 def _builder(cache: Path) -> Path:

@@ -11,6 +11,7 @@ import typer
 from cli.commands import (
     artifacts,
     deployments,
+    doctor,
     environments,
     events,
     logs,
@@ -37,7 +38,7 @@ app = Commands(
     pretty_exceptions_enable=False,
 )
 _PANELS: Final[Mapping[str, Sequence[Callable[..., None]]]] = {
-    "The system": (system.up, system.down, system.login, system.completion),
+    "The system": (system.up, system.down, system.login, doctor.doctor, system.completion),
     "Releases": (
         release_files.init,
         release_files.validate,

@@ -1,7 +1,7 @@
 """Watches a deployment to its end, with the traffic of its old and new revisions."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from cli.client import HostUnreachable
@@ -19,6 +19,7 @@ from shared.surfaces.traffic import RevisionTraffic
 ROOT: Final = "/v1/runtime/deployments"
 POLL_INTERVAL_S: Final = 0.5
 _RETRY_INTERVAL_S: Final = 0.2
+_ASKED: Final = frozenset({"Cancelled", "RollbackAsked"})
 
 
 class RolloutWatch:
@@ -109,9 +110,9 @@ def watch_rollout(
         ) from interrupt
 
 
-def require_completed(deployment: Deployment) -> None:
-    """Raise the reason of a rollout that did not complete."""
-    if deployment["status"] == "Completed":
+def require_ended_as(deployment: Deployment, wanted: Sequence[str]) -> None:
+    """Raise the reason of a rollout that ended otherwise than *wanted*."""
+    if deployment["status"] in wanted:
         return
     reason = deployment.get("reason") or {}
     deployment_id = deployment["deploymentId"]
@@ -125,6 +126,8 @@ def require_completed(deployment: Deployment) -> None:
 
 
 def _remedy_of(deployment: Deployment, code: str, message: str) -> str:
+    if code in _ASKED:
+        return "nothing to do: it was stopped on request"
     if code not in {"NotReadyInTime", "NotReady"}:
         return (
             f"see its evidence: `runtimectl deployment {deployment['deploymentId']}`; "

@@ -10,7 +10,7 @@ from cli.options import EnvironmentFilter, Invocation, Module, WaitOptions
 from cli.output import Column, format_time
 from cli.parameter_types import one_of
 from cli.rollout_report import rollout_lines
-from cli.watch_rollout import ROOT, require_completed, watch_rollout
+from cli.watch_rollout import ROOT, require_ended_as, watch_rollout
 
 _CONTRACT: Final = "shared.contracts.deployments"
 _COLUMNS: Final = (
@@ -67,7 +67,7 @@ def deployment(selector: DeploymentSelector, waiting: WaitOptions, invocation: I
             timeout_s=waiting.timeout_s,
             form=invocation.output,
         )
-        require_completed(watch.deployment)
+        require_ended_as(watch.deployment, ("Completed",))
         return
     body = invocation.client.get(f"{ROOT}/{deployment_id}").body
     if not invocation.is_table:

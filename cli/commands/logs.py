@@ -1,27 +1,44 @@
-"""`logs`: show the output of the instances of a module."""
+"""`logs`: show the output of the instances of a module, and follow it."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import typer
 
-from cli.client import Client
+from cli.client import Client, HostUnreachable
 from cli.deployment_selector import newest_first
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.host_process import pause
 from cli.options import EnvironmentOption, Invocation
 from cli.output import note
 from cli.watch_rollout import ROOT
 
 _DEPLOYMENTS_MAX: Final = 10
 """How many deployments are searched for instances with output."""
+_TAIL_MAX: Final = 1000
+_POLL_INTERVAL_S: Final = 0.5
+Instances = Sequence[Mapping[str, Any]]
 
 
 def logs(
     module: Annotated[str, typer.Argument(metavar="MODULE", show_default=False)],
     env: EnvironmentOption,
     invocation: Invocation,
-    tail: Annotated[int, typer.Option(help="Lines of each instance.", min=1, max=1000)] = 50,
+    tail: Annotated[int, typer.Option(help="Lines of each instance.", min=1, max=_TAIL_MAX)] = 50,
+    *,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on with new lines until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Show the last lines that the instances of a module wrote."""
+    if follow:
+        with suppress(KeyboardInterrupt):
+            for name, line in _new_lines(invocation, env, module, tail):
+                _print_line(invocation, name, line)
+        return
     instances = _newest_logs(invocation.client, env, module, tail)
     if not invocation.is_table:
         invocation.show(instances)
@@ -34,17 +51,67 @@ def logs(
         note(f"no instance of {module} runs in {env}: `runtimectl deployments --env {env}`")
 
 
-def _newest_logs(
-    client: Client, environment: str, module: str, tail: int
-) -> Sequence[Mapping[str, Any]]:
+def _new_lines(
+    invocation: Invocation, env: str, module: str, tail: int
+) -> Iterator[tuple[str, str]]:
+    """Yield instance and line: the last *tail* of each, then each as it comes."""
+    seen: dict[str, Sequence[str]] = {}
+    is_away = False
+    while True:
+        try:
+            instances = _newest_logs(invocation.client, env, module, _TAIL_MAX)
+            is_away = False
+        except HostUnreachable:
+            if not is_away:
+                note("the host does not answer; waiting for it")
+            is_away, instances = True, []
+        for instance in instances:
+            name, lines = instance["instance"], instance["lines"]
+            fresh = lines_after(seen[name], lines) if name in seen else lines[-tail:]
+            seen[name] = lines
+            yield from ((name, line) for line in fresh)
+        pause(invocation.session.clock, _POLL_INTERVAL_S)
+
+
+def lines_after(earlier: Sequence[str], lines: Sequence[str]) -> Sequence[str]:
+    """Return those of *lines* that were written after *earlier*, both the end of one output."""
+    for count in range(min(len(earlier), len(lines)), 0, -1):
+        if earlier[-count:] == lines[:count]:
+            return lines[count:]
+    return lines
+
+
+def _print_line(invocation: Invocation, instance: str, line: str) -> None:
+    if invocation.is_table:
+        print(f"{instance} | {line}", flush=True)
+    else:
+        print(json.dumps({"instance": instance, "line": line}, ensure_ascii=False), flush=True)
+
+
+def _newest_logs(client: Client, environment: str, module: str, tail: int) -> Instances:
     """Return the output of the newest deployment that has instances, failed ones included.
 
     When they have stopped, also of the newest whose instances run.
+
+    Raises:
+        Failure: the module was never deployed there.
     """
     query, stopped = {"moduleId": module, "tail": str(tail)}, list[Mapping[str, Any]]()
-    for deployment in newest_first(client, environment, module)[:_DEPLOYMENTS_MAX]:
+    deployments = newest_first(client, environment, None)
+    modules = {part["moduleId"] for each in deployments for part in each["components"]}
+    if module not in modules:
+        known = ", ".join(sorted(modules)) or "nothing"
+        raise Failure(
+            f"{module} was never deployed to {environment}; there was {known}",
+            ExitCode.NOT_FOUND,
+            remedy=f"see what was deployed: `runtimectl deployments --env {environment}`",
+        )
+    deployed = [
+        each for each in deployments if module in {part["moduleId"] for part in each["components"]}
+    ]
+    for deployment in deployed[:_DEPLOYMENTS_MAX]:
         path = f"{ROOT}/{deployment['deploymentId']}/logs"
-        instances: Sequence[Mapping[str, Any]] = client.get(path, query).body["value"]
+        instances: Instances = client.get(path, query).body["value"]
         if any(instance.get("live", True) for instance in instances):
             return [*stopped, *instances]
         stopped = stopped or [*instances]

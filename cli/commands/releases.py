@@ -1,6 +1,6 @@
 """`deploy`, `promote`, `rollback`, `cancel`, `retry`, `release-hold`: commands to deployments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,7 +13,7 @@ from cli.options import Invocation, Reason, WaitOptions
 from cli.output import Column, format_digest, note
 from cli.plans import print_refusals, require_plannable
 from cli.release_options import ComponentOptions, RolloutOptions
-from cli.watch_rollout import ROOT, require_completed, watch_rollout
+from cli.watch_rollout import ROOT, require_ended_as, watch_rollout
 
 _PLAN_COLUMNS: Final = (
     Column("MODULE", "moduleId"),
@@ -95,10 +95,13 @@ def rollback(
     _finish(invocation, _send(invocation, deployment_id, "rollback", request), waiting)
 
 
-def cancel(selector: DeploymentSelector, invocation: Invocation, reason: Reason = "") -> None:
+def cancel(
+    selector: DeploymentSelector, waiting: WaitOptions, invocation: Invocation, reason: Reason = ""
+) -> None:
     """Stop a deployment in progress; applied changes are rolled back."""
     deployment_id = selector.find_only_id(invocation.client, "cancel", *RUNNING)
-    invocation.show(_send(invocation, deployment_id, "cancel", {"reason": reason}))
+    body = _send(invocation, deployment_id, "cancel", {"reason": reason})
+    _finish(invocation, body, waiting, wanted=("Cancelled", "RolledBack"))
 
 
 def release_hold(selector: DeploymentSelector, invocation: Invocation, reason: Reason = "") -> None:
@@ -133,6 +136,7 @@ def _finish(
     waiting: WaitOptions,
     *,
     is_plan: bool = False,
+    wanted: Sequence[str] = ("Completed",),
 ) -> None:
     """Show the plan, the accepted deployment or, with --wait, its rollout to the end."""
     if is_plan:
@@ -147,7 +151,7 @@ def _finish(
     watch = watch_rollout(session, deployment_id, timeout_s=waiting.timeout_s, form=form)
     if not invocation.is_table:
         invocation.show(watch.deployment)
-    require_completed(watch.deployment)
+    require_ended_as(watch.deployment, wanted)
 
 
 def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:

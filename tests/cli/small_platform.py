@@ -96,15 +96,17 @@ class Ran:
         return dict(parse_qsl(urlsplit(match.path).query))
 
 
+def answer_of(asked: Asked, more: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+    """Return what the platform answers."""
+    body = {**ANSWERS, **(more or {})}.get(f"{asked.method} {urlsplit(asked.path).path}")
+    if body is None:
+        return 404, {"error": {"code": "NotFound", "message": "nothing here"}}
+    return 200, {"value": body, "nextLink": None} if isinstance(body, list) else body
+
+
 @contextmanager
 def platform(more: Mapping[str, Any]) -> Iterator[Server]:
-    def answer(asked: Asked) -> tuple[int, Any]:
-        body = {**ANSWERS, **more}.get(f"{asked.method} {urlsplit(asked.path).path}")
-        if body is None:
-            return 404, {"error": {"code": "NotFound", "message": "nothing here"}}
-        return 200, {"value": body, "nextLink": None} if isinstance(body, list) else body
-
-    with serving(answer, keeps_connections=False) as server:
+    with serving(lambda asked: answer_of(asked, more), keeps_connections=False) as server:
         yield server
 
 

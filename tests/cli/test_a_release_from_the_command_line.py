@@ -208,6 +208,36 @@ def test_a_release_that_was_not_ready_in_time_leads_to_the_output_of_its_instanc
     assert "`runtimectl logs module-shop --env test`" in ran.err
 
 
+@pytest.mark.parametrize("status", ["Cancelled", "RolledBack"])
+def test_a_cancellation_is_waited_for_and_both_its_ends_are_good(
+    status: str, runtimectl: RuntimeCtl
+) -> None:
+    cancel = f"POST {RUNTIME}/deployments/{DEPLOYMENT}/cancel"
+    reason = {"code": "Cancelled", "message": "asked by a caller"}
+
+    ran = runtimectl.run(
+        f"cancel {DEPLOYMENT} --wait",
+        {cancel: THE_DEPLOYMENT, GET: _ended(status, reason=reason)},
+    )
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert f"{status} shop-1" in ran.out
+
+
+@pytest.mark.parametrize("code", ["Cancelled", "RollbackAsked"])
+def test_who_waits_for_a_release_that_somebody_stopped_is_told_so(
+    code: str, runtimectl: RuntimeCtl
+) -> None:
+    reason = {"code": code, "message": "asked by a caller"}
+
+    ran = runtimectl.run(
+        f"deployment {DEPLOYMENT} --wait", {GET: _ended("RolledBack", reason=reason)}
+    )
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert "next:  nothing to do: it was stopped on request" in ran.err
+
+
 def test_waiting_ends_in_time_and_says_that_the_release_goes_on(runtimectl: RuntimeCtl) -> None:
     running = _ended("RollingOut", waitingFor="queue", holder=DEPLOYMENT)
 

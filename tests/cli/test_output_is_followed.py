@@ -1,0 +1,77 @@
+"""`logs`: what exists, and each new line once while it is followed."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from cli.commands.logs import lines_after
+from cli.exit_codes import ExitCode
+from cli.state_folder import REPOSITORY
+from tests.cli.small_platform import DEPLOYMENT, RUNTIME, RuntimeCtl, answer_of
+from tests.cli.small_server import Asked, serving
+
+
+@pytest.fixture
+def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuntimeCtl:
+    return RuntimeCtl(monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "lines", "fresh"),
+    [
+        pytest.param("ab", "abc", "c", id="one-more"),
+        pytest.param("abc", "bcd", "d", id="the-first-fell-out"),
+        pytest.param("abc", "abc", "", id="nothing-new"),
+        pytest.param("aa", "aaa", "a", id="the-same-line-again"),
+        pytest.param("abc", "xyz", "xyz", id="all-of-it-is-new"),
+        pytest.param("", "ab", "ab", id="the-first"),
+        pytest.param("ab", "", "", id="a-new-file"),
+    ],
+)
+def test_new_lines_are_those_after_what_was_seen(
+    earlier: Sequence[str], lines: Sequence[str], fresh: Sequence[str]
+) -> None:
+    assert list(lines_after(list(earlier), list(lines))) == list(fresh)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_each_line_is_shown_once_until_it_is_interrupted(form: str) -> None:
+    outputs = [["one"], ["one", "two"], ["one", "two", "three"]]
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if not asked.path.startswith(f"{RUNTIME}/deployments/{DEPLOYMENT}/logs"):
+            return answer_of(asked)
+        lines = outputs.pop(0) if len(outputs) > 1 else outputs[0]
+        return 200, {"value": [{"instance": "i-1", "releaseRevision": 3, "lines": lines}]}
+
+    with serving(answer, keeps_connections=False) as server:
+        following = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *f"logs module-shop -e test -f -o {form}".split()],
+            env={"RUNTIMECTL_URL": server.url, "RUNTIMECTL_TOKEN": "a-token"},
+            cwd=REPOSITORY, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with following:
+            assert following.stdout is not None
+            shown = [following.stdout.readline().strip() for _ in range(3)]
+            following.send_signal(signal.SIGINT)
+            rest, _ = following.communicate(timeout=30)
+
+    if form == "json":
+        shown = [f"{line['instance']} | {line['line']}" for line in map(json.loads, shown)]
+    assert shown == ["i-1 | one", "i-1 | two", "i-1 | three"]
+    assert (following.returncode, rest) == (ExitCode.OK, "")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("module", ["nothere", "module-nothere"])
+def test_a_module_that_was_never_deployed_is_not_found(module: str, runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(f"logs {module} --env test")
+
+    assert ran.code == ExitCode.NOT_FOUND
+    assert f"{module} was never deployed to test; there was module-shop" in ran.err

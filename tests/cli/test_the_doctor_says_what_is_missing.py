@@ -1,0 +1,58 @@
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from cli.main import main
+from tests.cli.small_platform import Ran, RuntimeCtl
+
+HEALTH = "GET /v1/platform/{}/health"
+
+
+@pytest.fixture
+def runtimectl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuntimeCtl:
+    return RuntimeCtl(monkeypatch, capsys)
+
+
+def findings(output: str) -> Mapping[str, Mapping[str, Any]]:
+    return {finding["check"]: finding for finding in json.loads(output)}
+
+
+def test_a_machine_without_a_system_lacks_it_and_fails_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNTIMECTL_URL", raising=False)
+
+    code = main(["doctor", "--state", str(tmp_path), "-o", "json"])
+
+    found = findings(capsys.readouterr().out)
+    assert code == ExitCode.OK
+    assert found["host"]["detail"] == "it does not run: `runtimectl up`"
+    assert found["state folder"]["result"] == "ok"
+    assert found["cpuLimit"]["result"] == "lacks"
+    assert found["cpuLimit"]["detail"]
+
+
+def test_a_state_folder_that_cannot_be_one_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["doctor", "--state", "/dev/null/here"])
+
+    assert code == ExitCode.UNAVAILABLE
+    assert "error: state folder: /dev/null/here cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.real
+def test_a_service_that_is_unwell_fails_with_its_reason(runtimectl: RuntimeCtl) -> None:
+    entry = {"status": "Unhealthy", "description": "no space left on the device"}
+    unwell = {"status": "Unhealthy", "entries": {"store": entry}}
+    well = {"status": "Healthy", "entries": {}}
+
+    ran: Ran = runtimectl.run(
+        "doctor", {HEALTH.format("health"): unwell, HEALTH.format("catalog"): well}
+    )
+
+    assert ran.code == ExitCode.UNAVAILABLE
+    assert "health: store is Unhealthy: no space left on the device" in ran.err
+    assert "catalog" in ran.out
