@@ -21,7 +21,6 @@ from local_host.model import (
     IndexedFunction,
     Invocation,
     InvocationFailed,
-    InvocationResult,
     Invoker,
 )
 from local_host.routing.route_table import RouteTable
@@ -110,10 +109,14 @@ class HttpPipeline:
         ):
             return _UNAUTHORIZED
         check = getattr(target.function.handler, "check_head", None)
-        response = None if check is None else await check(http_binding.Request(head, values))
-        if response is None:
+        if check is None:
             return None
-        return http_binding.answer(target.function, target.output, InvocationResult(response))
+        try:
+            response = await check(http_binding.Request(head, values))
+            return None if response is None else target.encode(response, {})
+        except (Exception, SystemExit, KeyboardInterrupt):  # user code, as the function itself is
+            _log.exception("the check of %s failed", target.function.name)
+            return _FAILED
 
     async def _unrouted(self, call: HttpCall) -> HttpAnswer:
         """Answer a path without a function: the home page, or the API of the joined apps."""
