@@ -13,7 +13,7 @@ from local_host.durable import history, records
 from local_host.durable.engine import Engine
 from local_host.durable.functions import ENTITY, ORCHESTRATION
 from local_host.durable.history import Event, EventType, event
-from local_host.durable.instance_ids import id_refusal
+from local_host.durable.instance_ids import id_refusal, key_refusal
 from local_host.durable.records import Instance, Message
 from local_host.durable.rewind import rewind
 
@@ -117,8 +117,11 @@ class DurableClient:
         """Send the external event *name* with the JSON text *given*.
 
         Raises:
-            CommandRefused: 404 there is no such instance, 410 it has finished.
+            CommandRefused: 400 an event without a name, 404 there is no such instance, 410 it has
+                finished.
         """
+        if not name.strip():
+            raise CommandRefused(400, "an external event has a name, got none")
         await self._tell(instance_id, EventType.EVENT_RAISED, Name=name, Input=given)
 
     async def terminate(self, instance_id: str, reason: str) -> None:
@@ -211,7 +214,7 @@ class DurableClient:
         """Send an operation that nobody waits for; *given* is JSON text.
 
         Raises:
-            CommandRefused: 400, there is no such entity function.
+            CommandRefused: 400, there is no such entity function, or the key is malformed.
         """
         engine = self._engine
         if not any(worker.find(ENTITY, name) for worker in engine.workers):
@@ -220,6 +223,8 @@ class DurableClient:
         if given is not None:
             request["input"] = given
         target = f"@{name.lower()}@{key}"
+        if refusal := key_refusal(target):
+            raise CommandRefused(400, refusal)
         message = Message(target, None, request)
         engine.deliver(await engine.database.write(lambda c: records.send(c, self.hub, message)))
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
-from local_host.durable import history, records
-from local_host.durable.client import CommandRefused, DurableClient
+from local_host.durable import management_requests as requests
+from local_host.durable import records
+from local_host.durable.client import CommandRefused, DurableClient, input_text
 from local_host.durable.management_urls import ManagementUrls
 from local_host.durable.records import AlreadyExists, Instance
 from local_host.durable.status import status_json
@@ -21,14 +22,7 @@ from local_host.model import HttpAnswer, HttpCall
 from shared.kernel.clock import Clock
 
 PAGE_MAX: Final = 100
-_CONTINUATION: Final = "x-ms-continuation-token"
-_STATUSES: Final = {
-    status.lower(): status
-    for status in (
-        records.PENDING, records.RUNNING, records.CONTINUED, records.SUSPENDED,
-        records.COMPLETED, records.FAILED, records.TERMINATED, records.CANCELED,
-    )
-}  # fmt: skip
+_POLL_S: Final = 1.0
 _NOT_FOUND: Final = HttpAnswer(404)
 _ACCEPTED: Final = HttpAnswer(202)
 
@@ -96,13 +90,13 @@ class ManagementEndpoints:
 
     async def _start(self, request: _ParsedRequest) -> HttpAnswer:
         instance_id = request.path[2] if len(request.path) > 2 else None  # noqa: PLR2004
-        given = _json_text(request.call.body)
+        given = requests.json_text(request.call.body)
         version = request.query.get("version")
+        timeout_s = requests.seconds(request.query, "timeout")
+        interval_s = requests.seconds(request.query, "pollingInterval") or _POLL_S
         started = await self._client.start(request.path[1], instance_id, given, version)
-        timeout = request.query.get("timeout")
-        if timeout is not None:
-            interval_s = float(request.query.get("pollinginterval") or 1)
-            finished = await self._wait(started, float(timeout), interval_s)
+        if timeout_s is not None:
+            finished = await self._wait(started, timeout_s, interval_s)
             if finished is not None:
                 return _ending(finished)
         return _started(started, request.urls)
@@ -135,17 +129,13 @@ class ManagementEndpoints:
         return _json(500 if fails and instance.status == records.FAILED else 200, shown)
 
     async def _list(self, request: _ParsedRequest) -> HttpAnswer:
-        top = request.query.get("top") or "0"
-        if not top.isdigit():
-            raise CommandRefused(400, f"top must be a whole number, got {top!r}")
-        size = int(top) or PAGE_MAX
-        token = request.call.header(_CONTINUATION)
+        size = requests.count(request.query, "top") or PAGE_MAX
         instances = self._client.select(
-            statuses=_statuses(request.query),
-            created_from=_instant(request.query, "createdTimeFrom"),
-            created_to=_instant(request.query, "createdTimeTo"),
+            statuses=requests.statuses(request.query),
+            created_from=requests.instant(request.query, "createdTimeFrom"),
+            created_to=requests.instant(request.query, "createdTimeTo"),
             prefix=request.query.get("instanceidprefix", ""),
-            after=base64.urlsafe_b64decode(token).decode() if token else "",
+            after=requests.after(request.call.header(requests.CONTINUATION)),
             limit=size + 1,
         )
         shows_input = request.flag("showInput", default=True)
@@ -153,18 +143,20 @@ class ManagementEndpoints:
         if len(instances) <= size:
             return _json(200, page)
         following = base64.urlsafe_b64encode(instances[size - 1].id.encode()).decode()
-        return _json(200, page, (_CONTINUATION, following))
+        return _json(200, page, (requests.CONTINUATION, following))
 
     async def _purge(self, request: _ParsedRequest) -> HttpAnswer:
         deleted = await self._client.purge(request.path[1])
         return _json(200, {"instancesDeleted": deleted}) if deleted else _NOT_FOUND
 
     async def _purge_selected(self, request: _ParsedRequest) -> HttpAnswer:
-        created_from = _instant(request.query, "createdTimeFrom")
+        created_from = requests.instant(request.query, "createdTimeFrom")
         if not created_from:
             raise CommandRefused(400, "createdTimeFrom is required, got none")
         deleted = await self._client.purge_selected(
-            created_from, _instant(request.query, "createdTimeTo"), _statuses(request.query)
+            created_from,
+            requests.instant(request.query, "createdTimeTo"),
+            requests.statuses(request.query),
         )
         return _json(200 if deleted else 404, {"instancesDeleted": deleted})
 
@@ -195,7 +187,7 @@ class ManagementEndpoints:
             raise CommandRefused(
                 400, f"Only application/json request content is supported, got {content_type!r}"
             )
-        given = _json_text(request.call.body) or "null"
+        given = requests.json_text(request.call.body) or "null"
         await self._client.raise_event(request.path[1], request.path[3], given)
         return _ACCEPTED
 
@@ -222,7 +214,12 @@ class ManagementEndpoints:
 
     async def _signal(self, request: _ParsedRequest) -> HttpAnswer:
         operation = request.query.get("op", "")
-        given = _json_text(request.call.body)
+        content_type = request.call.header("content-type") or "application/json"
+        if content_type.partition(";")[0].strip().lower() == "application/json":
+            given = requests.json_text(request.call.body)
+        else:
+            text = requests.text(request.call.body)
+            given = input_text(text) if text else None
         await self._client.signal_entity(request.path[1], request.path[2], operation, given)
         return _ACCEPTED
 
@@ -243,35 +240,6 @@ def _ending(instance: Instance) -> HttpAnswer:
         text = instance.output or "null"
         return HttpAnswer(200, (("content-type", "application/json"),), text.encode())
     return _json(500 if instance.status == records.FAILED else 200, status_json(instance))
-
-
-def _json_text(body: bytes) -> str | None:
-    """Return *body* as JSON text, None for nothing or null."""
-    text = body.decode("utf-8-sig")
-    if not text.strip():
-        return None
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as problem:
-        raise CommandRefused(400, f"the body is not JSON: {problem}") from problem
-    return None if value is None else text
-
-
-def _statuses(query: Mapping[str, str]) -> list[str]:
-    wanted = [part.strip() for part in query.get("runtimestatus", "").split(",") if part.strip()]
-    unknown = [part for part in wanted if part.lower() not in _STATUSES]
-    if unknown:
-        known = ", ".join(_STATUSES.values())
-        raise CommandRefused(400, f"runtimeStatus knows {known}; got {', '.join(unknown)}")
-    return [_STATUSES[part.lower()] for part in wanted]
-
-
-def _instant(query: Mapping[str, str], name: str) -> str:
-    text = query.get(name.lower(), "")
-    try:
-        return history.timestamp(history.instant(text)) if text else ""
-    except ValueError as problem:
-        raise CommandRefused(400, f"{name} must be an ISO 8601 time, got {text!r}") from problem
 
 
 def _json(status: int, content: Any, *headers: tuple[str, str]) -> HttpAnswer:

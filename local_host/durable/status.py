@@ -41,7 +41,8 @@ def status_json(
 
 
 def _parsed(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+    # NaN and Infinity are no JSON; the extension shows them as text.
+    return None if text is None else json.loads(text, parse_constant=str)
 
 
 def _whole_seconds(at: str) -> str:

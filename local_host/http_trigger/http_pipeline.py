@@ -114,7 +114,7 @@ class HttpPipeline:
         try:
             response = await check(http_binding.Request(head, values))
             return None if response is None else target.encode(response, {})
-        except (Exception, SystemExit, KeyboardInterrupt):  # user code, as the function itself is
+        except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001  user code as well
             _log.exception("the check of %s failed", target.function.name)
             return _FAILED
 

@@ -37,6 +37,8 @@ async def invoke_with_retry(
         InvocationFailed: of the last attempt.
     """
     policy = invocation.function.retry
+    if policy is not None:
+        invocation = replace(invocation, retry=RetryState(0, policy.max_retry_count))
     retry = 0
     while True:
         try:

@@ -40,7 +40,7 @@ def attempts(
 
 def test_a_fixed_delay_lies_between_the_attempts() -> None:
     assert attempts(strategy="fixed_delay", max_retry_count="2", delay_interval="00:00:05") == [
-        (0.0, 0, 0),
+        (0.0, 0, 2),
         (5.0, 1, 2),
         (10.0, 2, 2),
     ]
