@@ -23,6 +23,7 @@ from local_agent.state_files import (
     SiteFolder,
 )
 from shared.kernel.clock import Clock
+from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.surfaces.observed_state import Instance, LiveProof, LiveRevision, Phase
 from shared.surfaces.rules import departures
 from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
@@ -178,13 +179,21 @@ async def _ask_release(record: InstanceRecord, question: ReleaseQuestion) -> str
     url = f"http://127.0.0.1:{record.port}{question.path}"
     try:
         async with (
-            aiohttp.ClientSession(timeout=ANSWER_TIMEOUT) as session,
-            session.get(url, allow_redirects=False) as response,
+            aiohttp.ClientSession(timeout=ANSWER_TIMEOUT, auto_decompress=False) as session,
+            session.get(url, headers=PLAIN, allow_redirects=False) as response,
         ):
-            release = json.loads(await response.text())
+            release = json.loads(await read_bounded(response))
         for part in question.field.split("."):
             release = release[part]
-    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as failed:
+    except (
+        aiohttp.ClientError,
+        BodyTooLong,
+        TimeoutError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as failed:
         raise Unreadable(
             f"{record.id} does not say its release at {question.path} ({question.field}): "
             f"{failed!r}"

@@ -8,6 +8,7 @@ import aiohttp
 
 from local_agent.controller_context import ControllerContext
 from local_agent.state_files import InstanceRecord
+from shared.probing.bounded_body import PLAIN, read_bounded
 from shared.surfaces.spec import HttpProbe, RevisionSpec
 
 PASSES_BELOW: Final = 400
@@ -18,7 +19,10 @@ _TCP_PROBE: Final = HttpProbe("", period_s=0.2, timeout_s=1.0)
 
 
 async def send_probe(session: aiohttp.ClientSession, port: int, probe: HttpProbe) -> bool:
-    """Return whether *port* of this machine passes *probe*; without a path a connection passes."""
+    """Return whether *port* of this machine passes *probe*; without a path a connection passes.
+
+    *session* does not unpack: an answer without an end does not pass.
+    """
     try:
         async with asyncio.timeout(probe.timeout_s):
             if not probe.path:
@@ -26,8 +30,8 @@ async def send_probe(session: aiohttp.ClientSession, port: int, probe: HttpProbe
                 writer.close()
                 return True
             url = f"http://127.0.0.1:{port}{probe.path}"
-            async with session.get(url, allow_redirects=False) as response:
-                await response.read()
+            async with session.get(url, headers=PLAIN, allow_redirects=False) as response:
+                await read_bounded(response)
                 return response.status < PASSES_BELOW
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
         return False

@@ -71,7 +71,9 @@ async def supervise(
     """
     with _exclusive(folder.root):
         async with (
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+            aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            ) as session,
             asyncio.TaskGroup() as tasks,
         ):
             tools = link_python(folder.root / "tools")

@@ -11,18 +11,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from shared.kernel.clock import Clock
+from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.probing.guard import Destination, Forbidden, Network, Resolve, resolve_destination
 from shared.probing.result import ProbeResult
 
 if TYPE_CHECKING:
-    import aiohttp
+    pass
 
 _PASSES: Final = range(200, 400)
-_READ_MAX: Final = 64 * 1024
 _CODES: Final[Mapping[type[Exception], str]] = {
     TimeoutError: "Timeout",
     ConnectionRefusedError: "Refused",
     socket.gaierror: "Dns",
+    BodyTooLong: "TooLong",
 }
 
 
@@ -44,7 +45,7 @@ class HttpProber:
         self._resolve = resolve
 
     async def probe(self, url: str, timeout_s: float) -> ProbeResult:
-        """Return the result of `GET url`, its body read to the end; never raises."""
+        """Return the result of `GET url`, its body read to its end or bound; never raises."""
         began_s = self._clock.monotonic_s()
         try:
             async with asyncio.timeout(timeout_s):
@@ -68,27 +69,19 @@ async def _get(destination: Destination) -> tuple[str, bool]:
     connector = aiohttp.TCPConnector(force_close=True)
     try:
         async with (
-            aiohttp.ClientSession(connector=connector, trust_env=False) as session,
+            aiohttp.ClientSession(
+                connector=connector, trust_env=False, auto_decompress=False
+            ) as session,
             session.get(
                 URL(destination.url, encoded=True),
-                headers={"Host": destination.host_header},
+                headers={"Host": destination.host_header, **PLAIN},
                 server_hostname=destination.server_name,
                 allow_redirects=False,
             ) as response,
         ):
-            await _read(response.content)
+            await read_bounded(response)
             return str(response.status), response.status in _PASSES
     except aiohttp.ClientConnectorError as problem:
         raise problem.os_error from problem
     except aiohttp.ClientError as problem:
         raise OSError(str(problem)) from problem
-
-
-async def _read(content: "aiohttp.StreamReader") -> None:
-    """Read the body to its end or bound: a response that breaks off half-way does not pass."""
-    left = _READ_MAX
-    while left > 0:
-        chunk = await content.read(left)
-        if not chunk:
-            return
-        left -= len(chunk)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """`code` is the HTTP status, or `Timeout`, `Refused`, `Broken`, `Dns`, `Denied`."""
+    """`code` is the HTTP status, or `Timeout`, `Refused`, `Broken`, `TooLong`, `Dns`, `Denied`."""
 
     passed: bool
     code: str

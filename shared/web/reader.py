@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from shared.kernel.errors import Denied, Invalid, NotFound, Refused, Unauthenticated, Unavailable
+from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 
 TIMEOUT_S: Final = 10.0
+ANSWER_MAX: Final = 1 << 20
+"""An answer of a service to a question of another one takes a few KB."""
 _REFUSALS: Final[Mapping[int, type[Refused]]] = {
     400: Invalid,
     401: Unauthenticated,
@@ -32,17 +35,19 @@ class HttpReader:
         """
         import aiohttp  # noqa: PLC0415  100 ms at a cold start, which apps that do not ask are spared
 
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", **PLAIN}
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
             # A session a question: one that is kept would outlive the host that asks.
             async with (
-                aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+                aiohttp.ClientSession(
+                    timeout=timeout, headers=headers, auto_decompress=False
+                ) as session,
                 session.get(self._base + path, allow_redirects=False) as answer,
             ):
-                body = await answer.read()
+                body = await read_bounded(answer, at_most=ANSWER_MAX)
                 status = answer.status
-        except (aiohttp.ClientError, TimeoutError) as problem:
+        except (aiohttp.ClientError, BodyTooLong, TimeoutError) as problem:
             raise Unavailable(f"GET {path} had no answer: {type(problem).__name__}") from problem
         if status == 200:  # noqa: PLR2004
             return body
