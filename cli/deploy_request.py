@@ -53,7 +53,9 @@ def deploy_request(options: DeployOptions, client: Client) -> dict[str, Any]:
         body["components"] = _components(body.get("components", []), options, body.get("remove"))
     if options.release_ref:
         body["releaseRef"] = options.release_ref
-    for warning in check_release(body, options.file):
+    warnings = check_release(body, options.file)
+    # A plan says them itself.
+    for warning in () if body.get("dryRun") else warnings:
         note(f"warning: {warning}")
     folder = options.file.parent if options.file is not None else Path()
     _set_environment(body, options.environment, client)

@@ -155,6 +155,8 @@ def _finish(
 
 
 def _show_plan(invocation: Invocation, plan: Mapping[str, Any]) -> None:
+    for warning in plan.get("warnings", ()):
+        note(f"warning: {warning}")
     if invocation.is_table:
         invocation.show(plan["components"], _PLAN_COLUMNS, empty="nothing would change")
         print_refusals(plan["refusals"])

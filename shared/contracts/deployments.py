@@ -386,6 +386,8 @@ class DeploymentPlan(Resource):
     order: ModuleIds
     """Dependencies first."""
     refusals: Annotated[tuple[Reason, ...], Field(max_length=100)]
+    warnings: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
+    """What is allowed and probably not meant."""
     waiting_for: Label | None
 
 

@@ -85,6 +85,7 @@ def test_a_dry_run_shows_components_refusals_and_what_would_be_waited_for(
              "digest": DIGEST, "dependsOn": []},
         ],
         "refusals": [{"message": "cpu is not limited here", "code": "NotSupported"}],
+        "warnings": ["module-shop has no port"],
         "waitingFor": "queue",
     }  # fmt: skip
 
@@ -93,6 +94,7 @@ def test_a_dry_run_shows_components_refusals_and_what_would_be_waited_for(
     assert "module-shop" in ran.out
     assert "refused: cpu is not limited here [NotSupported]" in ran.out
     assert "would wait for queue" in ran.out
+    assert ran.err.count("warning: ") == 1
 
 
 @pytest.mark.parametrize("form", ["table", "json"])

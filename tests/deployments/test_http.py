@@ -72,6 +72,21 @@ def test_the_etag_of_a_deployment_is_what_if_match_takes() -> None:
     played(scenario)
 
 
+def test_a_plan_warns_of_a_microservice_that_nothing_can_reach() -> None:
+    async def scenario(world: World, environment: str) -> None:
+        digest = await uploaded(world, "1")
+        component = a_component(digest, "1", port=None, pathPrefix=None, probes={})
+        body = {"environmentId": environment, "releaseRef": "v1", "components": [component]}
+
+        planned = await world.send("POST", "/v1/runtime/deployments", body | {"dryRun": True})
+
+        plan = DeploymentPlan.model_validate_json(planned.body)
+        assert plan.refusals == ()
+        assert [text.partition(":")[0] for text in plan.warnings] == ["module-web has no port"]
+
+    played(scenario)
+
+
 def test_a_dry_run_answers_the_plan_with_its_refusals() -> None:
     async def scenario(world: World, environment: str) -> None:
         digest = await uploaded(world, "1")

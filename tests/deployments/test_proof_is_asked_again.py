@@ -66,6 +66,38 @@ def test_an_instance_that_departs_for_longer_turns_the_release_back() -> None:
     run_virtual(main())
 
 
+QUESTION = {"release": {"path": "/version", "field": "version"}}
+
+
+def test_a_release_that_says_it_is_another_gets_no_traffic() -> None:
+    async def main() -> None:
+        world = driven()
+        identity = await second_release(world, **QUESTION)
+        world.world.tampered.add("module-shop-2-0")
+
+        await world.settle()
+
+        done = await world.deployment(identity)
+        assert done.reason is not None
+        assert (done.status, done.reason.code) == (DeploymentStatus.ROLLED_BACK, "ProofFailed")
+        assert [step.started_at for step in done.steps] == [None] * len(done.steps)
+
+    run_virtual(main())
+
+
+def test_a_release_that_says_so_for_a_while_only_goes_on() -> None:
+    async def main() -> None:
+        world = driven()
+        identity = await second_release(world, **QUESTION)
+        tampered(world, "check_ready", "module-shop-2-0", for_s=10.0)
+
+        await world.settle()
+
+        assert await world.status(identity) == "Completed"
+
+    run_virtual(main())
+
+
 def test_a_surface_that_cannot_be_asked_for_a_while_does_not_turn_a_release_back() -> None:
     async def main() -> None:
         world = driven()

@@ -7,6 +7,8 @@ from function_apps.deployments.activities.observe_surface import (
     remove_all_but,
     surface_of,
 )
+from function_apps.deployments.activities.prove_release import departures_of
+from function_apps.deployments.errors import ProofFailed
 from function_apps.deployments.model import release_unit, traffic_split
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import load_owned_deployment
@@ -34,7 +36,13 @@ async def apply_candidate(given: ModuleInput, ctx: ActivityContext, app: Deploym
 
 
 async def check_ready(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> bool:
-    """Watch for a while whether all instances of the new version are ready."""
+    """Watch for a while whether all instances of the new version are ready.
+
+    Then they are asked which release they are, before they get traffic.
+
+    Raises:
+        ProofFailed: for a while they said that they are another one.
+    """
     deployment = await load_owned_deployment(ctx, app)
     component = deployment.candidate(given.module)
     assert component is not None, given.module
@@ -42,7 +50,18 @@ async def check_ready(given: ModuleInput, ctx: ActivityContext, app: Deployments
     async def is_ready() -> bool:
         return traffic_split.is_whole(await observe(component, deployment, app), component)
 
-    return await poll_until(bool, is_ready, app)
+    async def find_departures() -> tuple[str, ...]:
+        return await departures_of(component, deployment, app)
+
+    if not await poll_until(bool, is_ready, app):
+        return False
+    if component.release is not None:
+        departures = await poll_until(
+            lambda found: not found, find_departures, app, app.rules.prove_every_s
+        )
+        if departures:
+            raise ProofFailed(departures[0])
+    return True
 
 
 async def check_drained(given: ModuleInput, ctx: ActivityContext, app: DeploymentsApp) -> bool:

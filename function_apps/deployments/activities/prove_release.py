@@ -59,6 +59,23 @@ async def prove(
     return proof, tuple(mismatches)
 
 
+async def departures_of(
+    component: ReleasedComponent, deployment: Deployment, app: DeploymentsApp
+) -> tuple[str, ...]:
+    """Return what departs from *component* in its own instances; nothing if none can be asked."""
+    proofs = await surface_of(component, app).prove(surface_component(component, deployment))
+    if not isinstance(proofs, Present):
+        return ()
+    of_component = [
+        answer for answer in proofs.value if answer.revision == component.release_revision
+    ]
+    return _departures(of_component)
+
+
+def _departures(answers: Sequence[LiveProof]) -> tuple[str, ...]:
+    return tuple(f"{answer.instance}: {text}" for answer in answers for text in answer.departs)
+
+
 def _mismatches(component: ReleasedComponent, live: Sequence[LiveProof]) -> list[str]:
     of_component = [answer for answer in live if answer.revision == component.release_revision]
     mismatches = [
@@ -66,9 +83,7 @@ def _mismatches(component: ReleasedComponent, live: Sequence[LiveProof]) -> list
         for answer in live
         if answer.revision != component.release_revision
     ]
-    mismatches += [
-        f"{answer.instance}: {mismatch}" for answer in of_component for mismatch in answer.departs
-    ]
+    mismatches += _departures(of_component)
     if len(of_component) < component.replicas:
         mismatches.append(
             f"{component.module_id} has {len(of_component)} of {component.replicas} instances"

@@ -115,6 +115,7 @@ async def plan_deployment(
         components=plan.components,
         order=plan.order,
         refusals=tuple(refusals[:100]),
+        warnings=tuple(text for component in command.components for text in component.warnings),
         waiting_for=waits_for,
     )
 
