@@ -1,12 +1,14 @@
 """`status` and `history`: the services with their health, and the history of one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any, Final
 
 import typer
 
-from cli.client import Client
+from cli.client import PAGE_SIZE, Client
+from cli.deployment_selector import RUNNING
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import environment_id, environment_names, id_labels, replace_ids
@@ -14,15 +16,44 @@ from cli.options import EnvironmentFilter, Invocation
 from cli.output import Column, format_digest, format_time
 from cli.parameter_types import instant
 from cli.session import only_match
+from cli.watch_rollout import ROOT
 
 _ROOT: Final = "/v1/runtime/services"
+_UNKNOWN: Final = "Unknown"
 _SERVICE_ID: Final = re.compile(r"svc-[a-z2-7]{12}-[a-z2-7]{10}")
 
 
 def _ready(service: Mapping[str, Any]) -> str | None:
-    instances = service["instances"]
+    """Return how many instances of the release in force are ready; others are draining."""
+    revision = service.get("releaseRevision")
+    instances = [each for each in service["instances"] if each["releaseRevision"] == revision]
     ready = sum(1 for instance in instances if instance["status"] == "Ready")
-    return f"{ready}/{service['replicas']}" if instances else None
+    return f"{ready}/{service['replicas']}" if service["instances"] else None
+
+
+def _status(service: Mapping[str, Any]) -> str:
+    return _UNKNOWN if _is_outdated(service, "inventory") else str(service["status"])
+
+
+def _health_status(service: Mapping[str, Any]) -> str:
+    if _is_outdated(service, "health"):
+        return _UNKNOWN
+    return str(service["health"].get("status", _UNKNOWN))
+
+
+def _is_outdated(service: Mapping[str, Any], part: str) -> bool:
+    """Return whether inventory and health contradict each other, and *part* looked earlier."""
+    health = service["health"]
+    says_up = health.get("status") in {"Healthy", "Degraded"}
+    says_down = health.get("status") == "Unhealthy"
+    is_contradiction = (service["status"] == "Unavailable" and says_up) or (
+        service["status"] == "Running" and says_down
+    )
+    observed = {
+        "inventory": service.get("lastObservedAt") or "",
+        "health": health.get("checkedAt") or "",
+    }
+    return is_contradiction and min(observed, key=lambda name: observed[name]) == part
 
 
 _COLUMNS: Final = (
@@ -30,8 +61,8 @@ _COLUMNS: Final = (
     Column("ENVIRONMENT", "environment"),
     Column("VERSION", "version"),
     Column("REVISION", "releaseRevision"),
-    Column("STATUS", "status"),
-    Column("HEALTH", lambda service: service["health"].get("status", "Unknown")),
+    Column("STATUS", _status),
+    Column("HEALTH", _health_status),
     Column("SINCE", lambda service: format_time(service["health"].get("since"))),
     Column("READY", _ready),
     Column("URL", "endpointUrl"),
@@ -60,7 +91,34 @@ def status(invocation: Invocation, env: EnvironmentFilter = None) -> None:
         }
         for service in client.list_all(_ROOT, {"environmentId": environment_id(client, env)})
     ]
+    if invocation.is_table:
+        services += _first_releases(client, services, names, environment_id(client, env))
     invocation.show(services, _COLUMNS, empty="nothing runs yet: `runtimectl deploy --help`")
+
+
+def _first_releases(
+    client: Client,
+    services: Sequence[Mapping[str, Any]],
+    names: Mapping[str, str],
+    environment: str | None,
+) -> list[dict[str, Any]]:
+    """Return a row for each module whose first release is on its way: it is no service yet."""
+    known = {(service["environmentId"], service["moduleId"]) for service in services}
+    newest = islice(client.list_all(ROOT, {"environmentId": environment}), PAGE_SIZE)
+    return [
+        {
+            **component,
+            "environment": names.get(deployment["environmentId"], "?"),
+            "status": deployment["status"],
+            "health": {},
+            "instances": [],
+            "serviceId": deployment["deploymentId"],
+        }
+        for deployment in newest
+        if deployment["status"] in RUNNING
+        for component in deployment["components"]
+        if (deployment["environmentId"], component["moduleId"]) not in known
+    ]
 
 
 def history(

@@ -37,7 +37,11 @@ THE_DEPLOYMENT: Mapping[str, Any] = {
 THE_SERVICE: Mapping[str, Any] = {
     "serviceId": SERVICE, "environmentId": ENVIRONMENT, "moduleId": "module-shop",
     "version": "1.0", "releaseRevision": 3, "status": "Running", "replicas": 2,
-    "instances": [{"status": "Ready"}, {"status": "Starting"}],
+    "instances": [
+        {"status": "Ready", "releaseRevision": 3},
+        {"status": "Starting", "releaseRevision": 3},
+        {"status": "Ready", "releaseRevision": 2},
+    ],
     "endpointUrl": "http://127.0.0.1:9000/",
 }  # fmt: skip
 THE_OPERATION: Mapping[str, Any] = {

@@ -17,6 +17,7 @@ from tests.cli.small_platform import (
     RUNTIME,
     SERVICE,
     THE_DEPLOYMENT,
+    THE_SERVICE,
     RuntimeCtl,
 )
 
@@ -220,6 +221,45 @@ def test_a_service_without_health_is_shown_as_unknown(runtimectl: RuntimeCtl) ->
 
     assert ran.code == ExitCode.OK
     assert "Unknown" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("observed_at", "checked_at", "shown"),
+    [
+        pytest.param("2", "1", ["Unavailable", "Unknown"], id="health-looked-earlier"),
+        pytest.param("1", "2", ["Unknown", "Healthy"], id="the-inventory-looked-earlier"),
+    ],
+)
+def test_what_two_services_say_of_one_is_never_a_contradiction(
+    observed_at: str, checked_at: str, shown: list[str], runtimectl: RuntimeCtl
+) -> None:
+    service = {**THE_SERVICE, "status": "Unavailable", "lastObservedAt": observed_at}
+    health = {"status": "Healthy", "since": NOON, "checkedAt": checked_at}
+
+    ran = runtimectl.run(
+        "status",
+        {
+            f"GET {RUNTIME}/services": [service],
+            f"GET {RUNTIME}/services/{SERVICE}/health": health,
+        },
+    )
+
+    assert ran.out.splitlines()[1].split()[4:6] == shown
+
+
+def test_a_first_release_on_its_way_is_shown_before_it_is_a_service(
+    runtimectl: RuntimeCtl,
+) -> None:
+    component = {"moduleId": "module-new", "version": "1.0"}
+    rolls = {**THE_DEPLOYMENT, "status": "RollingOut", "components": [component]}
+
+    ran = runtimectl.run(
+        "status", {f"GET {RUNTIME}/deployments": [rolls], f"GET {RUNTIME}/services": []}
+    )
+
+    (_, row) = ran.out.splitlines()
+    assert row.split()[:2] == ["module-new", "test"]
+    assert {"RollingOut", DEPLOYMENT} <= {*row.split()}
 
 
 def test_the_past_of_a_service_is_asked_for_as_of_and_as_known_at(runtimectl: RuntimeCtl) -> None:
