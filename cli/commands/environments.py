@@ -1,13 +1,12 @@
 """`env`: plan, create, list, show, update and delete environments."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
 
 from cli.client import Response
+from cli.environment_options import VALUES, ContentOptions, NewEnvironment, say_where
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import endpoint_of, find_environment
@@ -16,11 +15,9 @@ from cli.output import Column, note
 from cli.parameter_types import one_of
 from cli.plans import print_refusals, require_plannable
 from cli.watch_operation import wait_for_success
-from cli.yaml_files import load_yaml
 
 app = Commands(help="Environments: where releases run.")
 _ROOT: Final = "/v1/runtime/environments"
-_VALUES: Final = "shared.contracts.values"
 _CONTRACT: Final = "shared.contracts.environments"
 _UPDATABLE: Final = (
     "isolationModel", "computeTargets", "dataResources", "protected", "ttl", "tags", "admits",
@@ -44,74 +41,11 @@ _PLAN_COLUMNS: Final = (
 )
 
 
-@dataclass(frozen=True)
-class ContentOptions:
-    """The fields of an environment that may change later."""
-
-    isolation: Annotated[
-        str | None, typer.Option(help="silo, pool or shared.", **one_of(_VALUES, "IsolationModel"))
-    ] = None
-    data: Annotated[
-        list[str] | None,
-        typer.Option(help="A data resource as name=Kind, e.g. files=LocalFolder; may be repeated."),
-    ] = None
-    tag: Annotated[list[str] | None, typer.Option(help="name=value; may be repeated.")] = None
-    protected: Annotated[
-        bool | None, typer.Option("--protected/--unprotected", help="Deleting needs --confirm.")
-    ] = None
-    file: Annotated[
-        Path | None,
-        typer.Option("-f", "--file", help="YAML with the whole request; options override it."),
-    ] = None
-
-    def body(self) -> dict[str, Any]:
-        """Return the fields of the file, overridden by the options."""
-        options = {
-            "isolationModel": self.isolation,
-            "dataResources": [
-                {"name": name, "kind": kind}
-                for name, kind in _pairs(self.data, "data", "files=LocalFolder")
-            ],
-            "tags": dict(_pairs(self.tag, "tag", "team=payments")),
-            "protected": self.protected,
-        }
-        in_file = load_yaml(self.file) if self.file is not None else {}
-        return in_file | {name: v for name, v in options.items() if v not in (None, [], {})}
-
-
-@dataclass(frozen=True)
-class NewEnvironment:
-    """The fields that are fixed when an environment is created."""
-
-    name: Annotated[
-        str, typer.Argument(help="A slug that begins with a letter.", show_default=False)
-    ]
-    stage: Annotated[
-        str, typer.Option(help="dev, test, staging or prod.", **one_of(_VALUES, "Stage"))
-    ] = "test"
-    project: Annotated[str, typer.Option(help="proj-<slug>; with the name it is the key.")] = (
-        "proj-default"
-    )
-    region: Annotated[str, typer.Option(help="Recorded; what is on this machine stays here.")] = (
-        "local"
-    )
-
-    def body(self, content: ContentOptions) -> dict[str, Any]:
-        """Return the body of POST /environments."""
-        return {
-            "computeTargets": [{"kind": "LocalProcess"}],
-            "stage": self.stage,
-            "projectId": self.project,
-            "region": self.region,
-            **content.body(),
-            "name": self.name,
-        }
-
-
 @app.command()
 def plan(new: NewEnvironment, content: ContentOptions, invocation: Invocation) -> None:
     """Show the plan of `create` with the same options; nothing is changed."""
     body = new.body(content) | {"dryRun": True}
+    say_where(body)
     _show_plan(invocation, invocation.client.write("POST", _ROOT, body).body)
 
 
@@ -120,7 +54,9 @@ def create(
     new: NewEnvironment, content: ContentOptions, waiting: WaitOptions, invocation: Invocation
 ) -> None:
     """Provision an environment; a repeat with the same content returns the same one."""
-    response = invocation.client.write("POST", _ROOT, new.body(content))
+    body = new.body(content)
+    say_where(body)
+    response = invocation.client.write("POST", _ROOT, body)
     _finish(invocation, response, f"provisioning {new.name}", waiting)
 
 
@@ -128,7 +64,7 @@ def create(
 def list_(
     invocation: Invocation,
     stage: Annotated[
-        str | None, typer.Option(help="Only this stage.", **one_of(_VALUES, "Stage"))
+        str | None, typer.Option(help="Only this stage.", **one_of(VALUES, "Stage"))
     ] = None,
     status: Annotated[
         str | None, typer.Option(help="Only this status.", **one_of(_CONTRACT, "EnvironmentStatus"))
@@ -233,17 +169,3 @@ def _show_plan(invocation: Invocation, environment_plan: Mapping[str, Any]) -> N
 
 def _urn_name(urn: str) -> str:
     return urn.rpartition("::")[2]
-
-
-def _pairs(texts: Sequence[str] | None, option: str, example: str) -> list[tuple[str, str]]:
-    pairs = []
-    for text in texts or ():
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise Failure(
-                f"--{option}: expected name=value, got {text!r}",
-                ExitCode.USAGE,
-                remedy=f"write it like this: --{option} {example}",
-            )
-        pairs.append((name, value))
-    return pairs

@@ -303,6 +303,11 @@ def test_an_update_from_a_file_leaves_the_fixed_fields_alone(
         assert "stage" not in ran.written[1]
 
 
+def test_a_region_of_this_machine_is_said_to_be_recorded_only(runtimectl: RuntimeCtl) -> None:
+    assert "region mars is recorded only" in runtimectl.run("env create test --region mars").err
+    assert "recorded only" not in runtimectl.run("env create test").err
+
+
 def test_a_tag_without_a_value_is_a_usage_error_that_shows_how(runtimectl: RuntimeCtl) -> None:
     ran = runtimectl.run("env create test --tag team")
 

@@ -1,0 +1,105 @@
+"""The options of `env create`, `plan` and `update`, as fields of their requests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.output import note
+from cli.parameter_types import one_of
+from cli.yaml_files import load_yaml
+
+VALUES: Final = "shared.contracts.values"
+_HERE: Final = "local"
+
+
+@dataclass(frozen=True)
+class ContentOptions:
+    """The fields of an environment that may change later."""
+
+    isolation: Annotated[
+        str | None, typer.Option(help="silo, pool or shared.", **one_of(VALUES, "IsolationModel"))
+    ] = None
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="A data resource as name=Kind, e.g. files=LocalFolder; may be repeated."),
+    ] = None
+    tag: Annotated[list[str] | None, typer.Option(help="name=value; may be repeated.")] = None
+    protected: Annotated[
+        bool | None, typer.Option("--protected/--unprotected", help="Deleting needs --confirm.")
+    ] = None
+    file: Annotated[
+        Path | None,
+        typer.Option("-f", "--file", help="YAML with the whole request; options override it."),
+    ] = None
+
+    def body(self) -> dict[str, Any]:
+        """Return the fields of the file, overridden by the options."""
+        options = {
+            "isolationModel": self.isolation,
+            "dataResources": [
+                {"name": name, "kind": kind}
+                for name, kind in _pairs(self.data, "data", "files=LocalFolder")
+            ],
+            "tags": dict(_pairs(self.tag, "tag", "team=payments")),
+            "protected": self.protected,
+        }
+        in_file = load_yaml(self.file) if self.file is not None else {}
+        return in_file | {name: v for name, v in options.items() if v not in (None, [], {})}
+
+
+@dataclass(frozen=True)
+class NewEnvironment:
+    """The fields that are fixed when an environment is created."""
+
+    name: Annotated[
+        str, typer.Argument(help="A slug that begins with a letter.", show_default=False)
+    ]
+    stage: Annotated[
+        str, typer.Option(help="dev, test, staging or prod.", **one_of(VALUES, "Stage"))
+    ] = "test"
+    project: Annotated[str, typer.Option(help="proj-<slug>; with the name it is the key.")] = (
+        "proj-default"
+    )
+    region: Annotated[str, typer.Option(help="Recorded; what is on this machine stays here.")] = (
+        _HERE
+    )
+
+    def body(self, content: ContentOptions) -> dict[str, Any]:
+        """Return the body of POST /environments."""
+        return {
+            "computeTargets": [{"kind": "LocalProcess"}],
+            "stage": self.stage,
+            "projectId": self.project,
+            "region": self.region,
+            **content.body(),
+            "name": self.name,
+        }
+
+
+def say_where(body: Mapping[str, Any]) -> None:
+    """Say that a region moves nothing where all targets are on this machine."""
+    targets = body["computeTargets"]
+    is_here = isinstance(targets, list) and all(
+        isinstance(target, dict) and target.get("kind") == "LocalProcess" for target in targets
+    )
+    if is_here and body["region"] != _HERE:
+        note(f"region {body['region']} is recorded only: every compute target is this machine")
+
+
+def _pairs(texts: Sequence[str] | None, option: str, example: str) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts or ():
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise Failure(
+                f"--{option}: expected name=value, got {text!r}",
+                ExitCode.USAGE,
+                remedy=f"write it like this: --{option} {example}",
+            )
+        pairs.append((name, value))
+    return pairs
