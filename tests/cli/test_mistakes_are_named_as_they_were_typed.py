@@ -131,17 +131,18 @@ def test_several_mistakes_are_counted_and_each_is_named_once(
 
 
 def test_a_refusal_of_the_platform_is_said_once_in_the_same_words(runtimectl: RuntimeCtl) -> None:
-    message = 'expected a region in lower case, such as westeurope or local, received "Mars"'
+    expected = "proj- and lower case letters, digits and dashes, such as proj-shop"
+    message = f'expected {expected}, received "Mars"'
     detail = {
-        "code": "PatternMismatch", "target": "/region", "message": message,
-        "expected": "a region in lower case, such as westeurope or local", "received": '"Mars"',
+        "code": "PatternMismatch", "target": "/projectId", "message": message,
+        "expected": expected, "received": '"Mars"',
     }  # fmt: skip
-    error = {"code": "Invalid", "message": f"/region: {message}", "details": [detail]}
+    error = {"code": "Invalid", "message": f"/projectId: {message}", "details": [detail]}
     with serving(lambda _: (400, {"error": error}), keeps_connections=False) as server:
-        ran = runtimectl.run_at(server, "env create test --region Mars")
+        ran = runtimectl.run_at(server, "env create test --project Mars")
 
     assert ran.code == ExitCode.REFUSED
-    assert ran.err.splitlines()[0].startswith("error: --region: expected a region in lower case")
+    assert ran.err.splitlines()[0].startswith("error: --project: expected proj- and")
     assert ran.err.count("Mars") == 1
 
 
