@@ -10,8 +10,9 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from local_cloud.cosmos_endpoint.account import Account, Container
-from local_cloud.cosmos_endpoint.documents import Documents, PartitionRange, partition_of
+from local_cloud.cosmos_endpoint.documents import Documents, PartitionRange
 from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.cosmos_endpoint.partition_keys import own_partition
 from local_cloud.sqlite.rows import Verb
 from local_cloud.sqlite.store import SqliteStore
 from local_cloud.storage import LocalStorage
@@ -121,7 +122,7 @@ class CosmosContainers:
         with _refusals_as_errors():
             container = self._account.container(database, name)
             for document in documents:
-                key = partition_of([_value_at(document, path) for path in container.paths])
+                key = own_partition(document, container.paths)
                 await Documents(container).write(key, Verb.UPSERT, document, None)
 
 
@@ -142,13 +143,3 @@ def _shown(document: Document) -> ShownDocument:
     raw["_etag"] = document.etag
     raw["_ts"] = document.changed_at_s
     return raw
-
-
-def _value_at(document: Mapping[str, Any], path: Sequence[str]) -> Any:
-    """Return the value at *path*; what is missing is `{}`, the key header's undefined."""
-    value: Any = document
-    for name in path:
-        if not isinstance(value, Mapping) or name not in value:
-            return {}
-        value = value[name]
-    return value

@@ -9,15 +9,18 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, unquote
 
 from local_cloud.blobs import FolderBlobs, MemoryBlobs
 from local_cloud.sqlite.database import MEMORY, Database
+from local_cloud.sqlite.rows import checked_container
 from local_cloud.sqlite.store import SqliteStore
 from local_cloud.sqlite.table import SqliteTable
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid
 from shared.persistence.blobs import Blobs
 
+_FILE_NAME_MAX: Final = 240
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 
 
@@ -34,9 +37,9 @@ class LocalStorage:
 
     def store(self, database: str, container: str) -> SqliteStore:
         """Return the container, made empty when there is none. Raises Invalid for a bad name."""
-        key = (checked(database), checked(container))
+        key = (database, container)
         if key not in self._stores:
-            opened = self._open("databases", database, f"{container}.db")
+            opened = self._open("databases", file_name(database), f"{file_name(container)}.db")
             self._stores[key] = SqliteStore(opened, container, self._clock)
         return self._stores[key]
 
@@ -68,7 +71,7 @@ class LocalStorage:
         yield from self._stores
         if self._folder is not None:
             for path in (self._folder / "databases").glob("*/*.db"):
-                yield path.parent.name, path.stem
+                yield unquote(path.parent.name), unquote(path.stem)
 
     def _open(self, *parts: str) -> Database:
         path = MEMORY if self._folder is None else self._folder.joinpath(*parts)
@@ -88,7 +91,16 @@ class LocalStorage:
 def checked(name: str) -> str:
     """Return *name* if it can stand for a file. Raises Invalid."""
     if not _NAME.fullmatch(name):
-        raise Invalid(
-            f"a database, container or table is named by letters, digits, - and _, got {name!r}"
-        )
+        raise Invalid(f"a table or blob container is named by letters, digits, - and _: {name!r}")
     return name
+
+
+def file_name(name: str) -> str:
+    """Return the file for the Cosmos database or container *name*. Raises Invalid."""
+    encoded = quote(checked_container(name), safe=" ").replace(".", "%2E")
+    if len(encoded) > _FILE_NAME_MAX:
+        raise Invalid(
+            f"{name[:80]!r} takes {len(encoded)} characters as a file's name, at most"
+            f" {_FILE_NAME_MAX} fit here: choose a shorter one"
+        )
+    return encoded

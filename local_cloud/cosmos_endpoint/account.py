@@ -4,11 +4,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
-from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.cosmos_endpoint.document_rules import TTL_RULE, is_ttl
+from local_cloud.cosmos_endpoint.errors import CosmosError, bad_request
+from local_cloud.cosmos_endpoint.partition_keys import names_of
+from local_cloud.cosmos_endpoint.unique_keys import UniqueKeys, constraints_of
+from local_cloud.sqlite.rows import quoted
 from local_cloud.sqlite.store import SqliteStore
-from local_cloud.storage import LocalStorage
+from local_cloud.storage import LocalStorage, file_name
 from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_form import PARTITION_FIELDS
 from shared.persistence.effective_key import SPLIT
@@ -17,7 +22,7 @@ KEY_RANGES: Final = (
     {"id": "0", "minInclusive": "", "maxExclusive": SPLIT},
     {"id": "1", "minInclusive": SPLIT, "maxExclusive": "FF"},
 )
-_SCHEMA: Final = 'CREATE TABLE IF NOT EXISTS "definition of {name}" (text TEXT NOT NULL);'
+_SCHEMA: Final = "CREATE TABLE IF NOT EXISTS {table} (text TEXT NOT NULL);"
 _OURS: Final = {
     "partitionKey": {
         "paths": [f"/{name}" for name in PARTITION_FIELDS], "kind": "MultiHash", "version": 2,
@@ -44,10 +49,14 @@ class Container:
     def rid(self) -> str:
         return _rid(self.link, 8)
 
-    @property
+    @cached_property
     def paths(self) -> Sequence[Sequence[str]]:
         """The partition key's paths, each split into its names."""
-        return [path.strip("/").split("/") for path in self.definition["partitionKey"]["paths"]]
+        return [names_of(path) for path in self.definition["partitionKey"]["paths"]]
+
+    @cached_property
+    def unique_keys(self) -> UniqueKeys:
+        return UniqueKeys(self.name, self.definition.get("uniqueKeyPolicy"), self.store.rows)
 
     @property
     def default_ttl_s(self) -> int | None:
@@ -89,8 +98,9 @@ class Account:
 
     def create_database(self, name: object) -> Mapping[str, Any]:
         """Raises CosmosError (400, 409)."""
-        if not isinstance(name, str) or not name:
-            raise CosmosError(400, "BadRequest", f"a database has an id, got {name!r}")
+        if not isinstance(name, str):
+            raise bad_request(f"a database has an id, got {str(name)[:80]!r}")
+        _check_name(name)
         if name in self._empty_databases or name in self._storage.database_names():
             raise CosmosError(409, "Conflict", f"database {name!r} exists")
         self._empty_databases.add(name)
@@ -116,21 +126,19 @@ class Account:
         self.database(database)
         name = body.get("id")
         if not isinstance(name, str):
-            raise CosmosError(400, "BadRequest", f"a container has an id, got {name!r}")
+            raise bad_request(f"a container has an id, got {str(name)[:80]!r}")
+        _check_name(name)
         if name in self._storage.containers(database):
             raise CosmosError(409, "Conflict", f"container {database}/{name} exists")
-        key = body.get("partitionKey") or {}
-        if not key.get("paths") or len(key["paths"]) > len(PARTITION_FIELDS):
-            raise CosmosError(400, "BadRequest", "a container has 1 to 3 partition key paths")
+        key = _checked_key(body.get("partitionKey"))
+        constraints_of(body.get("uniqueKeyPolicy"))
+        _check_ttl(body.get("defaultTtl"))
         kept = ("partitionKey", "defaultTtl", "indexingPolicy", "uniqueKeyPolicy")
         definition = {field: body[field] for field in kept if body.get(field) is not None}
         definition["partitionKey"] = {"kind": "Hash", "version": 2, **key}
-        try:
-            container = self._open(database, name)
-        except Invalid as problem:
-            raise CosmosError(400, "BadRequest", problem.message) from problem
+        container = self._open(database, name)
         text = json.dumps(definition)
-        table = f'"definition of {name}"'
+        table = _definitions(name)
         await container.store.database.write(
             lambda db: db.execute(f"INSERT INTO {table} VALUES (?)", (text,)).rowcount  # noqa: S608
         )
@@ -139,11 +147,42 @@ class Account:
 
     def _open(self, database: str, name: str) -> Container:
         store = self._storage.store(database, name)
-        store.database.prepare(_SCHEMA.format(name=name))
+        table = _definitions(name)
+        store.database.prepare(_SCHEMA.format(table=table))
         row = store.database.read(
-            lambda db: db.execute(f'SELECT text FROM "definition of {name}"').fetchone()  # noqa: S608
+            lambda db: db.execute(f"SELECT text FROM {table}").fetchone()  # noqa: S608
         )
-        return Container(database, name, _OURS if row is None else json.loads(row[0]), store)
+        opened = Container(database, name, _OURS if row is None else json.loads(row[0]), store)
+        store.database.prepare(opened.unique_keys.schema)
+        return opened
+
+
+def _definitions(name: str) -> str:
+    return quoted(f"definition of {name}")
+
+
+def _check_name(name: str) -> None:
+    try:
+        file_name(name)
+    except Invalid as problem:
+        raise bad_request(problem.message) from problem
+
+
+def _checked_key(key: object) -> Mapping[str, Any]:
+    paths = key.get("paths") if isinstance(key, Mapping) else None
+    if not isinstance(paths, list) or not 1 <= len(paths) <= len(PARTITION_FIELDS):
+        raise bad_request("a container has 1 to 3 partition key paths")
+    if len({tuple(names_of(path)) for path in paths}) < len(paths):
+        raise bad_request(f"each partition key path is there once, got {paths}")
+    assert isinstance(key, Mapping), key
+    if key.get("kind", "Hash") not in ("Hash", "MultiHash"):
+        raise bad_request(f"a partition key is of kind Hash or MultiHash, got {key['kind']!r}")
+    return key
+
+
+def _check_ttl(value: object) -> None:
+    if value is not None and not is_ttl(value):
+        raise bad_request(f"defaultTtl is {TTL_RULE}, got {str(value)[:80]}")
 
 
 def _shown_database(name: str) -> Mapping[str, Any]:

@@ -6,10 +6,14 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from local_cloud.cosmos_endpoint import partition_keys
 from local_cloud.cosmos_endpoint.account import Container
-from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.cosmos_endpoint.document_rules import TTL_RULE, checked_id, encoded, is_ttl
+from local_cloud.cosmos_endpoint.errors import CosmosError, bad_request
+from local_cloud.cosmos_endpoint.partition_keys import own_partition
+from local_cloud.cosmos_endpoint.unique_keys import Values
 from local_cloud.sqlite.pages import Row, bounded
 from local_cloud.sqlite.rows import LIVE, RowContext, Verb, Write, due_at_of, etag_of, lsn_of
 from shared.persistence.effective_key import (
@@ -29,7 +33,6 @@ _STATUS_CODES: Final = {
 }  # fmt: skip
 _VERBS: Final = {"Create": Verb.CREATE, "Upsert": Verb.UPSERT, "Replace": Verb.REPLACE,
                  "Delete": Verb.DELETE}  # fmt: skip
-_FORBIDDEN_IN_IDS: Final = frozenset("/\\?#")
 
 
 @dataclass(frozen=True)
@@ -61,19 +64,11 @@ class _BatchFailed(Exception):
         self.status = status
 
 
-def partition_of(values: Sequence[Any]) -> str:
-    """Return the stored key of the JSON *values* of a partition key header."""
-    return SEPARATOR.join(_component(value) for value in values)
+class _Prepared(NamedTuple):
+    """A write, and what it has at the paths of the unique keys."""
 
-
-def _component(value: Any) -> str:
-    match value:
-        case str():
-            return value
-        case {}:
-            return UNDEFINED
-        case _:
-            return UNDEFINED + json.dumps(value)
+    write: Write
+    unique: Values = ()
 
 
 class Documents:
@@ -83,6 +78,7 @@ class Documents:
         self._container = container
         self._store = container.store
         self._rows = container.store.rows
+        self._unique = container.unique_keys
         table = self._rows.table
         self._one = f"SELECT {_COLUMNS} FROM {table} WHERE partition = ? AND id = ? AND {LIVE}"  # noqa: S608
         self._all = f"SELECT {_COLUMNS} FROM {table} WHERE {LIVE}"  # noqa: S608
@@ -111,17 +107,17 @@ class Documents:
         self, partition: str, verb: Verb, document: Mapping[str, Any], if_match: str | None
     ) -> OperationResult:
         """Do one write. Raises CosmosError (400, 404, 409, 412)."""
-        write = self._write_of(partition, verb, document, if_match)
+        prepared = self._write_of(partition, verb, document, if_match)
 
         def work(connection: sqlite3.Connection) -> OperationResult:
-            return self._apply(connection, partition, write)
+            return self._apply(connection, partition, prepared)
 
         outcome = await self._store.database.write(work)
         if outcome.status >= 400:  # noqa: PLR2004
             raise CosmosError(
                 outcome.status,
                 _STATUS_CODES[outcome.status],
-                f"{verb.name.lower()} of document {write.id!r} failed",
+                f"{verb.name.lower()} of document {prepared.write.id!r} failed",
             )
         self._store.announce()
         return outcome
@@ -158,13 +154,17 @@ class Documents:
         self._store.announce()
         return True, outcomes
 
-    def _prepared(self, partition: str, operation: Mapping[str, Any]) -> Write | str:
+    def _prepared(self, partition: str, operation: object) -> _Prepared | str:
+        if not isinstance(operation, Mapping):
+            raise bad_request(f"a batch operation is an object, got {str(operation)[:80]}")
         kind = operation.get("operationType")
         if kind == "Read":
-            return str(operation["id"])
-        if kind not in _VERBS:
-            raise CosmosError(400, "BadRequest", f"batch operation {kind!r} is not served here")
+            return checked_id(operation.get("id"))
+        if not isinstance(kind, str) or kind not in _VERBS:
+            raise bad_request(f"batch operation {str(kind)[:80]!r} is not served here")
         body = operation.get("resourceBody") or {}
+        if not isinstance(body, Mapping):
+            raise bad_request(f"a document is an object, got {str(body)[:80]}")
         document = body if "id" not in operation else {**body, "id": operation["id"]}
         return self._write_of(partition, _VERBS[kind], document, operation.get("ifMatch"))
 
@@ -175,9 +175,13 @@ class Documents:
         return OperationResult(404) if document is None else OperationResult(200, document)
 
     def _apply(
-        self, connection: sqlite3.Connection, partition: str, write: Write
+        self, connection: sqlite3.Connection, partition: str, prepared: _Prepared
     ) -> OperationResult:
         now_s = self._store.now_s()
+        write, unique = prepared
+        key = (partition, write.id)
+        if self._unique.are_taken(connection, key, unique, now_s):
+            return OperationResult(409)
         verb = write.verb
         existed = False
         if verb is Verb.UPSERT:
@@ -189,6 +193,7 @@ class Documents:
         status = self._rows.apply(connection, write, lsn, context)
         if status:
             return OperationResult(status)
+        self._unique.keep(connection, key, unique)
         self._store.purge(connection, now_s)
         if verb is Verb.DELETE:
             return OperationResult(204)
@@ -197,23 +202,20 @@ class Documents:
 
     def _write_of(
         self, partition: str, verb: Verb, document: Mapping[str, Any], if_match: str | None
-    ) -> Write:
-        document_id = document.get("id")
-        if not isinstance(document_id, str) or not document_id:
-            raise CosmosError(400, "BadRequest", f"a document has a text id, got {document_id!r}")
-        if _FORBIDDEN_IN_IDS.intersection(document_id):
-            raise CosmosError(400, "BadRequest", f"an id has none of / \\ ? #, got {document_id!r}")
+    ) -> _Prepared:
+        document_id = checked_id(document.get("id"))
         if_lsn = None if if_match in {None, "*"} else lsn_of(str(if_match))
         if verb is Verb.DELETE:
-            return Write(verb, document_id, if_lsn=if_lsn)
+            return _Prepared(Write(verb, document_id, if_lsn=if_lsn))
         self._check_partition(partition, document)
-        text = json.dumps(self._kept(document), separators=(",", ":"))
+        text = encoded(self._kept(document))
         body = document.get("body")
         due_at = due_at_of(body) if isinstance(body, dict) else None
-        return Write(verb, document_id, text, if_lsn, self._ttl_s(document), due_at)
+        write = Write(verb, document_id, text, if_lsn, self._ttl_s(document), due_at)
+        return _Prepared(write, self._unique.values(document))
 
     def _check_partition(self, partition: str, document: Mapping[str, Any]) -> None:
-        own = partition_of([_at(document, path) for path in self._container.paths])
+        own = own_partition(document, self._container.paths)
         if own != partition:
             raise CosmosError(
                 400,
@@ -228,15 +230,18 @@ class Documents:
         if default is None:
             return None
         value = document.get("ttl", default)
-        if not isinstance(value, int) or isinstance(value, bool) or value == 0 or value < -1:
-            raise CosmosError(
-                400, "BadRequest", f"ttl is -1 or a whole number above 0, got {value!r}"
-            )
+        if not is_ttl(value):
+            raise bad_request(f"ttl is {TTL_RULE}, got {str(value)[:80]}")
         return None if value == -1 else value
 
     def _kept(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is stored as JSON: not the id, the key's own fields, system fields, ttl."""
-        left_out = {"id", *(path[0] for path in self._container.paths if len(path) == 1)}
+        # What is no key, a list say, is shown from here.
+        left_out = {"id"} | {
+            path[0]
+            for path in self._container.paths
+            if len(path) == 1 and not isinstance(document.get(path[0]), list | dict)
+        }
         if self._container.default_ttl_s == -1:
             left_out.add("ttl")  # shown again from its column
         return {
@@ -250,7 +255,7 @@ class Documents:
         document: dict[str, Any] = {"id": document_id}
         for path, part in zip(self._container.paths, partition.split(SEPARATOR), strict=False):
             if len(path) == 1 and part != UNDEFINED:
-                document[path[0]] = json.loads(part[1:]) if part.startswith(UNDEFINED) else part
+                document[path[0]] = partition_keys.shown(part)
         document |= json.loads(text)
         if ttl_s is not None and self._container.default_ttl_s == -1:
             document["ttl"] = ttl_s
@@ -316,12 +321,3 @@ _SYSTEM: Final = frozenset({"_rid", "_self", "_etag", "_attachments", "_ts", "_l
 def failed_results(count: int, index: int, status: int) -> list[OperationResult]:
     """Return the results of a failed batch: 424 for all operations but the one that failed."""
     return [OperationResult(status if number == index else 424) for number in range(count)]
-
-
-def _at(document: Mapping[str, Any], path: Sequence[str]) -> Any:
-    value: Any = document
-    for name in path:
-        if not isinstance(value, Mapping) or name not in value:
-            return {}
-        value = value[name]
-    return value

@@ -21,3 +21,8 @@ class CosmosError(Exception):
         self.message = message
         self.substatus = substatus
         self.headers = dict(headers or {})
+
+
+def bad_request(message: str, *, substatus: int = 0) -> CosmosError:
+    """Return the refusal of what the service takes from nobody, or this endpoint cannot do."""
+    return CosmosError(400, "BadRequest", message, substatus=substatus)

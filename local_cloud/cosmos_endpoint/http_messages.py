@@ -1,6 +1,7 @@
 """Requests read, and answers written, in the form of the Cosmos DB REST protocol."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,14 +12,15 @@ from local_cloud.cosmos_endpoint.documents import (
     Documents,
     OperationResult,
     PartitionRange,
-    partition_of,
 )
-from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.cosmos_endpoint.errors import CosmosError, bad_request
 from local_cloud.cosmos_endpoint.faults import Fault
+from local_cloud.cosmos_endpoint.partition_keys import partition_of
 
 PAGE_SIZE: Final = 100
 PAGE_SIZE_MAX: Final = 1000
-_DIGITS_MAX: Final = 18
+_LSN: Final = re.compile(r"[0-9]{1,18}")
+_SIZE: Final = re.compile(r"-?[0-9]{1,9}")
 
 
 def json_response(
@@ -30,9 +32,13 @@ def json_response(
 
 def parsed_json(text: bytes) -> Any:
     try:
-        return json.loads(text)
-    except ValueError as problem:
-        raise CosmosError(400, "BadRequest", f"the body is not JSON: {problem}") from problem
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as problem:
+        raise bad_request(f"the body is not JSON: {problem}") from problem
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
@@ -42,12 +48,25 @@ async def json_object(request: web.Request) -> dict[str, Any]:
     return body
 
 
+def query_parameters(given: object) -> dict[str, Any]:
+    """Return the parameters of a query by name. Raises CosmosError (400)."""
+    listed = [] if given is None else given
+    if not isinstance(listed, list) or not all(
+        isinstance(each, dict) and isinstance(each.get("name"), str) for each in listed
+    ):
+        raise bad_request("parameters are a list of objects with name and value")
+    return {each["name"]: each.get("value") for each in listed}
+
+
 def is_set(request: web.Request, header: str) -> bool:
     return request.headers.get(header, "").lower() == "true"
 
 
 def page_size(request: web.Request) -> int:
-    size = int(request.headers.get("x-ms-max-item-count") or PAGE_SIZE)
+    text = request.headers.get("x-ms-max-item-count") or str(PAGE_SIZE)
+    if not _SIZE.fullmatch(text):
+        raise bad_request(f"x-ms-max-item-count is a whole number, got {text[:80]!r}")
+    size = int(text)
     return PAGE_SIZE if size < 1 else min(size, PAGE_SIZE_MAX)
 
 
@@ -55,7 +74,7 @@ def _key_values(request: web.Request) -> list[Any] | None:
     header = request.headers.get("x-ms-documentdb-partitionkey")
     if not header:
         return None
-    values = parsed_json(header.encode())
+    values = parsed_json(header.encode(errors="replace"))
     if not isinstance(values, list):
         raise CosmosError(400, "BadRequest", f"a partition key is a JSON list, got {header!r}")
     return values
@@ -94,8 +113,8 @@ def feed_lsn(request: web.Request, documents: Documents) -> int:
         return documents.last_lsn
     if "if-modified-since" in request.headers and not continuation:
         raise CosmosError(400, "BadRequest", "a change feed from a date on is not served")
-    if continuation and not (continuation.isdecimal() and len(continuation) <= _DIGITS_MAX):
-        raise CosmosError(400, "BadRequest", f"not a continuation of a feed: {continuation[:80]!r}")
+    if continuation and not _LSN.fullmatch(continuation):
+        raise bad_request(f"not a continuation of a feed: {continuation[:80]!r}")
     return int(continuation or 0)
 
 

@@ -83,6 +83,8 @@ def _called(name: str, values: Sequence[Any]) -> Any:
         return values[0] is not UNDEFINED
     if any(value is UNDEFINED for value in values):
         return UNDEFINED
+    if name not in _FUNCTIONS:
+        raise SqlRefused(f"{name} stands alone in SELECT VALUE, not inside an expression")
     return _FUNCTIONS[name](*values)
 
 
@@ -122,7 +124,16 @@ def rank(value: Any) -> int:
 
 def equal(left: Any, right: Any) -> bool:
     """Return whether two JSON values are equal; values of two types never are."""
-    return rank(left) == rank(right) and bool(left == right)
+    if rank(left) != rank(right):
+        return False
+    match left:
+        case list():
+            return len(left) == len(right) and all(map(equal, left, right))
+        case dict():
+            same: bool = left.keys() == right.keys()
+            return same and all(equal(value, right[name]) for name, value in left.items())
+        case _:
+            return bool(left == right)
 
 
 def _compared(operator: str, left: Any, right: Any) -> Any:
@@ -199,8 +210,10 @@ class Ordering:
 
 def _is_ranked(value: Any) -> bool:
     match value:
-        case [int() as of_type, sorted_by]:
-            return sorted_by == 0 or rank(sorted_by) == of_type
+        case [4 | 5 as of_type, sorted_by]:
+            return bool(rank(sorted_by) == of_type)
+        case [int(), 0]:
+            return True
         case _:
             return False
 

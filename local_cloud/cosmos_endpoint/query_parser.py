@@ -27,6 +27,7 @@ _FUNCTIONS: Final = {
     "UPPER": (1, 1), "STARTSWITH": (2, 3), "ENDSWITH": (2, 3), "CONTAINS": (2, 3), "COUNT": (1, 1),
 }  # fmt: skip
 """Name and the least and most arguments."""
+_INDEX_DIGITS_MAX: Final = 9
 DEPTH_MAX: Final = 64
 """Of nested expressions: a read query is many `( … ) OR ( … )`, which is flat."""
 
@@ -174,14 +175,20 @@ class _Parser:
 
     def _condition(self) -> Expression:
         if self._take("NOT"):
-            return FunctionCall("NOT", (self._condition(),))
+            negations = 1
+            while self._take("NOT"):
+                negations += 1
+            condition = self._condition()
+            for _ in range(2 - negations % 2):
+                condition = FunctionCall("NOT", (condition,))
+            return condition
         left = self._operand()
         if self._peek() in _COMPARISONS:
             operator = self._next()[1]
             return FunctionCall("!=" if operator == "<>" else operator, (left, self._operand()))
         negated = self._take("NOT")
         if self._take("IN"):
-            condition: Expression = FunctionCall("IN", (left, *self._list()))
+            condition = FunctionCall("IN", (left, *self._list()))
         elif self._take("BETWEEN"):
             low = self._operand()
             self._expect("AND")
@@ -248,7 +255,7 @@ class _Parser:
                 steps.append(self._name())
             elif self._take("["):
                 kind, value = self._next()
-                steps.append(int(value) if kind == "number" else _text(value))
+                steps.append(_index(value) if kind == "number" else _text(value))
                 self._expect("]")
             else:
                 return steps
@@ -301,11 +308,21 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return tokens
 
 
+def _index(text: str) -> int:
+    if not text.isdecimal() or len(text) > _INDEX_DIGITS_MAX:
+        raise SqlRefused(f"an index is a whole number, got {text[:40]}")
+    return int(text)
+
+
 def _number(text: str) -> int | float:
     try:
         return int(text)
     except ValueError:
+        pass  # with a fraction, or thousands of digits
+    try:
         return float(text)
+    except ValueError as problem:
+        raise SqlRefused(f"expected a number, got {text[:40]!r}") from problem
 
 
 def _text(quoted: str) -> str:

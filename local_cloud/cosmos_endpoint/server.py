@@ -32,6 +32,7 @@ from local_cloud.cosmos_endpoint.http_messages import (
     parsed_json,
     partition_key,
     partition_range,
+    query_parameters,
     session_headers,
 )
 from local_cloud.cosmos_endpoint.query_engine import page_of
@@ -261,7 +262,7 @@ class CosmosEndpoint:
         container, documents = self._documents(address)
         self.faults.next_fault(FaultKind.QUERY)
         body = await json_object(request)
-        parameters = {each["name"]: each.get("value") for each in body.get("parameters") or ()}
+        parameters = query_parameters(body.get("parameters"))
         select = parse(str(body.get("query", "")), parameters)
         partitions = partition_range(request, container)
         continuation = request.headers.get("x-ms-continuation") or None

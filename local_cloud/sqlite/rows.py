@@ -17,7 +17,8 @@ from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_form import document_id_of
 from shared.persistence.store import BatchRefused, Etag
 
-_CONTAINER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_NAMEABLE: Final = r"[^/\\#?\x00-\x1f\x7f\ud800-\udfff]"
+_CONTAINER: Final = re.compile(rf"(?!sqlite_){_NAMEABLE}{{1,255}}(?<! )", re.IGNORECASE)
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS "{name}" (
   lsn INTEGER PRIMARY KEY, partition TEXT NOT NULL, id TEXT NOT NULL, feed INTEGER NOT NULL,
@@ -91,12 +92,11 @@ class Rows:
 
     def __init__(self, container: str) -> None:
         """Raises Invalid for a *container* that Cosmos DB would not name so."""
-        self.table = table = f'"{checked_container(container)}"'
+        self.table = table = quoted(checked_container(container))
+        numbers = quoted(f"{container} lsn")
         self._purge_after = 0
-        self.last = (
-            f'SELECT max(last, coalesce((SELECT max(lsn) FROM {table}), 0)) FROM "{container} lsn"'  # noqa: S608
-        )
-        self._remember = f'UPDATE "{container} lsn" SET last = ?'  # noqa: S608
+        self.last = f"SELECT max(last, coalesce((SELECT max(lsn) FROM {table}), 0)) FROM {numbers}"  # noqa: S608
+        self._remember = f"UPDATE {numbers} SET last = ?"  # noqa: S608
         self._insert = (
             f"INSERT INTO {table} (lsn, partition, id, feed, changed_at_s, expires_at_s, ttl_s,"  # noqa: S608
             " body, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -235,12 +235,21 @@ class Rows:
 def checked_container(name: str) -> str:
     """Return *name* if Cosmos DB would name a container so. Raises Invalid."""
     if not _CONTAINER.fullmatch(name):
-        raise Invalid(f"a container's name is letters, digits, - and _, at most 255, got {name!r}")
+        raise Invalid(
+            "a container's name has 1 to 255 characters, none of / \\ # ? and no space at the end,"
+            f" got {name[:80]!r}"
+        )
     return name
+
+
+def quoted(name: str) -> str:
+    """Return *name* as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def schema_script(connection: sqlite3.Connection, container: str) -> str:
     """Return the script, which may run again, that makes the tables of *container*."""
-    columns = {row[1] for row in connection.execute(f'PRAGMA table_info("{container}")')}
+    columns = {row[1] for row in connection.execute(f"PRAGMA table_info({quoted(container)})")}
     is_older = bool(columns) and "due_at" not in columns
-    return (_ADD_DUE_AT if is_older else "").format(name=container) + _SCHEMA.format(name=container)
+    name = quoted(container)[1:-1]
+    return (_ADD_DUE_AT if is_older else "").format(name=name) + _SCHEMA.format(name=name)

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
+from local_cloud.sqlite.rows import checked_container
 from local_host.cosmos_db.change_feed_processor import ChangeFeedProcessor
 from local_host.cosmos_db.leases import Leases
 from local_host.cosmos_db.output import output_sink
 from local_host.cosmos_db.settings import feed_settings_of
 from local_host.model import Extension, HostContext, IndexedFunction
+from shared.kernel.errors import Invalid
 
 TRIGGER: Final = "cosmosDBTrigger"
 BINDING: Final = "cosmosDB"
@@ -29,7 +31,8 @@ _SHARED_LEASE: Final = (
 def cosmos_db(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
     """Return the extension that serves `cosmosDBTrigger`."""
     triggered = [function for function in functions if function.triggered_by(TRIGGER)]
-    refusals = dict(_refusals(triggered))
+    refusals = dict(_name_refusals(functions))
+    refusals |= dict(_refusals([f for f in triggered if f.name not in refusals]))
     leases = Leases(context.database)
     processors = [
         ChangeFeedProcessor(
@@ -51,6 +54,22 @@ def cosmos_db(context: HostContext, functions: Sequence[IndexedFunction]) -> Ext
         outputs={BINDING: output_sink(context.cloud.cosmos)},
         refusals=refusals,
     )
+
+
+def _name_refusals(functions: Sequence[IndexedFunction]) -> Iterator[tuple[str, str]]:
+    """Yield which functions name a database or container that there cannot be, or no number."""
+    for function in functions:
+        for binding in function.bindings:
+            if binding.type.lower() not in (TRIGGER.lower(), BINDING.lower()):
+                continue
+            container = binding.text("containerName") or binding.text("collectionName")
+            try:
+                checked_container(binding.text("databaseName"))
+                checked_container(container)
+                if binding is function.trigger:
+                    feed_settings_of(function)
+            except (Invalid, ValueError) as problem:
+                yield function.name, f"its binding {binding.name!r}: {problem}"
 
 
 def _refusals(functions: Sequence[IndexedFunction]) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,8 @@ from shared.kernel.errors import Invalid
 SEPARATOR: Final = "\x1f"
 """Between the components of a stored key; sorts before every character a component may have."""
 UNDEFINED: Final = "\x01"
-"""A stored component whose document had no such field; other non-text follows it as JSON."""
+"""A stored component whose document had no such field; other non-text follows it as JSON, and so
+does text that holds this or the separator."""
 SPLIT: Final = "1" + "F" * 31
 """The lower range ends here: half of the key space, whose top two bits are never set."""
 
@@ -57,12 +58,12 @@ def _component_hash(part: str) -> str:
 
 
 def _encoded(part: str) -> bytes:
-    if not part.startswith(UNDEFINED):
-        return b"\x08" + part.encode() + b"\xff"
     if part == UNDEFINED:
         return b"\x00"
-    value = json.loads(part[1:])
+    value = json.loads(part[1:]) if part.startswith(UNDEFINED) else part
     match value:
+        case str():
+            return b"\x08" + value.encode() + b"\xff"
         case None:
             return b"\x01"
         case False:

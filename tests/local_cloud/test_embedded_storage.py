@@ -38,15 +38,35 @@ async def test_containers_of_equal_names_in_two_databases_are_apart(
 
 
 @pytest.mark.parametrize("name", ["", "../a", "a/b", ".a", "a.db", "a b"])
-def test_a_name_that_is_no_file_name_is_refused(storage: LocalStorage, name: str) -> None:
-    for open_part in (
-        lambda: storage.store(name, "a"),
-        lambda: storage.store("a", name),
-        lambda: storage.table(name),
-        lambda: storage.blobs(name),
-    ):
+def test_a_table_or_blob_container_has_a_plain_name(storage: LocalStorage, name: str) -> None:
+    for open_part in (lambda: storage.table(name), lambda: storage.blobs(name)):
         with pytest.raises(Invalid):
             open_part()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../a", "a\\b", "a#", "a?", "a ", "a\x00", "sqlite_a", "x" * 256]
+)
+def test_a_name_that_cosmos_db_gives_nothing_is_refused(storage: LocalStorage, name: str) -> None:
+    for open_part in (lambda: storage.store(name, "a"), lambda: storage.store("a", name)):
+        with pytest.raises(Invalid):
+            open_part()
+
+
+@pytest.mark.parametrize("name", [".", "..", "a.db", "a b", 'a"b', "%2E", "{a}", "größe", "a'b;--"])
+async def test_a_name_that_cosmos_db_gives_is_kept_in_a_file_of_its_own(
+    tmp_path: Path, name: str
+) -> None:
+    storage = LocalStorage(tmp_path, HandClock(), in_memory=False)
+    await storage.store(name, name).batch(HERE, [Create("x", {})])
+    storage.close()
+
+    again = LocalStorage(tmp_path, HandClock(), in_memory=False)
+
+    assert again.database_names() == [name]
+    assert again.containers(name) == [name]
+    assert await again.store(name, name).read(HERE, "x") is not None
+    again.close()
 
 
 async def test_everything_is_found_again_after_a_restart(tmp_path: Path) -> None:

@@ -110,6 +110,56 @@ def test_a_topic_with_a_slash_in_its_name_is_served() -> None:
     assert refused(embedded(app)) == {}
 
 
+def follows(app: Any, name: str, container: str, **more: Any) -> None:
+    @app.function_name(name)
+    @app.cosmos_db_trigger(
+        "docs", container_name=container, database_name="d", connection="C", **more
+    )
+    async def f(docs: func.DocumentList) -> None: ...
+
+
+@pytest.mark.parametrize("container", ["", "a/b", "a\\b", "a#", "a ", "x" * 256])
+def test_a_container_that_cannot_be_called_so_costs_its_function(container: str) -> None:
+    app = app_with_a_fine_function()
+    follows(app, "follows", container)
+
+    assert set(refused(embedded(app))) == {"follows"}
+
+
+def test_a_poll_delay_that_is_no_number_costs_its_function() -> None:
+    app = app_with_a_fine_function()
+    follows(app, "follows", "c", feed_poll_delay="abc")
+
+    assert set(refused(embedded(app))) == {"follows"}
+
+
+@pytest.mark.parametrize("name", ["a.b", "a b", ".", "größe"])
+def test_a_container_with_any_other_name_is_written_and_followed(name: str) -> None:
+    app = app_with_a_fine_function()
+    seen: list[str] = []
+
+    @app.route("writes")
+    @app.cosmos_db_output(
+        "out", container_name=name, database_name=name, connection="C", create_if_not_exists=True
+    )
+    async def writes(req: func.HttpRequest, out: func.Out[func.Document]) -> str:
+        out.set(func.Document.from_dict({"id": "1"}))
+        return ""
+
+    @app.cosmos_db_trigger("docs", container_name=name, database_name=name, connection="C")
+    async def reads(docs: func.DocumentList) -> None:
+        seen.extend(doc["id"] for doc in docs)
+
+    async def main() -> int:
+        async with hosting(embedded(app)) as host:
+            status = (await ask(host, "GET", "/writes")).status
+            await asyncio.wait({asyncio.ensure_future(asyncio.Event().wait())}, timeout=30)
+            return status
+
+    assert run_virtual(main()) == 200
+    assert seen == ["1"]
+
+
 @pytest.mark.parametrize("name", ["__req", "tim\u00ebr", "my_req", "req_"])
 def test_a_binding_name_that_azure_refuses_costs_its_function(name: str) -> None:
     app = app_with_a_fine_function()

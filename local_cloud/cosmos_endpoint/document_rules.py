@@ -1,0 +1,54 @@
+"""What the service takes as a document: its id, time to live, numbers and size.
+
+https://learn.microsoft.com/azure/cosmos-db/concepts-limits
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from local_cloud.cosmos_endpoint.errors import CosmosError, bad_request
+from shared.persistence.cosmos_form import ID_MAX_BYTES, TTL_MAX_S
+
+DOCUMENT_MAX_BYTES: Final = 2 * 1024 * 1024
+TTL_RULE: Final = f"-1 or a whole number from 1 to {TTL_MAX_S}"
+_FORBIDDEN_IN_IDS: Final = frozenset("/\\?#")
+
+
+def checked_id(value: object) -> str:
+    """Return *value* if it can be a document's id. Raises CosmosError (400)."""
+    if not isinstance(value, str) or not value:
+        raise bad_request(f"a document has a text id, got {str(value)[:80]!r}")
+    if _FORBIDDEN_IN_IDS.intersection(value):
+        raise bad_request(f"an id has none of / \\ ? #, got {value[:80]!r}")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError as problem:
+        raise bad_request(f"an id is Unicode text, got {value[:80]!r}") from problem
+    if size > ID_MAX_BYTES:
+        raise bad_request(f"an id has at most {ID_MAX_BYTES} bytes, got {size}")
+    return value
+
+
+def is_ttl(value: object) -> bool:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return value == -1 or 1 <= value <= TTL_MAX_S
+
+
+def encoded(document: Mapping[str, Any]) -> str:
+    """Return *document* as JSON. Raises CosmosError (400, 413)."""
+    try:
+        text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise bad_request(f"a document is JSON: {problem}") from problem
+    if len(text) > DOCUMENT_MAX_BYTES:
+        spelled = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+        size = len(spelled.encode(errors="surrogatepass"))
+        if size > DOCUMENT_MAX_BYTES:
+            raise CosmosError(
+                413,
+                "RequestEntityTooLarge",
+                f"a document has at most {DOCUMENT_MAX_BYTES} bytes, got {size}",
+            )
+    return text
