@@ -1,5 +1,6 @@
 """What the Functions host refuses is refused here, for that function only, with what to write."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
