@@ -94,7 +94,9 @@ class LocalProcessReader:
         return tuple(live)
 
     @_reading
-    async def prove(self, component: SurfaceComponent) -> tuple[LiveProof, ...] | None:
+    async def prove(
+        self, component: SurfaceComponent, revision: int | None = None
+    ) -> tuple[LiveProof, ...] | None:
         documents = self._documents(component)
         if documents is None:
             return None
@@ -108,6 +110,7 @@ class LocalProcessReader:
                 self._clock,
             )
             for record, identity in live_processes(folder, desired)
+            if revision in {None, record.revision}
         ]
         return tuple(proofs)
 

@@ -37,8 +37,13 @@ class SurfaceReader(Protocol):
         """
         ...
 
-    async def prove(self, component: SurfaceComponent) -> Reading[tuple[LiveProof, ...]]:
-        """Return a proof of every live instance, ready or not; Unknown if one cannot be read."""
+    async def prove(
+        self, component: SurfaceComponent, revision: int | None = None
+    ) -> Reading[tuple[LiveProof, ...]]:
+        """Return a proof of every live instance, ready or not; Unknown if one cannot be read.
+
+        With *revision*, only of its instances: others may be dead.
+        """
         ...
 
     async def traffic(self, component: SurfaceComponent) -> Reading[TrafficSample]:

@@ -85,6 +85,36 @@ def test_a_release_that_says_it_is_another_gets_no_traffic() -> None:
     run_virtual(main())
 
 
+def test_a_release_that_does_not_say_which_it_is_gets_no_traffic() -> None:
+    async def main() -> None:
+        world = driven()
+        identity = await second_release(world, **QUESTION)
+        world.world.mute.add("module-shop-2-0")
+
+        await world.settle()
+
+        done = await world.deployment(identity)
+        assert done.reason is not None
+        assert done.status is DeploymentStatus.ROLLED_BACK
+        assert done.reason.message.endswith("module-shop-2-0 does not say its release")
+        assert [step.started_at for step in done.steps] == [None] * len(done.steps)
+
+    run_virtual(main())
+
+
+def test_an_old_version_that_does_not_say_which_it_is_keeps_no_fix_away() -> None:
+    async def main() -> None:
+        world = driven()
+        identity = await second_release(world, **QUESTION)
+        world.world.mute.add("module-shop-1-0")
+
+        await world.settle()
+
+        assert await world.status(identity) == "Completed"
+
+    run_virtual(main())
+
+
 def test_a_release_that_says_so_for_a_while_only_goes_on() -> None:
     async def main() -> None:
         world = driven()

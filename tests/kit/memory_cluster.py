@@ -92,6 +92,7 @@ class MemoryCluster:
         self.requests_per_s = requests_per_s
         self.behaviours: dict[str, Behaviour] = {}
         self.tampered: set[str] = set()
+        self.mute: set[str] = set()
         self.lost: set[str] = set()
         self.unreadable = ""
         self.sites: dict[EnvironmentId, MemorySite] = {}

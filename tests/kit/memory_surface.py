@@ -1,6 +1,6 @@
 """A surface over a cluster in memory: the same contract, for tests and crash sweeps."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -142,15 +142,22 @@ class MemorySurface:
         components = [self._live(component) for component in sorted(site.components)]
         return tuple(live for live in components if live is not None)
 
+    async def prove(
+        self, component: SurfaceComponent, revision: int | None = None
+    ) -> Reading[tuple[LiveProof, ...]]:
+        known = sorted(self._cluster.component(component).revisions.items())
+        asked = [one for number, one in known if revision in {None, number}]
+        names = {instance.id for one in asked for instance in one.instances}
+        if mute := sorted(names & self._cluster.mute):
+            return Unknown(f"{mute[0]} does not say its release")
+        return await self._proofs(component, asked)
+
     @_reading
-    def prove(self, component: SurfaceComponent) -> tuple[LiveProof, ...] | None:
-        revisions = self._cluster.component(component).revisions
-        proofs = tuple(
-            self._proof(revision.spec, instance)
-            for _, revision in sorted(revisions.items())
-            for instance in revision.instances
-        )
-        return proofs if revisions else None
+    def _proofs(
+        self, component: SurfaceComponent, asked: Sequence[MemoryRevision]
+    ) -> tuple[LiveProof, ...] | None:
+        proofs = tuple(self._proof(one.spec, each) for one in asked for each in one.instances)
+        return proofs if self._cluster.component(component).revisions else None
 
     @_reading
     def traffic(self, component: SurfaceComponent) -> TrafficSample | None:

@@ -239,7 +239,10 @@ def test_each_live_instance_proves_what_it_runs(run_scenario: RunScenario) -> No
         await harness.serve(harness.spec(1, replicas=2), harness.spec(2, release=None))
 
         proofs = await harness.surface.prove(SHOP)
+        of_one = await harness.surface.prove(SHOP, 2)
 
+        assert isinstance(of_one, Present)
+        assert [each.revision for each in of_one.value] == [2]
         assert isinstance(proofs, Present)
         assert [
             (p.revision, p.release, p.release_source, p.unit, p.holds) for p in proofs.value

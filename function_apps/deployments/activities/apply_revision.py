@@ -42,6 +42,7 @@ async def check_ready(given: ModuleInput, ctx: ActivityContext, app: Deployments
 
     Raises:
         ProofFailed: for a while they said that they are another one.
+        Unavailable: they do not say which they are.
     """
     deployment = await load_owned_deployment(ctx, app)
     component = deployment.candidate(given.module)

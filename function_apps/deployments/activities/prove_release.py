@@ -14,6 +14,7 @@ from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.releases import Departure, InstanceProof, Proof, ReleasedComponent
 from shared.contracts.values import Reason
+from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.observed_state import LiveProof
 
@@ -62,14 +63,16 @@ async def prove(
 async def departures_of(
     component: ReleasedComponent, deployment: Deployment, app: DeploymentsApp
 ) -> tuple[str, ...]:
-    """Return what departs from *component* in its own instances; nothing if none can be asked."""
-    proofs = await surface_of(component, app).prove(surface_component(component, deployment))
-    if not isinstance(proofs, Present):
-        return ()
-    of_component = [
-        answer for answer in proofs.value if answer.revision == component.release_revision
-    ]
-    return _departures(of_component)
+    """Return what departs from *component* in its own instances.
+
+    Raises:
+        Unavailable: one of them does not answer.
+    """
+    workload = surface_component(component, deployment)
+    proofs = await surface_of(component, app).prove(workload, component.release_revision)
+    if isinstance(proofs, Unknown):
+        raise Unavailable(f"{component.module_id} cannot be proved: {proofs.reason}")
+    return () if isinstance(proofs, Absent) else _departures(proofs.value)
 
 
 def _departures(answers: Sequence[LiveProof]) -> tuple[str, ...]:
