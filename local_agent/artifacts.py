@@ -12,6 +12,7 @@ unpacked files, so a live folder can be verified later without the archive.
 import asyncio
 import hashlib
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from local_agent.plain_files import open_plain, read_plain
 from local_agent.state_files import file_lock, write_atomically
 from shared.kernel.errors import NotFound
 from shared.persistence.blobs import Blobs
@@ -53,9 +55,9 @@ def content_digest(folder: Path, files: tuple[str, ...]) -> str:
     for name in files:
         path = folder / name
         try:
-            with path.open("rb") as file:
+            with os.fdopen(open_plain(path), "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            mode = "x" if path.stat().st_mode & stat.S_IXUSR else "-"
+                mode = "x" if os.fstat(file.fileno()).st_mode & stat.S_IXUSR else "-"
         except OSError:
             digest, mode = "absent", "-"
         total.update(f"{name}\0{mode}\0{digest}\n".encode())
@@ -73,7 +75,7 @@ class Artifacts:
         """Return the artifact if it has been prepared."""
         folder = self._folder_of(digest)
         try:
-            manifest = json.loads((folder / "unpacked.json").read_text(encoding="utf-8"))
+            manifest = json.loads(read_plain(folder / "unpacked.json"))
         except FileNotFoundError:
             return None
         return UnpackedArtifact(

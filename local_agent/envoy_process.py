@@ -16,6 +16,7 @@ from local_agent.envoy_config import (
     Document,
     cluster_name,
 )
+from local_agent.plain_files import read_plain
 from local_agent.processes import ProcessIdentity, SpawnedProcesses
 from local_agent.state_files import DesiredSite, write_atomically
 from shared.kernel.clock import Clock
@@ -144,6 +145,6 @@ class EnvoyProcess:
 def envoy_epoch(folder: Path) -> str:
     """Return the token of the last start of the Envoy in *folder*; empty before the first."""
     try:
-        return (folder / "started").read_text(encoding="ascii")
+        return read_plain(folder / "started").decode("ascii")
     except FileNotFoundError:
         return ""

@@ -18,6 +18,7 @@ from typing import Final
 from local_agent import processes
 from local_agent.artifacts import Artifacts, UnpackedArtifact, base_python
 from local_agent.limits import rlimits
+from local_agent.plain_files import open_plain, read_plain, write_new
 from local_agent.state_files import InstanceRecord
 from shared.surfaces.spec import RevisionSpec
 
@@ -73,19 +74,24 @@ class InstanceFolder:
     def bound_output(self) -> None:
         """Rotate a full output; the process continues to append to the same file."""
         log = self.path / "output.log"
-        if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-            shutil.copyfile(log, self.path / "output.log.1")
-            os.truncate(log, 0)
+        with suppress(FileNotFoundError):
+            descriptor = open_plain(log, os.O_RDWR)
+            try:
+                if os.fstat(descriptor).st_size > LOG_BYTES_MAX:
+                    write_new(self.path / "output.log.1", read_plain(log, at_most=LOG_BYTES_MAX))
+                    os.ftruncate(descriptor, 0)
+            finally:
+                os.close(descriptor)
 
     def tail(self, lines: int) -> tuple[str, ...] | None:
         """Return the last *lines* of output; None when the instance never started."""
-        if not (self.path / "output.log").exists():
+        if not os.path.lexists(self.path / "output.log"):
             return None
         output: list[str] = []
         for name in ("output.log.1", "output.log"):
-            with suppress(FileNotFoundError), (self.path / name).open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-                output += file.read().decode("utf-8", errors="replace").splitlines()
+            with suppress(FileNotFoundError):
+                written = read_plain(self.path / name, at_most=_TAIL_BYTES)
+                output += written.decode("utf-8", errors="replace").splitlines()
         return tuple(output[-lines:]) if lines > 0 else ()
 
     def _environ(

@@ -19,6 +19,7 @@ from typing import Final
 import psutil
 
 from local_agent import launcher
+from local_agent.plain_files import append_to, read_plain, remove, write_new
 
 TOKEN_VARIABLE: Final = "RUNTIME_INSTANCE_TOKEN"  # noqa: S105  a name
 
@@ -142,11 +143,11 @@ def claim_file(folder: Path, token: str) -> Path:
 def read_claim(claim: Path) -> ProcessIdentity | None:
     """Return the process that took *claim*; None when none did, or the claim is void."""
     try:
-        content = json.loads(claim.read_text(encoding="utf-8"))
+        content = json.loads(read_plain(claim))
         return ProcessIdentity(
             content["pid"], content["ticks"], content.get("boot") or boot(), content["token"]
         )
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -180,26 +181,30 @@ def start(
         "command": list(command),
     }
     order_file = folder / "order.json"
-    order_file.write_text(json.dumps(order), encoding="utf-8")
-    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    return os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-I", "-S", launcher.__file__, str(order_file), token],
-        {**environ, TOKEN_VARIABLE: token},
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(output), append, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        setsid=True,
-        setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
-    )
+    write_new(order_file, json.dumps(order).encode())
+    written = append_to(output)
+    try:
+        os.set_blocking(written, True)
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-I", "-S", launcher.__file__, str(order_file), token],
+            {**environ, TOKEN_VARIABLE: token},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, written, 1),
+                (os.POSIX_SPAWN_DUP2, written, 2),
+            ],
+            setsid=True,
+            setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
+        )
+    finally:
+        os.close(written)
 
 
 def delete_starts(folder: Path) -> None:
     """Delete the order and the claims of all starts in *folder*."""
     for path in [*folder.glob("claim-*"), folder / "order.json"]:
-        path.unlink(missing_ok=True)
+        remove(path)
 
 
 class SpawnedProcesses:

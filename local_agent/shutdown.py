@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from local_agent import processes
+from local_agent.plain_files import read_plain
 from local_agent.processes import ProcessIdentity
 from local_agent.supervisor import SupervisorRunning, has_supervisor
 from shared.kernel.clock import Clock
@@ -52,7 +53,7 @@ def _void_starts(root: Path) -> None:
     for path in root.glob("sites/*/running/*.json"):
         instances = path.parent.parent / "instances" / path.stem
         try:
-            records = json.loads(path.read_bytes())["instances"]
+            records = json.loads(read_plain(path))["instances"]
         except ValueError:
             # Running processes are known by their claims; only a start without one is missed.
             continue
@@ -61,5 +62,5 @@ def _void_starts(root: Path) -> None:
             if folder.exists():
                 processes.void_claim(processes.claim_file(folder, record["token"]))
     for path in root.glob("sites/*/edge/started"):
-        token = path.read_text(encoding="ascii")
+        token = read_plain(path).decode("ascii")
         processes.void_claim(processes.claim_file(path.parent, token))

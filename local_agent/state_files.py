@@ -24,6 +24,7 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter
 
+from local_agent.plain_files import NotPlain, open_lock, read_plain, write_new
 from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.persistence.durable_files import sync_folder
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
@@ -107,11 +108,7 @@ class CorruptStateFile(Exception):
 def write_atomically(path: Path, content: bytes, *, is_durable: bool = True) -> None:
     """Replace *path* by *content*; after a crash the file has the old or the new content, whole."""
     draft = path.with_name(f"{path.name}.draft")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        if is_durable:
-            os.fsync(file.fileno())
+    write_new(draft, content, is_durable=is_durable)
     draft.rename(path)
     if is_durable:
         sync_folder(path.parent)
@@ -120,8 +117,7 @@ def write_atomically(path: Path, content: bytes, *, is_durable: bool = True) -> 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
     """Wait for the lock file *path* and hold it, against other tasks and other processes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with os.fdopen(open_lock(path), "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -178,7 +174,9 @@ class SiteFolder:
     def _read(self, name: str, kind: type[D]) -> D | None:
         path = self.path / name
         try:
-            document = _parse(_CODECS[kind], path.read_bytes())
+            document = _parse(_CODECS[kind], read_plain(path))
+        except NotPlain as replaced:
+            raise CorruptStateFile(f"{path.name} is no plain file") from replaced
         except FileNotFoundError:
             return None
         except OSError as failed:

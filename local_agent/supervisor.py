@@ -9,6 +9,7 @@ import asyncio
 import fcntl
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from local_agent import processes
 from local_agent.artifacts import Artifacts
 from local_agent.controller_context import ControllerContext
 from local_agent.instance_folder import link_python
+from local_agent.plain_files import open_lock
 from local_agent.site_controller import SiteController
 from local_agent.state_files import (
     CorruptStateFile,
@@ -137,7 +139,7 @@ def _announce(root: Path) -> None:
 @contextmanager
 def _exclusive(root: Path) -> Iterator[None]:
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (root / "supervisor.lock").open("w") as file:
+    with os.fdopen(open_lock(root / "supervisor.lock"), "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as held:

@@ -23,6 +23,7 @@ from local_agent.shutdown import stop_everything
 from local_agent.supervisor import SupervisorRunning
 from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import SystemClock
+from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Absent, Present
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import BadArtifact
@@ -148,6 +149,24 @@ async def test_a_limit_of_processes_is_offered_exactly_where_it_holds(tmp_path: 
 
     started = int(output.read_text())
     assert started == (3 if capabilities().supports(Feature.PROCESSES_LIMIT) else 10)
+
+
+@pytest.mark.parametrize("name", ["output.log", "claim-*", "order.json"])
+async def test_a_workload_that_puts_a_pipe_in_place_of_a_file_of_ours_harms_only_itself(
+    name: str, tmp_path: Path
+) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        trick = f"for f in ../{name}; do rm -f $f; mkfifo $f; done; exit 1"
+        hostile = replace(harness.worker(1), command=("/bin/sh", "-c", trick))
+        await harness.surface.apply(hostile, fence(1))
+        await harness.until(lambda live: bool(live.revisions))
+
+        other = replace(SHOP, module=ModuleId("module-other"))
+        good = replace(harness.spec(1), component=other, path_prefix="/other")
+        await harness.surface.apply(good, fence(2))
+
+        live = await harness.until(lambda live: live.revisions[0].ready == 1, other)
+        assert live.revisions[0].instances[0].is_ready
 
 
 async def test_a_dead_instance_is_started_again(tmp_path: Path) -> None:
