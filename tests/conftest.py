@@ -15,7 +15,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     report.marker = next((name for name in MARKERS if item.get_closest_marker(name)), "unit")
+    # A worker can send the report of a test only if its log is text that can be encoded.
+    report.sections = [(name, _encodable(text)) for name, text in report.sections]
     return report
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
