@@ -7,10 +7,11 @@ Nothing that was acknowledged is lost by either, nor by SIGKILL.
 import argparse
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from local_host.model import App
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Invalid
 
+_log = logging.getLogger("local_host")
 DEFAULT_PORT: Final = 7071
 _PORT_MAX: Final = 65535
 EXIT_USAGE: Final = 2
@@ -55,7 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environ = dict(os.environ)
     notes = take_settings(apps, os.environ)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(apps, asked, environ, notes, SystemClock()))
+        return _run(runner.get_loop(), _serve(apps, asked, environ, notes, SystemClock()))
+
+
+def _run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, int]) -> int:
+    """Run *main* to its end, whatever tasks and callbacks that an app has left behind throw."""
+    task = loop.create_task(main)
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt):
+            if task.done():
+                raise
+            _log.exception("a task or callback of an app wanted to end the process; it has ended")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -138,7 +152,8 @@ async def _serve(
 
     began_s = clock.monotonic_s()
     terminal = boot_report.standard_output()
-    boot_report.log_to(terminal, sys.stderr)
+    shown = boot_report.ShownRecords()
+    boot_report.log_to(terminal, sys.stderr, shown)
     first = apps[0].folder
     assert first is not None, apps
     try:
@@ -157,6 +172,7 @@ async def _serve(
         cloud=CloudSettings(topology, asked.cosmos_port),
     )
     host = Host(apps, settings, folder=asked.state.resolve(), clock=clock)
+    shown.host = host
     stopping = _on_signals(asyncio.get_running_loop(), terminal.line)
     try:
         await host.start()

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from local_host.apps.indexing import FunctionRefusal, IndexedApp
+from local_host.apps.log_levels import LogLevels
 from local_host.host import Host
-from local_host.invocation.user_code import stack_of
+from local_host.invocation.user_code import described, stack_of
 from local_host.invocation.worker import current_invocation, invocation_id
 from local_host.model import IndexedFunction
 from local_host.routing import route_table
@@ -23,6 +24,8 @@ _GREEN: Final = "32"
 _DIM: Final = "2"
 _BOLD: Final = "1"
 _LEVELS: Final = {"DEBUG": _DIM, "INFO": "", "WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _RED}
+_OF_THE_HOST: Final = ("local_host", "local_cloud")
+_DEFAULTS: Final = LogLevels({})
 _OF_THE_RUNTIME: Final = ("azure_functions_worker", "azure.functions", "asyncio", "uvicorn")
 
 
@@ -37,6 +40,9 @@ class Terminal:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._has_colour and colour else text
 
     def line(self, text: str = "", colour: str = "") -> None:
+        # What an app's own errors say may have characters that the stream has not.
+        encoding = self._stream.encoding or "utf-8"
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
         print(self.painted(text, colour), file=self._stream, flush=True)
 
     def report_boot(self, host: Host, seconds: float) -> None:
@@ -147,9 +153,9 @@ class _LogFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = self.formatTime(record, "%H:%M:%S")
-        invocation = current_invocation.get()
-        mark = f" {invocation_id(invocation)[:8]}" if invocation else ""
-        text = f"{at}{mark} {record.name}: {record.getMessage()}"
+        running = current_invocation.get()
+        mark = f" {invocation_id(running[0])[:8]}" if running else ""
+        text = f"{at} {record.levelname:<8}{mark} {record.name}: {_message(record)}"
         if record.exc_info:
             text += f"\n{self.formatException(record.exc_info)}"
         return self._terminal.painted(text, _LEVELS.get(record.levelname, ""))
@@ -159,21 +165,50 @@ class _LogFormatter(logging.Formatter):
         return stack_of(ei[1])
 
 
-def log_to(terminal: Terminal, stream: TextIO) -> None:
+def _message(record: logging.LogRecord) -> str:
+    """Return the text of *record*; what a function logs may be of any kind."""
+    try:
+        return record.getMessage()
+    except Exception as problem:  # noqa: BLE001  user code: arguments that do not fit, a __str__
+        return f"{record.msg!r:.200} ({described(problem)})"
+
+
+def log_to(terminal: Terminal, stream: TextIO, shown: "ShownRecords") -> None:
     """Show INFO and above; DEBUG with `PYTHON_ENABLE_DEBUG_LOGGING=1`, as the worker does."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_LogFormatter(terminal))
-    handler.addFilter(_is_shown)
+    handler.addFilter(shown)
     wants_debug = os.environ.get("PYTHON_ENABLE_DEBUG_LOGGING") == "1"
     logging.basicConfig(
         level=logging.DEBUG if wants_debug else logging.INFO, handlers=[handler], force=True
     )
 
 
-def _is_shown(record: logging.LogRecord) -> bool:
-    if record.levelno >= logging.WARNING:
-        return True
-    return not record.name.startswith(_OF_THE_RUNTIME)
+class ShownRecords(logging.Filter):
+    """Lets records through as `logging.logLevel` of the apps says."""
+
+    host: Host | None = None
+    """Whose apps decide; until it is there, the defaults do."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING and record.name.startswith(_OF_THE_RUNTIME):
+            return False
+        running = current_invocation.get()
+        app = running[1].app if running else None
+        return record.levelno >= self._levels(app).least(_category(record.name, running))
+
+    def _levels(self, app: str | None) -> LogLevels:
+        apps = self.host.apps if self.host is not None else ()
+        # Lines of the host itself follow the first app.
+        chosen = next((each for each in apps if app in (None, each.app.name)), None)
+        return _DEFAULTS if chosen is None else chosen.levels
+
+
+def _category(logger: str, running: tuple[int, IndexedFunction] | None) -> str:
+    first, _, part = logger.partition(".")
+    if first in _OF_THE_HOST:
+        return f"Host.{part}"
+    return f"Function.{running[1].name}.User" if running else logger
 
 
 def standard_output() -> Terminal:

@@ -210,8 +210,9 @@ HeadCheck = Callable[[HttpCall], Awaitable[HttpAnswer | None]]
 """Returns the refusal of a call whose long body was not read yet; None where it may be read."""
 InputValue = Callable[[Binding, IndexedFunction], Awaitable[Any]]
 """Return the argument for an input binding of one invocation."""
-ManualRun = Callable[[IndexedFunction], Awaitable[None]]
-"""Run a function once outside its trigger; what it raises is logged by whoever it belongs to."""
+ManualRun = Callable[[IndexedFunction, str], Awaitable[None]]
+"""Run a function once outside its trigger, with the text that was given as its input; what it
+raises is logged by whoever it belongs to."""
 OutputSink = Callable[[Binding, IndexedFunction, Any], Awaitable[None]]
 """Write what a function returned under `$return` or set on an `Out`; durable when it returns."""
 

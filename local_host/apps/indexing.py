@@ -19,6 +19,7 @@ from local_host.apps import configuration, validation
 from local_host.apps.configuration import Configuration, ConfigurationRefused
 from local_host.apps.expressions import ExpressionRefused, resolve_all
 from local_host.apps.import_problems import explained
+from local_host.apps.log_levels import LogLevels, log_levels_of
 from local_host.apps.module_table import ModuleTable
 from local_host.apps.timespans import parse_timespan
 from local_host.invocation.user_code import described
@@ -54,6 +55,7 @@ class IndexedApp:
     problem: AppRefused | None = None
     register: Any = None
     """The app object itself."""
+    levels: LogLevels = field(default_factory=lambda: LogLevels({}))
 
 
 def index(app: App, environ: Mapping[str, str]) -> IndexedApp:
@@ -66,10 +68,11 @@ def index(app: App, environ: Mapping[str, str]) -> IndexedApp:
         settings = configuration.load(
             app.name, app.folder, environ, host_json=app.host_json, values=app.values
         )
+        levels = log_levels_of(settings)
     except ConfigurationRefused as problem:
         empty = Configuration(app.name, {"version": "2.0"}, {})
         return IndexedApp(app, empty, problem=AppRefused(app.name, [str(problem)]))
-    indexed = IndexedApp(app, settings)
+    indexed = IndexedApp(app, settings, levels=levels)
     try:
         indexed.register = app.register or _imported(app)
         _index_into(indexed, _functions(app, indexed.register))

@@ -8,18 +8,30 @@ https://learn.microsoft.com/azure/azure-functions/functions-bindings-cosmosdb-v2
 """
 
 import asyncio
+import json
+import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
+
+import azure.functions as func
 
 from local_cloud.sqlite.rows import checked_container
 from local_host.cosmos_db.change_feed_processor import ChangeFeedProcessor
 from local_host.cosmos_db.leases import Leases
 from local_host.cosmos_db.output import output_sink
 from local_host.cosmos_db.settings import feed_settings_of
-from local_host.model import Extension, HostContext, IndexedFunction
+from local_host.model import (
+    Extension,
+    HostContext,
+    IndexedFunction,
+    Invocation,
+    InvocationFailed,
+    Invoker,
+)
 from shared.kernel.errors import Invalid
 
+_log = logging.getLogger(__name__)
 TRIGGER: Final = "cosmosDBTrigger"
 BINDING: Final = "cosmosDB"
 _SHARED_LEASE: Final = (
@@ -53,7 +65,24 @@ def cosmos_db(context: HostContext, functions: Sequence[IndexedFunction]) -> Ext
         listener=listener,
         outputs={BINDING: output_sink(context.cloud.cosmos)},
         refusals=refusals,
+        manual={TRIGGER: partial(_run_with, context.invoker)},
     )
+
+
+async def _run_with(invoker: Invoker, function: IndexedFunction, text: str) -> None:
+    """Run *function* with the documents in *text*, a JSON list; a failure is only logged."""
+    name = function.trigger.name
+    invocation = Invocation(function, lambda: {name: func.DocumentList(_documents(text))})
+    try:
+        await invoker.invoke(invocation)
+    except InvocationFailed as failed:
+        _log.error("%s failed: %s", function.name, failed.text, exc_info=failed.cause)
+
+
+def _documents(text: str) -> Sequence[func.Document]:
+    given = json.loads(text or "[]")
+    listed = given if isinstance(given, list) else [given]
+    return [func.Document.from_dict(each) for each in listed]
 
 
 def _name_refusals(functions: Sequence[IndexedFunction]) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ https://learn.microsoft.com/azure/azure-functions/functions-manually-run-non-htt
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,9 +13,11 @@ from typing import Any, Final
 from local_host.http_trigger.access_keys import AccessKeys
 from local_host.model import HttpAnswer, HttpCall, IndexedFunction, ManualRun
 
+_log = logging.getLogger("local_host.http")
 _OK: Final = HttpAnswer(HTTPStatus.OK)
 _ACCEPTED: Final = HttpAnswer(HTTPStatus.ACCEPTED)
 _UNAUTHORIZED: Final = HttpAnswer(HTTPStatus.UNAUTHORIZED)
+_BAD_REQUEST: Final = HttpAnswer(HTTPStatus.BAD_REQUEST)
 _NOT_FOUND: Final = HttpAnswer(HTTPStatus.NOT_FOUND)
 _RUN: Final = "/admin/functions/"
 
@@ -44,30 +47,51 @@ class AdminEndpoints:
                 await self._warm_up()
                 return _OK
             case method, path if self._keys is None or self._keys.permits(call, "ADMIN", ""):
-                return self._for_administrators(method, path)
+                return self._for_administrators(method, path, call.body)
             case _:
                 return _UNAUTHORIZED
 
-    def _for_administrators(self, method: str, path: str) -> HttpAnswer:
+    def _for_administrators(self, method: str, path: str, body: bytes) -> HttpAnswer:
         match method, path:
             case "GET", "/admin/host/status":
                 return _json({"id": "local", "state": "Running", "version": "4.0"})
             case "GET", "/admin/functions":
                 return _json([_described(function) for function in self._functions])
             case "POST", _ if path.startswith(_RUN):
-                return self._run(path.removeprefix(_RUN))
+                return self._run(path.removeprefix(_RUN), body)
             case _:
                 return _NOT_FOUND
 
-    def _run(self, name: str) -> HttpAnswer:
+    def _run(self, name: str, body: bytes) -> HttpAnswer:
+        """Begin a run; that it was accepted says nothing about how it ends, as in Azure."""
         function = next((f for f in self._functions if f.name.lower() == name), None)
-        run = self._manual.get(function.trigger.type.lower()) if function else None
-        if function is None or run is None:
+        if function is None:
             return _NOT_FOUND
-        running = asyncio.ensure_future(run(function))
+        given = _input(body)
+        if given is None:
+            return _BAD_REQUEST
+        run = self._manual.get(function.trigger.type.lower())
+        if run is None:
+            _log.warning(
+                "%s is not run by hand here, since its trigger is %s: call what triggers it",
+                function.name,
+                function.trigger.type,
+            )
+            return _ACCEPTED
+        running = asyncio.ensure_future(run(function, given))
         self._runs.add(running)
         running.add_done_callback(self._runs.discard)
         return _ACCEPTED
+
+
+def _input(body: bytes) -> str | None:
+    """Return the input in `{"input": "…"}`, empty without one; None for what is no such body."""
+    try:
+        asked = json.loads(body.decode() or "{}")
+    except (ValueError, RecursionError):
+        return None
+    given = asked.get("input", "") if isinstance(asked, dict) else None
+    return given if isinstance(given, str) else None
 
 
 def _described(function: IndexedFunction) -> dict[str, Any]:

@@ -34,8 +34,10 @@ from shared.kernel.entropy import Entropy
 _RETURN: Final = "$return"
 _DEFAULT_TIMEOUT: Final = timedelta(minutes=30)
 _UNBOUNDED: Final = "-1"
-current_invocation: contextvars.ContextVar[int] = contextvars.ContextVar("invocation", default=0)
-"""The bits of the running invocation's id, 0 outside one; `invocation_id` writes them."""
+current_invocation: contextvars.ContextVar[tuple[int, IndexedFunction] | None] = (
+    contextvars.ContextVar("invocation", default=None)
+)
+"""The bits of the running invocation's id, which `invocation_id` writes, and its function."""
 
 
 class FunctionTimedOut(Exception):
@@ -130,7 +132,7 @@ class Worker:
     async def invoke(self, invocation: Invocation) -> InvocationResult:
         plan = self._plans[invocation.function]
         bits = self._entropy.bits(128)
-        before = current_invocation.set(bits)
+        before = current_invocation.set((bits, plan.function))
         try:
             return await self._invoke(plan, invocation, bits)
         except BaseException as problem:

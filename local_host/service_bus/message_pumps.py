@@ -30,8 +30,12 @@ def pump_for(
 ) -> "Pump":
     """Return the pump that the function's cardinality asks for."""
     invocations = Invocations(function, settings, broker=broker, invoker=invoker, clock=clock)
-    is_batch = function.trigger.text("cardinality", "one").lower() == "many"
-    return BatchPump(invocations) if is_batch else SinglePump(invocations)
+    return BatchPump(invocations) if is_batch(function) else SinglePump(invocations)
+
+
+def is_batch(function: IndexedFunction) -> bool:
+    """Return whether *function* takes many messages at once."""
+    return function.trigger.text("cardinality", "one").lower() == "many"
 
 
 class Pump(ABC):

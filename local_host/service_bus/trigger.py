@@ -13,16 +13,20 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from local_cloud.broker.broker import Broker
+from local_cloud.broker.message import ReceivedMessage
 from local_host.apps.configuration import ConfigurationRefused
 from local_host.model import (
     Binding,
     Extension,
     HostContext,
     IndexedFunction,
+    Invocation,
+    InvocationFailed,
     OutputSink,
 )
+from local_host.service_bus import messages
 from local_host.service_bus.entity_kinds import EntityKinds
-from local_host.service_bus.message_pumps import Pump, pump_for
+from local_host.service_bus.message_pumps import Pump, is_batch, pump_for
 from local_host.service_bus.settings import settings_of
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid, Refused
@@ -50,6 +54,7 @@ def service_bus(context: HostContext, functions: Sequence[IndexedFunction]) -> E
     return Extension(
         triggers=frozenset({TRIGGER}),
         listener=ServiceBusListener(pumps, grace_s=context.grace_s),
+        manual={TRIGGER: ManualMessages(context).run},
         outputs={OUTPUT: output_sink(context.cloud.broker, context.entropy)},
         refusals=refusals,
     )
@@ -95,6 +100,36 @@ def output_sink(broker: Broker, entropy: Entropy) -> OutputSink:
         await broker.send(binding.text("queueName") or binding.text("topicName"), [message])
 
     return send
+
+
+class ManualMessages:
+    """Runs functions with a text in place of a message that was delivered."""
+
+    def __init__(self, context: HostContext) -> None:
+        self._context = context
+
+    async def run(self, function: IndexedFunction, text: str) -> None:
+        """Run *function* with *text*; there is nothing to settle, a failure is only logged."""
+        message = ReceivedMessage(
+            queue=0,
+            sequence_number=0,
+            message_id=self._context.entropy.uuid().hex,
+            body=text.encode(errors="replace"),
+            subject="",
+            content_type="text/plain",
+            correlation_id="",
+            application_properties={},
+            delivery_count=1,
+            enqueued_at=self._context.clock.now().timestamp(),
+            expires_at=None,
+        )
+        argument = messages.many([message]) if is_batch(function) else messages.one(message)
+        try:
+            await self._context.invoker.invoke(
+                Invocation(function, {function.trigger.name: argument})
+            )
+        except InvocationFailed as failed:
+            _log.error("%s failed: %s", function.name, failed.text, exc_info=failed.cause)
 
 
 class ServiceBusListener:

@@ -262,7 +262,7 @@ class TimerListener:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def run_now(self, function: IndexedFunction) -> None:
+    async def run_now(self, function: IndexedFunction, _: str) -> None:
         """Run *function* outside its schedule, which is not changed by it."""
         timer = next(each for each in self._timers if each.function is function)
         await timer.invoke()

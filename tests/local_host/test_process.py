@@ -154,3 +154,54 @@ def test_an_app_is_told_under_which_name_it_is_reached(tmp_path: Path) -> None:
         port = host.read_until(r"functions? ready on http://127.0.0.1:(\d+)").group(1)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/name", timeout=5) as answer:
             assert answer.read().decode() == f"127.0.0.1:{port}"
+
+
+def test_a_task_that_a_function_leaves_behind_cannot_end_the_host(tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text(
+        dedent("""
+            import asyncio
+            import sys
+            import azure.functions as func
+
+            app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+            left = []
+
+            async def ends() -> None:
+                sys.exit(3)
+
+            @app.route("leave", methods=["GET"])
+            async def leave(req: func.HttpRequest) -> str:
+                left.append(asyncio.create_task(ends()))
+                asyncio.get_running_loop().call_soon(sys.exit, 4)
+                return "left"
+
+            @app.route("fine", methods=["GET"])
+            async def fine(req: func.HttpRequest) -> str:
+                return "fine"
+        """)
+    )
+    with started(tmp_path, "--port", "0", state=tmp_path / "state") as host:
+        base = host.read_until(r"ready on (http://127\.0\.0\.1:\d+) in")[1]
+
+        with urllib.request.urlopen(f"{base}/api/leave") as answer:
+            assert answer.read() == b"left"
+        host.read_until("wanted to end the process[^$]*SystemExit: 4")
+
+        with urllib.request.urlopen(f"{base}/api/fine") as answer:
+            assert answer.read() == b"fine"
+        host.process.send_signal(signal.SIGTERM)
+        assert host.end() == 0
+
+
+def test_an_app_that_ends_its_process_at_import_ends_no_other(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "function_app.py").write_text("import sys\nsys.exit(2)\n")
+
+    with started(folder, other, "--port", "0", state=folder / "state") as host:
+        base = host.read_until(r"ready on (http://127\.0\.0\.1:\d+) in")[1]
+        with urllib.request.urlopen(f"{base}/api/hello") as answer:
+            assert answer.read() == b"hello"
+
+    assert "failed in line 2: SystemExit: 2" in host.text
