@@ -90,6 +90,26 @@ class DeploymentSelector:
             raise _ended_otherwise(known[0], serving)
         return _id_of(serving)
 
+    def find_retryable_id(self, client: Client) -> str:
+        """Return the id of the deployment; of an environment, the one on its way, else the newest.
+
+        Raises:
+            Failure: the newest has not Failed, or several are on their way.
+        """
+        if self._is_id:
+            return self.deployment
+        known = self._required(self._fitting(client), "")
+        if running := [each for each in known if each["status"] in RUNNING]:
+            return self._only(running, "retry")
+        if known[0]["status"] != "Failed":
+            raise Failure(
+                f"the newest deployment, {known[0]['releaseRef']}, is {known[0]['status']}; "
+                "a Failed or a paused one is retried",
+                ExitCode.CONFLICT,
+                code="NotRetryable",
+            )
+        return _id_of(known[0])
+
     @property
     def _is_id(self) -> bool:
         return _DEPLOYMENT_ID.fullmatch(self.deployment) is not None

@@ -10,7 +10,7 @@ import typer
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.output import note
-from cli.parameter_types import one_of
+from cli.parameter_types import one_of, project_id
 from cli.yaml_files import load_yaml
 
 VALUES: Final = "shared.contracts.values"
@@ -62,9 +62,12 @@ class NewEnvironment:
     stage: Annotated[
         str, typer.Option(help="dev, test, staging or prod.", **one_of(VALUES, "Stage"))
     ] = "test"
-    project: Annotated[str, typer.Option(help="proj-<slug>; with the name it is the key.")] = (
-        "proj-default"
-    )
+    project: Annotated[
+        str,
+        typer.Option(
+            help="proj-<slug>; with the name it is the key.", parser=project_id, metavar="PROJECT"
+        ),
+    ] = "proj-default"
     region: Annotated[str, typer.Option(help="Recorded; what is on this machine stays here.")] = (
         _HERE
     )

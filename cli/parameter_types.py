@@ -11,6 +11,8 @@ import typer
 
 from shared.kernel.clock import isoformat
 
+_PROJECT: Final = re.compile(r"proj-[a-z0-9][a-z0-9-]{0,57}")
+_ID: Final = re.compile(r"[a-z]+-[a-z0-9-]{1,150}")
 _MODULE: Final = re.compile(r"module-[a-z0-9][a-z0-9-]{0,55}")
 
 
@@ -64,6 +66,23 @@ def module_id(text: str) -> str:
         f"a module is called module- and lower case letters, digits and dashes, got {text!r}; "
         f"did you mean {likely}?"
     )
+
+
+def project_id(text: str) -> str:
+    """Return the id of a project."""
+    if _PROJECT.fullmatch(text):
+        return text
+    raise typer.BadParameter(
+        "a project is called proj- and lower case letters, digits and dashes: "
+        f"expected one such as proj-shop, got {text!r}"
+    )
+
+
+def any_id(text: str) -> str:
+    """Return an id of any kind that the platform gives."""
+    if _ID.fullmatch(text):
+        return text
+    raise typer.BadParameter(f"expected an id such as dep-… or env-…, got {text!r}")
 
 
 def _completion(words: Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:

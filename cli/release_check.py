@@ -16,8 +16,12 @@ _ENVIRONMENT_ID: Final = "env-" + "a" * 12
 _DIGEST: Final = "sha256:" + "0" * 64
 
 
-def check_release(body: Mapping[str, Any], file: Path | None) -> Sequence[str]:
+def check_release(
+    body: Mapping[str, Any], file: Path | None, *, is_whole: bool = True
+) -> Sequence[str]:
     """Return warnings about *body*, a release with the names that the command line resolves.
+
+    One that is not whole gets its artifacts from options later.
 
     Raises:
         Failure: it is no release; each mistake is named by its option or its line in *file*.
@@ -32,7 +36,9 @@ def check_release(body: Mapping[str, Any], file: Path | None) -> Sequence[str]:
     from shared.contracts.validation import parse  # noqa: PLC0415
     from shared.kernel.errors import Invalid  # noqa: PLC0415
 
-    warnings, details = list[str](), _without_source(body)
+    sources = _without_source(body)
+    details = sources if is_whole else []
+    warnings = [] if is_whole else [f"{each.text()}: give it with --artifact" for each in sources]
     try:
         release = parse(Deploy, json.dumps(_resolved(body)).encode())
         warnings += [text for component in release.components for text in component.warnings]

@@ -128,6 +128,8 @@ def require_ended_as(deployment: Deployment, wanted: Sequence[str]) -> None:
 def _remedy_of(deployment: Deployment, code: str, message: str) -> str:
     if code in _ASKED:
         return "nothing to do: it was stopped on request"
+    if "does not say its release" in message:
+        return "correct path and field of `release:`, or leave it out, and deploy again"
     if code not in {"NotReadyInTime", "NotReady"}:
         return (
             f"see its evidence: `runtimectl deployment {deployment['deploymentId']}`; "

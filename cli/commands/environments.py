@@ -12,7 +12,7 @@ from cli.failure import Failure
 from cli.lookup import endpoint_of, find_environment
 from cli.options import Commands, DryRun, EnvironmentArgument, Invocation, WaitOptions
 from cli.output import Column, note
-from cli.parameter_types import one_of
+from cli.parameter_types import one_of, project_id
 from cli.plans import print_refusals, require_plannable
 from cli.watch_operation import wait_for_success
 
@@ -69,7 +69,9 @@ def list_(
     status: Annotated[
         str | None, typer.Option(help="Only this status.", **one_of(_CONTRACT, "EnvironmentStatus"))
     ] = None,
-    project: Annotated[str | None, typer.Option(help="Only this project.")] = None,
+    project: Annotated[
+        str | None, typer.Option(help="Only this project.", parser=project_id, metavar="PROJECT")
+    ] = None,
 ) -> None:
     """List the tenant's environments."""
     query = {"stage": stage, "status": status, "projectId": project}

@@ -10,7 +10,7 @@ from cli.fan_out import query_apps
 from cli.lookup import id_labels, replace_ids
 from cli.options import Invocation
 from cli.output import Column, Item, format_time
-from cli.parameter_types import instant, one_of
+from cli.parameter_types import any_id, instant, one_of
 
 _COLUMNS: Final = (
     Column("WHEN", lambda event: format_time(event["occurredAt"])),
@@ -25,7 +25,9 @@ _COLUMNS: Final = (
 def events(
     invocation: Invocation,
     last: Annotated[int, typer.Option(help="How many, newest last.", min=1)] = 50,
-    about: Annotated[str | None, typer.Option(help="Only those with this id.")] = None,
+    about: Annotated[
+        str | None, typer.Option(help="Only those with this id.", parser=any_id, metavar="ID")
+    ] = None,
     type_: Annotated[
         str | None,
         typer.Option(

@@ -67,7 +67,7 @@ def validate(
 ) -> None:
     """Check a release file by itself; `deploy --dry-run` also asks the environment."""
     body = load_yaml(file)
-    for warning in check_release(body, file):
+    for warning in check_release(body, file, is_whole=False):
         note(f"warning: {warning}")
     invocation.show(body.get("components", []), _COLUMNS, empty="it only removes modules")
 

@@ -117,7 +117,7 @@ def retry(
     reason: Reason = "",
 ) -> None:
     """Start a failed deployment again, or analyse a paused step again."""
-    deployment_id = selector.find_id(invocation.client, "Failed", *RUNNING)
+    deployment_id = selector.find_retryable_id(invocation.client)
     body = _send(invocation, deployment_id, "retry", {"reason": reason})
     _finish(invocation, body, waiting)
 

@@ -26,7 +26,7 @@ def run(runtimectl: RuntimeCtl, line: str, *statuses: str, **more: Any) -> Ran:
     answers = {
         f"POST {RUNTIME}/deployments/{identity}/{action}": THE_DEPLOYMENT
         for identity in (OLDER, NEWER)
-        for action in ("rollback", "release-hold")
+        for action in ("rollback", "release-hold", "retry")
     }
     return runtimectl.run(line, {f"GET {RUNTIME}/deployments": deployments, **answers})
 
@@ -79,6 +79,23 @@ def test_where_two_fit_both_are_named_and_nothing_is_sent(
     assert (ran.code, writes(ran)) == (ExitCode.USAGE, [])
     assert f"`runtimectl {line} {OLDER}`" in ran.err
     assert f"`runtimectl {line} {NEWER}`" in ran.err
+
+
+@pytest.mark.parametrize("status", ["Completed", "RolledBack", "Cancelled"])
+def test_a_failure_of_long_ago_is_not_retried_by_name(status: str, runtimectl: RuntimeCtl) -> None:
+    ran = run(runtimectl, "retry test", "Failed", status)
+
+    assert (ran.code, writes(ran)) == (ExitCode.CONFLICT, [])
+    assert f"shop-2, is {status}; a Failed or a paused one is retried" in ran.err
+
+
+@pytest.mark.parametrize("status", ["Failed", "HealthGating"])
+def test_the_newest_failure_and_the_one_on_its_way_are_retried_by_name(
+    status: str, runtimectl: RuntimeCtl
+) -> None:
+    ran = run(runtimectl, "retry test", "Failed", status)
+
+    assert writes(ran) == [f"deployments/{NEWER}/retry"]
 
 
 def test_without_a_hold_nothing_is_released(runtimectl: RuntimeCtl) -> None:

@@ -240,6 +240,19 @@ def test_who_waits_for_a_release_that_somebody_stopped_is_told_so(
     assert "next:  nothing to do: it was stopped on request" in ran.err
 
 
+def test_a_release_that_does_not_say_which_it_is_leads_to_its_question(
+    runtimectl: RuntimeCtl,
+) -> None:
+    message = "module-shop cannot be proved: i-1 does not say its release at /v (version)"
+    reason = {"code": "Unavailable", "message": message}
+
+    ran = runtimectl.run(
+        f"deployment {DEPLOYMENT} --wait", {GET: _ended("RolledBack", reason=reason)}
+    )
+
+    assert "next:  correct path and field of `release:`" in ran.err
+
+
 def test_waiting_ends_in_time_and_says_that_the_release_goes_on(runtimectl: RuntimeCtl) -> None:
     running = _ended("RollingOut", waitingFor="queue", holder=DEPLOYMENT)
 

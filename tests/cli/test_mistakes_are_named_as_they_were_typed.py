@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.exit_codes import ExitCode
+from cli.state_folder import REPOSITORY
 from tests.cli.small_platform import DIGEST, RUNTIME, THE_DEPLOYMENT, Ran, RuntimeCtl
 from tests.cli.small_server import serving
 
@@ -131,18 +132,18 @@ def test_several_mistakes_are_counted_and_each_is_named_once(
 
 
 def test_a_refusal_of_the_platform_is_said_once_in_the_same_words(runtimectl: RuntimeCtl) -> None:
-    expected = "proj- and lower case letters, digits and dashes, such as proj-shop"
+    expected = "a lower case letter, then letters, digits and inner dashes, at most 40"
     message = f'expected {expected}, received "Mars"'
     detail = {
-        "code": "PatternMismatch", "target": "/projectId", "message": message,
+        "code": "PatternMismatch", "target": "/name", "message": message,
         "expected": expected, "received": '"Mars"',
     }  # fmt: skip
-    error = {"code": "Invalid", "message": f"/projectId: {message}", "details": [detail]}
+    error = {"code": "Invalid", "message": f"/name: {message}", "details": [detail]}
     with serving(lambda _: (400, {"error": error}), keeps_connections=False) as server:
-        ran = runtimectl.run_at(server, "env create test --project Mars")
+        ran = runtimectl.run_at(server, "env create Mars")
 
     assert ran.code == ExitCode.REFUSED
-    assert ran.err.splitlines()[0].startswith("error: --project: expected proj- and")
+    assert ran.err.splitlines()[0].startswith("error: NAME: expected a lower case letter")
     assert ran.err.count("Mars") == 1
 
 
@@ -156,6 +157,17 @@ def test_a_file_without_a_mistake_is_valid_and_needs_no_system(
 
     assert (ran.code, ran.asked) == (ExitCode.OK, [])
     assert "module-shop" in ran.out
+
+
+def test_every_example_is_valid_and_gets_its_archive_from_an_option(
+    runtimectl: RuntimeCtl,
+) -> None:
+    files = sorted((REPOSITORY / "examples").rglob("*.yaml"))
+
+    shown = [runtimectl.run(f"validate -f {file}") for file in files]
+
+    assert [ran.code for ran in shown] == [ExitCode.OK] * len(files)
+    assert all("components[0].artifact is missing: give it with" in ran.err for ran in shown)
 
 
 @pytest.mark.parametrize("command", ["deploy --env test", "validate"])
