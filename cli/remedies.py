@@ -98,6 +98,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "EvidenceRequired": "promote with `runtimectl promote`, which asks health first",
     "DrainIncomplete": "see why the named workloads do not go, then delete the environment again",
+    "StartFailed": "mend what its last lines say, then deploy a new version",
     "NotReadyInTime": "read the workload's output: `runtimectl logs {module} --env {name}`",
     "ProofFailed": "see which instance departs: `runtimectl deployment {deployment}`",
     "OperationAlreadyEnded": "nothing to do: it has ended",

@@ -175,6 +175,7 @@ class InstanceController:
             return record
         now = self._context.clock.now()
         self.discard(record)
+        exit_code = self._processes.take_exit(record.token)
         ran_s = (now - record.started_at).total_seconds()
         failures = 0 if ran_s > BACKOFF_RESET_AFTER_S else self._failures.get(record.id, 0)
         self._failures[record.id] = failures + 1
@@ -187,6 +188,7 @@ class InstanceController:
             reason="MemoryExceeded" if record.reason == "MemoryExceeded" else "Exited",
             retry_at=now + timedelta(seconds=delay_s),
             restarts=record.restarts + 1,
+            exit_code=exit_code,
             is_resuming=False,
         )
 

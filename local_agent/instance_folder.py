@@ -8,8 +8,8 @@ claim-<token>  the process of one start; order.json its command
 
 import json
 import os
+import re
 import shutil
-import string
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +27,9 @@ LOG_BYTES_MAX: Final = 5 * 2**20
 OUTPUTS_MAX: Final = 20
 """Per component: outputs of removed instances that are kept for diagnosis."""
 _TAIL_BYTES: Final = 2**20
+_VARIABLE: Final = re.compile(
+    r"\$(?:(?P<open>\{))?(?P<name>PORT|HOME|TMPDIR)(?(open)\}|(?![A-Za-z0-9_]))"
+)
 
 
 def instance_id(spec: RevisionSpec, number: int) -> str:
@@ -139,8 +142,7 @@ def prune_outputs(folder: Path) -> None:
 
 def expand(text: str, environ: Mapping[str, str]) -> str:
     """Return *text* with `$PORT`, `$HOME` and `$TMPDIR` filled in; other dollars stay."""
-    variables = {name: environ[name] for name in ("PORT", "HOME", "TMPDIR") if name in environ}
-    return string.Template(text).safe_substitute(variables)
+    return _VARIABLE.sub(lambda found: environ.get(found["name"], found[0]), text)
 
 
 def link_python(folder: Path) -> Path:

@@ -21,6 +21,8 @@ import psutil
 from local_agent import launcher
 from local_agent.plain_files import append_to, read_plain, remove, write_new
 
+NOT_OURS: Final = -1000
+"""In place of an exit code, which is at least -64."""
 TOKEN_VARIABLE: Final = "RUNTIME_INSTANCE_TOKEN"  # noqa: S105  a name
 
 
@@ -91,12 +93,12 @@ def is_alive(identity: ProcessIdentity) -> bool:
 def reap(pid: int) -> int | None:
     """Return the exit code of our child *pid* when it has ended; None while it runs.
 
-    -1000 when it is not our child: the exit code of an adopted process is unknown.
+    NOT_OURS when it is not our child: the exit code of an adopted process is unknown.
     """
     try:
         reaped, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
-        return -1000
+        return NOT_OURS
     return os.waitstatus_to_exitcode(status) if reaped else None
 
 
@@ -212,6 +214,7 @@ class SpawnedProcesses:
 
     def __init__(self) -> None:
         self._pids: dict[str, int] = {}
+        self._exits: dict[str, int] = {}
 
     def add(self, token: str, pid: int) -> None:
         self._pids[token] = pid
@@ -226,12 +229,12 @@ class SpawnedProcesses:
         if identity is not None:
             if is_alive(identity):
                 return identity
-            reap(identity.pid)
+            self._collect(identity.pid, token)
             return None
         pid = self._pids.get(token)
         if pid is not None:
             # The launcher takes a few milliseconds to write the claim.
-            if reap(pid) is None:
+            if self._collect(pid, token) is None:
                 return ProcessIdentity(pid, 0, boot(), token)
             del self._pids[token]
         return None if void_claim(claim) else self.find(folder, token)
@@ -241,5 +244,15 @@ class SpawnedProcesses:
         identity = read_claim(claim_file(folder, token))
         if identity is not None:
             kill(identity)
-            reap(identity.pid)
+            self._collect(identity.pid, token)
         self._pids.pop(token, None)
+
+    def take_exit(self, token: str) -> int | None:
+        """Return the exit code of that start, once; None where it is not known."""
+        return self._exits.pop(token, None)
+
+    def _collect(self, pid: int, token: str) -> int | None:
+        code = reap(pid)
+        if code is not None and code != NOT_OURS:
+            self._exits[token] = code
+        return code

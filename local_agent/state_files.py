@@ -75,6 +75,7 @@ class InstanceRecord:
     is_ready: bool = False
     is_live: bool = True
     reason: str = "Starting"
+    exit_code: int | None = None
     retry_at: datetime | None = None
     """It is dead, and starts again at this time."""
     draining_at: datetime | None = None

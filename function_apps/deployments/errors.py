@@ -132,6 +132,10 @@ class NotReadyInTime(Conflict):
     """The new instances were not ready within the time they have."""
 
 
+class StartFailed(Conflict):
+    """An instance of the new version ended again and again before it was ready."""
+
+
 class ProofFailed(Conflict):
     """A live instance is not what the release unit says."""
 

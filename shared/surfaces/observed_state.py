@@ -35,6 +35,8 @@ class Instance:
     """host:port for probes; None for workers."""
     reason: str = ""
     """Why it is not ready: Starting, ProbeFailed, Exited, Stopping, MemoryExceeded."""
+    exit_code: int | None = None
+    """Of the process before this one; -9 was ended by signal 9. None where nobody collected it."""
     is_resuming: bool = False
     """It was found dead when supervision began again, and has not been ready since.
 

@@ -44,6 +44,8 @@ class Behaviour:
 
     start_s: float = 1.0
     becomes_ready: bool = True
+    exit_code: int | None = None
+    """With this it ends again and again before it is ready."""
     latency_ms: float = 20.0
     spread: float = 0.25
     error_ratio: float = 0.0
@@ -146,6 +148,11 @@ class MemoryCluster:
         """Return the instances of *revision*, each ready or not at present."""
         behaviour = self.behaviour(revision.spec.artifact)
         started_before = self.clock.now() - timedelta(seconds=behaviour.start_s)
+        if behaviour.exit_code is not None:
+            return tuple(
+                replace(each, restarts=3, reason="Exited", exit_code=behaviour.exit_code)
+                for each in revision.instances
+            )
         return tuple(
             replace(instance, is_ready=True, reason="", is_resuming=False)
             if behaviour.becomes_ready

@@ -169,6 +169,20 @@ async def test_a_workload_that_puts_a_pipe_in_place_of_a_file_of_ours_harms_only
         assert live.revisions[0].instances[0].is_ready
 
 
+@pytest.mark.parametrize(
+    ("script", "code"), [("exit 3", 3), ("kill -TERM $$", -15), ("exec /no/such/program", 127)]
+)
+async def test_an_instance_that_ended_says_how(script: str, code: int, tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        ending = replace(harness.worker(1), command=("/bin/sh", "-c", script))
+        await harness.surface.apply(ending, fence(1))
+
+        live = await harness.until(
+            lambda live: any(i.restarts > 1 for r in live.revisions for i in r.instances)
+        )
+        assert live.revisions[0].instances[0].exit_code == code
+
+
 async def test_a_dead_instance_is_started_again(tmp_path: Path) -> None:
     async with local_process_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1), weights={1: 100})

@@ -8,6 +8,7 @@ from function_apps.deployments.activities.observe_surface import (
     surface_of,
 )
 from function_apps.deployments.activities.prove_release import departures_of
+from function_apps.deployments.activities.start_failure import require_starting
 from function_apps.deployments.errors import ProofFailed
 from function_apps.deployments.model import release_unit, traffic_split
 from function_apps.deployments.ports import DeploymentsApp
@@ -41,6 +42,7 @@ async def check_ready(given: ModuleInput, ctx: ActivityContext, app: Deployments
     Then they are asked which release they are, before they get traffic.
 
     Raises:
+        StartFailed: an instance ended again and again.
         ProofFailed: for a while they said that they are another one.
         Unavailable: they do not say which they are.
     """
@@ -49,7 +51,9 @@ async def check_ready(given: ModuleInput, ctx: ActivityContext, app: Deployments
     assert component is not None, given.module
 
     async def is_ready() -> bool:
-        return traffic_split.is_whole(await observe(component, deployment, app), component)
+        live = await observe(component, deployment, app)
+        require_starting(component, live)
+        return traffic_split.is_whole(live, component)
 
     async def find_departures() -> tuple[str, ...]:
         return await departures_of(component, deployment, app)

@@ -22,6 +22,7 @@ from function_apps.deployments.activities.observe_surface import (
     surface_of,
 )
 from function_apps.deployments.activities.prove_release import prove, prove_within
+from function_apps.deployments.activities.start_failure import explained
 from function_apps.deployments.model import (
     alerts,
     analysis,
@@ -40,6 +41,7 @@ from function_apps.deployments.model.lifecycle import (
 )
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import (
+    DEPLOYMENTS,
     DeploymentSet,
     commit_deployment_step,
     load_owned_deployment,
@@ -67,18 +69,23 @@ async def begin_rollback(
     reason: FailureReason, ctx: ActivityContext, app: DeploymentsApp
 ) -> RollbackPlan:
     """End it where nothing was applied, else commit that it goes back, under a new token."""
+    deployment = await app.service.work.load(DEPLOYMENTS, ctx.aggregate_id, ctx.tenant)
+    why = await explained(reason, deployment, app)
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[RollbackPlan]:
         deployment = known.deployment
         if deployment.status in BEFORE_APPLIED:
-            return _rejected(known, reason, operation, ctx)
+            return _rejected(known, why, operation, ctx)
         if deployment.status is DeploymentStatus.ROLLING_BACK:
             return Step(_rollback_plan(deployment, app), operation)
         if deployment.status not in CHANGING:
             return Step(RollbackPlan(deployment.status), operation)
-        why, operation_id = _end_reason(deployment, reason), deployment.operation_id
         began, target = interruption.begin_rollback(
-            deployment, known.target, why, operation_id, ctx.now()
+            deployment,
+            known.target,
+            _end_reason(deployment, why),
+            deployment.operation_id,
+            ctx.now(),
         )
         event = events.step_changed(began, len(began.steps), "roll back", 0)
         progress = operation.begin_step(
