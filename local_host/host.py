@@ -297,6 +297,8 @@ class Host:
                     await register.middleware.notify_shutdown()
             except TimeoutError:
                 _log.warning("%s did not end its lifespan in time", app.app.name)
+            except (SystemExit, KeyboardInterrupt):
+                _log.exception("%s failed at the end of its lifespan", app.app.name)
 
 
 async def _close_client_session() -> None:

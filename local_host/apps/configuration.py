@@ -179,11 +179,13 @@ def _local_settings(folder: Path | None) -> dict[str, str]:
 def _object(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    text = _COMMENTS.sub(lambda match: match[1] or "", path.read_text(encoding="utf-8-sig"))
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError as problem:
+        text = path.read_text(encoding="utf-8-sig")
+        content = json.loads(_COMMENTS.sub(lambda match: match[1] or "", text))
+    except (ValueError, RecursionError) as problem:
         raise ConfigurationRefused(f"{path} is not JSON: {problem}") from problem
+    except OSError as problem:
+        raise ConfigurationRefused(f"{path} cannot be read: {problem.strerror}") from problem
     if not isinstance(content, dict):
         raise ConfigurationRefused(f"{path} must hold a JSON object")
     return content

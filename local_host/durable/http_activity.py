@@ -2,21 +2,30 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from local_host.invocation.user_code import described
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _TIMEOUT_S: Final = 100.0
 """`httpTimeout` of the extension's default HttpClient."""
 
 
+CONTENT_MAX_BYTES: Final = 16 * 1024 * 1024
+"""Ours: an answer becomes part of a history, which is read whole."""
+
+
 class HttpCallFailed(Exception):
-    """There was no answer."""
+    """There was no answer, or none that can be handed on."""
 
 
 async def call_http(request: Mapping[str, Any]) -> str:
     """Send *request* as the action has it; return status, headers and content as JSON text.
 
     Raises:
-        HttpCallFailed: there was no answer.
+        HttpCallFailed: the request cannot be sent, there was no answer, or it is too long.
     """
     import aiohttp  # noqa: PLC0415  only who uses Durable HTTP pays for it
 
@@ -34,8 +43,21 @@ async def call_http(request: Mapping[str, Any]) -> str:
             answer = {
                 "statusCode": response.status,
                 "headers": dict(response.headers),
-                "content": await response.text(),
+                "content": await _text(response),
             }
-    except (aiohttp.ClientError, OSError, TimeoutError) as problem:
-        raise HttpCallFailed(f"{type(problem).__name__}: {problem}") from problem
+    except Exception as problem:
+        raise HttpCallFailed(described(problem)) from problem
     return json.dumps(answer)
+
+
+async def _text(response: "aiohttp.ClientResponse") -> str:
+    """Return the body as text; bytes that are none in its encoding are replaced."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > CONTENT_MAX_BYTES:
+            raise HttpCallFailed(f"the answer has more than {CONTENT_MAX_BYTES} bytes")
+    try:
+        return body.decode(response.get_encoding(), "replace")
+    except LookupError:
+        return body.decode(errors="replace")

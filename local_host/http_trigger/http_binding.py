@@ -122,7 +122,7 @@ def _checked(function: IndexedFunction, made: HttpAnswer) -> HttpAnswer:
     """Return *made* if HTTP can carry it. Raises ResultRefused."""
     try:
         check_answer(made)
-    except ValueError as problem:
+    except (ValueError, TypeError) as problem:
         raise ResultRefused(f"function {function.name!r} returned {problem}") from problem
     return made
 

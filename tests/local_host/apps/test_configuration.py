@@ -1,6 +1,7 @@
 """Settings, expressions and connections (protocol page, section 3)."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import azure.functions as func
 import pytest
@@ -9,6 +10,7 @@ from local_host.apps.configuration import Configuration, ConfigurationRefused, C
 from local_host.apps.expressions import ExpressionRefused, resolve
 from local_host.apps.indexing import index
 from local_host.apps.timespans import parse_timespan
+from local_host.model import App
 from tests.kit.hosting import embedded, new_app
 
 
@@ -126,3 +128,26 @@ def test_only_the_functions_that_host_json_lists_are_loaded() -> None:
 
     assert [function.name for function in found.functions] == ["sound"]
     assert found.refusals == []
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{", b"{", b"[" * 100_000, b"[]", b'{"version": 2}'])
+@pytest.mark.parametrize("file", ["host.json", "local.settings.json"])
+def test_a_file_that_cannot_be_read_costs_its_app_only(
+    tmp_path: Path, file: str, content: bytes
+) -> None:
+    (tmp_path / file).write_bytes(content)
+    (tmp_path / "function_app.py").write_text("")
+
+    problem = index(App("app", tmp_path), {}).problem
+
+    assert problem is not None
+    assert problem.reasons
+
+
+def test_a_folder_in_place_of_a_file_costs_its_app_only(tmp_path: Path) -> None:
+    (tmp_path / "host.json").mkdir()
+
+    problem = index(App("app", tmp_path), {}).problem
+
+    assert problem is not None
+    assert "cannot be read" in problem.reasons[0]

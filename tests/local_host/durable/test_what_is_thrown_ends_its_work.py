@@ -302,3 +302,30 @@ def test_an_id_that_nobody_could_address_is_refused_to_a_child(child: str) -> No
 
     assert ended.status == records.FAILED
     assert "instance id" in str(ended.output)
+
+
+@app.orchestration_trigger(context_name="context")
+def asks_http(context: Any) -> Steps:
+    method, uri, content, headers = _Box.value
+    try:
+        yield context.call_http(method, uri, content, headers)
+    except Exception as problem:  # noqa: BLE001  the library raises nothing narrower
+        return f"caught {problem}"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ("GET", "no address", None, None),
+        ("GET", "http://127.0.0.1:1/\ud800", None, None),
+        ("GE T", "http://127.0.0.1:1/", None, None),
+        ("GET", "http://127.0.0.1:1/", {"a": 1}, {"x": "a\nb"}),
+        ("GET", "http://127.0.0.1:99999/", None, None),
+        ("GET", "file:///etc/passwd", None, None),
+    ],
+)
+@pytest.mark.real
+def test_an_http_call_that_cannot_be_sent_is_answered(request_: Any) -> None:
+    _Box.value = request_
+
+    assert "caught" in str(ending_of("asks_http").output)
