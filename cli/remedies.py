@@ -88,7 +88,10 @@ REMEDIES: Final[Mapping[str, str]] = {
     "OperationCanceled": "nothing to do: it was canceled on request",
     "EnvironmentNotUsable": "see its status: `runtimectl env list`",
     "NotInForce": "roll back the later deployments first: `runtimectl deployments`",
-    "NotRollbackable": "deploy the release that you want instead: `runtimectl deploy -f …`",
+    "NotRollbackable": (
+        "deploy the release that you want, or a file with `remove: [{module}]`: "
+        "`runtimectl deploy -f …`"
+    ),
     "NotCancellable": "roll it back instead: `runtimectl rollback {deployment}`",
     "NotRetryable": "deploy again: `runtimectl deploy -f …`",
     "NoActiveHold": "nothing to do: there is no hold",
