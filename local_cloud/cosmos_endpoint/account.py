@@ -22,6 +22,14 @@ KEY_RANGES: Final = (
     {"id": "0", "minInclusive": "", "maxExclusive": SPLIT},
     {"id": "1", "minInclusive": SPLIT, "maxExclusive": "FF"},
 )
+_KEY_VERSION: Final = 2
+_NOT_SERVED: Final = frozenset(
+    {
+        "analyticalStorageTtl", "changeFeedPolicy", "clientEncryptionPolicy", "computedProperties",
+        "fullTextPolicy", "vectorEmbeddingPolicy",
+    }
+)  # fmt: skip
+"""What a container may be created with, and would do something that this endpoint does not."""
 _SCHEMA: Final = "CREATE TABLE IF NOT EXISTS {table} (text TEXT NOT NULL);"
 _OURS: Final = {
     "partitionKey": {
@@ -131,6 +139,8 @@ class Account:
         if name in self._storage.containers(database):
             raise CosmosError(409, "Conflict", f"container {database}/{name} exists")
         key = _checked_key(body.get("partitionKey"))
+        if refused := sorted(_NOT_SERVED.intersection(body)):
+            raise bad_request(f"{', '.join(refused)}: not served here, leave it out")
         constraints_of(body.get("uniqueKeyPolicy"))
         _check_ttl(body.get("defaultTtl"))
         kept = ("partitionKey", "defaultTtl", "indexingPolicy", "uniqueKeyPolicy")
@@ -177,6 +187,8 @@ def _checked_key(key: object) -> Mapping[str, Any]:
     assert isinstance(key, Mapping), key
     if key.get("kind", "Hash") not in ("Hash", "MultiHash"):
         raise bad_request(f"a partition key is of kind Hash or MultiHash, got {key['kind']!r}")
+    if key.get("version", _KEY_VERSION) != _KEY_VERSION:
+        raise bad_request(f"a partition key is of version {_KEY_VERSION}, got {key['version']!r}")
     return key
 
 

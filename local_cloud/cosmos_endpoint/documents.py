@@ -162,6 +162,8 @@ class Documents:
             return checked_id(operation.get("id"))
         if not isinstance(kind, str) or kind not in _VERBS:
             raise bad_request(f"batch operation {str(kind)[:80]!r} is not served here")
+        if operation.get("ifNoneMatch") is not None:
+            raise bad_request("ifNoneMatch in a batch is not served here")
         body = operation.get("resourceBody") or {}
         if not isinstance(body, Mapping):
             raise bad_request(f"a document is an object, got {str(body)[:80]}")

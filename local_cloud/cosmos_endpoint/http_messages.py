@@ -17,6 +17,9 @@ from local_cloud.cosmos_endpoint.errors import CosmosError, bad_request
 from local_cloud.cosmos_endpoint.faults import Fault
 from local_cloud.cosmos_endpoint.partition_keys import partition_of
 
+_TRIGGERS: Final = (
+    "x-ms-documentdb-pre-trigger-include", "x-ms-documentdb-post-trigger-include",
+)  # fmt: skip
 PAGE_SIZE: Final = 100
 PAGE_SIZE_MAX: Final = 1000
 _LSN: Final = re.compile(r"[0-9]{1,18}")
@@ -60,6 +63,13 @@ def query_parameters(given: object) -> dict[str, Any]:
 
 def is_set(request: web.Request, header: str) -> bool:
     return request.headers.get(header, "").lower() == "true"
+
+
+def refuse_triggers(request: web.Request) -> None:
+    """Raise CosmosError (400) where a write asks for triggers, which would not run."""
+    for header in _TRIGGERS:
+        if request.headers.get(header):
+            raise bad_request(f"{header}: triggers are not served here")
 
 
 def page_size(request: web.Request) -> int:

@@ -33,6 +33,7 @@ from local_cloud.cosmos_endpoint.http_messages import (
     partition_key,
     partition_range,
     query_parameters,
+    refuse_triggers,
     session_headers,
 )
 from local_cloud.cosmos_endpoint.query_engine import page_of
@@ -214,6 +215,7 @@ class CosmosEndpoint:
         document: Mapping[str, Any],
     ) -> web.Response:
         container, documents = self._documents(address)
+        refuse_triggers(request)
         fault = self.faults.next_fault(FaultKind.WRITE)
         _cut(fault, FaultMoment.CUT_BEFORE)
         if_match = request.headers.get("if-match")

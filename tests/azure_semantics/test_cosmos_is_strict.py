@@ -5,10 +5,12 @@ https://learn.microsoft.com/azure/cosmos-db/concepts-limits,
 https://learn.microsoft.com/azure/cosmos-db/nosql/time-to-live.
 """
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,10 +22,14 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceExi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local_cloud.cosmos_endpoint.account import Account
 from local_cloud.cosmos_endpoint.authentication import MasterKey
+from local_cloud.cosmos_endpoint.documents import Documents
 from local_cloud.cosmos_endpoint.errors import CosmosError
-from local_cloud.cosmos_endpoint.partition_keys import names_of, partition_of, shown
+from local_cloud.cosmos_endpoint.partition_keys import names_of, own_partition, partition_of, shown
 from local_cloud.cosmos_endpoint.resource_address import address_of
+from local_cloud.sqlite.rows import Verb
+from local_cloud.storage import LocalStorage
 from shared.persistence.effective_key import effective_key
 from tests.kit.cosmos import KEY, Wire, wired
 from tests.kit.stores import HandClock
@@ -52,6 +58,9 @@ async def client(wire: Wire) -> AsyncIterator[CosmosClient]:
 async def made(client: CosmosClient, path: str = "/k", **options: Any) -> ContainerProxy:
     database = client.get_database_client("shop")
     return await database.create_container("c", PartitionKey(path=path), **options)
+
+
+TEXT = st.text(st.characters(exclude_categories=()))
 
 
 async def sent(wire: Wire, method: str, path: str, body: bytes, **headers: str) -> tuple[int, str]:
@@ -218,7 +227,7 @@ async def test_a_key_of_any_characters_is_kept(client: CosmosClient, key: str) -
     assert [item["k"] async for item in orders.query_items("SELECT * FROM c")] == [key]
 
 
-@given(st.lists(st.text() | st.integers() | st.floats() | st.booleans() | st.none(), min_size=1))
+@given(st.lists(TEXT | st.integers() | st.floats() | st.booleans() | st.none(), min_size=1))
 @settings(max_examples=300)
 def test_a_key_is_shown_as_it_was_given_or_refused(values: list[Any]) -> None:
     try:
@@ -262,6 +271,86 @@ async def test_true_and_one_are_two_values_at_any_depth(client: CosmosClient) ->
     ])  # fmt: skip
 
     assert [item async for item in found] == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"vectorEmbeddingPolicy": {}},
+        {"computedProperties": []},
+        {"partitionKey": {"paths": ["/k"], "version": 1}},
+        {"partitionKey": {"paths": ["/k"], "kind": "Range"}},
+        {"partitionKey": {"paths": ["/k", "/k"], "kind": "MultiHash"}},
+        {"uniqueKeyPolicy": {"uniqueKeys": [{"paths": []}]}},
+        {"uniqueKeyPolicy": {"uniqueKeys": [{"paths": ["email"]}]}},
+    ],
+)
+async def test_what_a_container_cannot_do_here_is_a_400(
+    wire: Wire, client: CosmosClient, more: dict[str, Any]
+) -> None:
+    body = json.dumps({"id": "d", "partitionKey": {"paths": ["/k"]}, **more}).encode()
+
+    assert (await sent(wire, "POST", "/dbs/shop/colls", body))[0] == 400
+    assert (await sent(wire, "GET", "/dbs/shop/colls/d", b""))[0] == 404
+
+
+async def test_a_write_that_asks_for_a_trigger_is_a_400(wire: Wire, client: CosmosClient) -> None:
+    await made(client)
+
+    asked = await sent(
+        wire, "POST", DOCS, b'{"id": "1", "k": "p"}',
+        x_ms_documentdb_partitionkey='["p"]', x_ms_documentdb_pre_trigger_include="stamp",
+    )  # fmt: skip
+
+    assert asked[0] == 400
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    document=st.dictionaries(
+        st.text(st.characters(exclude_categories=()), max_size=4) | st.just("k"), JSON, max_size=4
+    ),
+    document_id=JSON | st.text(min_size=1, max_size=6),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_document_comes_back_as_it_was_written_or_is_refused(
+    document: dict[str, Any], document_id: Any
+) -> None:
+    storage = LocalStorage(Path("/nowhere"), HandClock(), in_memory=True)
+    account = Account(storage)
+    account.create_database("d")
+    written = {**document, "id": document_id}
+
+    async def write_and_read() -> dict[str, Any]:
+        container = await account.create_container(
+            "d", {"id": "c", "partitionKey": {"paths": ["/k"]}, "uniqueKeyPolicy": UNIQUE}
+        )
+        key = own_partition(written, container.paths)
+        await Documents(container).write(key, Verb.CREATE, written, None)
+        return Documents(container).read(key, str(document_id))
+
+    try:
+        read = asyncio.run(write_and_read())
+    except CosmosError as refusal:
+        read = {"status": refusal.status}
+    storage.close()
+
+    system = {"_rid", "_self", "_etag", "_attachments", "_ts", "_lsn"}
+    kept = {name: value for name, value in read.items() if name not in system}
+    wanted = {name: value for name, value in written.items() if name not in system}
+    assert kept == {"status": 400} or _like(kept) == _like(wanted)
+
+
+def _like(document: dict[str, Any]) -> dict[str, Any]:
+    """Return *document* with its partition key as the double it is."""
+    key = document.get("k")
+    return document if type(key) is not int else {**document, "k": float(key)}
 
 
 BODIES = [
