@@ -130,7 +130,7 @@ def _remedy_of(deployment: Deployment, code: str, message: str) -> str:
         return "nothing to do: it was stopped on request"
     if "does not say its release" in message:
         return "correct path and field of `release:`, or leave it out, and deploy again"
-    if code not in {"NotReadyInTime", "NotReady"}:
+    if code not in {"NotReadyInTime", "NotReady", "StartFailed"}:
         return (
             f"see its evidence: `runtimectl deployment {deployment['deploymentId']}`; "
             "deploy a version that passes"

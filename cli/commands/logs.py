@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import typer
@@ -23,23 +24,37 @@ _POLL_INTERVAL_S: Final = 0.5
 Instances = Sequence[Mapping[str, Any]]
 
 
+@dataclass(frozen=True)
+class _Which:
+    module: str
+    revision: int | None
+    previous: bool
+
+
 def logs(
     module: Annotated[str, typer.Argument(metavar="MODULE", show_default=False)],
     env: EnvironmentOption,
     invocation: Invocation,
     tail: Annotated[int, typer.Option(help="Lines of each instance.", min=1, max=_TAIL_MAX)] = 50,
+    revision: Annotated[
+        int | None, typer.Option(help="Of this release revision (r3 is 3).", min=1)
+    ] = None,
     *,
+    previous: Annotated[
+        bool, typer.Option("--previous", help="Of the release before the one that runs.")
+    ] = False,
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Go on with new lines until Ctrl-C.")
     ] = False,
 ) -> None:
     """Show the last lines that the instances of a module wrote."""
+    which = _Which(module, revision, previous=previous)
     if follow:
         with suppress(KeyboardInterrupt):
-            for name, line in _new_lines(invocation, env, module, tail):
+            for name, line in _new_lines(invocation, env, which, tail):
                 _print_line(invocation, name, line)
         return
-    instances = _newest_logs(invocation.client, env, module, tail)
+    instances = _newest_logs(invocation.client, env, which, tail)
     if not invocation.is_table:
         invocation.show(instances)
         return
@@ -48,18 +63,18 @@ def logs(
         print(f"== {instance['instance']} (r{instance['releaseRevision']}{gone})")
         print("\n".join(instance["lines"]) or instance["reason"] or "nothing yet")
     if not instances:
-        note(f"no instance of {module} runs in {env}: `runtimectl deployments --env {env}`")
+        note(f"there is no such output in {env}: `runtimectl deployments --env {env}`")
 
 
 def _new_lines(
-    invocation: Invocation, env: str, module: str, tail: int
+    invocation: Invocation, env: str, which: _Which, tail: int
 ) -> Iterator[tuple[str, str]]:
     """Yield instance and line: the last *tail* of each, then each as it comes."""
     seen: dict[str, Sequence[str]] = {}
     is_away = False
     while True:
         try:
-            instances = _newest_logs(invocation.client, env, module, _TAIL_MAX)
+            instances = _newest_logs(invocation.client, env, which, _TAIL_MAX)
             is_away = False
         except HostUnreachable:
             if not is_away:
@@ -88,15 +103,34 @@ def _print_line(invocation: Invocation, instance: str, line: str) -> None:
         print(json.dumps({"instance": instance, "line": line}, ensure_ascii=False), flush=True)
 
 
-def _newest_logs(client: Client, environment: str, module: str, tail: int) -> Instances:
-    """Return the output of the newest deployment that has instances, failed ones included.
+def _newest_logs(client: Client, environment: str, which: _Which, tail: int) -> Instances:
+    """Return the output of the instances that *which* selects.
 
-    When they have stopped, also of the newest whose instances run.
+    By default those of the newest deployment that has some, failed ones included; when they have
+    stopped, also of the newest whose instances run.
 
     Raises:
         Failure: the module was never deployed there.
     """
-    query, stopped = {"moduleId": module, "tail": str(tail)}, list[Mapping[str, Any]]()
+    stopped: Instances = []
+    has_live = False
+    for instances in _by_deployment(client, environment, which.module, tail):
+        is_live = any(instance.get("live", True) for instance in instances)
+        if which.revision is not None:
+            if instances[0]["releaseRevision"] == which.revision:
+                return instances
+        elif which.previous:
+            if has_live:
+                return instances
+            has_live = is_live
+        elif is_live:
+            return [*stopped, *instances]
+        stopped = stopped or instances
+    return [] if which.revision is not None or has_live else stopped
+
+
+def _by_deployment(client: Client, environment: str, module: str, tail: int) -> Iterator[Instances]:
+    """Yield the instances with output of each deployment of *module*, newest first."""
     deployments = newest_first(client, environment, None)
     modules = {part["moduleId"] for each in deployments for part in each["components"]}
     if module not in modules:
@@ -111,8 +145,6 @@ def _newest_logs(client: Client, environment: str, module: str, tail: int) -> In
     ]
     for deployment in deployed[:_DEPLOYMENTS_MAX]:
         path = f"{ROOT}/{deployment['deploymentId']}/logs"
-        instances: Instances = client.get(path, query).body["value"]
-        if any(instance.get("live", True) for instance in instances):
-            return [*stopped, *instances]
-        stopped = stopped or [*instances]
-    return stopped
+        query = {"moduleId": module, "tail": str(tail)}
+        if instances := client.get(path, query).body["value"]:
+            yield instances

@@ -3,6 +3,7 @@
 import pytest
 
 from cli.state_folder import REPOSITORY
+from function_apps.deployments.activities import start_failure
 from function_apps.deployments.ports import LOCAL_RULES, DeploymentsRules
 from local_agent import instance_controller, instance_folder, probes, shutdown
 from shared.surfaces.spec import RevisionSpec
@@ -29,6 +30,7 @@ MIB = 2**20
             f"{instance_folder.LOG_BYTES_MAX // MIB} MiB before"
         ),
         f"the last {instance_folder.OUTPUTS_MAX} instances",
+        f"whose instance ends {start_failure.EXITS_MAX} times before it is ready",
         f"when it has run for {probes.WORKER_READY_AFTER_S:g} s",
     ],
 )

@@ -196,10 +196,11 @@ def test_waiting_for_a_release_that_is_rolled_back_exits_with_its_reason(
     assert "2 of 100 requests failed" in ran.err
 
 
+@pytest.mark.parametrize("code", ["NotReadyInTime", "StartFailed"])
 def test_a_release_that_was_not_ready_in_time_leads_to_the_output_of_its_instances(
-    runtimectl: RuntimeCtl,
+    code: str, runtimectl: RuntimeCtl
 ) -> None:
-    reason = {"code": "NotReadyInTime", "message": "module-shop has 0 of 1 within 90 s"}
+    reason = {"code": code, "message": "module-shop has 0 of 1 within 90 s"}
 
     ran = runtimectl.run(
         f"{RELEASE} --wait",

@@ -12,7 +12,7 @@ import pytest
 from cli.commands.logs import lines_after
 from cli.exit_codes import ExitCode
 from cli.state_folder import REPOSITORY
-from tests.cli.small_platform import DEPLOYMENT, RUNTIME, RuntimeCtl, answer_of
+from tests.cli.small_platform import DEPLOYMENT, RUNTIME, THE_DEPLOYMENT, RuntimeCtl, answer_of
 from tests.cli.small_server import Asked, serving
 
 
@@ -75,3 +75,37 @@ def test_a_module_that_was_never_deployed_is_not_found(module: str, runtimectl: 
 
     assert ran.code == ExitCode.NOT_FOUND
     assert f"{module} was never deployed to test; there was module-shop" in ran.err
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [
+        pytest.param("", ["i-3", "i-2"], id="a-failed-one-and-what-runs"),
+        pytest.param("--previous", ["i-1"], id="what-ran-before"),
+        pytest.param("--revision 3", ["i-3"], id="a-revision"),
+        pytest.param("--revision 7", [], id="a-revision-that-never-was"),
+    ],
+)
+def test_former_and_failed_instances_have_output_too(
+    option: str, shown: list[str], runtimectl: RuntimeCtl
+) -> None:
+    ids = [f"{DEPLOYMENT[:-1]}{number}" for number in (1, 2, 3)]
+    deployments = [
+        {**THE_DEPLOYMENT, "deploymentId": identity, "createdAt": str(number)}
+        for number, identity in enumerate(ids, 1)
+    ]
+    outputs = {
+        f"GET {RUNTIME}/deployments/{identity}/logs": [
+            {"instance": f"i-{number}", "releaseRevision": number, "live": number == 2,
+             "lines": [], "reason": None}
+        ]
+        for number, identity in enumerate(ids, 1)
+    }  # fmt: skip
+
+    ran = runtimectl.run(
+        f"logs module-shop --env test {option}",
+        {f"GET {RUNTIME}/deployments": deployments, **outputs},
+    )
+
+    assert [line.split()[1] for line in ran.out.splitlines() if "==" in line] == shown
