@@ -20,6 +20,7 @@ from local_host.durable.history_replay import HTTP_ACTIVITY
 from local_host.durable.http_activity import HttpCallFailed, call_http
 from local_host.durable.records import Instance, Message
 from local_host.durable.task_hub import TaskHub
+from local_host.invocation.own_task import invoke_in_own_task
 from local_host.invocation.user_code import stack_of
 from local_host.model import Invocation, InvocationFailed, Invoker
 
@@ -75,7 +76,7 @@ class ActivityDispatcher:
         # Custom classes read and write themselves, so both ways are part of the invocation.
         invocation = Invocation(function, lambda: {argument: _decoded(given)}, _encoded)
         try:
-            text = (await self._invoker.invoke(invocation)).returned
+            text = (await invoke_in_own_task(self._invoker, invocation)).returned
         except InvocationFailed as failure:
             _log.error("activity %s failed: %s", name, failure.text, exc_info=failure.cause)
             stack = stack_of(failure.cause)

@@ -18,6 +18,7 @@ from local_host.durable.history import EventType, event
 from local_host.durable.library_patches import raised_by_operations
 from local_host.durable.records import Message
 from local_host.durable.task_hub import TaskHub
+from local_host.invocation.own_task import invoke_in_own_task
 from local_host.invocation.user_code import described, stack_of
 from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
 from shared.kernel.clock import isoformat
@@ -111,7 +112,7 @@ class EntityDispatcher:
             lambda returned, _: _answer(returned, len(requests)),
         )
         try:
-            result = await self._invoker.invoke(invocation)
+            result = await invoke_in_own_task(self._invoker, invocation)
         finally:
             raised_by_operations.reset(before)
         state_after, results = result.returned

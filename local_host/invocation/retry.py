@@ -6,6 +6,7 @@ https://learn.microsoft.com/azure/azure-functions/functions-bindings-error-pages
 
 from dataclasses import replace
 
+from local_host.invocation.own_task import invoke_in_own_task
 from local_host.model import (
     Invocation,
     InvocationFailed,
@@ -42,7 +43,7 @@ async def invoke_with_retry(
     retry = 0
     while True:
         try:
-            return await invoker.invoke(invocation)
+            return await invoke_in_own_task(invoker, invocation)
         except InvocationFailed as problem:
             if policy is None or 0 <= policy.max_retry_count <= retry:
                 raise

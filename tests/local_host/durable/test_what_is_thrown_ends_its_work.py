@@ -331,3 +331,15 @@ def test_an_http_call_that_cannot_be_sent_is_answered(request_: Any) -> None:
     _Box.value = request_
 
     assert "caught" in str(ending_of("asks_http").output)
+
+
+@app.activity_trigger(input_name="x")
+async def cancels(x: Any) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.Event().wait()
+
+
+def test_an_activity_that_cancels_its_task_is_answered() -> None:
+    assert "Activity function 'cancels' failed" in str(ending_of("calls", "cancels").output)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import aiohttp
 import azure.functions as func
 import pytest
 
@@ -96,6 +97,81 @@ def test_a_timer_that_throws_fires_again(thrown: Callable[[], BaseException]) ->
         run_virtual(main())
 
     assert len(ran) >= 3
+
+
+async def _cancel_own_task(*, waits: bool) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    if waits:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["and waits", "and returns"])
+def test_a_timer_that_cancels_its_task_fires_again(*, waits: bool) -> None:
+    app = new_app()
+    ran: list[bool] = []
+
+    @app.timer_trigger(arg_name="t", schedule="0 * * * * *", run_on_startup=True)
+    async def f(t: func.TimerRequest) -> None:
+        ran.append(True)
+        await _cancel_own_task(waits=waits)
+
+    async def main() -> None:
+        async with hosting(embedded(app)):
+            await asyncio.wait_for(asyncio.Event().wait(), 200)
+
+    with pytest.raises(TimeoutError):
+        run_virtual(main())
+
+    assert 3 <= len(ran) <= 5
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["and waits", "and returns"])
+def test_a_call_that_cancels_its_task_is_a_500_or_its_answer(*, waits: bool) -> None:
+    app = new_app()
+
+    @app.route("x")
+    async def f(req: func.HttpRequest) -> str:
+        await _cancel_own_task(waits=waits)
+        return "answer"
+
+    async def main() -> int:
+        async with hosting(embedded(app), port=0) as host, aiohttp.ClientSession() as session:
+            async with session.get(f"{host.base_url}/x") as answer:
+                status = answer.status
+            async with session.get(host.base_url) as answer:
+                assert answer.status == 200
+            return status
+
+    assert asyncio.run(main()) == (500 if waits else 200)
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["and waits", "and returns"])
+def test_a_message_whose_function_cancels_its_task_is_settled(*, waits: bool) -> None:
+    app = new_app()
+    taken: list[int] = []
+
+    @app.route("x")
+    @app.service_bus_queue_output("out", connection="S", queue_name="q")
+    async def sends(req: func.HttpRequest, out: func.Out[str]) -> str:
+        out.set("text")
+        return ""
+
+    @app.service_bus_queue_trigger("m", connection="S", queue_name="q")
+    async def takes(m: func.ServiceBusMessage) -> None:
+        taken.append(int(m.delivery_count or 0))
+        await _cancel_own_task(waits=waits)
+
+    async def main() -> None:
+        async with hosting(embedded(app)) as host:
+            await ask(host, "GET", "/x")
+            await asyncio.wait_for(asyncio.Event().wait(), 20)
+
+    with pytest.raises(TimeoutError):
+        run_virtual(main())
+
+    assert taken == (list(range(1, 11)) if waits else [1])
 
 
 def test_a_function_that_ignores_its_timeout_has_timed_out_when_it_returns(
