@@ -1,5 +1,6 @@
 """Engines with what is around them: each can be opened again, as after a restart of its host."""
 
+import asyncio
 from pathlib import Path
 from typing import Protocol
 
@@ -53,6 +54,10 @@ class Installation(Protocol):
         """From now on the site's provider refuses every write, or no longer."""
         ...
 
+    def delay_site(self) -> asyncio.Event:
+        """Let each run stand at its creation of the site until the returned event is set."""
+        ...
+
     def names(self) -> set[str]:
         """Return the names of the real resources that exist."""
         ...
@@ -68,14 +73,20 @@ class InMemory:
     def refuse_site(self, *, refused: bool) -> None:
         self.cloud.refusing = {"site": Conflict("the site is locked")} if refused else {}
 
+    def delay_site(self) -> asyncio.Event:
+        return self.cloud.delayed.setdefault("site", asyncio.Event())
+
     def names(self) -> set[str]:
         return {each.name for each in self.cloud.resources.values()}
 
 
 class LockableSites(MemorySurface):
     is_locked = False
+    delay: asyncio.Event | None = None
 
     async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
+        if self.delay is not None:
+            await self.delay.wait()
         if self.is_locked:
             raise Conflict("the site is locked")
         await super().ensure_site(spec, fence)
@@ -102,6 +113,10 @@ class Embedded:
 
     def refuse_site(self, *, refused: bool) -> None:
         self.sites.is_locked = refused
+
+    def delay_site(self) -> asyncio.Event:
+        self.sites.delay = asyncio.Event()
+        return self.sites.delay
 
     def names(self) -> set[str]:
         volumes = {

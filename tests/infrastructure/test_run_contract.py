@@ -32,9 +32,11 @@ async def test_a_started_update_is_in_progress_and_ends_with_the_stacks_outputs(
     installation: Installation,
 ) -> None:
     engine = installation.open()
+    may_go_on = installation.delay_site()
 
     await engine.start(RUN, await planned(engine, "data"), FENCE)
     begun = await engine.observe(RUN)
+    may_go_on.set()
     end = await end_of(engine, RUN)
 
     assert isinstance(begun, RunInProgress)
@@ -157,12 +159,15 @@ async def test_a_newer_fence_ends_the_run_it_finds_and_an_equal_one_is_refused(
     installation: Installation,
 ) -> None:
     engine = installation.open()
+    may_go_on = installation.delay_site()
     await engine.start(RUN, await planned(engine, "data"), FENCE)
     other = RunId(STACK, "op-2-destroy")
 
     with pytest.raises(StackBusy):
         await engine.start(other, DestroyPlan(), FENCE)
-    end = await run_to_end(engine, other, DestroyPlan(), LATER)
+    await engine.start(other, DestroyPlan(), LATER)
+    may_go_on.set()
+    end = await end_of(engine, other)
 
     assert end == RunSucceeded({}, ())
     assert failed(await engine.observe(RUN)).code == "RunSuperseded"
@@ -173,9 +178,11 @@ async def test_a_refresh_under_a_newer_fence_ends_the_run_it_finds(
     installation: Installation,
 ) -> None:
     engine = installation.open()
+    may_go_on = installation.delay_site()
     await engine.start(RUN, await planned(engine, "data"), FENCE)
 
     await engine.refresh(STACK, LATER)
+    may_go_on.set()
 
     assert failed(await end_of(engine, RUN)).code == "RunSuperseded"
 
@@ -184,9 +191,11 @@ async def test_a_canceled_run_keeps_what_it_did_and_names_what_is_left(
     installation: Installation,
 ) -> None:
     engine = installation.open()
+    may_go_on = installation.delay_site()
     await engine.start(RUN, await planned(engine, "data"), FENCE)
 
     await engine.cancel(RUN, FENCE)
+    may_go_on.set()
     end = failed(await end_of(engine, RUN))
 
     assert end.code == "Canceled"
@@ -199,9 +208,11 @@ async def test_a_cancel_under_a_newer_fence_ends_the_run_as_well(
     installation: Installation,
 ) -> None:
     engine = installation.open()
+    may_go_on = installation.delay_site()
     await engine.start(RUN, await planned(engine, "data"), FENCE)
 
     await engine.cancel(RUN, LATER)
+    may_go_on.set()
 
     assert failed(await end_of(engine, RUN)).code == "Canceled"
 

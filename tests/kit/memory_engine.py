@@ -3,6 +3,7 @@
 A second engine over the same `MemoryCloud` is the same installation after a restart of its host.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,7 +40,8 @@ class MemoryCloud:
     """What outlives a process: the resources, the recorded states, and what was written.
 
     `around_write` is called with the write's name before it and after it took effect; what it
-    raises is a crash at that point. `refusing` and `unreadable` hold resource names.
+    raises is a crash at that point. `refusing`, `unreadable` and `delayed` hold resource names; a
+    put of a delayed one waits for its event.
     """
 
     resources: dict[Urn, Resource] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class MemoryCloud:
     writes: list[str] = field(default_factory=list)
     refusing: dict[str, Exception] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
+    delayed: dict[str, asyncio.Event] = field(default_factory=dict)
     around_write: Callable[[str], None] = nothing
 
     def write(self, name: str, effect: Callable[[], None]) -> None:
@@ -92,6 +95,8 @@ class MemoryResources:
         return MonthlyCost(0.0, "EUR", "nothing in memory is metered")
 
     async def put(self, resource: Resource, fence: Fence) -> LiveResource:
+        if resource.name in self._cloud.delayed:
+            await self._cloud.delayed[resource.name].wait()
         self._require_newest(resource, fence)
         verb = "update" if resource.urn in self._cloud.resources else "create"
         self._cloud.write(f"{verb} {resource.name}", lambda: self._store(resource, fence.token))
