@@ -9,6 +9,8 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 
 BYTES_MAX: Final = 1024 * 1024
+VALUES_MAX: Final = 100_000
+"""With aliases written out, as they are in JSON."""
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -22,7 +24,10 @@ def load_yaml(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > BYTES_MAX:
             raise Failure(f"{path} is larger than {BYTES_MAX} bytes", ExitCode.USAGE)
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+        if _count_values(path, yaml.compose(text, yaml.SafeLoader), {}) > VALUES_MAX:
+            raise Failure(f"{path} has more than {VALUES_MAX} values", ExitCode.USAGE)
     except OSError as unread:
         raise Failure(
             f"{path} cannot be read: {unread.strerror}", ExitCode.USAGE, remedy="check the path"
@@ -39,6 +44,35 @@ def load_yaml(path: Path) -> dict[str, Any]:
         )
     _require_json(path, content)
     return content
+
+
+def _count_values(path: Path, node: Any, counted: dict[int, int]) -> int:
+    """Return how many values *node* has, aliases written out.
+
+    Raises:
+        Failure: a field stands twice in one mapping: YAML would take the last.
+    """
+    if node is None or isinstance(node.value, str):
+        return 1
+    if id(node) not in counted:
+        parts = node.value
+        if node.id == "mapping":
+            _require_each_once(path, [key for key, _ in node.value])
+            parts = [value for _, value in node.value]
+        counted[id(node)] = 1 + sum(_count_values(path, part, counted) for part in parts)
+    return counted[id(node)]
+
+
+def _require_each_once(path: Path, keys: Sequence[Any]) -> None:
+    known = set[str]()
+    for key in keys:
+        if str(key.value) in known:
+            raise Failure(
+                f"{path}: line {key.start_mark.line + 1}: {key.value} stands there twice",
+                ExitCode.USAGE,
+                remedy="keep one of them",
+            )
+        known.add(str(key.value))
 
 
 def line_of(path: Path, segments: Sequence[str]) -> int | None:
