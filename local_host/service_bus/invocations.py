@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from local_cloud.broker.broker import Broker
@@ -72,7 +71,7 @@ class Invocations:
             traceparent=first.application_properties.get("Diagnostic-Id", ""),
         )
         try:
-            await self._invoke(invocation)
+            await self._invoker.invoke(invocation)
         except InvocationFailed as failed:
             _log.warning(
                 "%s failed on message %s, delivery %d: %s",
@@ -86,23 +85,6 @@ class Invocations:
         else:
             if self.settings.auto_complete_messages:
                 await self._settle(messages, Disposition.COMPLETE)
-
-    async def _invoke(self, invocation: Invocation) -> None:
-        """Invoke; a function that cancels itself, in the task that is its run, has failed."""
-        task = asyncio.current_task()
-        assert task is not None, "a run is a task"
-        try:
-            await self._invoker.invoke(invocation)
-        except asyncio.CancelledError as problem:
-            if self.stopping:
-                raise
-            task.uncancel()
-            text = "CancelledError: it has canceled itself"
-            raise InvocationFailed(self.function.name, text, problem) from problem
-        if task.cancelling() and not self.stopping:
-            with suppress(asyncio.CancelledError):  # it has not met the function, which is over
-                await self.clock.sleep(0)
-            task.uncancel()
 
     async def _settle(self, messages: Sequence[ReceivedMessage], disposition: Disposition) -> None:
         refill = None if self.stopping else self.link

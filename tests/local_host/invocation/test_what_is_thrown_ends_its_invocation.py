@@ -147,33 +147,6 @@ def test_a_call_that_cancels_its_task_is_a_500_or_its_answer(*, waits: bool) -> 
     assert asyncio.run(main()) == (500 if waits else 200)
 
 
-@pytest.mark.parametrize("waits", [True, False], ids=["and waits", "and returns"])
-def test_a_message_whose_function_cancels_its_task_is_settled(*, waits: bool) -> None:
-    app = new_app()
-    taken: list[int] = []
-
-    @app.route("x")
-    @app.service_bus_queue_output("out", connection="S", queue_name="q")
-    async def sends(req: func.HttpRequest, out: func.Out[str]) -> str:
-        out.set("text")
-        return ""
-
-    @app.service_bus_queue_trigger("m", connection="S", queue_name="q")
-    async def takes(m: func.ServiceBusMessage) -> None:
-        taken.append(int(m.delivery_count or 0))
-        await _cancel_own_task(waits=waits)
-
-    async def main() -> None:
-        async with hosting(embedded(app)) as host:
-            await ask(host, "GET", "/x")
-            await asyncio.wait_for(asyncio.Event().wait(), 20)
-
-    with pytest.raises(TimeoutError):
-        run_virtual(main())
-
-    assert taken == (list(range(1, 11)) if waits else [1])
-
-
 def test_a_function_that_ignores_its_timeout_has_timed_out_when_it_returns(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
