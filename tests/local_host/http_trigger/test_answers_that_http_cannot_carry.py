@@ -67,7 +67,7 @@ class _Raising(func.HttpResponse):
         None,
         b"bytes",
     ],
-    ids=lambda value: str(value)[:30].encode("ascii", "replace").decode(),
+    ids=lambda value: None if callable(value) else ascii(value)[:30],
 )
 def test_the_caller_gets_a_500_and_the_log_names_the_function(
     value: Any, caplog: pytest.LogCaptureFixture
