@@ -1,9 +1,9 @@
 """The artifact cache of this machine: fetch by digest, unpack safely, install once.
 
 An archive is a zip. With `*.whl` files at its root it is a wheelhouse: it is installed without an
-index into a virtual environment of its own (from `requirements.txt` if present, else all wheels);
-its instances share that environment, and each starts in an empty folder. Any other zip is a
-program: each instance runs in a folder of its own with a copy of it.
+index into a virtual environment of its own (the pins of its `requirements.txt` if it has one, else
+all wheels); its instances share that environment, and each starts in an empty folder. Any other zip
+is a program: each instance runs in a folder of its own with a copy of it.
 
 There are two digests. The artifact digest is of the uploaded bytes; the content digest is of the
 unpacked files, so a live folder can be verified later without the archive.
@@ -29,6 +29,7 @@ from shared.persistence.blobs import Blobs
 from shared.surfaces.archives import extract
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
+from shared.surfaces.wheelhouses import REQUIREMENTS, pins, wheels_of
 
 ARCHIVE_BYTES_MAX: Final = 100 * 2**20
 """The API's bound for an upload (contracts, section 7)."""
@@ -140,7 +141,7 @@ class Artifacts:
             shutil.rmtree(folder / leftover, ignore_errors=True)
         content = folder / "content"
         names = extract(archive, folder / "wheels")
-        wheels = [name for name in names if "/" not in name and name.endswith(".whl")]
+        wheels = wheels_of(names)
         if wheels:
             _install(folder / "wheels", wheels, content, self._folder / "installer")
             shutil.rmtree(folder / "wheels")
@@ -173,13 +174,17 @@ def _install(wheels: Path, names: list[str], target: Path, installer: Path) -> N
     _run(
         [base_python(), "-I", "-m", "venv", "--without-pip", str(target)], "create the environment"
     )
-    packages = ["--no-deps", *names]
-    if (wheels / "requirements.txt").exists():
-        packages = ["--find-links", ".", "-r", "requirements.txt"]
+    packages = names
+    if (wheels / REQUIREMENTS).is_file():
+        # pip reads our copy: what it takes for a line, an option or a coding is not ours to guess.
+        lines = pins(read_plain(wheels / REQUIREMENTS))
+        (wheels / REQUIREMENTS).write_text("\n".join(lines), encoding="ascii")
+        packages = ["--require-hashes", "--find-links", ".", "-r", REQUIREMENTS]
     pip = [str(installer / "bin" / "python"), "-I", "-m", "pip", "--isolated"]
     _run(
         [*pip, "--python", str(target / "bin" / "python"), "install", "--no-index", "-q",
-         "--disable-pip-version-check", "--no-cache-dir", *packages],
+         "--disable-pip-version-check", "--no-cache-dir", "--no-deps", "--only-binary=:all:",
+         *packages],
         "install the wheels",
         folder=wheels,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from shared.surfaces.errors import BadArtifact
+from shared.surfaces.wheelhouses import refuse_unsafe_wheelhouse
 
 FILES_MAX: Final = 20_000
 CONTENT_BYTES_MAX: Final = 1024 * 2**20
@@ -25,7 +26,7 @@ def refuse_unsafe_archive(archive: BinaryIO) -> None:
 
     Raises:
         BadArtifact: not a zip, no files or too many, too large unpacked, a path that leaves the
-            folder, a link or a device.
+            folder, a link or a device, requirements of wheels that are no pins.
     """
     with _open_zip(archive) as zip_file:
         _safe_entries(zip_file)
@@ -71,6 +72,7 @@ def _safe_entries(zip_file: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         )
     for entry in entries:
         _refuse_unsafe(entry)
+    refuse_unsafe_wheelhouse(zip_file, [entry.filename for entry in entries])
     return entries
 
 
