@@ -7,14 +7,12 @@ import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
-
-import aiohttp
 
 from local_agent import processes
 from local_agent.artifacts import Artifacts, content_digest
 from local_agent.envoy_config import host_name
 from local_agent.processes import ProcessIdentity
+from local_agent.release_question import ReleaseUnknown, ask_release
 from local_agent.state_files import (
     DesiredComponent,
     DesiredRevision,
@@ -23,12 +21,9 @@ from local_agent.state_files import (
     SiteFolder,
 )
 from shared.kernel.clock import Clock
-from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.surfaces.observed_state import Instance, LiveProof, LiveRevision, Phase
 from shared.surfaces.rules import departures
 from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
-
-ANSWER_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 
 
 class Unreadable(Exception):
@@ -91,7 +86,7 @@ async def prove_instance(
     content = await asyncio.to_thread(content_digest, root, unpacked.files)
     release, source = environ["RUNTIME_VERSION"], "environ"
     if spec.release is not None:
-        release, source = await _ask_release(record, spec.release), "answer"
+        release, source = await _release_of(record, spec.release), "answer"
     if not processes.is_alive(identity):
         raise Unreadable(f"{record.id} ended during its proof")
     unit: Mapping[str, str] = json.loads(environ["RUNTIME_UNIT"])
@@ -176,27 +171,12 @@ def _instance(folder: SiteFolder, desired: DesiredComponent, record: InstanceRec
     )
 
 
-async def _ask_release(record: InstanceRecord, question: ReleaseQuestion) -> str:
-    url = f"http://127.0.0.1:{record.port}{question.path}"
+async def _release_of(record: InstanceRecord, question: ReleaseQuestion) -> str:
+    if record.port is None:
+        raise Unreadable(f"{record.id} has no port at which to ask for its release")
     try:
-        async with (
-            aiohttp.ClientSession(timeout=ANSWER_TIMEOUT, auto_decompress=False) as session,
-            session.get(url, headers=PLAIN, allow_redirects=False) as response,
-        ):
-            release = json.loads(await read_bounded(response))
-        for part in question.field.split("."):
-            release = release[part]
-    except (
-        aiohttp.ClientError,
-        BodyTooLong,
-        TimeoutError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as failed:
+        return await ask_release(record.port, question)
+    except ReleaseUnknown as unknown:
         raise Unreadable(
-            f"{record.id} does not say its release at {question.path} ({question.field}): "
-            f"{failed!r}"
-        ) from failed
-    return str(release)
+            f"{record.id} does not say its release at {question.path} ({question.field}): {unknown}"
+        ) from unknown
