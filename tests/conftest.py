@@ -1,11 +1,18 @@
 """Nothing is hidden: in CI a skipped test fails, and every run says how many passed by marker."""
 
 import os
+import signal
 from collections import Counter
 
 import pytest
 
 MARKERS = ("long", "real")
+
+
+def pytest_configure() -> None:
+    """Let programs that a test starts be interrupted; what a shell starts with `&` is not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

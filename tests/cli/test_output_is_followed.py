@@ -58,9 +58,12 @@ def test_each_line_is_shown_once_until_it_is_interrupted(form: str) -> None:
         )  # fmt: skip
         with following:
             assert following.stdout is not None
-            shown = [following.stdout.readline().strip() for _ in range(3)]
-            following.send_signal(signal.SIGINT)
-            rest, _ = following.communicate(timeout=30)
+            try:
+                shown = [following.stdout.readline().strip() for _ in range(3)]
+                following.send_signal(signal.SIGINT)
+                rest, _ = following.communicate(timeout=30)
+            finally:
+                following.kill()
 
     if form == "json":
         shown = [f"{line['instance']} | {line['line']}" for line in map(json.loads, shown)]
