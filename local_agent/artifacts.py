@@ -73,18 +73,18 @@ class Artifacts:
         self._blobs = blobs
 
     def find(self, digest: str) -> UnpackedArtifact | None:
-        """Return the artifact if it has been prepared."""
+        """Return the artifact if it has been prepared; one that was damaged since has not."""
         folder = self._folder_of(digest)
         try:
             manifest = json.loads(read_plain(folder / "unpacked.json"))
-        except FileNotFoundError:
+            return UnpackedArtifact(
+                folder / "content",
+                manifest["isWheelhouse"],
+                tuple(manifest["files"]),
+                manifest["digest"],
+            )
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return UnpackedArtifact(
-            folder / "content",
-            manifest["isWheelhouse"],
-            tuple(manifest["files"]),
-            manifest["digest"],
-        )
 
     async def prepare(self, digest: str) -> UnpackedArtifact:
         """Return the artifact ready to run; a repeat finds it prepared.

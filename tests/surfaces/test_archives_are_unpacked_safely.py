@@ -126,6 +126,30 @@ async def test_an_interrupted_unpacking_is_done_again(tmp_path: Path) -> None:
     assert Artifacts(tmp_path / "artifacts", blobs).find(digest) == unpacked
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"[]", id="another-document"),
+        pytest.param(b'{"isWheelhouse": false, "digest": ""}', id="a-field-missing"),
+        pytest.param(b'{"isWheelhouse": false, "files": 7, "digest": ""}', id="a-field-wrong"),
+        pytest.param(b"\xff", id="bytes"),
+    ],
+)
+async def test_an_artifact_whose_list_of_files_is_damaged_is_prepared_again(
+    tmp_path: Path, damaged: bytes
+) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+    digest = upload(blobs, zipped({"a.py": "1"}))
+    artifacts = Artifacts(tmp_path / "artifacts", blobs)
+    unpacked = await artifacts.prepare(digest)
+    (unpacked.content.parent / "unpacked.json").write_bytes(damaged)
+
+    assert artifacts.find(digest) is None
+    assert await artifacts.prepare(digest) == unpacked
+    assert artifacts.find(digest) == unpacked
+
+
 async def test_an_artifact_asked_for_twice_at_once_is_prepared_once(tmp_path: Path) -> None:
     blobs = FolderBlobs(tmp_path / "blobs")
     digest = upload(blobs, zipped({"a.py": "1"}))
