@@ -6,6 +6,7 @@ counts only when the admin port shows it.
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -138,7 +139,10 @@ class EnvoyProcess:
     def _write(self, name: str, document: Document) -> None:
         path = self._folder / name
         content = json.dumps(document, sort_keys=True).encode()
-        if not path.exists() or path.read_bytes() != content:
+        current = None
+        with suppress(OSError):
+            current = read_plain(path)
+        if current != content:
             write_atomically(path, content, is_durable=False)
 
 

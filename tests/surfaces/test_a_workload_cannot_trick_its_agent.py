@@ -1,5 +1,6 @@
 """Files that a workload can replace: the agent opens plain ones only, and waits for none."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,11 +8,16 @@ from typing import Final
 
 import pytest
 
-from local_agent import processes
+from local_agent import envoy_config, processes
 from local_agent.artifacts import content_digest
+from local_agent.envoy_admin import EnvoyAdmin, UpstreamHosts
+from local_agent.envoy_process import EnvoyProcess
 from local_agent.instance_folder import LOG_BYTES_MAX, InstanceFolder
 from local_agent.plain_files import NotPlain, append_to, open_plain, read_plain, write_new
 from local_agent.state_files import CorruptStateFile, SiteFolder, file_lock, write_atomically
+from shared.kernel.ids import ServiceId
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.virtual_time import LoopClock
 
 SECRET: Final = b"a file of somebody else"
 Replace = Callable[[Path, Path], None]
@@ -31,6 +37,16 @@ REPLACED: Final[Mapping[str, Replace]] = {
     "a-folder": _folder,
 }
 ALL: Final = pytest.mark.parametrize("replace", REPLACED.values(), ids=REPLACED.keys())
+
+
+class ShowsAtOnce(EnvoyAdmin):
+    """The admin port of a proxy that has read whatever was written, without one component."""
+
+    async def hosts(self) -> UpstreamHosts:
+        return {}
+
+    async def route_table(self) -> tuple[str, Mapping[ServiceId, Mapping[int, int]]]:
+        return str(envoy_config.routes([])["version_info"]), {}
 
 
 @pytest.fixture
@@ -126,6 +142,19 @@ def test_a_file_of_an_archive_that_was_replaced_is_absent(
     replace(tmp_path / "server.py", secret)
 
     assert content_digest(tmp_path, ("server.py",)) == absent
+
+
+@pytest.mark.parametrize("name", ["clusters.json", "routes.json"])
+@pytest.mark.parametrize("replace", [REPLACED["a-pipe"], REPLACED["a-link"]], ids=["pipe", "link"])
+async def test_a_file_of_the_proxy_is_written_where_it_was_replaced(
+    replace: Replace, name: str, tmp_path: Path, secret: Path
+) -> None:
+    replace(tmp_path / name, secret)
+    envoy = EnvoyProcess(tmp_path, LoopClock(), SeededEntropy(1))
+    await envoy.publish([], ShowsAtOnce(0))
+
+    assert "resources" in json.loads(read_plain(tmp_path / name))
+    assert read_plain(secret) == SECRET
 
 
 def test_of_a_flood_of_output_the_end_is_kept(instance: InstanceFolder) -> None:
