@@ -1,14 +1,17 @@
 """Stops every workload and Envoy below a state folder, for `runtimectl down` and for tests."""
 
-import json
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from local_agent import processes
-from local_agent.plain_files import read_plain
+from local_agent.envoy_process import envoy_epoch
 from local_agent.processes import ProcessIdentity
+from local_agent.state_files import CorruptStateFile, InstanceRecord, SiteFolder, SurfaceFolder
 from local_agent.supervisor import SupervisorRunning, has_supervisor
 from shared.kernel.clock import Clock
+from shared.kernel.ids import ServiceId
 
 GRACE_S: Final = 5.0
 _POLL_INTERVAL_S: Final = 0.05
@@ -50,17 +53,24 @@ def live_processes(root: Path) -> list[ProcessIdentity]:
 
 def _void_starts(root: Path) -> None:
     """Prevent the starts in progress, which have no claim yet, from becoming processes."""
-    for path in root.glob("sites/*/running/*.json"):
-        instances = path.parent.parent / "instances" / path.stem
-        try:
-            records = json.loads(read_plain(path))["instances"]
-        except ValueError:
-            # Running processes are known by their claims; only a start without one is missed.
-            continue
-        for record in records:
-            folder = instances / record["id"]
-            if folder.exists():
-                processes.void_claim(processes.claim_file(folder, record["token"]))
-    for path in root.glob("sites/*/edge/started"):
-        token = read_plain(path).decode("ascii")
-        processes.void_claim(processes.claim_file(path.parent, token))
+    for site in SurfaceFolder(root).sites():
+        for service in site.services():
+            for instance in _instances(site, service):
+                folder = site.instances(service) / instance.id
+                if folder.is_dir():
+                    processes.void_claim(processes.claim_file(folder, instance.token))
+        with suppress(OSError, ValueError):  # it is no token, or none that names a file
+            if token := envoy_epoch(site.edge):
+                processes.void_claim(processes.claim_file(site.edge, token))
+
+
+def _instances(site: SiteFolder, service: ServiceId) -> Sequence[InstanceRecord]:
+    """Return the recorded instances of *service*; none where its documents are damaged.
+
+    Running processes are known by their claims; of those only a start without one is missed.
+    """
+    try:
+        desired = site.component(service)
+        return () if desired is None else site.record(desired.component).instances
+    except CorruptStateFile:
+        return ()

@@ -1,0 +1,83 @@
+"""`runtimectl down` stops all it can find, whatever else stands among the state files."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from local_agent import processes
+from local_agent.envoy_admin import wait_until
+from local_agent.shutdown import stop_everything
+from local_agent.state_files import (
+    ComponentRecord,
+    DesiredComponent,
+    DesiredSite,
+    InstanceRecord,
+    SiteFolder,
+    SurfaceFolder,
+)
+from shared.kernel.clock import SystemClock
+from shared.kernel.ids import EnvironmentId
+from tests.surfaces.harness import SHOP, SITE
+
+pytestmark = pytest.mark.real
+CLOCK: Final = SystemClock()
+Spoil = Callable[[Path], None]
+
+
+def _site(root: Path, name: str) -> SiteFolder:
+    """Make a site with one recorded instance, which has no process yet, and an edge."""
+    site = SurfaceFolder(root).site(EnvironmentId(name))
+    site.path.mkdir(parents=True)
+    site.write_site(DesiredSite(SITE, 1, 2, 1))
+    site.write_component(DesiredComponent(SHOP))
+    starting = InstanceRecord("module-shop-1-0", 1, "starting", None, CLOCK.now())
+    site.write_record(ComponentRecord(SHOP, (starting,)), is_durable=False)
+    for folder in (site.instances(SHOP.service) / starting.id, site.edge):
+        folder.mkdir(parents=True)
+    (site.edge / "started").write_text("proxy")
+    return site
+
+
+def _foreign(path: Path) -> None:
+    path.write_text('["of/another/program"]')
+
+
+def _bytes(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe")
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("spoil", [_foreign, _bytes, _pipe])
+@pytest.mark.parametrize(
+    "name", [f"running/{SHOP.service}.json", f"components/{SHOP.service}.json", "edge/started"]
+)
+async def test_a_damaged_file_keeps_nothing_else_from_being_stopped(
+    tmp_path: Path, name: str, spoil: Spoil
+) -> None:
+    damaged, healthy = _site(tmp_path, "env-a"), _site(tmp_path, "env-b")
+    spoil(damaged.path / name)
+    folder = healthy.instances(SHOP.service) / "module-shop-1-1"
+    folder.mkdir()
+    pid = processes.start(
+        folder, "running", ["/bin/sleep", "60"],
+        environ={}, workdir=folder, output=folder / "output.log", limits={},
+    )  # fmt: skip
+    claim = processes.claim_file(folder, "running")
+
+    async def is_running() -> bool:
+        return processes.read_claim(claim) is not None
+
+    await wait_until(is_running, CLOCK, 20, "it did not start")
+
+    assert await stop_everything(tmp_path, CLOCK) == 1
+    assert processes.start_ticks(pid) is None
+    starting = healthy.instances(SHOP.service) / "module-shop-1-0"
+    assert processes.claim_file(starting, "starting").read_bytes() == b""
+    assert processes.claim_file(healthy.edge, "proxy").read_bytes() == b""
