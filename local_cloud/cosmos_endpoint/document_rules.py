@@ -21,13 +21,22 @@ def checked_id(value: object) -> str:
         raise bad_request(f"a document has a text id, got {str(value)[:80]!r}")
     if _FORBIDDEN_IN_IDS.intersection(value):
         raise bad_request(f"an id has none of / \\ ? #, got {value[:80]!r}")
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError as problem:
-        raise bad_request(f"an id is Unicode text, got {value[:80]!r}") from problem
-    if size > ID_MAX_BYTES:
-        raise bad_request(f"an id has at most {ID_MAX_BYTES} bytes, got {size}")
+    require_bytes("an id", value, ID_MAX_BYTES)
     return value
+
+
+def require_bytes(what: str, text: str, at_most: int) -> None:
+    """Refuse *text* that is no Unicode or has more than *at_most* bytes as UTF-8, as *what*.
+
+    Raises:
+        CosmosError: 400.
+    """
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as problem:
+        raise bad_request(f"{what} is Unicode text, got {text[:80]!r}") from problem
+    if size > at_most:
+        raise bad_request(f"{what} has at most {at_most} bytes, got {size}")
 
 
 def is_ttl(value: object) -> bool:

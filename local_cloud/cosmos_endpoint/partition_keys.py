@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from local_cloud.cosmos_endpoint.document_rules import require_bytes
 from local_cloud.cosmos_endpoint.errors import bad_request
 from shared.persistence.effective_key import SEPARATOR, UNDEFINED
 
@@ -56,12 +57,7 @@ def own_partition(document: Mapping[str, Any], paths: Sequence[Sequence[str]]) -
 def partition_of(values: Sequence[Any]) -> str:
     """Return the stored key of the JSON *values* of a partition key header. Raises CosmosError."""
     key = SEPARATOR.join(map(_component, values))
-    try:
-        size = len(key.encode())
-    except UnicodeEncodeError as problem:
-        raise bad_request(f"a partition key is Unicode text, got {key[:80]!r}") from problem
-    if size > KEY_MAX_BYTES:
-        raise bad_request(f"a partition key has at most {KEY_MAX_BYTES} bytes, got {size}")
+    require_bytes("a partition key", key, KEY_MAX_BYTES)
     return key
 
 

@@ -5,7 +5,7 @@ status codes, https://learn.microsoft.com/rest/api/cosmos-db/http-status-codes-f
 as azure-cosmos 4.17 does them (`aio/_retry_utility_async.py`).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -23,19 +23,12 @@ from shared.persistence.store import (
     Store,
     Upsert,
 )
-from tests.kit.cosmos import Wire, wired
-from tests.kit.stores import HandClock
+from tests.kit.cosmos import Wire
 
 pytestmark = pytest.mark.real
 
 HERE = Partition("tenant-a", "k1", "-")
 KEY = list(HERE.values)
-
-
-@pytest.fixture
-async def wire() -> AsyncIterator[Wire]:
-    async with wired(HandClock()) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -23,21 +23,10 @@ from azure.cosmos.exceptions import (
 from shared.persistence.cosmos_form import document_of
 from shared.persistence.effective_key import effective_key
 from shared.persistence.store import Create, Partition, Query
-from tests.kit.cosmos import KEY, Wire, wired
+from tests.kit.cosmos import KEY, Wire
 from tests.kit.stores import HandClock
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-async def wire(clock: HandClock) -> AsyncIterator[Wire]:
-    async with wired(clock) as opened:
-        yield opened
 
 
 @pytest.fixture

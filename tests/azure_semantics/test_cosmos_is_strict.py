@@ -31,21 +31,10 @@ from local_cloud.cosmos_endpoint.resource_address import address_of
 from local_cloud.sqlite.rows import Verb
 from local_cloud.storage import LocalStorage
 from shared.persistence.effective_key import effective_key
-from tests.kit.cosmos import KEY, Wire, wired
+from tests.kit.cosmos import KEY, Wire
 from tests.kit.stores import HandClock
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-async def wire(clock: HandClock) -> AsyncIterator[Wire]:
-    async with wired(clock) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from local_cloud.sqlite.database import Database
+from local_host.embedded_parts import EmbeddedHost
 from shared.composition.embedded import installed_host
 from shared.kernel.ids import EnvironmentId
 from shared.messaging.broker import OutgoingMessage
@@ -112,7 +113,7 @@ class MortalSender:
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         await self.fate.pass_by(f"before send to {entity}")
         host = installed_host()
-        assert host is not None
+        assert isinstance(host, EmbeddedHost)
         await host.sender.send(entity, messages)
         await self.fate.pass_by(f"after send to {entity}")
 
