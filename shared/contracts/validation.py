@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
 from shared.contracts.patterns import words_of
+from shared.contracts.shape import Command
 from shared.kernel.errors import Invalid, Violation
 
 DEPTH_MAX: Final = 32
@@ -99,12 +100,16 @@ def parse(model: type[_Model], data: bytes) -> _Model:
 def read(model: type[_Model], value: object, *, at: str = "") -> _Model:
     """Return *value*, decoded JSON that stood at the pointer *at*, as *model*.
 
-    For a part of something already parsed, such as an envelope's payload.
+    For a part of something already parsed, such as an envelope's payload. A command is read as
+    strictly as `parse` reads one; an event may come from others, and from versions before.
 
     Raises:
         Invalid: as `parse` does, with targets below *at*.
     """
     try:
+        if issubclass(model, Command):
+            text = to_json(value, by_alias=True)
+            return model.model_validate_json(text, strict=True, by_alias=True, by_name=False)
         return model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
         raise invalid(error, at=at) from error

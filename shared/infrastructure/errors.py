@@ -10,7 +10,7 @@ class PlanChanged(Stale):
         super().__init__(
             f"stack {stack} changed since the plan was made: its plan is now {expected}, received "
             f"{received}; plan again",
-            target="/planHash",
+            target="/planId",
         )
         self.expected = expected
         self.received = received

@@ -44,7 +44,7 @@ class OperationAlreadyEnded(Conflict):
     def __init__(self, operation: "Operation") -> None:
         super().__init__(
             f"operation {operation.operation_id} has ended as {operation.status}; only NotStarted"
-            " and Running ones can be canceled"
+            " and Running ones can be changed"
         )
 
 

@@ -19,6 +19,8 @@ _ENTRY: Final = "e|"
 _ENTRY_END: Final = "e}"
 _INDEX: Final = "i|"
 _INDEX_END: Final = "i}"
+_PAGE: Final = 1000
+"""Rows of one read of the whole chain; a table's port answers no more."""
 _GENESIS: Final = "0" * 64
 _ATTEMPTS: Final = 20
 """Two relays of one tenant rarely conflict; twenty conflicts in a row have another cause."""
@@ -96,7 +98,7 @@ class AuditTrail:
         the whole chain anew, is found only by comparison with a copy.
         """
         expected, previous = 1, _GENESIS
-        while entries := await self.entries(tenant, after=expected - 1):
+        while entries := await self.entries(tenant, after=expected - 1, limit=_PAGE):
             for entry in entries:
                 sealed = _seal(entry.number, entry.previous_hash, entry.record)
                 if (entry.number, entry.previous_hash, entry.hash) != (expected, previous, sealed):
@@ -108,7 +110,7 @@ class AuditTrail:
         """Return whether an index row names *number* or a later one."""
         after = _INDEX
         while rows := await self._table.scan(
-            self._partition(tenant), after=after, before=_INDEX_END, limit=1000
+            self._partition(tenant), after=after, before=_INDEX_END, limit=_PAGE
         ):
             if any(int(row.values["number"]) >= number for row in rows):
                 return True

@@ -8,15 +8,12 @@ nothing is left to close when a host or a loop ends.
 import asyncio
 import socket
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from shared.kernel.clock import Clock
 from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.probing.guard import Destination, Forbidden, Network, Resolve, resolve_destination
 from shared.probing.result import ProbeResult
-
-if TYPE_CHECKING:
-    pass
 
 _PASSES: Final = range(200, 400)
 _CODES: Final[Mapping[type[Exception], str]] = {

@@ -63,7 +63,7 @@ class SurfacePlan:
 
 
 _LIMITS: Final = (
-    ("memory_mb", "memoryMb", Feature.MEMORY_LIMIT),
+    ("memory_mb", "memoryMib", Feature.MEMORY_LIMIT),
     ("cpu", "cpu", Feature.CPU_LIMIT),
     ("open_files", "openFiles", Feature.OPEN_FILES_LIMIT),
     ("processes", "processes", Feature.PROCESSES_LIMIT),

@@ -246,11 +246,12 @@ def _committing(cause: Cause, route: Route, req: func.HttpRequest, entropy: Entr
             target="Idempotency-Key",
         )
     named = "&".join(f"{name}={value}" for name, value in sorted(req.route_params.items()))
-    content = urlsplit(req.url).query.encode() + b"\0" + req.get_body()
+    content = hashlib.sha256(urlsplit(req.url).query.encode() + b"\0")
+    content.update(req.get_body())
     return replace(
         cause,
         marker=idempotency_marker(f"{route.method} {route.template} {named}", key),
-        fingerprint=hashlib.sha256(content).hexdigest(),
+        fingerprint=content.hexdigest(),
     )
 
 

@@ -372,7 +372,23 @@ def test_a_path_prefix_is_the_root_or_names_after_one_slash_each(prefix: str) ->
 def test_a_prefix_that_was_stored_with_another_spelling_is_read_back() -> None:
     document = DEPLOY | {"components": [COMPONENT | {"pathPrefix": "/shop/"}]}
 
-    assert read(Deploy, document).components[0].path_prefix == "/shop/"
+    assert Deploy.model_validate(document, by_alias=True).components[0].path_prefix == "/shop/"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("port", "8080"), ("replicas", 1.0), ("pathPrefix", "/shop/"), ("pathPrefix", "//shop")],
+)
+def test_a_command_in_a_message_is_read_as_strictly_as_a_body(field: str, value: object) -> None:
+    document = DEPLOY | {"components": [COMPONENT | {field: value}]}
+
+    with pytest.raises(Invalid) as of_the_body:
+        parse(Deploy, json.dumps(document).encode())
+    with pytest.raises(Invalid) as of_the_message:
+        read(Deploy, document, at="/payload")
+
+    targets = [each.target for each in of_the_message.value.details]
+    assert targets == [f"/payload{each.target}" for each in of_the_body.value.details]
 
 
 def test_what_a_pattern_takes_is_said_in_words() -> None:

@@ -36,7 +36,7 @@ def _plan(weights: tuple[int, ...] = (100,), **changes: Any) -> SurfacePlan:
                 id=f"a-limit-of-{name}",
             )
             for field, name in (
-                ("memory_mb", "memoryMb"),
+                ("memory_mb", "memoryMib"),
                 ("cpu", "cpu"),
                 ("open_files", "openFiles"),
                 ("processes", "processes"),

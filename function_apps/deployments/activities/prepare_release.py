@@ -237,7 +237,7 @@ def _pinned(
         previous=replaced.components,
         previous_deployment_id=DeploymentId(max(map(str, holders))) if holders else None,
         earlier=earlier.components if deployment.restores else (),
-        earlier_releases=earlier.releases or {},
+        earlier_releases=earlier.releases,
         steps=steps_of(
             deployment.strategy,
             app.rules.rollout,

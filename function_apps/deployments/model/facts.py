@@ -16,8 +16,10 @@ FACTS_MAX: Final = 400
 """Configurations, secrets by name, and policies that are remembered; 120 bytes each."""
 SECRETS_MAX: Final = 50
 """Names that are bound of one module: a release unit records no more."""
+CONFIGURATION: Final = "configuration"
+SCALING: Final = "scaling"
 SECRET: Final = "secret"  # noqa: S105  a kind of fact
-"""The kind of a fact that is a secret's version."""
+"""The kinds of facts: versions of configurations, revisions of policies, versions of secrets."""
 
 
 @dataclass(frozen=True)

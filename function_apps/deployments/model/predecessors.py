@@ -20,12 +20,12 @@ from shared.contracts.values import DeploymentId, ModuleId
 class Predecessors:
     """Components to go back to, and the release that each is from."""
 
-    components: tuple[ReleasedComponent, ...] = ()
-    releases: Mapping[ModuleId, ReleaseName] | None = None
+    components: tuple[ReleasedComponent, ...]
+    releases: Mapping[ModuleId, ReleaseName]
 
     def ref(self, undone: Deployment) -> str:
         """Return what to call the release that comes back."""
-        names = sorted((self.releases or {}).values(), key=lambda name: name.deployment_id)
+        names = sorted(self.releases.values(), key=lambda name: name.deployment_id)
         return names[-1].release_ref if names else f"before {undone.release_ref}"[:128]
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from function_apps.deployments.model.deployment_target import DeploymentTarget
+from function_apps.deployments.model.facts import CONFIGURATION, SCALING, SECRET
 from shared.contracts.components import Component
 from shared.contracts.placement import default_placement
 from shared.contracts.releases import (
@@ -52,7 +53,7 @@ def to_released_component(
     key = parse_id(target.environment_id, "env").environment
     service = service_id(key, module_key(tenant, component.module_id))
     facts = [fact for fact in target.facts.values() if fact.module in {"", component.module_id}]
-    pins = {fact.name: int(fact.value) for fact in facts if fact.kind == "configuration"}
+    pins = {fact.name: int(fact.value) for fact in facts if fact.kind == CONFIGURATION}
     return ReleasedComponent(
         module_id=component.module_id,
         service_id=service,
@@ -73,10 +74,10 @@ def to_released_component(
         configuration_mode=component.configuration_mode,
         configuration=ConfigurationPin(**pins),
         secret_versions={
-            fact.name: fact.value for fact in facts if fact.kind == "secret" and fact.value
+            fact.name: fact.value for fact in facts if fact.kind == SECRET and fact.value
         },
         scaling_policy_revision=max(
-            (int(fact.value) for fact in facts if fact.kind == "scaling"), default=0
+            (int(fact.value) for fact in facts if fact.kind == SCALING), default=0
         ),
         routing=Routing(weights={str(revision): 100} if component.port else {}),
         owner=component.owner,

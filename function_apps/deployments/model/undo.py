@@ -76,7 +76,7 @@ def rollback_of(
         rollback,
         rolled_back_deployment_id=undone.deployment_id,
         replaces=revisions_in_force(target, [*order, *command.remove]),
-        restores={m: name.deployment_id for m, name in (predecessors.releases or {}).items()},
+        restores={m: name.deployment_id for m, name in predecessors.releases.items()},
     )
     return rollback, command
 

@@ -17,10 +17,10 @@ from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS, DeploymentSet
 from shared.contracts.deployments import DeploymentStatus, EndReason
 from shared.contracts.releases import Proof, ReleasedComponent, ReleaseUnit
-from shared.contracts.values import Reason
+from shared.contracts.values import ModuleId, Reason
 from shared.durable.abandon import Freed, abandon
 from shared.durable.operations import OperationInput
-from shared.kernel.concurrency import isolate
+from shared.kernel.concurrency import bounded_map, isolate
 from shared.kernel.context import Context
 from shared.kernel.errors import NotFound, Unavailable
 from shared.kernel.fence import Fence
@@ -31,6 +31,7 @@ from shared.messaging.unit_of_work import Json, Outcome, View
 from shared.surfaces.observed_state import Phase
 from shared.surfaces.spec import SurfaceComponent
 
+_OVERTAKE_AT_ONCE: Final = 8
 _OVERTAKE_WITHIN_S: Final = 5.0
 """For each module: the operation has ended by then, and its caller waits for the answer."""
 
@@ -126,13 +127,15 @@ async def _overtake_calls(ended: Deployment, app: DeploymentsApp) -> None:
     Where a surface does not answer, the window of one call stays; the deployment has ended.
     """
     fence = Fence(ended.token, ended.operation_id, "abandon")
-    for module in ended.modules:
+
+    async def overtake(module: ModuleId) -> None:
         component = ended.candidate(module) or ended.before(module)
-        if component is None:
-            continue
-        write = _write_nothing(component, ended, fence, app)
-        subject = f"overtaking what {ended.deployment_id} has on its way to {module}"
-        await isolate(write, subject, within_s=_OVERTAKE_WITHIN_S)
+        if component is not None:
+            write = _write_nothing(component, ended, fence, app)
+            subject = f"overtaking what {ended.deployment_id} has on its way to {module}"
+            await isolate(write, subject, within_s=_OVERTAKE_WITHIN_S)
+
+    await bounded_map(ended.modules, overtake, at_once=_OVERTAKE_AT_ONCE)
 
 
 async def _write_nothing(

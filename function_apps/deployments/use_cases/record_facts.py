@@ -23,7 +23,7 @@ async def record_configuration(
         # The tenant's layer concerns all its environments: configurations sends one roll-out each.
         return None
     fact = RecordedFact(
-        "configuration",
+        facts.CONFIGURATION,
         event.revision,
         module=event.module_id or "",
         name=event.layer,
@@ -54,7 +54,7 @@ async def record_scaling_policy(
 ) -> Outcome[Json]:
     """Record the revision of the policy that scales a module."""
     fact = RecordedFact(
-        "scaling", event.revision, module=event.module_id, value=str(event.policy_revision)
+        facts.SCALING, event.revision, module=event.module_id, value=str(event.policy_revision)
     )
     return await _record(event.environment_id, event.policy_id, fact, ctx, app)
 
