@@ -91,10 +91,6 @@ class DeploymentSet:
     def operation_id(self) -> str:
         return self.deployment.operation_id
 
-    @property
-    def fence_token(self) -> int:
-        return self.deployment.token
-
 
 def set_documents(deployment_id: str) -> tuple[str, str]:
     """Return the ids of the documents of a deployment's set, the aggregate first."""

@@ -45,10 +45,14 @@ _log = logging.getLogger(__name__)
 
 
 class Owned(Protocol):
-    """An aggregate that one operation at a time may change; the token grows with each owner."""
+    """An aggregate that one operation at a time may change."""
 
     @property
     def operation_id(self) -> str: ...
+
+
+class Fenced(Owned, Protocol):
+    """One whose changes outside carry a token, which grows with each owner."""
 
     @property
     def fence_token(self) -> int: ...
@@ -75,10 +79,12 @@ class ActivityContext(Context):
     def partition(self) -> Partition:
         return partition_of(self.tenant, self.aggregate_id)
 
-    def fence(self, aggregate: Owned) -> Fence:
+    def fence(self, aggregate: Fenced) -> Fence:
         """Return the fence under which this step writes outside, with the token of *aggregate*."""
-        key = f"{self.ordinal:04d}-{self.name}"
-        return Fence(aggregate.fence_token, self.operation_id, key)
+        return self.fence_of(aggregate.fence_token)
+
+    def fence_of(self, token: int) -> Fence:
+        return Fence(token, self.operation_id, f"{self.ordinal:04d}-{self.name}")
 
 
 async def perform(

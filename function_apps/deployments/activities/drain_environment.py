@@ -20,7 +20,6 @@ from shared.durable.activity import (
     require_ownership,
 )
 from shared.kernel.errors import Unavailable
-from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.kernel.operation import Operation, OperationSuperseded
@@ -45,10 +44,6 @@ class OwnedTarget:
     @property
     def operation_id(self) -> str:
         return self.drain.operation
-
-    @property
-    def fence_token(self) -> int:
-        return self.drain.token
 
 
 async def begin_drain(ctx: ActivityContext, app: DeploymentsApp) -> float:
@@ -105,7 +100,7 @@ async def drain_page(token: int, ctx: ActivityContext, app: DeploymentsApp) -> b
 
     Whether the drain still has the environment is asked before each: a list may take its time.
     """
-    fence = Fence(token, ctx.operation_id, f"{ctx.ordinal:04d}-{ctx.name}")
+    fence = ctx.fence_of(token)
     for surface in app.surfaces.values():
         workloads = await _workloads(surface, ctx)
         for live in workloads[:PAGE_SIZE]:

@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
 from function_apps.health.model.baseline_comparison import usable_baseline
 from function_apps.health.model.gate_rules import analyse
 from function_apps.health.model.gate_samples import Counts, Progress
 from shared.contracts.gates import EvaluateGate, GateEvidence, Samples, Verdict
 from shared.kernel.clock import isoformat, parse_instant
-
-_ONLY_OWNER: Final = 1
 
 
 @dataclass(frozen=True)
@@ -26,10 +23,6 @@ class GateRecord:
     @property
     def gate_id(self) -> str:
         return self.gate.gate_id
-
-    @property
-    def fence_token(self) -> int:
-        return _ONLY_OWNER
 
     def decided(self, evidence: GateEvidence) -> "GateRecord":
         """Return this with its verdict."""
