@@ -63,6 +63,7 @@ class ComponentController:
         }
         problems: dict[int, str] = {}
         records: list[InstanceRecord] = []
+        stopped: list[str] = []
         for record in before.instances:
             revision = desired.revisions.get(record.revision)
             if revision is None:
@@ -75,8 +76,13 @@ class ComponentController:
                     after = await self._start(spec, after.id, problems, after) or after
             else:
                 after = self._instances.drain(record, spec, hosts, is_immediate=is_deletion)
-            if after is not None:
+            if after is None:
+                stopped.append(record.id)
+            else:
                 records.append(after)
+        if stopped:
+            # Before their records go, and before a new instance takes the folder of one.
+            await asyncio.to_thread(self._instances.delete, stopped)
         present = {record.id for record in records}
         missing = [instance for instance in wanted if instance not in present]
         started = [await self._start(wanted[instance], instance, problems) for instance in missing]

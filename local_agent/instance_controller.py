@@ -4,6 +4,7 @@ No step waits for a process: a drain, a termination or a restart is a time in th
 and the next pass continues from there, in this host or in the next one.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -93,14 +94,15 @@ class InstanceController:
         *,
         is_immediate: bool = False,
     ) -> InstanceRecord | None:
-        """Return the record after one step of an instance that should stop; None when it has."""
+        """Return the record after one step of an instance that should stop; None when it has.
+
+        Its folder is still there then: see `delete`.
+        """
         now = self._context.clock.now()
         identity = self._find(record)
         if identity is None:
             self._failures.pop(record.id, None)
             self.discard(record)
-            self.folder(record.id).clear()
-            prune_outputs(self._folder)
             return None
         if record.terminated_at is not None:
             return self._kill_after_grace(record, spec, identity)
@@ -110,6 +112,15 @@ class InstanceController:
             processes.terminate(identity)
             return replace(record, terminated_at=now)
         return record
+
+    def delete(self, instances: Sequence[str]) -> None:
+        """Delete the folders of *instances*, which have stopped; what they wrote stays a while.
+
+        May take long, as a workload may have left many files.
+        """
+        for instance in instances:
+            self.folder(instance).clear()
+        prune_outputs(self._folder)
 
     def discard(self, record: InstanceRecord) -> None:
         """End an instance whose revision no longer exists."""
