@@ -122,10 +122,10 @@ class InstanceController:
             self.folder(instance).clear()
         prune_outputs(self._folder)
 
-    def discard(self, record: InstanceRecord) -> None:
-        """End an instance whose revision no longer exists."""
+    def discard(self, record: InstanceRecord) -> int | None:
+        """End what is left of a start; return its exit code, None where it is not known."""
         self._probes.pop(record.token, None)
-        self._processes.end(self.folder(record.id).path, record.token)
+        return self._processes.end(self.folder(record.id).path, record.token)
 
     def is_restart_due(self, record: InstanceRecord) -> bool:
         return record.retry_at is not None and self._context.clock.now() >= record.retry_at
@@ -185,8 +185,7 @@ class InstanceController:
         if record.retry_at is not None:
             return record
         now = self._context.clock.now()
-        self.discard(record)
-        exit_code = self._processes.take_exit(record.token)
+        exit_code = self.discard(record)
         ran_s = (now - record.started_at).total_seconds()
         failures = 0 if ran_s > BACKOFF_RESET_AFTER_S else self._failures.get(record.id, 0)
         self._failures[record.id] = failures + 1

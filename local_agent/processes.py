@@ -239,16 +239,16 @@ class SpawnedProcesses:
             del self._pids[token]
         return None if void_claim(claim) else self.find(folder, token)
 
-    def end(self, folder: Path, token: str) -> None:
-        """Kill the remaining processes of that start's session, and collect the exit code."""
+    def end(self, folder: Path, token: str) -> int | None:
+        """Kill the remaining processes of that start's session; return the exit code of the start.
+
+        None where it is not known: an earlier host started it, or its end was told already.
+        """
         identity = read_claim(claim_file(folder, token))
         if identity is not None:
             kill(identity)
             self._collect(identity.pid, token)
         self._pids.pop(token, None)
-
-    def take_exit(self, token: str) -> int | None:
-        """Return the exit code of that start, once; None where it is not known."""
         return self._exits.pop(token, None)
 
     def _collect(self, pid: int, token: str) -> int | None:

@@ -17,6 +17,7 @@ import pytest
 
 from cli.state_folder import REPOSITORY
 from local_agent import processes
+from local_agent.envoy_admin import wait_until
 from local_agent.instance_folder import LOG_BYTES_MAX
 from local_agent.limits import capabilities, rlimits
 from local_agent.shutdown import stop_everything
@@ -511,3 +512,22 @@ def main():
             f"{about}/RECORD": "",
         }
     )
+
+
+async def test_of_a_start_that_has_ended_its_exit_code_is_told_and_nothing_is_kept(
+    tmp_path: Path,
+) -> None:
+    spawned = processes.SpawnedProcesses()
+    pid = processes.start(
+        tmp_path, "once", ["/bin/sh", "-c", "exit 7"],
+        environ={}, workdir=tmp_path, output=tmp_path / "output.log", limits={},
+    )  # fmt: skip
+    spawned.add("once", pid)
+
+    async def has_ended() -> bool:
+        return spawned.find(tmp_path, "once") is None
+
+    await wait_until(has_ended, SystemClock(), 20, "it did not end")
+
+    assert spawned.end(tmp_path, "once") == 7
+    assert not any(vars(spawned).values())
