@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from local_agent.plain_files import open_plain, read_plain
 from local_agent.state_files import file_lock, write_atomically
 from shared.kernel.errors import NotFound
 from shared.persistence.blobs import Blobs
+from shared.persistence.plain_files import open_plain, read_plain
 from shared.surfaces.archives import extract
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob

@@ -17,11 +17,11 @@ from local_agent.envoy_config import (
     Document,
     cluster_name,
 )
-from local_agent.plain_files import read_plain
 from local_agent.processes import ProcessIdentity, SpawnedProcesses
 from local_agent.state_files import DesiredSite, write_atomically
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+from shared.persistence.plain_files import read_plain
 
 SHOWN_WITHIN_S: Final = 5.0
 """Usually about 10 ms; a starved machine may need longer."""

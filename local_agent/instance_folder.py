@@ -18,8 +18,8 @@ from typing import Final
 from local_agent import processes
 from local_agent.artifacts import Artifacts, UnpackedArtifact, base_python
 from local_agent.limits import rlimits
-from local_agent.plain_files import open_plain, read_plain, write_new
 from local_agent.state_files import InstanceRecord
+from shared.persistence.plain_files import open_plain, read_plain, write_new
 from shared.surfaces.spec import RevisionSpec
 
 LOG_BYTES_MAX: Final = 5 * 2**20

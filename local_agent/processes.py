@@ -19,7 +19,7 @@ from typing import Final
 import psutil
 
 from local_agent import launcher
-from local_agent.plain_files import append_to, read_plain, remove, write_new
+from shared.persistence.plain_files import append_to, read_plain, remove, write_new
 
 NOT_OURS: Final = -1000
 """In place of an exit code, which is at least -64."""

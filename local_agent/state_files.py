@@ -24,9 +24,9 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter
 
-from local_agent.plain_files import NotPlain, open_lock, read_plain, write_new
 from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.persistence.durable_files import sync_folder
+from shared.persistence.plain_files import NotPlain, open_lock, read_plain, write_new
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 
 

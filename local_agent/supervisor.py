@@ -22,7 +22,6 @@ from local_agent import processes
 from local_agent.artifacts import Artifacts
 from local_agent.controller_context import ControllerContext
 from local_agent.instance_folder import link_python
-from local_agent.plain_files import open_lock
 from local_agent.site_controller import SiteController
 from local_agent.state_files import (
     CorruptStateFile,
@@ -32,6 +31,7 @@ from local_agent.state_files import (
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Conflict, Unavailable
+from shared.persistence.plain_files import open_lock
 
 INTERVAL_S: Final = 0.2
 _LOG: Final = logging.getLogger(__name__)

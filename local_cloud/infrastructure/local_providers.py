@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.persistence.durable_files import write_synced
+from shared.persistence.plain_files import NotPlain, read_plain, write_new
 from shared.surfaces.port import Sites
 from shared.surfaces.spec import SiteSpec
 
@@ -203,17 +202,12 @@ def _read_note(note: Path) -> tuple[Mapping[str, Any], int]:
         OSError: it cannot be read, or is no note.
     """
     # Workloads run beside it and may put a link, a pipe or an endless file in its place.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        handle = os.open(note, flags)
+        content = read_plain(note, at_most=NOTE_MAX + 1)
+    except NotPlain:
+        raise  # as absent its token would be 0, which every writer passes
     except FileNotFoundError:
         return {}, 0
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(f"{note.name} is not a file")
-        content = os.read(handle, NOTE_MAX + 1)
-    finally:
-        os.close(handle)
     if len(content) > NOTE_MAX:
         raise OSError(f"{note.name} is longer than {NOTE_MAX} bytes")
     try:
@@ -225,5 +219,5 @@ def _read_note(note: Path) -> tuple[Mapping[str, Any], int]:
 
 def _write_note(note: Path, content: Mapping[str, Any]) -> None:
     draft = note.with_name(f".{note.name}.{os.getpid()}")
-    write_synced(draft, json.dumps(content, indent=1).encode())
+    write_new(draft, json.dumps(content, indent=1).encode(), is_durable=True)
     draft.replace(note)

@@ -17,6 +17,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import StaleFence
 from shared.kernel.observation import Absent, Present, Unknown
+from shared.persistence.plain_files import read_plain, write_new
 from tests.infrastructure.installations import FENCE, LATER, STACK, inputs
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_engine import local_graph
@@ -111,6 +112,25 @@ async def test_a_volume_whose_note_cannot_be_read_is_unknown_and_not_changed(
         await volumes.put(DATA, LATER)
     with pytest.raises(Unavailable):
         await volumes.delete(DATA, LATER)
+
+
+@pytest.mark.parametrize("kind", ["a-pipe", "a-link"])
+async def test_a_note_is_written_past_what_stands_at_its_draft(tmp_path: Path, kind: str) -> None:
+    volumes = VolumeProvider(tmp_path)
+    await volumes.put(DATA, FENCE)
+    draft = tmp_path / "env-a" / f".data.volume.json.{os.getpid()}"
+    other = tmp_path / "a-file-of-somebody-else"
+    write_new(other, b"its content")
+    if kind == "a-pipe":
+        os.mkfifo(draft)
+    else:
+        await asyncio.to_thread(draft.symlink_to, other)
+    live = await volumes.put(DATA, LATER)
+
+    assert await volumes.read(DATA) == Present(live)
+    assert read_plain(other) == b"its content"
+    with pytest.raises(StaleFence):
+        await volumes.put(DATA, FENCE)
 
 
 @pytest.mark.parametrize(

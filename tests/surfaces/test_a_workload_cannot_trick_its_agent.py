@@ -13,9 +13,9 @@ from local_agent.artifacts import content_digest
 from local_agent.envoy_admin import EnvoyAdmin, UpstreamHosts
 from local_agent.envoy_process import EnvoyProcess
 from local_agent.instance_folder import LOG_BYTES_MAX, InstanceFolder
-from local_agent.plain_files import NotPlain, append_to, open_plain, read_plain, write_new
 from local_agent.state_files import CorruptStateFile, SiteFolder, file_lock, write_atomically
 from shared.kernel.ids import ServiceId
+from shared.persistence.plain_files import NotPlain, append_to, open_plain, read_plain, write_new
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import LoopClock
 
