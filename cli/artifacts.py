@@ -9,7 +9,6 @@ import platform
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -177,14 +176,16 @@ def _pip(words: Sequence[str], cache: Path) -> None:
 
 def _builder(cache: Path) -> Path:
     """Return an interpreter with pip, apart from ours, which may have no pip."""
+    from local_agent.artifacts import base_python  # noqa: PLC0415  slow to import
+    from local_agent.state_files import file_lock  # noqa: PLC0415
+
     folder = cache / "builder"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        base = str(getattr(sys, "_base_executable", None) or sys.executable)
-        _run([base, "-m", "venv", str(folder)], "create an environment with pip")
-        (folder / "complete").touch()
-    return python
+    with file_lock(cache / "builder.lock"):  # two first builds may run at once
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _run([base_python(), "-m", "venv", str(folder)], "create an environment with pip")
+            (folder / "complete").touch()
+    return folder / "bin" / "python"
 
 
 def _run(command: Sequence[str], purpose: str) -> None:

@@ -1,9 +1,14 @@
 import os
+import threading
 import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from cli import artifacts
 from cli.artifacts import digest_of, folder_archive, pack, wheelhouse
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
@@ -93,6 +98,30 @@ def test_the_requirements_of_a_folder_and_of_a_file_are_read(tmp_path: Path) -> 
     assert not any("/bin/" in name for name in _names(whole))
     assert digest_of(again) == digest
     assert _names(wheels) == {"tiny-1.0-py3-none-any.whl"}
+
+
+@pytest.mark.real
+def test_two_first_builds_at_once_make_one_environment_with_pip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("tiny\n")
+    together = threading.Barrier(2)
+    made: list[str] = []
+
+    def run(command: Sequence[str], _purpose: str) -> None:
+        if "venv" in command:
+            made.append(command[-1])
+            with suppress(threading.BrokenBarrierError):
+                together.wait(0.5)  # the second build is here too, unless it waits for the first
+            Path(command[-1]).mkdir()
+
+    monkeypatch.setattr(artifacts, "_run", run)
+    with ThreadPoolExecutor(2) as builds:
+        for cache in [tmp_path / "cache"] * 2:
+            builds.submit(wheelhouse, [], [requirements], cache, fresh=True)
+
+    assert made == [str(tmp_path / "cache" / "builder")]
 
 
 def test_a_folder_with_its_own_packages_is_not_mixed_with_those_of_its_requirements(
