@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.composition.parts import PartNotSupported
 from shared.composition.settings import DATABASE, GATEWAY, issuer_keys
@@ -17,6 +17,9 @@ from shared.persistence.store import Store
 from shared.persistence.tables import Table
 from shared.surfaces.port import Surface
 from shared.web.authentication import FileKeys, KeySource
+
+if TYPE_CHECKING:
+    from local_agent.surface import LocalProcessSurface
 
 DEV_KEYS: Final = "issuer/jwks.json"
 
@@ -73,24 +76,24 @@ class EmbeddedParts:
     def surface(self, kind: ComputeTargetKind) -> Surface:
         if kind is not ComputeTargetKind.LOCAL_PROCESS:
             raise PartNotSupported(f"the embedded host has no surface of kind {kind}")
+        return self._local_surface()
+
+    def engine(self) -> InfrastructureEngine:
+        # Brings the providers of the local surface.
+        from local_cloud.infrastructure.embedded import embedded_engine  # noqa: PLC0415
+
+        folder = self.host.folder / "environments"
+        return embedded_engine(folder, self._local_surface(), self.host.clock)
+
+    def gateway(self) -> str:
+        """Return the given gateway; on one machine, without it, the host of this app."""
+        host = self.settings.get("WEBSITE_HOSTNAME", "127.0.0.1:7071")
+        return self.settings.get(GATEWAY) or f"http://{host}"
+
+    def _local_surface(self) -> "LocalProcessSurface":
         # Brings psutil and the proxy's package, which packaged apps do without.
         from local_agent.local_surface import local_surface  # noqa: PLC0415
 
         return local_surface(
             self.host.folder, self.host.storage.blobs, self.host.clock, self.host.entropy
         )
-
-    def engine(self) -> InfrastructureEngine:
-        # Brings the providers of the local surface.
-        from local_agent.local_surface import local_surface  # noqa: PLC0415
-        from local_cloud.infrastructure.embedded import embedded_engine  # noqa: PLC0415
-
-        sites = local_surface(
-            self.host.folder, self.host.storage.blobs, self.host.clock, self.host.entropy
-        )
-        return embedded_engine(self.host.folder / "environments", sites, self.host.clock)
-
-    def gateway(self) -> str:
-        """Return the given gateway; on one machine, without it, the host of this app."""
-        host = self.settings.get("WEBSITE_HOSTNAME", "127.0.0.1:7071")
-        return self.settings.get(GATEWAY) or f"http://{host}"
