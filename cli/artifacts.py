@@ -18,8 +18,8 @@ from typing import Final
 from cli.client import Client
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from shared.surfaces.archives import ARCHIVE_BYTES_MAX
 
-ARCHIVE_BYTES_MAX: Final = 100 * 2**20
 ARTIFACTS: Final = "/v1/runtime/artifacts"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time of a zip entry."""

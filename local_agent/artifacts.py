@@ -26,13 +26,11 @@ from local_agent.state_files import file_lock, write_atomically
 from shared.kernel.errors import NotFound
 from shared.persistence.blobs import Blobs
 from shared.persistence.plain_files import open_plain, read_plain
-from shared.surfaces.archives import extract
+from shared.surfaces.archives import ARCHIVE_BYTES_MAX, extract
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
 from shared.surfaces.wheelhouses import REQUIREMENTS, pins, wheels_of
 
-ARCHIVE_BYTES_MAX: Final = 100 * 2**20
-"""The API's bound for an upload (contracts, section 7)."""
 INSTALL_S: Final = 300.0
 
 

@@ -63,11 +63,12 @@ from shared.kernel.ids import OperationId
 from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.persistence.store import Partition
+from shared.surfaces.archives import ARCHIVE_BYTES_MAX
 from shared.triggers.service_triggers import Triggers, bind
 from shared.web.administration import OperationControl
 from shared.web.collection import Collection, answer_page
 from shared.web.request import Answer, Request, accepted, created, ok
-from shared.web.routes import ARTIFACT_MAX_BYTES, get, post
+from shared.web.routes import get, post
 
 READ: Final = "runtime.deployments.read"
 WRITE: Final = "runtime.deployments.write"
@@ -217,7 +218,7 @@ ROUTES: Final = (
         status=201,
         also={200: Artifact},
         takes_bytes=True,
-        body_max_bytes=ARTIFACT_MAX_BYTES,
+        body_max_bytes=ARCHIVE_BYTES_MAX,
     ),
     get(f"{_ARTIFACTS}/{{digest}}", get_artifact, READ, answer=Artifact),
 )

@@ -15,6 +15,8 @@ from typing import BinaryIO, Final
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.wheelhouses import refuse_unsafe_wheelhouse
 
+ARCHIVE_BYTES_MAX: Final = 100 * 2**20
+"""The bound of an upload (contracts, section 7), which no surface exceeds."""
 FILES_MAX: Final = 20_000
 CONTENT_BYTES_MAX: Final = 1024 * 2**20
 _SHOWN: Final = 90

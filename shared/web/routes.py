@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from shared.web.request import Answer, Request
 
 BODY_MAX_BYTES: Final = 1024 * 1024
-ARTIFACT_MAX_BYTES: Final = 100 * 1024 * 1024
 
 Handler = Callable[[Request[Any], Any], Awaitable[Answer]]
 
