@@ -12,7 +12,6 @@ from cli.exit_codes import ExitCode
 from cli.typed import TOKEN_VARIABLE, URL_VARIABLE, is_elsewhere, typed_values
 
 _NEVER: Final = re.compile(r"(?!)")
-_WATCH: Final = "wait for it (`runtimectl operations`), then type the command again"
 _READ_AGAIN: Final = "read it again (`runtimectl env show`) and repeat the command"
 _LOGIN: Final = "log in: `runtimectl login --dev`"
 REMEDIES: Final[Mapping[str, str]] = {

@@ -81,10 +81,11 @@ def _host(session: Session) -> Iterator[Finding]:
 
 
 def _login(session: Session) -> Iterator[Finding]:
-    login = None if is_elsewhere() else read_login(session.state_folder)
+    if is_elsewhere():
+        return
+    login = read_login(session.state_folder)
     if login is None:
-        if not is_elsewhere():
-            yield Finding("login", LACKS, "nobody is logged in: `runtimectl login --dev`")
+        yield Finding("login", LACKS, "nobody is logged in: `runtimectl login --dev`")
         return
     is_valid = parse_instant(login.expires_at) > session.clock.now()
     detail = f"{login.user} in {login.tenant}, until {login.expires_at}"

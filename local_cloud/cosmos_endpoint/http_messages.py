@@ -47,7 +47,7 @@ def _no_constant(name: str) -> None:
 async def json_object(request: web.Request) -> dict[str, Any]:
     body = parsed_json(await request.read())
     if not isinstance(body, dict):
-        raise CosmosError(400, "BadRequest", "the body must be a JSON object")
+        raise bad_request("the body must be a JSON object")
     return body
 
 
@@ -86,7 +86,7 @@ def _key_values(request: web.Request) -> list[Any] | None:
         return None
     values = parsed_json(header.encode(errors="replace"))
     if not isinstance(values, list):
-        raise CosmosError(400, "BadRequest", f"a partition key is a JSON list, got {header!r}")
+        raise bad_request(f"a partition key is a JSON list, got {header!r}")
     return values
 
 
@@ -94,9 +94,7 @@ def partition_key(request: web.Request, container: Container) -> str:
     """Return the stored key of the whole partition key in the header."""
     values = _key_values(request)
     if values is None or len(values) != len(container.paths):
-        raise CosmosError(
-            400,
-            "BadRequest",
+        raise bad_request(
             f"expected a partition key of {len(container.paths)} values, got {values}",
             substatus=1001,
         )
@@ -122,7 +120,7 @@ def feed_lsn(request: web.Request, documents: Documents) -> int:
     if continuation == "*":
         return documents.last_lsn
     if "if-modified-since" in request.headers and not continuation:
-        raise CosmosError(400, "BadRequest", "a change feed from a date on is not served")
+        raise bad_request("a change feed from a date on is not served")
     if continuation and not _LSN.fullmatch(continuation):
         raise bad_request(f"not a continuation of a feed: {continuation[:80]!r}")
     return int(continuation or 0)

@@ -19,10 +19,6 @@ class ResourceAddress:
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def is_feed(self) -> bool:
-        return len(self.segments) % 2 == 1
-
-    @property
     def shape(self) -> str:
         """The path with its names left out: `dbs/*/colls/*/docs`."""
         return "/".join(

@@ -19,7 +19,7 @@ from local_cloud.cosmos_endpoint.documents import (
     Documents,
     failed_results,
 )
-from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.cosmos_endpoint.errors import CosmosError, bad_request
 from local_cloud.cosmos_endpoint.faults import Fault, FaultKind, FaultMoment, Faults
 from local_cloud.cosmos_endpoint.http_messages import (
     batch_result,
@@ -188,7 +188,7 @@ class CosmosEndpoint:
         if is_set(request, "x-ms-documentdb-isquery"):
             return await self._query(request, address)
         if is_set(request, "x-ms-cosmos-is-query-plan-request"):
-            raise CosmosError(400, "BadRequest", "queries are answered directly, without a plan")
+            raise bad_request("queries are answered directly, without a plan")
         if is_set(request, "x-ms-cosmos-is-batch-request"):
             return await self._batch(request, address)
         verb = Verb.UPSERT if is_set(request, "x-ms-documentdb-is-upsert") else Verb.CREATE
@@ -199,7 +199,7 @@ class CosmosEndpoint:
     ) -> web.Response:
         document = await json_object(request)
         if document.get("id") != address.names["docs"]:
-            raise CosmosError(400, "BadRequest", "the document's id is not the path's")
+            raise bad_request("the document's id is not the path's")
         return await self._write(request, address, Verb.REPLACE, document)
 
     async def _delete_document(
@@ -243,7 +243,7 @@ class CosmosEndpoint:
         fault = self.faults.next_fault(FaultKind.BATCH)
         _cut(fault, FaultMoment.CUT_BEFORE)
         if not is_set(request, "x-ms-cosmos-batch-atomic"):
-            raise CosmosError(400, "BadRequest", "only atomic batches are served")
+            raise bad_request("only atomic batches are served")
         text = await request.read()
         if len(text) > BATCH_MAX_BYTES:
             raise CosmosError(
@@ -251,7 +251,7 @@ class CosmosEndpoint:
             )
         operations = parsed_json(text)
         if not isinstance(operations, list):
-            raise CosmosError(400, "BadRequest", "a batch is a list of operations")
+            raise bad_request("a batch is a list of operations")
         if fault is not None and fault.moment is FaultMoment.INSIDE:
             results = failed_results(len(operations), len(operations) - 1, fault.status)
             return json_response([batch_result(result, fault) for result in results], 207)

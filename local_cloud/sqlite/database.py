@@ -81,7 +81,6 @@ class Database:
                 connection.execute("PRAGMA wal_autocheckpoint=0")
             if read_only:
                 connection.execute("PRAGMA query_only=ON")
-            connection.execute("PRAGMA foreign_keys=ON")
         except sqlite3.Error:
             connection.close()
             raise
