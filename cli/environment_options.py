@@ -1,16 +1,14 @@
 """The options of `env create`, `plan` and `update`, as fields of their requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from cli.exit_codes import ExitCode
-from cli.failure import Failure
 from cli.output import note
-from cli.parameter_types import one_of, project_id
+from cli.parameter_types import named_values, one_of, project_id
 from cli.yaml_files import load_yaml
 
 VALUES: Final = "shared.contracts.values"
@@ -43,9 +41,9 @@ class ContentOptions:
             "isolationModel": self.isolation,
             "dataResources": [
                 {"name": name, "kind": kind}
-                for name, kind in _pairs(self.data, "data", "files=LocalFolder")
+                for name, kind in named_values(self.data, "data", "files=LocalFolder")
             ],
-            "tags": dict(_pairs(self.tag, "tag", "team=payments")),
+            "tags": dict(named_values(self.tag, "tag", "team=payments")),
             "protected": self.protected,
         }
         in_file = load_yaml(self.file) if self.file is not None else {}
@@ -92,17 +90,3 @@ def say_where(body: Mapping[str, Any]) -> None:
     )
     if is_here and body["region"] != _HERE:
         note(f"region {body['region']} is recorded only: every compute target is this machine")
-
-
-def _pairs(texts: Sequence[str] | None, option: str, example: str) -> list[tuple[str, str]]:
-    pairs = []
-    for text in texts or ():
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise Failure(
-                f"--{option}: expected name=value, got {text!r}",
-                ExitCode.USAGE,
-                remedy=f"write it like this: --{option} {example}",
-            )
-        pairs.append((name, value))
-    return pairs

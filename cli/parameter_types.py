@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
@@ -9,6 +10,8 @@ from typing import Any, Final
 
 import typer
 
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
 from shared.kernel.clock import isoformat
 
 _PROJECT: Final = re.compile(r"proj-[a-z0-9][a-z0-9-]{0,57}")
@@ -83,6 +86,33 @@ def any_id(text: str) -> str:
     if _ID.fullmatch(text):
         return text
     raise typer.BadParameter(f"expected an id such as dep-… or env-…, got {text!r}")
+
+
+def command_words(text: str) -> list[str]:
+    """Return the words of the value of `--command`, split as a shell does."""
+    try:
+        return shlex.split(text)
+    except ValueError as unfinished:
+        raise Failure(
+            f"--command: expected words as in a shell, got {text!r}: {unfinished}",
+            ExitCode.USAGE,
+            remedy="close each quote: --command 'python serve.py \"$PORT\"'",
+        ) from unfinished
+
+
+def named_values(texts: Sequence[str] | None, option: str, example: str) -> list[tuple[str, str]]:
+    """Return name and value of each of *texts*, the values of *option*: `name=value`."""
+    values = []
+    for text in texts or ():
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise Failure(
+                f"--{option}: expected name=value, got {text!r}",
+                ExitCode.USAGE,
+                remedy=f"write it like this: --{option} {example}",
+            )
+        values.append((name, value))
+    return values
 
 
 def _completion(words: Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:

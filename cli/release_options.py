@@ -1,7 +1,6 @@
 """The options of `deploy` and `promote`, as fields of their requests."""
 
 import re
-import shlex
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -10,7 +9,7 @@ import typer
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import DryRun, Module
-from cli.parameter_types import one_of
+from cli.parameter_types import command_words, named_values, one_of
 
 _STRATEGIES: Final = "shared.contracts.strategies"
 _WEIGHT: Final = re.compile(r"[0-9]{1,3}")
@@ -87,32 +86,10 @@ class ComponentOptions:
         return {
             "moduleId": self.module,
             "version": self.version,
-            "command": _words(self.command) if self.command else None,
+            "command": command_words(self.command) if self.command else None,
             "port": self.port,
             "pathPrefix": self.path_prefix or default_prefix,
             "probes": {"readiness": {"path": self.readiness}} if self.readiness else None,
-            "environ": dict(_variable(text) for text in self.environ or ()),
+            "environ": dict(named_values(self.environ, "environ", "LOG_LEVEL=info")),
             "replicas": self.replicas,
         }
-
-
-def _words(command: str) -> list[str]:
-    try:
-        return shlex.split(command)
-    except ValueError as unfinished:
-        raise Failure(
-            f"--command: expected words as in a shell, got {command!r}: {unfinished}",
-            ExitCode.USAGE,
-            remedy="close each quote: --command 'python serve.py \"$PORT\"'",
-        ) from unfinished
-
-
-def _variable(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise Failure(
-            f"--environ: expected NAME=value, got {text!r}",
-            ExitCode.USAGE,
-            remedy="write it like this: --environ LOG_LEVEL=info",
-        )
-    return name, value

@@ -1,7 +1,6 @@
 """`init` and `validate`: write a release file, and check one; both need no running system."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.options import Invocation
 from cli.output import Column, note
-from cli.parameter_types import module_id
+from cli.parameter_types import command_words, module_id
 from cli.release_check import check_release
 from cli.release_template import TEMPLATE
 from cli.yaml_files import load_yaml
@@ -43,7 +42,7 @@ def init(
         slug=module.removeprefix("module-"),
         version=version,
         artifact=json.dumps(artifact),
-        command=json.dumps(_words(command)),
+        command=json.dumps(command_words(command)),
         port=port,
         readiness=json.dumps(readiness),
         file=file,
@@ -70,10 +69,3 @@ def validate(
     for warning in check_release(body, file, is_whole=False):
         note(f"warning: {warning}")
     invocation.show(body.get("components", []), _COLUMNS, empty="it only removes modules")
-
-
-def _words(command: str) -> list[str]:
-    try:
-        return shlex.split(command)
-    except ValueError as unfinished:
-        raise typer.BadParameter(f"--command: {unfinished}, got {command!r}") from unfinished
