@@ -1,7 +1,7 @@
 """Selects the deployment that a command means, by its id or by the name of its environment."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -142,14 +142,10 @@ class DeploymentSelector:
         )
 
 
-def newest_first(client: Client, environment: str, module: str | None) -> list[Deployment]:
-    """Return the deployments of the environment called *environment*, newest first."""
+def newest_first(client: Client, environment: str, module: str | None) -> Iterator[Deployment]:
+    """Yield the deployments of the environment called *environment* in the order of the API."""
     query = {"environmentId": environment_id(client, environment), "moduleId": module}
-    return sorted(
-        client.list_all(ROOT, query),
-        key=lambda deployment: str(deployment["createdAt"]),
-        reverse=True,
-    )
+    return client.list_all(ROOT, query)
 
 
 def _id_of(deployment: Deployment) -> str:

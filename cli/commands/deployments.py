@@ -1,5 +1,6 @@
 """`deployments` and `deployment`: list deployments, and show one."""
 
+from itertools import islice
 from typing import Annotated, Final
 
 import typer
@@ -47,14 +48,12 @@ def deployments(
         "moduleId": module,
         "status": status,
     }
-    by_time = sorted(
-        client.list_all(ROOT, query), key=lambda deployment: str(deployment["createdAt"])
-    )
+    newest_first = islice(client.list_all(ROOT, query), last)
     rows = [
         {"environment": names.get(deployment["environmentId"], "?"), **deployment}
-        for deployment in by_time[-last:]
+        for deployment in newest_first
     ]
-    invocation.show(rows, _COLUMNS, empty="nothing was deployed yet")
+    invocation.show(rows[::-1], _COLUMNS, empty="nothing was deployed yet")
 
 
 def deployment(selector: DeploymentSelector, waiting: WaitOptions, invocation: Invocation) -> None:

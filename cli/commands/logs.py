@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any, Final
 
 import typer
@@ -15,6 +16,7 @@ from cli.failure import Failure
 from cli.host_process import pause
 from cli.options import EnvironmentOption, Invocation
 from cli.output import note
+from cli.rollout_report import Deployment
 from cli.watch_rollout import ROOT
 
 _DEPLOYMENTS_MAX: Final = 10
@@ -25,7 +27,7 @@ Instances = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class _Which:
+class _InstanceFilter:
     module: str
     revision: int | None
     previous: bool
@@ -48,7 +50,7 @@ def logs(
     ] = False,
 ) -> None:
     """Show the last lines that the instances of a module wrote."""
-    which = _Which(module, revision, previous=previous)
+    which = _InstanceFilter(module, revision, previous=previous)
     if follow:
         with suppress(KeyboardInterrupt):
             for name, line in _new_lines(invocation, env, which, tail):
@@ -67,7 +69,7 @@ def logs(
 
 
 def _new_lines(
-    invocation: Invocation, env: str, which: _Which, tail: int
+    invocation: Invocation, env: str, which: _InstanceFilter, tail: int
 ) -> Iterator[tuple[str, str]]:
     """Yield instance and line: the last *tail* of each, then each as it comes."""
     seen: dict[str, Sequence[str]] = {}
@@ -103,7 +105,7 @@ def _print_line(invocation: Invocation, instance: str, line: str) -> None:
         print(json.dumps({"instance": instance, "line": line}, ensure_ascii=False), flush=True)
 
 
-def _newest_logs(client: Client, environment: str, which: _Which, tail: int) -> Instances:
+def _newest_logs(client: Client, environment: str, which: _InstanceFilter, tail: int) -> Instances:
     """Return the output of the instances that *which* selects.
 
     By default those of the newest deployment that has some, failed ones included; when they have
@@ -131,20 +133,24 @@ def _newest_logs(client: Client, environment: str, which: _Which, tail: int) -> 
 
 def _by_deployment(client: Client, environment: str, module: str, tail: int) -> Iterator[Instances]:
     """Yield the instances with output of each deployment of *module*, newest first."""
-    deployments = newest_first(client, environment, None)
-    modules = {part["moduleId"] for each in deployments for part in each["components"]}
-    if module not in modules:
-        known = ", ".join(sorted(modules)) or "nothing"
+    deployments = newest_first(client, environment, module)
+    deployed = list(
+        islice((each for each in deployments if module in _modules(each)), _DEPLOYMENTS_MAX)
+    )
+    if not deployed:
+        others = newest_first(client, environment, None)
+        known = ", ".join(sorted({name for each in others for name in _modules(each)}))
         raise Failure(
-            f"{module} was never deployed to {environment}; there was {known}",
+            f"{module} was never deployed to {environment}; there was {known or 'nothing'}",
             ExitCode.NOT_FOUND,
             remedy=f"see what was deployed: `runtimectl deployments --env {environment}`",
         )
-    deployed = [
-        each for each in deployments if module in {part["moduleId"] for part in each["components"]}
-    ]
-    for deployment in deployed[:_DEPLOYMENTS_MAX]:
+    for deployment in deployed:
         path = f"{ROOT}/{deployment['deploymentId']}/logs"
         query = {"moduleId": module, "tail": str(tail)}
         if instances := client.get(path, query).body["value"]:
             yield instances
+
+
+def _modules(deployment: Deployment) -> Sequence[str]:
+    return [component["moduleId"] for component in deployment["components"]]

@@ -71,7 +71,10 @@ def _key_of(row: Row) -> tuple[Partition, str]:
 
 
 def bounded(rows: Iterable[Row], limit: int) -> tuple[list[Row], bool]:
-    """Return at most *limit* of *rows* and at most 4 MB, but one, and whether there are more."""
+    """Return the first of *rows*, and whether there are more.
+
+    At most *limit*, and at most 4 MB of bodies; a larger body comes alone.
+    """
     page: list[Row] = []
     size = 0
     for row in rows:

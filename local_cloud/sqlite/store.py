@@ -1,7 +1,7 @@
 """The Store port over SQLite: one table a container, the rules of Cosmos DB.
 
 Documents are stored in the form in which Cosmos DB would show them (`cosmos_form`), so the embedded
-wire endpoint serves the same rows. `sqlite_rows` writes them, `sqlite_pages` reads pages of them.
+wire endpoint serves the same rows. `rows` writes them, `pages` reads pages of them.
 """
 
 import re

@@ -28,7 +28,7 @@ def run(runtimectl: RuntimeCtl, line: str, *statuses: str, **more: Any) -> Ran:
         for identity in (OLDER, NEWER)
         for action in ("rollback", "release-hold", "retry")
     }
-    return runtimectl.run(line, {f"GET {RUNTIME}/deployments": deployments, **answers})
+    return runtimectl.run(line, {f"GET {RUNTIME}/deployments": deployments[::-1], **answers})
 
 
 def writes(ran: Ran) -> list[str]:

@@ -108,7 +108,7 @@ def test_former_and_failed_instances_have_output_too(
 
     ran = runtimectl.run(
         f"logs module-shop --env test {option}",
-        {f"GET {RUNTIME}/deployments": deployments, **outputs},
+        {f"GET {RUNTIME}/deployments": deployments[::-1], **outputs},
     )
 
     assert [line.split()[1] for line in ran.out.splitlines() if "==" in line] == shown

@@ -19,7 +19,9 @@ from tests.cli.small_platform import (
     THE_DEPLOYMENT,
     THE_SERVICE,
     RuntimeCtl,
+    answer_of,
 )
+from tests.cli.small_server import Asked, serving
 
 pytestmark = pytest.mark.real
 ANOTHER = "dep-w5ekllr23tyb-0123456789abcdeg"
@@ -166,7 +168,7 @@ def test_the_hold_of_a_rollback_that_completed_is_released_by_its_environment(
 
     ran = runtimectl.run(
         "release-hold test",
-        {f"GET {RUNTIME}/deployments": [holder, newer], f"POST {path}": THE_DEPLOYMENT},
+        {f"GET {RUNTIME}/deployments": [newer, holder], f"POST {path}": THE_DEPLOYMENT},
     )
 
     assert ran.written == (f"POST {path}", {"reason": ""})
@@ -342,7 +344,7 @@ def test_logs_of_a_release_that_was_rolled_back_come_before_those_of_what_runs(
     ran = runtimectl.run(
         "logs module-shop --env test",
         {
-            f"GET {RUNTIME}/deployments": [THE_DEPLOYMENT, newer],
+            f"GET {RUNTIME}/deployments": [newer, THE_DEPLOYMENT],
             f"GET {RUNTIME}/deployments/{ANOTHER}/logs": [stopped],
             f"GET {RUNTIME}/deployments/{DEPLOYMENT}/logs": [runs],
         },
@@ -361,3 +363,31 @@ def test_a_parked_message_is_replayed_at_the_app_that_parked_it(runtimectl: Runt
 
 def test_a_message_that_nobody_parked_is_not_found(runtimectl: RuntimeCtl) -> None:
     assert runtimectl.run("parked replay evt-no").code == ExitCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "line", ["deployments --last 10 -o json", "logs module-shop --env test -o json"]
+)
+def test_pages_of_deployments_that_nobody_sees_are_not_asked_for(
+    line: str, runtimectl: RuntimeCtl
+) -> None:
+    """The first page is enough for both; the list has two."""
+    newest_first = [
+        {**THE_DEPLOYMENT, "releaseRef": f"shop-{number}"} for number in range(10, 0, -1)
+    ]
+    more = {f"GET {RUNTIME}/deployments/{DEPLOYMENT}/logs": []}
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if "continuation" in asked.path:
+            return 500, {}
+        if asked.path.startswith(f"{RUNTIME}/deployments?"):
+            next_link = f"{RUNTIME}/deployments?continuation=2"
+            return 200, {"value": newest_first, "nextLink": next_link}
+        return answer_of(asked, more)
+
+    with serving(answer, keeps_connections=False) as server:
+        ran = runtimectl.run_at(server, line)
+
+    shown = [each["releaseRef"] for each in json.loads(ran.out)]
+    expected = [f"shop-{number}" for number in range(1, 11)] if "--last" in line else []
+    assert (ran.code, shown) == (ExitCode.OK, expected)
