@@ -14,12 +14,13 @@ from cli.lookup import environment_id
 from cli.options import Module
 from cli.rollout_report import Deployment
 from cli.watch_rollout import ROOT
+from shared.kernel.ids import id_shape
 
 RUNNING: Final = (
     "Requested", "Provisioning", "Configuring", "RollingOut", "HealthGating", "Promoting",
     "RollingBack",
 )  # fmt: skip
-_DEPLOYMENT_ID: Final = re.compile(r"dep-[a-z2-7]{12}-[0-9a-z]{16}")
+_DEPLOYMENT_ID: Final = re.compile(id_shape("dep"))
 
 
 @dataclass(frozen=True)

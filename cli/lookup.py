@@ -7,13 +7,13 @@ from typing import Any, Final
 from cli.client import Client
 from cli.fan_out import query_apps
 from cli.session import only_match
+from shared.kernel.ids import id_shape
 
-_ENVIRONMENT_ID: Final = re.compile(r"env-[a-z2-7]{12}")
+_ENVIRONMENT_ID: Final = re.compile(id_shape("env"))
 _ANY_ID: Final = re.compile(
     r"(?P<gate>gate-(?P<environment>[a-z2-7]{12})-[a-z2-7]{10}-(?P<rest>[0-9a-z]{16})-\d+-(?P<step>\d+))"
     r"|evt-(?P<event>[0-9a-f]{8})-[0-9a-f-]{27}"
-    r"|op-[a-z-]+-[a-z2-7]{12}-(?:[a-z2-7]{10}-)?[0-9a-z]{16}"
-    r"|dep-[a-z2-7]{12}-[0-9a-z]{16}|svc-[a-z2-7]{12}-[a-z2-7]{10}|env-[a-z2-7]{12}"
+    rf"|{'|'.join(map(id_shape, ('op', 'dep', 'svc', 'env')))}"
 )
 
 

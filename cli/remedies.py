@@ -10,6 +10,7 @@ from typing import Final
 
 from cli.exit_codes import ExitCode
 from cli.typed import TOKEN_VARIABLE, URL_VARIABLE, is_elsewhere, typed_values
+from shared.kernel.ids import id_shape
 
 _NEVER: Final = re.compile(r"(?!)")
 _READ_AGAIN: Final = "read it again (`runtimectl env show`) and repeat the command"
@@ -171,9 +172,9 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
 }
 """By code or remedy, for a system that this machine did not start."""
 _ID_PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
-    "deployment": re.compile(r"dep-[a-z2-7]{12}-[0-9a-z]{16}"),
-    "operation": re.compile(r"op-[a-z-]+-[a-z2-7]{12}-(?:[a-z2-7]{10}-)?[0-9a-z]{16}"),
-    "name": re.compile(r"env-[a-z2-7]{12}"),
+    "deployment": re.compile(id_shape("dep")),
+    "operation": re.compile(id_shape("op")),
+    "name": re.compile(id_shape("env")),
     "module": re.compile(r"module-[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"),
     "tenant": _NEVER,
     "state": _NEVER,

@@ -100,7 +100,12 @@ def parse_id(text: str, *kinds: str) -> ParsedId:
 
 def id_pattern(kind: str) -> str:
     """Return the shape of *kind* as an anchored regular expression that ECMA 262 reads too."""
-    return f"^{re.sub(r'[?]P<[a-z]+>', '?:', _SHAPES[kind].pattern)}$"
+    return f"^{id_shape(kind)}$"
+
+
+def id_shape(kind: str) -> str:
+    """Return the shape of *kind* as a regular expression to be part of another."""
+    return re.sub(r"[?]P<[a-z]+>", "?:", _SHAPES[kind].pattern)
 
 
 def _hash(length: int, *parts: str) -> str:
