@@ -9,7 +9,7 @@ from typing import Any, Final
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure, mistakes
 from cli.field_names import pointer_parts
-from cli.yaml_files import line_of
+from cli.yaml_files import lines_of
 
 _SOURCES: Final = ("artifact", "artifactDigest", "image")
 _ENVIRONMENT_ID: Final = "env-" + "a" * 12
@@ -50,7 +50,8 @@ def check_release(
     if not details:
         return warnings
     if file is not None:
-        details = [replace(each, line=_line_of(file, each)) for each in details]
+        lines = lines_of(file, [pointer_parts(each.target) for each in details])
+        details = [replace(each, line=line) for each, line in zip(details, lines, strict=True)]
     raise Failure(
         mistakes(details, str(file or "")), ExitCode.USAGE, code="Invalid", details=details
     )
@@ -81,7 +82,3 @@ def _with_digest(component: Any) -> Any:
         return component
     rest = {name: value for name, value in component.items() if name not in _SOURCES}
     return {**rest, "artifactDigest": _DIGEST}
-
-
-def _line_of(file: Path, detail: Detail) -> int | None:
-    return line_of(file, pointer_parts(detail.target))

@@ -25,9 +25,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
         if path.stat().st_size > BYTES_MAX:
             raise Failure(f"{path} is larger than {BYTES_MAX} bytes", ExitCode.USAGE)
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-        if _count_values(path, yaml.compose(text, yaml.SafeLoader), {}) > VALUES_MAX:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if _count_values(path, node, {}) > VALUES_MAX:
             raise Failure(f"{path} has more than {VALUES_MAX} values", ExitCode.USAGE)
+        content = loader.construct_document(node) if node else None
     except OSError as unread:
         raise Failure(
             f"{path} cannot be read: {unread.strerror}", ExitCode.USAGE, remedy="check the path"
@@ -75,11 +77,18 @@ def _require_each_once(path: Path, keys: Sequence[Any]) -> None:
         known.add(str(key.value))
 
 
-def line_of(path: Path, segments: Sequence[str]) -> int | None:
-    """Return the line of *path* where the field at *segments* stands, or else what holds it."""
+def lines_of(path: Path, fields: Sequence[Sequence[str]]) -> Sequence[int | None]:
+    """Return the line of *path* where each of *fields* stands, or else what holds it.
+
+    A field is the names and indices on the way to it.
+    """
     import yaml  # noqa: PLC0415  slow to import
 
     node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+    return [_line_of(node, segments) for segments in fields]
+
+
+def _line_of(node: Any, segments: Sequence[str]) -> int | None:
     line: int | None = None
     for segment in segments:
         entry = _entry(node, segment)
