@@ -156,6 +156,8 @@ class ComponentController:
             port=None if spec.port is None else context.free_port(),
             started_at=context.clock.now(),
             restarts=dead.restarts if dead else 0,
+            exit_code=dead.exit_code if dead else None,
+            exit_reason=dead.exit_reason if dead else "",
             is_resuming=dead is not None and dead.is_resuming,
         )
         others = tuple(i for i in self._record.instances if i.id != instance)

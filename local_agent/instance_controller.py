@@ -196,6 +196,7 @@ class InstanceController:
             is_live=False,
             terminated_at=None,
             reason="MemoryExceeded" if record.reason == "MemoryExceeded" else "Exited",
+            exit_reason="Exited" if record.terminated_at is None else record.reason,
             retry_at=now + timedelta(seconds=delay_s),
             restarts=record.restarts + 1,
             exit_code=exit_code,

@@ -167,6 +167,7 @@ def _instance(folder: SiteFolder, desired: DesiredComponent, record: InstanceRec
         address=f"127.0.0.1:{record.port}" if record.port is not None else None,
         reason=record.reason or ("" if is_alive else "Exited"),
         exit_code=record.exit_code,
+        exit_reason=record.exit_reason,
         is_resuming=record.is_resuming,
     )
 

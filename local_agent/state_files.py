@@ -76,6 +76,8 @@ class InstanceRecord:
     is_live: bool = True
     reason: str = "Starting"
     exit_code: int | None = None
+    exit_reason: str = ""
+    """Why the process before this one ended: Exited, MemoryExceeded, ProbeFailed."""
     retry_at: datetime | None = None
     """It is dead, and starts again at this time."""
     draining_at: datetime | None = None

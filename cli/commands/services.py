@@ -25,10 +25,24 @@ _SERVICE_ID: Final = re.compile(r"svc-[a-z2-7]{12}-[a-z2-7]{10}")
 
 def _ready(service: Mapping[str, Any]) -> str | None:
     """Return how many instances of the release in force are ready; others are draining."""
-    revision = service.get("releaseRevision")
-    instances = [each for each in service["instances"] if each["releaseRevision"] == revision]
-    ready = sum(1 for instance in instances if instance["status"] == "Ready")
+    ready = sum(1 for instance in _in_force(service) if instance["status"] == "Ready")
     return f"{ready}/{service['replicas']}" if service["instances"] else None
+
+
+def _restarts(service: Mapping[str, Any]) -> str | None:
+    """Return how often the instances of the release in force restarted, and when they last did."""
+    if not service["instances"]:
+        return None
+    restarted = [each for each in _in_force(service) if each.get("restarts")]
+    if not restarted:
+        return "0"
+    last = max(each["startedAt"] for each in restarted)
+    return f"{sum(each['restarts'] for each in restarted)} ({format_time(last)})"
+
+
+def _in_force(service: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    revision = service.get("releaseRevision")
+    return [each for each in service["instances"] if each["releaseRevision"] == revision]
 
 
 def _status(service: Mapping[str, Any]) -> str:
@@ -65,6 +79,7 @@ _COLUMNS: Final = (
     Column("HEALTH", _health_status),
     Column("SINCE", lambda service: format_time(service["health"].get("since"))),
     Column("READY", _ready),
+    Column("RESTARTS", _restarts),
     Column("URL", "endpointUrl"),
     Column("ID", "serviceId"),
 )

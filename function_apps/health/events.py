@@ -5,11 +5,19 @@ from typing import Final
 
 from function_apps.health.model.gate_record import GateRecord
 from function_apps.health.model.probe_target import ProbeTarget
+from function_apps.health.model.restarts import Restarts
 from function_apps.health.model.sample import CHECKS_MAX
 from shared.contracts.gates import Verdict
-from shared.contracts.health import HealthCheckCompleted, HealthSource, HealthStatus
+from shared.contracts.health import (
+    HealthCheckCompleted,
+    HealthSource,
+    HealthStatus,
+    RuntimeInstancesRestarted,
+)
 from shared.messaging.outbox import Publish
 
+REASON_MAX: Final = 2048
+"""As long as the contract lets a text be."""
 _STATUS_OF: Final[Mapping[Verdict, HealthStatus]] = {
     Verdict.PASS: HealthStatus.HEALTHY,
     Verdict.FAIL: HealthStatus.UNHEALTHY,
@@ -30,9 +38,37 @@ def health_check_completed(target: ProbeTarget, source: HealthSource) -> Publish
             "releaseRevision": target.release_revision,
             "status": target.status,
             "previousStatus": target.previous,
+            "reason": target.reason[:REASON_MAX],
             "checks": target.checks[:CHECKS_MAX],
             "samples": len(target.checks),
             "source": source,
+        }
+    )
+    return Publish(event, module=target.module_id)
+
+
+def instances_restarted(target: ProbeTarget, restarted: Restarts) -> Publish:
+    """Return the event that instances of a service restarted."""
+    event = RuntimeInstancesRestarted.model_validate(
+        {
+            "aggregateId": target.service_id,
+            "revision": target.revision,
+            "serviceId": target.service_id,
+            "environmentId": target.environment_id,
+            "moduleId": target.module_id,
+            "deploymentId": target.deployment_id,
+            "releaseRevision": target.release_revision,
+            "status": target.status,
+            "reason": target.reason[:REASON_MAX],
+            "restarted": [
+                {
+                    "instance": name,
+                    "restarts": each.restarts,
+                    "lastExit": each.last_exit,
+                    "isCrashLoop": each.is_crash_loop,
+                }
+                for name, each in list(restarted.items())[:CHECKS_MAX]
+            ],
         }
     )
     return Publish(event, module=target.module_id)

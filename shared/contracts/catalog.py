@@ -13,6 +13,7 @@ from shared.contracts.shape import Command, Event, Resource, Value
 from shared.contracts.values import (
     ComponentType,
     ComputeTargetKind,
+    Count,
     DeploymentId,
     Digest,
     EnvironmentId,
@@ -61,6 +62,11 @@ class Instance(Value):
     status: InstanceStatus
     endpoint: Url | None = None
     started_at: Instant | None = None
+    """Of the current process."""
+    restarts: Count = 0
+    """Starts after it ended by itself or was killed; planned stops are not counted."""
+    last_exit: Text = ""
+    """How the process before this one ended: `exit status 1`, `memory limit exceeded`."""
 
 
 Instances = Annotated[tuple[Instance, ...], Field(max_length=200)]

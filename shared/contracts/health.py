@@ -115,6 +115,7 @@ class HealthCheckCompleted(Event):
     release_revision: Revision = 0
     status: HealthStatus
     previous_status: HealthStatus | None = None
+    reason: Text = ""
     checks: Checks = ()
     samples: Count = 0
     window: HealthWindow | None = None
@@ -124,6 +125,33 @@ class HealthCheckCompleted(Event):
     verdict: Verdict | None = None
     """With `gate_id` only, as is `evidence`."""
     evidence: GateEvidence | None = None
+
+
+class InstanceRestarts(Value):
+    """How often one instance was started again after it ended by itself or was killed."""
+
+    instance: Label
+    restarts: Count
+    last_exit: Text
+    """`exit status 1`, `ended by SIGKILL`, `memory limit exceeded`, `liveness probe failed`."""
+    is_crash_loop: bool
+
+
+class RuntimeInstancesRestarted(Event):
+    """Instances of the release in force ended and were started again.
+
+    One event for all that one sweep noticed of a service, whose id is `aggregate_id`. `status` is
+    that of the service.
+    """
+
+    service_id: ServiceId
+    environment_id: EnvironmentId
+    module_id: ModuleId
+    deployment_id: DeploymentId | None = None
+    release_revision: Revision = 0
+    status: HealthStatus
+    reason: Text
+    restarted: Annotated[tuple[InstanceRestarts, ...], Field(max_length=50)]
 
 
 class AlertFacts(Event):
@@ -221,10 +249,15 @@ class HealthDefaults:
     resumed_within: timedelta = timedelta(minutes=5)
     """An instance that starts again after an interruption is Unknown so long, and then fails."""
     results_kept: timedelta = timedelta(days=30)
+    crash_loop_restarts: int = 3
+    crash_loop_within: timedelta = timedelta(minutes=5)
+    """An instance that restarts so often within this time is in a crash loop: Degraded."""
+    crash_loop_over: timedelta = timedelta(minutes=10)
+    """Without a restart, as long as Kubernetes takes to begin its backoff anew."""
 
 
 LOCAL_HEALTH: Final = HealthDefaults(
     sweep=timedelta(seconds=2), probe_timeout=timedelta(seconds=1), heartbeat=timedelta(minutes=1),
-    resumed_within=timedelta(seconds=90),
+    resumed_within=timedelta(seconds=90), crash_loop_over=timedelta(minutes=1),
 )  # fmt: skip
 """For one machine, where people watch; the command line prints it."""

@@ -1,9 +1,11 @@
 """The live state of a surface: sites, components, revisions, instances and their proofs."""
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from shared.kernel.ids import EnvironmentId
 from shared.surfaces.spec import SurfaceComponent
@@ -17,6 +19,17 @@ class Phase(StrEnum):
     READY = "Ready"
     DRAINING = "Draining"
     """It is being removed; its instances finish their requests."""
+
+
+_KILLED: Final = {
+    "MemoryExceeded": "memory limit exceeded",
+    "ProbeFailed": "liveness probe failed",
+}
+
+
+def _ended_by(number: int) -> str:
+    names = {each.value: each.name for each in signal.Signals}
+    return f"ended by {names.get(number, f'signal {number}')}"
 
 
 @dataclass(frozen=True)
@@ -37,11 +50,24 @@ class Instance:
     """Why it is not ready: Starting, ProbeFailed, Exited, Stopping, MemoryExceeded."""
     exit_code: int | None = None
     """Of the process before this one; -9 was ended by signal 9. None where nobody collected it."""
+    exit_reason: str = ""
+    """Why that process ended: Exited, MemoryExceeded, ProbeFailed. Empty where none did."""
     is_resuming: bool = False
     """It was found dead when supervision began again, and has not been ready since.
 
     It was stopped together with the supervisor, or it ended while no supervisor ran.
     """
+
+    @property
+    def last_exit(self) -> str:
+        """Return how the process before this one ended, in words; empty where none did."""
+        if self.exit_reason in _KILLED:
+            return _KILLED[self.exit_reason]
+        if self.exit_code is None:
+            return "exit status unknown" if self.exit_reason else ""
+        if self.exit_code < 0:
+            return _ended_by(-self.exit_code)
+        return f"exit status {self.exit_code}"
 
 
 @dataclass(frozen=True)

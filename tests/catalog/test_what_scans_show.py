@@ -6,7 +6,7 @@ import pytest
 
 from function_apps.catalog.model.environment_scan import confirm_absences
 from tests.catalog.inventory import Catalog, catalog
-from tests.kit.told import WEB, ended, environment, released, run, vanish
+from tests.kit.told import WEB, component_of, ended, environment, released, run, vanish
 from tests.kit.virtual_time import run_virtual
 
 NINE = [f"module-m{number}" for number in range(9)]
@@ -163,3 +163,20 @@ def test_absence_is_weighed(
     missing: dict[str, int], absent: list[str], total: int, more: dict[str, int], certain: list[str]
 ) -> None:
     assert confirm_absences(missing, absent, total) == (more, frozenset(certain))
+
+
+def test_a_restart_is_counted_per_instance_and_published() -> None:
+    async def main() -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+        made = await watched(WEB)
+        made.world.crash(component_of(), f"{WEB}-1-0", exit_code=3)
+        await made.sweep()
+        await made.sweep()
+        head = next(each for each in await made.documents(WEB) if each.id == "service")
+        (event,) = made.bench.sent.bodies("RuntimeInventoryUpdated")
+        kept = [(each["restarts"], each["lastExit"]) for each in head.body["instances"]]
+        told = [(each["restarts"], each["lastExit"]) for each in event["payload"]["instances"]]
+        return kept, told
+
+    kept, told = run_virtual(main())
+
+    assert kept == told == [(1, "exit status 3"), (0, "")]

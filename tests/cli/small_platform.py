@@ -38,9 +38,9 @@ THE_SERVICE: Mapping[str, Any] = {
     "serviceId": SERVICE, "environmentId": ENVIRONMENT, "moduleId": "module-shop",
     "version": "1.0", "releaseRevision": 3, "status": "Running", "replicas": 2,
     "instances": [
-        {"status": "Ready", "releaseRevision": 3},
-        {"status": "Starting", "releaseRevision": 3},
-        {"status": "Ready", "releaseRevision": 2},
+        {"status": "Ready", "releaseRevision": 3, "restarts": 0, "startedAt": NOON},
+        {"status": "Starting", "releaseRevision": 3, "restarts": 2, "startedAt": NOON},
+        {"status": "Ready", "releaseRevision": 2, "restarts": 7, "startedAt": NOON},
     ],
     "endpointUrl": "http://127.0.0.1:9000/",
 }  # fmt: skip

@@ -38,6 +38,7 @@ EVENT_TABLE = {
     "RuntimeDeploymentCancelled": ("deployments", RELEASES),
     "RuntimeInventoryUpdated": ("catalog", "health scaling drift"),
     "HealthCheckCompleted": ("health", "deployments scaling drift"),
+    "RuntimeInstancesRestarted": ("health", ""),
     "RuntimeAlertRaised": (ALERTING, "catalog"),
     "RuntimeAlertCleared": (ALERTING, "catalog"),
     "ScalingPolicyApplied": ("scaling", "drift catalog deployments"),

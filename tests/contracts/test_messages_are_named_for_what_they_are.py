@@ -50,6 +50,7 @@ ENDINGS = [
     "Raised",
     "Requested",
     "Resolved",
+    "Restarted",
     "RolledBack",
     "Rotated",
     "Synced",

@@ -112,11 +112,22 @@ class MemoryCluster:
                         self._restart(instance, is_resuming=True) for instance in revision.instances
                     ]
 
-    def crash(self, component: SurfaceComponent, instance_id: str) -> None:
+    def crash(
+        self,
+        component: SurfaceComponent,
+        instance_id: str,
+        exit_code: int = -9,
+        exit_reason: str = "Exited",
+    ) -> None:
         """End the process of that instance; it restarts at once, as on LocalProcess."""
         for revision in self.component(component).revisions.values():
             revision.instances = [
-                replace(self._restart(instance, is_resuming=False), restarts=instance.restarts + 1)
+                replace(
+                    self._restart(instance, is_resuming=False),
+                    restarts=instance.restarts + 1,
+                    exit_code=exit_code,
+                    exit_reason=exit_reason,
+                )
                 if instance.id == instance_id
                 else instance
                 for instance in revision.instances

@@ -136,7 +136,7 @@ async def test_processes_that_together_exceed_the_memory_limit_end(tmp_path: Pat
         live = await harness.until(
             lambda live: any(i.restarts for r in live.revisions for i in r.instances)
         )
-        assert live.revisions[0].instances[0].reason == "MemoryExceeded"
+        assert live.revisions[0].instances[0].last_exit == "memory limit exceeded"
 
 
 async def test_a_limit_of_processes_is_offered_exactly_where_it_holds(tmp_path: Path) -> None:
@@ -171,9 +171,16 @@ async def test_a_workload_that_puts_a_pipe_in_place_of_a_file_of_ours_harms_only
 
 
 @pytest.mark.parametrize(
-    ("script", "code"), [("exit 3", 3), ("kill -TERM $$", -15), ("exec /no/such/program", 127)]
+    ("script", "code", "words"),
+    [
+        ("exit 3", 3, "exit status 3"),
+        ("kill -TERM $$", -15, "ended by SIGTERM"),
+        ("exec /no/such/program", 127, "exit status 127"),
+    ],
 )
-async def test_an_instance_that_ended_says_how(script: str, code: int, tmp_path: Path) -> None:
+async def test_an_instance_that_ended_says_how(
+    script: str, code: int, words: str, tmp_path: Path
+) -> None:
     async with local_process_harness(tmp_path) as harness:
         ending = replace(harness.worker(1), command=("/bin/sh", "-c", script))
         await harness.surface.apply(ending, fence(1))
@@ -181,7 +188,8 @@ async def test_an_instance_that_ended_says_how(script: str, code: int, tmp_path:
         live = await harness.until(
             lambda live: any(i.restarts > 1 for r in live.revisions for i in r.instances)
         )
-        assert live.revisions[0].instances[0].exit_code == code
+        instance = live.revisions[0].instances[0]
+        assert (instance.exit_code, instance.last_exit) == (code, words)
 
 
 async def test_a_dead_instance_is_started_again(tmp_path: Path) -> None:
@@ -198,6 +206,7 @@ async def test_a_dead_instance_is_started_again(tmp_path: Path) -> None:
             )
         )
         assert after.revisions[0].instances[0].pid != before.pid
+        assert after.revisions[0].instances[0].last_exit == "ended by SIGKILL"
         assert after.revisions[0].instances[0].started_at > before.started_at
         assert after.weights == {1: 100}
 
@@ -213,6 +222,7 @@ async def test_an_instance_that_is_not_live_is_started_anew(tmp_path: Path) -> N
         await harness.until(lambda live: not live.revisions[0].instances[0].is_live)
         after = await harness.until(lambda live: live.revisions[0].phase is Phase.READY)
         assert after.revisions[0].instances[0].restarts == 1
+        assert after.revisions[0].instances[0].last_exit == "liveness probe failed"
         assert not _work(tmp_path, instance.id).joinpath("sick").exists()
 
 

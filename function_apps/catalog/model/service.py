@@ -141,6 +141,11 @@ def record_observation(
 
 def _summary(instances: Instances) -> list[tuple[Any, ...]]:
     return [
-        (instance["name"], instance["status"], instance["releaseRevision"])
+        (
+            instance["name"],
+            instance["status"],
+            instance["releaseRevision"],
+            instance.get("restarts", 0),
+        )
         for instance in instances
     ]

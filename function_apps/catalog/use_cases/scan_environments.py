@@ -183,4 +183,6 @@ def _to_body(instance: Instance) -> Mapping[str, object]:
         "status": "Ready" if instance.is_ready else "NotReady",
         "endpoint": f"http://{instance.address}" if instance.address else None,
         "startedAt": isoformat(instance.started_at),
+        "restarts": instance.restarts,
+        "lastExit": instance.last_exit,
     }

@@ -1,6 +1,5 @@
 """Starts that fail: when they are given up, and what the instance says about it; no activity."""
 
-import signal
 from collections.abc import Iterable
 from typing import Final
 
@@ -71,13 +70,7 @@ def _state(instance: Instance) -> str:
 
 
 def _exit(instance: Instance) -> str:
-    code = instance.exit_code
-    if code is None:
-        return ""
-    if code >= 0:
-        return f", exit status {code}"
-    names = {each.value: each.name for each in signal.Signals}
-    return f", ended by {names.get(-code, f'signal {-code}')}"
+    return f", {instance.last_exit}" if instance.last_exit else ""
 
 
 async def _last_lines(

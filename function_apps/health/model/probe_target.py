@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from function_apps.health.model.restarts import Restarts
 from shared.contracts.catalog import ReleaseOfComponent, RuntimeInventoryUpdated, ServiceStatus
 from shared.contracts.health import HealthDefaults, HealthStatus
 from shared.contracts.values import Probe, ProbeKind
@@ -44,6 +45,7 @@ class ProbeTarget:
     revision: int = 1
     checks: tuple[Mapping[str, Any], ...] = ()
     probed_at: str | None = None
+    restarts: Restarts = field(default_factory=dict)
 
     @property
     def is_retired(self) -> bool:

@@ -1,5 +1,8 @@
 """The status of a service: three failing probes in a row worsen it, two passing ones improve it.
 
+A crash loop makes a healthy one Degraded at once, whether its instances are ready at that moment or
+not: it took restarts in a row already.
+
 Health is an observed record, so any status may follow any other and no transition table is needed.
 Absent data is Unknown, never Healthy.
 """
@@ -11,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from function_apps.health.model.probe_target import ProbeTarget
+from function_apps.health.model.restarts import describe_restarts, has_crash_loop
 from shared.contracts.health import HealthDefaults, HealthStatus
 from shared.kernel.clock import isoformat, parse_instant
 
@@ -52,15 +56,32 @@ def record_outcome(
 ) -> ProbeTarget:
     """Return *target* after one probe; a new status comes with a new `since` and revision."""
     at = isoformat(now)
-    probed = replace(target, checks=tuple(checks), reason=reason, probed_at=at)
-    status = STATUS_OF[outcome]
+    restarts = describe_restarts(target.restarts, now, rules)
+    probed = replace(
+        target,
+        checks=tuple(checks),
+        reason=f"{reason}; {restarts}" if restarts else reason,
+        probed_at=at,
+    )
+    loops = has_crash_loop(target.restarts) and outcome is not ProbeOutcome.NOTHING
+    is_up = outcome is ProbeOutcome.PASS
+    status = HealthStatus.DEGRADED if loops and is_up else STATUS_OF[outcome]
     if status is target.status:
         return replace(probed, pending=None, streak=0)
     streak = target.streak + 1 if target.pending is status else 1
-    if streak < _needed(target, status, rules):
-        return replace(probed, pending=status, streak=streak)
+    if streak >= _needed(target, status, rules):
+        return _changed(probed, status, at)
+    if loops and target.status in {HealthStatus.HEALTHY, HealthStatus.UNKNOWN}:
+        # What it is on its way to goes on being counted.
+        pending = None if status is HealthStatus.DEGRADED else status
+        degraded = _changed(probed, HealthStatus.DEGRADED, at)
+        return replace(degraded, pending=pending, streak=streak if pending else 0)
+    return replace(probed, pending=status, streak=streak)
+
+
+def _changed(target: ProbeTarget, status: HealthStatus, at: str) -> ProbeTarget:
     return replace(
-        probed,
+        target,
         status=status,
         previous=target.status,
         since=at,
@@ -83,10 +104,11 @@ def needs_write(
     before: ProbeTarget, after: ProbeTarget, now: datetime, rules: HealthDefaults
 ) -> bool:
     """Return whether *after* is written; a probe without news is kept as a sample only."""
-    has_news = (before.status, before.pending, before.streak) != (
+    has_news = (before.status, before.pending, before.streak, before.restarts) != (
         after.status,
         after.pending,
         after.streak,
+        after.restarts,
     )
     return has_news or is_heartbeat_due(before, now, rules)
 

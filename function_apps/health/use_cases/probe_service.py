@@ -26,6 +26,8 @@ class ServiceProbe:
     outcome: ProbeOutcome
     checks: Sequence[Mapping[str, Any]]
     reason: str
+    instances: Sequence[Instance] | None = None
+    """Those that were asked; None where the surface could not be read."""
 
 
 def unknown_result(reason: str) -> ServiceProbe:
@@ -50,18 +52,29 @@ async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
         return unknown_result(reading.reason)
     instances = serving(reading.value)
     if not instances:
-        return ServiceProbe(ProbeOutcome.FAIL, (), "no instance runs")
+        return ServiceProbe(ProbeOutcome.FAIL, (), "no instance runs", ())
     probe = target.readiness
 
     async def ask(instance: Instance) -> Mapping[str, Any]:
         return await _check(instance, probe, app)
 
     checks = await bounded_map(instances, ask, at_once=INSTANCES_AT_ONCE)
+    outcome, reason = _judge(target, instances, checks, app)
+    return ServiceProbe(outcome, checks, reason, instances)
+
+
+def _judge(
+    target: ProbeTarget,
+    instances: Sequence[Instance],
+    checks: Sequence[Mapping[str, Any]],
+    app: HealthApp,
+) -> tuple[ProbeOutcome, str]:
+    """Return the outcome of *checks*, one per instance, and the reason in words."""
     passing = sum(check["status"] is HealthStatus.HEALTHY for check in checks)
     wanted = max(1, target.replicas)
     reason = f"{passing} of {wanted} instances pass"
     if passing >= wanted:
-        return ServiceProbe(ProbeOutcome.PASS, checks, reason)
+        return ProbeOutcome.PASS, reason
     since = app.service.clock.now() - app.rules.probing.resumed_within
     resuming = sum(
         check["status"] is not HealthStatus.HEALTHY
@@ -70,9 +83,8 @@ async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
         for instance, check in zip(instances, checks, strict=True)
     )
     if passing + resuming >= wanted:
-        reason = f"{reason}, {resuming} start again after an interruption"
-        return ServiceProbe(ProbeOutcome.NOTHING, checks, reason)
-    return ServiceProbe(ProbeOutcome.PARTLY if passing else ProbeOutcome.FAIL, checks, reason)
+        return ProbeOutcome.NOTHING, f"{reason}, {resuming} start again after an interruption"
+    return ProbeOutcome.PARTLY if passing else ProbeOutcome.FAIL, reason
 
 
 def serving(component: LiveComponent) -> Sequence[Instance]:

@@ -7,10 +7,12 @@ cannot be read, probed or committed is postponed and does not stop the others.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
-from function_apps.health.events import health_check_completed
+from function_apps.health.events import health_check_completed, instances_restarted
 from function_apps.health.model.probe_target import ProbeTarget
+from function_apps.health.model.restarts import record_restarts, restarted
 from function_apps.health.model.sample import Sample
 from function_apps.health.model.status_hysteresis import (
     ProbeOutcome,
@@ -26,12 +28,12 @@ from function_apps.health.use_cases.probe_service import (
     probe_service,
     unknown_result,
 )
-from shared.contracts.health import HealthSource
+from shared.contracts.health import HealthDefaults, HealthSource
 from shared.kernel.clock import isoformat
 from shared.kernel.concurrency import Failure, bounded_map
 from shared.kernel.context import Context, timer_context
 from shared.kernel.ids import TenantId
-from shared.messaging.outbox import Audited
+from shared.messaging.outbox import Audited, Publish
 from shared.messaging.sweep import LATE, Sweep
 from shared.messaging.unit_of_work import NOTHING, Decision, Json, View
 from shared.persistence.store import Comparison, Document, Query, Where
@@ -124,20 +126,20 @@ async def record_probe(probed: ProbedTarget, app: HealthApp) -> None:
     document, before, probe = probed.document, probed.target, probed.probe
     ctx = _context(PROBE, document, app)
     now = ctx.now()
-    after = record_outcome(
-        before, probe.outcome, probe.checks, probe.reason, now, app.rules.probing
-    )
+    rules = app.rules.probing
+    counted = before
+    if probe.instances is not None:
+        restarts = record_restarts(before.restarts, probe.instances, now, rules)
+        counted = replace(before, restarts=restarts)
+    after = record_outcome(counted, probe.outcome, probe.checks, probe.reason, now, rules)
     sample = Sample.of(after, isoformat(now))
     partition_key = sample_partition(before.tenant_id, before.service_id)
     await app.samples.upsert([TableRow(partition_key, sample.at, dict(sample.values))])
-    if not needs_write(before, after, now, app.rules.probing):
+    if not needs_write(before, after, now, rules):
         return
     has_changed = after.status is not before.status
-    is_published = has_changed or is_heartbeat_due(before, now, app.rules.probing)
-    if is_published:
-        after = replace(after, published_at=isoformat(now), revision=before.revision + 1)
-    source = HealthSource.CHANGE if has_changed else HealthSource.HEARTBEAT
-    event = health_check_completed(after, source)
+    after, events = _published(before, after, now, rules)
+    is_audited = has_changed or bool(restarted(before.restarts, after.restarts))
 
     def decide(view: View) -> Decision[Json]:
         if view.etag(document.id) != document.etag:
@@ -145,11 +147,28 @@ async def record_probe(probed: ProbedTarget, app: HealthApp) -> None:
         return Decision(
             {},
             writes=[TARGETS.put(after)],
-            outbox=[event] if is_published else (),
-            audited=Audited("JudgeHealth", after.service_id, after.status) if has_changed else None,
+            outbox=events,
+            audited=Audited("JudgeHealth", after.service_id, after.status) if is_audited else None,
         )
 
     await app.service.work.commit(ctx, document.partition, [document.id], decide)
+
+
+def _published(
+    before: ProbeTarget, after: ProbeTarget, now: datetime, rules: HealthDefaults
+) -> tuple[ProbeTarget, Sequence[Publish]]:
+    """Return *after* with its revision, and the events of its change, each with one of its own."""
+    events, revision = [], before.revision
+    if news := restarted(before.restarts, after.restarts):
+        revision += 1
+        events.append(instances_restarted(replace(after, revision=revision), news))
+    has_changed = after.status is not before.status
+    if has_changed or is_heartbeat_due(before, now, rules):
+        revision += 1
+        after = replace(after, published_at=isoformat(now))
+        source = HealthSource.CHANGE if has_changed else HealthSource.HEARTBEAT
+        events.append(health_check_completed(replace(after, revision=revision), source))
+    return replace(after, revision=revision), events
 
 
 def _context(timer: str, document: Document, app: HealthApp) -> Context:

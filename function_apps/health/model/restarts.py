@@ -1,0 +1,97 @@
+"""Restarts of the instances of one service: which are news, and which are a crash loop.
+
+They are counted as Kubernetes counts them: by the surface, for each instance, from its first start.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from shared.contracts.health import HealthDefaults
+from shared.kernel.clock import isoformat, parse_instant
+from shared.surfaces.observed_state import Instance
+
+_NAMED_MAX: Final = 3
+"""Of the instances of a service, in a reason: they usually restart for the same one."""
+
+
+@dataclass(frozen=True)
+class InstanceRestarts:
+    """The restarts of one instance, and when health noticed the last of them, oldest first."""
+
+    restarts: int
+    last_exit: str = ""
+    noticed_at: tuple[str, ...] = ()
+    is_crash_loop: bool = False
+
+
+Restarts = Mapping[str, InstanceRestarts]
+"""By the name of the instance."""
+
+
+def record_restarts(
+    before: Restarts, instances: Sequence[Instance], now: datetime, rules: HealthDefaults
+) -> Restarts:
+    """Return the restarts of *instances* as they are now.
+
+    Those of an instance that was not known before are no news: its release was not in force.
+    """
+    return {each.id: _recorded(before.get(each.id), each, now, rules) for each in instances}
+
+
+def _recorded(
+    known: InstanceRestarts | None, instance: Instance, now: datetime, rules: HealthDefaults
+) -> InstanceRestarts:
+    if known is None or instance.restarts < known.restarts:
+        return InstanceRestarts(instance.restarts, instance.last_exit)
+    news = (isoformat(now),) * min(instance.restarts - known.restarts, rules.crash_loop_restarts)
+    noticed_at = (*known.noticed_at, *news)[-rules.crash_loop_restarts :]
+    after = replace(known, restarts=instance.restarts, noticed_at=noticed_at)
+    if news:
+        after = replace(after, last_exit=instance.last_exit)
+    return replace(after, is_crash_loop=_is_crash_loop(after, now, rules))
+
+
+def _is_crash_loop(restarts: InstanceRestarts, now: datetime, rules: HealthDefaults) -> bool:
+    """Return whether it restarts again and again; once it did, until it has stayed up."""
+    if not restarts.noticed_at:
+        return False
+    if restarts.is_crash_loop:
+        return now - parse_instant(restarts.noticed_at[-1]) < rules.crash_loop_over
+    is_often = len(restarts.noticed_at) >= rules.crash_loop_restarts
+    return is_often and now - parse_instant(restarts.noticed_at[0]) <= rules.crash_loop_within
+
+
+def restarted(before: Restarts, after: Restarts) -> Restarts:
+    """Return those of *after* that restarted since *before*."""
+    return {
+        name: each
+        for name, each in after.items()
+        if name in before and each.restarts > before[name].restarts
+    }
+
+
+def has_crash_loop(restarts: Restarts) -> bool:
+    return any(each.is_crash_loop for each in restarts.values())
+
+
+def describe_restarts(restarts: Restarts, now: datetime, rules: HealthDefaults) -> str:
+    """Return the latest restarts and the crash loops in words; empty when there are none."""
+    recent = {
+        name: each
+        for name, each in restarts.items()
+        if each.is_crash_loop
+        or (each.noticed_at and now - parse_instant(each.noticed_at[-1]) <= rules.crash_loop_within)
+    }
+    by_need = sorted(recent, key=lambda name: (not recent[name].is_crash_loop, name))
+    sentences = [_sentence(name, recent[name]) for name in by_need[:_NAMED_MAX]]
+    if len(by_need) > _NAMED_MAX:
+        sentences.append(f"{len(by_need) - _NAMED_MAX} other instances restarted too")
+    return "; ".join(sentences)
+
+
+def _sentence(name: str, restarts: InstanceRestarts) -> str:
+    times = "once" if restarts.restarts == 1 else f"{restarts.restarts} times"
+    loop = " and is in a crash loop" if restarts.is_crash_loop else ""
+    return f"{name} restarted {times}{loop}, last: {restarts.last_exit}"
