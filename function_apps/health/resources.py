@@ -41,7 +41,7 @@ def service_health(target: ProbeTarget, latest: Sample | None) -> ServiceHealth:
 
 def history_row(target: ProbeTarget, sample: Sample) -> HealthCheckResult:
     """Return the resource of one sample; its window is the instant of the probe."""
-    failed = [check for check in sample.checks if check["status"] != HealthStatus.HEALTHY]
+    failed = [check for check in sample.checks if check["status"] == HealthStatus.UNHEALTHY]
     return HealthCheckResult.model_validate(
         {
             "serviceId": target.service_id,

@@ -61,6 +61,8 @@ class HealthCheck(Value):
     code: Label
     """HTTP status, or `Timeout`, `Refused`, `Dns`, `Ok`."""
     instance: Label | None = None
+    description: Text = ""
+    """The entries that the application itself reports as not Healthy."""
 
 
 class BurnRate(Value):

@@ -10,9 +10,11 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from shared.contracts.health import HealthStatus
 from shared.kernel.clock import Clock
 from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.probing.guard import Destination, Forbidden, Network, Resolve, resolve_destination
+from shared.probing.health_body import ReportedHealth, reported_health
 from shared.probing.result import ProbeResult
 
 _PASSES: Final = range(200, 400)
@@ -49,17 +51,21 @@ class HttpProber:
                 destination = await resolve_destination(
                     url, owned=self._owned, resolve=self._resolve
                 )
-                code, passed = await _get(destination)
+                code, passed, reported = await _get(destination)
         except Forbidden:
             return ProbeResult(passed=False, code="Denied", latency_ms=0.0)
         except (OSError, ValueError) as problem:
-            code, passed = _CODES.get(type(problem), "Broken"), False
+            code, passed, reported = _CODES.get(type(problem), "Broken"), False, None
         latency_ms = (self._clock.monotonic_s() - began_s) * 1000
-        return ProbeResult(passed=passed, code=code, latency_ms=latency_ms)
+        return ProbeResult(passed, code, latency_ms, reported)
 
 
-async def _get(destination: Destination) -> tuple[str, bool]:
-    """Return the status and whether it passes. Raises OSError for a broken connection."""
+async def _get(destination: Destination) -> tuple[str, bool, ReportedHealth | None]:
+    """Return the status, whether it passes, and what the body reports.
+
+    Raises:
+        OSError: a broken connection, or an answer without an end.
+    """
     import aiohttp  # noqa: PLC0415  slow to import, and only apps with probes need it
     from yarl import URL  # noqa: PLC0415
 
@@ -76,8 +82,10 @@ async def _get(destination: Destination) -> tuple[str, bool]:
                 allow_redirects=False,
             ) as response,
         ):
-            await read_bounded(response)
-            return str(response.status), response.status in _PASSES
+            reported = reported_health(await read_bounded(response))
+            is_unhealthy = reported is not None and reported.status is HealthStatus.UNHEALTHY
+            passed = response.status in _PASSES and not is_unhealthy
+            return str(response.status), passed, reported
     except aiohttp.ClientConnectorError as problem:
         raise problem.os_error from problem
     except aiohttp.ClientError as problem:

@@ -2,11 +2,18 @@
 
 from dataclasses import dataclass
 
+from shared.probing.health_body import ReportedHealth
+
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """`code` is the HTTP status, or `Timeout`, `Refused`, `Broken`, `TooLong`, `Dns`, `Denied`."""
+    """`code` is the HTTP status, or `Timeout`, `Refused`, `Broken`, `TooLong`, `Dns`, `Denied`.
+
+    With a status that passes, an application that reports itself as Unhealthy does not pass.
+    """
 
     passed: bool
     code: str
     latency_ms: float
+    reported: ReportedHealth | None = None
+    """What the body of the answer says, where it is a health body."""

@@ -16,6 +16,7 @@ from shared.kernel.context import Context
 from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.envelope import Envelope
 from shared.persistence.store import Document, Partition
+from shared.probing.health_body import ReportedHealth
 from shared.probing.result import ProbeResult
 from tests.kit.memory_cluster import MemoryCluster
 from tests.kit.memory_surface import MemorySurface
@@ -31,6 +32,7 @@ class Prober:
 
     world: MemoryCluster
     failing: set[str] = field(default_factory=set)
+    reported: ReportedHealth | None = None
     takes_s: float = 0.0
     asked: list[tuple[str, float]] = field(default_factory=list)
     now_asking: int = 0
@@ -43,7 +45,7 @@ class Prober:
         await self.world.clock.sleep(self.takes_s)
         self.now_asking -= 1
         fails = any(part in url for part in self.failing)
-        return ProbeResult(not fails, "503" if fails else "200", 3.0)
+        return ProbeResult(not fails, "503" if fails else "200", 3.0, self.reported)
 
 
 @dataclass

@@ -24,7 +24,7 @@ class ProbeOutcome(StrEnum):
 
     PASS = "pass"  # noqa: S105  a result
     PARTLY = "partly"
-    """Some instances pass, but fewer than the release asks for."""
+    """Fewer instances pass than the release asks for, or one that passes says it is Degraded."""
     FAIL = "fail"
     NOTHING = "nothing"
     """No reliable answer: the surface could not be read."""

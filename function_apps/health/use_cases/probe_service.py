@@ -17,6 +17,8 @@ from shared.surfaces.observed_state import Instance, LiveComponent
 from shared.surfaces.spec import SurfaceComponent as Component
 
 INSTANCES_AT_ONCE: Final = 8
+REPORTS_SHOWN: Final = 3
+"""Instances of one release usually miss the same dependency."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,16 @@ def _judge(
     app: HealthApp,
 ) -> tuple[ProbeOutcome, str]:
     """Return the outcome of *checks*, one per instance, and the reason in words."""
-    passing = sum(check["status"] is HealthStatus.HEALTHY for check in checks)
+    statuses = [check["status"] for check in checks]
+    passing = len(statuses) - statuses.count(HealthStatus.UNHEALTHY)
     wanted = max(1, target.replicas)
-    reason = f"{passing} of {wanted} instances pass"
+    reason = "; ".join((f"{passing} of {wanted} instances pass", *_reports(checks)))
     if passing >= wanted:
-        return ProbeOutcome.PASS, reason
+        is_degraded = HealthStatus.DEGRADED in statuses
+        return ProbeOutcome.PARTLY if is_degraded else ProbeOutcome.PASS, reason
     since = app.service.clock.now() - app.rules.probing.resumed_within
     resuming = sum(
-        check["status"] is not HealthStatus.HEALTHY
+        check["status"] is HealthStatus.UNHEALTHY
         and instance.is_resuming
         and instance.started_at >= since
         for instance, check in zip(instances, checks, strict=True)
@@ -85,6 +89,15 @@ def _judge(
     if passing + resuming >= wanted:
         return ProbeOutcome.NOTHING, f"{reason}, {resuming} start again after an interruption"
     return ProbeOutcome.PARTLY if passing else ProbeOutcome.FAIL, reason
+
+
+def _reports(checks: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    """Return what the instances say of themselves, each sentence once."""
+    reports: dict[str, str] = {}
+    for check in checks:
+        if check["status"] is not HealthStatus.HEALTHY and check["description"]:
+            reports.setdefault(check["description"], str(check["instance"]))
+    return [f"{instance}: {text}" for text, instance in list(reports.items())[:REPORTS_SHOWN]]
 
 
 def serving(component: LiveComponent) -> Sequence[Instance]:
@@ -118,11 +131,15 @@ async def _probe_with_retries(url: str, probe: Probe, app: HealthApp) -> ProbeRe
 
 
 def _to_check(instance: Instance, result: ProbeResult, kind: ProbeKind | None) -> Mapping[str, Any]:
+    reported = result.reported
+    is_degraded = reported is not None and reported.status is HealthStatus.DEGRADED
+    passed = HealthStatus.DEGRADED if is_degraded else HealthStatus.HEALTHY
     return {
         "kind": CheckKind.READINESS,
         "probe": kind,
-        "status": HealthStatus.HEALTHY if result.passed else HealthStatus.UNHEALTHY,
+        "status": passed if result.passed else HealthStatus.UNHEALTHY,
         "latencyMs": round(result.latency_ms, 1),
         "code": result.code,
         "instance": instance.id,
+        "description": reported.description if reported is not None else "",
     }
