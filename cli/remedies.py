@@ -54,6 +54,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "NoHandler": "see where it was sent: `runtimectl parked show <event>`",
     "DryRunByMessage": "ask for the plan over HTTP: `runtimectl deploy --dry-run`",
     "BadArtifact": "build it again: `runtimectl artifact build … --fresh`, and push it",
+    "DataMissing": "add it: `runtimectl env update` with `--data {name}=LocalFolder`",
     "NotSupported": "change the plan, or use another compute target; the message says why",
     "RouteTaken": "give the component another pathPrefix",
     "SecretInGraph": "give a reference to the secret, not its value",

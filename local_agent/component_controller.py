@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from local_agent.controller_context import ControllerContext
+from local_agent.data_folders import data_folders
 from local_agent.envoy_admin import UpstreamHosts
 from local_agent.envoy_config import ComponentRoute, RevisionRoute
 from local_agent.instance_controller import InstanceController
@@ -16,7 +17,7 @@ from local_agent.state_files import (
     InstanceRecord,
     SiteFolder,
 )
-from shared.surfaces.errors import BadArtifact
+from shared.surfaces.errors import BadArtifact, DataMissing
 from shared.surfaces.rules import drain_ends_at
 from shared.surfaces.spec import RevisionSpec, SurfaceComponent
 
@@ -73,7 +74,8 @@ class ComponentController:
             if record.id in wanted:
                 after = self._instances.keep_running(record, spec, hosts)
                 if after is not None and self._instances.is_restart_due(after):
-                    after = await self._start(spec, after.id, problems, after) or after
+                    cannot_start = replace(after, reason="CannotStart")
+                    after = await self._start(spec, after.id, problems, after) or cannot_start
             else:
                 after = self._instances.drain(record, spec, hosts, is_immediate=is_deletion)
             if after is None:
@@ -144,8 +146,9 @@ class ComponentController:
         context = self._context
         try:
             unpacked = await context.artifacts.prepare(spec.artifact)
-        except BadArtifact as bad:
-            problems[spec.revision] = bad.message
+            data = data_folders(self._site, spec)
+        except (BadArtifact, DataMissing) as missing:
+            problems[spec.revision] = missing.message
             return None
         folder = self._instances.folder(instance)
         await asyncio.to_thread(folder.prepare, unpacked, context.artifacts)
@@ -163,7 +166,7 @@ class ComponentController:
         others = tuple(i for i in self._record.instances if i.id != instance)
         self._set_record(replace(self._record, instances=(*others, record)))
         self._site.write_record(self._record, is_durable=True)
-        self._instances.start(spec, record, unpacked)
+        self._instances.start(spec, record, unpacked, data)
         return record
 
 

@@ -4,9 +4,10 @@ No step waits for a process: a drain, a termination or a restart is a time in th
 and the next pass continues from there, in this host or in the next one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from local_agent import processes
@@ -46,9 +47,15 @@ class InstanceController:
     def folder(self, instance: str) -> InstanceFolder:
         return InstanceFolder(self._folder / instance)
 
-    def start(self, spec: RevisionSpec, record: InstanceRecord, unpacked: UnpackedArtifact) -> None:
+    def start(
+        self,
+        spec: RevisionSpec,
+        record: InstanceRecord,
+        unpacked: UnpackedArtifact,
+        data: Mapping[str, Path],
+    ) -> None:
         """Spawn the process of *record*, which is on disk already: no process is ever unknown."""
-        pid = self.folder(record.id).start(spec, record, unpacked, self._context.tools)
+        pid = self.folder(record.id).start(spec, record, unpacked, data, self._context.tools)
         self._processes.add(record.token, pid)
 
     def keep_running(

@@ -8,7 +8,6 @@ claim-<token>  the process of one start; order.json its command
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,15 +20,13 @@ from local_agent.limits import rlimits
 from local_agent.state_files import InstanceRecord
 from shared.persistence.plain_files import open_plain, read_plain, write_new
 from shared.surfaces.spec import RevisionSpec
+from shared.surfaces.variables import data_variable, expand
 
 LOG_BYTES_MAX: Final = 5 * 2**20
 """Two files of this size are kept: the current one and the one before."""
 OUTPUTS_MAX: Final = 20
 """Per component: outputs of removed instances that are kept for diagnosis."""
 _TAIL_BYTES: Final = 2**20
-_VARIABLE: Final = re.compile(
-    r"\$(?:(?P<open>\{))?(?P<name>PORT|HOME|TMPDIR)(?(open)\}|(?![A-Za-z0-9_]))"
-)
 
 
 def instance_id(spec: RevisionSpec, number: int) -> str:
@@ -54,10 +51,15 @@ class InstanceFolder:
         artifacts.copy(unpacked, self.path / "work")
 
     def start(
-        self, spec: RevisionSpec, record: InstanceRecord, unpacked: UnpackedArtifact, tools: Path
+        self,
+        spec: RevisionSpec,
+        record: InstanceRecord,
+        unpacked: UnpackedArtifact,
+        data: Mapping[str, Path],
+        tools: Path,
     ) -> int:
-        """Start the process that *record* describes; return its pid."""
-        environ = self._environ(spec, record, unpacked, tools)
+        """Start the process that *record* describes, with its data folders; return its pid."""
+        environ = self._environ(spec, record, unpacked, data, tools)
         return processes.start(
             self.path,
             record.token,
@@ -98,9 +100,15 @@ class InstanceFolder:
         return tuple(output[-lines:]) if lines > 0 else ()
 
     def _environ(
-        self, spec: RevisionSpec, record: InstanceRecord, unpacked: UnpackedArtifact, tools: Path
+        self,
+        spec: RevisionSpec,
+        record: InstanceRecord,
+        unpacked: UnpackedArtifact,
+        data: Mapping[str, Path],
+        tools: Path,
     ) -> dict[str, str]:
-        variables = {"HOME": str(self.path / "home"), "TMPDIR": str(self.path / "tmp")}
+        variables = {data_variable(name): str(folder) for name, folder in data.items()}
+        variables |= {"HOME": str(self.path / "home"), "TMPDIR": str(self.path / "tmp")}
         if record.port is not None:
             variables["PORT"] = str(record.port)
         path = [str(tools), "/usr/local/bin", "/usr/bin", "/bin"]
@@ -138,11 +146,6 @@ def prune_outputs(folder: Path) -> None:
     removed = [path for path in folder.glob("*") if not (path / "order.json").exists()]
     for path in sorted(removed, key=lambda p: p.stat().st_mtime)[:-OUTPUTS_MAX]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def expand(text: str, environ: Mapping[str, str]) -> str:
-    """Return *text* with `$PORT`, `$HOME` and `$TMPDIR` filled in; other dollars stay."""
-    return _VARIABLE.sub(lambda found: environ.get(found["name"], found[0]), text)
 
 
 def link_python(folder: Path) -> Path:

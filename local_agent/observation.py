@@ -139,7 +139,7 @@ def _revision(revision: DesiredRevision, instances: list[Instance], problem: str
     if revision.removed_at is not None:
         phase = Phase.DRAINING
     reasons = {instance.reason for instance in instances if instance.reason}
-    reason = "BadArtifact" if problem else min(reasons, default="")
+    reason = "CannotStart" if problem else min(reasons, default="")
     return LiveRevision(
         spec.revision,
         spec.version,

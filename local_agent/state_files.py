@@ -135,6 +135,11 @@ class SiteFolder:
     def edge(self) -> Path:
         return self.path / "edge"
 
+    @property
+    def volumes(self) -> Path:
+        """The parent of the environment's data folders, which its infrastructure makes."""
+        return self.path.parents[2] / "environments" / "volumes" / self.path.name
+
     def instances(self, service: ServiceId) -> Path:
         """Return the parent of the instance folders of *service*."""
         return self.path / "instances" / service

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from local_agent.artifacts import Artifacts
+from local_agent.data_folders import data_folders
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
 from local_agent.loopback_ports import free_port
 from local_agent.observation import live_revisions
@@ -82,6 +83,7 @@ class LocalProcessSurface(LocalProcessReader):
         # Unpacking may take long, so the fence is checked before it and again with the write.
         await self._update(spec.component, fence, lambda desired: desired)
         await self._artifacts.prepare(spec.artifact)
+        data_folders(self._folder.site(spec.component.environment), spec)
 
         def add(desired: DesiredComponent) -> DesiredComponent:
             present = desired.revisions.get(spec.revision)

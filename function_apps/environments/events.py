@@ -37,6 +37,7 @@ def _event(environment: RuntimeEnvironment) -> EnvironmentFacts:
             return RuntimeEnvironmentProvisioned(
                 **facts,
                 compute_targets=environment.targets,
+                data_resources=environment.in_force.data_resources,
                 outputs=environment.outputs,
                 pulumi_stack_ref=environment.stack,
                 last_update=environment.last_update,

@@ -210,6 +210,7 @@ class RuntimeEnvironmentProvisioned(EnvironmentFacts):
     """On every change that leaves the environment usable."""
 
     compute_targets: Annotated[tuple[ComputeTarget, ...], Field(max_length=5)]
+    data_resources: DataResources = ()
     outputs: Annotated[Mapping[Label, Text], Field(max_length=50)] = Field(default_factory=dict)
     isolation: Annotated[tuple[BindingIsolation, ...], Field(max_length=200)] = ()
     pulumi_stack_ref: Label

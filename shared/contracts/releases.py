@@ -30,6 +30,7 @@ from shared.contracts.values import (
     Resources,
     Revision,
     ServiceId,
+    Slug,
     Url,
     Version,
 )
@@ -151,6 +152,8 @@ class ReleasedComponent(Value):
     configuration: ConfigurationPin = Field(default_factory=ConfigurationPin)
     secret_versions: SecretVersions = Field(default_factory=dict)
     scaling_policy_revision: Revision = 0
+    data: Annotated[tuple[Slug, ...], Field(max_length=20)] = ()
+    """The data folders of the environment that its instances are given."""
     routing: Routing = Field(default_factory=Routing)
     owner: Label | None = None
 

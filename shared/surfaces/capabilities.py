@@ -11,6 +11,7 @@ from typing import Final
 
 from shared.kernel.errors import Violation
 from shared.surfaces.spec import HttpProbe, RevisionSpec
+from shared.surfaces.variables import data_variable, data_variables
 
 
 class Feature(StrEnum):
@@ -176,12 +177,29 @@ def _routes(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation
             )
 
 
+def _data(plan: SurfacePlan, _capabilities: Capabilities) -> Iterator[Violation]:
+    for index, spec in plan.revisions.items():
+        given = {data_variable(name) for name in spec.data}
+        words = [(f"command/{place}", word) for place, word in enumerate(spec.command)]
+        words += [(f"environ/{name}", value) for name, value in spec.environ.items()]
+        for place, word in words:
+            for name in sorted(data_variables(word) - given):
+                yield Violation(
+                    "DataMissing",
+                    f"/components/{index}/{place}",
+                    f"the environment has no data folder for ${name}",
+                    f"one of {', '.join(sorted(given))}" if given else "no data folder",
+                    name,
+                )
+
+
 RULES: Final[tuple[Callable[[SurfacePlan, Capabilities], Iterator[Violation]], ...]] = (
     _features,
     _weights,
     _replicas,
     _probes,
     _routes,
+    _data,
 )
 
 

@@ -44,5 +44,9 @@ class BadArtifact(Invalid):
     """The archive does not have its digest, or cannot be unpacked or installed safely."""
 
 
+class DataMissing(Conflict):
+    """A data folder that the release was given is not there; it is never made anew, empty."""
+
+
 class TrafficUnavailable(Unavailable):
     """The traffic layer did not show the change in time; the change may still come into force."""

@@ -75,6 +75,7 @@ class Surface(SurfaceReader, Protocol):
             StaleFence, SiteMissing, RouteTaken.
             RevisionDiffers: that revision exists with other content.
             BadArtifact: the archive is absent, damaged or unsafe.
+            DataMissing: one of its data folders is not there.
         """
         ...
 

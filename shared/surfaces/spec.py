@@ -94,11 +94,11 @@ class ReleaseQuestion:
 class RevisionSpec:
     """One release revision of one component; only `replicas` may change.
 
-    `$PORT`, `$HOME` and `$TMPDIR` are expanded in `command` and in the values of `environ`, without
-    a shell. A workload with a `port` listens on `$PORT` of 127.0.0.1 or all addresses; one without
-    (a worker) gets no traffic. `unit` has the facts of the release unit that the surface does not
-    interpret (configuration hash, secret versions, ...): it passes them to each instance as
-    `RUNTIME_UNIT`, and proofs return them.
+    The variables of `variables.py` are expanded in `command` and in the values of `environ`,
+    without a shell. A workload with a `port` listens on `$PORT` of 127.0.0.1 or all addresses; one
+    without (a worker) gets no traffic. `unit` has the facts of the release unit that the surface
+    does not interpret (configuration hash, secret versions, ...): it passes them to each instance
+    as `RUNTIME_UNIT`, and proofs return them.
     """
 
     component: SurfaceComponent
@@ -120,6 +120,8 @@ class RevisionSpec:
     resources: Resources = Resources()
     release: ReleaseQuestion | None = None
     unit: Mapping[str, str] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+    """Data folders of the environment, by name: each instance gets them, and may write there."""
     drain_s: float = 30.0
     """How long instances stay after their weight became 0; then until no request is active."""
     grace_s: float = 10.0
@@ -127,7 +129,9 @@ class RevisionSpec:
 
     def __post_init__(self) -> None:
         """Refuse a spec that no surface can run; `capabilities.check` refuses those of one."""
+        unnamed = [name for name in self.data if not _NAME.fullmatch(name)]
         checks = [
+            (bool(unnamed), "data", "names of a-z, 0-9 and inner dashes", str(unnamed)),
             (self.revision < 1, "revision", "a whole number from 1", str(self.revision)),
             (not self.command, "command", "at least the program", "nothing"),
             (self.replicas < 0, "replicas", "0 or more", str(self.replicas)),

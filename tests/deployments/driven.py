@@ -27,6 +27,7 @@ from function_apps.deployments.use_cases.upload_artifact import upload_artifact
 from shared.contracts.deployments import Deploy, DeploymentReason, RollbackDeployment
 from shared.contracts.environments import (
     ComputeTarget,
+    DataResourceSpec,
     EnvironmentFacts,
     EnvironmentStatus,
     RuntimeEnvironmentDecommissioned,
@@ -52,7 +53,14 @@ from shared.contracts.values import (
 from shared.durable.operations import OPERATIONS
 from shared.durable.orchestration import durable_name
 from shared.kernel.context import Context
-from shared.kernel.ids import ModuleId, ProjectId, environment_id, environment_key, parse_id
+from shared.kernel.ids import (
+    ModuleId,
+    ProjectId,
+    TenantId,
+    environment_id,
+    environment_key,
+    parse_id,
+)
 from shared.kernel.operation import Operation
 from shared.persistence.store import (
     Comparison,
@@ -178,14 +186,16 @@ class Driven:
         name: str = "test",
         generation: int = 1,
         targets: Sequence[ComputeTargetKind] = (ComputeTargetKind.LOCAL_PROCESS,),
+        data: Sequence[DataResourceSpec] = (),
+        owner: TenantId = TENANT,
     ) -> None:
-        """Tell that the environment has come to *status*, with *targets* once it is provisioned."""
+        """Tell that the environment has come to *status*, with what it has once provisioned."""
         self.revision += 1
         facts: dict[str, Any] = {
             "aggregate_id": environment(name),
             "revision": self.revision,
             "environment_id": environment(name),
-            "owner_tenant_id": TENANT,
+            "owner_tenant_id": owner,
             "name": name,
             "stage": stage,
             "region": "local",
@@ -199,7 +209,10 @@ class Driven:
                 await self.world_site(name)
                 places = tuple(ComputeTarget(kind=kind) for kind in targets)
                 event = RuntimeEnvironmentProvisioned(
-                    **facts, compute_targets=places, pulumi_stack_ref="stack"
+                    **facts,
+                    compute_targets=places,
+                    data_resources=tuple(data),
+                    pulumi_stack_ref="stack",
                 )
             case EnvironmentStatus.FAILED:
                 event = RuntimeEnvironmentFailed(

@@ -20,6 +20,7 @@ from shared.contracts.values import (
     ModuleId,
     OperationId,
     ProjectId,
+    Slug,
     Stage,
     TenantId,
 )
@@ -37,6 +38,8 @@ class EnvironmentProjection:
     generation: int
     targets: tuple[ComputeTargetKind, ...] = ()
     """Empty until it was provisioned once."""
+    data: tuple[Slug, ...] = ()
+    """The names of its data folders."""
 
     @property
     def is_usable(self) -> bool:

@@ -19,6 +19,7 @@ from shared.contracts.values import (
     EnvironmentId,
     Probe,
     Reason,
+    Slug,
     TenantId,
 )
 from shared.kernel.ids import module_key, parse_id, service_id
@@ -79,9 +80,19 @@ def to_released_component(
         scaling_policy_revision=max(
             (int(fact.value) for fact in facts if fact.kind == SCALING), default=0
         ),
+        data=_data(tenant, target),
         routing=Routing(weights={str(revision): 100} if component.port else {}),
         owner=component.owner,
     )
+
+
+def _data(tenant: TenantId, target: DeploymentTarget) -> tuple[Slug, ...]:
+    """Return the data folders that components of *tenant* get in the environment of *target*.
+
+    They are its owner's: tenants that were admitted have no data of each other's.
+    """
+    environment = target.environment
+    return environment.data if environment and environment.owner == tenant else ()
 
 
 def planned(
@@ -177,6 +188,7 @@ def to_revision_spec(
         if component.release
         else None,
         unit=facts,
+        data=component.data,
         drain_s=rollout.drain.total_seconds(),
     )
 

@@ -17,6 +17,7 @@ from function_apps.deployments.model.facts import RecordedProof
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DRAIN, ROLL_OUT, TARGETS
 from shared.contracts.environments import (
+    DataResourceKind,
     EnvironmentFacts,
     EnvironmentStatus,
     RuntimeEnvironmentProvisioned,
@@ -147,9 +148,15 @@ def _end_all(target: DeploymentTarget, ctx: Context) -> list[Row]:
 def _projection(
     event: EnvironmentFacts, project: ProjectId, before: EnvironmentProjection | None
 ) -> EnvironmentProjection:
-    targets = before.targets if before and not _is_gone(event, before) else ()
+    is_same = before is not None and not _is_gone(event, before)
+    targets, data = (before.targets, before.data) if before and is_same else ((), ())
     if isinstance(event, RuntimeEnvironmentProvisioned):
         targets = tuple(target.kind for target in event.compute_targets)
+        data = tuple(
+            resource.name
+            for resource in event.data_resources
+            if resource.kind is DataResourceKind.LOCAL_FOLDER
+        )
     return EnvironmentProjection(
         revision=event.revision,
         status=event.status,
@@ -158,6 +165,7 @@ def _projection(
         owner=event.owner_tenant_id,
         generation=event.generation,
         targets=targets,
+        data=data,
     )
 
 

@@ -1,0 +1,31 @@
+"""The data folders of an environment, which its components are given and which outlive them.
+
+The infrastructure makes and deletes them; here they are only found. Their path follows from the
+environment of the component and the name alone, so none leads to another environment's.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from local_agent.state_files import SiteFolder
+from shared.surfaces.errors import DataMissing
+from shared.surfaces.spec import RevisionSpec
+
+
+def data_folders(site: SiteFolder, spec: RevisionSpec) -> Mapping[str, Path]:
+    """Return the folder of each data resource of *spec*, by name.
+
+    Raises:
+        DataMissing: one is not there. An application that found a new, empty one would take all
+            that it had stored for deleted.
+    """
+    folders = {name: site.volumes / name for name in spec.data}
+    for name, folder in folders.items():
+        if not (_is_folder(site.volumes) and _is_folder(folder)):
+            raise DataMissing(f"data folder {name} is not there: update the environment")
+    return folders
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether *path* is a folder itself: a workload may have put a link in its place."""
+    return path.is_dir() and not path.is_symlink()

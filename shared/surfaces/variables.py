@@ -1,0 +1,34 @@
+"""The variables that are filled in for a workload, wherever its command or environ names them.
+
+`$PORT`, `$HOME`, `$TMPDIR`, and `$RUNTIME_DATA_<NAME>` of each data folder; also `${PORT}`. Every
+other dollar is the workload's.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+_DATA: Final = "RUNTIME_DATA_"
+_VARIABLE: Final = re.compile(
+    rf"\$(?:(?P<open>\{{))?(?P<name>PORT|HOME|TMPDIR|{_DATA}[A-Z0-9_]+)"
+    r"(?(open)\}|(?![A-Za-z0-9_]))"
+)
+
+
+def data_variable(name: str) -> str:
+    """Return the variable with the path of the data folder *name*; each has one of its own.
+
+    Names have lower case letters, digits and dashes, so two never give the same variable.
+    """
+    return _DATA + name.upper().replace("-", "_")
+
+
+def expand(text: str, environ: Mapping[str, str]) -> str:
+    """Return *text* with the variables in *environ* filled in; those that are not there stay."""
+    return _VARIABLE.sub(lambda found: environ.get(found["name"], found[0]), text)
+
+
+def data_variables(text: str) -> set[str]:
+    """Return the variables of data folders that *text* names."""
+    names = {found["name"] for found in _VARIABLE.finditer(text)}
+    return {name for name in names if name.startswith(_DATA)}

@@ -1,0 +1,151 @@
+"""A data folder is given to every instance, found and never made; what was stored there stays."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shared.kernel.errors import Invalid
+from shared.kernel.ids import ProjectId, environment_id, environment_key
+from shared.kernel.observation import Present
+from shared.surfaces.errors import DataMissing
+from tests.surfaces.harness import ACME, ENVIRONMENT, SHOP, SITE, TEMPLATE, SurfaceHarness, fence
+from tests.surfaces.local_process_harness import local_process_harness
+
+pytestmark = pytest.mark.real
+STORE = ("/bin/sh", "-c", "echo $RUNTIME_INSTANCE_ID >> $RUNTIME_DATA_UP_LOADS/starts; exec $0 $1")
+SERVE = (*STORE, "python", "server.py")
+
+
+@pytest.fixture
+async def harness(tmp_path: Path) -> AsyncIterator[SurfaceHarness]:
+    async with local_process_harness(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the data folder, as the infrastructure of the environment makes it."""
+    made = tmp_path / "environments" / "volumes" / ENVIRONMENT / "up-loads"
+    made.mkdir(parents=True)
+    return made
+
+
+async def environ(harness: SurfaceHarness) -> dict[str, str]:
+    read = await harness.surface.read_site(ENVIRONMENT)
+    assert isinstance(read, Present)
+    return await asyncio.to_thread(_environ_at, read.value.endpoint)
+
+
+def _environ_at(url: str) -> dict[str, str]:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        told: dict[str, str] = json.load(answer)["environ"]
+    return told
+
+
+async def test_what_is_stored_there_is_there_after_a_kill_a_release_and_a_restart(
+    harness: SurfaceHarness, folder: Path
+) -> None:
+    spec = harness.spec(data=("up-loads",), command=SERVE)
+    await harness.serve(spec, weights={1: 100})
+    live = await harness.until(lambda live: live.revisions[0].ready == 1)
+    pid = live.revisions[0].instances[0].pid
+    assert pid is not None
+
+    os.kill(pid, signal.SIGKILL)
+    await harness.until(lambda live: any(i.restarts for i in live.revisions[0].instances))
+    await harness.until(lambda live: live.revisions[0].ready == 1)
+    await harness.serve(replace(spec, revision=2), weights={2: 100})
+    await harness.surface.remove(SHOP, 1, fence(1))
+    await harness.restart()
+
+    assert (folder / "starts").read_text().split() == [
+        "module-shop-1-0", "module-shop-1-0", "module-shop-2-0",
+    ]  # fmt: skip
+    assert (await environ(harness))["RUNTIME_DATA_UP_LOADS"] == str(folder)
+
+
+async def test_environ_may_name_the_folder_and_not_replace_it(
+    harness: SurfaceHarness, folder: Path
+) -> None:
+    told = {
+        "VERSION": "1.0",
+        "AT": "${RUNTIME_DATA_UP_LOADS}/a",
+        "RUNTIME_DATA_UP_LOADS": "/etc",
+    }
+    await harness.serve(harness.spec(data=("up-loads",), environ=told), weights={1: 100})
+
+    given = await environ(harness)
+
+    assert (given["AT"], given["RUNTIME_DATA_UP_LOADS"]) == (f"{folder}/a", str(folder))
+
+
+async def test_a_folder_that_is_not_there_is_said_and_not_made(
+    harness: SurfaceHarness, folder: Path
+) -> None:
+    absent = harness.spec(data=("others",))
+    with pytest.raises(DataMissing, match="data folder others is not there"):
+        await harness.surface.apply(absent, fence(1))
+
+    assert not (folder.parent / "others").exists()
+
+
+async def test_an_instance_whose_folder_went_away_starts_again_when_it_is_back(
+    harness: SurfaceHarness, folder: Path
+) -> None:
+    await harness.serve(harness.spec(data=("up-loads",), command=SERVE))
+    live = await harness.until(lambda live: live.revisions[0].ready == 1)
+    (folder / "kept").write_text("safe")
+    shutil.move(folder, f"{folder}.away")
+    os.kill(live.revisions[0].instances[0].pid or 0, signal.SIGKILL)
+
+    stuck = await harness.until(lambda live: bool(live.revisions[0].message))
+
+    assert stuck.revisions[0].reason == "CannotStart"
+    assert stuck.revisions[0].message == (
+        "data folder up-loads is not there: update the environment"
+    )
+    assert stuck.revisions[0].instances[0].reason == "CannotStart"
+    shutil.move(f"{folder}.away", folder)
+    await harness.until(lambda live: live.revisions[0].ready == 1)
+    assert (folder / "kept").read_text() == "safe"
+
+
+@pytest.mark.parametrize("replaced", ["the folder", "its parent"])
+async def test_a_link_in_place_of_a_folder_leads_nowhere(
+    harness: SurfaceHarness, folder: Path, tmp_path: Path, replaced: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / folder.name).mkdir(parents=True)
+    at = folder if replaced == "the folder" else folder.parent
+    at.rename(at.with_name("before"))
+    at.symlink_to(elsewhere)
+
+    with pytest.raises(DataMissing):
+        await harness.surface.apply(harness.spec(data=("up-loads",)), fence(1))
+
+
+async def test_the_same_name_in_another_environment_is_another_folder(
+    harness: SurfaceHarness, folder: Path
+) -> None:
+    other = environment_id(environment_key(ACME, ProjectId("proj-shop"), "other"))
+    await harness.surface.ensure_site(replace(SITE, environment=other), fence(1))
+    spec = harness.spec(component=replace(SHOP, environment=other), data=("up-loads",))
+    try:
+        with pytest.raises(DataMissing):
+            await harness.surface.apply(spec, fence(1))
+    finally:
+        await harness.surface.delete_site(other, fence(2))
+
+
+@pytest.mark.parametrize("name", ["..", "../other", "a/b", "", "A", "a\0"])
+def test_a_name_that_could_be_a_path_is_refused(name: str) -> None:
+    with pytest.raises(Invalid):
+        replace(TEMPLATE, data=(name,))
