@@ -20,6 +20,7 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.state_folder import REPOSITORY, StateFolder, read_json, write_private
 from local_agent import processes
+from local_agent.agent_lock import has_agent, read_owner
 from local_agent.processes import ProcessIdentity
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
@@ -122,28 +123,31 @@ def stop_host(folder: StateFolder, clock: Clock) -> int | None:
     return host.pid
 
 
-def kill_host(folder: StateFolder, clock: Clock) -> HostProcess:
-    """Kill the host as a crash does, and return it.
+def kill_control_plane(folder: StateFolder, clock: Clock) -> None:
+    """Kill the host and the agent as a crash of both does, and wait for their end.
 
     Raises:
-        Failure: none runs.
+        Failure: no host runs.
     """
     host = find_host(folder)
     if host is None:
         raise Failure("no host runs here", ExitCode.UNAVAILABLE, code="HostUnreachable")
-    with suppress(ProcessLookupError):
-        os.kill(host.pid, signal.SIGKILL)
-    while find_host(folder) is not None:
+    agent = read_owner(folder.path) if has_agent(folder.path) else None
+    for pid in (host.pid, agent):
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    while find_host(folder) is not None or has_agent(folder.path):
         pause(clock, _POLL_INTERVAL_S)
-    return host
 
 
 def stop_workloads(folder: StateFolder, clock: Clock) -> int:
-    """Stop every workload and proxy of *folder*; return their number."""
-    from local_agent.shutdown import stop_everything  # noqa: PLC0415
+    """Stop the agent, every workload and every proxy of *folder*; return the number of the last."""
+    from local_agent.shutdown import stop_agent, stop_everything  # noqa: PLC0415
 
     if not folder.surface.exists():
         return 0
+    asyncio.run(stop_agent(folder.path, clock))
     return asyncio.run(stop_everything(folder.surface, clock))
 
 

@@ -148,7 +148,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "ProgramUnavailable": "see the log of the host: the environment program could not be run",
     "ProgramImpure": "correct the environment program: it must not read outside state",
     "OutputMissing": "correct the environment program: the message names the missing output",
-    "SupervisorRunning": "stop the host first: `runtimectl down`",
+    "AgentRunning": "stop it first: `runtimectl down`",
     "HostUnreachable": "start it: `runtimectl up` (its log is in {state}/logs/host.log)",
 }
 _BY_EXIT_CODE: Final[Mapping[ExitCode, str]] = {

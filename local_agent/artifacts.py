@@ -18,13 +18,13 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from local_agent.state_files import file_lock, write_atomically
 from shared.kernel.errors import NotFound
-from shared.persistence.blobs import Blobs
 from shared.persistence.plain_files import open_plain, read_plain
 from shared.surfaces.archives import ARCHIVE_BYTES_MAX, extract
 from shared.surfaces.errors import BadArtifact
@@ -32,6 +32,14 @@ from shared.surfaces.spec import artifact_blob
 from shared.surfaces.wheelhouses import REQUIREMENTS, pins, wheels_of
 
 INSTALL_S: Final = 300.0
+
+
+class ArchiveSource(Protocol):
+    """Where the archives are, by the names of `artifact_blob`."""
+
+    async def open(self, name: str) -> AsyncIterator[bytes]:
+        """Return the content of an archive, in chunks. Raises NotFound."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -66,9 +74,9 @@ def content_digest(folder: Path, files: tuple[str, ...]) -> str:
 class Artifacts:
     """The unpacked artifacts below *folder*, one folder per digest. Several hosts may share it."""
 
-    def __init__(self, folder: Path, blobs: Blobs) -> None:
+    def __init__(self, folder: Path, archives: ArchiveSource) -> None:
         self._folder = folder
-        self._blobs = blobs
+        self._archives = archives
 
     def find(self, digest: str) -> UnpackedArtifact | None:
         """Return the artifact if it has been prepared; one that was damaged since has not."""
@@ -113,7 +121,7 @@ class Artifacts:
 
     async def _fetch(self, digest: str, archive: IO[bytes]) -> None:
         try:
-            chunks = await self._blobs.open(artifact_blob(digest))
+            chunks = await self._archives.open(artifact_blob(digest))
         except NotFound as absent:
             raise BadArtifact(f"no artifact {digest} was uploaded", target="/artifact") from absent
         received, size = hashlib.sha256(), 0

@@ -14,6 +14,8 @@ import resource
 import sys
 from pathlib import Path
 
+TOKEN_VARIABLE = "RUNTIME_INSTANCE_TOKEN"  # noqa: S105  a name
+"""Names the start of a process in its environment."""
 CLAIM_VOID = 75
 """Exit code when a supervisor has declared this start void (EX_TEMPFAIL)."""
 NOT_STARTED = 127

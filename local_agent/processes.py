@@ -19,11 +19,11 @@ from typing import Final
 import psutil
 
 from local_agent import launcher
+from local_agent.launcher import TOKEN_VARIABLE
 from shared.persistence.plain_files import append_to, read_plain, remove, write_new
 
 NOT_OURS: Final = -1000
 """In place of an exit code, which is at least -64."""
-TOKEN_VARIABLE: Final = "RUNTIME_INSTANCE_TOKEN"  # noqa: S105  a name
 
 
 @dataclass(frozen=True)

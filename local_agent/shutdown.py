@@ -1,20 +1,41 @@
-"""Stops every workload and Envoy below a state folder, for `runtimectl down` and for tests."""
+"""Stops the agent, every workload and Envoy of a state folder, for `runtimectl down` and tests."""
 
+import os
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from local_agent import processes
+from local_agent.agent_lock import has_agent, read_owner
 from local_agent.envoy_process import envoy_epoch
 from local_agent.processes import ProcessIdentity
 from local_agent.state_files import CorruptStateFile, InstanceRecord, SiteFolder, SurfaceFolder
-from local_agent.supervisor import SupervisorRunning, has_supervisor
+from local_agent.supervisor import AgentRunning, has_supervisor
 from shared.kernel.clock import Clock
 from shared.kernel.ids import ServiceId
 
 GRACE_S: Final = 5.0
 _POLL_INTERVAL_S: Final = 0.05
+
+
+async def stop_agent(state: Path, clock: Clock) -> int | None:
+    """Stop the agent of the folder *state*; return its process id, None where none ran.
+
+    Its workloads go on.
+    """
+    stopped = None
+    kill_at_s = clock.monotonic_s() + GRACE_S
+    while has_agent(state):
+        pid = read_owner(state)
+        is_late = clock.monotonic_s() >= kill_at_s
+        if pid is not None and (is_late or pid != stopped):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL if is_late else signal.SIGTERM)
+            stopped = pid
+        await clock.sleep(_POLL_INTERVAL_S)
+    return stopped
 
 
 async def stop_everything(root: Path, clock: Clock) -> int:
@@ -23,12 +44,18 @@ async def stop_everything(root: Path, clock: Clock) -> int:
     The desired state stays on disk, so the next supervisor starts them again.
 
     Raises:
-        SupervisorRunning: a supervisor would start them again at once; stop it first.
+        AgentRunning: a supervisor would start them again at once; stop it first.
     """
     if has_supervisor(root):
-        raise SupervisorRunning(f"stop the host first: it supervises {root.name}")
+        raise AgentRunning(f"stop the agent first: it supervises {root.name}")
     _void_starts(root)
     stopping = live_processes(root)
+    await _end(stopping, clock)
+    return len(stopping)
+
+
+async def _end(stopping: Sequence[ProcessIdentity], clock: Clock) -> None:
+    """Terminate *stopping*, and kill what still runs after the grace time."""
     for identity in stopping:
         processes.terminate(identity)
     deadline_s = clock.monotonic_s() + GRACE_S
@@ -42,7 +69,6 @@ async def stop_everything(root: Path, clock: Clock) -> int:
         # Those that ignored SIGTERM, and the children that the others left in their sessions.
         processes.kill(identity)
         processes.reap(identity.pid)
-    return len(stopping)
 
 
 def live_processes(root: Path) -> list[ProcessIdentity]:

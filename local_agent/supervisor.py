@@ -6,13 +6,12 @@ every site once.
 """
 
 import asyncio
-import fcntl
 import json
 import logging
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -31,14 +30,13 @@ from local_agent.state_files import (
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Conflict, Unavailable
-from shared.persistence.plain_files import open_lock
 
 INTERVAL_S: Final = 0.2
 _LOG: Final = logging.getLogger(__name__)
 
 
-class SupervisorRunning(Conflict):
-    """Another process supervises this folder."""
+class AgentRunning(Conflict):
+    """An agent has this folder, and only one may."""
 
 
 class Notifier:
@@ -66,12 +64,9 @@ async def supervise(
 ) -> None:
     """Reconcile all sites of *folder* until canceled, including those that are added later.
 
-    The processes it started continue then.
-
-    Raises:
-        SupervisorRunning: another process does.
+    The processes it started continue then. One process at a time may supervise a folder.
     """
-    with _exclusive(folder.root):
+    with _announcement(folder.root) as announce:
         async with (
             aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
@@ -82,7 +77,7 @@ async def supervise(
             context = ControllerContext(
                 clock, entropy, artifacts, tools, session, tasks, notifier.notify
             )
-            await _supervise_sites(folder, notifier, context)
+            await _supervise_sites(folder, notifier, context, announce)
 
 
 def has_supervisor(root: Path) -> bool:
@@ -95,7 +90,10 @@ def has_supervisor(root: Path) -> bool:
 
 
 async def _supervise_sites(
-    folder: SurfaceFolder, notifier: Notifier, context: ControllerContext
+    folder: SurfaceFolder,
+    notifier: Notifier,
+    context: ControllerContext,
+    announce: Callable[[], None],
 ) -> None:
     supervised: set[Path] = set()
     notification = notifier.subscribe()
@@ -113,7 +111,7 @@ async def _supervise_sites(
         if not is_announced:
             for first_pass in first_passes:
                 await first_pass.wait()
-            _announce(folder.root)
+            announce()
             is_announced = True
         await _wait(notification)
 
@@ -131,23 +129,15 @@ async def _supervise_site(
         await _wait(notification)
 
 
-def _announce(root: Path) -> None:
-    content = json.dumps(asdict(processes.this_process())).encode()
-    write_atomically(root / "supervisor.json", content, is_durable=False)
-
-
 @contextmanager
-def _exclusive(root: Path) -> Iterator[None]:
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with os.fdopen(open_lock(root / "supervisor.lock"), "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as held:
-            raise SupervisorRunning(f"another process supervises {root.name}") from held
-        try:
-            yield
-        finally:
-            (root / "supervisor.json").unlink(missing_ok=True)
+def _announcement(root: Path) -> Iterator[Callable[[], None]]:
+    """Yield the function that says that every site was seen once; at the end it is taken back."""
+    file = root / "supervisor.json"
+    content = json.dumps(asdict(processes.this_process())).encode()
+    try:
+        yield partial(write_atomically, file, content, is_durable=False)
+    finally:
+        file.unlink(missing_ok=True)
 
 
 async def _wait(notification: asyncio.Event) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from local_agent.artifacts import Artifacts
+from local_agent.artifacts import ArchiveSource, Artifacts
 from local_agent.data_folders import data_folders
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
 from local_agent.loopback_ports import free_port
@@ -30,7 +30,6 @@ from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Refused, Unavailable
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
-from shared.persistence.blobs import Blobs
 from shared.surfaces.errors import RevisionMissing, SiteMissing, TrafficUnavailable
 from shared.surfaces.rules import check_fence, check_removal, check_revision, check_weights
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
@@ -40,21 +39,17 @@ WAIT_S: Final = 15.0
 
 
 class LocalProcessSurface(LocalProcessReader):
-    """Surface, SurfaceReader and Sites below the folder *root*; artifacts come from *blobs*."""
+    """Surface, SurfaceReader and Sites below the folder *root*; artifacts come from *archives*."""
 
-    def __init__(self, root: Path, blobs: Blobs, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, root: Path, archives: ArchiveSource, clock: Clock, entropy: Entropy) -> None:
         # Specs contain the environ of workloads, so no other user of this machine may read them.
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        super().__init__(SurfaceFolder(root), Artifacts(root / "artifacts", blobs), clock)
+        super().__init__(SurfaceFolder(root), Artifacts(root / "artifacts", archives), clock)
         self._entropy = entropy
         self._notifier = Notifier()
 
     async def supervise(self) -> None:
-        """Reconcile all sites until canceled; the processes continue to run.
-
-        Raises:
-            SupervisorRunning: another process does.
-        """
+        """Reconcile all sites until canceled; the processes continue to run."""
         await supervise(self._folder, self._artifacts, self._notifier, self._clock, self._entropy)
 
     async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:

@@ -185,6 +185,7 @@ async def _serve(
     except (StateInUse, PortTaken, configuration.ConfigurationRefused) as problem:
         terminal.line(str(problem))
         return EXIT_STATE_IN_USE if isinstance(problem, StateInUse) else EXIT_USAGE
+    await host.ensure_agent()
     terminal.report_boot(host, clock.monotonic_s() - began_s)
     for note in notes:
         terminal.line(f"warning: {note}")

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
+from local_host.agent_process import AgentProcess
 from shared.composition.parts import PartNotSupported
 from shared.composition.settings import DATABASE, GATEWAY, issuer_keys
 from shared.contracts.values import ComputeTargetKind
@@ -15,11 +17,9 @@ from shared.messaging.broker import MessageSender
 from shared.persistence.blobs import Blobs
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
+from shared.surfaces.local_process import LocalProcess
 from shared.surfaces.port import Surface
 from shared.web.authentication import FileKeys, KeySource
-
-if TYPE_CHECKING:
-    from local_agent.surface import LocalProcessSurface
 
 DEV_KEYS: Final = "issuer/jwks.json"
 
@@ -43,6 +43,11 @@ class EmbeddedHost:
     sender: MessageSender
     storage: Storage
     folder: Path
+
+    @cached_property
+    def agent(self) -> AgentProcess:
+        """The agent of the folder, which runs once an app has asked for its surface."""
+        return AgentProcess(self.folder, self.clock)
 
     def parts(self, settings: Mapping[str, str]) -> "EmbeddedParts":
         """Return the parts of the app that *settings* describe."""
@@ -76,24 +81,22 @@ class EmbeddedParts:
     def surface(self, kind: ComputeTargetKind) -> Surface:
         if kind is not ComputeTargetKind.LOCAL_PROCESS:
             raise PartNotSupported(f"the embedded host has no surface of kind {kind}")
-        return self._local_surface()
+        return self._local_process()
 
     def engine(self) -> InfrastructureEngine:
         # Brings the providers of the local surface.
         from local_cloud.infrastructure.embedded import embedded_engine  # noqa: PLC0415
 
-        folder = self.host.folder / "environments"
-        return embedded_engine(folder, self._local_surface(), self.host.clock)
+        return embedded_engine(
+            self.host.folder / "environments", self._local_process(), self.host.clock
+        )
+
+    def _local_process(self) -> LocalProcess:
+        agent = self.host.agent
+        agent.is_wanted = True
+        return LocalProcess(self.host.folder, agent.ensure, self.host.clock)
 
     def gateway(self) -> str:
         """Return the given gateway; on one machine, without it, the host of this app."""
         host = self.settings.get("WEBSITE_HOSTNAME", "127.0.0.1:7071")
         return self.settings.get(GATEWAY) or f"http://{host}"
-
-    def _local_surface(self) -> "LocalProcessSurface":
-        # Brings psutil and the proxy's package, which packaged apps do without.
-        from local_agent.local_surface import local_surface  # noqa: PLC0415
-
-        return local_surface(
-            self.host.folder, self.host.storage.blobs, self.host.clock, self.host.entropy
-        )

@@ -105,6 +105,7 @@ class Host:
         self._extensions: Sequence[Extension] = ()
         self._pipeline: HttpPipeline | None = None
         self._cloud: LocalCloud | None = None
+        self._embedded: EmbeddedHost | None = None
 
     @property
     def base_url(self) -> str:
@@ -126,6 +127,11 @@ class Host:
     def warnings(self) -> Sequence[str]:
         """What runs, but may not do what its author meant."""
         return self._admission.warnings
+
+    async def ensure_agent(self) -> None:
+        """Start the agent of the workloads if an app needs it and none runs."""
+        if self._embedded is not None and self._embedded.agent.is_wanted:
+            await asyncio.to_thread(self._embedded.agent.ensure)
 
     async def handle(self, call: HttpCall) -> HttpAnswer:
         """Answer *call* as the socket would, without the 230 s limit."""
@@ -178,7 +184,10 @@ class Host:
             self._closing.append(database.close)
         cloud = self._cloud = self._open_cloud(database)
         await cloud.start()
-        install(EmbeddedHost(self._clock, self._entropy, cloud.broker, cloud.storage, self._folder))
+        self._embedded = EmbeddedHost(
+            self._clock, self._entropy, cloud.broker, cloud.storage, self._folder
+        )
+        install(self._embedded)
         environ = os.environ if self.settings.environ is None else self.settings.environ
         admission = FunctionAdmission([index(app, environ) for app in self._requested])
         self._admission = admission

@@ -63,7 +63,7 @@ def up(
 
 
 def down(invocation: Invocation) -> None:
-    """Stop the host, every workload and every proxy; `up` starts them again."""
+    """Stop the host, its agent, every workload and every proxy; `up` starts them again."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
     pid = host_process.stop_host(folder, clock)
     stopped = host_process.stop_workloads(folder, clock)

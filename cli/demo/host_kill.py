@@ -1,4 +1,4 @@
-"""Kills the demo's host in the middle of a rollout, and starts it again."""
+"""Kills the demo's host and agent in the middle of a rollout, and starts them again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from cli.client import HostUnreachable
 from cli.demo.sandbox import DemoFailed, Sandbox
-from cli.host_process import find_host, kill_host, pause
+from cli.host_process import kill_control_plane, pause
+from local_agent.supervisor import has_supervisor
 
 DEAD_FOR_S: Final = 3.0
 _RESUMED_WITHIN_S: Final = 240.0
@@ -14,7 +15,7 @@ _RESUMED_WITHIN_S: Final = 240.0
 
 @dataclass(frozen=True)
 class HostKill:
-    """The effects of killing the host and starting it again."""
+    """The effects of killing host and agent, and of starting them again."""
 
     pid: int
     step: str
@@ -29,16 +30,18 @@ class HostKill:
 
 
 def kill_and_restart(sandbox: Sandbox, deployment: Mapping[str, Any]) -> HostKill:
-    """Kill the host in the middle of *deployment*, start it again, and wait until it resumed."""
+    """Kill host and agent in the middle of *deployment*, start them, wait until it resumed."""
     started = [step for step in deployment["steps"] if step["startedAt"] is not None]
     step, weight = started[-1]["name"], deployment["weight"]
     before = sandbox.workloads()
-    pid = sandbox.host_pid()
-    sandbox.print_command(f"kill -9 {pid}        # the whole control plane, at weight {weight} %")
-    kill_host(sandbox.state_folder, sandbox.clock)
+    pid, agent = sandbox.host_pid(), sandbox.agent_pid()
+    sandbox.print_command(
+        f"kill -9 {pid} {agent}    # host and agent, the whole control plane, at weight {weight} %"
+    )
+    kill_control_plane(sandbox.state_folder, sandbox.clock)
     died_at, died_s = sandbox.clock.now(), sandbox.clock.monotonic_s()
     pause(sandbox.clock, DEAD_FOR_S)
-    sandbox.print(f"no host runs: pid {pid} is dead, in step {step!r}; traffic goes on")
+    sandbox.print(f"neither runs: both were killed in step {step!r}; traffic goes on")
     start_s = sandbox.clock.monotonic_s()
     sandbox.run(f"up --port {sandbox.port}")
     alive_at, answers_s = sandbox.clock.now(), sandbox.clock.monotonic_s()
@@ -78,17 +81,15 @@ def print_kill(sandbox: Sandbox, kill: HostKill) -> None:
 
 
 def _wait_until_resumed(sandbox: Sandbox, operation_id: str) -> None:
-    """Wait until the new host supervises the surface and answers about the operation."""
+    """Wait until the new host answers about the operation and its agent supervises."""
     deadline_s = sandbox.clock.monotonic_s() + _RESUMED_WITHIN_S
-    supervisor = sandbox.state_folder.surface / "supervisor.json"
     while sandbox.clock.monotonic_s() < deadline_s:
         try:
             sandbox.get(f"/v1/runtime/operations/{operation_id}")
         except HostUnreachable:
             pause(sandbox.clock, 0.1)
             continue
-        host = find_host(sandbox.state_folder)
-        if host and supervisor.exists() and f'"pid": {host.pid}' in supervisor.read_text():
+        if has_supervisor(sandbox.state_folder.surface):
             return
         pause(sandbox.clock, 0.05)
     raise DemoFailed(f"{operation_id} did not continue after the host was started again")

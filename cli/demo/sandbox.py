@@ -16,11 +16,12 @@ from typing import Any, Final
 from cli.client import Client
 from cli.demo.load_process import LoadProcess
 from cli.exit_codes import ExitCode
-from cli.host_process import find_host, kill_host, stop_workloads
+from cli.host_process import find_host, kill_control_plane, stop_workloads
 from cli.lookup import find_environment
 from cli.main import main
 from cli.session import Session
 from cli.state_folder import STATE_VARIABLE, StateFolder, state_folder_at
+from local_agent.agent_lock import read_owner
 from local_agent.processes import ProcessIdentity
 from local_agent.shutdown import live_processes
 from local_agent.state_files import SurfaceFolder
@@ -72,7 +73,7 @@ class Sandbox:
         self.load.stop()
         is_running = find_host(self.state_folder) is not None
         if is_running:
-            kill_host(self.state_folder, self.clock)
+            kill_control_plane(self.state_folder, self.clock)
         return stop_workloads(self.state_folder, self.clock) + is_running
 
     def print(self, text: str = "", style: str = "") -> None:
@@ -120,8 +121,14 @@ class Sandbox:
             raise DemoFailed("the host does not run")
         return host.pid
 
+    def agent_pid(self) -> int:
+        pid = read_owner(self.state_folder.path)
+        if pid is None:
+            raise DemoFailed("the agent does not run")
+        return pid
+
     def workloads(self) -> set[ProcessIdentity]:
-        """Return the processes that outlive the host: workloads and proxies."""
+        """Return the processes that outlive host and agent: workloads and proxies."""
         return set(live_processes(self.state_folder.surface))
 
 

@@ -30,5 +30,3 @@ class StaleFence(Stale):
             f"{fence.operation} ({fence.step}) holds token {fence.token} for {what}, "
             f"but token {highest} has written there"
         )
-        self.fence = fence
-        self.highest = highest

@@ -27,9 +27,6 @@ class NotReady(Conflict):
             f"revision {revision} of {module} needs {needed} ready instances for that weight "
             f"and has {ready}"
         )
-        self.revision = revision
-        self.ready = ready
-        self.needed = needed
 
 
 class StillWeighted(Conflict):

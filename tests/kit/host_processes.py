@@ -1,5 +1,6 @@
 """`python -m local_host` as a process of its own: started, read and ended by a test."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from local_agent.shutdown import stop_agent
+from shared.kernel.clock import SystemClock
 
 
 class Process:
@@ -48,3 +52,4 @@ def started(*arguments: str | Path, state: Path, **environ: str) -> Iterator[Pro
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
+        asyncio.run(stop_agent(state, SystemClock()))

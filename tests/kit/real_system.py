@@ -21,7 +21,7 @@ import psutil
 
 from cli.client import Client, HostUnreachable
 from local_agent.processes import ProcessIdentity
-from local_agent.shutdown import live_processes, stop_everything
+from local_agent.shutdown import live_processes, stop_agent, stop_everything
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
@@ -95,7 +95,7 @@ class RealSystem:
     def down(self) -> None:
         """Stop the host and everything that it runs, as `runtimectl down` does."""
         self.stop()
-        asyncio.run(stop_everything(self.state / "surface", SystemClock()))
+        _stop_workloads(self.state)
 
     def workloads(self) -> set[ProcessIdentity]:
         """Return the processes of workloads and proxies that live, by their claims."""
@@ -133,6 +133,11 @@ class RealSystem:
         client.close()
 
 
+def _stop_workloads(state: Path) -> None:
+    asyncio.run(stop_agent(state, SystemClock()))
+    asyncio.run(stop_everything(state / "surface", SystemClock()))
+
+
 @contextmanager
 def real_system(state: Path, *apps: Path) -> Iterator[RealSystem]:
     """Have a system that runs; afterwards nothing of it does."""
@@ -144,7 +149,7 @@ def real_system(state: Path, *apps: Path) -> Iterator[RealSystem]:
     finally:
         if system.is_running:
             system.kill()
-        asyncio.run(stop_everything(state / "surface", SystemClock()))
+        _stop_workloads(state)
 
 
 class SteadyClient:

@@ -40,7 +40,7 @@ async def _in_memory() -> AsyncIterator[SurfaceHarness]:
 
 @pytest.fixture(params=["memory", pytest.param("local-process", marks=pytest.mark.real)])
 def run_scenario(request: pytest.FixtureRequest, tmp_path: Path) -> RunScenario:
-    """Run a scenario on a fresh harness: virtual time in memory, real time on real processes."""
+    """Run a scenario on a fresh harness: virtual time in memory; in real time through an agent."""
     if request.param == "memory":
 
         def run_in_memory(scenario: Scenario) -> None:
@@ -52,11 +52,11 @@ def run_scenario(request: pytest.FixtureRequest, tmp_path: Path) -> RunScenario:
 
         return run_in_memory
 
-    from tests.surfaces.local_process_harness import local_process_harness
+    from tests.surfaces.local_process_harness import agent_harness
 
     def run_for_real(scenario: Scenario) -> None:
         async def run() -> None:
-            async with local_process_harness(tmp_path) as harness:
+            async with agent_harness(tmp_path) as harness:
                 await scenario(harness)
 
         asyncio.run(run())

@@ -1,19 +1,28 @@
-"""The harness of LocalProcess: a workload of the standard library, real processes, a real Envoy."""
+"""The harnesses of LocalProcess: a workload of the standard library, real processes, a real Envoy.
+
+One has the agent in a process of its own, behind the client that the apps have; in the other its
+surface is an object of the test.
+"""
 
 import asyncio
 import hashlib
 import io
+import os
+import signal
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from local_agent.shutdown import stop_everything
+from local_agent.shutdown import stop_agent, stop_everything
 from local_agent.surface import LocalProcessSurface
+from local_host.agent_process import AgentProcess
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import NotFound
+from shared.surfaces.local_process import LocalProcess, read_record
 from shared.surfaces.spec import artifact_blob
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, SurfaceHarness, fence
 
@@ -118,20 +127,67 @@ class Host:
         return await self.start()
 
 
+class Agent:
+    """The agent of *state*, as a host starts it."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.process = AgentProcess(state, SystemClock())
+        self.surface = LocalProcess(state, self.process.ensure, SystemClock())
+
+    def kill(self) -> int:
+        """End it as a crash does, and return the id of its process."""
+        record = read_record(self.state)
+        assert record is not None
+        os.kill(record.pid, signal.SIGKILL)
+        return record.pid
+
+    async def restart(self) -> LocalProcess:
+        """Kill it; the next call starts another, as after a crash."""
+        self.kill()
+        return self.surface
+
+
+@asynccontextmanager
+async def agent_harness(folder: Path) -> AsyncIterator[SurfaceHarness]:
+    agent = Agent(folder)
+    artifact = upload(FolderBlobs(folder / "blobs" / "artifacts"), zipped({"server.py": SERVER}))
+    harness = SurfaceHarness(
+        agent.surface,
+        SystemClock(),
+        replace(TEMPLATE, artifact=artifact),
+        agent.restart,
+        agent.kill,
+        partial(_break_reads, folder / "surface"),
+    )
+    try:
+        await agent.surface.ensure_site(SITE, fence(1, "site"))
+        yield harness
+    finally:
+        await stop_agent(folder, SystemClock())
+        await stop_everything(folder / "surface", SystemClock())
+
+
+def _break_reads(root: Path) -> None:
+    site = root / "sites" / SHOP.environment
+    for kind in ("components", "running"):
+        (site / kind / f"{SHOP.service}.json").write_text("{ half a docum", encoding="utf-8")
+
+
 @asynccontextmanager
 async def local_process_harness(folder: Path) -> AsyncIterator[SurfaceHarness]:
     blobs = FolderBlobs(folder / "blobs")
     host = Host(folder / "surface", blobs)
     surface = await host.start()
     artifact = upload(blobs, zipped({"server.py": SERVER}))
-    template = replace(TEMPLATE, artifact=artifact)
-
-    def break_reads() -> None:
-        site = host.root / "sites" / SHOP.environment
-        for kind in ("components", "running"):
-            (site / kind / f"{SHOP.service}.json").write_text("{ half a docum", encoding="utf-8")
-
-    harness = SurfaceHarness(surface, SystemClock(), template, host.restart, host.kill, break_reads)
+    harness = SurfaceHarness(
+        surface,
+        SystemClock(),
+        replace(TEMPLATE, artifact=artifact),
+        host.restart,
+        host.kill,
+        partial(_break_reads, host.root),
+    )
     try:
         await surface.ensure_site(SITE, fence(1, "site"))
         yield harness

@@ -21,8 +21,7 @@ from local_agent.envoy_admin import wait_until
 from local_agent.instance_folder import LOG_BYTES_MAX
 from local_agent.limits import capabilities, rlimits
 from local_agent.shutdown import stop_everything
-from local_agent.supervisor import SupervisorRunning
-from local_agent.surface import LocalProcessSurface
+from local_agent.supervisor import AgentRunning
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Absent, Present
@@ -429,13 +428,11 @@ async def test_output_is_bounded(tmp_path: Path) -> None:
         assert lines.value[-1] == "done"
 
 
-async def test_a_folder_has_one_supervisor(tmp_path: Path) -> None:
+async def test_nothing_is_stopped_that_would_start_again_at_once(tmp_path: Path) -> None:
     async with local_process_harness(tmp_path) as harness:
-        assert isinstance(harness.surface, LocalProcessSurface)
+        await harness.serve(harness.spec(1), weights={1: 100})
 
-        with pytest.raises(SupervisorRunning):
-            await harness.surface.supervise()
-        with pytest.raises(SupervisorRunning, match="host first"):
+        with pytest.raises(AgentRunning, match="agent first"):
             await stop_everything(tmp_path / "surface", harness.clock)
 
 

@@ -1,0 +1,62 @@
+"""`python -m local_agent --state DIR`: run the agent of a state folder.
+
+SIGINT and SIGTERM end it; the workloads go on, and the next agent takes them over.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from local_agent.agent import run
+from local_agent.supervisor import AgentRunning
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
+
+EXIT_RUNNING: Final = 4
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until told to end; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local_agent", description="Run the workloads of this machine."
+    )
+    parser.add_argument(
+        "--state", type=Path, default=Path(".factory"), help="its folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--locked",
+        action="store_true",
+        help="descriptor 3 is the folder's lock, held by who started this process",
+    )
+    asked = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    # Specs hold the environ of workloads: for the eyes of who started the agent.
+    os.umask(0o077)
+    try:
+        asyncio.run(_run_until_signalled(asked.state.resolve(), is_locked=asked.locked))
+    except AgentRunning as running:
+        logging.getLogger("local_agent").warning("%s", running)
+        return EXIT_RUNNING
+    return 0
+
+
+async def _run_until_signalled(state: Path, *, is_locked: bool) -> None:
+    agent = asyncio.ensure_future(run(state, SystemClock(), SystemEntropy(), is_locked=is_locked))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, agent.cancel)
+    with suppress(asyncio.CancelledError):
+        await agent
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The agent of one state folder, as a kubelet is of a node: it alone touches workloads.
+
+It supervises them and answers the apps over HTTP. Its end stops no workload: the next agent takes
+them over.
+
+    <state>/agent.lock    held while an agent runs
+    <state>/agent.json    its address, token and capabilities: see shared/surfaces/local_process.py
+    <state>/surface/      what it keeps: see state_files.py
+    <state>/blobs/artifacts/   the archives, which the host writes
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from local_agent import processes
+from local_agent.agent_api import agent_api
+from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, held_lock, write_owner
+from local_agent.archive_folder import ArchiveFolder
+from local_agent.state_files import write_atomically
+from local_agent.supervisor import AgentRunning
+from local_agent.surface import LocalProcessSurface
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.surfaces.local_process import RECORD, AgentRecord, write_record
+
+_RESTART_AFTER_S: Final = 1.0
+_LOG: Final = logging.getLogger(__name__)
+
+
+async def run(state: Path, clock: Clock, entropy: Entropy, *, is_locked: bool) -> None:
+    """Supervise the workloads below *state* and answer the apps, until canceled.
+
+    *is_locked*: who started this process took the lock and passed it on.
+
+    Raises:
+        AgentRunning: another process does.
+    """
+    with _sole_agent(state, is_locked=is_locked):
+        archives = ArchiveFolder(state / "blobs" / "artifacts")
+        surface = LocalProcessSurface(state / "surface", archives, clock, entropy)
+        async with _announced(state, surface, entropy):
+            await supervise(surface, clock)
+
+
+async def supervise(surface: LocalProcessSurface, clock: Clock) -> None:
+    """Supervise *surface* forever: a defect is logged, and the supervision restarts."""
+    while True:
+        try:
+            await surface.supervise()
+        except Exception:  # noqa: BLE001  after any defect, workloads still need a supervisor
+            _LOG.exception("supervision failed; it restarts in %s s", _RESTART_AFTER_S)
+            await clock.sleep(_RESTART_AFTER_S)
+
+
+@contextmanager
+def _sole_agent(state: Path, *, is_locked: bool) -> Iterator[None]:
+    if is_locked:
+        os.set_inheritable(LOCK_DESCRIPTOR, False)
+        yield
+        return
+    with held_lock(state / LOCK) as lock:
+        if lock is None:
+            raise AgentRunning(f"another agent runs for {state}")
+        write_owner(lock, os.getpid())
+        yield
+
+
+@asynccontextmanager
+async def _announced(
+    state: Path, surface: LocalProcessSurface, entropy: Entropy
+) -> AsyncIterator[None]:
+    """Answer the apps on a free port of this machine, which the record of the agent names."""
+    token = entropy.uuid().hex + entropy.uuid().hex
+    runner = web.AppRunner(agent_api(surface, token), access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0]
+        own = processes.this_process()
+        url = f"http://{host}:{port}"
+        record = AgentRecord(url, token, own.pid, own.ticks, own.boot, surface.capabilities())
+        await asyncio.to_thread(write_atomically, state / RECORD, write_record(record))
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,76 @@
+"""Starts the agent of a state folder where none runs; the agent then outlives this host."""
+
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from local_agent import launcher
+from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, held_lock, write_owner
+from shared.kernel.clock import Clock
+from shared.persistence.plain_files import append_to
+
+LOG: Final = "agent.log"
+_RESTART_AFTER_S: Final = 1.0
+_CODE: Final = str(Path(launcher.__file__).parents[1])
+
+
+class AgentProcess:
+    """The agent of the folder *state*, which this host or an earlier one started."""
+
+    def __init__(self, state: Path, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+        self.is_wanted = False
+        """An app has asked for the surface."""
+        self._lock = threading.Lock()
+        self._pid: int | None = None
+        self._retry_at_s = 0.0
+
+    def ensure(self) -> None:
+        """Start the agent unless it runs; of one that ends at once, a second later."""
+        with self._lock:
+            if self._is_starting_or_runs():
+                return
+            now_s = self._clock.monotonic_s()
+            if now_s < self._retry_at_s:
+                return
+            self._retry_at_s = now_s + _RESTART_AFTER_S
+            with held_lock(self._state / LOCK) as lock:
+                self._pid = None if lock is None else self._start(lock)
+
+    def _is_starting_or_runs(self) -> bool:
+        """Return whether the agent that this host started has not ended."""
+        with suppress(ChildProcessError):
+            return self._pid is not None and os.waitpid(self._pid, os.WNOHANG) == (0, 0)
+        return False
+
+    def _start(self, lock: int) -> int:
+        """Start the agent in a session of its own, so that it outlives this host.
+
+        It is given the lock, so from this moment on no other one starts, and `down` finds it.
+        """
+        log = append_to(self._state / LOG)
+        # The token names the process of this host, where `runtimectl up` started it.
+        kept = {n: v for n, v in os.environ.items() if n != launcher.TOKEN_VARIABLE}
+        try:
+            pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-m", "local_agent", "--state", str(self._state), "--locked"],
+                {**kept, "PYTHONPATH": _CODE},
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, log, 1),
+                    (os.POSIX_SPAWN_DUP2, log, 2),
+                    (os.POSIX_SPAWN_DUP2, lock, LOCK_DESCRIPTOR),
+                ],
+                setsid=True,
+                setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
+            )
+        finally:
+            os.close(log)
+        write_owner(lock, pid)
+        return pid
