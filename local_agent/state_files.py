@@ -15,7 +15,7 @@ of one site exclude each other by a lock file, also across processes.
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -25,6 +25,7 @@ from typing import Final, TypeVar
 from pydantic import TypeAdapter
 
 from shared.kernel.ids import EnvironmentId, ServiceId
+from shared.persistence.disk_errors import translated_errors
 from shared.persistence.durable_files import sync_folder
 from shared.persistence.plain_files import NotPlain, open_lock, read_plain, write_new
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
@@ -175,9 +176,15 @@ class SiteFolder:
     def write_record(self, record: ComponentRecord, *, is_durable: bool) -> None:
         self._write(f"running/{record.component.service}.json", record, is_durable=is_durable)
 
-    def write_lock(self) -> AbstractContextManager[None]:
-        """Exclude all other writers of the desired state of this site, in any process."""
-        return file_lock(self.path / "lock")
+    @contextmanager
+    def write_lock(self) -> Iterator[None]:
+        """Exclude all other writers of the desired state of this site, in any process.
+
+        Raises:
+            Unavailable: the disk refuses what is written.
+        """
+        with translated_errors("the state of the surface"), file_lock(self.path / "lock"):
+            yield
 
     def _read(self, name: str, kind: type[D]) -> D | None:
         path = self.path / name

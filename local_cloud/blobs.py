@@ -9,10 +9,13 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
 from shared.kernel.errors import Invalid, NotFound
+from shared.persistence.disk_errors import translated_errors
 from shared.persistence.durable_files import sync_folder
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -27,25 +30,35 @@ class FolderBlobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._parts = folder / _PARTS
-        self._parts.mkdir(parents=True, exist_ok=True)
-        for left_over in self._parts.iterdir():
-            left_over.unlink(missing_ok=True)
+        with translated_errors(f"blobs of {folder.name}"):
+            self._parts.mkdir(parents=True, exist_ok=True)
+            for left_over in self._parts.iterdir():
+                left_over.unlink(missing_ok=True)
 
     async def put(self, name: str, content: AsyncIterator[bytes]) -> int:
-        """Store *content* whole or not at all; an earlier blob of this name is replaced."""
-        target = self._path(name)
-        descriptor, path = tempfile.mkstemp(dir=self._parts)
+        """Store *content* whole or not at all; an earlier blob of this name is replaced.
+
+        Raises:
+            Unavailable: the disk is full, read-only or gone.
+        """
+        target, disk = self._path(name), partial(translated_errors, f"blob {name}")
+        with disk():
+            descriptor, path = tempfile.mkstemp(dir=self._parts)
         part, size = Path(path), 0
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            # Without a buffer, which closing would try to write once more to a full disk.
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
                 async for chunk in content:
                     size += len(chunk)
-                    file.write(chunk)
-                file.flush()
-                await asyncio.to_thread(os.fsync, descriptor)
-            await asyncio.to_thread(_move, part, target)
+                    with disk():
+                        _write_whole(file, chunk)
+                with disk():
+                    await asyncio.to_thread(os.fsync, descriptor)
+            with disk():
+                await asyncio.to_thread(_move, part, target)
         finally:
-            part.unlink(missing_ok=True)  # noqa: ASYNC240  a local disk, one system call
+            with disk():
+                part.unlink(missing_ok=True)  # noqa: ASYNC240  a local disk, one system call
         return size
 
     async def open(self, name: str) -> AsyncIterator[bytes]:
@@ -83,6 +96,12 @@ async def _chunks(path: Path) -> AsyncIterator[bytes]:
     with path.open("rb") as file:
         while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
             yield chunk
+
+
+def _write_whole(file: FileIO, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _move(part: Path, target: Path) -> None:

@@ -19,7 +19,7 @@ from local_host.apps import configuration
 from local_host.apps.app_folders import apps_in, take_settings, topology_for
 from local_host.model import App
 from shared.kernel.clock import Clock, SystemClock
-from shared.kernel.errors import Invalid
+from shared.kernel.errors import Invalid, Unavailable
 
 _log = logging.getLogger("local_host")
 DEFAULT_PORT: Final = 7071
@@ -185,6 +185,9 @@ async def _serve(
     except (StateInUse, PortTaken, configuration.ConfigurationRefused) as problem:
         terminal.line(str(problem))
         return EXIT_STATE_IN_USE if isinstance(problem, StateInUse) else EXIT_USAGE
+    except Unavailable as problem:
+        terminal.line(f"{problem.message}; the state folder is {asked.state}, --state is another")
+        return EXIT_USAGE
     await host.ensure_agent()
     terminal.report_boot(host, clock.monotonic_s() - began_s)
     for note in notes:

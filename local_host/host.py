@@ -152,6 +152,7 @@ class Host:
         Raises:
             OSError: the port is taken.
             StateInUse: another host has the folder.
+            Unavailable: the folder cannot be written, or a database in it is damaged.
             PortTaken: a wire endpoint of the local cloud cannot listen.
             ConfigurationRefused: a setting of `host.json` that an extension needs cannot be read.
         Nothing runs then.

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Final, TextIO
 
+from shared.persistence.disk_errors import translated_errors
+
 LOCK: Final = "host.lock"
 
 
@@ -23,11 +25,17 @@ class StateLock:
     """Held until closed or until the process ends, however it ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the lock of *folder*, which is made. Raises StateInUse."""
+        """Take the lock of *folder*, which is made.
+
+        Raises:
+            StateInUse: another host has it.
+            Unavailable: it cannot be written.
+        """
         import fcntl  # noqa: PLC0415  not on Windows, where the host does not run
 
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file: TextIO = (folder / LOCK).open("a+")
+        with translated_errors(LOCK):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: TextIO = (folder / LOCK).open("a+")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
@@ -35,9 +43,10 @@ class StateLock:
             process = self._file.read().strip()
             self._file.close()
             raise StateInUse(folder, process) from problem
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        with translated_errors(LOCK):
+            self._file.truncate(0)
+            self._file.write(str(os.getpid()))
+            self._file.flush()
 
     def close(self) -> None:
         self._file.close()

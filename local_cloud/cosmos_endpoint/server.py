@@ -41,6 +41,7 @@ from local_cloud.cosmos_endpoint.query_parser import SqlRefused, parse
 from local_cloud.cosmos_endpoint.resource_address import ResourceAddress, address_of
 from local_cloud.sqlite.rows import Verb
 from local_cloud.storage import LocalStorage
+from shared.kernel.errors import Unavailable
 
 _RANGES_ETAG: Final = '"ranges-1"'
 
@@ -101,6 +102,8 @@ class CosmosEndpoint:
             response = web.Response()
         except SqlRefused as problem:
             response = json_response({"code": "BadRequest", "message": str(problem)}, 400)
+        except Unavailable as away:
+            response = json_response({"code": "ServiceUnavailable", "message": away.message}, 503)
         own_id = UUID(int=next(self._requests))
         response.headers["x-ms-activity-id"] = request.headers.get("x-ms-activity-id", str(own_id))
         response.headers["x-ms-request-charge"] = "1"

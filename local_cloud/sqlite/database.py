@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from local_cloud.sqlite.group_commit import QUICK_COMMIT_S, GroupCommit
+from local_cloud.sqlite.sqlite_errors import TranslatedErrors
 from local_cloud.sqlite.write_ahead_log import WriteAheadLog
+from shared.persistence.disk_errors import translated_errors
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -29,8 +31,8 @@ class Database:
     """One SQLite file, or `:memory:`.
 
     Raises:
-        sqlite3.DatabaseError: from `__init__` when the file is no database; from `write` what the
-            work raised, or what the commit raised (then every piece of the group failed).
+        Unavailable: the file is no database, is damaged, or its disk is full or read-only; from
+            `write` then every piece of the group failed.
     """
 
     def __init__(
@@ -49,11 +51,14 @@ class Database:
         self._memory = str(path) == MEMORY
         self._synchronous = synchronous
         self.path = path
+        self._translated = TranslatedErrors(path)
         if not self._memory:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with translated_errors(Path(path).name):
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._writer = self._open()
         if schema:
-            self._writer.executescript(schema)
+            with self._translated:
+                self._writer.executescript(schema)
         self._closed = False
         if self._memory:
             self._reader = self._writer
@@ -64,7 +69,8 @@ class Database:
 
     def _open(self, *, read_only: bool = False) -> sqlite3.Connection:
         """Return a connection that is closed at the latest when this database is collected."""
-        connection = self._connect(read_only=read_only)
+        with self._translated:
+            connection = self._connect(read_only=read_only)
         # Python 3.13 warns of connections that are left to the garbage collector.
         weakref.finalize(self, connection.close).atexit = False
         return connection
@@ -91,12 +97,13 @@ class Database:
         if self._memory:
             self._writer.executescript(schema)
             return
-        with closing(self._connect()) as connection:
+        with self._translated, closing(self._connect()) as connection:
             connection.executescript("BEGIN IMMEDIATE;" + schema + "COMMIT;")
 
     def read(self, work: Work[T]) -> T:
         """Run *work*, which only reads, on the committed state."""
-        return work(self._reader)
+        with self._translated:
+            return work(self._reader)
 
     async def write(self, work: Work[T], *, undoes_itself: bool = False) -> T:
         """Run *work* in a transaction of its own; return its result once that is durable.
@@ -104,6 +111,9 @@ class Database:
         *work* must be quick, must not await, and may be called on another thread. It is undone
         when it raises, at the cost of a savepoint; with *undoes_itself* it has changed nothing
         then, unless it raises sqlite3.Error.
+
+        Raises:
+            Unavailable: the file cannot be written.
         """
         if self._closed:
             msg = f"database {self.path} is closed"
@@ -112,7 +122,8 @@ class Database:
             with self._writer:  # commits, or rolls back where something is raised
                 self._writer.execute("BEGIN IMMEDIATE")
                 return work(self._writer)
-        return await self._groups.join(work, undoes_itself)
+        with self._translated:
+            return await self._groups.join(work, undoes_itself)
 
     def close(self) -> None:
         """Finish the queued writes, checkpoint and close. A closed database refuses writes."""
@@ -123,6 +134,6 @@ class Database:
             self._groups.close()
             # Readers first: a truncating checkpoint waits for them.
             self._reader.close()
-            with suppress(sqlite3.OperationalError):
+            with suppress(sqlite3.Error):
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._writer.close()

@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from shared.kernel.errors import Unavailable
+
 LENGTHEN_AFTER: Final = 16
 """Commands: a file that is written to that often is worth the disk space."""
 LOG_BYTES: Final = 8 * 1024 * 1024
@@ -69,7 +71,8 @@ class WriteAheadLog:
                 os.fdatasync(file.fileno())
 
     def _checkpoint(self) -> None:
-        with suppress(sqlite3.OperationalError):
+        # What is wrong with the file, the next read or commit meets too.
+        with suppress(Unavailable, sqlite3.Error):
             if self._checkpointer is None:
                 self._checkpointer = self._connect()
             row = self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

@@ -32,6 +32,7 @@ from local_host.durable.task_hub import Records
 from local_host.model import Invoker
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Unavailable
 
 _log = logging.getLogger(__name__)
 _PARTITIONS: Final = 4
@@ -273,7 +274,7 @@ class Engine:
         except Superseded:
             self._reload(session, commit)
             return False
-        except sqlite3.Error:
+        except (Unavailable, sqlite3.Error):
             _log.exception("an episode of %s was not stored; it is tried again", commit.after.id)
             await self.clock.sleep(_RETRY_COMMIT_S)
             self._reload(session, commit)

@@ -25,6 +25,7 @@ from local_host.model import (
 )
 from local_host.routing.route_table import RouteTable
 from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Unavailable
 
 _log = logging.getLogger("local_host.http")
 _OWN: Final = ("/admin/", "/runtime/")
@@ -34,9 +35,10 @@ _NOT_FOUND: Final = HttpAnswer(HTTPStatus.NOT_FOUND)
 _UNAUTHORIZED: Final = HttpAnswer(HTTPStatus.UNAUTHORIZED)
 _TOO_MANY: Final = HttpAnswer(HTTPStatus.TOO_MANY_REQUESTS)
 _FAILED: Final = HttpAnswer(HTTPStatus.INTERNAL_SERVER_ERROR)
+_PLAIN: Final = (("content-type", "text/plain; charset=utf-8"),)
 _HOME: Final = HttpAnswer(
     HTTPStatus.OK,
-    (("content-type", "text/plain; charset=utf-8"),),
+    _PLAIN,
     b"This Functions host is up and running.\n",
 )
 
@@ -166,6 +168,9 @@ class HttpPipeline:
     async def _mounted(self, handler: HttpHandler, call: HttpCall) -> HttpAnswer:
         try:
             return await handler(call)
+        except Unavailable as away:
+            _log.error("%s %s: %s", call.method, call.path, away.message)
+            return HttpAnswer(HTTPStatus.SERVICE_UNAVAILABLE, _PLAIN, away.message.encode())
         except Exception:  # noqa: BLE001  a defect of the host: the caller gets what Azure gives it
             _log.exception("%s %s failed in the host", call.method, call.path)
             return _FAILED

@@ -12,6 +12,7 @@ from shared.messaging.dispatcher import Dispatcher
 from shared.messaging.outbox import Audited, Raise
 from shared.messaging.service_parts import App, ServiceParts
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
+from shared.web.store_check import StoreCheck
 
 EndOperation = Callable[[Operation, Context, Any], Awaitable[Outcome[Any]]]
 """`async def name(operation, ctx, app)`: changes operation and aggregate in one batch.
@@ -43,6 +44,7 @@ class Administration:
     """Makes the OpenAPI document; a host that starts has no use for it."""
     operations: Mapping[str, OperationControl] = field(default_factory=dict)
     """By the kind of the operation."""
+    store_check: StoreCheck = field(default_factory=StoreCheck)
 
 
 async def cooperative_cancel(

@@ -5,7 +5,6 @@ RFC 7519, RFC 8725 (best current practices); Entra access tokens name the tenant
 `runtimectl login --dev` signs tokens with a key of this machine.
 """
 
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import jwt
+from pydantic_core import from_json
 
 from shared.kernel.clock import Clock
 from shared.kernel.context import ADMIN, Scope
@@ -86,14 +86,17 @@ class FileKeys:
 
     async def keys(self) -> Mapping[str, Any]:
         try:
-            document: Mapping[str, Any] = json.loads(self.path.read_text())
+            document: Mapping[str, Any] = from_json(self.path.read_bytes())
         except FileNotFoundError as problem:
             raise Unauthenticated(
                 "no issuer is known on this machine yet: run `runtimectl login --dev`",
                 code="NoIssuer",
             ) from problem
         except (OSError, ValueError) as problem:
-            raise Unavailable(f"the key set {self.path.name} cannot be read") from problem
+            raise Unavailable(
+                f"the key set {self.path.name} cannot be read: restore it, or run"
+                " `runtimectl login --dev`, which makes a new one"
+            ) from problem
         return document
 
 
@@ -214,7 +217,10 @@ def _usable(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
         keys = jwt.PyJWKSet.from_dict(dict(document)).keys
     except (jwt.PyJWTError, AttributeError, LookupError, TypeError, ValueError) as problem:
         # The library takes a set's members as they come: a key without its number is a KeyError.
-        raise Unavailable("the key set is not a JWKS with a usable key") from problem
+        raise Unavailable(
+            "the key set is not a JWKS with a usable key: restore it; locally, `runtimectl login"
+            " --dev` makes a new one"
+        ) from problem
     return {key.key_id: key for key in keys if key.key_id and key.public_key_use != "enc"}
 
 

@@ -4,9 +4,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from shared.kernel.errors import Unavailable
-from shared.messaging.parked_messages import PLATFORM_TENANT
-from shared.persistence.store import Partition
 from shared.web.administration import Administration
 from shared.web.request import Answer, Request, ok
 from shared.web.routes import Route, get
@@ -23,34 +20,28 @@ def rows(root: str) -> Sequence[Route]:
 
 
 async def get_health(request: Request[None], app: Administration) -> Answer:
-    """Answer whether the app, its store and its sweeps work; details need a token.
+    """Answer whether the app, its store can be written and its sweeps work; details need a token.
 
     A sweep that left documents undone is Degraded, at 200: the app serves its callers.
     """
     clock = app.service.clock
     started_s = clock.monotonic_s()
-    is_store_present = await _is_store_present(app)
+    problem = await app.store_check.problem(app.service)
     took = _duration((clock.monotonic_s() - started_s) * 1000)
-    store = "Healthy" if is_store_present else "Unhealthy"
-    entries: dict[str, Any] = {"store": {"status": store, "duration": took}}
+    store = {"status": "Unhealthy", "duration": took, "description": problem}
+    entries: dict[str, Any] = {
+        "store": store if problem else {"status": "Healthy", "duration": took}
+    }
     for sweep, failures in app.service.sweeps.failures(clock.now()).items():
         entries[sweep] = {
             "status": "Degraded",
             "duration": took,
             "description": f"{failures} documents failed and were postponed; see the log",
         }
-    status = "Unhealthy" if not is_store_present else "Degraded" if len(entries) > 1 else "Healthy"
+    status = "Unhealthy" if problem else "Degraded" if len(entries) > 1 else "Healthy"
     is_known = request.scope.tenant != ""
     body = {"status": status, "totalDuration": took, "entries": entries if is_known else {}}
-    return Answer(200 if is_store_present else 503, body)
-
-
-async def _is_store_present(app: Administration) -> bool:
-    try:
-        await app.service.store.read(Partition(PLATFORM_TENANT, "-", "-"), "health")
-    except Unavailable:
-        return False
-    return True
+    return Answer(503 if problem else 200, body)
 
 
 async def get_alive(_request: Request[None], _app: Administration) -> Answer:

@@ -16,6 +16,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
+from pydantic_core import from_json
 
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
@@ -58,11 +59,12 @@ class LocalIssuer:
 
     def _key(self) -> tuple[ec.EllipticCurvePrivateKey, str]:
         private, public = self.folder / "key.pem", self.folder / "jwks.json"
-        if not (private.exists() and public.exists()):
+        known = _read(private, public)
+        if known is None:
             self._make(private, public)
-        loaded = serialization.load_pem_private_key(private.read_bytes(), password=None)
-        assert isinstance(loaded, ec.EllipticCurvePrivateKey), private
-        return loaded, str(json.loads(public.read_text())["keys"][0]["kid"])
+            known = _read(private, public)
+        assert known is not None, self.folder
+        return known
 
     def _make(self, private: Path, public: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -77,6 +79,22 @@ class LocalIssuer:
         _write(private, pem, 0o600)
         # Last: a reader that sees the key set also finds the key that belongs to it.
         _write(public, json.dumps({"keys": [described]}).encode(), 0o644)
+
+
+def _read(private: Path, public: Path) -> tuple[ec.EllipticCurvePrivateKey, str] | None:
+    """Return the key and its id; None where they are absent, damaged, or of two keys.
+
+    A new pair ends the tokens of the old one, which no host would accept either.
+    """
+    try:
+        key = serialization.load_pem_private_key(private.read_bytes(), password=None)
+        described = from_json(public.read_bytes())["keys"][0]
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            return None
+        is_pair = json.loads(ECAlgorithm.to_jwk(key.public_key())).items() <= described.items()
+        return (key, str(described["kid"])) if is_pair else None
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
+        return None
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

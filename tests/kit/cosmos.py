@@ -8,9 +8,9 @@ from typing import Final
 
 from local_cloud.cosmos_endpoint.server import CosmosEndpoint
 from local_cloud.storage import LocalStorage
+from shared.kernel.clock import Clock
 from shared.persistence.cosmos_account import CosmosAccount
 from shared.persistence.cosmos_store import CosmosStore
-from tests.kit.stores import HandClock
 
 KEY: Final = "bG9jYWwga2V5IG9mIHRoZSB0ZXN0cw=="
 
@@ -27,9 +27,12 @@ class Wire:
 
 
 @asynccontextmanager
-async def wired(clock: HandClock) -> AsyncIterator[Wire]:
-    """Serve an account in memory with the container `runtime/deployments`, and connect to it."""
-    storage = LocalStorage(Path("/nowhere"), clock, in_memory=True)
+async def wired(clock: Clock, folder: Path | None = None) -> AsyncIterator[Wire]:
+    """Serve an account with the container `runtime/deployments`, and connect to it.
+
+    It is in memory, or in *folder*.
+    """
+    storage = LocalStorage(folder or Path("/nowhere"), clock, in_memory=folder is None)
     endpoint = CosmosEndpoint(storage, 0, KEY)
     await endpoint.start()
     account = CosmosAccount(endpoint.url, key=KEY)

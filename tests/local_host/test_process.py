@@ -11,6 +11,7 @@ from textwrap import dedent
 import pytest
 
 from tests.kit.host_processes import started
+from tests.kit.small_disk import make_read_only, small_disk
 
 pytestmark = pytest.mark.real
 
@@ -59,6 +60,29 @@ def test_it_prints_what_runs_and_what_does_not_and_stops_when_told(folder: Path)
         host.process.send_signal(signal.SIGTERM)
 
         assert host.end() == 0
+
+
+@pytest.mark.parametrize("size", [5_000, 100])
+def test_a_damaged_database_is_said_with_the_way_out(size: int, folder: Path) -> None:
+    state = folder / "state"
+    state.mkdir()
+    (state / "host.db").write_bytes(b"no database" * size)
+
+    with started(folder, "--port", "0", state=state) as host:
+        assert host.end() == 2
+        assert "host.db is not available: the file is damaged: restore it" in host.text
+        assert "--state is another" in host.text
+        assert "Traceback" not in host.text
+
+
+def test_a_state_folder_that_is_read_only_is_said_with_the_way_out(folder: Path) -> None:
+    with small_disk(folder / "state") as state:
+        make_read_only(state)
+
+        with started(folder, "--port", "0", state=state) as host:
+            assert host.end() == 2
+            assert "host.lock cannot be written: Read-only file system" in host.text
+            assert "Traceback" not in host.text
 
 
 def test_a_second_signal_ends_it_at_once(folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 
 from local_cloud.sqlite.database import MEMORY, QUICK_COMMIT_S, Database
+from shared.kernel.errors import Unavailable
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS t (k TEXT PRIMARY KEY)"
 
@@ -196,7 +197,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "d.db"
     path.write_bytes(b"this is not SQLite" * 100)
 
-    with pytest.raises(sqlite3.DatabaseError):
+    with pytest.raises(Unavailable, match="the file is damaged"):
         Database(path)
 
 

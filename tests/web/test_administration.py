@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import azure.durable_functions as df
@@ -13,6 +14,8 @@ import azure.functions as func
 import pytest
 
 import shared.kernel.operation as operations
+from local_cloud.sqlite.database import Database
+from local_cloud.sqlite.store import SqliteStore
 from local_host.host import HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
 from shared.contracts.operations import Operation as Published
@@ -40,8 +43,10 @@ from shared.web.health_routes import get_alive, get_health
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from shared.web.operation_routes import render
 from shared.web.request import Request
+from shared.web.store_check import VALID_S
 from tests.kit.hosting import hosting
 from tests.kit.service import Bench, bench
+from tests.kit.small_disk import fill, small_disk
 from tests.kit.virtual_time import run_virtual
 from tests.messaging.envelopes import an_envelope, counted
 
@@ -575,7 +580,7 @@ def test_a_sweep_that_left_a_document_undone_is_degraded_and_the_app_still_serve
 
 def test_an_app_whose_store_is_away_is_unhealthy_and_alive(tmp_path: Any) -> None:
     class Away:
-        async def read(self, partition: Partition, document_id: str) -> None:
+        async def batch(self, partition: Partition, operations: object) -> None:
             raise Unavailable("the store is away")
 
     async def main() -> tuple[int, int]:
@@ -586,6 +591,54 @@ def test_an_app_whose_store_is_away_is_unhealthy_and_alive(tmp_path: Any) -> Non
         return (await get_health(nobody, app)).status, (await get_alive(nobody, app)).status
 
     assert run_virtual(main()) == (503, 200)
+
+
+@pytest.mark.real
+async def test_health_follows_a_disk_that_fills_and_empties(tmp_path: Path) -> None:
+    at = bench("environments")
+    app = Administration(at.service, None, None, dict)  # type: ignore[arg-type]
+    asked: Request[None] = Request(None, at.ctx())
+
+    async def health() -> tuple[int, str]:
+        await at.service.clock.sleep(VALID_S)
+        answer = await get_health(asked, app)
+        body: Any = answer.body
+        return answer.status, body["entries"]["store"].get("description", "")
+
+    with small_disk(tmp_path / "disk") as disk:
+        database = Database(disk / "d.db")
+        store = SqliteStore(database, "environments", at.service.clock)
+        app = replace(app, service=replace(at.service, store=store))
+        before = await health()
+        filler = fill(disk)
+        full = await health()
+        filler.unlink()
+        after = await health()
+        database.close()
+
+    assert before == after == (200, "")
+    assert full[0] == 503
+    assert "the disk is full" in full[1]
+
+
+def test_callers_who_ask_for_health_at_once_cost_one_write() -> None:
+    class Counted:
+        batches = 0
+
+        async def batch(self, partition: Partition, operations: object) -> None:
+            Counted.batches += 1
+
+    async def main() -> int:
+        at = bench("environments")
+        store: Any = Counted()
+        app: Any = Administration(replace(at.service, store=store), None, None, dict)  # type: ignore[arg-type]
+        asked: Request[None] = Request(None, at.ctx())
+        await asyncio.gather(*(get_health(asked, app) for _ in range(100)))
+        await at.service.clock.sleep(VALID_S)
+        await get_health(asked, app)
+        return Counted.batches
+
+    assert run_virtual(main()) == 2
 
 
 def test_the_resource_that_is_answered_is_the_published_one(tmp_path: Any) -> None:

@@ -349,16 +349,40 @@ async def test_without_an_issuer_the_caller_is_told_how_to_get_one(tmp_path: Pat
     assert "runtimectl login" in refused.value.message
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"keys": []}', '{"keys": [{"kty": "oct"}]}', "7"])
-async def test_a_key_set_that_is_none_is_an_outage_and_no_bad_token(
-    text: str, tmp_path: Path
+DAMAGED = [
+    b"", b"[]", b"{", b'{"keys": []}', b'{"keys": [{"kty": "oct"}]}', b"7", b"\xff\x00",
+    b"[" * 100_000, b'{"keys": {"a": 1}}', b'{"keys": [{"kty": "EC", "crv": "P-256", "x": 7}]}',
+    b'{"keys": [null]}', b'{"keys": [{"kty": "RSA", "n": "AQ", "e": "AQ", "kid": "k"}]}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
+async def test_a_key_set_that_is_none_is_an_outage_that_says_what_to_do(
+    content: bytes, tmp_path: Path
 ) -> None:
     gate = Gate()
-    (tmp_path / "jwks.json").write_text(text)
+    (tmp_path / "jwks.json").write_bytes(content)
     gate.authenticator.keys = FileKeys(tmp_path / "jwks.json")
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="runtimectl login --dev"):
         await gate.authenticator.authenticate(f"Bearer {gate.token()}", None)
+
+
+@pytest.mark.parametrize("name", ["jwks.json", "key.pem"])
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
+async def test_a_login_over_a_damaged_key_makes_a_new_one(
+    content: bytes, name: str, tmp_path: Path
+) -> None:
+    gate = Gate()
+    issuer = LocalIssuer(tmp_path, ISSUER, AUDIENCE, gate.clock, SeededEntropy(1))
+    issuer.token("acme", "ann", ["Runtime.Deploy"])
+    (tmp_path / name).write_bytes(content)
+    gate.authenticator.keys = FileKeys(tmp_path / "jwks.json")
+
+    token = issuer.token("acme", "ann", ["Runtime.Deploy"])
+
+    scope = await gate.authenticator.authenticate(f"Bearer {token}", None)
+    assert scope.tenant == "acme"
 
 
 async def test_a_key_set_that_is_away_for_a_while_is_used_as_it_was(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from local_host.durable.engine import Engine
 from local_host.durable.functions import DurableFunctions
 from local_host.durable.history import EventType
 from local_host.durable.library_replay import TextReplay, replay_of
+from shared.kernel.errors import Unavailable
 from tests.kit.task_hub import TaskHub, durable_app, indexed, memory, task_hub
 from tests.kit.virtual_time import run_virtual
 
@@ -72,7 +73,7 @@ class FailingDatabase:
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._count += 1
         if self._count in self._refused:
-            raise sqlite3.OperationalError("database or disk is full")
+            raise Unavailable("the disk is full")
         return await self._database.write(work)
 
 
@@ -86,7 +87,7 @@ def test_an_episode_that_could_not_be_stored_is_run_again(refused: set[int]) -> 
                 try:
                     await hub.client.raise_event("i", "Go", "2")
                     break
-                except sqlite3.OperationalError:
+                except Unavailable:
                     continue
             return await hub.output(), hub.events("i", EventType.TASK_SCHEDULED)
 
