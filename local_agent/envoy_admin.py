@@ -1,10 +1,16 @@
-"""Queries to the admin port of a running Envoy: its state, and its counters of requests."""
+"""Queries to the admin socket of a running Envoy: its state, and its counters of requests.
+
+The socket is a file, in a folder that no workload reaches: whoever has it can end the proxy.
+"""
 
 import json
+import os
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -18,6 +24,8 @@ from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram, RevisionTraffic
 
 ADMIN_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
+SOCKET: Final = "admin.sock"
+_ADDRESS_MAX: Final = 107
 _POLL_INTERVAL_S: Final = 0.01
 _SAMPLE: Final = re.compile(r"^(envoy_cluster_\w+)\{([^}]*)\} (\d+)", re.MULTILINE)
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
@@ -43,10 +51,13 @@ UpstreamHosts = Mapping[str, Mapping[int, UpstreamHost]]
 
 
 class EnvoyAdmin:
-    """The admin interface of one Envoy. All queries raise TrafficUnavailable without an answer."""
+    """The admin interface of the Envoy in the folder *edge*.
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    All queries raise TrafficUnavailable without an answer.
+    """
+
+    def __init__(self, edge: Path) -> None:
+        self._socket = edge / SOCKET
 
     async def is_ready(self) -> bool:
         try:
@@ -55,7 +66,7 @@ class EnvoyAdmin:
             return False
 
     async def route_table(self) -> tuple[str, Mapping[ServiceId, Mapping[int, int]]]:
-        """Return the version of the route table in force and its weights."""
+        """Return the version of the route table in force and its weights, zeros left out."""
         dump = json.loads(await self._get("config_dump?resource=dynamic_route_configs"))
         configs = dump.get("configs", [])
         if not configs:
@@ -65,15 +76,16 @@ class EnvoyAdmin:
             for route in virtual_host.get("routes", []):
                 split = route.get("route", {}).get("weighted_clusters", {}).get("clusters", [])
                 for entry in split:
-                    if cluster := parse_cluster_name(entry["name"]):
+                    cluster, percent = parse_cluster_name(entry["name"]), int(entry["weight"])
+                    if cluster and percent:
                         service, revision = cluster
-                        weights.setdefault(service, {})[revision] = int(entry["weight"])
+                        weights.setdefault(service, {})[revision] = percent
         return configs[0].get("version_info", ""), weights
 
     async def weights(self, service: ServiceId) -> Mapping[int, int]:
         """Return the weights in force of *service*, zeros left out."""
         _, weights = await self.route_table()
-        return {number: percent for number, percent in weights.get(service, {}).items() if percent}
+        return weights.get(service, {})
 
     async def hosts(self) -> UpstreamHosts:
         """Return the instances of each warm cluster."""
@@ -91,18 +103,33 @@ class EnvoyAdmin:
         return read_traffic(await self._get(f"stats/prometheus?filter={pattern}"))
 
     async def _get(self, path: str) -> str:
-        url = URL(f"http://127.0.0.1:{self._port}/{path}", encoded=True)
+        url = URL(f"http://envoy/{path}", encoded=True)
         try:
-            async with (
-                aiohttp.ClientSession(timeout=ADMIN_TIMEOUT) as session,
-                session.get(url) as response,
-            ):
-                text = await response.text()
-                if response.status != 200:  # noqa: PLR2004  OK
-                    raise TrafficUnavailable(f"Envoy answers {response.status} to {path}")
-                return text
-        except (aiohttp.ClientError, TimeoutError) as failed:
+            with _short_name(self._socket) as socket:
+                connector = aiohttp.UnixConnector(socket)
+                async with (
+                    aiohttp.ClientSession(connector=connector, timeout=ADMIN_TIMEOUT) as session,
+                    session.get(url) as response,
+                ):
+                    text = await response.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as failed:
             raise TrafficUnavailable(f"Envoy does not answer {path}: {failed!r}") from failed
+        if response.status != 200:  # noqa: PLR2004  OK
+            raise TrafficUnavailable(f"Envoy answers {response.status} to {path}")
+        return text
+
+
+@contextmanager
+def _short_name(socket: Path) -> Iterator[str]:
+    """Yield a name of *socket* that fits into an address, which has 107 bytes (unix(7))."""
+    if len(os.fsencode(socket)) <= _ADDRESS_MAX:
+        yield str(socket)
+        return
+    folder = os.open(socket.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{socket.name}"
+    finally:
+        os.close(folder)
 
 
 def _host(status: Mapping[str, Any]) -> UpstreamHost:

@@ -59,8 +59,11 @@ def host_name(component: SurfaceComponent) -> str:
     return f"{component.module}.{component.tenant}.localhost"
 
 
-def bootstrap(folder: Path, *, public_port: int, admin_port: int) -> Document:
-    """Return the start configuration; everything that changes comes from files in *folder*."""
+def bootstrap(folder: Path, public_port: int, admin_socket: str) -> Document:
+    """Return the start configuration; everything that changes comes from files in *folder*.
+
+    *admin_socket* is relative to the working directory of the proxy.
+    """
     manager = {
         "@type": f"{_TYPE}envoy.extensions.filters.network.http_connection_manager.v3"
         ".HttpConnectionManager",
@@ -83,7 +86,7 @@ def bootstrap(folder: Path, *, public_port: int, admin_port: int) -> Document:
     }
     return {
         "node": {"id": "edge", "cluster": "local"},
-        "admin": {"address": _address(admin_port)},
+        "admin": {"address": {"pipe": {"path": admin_socket, "mode": 0o600}}},
         # Histograms are as of the last flush, counters are current.
         "stats_flush_interval": "0.5s",
         "stats_config": {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from local_agent import envoy_config, processes
-from local_agent.envoy_admin import EnvoyAdmin, wait_until
+from local_agent.envoy_admin import SOCKET, EnvoyAdmin, wait_until
 from local_agent.envoy_config import (
     ComponentRoute,
     Document,
@@ -21,7 +21,7 @@ from local_agent.processes import ProcessIdentity, SpawnedProcesses
 from local_agent.state_files import DesiredSite, write_atomically
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.persistence.plain_files import read_plain
+from shared.persistence.plain_files import read_plain, remove
 
 SHOWN_WITHIN_S: Final = 5.0
 """Usually about 10 ms; a starved machine may need longer."""
@@ -107,8 +107,8 @@ class EnvoyProcess:
         if not (self._folder / "clusters.json").exists():
             self._write_clusters(())
             self._write("routes.json", envoy_config.routes([]))
-        ports = {"public_port": site.public_port, "admin_port": site.admin_port}
-        self._write("boot.json", envoy_config.bootstrap(self._folder, **ports))
+        remove(self._folder / SOCKET)
+        self._write("boot.json", envoy_config.bootstrap(self._folder, site.public_port, SOCKET))
         token = self._entropy.uuid().hex
         write_atomically(self._folder / "started", token.encode())
         self._routes_in_force = None

@@ -26,7 +26,7 @@ from local_agent.state_files import (
 )
 from local_agent.supervisor import has_supervisor
 from shared.kernel.clock import Clock
-from shared.kernel.ids import EnvironmentId
+from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.errors import TrafficUnavailable
@@ -74,14 +74,20 @@ class LocalProcessReader:
         site = folder.site()
         if site is None or (not site.is_wanted and not folder.edge.exists()):
             return None
-        is_ready = site.is_wanted and await EnvoyAdmin(site.admin_port).is_ready()
+        is_ready = site.is_wanted and await EnvoyAdmin(folder.edge).is_ready()
         url = f"http://127.0.0.1:{site.public_port}/"
         return Site(environment, url, is_ready, site.spec.facts, site.fence)
 
     @_reading
     async def observe(self, component: SurfaceComponent) -> LiveComponent | None:
         documents = self._documents(component)
-        return None if documents is None else await _observe(*documents)
+        if documents is None:
+            return None
+        folder, _, desired = documents
+        weights: Mapping[ServiceId, Mapping[int, int]] = {}
+        if desired.has_port:
+            _, weights = await EnvoyAdmin(folder.edge).route_table()
+        return _live(*documents, weights)
 
     @_reading
     async def inventory(self, environment: EnvironmentId) -> tuple[LiveComponent, ...] | None:
@@ -90,8 +96,11 @@ class LocalProcessReader:
             return None
         components = sorted(desired.component for desired in folder.components())
         documents = [self._documents(component) for component in components]
-        live = [await _observe(*present) for present in documents if present is not None]
-        return tuple(live)
+        present = [each for each in documents if each is not None]
+        weights: Mapping[ServiceId, Mapping[int, int]] = {}
+        if any(desired.has_port for _, _, desired in present):
+            _, weights = await EnvoyAdmin(folder.edge).route_table()
+        return tuple(_live(*each, weights) for each in present)
 
     @_reading
     async def prove(
@@ -119,9 +128,9 @@ class LocalProcessReader:
         documents = self._documents(component)
         if documents is None or not documents[2].has_port:
             return None
-        folder, site, _ = documents
+        folder, _, _ = documents
         epoch = envoy_epoch(folder.edge)
-        counters = await EnvoyAdmin(site.admin_port).traffic(component.service)
+        counters = await EnvoyAdmin(folder.edge).traffic(component.service)
         return TrafficSample(self._clock.now(), epoch, counters)
 
     @_reading
@@ -168,12 +177,14 @@ def _wanted_site(folder: SiteFolder) -> DesiredSite | None:
     return None
 
 
-async def _observe(
-    folder: SiteFolder, site: DesiredSite, desired: DesiredComponent
+def _live(
+    folder: SiteFolder,
+    site: DesiredSite,
+    desired: DesiredComponent,
+    routed: Mapping[ServiceId, Mapping[int, int]],
 ) -> LiveComponent:
-    weights: Mapping[int, int] = desired.weights
-    if desired.has_port:
-        weights = await EnvoyAdmin(site.admin_port).weights(desired.component.service)
+    """Return the component as it is, with the weights that are *routed*; a worker has its own."""
+    weights = routed.get(desired.component.service, {}) if desired.has_port else desired.weights
     return LiveComponent(
         desired.component,
         live_revisions(folder, desired),

@@ -41,12 +41,12 @@ class SiteController:
         """
         site = self._folder.site()
         assert site is not None
-        self._context.ports[self.name] = {site.public_port, site.admin_port}
+        self._context.ports[self.name] = {site.public_port}
         if not site.is_wanted:
             await self._delete()
             return
         self._envoy.ensure_running(site)
-        admin = EnvoyAdmin(site.admin_port)
+        admin = EnvoyAdmin(self._folder.edge)
         hosts = await self._draining_hosts(admin)
         table: list[ComponentRoute] = []
         corrupt: list[CorruptStateFile] = []

@@ -37,7 +37,6 @@ class DesiredSite:
 
     spec: SiteSpec
     public_port: int
-    admin_port: int
     fence: int
     is_wanted: bool = True
 

@@ -57,8 +57,7 @@ class LocalProcessSurface(LocalProcessReader):
         self._notifier.notify()
 
         async def is_ready() -> bool:
-            site = self._folder.site(spec.environment).site()
-            return site is not None and await EnvoyAdmin(site.admin_port).is_ready()
+            return await EnvoyAdmin(self._folder.site(spec.environment).edge).is_ready()
 
         otherwise = f"Envoy of {spec.environment} did not start: see edge/envoy.log of its site"
         await wait_until(is_ready, self._clock, WAIT_S, otherwise)
@@ -123,10 +122,9 @@ class LocalProcessSurface(LocalProcessReader):
             return
 
         async def is_in_force() -> bool:
-            site = self._folder.site(component.environment).site()
-            assert site is not None
+            edge = self._folder.site(component.environment).edge
             try:
-                in_force = await EnvoyAdmin(site.admin_port).weights(component.service)
+                in_force = await EnvoyAdmin(edge).weights(component.service)
             except TrafficUnavailable:
                 return False
             return in_force == after.weights
@@ -194,10 +192,7 @@ class LocalProcessSurface(LocalProcessReader):
                 check_fence(spec.environment, fence, site.fence)
                 raise Unavailable(f"{spec.environment} is still being deleted")
             if site is None:
-                in_use = self._ports_in_use()
-                public = free_port(self._entropy, in_use)
-                admin = free_port(self._entropy, {*in_use, public})
-                site = DesiredSite(spec, public, admin, 0)
+                site = DesiredSite(spec, free_port(self._entropy, self._ports_in_use()), 0)
             token = check_fence(spec.environment, fence, site.fence)
             folder.write_site(replace(site, spec=spec, fence=token, is_wanted=True))
 
@@ -215,7 +210,7 @@ class LocalProcessSurface(LocalProcessReader):
 
     def _ports_in_use(self) -> set[int]:
         sites = [folder.site() for folder in self._folder.sites()]
-        return {port for site in sites if site for port in (site.public_port, site.admin_port)}
+        return {site.public_port for site in sites if site}
 
 
 def _with_revision(desired: DesiredComponent, revision: DesiredRevision) -> DesiredComponent:

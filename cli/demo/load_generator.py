@@ -173,9 +173,9 @@ def release_in(body: bytes) -> str:
 
 @dataclass(frozen=True)
 class Proxy:
-    """The proxy's admin port, the service to sample, and the file for its counters."""
+    """The proxy's folder, the service to sample, and the file for its counters."""
 
-    admin_port: int
+    folder: Path
     service: str
     file: Path
 
@@ -189,7 +189,7 @@ async def run(url: str, rate: float, out: TextIO, proxy: Proxy, clock: Clock) ->
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     background = [
         asyncio.create_task(_flush(out, clock)),
-        asyncio.create_task(sample_counters(proxy.admin_port, proxy.service, proxy.file, clock)),
+        asyncio.create_task(sample_counters(proxy.folder, proxy.service, proxy.file, clock)),
     ]
     await generator.run()
     for task in background:
@@ -203,8 +203,8 @@ async def _flush(out: TextIO, clock: Clock) -> None:
         out.flush()
 
 
-def main(url: str, rate: str, file: str, admin_port: str, service: str, proxy_file: str) -> None:
-    proxy = Proxy(int(admin_port), service, Path(proxy_file))
+def main(url: str, rate: str, file: str, proxy_folder: str, service: str, proxy_file: str) -> None:
+    proxy = Proxy(Path(proxy_folder), service, Path(proxy_file))
     with Path(file).open("w", encoding="utf-8") as out:
         asyncio.run(run(url, float(rate), out, proxy, SystemClock()))
 

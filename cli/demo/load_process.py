@@ -60,13 +60,13 @@ class LoadProcess:
         self._log_file = folder / "client.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, url: str, admin_port: int, service: str) -> int:
+    def start(self, url: str, proxy: Path, service: str) -> int:
         """Start sending requests; return the pid of the load generator."""
         with self._log_file.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own module
                 [
                     sys.executable, "-m", "cli.demo.load_generator", url, str(RATE),
-                    str(self._requests_file), str(admin_port), service, str(self._counters_file),
+                    str(self._requests_file), str(proxy), service, str(self._counters_file),
                 ],
                 cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,

@@ -1,4 +1,4 @@
-"""Samples the counters of the demo's proxy from its admin port, also while the host is dead.
+"""Samples the counters of the demo's proxy from its admin socket, also while the host is dead.
 
 Per release revision: requests and retries, and the weights as they changed. The counters of a
 removed revision keep their last value.
@@ -36,9 +36,9 @@ class ProxyCounters:
         return None
 
 
-async def sample_counters(admin_port: int, service: str, file: Path, clock: Clock) -> None:
+async def sample_counters(proxy: Path, service: str, file: Path, clock: Clock) -> None:
     """Sample until canceled, and write the counters to *file*."""
-    admin, counters = EnvoyAdmin(admin_port), ProxyCounters()
+    admin, counters = EnvoyAdmin(proxy), ProxyCounters()
     while True:
         try:
             await _sample(admin, ServiceId(service), counters, clock)

@@ -108,12 +108,9 @@ class Sandbox:
     def environment(self, name: str) -> Any:
         return find_environment(self.client, name)
 
-    def admin_port(self, environment_id: Any) -> int:
-        """Return the admin port of an environment's proxy."""
-        site = SurfaceFolder(self.state_folder.surface).site(environment_id).site()
-        if site is None:
-            raise DemoFailed(f"{environment_id} has no site in {self.state_folder.surface}")
-        return site.admin_port
+    def proxy_folder(self, environment_id: Any) -> Path:
+        """Return the folder of an environment's proxy, in which its admin socket is."""
+        return SurfaceFolder(self.state_folder.surface.resolve()).site(environment_id).edge
 
     def host_pid(self) -> int:
         host = find_host(self.state_folder)

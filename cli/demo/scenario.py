@@ -70,8 +70,8 @@ def start_load(sandbox: Sandbox) -> None:
     staging = sandbox.environment("staging")
     url = str(staging["provisioned"][0]["endpoint"])
     service_id = _service_id(sandbox, staging)
-    admin_port = sandbox.admin_port(staging["environmentId"])
-    pid = sandbox.load.start(f"{url}{PATH}", admin_port, service_id)
+    proxy = sandbox.proxy_folder(staging["environmentId"])
+    pid = sandbox.load.start(f"{url}{PATH}", proxy, service_id)
     sandbox.print(f"open {url} in a browser: it is Datasette itself")
     sandbox.print(
         f"the client (pid {pid}) asks {url}{PATH} {RATE} times a second and never retries;"

@@ -31,7 +31,7 @@ def _site(root: Path, name: str) -> SiteFolder:
     """Make a site with one recorded instance, which has no process yet, and an edge."""
     site = SurfaceFolder(root).site(EnvironmentId(name))
     site.path.mkdir(parents=True)
-    site.write_site(DesiredSite(SITE, 1, 2, 1))
+    site.write_site(DesiredSite(SITE, 1, 1))
     site.write_component(DesiredComponent(SHOP))
     starting = InstanceRecord("module-shop-1-0", 1, "starting", None, CLOCK.now())
     site.write_record(ComponentRecord(SHOP, (starting,)), is_durable=False)

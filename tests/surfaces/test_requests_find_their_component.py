@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,21 @@ async def test_an_envoy_that_dies_comes_back_with_its_port_and_weights(tmp_path:
         await harness.until(lambda live: live.weights == {1: 40, 2: 60})
         assert await _answer(harness, "/") == "module-shop"
         await harness.surface.set_weights(SHOP, {1: 100}, fence(1))
+
+
+async def test_the_proxy_is_administered_through_a_file_of_its_user(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        site = await harness.surface.read_site(ENVIRONMENT)
+        assert isinstance(site, Present)
+        edge = tmp_path / "surface" / "sites" / ENVIRONMENT / "edge"
+        (proxy,) = (p for p in psutil.process_iter() if str(edge / "boot.json") in p.cmdline())
+
+        listening = {c.laddr.port for c in proxy.net_connections() if c.status == "LISTEN"}
+
+        assert listening == {int(site.value.endpoint.rstrip("/").rpartition(":")[2])}
+        assert stat.S_IMODE((edge / "admin.sock").stat().st_mode) == 0o600
+
+
+async def test_a_folder_may_have_a_path_longer_than_an_address_of_a_socket(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path / ("long" * 30)) as harness:
+        await harness.serve(harness.spec(1), weights={1: 100})
