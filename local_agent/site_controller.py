@@ -32,8 +32,8 @@ class SiteController:
     def name(self) -> str:
         return self._folder.path.name
 
-    async def reconcile(self) -> None:
-        """Take the site one step towards its desired state.
+    async def reconcile(self) -> bool:
+        """Take the site one step towards its desired state; return whether it is deleted.
 
         Raises:
             CorruptStateFile: of a component; the others were reconciled.
@@ -43,8 +43,7 @@ class SiteController:
         assert site is not None
         self._context.ports[self.name] = {site.public_port}
         if not site.is_wanted:
-            await self._delete()
-            return
+            return await self._delete()
         self._envoy.ensure_running(site)
         admin = EnvoyAdmin(self._folder.edge)
         hosts = await self._draining_hosts(admin)
@@ -63,6 +62,7 @@ class SiteController:
             raise corrupt[0]
         if await admin.is_ready():
             await self._envoy.publish(table, admin)
+        return False
 
     async def _reconcile_component(
         self, service: ServiceId, hosts: UpstreamHosts
@@ -73,17 +73,18 @@ class SiteController:
         await controller.reconcile(desired, hosts)
         return controller.route(self._drop_ended_revisions(desired, controller))
 
-    async def _delete(self) -> None:
+    async def _delete(self) -> bool:
         if not self._folder.edge.exists():
-            return
+            return True
         for desired in self._folder.components():
             await self._controller(desired.component).reconcile(desired, {}, is_deletion=True)
         if any(controller.has_instances for controller in self._components.values()):
-            return
+            return False
         if self._envoy.stop():
             self._components.clear()
             self._context.ports.pop(self.name, None)
             await asyncio.to_thread(self._delete_files)
+        return False
 
     def _delete_files(self) -> None:
         """Delete everything but fences and ports: the fence of a late writer must be checked."""

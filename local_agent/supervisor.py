@@ -113,20 +113,22 @@ async def _supervise_sites(
                 await first_pass.wait()
             announce()
             is_announced = True
-        await _wait(notification)
+        await _wait(notification, INTERVAL_S)
 
 
 async def _supervise_site(
     controller: SiteController, notification: asyncio.Event, first_pass: asyncio.Event
 ) -> None:
     while True:
+        is_deleted = False
         try:
-            await controller.reconcile()
+            is_deleted = await controller.reconcile()
         except (CorruptStateFile, OSError, Unavailable) as failed:
             # The next pass tries again; a component in an unknown state is left as it is.
             _LOG.warning("site %s could not be reconciled: %s", controller.name, failed)
         first_pass.set()
-        await _wait(notification)
+        # Nothing happens to a site that was deleted, unless somebody writes.
+        await _wait(notification, None if is_deleted else INTERVAL_S)
 
 
 @contextmanager
@@ -140,8 +142,8 @@ def _announcement(root: Path) -> Iterator[Callable[[], None]]:
         file.unlink(missing_ok=True)
 
 
-async def _wait(notification: asyncio.Event) -> None:
+async def _wait(notification: asyncio.Event, within_s: float | None) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(INTERVAL_S):
+        async with asyncio.timeout(within_s):
             await notification.wait()
     notification.clear()

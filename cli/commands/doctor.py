@@ -14,6 +14,7 @@ from cli.options import Invocation
 from cli.output import Column
 from cli.session import Session, read_login
 from cli.typed import is_elsewhere
+from local_agent.agent_lock import has_agent, read_owner
 from shared.kernel.clock import parse_instant
 from shared.kernel.ids import APPS
 
@@ -37,7 +38,7 @@ class Finding:
 
 def doctor(invocation: Invocation) -> None:
     """Check this machine and the system on it: what works, and what workloads are held to."""
-    checks = (_python, _state, _proxy, _host, _login, _services, _limits)
+    checks = (_python, _state, _proxy, _host, _agent, _login, _services, _limits)
     findings = [finding for check in checks for finding in check(invocation.session)]
     invocation.show([asdict(finding) for finding in findings], _COLUMNS)
     if failed := [finding for finding in findings if finding.result == FAILS]:
@@ -78,6 +79,16 @@ def _host(session: Session) -> Iterator[Finding]:
         yield Finding("host", LACKS, "it does not run: `runtimectl up`")
     else:
         yield Finding("host", OK, f"{host.url}, pid {host.pid}, since {host.started_at}")
+
+
+def _agent(session: Session) -> Iterator[Finding]:
+    folder = session.state_folder.path
+    if is_elsewhere():
+        return
+    if not has_agent(folder):
+        yield Finding("agent", LACKS, "it does not run: the host starts it when it is needed")
+        return
+    yield Finding("agent", OK, f"pid {read_owner(folder)}, its log is {folder / 'agent.log'}")
 
 
 def _login(session: Session) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import pytest
 
 from cli.exit_codes import ExitCode
 from cli.main import main
+from local_agent.agent_lock import LOCK, held_lock, write_owner
 from tests.cli.small_platform import Ran, RuntimeCtl
 
 HEALTH = "GET /v1/platform/{}/health"
@@ -31,6 +32,7 @@ def test_a_machine_without_a_system_lacks_it_and_fails_nothing(
     found = findings(capsys.readouterr().out)
     assert code == ExitCode.OK
     assert found["host"]["detail"] == "it does not run: `runtimectl up`"
+    assert found["agent"]["result"] == "lacks"
     assert found["state folder"]["result"] == "ok"
     assert found["cpuLimit"]["result"] == "lacks"
     assert found["cpuLimit"]["detail"]
@@ -41,6 +43,16 @@ def test_a_state_folder_that_cannot_be_one_fails(capsys: pytest.CaptureFixture[s
 
     assert code == ExitCode.UNAVAILABLE
     assert "error: state folder: /dev/null/here cannot be written" in capsys.readouterr().err
+
+
+def test_a_running_agent_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with held_lock(tmp_path / LOCK) as lock:
+        write_owner(lock or 0, 4711)
+
+        main(["doctor", "--state", str(tmp_path), "-o", "json"])
+
+    found = findings(capsys.readouterr().out)
+    assert (found["agent"]["result"], found["agent"]["detail"][:8]) == ("ok", "pid 4711")
 
 
 @pytest.mark.real

@@ -3,12 +3,17 @@
 import asyncio
 import logging
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local_agent.agent import supervise
+from local_agent.site_controller import SiteController
+from local_agent.supervisor import INTERVAL_S
 from tests.kit.virtual_time import LoopClock, run_virtual
+from tests.surfaces.harness import ENVIRONMENT, fence
+from tests.surfaces.local_process_harness import local_process_harness
 
 
 class Breaking:
@@ -33,3 +38,26 @@ def test_supervision_that_broke_off_begins_again(caplog: pytest.LogCaptureFixtur
 
     assert run_virtual(main()) == 3
     assert "restarts" in caplog.text
+
+
+@pytest.mark.real
+async def test_a_site_that_was_deleted_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = 0
+    reconcile = SiteController.reconcile
+
+    async def counted(controller: SiteController) -> bool:
+        nonlocal passes
+        passes += 1
+        return await reconcile(controller)
+
+    monkeypatch.setattr(SiteController, "reconcile", counted)
+    async with local_process_harness(tmp_path) as harness:
+        await harness.surface.delete_site(ENVIRONMENT, fence(1))
+        await harness.clock.sleep(2 * INTERVAL_S)
+        before = passes
+
+        await harness.clock.sleep(3 * INTERVAL_S)
+
+        assert passes == before
