@@ -14,12 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from local_agent.agent import run
+from local_agent.agent import StateRemoved, run
 from local_agent.supervisor import AgentRunning
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 
 EXIT_RUNNING: Final = 4
+EXIT_STATE_REMOVED: Final = 5
+"""As that of the host."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AgentRunning as running:
         logging.getLogger("local_agent").warning("%s", running)
         return EXIT_RUNNING
+    except StateRemoved as removed:
+        logging.getLogger("local_agent").critical("%s", removed)
+        return EXIT_STATE_REMOVED
     return 0
 
 

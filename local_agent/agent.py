@@ -23,12 +23,19 @@ from local_agent import processes
 from local_agent.agent_api import agent_api
 from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, held_lock, write_owner
 from local_agent.archive_folder import ArchiveFolder
+from local_agent.removed_state import end_processes_of
 from local_agent.state_files import write_atomically
 from local_agent.supervisor import AgentRunning
 from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+from shared.persistence.held_paths import first_removed
 from shared.surfaces.local_process import RECORD, AgentRecord, write_record
+
+
+class StateRemoved(Exception):
+    """The folder of this agent is gone, or another stands in its place."""
+
 
 _RESTART_AFTER_S: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
@@ -41,12 +48,31 @@ async def run(state: Path, clock: Clock, entropy: Entropy, *, is_locked: bool) -
 
     Raises:
         AgentRunning: another process does.
+        StateRemoved: *state* was removed; what it started was ended.
     """
     with _sole_agent(state, is_locked=is_locked):
         archives = ArchiveFolder(state / "blobs" / "artifacts")
         surface = LocalProcessSurface(state / "surface", archives, clock, entropy)
         async with _announced(state, surface, entropy):
-            await supervise(surface, clock)
+            await _supervise_until_removed(state, surface, clock)
+
+
+async def _supervise_until_removed(state: Path, surface: LocalProcessSurface, clock: Clock) -> None:
+    """Supervise until canceled, or until *state* is removed: then nothing that was started stays.
+
+    Raises:
+        StateRemoved.
+    """
+    supervision = asyncio.ensure_future(supervise(surface, clock))
+    try:
+        removed = await first_removed([state, state / LOCK], clock)
+    finally:
+        supervision.cancel()
+        await asyncio.wait([supervision])
+    ended = await end_processes_of(state, clock)
+    raise StateRemoved(
+        f"{removed} was removed or replaced: the agent ends, and has ended its {ended} processes"
+    )
 
 
 async def supervise(surface: LocalProcessSurface, clock: Clock) -> None:

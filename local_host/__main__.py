@@ -27,6 +27,7 @@ _PORT_MAX: Final = 65535
 EXIT_USAGE: Final = 2
 EXIT_PORT_TAKEN: Final = 3
 EXIT_STATE_IN_USE: Final = 4
+EXIT_STATE_REMOVED: Final = 5
 EXIT_AT_ONCE: Final = 130
 
 
@@ -148,7 +149,8 @@ async def _serve(
     from local_host import boot_report  # noqa: PLC0415  after the arguments are known to be right
     from local_host.host import Host, HostSettings  # noqa: PLC0415
     from local_host.http_trigger.cors import cors_of  # noqa: PLC0415
-    from local_host.state_lock import StateInUse  # noqa: PLC0415
+    from local_host.state_lock import LOCK, StateInUse  # noqa: PLC0415
+    from shared.persistence.held_paths import first_removed  # noqa: PLC0415
 
     began_s = clock.monotonic_s()
     terminal = boot_report.standard_output()
@@ -194,9 +196,21 @@ async def _serve(
         terminal.line(f"warning: {note}")
     boot_report.report_no_function(terminal, host)
     exempt_from_collection()
-    await stopping.wait()
+    state = asked.state.resolve()
+    removed = asyncio.ensure_future(first_removed([state, state / LOCK], clock))
+    told = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((removed, told), return_when=asyncio.FIRST_COMPLETED)
+    code = 0
+    if removed.done():
+        code = EXIT_STATE_REMOVED
+        terminal.line(
+            f"{removed.result()} was removed or replaced: this host ends, as what it keeps is gone;"
+            " start it again, and stop it before you remove its state folder"
+        )
+    for waiting in (removed, told):
+        waiting.cancel()
     await host.stop()
-    return 0
+    return code
 
 
 def exempt_from_collection() -> None:

@@ -36,7 +36,8 @@ class AgentProcess:
             if self._is_starting_or_runs():
                 return
             now_s = self._clock.monotonic_s()
-            if now_s < self._retry_at_s:
+            # Where the folder was removed this host is about to end, and makes no new one.
+            if now_s < self._retry_at_s or not self._state.is_dir():
                 return
             self._retry_at_s = now_s + _RESTART_AFTER_S
             with held_lock(self._state / LOCK) as lock:

@@ -1,10 +1,12 @@
 """`python -m local_host` as a process: what it prints, how it ends."""
 
 import re
+import shutil
 import signal
 import socket
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
@@ -83,6 +85,41 @@ def test_a_state_folder_that_is_read_only_is_said_with_the_way_out(folder: Path)
             assert host.end() == 2
             assert "host.lock cannot be written: Read-only file system" in host.text
             assert "Traceback" not in host.text
+
+
+def remove(state: Path) -> None:
+    shutil.rmtree(state)
+
+
+def replace(state: Path) -> None:
+    state.rename(state.with_name("moved"))
+    state.mkdir()
+
+
+def empty(state: Path) -> None:
+    for path in state.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize("harm", [remove, replace, empty])
+def test_a_host_whose_state_folder_goes_says_so_and_ends(
+    harm: Callable[[Path], None], folder: Path
+) -> None:
+    state = folder / "state"
+    with started(folder, "--port", "0", state=state) as host:
+        base = host.read_until(r"ready on (http://127\.0\.0\.1:\d+) in")[1]
+        (state / "notes").write_text("what others put there is no harm")
+        with urllib.request.urlopen(f"{base}/api/hello") as answer:
+            assert answer.read() == b"hello"
+        began = time.monotonic()
+
+        harm(state)
+
+        assert host.end() == 5
+        assert time.monotonic() - began < 10
+        assert "was removed or replaced: this host ends" in host.text
+        assert "Traceback" not in host.text
+        assert not list(state.glob("*")), "a host that ends makes nothing anew"
 
 
 def test_a_second_signal_ends_it_at_once(folder: Path) -> None:

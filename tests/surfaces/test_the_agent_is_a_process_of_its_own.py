@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -13,6 +14,7 @@ import aiohttp
 import pytest
 
 from local_agent import processes
+from local_agent.shutdown import live_processes
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.observation import Absent, Unknown
@@ -223,3 +225,23 @@ class _Hurried(SystemClock):
 
     async def sleep(self, seconds: float) -> None:
         self.now_s += max(seconds, 1.0)
+
+
+def _remove(state: Path) -> None:
+    gone = state.rename(state.with_name("gone"))
+    shutil.rmtree(gone, ignore_errors=True)  # what still runs may write there meanwhile
+
+
+async def test_an_agent_whose_folder_is_removed_ends_all_that_it_started(tmp_path: Path) -> None:
+    async with agent_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1, replicas=2), weights={1: 100})
+        live, agent = await harness.until(lambda _: True), _record(tmp_path)
+        proxies = live_processes(tmp_path / "surface")
+
+        await asyncio.to_thread(_remove, tmp_path)
+
+        await _is_gone(agent)
+        pids = [*_pids(live), *(identity.pid for identity in proxies)]
+        assert len(proxies) == 3
+        assert not any(processes.start_ticks(pid or 0) for pid in pids)
+        await asyncio.to_thread(tmp_path.mkdir)  # nothing has made it anew

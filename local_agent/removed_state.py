@@ -1,0 +1,46 @@
+"""Ends what an agent started, after the folder that says what it started was removed."""
+
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from local_agent.launcher import TOKEN_VARIABLE
+from local_agent.processes import environ_of
+from shared.kernel.clock import Clock
+
+GRACE_S: Final = 5.0
+_POLL_INTERVAL_S: Final = 0.1
+
+
+async def end_processes_of(state: Path, clock: Clock) -> int:
+    """End every workload and Envoy of the folder *state*; return how many there were.
+
+    They are known by the environ that each start and its children have: nothing else is left.
+    """
+    found = _processes_of(state)
+    for process in found:
+        _signal(process, is_late=False)
+    deadline_s = clock.monotonic_s() + GRACE_S
+    while _processes_of(state) and clock.monotonic_s() < deadline_s:
+        await clock.sleep(_POLL_INTERVAL_S)
+    for process in _processes_of(state):
+        _signal(process, is_late=True)
+    return len(found)
+
+
+def _processes_of(state: Path) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _is_of(process, state)]
+
+
+def _is_of(process: psutil.Process, state: Path) -> bool:
+    environ = environ_of(process.pid)
+    home = environ.get("HOME", "")
+    return TOKEN_VARIABLE in environ and Path(home).is_relative_to(state / "surface")
+
+
+def _signal(process: psutil.Process, *, is_late: bool) -> None:
+    try:
+        (process.kill if is_late else process.terminate)()
+    except psutil.Error:
+        return  # it has ended meanwhile, or belongs to somebody else
