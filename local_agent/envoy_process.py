@@ -26,6 +26,8 @@ from shared.persistence.plain_files import read_plain, remove
 SHOWN_WITHIN_S: Final = 5.0
 """Usually about 10 ms; a starved machine may need longer."""
 RESTART_AFTER_S: Final = 1.0
+_LOG: Final = "envoy.log"
+_LOG_TAIL_BYTES: Final = 64 * 1024
 
 
 class EnvoyProcess:
@@ -124,7 +126,7 @@ class EnvoyProcess:
             ],
             environ={"PATH": "/usr/bin:/bin", "HOME": str(self._folder)},
             workdir=self._folder,
-            output=self._folder / "envoy.log",
+            output=self._folder / _LOG,
             limits={},
         )  # fmt: skip
         self._processes.add(token, pid)
@@ -144,6 +146,17 @@ class EnvoyProcess:
             current = read_plain(path)
         if current != content:
             write_atomically(path, content, is_durable=False)
+
+
+def last_complaint(folder: Path) -> str:
+    """Return the last line in the log of the Envoy in *folder* that says why it ended."""
+    with suppress(OSError):
+        written = read_plain(folder / _LOG, at_most=_LOG_TAIL_BYTES).decode(errors="replace")
+        serious = [line for line in written.splitlines() if "[critical]" in line]
+        # A backtrace follows, in lines of the same level.
+        reasons = [line for line in serious if "[backtrace]" not in line]
+        return (reasons or [f"its log is {folder / _LOG}"])[-1]
+    return "it was never started"
 
 
 def envoy_epoch(folder: Path) -> str:

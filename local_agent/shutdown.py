@@ -73,7 +73,9 @@ async def _end(stopping: Sequence[ProcessIdentity], clock: Clock) -> None:
 
 def live_processes(root: Path) -> list[ProcessIdentity]:
     """Return the workloads and Envoys below *root* that run, by their claims."""
-    claims = (processes.read_claim(path) for path in root.glob("sites/*/**/claim-*"))
+    # Where claims are, and nowhere else: below are folders that workloads fill as they like.
+    places = ("sites/*/edge/claim-*", "sites/*/instances/*/*/claim-*")
+    claims = (processes.read_claim(path) for place in places for path in root.glob(place))
     return [identity for identity in claims if identity and processes.is_alive(identity)]
 
 

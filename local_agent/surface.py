@@ -14,6 +14,7 @@ from typing import Final
 from local_agent.artifacts import ArchiveSource, Artifacts
 from local_agent.data_folders import data_folders
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
+from local_agent.envoy_process import last_complaint
 from local_agent.loopback_ports import free_port
 from local_agent.observation import live_revisions
 from local_agent.reader import LocalProcessReader
@@ -57,10 +58,14 @@ class LocalProcessSurface(LocalProcessReader):
         self._notifier.notify()
 
         async def is_ready() -> bool:
-            return await EnvoyAdmin(self._folder.site(spec.environment).edge).is_ready()
+            return await EnvoyAdmin(edge).is_ready()
 
-        otherwise = f"Envoy of {spec.environment} did not start: see edge/envoy.log of its site"
-        await wait_until(is_ready, self._clock, WAIT_S, otherwise)
+        edge = self._folder.site(spec.environment).edge
+        try:
+            await wait_until(is_ready, self._clock, WAIT_S, f"Envoy of {spec.environment} is late")
+        except TrafficUnavailable as late:
+            said = await asyncio.to_thread(last_complaint, edge)
+            raise TrafficUnavailable(f"{late.message}: {said}", retry_after_s=2.0) from late
 
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
         if not await asyncio.to_thread(self._request_deletion, environment, fence):

@@ -1,7 +1,9 @@
 """`runtimectl down` stops all it can find, whatever else stands among the state files."""
 
+import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -81,3 +83,22 @@ async def test_a_damaged_file_keeps_nothing_else_from_being_stopped(
     starting = healthy.instances(SHOP.service) / "module-shop-1-0"
     assert processes.claim_file(starting, "starting").read_bytes() == b""
     assert processes.claim_file(healthy.edge, "proxy").read_bytes() == b""
+
+
+async def test_what_a_workload_left_in_its_folder_names_no_process_and_stops_nothing(
+    tmp_path: Path,
+) -> None:
+    site = _site(tmp_path, "env-a")
+    work = site.instances(SHOP.service) / "module-shop-1-0" / "work"
+    work.mkdir()
+    own = processes.this_process()
+    (work / "claim-mine").write_text(json.dumps(asdict(own)))
+    before = Path.cwd()
+    os.chdir(work)
+    for _ in range(2000):  # deeper than Python may recurse, and than a path may be long
+        Path("d").mkdir()
+        os.chdir("d")
+    os.chdir(before)
+
+    assert await stop_everything(tmp_path, CLOCK) == 0
+    assert processes.is_alive(own)

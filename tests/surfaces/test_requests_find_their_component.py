@@ -14,8 +14,9 @@ import pytest
 from local_agent.processes import environ_of
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Present
+from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.spec import SurfaceComponent
-from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
+from tests.surfaces.harness import ENVIRONMENT, SHOP, SITE, SurfaceHarness, fence
 from tests.surfaces.local_process_harness import local_process_harness
 
 pytestmark = pytest.mark.real
@@ -35,6 +36,12 @@ async def _answer(
             return answer.status
         body = await answer.json(content_type=None)
         return body["environ"]["RUNTIME_MODULE_ID"]
+
+
+def _proxy_of(edge: Path) -> psutil.Process:
+    running = psutil.process_iter(["cmdline"])
+    (proxy,) = (p for p in running if str(edge / "boot.json") in (p.info["cmdline"] or ()))
+    return proxy
 
 
 async def test_a_request_finds_its_component(tmp_path: Path) -> None:
@@ -83,7 +90,7 @@ async def test_the_proxy_is_administered_through_a_file_of_its_user(tmp_path: Pa
         site = await harness.surface.read_site(ENVIRONMENT)
         assert isinstance(site, Present)
         edge = tmp_path / "surface" / "sites" / ENVIRONMENT / "edge"
-        (proxy,) = (p for p in psutil.process_iter() if str(edge / "boot.json") in p.cmdline())
+        proxy = _proxy_of(edge)
 
         listening = {c.laddr.port for c in proxy.net_connections() if c.status == "LISTEN"}
 
@@ -94,3 +101,18 @@ async def test_the_proxy_is_administered_through_a_file_of_its_user(tmp_path: Pa
 async def test_a_folder_may_have_a_path_longer_than_an_address_of_a_socket(tmp_path: Path) -> None:
     async with local_process_harness(tmp_path / ("long" * 30)) as harness:
         await harness.serve(harness.spec(1), weights={1: 100})
+
+
+async def test_a_proxy_that_does_not_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local_agent.surface.WAIT_S", 2.0)
+    async with local_process_harness(tmp_path) as harness:
+        edge = tmp_path / "surface" / "sites" / ENVIRONMENT / "edge"
+        proxy = _proxy_of(edge)
+        # A socket in a folder that is not there: as a descriptor that the system refuses.
+        monkeypatch.setattr("local_agent.envoy_process.SOCKET", "taken/by/nobody")
+        proxy.kill()
+
+        with pytest.raises(TrafficUnavailable, match=r"is late: .*critical.*"):
+            await harness.surface.ensure_site(SITE, fence(1))
