@@ -1,7 +1,9 @@
 """`runtimectl down` stops all it can find, whatever else stands among the state files."""
 
+import asyncio
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -85,6 +87,16 @@ async def test_a_damaged_file_keeps_nothing_else_from_being_stopped(
     assert processes.claim_file(healthy.edge, "proxy").read_bytes() == b""
 
 
+def _nest_folders(folder: Path) -> None:
+    """Nest folders deeper than Python recurses, and than a path is long."""
+    before = Path.cwd()
+    os.chdir(folder)
+    for _ in range(2000):
+        Path("d").mkdir()
+        os.chdir("d")
+    os.chdir(before)
+
+
 async def test_what_a_workload_left_in_its_folder_names_no_process_and_stops_nothing(
     tmp_path: Path,
 ) -> None:
@@ -93,12 +105,10 @@ async def test_what_a_workload_left_in_its_folder_names_no_process_and_stops_not
     work.mkdir()
     own = processes.this_process()
     (work / "claim-mine").write_text(json.dumps(asdict(own)))
-    before = Path.cwd()
-    os.chdir(work)
-    for _ in range(2000):  # deeper than Python may recurse, and than a path may be long
-        Path("d").mkdir()
-        os.chdir("d")
-    os.chdir(before)
-
-    assert await stop_everything(tmp_path, CLOCK) == 0
-    assert processes.is_alive(own)
+    _nest_folders(work)
+    try:
+        assert await stop_everything(tmp_path, CLOCK) == 0
+        assert processes.is_alive(own)
+    finally:
+        remove = ["/bin/rm", "-rf", str(work)]  # pytest could not
+        await asyncio.to_thread(subprocess.run, remove, check=True)
