@@ -11,12 +11,14 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from local_host.apps import configuration
 from local_host.apps.app_folders import apps_in, take_settings, topology_for
+from local_host.invocation.overdue_runs import THREAD_NAME
 from local_host.model import App
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Invalid, Unavailable
@@ -251,5 +253,14 @@ def _on_signals(loop: asyncio.AbstractEventLoop, say: Callable[[str], None]) -> 
     return stopping
 
 
+def _end(code: int) -> NoReturn:
+    """End the process, for whose end Python would wait while a plain function does not return."""
+    if any(thread.name.startswith(THREAD_NAME) for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _end(main())

@@ -249,6 +249,7 @@ class Host:
                 },
                 lambda: self._warm_up(worker),
                 self.keys,
+                worker.problems,
             ),
             entropy=self._entropy,
         )

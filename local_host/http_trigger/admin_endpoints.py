@@ -31,12 +31,14 @@ class AdminEndpoints:
         manual: Mapping[str, ManualRun],
         warm_up: Callable[[], Awaitable[None]],
         keys: AccessKeys | None,
+        problems: Callable[[], Sequence[str]],
     ) -> None:
-        """*manual* is by trigger type in lower case."""
+        """*manual* is by trigger type in lower case; *problems* are shown in the status."""
         self._functions = functions
         self._manual = manual
         self._warm_up = warm_up
         self._keys = keys
+        self._problems = problems
         self._runs: set[asyncio.Future[None]] = set()
 
     async def handle(self, call: HttpCall) -> HttpAnswer:
@@ -54,7 +56,9 @@ class AdminEndpoints:
     def _for_administrators(self, method: str, path: str, body: bytes) -> HttpAnswer:
         match method, path:
             case "GET", "/admin/host/status":
-                return _json({"id": "local", "state": "Running", "version": "4.0"})
+                problems = list(self._problems())
+                state = {"id": "local", "state": "Running", "version": "4.0"}
+                return _json({**state, "errors": problems} if problems else state)
             case "GET", "/admin/functions":
                 return _json([_described(function) for function in self._functions])
             case "POST", _ if path.startswith(_RUN):

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn
 
 from local_host.apps.configuration import Configuration
 from local_host.invocation.invocation_context import Context, Out, TraceContext
+from local_host.invocation.overdue_runs import THREAD_NAME, OverdueRuns
 from local_host.invocation.timeouts import Timeouts
 from local_host.invocation.user_code import described
 from local_host.model import (
@@ -73,12 +74,14 @@ class _Plan:
 class _Running:
     """One run under a limit."""
 
-    __slots__ = ("has_expired", "task")
+    __slots__ = ("has_expired", "task", "thread")
 
     def __init__(self, task: "asyncio.Task[Any] | None") -> None:
         assert task is not None, "functions run in tasks"
         self.task = task
         self.has_expired = False
+        self.thread: Future[Any] | None = None
+        """Of a plain function: its run in the pool."""
 
     def expire(self) -> None:
         self.has_expired = True
@@ -97,7 +100,12 @@ class Worker:
         self._plans: dict[IndexedFunction, _Plan] = {}
         self._limits: dict[float, Timeouts[_Running]] = {}
         count = _threads() if threads is None else threads
-        self._pool = ThreadPoolExecutor(count, "function") if count else None
+        self._pool = ThreadPoolExecutor(count, THREAD_NAME) if count else None
+        self._overdue = OverdueRuns(self._pool) if self._pool is not None else None
+
+    def problems(self) -> Sequence[str]:
+        """Return what keeps this worker from being whole, in sentences."""
+        return () if self._overdue is None else self._overdue.problems()
 
     def prepare(
         self,
@@ -189,24 +197,27 @@ class Worker:
         try:
             if function.is_async:
                 return await function.handler(**arguments)
-            return await self._run_plain(plan, arguments)
+            return await self._run_plain(plan, arguments, running)
         finally:
             if plan.limit is not None:
                 plan.limit.leave(running)
+            if running.has_expired and running.thread is not None and not running.thread.done():
+                assert self._overdue is not None
+                self._overdue.add(function.name, running.thread)
             if running.has_expired and running.task.uncancel() == 0:
                 raise FunctionTimedOut(
                     f"Timeout value of {timedelta(seconds=plan.timeout_s or 0)} was exceeded by"
                     f" function: Functions.{function.name}"
                 )
 
-    async def _run_plain(self, plan: _Plan, arguments: dict[str, Any]) -> Any:
+    async def _run_plain(self, plan: _Plan, arguments: dict[str, Any], running: _Running) -> Any:
         if self._pool is None:
             returned, problem = self._outcome(plan, arguments)
         else:
             context = contextvars.copy_context()
             call = partial(context.run, self._outcome, plan, arguments)
-            loop = asyncio.get_running_loop()
-            returned, problem = await loop.run_in_executor(self._pool, call)
+            running.thread = self._pool.submit(call)
+            returned, problem = await asyncio.wrap_future(running.thread)
         if problem is not None:
             raise _Thrown(problem)
         return returned

@@ -8,6 +8,7 @@ from typing import Any
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.message import Disposition, LockLost, ReceivedMessage
 from local_cloud.broker.receiver_link import ReceiverLink
+from local_host.invocation.own_task import invoke_in_own_task
 from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
 from local_host.service_bus.settings import ServiceBusSettings
 from shared.kernel.clock import Clock
@@ -71,7 +72,7 @@ class Invocations:
             traceparent=first.application_properties.get("Diagnostic-Id", ""),
         )
         try:
-            await self._invoker.invoke(invocation)
+            await invoke_in_own_task(self._invoker, invocation)
         except InvocationFailed as failed:
             _log.warning(
                 "%s failed on message %s, delivery %d: %s",

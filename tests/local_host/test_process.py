@@ -20,6 +20,7 @@ pytestmark = pytest.mark.real
 APP = """
     import asyncio
     import logging
+    import time
     import azure.functions as func
 
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
@@ -34,6 +35,12 @@ APP = """
         logging.info("slow begins")
         await asyncio.sleep(30)
         return ""
+
+    @app.route("stuck")
+    def stuck(req: func.HttpRequest) -> str:
+        logging.info("stuck begins")
+        while True:
+            time.sleep(1)
 
     @app.route("runtime/x")
     async def refused(req: func.HttpRequest) -> str:
@@ -120,6 +127,18 @@ def test_a_host_whose_state_folder_goes_says_so_and_ends(
         assert "was removed or replaced: this host ends" in host.text
         assert "Traceback" not in host.text
         assert not list(state.glob("*")), "a host that ends makes nothing anew"
+
+
+def test_a_function_that_never_returns_does_not_keep_the_host_from_its_end(folder: Path) -> None:
+    with started(folder, "--port", "0", "--grace", "0.5", state=folder / "state") as host:
+        port = int(host.read_until(r"ready on http://127\.0\.0\.1:(\d+)")[1])
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(b"GET /api/stuck HTTP/1.1\r\nHost: x\r\n\r\n")
+            host.read_until("stuck begins")
+
+            host.process.send_signal(signal.SIGTERM)
+
+            assert host.end() == 0
 
 
 def test_a_second_signal_ends_it_at_once(folder: Path) -> None:

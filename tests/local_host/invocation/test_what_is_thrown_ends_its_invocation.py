@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +12,8 @@ import aiohttp
 import azure.functions as func
 import pytest
 
-from local_host.host import HostSettings
+from local_host.host import Host, HostSettings
+from shared.kernel.clock import SystemClock
 from tests.kit.hosting import ask, embedded, hosting, new_app
 from tests.kit.virtual_time import run_virtual
 
@@ -147,6 +150,33 @@ def test_a_call_that_cancels_its_task_is_a_500_or_its_answer(*, waits: bool) -> 
     assert asyncio.run(main()) == (500 if waits else 200)
 
 
+@pytest.mark.parametrize("waits", [True, False], ids=["and waits", "and returns"])
+def test_a_message_whose_function_cancels_its_task_is_settled(*, waits: bool) -> None:
+    app = new_app()
+    taken: list[int] = []
+
+    @app.route("x")
+    @app.service_bus_queue_output("out", connection="S", queue_name="q")
+    async def sends(req: func.HttpRequest, out: func.Out[str]) -> str:
+        out.set("text")
+        return ""
+
+    @app.service_bus_queue_trigger("m", connection="S", queue_name="q")
+    async def takes(m: func.ServiceBusMessage) -> None:
+        taken.append(int(m.delivery_count or 0))
+        await _cancel_own_task(waits=waits)
+
+    async def main() -> None:
+        async with hosting(embedded(app)) as host:
+            await ask(host, "GET", "/x")
+            await asyncio.wait_for(asyncio.Event().wait(), 20)
+
+    with pytest.raises(TimeoutError):
+        run_virtual(main())
+
+    assert taken == list(range(1, 11))
+
+
 def test_a_function_that_ignores_its_timeout_has_timed_out_when_it_returns(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -172,6 +202,54 @@ def test_a_function_that_ignores_its_timeout_has_timed_out_when_it_returns(
         assert run_virtual(main()) == 500
 
     assert "Timeout value of 0:01:00 was exceeded by function: Functions.f" in caplog.text
+
+
+def test_plain_functions_that_never_end_are_counted_and_leave_the_others_their_threads(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app, release = new_app(), threading.Event()
+
+    @app.route("stuck")
+    def stuck(req: func.HttpRequest) -> str:
+        release.wait(60)
+        return "late"
+
+    @app.route("well")
+    def well(req: func.HttpRequest) -> str:
+        return "well"
+
+    limited = {
+        "version": "2.0",
+        "functionTimeout": "00:00:01",
+        "extensions": {"http": {"routePrefix": ""}},
+    }
+
+    async def status(host: Host) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads((await ask(host, "GET", "/admin/host/status")).body)
+        return shown
+
+    async def main() -> None:
+        settings = HostSettings(threads=2, environ={})
+        async with hosting(embedded(app, host_json=limited), settings=settings) as host:
+            assert "errors" not in await status(host)
+            stuck = [ask(host, "GET", "/stuck") for _ in range(2)]
+            assert [answer.status for answer in await asyncio.gather(*stuck)] == [500, 500]
+
+            answers = [await ask(host, "GET", "/well") for _ in range(4)]
+
+            assert [answer.body for answer in answers] == [b"well"] * 4
+            assert (await status(host))["errors"] == [
+                "2 runs of stuck go on past their timeout, each in a thread of its own"
+            ]
+            release.set()
+            while "errors" in await status(host):
+                await SystemClock().sleep(0.01)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+
+    assert "stuck did not end at its timeout" in caplog.text
+    assert "a run of stuck has ended, long after its timeout" in caplog.text
 
 
 def test_an_output_that_throws_while_it_is_written_fails_its_function_only(
