@@ -9,6 +9,7 @@ import aiohttp
 
 from local_agent.artifacts import Artifacts
 from local_agent.loopback_ports import free_port
+from local_agent.scratch import ScratchMeter
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
@@ -24,6 +25,7 @@ class ControllerContext:
     session: aiohttp.ClientSession
     tasks: asyncio.TaskGroup
     on_change: Callable[[], None]
+    scratch: ScratchMeter
     ports: dict[str, set[int]] = field(default_factory=dict)
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:

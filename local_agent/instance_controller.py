@@ -28,6 +28,8 @@ BACKOFF_RESET_AFTER_S: Final = 60.0
 """The backoff of an instance that ran this long begins again."""
 DRAIN_MIN_S: Final = 0.5
 """Covers requests that Envoy has accepted and not yet counted as the instance's."""
+EXCEEDED: Final = frozenset({"MemoryExceeded", "DiskExceeded"})
+"""Shown until the next start: the exit status of what we killed says nothing."""
 CHECK_INTERVAL_S: Final = 1.0
 """Memory and outputs change within seconds, and reading them costs more than a pass."""
 
@@ -132,6 +134,7 @@ class InstanceController:
     def discard(self, record: InstanceRecord) -> int | None:
         """End what is left of a start; return its exit code, None where it is not known."""
         self._probes.pop(record.token, None)
+        self._context.scratch.forget(record.token)
         return self._processes.end(self.folder(record.id).path, record.token)
 
     def is_restart_due(self, record: InstanceRecord) -> bool:
@@ -153,7 +156,7 @@ class InstanceController:
     def _check(
         self, record: InstanceRecord, spec: RevisionSpec, identity: ProcessIdentity
     ) -> InstanceRecord:
-        """Run the probes that are due; kill on too much memory, terminate on failed liveness."""
+        """Run the probes that are due; kill for memory or disk, terminate on failed liveness."""
         if record.token not in self._probes:
             now_s = self._context.clock.monotonic_s()
             self._probes[record.token] = InstanceProbes(spec, record, now_s)
@@ -162,6 +165,9 @@ class InstanceController:
         if self._exceeds_memory(spec, identity):
             processes.kill(identity)
             return self._unhealthy(record, "MemoryExceeded")
+        if self._context.scratch.exceeds(record.token, self.folder(record.id).path):
+            processes.kill(identity)
+            return self._unhealthy(record, "DiskExceeded")
         if not probes.is_live:
             processes.terminate(identity)
             return self._unhealthy(record, "ProbeFailed")
@@ -202,7 +208,7 @@ class InstanceController:
             is_ready=False,
             is_live=False,
             terminated_at=None,
-            reason="MemoryExceeded" if record.reason == "MemoryExceeded" else "Exited",
+            reason=record.reason if record.reason in EXCEEDED else "Exited",
             exit_reason="Exited" if record.terminated_at is None else record.reason,
             retry_at=now + timedelta(seconds=delay_s),
             restarts=record.restarts + 1,

@@ -8,16 +8,16 @@ claim-<token>  the process of one start; order.json its command
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from local_agent import processes
+from local_agent import processes, scratch
 from local_agent.artifacts import Artifacts, UnpackedArtifact, base_python
 from local_agent.limits import rlimits
 from local_agent.state_files import InstanceRecord
+from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import open_plain, read_plain, write_new
 from shared.surfaces.spec import RevisionSpec
 from shared.surfaces.variables import data_variable, expand
@@ -72,8 +72,8 @@ class InstanceFolder:
 
     def clear(self) -> None:
         """Delete everything except the output."""
-        for name in ("work", "home", "tmp"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in scratch.FOLDERS:
+            remove_tree(self.path / name)
         processes.delete_starts(self.path)
 
     def bound_output(self) -> None:
@@ -145,7 +145,7 @@ def prune_outputs(folder: Path) -> None:
     """Delete the oldest outputs of removed instances below *folder*."""
     removed = [path for path in folder.glob("*") if not (path / "order.json").exists()]
     for path in sorted(removed, key=lambda p: p.stat().st_mtime)[:-OUTPUTS_MAX]:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
 
 
 def link_python(folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """Reconciles one site: its Envoy, its components, and the route table between them."""
 
 import asyncio
-import shutil
 from dataclasses import replace
 
 from local_agent.component_controller import ComponentController
@@ -15,6 +14,7 @@ from local_agent.state_files import (
     SiteFolder,
 )
 from shared.kernel.ids import ServiceId
+from shared.persistence.file_trees import remove_tree
 from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.spec import SurfaceComponent
 
@@ -92,9 +92,9 @@ class SiteController:
             for desired in self._folder.components():
                 self._folder.write_component(replace(desired, revisions={}, weights={}))
         for name in ("instances", "running"):
-            shutil.rmtree(self._folder.path / name, ignore_errors=True)
+            remove_tree(self._folder.path / name)
         # Last: the site counts as being deleted while this folder exists.
-        shutil.rmtree(self._folder.edge, ignore_errors=True)
+        remove_tree(self._folder.edge)
 
     def _controller(self, component: SurfaceComponent) -> ComponentController:
         service = component.service

@@ -77,7 +77,7 @@ class InstanceRecord:
     reason: str = "Starting"
     exit_code: int | None = None
     exit_reason: str = ""
-    """Why the process before this one ended: Exited, MemoryExceeded, ProbeFailed."""
+    """Why the process before this one ended: Exited, ProbeFailed, MemoryExceeded, DiskExceeded."""
     retry_at: datetime | None = None
     """It is dead, and starts again at this time."""
     draining_at: datetime | None = None

@@ -21,6 +21,7 @@ from local_agent import processes
 from local_agent.artifacts import Artifacts
 from local_agent.controller_context import ControllerContext
 from local_agent.instance_folder import link_python
+from local_agent.scratch import ScratchMeter
 from local_agent.site_controller import SiteController
 from local_agent.state_files import (
     CorruptStateFile,
@@ -74,8 +75,10 @@ async def supervise(
             asyncio.TaskGroup() as tasks,
         ):
             tools = link_python(folder.root / "tools")
+            scratch = ScratchMeter(clock, folder.root)
+            tasks.create_task(scratch.run())
             context = ControllerContext(
-                clock, entropy, artifacts, tools, session, tasks, notifier.notify
+                clock, entropy, artifacts, tools, session, tasks, notifier.notify, scratch
             )
             await _supervise_sites(folder, notifier, context, announce)
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import NotPlain, read_plain, write_new
 from shared.surfaces.port import Sites
 from shared.surfaces.spec import SiteSpec
@@ -142,12 +142,13 @@ class VolumeProvider:
         folder, note = self._folder(resource), self._note(resource)
         deleted = folder.with_name(f".{folder.name}.deleted")
         with self._changed_by(resource, fence):
-            if deleted.exists():
-                shutil.rmtree(deleted)  # a delete that was killed half-way
+            remove_tree(deleted)  # a delete that was killed half-way
             if folder.exists():
                 # Renamed first: after a kill the volume is whole or absent.
                 folder.rename(deleted)
-                shutil.rmtree(deleted)
+                remove_tree(deleted)
+            if deleted.exists():
+                raise OSError(f"not all of {folder.name} could be deleted")
             if note.parent.exists():
                 _write_note(note, {_PROPERTIES: None, "token": fence.token})
 

@@ -5,11 +5,12 @@ file, and a device may do anything when it is opened. What is no plain file coun
 """
 
 import os
-import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from shared.persistence.file_trees import remove_tree
 
 READ_MAX: Final = 16 * 2**20
 """No document of ours is longer; a longer one is not ours."""
@@ -84,6 +85,6 @@ def open_lock(path: Path) -> int:
 def remove(path: Path) -> None:
     """Remove what stands at *path*, if anything does; the target of a link stays."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
     else:
         path.unlink(missing_ok=True)

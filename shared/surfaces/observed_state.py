@@ -23,6 +23,7 @@ class Phase(StrEnum):
 
 _KILLED: Final = {
     "MemoryExceeded": "memory limit exceeded",
+    "DiskExceeded": "disk limit exceeded",
     "ProbeFailed": "liveness probe failed",
 }
 
@@ -47,11 +48,13 @@ class Instance:
     address: str | None = None
     """host:port for probes; None for workers."""
     reason: str = ""
-    """Why it is not ready: Starting, ProbeFailed, Exited, Stopping, MemoryExceeded."""
+    """Why it is not ready: Starting, ProbeFailed, Exited, Stopping, CannotStart,
+    MemoryExceeded, DiskExceeded."""
     exit_code: int | None = None
     """Of the process before this one; -9 was ended by signal 9. None where nobody collected it."""
     exit_reason: str = ""
-    """Why that process ended: Exited, MemoryExceeded, ProbeFailed. Empty where none did."""
+    """Why that process ended: Exited, ProbeFailed, MemoryExceeded, DiskExceeded; empty where none
+    did."""
     is_resuming: bool = False
     """It was found dead when supervision began again, and has not been ready since.
 

@@ -5,7 +5,8 @@ import pytest
 from cli.state_folder import REPOSITORY
 from function_apps.deployments.activities import start_failure
 from function_apps.deployments.ports import LOCAL_RULES, DeploymentsRules
-from local_agent import instance_controller, instance_folder, probes, shutdown
+from local_agent import instance_controller, instance_folder, probes, scratch, shutdown
+from shared.persistence import file_trees
 from shared.surfaces.spec import RevisionSpec
 
 PAGE = (REPOSITORY / "docs" / "process.md").read_text(encoding="utf-8")
@@ -31,6 +32,9 @@ MIB = 2**20
         ),
         f"the last {instance_folder.OUTPUTS_MAX} instances",
         f"whose instance ends {start_failure.EXITS_MAX} times before it is ready",
+        f"have {scratch.BYTES_MAX // 1024**3} GiB and {scratch.NAMES_MAX:,} names",
+        f"looked at every {scratch.INTERVAL_S:g} s",
+        f"{file_trees.DEPTH_MAX} levels deep",
         f"when it has run for {probes.WORKER_READY_AFTER_S:g} s",
     ],
 )

@@ -11,6 +11,7 @@ from local_agent.artifacts import Artifacts
 from local_agent.component_controller import ComponentController
 from local_agent.controller_context import ControllerContext
 from local_agent.instance_folder import InstanceFolder
+from local_agent.scratch import ScratchMeter
 from local_agent.state_files import (
     ComponentRecord,
     DesiredComponent,
@@ -31,8 +32,10 @@ STOPPED = InstanceRecord(
 def _context(folder: Path, tasks: asyncio.TaskGroup) -> ControllerContext:
     artifacts = Artifacts(folder / "artifacts", FolderBlobs(folder / "blobs"))
     session: Any = None
+    clock = LoopClock()
+    scratch = ScratchMeter(clock, folder)
     return ControllerContext(
-        LoopClock(), SeededEntropy(1), artifacts, folder / "tools", session, tasks, lambda: None
+        clock, SeededEntropy(1), artifacts, folder / "tools", session, tasks, lambda: None, scratch
     )
 
 
