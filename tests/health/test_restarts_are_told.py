@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function_apps.health.model.restarts import InstanceRestarts, record_restarts
+from function_apps.health.ports import LOCAL_RULES
 from shared.contracts.health import HealthDefaults
 from shared.surfaces.observed_state import Instance
 from tests.health.test_sweeps import watched
@@ -149,6 +150,22 @@ def test_it_is_healthy_again_when_it_has_stayed_up_as_long_as_kubernetes_asks() 
     assert [status for after_s, status in found if after_s < 600] == ["Degraded"] * 19
     assert [status for after_s, status in found if after_s > 660] == ["Healthy"] * 2
     assert found[-1][1] == "Healthy"
+
+
+def test_with_local_rules_it_stays_up_for_a_minute_and_one_more_restart_is_a_loop_again() -> None:
+    async def main() -> list[str]:
+        made, found = await watched(WEB, rules=LOCAL_RULES), []
+        for _ in range(3):
+            crash(made)
+            await made.sweep(after_s=2)
+        for _ in range(40):
+            await made.sweep(after_s=2)
+            found.append((await made.health()).status.value)
+        crash(made)
+        await made.sweep(after_s=2)
+        return [*found, (await made.health()).status.value]
+
+    assert run_virtual(main()) == ["Degraded"] * 30 + ["Healthy"] * 10 + ["Degraded"]
 
 
 def test_a_restart_within_that_time_begins_it_anew() -> None:

@@ -46,21 +46,20 @@ def _recorded(
     if known is None or instance.restarts < known.restarts:
         return InstanceRestarts(instance.restarts, instance.last_exit)
     news = (isoformat(now),) * min(instance.restarts - known.restarts, rules.crash_loop_restarts)
+    if not news:
+        return replace(known, is_crash_loop=known.is_crash_loop and not _is_over(known, now, rules))
     noticed_at = (*known.noticed_at, *news)[-rules.crash_loop_restarts :]
-    after = replace(known, restarts=instance.restarts, noticed_at=noticed_at)
-    if news:
-        after = replace(after, last_exit=instance.last_exit)
-    return replace(after, is_crash_loop=_is_crash_loop(after, now, rules))
+    is_often = (
+        len(noticed_at) >= rules.crash_loop_restarts
+        and now - parse_instant(noticed_at[0]) <= rules.crash_loop_within
+    )
+    is_crash_loop = is_often or (known.is_crash_loop and not _is_over(known, now, rules))
+    return InstanceRestarts(instance.restarts, instance.last_exit, noticed_at, is_crash_loop)
 
 
-def _is_crash_loop(restarts: InstanceRestarts, now: datetime, rules: HealthDefaults) -> bool:
-    """Return whether it restarts again and again; once it did, until it has stayed up."""
-    if not restarts.noticed_at:
-        return False
-    if restarts.is_crash_loop:
-        return now - parse_instant(restarts.noticed_at[-1]) < rules.crash_loop_over
-    is_often = len(restarts.noticed_at) >= rules.crash_loop_restarts
-    return is_often and now - parse_instant(restarts.noticed_at[0]) <= rules.crash_loop_within
+def _is_over(restarts: InstanceRestarts, now: datetime, rules: HealthDefaults) -> bool:
+    """Return whether an instance in a crash loop has stayed up."""
+    return now - parse_instant(restarts.noticed_at[-1]) >= rules.crash_loop_over
 
 
 def restarted(before: Restarts, after: Restarts) -> Restarts:
