@@ -202,6 +202,7 @@ def _run(command: list[str], purpose: str, folder: Path | None = None) -> None:
         process = subprocess.run(  # noqa: S603  our own command line
             command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, timeout=INSTALL_S,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True,
+            umask=0o022,  # read by other users than ours
         )  # fmt: skip
     except subprocess.TimeoutExpired as late:
         raise BadArtifact(f"could not {purpose} within {INSTALL_S:.0f} s") from late

@@ -2,8 +2,11 @@
 
 work/          the working directory; a fresh copy at each start
 home/ tmp/     HOME and TMPDIR, empty at each start
+root/          empty: where the root folder of a workload is built
 output.log     stdout and stderr of all its starts, bounded
 claim-<token>  the process of one start; order.json its command
+
+A workload in a sandbox sees of it only the first three.
 """
 
 import json
@@ -13,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from local_agent import processes, scratch
+from local_agent import isolation, processes, sandboxes, scratch
 from local_agent.artifacts import Artifacts, UnpackedArtifact, base_python
 from local_agent.limits import rlimits
 from local_agent.state_files import InstanceRecord
@@ -46,9 +49,11 @@ class InstanceFolder:
     def prepare(self, unpacked: UnpackedArtifact, artifacts: Artifacts) -> None:
         """Make fresh folders for a start, without the files of an earlier one."""
         self.clear()
-        for name in ("home", "tmp"):
+        for name in ("home", "tmp", "root"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
         artifacts.copy(unpacked, self.path / "work")
+        if isolation.means().has_own_user:
+            sandboxes.share_program(self.path / "work")
 
     def start(
         self,
@@ -60,6 +65,17 @@ class InstanceFolder:
     ) -> int:
         """Start the process that *record* describes, with its data folders; return its pid."""
         environ = self._environ(spec, record, unpacked, data, tools)
+        in_force = isolation.means()
+        sandbox = sandboxes.sandbox(
+            in_force,
+            self.path,
+            record.token,
+            owned=[self.path / "home", self.path / "tmp"],
+            program=self.path / "work",
+            readable=[tools, unpacked.content] if unpacked.is_wheelhouse else [tools],
+            data=list(data.values()),
+            port=record.port,
+        )
         return processes.start(
             self.path,
             record.token,
@@ -67,12 +83,13 @@ class InstanceFolder:
             environ=environ,
             workdir=self.path / "work",
             output=self.path / "output.log",
-            limits=rlimits(spec.resources),
+            limits=rlimits(spec.resources, in_force),
+            sandbox=sandbox,
         )
 
     def clear(self) -> None:
         """Delete everything except the output."""
-        for name in scratch.FOLDERS:
+        for name in (*scratch.FOLDERS, "root"):
             remove_tree(self.path / name)
         processes.delete_starts(self.path)
 
@@ -151,6 +168,7 @@ def prune_outputs(folder: Path) -> None:
 def link_python(folder: Path) -> Path:
     """Return a folder with the machine's `python` and `python3`, for the PATH of workloads."""
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)  # whatever our umask is: it is read by other users than ours
     for name in ("python", "python3"):
         link = folder / name
         if not link.is_symlink() or str(link.readlink()) != base_python():

@@ -1,18 +1,23 @@
-"""Program that claims its start, limits itself and then becomes the workload (exec).
+"""Program that claims its start, and then becomes the workload, or the shim of its sandbox.
 
-It runs as a file, by path, under `-I -S`, so it imports the standard library only. Arguments: a
-JSON file with `claim` (the claim file to create), `folder`, `limits` (rlimit name to value) and
-`command`; and the token of this start.
+It runs as a file, by path, under `-I -S`, so it and `local_agent.sandbox` import the standard
+library only, and no part of it that takes long. The order is on standard input, by `marshal`: see
+`processes.start`; the argument is the token of this start.
 
 After a crash a supervisor may not know whether this process exists. Both then create the same claim
 file, exclusively: the process that comes second exits, a supervisor that comes second adopts it.
 """
 
-import json
+from __future__ import annotations
+
+import marshal
 import os
 import resource
 import sys
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 TOKEN_VARIABLE = "RUNTIME_INSTANCE_TOKEN"  # noqa: S105  a name
 """Names the start of a process in its environment."""
@@ -20,7 +25,6 @@ CLAIM_VOID = 75
 """Exit code when a supervisor has declared this start void (EX_TEMPFAIL)."""
 NOT_STARTED = 127
 """Exit code when the command cannot be executed, as in a shell."""
-_CLONE_NEWUSER = 0x10000000
 _START_TIME = 18
 """Of /proc/<pid>/stat behind the state: field 22."""
 
@@ -31,46 +35,29 @@ def start_ticks(pid: int) -> int | None:
     None when it is gone or a zombie, and where there is no /proc.
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            stat = file.read()
     except OSError:
         return None
     # proc(5): the name in parentheses may have any character; behind it are fields 3, 4, ...
-    state, *fields = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else int(fields[_START_TIME])
+    state, *fields = stat.rpartition(b")")[2].split()
+    return None if state in b"ZX" else int(fields[_START_TIME])
 
 
-def _claim(path: str, token: str) -> bool:
+def _claim(path: str, token: str, *, is_shim: bool) -> bool:
     pid = os.getpid()
     draft = f"{path}.{pid}"
-    content = json.dumps({"pid": pid, "ticks": start_ticks(pid) or 0, "token": token})
-    Path(draft).write_text(content, encoding="utf-8")
+    shim = "true" if is_shim else "false"
+    content = f'"pid": {pid}, "ticks": {start_ticks(pid) or 0}, "token": "{token}", "shim": {shim}'
+    with open(draft, "w", encoding="ascii") as file:
+        file.write("{" + content + "}")
     try:
         os.link(draft, path)
     except FileExistsError:
         return False
     finally:
-        Path(draft).unlink()
+        os.unlink(draft)
     return True
-
-
-def _enter_own_user_namespace() -> None:
-    """Enter a user namespace in which the system counts only this workload's processes.
-
-    User and group stay the same, and no capability is gained (user_namespaces(7), setrlimit(2)
-    RLIMIT_NPROC, both as of Linux 5.14).
-    """
-    import ctypes  # noqa: PLC0415  needed here only; os.unshare came with 3.12
-
-    user, group = os.getuid(), os.getgid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWUSER):
-        raise OSError(ctypes.get_errno(), "no user namespace for a limit of processes")
-    for name, content in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{user} {user} 1"),
-        ("gid_map", f"{group} {group} 1"),
-    ):
-        Path(f"/proc/self/{name}").write_text(content, encoding="ascii")
 
 
 def _limit(limits: dict[str, int]) -> None:
@@ -81,20 +68,37 @@ def _limit(limits: dict[str, int]) -> None:
         resource.setrlimit(kind, (bound, bound))
 
 
-def main(file: str, token: str) -> int:
-    order = json.loads(Path(file).read_text(encoding="utf-8"))
-    if not _claim(order["claim"], token):
-        return CLAIM_VOID
+def _become(order: dict[str, Any]) -> int:
+    """Become the command of *order*; return only if that fails."""
+    command = order["command"]
     try:
         os.chdir(order["folder"])
-        if "RLIMIT_NPROC" in order["limits"]:
-            _enter_own_user_namespace()
         _limit(order["limits"])
-        command = order["command"]
         os.execvp(command[0], command)  # noqa: S606  no shell is the point
     except OSError as failed:
-        print(f"cannot start {order['command']}: {failed}", file=sys.stderr, flush=True)  # noqa: T201
+        return _cannot_start(command, failed)
+
+
+def _cannot_start(command: list[str], failed: OSError) -> int:
+    print(f"cannot start {command}: {failed}", file=sys.stderr, flush=True)  # noqa: T201
     return NOT_STARTED
+
+
+def main(token: str) -> int:
+    order: dict[str, Any] = marshal.load(sys.stdin.buffer)  # noqa: S302  written by our agent
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sandbox = order["sandbox"]
+    if not _claim(order["claim"], token, is_shim=sandbox is not None):
+        return CLAIM_VOID
+    if sandbox is None:
+        return _become(order)
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from local_agent.sandbox import shim  # noqa: PLC0415  most starts of a host need none
+
+    try:
+        return shim.run(sandbox, lambda: _become(order))
+    except OSError as failed:
+        return _cannot_start(order["command"], failed)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ a session of its own and writes to files, so it survives the host that started i
 """
 
 import json
+import marshal
 import os
 import signal
 import sys
@@ -20,10 +21,18 @@ import psutil
 
 from local_agent import launcher
 from local_agent.launcher import TOKEN_VARIABLE
-from shared.persistence.plain_files import append_to, read_plain, remove, write_new
+from shared.persistence.plain_files import (
+    append_to,
+    open_plain,
+    read_plain,
+    remove,
+    write_new,
+)
 
 NOT_OURS: Final = -1000
 """In place of an exit code, which is at least -64."""
+_KILL_ROUNDS: Final = 50
+"""More than a workload that forks all the time can win; in a PID namespace one is enough."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class ProcessIdentity:
     ticks: int
     boot: str
     token: str
+    is_shim: bool = False
+    """It is the shim of a workload: its descendants are the workload, and end with it."""
 
 
 @lru_cache(maxsize=1)
@@ -104,34 +115,96 @@ def reap(pid: int) -> int | None:
 
 def session_processes(identity: ProcessIdentity) -> list[int]:
     """Return the processes of its session that have its token, itself included."""
-    pids = []
-    for pid in psutil.pids():
-        with suppress(OSError):
-            if os.getsid(pid) == identity.pid and start_ticks(pid) is not None:
-                token = environ_of(pid).get(TOKEN_VARIABLE)
-                if token == identity.token or (token is None and is_alive(identity)):
-                    pids.append(pid)
-    return pids
+    return [
+        pid
+        for pid in psutil.pids()
+        if _session(pid) == identity.pid and _has_token(pid, identity, otherwise=is_alive(identity))
+    ]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _has_token(pid: int, identity: ProcessIdentity, *, otherwise: bool) -> bool:
+    """Return whether *pid* runs with the token of *identity*; *otherwise* when it shows none."""
+    if start_ticks(pid) is None:
+        return False
+    token = environ_of(pid).get(TOKEN_VARIABLE)
+    return otherwise if token is None else token == identity.token
+
+
+def workload_processes(identity: ProcessIdentity) -> list[int]:
+    """Return the processes of the workload whose shim is *identity*, without shim and init.
+
+    Of one that is no shim: its session.
+    """
+    if not identity.is_shim:
+        return session_processes(identity)
+    descendants = _descendants(identity.pid) if is_alive(identity) else []
+    return [pid for pid in descendants if not _is_init(pid)]
+
+
+def _is_init(pid: int) -> bool:
+    """Return whether *pid* is the first process of a PID namespace below ours."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    pids = next((line.split() for line in status.splitlines() if line.startswith("NSpid:")), [])
+    return len(pids) > 2 and pids[-1] == "1"  # noqa: PLR2004  its name, our pid of it, its own
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        tasks = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+        files = [Path(f"/proc/{pid}/task/{task}/children") for task in tasks]
+        children = [int(child) for file in files for child in file.read_text().split()]
+    except OSError:  # it has ended, or the kernel has no such files
+        children = []
+    return [each for child in children for each in (child, *_descendants(child))]
 
 
 def terminate(identity: ProcessIdentity) -> None:
-    """Send SIGTERM to exactly that process, if it runs."""
+    """Send SIGTERM to exactly that process, if it runs; a shim passes it on."""
     if is_alive(identity):
         with suppress(ProcessLookupError):
             os.kill(identity.pid, signal.SIGTERM)
 
 
 def kill(identity: ProcessIdentity) -> None:
-    """Kill that process and the other processes of its session."""
-    for pid in session_processes(identity) if identity.boot == boot() else ():
-        with suppress(ProcessLookupError):
+    """Kill that process and, of a shim, its workload; else the other processes of its session."""
+    if identity.boot != boot():
+        return
+    rounds = _KILL_ROUNDS if identity.is_shim and is_alive(identity) else 0
+    for _ in range(rounds):
+        # Its shim lives, so whatever the workload forks meanwhile is found in the next round.
+        descendants = _descendants(identity.pid)
+        if not descendants:
+            break
+        _kill_all(descendants)
+    _kill_all(session_processes(identity))
+
+
+def kill_orphans(identity: ProcessIdentity) -> None:
+    """Kill what has the token of *identity*, whose shim has ended, in any session."""
+    if identity.is_shim and identity.boot == boot():
+        _kill_all([p for p in psutil.pids() if _has_token(p, identity, otherwise=False)])
+
+
+def _kill_all(pids: Sequence[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
 
 
 def resident_bytes(identity: ProcessIdentity) -> int:
-    """Return the memory of the whole session; shared pages count once per process."""
+    """Return the memory of the whole workload; shared pages count once per process."""
     total = 0
-    for pid in session_processes(identity):
+    for pid in workload_processes(identity):
         with suppress(psutil.Error):
             total += psutil.Process(pid).memory_info().rss
     return total
@@ -147,7 +220,11 @@ def read_claim(claim: Path) -> ProcessIdentity | None:
     try:
         content = json.loads(read_plain(claim))
         return ProcessIdentity(
-            content["pid"], content["ticks"], content.get("boot") or boot(), content["token"]
+            content["pid"],
+            content["ticks"],
+            content.get("boot") or boot(),
+            content["token"],
+            content.get("shim", False) is True,
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
@@ -170,9 +247,11 @@ def start(
     workdir: Path,
     output: Path,
     limits: Mapping[str, int],
+    sandbox: Mapping[str, object] | None = None,
 ) -> int:
     """Start *command* through the launcher, in a session of its own; return its pid.
 
+    With a *sandbox* (see `sandbox.shim`) it is the pid of the shim, the parent of the workload.
     The order and the claim of this start are in *folder*. The process exists even if this host ends
     now; the next host finds it by its claim.
     """
@@ -181,18 +260,19 @@ def start(
         "folder": str(workdir),
         "limits": dict(limits),
         "command": list(command),
+        "sandbox": None if sandbox is None else dict(sandbox),
     }
-    order_file = folder / "order.json"
-    write_new(order_file, json.dumps(order).encode())
+    write_new(folder / "order.json", json.dumps(order).encode())
     written = append_to(output)
+    ordered = _unnamed_file(folder, marshal.dumps(order))
     try:
         os.set_blocking(written, True)
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-S", launcher.__file__, str(order_file), token],
+            [sys.executable, "-I", "-S", launcher.__file__, token],
             {**environ, TOKEN_VARIABLE: token},
             file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, ordered, 0),
                 (os.POSIX_SPAWN_DUP2, written, 1),
                 (os.POSIX_SPAWN_DUP2, written, 2),
             ],
@@ -201,6 +281,16 @@ def start(
         )
     finally:
         os.close(written)
+        os.close(ordered)
+
+
+def _unnamed_file(folder: Path, content: bytes) -> int:
+    """Return a descriptor of a file with *content*, at its beginning; it has no name any more."""
+    path = folder / "order.draft"
+    write_new(path, content)
+    descriptor = open_plain(path)
+    path.unlink()
+    return descriptor
 
 
 def delete_starts(folder: Path) -> None:
@@ -247,6 +337,7 @@ class SpawnedProcesses:
         identity = read_claim(claim_file(folder, token))
         if identity is not None:
             kill(identity)
+            kill_orphans(identity)
             self._collect(identity.pid, token)
         self._pids.pop(token, None)
         return self._exits.pop(token, None)

@@ -32,6 +32,16 @@ class Feature(StrEnum):
     CPU_LIMIT = "cpuLimit"
     OPEN_FILES_LIMIT = "openFilesLimit"
     PROCESSES_LIMIT = "processesLimit"
+    OWN_USER = "ownUser"
+    """Each instance runs as a user (uid) of its own."""
+    OWN_PROCESSES = "ownProcesses"
+    """It sees and signals its own processes only, and they all end with it."""
+    PRIVATE_FILES = "privateFiles"
+    """It sees the system's programs, its own folders, and no other file of the machine."""
+    OWN_PORTS = "ownPorts"
+    """It can bind its own TCP port, and those that the kernel chooses."""
+    READ_ONLY_PROGRAM = "readOnlyProgram"
+    """It cannot change the files of its release."""
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ async def test_a_file_of_the_proxy_is_written_where_it_was_replaced(
 ) -> None:
     replace(tmp_path / name, secret)
     envoy = EnvoyProcess(tmp_path, LoopClock(), SeededEntropy(1))
-    await envoy.publish([], ShowsAtOnce(0))
+    await envoy.publish([], ShowsAtOnce(tmp_path))
 
     assert "resources" in json.loads(read_plain(tmp_path / name))
     assert read_plain(secret) == SECRET

@@ -1,6 +1,7 @@
 """Clients that never retry see no failure while weights move, releases swap and the host dies."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -222,4 +223,6 @@ async def test_a_host_killed_again_and_again_in_its_rollouts_ends_right(tmp_path
 
 
 def _runs_below(tmp_path: Path, process: psutil.Process) -> bool:
-    return environ_of(process.pid).get("RUNTIME_CONTENT", "").startswith(str(tmp_path))
+    """Return whether *process* keeps a workload of this test: it leads the session."""
+    content = environ_of(process.pid).get("RUNTIME_CONTENT", "")
+    return content.startswith(str(tmp_path)) and os.getsid(process.pid) == process.pid

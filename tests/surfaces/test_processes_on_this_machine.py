@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from cli.state_folder import REPOSITORY
-from local_agent import processes
+from local_agent import isolation, processes, sandboxes
+from local_agent.artifacts import base_python
 from local_agent.envoy_admin import wait_until
 from local_agent.instance_folder import LOG_BYTES_MAX
 from local_agent.limits import capabilities, rlimits
@@ -118,9 +119,10 @@ async def test_a_workload_that_eats_memory_harms_only_itself(tmp_path: Path) -> 
 
         after = await harness.until(lambda live: live.revisions[0].ready == 2)
         assert after.revisions[0].instances[1] == other
-        limits = psutil.Process(eater.pid)
-        assert limits.rlimit(psutil.RLIMIT_DATA) == (128 << 20, 128 << 20)
-        assert limits.rlimit(psutil.RLIMIT_NOFILE) == (64, 64)
+        workload = psutil.Process(eater.pid).children(recursive=True)[-1]
+        limits = _limits_of(workload.pid)
+        assert re.search(rf"Max data size +{128 << 20} +{128 << 20} ", limits)
+        assert re.search(r"Max open files +64 +64 ", limits)
 
 
 async def test_processes_that_together_exceed_the_memory_limit_end(tmp_path: Path) -> None:
@@ -140,9 +142,13 @@ async def test_processes_that_together_exceed_the_memory_limit_end(tmp_path: Pat
 
 async def test_a_limit_of_processes_is_offered_exactly_where_it_holds(tmp_path: Path) -> None:
     output = tmp_path / "output"
+    in_force = isolation.means()
+    for name in ("root", "tmp"):
+        (tmp_path / name).mkdir()
     pid = processes.start(
-        tmp_path, "t", [sys.executable, "-c", FORKING], environ={}, workdir=tmp_path, output=output,
-        limits=rlimits(Resources(processes=4)),
+        tmp_path, "t", [base_python(), "-c", FORKING], environ={}, workdir=tmp_path / "tmp",
+        output=output, limits=rlimits(Resources(processes=4), in_force),
+        sandbox=sandboxes.sandbox(in_force, tmp_path, "t", owned=[tmp_path / "tmp"]),
     )  # fmt: skip
 
     await asyncio.to_thread(os.waitpid, pid, 0)
@@ -239,7 +245,7 @@ async def test_an_instance_that_is_not_ready_gets_no_traffic_and_is_left_running
         _work(tmp_path, sick.id).joinpath("sick").unlink()
         after = await harness.until(lambda live: live.revisions[0].ready == 2)
 
-        assert set(answers) == {well.pid}
+        assert set(answers) == {well.id}
         assert after.revisions[0].instances[0].pid == sick.pid
 
 
@@ -398,16 +404,16 @@ async def test_a_release_other_than_the_applied_one_shows_in_the_proof(tmp_path:
 async def test_a_corrupt_state_file_starts_and_stops_nothing(tmp_path: Path) -> None:
     async with local_process_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1), weights={1: 100})
-        pid = (await harness.until(lambda _: True)).revisions[0].instances[0].pid
-        assert pid is not None
+        instance = (await harness.until(lambda _: True)).revisions[0].instances[0]
+        assert instance.pid is not None
         await harness.kill_host()
         harness.break_reads()
 
         await harness.restart()
         await harness.clock.sleep(1.0)
 
-        assert processes.start_ticks(pid) is not None
-        assert set(await _through_the_edge(harness, 5)) == {pid}
+        assert processes.start_ticks(instance.pid) is not None
+        assert set(await _through_the_edge(harness, 5)) == {instance.id}
 
 
 async def test_output_is_bounded(tmp_path: Path) -> None:
@@ -417,15 +423,12 @@ async def test_output_is_bounded(tmp_path: Path) -> None:
         instance = (await harness.until(lambda _: True)).revisions[0].instances[0].id
         log = _work(tmp_path, instance).parent / "output.log"
 
-        for _ in range(100):
-            if log.with_suffix(".log.1").exists():
-                break
-            await harness.clock.sleep(0.1)
+        async def is_rotated_to_its_end() -> bool:
+            lines = await harness.surface.logs(SHOP, instance, 1)
+            return lines == Present(("done",)) and log.with_suffix(".log.1").exists()
 
+        await wait_until(is_rotated_to_its_end, harness.clock, 30, "it was not")
         assert log.stat().st_size < LOG_BYTES_MAX
-        lines = await harness.surface.logs(SHOP, instance, 2)
-        assert isinstance(lines, Present)
-        assert lines.value[-1] == "done"
 
 
 async def test_nothing_is_stopped_that_would_start_again_at_once(tmp_path: Path) -> None:
@@ -474,8 +477,15 @@ async def test_a_wheelhouse_runs_in_an_environment_of_its_own(tmp_path: Path) ->
 
 
 def _runs_below(tmp_path: Path, process: psutil.Process) -> bool:
+    """Return whether *process* keeps a workload of this test: it leads the session."""
+    if os.getsid(process.pid) != process.pid:
+        return False
     content = processes.environ_of(process.pid).get("RUNTIME_CONTENT", "")
     return content.startswith(str(tmp_path))
+
+
+def _limits_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/limits").read_text()
 
 
 def _work(tmp_path: Path, instance: str) -> Path:
@@ -483,15 +493,17 @@ def _work(tmp_path: Path, instance: str) -> Path:
     return site / "instances" / SHOP.service / instance / "work"
 
 
-async def _through_the_edge(harness: SurfaceHarness, count: int) -> list[int]:
+async def _through_the_edge(harness: SurfaceHarness, count: int) -> list[str]:
+    """Return the instances that answered."""
     site = await harness.surface.read_site(ENVIRONMENT)
     assert isinstance(site, Present)
-    pids = []
+    instances = []
     async with aiohttp.ClientSession() as session:
         for _ in range(count):
             async with session.get(site.value.endpoint) as answer:
-                pids.append((await answer.json(content_type=None))["pid"])
-    return pids
+                environ = (await answer.json(content_type=None))["environ"]
+                instances.append(environ["RUNTIME_INSTANCE_ID"])
+    return instances
 
 
 def _wheel() -> bytes:

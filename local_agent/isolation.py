@@ -1,0 +1,80 @@
+"""What holds a workload on this machine.
+
+As root each start has a user of its own. Everywhere the kernel's namespaces give it a root folder
+with what it needs, and processes of its own; Landlock holds files and ports, also where namespaces
+cannot be had. What works depends on kernel, settings and user, so it is tried once.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from local_agent import processes, sandboxes
+from local_agent.sandbox import landlock, system_calls
+from local_agent.sandboxes import Means
+from shared.surfaces.capabilities import Feature
+
+
+@lru_cache(maxsize=1)
+def means() -> Means:
+    """Return what works here; the first call tries it, in about 50 ms."""
+    if sys.platform != "linux":
+        return Means(is_namespaced=False, landlock=0)
+    abi = system_calls.landlock_abi()
+    for tried in (Means(True, abi), Means(True, 0), Means(False, abi)):
+        if _works(tried):
+            return tried
+    return Means(is_namespaced=False, landlock=0)
+
+
+def _works(tried: Means) -> bool:
+    """Return whether a process starts in a sandbox of *tried*, and is held by it."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        secret = folder / "secret"
+        secret.touch(0o600)
+        (folder / "tmp").mkdir()
+        (folder / "root").mkdir()
+        held = f"test $$ -eq 2 && test ! -e {secret} &&" if tried.is_namespaced else ""
+        pid = processes.start(
+            folder,
+            "trial",
+            ["/bin/sh", "-c", f"{held} touch {folder / 'tmp' / 'file'}"],
+            environ={},
+            workdir=folder / "tmp",
+            output=folder / "output",
+            limits={},
+            sandbox=sandboxes.sandbox(tried, folder, "trial", owned=[folder / "tmp"]),
+        )
+        _, status = os.waitpid(pid, 0)
+    return status == 0
+
+
+def lacks(in_force: Means) -> Mapping[Feature, str]:
+    """Return what workloads of this machine are not isolated by, with the reason."""
+    ours = f"user {os.getuid()}" if os.geteuid() else "root"
+    no_namespaces = f"{ours} cannot make mount and PID namespaces on this machine"
+    lacking = {}
+    if not in_force.has_own_user:
+        lacking[Feature.OWN_USER] = (
+            no_namespaces
+            if os.geteuid() == 0
+            else f"the platform runs as {ours}, and only root gives each instance a user (uid)"
+        )
+    if not in_force.is_namespaced:
+        lacking[Feature.OWN_PROCESSES] = f"{no_namespaces}: an instance sees others' processes"
+        lacking[Feature.PRIVATE_FILES] = f"{no_namespaces}: " + (
+            "temporary files and shared memory are everybody's; Landlock hides other files"
+            if in_force.landlock
+            else "an instance reads what the user of the platform reads"
+        )
+        lacking[Feature.READ_ONLY_PROGRAM] = f"{no_namespaces}: an instance can change its files"
+    if not in_force.has_own_ports:
+        lacking[Feature.OWN_PORTS] = (
+            f"it needs Landlock {landlock.PORTS_ABI} (Linux 6.7), "
+            f"here is {in_force.landlock or 'none'}"
+        )
+    return lacking

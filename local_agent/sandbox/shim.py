@@ -1,0 +1,158 @@
+"""The shim of one workload: starts it in its sandbox, passes signals on, and ends as it ends.
+
+The process that claimed the start stays outside of the sandbox. In namespaces a second one is the
+init of the workload; when either ends, the kernel ends all processes of the workload.
+
+A sandbox is a mapping: `isNamespaced`; `network`, whether it has one; `user` (None: ours);
+`root`, an empty folder; `readable`, `writable` (paths); `program`, `tmp` and `accounts`, as
+`mounts.enter` takes them; `mapped` (pairs of a path and the owner of its files on disk);
+`landlock` (its version, 0 for none) and `port` (None: none of its own).
+"""
+
+from __future__ import annotations
+
+import os
+
+from local_agent.sandbox import identity, landlock, mounts, process_tree, system_calls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+else:
+    import _signal as signal  # see `process_tree`
+
+NICE = 5
+"""About a third of the CPU weight of the platform, when both want it (sched(7))."""
+_NAMESPACES = system_calls.CLONE_NEWNS | system_calls.CLONE_NEWPID | system_calls.CLONE_NEWIPC
+
+
+def run(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
+    """Run the workload, which *become* makes of a process, and return its exit code.
+
+    Ends by the signal that ended the workload.
+
+    Raises:
+        OSError: the system refuses a part of the sandbox; nothing was started.
+    """
+    os.umask(0o022)  # whatever that of the agent is
+    process_tree.hold_signals()
+    _lower_weight()
+    if sandbox["isNamespaced"]:
+        return process_tree.end_as(_run_in_namespaces(sandbox, become))
+    system_calls.prctl(system_calls.PR_SET_CHILD_SUBREAPER, 1)
+    status = _run_here(sandbox, become)
+    process_tree.end_children()
+    return process_tree.end_as(status)
+
+
+def _run_in_namespaces(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
+    """Return the wait status of the workload, as its init tells it."""
+    user = sandbox["user"]
+    # Here, where /proc has the numbers of processes that `user_mapping` goes by.
+    mapped = [(path, identity.user_mapping(owner, user)) for path, owner in sandbox["mapped"]]
+    receiver, sender = os.pipe()
+    life, hold = os.pipe()
+    us = (os.getuid(), os.getgid())
+    flags = _NAMESPACES | (0 if sandbox["network"] else system_calls.CLONE_NEWNET)
+    init = system_calls.clone(flags | (0 if _is_root() else system_calls.CLONE_NEWUSER))
+    if init == 0:
+        code = 1
+        try:
+            os.close(receiver)
+            os.close(hold)
+            if not _is_root():
+                identity.keep_own_user(*us)
+            status = _be_init(sandbox, mapped, become, life)
+            os.write(sender, b"%d" % status)
+            code = 0
+        except OSError as failed:
+            os.write(2, f"cannot start in a sandbox: {failed}\n".encode())
+            os.write(sender, b"%d" % (127 << 8))
+        finally:
+            os._exit(code)
+    os.close(sender)
+    process_tree.wait_for(init)
+    told = os.read(receiver, 32)
+    return int(told) if told else signal.SIGKILL
+
+
+def _be_init(
+    sandbox: Mapping[str, Any],
+    mapped: list[tuple[str, int]],
+    become: Callable[[], int],
+    life: int,
+) -> int:
+    mounts.enter(
+        sandbox["root"],
+        readable=sandbox["readable"],
+        writable=sandbox["writable"],
+        program=sandbox["program"],
+        mapped=mapped,
+        tmp=sandbox["tmp"],
+        accounts=sandbox["accounts"],
+    )
+    if sandbox["user"] is not None:
+        identity.become(sandbox["user"])
+    # Its memory and its environment are none of the workload's, which may be of the same user.
+    system_calls.prctl(system_calls.PR_SET_DUMPABLE, 0)
+    _end_with_parent(life)
+    return _run_here(sandbox, become)
+
+
+def _end_with_parent(life: int) -> None:
+    """Have the kernel kill this process with its parent, which has the other end of *life*."""
+    system_calls.prctl(system_calls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.set_blocking(life, False)
+    try:
+        os.read(life, 1)
+    except BlockingIOError:
+        return  # it lives
+    os._exit(1)
+
+
+def _run_here(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
+    def enter() -> int:
+        try:
+            system_calls.prctl(system_calls.PR_SET_DUMPABLE, 1)
+            if not sandbox["isNamespaced"]:
+                system_calls.prctl(system_calls.PR_SET_PDEATHSIG, signal.SIGKILL)
+            system_calls.prctl(system_calls.PR_SET_NO_NEW_PRIVS, 1)
+            if sandbox["landlock"]:
+                landlock.restrict(sandbox["landlock"], _paths(sandbox), sandbox["port"])
+        except OSError as failed:
+            os.write(2, f"cannot start in a sandbox: {failed}\n".encode())
+            return 127
+        return become()
+
+    return process_tree.wait_for(process_tree.spawn(enter))
+
+
+def _paths(sandbox: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield what Landlock allows; in a root folder of its own, everything can be read."""
+    yield from ((path, landlock.WRITE) for path in sandbox["writable"])
+    yield from ((path, landlock.WRITE) for path, _ in sandbox["mapped"])
+    yield from (
+        (path, landlock.USE) for path in (*mounts.DEVICES, "/dev/ptmx", "/dev/pts", "/proc")
+    )
+    # Without namespaces these two are everybody's; programs fail without them.
+    yield from ((path, landlock.WRITE) for path in ("/tmp", "/var/tmp", "/dev/shm"))
+    if sandbox["isNamespaced"]:
+        yield "/", landlock.READ
+    else:
+        yield from ((path, landlock.READ) for path in (*mounts.SYSTEM, *sandbox["readable"]))
+
+
+def _lower_weight() -> None:
+    os.nice(NICE)
+    try:
+        # Where the kernel weighs sessions against each other, and nice inside of them only.
+        with open("/proc/self/autogroup", "w", encoding="ascii") as file:
+            file.write(str(NICE))
+    except OSError:
+        pass  # it does not
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0

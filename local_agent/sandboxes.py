@@ -1,0 +1,202 @@
+"""The sandbox of one start: its user, what it sees, what it may write.
+
+The parts that act are `local_agent.sandbox`, in the process that is started.
+"""
+
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from local_agent import processes
+from local_agent.sandbox import landlock
+
+USERS_FIRST: Final = 1_879_048_192
+FIXED_MAX: Final = 1000
+"""Each is a mount, which takes about 20 µs at the start and again at the end."""
+USERS: Final = 2**28
+"""A range that systemd's conventions leave free (systemd.io/UIDS-GIDS)."""
+TOOLS: Final = (
+    ".pyenv/versions", ".local/share/uv/python", ".nvm/versions", ".local/share/fnm/node-versions",
+    ".volta/tools", ".asdf/installs", ".local/share/mise/installs", ".rbenv/versions",
+    ".sdkman/candidates", ".bun/bin", ".deno/bin", ".cargo/bin", ".dotnet", "go/bin", ".local/bin",
+)  # fmt: skip
+"""Where version managers put programs in the home folder of whoever runs the platform. A fixed
+list: a tenant chooses the command, and so must not choose what can be seen."""
+
+
+_MAPPING: Final[dict[int, bool]] = {}
+"""Whether a file system maps owners, by its device."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What is in force on this machine; `landlock` is its version, 0 for none."""
+
+    is_namespaced: bool
+    landlock: int
+
+    @property
+    def has_own_user(self) -> bool:
+        return self.is_namespaced and os.geteuid() == 0
+
+    @property
+    def has_own_ports(self) -> bool:
+        return self.landlock >= landlock.PORTS_ABI
+
+
+def sandbox(
+    in_force: Means,
+    folder: Path,
+    token: str,
+    *,
+    owned: Sequence[Path],
+    program: Path | None = None,
+    readable: Iterable[Path] = (),
+    data: Sequence[Path] = (),
+    port: int | None = None,
+    has_network: bool = True,
+) -> Mapping[str, object] | None:
+    """Return the sandbox of the start *token* in *folder*, which has `root` and `tmp`.
+
+    *owned* are fresh folders, given to the user of the start. *program* is a folder whose files
+    stay as they are, and which takes others. *data* outlives the start: its files are those of
+    one user on disk, the same for all data of an environment, and the workload's user for it. Where
+    the file system cannot map owners, the workload runs as that user. None where this system has
+    no sandboxes.
+    """
+    if sys.platform != "linux":
+        return None
+    user = _user_of(token) if in_force.has_own_user else None
+    mapped: list[tuple[str, int]] = []
+    if user is not None:
+        mapped = [(str(path), _owner_of(path)) for path in data]
+        if mapped and not _maps_owners(in_force, folder):
+            user, mapped = mapped[0][1], []
+        for path in owned:
+            os.chown(path, user, user, follow_symlinks=False)
+    number = os.getuid() if user is None else user
+    group = os.getgid() if user is None else user
+    return {
+        "isNamespaced": in_force.is_namespaced,
+        "network": has_network,
+        "user": user,
+        "root": str(folder / "root"),
+        "readable": [str(path) for path in (*_python(), *_tools(), *readable)],
+        "writable": [str(path) for path in (*owned, *_given(program), *(() if mapped else data))],
+        "program": _fixed(program) if program is not None and user is None else ((), ()),
+        "mapped": mapped,
+        "tmp": str(folder / "tmp"),
+        "accounts": [
+            f"root:x:0:0::/:/bin/sh\napp:x:{number}:{group}::{folder / 'home'}:/bin/sh\n",
+            f"root:x:0:\napp:x:{group}:\n",
+        ],
+        "landlock": in_force.landlock,
+        "port": port,
+    }
+
+
+def _given(program: Path | None) -> tuple[Path, ...]:
+    return () if program is None else (program,)
+
+
+def _fixed(program: Path) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the folders and the files of *program*, to be mounted one by one.
+
+    Of a large program what is at its top, as files: then its folders take no new ones.
+    """
+    folders: list[str] = []
+    files: list[str] = []
+    for folder, inner, names in os.walk(program):
+        folders += [f"{folder}/{name}" for name in inner]
+        files += [f"{folder}/{name}" for name in names]
+        if len(folders) + len(files) > FIXED_MAX:
+            return (), [str(path) for path in program.iterdir()]
+    return folders, files
+
+
+def share_program(folder: Path) -> None:
+    """Let every user read the program in *folder*, and write new files beside its files only.
+
+    Its folders are sticky, as /tmp is: whoever may write in them cannot replace what is root's.
+    """
+    for name, _, files in os.walk(folder):
+        Path(name).chmod(0o1777)
+        for file in files:
+            path = Path(name, file)
+            mode = path.lstat().st_mode
+            if stat.S_ISREG(mode):
+                path.chmod(0o755 if mode & stat.S_IXUSR else 0o644)
+
+
+def _user_of(token: str) -> int:
+    """Return the user of a start: derived from its token, which is random, and of no process."""
+    taken = set()
+    for entry in os.scandir("/proc"):
+        with suppress(OSError):
+            taken.add(entry.stat().st_uid)
+    attempts = (_user_from(f"{token}/{attempt}") for attempt in count())
+    return next(user for user in attempts if user not in taken)
+
+
+def _user_from(text: str) -> int:
+    return USERS_FIRST + int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % USERS
+
+
+def _owner_of(data: Path) -> int:
+    """Return the owner of *data* on disk; the infrastructure makes the folder as root."""
+    owner = data.lstat().st_uid
+    if owner == os.geteuid():
+        owner = _user_from(str(data.parent))
+        os.chown(data, owner, owner, follow_symlinks=False)
+    return owner
+
+
+def _maps_owners(in_force: Means, folder: Path) -> bool:
+    """Return whether the file system of *folder* maps owners; the first call for it tries it."""
+    device = folder.stat().st_dev
+    if device not in _MAPPING:
+        _MAPPING[device] = _tries_to_map(in_force, folder)
+    return _MAPPING[device]
+
+
+def _tries_to_map(in_force: Means, folder: Path) -> bool:
+    with TemporaryDirectory(dir=folder) as name:
+        trial = Path(name)
+        for part in ("tmp", "root", "data"):
+            (trial / part).mkdir()
+        owner = _owner_of(trial / "data")
+        order = sandbox(in_force, trial, "trial", owned=[trial / "tmp"])
+        assert order is not None
+        pid = processes.start(
+            trial,
+            "trial",
+            ["/bin/sh", "-c", f"echo kept > {trial / 'data' / 'file'}"],
+            environ={},
+            workdir=trial / "tmp",
+            output=trial / "output",
+            limits={},
+            sandbox={**order, "mapped": [(str(trial / "data"), owner)]},
+        )
+        _, status = os.waitpid(pid, 0)
+        return status == 0 and (trial / "data" / "file").lstat().st_uid == owner
+
+
+@lru_cache(maxsize=1)
+def _python() -> tuple[Path, ...]:
+    """Return the installation of the Python that workloads are given."""
+    return (Path(sys.base_prefix),)
+
+
+@lru_cache(maxsize=1)
+def _tools() -> tuple[Path, ...]:
+    found = (Path.home() / name for name in TOOLS)
+    return tuple(path for path in found if path.is_dir())

@@ -1,0 +1,95 @@
+"""Starts workloads in sandboxes as root and as a normal user, whoever runs the tests.
+
+The normal user of a machine where root runs the tests has no other rights than its own. The Python
+of the tests may lie where only root goes, so it is mounted where that user finds it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from cli.state_folder import REPOSITORY
+
+USER: Final = 54321
+_ENTER: Final = """
+mount --bind "$1" "$2" && mount -t tmpfs -o mode=755 tmpfs "$3" && mkdir -p "$1" &&
+mount --move "$2" "$1" && shift 3 && exec "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A workload that has ended, with what it wrote."""
+
+    code: int
+    output: str
+    namespaces: bool
+    """Whether it was in some."""
+    landlock: int
+    """Its version that this machine has; 0 for none."""
+
+    def needs_namespaces(self) -> None:
+        if not self.namespaces:
+            pytest.skip("this machine gives no namespaces to this user")
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whoever runs the platform: `folder` is its own, `prefix` starts a program as it."""
+
+    name: str
+    folder: Path
+    prefix: tuple[str, ...] = ()
+
+    @property
+    def is_root(self) -> bool:
+        return self.name == "root"
+
+    def run(self, command: Sequence[str], **options: Any) -> Ended:
+        """Run *command* as a workload of this account; see `isolated_start.py` for *options*."""
+        order = json.dumps({"command": list(command), "folder": str(self.folder), **options})
+        program = [sys.executable, "-m", "tests.surfaces.isolated_start", order]
+        home = {"HOME": str(self.folder / "home-of-the-platform"), "PYTHONDONTWRITEBYTECODE": "1"}
+        ended = subprocess.run(
+            [*self.prefix, *program], cwd=REPOSITORY, env={**os.environ, **home}, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stdout
+        return Ended(**json.loads(ended.stdout))
+
+
+@contextmanager
+def account(name: str) -> Iterator[Account]:
+    """Yield the account *name*: `root`, or `user` for any other."""
+    # Not below /tmp, of which each workload has one of its own.
+    place = REPOSITORY / "build" / "accounts"
+    place.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=place))
+    try:
+        if name == "root" or os.geteuid() != 0:
+            yield Account(name, folder)
+        else:
+            os.chown(folder, USER, USER)
+            yield Account(name, folder, tuple(_as_user()))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _as_user() -> Iterator[str]:
+    python = Path(sys.base_prefix)
+    closed = [path for path in reversed(python.parents) if not path.stat().st_mode & 0o001]
+    if closed:
+        place = tempfile.mkdtemp(prefix="python-")
+        yield from ("unshare", "--mount", "sh", "-c", _ENTER, "sh")
+        yield from (str(python), place, str(closed[0]))
+    yield from ("setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups")

@@ -1,0 +1,99 @@
+"""Starts one workload in a sandbox, does something to it, and prints how it ended.
+
+The argument is JSON: `folder`, where it starts, and `command`; `act`, one of ACTS, done once it
+wrote `ready`; `files`, texts by their path below `folder`, which are its program where that begins
+with `work/`; `namespaces` and `landlock`, to use less than this machine has; `limits`, `port`,
+`environ`, and `data`, a folder.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from local_agent import isolation, processes, sandboxes
+from local_agent.limits import rlimits
+from local_agent.processes import ProcessIdentity
+from shared.kernel.clock import SystemClock
+from shared.surfaces.spec import Resources
+
+ACTS: Final[Mapping[str, Callable[[ProcessIdentity], None]]] = {
+    "terminate": processes.terminate,
+    "kill": processes.kill,
+    "killShim": lambda identity: os.kill(identity.pid, signal.SIGKILL),
+}
+
+
+def _instance(order: Mapping[str, Any]) -> Path:
+    folder = Path(order["folder"]) / "state" / "instance"
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("home", "tmp", "root", "work"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name, content in order.get("files", {}).items():
+        path = folder.parents[1] / name if not name.startswith("work/") else folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return folder
+
+
+def _start(order: Mapping[str, Any], folder: Path) -> int:
+    there = isolation.means()
+    in_force = replace(
+        there,
+        is_namespaced=order.get("namespaces", there.is_namespaced),
+        landlock=order.get("landlock", there.landlock),
+    )
+    data = [Path(order["data"])] if "data" in order else []
+    if in_force.has_own_user:
+        sandboxes.share_program(folder / "work")
+    sandbox = sandboxes.sandbox(
+        in_force,
+        folder,
+        str(os.getpid()),
+        owned=[folder / "home", folder / "tmp"],
+        program=folder / "work",
+        data=data,
+        port=order.get("port"),
+    )
+    return processes.start(
+        folder,
+        str(os.getpid()),
+        order["command"],
+        environ={
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder / "tmp"),
+            "HOST": str(os.getpid()),
+            **order.get("environ", {}),
+        },
+        workdir=folder / "work",
+        output=folder / "output.log",
+        limits=rlimits(Resources(**order.get("limits", {})), in_force),
+        sandbox=sandbox,
+    )
+
+
+async def main(order: Mapping[str, Any]) -> None:
+    folder, clock = _instance(order), SystemClock()
+    pid = _start(order, folder)
+    act = ACTS.get(order.get("act", ""))
+    while (code := processes.reap(pid)) is None:
+        identity = processes.read_claim(processes.claim_file(folder, str(os.getpid())))
+        if act is not None and identity and "ready" in (folder / "output.log").read_text():
+            act(identity)
+            act = None
+        await clock.sleep(0.01)
+    output = (folder / "output.log").read_text(errors="replace")
+    there = isolation.means()
+    said = {"code": code, "output": output, "landlock": there.landlock}
+    print(json.dumps({**said, "namespaces": order.get("namespaces", there.is_namespaced)}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))

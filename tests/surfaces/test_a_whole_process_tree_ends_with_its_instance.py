@@ -1,0 +1,141 @@
+"""Whatever a workload forks ends with it; signals and exit codes pass through their shim."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import psutil
+import pytest
+
+from local_agent.artifacts import base_python
+from shared.kernel.entropy import SystemEntropy
+from tests.surfaces.accounts import Account, account
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are of Linux"),
+]
+DAEMON: Final = """
+import os, sys
+def detach():
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.environ.clear()
+            os.execve("/bin/sleep", [sys.argv[1], "600"], {})
+        os._exit(0)
+    os.wait()
+detach()
+if os.fork() == 0:
+    os.execv("/bin/sleep", [sys.argv[1], "600"])
+print("ready", flush=True)
+if sys.argv[2] == "stay":
+    os.execv("/bin/sleep", [sys.argv[1], "600"])
+"""
+HELD: Final[Mapping[str, Mapping[str, Any]]] = {
+    "all-there-is": {},
+    "without-landlock": {"landlock": 0},
+    "without-namespaces": {"namespaces": False},
+}
+
+
+@pytest.fixture(params=["root", "user"])
+def platform(request: pytest.FixtureRequest) -> Iterator[Account]:
+    with account(request.param) as opened:
+        yield opened
+
+
+def _left(marker: str) -> list[int]:
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if marker in (p.info["cmdline"] or [])]
+
+
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+@pytest.mark.parametrize(
+    ("act", "code"),
+    [
+        pytest.param("", 0, id="its-end"),
+        pytest.param("terminate", -15, id="a-request-to-stop"),
+        pytest.param("kill", -9, id="a-kill"),
+    ],
+)
+def test_daemons_end_with_their_instance(
+    platform: Account, act: str, code: int, held: Mapping[str, Any]
+) -> None:
+    marker = SystemEntropy().uuid().hex
+    command = [base_python(), "-c", DAEMON, marker, "stay" if act else "end"]
+
+    ended = platform.run(command, act=act, **held)
+
+    assert (ended.code, ended.output) == (code, "ready\n")
+    assert _left(marker) == []
+
+
+def test_the_tree_ends_with_its_shim(platform: Account) -> None:
+    marker = SystemEntropy().uuid().hex
+
+    ended = platform.run([base_python(), "-c", DAEMON, marker, "stay"], act="killShim")
+
+    ended.needs_namespaces()
+    assert ended.code == -9
+    assert _until_gone(marker)
+
+
+def _until_gone(marker: str) -> bool:
+    """Return whether they end by themselves; the kernel does it after the shim was reaped."""
+    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in _left(marker)], timeout=10)
+    return not alive
+
+
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("exit 0", 0),
+        ("exit 3", 3),
+        ("exit 143", 143),
+        ("kill -TERM $$", -15),
+        ("kill -KILL $$", -9),
+        ("kill -SEGV $$", -11),
+        ("exec /no/such/program", 127),
+    ],
+)
+def test_an_instance_ends_as_its_program_does(
+    platform: Account, script: str, code: int, held: Mapping[str, Any]
+) -> None:
+    assert platform.run(["/bin/sh", "-c", script], **held).code == code
+
+
+def test_a_program_that_is_not_there_is_named(platform: Account) -> None:
+    ended = platform.run(["no-such-program", "x"])
+
+    assert ended.code == 127
+    assert ended.output.startswith("cannot start ['no-such-program', 'x']: [Errno 2]")
+
+
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+def test_a_request_to_stop_can_be_answered(platform: Account, held: Mapping[str, Any]) -> None:
+    script = "trap 'echo asked; exit 7' TERM; echo ready; while :; do sleep 0.05; done"
+
+    ended = platform.run(["/bin/sh", "-c", script], act="terminate", **held)
+
+    assert (ended.code, ended.output) == (7, "ready\nasked\n")
+
+
+def test_orphans_are_reaped(platform: Account) -> None:
+    script = (
+        "import os\n"
+        "for _ in range(20):\n"
+        "    if os.fork() == 0:\n"
+        "        if os.fork() == 0: os._exit(0)\n"
+        "        os._exit(0)\n"
+        "    os.wait()\n"
+        "def left():\n"
+        "    return [p for p in os.listdir('/proc') if p.isdigit() and int(p) > 2]\n"
+        "while left(): pass\n"
+        "print('no zombie')\n"
+    )
+
+    ended = platform.run([base_python(), "-c", script])
+
+    ended.needs_namespaces()
+    assert ended.output == "no zombie\n"

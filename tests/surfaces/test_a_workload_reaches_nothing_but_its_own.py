@@ -1,0 +1,162 @@
+"""A hostile workload, as root's and as a normal user's: nothing outside its own is reached."""
+
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from local_agent.artifacts import base_python
+from shared.kernel.entropy import SystemEntropy
+from tests.surfaces.accounts import Account, Ended, account
+from tests.surfaces.hostile import ATTEMPTS
+
+HOSTILE: Final = Path(__file__).with_name("hostile.py")
+FILES: Final = {
+    "state/key": "secret",
+    "state/other/work/file": "secret",
+    "home-of-the-platform/.ssh/id_ed25519": "secret",
+    "work/program.txt": "the release",
+    "work/package/inner.txt": "the release",
+    "work/hostile.py": HOSTILE.read_text(encoding="utf-8"),
+}
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are of Linux"),
+]
+NEEDS_PORTS: Final = {"bind-the-port-of-another", "bind-the-port-of-another-everywhere"}
+NEEDS_SCOPES: Final = {"connect-to-an-abstract-socket"}
+
+
+@pytest.fixture(scope="module", params=["root", "user"])
+def platform(request: pytest.FixtureRequest) -> Iterator[Account]:
+    with account(request.param) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def hostile(platform: Account) -> tuple[Ended, Mapping[str, str]]:
+    """What came of each attempt of one hostile workload."""
+    name = f"socket-{SystemEntropy().uuid().hex}"
+    shared = Path("/dev/shm") / name
+    with (
+        closing(socket.create_server(("127.0.0.1", 0), reuse_port=True)) as other,
+        closing(socket.socket(socket.AF_UNIX)) as abstract,
+    ):
+        abstract.bind("\0" + name)
+        abstract.listen()
+        shared.write_text("secret")
+        given = {
+            "folder": str(platform.folder),
+            "port": other.getsockname()[1],
+            "socket": name,
+            "shared": str(shared),
+        }
+        ended = _run(platform, [base_python(), "hostile.py"], environ={"GIVEN": json.dumps(given)})
+        shared.unlink()
+    assert ended.code == 0, ended.output
+    return ended, dict(json.loads(line) for line in ended.output.splitlines())
+
+
+def _run(platform: Account, command: list[str], **options: Any) -> Ended:
+    return platform.run(command, files=FILES, port=1, **options)
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_an_attempt_on_what_is_not_its_own_fails(
+    hostile: tuple[Ended, Mapping[str, str]], attempt: str
+) -> None:
+    ended, came = hostile
+    ended.needs_namespaces()
+    if attempt in NEEDS_PORTS and ended.landlock < 4:
+        pytest.skip("Landlock of this machine knows no ports")
+    if attempt in NEEDS_SCOPES and ended.landlock < 6:
+        pytest.skip("Landlock of this machine knows no scopes")
+
+    assert came[attempt].startswith(("refused", "harmless")), came[attempt]
+
+
+USES: Final = {
+    "its-folders": "e = os.environ; all = (os.getcwd(), e['HOME'], e['TMPDIR'], '/tmp', '/var/tmp')"
+    "; [open(f + '/file', 'w').write('x') for f in all]",
+    "new-files-beside-its-program": "open('package/new', 'w').write('x'); os.mkdir('package/deep')",
+    "links-and-renames": "open('a', 'w'); os.link('a', 'b'); os.mkdir('c'); os.rename('b', 'c/b');"
+    " os.symlink('a', 'd'); os.chmod('a', 0o600); os.truncate('a', 10)",
+    "a-program-that-it-wrote": "open('x', 'w').write('#!/bin/sh\\nexit 0'); os.chmod('x', 0o755);"
+    " subprocess.run(['./x'], check=True)",
+    "its-port": "socket.create_server(('127.0.0.1', int(os.environ['PORT'])))",
+    "a-port-that-the-kernel-chooses": "socket.create_server(('127.0.0.1', 0))",
+    "a-socket-in-a-file": "socket.socket(socket.AF_UNIX).bind('socket')",
+    "locks-between-processes": "import multiprocessing; multiprocessing.Lock()",
+    "shared-memory": "from multiprocessing.shared_memory import SharedMemory as S;"
+    " s = S(create=True, size=2**20); s.close(); s.unlink()",
+    "a-terminal": "import pty; pty.openpty()",
+    "threads-and-pools": "from concurrent.futures import ProcessPoolExecutor as P;"
+    " assert list(P(2).map(abs, [-1, 2])) == [1, 2]",
+    "devices": "open('/dev/null', 'w').write('x'); assert open('/dev/urandom', 'rb').read(8)",
+    "who-it-is": "import getpass; assert getpass.getuser() == 'app'",
+    "the-number-of-processors": "assert os.cpu_count()",
+    "names-of-hosts": "socket.getaddrinfo('localhost', 80)",
+    "its-own-processes": "assert os.listdir(f'/proc/{os.getpid()}/fd')",
+    "signals-to-its-children": "p = subprocess.Popen(['sleep', '60']); p.kill();"
+    " assert p.wait() == -9",
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_what_programs_use_is_there(platform: Account, use: str) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    script = (
+        f"import os, socket, subprocess\nif __name__ == '__main__':\n    {use}\n    print('ok')"
+    )
+    files = {**FILES, "work/use.py": script}
+    ended = platform.run(
+        [base_python(), "use.py"], files=files, port=port, environ={"PORT": str(port)}
+    )
+
+    assert (ended.code, ended.output) == (0, "ok\n")
+
+
+@pytest.mark.parametrize("tool", ["node", "java", "go", "git", "perl"])
+def test_programs_of_the_system_run(platform: Account, tool: str) -> None:
+    found = shutil.which(tool)
+    if found is None:
+        pytest.skip(f"this machine has no {tool}")
+    option = "version" if tool == "go" else "-version" if tool == "java" else "--version"
+
+    ended = platform.run([found, option])
+
+    assert ended.code == 0, ended.output
+
+
+def test_data_is_read_and_changed_by_the_starts_that_follow(platform: Account) -> None:
+    data = platform.folder / "volumes" / "uploads"
+    data.mkdir(parents=True)
+    if not platform.is_root:
+        for path in (data.parent, data):
+            _give(path, platform)
+    first = "umask 077; mkdir $DATA/in; echo one > $DATA/in/file; id -u"
+    second = "cat $DATA/in/file; echo two >> $DATA/in/file; mv $DATA/in $DATA/moved; id -u"
+    options: dict[str, Any] = {"data": str(data), "environ": {"DATA": str(data)}}
+
+    wrote = platform.run(["/bin/sh", "-c", first], **options)
+    changed = platform.run(["/bin/sh", "-c", second], **options)
+
+    assert (wrote.code, changed.code) == (0, 0), wrote.output + changed.output
+    assert changed.output.startswith("one\n")
+    assert (data / "moved" / "file").read_text() == "one\ntwo\n"
+    has_own_user = platform.is_root and wrote.namespaces
+    assert (wrote.output != changed.output.removeprefix("one\n")) is has_own_user
+    assert ((data / "moved" / "file").stat().st_uid >= 2**30) is has_own_user
+
+
+def _give(path: Path, platform: Account) -> None:
+    owner = platform.folder.stat()
+    os.chown(path, owner.st_uid, owner.st_gid)
