@@ -11,8 +11,8 @@ from function_apps.health.ports import LOCAL_RULES
 from shared.contracts.health import HealthDefaults
 from shared.surfaces.observed_state import Instance
 from tests.health.test_sweeps import watched
-from tests.health.watching import Health
-from tests.kit.told import WEB, component_of
+from tests.health.watching import Health, health
+from tests.kit.told import WEB, component_of, ended, released, run
 from tests.kit.virtual_time import EPOCH, run_virtual
 
 FIRST = f"{WEB}-1-0"
@@ -199,9 +199,11 @@ def test_a_crash_loop_that_answers_no_more_is_unhealthy() -> None:
 
 def test_restarts_with_the_host_and_those_of_a_release_on_its_way_are_no_news() -> None:
     async def main() -> tuple[int, str]:
-        made = await watched(WEB, sweeps=0)
-        for _ in range(5):
-            crash(made)  # before health looks for the first time
+        made = health()
+        await run(made.world, WEB)
+        crash(made)
+        await made.app.service.clock.sleep(5)
+        await made.hear_all(ended(1, [released()], at=made.app.service.clock.now()))
         await made.sweep()
         made.world.stop()
         for _ in range(5):
@@ -209,6 +211,22 @@ def test_restarts_with_the_host_and_those_of_a_release_on_its_way_are_no_news() 
         return len(events(made)), (await made.health()).status
 
     assert run_virtual(main()) == (0, "Healthy")
+
+
+def test_restarts_of_a_release_in_force_are_news_at_the_first_look() -> None:
+    async def main() -> tuple[list[object], str]:
+        made = await watched(WEB, sweeps=0)
+        for _ in range(3):
+            crash(made)
+        await made.sweep()
+        return [each["restarted"] for each in events(made)], (await made.health()).status
+
+    told, status = run_virtual(main())
+
+    assert told == [
+        [{"instance": FIRST, "restarts": 3, "lastExit": "ended by SIGKILL", "isCrashLoop": True}]
+    ]
+    assert status == "Degraded"
 
 
 def test_a_surface_that_cannot_be_read_forgets_no_restart() -> None:

@@ -26,24 +26,38 @@ class InstanceRestarts:
     is_crash_loop: bool = False
 
 
+_NONE: Final = InstanceRestarts(0)
 Restarts = Mapping[str, InstanceRestarts]
 """By the name of the instance."""
 
 
 def record_restarts(
-    before: Restarts, instances: Sequence[Instance], now: datetime, rules: HealthDefaults
+    before: Restarts,
+    instances: Sequence[Instance],
+    now: datetime,
+    rules: HealthDefaults,
+    released_at: str = "",
 ) -> Restarts:
     """Return the restarts of *instances* as they are now.
 
-    Those of an instance that was not known before are no news: its release was not in force.
+    Those of an instance that was not known before are news if the last came after *released_at*,
+    when its release was in force.
     """
-    return {each.id: _recorded(before.get(each.id), each, now, rules) for each in instances}
+    return {
+        each.id: _recorded(before.get(each.id) or _first(each, released_at), each, now, rules)
+        for each in instances
+    }
+
+
+def _first(instance: Instance, released_at: str) -> InstanceRestarts:
+    is_news = isoformat(instance.started_at) > released_at
+    return _NONE if is_news else InstanceRestarts(instance.restarts)
 
 
 def _recorded(
-    known: InstanceRestarts | None, instance: Instance, now: datetime, rules: HealthDefaults
+    known: InstanceRestarts, instance: Instance, now: datetime, rules: HealthDefaults
 ) -> InstanceRestarts:
-    if known is None or instance.restarts < known.restarts:
+    if instance.restarts < known.restarts:
         return InstanceRestarts(instance.restarts, instance.last_exit)
     news = (isoformat(now),) * min(instance.restarts - known.restarts, rules.crash_loop_restarts)
     if not news:
@@ -67,7 +81,7 @@ def restarted(before: Restarts, after: Restarts) -> Restarts:
     return {
         name: each
         for name, each in after.items()
-        if name in before and each.restarts > before[name].restarts
+        if each.noticed_at and each.restarts > before.get(name, _NONE).restarts
     }
 
 

@@ -129,7 +129,7 @@ async def record_probe(probed: ProbedTarget, app: HealthApp) -> None:
     rules = app.rules.probing
     counted = before
     if probe.instances is not None:
-        restarts = record_restarts(before.restarts, probe.instances, now, rules)
+        restarts = record_restarts(before.restarts, probe.instances, now, rules, before.released_at)
         counted = replace(before, restarts=restarts)
     after = record_outcome(counted, probe.outcome, probe.checks, probe.reason, now, rules)
     sample = Sample.of(after, isoformat(now))
