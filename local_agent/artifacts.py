@@ -10,28 +10,36 @@ unpacked files, so a live folder can be verified later without the archive.
 """
 
 import asyncio
+import fcntl
 import hashlib
 import json
+import logging
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Protocol
 
 from local_agent.state_files import file_lock, write_atomically
 from shared.kernel.errors import NotFound
-from shared.persistence.plain_files import open_plain, read_plain
+from shared.persistence.file_trees import remove_tree
+from shared.persistence.plain_files import open_lock, open_plain, read_plain
 from shared.surfaces.archives import ARCHIVE_BYTES_MAX, extract
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
 from shared.surfaces.wheelhouses import REQUIREMENTS, pins, wheels_of
 
 INSTALL_S: Final = 300.0
+_ARCHIVE: Final = "archive-"
+_HEX: Final = re.compile("[0-9a-f]{64}")
+_LOG: Final = logging.getLogger(__name__)
 
 
 class ArchiveSource(Protocol):
@@ -98,15 +106,57 @@ class Artifacts:
         Raises:
             BadArtifact: absent, not of that digest, unsafe to unpack, or not installable.
         """
-        prepared = self.find(digest)
-        if prepared is not None:
-            return prepared
-        folder = self._folder_of(digest)
-        folder.mkdir(parents=True, exist_ok=True)
-        # Several fetches of one digest may run at once, so each has a file of its own.
-        with tempfile.NamedTemporaryFile(suffix=".zip", dir=folder) as archive:
-            await self._fetch(digest, archive)
-            return await asyncio.to_thread(self._unpack, digest, Path(archive.name))
+        with await asyncio.to_thread(self._locked, fcntl.LOCK_SH):
+            prepared = self.find(digest)
+            if prepared is not None:
+                return prepared
+            folder = self._folder_of(digest)
+            folder.mkdir(parents=True, exist_ok=True)
+            # Several fetches of one digest may run at once, so each has a file of its own.
+            with tempfile.NamedTemporaryFile(prefix=_ARCHIVE, dir=folder) as archive:
+                await self._fetch(digest, archive)
+                return await asyncio.to_thread(self._unpack, digest, Path(archive.name))
+
+    def unpacked(self) -> list[str]:
+        """Return the digests that have a folder, prepared or begun. Raises OSError."""
+        try:
+            names = [path.name for path in (self._folder / "sha256").iterdir()]
+        except FileNotFoundError:
+            return []
+        return [f"sha256:{name}" for name in names if _HEX.fullmatch(name)]
+
+    def remove(
+        self, digests: Collection[str], read_needed: Callable[[], Collection[str] | None]
+    ) -> None:
+        """Remove the folders of *digests* that *read_needed* does not name, or none if it is None.
+
+        Nothing while an artifact is being prepared. What is removed is gone at once, whole: a
+        folder is moved away before it is deleted, and one that is left there is deleted next time.
+        """
+        removed = self._folder / "removed"
+        with suppress(BlockingIOError), self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            for archive in self._folder.glob(f"sha256/*/{_ARCHIVE}*"):
+                archive.unlink(missing_ok=True)
+            needed = read_needed() if digests else None
+            for digest in () if needed is None else {*digests} - {*needed}:
+                removed.mkdir(exist_ok=True)
+                folder = self._folder_of(digest)
+                try:
+                    folder.rename(removed / folder.name)
+                    _LOG.info("%s is removed: no revision here needs it", digest)
+                except OSError as failed:
+                    _LOG.warning("%s cannot be removed: %s", digest, failed)
+        remove_tree(removed)
+
+    def _locked(self, kind: int) -> IO[str]:
+        """Return the lock between those who prepare artifacts and who removes them, held."""
+        file = os.fdopen(open_lock(self._folder / "lock"), "a")
+        try:
+            fcntl.flock(file, kind)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
     def copy(self, unpacked: UnpackedArtifact, folder: Path) -> None:
         """Make the working *folder* of an instance: the program's files; none for a wheelhouse."""

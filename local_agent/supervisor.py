@@ -19,6 +19,7 @@ import aiohttp
 
 from local_agent import processes
 from local_agent.artifacts import Artifacts
+from local_agent.cleanup import Cleanup
 from local_agent.controller_context import ControllerContext
 from local_agent.instance_folder import link_python
 from local_agent.scratch import ScratchMeter
@@ -77,6 +78,7 @@ async def supervise(
             tools = link_python(folder.root / "tools")
             scratch = ScratchMeter(clock, folder.root)
             tasks.create_task(scratch.run())
+            tasks.create_task(Cleanup(folder, artifacts, clock).run())
             context = ControllerContext(
                 clock, entropy, artifacts, tools, session, tasks, notifier.notify, scratch
             )

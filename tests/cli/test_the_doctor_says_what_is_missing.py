@@ -45,6 +45,28 @@ def test_a_state_folder_that_cannot_be_one_fails(capsys: pytest.CaptureFixture[s
     assert "error: state folder: /dev/null/here cannot be written" in capsys.readouterr().err
 
 
+def test_the_disk_that_the_state_takes_is_shown_by_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.commands.doctor.NAMES_MAX", 3)
+    monkeypatch.delenv("RUNTIMECTL_URL", raising=False)
+    for at, mib in (
+        ("blobs/artifacts/sha256/a", 2),
+        ("environments/volumes/env-a/up/file", 1),
+        ("databases/runtime/a.db", 1),
+        ("host.db", 1),
+    ):
+        (tmp_path / at).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / at).write_bytes(b"x" * mib * 2**20)
+    for number in range(5):
+        (tmp_path / "surface" / "sites" / f"{number}").mkdir(parents=True)
+
+    main(["doctor", "--state", str(tmp_path), "-o", "json"])
+
+    shown = findings(capsys.readouterr().out)["disk"]["detail"]
+    assert shown == ("artifacts 2.0 MiB, instances more than 0.0 MiB, data 1.0 MiB, stores 2.0 MiB")
+
+
 def test_a_running_agent_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with held_lock(tmp_path / LOCK) as lock:
         write_owner(lock or 0, 4711)

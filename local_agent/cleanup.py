@@ -1,0 +1,154 @@
+"""Removes what no revision on this machine needs: unpacked artifacts, scratch and old output.
+
+The archives are not ours: what is unpacked can be unpacked again from them. What is needed is read
+whole, or nothing is removed. It may be killed anywhere and run again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from local_agent import processes, scratch
+from local_agent.artifacts import Artifacts
+from local_agent.instance_folder import InstanceFolder
+from local_agent.state_files import CorruptStateFile, SiteFolder, SurfaceFolder
+from shared.kernel.clock import Clock
+from shared.kernel.ids import EnvironmentId, ServiceId
+from shared.persistence.file_trees import remove_tree
+
+INTERVAL_S: Final = 60.0
+UNNEEDED_FOR_S: Final = 600.0
+"""A rollback or a retry within it finds everything unpacked, and nothing is new enough to be on
+its way."""
+OUTPUT_KEPT: Final = timedelta(days=7)
+"""Of components that have no revision any longer; of the others `prune_outputs` keeps some."""
+_KEPT_S: Final = OUTPUT_KEPT.total_seconds()
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What the revisions of all components need.
+
+    `revisions` and `instances` are by the folder of a component's instances: those that are
+    desired, and those that are recorded. A folder that is not in it belongs to nobody known.
+    """
+
+    artifacts: Collection[str]
+    revisions: Mapping[Path, Collection[int]]
+    instances: Mapping[Path, Collection[str]]
+
+    def has_no_use_for(self, instance: Path) -> bool:
+        """Return whether *instance* is a folder of a known component that may not run again."""
+        if instance.name in self.instances.get(instance.parent, {instance.name}):
+            return False
+        revision = instance.name.rsplit("-", 2)[1:2]
+        return not revision or revision[0] not in map(str, self.revisions[instance.parent])
+
+
+def read_needed(folder: SurfaceFolder) -> Needed:
+    """Return what the revisions on this machine need.
+
+    Raises:
+        CorruptStateFile, OSError: something is unknown, so nothing may be removed.
+    """
+    artifacts: set[str] = set()
+    revisions: dict[Path, Collection[int]] = {}
+    instances: dict[Path, Collection[str]] = {}
+    for site in _sites(folder):
+        for name in _names(site.path / "components"):
+            if not name.endswith(".json"):
+                continue
+            desired = site.component(ServiceId(name.removesuffix(".json")))
+            if desired is None:
+                raise CorruptStateFile(f"{name} went away while it was read")
+            at = site.instances(desired.component.service)
+            artifacts |= {revision.spec.artifact for revision in desired.revisions.values()}
+            revisions[at] = desired.revisions.keys()
+            instances[at] = [each.id for each in site.record(desired.component).instances]
+    return Needed(artifacts, revisions, instances)
+
+
+def _sites(folder: SurfaceFolder) -> Iterator[SiteFolder]:
+    # Not by a pattern: that takes a folder which cannot be read for an empty one.
+    for path in sorted((folder.root / "sites").iterdir()):
+        if path.is_dir():
+            yield folder.site(EnvironmentId(path.name))
+
+
+def _names(folder: Path) -> list[str]:
+    with suppress(FileNotFoundError):
+        return sorted(path.name for path in folder.iterdir())
+    return []
+
+
+class Cleanup:
+    """The cleanup of one surface's folder."""
+
+    def __init__(self, folder: SurfaceFolder, artifacts: Artifacts, clock: Clock) -> None:
+        self._folder = folder
+        self._artifacts = artifacts
+        self._clock = clock
+        self._unneeded_since_s: dict[str | Path, float] = {}
+
+    async def run(self) -> None:
+        """Clean up every minute until canceled."""
+        while True:
+            await self._clock.sleep(INTERVAL_S)
+            await asyncio.to_thread(self.clean)
+
+    def clean(self) -> None:
+        """Remove what has not been needed for a while."""
+        try:
+            # Before what is needed: what comes between the two is needed, or not listed.
+            unpacked = self._artifacts.unpacked()
+            instances = [path for site in _sites(self._folder) for path in _instances(site)]
+            needed = read_needed(self._folder)
+        except (CorruptStateFile, OSError) as unreadable:
+            _LOG.warning("nothing is cleaned up: %s", unreadable)
+            return
+        unneeded: list[str | Path] = [d for d in unpacked if d not in needed.artifacts]
+        unneeded += [path for path in instances if needed.has_no_use_for(path)]
+        due = self._due(unneeded)
+        self._artifacts.remove({each for each in due if isinstance(each, str)}, self._needed_now)
+        for instance in due:
+            if isinstance(instance, Path):
+                self._clean_instance(
+                    instance, has_revisions=bool(needed.revisions[instance.parent])
+                )
+
+    def _due(self, unneeded: list[str | Path]) -> list[str | Path]:
+        now_s = self._clock.monotonic_s()
+        since_s = {each: self._unneeded_since_s.get(each, now_s) for each in unneeded}
+        self._unneeded_since_s = since_s
+        return [each for each in unneeded if now_s - since_s[each] >= UNNEEDED_FOR_S]
+
+    def _needed_now(self) -> Collection[str] | None:
+        try:
+            return read_needed(self._folder).artifacts
+        except (CorruptStateFile, OSError):
+            return None
+
+    def _clean_instance(self, path: Path, *, has_revisions: bool) -> None:
+        try:
+            claims = [processes.read_claim(claim) for claim in path.glob("claim-*")]
+            if any(process and processes.is_alive(process) for process in claims):
+                return
+            if any((path / name).exists() for name in (*scratch.FOLDERS, "order.json")):
+                InstanceFolder(path).clear()
+            written_s = path.stat().st_mtime
+            if not has_revisions and self._clock.now().timestamp() - written_s > _KEPT_S:
+                remove_tree(path)
+        except OSError as failed:
+            _LOG.warning("%s cannot be cleaned up: %s", path.name, failed)
+
+
+def _instances(site: SiteFolder) -> Iterator[Path]:
+    for service in _names(site.path / "instances"):
+        for name in _names(site.path / "instances" / service):
+            yield site.instances(ServiceId(service)) / name
