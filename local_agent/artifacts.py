@@ -18,15 +18,16 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Protocol
 
+from local_agent import sandboxes
+from local_agent.confined_command import CommandFailed, run_confined
 from local_agent.state_files import file_lock, write_atomically
 from shared.kernel.errors import NotFound
 from shared.persistence.file_trees import remove_tree
@@ -36,10 +37,11 @@ from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
 from shared.surfaces.wheelhouses import REQUIREMENTS, pins, wheels_of
 
-INSTALL_S: Final = 300.0
 _ARCHIVE: Final = "archive-"
 _HEX: Final = re.compile("[0-9a-f]{64}")
 _LOG: Final = logging.getLogger(__name__)
+_INTO_ENVIRONMENT: Final = '"$0" -I -m venv --without-pip "$1" && shift && exec "$@"'
+"""Makes the environment of the first argument, and then runs the command behind it."""
 
 
 class ArchiveSource(Protocol):
@@ -222,39 +224,42 @@ def base_python() -> str:
 
 
 def _install(wheels: Path, names: list[str], target: Path, installer: Path) -> None:
+    python = base_python()
     with file_lock(installer.with_suffix(".lock")):
         if not (installer / "complete").exists():
             shutil.rmtree(installer, ignore_errors=True)
-            _run([base_python(), "-I", "-m", "venv", str(installer)], "create the installer")
+            command = [python, "-I", "-m", "venv", str(installer)]
+            _run("create the installer", command, target=installer, workdir=installer)
             (installer / "complete").touch()
-    _run(
-        [base_python(), "-I", "-m", "venv", "--without-pip", str(target)], "create the environment"
-    )
     packages = names
     if (wheels / REQUIREMENTS).is_file():
         # pip reads our copy: what it takes for a line, an option or a coding is not ours to guess.
         lines = pins(read_plain(wheels / REQUIREMENTS))
         (wheels / REQUIREMENTS).write_text("\n".join(lines), encoding="ascii")
         packages = ["--require-hashes", "--find-links", ".", "-r", REQUIREMENTS]
+    sandboxes.share_program(wheels)
     pip = [str(installer / "bin" / "python"), "-I", "-m", "pip", "--isolated"]
     _run(
-        [*pip, "--python", str(target / "bin" / "python"), "install", "--no-index", "-q",
+        "install the wheels",
+        ["/bin/sh", "-c", _INTO_ENVIRONMENT, python, str(target),
+         *pip, "--python", str(target / "bin" / "python"), "install", "--no-index", "-q",
          "--disable-pip-version-check", "--no-cache-dir", "--no-deps", "--only-binary=:all:",
          *packages],
-        "install the wheels",
-        folder=wheels,
+        target=target,
+        readable=[wheels, installer],
+        workdir=wheels,
     )  # fmt: skip
 
 
-def _run(command: list[str], purpose: str, folder: Path | None = None) -> None:
-    environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder or Path("/")), "LANG": "C.UTF-8"}
+def _run(
+    purpose: str,
+    command: Sequence[str],
+    *,
+    target: Path,
+    workdir: Path,
+    readable: Sequence[Path] = (),
+) -> None:
     try:
-        process = subprocess.run(  # noqa: S603  our own command line
-            command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, timeout=INSTALL_S,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True,
-            umask=0o022,  # read by other users than ours
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as late:
-        raise BadArtifact(f"could not {purpose} within {INSTALL_S:.0f} s") from late
-    if process.returncode:
-        raise BadArtifact(f"could not {purpose}: {process.stdout.strip()[-500:]}")
+        run_confined(command, target=target, readable=readable, workdir=workdir)
+    except CommandFailed as failed:
+        raise BadArtifact(f"could not {purpose}: {failed}") from failed

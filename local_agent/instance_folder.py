@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from local_agent import isolation, processes, sandboxes, scratch
 from local_agent.artifacts import Artifacts, UnpackedArtifact, base_python
@@ -85,6 +85,7 @@ class InstanceFolder:
             output=self.path / "output.log",
             limits=rlimits(spec.resources, in_force),
             sandbox=sandbox,
+            about=about(spec),
         )
 
     def clear(self) -> None:
@@ -150,6 +151,16 @@ class InstanceFolder:
             "RUNTIME_CONTENT": str(root),
             "RUNTIME_UNIT": json.dumps(dict(spec.unit), sort_keys=True),
         }
+
+
+def about(spec: RevisionSpec) -> Mapping[str, Any]:
+    """Return what is recorded about a start of *spec*, for its proof."""
+    return {
+        "artifact": spec.artifact,
+        "release": spec.version,
+        "revision": spec.revision,
+        "unit": dict(spec.unit),
+    }
 
 
 def outputs_of(folder: Path, module: str, revision: int) -> tuple[str, ...]:

@@ -1,16 +1,16 @@
 """The live state of a component, from its record and its processes; any host can compute it.
 
-A proof comes from the process itself: its environment, its files and its own answer.
+A proof comes from the record of the start, the files of it, and the process's own answer.
 """
 
 import asyncio
-import json
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from local_agent import processes
 from local_agent.artifacts import Artifacts, content_digest
 from local_agent.envoy_config import host_name
+from local_agent.instance_folder import about
 from local_agent.processes import ProcessIdentity
 from local_agent.release_question import ReleaseUnknown, ask_release
 from local_agent.state_files import (
@@ -28,6 +28,14 @@ from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
 
 class Unreadable(Exception):
     """The live state cannot be read reliably; the message is a sentence for an operator."""
+
+
+@dataclass(frozen=True)
+class StartedProcess:
+    """A live process with the folder of its instance, where its start is on record."""
+
+    identity: ProcessIdentity
+    folder: Path
 
 
 def live_revisions(folder: SiteFolder, desired: DesiredComponent) -> tuple[LiveRevision, ...]:
@@ -49,7 +57,7 @@ def live_revisions(folder: SiteFolder, desired: DesiredComponent) -> tuple[LiveR
 
 def live_processes(
     folder: SiteFolder, desired: DesiredComponent
-) -> list[tuple[InstanceRecord, ProcessIdentity]]:
+) -> list[tuple[InstanceRecord, StartedProcess]]:
     """Return the instances of *desired* whose process is alive.
 
     Raises:
@@ -59,53 +67,60 @@ def live_processes(
     for instance in folder.record(desired.component).instances:
         identity = _live_identity(folder, desired, instance)
         if instance.revision in desired.revisions and identity:
-            live.append((instance, identity))
+            folder_of_start = folder.instances(desired.component.service) / instance.id
+            live.append((instance, StartedProcess(identity, folder_of_start)))
     return live
 
 
 async def prove_instance(
     record: InstanceRecord,
-    identity: ProcessIdentity,
+    started: StartedProcess,
     spec: RevisionSpec,
     artifacts: Artifacts,
     clock: Clock,
 ) -> LiveProof:
-    """Return the release that the process *identity* runs, and its differences from *spec*.
+    """Return the release that the process *started* runs, and its differences from *spec*.
+
+    It is what the agent recorded when it started this process, and the files that it was started
+    with, read again: nothing that the process could write or say but its own answer, if one is
+    asked for.
 
     Raises:
-        Unreadable: it has ended, hides its environment, or does not answer.
+        Unreadable: it has ended, its start is not on record, or it does not answer.
     """
-    environ = processes.environ_of(identity.pid)
-    if "RUNTIME_ARTIFACT" not in environ:
-        raise Unreadable(f"{record.id} (pid {identity.pid}) does not show its environment")
-    artifact = environ["RUNTIME_ARTIFACT"]
-    unpacked = artifacts.find(artifact)
+    recorded = processes.read_about(started.folder, started.identity.token)
+    if recorded is None:
+        raise Unreadable(f"{record.id} (pid {started.identity.pid}) has no record of its start")
+    # An agent of before 2026-11-28 recorded only for which revision the start was.
+    start = {**about(spec), **recorded}
+    unpacked = artifacts.find(start["artifact"])
     if unpacked is None:
-        raise Unreadable(f"{record.id} runs {artifact}, which is not unpacked here to compare with")
-    root = Path(environ["RUNTIME_CONTENT"])
+        raise Unreadable(
+            f"{record.id} runs {start['artifact']}, which is not unpacked here to compare with"
+        )
+    root = unpacked.content if unpacked.is_wheelhouse else started.folder / "work"
     content = await asyncio.to_thread(content_digest, root, unpacked.files)
-    release, source = environ["RUNTIME_VERSION"], "environ"
+    release, source = start["release"], "start"
     if spec.release is not None:
         release, source = await _release_of(record, spec.release), "answer"
-    if not processes.is_alive(identity):
+    if not processes.is_alive(started.identity):
         raise Unreadable(f"{record.id} ended during its proof")
-    unit: Mapping[str, str] = json.loads(environ["RUNTIME_UNIT"])
     return LiveProof(
         instance=record.id,
-        revision=int(environ["RUNTIME_RELEASE_REVISION"]),
-        artifact=artifact,
+        revision=start["revision"],
+        artifact=start["artifact"],
         content_digest=content,
         expected_digest=unpacked.digest,
         release=release,
         release_source=source,
-        unit=unit,
+        unit=start["unit"],
         checked_at=clock.now(),
         departs=departures(
-            ("artifact", artifact, spec.artifact),
+            ("artifact", start["artifact"], spec.artifact),
             ("content", content, unpacked.digest),
             ("release", release, spec.version),
-            ("release revision", environ["RUNTIME_RELEASE_REVISION"], str(spec.revision)),
-            ("unit", dict(unit), dict(spec.unit)),
+            ("release revision", str(start["revision"]), str(spec.revision)),
+            ("unit", dict(start["unit"]), dict(spec.unit)),
         ),
     )
 

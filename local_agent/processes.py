@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -248,12 +248,14 @@ def start(
     output: Path,
     limits: Mapping[str, int],
     sandbox: Mapping[str, object] | None = None,
+    about: Mapping[str, object] | None = None,
 ) -> int:
     """Start *command* through the launcher, in a session of its own; return its pid.
 
     With a *sandbox* (see `sandbox.shim`) it is the pid of the shim, the parent of the workload.
-    The order and the claim of this start are in *folder*. The process exists even if this host ends
-    now; the next host finds it by its claim.
+    The order and the claim of this start are in *folder*; *about* is kept with the order, see
+    `read_about`. The process exists even if this host ends now; the next host finds it by its
+    claim.
     """
     order = {
         "claim": str(claim_file(folder, token)),
@@ -262,7 +264,8 @@ def start(
         "command": list(command),
         "sandbox": None if sandbox is None else dict(sandbox),
     }
-    write_new(folder / "order.json", json.dumps(order).encode())
+    kept = {**order, "about": dict(about or {})}
+    write_new(folder / "order.json", json.dumps(kept).encode())
     written = append_to(output)
     ordered = _unnamed_file(folder, marshal.dumps(order))
     try:
@@ -291,6 +294,16 @@ def _unnamed_file(folder: Path, content: bytes) -> int:
     descriptor = open_plain(path)
     path.unlink()
     return descriptor
+
+
+def read_about(folder: Path, token: str) -> Mapping[str, Any] | None:
+    """Return what was recorded about the start *token* in *folder*; None for another start."""
+    try:
+        order = json.loads(read_plain(folder / "order.json"))
+        is_this = order["claim"] == str(claim_file(folder, token))
+        return dict(order.get("about", {})) if is_this else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def delete_starts(folder: Path) -> None:

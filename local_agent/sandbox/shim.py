@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # see `process_tree`
 
-NICE = 5
-"""About a third of the CPU weight of the platform, when both want it (sched(7))."""
+NICE = 3
+"""Half the CPU weight of the platform, when both want all of it (sched(7))."""
 _NAMESPACES = system_calls.CLONE_NEWNS | system_calls.CLONE_NEWPID | system_calls.CLONE_NEWIPC
 
 

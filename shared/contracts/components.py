@@ -27,6 +27,7 @@ from shared.contracts.values import (
     Port,
     Probes,
     Replicas,
+    Requires,
     Resources,
     Revision,
     Slug,
@@ -67,6 +68,8 @@ class Component(Value):
     """How it is asked whether it is up."""
     resources: Resources = Field(default_factory=Resources)
     """Limits of one instance."""
+    requires: Requires = ()
+    """What it must be held to: see [process.md](process.md). The plan refuses what is not there."""
     depends_on: ModuleIds = ()
     """Modules that are rolled out before it; an order, not a check that they answer."""
     configuration_mode: ConfigurationMode = ConfigurationMode.PINNED

@@ -27,6 +27,7 @@ from shared.contracts.values import (
     Probes,
     Reason,
     Replicas,
+    Requires,
     Resources,
     Revision,
     ServiceId,
@@ -145,6 +146,7 @@ class ReleasedComponent(Value):
     release: ReleaseQuestion | None = None
     probes: Probes = Field(default_factory=Probes)
     resources: Resources = Field(default_factory=Resources)
+    requires: Requires = ()
     depends_on: ModuleIds = ()
     replicas: Replicas
     """The recorded minimum; live may be more where scaling owns the total."""

@@ -329,6 +329,19 @@ class Resources(Value):
     processes: Annotated[int | None, Field(ge=1, le=32_768)] = None
 
 
+class Isolation(StrEnum):
+    """What an instance may be held to, in the words of `runtimectl doctor`: docs/process.md."""
+
+    OWN_USER = "ownUser"
+    OWN_PROCESSES = "ownProcesses"
+    PRIVATE_FILES = "privateFiles"
+    OWN_PORTS = "ownPorts"
+    READ_ONLY_PROGRAM = "readOnlyProgram"
+
+
+Requires = Annotated[tuple[Isolation, ...], Field(max_length=len(Isolation))]
+
+
 class Reason(Value):
     """Why something is as it is: one word for machines, one sentence for people."""
 

@@ -102,6 +102,8 @@ def _needs_of_revision(spec: RevisionSpec, target: str) -> Iterator[tuple[Featur
     for is_needed, feature, name, received in rows:
         if is_needed:
             yield feature, f"{target}/{name}", str(received)
+    for place, word in enumerate(spec.requires):
+        yield Feature(word), f"{target}/requires/{place}", word
     for attribute, name, feature in _LIMITS:
         limit = getattr(spec.resources, attribute)
         if limit is not None:

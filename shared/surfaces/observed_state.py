@@ -110,12 +110,12 @@ class LiveComponent:
 
 @dataclass(frozen=True)
 class LiveProof:
-    """The release that one live instance runs, read from the instance and not from records.
+    """The release that one live instance runs: its start as the surface recorded it, and its files.
 
     `content_digest` is computed over the folder it runs from and `expected_digest` over the
     artifact, so they differ when a file was changed. `release` is the workload's own answer where
-    the spec has a release question, else the version in its process environment
-    (`release_source` says which). `departs` lists each difference in words.
+    the spec has a release question, else the version of the recorded start (`release_source` says
+    which: `answer` or `start`). `departs` lists each difference in words.
     """
 
     instance: str

@@ -118,6 +118,8 @@ class RevisionSpec:
     """None: ready when the port accepts connections, a worker when it has run for one second."""
     liveness: HttpProbe | None = None
     resources: Resources = Resources()
+    requires: tuple[str, ...] = ()
+    """What an instance must be held to, in the words of `Feature`."""
     release: ReleaseQuestion | None = None
     unit: Mapping[str, str] = field(default_factory=dict)
     data: tuple[str, ...] = ()

@@ -86,6 +86,12 @@ async def _untouched(world: Driven) -> Any:
             id="a-limit-the-surface-cannot-hold",
         ),
         pytest.param(
+            {"requires": ["ownUser"]},
+            "NotSupported",
+            "/components/0/requires/0",
+            id="isolation-that-the-surface-has-not",
+        ),
+        pytest.param(
             {"replicas": 900}, "OutOfRange", "/components/0/replicas", id="more-than-it-runs"
         ),
     ],

@@ -44,6 +44,7 @@ _CAPABILITIES: Final = Capabilities(
         Feature.NAMESPACES: "everything is in one process",
         Feature.QUOTAS: "it counts no resources",
         Feature.CPU_LIMIT: "its instances use no CPU",
+        Feature.OWN_USER: "its instances are no processes",
     },
     replicas_max=50,
 )
@@ -229,7 +230,7 @@ class MemorySurface:
             content_digest=content,
             expected_digest=spec.artifact,
             release=release,
-            release_source="answer" if spec.release else "environ",
+            release_source="answer" if spec.release else "start",
             unit=spec.unit,
             checked_at=cluster.clock.now(),
             departs=departures(

@@ -2,13 +2,18 @@
 
 import hashlib
 import io
+import os
+import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_agent.artifacts import Artifacts
+from local_agent.artifacts import Artifacts, base_python
+from local_agent.confined_command import CommandFailed, run_confined
+from local_agent.isolation import means
 from shared.surfaces.archives import refuse_unsafe_archive
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.wheelhouses import pins
@@ -128,3 +133,71 @@ async def test_a_source_archive_is_not_built(tmp_path: Path) -> None:
         await Artifacts(tmp_path / "artifacts", blobs).prepare(
             upload(blobs, zipped({**files, "requirements.txt": pin}))
         )
+
+
+HOSTILE = """
+import os, pathlib, socket, sys
+def attempt(name, act):
+    try:
+        act()
+    except OSError as refused:
+        print(name, 'refused', refused.errno)
+    else:
+        print(name, 'done')
+attempt('write', lambda: pathlib.Path(sys.argv[2], 'x').write_text('x'))
+attempt('read', lambda: pathlib.Path(sys.argv[2], 'secret').read_text())
+attempt('connect', lambda: socket.create_connection(('127.0.0.1', int(sys.argv[3])), 1))
+attempt('signal', lambda: os.kill(int(sys.argv[4]), 0))
+attempt('own', lambda: pathlib.Path(sys.argv[1], 'x').write_text('x'))
+attempt('link', lambda: os.symlink(sys.argv[2] + '/secret', sys.argv[1] + '/link'))
+sys.exit(1)
+"""
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not means().is_namespaced, reason="needs namespaces")
+def test_an_installer_reaches_its_target_only(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    target = tmp_path / "target"
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        words = [str(target), str(tmp_path), str(other.getsockname()[1]), str(os.getpid())]
+
+        with pytest.raises(CommandFailed) as failed:
+            run_confined([base_python(), "-c", HOSTILE, *words], target=target, workdir=target)
+
+    outcomes = dict(line.split(" ", 1) for line in str(failed.value).splitlines())
+    assert outcomes.pop("own") == outcomes.pop("link") == "done"
+    assert set(outcomes) == {"write", "read", "connect", "signal"}
+    assert all(outcome.startswith("refused") for outcome in outcomes.values())
+    assert {p.name for p in tmp_path.iterdir()} == {"secret", "target"}
+    assert (tmp_path / "secret").stat().st_uid == os.geteuid()
+    assert (target / "x").stat().st_uid == os.geteuid()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        pytest.param("print('x' * 10**6)", "x" * 499, id="its-output-is-bounded"),
+        pytest.param("bytearray(2**31)", "MemoryError", id="its-memory-is-bounded"),
+        pytest.param(
+            "open('big', 'wb').truncate(2**31)", "File too large", id="its-files-are-bounded"
+        ),
+        pytest.param(
+            "import os, time\nfor n in range(1000): os.mkdir(str(n))\ntime.sleep(60)",
+            "it writes more than",
+            id="its-names-are-bounded",
+        ),
+    ],
+)
+def test_an_installer_is_bounded(script: str, reason: str, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+
+    with pytest.raises(CommandFailed) as failed:
+        run_confined(
+            [base_python(), "-c", f"{script}\nraise SystemExit(1)"],
+            target=target, workdir=target, names_max=500,
+        )  # fmt: skip
+
+    assert reason in str(failed.value)
+    assert len(str(failed.value)) <= 500

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from local_agent.limits import capabilities
+from shared.contracts.values import Isolation
 from shared.kernel.errors import Invalid
 from shared.surfaces.capabilities import Capabilities, Feature, SurfacePlan, check
 from shared.surfaces.spec import HttpProbe, Resources, SurfaceComponent
@@ -50,6 +51,19 @@ def test_what_a_surface_lacks_is_refused_with_the_reason(plan: SurfacePlan, targ
     assert (refusal.code, refusal.target) == ("NotSupported", target)
     assert "it is too modest" in refusal.message
     assert check(plan, replace(ABLE, weight_step_percent=1)) == ()
+
+
+@pytest.mark.parametrize("word", list(Isolation))
+def test_isolation_that_is_required_and_not_there_is_refused(word: Isolation) -> None:
+    lacking = Capabilities("Open", {Feature(word): "no kernel for it"}, replicas_max=1)
+    both = _plan(requires=("privateFiles", word))
+
+    refusals = check(both, lacking)
+
+    assert (refusals[-1].code, refusals[-1].target) == ("NotSupported", "/components/0/requires/1")
+    assert refusals[-1].message == f"Open cannot honour {word}: no kernel for it"
+    assert refusals[-1].expected == f"a plan without {word}, or another compute target"
+    assert check(both, replace(lacking, lacks={})) == ()
 
 
 def test_a_need_that_no_spec_shows_is_checked_too() -> None:

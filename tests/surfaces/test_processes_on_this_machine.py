@@ -25,7 +25,7 @@ from local_agent.shutdown import stop_everything
 from local_agent.supervisor import AgentRunning
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import ModuleId
-from shared.kernel.observation import Absent, Present
+from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.observed_state import LiveComponent, Phase
@@ -388,6 +388,40 @@ async def test_a_changed_file_shows_in_the_proof(tmp_path: Path) -> None:
         assert changed.departs[0].startswith("content is sha256:")
         assert not changed.holds
         assert whole.holds
+
+
+async def test_a_proof_goes_by_the_start_and_not_by_what_the_process_says(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        claims = f"RUNTIME_CONTENT=/usr RUNTIME_ARTIFACT=sha256:{'f' * 64} RUNTIME_VERSION=9.9"
+        others = "RUNTIME_RELEASE_REVISION=7 RUNTIME_UNIT={}"
+        script = f"{claims} {others} exec python server.py"
+        spec = harness.spec(1, command=("/bin/sh", "-c", script), release=None)
+        await harness.serve(spec)
+        instance = (await harness.until(lambda _: True)).revisions[0].instances[0]
+
+        honest = await harness.surface.prove(SHOP)
+        _work(tmp_path, instance.id).joinpath("server.py").write_text("# changed on the machine")
+        changed = await harness.surface.prove(SHOP)
+
+        assert isinstance(honest, Present)
+        assert isinstance(changed, Present)
+        proof = honest.value[0]
+        assert (proof.artifact, proof.revision, proof.release) == (spec.artifact, 1, "1.0")
+        assert (proof.unit, proof.holds) == (spec.unit, True)
+        assert [text.split()[0] for text in changed.value[0].departs] == ["content"]
+
+
+async def test_an_instance_whose_start_is_not_on_record_is_not_proved(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1))
+        instance = (await harness.until(lambda _: True)).revisions[0].instances[0]
+
+        order = _work(tmp_path, instance.id).with_name("order.json")
+        order.write_text(order.read_text().replace("/claim-", "/claim-of-another-"))
+        reading = await harness.surface.prove(SHOP)
+
+        assert isinstance(reading, Unknown)
+        assert reading.reason.endswith("has no record of its start")
 
 
 async def test_a_release_other_than_the_applied_one_shows_in_the_proof(tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_each_live_instance_proves_what_it_runs(run_scenario: RunScenario) -> No
         ] == [
             (1, "1.0", "answer", {"configurationHash": "c0ffee"}, True),
             (1, "1.0", "answer", {"configurationHash": "c0ffee"}, True),
-            (2, "2.0", "environ", {"configurationHash": "c0ffee"}, True),
+            (2, "2.0", "start", {"configurationHash": "c0ffee"}, True),
         ]
         assert all(p.content_digest == p.expected_digest for p in proofs.value)
 

@@ -44,8 +44,8 @@ Holds = Mapping[ModuleId, tuple[HoldRef, ...]]
 
 def unit_key(component: ReleasedComponent) -> str:
     """Return the key of all that an instance of *component* is."""
-    # Holds of before there were data folders keep their key.
-    absent = set() if component.data else {"data"}
+    # Holds of before there were these fields keep their key.
+    absent = {name for name in ("data", "requires") if not getattr(component, name)}
     content = component.model_dump(mode="json", exclude=_NOT_OF_THE_UNIT | absent)
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]

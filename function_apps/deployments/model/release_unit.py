@@ -70,6 +70,7 @@ def to_released_component(
         release=component.release,
         probes=component.probes,
         resources=component.resources,
+        requires=component.requires,
         depends_on=component.depends_on,
         replicas=1 if component.replicas is None else component.replicas,
         configuration_mode=component.configuration_mode,
@@ -146,6 +147,7 @@ def requested_component(component: ReleasedComponent) -> Component:
         release=component.release,
         probes=component.probes,
         resources=component.resources,
+        requires=component.requires,
         depends_on=component.depends_on,
         configuration_mode=component.configuration_mode,
         owner=component.owner,
@@ -184,6 +186,7 @@ def to_revision_spec(
             open_files=component.resources.open_files,
             processes=component.resources.processes,
         ),
+        requires=component.requires,
         release=ReleaseQuestion(component.release.path, component.release.field)
         if component.release
         else None,
