@@ -19,14 +19,13 @@ from typing import Any, Final
 from local_agent import isolation, processes, sandboxes, scratch
 from local_agent.artifacts import Artifacts, UnpackedArtifact, base_python
 from local_agent.limits import rlimits
+from local_agent.sandbox.output import BYTES_MAX
 from local_agent.state_files import InstanceRecord
 from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import open_plain, read_plain, write_new
 from shared.surfaces.spec import RevisionSpec
 from shared.surfaces.variables import data_variable, expand
 
-LOG_BYTES_MAX: Final = 5 * 2**20
-"""Two files of this size are kept: the current one and the one before."""
 OUTPUTS_MAX: Final = 20
 """Per component: outputs of removed instances that are kept for diagnosis."""
 _TAIL_BYTES: Final = 2**20
@@ -95,13 +94,13 @@ class InstanceFolder:
         processes.delete_starts(self.path)
 
     def bound_output(self) -> None:
-        """Rotate a full output; the process continues to append to the same file."""
+        """Rotate a full output; a process without a shim continues to append to the same file."""
         log = self.path / "output.log"
         with suppress(FileNotFoundError):
             descriptor = open_plain(log, os.O_RDWR)
             try:
-                if os.fstat(descriptor).st_size > LOG_BYTES_MAX:
-                    write_new(self.path / "output.log.1", read_plain(log, at_most=LOG_BYTES_MAX))
+                if os.fstat(descriptor).st_size > BYTES_MAX:
+                    write_new(self.path / "output.log.1", read_plain(log, at_most=BYTES_MAX))
                     os.ftruncate(descriptor, 0)
             finally:
                 os.close(descriptor)

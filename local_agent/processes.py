@@ -262,7 +262,7 @@ def start(
         "folder": str(workdir),
         "limits": dict(limits),
         "command": list(command),
-        "sandbox": None if sandbox is None else dict(sandbox),
+        "sandbox": None if sandbox is None else {**sandbox, "output": str(output)},
     }
     kept = {**order, "about": dict(about or {})}
     write_new(folder / "order.json", json.dumps(kept).encode())

@@ -3,10 +3,10 @@
 The process that claimed the start stays outside of the sandbox. In namespaces a second one is the
 init of the workload; when either ends, the kernel ends all processes of the workload.
 
-A sandbox is a mapping: `isNamespaced`; `network`, whether it has one; `user` (None: ours);
-`root`, an empty folder; `readable`, `writable` (paths); `program`, `tmp` and `accounts`, as
-`mounts.enter` takes them; `mapped` (pairs of a path and the owner of its files on disk);
-`landlock` (its version, 0 for none) and `port` (None: none of its own).
+A sandbox is a mapping: `output`, the file for what it writes; `isNamespaced`; `network`, whether it
+has one; `user` (None: ours); `root`, an empty folder; `readable`, `writable` (paths); `program`,
+`tmp` and `accounts`, as `mounts.enter` takes them; `mapped` (pairs of a path and the owner of its
+files on disk); `landlock` (its version, 0 for none) and `port` (None: none of its own).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 
 from local_agent.sandbox import identity, landlock, mounts, process_tree, system_calls
+from local_agent.sandbox.output import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,15 +40,22 @@ def run(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
     os.umask(0o022)  # whatever that of the agent is
     process_tree.hold_signals()
     _lower_weight()
+    output = Output(sandbox["output"])
     if sandbox["isNamespaced"]:
-        return process_tree.end_as(_run_in_namespaces(sandbox, become))
-    system_calls.prctl(system_calls.PR_SET_CHILD_SUBREAPER, 1)
-    status = _run_here(sandbox, become)
-    process_tree.end_children()
+        status = _run_in_namespaces(sandbox, become, output)
+    else:
+        system_calls.prctl(system_calls.PR_SET_CHILD_SUBREAPER, 1)
+        workload = _spawn(sandbox, become)
+        output.read()
+        status = process_tree.wait_for(workload)
+        process_tree.end_children()
+    output.finish()
     return process_tree.end_as(status)
 
 
-def _run_in_namespaces(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
+def _run_in_namespaces(
+    sandbox: Mapping[str, Any], become: Callable[[], int], output: Output
+) -> int:
     """Return the wait status of the workload, as its init tells it."""
     user = sandbox["user"]
     # Here, where /proc has the numbers of processes that `user_mapping` goes by.
@@ -73,6 +81,7 @@ def _run_in_namespaces(sandbox: Mapping[str, Any], become: Callable[[], int]) ->
         finally:
             os._exit(code)
     os.close(sender)
+    output.read()
     process_tree.wait_for(init)
     told = os.read(receiver, 32)
     return int(told) if told else signal.SIGKILL
@@ -98,7 +107,7 @@ def _be_init(
     # Its memory and its environment are none of the workload's, which may be of the same user.
     system_calls.prctl(system_calls.PR_SET_DUMPABLE, 0)
     _end_with_parent(life)
-    return _run_here(sandbox, become)
+    return process_tree.wait_for(_spawn(sandbox, become))
 
 
 def _end_with_parent(life: int) -> None:
@@ -112,7 +121,9 @@ def _end_with_parent(life: int) -> None:
     os._exit(1)
 
 
-def _run_here(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
+def _spawn(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
+    """Return the pid of the workload, which begins with the restrictions of *sandbox*."""
+
     def enter() -> int:
         try:
             system_calls.prctl(system_calls.PR_SET_DUMPABLE, 1)
@@ -126,7 +137,7 @@ def _run_here(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
             return 127
         return become()
 
-    return process_tree.wait_for(process_tree.spawn(enter))
+    return process_tree.spawn(enter)
 
 
 def _paths(sandbox: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

@@ -6,6 +6,7 @@ from cli.state_folder import REPOSITORY
 from function_apps.deployments.activities import start_failure
 from function_apps.deployments.ports import LOCAL_RULES, DeploymentsRules
 from local_agent import instance_controller, instance_folder, probes, scratch, shutdown
+from local_agent.sandbox import output
 from shared.persistence import file_trees
 from shared.surfaces.spec import RevisionSpec
 
@@ -26,10 +27,7 @@ MIB = 2**20
             f"at most {instance_controller.BACKOFF_MAX_S:g} s; from the beginning after "
             f"{instance_controller.BACKOFF_RESET_AFTER_S:g} s"
         ),
-        (
-            f"the last {instance_folder.LOG_BYTES_MAX // MIB} MiB and the "
-            f"{instance_folder.LOG_BYTES_MAX // MIB} MiB before"
-        ),
+        (f"the last {output.BYTES_MAX // MIB} MiB and the {output.BYTES_MAX // MIB} MiB before"),
         f"the last {instance_folder.OUTPUTS_MAX} instances",
         f"whose instance ends {start_failure.EXITS_MAX} times before it is ready",
         f"have {scratch.BYTES_MAX // 1024**3} GiB and {scratch.NAMES_MAX:,} names",

@@ -58,14 +58,18 @@ class Account:
     def run(self, command: Sequence[str], **options: Any) -> Ended:
         """Run *command* as a workload of this account; see `isolated_start.py` for *options*."""
         order = json.dumps({"command": list(command), "folder": str(self.folder), **options})
-        program = [sys.executable, "-m", "tests.surfaces.isolated_start", order]
+        return Ended(**json.loads(self.run_module("tests.surfaces.isolated_start", order)))
+
+    def run_module(self, name: str, *arguments: str, within_s: float = 60) -> str:
+        """Run a Python module of ours as this account; return what it wrote."""
         home = {"HOME": str(self.folder / "home-of-the-platform"), "PYTHONDONTWRITEBYTECODE": "1"}
         ended = subprocess.run(
-            [*self.prefix, *program], cwd=REPOSITORY, env={**os.environ, **home}, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+            [*self.prefix, sys.executable, "-m", name, *arguments],
+            cwd=REPOSITORY, env={**os.environ, **home}, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=within_s,
         )  # fmt: skip
         assert ended.returncode == 0, ended.stdout
-        return Ended(**json.loads(ended.stdout))
+        return ended.stdout
 
 
 @contextmanager

@@ -106,7 +106,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "write-at-the-root": lambda: Path("/hostile").touch(),
     "write-a-setting-of-the-kernel": lambda: Path("/proc/sys/kernel/hostname").write_text("x"),
     "write-below-sys": lambda: Path("/sys/power/state").write_text("mem"),
-    "read-a-disk": lambda: next(Path("/dev").glob("[svn]*[da]*")).open("rb").close(),
+    "read-a-disk": lambda: next(filter(Path.is_block_device, Path("/dev").iterdir())).open("rb"),
     "read-messages-of-the-kernel": lambda: Path("/dev/kmsg").open("rb").close(),
     "make-a-device": lambda: os.mknod("device", 0o60666, os.makedev(254, 0)),
     "use-terminals-of-others": use_terminals_of_others,

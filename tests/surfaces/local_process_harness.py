@@ -31,6 +31,7 @@ import http.server, json, os, signal, sys, threading, time
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one segment an answer: two wait for each other 40 ms (Nagle)
     def do_GET(self):
         time.sleep(float(os.environ.get("DELAY_S", "0")))
         if self.path == "/eat":

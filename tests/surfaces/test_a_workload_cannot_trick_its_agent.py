@@ -12,7 +12,8 @@ from local_agent import envoy_config, processes
 from local_agent.artifacts import content_digest
 from local_agent.envoy_admin import EnvoyAdmin, UpstreamHosts
 from local_agent.envoy_process import EnvoyProcess
-from local_agent.instance_folder import LOG_BYTES_MAX, InstanceFolder
+from local_agent.instance_folder import InstanceFolder
+from local_agent.sandbox.output import BYTES_MAX
 from local_agent.state_files import CorruptStateFile, SiteFolder, file_lock, write_atomically
 from shared.kernel.ids import ServiceId
 from shared.persistence.plain_files import NotPlain, append_to, open_plain, read_plain, write_new
@@ -160,10 +161,10 @@ async def test_a_file_of_the_proxy_is_written_where_it_was_replaced(
 def test_of_a_flood_of_output_the_end_is_kept(instance: InstanceFolder) -> None:
     log = instance.path / "output.log"
     with log.open("wb") as file:
-        file.truncate(100 * LOG_BYTES_MAX)
+        file.truncate(100 * BYTES_MAX)
         file.seek(0, os.SEEK_END)
         file.write(b"\nthe last line\n")
     instance.bound_output()
 
     assert instance.tail(1) == ("the last line",)
-    assert sum(path.stat().st_size for path in instance.path.iterdir()) <= 2 * LOG_BYTES_MAX
+    assert sum(path.stat().st_size for path in instance.path.iterdir()) <= 2 * BYTES_MAX

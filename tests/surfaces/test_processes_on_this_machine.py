@@ -19,8 +19,8 @@ from cli.state_folder import REPOSITORY
 from local_agent import isolation, processes, sandboxes
 from local_agent.artifacts import base_python
 from local_agent.envoy_admin import wait_until
-from local_agent.instance_folder import LOG_BYTES_MAX
 from local_agent.limits import capabilities, rlimits
+from local_agent.sandbox.output import BYTES_MAX
 from local_agent.shutdown import stop_everything
 from local_agent.supervisor import AgentRunning
 from shared.kernel.clock import SystemClock
@@ -462,7 +462,7 @@ async def test_output_is_bounded(tmp_path: Path) -> None:
             return lines == Present(("done",)) and log.with_suffix(".log.1").exists()
 
         await wait_until(is_rotated_to_its_end, harness.clock, 30, "it was not")
-        assert log.stat().st_size < LOG_BYTES_MAX
+        assert log.stat().st_size < BYTES_MAX
 
 
 async def test_nothing_is_stopped_that_would_start_again_at_once(tmp_path: Path) -> None:
