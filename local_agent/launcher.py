@@ -74,7 +74,7 @@ def _become(order: dict[str, Any]) -> int:
     try:
         os.chdir(order["folder"])
         _limit(order["limits"])
-        os.execvp(command[0], command)  # noqa: S606  no shell is the point
+        os.execvpe(command[0], command, order["environ"])  # noqa: S606  no shell is the point
     except OSError as failed:
         return _cannot_start(command, failed)
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 import psutil
@@ -23,7 +24,6 @@ from local_agent import launcher
 from local_agent.launcher import TOKEN_VARIABLE
 from shared.persistence.plain_files import (
     append_to,
-    open_plain,
     read_plain,
     remove,
     write_new,
@@ -266,34 +266,37 @@ def start(
     }
     kept = {**order, "about": dict(about or {})}
     write_new(folder / "order.json", json.dumps(kept).encode())
+    # It may hold secrets, which are on no disk otherwise.
+    carried = {**order, "environ": {**environ, TOKEN_VARIABLE: token}}
     written = append_to(output)
-    ordered = _unnamed_file(folder, marshal.dumps(order))
     try:
-        os.set_blocking(written, True)
-        return os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-I", "-S", launcher.__file__, token],
-            {**environ, TOKEN_VARIABLE: token},
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, ordered, 0),
-                (os.POSIX_SPAWN_DUP2, written, 1),
-                (os.POSIX_SPAWN_DUP2, written, 2),
-            ],
-            setsid=True,
-            setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
-        )
+        with TemporaryFile(dir=folder) as ordered:
+            marshal.dump(carried, ordered)
+            ordered.seek(0)
+            return _spawn(token, environ.get("HOME", "/"), ordered.fileno(), written)
     finally:
         os.close(written)
-        os.close(ordered)
 
 
-def _unnamed_file(folder: Path, content: bytes) -> int:
-    """Return a descriptor of a file with *content*, at its beginning; it has no name any more."""
-    path = folder / "order.draft"
-    write_new(path, content)
-    descriptor = open_plain(path)
-    path.unlink()
-    return descriptor
+def _spawn(token: str, home: str, ordered: int, written: int) -> int:
+    """Start the launcher, and return its pid.
+
+    The environ of the workload is in its order: what that names for the loader of programs
+    (`LD_PRELOAD`) would be code of the workload in a process that no sandbox holds.
+    """
+    os.set_blocking(written, True)
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-S", launcher.__file__, token],
+        {TOKEN_VARIABLE: token, "HOME": home},
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, ordered, 0),
+            (os.POSIX_SPAWN_DUP2, written, 1),
+            (os.POSIX_SPAWN_DUP2, written, 2),
+        ],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
+    )
 
 
 def read_about(folder: Path, token: str) -> Mapping[str, Any] | None:

@@ -198,5 +198,6 @@ def _python() -> tuple[Path, ...]:
 
 @lru_cache(maxsize=1)
 def _tools() -> tuple[Path, ...]:
-    found = (Path.home() / name for name in TOOLS)
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  pathlib raises where there is none
+    found = (home / name for name in TOOLS)
     return tuple(path for path in found if path.is_dir())

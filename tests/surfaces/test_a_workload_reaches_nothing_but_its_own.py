@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -80,6 +81,31 @@ def test_an_attempt_on_what_is_not_its_own_fails(
         pytest.skip("Landlock of this machine knows no scopes")
 
     assert came[attempt].startswith(("refused", "harmless")), came[attempt]
+
+
+PRELOADED: Final = """
+#include <fcntl.h>
+#include <stdlib.h>
+__attribute__((constructor)) static void act(void) { open(getenv("MARK"), O_CREAT, 0666); }
+"""
+
+
+def test_what_an_environ_makes_programs_load_is_not_loaded_outside_of_the_sandbox(
+    platform: Account,
+) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("this machine has no C compiler")
+    library, mark = platform.folder / "evil.so", platform.folder / "mark"
+    build = ["cc", "-shared", "-fPIC", "-w", "-x", "c", "-", "-o", str(library)]
+    subprocess.run(build, input=PRELOADED, text=True, check=True)
+    environ = {"LD_PRELOAD": str(library), "MARK": str(mark)}
+
+    subprocess.run(["/bin/true"], env=environ, check=True)
+    loads = mark.exists()
+    mark.unlink()
+    ended = platform.run(["/bin/true"], environ=environ)
+
+    assert (loads, mark.exists()) == (True, not ended.namespaces)
 
 
 USES: Final = {

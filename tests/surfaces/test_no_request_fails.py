@@ -224,5 +224,6 @@ async def test_a_host_killed_again_and_again_in_its_rollouts_ends_right(tmp_path
 
 def _runs_below(tmp_path: Path, process: psutil.Process) -> bool:
     """Return whether *process* keeps a workload of this test: it leads the session."""
-    content = environ_of(process.pid).get("RUNTIME_CONTENT", "")
-    return content.startswith(str(tmp_path)) and os.getsid(process.pid) == process.pid
+    home = environ_of(process.pid).get("HOME", "")
+    is_ours = home.startswith(str(tmp_path)) and "/instances/" in home
+    return is_ours and os.getsid(process.pid) == process.pid

@@ -514,8 +514,8 @@ def _runs_below(tmp_path: Path, process: psutil.Process) -> bool:
     """Return whether *process* keeps a workload of this test: it leads the session."""
     if os.getsid(process.pid) != process.pid:
         return False
-    content = processes.environ_of(process.pid).get("RUNTIME_CONTENT", "")
-    return content.startswith(str(tmp_path))
+    home = processes.environ_of(process.pid).get("HOME", "")
+    return home.startswith(str(tmp_path)) and "/instances/" in home
 
 
 def _limits_of(pid: int) -> str:
