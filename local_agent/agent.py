@@ -21,7 +21,7 @@ from aiohttp import web
 
 from local_agent import processes
 from local_agent.agent_api import agent_api
-from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, held_lock, write_owner
+from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock, write_owner
 from local_agent.archive_folder import ArchiveFolder
 from local_agent.removed_state import end_processes_of
 from local_agent.state_files import write_atomically
@@ -30,6 +30,7 @@ from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.persistence.held_paths import first_removed
+from shared.persistence.plain_files import bound_log
 from shared.surfaces.local_process import RECORD, AgentRecord, write_record
 
 
@@ -37,6 +38,8 @@ class StateRemoved(Exception):
     """The folder of this agent is gone, or another stands in its place."""
 
 
+LOG_BYTES_MAX: Final = 5 * 2**20
+_LOGS_EVERY_S: Final = 60.0
 _RESTART_AFTER_S: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
 
@@ -63,12 +66,16 @@ async def _supervise_until_removed(state: Path, surface: LocalProcessSurface, cl
     Raises:
         StateRemoved.
     """
-    supervision = asyncio.ensure_future(supervise(surface, clock))
+    work = [
+        asyncio.ensure_future(supervise(surface, clock)),
+        asyncio.ensure_future(_keep_logs_bounded(state, clock)),
+    ]
     try:
         removed = await first_removed([state, state / LOCK], clock)
     finally:
-        supervision.cancel()
-        await asyncio.wait([supervision])
+        for each in work:
+            each.cancel()
+        await asyncio.wait(work)
     ended = await end_processes_of(state, clock)
     raise StateRemoved(
         f"{removed} was removed or replaced: the agent ends, and has ended its {ended} processes"
@@ -83,6 +90,22 @@ async def supervise(surface: LocalProcessSurface, clock: Clock) -> None:
         except Exception:  # noqa: BLE001  after any defect, workloads still need a supervisor
             _LOG.exception("supervision failed; it restarts in %s s", _RESTART_AFTER_S)
             await clock.sleep(_RESTART_AFTER_S)
+
+
+async def _keep_logs_bounded(state: Path, clock: Clock) -> None:
+    """Bound the logs once a minute, until canceled."""
+    while True:
+        await clock.sleep(_LOGS_EVERY_S)
+        await asyncio.to_thread(bound_logs, state)
+
+
+def bound_logs(state: Path) -> None:
+    """Bound the logs of the agent and of the proxies."""
+    for log in (state / LOG, *state.glob("surface/sites/*/edge/envoy.log")):
+        try:
+            bound_log(log, LOG_BYTES_MAX)
+        except OSError as failed:
+            _LOG.warning("%s is not bounded: %s", log.name, failed)
 
 
 @contextmanager

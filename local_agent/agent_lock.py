@@ -14,6 +14,7 @@ from typing import Final
 from shared.persistence.plain_files import open_lock, read_plain
 
 LOCK: Final = "agent.lock"
+LOG: Final = "agent.log"
 LOCK_DESCRIPTOR: Final = 3
 """Of the agent, where it was started with the lock."""
 

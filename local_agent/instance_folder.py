@@ -22,7 +22,7 @@ from local_agent.limits import rlimits
 from local_agent.sandbox.output import BYTES_MAX
 from local_agent.state_files import InstanceRecord
 from shared.persistence.file_trees import remove_tree
-from shared.persistence.plain_files import open_plain, read_plain, write_new
+from shared.persistence.plain_files import bound_log, read_plain
 from shared.surfaces.spec import RevisionSpec
 from shared.surfaces.variables import data_variable, expand
 
@@ -94,16 +94,8 @@ class InstanceFolder:
         processes.delete_starts(self.path)
 
     def bound_output(self) -> None:
-        """Rotate a full output; a process without a shim continues to append to the same file."""
-        log = self.path / "output.log"
-        with suppress(FileNotFoundError):
-            descriptor = open_plain(log, os.O_RDWR)
-            try:
-                if os.fstat(descriptor).st_size > BYTES_MAX:
-                    write_new(self.path / "output.log.1", read_plain(log, at_most=BYTES_MAX))
-                    os.ftruncate(descriptor, 0)
-            finally:
-                os.close(descriptor)
+        """Bound the output of a process without a shim."""
+        bound_log(self.path / "output.log", BYTES_MAX)
 
     def tail(self, lines: int) -> tuple[str, ...] | None:
         """Return the last *lines* of output; None when the instance never started."""

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from local_agent import launcher
-from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, held_lock, write_owner
+from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock, write_owner
 from shared.kernel.clock import Clock
 from shared.persistence.plain_files import append_to
 
-LOG: Final = "agent.log"
 _RESTART_AFTER_S: Final = 1.0
 _CODE: Final = str(Path(launcher.__file__).parents[1])
 

@@ -76,6 +76,21 @@ def write_new(path: Path, content: bytes, *, is_durable: bool = False) -> None:
             os.fsync(descriptor)
 
 
+def bound_log(path: Path, at_most: int) -> None:
+    """Move the end of a log longer than *at_most* bytes to `<path>.1`, and begin it again.
+
+    Who appends to it goes on with the same file; what comes between the two is lost.
+    """
+    with suppress(FileNotFoundError):
+        descriptor = open_plain(path, os.O_RDWR)
+        try:
+            if os.fstat(descriptor).st_size > at_most:
+                write_new(path.with_name(f"{path.name}.1"), read_plain(path, at_most=at_most))
+                os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
+
+
 def open_lock(path: Path) -> int:
     """Return a descriptor of the lock file *path*, made where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)

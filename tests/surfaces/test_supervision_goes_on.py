@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local_agent.agent import supervise
+from local_agent.agent import LOG_BYTES_MAX, bound_logs, supervise
 from local_agent.site_controller import SiteController
 from local_agent.supervisor import INTERVAL_S
 from tests.kit.virtual_time import LoopClock, run_virtual
@@ -61,3 +61,17 @@ async def test_a_site_that_was_deleted_costs_nothing(
         await harness.clock.sleep(3 * INTERVAL_S)
 
         assert passes == before
+
+
+def test_logs_of_agent_and_proxies_have_a_bound(tmp_path: Path) -> None:
+    edge = tmp_path / "surface" / "sites" / ENVIRONMENT / "edge"
+    edge.mkdir(parents=True)
+    logs = [tmp_path / "agent.log", edge / "envoy.log"]
+    for log in logs:
+        log.write_bytes(b"x" * LOG_BYTES_MAX + b"the end")
+
+    bound_logs(tmp_path)
+
+    before = [log.with_name(f"{log.name}.1").read_bytes() for log in logs]
+    assert [log.stat().st_size for log in logs] == [0, 0]
+    assert [(len(kept), kept[-7:]) for kept in before] == 2 * [(LOG_BYTES_MAX, b"the end")]
