@@ -86,7 +86,7 @@ class LocalProcess:
     def capabilities(self) -> Capabilities:
         record = self._record or read_record(self._state)
         if record is None:
-            raise Unavailable("the local agent is not ready yet: its log is agent.log")
+            raise Unavailable("the local agent is not ready yet: see agent.log in the state folder")
         return record.capabilities
 
     async def observe(self, component: SurfaceComponent) -> Reading[LiveComponent]:
@@ -175,7 +175,10 @@ class LocalProcess:
                     raise read_error(content)
                 self._record = None
             if self._clock.monotonic_s() >= give_up_at_s:
-                raise Unavailable("the local agent does not answer: its log is agent.log")
+                raise Unavailable(
+                    "the local agent does not answer, or is of another version: see agent.log in the"
+                    " state folder; `runtimectl down` and `up` start another"
+                )
             await asyncio.to_thread(self._ensure_agent)
             await self._clock.sleep(_POLL_INTERVAL_S)
 
