@@ -176,8 +176,8 @@ class LocalProcess:
                 self._record = None
             if self._clock.monotonic_s() >= give_up_at_s:
                 raise Unavailable(
-                    "the local agent does not answer, or is of another version: see agent.log in the"
-                    " state folder; `runtimectl down` and `up` start another"
+                    "the local agent does not answer, or is of another version: see agent.log in"
+                    " the state folder; `runtimectl down` and `up` start another"
                 )
             await asyncio.to_thread(self._ensure_agent)
             await self._clock.sleep(_POLL_INTERVAL_S)
