@@ -70,6 +70,40 @@ def test_daemons_end_with_their_instance(
     assert _left(marker) == []
 
 
+STORM: Final = """
+import os, sys
+started = 0
+try:
+    while True:
+        if os.fork() == 0:
+            os.setsid()
+            os.execv("/bin/sleep", [sys.argv[1], "600"])
+        started += 1
+except BlockingIOError:
+    print(started, "ready", flush=True)
+os.execv("/bin/sleep", [sys.argv[1], "600"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("limits", "started"),
+    [
+        pytest.param({"processes": 40}, 39, id="asked-for"),
+        pytest.param({}, 1023, id="without-a-limit-of-its-own"),
+    ],
+)
+def test_a_fork_storm_is_bounded_and_ends(
+    platform: Account, limits: Mapping[str, int], started: int
+) -> None:
+    marker = SystemEntropy().uuid().hex
+
+    ended = platform.run([base_python(), "-c", STORM, marker], act="kill", limits=limits)
+
+    ended.needs_namespaces()
+    assert (ended.code, ended.output) == (-9, f"{started} ready\n")
+    assert _left(marker) == []
+
+
 def test_the_tree_ends_with_its_shim(platform: Account) -> None:
     marker = SystemEntropy().uuid().hex
 

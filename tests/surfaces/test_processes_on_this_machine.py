@@ -120,6 +120,10 @@ async def test_a_workload_that_eats_memory_harms_only_itself(tmp_path: Path) -> 
         after = await harness.until(lambda live: live.revisions[0].ready == 2)
         assert after.revisions[0].instances[1] == other
         workload = psutil.Process(eater.pid).children(recursive=True)[-1]
+        claim = next(_work(tmp_path, eater.id).parent.glob("claim-*"))
+        identity = processes.read_claim(claim)
+        assert identity is not None
+        assert processes.workload_processes(identity) == [workload.pid]  # it alone is counted
         limits = _limits_of(workload.pid)
         assert re.search(rf"Max data size +{128 << 20} +{128 << 20} ", limits)
         assert re.search(r"Max open files +64 +64 ", limits)
