@@ -8,8 +8,10 @@ cannot be had. What works depends on kernel, settings and user, so it is tried o
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 
 from local_agent import processes, sandboxes
@@ -25,8 +27,9 @@ def means() -> Means:
         return Means(is_namespaced=False, landlock=0)
     abi = system_calls.landlock_abi()
     for tried in (Means(True, abi), Means(True, 0), Means(False, abi)):
-        if _works(tried):
-            return tried
+        with suppress(OSError):  # a container may know none of the users that we would take
+            if _works(tried):
+                return tried
     return Means(is_namespaced=False, landlock=0)
 
 
@@ -38,11 +41,12 @@ def _works(tried: Means) -> bool:
         secret.touch(0o600)
         (folder / "tmp").mkdir()
         (folder / "root").mkdir()
-        held = f"test $$ -eq 2 && test ! -e {secret} &&" if tried.is_namespaced else ""
+        reached = f"test $$ -eq 2 && test ! -e {quote(str(secret))} &&"
+        held = reached if tried.is_namespaced else ""
         pid = processes.start(
             folder,
             "trial",
-            ["/bin/sh", "-c", f"{held} touch {folder / 'tmp' / 'file'}"],
+            ["/bin/sh", "-c", f"{held} touch {quote(str(folder / 'tmp' / 'file'))}"],
             environ={},
             workdir=folder / "tmp",
             output=folder / "output",

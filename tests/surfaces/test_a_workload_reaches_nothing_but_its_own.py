@@ -13,7 +13,9 @@ from typing import Any, Final
 
 import pytest
 
+from cli.state_folder import REPOSITORY
 from local_agent.artifacts import base_python
+from local_agent.isolation import means
 from shared.kernel.entropy import SystemEntropy
 from tests.surfaces.accounts import Account, Ended, account
 from tests.surfaces.hostile import ATTEMPTS
@@ -81,6 +83,19 @@ def test_an_attempt_on_what_is_not_its_own_fails(
         pytest.skip("Landlock of this machine knows no scopes")
 
     assert came[attempt].startswith(("refused", "harmless")), came[attempt]
+
+
+def test_what_is_in_force_does_not_depend_on_where_it_is_tried(tmp_path: Path) -> None:
+    place = tmp_path / "a folder; exit 1 #"
+    place.mkdir()
+    script = "from local_agent.isolation import means; print(means())"
+
+    tried = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, env={**os.environ, "TMPDIR": str(place)},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert tried.stdout == f"{means()}\n"
 
 
 PRELOADED: Final = """
