@@ -8,13 +8,17 @@ removes it when it opens the folder.
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from shared.kernel.clock import Clock
 from shared.kernel.errors import Invalid, NotFound
+from shared.persistence.blobs import StoredBlob
 from shared.persistence.disk_errors import translated_errors
 from shared.persistence.durable_files import sync_folder
 
@@ -71,6 +75,15 @@ class FolderBlobs:
         path = self._path(name)
         return path.stat().st_size if path.is_file() else None
 
+    async def list_stored(self, prefix: str) -> Sequence[StoredBlob]:
+        with translated_errors(f"blobs of {self._folder.name}"):
+            return await asyncio.to_thread(lambda: [*_stored(self._folder, prefix)])
+
+    async def delete(self, name: str) -> None:
+        path = self._path(name)
+        with translated_errors(f"blob {name}"):
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
     def _path(self, name: str) -> Path:
         return self._folder.joinpath(*checked_name(name).split("/"))
 
@@ -90,6 +103,22 @@ def checked_name(name: str) -> str:
             f" none empty or beginning with '.', got {name[:80]!r}"
         )
     return name
+
+
+def _stored(folder: Path, prefix: str) -> Iterator[StoredBlob]:
+    def fail(problem: OSError) -> None:
+        raise problem
+
+    for above, inner, names in os.walk(folder, onerror=fail):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        for name in names:
+            path = Path(above, name)
+            blob = path.relative_to(folder).as_posix()
+            if blob.startswith(prefix):
+                with suppress(FileNotFoundError):  # it was deleted just now
+                    found = path.stat()
+                    stored_at = datetime.fromtimestamp(found.st_mtime, UTC)
+                    yield StoredBlob(blob, found.st_size, stored_at)
 
 
 async def _chunks(path: Path) -> AsyncIterator[bytes]:
@@ -113,13 +142,16 @@ def _move(part: Path, target: Path) -> None:
 class MemoryBlobs:
     """One container in memory, for tests and the simulator."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._contents: dict[str, bytes] = {}
+        self._stored: dict[str, StoredBlob] = {}
 
     async def put(self, name: str, content: AsyncIterator[bytes]) -> int:
         checked_name(name)
         whole = b"".join([chunk async for chunk in content])
         self._contents[name] = whole
+        self._stored[name] = StoredBlob(name, len(whole), self._clock.now())
         return len(whole)
 
     async def open(self, name: str) -> AsyncIterator[bytes]:
@@ -131,6 +163,13 @@ class MemoryBlobs:
     async def size(self, name: str) -> int | None:
         content = self._contents.get(checked_name(name))
         return None if content is None else len(content)
+
+    async def list_stored(self, prefix: str) -> Sequence[StoredBlob]:
+        return [blob for name, blob in self._stored.items() if name.startswith(prefix)]
+
+    async def delete(self, name: str) -> None:
+        self._contents.pop(checked_name(name), None)
+        self._stored.pop(name, None)
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -54,7 +54,7 @@ class LocalStorage:
         """Return the container, made empty when there is none. Raises Invalid for a bad name."""
         if checked(container) not in self._blobs:
             self._blobs[container] = (
-                MemoryBlobs()
+                MemoryBlobs(self._clock)
                 if self._folder is None
                 else FolderBlobs(self._folder / "blobs" / container)
             )

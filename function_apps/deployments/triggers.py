@@ -16,7 +16,7 @@ from function_apps.deployments.repository import (
     RETRY,
     ROLL_BACK,
 )
-from function_apps.deployments.use_cases import queries
+from function_apps.deployments.use_cases import queries, remove_artifacts
 from function_apps.deployments.use_cases.abandon_operation import abandon_drain, abandon_rollout
 from function_apps.deployments.use_cases.cancel import cancel, cancel_operation
 from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
@@ -64,7 +64,7 @@ from shared.messaging.dispatcher import HandlerTable
 from shared.messaging.unit_of_work import Json, Outcome
 from shared.persistence.store import Partition
 from shared.surfaces.archives import ARCHIVE_BYTES_MAX
-from shared.triggers.service_triggers import Triggers, bind
+from shared.triggers.service_triggers import Timer, Triggers, bind
 from shared.web.administration import OperationControl
 from shared.web.collection import Collection, answer_page
 from shared.web.request import Answer, Request, accepted, created, ok
@@ -252,6 +252,9 @@ CONTROLS: Final[Mapping[str, OperationControl]] = {
 
 def blueprint(app: DeploymentsApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
+    timer = Timer(
+        remove_artifacts.REMOVE, remove_artifacts.EVERY, remove_artifacts.remove_unneeded_artifacts
+    )
     triggers = Triggers(
         routes=ROUTES,
         events=EVENTS,
@@ -259,5 +262,6 @@ def blueprint(app: DeploymentsApp) -> df.Blueprint:
         orchestrations=ORCHESTRATIONS,
         activities=ACTIVITIES,
         controls=CONTROLS,
+        timers=(timer,),
     )
     return bind(triggers, app)

@@ -1,7 +1,18 @@
 """The Blob port: large immutable bytes by name (artifacts, logs, long lists)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class StoredBlob:
+    """One blob; `stored_at` is when its content was last put."""
+
+    name: str
+    size_bytes: int
+    stored_at: datetime
 
 
 class Blobs(Protocol):
@@ -17,4 +28,16 @@ class Blobs(Protocol):
 
     async def size(self, name: str) -> int | None:
         """Return the size in bytes, None when absent."""
+        ...
+
+    async def list_stored(self, prefix: str) -> Sequence[StoredBlob]:
+        """Return every blob whose name begins with *prefix*, or raise: never a part of them.
+
+        Raises:
+            Unavailable: they cannot be read.
+        """
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Delete the blob *name*; an absent one is success. Raises Unavailable."""
         ...

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 async def surface(tmp_path: Path) -> AsyncIterator[LocalProcessSurface]:
-    made = LocalProcessSurface(tmp_path / "surface", MemoryBlobs(), SystemClock(), SystemEntropy())
+    made = LocalProcessSurface(
+        tmp_path / "surface", MemoryBlobs(SystemClock()), SystemClock(), SystemEntropy()
+    )
     supervising = asyncio.create_task(made.supervise())
     yield made
     # A proxy outlives its supervisor by design: a test that failed half way must not leave it.

@@ -1,19 +1,22 @@
 """Contract of the Blob port: same cases, same results, every adapter."""
 
+import shutil
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from local_cloud.blobs import FolderBlobs, MemoryBlobs
-from shared.kernel.errors import Invalid, NotFound
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.persistence.blobs import Blobs
 
 
 @pytest.fixture(params=["folder", "memory"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
     if request.param == "memory":
-        return MemoryBlobs()
+        return MemoryBlobs(SystemClock())
     return FolderBlobs(tmp_path / "container")
 
 
@@ -32,6 +35,42 @@ async def test_a_blob_is_read_back_whole(blobs: Blobs) -> None:
     assert size == 600_003
     assert await blobs.size("a/b.zip") == 600_003
     assert await whole(blobs, "a/b.zip") == b"one" + b"two" * 200_000
+
+
+async def test_blobs_are_listed_by_the_beginning_of_their_names_with_their_age(
+    blobs: Blobs,
+) -> None:
+    before = SystemClock().now() - timedelta(seconds=1)
+    for name in ("a/one", "a/b/two", "ab", "z"):
+        await blobs.put(name, chunks(b"12"))
+
+    listed = {blob.name: blob for blob in await blobs.list_stored("a")}
+
+    assert set(listed) == {"a/one", "a/b/two", "ab"}
+    assert listed["ab"].size_bytes == 2
+    assert before <= listed["ab"].stored_at <= SystemClock().now() + timedelta(seconds=1)
+    assert [blob.name for blob in await blobs.list_stored("a/b/")] == ["a/b/two"]
+    assert await blobs.list_stored("none") == []
+
+
+async def test_a_deleted_blob_is_gone_and_deleting_it_again_is_success(blobs: Blobs) -> None:
+    await blobs.put("a/one", chunks(b"12"))
+    await blobs.put("a/two", chunks(b"12"))
+
+    await blobs.delete("a/one")
+    await blobs.delete("a/one")
+    await blobs.delete("b/none")
+
+    assert await blobs.size("a/one") is None
+    assert [blob.name for blob in await blobs.list_stored("")] == ["a/two"]
+
+
+async def test_a_container_that_is_gone_has_no_list(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path / "container")
+    shutil.rmtree(tmp_path / "container")
+
+    with pytest.raises(Unavailable):
+        await blobs.list_stored("")
 
 
 async def test_an_empty_blob_is_a_blob(blobs: Blobs) -> None:

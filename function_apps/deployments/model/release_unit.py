@@ -19,7 +19,6 @@ from shared.contracts.values import (
     EnvironmentId,
     Probe,
     Reason,
-    Slug,
     TenantId,
 )
 from shared.kernel.ids import module_key, parse_id, service_id
@@ -42,9 +41,11 @@ def to_released_component(
 
     It runs where it says, else where its type belongs; None when nothing of the environment fits.
     Configuration, secret versions and scaling policy are what their services said last; what
-    nobody said is 0 or empty, and `missing_parts` says so.
+    nobody said is 0 or empty, and `missing_parts` says so. Data folders are of the owner of the
+    environment: tenants that were admitted to it have no data of each other's.
     """
-    offered = target.environment.targets if target.environment else ()
+    environment = target.environment
+    offered = environment.targets if environment else ()
     kind = component.compute_target or default_placement(
         component.component_type, offered, scheduled=component.scheduled
     )
@@ -81,19 +82,10 @@ def to_released_component(
         scaling_policy_revision=max(
             (int(fact.value) for fact in facts if fact.kind == SCALING), default=0
         ),
-        data=_data(tenant, target),
+        data=environment.data if environment and environment.owner == tenant else (),
         routing=Routing(weights={str(revision): 100} if component.port else {}),
         owner=component.owner,
     )
-
-
-def _data(tenant: TenantId, target: DeploymentTarget) -> tuple[Slug, ...]:
-    """Return the data folders that components of *tenant* get in the environment of *target*.
-
-    They are its owner's: tenants that were admitted have no data of each other's.
-    """
-    environment = target.environment
-    return environment.data if environment and environment.owner == tenant else ()
 
 
 def planned(

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Final
 
 from function_apps.deployments.errors import ArtifactMissing
@@ -13,12 +14,15 @@ from shared.contracts.components import Component
 from shared.contracts.deployments import Artifact
 from shared.kernel.context import Context
 from shared.kernel.errors import Invalid, NotFound
+from shared.kernel.ids import TenantId
 from shared.messaging.outbox import Audited
 from shared.messaging.unit_of_work import Decision
 from shared.persistence.store import Partition
 from shared.surfaces.archives import refuse_unsafe_archive
 from shared.surfaces.spec import artifact_blob
 
+RECEIPTS: Final = "receipts/"
+ARCHIVES: Final = "sha256/"
 _CHUNK: Final = 1 << 20
 _MEDIA_TYPE: Final = "application/zip"
 
@@ -29,7 +33,8 @@ async def upload_artifact(
     """Keep *content* under its digest; return it and whether it was here already.
 
     Safe to repeat and to break off: first the bytes, then the audit record, last the
-    receipt that makes them visible.
+    receipt that makes them visible. Both are put again where they are known: what was put just now
+    is not removed, whether anything needs it or not.
 
     Raises:
         BadArtifact: no zip, or one that would not be unpacked safely.
@@ -39,20 +44,28 @@ async def upload_artifact(
     refuse_unsafe_archive(io.BytesIO(content))
     digest = await _digest(content, app)
     known = await _receipt(digest, ctx, app)
-    if known is not None:
-        return known, True
-    if await app.blobs.size(artifact_blob(digest)) is None:
+    if known is None or await app.blobs.size(artifact_blob(digest)) is None:
         await app.blobs.put(artifact_blob(digest), _chunks(content))
-    artifact = Artifact(
-        digest=digest,
-        size_bytes=len(content),
-        media_type=_MEDIA_TYPE,
-        created_at=ctx.now(),
-    )
+    if known is None:
+        await _record(digest, ctx, app)
+    artifact = known or new_receipt(digest, len(content), ctx.now())
+    await put_receipt(artifact, ctx.tenant, app)
+    return artifact, known is not None
+
+
+def new_receipt(digest: str, size_bytes: int, now: datetime) -> Artifact:
+    return Artifact(digest=digest, size_bytes=size_bytes, media_type=_MEDIA_TYPE, created_at=now)
+
+
+async def put_receipt(artifact: Artifact, tenant: TenantId, app: DeploymentsApp) -> None:
+    """Make *artifact*, whose bytes are there, visible to *tenant*."""
     body = artifact.model_dump(mode="json", by_alias=True)
-    await _record(digest, ctx, app)
-    await app.blobs.put(_receipt_blob(digest, ctx), _chunks(json.dumps(body).encode()))
-    return artifact, False
+    name = _receipt_blob(artifact.digest, tenant)
+    await app.blobs.put(name, _chunks(json.dumps(body).encode()))
+
+
+async def delete_receipt(digest: str, tenant: TenantId, app: DeploymentsApp) -> None:
+    await app.blobs.delete(_receipt_blob(digest, tenant))
 
 
 async def _digest(content: bytes, app: DeploymentsApp) -> str:
@@ -81,10 +94,13 @@ async def uploaded(
 ) -> frozenset[str]:
     """Return the digests of *components* that the tenant has uploaded and that are there."""
     digests = sorted({each.artifact_digest for each in components if each.artifact_digest})
-    names = [name for d in digests for name in (_receipt_blob(d, ctx), artifact_blob(d))]
+    blobs = {
+        digest: (_receipt_blob(digest, ctx.tenant), artifact_blob(digest)) for digest in digests
+    }
+    names = [name for pair in blobs.values() for name in pair]
     sizes = await asyncio.gather(*(app.blobs.size(name) for name in names))
     there = {name for name, size in zip(names, sizes, strict=True) if size is not None}
-    return frozenset(d for d in digests if {_receipt_blob(d, ctx), artifact_blob(d)} <= there)
+    return frozenset(digest for digest, pair in blobs.items() if there.issuperset(pair))
 
 
 async def _record(digest: str, ctx: Context, app: DeploymentsApp) -> None:
@@ -93,14 +109,14 @@ async def _record(digest: str, ctx: Context, app: DeploymentsApp) -> None:
     await app.service.work.commit(ctx, partition, [], lambda _: Decision({}, audited=audited))
 
 
-def _receipt_blob(digest: str, ctx: Context) -> str:
+def _receipt_blob(digest: str, tenant: TenantId) -> str:
     # The bytes are shared by all who have them; the receipt says whose they are.
-    return f"receipts/{ctx.tenant}/{artifact_blob(digest)}"
+    return f"{RECEIPTS}{tenant}/{artifact_blob(digest)}"
 
 
 async def _receipt(digest: str, ctx: Context, app: DeploymentsApp) -> Artifact | None:
     try:
-        chunks = await app.blobs.open(_receipt_blob(digest, ctx))
+        chunks = await app.blobs.open(_receipt_blob(digest, ctx.tenant))
     except NotFound:
         return None
     text = b"".join([chunk async for chunk in chunks])
