@@ -86,16 +86,16 @@ def account(name: str) -> Iterator[Account]:
             yield Account(name, folder)
         else:
             os.chown(folder, USER, USER)
-            yield Account(name, folder, tuple(_as_user()))
+            yield Account(name, folder, tuple(_as_user(folder / "python")))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _as_user() -> Iterator[str]:
+def _as_user(place: Path) -> Iterator[str]:
     python = Path(sys.base_prefix)
     closed = [path for path in reversed(python.parents) if not path.stat().st_mode & 0o001]
     if closed:
-        place = tempfile.mkdtemp(prefix="python-")
+        place.mkdir()
         yield from ("unshare", "--mount", "sh", "-c", _ENTER, "sh")
-        yield from (str(python), place, str(closed[0]))
+        yield from (str(python), str(place), str(closed[0]))
     yield from ("setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups")
