@@ -151,8 +151,7 @@ async def _serve(
     from local_host import boot_report  # noqa: PLC0415  after the arguments are known to be right
     from local_host.host import Host, HostSettings  # noqa: PLC0415
     from local_host.http_trigger.cors import cors_of  # noqa: PLC0415
-    from local_host.state_lock import LOCK, StateInUse  # noqa: PLC0415
-    from shared.persistence.held_paths import first_removed  # noqa: PLC0415
+    from local_host.state_lock import StateInUse  # noqa: PLC0415
 
     began_s = clock.monotonic_s()
     terminal = boot_report.standard_output()
@@ -198,20 +197,30 @@ async def _serve(
         terminal.line(f"warning: {note}")
     boot_report.report_no_function(terminal, host)
     exempt_from_collection()
-    state = asked.state.resolve()
+    code = await _wait_for_end(asked.state.resolve(), stopping, terminal.line, clock)
+    await host.stop()
+    return code
+
+
+async def _wait_for_end(
+    state: Path, stopping: asyncio.Event, say: Callable[[str], None], clock: Clock
+) -> int:
+    """Return the exit code once the host is told to stop, or its folder *state* is removed."""
+    from local_host.state_lock import LOCK  # noqa: PLC0415
+    from shared.persistence.held_paths import first_removed  # noqa: PLC0415
+
     removed = asyncio.ensure_future(first_removed([state, state / LOCK], clock))
     told = asyncio.ensure_future(stopping.wait())
     await asyncio.wait((removed, told), return_when=asyncio.FIRST_COMPLETED)
     code = 0
     if removed.done():
         code = EXIT_STATE_REMOVED
-        terminal.line(
+        say(
             f"{removed.result()} was removed or replaced: this host ends, as what it keeps is gone;"
             " start it again, and stop it before you remove its state folder"
         )
     for waiting in (removed, told):
         waiting.cancel()
-    await host.stop()
     return code
 
 
