@@ -5,10 +5,12 @@ RFC 7519, RFC 8725 (best current practices); Entra access tokens name the tenant
 `runtimectl login --dev` signs tokens with a key of this machine.
 """
 
+import hashlib
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -32,6 +34,8 @@ _TIME_MAX: Final = 253_402_300_800
 _JWS: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2}")
 """RFC 7515, compact: the decoder itself skips characters that are not base64url."""
 _NAME_MAX: Final = 128
+_PROOFS_MAX: Final = 1000
+"""Tokens that callers use over and over; a kilobyte each."""
 _CODES: Final[Mapping[type[Exception], str]] = {
     jwt.InvalidAudienceError: "WrongAudience",
     jwt.InvalidIssuerError: "WrongIssuer",
@@ -100,9 +104,21 @@ class FileKeys:
         return document
 
 
+@dataclass(frozen=True)
+class _Proof:
+    """A token that was verified with *key*; whether its times still hold is asked each time."""
+
+    key: jwt.PyJWK
+    kid: str
+    claims: Mapping[str, Any]
+
+
 @dataclass
 class Authenticator:
-    """Turns an `Authorization` header into a scope."""
+    """Turns an `Authorization` header into a scope.
+
+    A token is verified once with each key set that is read; its signature is a third of a request.
+    """
 
     keys: KeySource
     issuers: Sequence[str]
@@ -110,6 +126,8 @@ class Authenticator:
     clock: Clock
     _cached: dict[str, jwt.PyJWK] | None = None
     _refreshed_at_s: float = 0.0
+    _proofs: OrderedDict[bytes, _Proof] = field(default_factory=OrderedDict)
+    """By the token's digest, so that no credential is kept; the least used is forgotten first."""
 
     async def authenticate(self, authorization: str | None, named_tenant: str | None) -> Scope:
         """Return the scope that the token proves.
@@ -132,6 +150,18 @@ class Authenticator:
         return Scope(TenantId(tenant), _caller(claims), _permissions(claims))
 
     async def _verified(self, token: str) -> Mapping[str, Any]:
+        digest = hashlib.sha256(token.encode()).digest()
+        proof = self._proofs.get(digest)
+        if proof is None or proof.key is not await self._key(proof.kid):
+            proof = await self._prove(token)
+        self._proofs[digest] = proof
+        self._proofs.move_to_end(digest)
+        if len(self._proofs) > _PROOFS_MAX:
+            self._proofs.popitem(last=False)
+        self._check_times(proof.claims)
+        return proof.claims
+
+    async def _prove(self, token: str) -> _Proof:
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, RecursionError) as problem:
@@ -168,8 +198,7 @@ class Authenticator:
                 f"the token is not valid: {problem}",
                 code=_CODES.get(type(problem), "InvalidToken"),
             ) from problem
-        self._check_times(claims)
-        return claims
+        return _Proof(key, str(kid), claims)
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         """Compare with the kernel's clock: PyJWT would read the machine's own."""

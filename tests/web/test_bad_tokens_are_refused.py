@@ -316,16 +316,40 @@ async def test_an_unknown_key_asks_for_the_set_again_but_not_more_often_than_all
     assert (asked_while_limited, gate.keys.asked) == (1, 2)
 
 
-async def test_a_key_taken_out_of_the_set_is_refused_after_ten_minutes() -> None:
+@pytest.mark.parametrize("is_new", [True, False], ids=["a-new-token", "a-token-verified-before"])
+async def test_a_key_taken_out_of_the_set_is_refused_after_ten_minutes(*, is_new: bool) -> None:
     gate = Gate()
-    await gate.authenticator.authenticate(f"Bearer {gate.token()}", None)
+    token = gate.token()
+    await gate.authenticator.authenticate(f"Bearer {token}", None)
     gate.keys.served = [jwk(RSA_KEY, "rsa", "RS256")]
 
     gate.clock.at += timedelta(seconds=KEYS_MAX_AGE_S)
 
     with pytest.raises(Unauthenticated) as refused:
-        await gate.authenticator.authenticate(f"Bearer {gate.token()}", None)
+        await gate.authenticator.authenticate(f"Bearer {gate.token() if is_new else token}", None)
     assert refused.value.code == "UnknownKey"
+
+
+async def test_a_token_verified_before_is_refused_when_it_expires() -> None:
+    gate = Gate()
+    token = gate.token(exp=_now(gate) + 60)
+    await gate.authenticator.authenticate(f"Bearer {token}", None)
+
+    gate.clock.pass_by(60 + LEEWAY_S)
+
+    with pytest.raises(Unauthenticated) as refused:
+        await gate.authenticator.authenticate(f"Bearer {token}", None)
+    assert refused.value.code == "TokenExpired"
+
+
+async def test_of_the_tokens_that_were_verified_the_latest_are_remembered() -> None:
+    gate = Gate()
+    for number in range(1002):
+        token = gate.token(sub=f"app-{number}", preferred_username=None)
+        scope = await gate.authenticator.authenticate(f"Bearer {token}", None)
+
+        assert scope.caller == f"app:app-{number}"
+    assert len(gate.authenticator._proofs) == 1000
 
 
 @pytest.mark.parametrize("use", ["enc"])
