@@ -22,9 +22,11 @@ DEPTH_MAX: Final = 32
 """Our deepest type has 9 levels; 32 leaves room for free JSON and for nothing hostile."""
 ITEMS_MAX: Final = 1000
 """Of one array or object; the longest list of a command has 200."""
-VALUES_MAX: Final = 20_000
-"""Of a whole body: 50 components with 100 variables and all their settings."""
+VALUES_MAX: Final = 10_000
+"""Of a whole body: 50 components with 50 variables, 64 words of command and all their settings."""
 DETAILS_MAX: Final = 50
+MISTAKES_MAX: Final = 1000
+"""To look at the mistakes of a body takes three times as long as to find them."""
 RECEIVED_MAX: Final = 120
 SEGMENT_MAX: Final = 128
 """Unknown field names come from the caller, so a pointer cuts them."""
@@ -117,12 +119,9 @@ def read(model: type[_Model], value: object, *, at: str = "") -> _Model:
 
 def _require_bounds(data: bytes) -> None:
     """Refuse a body that is too deep, or has too much in it, or a name twice in one object."""
-    if _is_too_deep(data):
-        expected = f"at most {DEPTH_MAX} levels of nesting"
-        raise _refusal("the body is nested too deep", expected, "more", code="TooDeep")
+    _require_few_brackets(data)
     if data.count(b",") > VALUES_MAX and b"".join(data.split(b'"')[::2]).count(b",") > VALUES_MAX:
-        expected = f"at most {VALUES_MAX} values"
-        raise _refusal("the body has too much in it", expected, "more", code="TooMany")
+        raise _too_many_values()
     try:
         whole = json.loads(data, object_pairs_hook=_checked, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
@@ -151,22 +150,37 @@ def _require_few(items: Sequence[object]) -> None:
         raise _refusal("the body has too much in it", expected, str(len(items)), code="TooMany")
 
 
+def _too_many_values() -> Invalid:
+    expected = f"at most {VALUES_MAX} values"
+    return _refusal("the body has too much in it", expected, "more", code="TooMany")
+
+
 def _refusal(message: str, expected: str, received: str, *, code: str) -> Invalid:
     violation = Violation(code, "", message, expected, received)
     return Invalid(f"{message}: expected {expected}", code=code, details=[violation])
 
 
-def _is_too_deep(data: bytes) -> bool:
-    """Look at brackets outside strings only; without a copy when there are few of them."""
+def _require_few_brackets(data: bytes) -> None:
+    """Look at brackets outside strings only, without a copy when there are few of them."""
     if data.count(b"{") + data.count(b"[") <= DEPTH_MAX:
-        return False
+        return
     unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     outside_strings = b"".join(unescaped.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
-    return max(accumulate(_STEP[byte] for byte in outside_strings), default=0) > DEPTH_MAX
+    looked_at = outside_strings[: 2 * VALUES_MAX]
+    if any(depth > DEPTH_MAX for depth in accumulate(_STEP[byte] for byte in looked_at)):
+        expected = f"at most {DEPTH_MAX} levels of nesting"
+        raise _refusal("the body is nested too deep", expected, "more", code="TooDeep")
+    if len(looked_at) < len(outside_strings):
+        raise _too_many_values()
 
 
 def invalid(error: ValidationError, *, at: str = "") -> Invalid:
     """Return *error* as a refusal; *at* is the JSON pointer of what was validated."""
+    if (count := error.error_count()) > MISTAKES_MAX:
+        expected = f"at most {MISTAKES_MAX} mistakes"
+        return _refusal(
+            "the body has more mistakes than are named", expected, str(count), code="TooMany"
+        )
     errors = error.errors(include_url=False)
     own = [detail for detail in errors if not _follows(detail, errors)]
     details = [_violation(detail, at) for detail in own[:DETAILS_MAX]]

@@ -22,6 +22,9 @@ TOO_MANY: Final[Mapping[str, bytes]] = {
     "names-below": b'{"components":[{"environ":{%s}}]}'
     % b",".join(b'"k%d":"v"' % n for n in range(MANY)),
     "values": b'{"a":[%s]}' % b",".join([b"[1,2,3,4,5,6,7,8,9,0]"] * (VALUES_MAX // 10 + 1)),
+    "objects": b'{"a":%s}' % (b"[{},{}]" * VALUES_MAX),
+    "mistakes": b'{"components":[%s]}'
+    % b",".join([b"{%s}" % b",".join(b'"f%d":1' % n for n in range(19))] * (VALUES_MAX // 20)),
     "a-list-and-nothing-else": b"[%s]" % b",".join([b"1"] * MANY),
 }
 REPEATED: Final[Mapping[str, bytes]] = {
