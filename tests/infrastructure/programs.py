@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +25,10 @@ def talkative(inputs: EnvironmentInputs) -> Mapping[str, Any]:
     sys.stdout.write('{"graph": "not this"}')
     sys.stdout.flush()
     return {"name": inputs.name}
+
+
+def courteous(inputs: EnvironmentInputs) -> Mapping[str, Any]:
+    return {"niceness": os.getpriority(os.PRIO_PROCESS, 0)}
 
 
 def refusing(inputs: EnvironmentInputs) -> Mapping[str, Any]:

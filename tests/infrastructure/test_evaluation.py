@@ -1,6 +1,7 @@
 """What a child process makes of an environment program."""
 
 import asyncio
+import os
 
 import psutil
 import pytest
@@ -78,6 +79,27 @@ async def test_an_evaluation_is_made_once_for_equal_inputs_however_many_ask() ->
 
     await evaluator.evaluate(StackName("env-other"), inputs("data"))
     assert evaluator.evaluations == 2
+
+
+async def test_a_plan_of_another_tenant_waits_for_none_of_those_that_one_has_asked_for() -> None:
+    evaluator, ended = ChildEvaluator(), list[str]()
+
+    async def plan(tenant: str, number: int) -> None:
+        await evaluator.evaluate(STACK, inputs(tenant_id=tenant, name=f"test-{number}"))
+        ended.append(tenant)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(4):
+            group.create_task(plan("acme", number))
+        group.create_task(plan("globex", 0))
+
+    assert ended.index("globex") < 2
+
+
+async def test_planning_comes_after_the_requests_that_wait_for_a_processor() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+
+    assert (await evaluate("courteous")).outputs["niceness"] == min(before + 10, 19)
 
 
 async def test_what_a_program_prints_is_not_its_answer() -> None:
