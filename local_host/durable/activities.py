@@ -4,7 +4,6 @@ The answer is in memory only until that episode is committed; cut off before, th
 again.
 """
 
-import asyncio
 import json
 import logging
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from local_host.durable.task_hub import TaskHub
 from local_host.invocation.own_task import invoke_in_own_task
 from local_host.invocation.user_code import stack_of
 from local_host.model import Invocation, InvocationFailed, Invoker
+from shared.kernel.concurrency import FairTurns
 
 _log = logging.getLogger(__name__)
 
@@ -30,13 +30,14 @@ _log = logging.getLogger(__name__)
 class ActivityDispatcher:
     """Runs the activities of all instances, as many at once as the settings allow.
 
-    The apps that share the hub take turns.
+    The apps that share the hub take turns. A function may say whose share an activity is of, in an
+    attribute `share_of`: a function from the activity's input to a name.
     """
 
     def __init__(self, hub: TaskHub, invoker: Invoker) -> None:
         self._hub = hub
         self._invoker = invoker
-        self._slots = asyncio.Semaphore(hub.settings.activities_max)
+        self._turns = FairTurns(hub.settings.activities_max)
         self._running: set[tuple[str, str, int]] = set()
         self._is_stopping = False
         self._turn = 0
@@ -55,11 +56,22 @@ class ActivityDispatcher:
     async def _run(self, key: tuple[str, str, int], item: Event) -> None:
         instance_id, execution, _ = key
         try:
-            async with self._slots:
+            async with self._turns.turn(self._share_of(item)):
                 answer = await self._answer(item)
         finally:
             self._running.discard(key)
         self._hub.deliver(Message(instance_id, execution, answer))
+
+    def _share_of(self, item: Event) -> str:
+        function = self._hub.workers[0].find(ACTIVITY, item["Name"])
+        share_of = getattr(function.handler, "share_of", None) if function else None
+        if share_of is None:
+            return ""
+        try:
+            return str(share_of(_decoded(json.loads(item["Input"])[0])))
+        except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001  user code
+            _log.exception("whose share %s is of is not known", item["Name"])
+            return ""
 
     async def _answer(self, item: Event) -> Event:
         name, task = item["Name"], item["EventId"]

@@ -21,6 +21,8 @@ _JOINED_MAX_BYTES: Final = 64 * 1024
 """A longer body is not copied behind its head."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LOOPBACK: Final = ("127.0.0.1", "::1")
+_DROPPED_BYTES_PER_S: Final = 64 * 2**20
+"""Of refused bodies, over all connections: 2,000 MB/s of them left no time for anybody else."""
 _TOO_LATE: Final = HttpAnswer(HTTPStatus.BAD_GATEWAY)
 _FAILED: Final = HttpAnswer(HTTPStatus.INTERNAL_SERVER_ERROR)
 
@@ -38,6 +40,13 @@ class Connections:
     late: set[asyncio.Task[None]] = field(default_factory=set)
     """Calls that run though nobody waits for their answer."""
     is_stopping: bool = False
+    _dropped_until_s: float = 0.0
+
+    def delay_of_dropped(self, size: int) -> float:
+        """Return after how many seconds *size* bytes of refused bodies have had their time."""
+        now_s = self.loop.time()
+        self._dropped_until_s = max(now_s, self._dropped_until_s) + size / _DROPPED_BYTES_PER_S
+        return self._dropped_until_s - now_s
 
     def __post_init__(self) -> None:
         self.all_closed = asyncio.Event()
@@ -68,6 +77,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_writing_paused = False
         self._owes_continue = False
         self._check: asyncio.Task[None] | None = None
+        self._dropping: asyncio.TimerHandle | None = None
 
     # -- the transport's callbacks -----------------------------------------------------------
 
@@ -90,6 +100,8 @@ class HttpConnection(asyncio.Protocol):
         self._waiting.clear()
         if self._check is not None:
             self._check.cancel()
+        if self._dropping is not None:
+            self._dropping.cancel()
         if self.task is not None:
             shared.let_run(self.task)
         self._call = self.task = None
@@ -145,7 +157,7 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def is_reading(self) -> bool:
-        return self._check is None and not self._is_reading_paused
+        return self._check is None and self._dropping is None and not self._is_reading_paused
 
     def check_head(self, head: HttpCall, *, invites: bool) -> None:
         """Read on, and invite the body where that is asked for, once *head* may have a long one."""
@@ -163,7 +175,22 @@ class HttpConnection(asyncio.Protocol):
             self._reader.drop_body(refusal)
         elif invites:
             self.invite_body()
-        if not self._is_reading_paused:
+        self._read_on()
+
+    def drop_slowly(self, size: int) -> None:
+        """Go on reading once *size* bytes that were read for nothing have had their time."""
+        if self._dropping is None:
+            self._transport.pause_reading()
+            delay_s = self._shared.delay_of_dropped(size)
+            self._dropping = self._shared.loop.call_later(delay_s, self._end_of_delay)
+
+    def _end_of_delay(self) -> None:
+        self._dropping = None
+        if not self._transport.is_closing():
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if self.is_reading:
             self._transport.resume_reading()
 
     def take(self, asked: HttpCall | HttpAnswer, *, keep_alive: bool) -> None:
@@ -253,8 +280,7 @@ class HttpConnection(asyncio.Protocol):
         else:
             if self._is_reading_paused:
                 self._is_reading_paused = False
-                if self._check is None:
-                    self._transport.resume_reading()
+                self._read_on()
             if self._owes_continue:
                 self._owes_continue = False
                 self._transport.write(_CONTINUE)

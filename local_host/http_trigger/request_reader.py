@@ -63,6 +63,10 @@ class Receiver(Protocol):
         """Close at once."""
         ...
 
+    def drop_slowly(self, size: int) -> None:
+        """Go on reading once *size* bytes that were read for nothing have had their time."""
+        ...
+
     def origin_of(self, call: HttpCall) -> str:
         """Return scheme and host as the caller addressed them."""
         ...
@@ -104,6 +108,8 @@ class RequestReader:
         except httptools.HttpParserError as problem:
             _log.warning("a client sent no valid HTTP request: %s", problem)
             self._refuse(HTTPStatus.BAD_REQUEST)
+        if self._is_in_body and self._is_dropped:
+            self._receiver.drop_slowly(len(data))
         if self._is_in_head:
             self._bound_head(len(data))
         elif self._is_in_body and self._body_timer is None:

@@ -33,6 +33,9 @@ from local_host.model import (
 from shared.kernel.entropy import Entropy
 
 _RETURN: Final = "$return"
+_CALL: Final = "httpTrigger"
+_TURNS_FOR_CALLS: Final = 20
+"""Of the loop: a call takes ten of its own."""
 _DEFAULT_TIMEOUT: Final = timedelta(minutes=30)
 _UNBOUNDED: Final = "-1"
 current_invocation: contextvars.ContextVar[tuple[int, IndexedFunction] | None] = (
@@ -69,6 +72,7 @@ class _Plan:
     limit: "Timeouts[_Running] | None"
     timeout_s: float | None
     directory: str
+    is_call: bool
 
 
 class _Running:
@@ -98,6 +102,8 @@ class Worker:
         """
         self._entropy = entropy
         self._plans: dict[IndexedFunction, _Plan] = {}
+        self._calls = 0
+        """HTTP calls that run."""
         self._limits: dict[float, Timeouts[_Running]] = {}
         count = _threads() if threads is None else threads
         self._pool = ThreadPoolExecutor(count, THREAD_NAME) if count else None
@@ -130,6 +136,7 @@ class Worker:
             None if timeout_s is None else self._limit(timeout_s),
             timeout_s,
             directory,
+            function.triggered_by(_CALL),
         )
 
     def _limit(self, timeout_s: float) -> Timeouts[_Running]:
@@ -139,6 +146,10 @@ class Worker:
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
         plan = self._plans[invocation.function]
+        if plan.is_call:
+            self._calls += 1
+        elif self._calls:
+            await self._let_calls_pass()
         bits = self._entropy.bits(128)
         before = current_invocation.set((bits, plan.function))
         try:
@@ -150,6 +161,18 @@ class Worker:
             raise InvocationFailed(plan.function.name, described(cause), cause) from cause
         finally:
             current_invocation.reset(before)
+            if plan.is_call:
+                self._calls -= 1
+
+    async def _let_calls_pass(self) -> None:
+        """Let the calls that are under way go on first: somebody waits for each of them.
+
+        Not for long, as one may wait for minutes itself.
+        """
+        for _ in range(_TURNS_FOR_CALLS):
+            if not self._calls:
+                return
+            await asyncio.sleep(0)  # noqa: TID251  a turn of the loop, no time
 
     async def _invoke(self, plan: _Plan, invocation: Invocation, bits: int) -> InvocationResult:
         given = invocation.arguments

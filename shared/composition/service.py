@@ -2,29 +2,35 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from shared.composition.azure import AzureParts
 from shared.composition.embedded import installed_host
 from shared.composition.parts import Parts
 from shared.composition.settings import audience, issuers
 from shared.durable.task_hub import TaskHub
+from shared.kernel.concurrency import FairTurns
 from shared.messaging.audit import AuditTrail
 from shared.messaging.relay import Relay
 from shared.messaging.service_parts import ServiceParts
 from shared.messaging.sweep import SweepLog
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.web.authentication import Authenticator
-from shared.web.rate_limit import RateLimit, rate_limit
+from shared.web.rate_limit import Rates, rates
+
+WRITES_AT_ONCE: Final = 8
+"""Of all tenants. More would end no sooner: they share one processor, and one disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service(ServiceParts):
-    """One service with its relay, task hub, authenticator and rate limit."""
+    """One service with its relay, task hub, authenticator and rates."""
 
     relay: Relay
     hub: TaskHub
     authenticator: Authenticator
-    rate_limit: RateLimit
+    rates: Rates
+    write_turns: FairTurns
     settings: Mapping[str, str]
 
 
@@ -60,7 +66,8 @@ def build_service(name: str, settings: Mapping[str, str], parts: Parts) -> Servi
             audience=audience(settings),
             clock=parts.clock,
         ),
-        rate_limit=rate_limit(settings, parts.clock),
+        rates=rates(settings, parts.clock),
+        write_turns=FairTurns(WRITES_AT_ONCE),
         clock=parts.clock,
         entropy=parts.entropy,
         settings=settings,

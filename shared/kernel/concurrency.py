@@ -36,46 +36,59 @@ async def bounded_map(
 
 
 class FairTurns:
-    """Lets one piece of work run at a time; whoever waits under a name gets every n-th turn of n.
+    """Lets *places* pieces of work run at a time, and gives each name its share of them.
 
-    One caller with a hundred pieces of work delays another's first one by one piece, not by all.
+    Whoever waits under a name gets every n-th turn of n: one caller with a hundred pieces of work
+    delays another's first one by one piece, not by all. A name holds at most as many places as are
+    left free, so that there is a place for the next who comes, however long the work takes: one
+    name alone gets half of them, two a third each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, places: int = 1) -> None:
+        self._free = places
+        self._held: dict[str, int] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        self._is_taken = False
 
     @asynccontextmanager
     async def turn(self, name: str) -> AsyncIterator[None]:
-        """Wait for a turn under *name*, and hold it."""
-        if self._is_taken:
+        """Wait for a turn under *name*, and hold it. Without a name it is of any free place."""
+        if name not in self._waiting and self._may_take(name):
+            self._take(name)
+        else:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(name, deque()).append(turn)
             try:
                 await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self._give_on()
+                    self._give_on(name)
                 raise
-        self._is_taken = True
         try:
             yield
         finally:
-            self._give_on()
+            self._give_on(name)
 
-    def _give_on(self) -> None:
-        """Give the turn to the first name that waits, which goes behind the others."""
-        self._is_taken = False
-        while self._waiting:
-            name = next(iter(self._waiting))
-            turns = self._waiting.pop(name)
+    def _may_take(self, name: str) -> bool:
+        return self._free > (self._held.get(name, 0) if name else 0)
+
+    def _take(self, name: str) -> None:
+        self._free -= 1
+        self._held[name] = self._held.get(name, 0) + 1
+
+    def _give_on(self, name: str) -> None:
+        """Give the place of *name* back, and free ones to the names that wait, in their order."""
+        self._free += 1
+        self._held[name] -= 1
+        if not self._held[name]:
+            del self._held[name]
+        while (first := next(filter(self._may_take, self._waiting), None)) is not None:
+            turns = self._waiting.pop(first)
             turn = turns.popleft()
             if turns:
-                self._waiting[name] = turns
+                self._waiting[first] = turns  # behind the others
             if not turn.done():
-                self._is_taken = True
+                self._take(first)
                 turn.set_result(None)
-                return
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,10 @@ async def refusal_of_head(
     headers = req.headers
     trace = _trace(headers, service.entropy)
     try:
-        await _scope(route, headers, service, is_counted=False)
-        _require_size(int(headers.get("content-length", 0)), route)
+        scope = await _scope(route, headers, service, is_counted=False)
+        size = int(headers.get("content-length", route.body_max_bytes))
+        _require_size(size, route)
+        service.rates.take_body(scope.tenant, size)
     except Exception as problem:  # noqa: BLE001  rendered once, for every family
         answer = render(problem, trace, headers.get("accept", ""))
         return _response(answer, req.url, trace, correlation_id(service.entropy))
@@ -130,6 +132,22 @@ async def _answer(
     for name, kind in _ID_KINDS.items():
         if name in req.route_params:
             parse_id(req.route_params[name], kind)
+    if route.method == "GET":
+        return await _handled(route, req, app, service, scope, trace, correlation)
+    async with service.write_turns.turn(scope.tenant):
+        return await _handled(route, req, app, service, scope, trace, correlation)
+
+
+async def _handled(
+    route: Route,
+    req: func.HttpRequest,
+    app: Any,
+    service: Service,
+    scope: Scope,
+    trace: str,
+    correlation: str,
+) -> Answer:
+    headers = req.headers
     content = req.get_body()
     query = _query(route, req.url)
     body = _body(route, content, headers)
@@ -169,7 +187,7 @@ async def _scope(
         return await service.authenticator.authenticate(authorization, None)
     scope = await service.authenticator.authenticate(authorization, headers.get("x-tenant-id"))
     if is_counted:
-        service.rate_limit.take(scope.tenant)
+        service.rates.take(scope.tenant, is_write=route.method != "GET")
     if not scope.allows(route.permission):
         raise Denied(f"this call needs the scope {route.permission}", code="ScopeMissing")
     return scope

@@ -14,6 +14,12 @@ from shared.kernel.errors import Invalid, Unavailable
 RATE_PER_S: Final = 100.0
 """A person and a pipeline with a few watchers stay below a tenth of it."""
 BURST: Final = 200
+WRITES_PER_S: Final = 5.0
+"""Each of them may lead to an operation, which takes a hundred times what a read takes."""
+WRITES_BURST: Final = 60
+"""The 50 modules of one release, each with an archive, and what goes with them."""
+BYTES_A_WRITE: Final = 4 * 2**20
+"""Of a long body; two archives of the largest size are a burst."""
 _TENANTS_MAX: Final = 10_000
 
 
@@ -28,22 +34,26 @@ class RateLimit:
     per_s: float
     burst: int
     clock: Clock
+    counted: str = "requests"
     _empty_at_s: dict[str, float] = field(default_factory=dict)
 
-    def take(self, tenant: str) -> None:
-        """Count one request of *tenant*.
+    def take(self, tenant: str, cost: float = 1.0) -> None:
+        """Count one request of *tenant*, or *cost* of them.
+
+        What costs more than *burst* is let through when nothing was sent for a while.
 
         Raises:
             TooManyRequests: it is over its rate; a refused request is not counted.
         """
         now_s = self.clock.monotonic_s()
         interval_s = 1 / self.per_s
-        after_s = max(self._empty_at_s.get(tenant, now_s), now_s) + interval_s
+        after_s = max(self._empty_at_s.get(tenant, now_s), now_s)
+        after_s += interval_s * min(cost, self.burst)
         too_early_s = after_s - now_s - self.burst * interval_s
         # A thousandth of an interval: sums of fractions are not exact.
         if too_early_s > interval_s / 1000:
             raise TooManyRequests(
-                f"over {self.per_s:g} requests a second; send it again later",
+                f"over {self.per_s:g} {self.counted} a second; send it again later",
                 retry_after_s=too_early_s,
                 throttled=True,
             )
@@ -57,15 +67,40 @@ class RateLimit:
             del self._empty_at_s[tenant]
 
 
-def rate_limit(settings: Mapping[str, str], clock: Clock) -> RateLimit:
-    """Return the limit that `RUNTIME_RATE_PER_S` and `RUNTIME_RATE_BURST` set.
+@dataclass(frozen=True)
+class Rates:
+    """What a tenant may send: requests in all, and of these writes, long ones by their size."""
+
+    requests: RateLimit
+    writes: RateLimit
+
+    def take(self, tenant: str, *, is_write: bool) -> None:
+        """Count one request of *tenant*. Raises TooManyRequests."""
+        self.requests.take(tenant)
+        if is_write:
+            self.writes.take(tenant)
+
+    def take_body(self, tenant: str, size: int) -> None:
+        """Count a long body of *size* bytes before it is read. Raises TooManyRequests."""
+        self.writes.take(tenant, size / BYTES_A_WRITE)
+
+
+def rates(settings: Mapping[str, str], clock: Clock) -> Rates:
+    """Return the limits that `RUNTIME_RATE_…` and `RUNTIME_WRITES_…` set.
 
     Raises:
         Invalid: one of them is not a number from 1.
     """
-    per_s = _number(settings, "RUNTIME_RATE_PER_S", RATE_PER_S)
-    burst = _number(settings, "RUNTIME_RATE_BURST", BURST)
-    return RateLimit(per_s, int(burst), clock)
+
+    def limit(name: str, per_s: float, burst: int, counted: str) -> RateLimit:
+        rate = _number(settings, f"RUNTIME_{name}_PER_S", per_s)
+        most = _number(settings, f"RUNTIME_{name}_BURST", burst)
+        return RateLimit(rate, int(most), clock, counted)
+
+    return Rates(
+        limit("RATE", RATE_PER_S, BURST, "requests"),
+        limit("WRITES", WRITES_PER_S, WRITES_BURST, "writes"),
+    )
 
 
 def _number(settings: Mapping[str, str], name: str, default: float) -> float:

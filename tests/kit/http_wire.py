@@ -35,6 +35,9 @@ class Pipe(asyncio.Transport):
     def close(self) -> None:
         self.is_closed = True
 
+    def is_closing(self) -> bool:
+        return self.is_closed
+
     def abort(self) -> None:
         self.is_closed = True
 

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.kernel.errors import Invalid
-from shared.web.rate_limit import RateLimit, TooManyRequests, rate_limit
+from shared.web.rate_limit import RateLimit, TooManyRequests, rates
 from tests.kit.stores import HandClock
 
 
@@ -68,6 +68,6 @@ def test_idle_tenants_are_forgotten() -> None:
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "many", ""])
 def test_a_rate_that_is_none_is_refused_when_the_app_is_composed(text: str) -> None:
     with pytest.raises(Invalid) as refused:
-        rate_limit({"RUNTIME_RATE_PER_S": text}, HandClock())
+        rates({"RUNTIME_RATE_PER_S": text}, HandClock())
 
     assert refused.value.code == "InvalidSetting"

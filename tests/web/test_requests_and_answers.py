@@ -1,5 +1,6 @@
 """What every route does with what is sent: limits, unknown fields, keys, etags, trace ids."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -71,6 +72,11 @@ async def put_bytes(request: Request[None], app: Bench) -> Answer:
     return ok({"length": len(request.content)})
 
 
+async def post_slow(request: Request[None], app: Bench) -> Answer:
+    await app.service.clock.sleep(request.number("for", 60, least=0, most=60))
+    return ok({})
+
+
 async def post_broken(request: Request[None], app: Bench) -> Answer:
     raise RUNNERS[request.query["how"]]
 
@@ -92,6 +98,7 @@ ROUTES = (
         "v1/bytes", put_bytes, "runtime.environments.write", takes_bytes=True, status=200,
         body_max_bytes=2_000_000,
     ),
+    post("v1/slow", post_slow, "runtime.environments.write", status=200, query=("for",)),
     post("v1/broken", post_broken, "runtime.environments.write", query=("how",)),
 )  # fmt: skip
 
@@ -101,7 +108,14 @@ class Caller:
 
     def __init__(self, host: Any, issuer: LocalIssuer, at: Bench) -> None:
         self.host, self.at = host, at
+        self._issuer = issuer
         self._token = issuer.token("acme", "ann", ["Runtime.Admin"])
+
+    def of(self, tenant: str) -> "Caller":
+        """Return the admin of *tenant*."""
+        other = Caller(self.host, self._issuer, self.at)
+        other._token = self._issuer.token(tenant, "ann", ["Runtime.Admin"])
+        return other
 
     async def __call__(
         self, method: str, url: str, body: Any = b"", /, **headers: str
@@ -517,3 +531,49 @@ def test_a_tenant_over_its_rate_is_429_with_when_to_come_back(tmp_path: Any) -> 
         assert later.status == 200
 
     served(act, tmp_path, RUNTIME_RATE_PER_S="2", RUNTIME_RATE_BURST="3")
+
+
+def test_writes_have_a_rate_of_their_own_and_reads_go_on(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        writes = [await call("POST", "/v1/things", {"name": "a"}) for _ in range(4)]
+        read = await call("GET", "/v1/lists")
+        await call.at.service.clock.sleep(0.5)
+        later = await call("POST", "/v1/things", {"name": "a"})
+
+        assert [each.status for each in writes] == [202, 202, 202, 429]
+        assert error(writes[3])["message"].startswith("over 2 writes a second")
+        assert (read.status, later.status) == (200, 202)
+
+    served(act, tmp_path, RUNTIME_WRITES_PER_S="2", RUNTIME_WRITES_BURST="3")
+
+
+def test_a_long_body_is_counted_by_its_size_before_it_is_read(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        asked = [await call.check("PUT", "/v1/bytes", content_length="2000000") for _ in range(8)]
+
+        assert [each and each.status for each in asked] == [None] * 6 + [429] * 2
+
+    served(act, tmp_path, RUNTIME_WRITES_PER_S="1", RUNTIME_WRITES_BURST="3")
+
+
+def test_a_body_of_unknown_length_counts_as_the_longest(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        asked = [await call.check("PUT", "/v1/bytes") for _ in range(8)]
+
+        assert [each and each.status for each in asked] == [None] * 6 + [429] * 2
+
+    served(act, tmp_path, RUNTIME_WRITES_PER_S="1", RUNTIME_WRITES_BURST="3")
+
+
+def test_a_tenant_with_many_writes_under_way_leaves_places_to_others(tmp_path: Any) -> None:
+    async def act(call: Caller) -> None:
+        many = [asyncio.ensure_future(call("POST", "/v1/slow")) for _ in range(40)]
+        await call.at.service.clock.sleep(1)
+        began_s = call.at.service.clock.monotonic_s()
+        other = await call.of("globex")("POST", "/v1/slow?for=0")
+        took_s = call.at.service.clock.monotonic_s() - began_s
+        await asyncio.gather(*many)
+
+        assert (other.status, took_s) == (200, 0)
+
+    served(act, tmp_path)

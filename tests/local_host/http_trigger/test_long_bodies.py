@@ -4,11 +4,13 @@ from typing import Final
 
 import pytest
 
+from local_host.http_trigger.http_connection import HttpConnection
 from local_host.model import HttpAnswer, HttpCall
-from tests.kit.http_wire import Echo, connect, request, settled
+from tests.kit.http_wire import Echo, Pipe, connect, request, settled
 from tests.kit.virtual_time import LoopClock, run_virtual
 
 LONG: Final = 200_000
+MEGABYTE: Final = 2**20
 HEAD: Final = b"POST /things HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % LONG
 CHUNKED: Final = b"POST /things HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
 NEXT: Final = b"GET /next HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -164,3 +166,46 @@ def test_a_refused_body_without_an_end_ends_the_connection() -> None:
         assert pipe.is_closed
 
     run_virtual(main())
+
+
+async def pause_of(pipe: Pipe) -> float:
+    """Return the seconds until the connection is read from again."""
+    began_s = LoopClock().monotonic_s()
+    for _ in range(1000):
+        if pipe.reads:
+            break
+        await LoopClock().sleep(0.001)
+    return LoopClock().monotonic_s() - began_s
+
+
+def test_refused_bodies_are_dropped_at_a_pace_that_leaves_time_for_others() -> None:
+    async def main() -> list[float]:
+        connection, pipe = connect(Echo(), Gate(HttpAnswer(429)))
+        head = HEAD.replace(b"%d" % LONG, b"%d" % (64 * MEGABYTE))
+        connection.data_received(head)
+        await LoopClock().sleep(1)
+        pauses = []
+        for _ in range(3):
+            connection.data_received(b"x" * MEGABYTE)
+            pauses.append(await pause_of(pipe))
+
+        assert pipe.statuses() == [429]
+        return pauses
+
+    assert run_virtual(main()) == pytest.approx([1 / 64] * 3, abs=0.002)
+
+
+def test_all_connections_share_the_pace_of_what_is_dropped() -> None:
+    async def main() -> float:
+        first, _ = connect(Echo(), Gate(HttpAnswer(429)))
+        second_pipe = Pipe()
+        second = HttpConnection(first._shared)
+        second.connection_made(second_pipe)
+        for connection in (first, second):
+            connection.data_received(HEAD)
+        await LoopClock().sleep(1)
+        first.data_received(b"x" * (LONG - 1))
+        second.data_received(b"x" * 1000)
+        return await pause_of(second_pipe)
+
+    assert run_virtual(main()) >= (LONG - 1) / (64 * MEGABYTE)
