@@ -63,12 +63,14 @@ class Account:
     def run_module(self, name: str, *arguments: str, within_s: float = 60) -> str:
         """Run a Python module of ours as this account; return what it wrote."""
         home = {"HOME": str(self.folder / "home-of-the-platform"), "PYTHONDONTWRITEBYTECODE": "1"}
+        # Coverage of a run writes its data, and warns on the output of who may not.
+        kept = {n: v for n, v in os.environ.items() if not n.startswith("COVERAGE_")}
         ended = subprocess.run(
             [*self.prefix, sys.executable, "-m", name, *arguments],
-            cwd=REPOSITORY, env={**os.environ, **home}, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=within_s,
+            cwd=REPOSITORY, env={**kept, **home}, check=False,
+            capture_output=True, text=True, timeout=within_s,
         )  # fmt: skip
-        assert ended.returncode == 0, ended.stdout
+        assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 
 
@@ -76,7 +78,7 @@ class Account:
 def account(name: str) -> Iterator[Account]:
     """Yield the account *name*: `root`, or `user` for any other."""
     if name == "root" and os.geteuid() != 0:
-        pytest.skip("only root starts workloads as root")
+        pytest.skip("on this machine root does not run the tests")
     # Not below /tmp, of which each workload has one of its own.
     place = REPOSITORY / "build" / "accounts"
     place.mkdir(parents=True, exist_ok=True)

@@ -155,7 +155,7 @@ sys.exit(1)
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not means().is_namespaced, reason="needs namespaces")
+@pytest.mark.skipif(not means().is_namespaced, reason="this machine gives no namespaces")
 def test_an_installer_reaches_its_target_only(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     target = tmp_path / "target"
