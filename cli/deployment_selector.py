@@ -86,10 +86,10 @@ class DeploymentSelector:
         if running := [each for each in known if each["status"] in RUNNING]:
             return self._only(running, "rollback")
         completed = [each for each in known if each["status"] == "Completed"]
-        serving = self._required(completed, "Completed")[0]
-        if known[0] is not serving and not is_goal_named:
-            raise _ended_otherwise(known[0], serving)
-        return _id_of(serving)
+        newest_completed = self._required(completed, "Completed")[0]
+        if known[0] is not newest_completed and not is_goal_named:
+            raise _ended_otherwise(known[0], completed)
+        return _id_of(newest_completed)
 
     def find_retryable_id(self, client: Client) -> str:
         """Return the id of the deployment; of an environment, the one on its way, else the newest.
@@ -153,12 +153,36 @@ def _id_of(deployment: Deployment) -> str:
     return str(deployment["deploymentId"])
 
 
-def _ended_otherwise(newest: Deployment, serving: Deployment) -> Failure:
+def modules_of(deployment: Deployment) -> Sequence[str]:
+    """Return the modules that *deployment* brings; not those that it takes away."""
+    return [component["moduleId"] for component in deployment["components"]]
+
+
+def _ended_otherwise(newest: Deployment, completed: Sequence[Deployment]) -> Failure:
+    serving = _serving(newest, completed)
+    refs = " and ".join(each["releaseRef"] for each in serving)
+    modules = ", ".join(_touched_by(newest))
+    lines = " and ".join(f"`runtimectl rollback {_id_of(each)}`" for each in serving)
     return Failure(
         f"the newest deployment, {newest['releaseRef']}, ended as {newest['status']}; "
-        f"{serving['releaseRef']} serves",
+        + (f"of {modules} {refs} serves" if serving else f"nothing of {modules} serves"),
         ExitCode.CONFLICT,
         code="NotRollbackable",
-        remedy=f"if {serving['releaseRef']} is bad too, name it: "
-        f"`runtimectl rollback {_id_of(serving)}`",
+        remedy=f"if {refs} is bad too, name it: {lines}"
+        if serving
+        else "deploy a fix: `runtimectl deploy`",
     )
+
+
+def _serving(newest: Deployment, completed: Sequence[Deployment]) -> Sequence[Deployment]:
+    """Return what is in force of the modules of *newest*: other modules are not its concern."""
+    serving: list[Deployment] = []
+    for module in _touched_by(newest):
+        last = next((each for each in completed if module in _touched_by(each)), None)
+        if last is not None and module in modules_of(last) and last not in serving:
+            serving.append(last)
+    return serving
+
+
+def _touched_by(deployment: Deployment) -> Sequence[str]:
+    return [*modules_of(deployment), *deployment.get("remove", ())]

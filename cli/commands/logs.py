@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, Any, Final
 
 import typer
 
 from cli.client import Client, HostUnreachable
-from cli.deployment_selector import newest_first
+from cli.deployment_selector import modules_of, newest_first
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import pause
@@ -19,8 +19,8 @@ from cli.output import note
 from cli.rollout_report import Deployment
 from cli.watch_rollout import ROOT
 
-_DEPLOYMENTS_MAX: Final = 10
-"""How many deployments are searched for instances with output."""
+_DEPLOYMENTS_MAX: Final = 200
+"""How many deployments are searched: those of one page of the API."""
 _TAIL_MAX: Final = 1000
 _POLL_INTERVAL_S: Final = 0.5
 Instances = Sequence[Mapping[str, Any]]
@@ -43,7 +43,11 @@ def logs(
     ] = None,
     *,
     previous: Annotated[
-        bool, typer.Option("--previous", help="Of the release before the one that runs.")
+        bool,
+        typer.Option(
+            "--previous",
+            help="Of the release that was in force before this one; not of rejected ones.",
+        ),
     ] = False,
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Go on with new lines until Ctrl-C.")
@@ -65,7 +69,7 @@ def logs(
         print(f"== {instance['instance']} (r{instance['releaseRevision']}{gone})")
         print("\n".join(instance["lines"]) or instance["reason"] or "nothing yet")
     if not instances:
-        note(f"there is no such output in {env}: `runtimectl deployments --env {env}`")
+        note(_nothing_of(which, env))
 
 
 def _new_lines(
@@ -105,52 +109,63 @@ def _print_line(invocation: Invocation, instance: str, line: str) -> None:
         print(json.dumps({"instance": instance, "line": line}, ensure_ascii=False), flush=True)
 
 
+def _nothing_of(which: _InstanceFilter, environment: str) -> str:
+    wanted = "there is no such output"
+    if which.previous:
+        wanted = f"no release of {which.module} was in force before this one, or its output is gone"
+    return f"{wanted}: `runtimectl deployments --env {environment} --module {which.module}`"
+
+
 def _newest_logs(client: Client, environment: str, which: _InstanceFilter, tail: int) -> Instances:
     """Return the output of the instances that *which* selects.
 
     By default those of the newest deployment that has some, failed ones included; when they have
-    stopped, also of the newest whose instances run.
+    stopped, also of the release in force, which is that of the newest Completed deployment.
 
     Raises:
         Failure: the module was never deployed there.
     """
+    deployments = _deployments_of(client, environment, which.module)
+
+    def output_of(deployment: Deployment) -> Instances:
+        path = f"{ROOT}/{deployment['deploymentId']}/logs"
+        query = {"moduleId": which.module, "tail": str(tail)}
+        instances: Instances = client.get(path, query).body["value"]
+        return instances
+
+    if which.revision is not None:
+        outputs = filter(None, map(output_of, deployments))
+        revision = which.revision
+        return next((each for each in outputs if each[0]["releaseRevision"] == revision), [])
+    if which.previous:
+        completed = (each for each in deployments if each["status"] == "Completed")
+        before = next(islice(completed, 1, None), None)
+        return [] if before is None else output_of(before)
     stopped: Instances = []
-    has_live = False
-    for instances in _by_deployment(client, environment, which.module, tail):
-        is_live = any(instance.get("live", True) for instance in instances)
-        if which.revision is not None:
-            if instances[0]["releaseRevision"] == which.revision:
-                return instances
-        elif which.previous:
-            if has_live:
-                return instances
-            has_live = is_live
-        elif is_live:
+    for deployment in deployments:
+        is_in_force = deployment["status"] == "Completed"
+        instances = output_of(deployment) if is_in_force or not stopped else []
+        if is_in_force or any(instance.get("live", True) for instance in instances):
             return [*stopped, *instances]
         stopped = stopped or instances
-    return [] if which.revision is not None or has_live else stopped
+    return stopped
 
 
-def _by_deployment(client: Client, environment: str, module: str, tail: int) -> Iterator[Instances]:
-    """Yield the instances with output of each deployment of *module*, newest first."""
+def _deployments_of(client: Client, environment: str, module: str) -> Iterator[Deployment]:
+    """Return the deployments of *module*, newest first, page by page.
+
+    Raises:
+        Failure: there is none.
+    """
     deployments = newest_first(client, environment, module)
-    deployed = list(
-        islice((each for each in deployments if module in _modules(each)), _DEPLOYMENTS_MAX)
-    )
-    if not deployed:
+    of_module = (each for each in deployments if module in modules_of(each))
+    first = next(of_module, None)
+    if first is None:
         others = newest_first(client, environment, None)
-        known = ", ".join(sorted({name for each in others for name in _modules(each)}))
+        known = ", ".join(sorted({name for each in others for name in modules_of(each)}))
         raise Failure(
             f"{module} was never deployed to {environment}; there was {known or 'nothing'}",
             ExitCode.NOT_FOUND,
             remedy=f"see what was deployed: `runtimectl deployments --env {environment}`",
         )
-    for deployment in deployed:
-        path = f"{ROOT}/{deployment['deploymentId']}/logs"
-        query = {"moduleId": module, "tail": str(tail)}
-        if instances := client.get(path, query).body["value"]:
-            yield instances
-
-
-def _modules(deployment: Deployment) -> Sequence[str]:
-    return [component["moduleId"] for component in deployment["components"]]
+    return islice(chain([first], of_module), _DEPLOYMENTS_MAX)

@@ -42,8 +42,57 @@ def test_what_was_rolled_back_already_is_not_rolled_back_by_name_again(
     ran = run(runtimectl, "rollback test", "Completed", status)
 
     assert (ran.code, writes(ran)) == (ExitCode.CONFLICT, [])
-    assert f"shop-2, ended as {status}; shop-1 serves" in ran.err
+    assert f"shop-2, ended as {status}; of module-shop shop-1 serves" in ran.err
     assert f"`runtimectl rollback {OLDER}`" in ran.err
+
+
+def deployed(identity: str, status: str, *modules: str, **more: Any) -> dict[str, Any]:
+    components = [{"moduleId": module} for module in modules]
+    ref = f"{modules[0]}-{status}" if modules else status
+    return {**THE_DEPLOYMENT, "deploymentId": identity, "status": status, "releaseRef": ref,
+            "components": components, **more}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("earlier", "said", "named"),
+    [
+        pytest.param(
+            [deployed(OLDER, "Completed", "module-node")],
+            "nothing of module-notes serves",
+            None,
+            id="another-module-is-not-its-concern",
+        ),
+        pytest.param(
+            [
+                deployed(NEWER, "Completed", "module-node"),
+                deployed(OLDER, "Completed", "module-notes"),
+            ],
+            "of module-notes module-notes-Completed serves",
+            OLDER,
+            id="what-serves-of-the-same-module",
+        ),
+        pytest.param(
+            [
+                deployed(NEWER, "Completed", remove=["module-notes"]),
+                deployed(OLDER, "Completed", "module-notes"),
+            ],
+            "nothing of module-notes serves",
+            None,
+            id="taken-away-since",
+        ),
+    ],
+)
+def test_a_rollback_by_name_leads_to_no_other_module(
+    earlier: list[Any], said: str, named: str | None, runtimectl: RuntimeCtl
+) -> None:
+    rejected = deployed(f"{OLDER[:-1]}z", "RolledBack", "module-notes")
+
+    ran = runtimectl.run("rollback test", {f"GET {RUNTIME}/deployments": [rejected, *earlier]})
+
+    assert (ran.code, writes(ran)) == (ExitCode.CONFLICT, [])
+    assert said in ran.err
+    assert ("`runtimectl rollback dep-" in ran.err) is (named is not None)
+    assert f"`runtimectl rollback {named}`" in ran.err or named is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,14 @@ import pytest
 from cli.commands.logs import lines_after
 from cli.exit_codes import ExitCode
 from cli.state_folder import REPOSITORY
-from tests.cli.small_platform import DEPLOYMENT, RUNTIME, THE_DEPLOYMENT, RuntimeCtl, answer_of
+from tests.cli.small_platform import (
+    DEPLOYMENT,
+    RUNTIME,
+    THE_DEPLOYMENT,
+    Ran,
+    RuntimeCtl,
+    answer_of,
+)
 from tests.cli.small_server import Asked, serving
 
 
@@ -84,31 +91,60 @@ def test_a_module_that_was_never_deployed_is_not_found(module: str, runtimectl: 
 @pytest.mark.parametrize(
     ("option", "shown"),
     [
-        pytest.param("", ["i-3", "i-2"], id="a-failed-one-and-what-runs"),
-        pytest.param("--previous", ["i-1"], id="what-ran-before"),
-        pytest.param("--revision 3", ["i-3"], id="a-revision"),
+        pytest.param("", ["i-4", "i-3"], id="a-rejected-one-and-what-is-in-force"),
+        pytest.param("--previous", ["i-1"], id="what-was-in-force-before-not-what-was-rejected"),
+        pytest.param("--revision 2", ["i-2"], id="a-revision"),
         pytest.param("--revision 7", [], id="a-revision-that-never-was"),
     ],
 )
 def test_former_and_failed_instances_have_output_too(
     option: str, shown: list[str], runtimectl: RuntimeCtl
 ) -> None:
-    ids = [f"{DEPLOYMENT[:-1]}{number}" for number in (1, 2, 3)]
+    statuses = ["Completed", "RolledBack", "Completed", "RolledBack"]
+
+    ran = runtimectl.run(f"logs module-shop --env test {option}", with_output(*statuses))
+
+    assert instances_in(ran) == shown
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [
+        pytest.param("", ["i-13", "i-1"], id="what-is-in-force-is-found-behind-them"),
+        pytest.param("--revision 1", ["i-1"], id="by-its-revision-too"),
+        pytest.param("--previous", [], id="before-the-first-there-was-none"),
+    ],
+)
+def test_many_rejected_releases_hide_nothing(
+    option: str, shown: list[str], runtimectl: RuntimeCtl
+) -> None:
+    statuses = ["Completed", *["RolledBack"] * 12]
+
+    ran = runtimectl.run(f"logs module-shop --env test {option}", with_output(*statuses))
+
+    assert instances_in(ran) == shown
+    said = "no release of module-shop was in force before this one" in ran.err
+    assert said is (option == "--previous")
+
+
+def with_output(*statuses: str) -> dict[str, Any]:
+    """Return the answers about deployments that ended so, oldest first, with one instance each."""
+    in_force = max(n for n, status in enumerate(statuses, 1) if status == "Completed")
+    ids = [f"{DEPLOYMENT[:-2]}{number:02}" for number in range(1, len(statuses) + 1)]
     deployments = [
-        {**THE_DEPLOYMENT, "deploymentId": identity, "createdAt": str(number)}
-        for number, identity in enumerate(ids, 1)
+        {**THE_DEPLOYMENT, "deploymentId": identity, "status": status}
+        for identity, status in zip(ids, statuses, strict=True)
     ]
     outputs = {
         f"GET {RUNTIME}/deployments/{identity}/logs": [
-            {"instance": f"i-{number}", "releaseRevision": number, "live": number == 2,
+            {"instance": f"i-{number}", "releaseRevision": number, "live": number == in_force,
              "lines": [], "reason": None}
         ]
         for number, identity in enumerate(ids, 1)
     }  # fmt: skip
+    return {f"GET {RUNTIME}/deployments": deployments[::-1], **outputs}
 
-    ran = runtimectl.run(
-        f"logs module-shop --env test {option}",
-        {f"GET {RUNTIME}/deployments": deployments[::-1], **outputs},
-    )
 
-    assert [line.split()[1] for line in ran.out.splitlines() if "==" in line] == shown
+def instances_in(ran: Ran) -> list[str]:
+    return [line.split()[1] for line in ran.out.splitlines() if "==" in line]

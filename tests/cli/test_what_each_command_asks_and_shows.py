@@ -339,7 +339,7 @@ def test_logs_of_a_release_that_was_rolled_back_come_before_those_of_what_runs(
     line = {"lines": ["no port"], "reason": None}
     stopped = {"instance": "i-2", "releaseRevision": 4, "live": False, **line}
     runs = {"instance": "i-1", "releaseRevision": 3, "live": True, **line, "lines": ["started"]}
-    newer = {**THE_DEPLOYMENT, "deploymentId": ANOTHER, "createdAt": "2026-11-29"}
+    newer = {**THE_DEPLOYMENT, "deploymentId": ANOTHER, "status": "RolledBack"}
 
     ran = runtimectl.run(
         "logs module-shop --env test",
