@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from local_agent import processes
-from local_agent.sandbox import landlock
+from local_agent.sandbox import landlock, mounts
 
 USERS_FIRST: Final = 1_879_048_192
 FIXED_MAX: Final = 1000
@@ -102,6 +102,23 @@ def sandbox(
         "landlock": in_force.landlock,
         "port": port,
     }
+
+
+def unfit_place(state: Path, in_force: Means) -> str | None:
+    """Return why no state folder may be at *state*; None where it may.
+
+    A workload would read the keys of the platform there, or would not find its own folders.
+    """
+    if not in_force.is_namespaced and not in_force.landlock:
+        return None  # what nothing hides is as bare anywhere else
+    shown = [*mounts.SYSTEM, "/dev", "/proc", *map(str, (*_python(), *_tools()))]
+    if not in_force.is_namespaced:
+        shown += mounts.SHARED
+    there = state.resolve()
+    for place in map(Path, shown):
+        if there.is_relative_to(place) or there.is_relative_to(place.resolve()):
+            return f"{state} is below {place}, which every workload sees: take another place"
+    return None
 
 
 def _given(program: Path | None) -> tuple[Path, ...]:

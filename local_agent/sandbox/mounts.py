@@ -30,6 +30,8 @@ SYSTEM = (
     "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/var/lib/ca-certificates",
 )  # fmt: skip
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
+SHARED = ("/tmp", "/var/tmp", "/dev/shm")
+"""A workload has its own of these; without namespaces they are everybody's, and it has them too."""
 SHARED_MEMORY_BYTES = 64 * 2**20
 """As in a Docker container."""
 

@@ -147,8 +147,8 @@ def _paths(sandbox: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     yield from (
         (path, landlock.USE) for path in (*mounts.DEVICES, "/dev/ptmx", "/dev/pts", "/proc")
     )
-    # Without namespaces these two are everybody's; programs fail without them.
-    yield from ((path, landlock.WRITE) for path in ("/tmp", "/var/tmp", "/dev/shm"))
+    # Programs fail without them.
+    yield from ((path, landlock.WRITE) for path in mounts.SHARED)
     if sandbox["isNamespaced"]:
         yield "/", landlock.READ
     else:
