@@ -1,5 +1,6 @@
 """A release goes step by step from its candidate to the proof, as one unit in dependency order."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -189,6 +190,25 @@ def test_instances_that_never_get_ready_are_not_waited_for_without_end() -> None
         assert done.reason.code == "NotReadyInTime"
         assert world.live() == ({1: 1}, {1: 100})
         assert world.health.asked[1:] == []
+
+    run_virtual(main())
+
+
+def test_instances_are_waited_for_as_long_as_the_reason_says_and_no_look_longer() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        world.world.behaviours[await world.upload("one")] = Behaviour(becomes_ready=False)
+        began = world.ctx.now()
+
+        answer = await world.deploy(await world.component("one"))
+
+        async def has_given_up() -> bool:
+            return await world.status(answer["deploymentId"]) in {"RollingBack", "RolledBack"}
+
+        await world.until(has_given_up)
+        waited = world.ctx.now() - began
+        assert timedelta(0) <= waited - world.app.rules.ready_within < timedelta(seconds=3)
 
     run_virtual(main())
 

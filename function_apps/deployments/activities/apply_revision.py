@@ -58,7 +58,7 @@ async def check_ready(given: ModuleInput, ctx: ActivityContext, app: Deployments
     async def find_departures() -> tuple[str, ...]:
         return await departures_of(component, deployment, app)
 
-    if not await poll_until(bool, is_ready, app):
+    if not await poll_until(bool, is_ready, app, watch_s=given.watch_s):
         return False
     if component.release is not None:
         departures = await poll_until(
@@ -80,4 +80,4 @@ async def check_drained(given: ModuleInput, ctx: ActivityContext, app: Deploymen
         live = await observe(component, deployment, app)
         return live is None or all(r.phase is not Phase.DRAINING for r in live.revisions)
 
-    return await poll_until(bool, is_gone, app)
+    return await poll_until(bool, is_gone, app, watch_s=given.watch_s)

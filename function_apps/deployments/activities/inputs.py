@@ -10,7 +10,10 @@ from shared.contracts.values import ModuleId
 
 @dataclass(frozen=True)
 class ModuleInput:
+    """A module, and for how long to watch it at most; None: as long as one look lasts."""
+
     module: ModuleId
+    watch_s: float | None = None
 
 
 @dataclass(frozen=True)

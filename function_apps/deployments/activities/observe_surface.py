@@ -54,13 +54,16 @@ async def poll_until(
     poll: Callable[[], Awaitable[T]],
     app: DeploymentsApp,
     every_s: float | None = None,
+    *,
+    watch_s: float | None = None,
 ) -> T:
     """Poll again and again for a while, until an observation is what is waited for.
 
-    Return the last observation.
+    Poll once at least, and no longer than *watch_s*. Return the last observation.
     """
     clock = app.service.clock
-    until_s = clock.monotonic_s() + app.rules.observe_for_s
+    longest_s = app.rules.observe_for_s
+    until_s = clock.monotonic_s() + (longest_s if watch_s is None else min(watch_s, longest_s))
     while not is_done(observation := await poll()) and clock.monotonic_s() < until_s:
         await clock.sleep(every_s or app.rules.observe_every_s)
     return observation

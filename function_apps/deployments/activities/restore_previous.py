@@ -160,6 +160,7 @@ async def restore_previous(
         lambda live: traffic_split.is_whole(live, before),
         lambda: observe(before, deployment, app),
         app,
+        watch_s=given.watch_s,
     )
     return await _give_traffic_back(deployment, before, live, ctx, app)
 

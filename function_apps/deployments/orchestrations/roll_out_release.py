@@ -249,6 +249,10 @@ class _Deadline:
         self._ends_at = context.now + self._within
         self._interruptions = 0
 
+    def left_s(self) -> float:
+        """Return the seconds until the end; 0 behind it."""
+        return max(0.0, (self._ends_at - self._context.now).total_seconds())
+
     def is_over(self) -> bool:
         """Return whether the wait has ended; to be asked before each poll."""
         now = self._context.now
@@ -269,12 +273,14 @@ def _poll(
 ) -> Orchestration[R]:
     """Run *activity* until it is done, or for *within_s* seconds; return its last result.
 
-    An outage that is over by then is no reason to roll back. The time begins anew after an
-    interruption.
+    An outage that is over by then is no reason to roll back: the last look is after it. A module is
+    watched until then, and not longer. The time begins anew after an interruption.
     """
     deadline = _Deadline(context, within_s)
     for _ in range(POLLS_MAX):
         is_last = deadline.is_over()
+        if isinstance(given, ModuleInput):
+            given = replace(given, watch_s=deadline.left_s())
         try:
             result: R = yield from call(context, activity, given)
         except Unavailable:
