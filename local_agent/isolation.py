@@ -15,7 +15,7 @@ from shlex import quote
 from tempfile import TemporaryDirectory
 
 from local_agent import processes, sandboxes
-from local_agent.sandbox import landlock, system_calls
+from local_agent.sandbox import call_filter, landlock, system_calls
 from local_agent.sandboxes import Means
 from shared.surfaces.capabilities import Feature
 
@@ -26,7 +26,8 @@ def means() -> Means:
     if sys.platform != "linux":
         return Means(is_namespaced=False, landlock=0)
     abi = system_calls.landlock_abi()
-    for tried in (Means(True, abi), Means(True, 0), Means(False, abi)):
+    filters = call_filter.is_available()
+    for tried in (Means(True, abi, filters), Means(True, 0, filters), Means(False, abi, filters)):
         with suppress(OSError):  # a container may know none of the users that we would take
             if _works(tried):
                 return tried
@@ -76,9 +77,14 @@ def lacks(in_force: Means) -> Mapping[Feature, str]:
             else "an instance reads what the user of the platform reads"
         )
         lacking[Feature.READ_ONLY_PROGRAM] = f"{no_namespaces}: an instance can change its files"
-    if not in_force.has_own_ports:
+    if in_force.landlock < landlock.PORTS_ABI:
         lacking[Feature.OWN_PORTS] = (
             f"it needs Landlock {landlock.PORTS_ABI} (Linux 6.7), "
             f"here is {in_force.landlock or 'none'}"
+        )
+    elif not in_force.has_own_ports:
+        lacking[Feature.OWN_PORTS] = (
+            f"{os.uname().machine} and this kernel have no filter of system calls (seccomp) that "
+            "we know: MPTCP takes any port past Landlock"
         )
     return lacking

@@ -43,6 +43,7 @@ class Means:
 
     is_namespaced: bool
     landlock: int
+    filters_calls: bool = False
 
     @property
     def has_own_user(self) -> bool:
@@ -50,7 +51,7 @@ class Means:
 
     @property
     def has_own_ports(self) -> bool:
-        return self.landlock >= landlock.PORTS_ABI
+        return self.landlock >= landlock.PORTS_ABI and self.filters_calls
 
 
 def sandbox(
@@ -101,6 +102,7 @@ def sandbox(
         ],
         "landlock": in_force.landlock,
         "port": port,
+        "filtersCalls": in_force.filters_calls,
     }
 
 

@@ -6,14 +6,16 @@ init of the workload; when either ends, the kernel ends all processes of the wor
 A sandbox is a mapping: `output`, the file for what it writes; `isNamespaced`; `network`, whether it
 has one; `user` (None: ours); `root`, an empty folder; `readable`, `writable` (paths); `program`,
 `tmp` and `accounts`, as `mounts.enter` takes them; `mapped` (pairs of a path and the owner of its
-files on disk); `landlock` (its version, 0 for none) and `port` (None: none of its own).
+files on disk); `landlock` (its version, 0 for none), `port` (None: none of its own)
+and `filtersCalls`, whether `call_filter` is in force.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 
-from local_agent.sandbox import identity, landlock, mounts, process_tree, system_calls
+from local_agent.sandbox import call_filter, identity, landlock, mounts, process_tree, system_calls
 from local_agent.sandbox.output import Output
 
 TYPE_CHECKING = False
@@ -38,6 +40,7 @@ def run(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
         OSError: the system refuses a part of the sandbox; nothing was started.
     """
     os.umask(0o022)  # whatever that of the agent is
+    _keep_apart()
     process_tree.hold_signals()
     _lower_weight()
     output = Output(sandbox["output"])
@@ -50,6 +53,8 @@ def run(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
         status = process_tree.wait_for(workload)
         process_tree.end_children()
     output.finish()
+    # Ended by a signal it would leave a core with the environ of the workload, if only in a pipe.
+    system_calls.prctl(system_calls.PR_SET_DUMPABLE, 0)
     return process_tree.end_as(status)
 
 
@@ -132,6 +137,8 @@ def _spawn(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
             system_calls.prctl(system_calls.PR_SET_NO_NEW_PRIVS, 1)
             if sandbox["landlock"]:
                 landlock.restrict(sandbox["landlock"], _paths(sandbox), sandbox["port"])
+            if sandbox["filtersCalls"]:
+                call_filter.restrict()
         except OSError as failed:
             os.write(2, f"cannot start in a sandbox: {failed}\n".encode())
             return 127
@@ -153,6 +160,15 @@ def _paths(sandbox: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
         yield "/", landlock.READ
     else:
         yield from ((path, landlock.READ) for path in (*mounts.SYSTEM, *sandbox["readable"]))
+
+
+def _keep_apart() -> None:
+    """Write no core, and have none of the keys of whoever started the platform."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        system_calls.join_new_session_keyring()
+    except OSError:
+        pass  # no kernel with keys, or too many of this user: `call_filter` refuses them
 
 
 def _lower_weight() -> None:

@@ -4,6 +4,7 @@ Standard library only: the launcher imports it. Numbers from 424 on are the same
 """
 
 import ctypes
+import errno
 import os
 
 CLONE_NEWNS = 0x00020000
@@ -24,6 +25,7 @@ MOUNT_ATTR_NOSUID = 2
 MOUNT_ATTR_IDMAP = 0x00100000
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+_PR_SET_SECCOMP = 22
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 _SIGCHLD = 17
@@ -31,6 +33,8 @@ _CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220}
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
+_SECCOMP_MODE_FILTER = 2
 _AT_FDCWD = -100
 _AT_RECURSIVE = 0x8000
 _AT_EMPTY_PATH = 0x1000
@@ -58,6 +62,10 @@ class _PathRule(ctypes.Structure):
 
 class _PortRule(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("port", ctypes.c_uint64))
+
+
+class _Filter(ctypes.Structure):
+    _fields_ = (("instructions", ctypes.c_ushort), ("program", ctypes.c_char_p))
 
 
 def _checked(result: int, purpose: str) -> int:
@@ -88,6 +96,26 @@ def clone(flags: int) -> int:
 
 def prctl(option: int, value: int) -> None:
     _checked(_LIBC.prctl(option, ctypes.c_ulong(value), 0, 0, 0), f"prctl {option}")
+
+
+def takes_filter() -> bool:
+    """Return whether this kernel has filters of system calls: it looks where we point to, at 0."""
+    result = _LIBC.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), None, None, None)
+    return bool(result < 0 and ctypes.get_errno() == errno.EFAULT)
+
+
+def set_filter(program: bytes) -> None:
+    """Filter the system calls of this process by *program*, instructions of 8 bytes each."""
+    program_of = ctypes.byref(_Filter(len(program) // 8, program))
+    mode = ctypes.c_ulong(_SECCOMP_MODE_FILTER)
+    _checked(_LIBC.prctl(_PR_SET_SECCOMP, mode, program_of, None, None), "a filter of system calls")
+
+
+def join_new_session_keyring() -> None:
+    """Let go of the keys of the session that this process was started in."""
+    _call(
+        "a keyring of its own", _number(_KEYCTL, "keyctl"), 1, None
+    )  # KEYCTL_JOIN_SESSION_KEYRING
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:

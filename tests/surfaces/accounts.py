@@ -37,6 +37,10 @@ class Ended:
     """Whether it was in some."""
     landlock: int
     """Its version that this machine has; 0 for none."""
+    filters: bool
+    """Whether this machine filters system calls."""
+    core: bool
+    """Whether the kernel wrote a core of the shim, or wanted to."""
 
     def needs_namespaces(self) -> None:
         if not self.namespaces:

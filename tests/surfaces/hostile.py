@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,9 @@ FOLDER = Path(GIVEN.get("folder", "/"))
 HOST = int(os.environ.get("HOST", "0"))
 INSTANCE = FOLDER / "state" / "instance"
 LIBC = ctypes.CDLL(None, use_errno=True)
+LOOPBACK_AND_PORT = struct.pack(
+    "=HHI8x", socket.AF_INET, socket.htons(GIVEN.get("port", 0)), socket.htonl(0x7F000001)
+)
 NEWUSER_AND_NEWNS = 0x10020000
 
 
@@ -31,6 +35,22 @@ def bind(address: str, port: int) -> None:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((address, port))
+
+
+def bind_past_tcp(family: int, protocol: int) -> None:
+    with socket.socket(family, socket.SOCK_STREAM, protocol) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        checked(LIBC.bind(listener.fileno(), LOOPBACK_AND_PORT, len(LOOPBACK_AND_PORT)))
+
+
+def make_a_ring_that_opens_sockets() -> None:
+    checked(LIBC.syscall(425, 4, ctypes.create_string_buffer(200)))  # io_uring_setup
+
+
+def read_key(serial: int) -> None:
+    """Read a key that the session keyring of the platform holds."""
+    keyctl = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+    checked(LIBC.syscall(keyctl, 11, serial, ctypes.create_string_buffer(64), 64))
 
 
 def connect(address: str) -> None:
@@ -125,6 +145,12 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "set-the-clock": lambda: checked(LIBC.settimeofday(ctypes.byref((ctypes.c_long * 2)(0, 0)), 0)),
     "bind-the-port-of-another": lambda: bind("127.0.0.1", GIVEN["port"]),
     "bind-the-port-of-another-everywhere": lambda: bind("0.0.0.0", GIVEN["port"]),
+    "bind-the-port-of-another-by-mptcp": lambda: bind_past_tcp(socket.AF_INET, 262),
+    "bind-the-port-of-another-by-mptcp-6": lambda: bind_past_tcp(socket.AF_INET6, 262),
+    "bind-the-port-of-another-by-smc": lambda: bind_past_tcp(socket.AF_INET, 256),
+    "bind-the-port-of-another-by-smc-of-before": lambda: bind_past_tcp(43, 0),
+    "make-a-ring-that-opens-sockets": make_a_ring_that_opens_sockets,
+    "read-a-key-of-the-session": lambda: read_key(int(os.environ["KEY"])),
     "connect-to-an-abstract-socket": lambda: connect("\0" + GIVEN["socket"]),
     "kill-its-init": lambda: (os.kill(1, signal.SIGKILL), os.kill(1, 0), os.sched_yield()),
 }

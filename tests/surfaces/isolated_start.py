@@ -2,17 +2,20 @@
 
 The argument is JSON: `folder`, where it starts, and `command`; `act`, one of ACTS, done once it
 wrote `ready`; `files`, texts by their path below `folder`, which are its program where that begins
-with `work/`; `namespaces` and `landlock`, to use less than this machine has; `limits`, `port`,
+with `work/`; `namespaces`, `landlock` and `filters`, to use less than this machine has; `limits`, `port`,
 `environ`, and `data`, a folder.
 """
 
 import asyncio
+import ctypes
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +23,7 @@ from typing import Any, Final
 from local_agent import isolation, processes, sandboxes
 from local_agent.limits import rlimits
 from local_agent.processes import ProcessIdentity
+from local_agent.sandbox import system_calls
 from shared.kernel.clock import SystemClock
 from shared.surfaces.spec import Resources
 
@@ -48,6 +52,7 @@ def _start(order: Mapping[str, Any], folder: Path) -> int:
         there,
         is_namespaced=order.get("namespaces", there.is_namespaced),
         landlock=order.get("landlock", there.landlock),
+        filters_calls=order.get("filters", there.filters_calls),
     )
     data = [Path(order["data"])] if "data" in order else []
     if in_force.has_own_user:
@@ -70,6 +75,7 @@ def _start(order: Mapping[str, Any], folder: Path) -> int:
             "HOME": str(folder / "home"),
             "TMPDIR": str(folder / "tmp"),
             "HOST": str(os.getpid()),
+            "KEY": str(_key_of_this_session()),
             **order.get("environ", {}),
         },
         workdir=folder / "work",
@@ -79,11 +85,22 @@ def _start(order: Mapping[str, Any], folder: Path) -> int:
     )
 
 
+def _key_of_this_session() -> int:
+    """Return the number of a key in a session keyring of this process; -1 where there are none."""
+    with suppress(OSError):
+        system_calls.join_new_session_keyring()
+    add_key = {"x86_64": 248, "aarch64": 217}[os.uname().machine]
+    session = -3  # KEY_SPEC_SESSION_KEYRING
+    return int(ctypes.CDLL(None).syscall(add_key, b"user", b"platform", b"secret", 6, session))
+
+
 async def main(order: Mapping[str, Any]) -> None:
     folder, clock = _instance(order), SystemClock()
+    _, cores_max = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (cores_max, cores_max))
     pid = _start(order, folder)
     act = ACTS.get(order.get("act", ""))
-    while (code := processes.reap(pid)) is None:
+    while not (waited := os.waitpid(pid, os.WNOHANG))[0]:
         identity = processes.read_claim(processes.claim_file(folder, str(os.getpid())))
         if act is not None and identity and "ready" in (folder / "output.log").read_text():
             act(identity)
@@ -91,7 +108,13 @@ async def main(order: Mapping[str, Any]) -> None:
         await clock.sleep(0.01)
     output = (folder / "output.log").read_text(errors="replace")
     there = isolation.means()
-    said = {"code": code, "output": output, "landlock": there.landlock}
+    said = {
+        "code": os.waitstatus_to_exitcode(waited[1]),
+        "core": os.WCOREDUMP(waited[1]),
+        "output": output,
+        "landlock": there.landlock,
+        "filters": there.filters_calls,
+    }
     print(json.dumps({**said, "namespaces": order.get("namespaces", there.is_namespaced)}))  # noqa: T201
 
 

@@ -34,6 +34,11 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are of Linux"),
 ]
 NEEDS_PORTS: Final = {"bind-the-port-of-another", "bind-the-port-of-another-everywhere"}
+NEEDS_FILTER: Final = {
+    "bind-the-port-of-another-by-mptcp",
+    "bind-the-port-of-another-by-mptcp-6",
+    "make-a-ring-that-opens-sockets",
+}
 NEEDS_SCOPES: Final = {"connect-to-an-abstract-socket"}
 
 
@@ -81,8 +86,17 @@ def test_an_attempt_on_what_is_not_its_own_fails(
         pytest.skip("Landlock of this machine knows no ports")
     if attempt in NEEDS_SCOPES and ended.landlock < 6:
         pytest.skip("Landlock of this machine knows no scopes")
+    if attempt in NEEDS_FILTER and not ended.filters:
+        pytest.skip("this machine filters no system calls")
 
     assert came[attempt].startswith(("refused", "harmless")), came[attempt]
+
+
+def test_keys_of_the_session_are_kept_from_it_without_a_filter(platform: Account) -> None:
+    script = "import os, hostile\nhostile.read_key(int(os.environ['KEY']))"
+    ended = platform.run([base_python(), "-c", script], files=FILES, filters=False)
+
+    assert (ended.code, "refused" in ended.output) == (1, True), ended.output
 
 
 def test_what_is_in_force_does_not_depend_on_where_it_is_tried(tmp_path: Path) -> None:
@@ -143,6 +157,9 @@ USES: Final = {
     "devices": "open('/dev/null', 'w').write('x'); assert open('/dev/urandom', 'rb').read(8)",
     "who-it-is": "import getpass; assert getpass.getuser() == 'app'",
     "the-number-of-processors": "assert os.cpu_count()",
+    "servers-that-prefer-mptcp": "e = None\n    try: socket.socket(socket.AF_INET, 1, 262)"
+    "\n    except OSError as refused: e = refused.errno\n    import errno"
+    "\n    assert e in {None, errno.EPROTONOSUPPORT}",
     "names-of-hosts": "socket.getaddrinfo('localhost', 80)",
     "its-own-processes": "assert os.listdir(f'/proc/{os.getpid()}/fd')",
     "signals-to-its-children": "p = subprocess.Popen(['sleep', '60']); p.kill();"
