@@ -1,10 +1,12 @@
 """The host process of a state folder: start, find, stop.
 
 The host outlives the command that starts it and logs to a file. It is identified by pid, start time
-and boot, so `down` never stops another process that has its pid.
+and boot, so `down` never stops another process that has its pid. Its record is written when it
+answers; before that, or without `up`, it is known by the claim of its start and by its lock.
 """
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
@@ -21,9 +23,11 @@ from cli.failure import Failure
 from cli.state_folder import REPOSITORY, StateFolder, read_json, write_private
 from local_agent import processes
 from local_agent.agent_lock import has_agent, read_owner
+from local_agent.launcher import TOKEN_VARIABLE
 from local_agent.processes import ProcessIdentity
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
+from shared.persistence.plain_files import open_plain, read_plain
 
 READY_WITHIN_S: Final = 30.0
 """It takes 2 s; a starved machine may need longer."""
@@ -46,15 +50,54 @@ class HostProcess:
 
 
 def find_host(folder: StateFolder) -> HostProcess | None:
-    """Return the host of *folder* if exactly that process is alive."""
+    """Return the host that `up` has recorded in *folder*, if exactly that process is alive."""
     record = read_json(folder.host_file)
     if record is None:
         return None
     identity = ProcessIdentity(record["pid"], record["ticks"], record["boot"], record["token"])
-    processes.reap(identity.pid)
-    if not processes.is_alive(identity):
+    if not _is_alive(identity):
         return None
     return HostProcess(identity, record["port"], record["url"], record["startedAt"])
+
+
+def find_process(folder: StateFolder) -> ProcessIdentity | None:
+    """Return the process of the host of *folder*, also of one that starts or was never recorded."""
+    host = find_host(folder)
+    if host is not None:
+        return host.identity
+    claims = (processes.read_claim(claim) for claim in folder.private.glob("claim-*"))
+    starting = next((each for each in claims if each is not None and _is_alive(each)), None)
+    return starting or _find_holder(folder.host_lock)
+
+
+def _is_alive(identity: ProcessIdentity) -> bool:
+    processes.reap(identity.pid)
+    return processes.is_alive(identity)
+
+
+def _find_holder(lock: Path) -> ProcessIdentity | None:
+    """Return the process that holds *lock* and has written its id there."""
+    try:
+        pid = int(read_plain(lock, at_most=32))
+        ticks = processes.start_ticks(pid)
+        # A lock that nobody holds is not tried: a host that takes it just now would find it taken.
+        if ticks is None or not _is_held(lock):
+            return None
+    except (OSError, ValueError):
+        return None
+    token = processes.environ_of(pid).get(TOKEN_VARIABLE, "")
+    return ProcessIdentity(pid, ticks, processes.boot(), token)
+
+
+def _is_held(lock: Path) -> bool:
+    descriptor = open_plain(lock)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def start_host(
@@ -67,9 +110,16 @@ def start_host(
     """Start a host in a session of its own, and return it when it answers.
 
     Raises:
-        Failure: the port is in use, or the host did not start; the message has its last output.
+        Failure: one runs that no `up` has recorded, the port is in use, or the host did not start;
+            the message has its last output.
     """
     folder.create()
+    if (unrecorded := find_process(folder)) is not None:
+        raise Failure(
+            f"a host runs here already, with pid {unrecorded.pid}, which no `up` saw to its end",
+            ExitCode.CONFLICT,
+            remedy="stop it first: `runtimectl down`",
+        )
     port = _resolve_port(port)
     token = entropy.uuid().hex
     processes.delete_starts(folder.private)
@@ -111,16 +161,18 @@ def start_host(
 
 def stop_host(folder: StateFolder, clock: Clock) -> int | None:
     """Terminate the host, and kill it after a timeout; return its pid, None when none ran."""
-    host = find_host(folder)
-    if host is None:
+    identity = find_process(folder)
+    if identity is None:
         return None
-    processes.terminate(host.identity)
+    processes.terminate(identity)
     deadline_s = clock.monotonic_s() + STOPPED_WITHIN_S
-    while find_host(folder) is not None and clock.monotonic_s() < deadline_s:
+    while _is_alive(identity) and clock.monotonic_s() < deadline_s:
         pause(clock, _POLL_INTERVAL_S)
-    processes.kill(host.identity)
-    processes.reap(host.pid)
-    return host.pid
+    if _is_alive(identity):  # started by hand, it is not the first of its session
+        _kill(identity.pid)
+    processes.kill(identity)
+    processes.reap(identity.pid)
+    return identity.pid
 
 
 def kill_control_plane(folder: StateFolder, clock: Clock) -> None:
@@ -129,24 +181,26 @@ def kill_control_plane(folder: StateFolder, clock: Clock) -> None:
     Raises:
         Failure: no host runs.
     """
-    host = find_host(folder)
+    host = find_process(folder)
     if host is None:
         raise Failure("no host runs here", ExitCode.UNAVAILABLE, code="HostUnreachable")
     agent = read_owner(folder.path) if has_agent(folder.path) else None
     for pid in (host.pid, agent):
         if pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    while find_host(folder) is not None or has_agent(folder.path):
+            _kill(pid)
+    while _is_alive(host) or has_agent(folder.path):
         pause(clock, _POLL_INTERVAL_S)
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def stop_workloads(folder: StateFolder, clock: Clock) -> int:
     """Stop the agent, every workload and every proxy of *folder*; return the number of the last."""
     from local_agent.shutdown import stop_agent, stop_everything  # noqa: PLC0415
 
-    if not folder.surface.exists():
-        return 0
     asyncio.run(stop_agent(folder.path, clock))
     return asyncio.run(stop_everything(folder.surface, clock))
 
@@ -207,8 +261,7 @@ def _wait_until_ready(
     client.close()
     if reason:
         # Without a record of it, `down` could not stop this process.
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        _kill(pid)
         processes.reap(pid)
         raise _not_started(folder, reason)
 

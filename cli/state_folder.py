@@ -36,6 +36,11 @@ class StateFolder:
         return self.private / "host.json"
 
     @property
+    def host_lock(self) -> Path:
+        """Held by the host while it runs; it has its process id."""
+        return self.path / "host.lock"
+
+    @property
     def token_file(self) -> Path:
         return self.private / "token.json"
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
-from cli.host_process import find_host
+from cli.host_process import find_host, find_process
 from cli.options import Invocation
 from cli.output import Column
 from cli.session import Session, read_login
@@ -100,11 +100,13 @@ def _proxy(_session: Session) -> Iterator[Finding]:
 def _host(session: Session) -> Iterator[Finding]:
     if is_elsewhere():
         return
-    host = find_host(session.state_folder)
-    if host is None:
-        yield Finding("host", LACKS, "it does not run: `runtimectl up`")
-    else:
+    host, process = find_host(session.state_folder), find_process(session.state_folder)
+    if host is not None:
         yield Finding("host", OK, f"{host.url}, pid {host.pid}, since {host.started_at}")
+    elif process is not None:
+        yield Finding("host", LACKS, f"pid {process.pid} starts, or is not of `runtimectl up`")
+    else:
+        yield Finding("host", LACKS, "it does not run: `runtimectl up`")
 
 
 def _agent(session: Session) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """`up`, `down`, `login`: start and stop the system of this machine, and log in to it."""
 
 import getpass
+from contextlib import nullcontext
 from enum import StrEnum
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from typer.completion import get_completion_script  # type: ignore[attr-defined]
 from cli import host_process
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
+from cli.folder_lock import folder_lock
 from cli.options import Invocation
 from cli.output import note
 from cli.session import ROLES, log_in, read_login
@@ -37,11 +39,18 @@ def up(
     """Start the system in the background, or show the one that runs."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
     started_s = clock.monotonic_s()
-    host = host_process.find_host(folder)
-    is_new = host is None
-    if host is None:
-        host = host_process.start_host(folder, port, clock, SystemEntropy())
-    elif port not in {DEFAULT_PORT, 0, host.port}:
+    with folder_lock(folder, clock) as is_ours:
+        if not is_ours:
+            raise Failure(
+                "another `up` or `down` of this state folder does not end",
+                ExitCode.CONFLICT,
+                remedy="`runtimectl down`, then `runtimectl up`",
+            )
+        host = host_process.find_host(folder)
+        is_new = host is None
+        if host is None:
+            host = host_process.start_host(folder, port, clock, SystemEntropy())
+    if not is_new and port not in {DEFAULT_PORT, 0, host.port}:
         raise Failure(
             f"the system runs already, on port {host.port}",
             ExitCode.CONFLICT,
@@ -65,8 +74,10 @@ def up(
 def down(invocation: Invocation) -> None:
     """Stop the host, its agent, every workload and every proxy; `up` starts them again."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
-    pid = host_process.stop_host(folder, clock)
-    stopped = host_process.stop_workloads(folder, clock)
+    # What `up` starts just now is stopped when it runs, or when that hangs.
+    with folder_lock(folder, clock) if folder.path.is_dir() else nullcontext():
+        pid = host_process.stop_host(folder, clock)
+        stopped = host_process.stop_workloads(folder, clock)
     invocation.show(
         {
             "host": f"stopped (pid {pid})" if pid else "did not run",

@@ -16,7 +16,7 @@ from typing import Any, Final
 from cli.client import Client
 from cli.demo.load_process import LoadProcess
 from cli.exit_codes import ExitCode
-from cli.host_process import find_host, kill_control_plane, stop_workloads
+from cli.host_process import find_host, find_process, kill_control_plane, stop_workloads
 from cli.lookup import find_environment
 from cli.main import main
 from cli.session import Session
@@ -71,7 +71,7 @@ class Sandbox:
         The host is killed: it loses nothing by that, and Ctrl-C takes effect at once.
         """
         self.load.stop()
-        is_running = find_host(self.state_folder) is not None
+        is_running = find_process(self.state_folder) is not None
         if is_running:
             kill_control_plane(self.state_folder, self.clock)
         return stop_workloads(self.state_folder, self.clock) + is_running

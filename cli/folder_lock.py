@@ -1,0 +1,51 @@
+"""Lets one `up` or `down` at a time work on a state folder."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.host_process import pause
+from cli.state_folder import StateFolder
+from shared.kernel.clock import Clock
+from shared.persistence.plain_files import open_lock
+
+WITHIN_S: Final = 50.0
+"""More than a start and a stop of the host may take."""
+_POLL_INTERVAL_S: Final = 0.05
+
+
+@contextmanager
+def folder_lock(folder: StateFolder, clock: Clock) -> Iterator[bool]:
+    """Wait for the other commands on *folder*; yield whether they ended in time.
+
+    Held until the command ends, however it ends: the host that it starts does not get the lock.
+
+    Raises:
+        Failure: this user cannot write there.
+    """
+    folder.create()
+    try:
+        descriptor = open_lock(folder.private / "lock")
+    except OSError as refused:
+        raise Failure(
+            f"{folder.private} cannot be written: {refused.strerror}", ExitCode.USAGE
+        ) from refused
+    try:
+        deadline_s = clock.monotonic_s() + WITHIN_S
+        while not (is_ours := _take(descriptor)) and clock.monotonic_s() < deadline_s:
+            pause(clock, _POLL_INTERVAL_S)
+        yield is_ours
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
