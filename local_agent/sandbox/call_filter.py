@@ -41,7 +41,8 @@ def restrict() -> None:
 
 def _program(machine: str) -> bytes:
     """Return the instructions, of 8 bytes each: the first rule that fits decides."""
-    absent = [(_JUMP_EQUAL, number) for number in (*_KEYS[machine], _IO_URING_SETUP)]
+    absent = [(_JUMP_AT_LEAST, _X32)]
+    absent += [(_JUMP_EQUAL, number) for number in (*_KEYS[machine], _IO_URING_SETUP)]
     return b"".join(
         (
             _load(_ARCHITECTURE),

@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import socket
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,9 +19,6 @@ FOLDER = Path(GIVEN.get("folder", "/"))
 HOST = int(os.environ.get("HOST", "0"))
 INSTANCE = FOLDER / "state" / "instance"
 LIBC = ctypes.CDLL(None, use_errno=True)
-LOOPBACK_AND_PORT = struct.pack(
-    "=HHI8x", socket.AF_INET, socket.htons(GIVEN.get("port", 0)), socket.htonl(0x7F000001)
-)
 NEWUSER_AND_NEWNS = 0x10020000
 
 
@@ -37,10 +33,9 @@ def bind(address: str, port: int) -> None:
         listener.bind((address, port))
 
 
-def bind_past_tcp(family: int, protocol: int) -> None:
-    with socket.socket(family, socket.SOCK_STREAM, protocol) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        checked(LIBC.bind(listener.fileno(), LOOPBACK_AND_PORT, len(LOOPBACK_AND_PORT)))
+def open_beside_tcp(family: int, protocol: int) -> None:
+    """Open a socket that could bind any TCP port: Landlock holds those of TCP only."""
+    socket.socket(family, socket.SOCK_STREAM, protocol).close()
 
 
 def make_a_ring_that_opens_sockets() -> None:
@@ -145,10 +140,10 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "set-the-clock": lambda: checked(LIBC.settimeofday(ctypes.byref((ctypes.c_long * 2)(0, 0)), 0)),
     "bind-the-port-of-another": lambda: bind("127.0.0.1", GIVEN["port"]),
     "bind-the-port-of-another-everywhere": lambda: bind("0.0.0.0", GIVEN["port"]),
-    "bind-the-port-of-another-by-mptcp": lambda: bind_past_tcp(socket.AF_INET, 262),
-    "bind-the-port-of-another-by-mptcp-6": lambda: bind_past_tcp(socket.AF_INET6, 262),
-    "bind-the-port-of-another-by-smc": lambda: bind_past_tcp(socket.AF_INET, 256),
-    "bind-the-port-of-another-by-smc-of-before": lambda: bind_past_tcp(43, 0),
+    "open-mptcp": lambda: open_beside_tcp(socket.AF_INET, 262),
+    "open-mptcp-6": lambda: open_beside_tcp(socket.AF_INET6, 262),
+    "open-smc": lambda: open_beside_tcp(socket.AF_INET, 256),
+    "open-smc-of-its-own-family": lambda: open_beside_tcp(43, 0),
     "make-a-ring-that-opens-sockets": make_a_ring_that_opens_sockets,
     "read-a-key-of-the-session": lambda: read_key(int(os.environ["KEY"])),
     "connect-to-an-abstract-socket": lambda: connect("\0" + GIVEN["socket"]),

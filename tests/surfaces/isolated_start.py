@@ -2,8 +2,8 @@
 
 The argument is JSON: `folder`, where it starts, and `command`; `act`, one of ACTS, done once it
 wrote `ready`; `files`, texts by their path below `folder`, which are its program where that begins
-with `work/`; `namespaces`, `landlock` and `filters`, to use less than this machine has; `limits`, `port`,
-`environ`, and `data`, a folder.
+with `work/`; `namespaces`, `landlock` and `filters`, to use less than this machine has; `limits`,
+`port`, `environ`, and `data`, a folder.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ async def main(order: Mapping[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (cores_max, cores_max))
     pid = _start(order, folder)
     act = ACTS.get(order.get("act", ""))
-    while not (waited := os.waitpid(pid, os.WNOHANG))[0]:
+    while not (waited := os.waitpid(pid, os.WNOHANG))[0]:  # noqa: ASYNC222  it does not wait
         identity = processes.read_claim(processes.claim_file(folder, str(os.getpid())))
         if act is not None and identity and "ready" in (folder / "output.log").read_text():
             act(identity)

@@ -139,6 +139,17 @@ def test_an_instance_ends_as_its_program_does(
     assert platform.run(["/bin/sh", "-c", script], **held).code == code
 
 
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+@pytest.mark.parametrize("ending", ["ABRT", "SEGV"])
+def test_a_shim_that_ends_by_a_signal_leaves_no_core(
+    platform: Account, ending: str, held: Mapping[str, Any]
+) -> None:
+    ended = platform.run(["/bin/sh", "-c", f"kill -{ending} $$"], **held)
+
+    assert ended.code < 0
+    assert not ended.core
+
+
 def test_a_program_that_is_not_there_is_named(platform: Account) -> None:
     ended = platform.run(["no-such-program", "x"])
 

@@ -34,11 +34,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="sandboxes are of Linux"),
 ]
 NEEDS_PORTS: Final = {"bind-the-port-of-another", "bind-the-port-of-another-everywhere"}
-NEEDS_FILTER: Final = {
-    "bind-the-port-of-another-by-mptcp",
-    "bind-the-port-of-another-by-mptcp-6",
-    "make-a-ring-that-opens-sockets",
-}
+NEEDS_FILTER: Final = {"open-mptcp", "open-mptcp-6", "make-a-ring-that-opens-sockets"}
 NEEDS_SCOPES: Final = {"connect-to-an-abstract-socket"}
 
 
