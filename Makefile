@@ -6,7 +6,7 @@ RUN := .venv/bin/python
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --custom-compile-command "make lock"
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo test up down lint types imports unit long bench trace count package lock clean
+.PHONY: help demo test up down lint types imports unit long fuzz bench trace count package lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -67,6 +67,9 @@ unit: .venv/.all
 long: .venv/.all ## the long tests, then branch coverage of everything that was run with --cov
 	@.venv/bin/pytest -q -n 2 --dist loadgroup -m long --cov --cov-append --cov-report= $(PYTEST)
 	@.venv/bin/coverage report --fail-under=90
+
+fuzz: .venv/.all ## 24,000 odd requests as bytes, to every route; part of `make test` (3,000) and `make long`
+	@.venv/bin/pytest -q -n 2 tests/system/test_no_bytes_break_the_host.py $(PYTEST)
 
 bench: .venv/.all ## every benchmark beside its peer; ratios, not times; 3 = a peer was not measured
 	@$(RUN) -m benchmarks
