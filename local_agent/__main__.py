@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 
 EXIT_RUNNING: Final = 4
+OPEN_FILES: Final = 65_536
 EXIT_STATE_REMOVED: Final = 5
 """As that of the host."""
 
@@ -43,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     # Specs hold the environ of workloads: for the eyes of who started the agent.
     os.umask(0o077)
+    # A descriptor for each probe and each pipe: the usual soft limit is that of a shell.
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(usual, wanted), most))
     try:
         asyncio.run(_run_until_signalled(asked.state.resolve(), is_locked=asked.locked))
     except AgentRunning as running:

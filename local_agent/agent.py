@@ -4,7 +4,8 @@ It supervises them and answers the apps over HTTP. Its end stops no workload: th
 them over.
 
     <state>/agent.lock    held while an agent runs
-    <state>/agent.json    its address, token and capabilities: see shared/surfaces/local_process.py
+    <state>/agent.sock    where it answers
+    <state>/agent.json    its token and capabilities: see shared/surfaces/local_process.py
     <state>/surface/      what it keeps: see state_files.py
     <state>/blobs/artifacts/   the archives, which the host writes
 """
@@ -19,7 +20,6 @@ from typing import Final
 
 from aiohttp import web
 
-from local_agent import processes
 from local_agent.agent_api import agent_api
 from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock, write_owner
 from local_agent.archive_folder import ArchiveFolder
@@ -30,8 +30,9 @@ from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.persistence.held_paths import first_removed
-from shared.persistence.plain_files import bound_log
-from shared.surfaces.local_process import RECORD, AgentRecord, write_record
+from shared.persistence.plain_files import bound_log, remove
+from shared.persistence.unix_sockets import short_name
+from shared.surfaces.local_process import RECORD, SOCKET, AgentRecord, write_record
 
 
 class StateRemoved(Exception):
@@ -112,6 +113,7 @@ def bound_logs(state: Path) -> None:
 def _sole_agent(state: Path, *, is_locked: bool) -> Iterator[None]:
     if is_locked:
         os.set_inheritable(LOCK_DESCRIPTOR, False)
+        write_owner(LOCK_DESCRIPTOR, os.getpid())
         yield
         return
     with held_lock(state / LOCK) as lock:
@@ -125,17 +127,15 @@ def _sole_agent(state: Path, *, is_locked: bool) -> Iterator[None]:
 async def _announced(
     state: Path, surface: LocalProcessSurface, entropy: Entropy
 ) -> AsyncIterator[None]:
-    """Answer the apps on a free port of this machine, which the record of the agent names."""
+    """Answer the apps on the socket of the folder, under a token that the record gives them."""
     token = entropy.uuid().hex + entropy.uuid().hex
     runner = web.AppRunner(agent_api(surface, token), access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0]
-        own = processes.this_process()
-        url = f"http://{host}:{port}"
-        record = AgentRecord(url, token, own.pid, own.ticks, own.boot, surface.capabilities())
+        await asyncio.to_thread(remove, state / SOCKET)
+        with short_name(state / SOCKET) as name:
+            await web.UnixSite(runner, name).start()
+        record = AgentRecord(token, os.getpid(), surface.capabilities())
         await asyncio.to_thread(write_atomically, state / RECORD, write_record(record))
         yield
     finally:

@@ -1,7 +1,7 @@
 """The lock of a state folder's agent: held from its start to its end, however it ends.
 
 Who starts an agent takes the lock and passes the descriptor on, so there is no moment in which a
-starting agent is not known. The file holds the process id of the agent.
+starting agent is not known. The agent writes its process id into the file.
 """
 
 import fcntl

@@ -4,11 +4,9 @@ The socket is a file, in a folder that no workload reaches: whoever has it can e
 """
 
 import json
-import os
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,12 +18,12 @@ from yarl import URL
 from local_agent.envoy_config import parse_cluster_name
 from shared.kernel.clock import Clock
 from shared.kernel.ids import ServiceId
+from shared.persistence.unix_sockets import short_name
 from shared.surfaces.errors import TrafficUnavailable
 from shared.surfaces.traffic import LATENCY_BOUNDS_MS, Histogram, RevisionTraffic
 
 ADMIN_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 SOCKET: Final = "admin.sock"
-_ADDRESS_MAX: Final = 107
 _POLL_INTERVAL_S: Final = 0.01
 _SAMPLE: Final = re.compile(r"^(envoy_cluster_\w+)\{([^}]*)\} (\d+)", re.MULTILINE)
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
@@ -105,7 +103,7 @@ class EnvoyAdmin:
     async def _get(self, path: str) -> str:
         url = URL(f"http://envoy/{path}", encoded=True)
         try:
-            with _short_name(self._socket) as socket:
+            with short_name(self._socket) as socket:
                 connector = aiohttp.UnixConnector(socket)
                 async with (
                     aiohttp.ClientSession(connector=connector, timeout=ADMIN_TIMEOUT) as session,
@@ -117,19 +115,6 @@ class EnvoyAdmin:
         if response.status != 200:  # noqa: PLR2004  OK
             raise TrafficUnavailable(f"Envoy answers {response.status} to {path}")
         return text
-
-
-@contextmanager
-def _short_name(socket: Path) -> Iterator[str]:
-    """Yield a name of *socket* that fits into an address, which has 107 bytes (unix(7))."""
-    if len(os.fsencode(socket)) <= _ADDRESS_MAX:
-        yield str(socket)
-        return
-    folder = os.open(socket.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{socket.name}"
-    finally:
-        os.close(folder)
 
 
 def _host(status: Mapping[str, Any]) -> UpstreamHost:

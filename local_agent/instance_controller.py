@@ -138,7 +138,11 @@ class InstanceController:
         return self._processes.end(self.folder(record.id).path, record.token)
 
     def is_restart_due(self, record: InstanceRecord) -> bool:
-        return record.retry_at is not None and self._context.clock.now() >= record.retry_at
+        if record.retry_at is None:
+            return False
+        wait_s = (record.retry_at - self._context.clock.now()).total_seconds()
+        # No backoff is longer: the clock was set back.
+        return wait_s <= 0 or wait_s > BACKOFF_MAX_S
 
     def end_pass(self, records: list[InstanceRecord]) -> None:
         """Rotate full outputs if that is due, and set when memory and outputs are checked next."""
@@ -189,9 +193,14 @@ class InstanceController:
         self, record: InstanceRecord, spec: RevisionSpec, identity: ProcessIdentity
     ) -> InstanceRecord:
         assert record.terminated_at is not None
-        if self._context.clock.now() >= record.terminated_at + timedelta(seconds=spec.grace_s):
+        if self._waited_s(record.terminated_at) >= spec.grace_s:
             processes.kill(identity)
         return record
+
+    def _waited_s(self, since: datetime) -> float:
+        """Return how long ago *since* was; infinite where it lies ahead: the clock was set back."""
+        waited_s = (self._context.clock.now() - since).total_seconds()
+        return waited_s if waited_s >= 0 else float("inf")
 
     def _schedule_restart(self, record: InstanceRecord) -> InstanceRecord:
         """Return the record of a dead instance with the time of its restart."""
@@ -226,7 +235,7 @@ class InstanceController:
         self, record: InstanceRecord, spec: RevisionSpec, hosts: UpstreamHosts, since: datetime
     ) -> bool:
         """Return whether no request is active, or the drain time has passed."""
-        waited_s = (self._context.clock.now() - since).total_seconds()
+        waited_s = self._waited_s(since)
         if record.port is None or waited_s >= max(spec.drain_s, DRAIN_MIN_S):
             return True
         host = hosts.get(cluster_name(self._service, record.revision), {}).get(record.port)

@@ -22,9 +22,12 @@ async def end_processes_of(state: Path, clock: Clock) -> int:
     for process in found:
         _signal(process, is_late=False)
     deadline_s = clock.monotonic_s() + GRACE_S
-    while _processes_of(state) and clock.monotonic_s() < deadline_s:
+    # Only those: another agent may have begun in a new folder of that name.
+    while (left := [each for each in found if each.is_running()]) and (
+        clock.monotonic_s() < deadline_s
+    ):
         await clock.sleep(_POLL_INTERVAL_S)
-    for process in _processes_of(state):
+    for process in left:
         _signal(process, is_late=True)
     return len(found)
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from local_agent import processes
-from local_agent.agent_lock import has_agent, read_owner
+from local_agent.agent_lock import LOCK, has_agent, read_owner
 from local_agent.envoy_process import envoy_epoch
 from local_agent.processes import ProcessIdentity
 from local_agent.state_files import CorruptStateFile, InstanceRecord, SiteFolder, SurfaceFolder
 from local_agent.supervisor import AgentRunning, has_supervisor
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
 from shared.kernel.ids import ServiceId
 
 GRACE_S: Final = 5.0
@@ -24,6 +25,9 @@ async def stop_agent(state: Path, clock: Clock) -> int | None:
     """Stop the agent of the folder *state*; return its process id, None where none ran.
 
     Its workloads go on.
+
+    Raises:
+        Unavailable: it does not end.
     """
     stopped = None
     kill_at_s = clock.monotonic_s() + GRACE_S
@@ -34,6 +38,10 @@ async def stop_agent(state: Path, clock: Clock) -> int | None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL if is_late else signal.SIGTERM)
             stopped = pid
+        if clock.monotonic_s() >= kill_at_s + GRACE_S:
+            raise Unavailable(
+                f"an agent holds {state / LOCK} and does not end: find it with `fuser`, and end it"
+            )
         await clock.sleep(_POLL_INTERVAL_S)
     return stopped
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from local_agent import launcher
-from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock, write_owner
+from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock
 from shared.kernel.clock import Clock
 from shared.persistence.plain_files import append_to
 
@@ -57,9 +57,13 @@ class AgentProcess:
         # The token names the process of this host, where `runtimectl up` started it.
         kept = {n: v for n, v in os.environ.items() if n != launcher.TOKEN_VARIABLE}
         try:
-            pid = os.posix_spawn(
+            return os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-m", "local_agent", "--state", str(self._state), "--locked"],
+                # However this host takes the bytes of a path: so does each start of the agent.
+                [
+                    *(sys.executable, "-X", "utf8", "-m", "local_agent"),
+                    *("--state", str(self._state), "--locked"),
+                ],
                 {**kept, "PYTHONPATH": _CODE},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -72,5 +76,3 @@ class AgentProcess:
             )
         finally:
             os.close(log)
-        write_owner(lock, pid)
-        return pid

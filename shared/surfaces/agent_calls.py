@@ -6,7 +6,6 @@ token. A read answers `{"present": …}`, `{"absent": true}` or `{"unknown": "<r
 "retryAfterS"}}`, and is raised again by the client.
 """
 
-import hmac
 import inspect
 import json
 from collections.abc import Mapping
@@ -26,7 +25,6 @@ CALL_BYTES_MAX: Final = 4 * 2**20
 ANSWER_BYTES_MAX: Final = 64 * 2**20
 """An inventory with the counters of all its components, and the last lines of an instance."""
 UNAVAILABLE: Final = 503
-SIGNATURE: Final = "Agent-Signature"
 _STRICT: Final = ConfigDict(extra="forbid")
 _ERRORS: Final[Mapping[str, type[Refused | Unavailable]]] = {
     kind.__name__: kind
@@ -103,14 +101,6 @@ CALLS: Final[Mapping[str, AgentCall]] = {
     for name, method in inspect.getmembers(port, inspect.iscoroutinefunction)
 }
 """Every method of the ports but `capabilities`, which are in the agent's record."""
-
-
-def signature(token: str, body: bytes) -> str:
-    """Return what an answer carries to show that it is the agent's.
-
-    A workload may have taken the port of an agent that has ended; it does not know the token.
-    """
-    return hmac.digest(token.encode(), body, "sha256").hex()
 
 
 def write_error(error: Refused | Unavailable) -> tuple[int, bytes]:

@@ -1,11 +1,11 @@
 """LocalProcess for the apps: a thin client of the local agent, which alone touches workloads.
 
-The agent writes its address, token and capabilities to `agent.json` in its state folder, readable
-by its own user only. It may end and start again at any time, then with another address and token.
+The agent listens on `agent.sock` in its state folder, which no workload reaches: on a port, one
+could take its place when it has ended. It writes its token and its capabilities to `agent.json`,
+readable by its own user only. It may end and start again at any time, then with another token.
 """
 
 import asyncio
-import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,12 @@ from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
 from shared.kernel.observation import Reading, Unknown
 from shared.persistence.plain_files import read_plain
+from shared.persistence.unix_sockets import short_name
 from shared.probing.bounded_body import BodyTooLong, read_bounded
 from shared.surfaces.agent_calls import (
     ANSWER_BYTES_MAX,
     CALLS,
-    SIGNATURE,
     read_error,
-    signature,
 )
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.observed_state import LiveComponent, LiveProof, Site
@@ -33,6 +32,7 @@ from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 from shared.surfaces.traffic import TrafficSample
 
 RECORD: Final = "agent.json"
+SOCKET: Final = "agent.sock"
 READ_WITHIN_S: Final = 30.0
 WRITE_WITHIN_S: Final = 330.0
 """An artifact is installed within 300 s, and a change is in force 15 s later."""
@@ -40,18 +40,15 @@ STARTS_WITHIN_S: Final = 20.0
 """It takes 1 s; a starved machine may need longer."""
 _POLL_INTERVAL_S: Final = 0.05
 _OK: Final = 200
+_UNAUTHENTICATED: Final = 401
 
 
 @dataclass(frozen=True)
 class AgentRecord:
-    """A running agent: where it answers, and what this machine can hold workloads to."""
+    """A running agent: its token, and what this machine can hold workloads to."""
 
-    url: str
     token: str
     pid: int
-    ticks: int
-    """When it started, in clock ticks since boot; with `boot` it tells it from a later process."""
-    boot: str
     capabilities: Capabilities
 
 
@@ -167,7 +164,7 @@ class LocalProcess:
         while True:
             self._record = self._record or await asyncio.to_thread(read_record, self._state)
             if self._record is not None:
-                answer = await _ask(self._record, method, body, within_s)
+                answer = await self._ask(self._record, method, body, within_s)
                 if answer is not None:
                     status, content = answer
                     if status == _OK:
@@ -182,32 +179,36 @@ class LocalProcess:
             await asyncio.to_thread(self._ensure_agent)
             await self._clock.sleep(_POLL_INTERVAL_S)
 
+    async def _ask(
+        self, agent: AgentRecord, method: str, body: bytes, within_s: float
+    ) -> tuple[int, bytes] | None:
+        """Return the status and the body of the answer; None where that agent has ended.
 
-async def _ask(
-    agent: AgentRecord, method: str, body: bytes, within_s: float
-) -> tuple[int, bytes] | None:
-    """Return the status and the body of the answer; None where that agent did not answer.
+        Raises:
+            Unavailable: it answers too late, or too much.
+        """
+        import aiohttp  # noqa: PLC0415  100 ms at a cold start, which apps that do not ask are spared
 
-    Raises:
-        Unavailable: it answers too late, or too much.
-    """
-    import aiohttp  # noqa: PLC0415  100 ms at a cold start, which apps that do not ask are spared
-
-    headers = {"Authorization": f"Bearer {agent.token}", "Content-Type": "application/json"}
-    timeout = aiohttp.ClientTimeout(total=within_s)
-    try:
-        # A session a call: one that is kept would outlive the host that asks.
-        async with (
-            aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session,
-            session.post(f"{agent.url}/v1/{method}", data=body, headers=headers) as answer,
-        ):
-            content = await read_bounded(answer, at_most=ANSWER_BYTES_MAX)
-            signed = answer.headers.get(SIGNATURE, "")
-            is_the_agents = hmac.compare_digest(signed, signature(agent.token, content))
-            return (answer.status, content) if is_the_agents else None
-    except TimeoutError:
-        raise Unavailable(f"the local agent did not answer {method} in {within_s:.0f} s") from None
-    except BodyTooLong as long:
-        raise Unavailable(f"the local agent answered {method}: {long}") from long
-    except aiohttp.ClientError:
-        return None
+        headers = {"Authorization": f"Bearer {agent.token}", "Content-Type": "application/json"}
+        timeout = aiohttp.ClientTimeout(total=within_s)
+        try:
+            with short_name(self._state / SOCKET) as socket:
+                # A session a call: one that is kept would outlive the host that asks.
+                async with (
+                    aiohttp.ClientSession(
+                        connector=aiohttp.UnixConnector(socket),
+                        timeout=timeout,
+                        auto_decompress=False,
+                    ) as session,
+                    session.post(f"http://agent/v1/{method}", data=body, headers=headers) as answer,
+                ):
+                    content = await read_bounded(answer, at_most=ANSWER_BYTES_MAX)
+                    # The next agent has the same socket and another token.
+                    return None if answer.status == _UNAUTHENTICATED else (answer.status, content)
+        except TimeoutError:
+            late = f"the local agent did not answer {method} in {within_s:.0f} s"
+            raise Unavailable(late) from None
+        except BodyTooLong as long:
+            raise Unavailable(f"the local agent answered {method}: {long}") from long
+        except (aiohttp.ClientError, OSError):
+            return None

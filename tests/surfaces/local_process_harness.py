@@ -19,7 +19,7 @@ from pathlib import Path
 from local_agent.shutdown import stop_agent, stop_everything
 from local_agent.surface import LocalProcessSurface
 from local_host.agent_process import AgentProcess
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import NotFound
 from shared.surfaces.local_process import LocalProcess, read_record
@@ -106,13 +106,14 @@ def upload(blobs: FolderBlobs, content: bytes) -> str:
 class Host:
     """A host process, as far as the surface is concerned: it supervises until it is killed."""
 
-    def __init__(self, root: Path, blobs: FolderBlobs) -> None:
+    def __init__(self, root: Path, blobs: FolderBlobs, clock: Clock) -> None:
         self.root = root
+        self.clock = clock
         self.blobs = blobs
         self.task: asyncio.Task[None] | None = None
 
     async def start(self) -> LocalProcessSurface:
-        surface = LocalProcessSurface(self.root, self.blobs, SystemClock(), SystemEntropy())
+        surface = LocalProcessSurface(self.root, self.blobs, self.clock, SystemEntropy())
         self.task = asyncio.create_task(surface.supervise())
         return surface
 
@@ -176,9 +177,11 @@ def _break_reads(root: Path) -> None:
 
 
 @asynccontextmanager
-async def local_process_harness(folder: Path) -> AsyncIterator[SurfaceHarness]:
+async def local_process_harness(
+    folder: Path, clock: Clock | None = None
+) -> AsyncIterator[SurfaceHarness]:
     blobs = FolderBlobs(folder / "blobs")
-    host = Host(folder / "surface", blobs)
+    host = Host(folder / "surface", blobs, clock or SystemClock())
     surface = await host.start()
     artifact = upload(blobs, zipped({"server.py": SERVER}))
     harness = SurfaceHarness(

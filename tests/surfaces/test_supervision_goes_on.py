@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import os
+import signal
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from local_agent.agent import LOG_BYTES_MAX, bound_logs, supervise
 from local_agent.site_controller import SiteController
 from local_agent.supervisor import INTERVAL_S
+from shared.kernel.clock import SystemClock
 from tests.kit.virtual_time import LoopClock, run_virtual
 from tests.surfaces.harness import ENVIRONMENT, fence
 from tests.surfaces.local_process_harness import local_process_harness
@@ -75,3 +79,29 @@ def test_logs_of_agent_and_proxies_have_a_bound(tmp_path: Path) -> None:
     before = [log.with_name(f"{log.name}.1").read_bytes() for log in logs]
     assert [log.stat().st_size for log in logs] == [0, 0]
     assert [(len(kept), kept[-7:]) for kept in before] == 2 * [(LOG_BYTES_MAX, b"the end")]
+
+
+class _SetBack(SystemClock):
+    """A clock that somebody sets back."""
+
+    shift = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.shift
+
+
+@pytest.mark.real
+async def test_an_instance_that_ended_before_the_clock_was_set_back_starts_again(
+    tmp_path: Path,
+) -> None:
+    clock = _SetBack()
+    async with local_process_harness(tmp_path, clock) as harness:
+        await harness.serve(harness.worker(1))
+        first = (await harness.until(lambda _: True)).revisions[0].instances[0].pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await harness.until(lambda live: live.revisions[0].ready == 0)
+
+        clock.shift = -timedelta(hours=1)
+
+        await harness.until(lambda live: live.revisions[0].instances[0].pid not in {None, first})

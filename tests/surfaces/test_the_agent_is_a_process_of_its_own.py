@@ -8,18 +8,24 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 
 from local_agent import processes
+from local_agent.agent_lock import read_owner
+from local_agent.launcher import TOKEN_VARIABLE
+from local_agent.removed_state import end_processes_of
 from local_agent.shutdown import live_processes
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Invalid, Unavailable
-from shared.kernel.observation import Absent, Unknown
+from shared.kernel.observation import Unknown
+from shared.persistence.unix_sockets import short_name
 from shared.surfaces.agent_calls import CALL_BYTES_MAX, CALLS, read_error
-from shared.surfaces.local_process import AgentRecord, LocalProcess, read_record
+from shared.surfaces.local_process import SOCKET, AgentRecord, LocalProcess, read_record
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Sites, Surface
 from tests.surfaces.harness import SHOP, fence
@@ -40,14 +46,15 @@ def _pids(live: LiveComponent) -> set[int | None]:
 
 
 async def _ask(
-    url: str, token: str, method: str, body: bytes | AsyncIterator[bytes]
+    state: Path, method: str, body: bytes | AsyncIterator[bytes], token: str | None = None
 ) -> tuple[int, bytes]:
-    headers = {"Authorization": f"Bearer {token}"}
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(f"{url}/v1/{method}", data=body, headers=headers) as answer,
-    ):
-        return answer.status, await answer.read()
+    headers = {"Authorization": f"Bearer {_record(state).token if token is None else token}"}
+    with short_name(state / SOCKET) as socket:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(socket)) as session,
+            session.post(f"http://agent/v1/{method}", data=body, headers=headers) as answer,
+        ):
+            return answer.status, await answer.read()
 
 
 async def _is_gone(agent: AgentRecord) -> None:
@@ -111,21 +118,29 @@ async def test_its_record_is_for_the_eyes_of_its_user_and_its_token_for_one_run(
         assert _record(tmp_path).token != first.token
 
 
-@pytest.mark.parametrize("token", ["", "x", "Bearer", "0" * 64])
+@pytest.mark.parametrize("token", [b"", b"x", b"Bearer", b"0" * 64, b"\xff"])
 async def test_who_does_not_have_its_token_is_refused_before_the_body_is_read(
-    tmp_path: Path, token: str
+    tmp_path: Path, token: bytes
 ) -> None:
     async with agent_harness(tmp_path):
-        url = _record(tmp_path).url.removeprefix("http://")
-        host, _, port = url.partition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        head = f"POST /v1/observe HTTP/1.1\r\nHost: {url}\r\nAuthorization: Bearer {token}\r\n"
-        writer.write(f"{head}Content-Length: {CALL_BYTES_MAX}\r\n\r\n".encode())
+        with short_name(tmp_path / SOCKET) as socket:
+            reader, writer = await asyncio.open_unix_connection(socket)
+        head = b"POST /v1/observe HTTP/1.1\r\nHost: agent\r\nAuthorization: Bearer " + token
+        writer.write(head + f"\r\nContent-Length: {CALL_BYTES_MAX}\r\n\r\n".encode())
 
         status = await asyncio.wait_for(reader.readline(), 10)
         writer.close()
 
         assert status.split()[1] == b"401"
+        assert "Traceback" not in (tmp_path / "agent.log").read_text()
+
+
+async def test_it_listens_on_no_port_and_on_a_socket_of_its_user(tmp_path: Path) -> None:
+    async with agent_harness(tmp_path):
+        agent = psutil.Process(_record(tmp_path).pid)
+
+        assert [c for c in agent.net_connections("inet") if c.status == "LISTEN"] == []
+        assert stat.S_IMODE((tmp_path / SOCKET).stat().st_mode) & 0o077 == 0
 
 
 @pytest.mark.parametrize(
@@ -146,9 +161,7 @@ async def test_a_call_that_is_none_is_refused(
     tmp_path: Path, method: str, body: bytes, status: int
 ) -> None:
     async with agent_harness(tmp_path):
-        agent = _record(tmp_path)
-
-        answered, said = await _ask(agent.url, agent.token, method, body)
+        answered, said = await _ask(tmp_path, method, body)
 
         assert answered == status
         assert status == 404 or isinstance(read_error(said), Invalid)
@@ -156,30 +169,9 @@ async def test_a_call_that_is_none_is_refused(
 
 async def test_a_call_has_a_bound(tmp_path: Path) -> None:
     async with agent_harness(tmp_path):
-        agent = _record(tmp_path)
-
-        status, _ = await _ask(agent.url, agent.token, "observe", _too_much())
+        status, _ = await _ask(tmp_path, "observe", _too_much())
 
         assert status == 413
-
-
-async def test_who_took_the_port_of_an_agent_that_ended_is_not_believed(tmp_path: Path) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n" + b'{"absent":true}')
-        writer.close()
-
-    async with agent_harness(tmp_path) as harness:
-        await harness.serve(harness.spec(1), weights={1: 100})
-        agent = _record(tmp_path)
-        harness.kill_host()
-        await _is_gone(agent)
-        port = int(agent.url.rpartition(":")[2])
-        server = await asyncio.start_server(answer, "127.0.0.1", port, reuse_address=True)
-        async with server:
-            reading = await harness.surface.observe(SHOP)
-
-        assert not isinstance(reading, Absent)
 
 
 async def test_without_an_agent_a_read_is_unknown_and_a_write_unavailable(tmp_path: Path) -> None:
@@ -245,3 +237,41 @@ async def test_an_agent_whose_folder_is_removed_ends_all_that_it_started(tmp_pat
         assert len(proxies) == 3
         assert not any(processes.start_ticks(pid or 0) for pid in pids)
         await asyncio.to_thread(tmp_path.mkdir)  # nothing has made it anew
+
+
+async def test_it_writes_its_process_into_its_lock_whatever_becomes_of_its_starter(
+    tmp_path: Path,
+) -> None:
+    async with agent_harness(tmp_path):
+        assert read_owner(tmp_path) == _record(tmp_path).pid
+
+
+async def test_an_agent_that_ends_leaves_what_another_started_in_a_new_folder(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "surface" / "home").mkdir(parents=True)
+    environ = {TOKEN_VARIABLE: "x", "HOME": str(tmp_path / "surface" / "home")}
+    started: list[asyncio.subprocess.Process] = []
+
+    async def sleeper() -> asyncio.subprocess.Process:
+        stubborn = "trap '' TERM; exec /bin/sleep 60"
+        started.append(await asyncio.create_subprocess_exec("/bin/sh", "-c", stubborn, env=environ))
+        return started[-1]
+
+    class StartsAnother(SystemClock):
+        async def sleep(self, seconds: float) -> None:
+            if len(started) == 1:
+                await sleeper()
+            await super().sleep(seconds)
+
+    try:
+        first = await sleeper()
+        while Path(f"/proc/{first.pid}/comm").read_text() != "sleep\n":  # noqa: ASYNC240  no disk
+            await CLOCK.sleep(0.01)
+        assert await end_processes_of(tmp_path, StartsAnother()) == 1
+        assert (await started[0].wait(), started[1].returncode) == (-9, None)
+    finally:
+        for process in started:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
