@@ -74,8 +74,8 @@ class ComponentController:
             if record.id in wanted:
                 after = self._instances.keep_running(record, spec, hosts)
                 if after is not None and self._instances.is_restart_due(after):
-                    cannot_start = replace(after, reason="CannotStart")
-                    after = await self._start(spec, after.id, problems, after) or cannot_start
+                    again = await self._start(spec, after.id, problems, after)
+                    after = again or _unstarted(after, problems[spec.revision])
             else:
                 after = self._instances.drain(record, spec, hosts, is_immediate=is_deletion)
             if after is None:
@@ -152,13 +152,16 @@ class ComponentController:
             return None
         folder = self._instances.folder(instance)
         await asyncio.to_thread(folder.prepare, unpacked, context.artifacts)
+        now = context.clock.now()
+        is_restart = dead is not None and not dead.is_resuming
         record = InstanceRecord(
             id=instance,
             revision=spec.revision,
             token=context.entropy.uuid().hex,
             port=None if spec.port is None else context.free_port(),
-            started_at=context.clock.now(),
+            started_at=now,
             restarts=dead.restarts if dead else 0,
+            restarted_at=now if is_restart else dead.restarted_at if dead else None,
             exit_code=dead.exit_code if dead else None,
             exit_reason=dead.exit_reason if dead else "",
             is_resuming=dead is not None and dead.is_resuming,
@@ -168,6 +171,10 @@ class ComponentController:
         self._site.write_record(self._record, is_durable=True)
         self._instances.start(spec, record, unpacked, data)
         return record
+
+
+def _unstarted(dead: InstanceRecord, problem: str) -> InstanceRecord:
+    return replace(dead, reason="CannotStart", message=problem)
 
 
 def _active_revisions(desired: DesiredComponent, now: datetime) -> dict[int, DesiredRevision]:

@@ -92,6 +92,7 @@ class InstanceController:
             is_live=False,
             is_resuming=True,
             reason="Exited",
+            message="",
             retry_at=self._context.clock.now(),
         )
 
@@ -116,7 +117,9 @@ class InstanceController:
         if record.terminated_at is not None:
             return self._kill_after_grace(record, spec, identity)
         draining_at = record.draining_at or now
-        record = replace(record, is_ready=False, reason="Stopping", draining_at=draining_at)
+        record = replace(
+            record, is_ready=False, reason="Stopping", message="", draining_at=draining_at
+        )
         if is_immediate or self._is_drained(record, spec, hosts, draining_at):
             processes.terminate(identity)
             return replace(record, terminated_at=now)
@@ -182,12 +185,15 @@ class InstanceController:
             is_ready=probes.is_ready,
             is_live=True,
             reason=reason,
+            message="" if probes.is_ready else probes.unready_because,
             is_resuming=record.is_resuming and not probes.is_ready,
         )
 
     def _unhealthy(self, record: InstanceRecord, reason: str) -> InstanceRecord:
         now = self._context.clock.now()
-        return replace(record, is_ready=False, is_live=False, reason=reason, terminated_at=now)
+        return replace(
+            record, is_ready=False, is_live=False, reason=reason, message="", terminated_at=now
+        )
 
     def _kill_after_grace(
         self, record: InstanceRecord, spec: RevisionSpec, identity: ProcessIdentity
@@ -218,6 +224,7 @@ class InstanceController:
             is_live=False,
             terminated_at=None,
             reason=record.reason if record.reason in EXCEEDED else "Exited",
+            message="",
             exit_reason="Exited" if record.terminated_at is None else record.reason,
             retry_at=now + timedelta(seconds=delay_s),
             restarts=record.restarts + 1,

@@ -181,6 +181,8 @@ def _instance(folder: SiteFolder, desired: DesiredComponent, record: InstanceRec
         pid=identity.pid if identity else None,
         address=f"127.0.0.1:{record.port}" if record.port is not None else None,
         reason=record.reason or ("" if is_alive else "Exited"),
+        message="" if record.is_ready else record.message,
+        restarted_at=record.restarted_at,
         exit_code=record.exit_code,
         exit_reason=record.exit_reason,
         is_resuming=record.is_resuming,

@@ -8,49 +8,64 @@ import aiohttp
 
 from local_agent.controller_context import ControllerContext
 from local_agent.state_files import InstanceRecord
-from shared.probing.bounded_body import PLAIN, read_bounded
+from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.surfaces.spec import HttpProbe, RevisionSpec
 
 PASSES_BELOW: Final = 400
+_PATH_SHOWN: Final = 200
 WORKER_READY_AFTER_S: Final = 1.0
 """A worker has no port to probe: it counts as started when it has run for this long."""
 _TCP_PROBE: Final = HttpProbe("", period_s=0.2, timeout_s=1.0)
 """Timing of the connection attempts where a spec has no readiness path."""
 
 
-async def send_probe(session: aiohttp.ClientSession, port: int, probe: HttpProbe) -> bool:
-    """Return whether *port* of this machine passes *probe*; without a path a connection passes.
+async def send_probe(session: aiohttp.ClientSession, port: int, probe: HttpProbe) -> str:
+    """Return why *port* of this machine does not pass *probe*, in words; empty when it passes.
 
-    *session* does not unpack: an answer without an end does not pass.
+    Without a path a connection passes. *session* does not unpack: an answer without an end does not
+    pass. The words have nothing that the workload wrote but its status.
     """
+    asked = f"GET {probe.path[:_PATH_SHOWN]}" if probe.path else "the connection"
     try:
         async with asyncio.timeout(probe.timeout_s):
             if not probe.path:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.close()
-                return True
+                return ""
             url = f"http://127.0.0.1:{port}{probe.path}"
             async with session.get(url, headers=PLAIN, allow_redirects=False) as response:
                 await read_bounded(response)
-                return response.status < PASSES_BELOW
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-        return False
+                is_passed = response.status < PASSES_BELOW
+                return "" if is_passed else f"{asked} answered {response.status}"
+    except TimeoutError:
+        return f"{asked} got no answer within {probe.timeout_s:g} s"
+    except (ConnectionRefusedError, aiohttp.ClientConnectorError):
+        return f"connection refused on port $PORT ({port}): does it listen on $PORT?"
+    except BodyTooLong:
+        return f"{asked} answered more than 64 KiB"
+    except (aiohttp.ClientError, OSError, ValueError):
+        return f"{asked} got no answer in HTTP"
 
 
 @dataclass
 class _Probe:
-    """A probe of one instance; `contradictions` counts the latest results against the verdict."""
+    """A probe of one instance; `contradictions` counts the latest results against the verdict.
+
+    `failure` is the last result in words, empty when that passed.
+    """
 
     spec: HttpProbe
     verdict: bool
     due_s: float
     contradictions: int = 0
+    failure: str = ""
     is_running: bool = False
 
     async def run(self, port: int, context: ControllerContext) -> None:
         try:
             before = self.verdict
-            self._record(await send_probe(context.session, port, self.spec))
+            self.failure = await send_probe(context.session, port, self.spec)
+            self._record(not self.failure)
             if self.verdict != before:
                 context.on_change()
         finally:
@@ -84,6 +99,11 @@ class InstanceProbes:
     @property
     def is_ready(self) -> bool:
         return self._readiness.verdict
+
+    @property
+    def unready_because(self) -> str:
+        """Return what the readiness probe got last, in words; empty when it passed."""
+        return self._readiness.failure
 
     @property
     def is_live(self) -> bool:

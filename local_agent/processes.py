@@ -31,6 +31,7 @@ from shared.persistence.plain_files import (
 
 NOT_OURS: Final = -1000
 """In place of an exit code, which is at least -64."""
+_STATUS_BYTES: Final = 16
 _KILL_ROUNDS: Final = 50
 """More than a workload that forks all the time can win; in a PID namespace one is enough."""
 
@@ -215,6 +216,20 @@ def claim_file(folder: Path, token: str) -> Path:
     return folder / f"claim-{token}"
 
 
+def _exit_file(folder: Path, token: str) -> Path:
+    """Return the file in which the shim of one start in *folder* tells how that ended."""
+    return folder / f"exit-{token}"
+
+
+def _told_exit(folder: Path, token: str) -> int | None:
+    """Return the exit code that the shim of a start told; None where it told none."""
+    try:
+        status = int(read_plain(_exit_file(folder, token), at_most=_STATUS_BYTES))
+        return os.waitstatus_to_exitcode(status)
+    except (OSError, ValueError):
+        return None
+
+
 def read_claim(claim: Path) -> ProcessIdentity | None:
     """Return the process that took *claim*; None when none did, or the claim is void."""
     try:
@@ -257,12 +272,13 @@ def start(
     `read_about`. The process exists even if this host ends now; the next host finds it by its
     claim.
     """
+    told = {"output": str(output), "exit": str(_exit_file(folder, token))}
     order = {
         "claim": str(claim_file(folder, token)),
         "folder": str(workdir),
         "limits": dict(limits),
         "command": list(command),
-        "sandbox": None if sandbox is None else {**sandbox, "output": str(output)},
+        "sandbox": None if sandbox is None else {**sandbox, **told},
     }
     kept = {**order, "about": dict(about or {})}
     write_new(folder / "order.json", json.dumps(kept).encode())
@@ -310,8 +326,8 @@ def read_about(folder: Path, token: str) -> Mapping[str, Any] | None:
 
 
 def delete_starts(folder: Path) -> None:
-    """Delete the order and the claims of all starts in *folder*."""
-    for path in [*folder.glob("claim-*"), folder / "order.json"]:
+    """Delete the order, the claims and the exits of all starts in *folder*."""
+    for path in [*folder.glob("claim-*"), *folder.glob("exit-*"), folder / "order.json"]:
         remove(path)
 
 
@@ -348,7 +364,8 @@ class SpawnedProcesses:
     def end(self, folder: Path, token: str) -> int | None:
         """Kill the remaining processes of that start's session; return the exit code of the start.
 
-        None where it is not known: an earlier host started it, or its end was told already.
+        None where it is not known: an earlier host started it and its shim was killed, or its end
+        was told already.
         """
         identity = read_claim(claim_file(folder, token))
         if identity is not None:
@@ -356,7 +373,8 @@ class SpawnedProcesses:
             kill_orphans(identity)
             self._collect(identity.pid, token)
         self._pids.pop(token, None)
-        return self._exits.pop(token, None)
+        code = self._exits.pop(token, None)
+        return _told_exit(folder, token) if code is None else code
 
     def _collect(self, pid: int, token: str) -> int | None:
         code = reap(pid)

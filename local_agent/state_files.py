@@ -75,6 +75,10 @@ class InstanceRecord:
     is_ready: bool = False
     is_live: bool = True
     reason: str = "Starting"
+    message: str = ""
+    """What `reason` is about: what the readiness probe got, or why it cannot start."""
+    restarted_at: datetime | None = None
+    """When it was started again after it ended, last; it stays when its host starts it anew."""
     exit_code: int | None = None
     exit_reason: str = ""
     """Why the process before this one ended: Exited, ProbeFailed, MemoryExceeded, DiskExceeded."""

@@ -50,6 +50,11 @@ class Instance:
     reason: str = ""
     """Why it is not ready: Starting, ProbeFailed, Exited, Stopping, CannotStart,
     MemoryExceeded, DiskExceeded."""
+    message: str = ""
+    """What `reason` is about, in words: what the readiness probe got last, or why it cannot start.
+    Empty where nothing more is known."""
+    restarted_at: datetime | None = None
+    """Start of the process that `restarts` counted last; None where it counts none."""
     exit_code: int | None = None
     """Of the process before this one; -9 was ended by signal 9. None where nobody collected it."""
     exit_reason: str = ""
@@ -71,6 +76,13 @@ class Instance:
         if self.exit_code < 0:
             return _ended_by(-self.exit_code)
         return f"exit status {self.exit_code}"
+
+    @property
+    def unready_because(self) -> str:
+        """Return why it is not ready: the reason and what that is about; empty when it is ready."""
+        if self.is_ready:
+            return ""
+        return ": ".join(part for part in (self.reason or "NotReady", self.message) if part)
 
 
 @dataclass(frozen=True)

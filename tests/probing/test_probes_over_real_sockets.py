@@ -96,7 +96,46 @@ async def test_an_answer_without_an_end_does_not_pass() -> None:
 
 async def test_an_instance_whose_answer_has_no_end_is_not_ready() -> None:
     async with listening(endless) as port, aiohttp.ClientSession(auto_decompress=False) as session:
-        assert not await send_probe(session, port, HttpProbe("/", timeout_s=5.0))
+        refusal = await send_probe(session, port, HttpProbe("/", timeout_s=5.0))
+
+    assert refusal == "GET / answered more than 64 KiB"
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def no_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"220 smtp\r\n")
+    await writer.drain()
+    writer.write_eof()
+    await reader.read()
+
+
+@pytest.mark.parametrize(
+    ("serve", "words"),
+    [
+        pytest.param(answering("200 OK")[0], "", id="passes"),
+        pytest.param(answering("404 Nope")[0], "GET /health answered 404", id="a-status"),
+        pytest.param(silent, "GET /health got no answer within 0.2 s", id="silence"),
+        pytest.param(no_http, "GET /health got no answer in HTTP", id="another-protocol"),
+    ],
+)
+async def test_a_readiness_probe_says_what_it_got(serve: Serve, words: str) -> None:
+    async with listening(serve) as port, aiohttp.ClientSession(auto_decompress=False) as session:
+        said = await send_probe(session, port, HttpProbe("/health", timeout_s=0.2))
+
+    assert said == words
+
+
+@pytest.mark.parametrize("path", ["/health", ""])
+async def test_where_nobody_listens_a_readiness_probe_asks_for_the_port(path: str) -> None:
+    async with listening(silent) as port:
+        pass
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        said = await send_probe(session, port, HttpProbe(path))
+
+    assert said == f"connection refused on port $PORT ({port}): does it listen on $PORT?"
 
 
 async def test_an_answer_that_is_packed_is_not_unpacked() -> None:

@@ -112,7 +112,9 @@ async def test_an_instance_whose_folder_went_away_starts_again_when_it_is_back(
     assert stuck.revisions[0].message == (
         "data folder up-loads is not there: update the environment"
     )
-    assert stuck.revisions[0].instances[0].reason == "CannotStart"
+    assert stuck.revisions[0].instances[0].unready_because == (
+        "CannotStart: data folder up-loads is not there: update the environment"
+    )
     shutil.move(f"{folder}.away", folder)
     await harness.until(lambda live: live.revisions[0].ready == 1)
     assert (folder / "kept").read_text() == "safe"

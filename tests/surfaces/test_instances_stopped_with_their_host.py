@@ -53,6 +53,22 @@ async def test_an_instance_that_ends_by_itself_after_that_is_not_resuming(tmp_pa
     assert (starting.is_resuming, again.is_resuming) == (True, False)
 
 
+async def test_the_time_of_its_last_restart_outlives_the_host(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.spec(1), weights={1: 100})
+        first = only(await harness.until(lambda _: True))
+        os.kill(first.pid or 0, 9)
+        crashed = only(await harness.until(lambda live: bool(only(live).restarted_at)))
+        await harness.kill_host()
+        await stop_everything(tmp_path / "surface", harness.clock)
+        await harness.restart()
+        again = only(await harness.until(lambda live: only(live).started_at > crashed.started_at))
+
+    assert first.restarted_at is None
+    assert crashed.restarted_at == crashed.started_at == again.restarted_at
+    assert (crashed.restarts, again.restarts) == (1, 1)
+
+
 async def test_an_instance_that_outlived_its_host_is_not_resuming(tmp_path: Path) -> None:
     async with local_process_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1), weights={1: 100})

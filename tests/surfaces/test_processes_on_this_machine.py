@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,7 +32,13 @@ from shared.surfaces.errors import BadArtifact
 from shared.surfaces.observed_state import LiveComponent, Phase
 from shared.surfaces.spec import HttpProbe, Resources
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
-from tests.surfaces.local_process_harness import FolderBlobs, local_process_harness, upload, zipped
+from tests.surfaces.local_process_harness import (
+    FolderBlobs,
+    agent_harness,
+    local_process_harness,
+    upload,
+    zipped,
+)
 
 pytestmark = pytest.mark.real
 
@@ -243,14 +250,44 @@ async def test_an_instance_that_is_not_ready_gets_no_traffic_and_is_left_running
         sick, well = (await harness.until(lambda _: True)).revisions[0].instances
 
         _work(tmp_path, sick.id).joinpath("sick").touch()
-        await harness.until(lambda live: live.revisions[0].ready == 1)
+        hidden = await harness.until(lambda live: live.revisions[0].ready == 1)
         await harness.clock.sleep(0.3)
         answers = await _through_the_edge(harness, 20)
         _work(tmp_path, sick.id).joinpath("sick").unlink()
         after = await harness.until(lambda live: live.revisions[0].ready == 2)
 
         assert set(answers) == {well.id}
+        because = {i.id: i.unready_because for i in hidden.revisions[0].instances}
+        assert because == {sick.id: "ProbeFailed: GET /ready answered 503", well.id: ""}
+        assert [i.message for i in after.revisions[0].instances] == ["", ""]
         assert after.revisions[0].instances[0].pid == sick.pid
+
+
+async def test_an_instance_that_never_listens_is_asked_for_its_port(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.surface.apply(harness.spec(1, command=("sleep", "60")), fence(1))
+
+        live = await harness.until(
+            lambda live: any(i.message for r in live.revisions for i in r.instances)
+        )
+
+        instance = live.revisions[0].instances[0]
+        assert instance.reason == "Starting"
+        assert instance.address is not None
+        assert f"({instance.address.rpartition(':')[2]}): does it listen" in instance.message
+
+
+async def test_an_agent_that_took_an_instance_over_knows_how_it_ended(tmp_path: Path) -> None:
+    async with agent_harness(tmp_path) as harness:
+        script = 'trap "exit 5" USR1; while :; do sleep 0.05; done'
+        await harness.serve(harness.worker(1, command=("/bin/sh", "-c", script)))
+        await harness.restart()
+        instance = (await harness.until(lambda live: True)).revisions[0].instances[0]
+
+        os.kill(instance.pid or 0, signal.SIGUSR1)
+
+        after = await harness.until(lambda live: bool(live.revisions[0].instances[0].restarts))
+        assert after.revisions[0].instances[0].last_exit == "exit status 5"
 
 
 async def test_a_program_that_cannot_start_says_why_and_is_retried(tmp_path: Path) -> None:
