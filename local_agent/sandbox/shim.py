@@ -3,20 +3,12 @@
 The process that claimed the start stays outside of the sandbox. In namespaces a second one is the
 init of the workload; when either ends, the kernel ends all processes of the workload.
 
-<<<<<<< HEAD
-A sandbox is a mapping: `output`, the file for what it writes; `isNamespaced`; `network`, whether it
-has one; `user` (None: ours); `root`, an empty folder; `readable`, `writable` (paths); `program`,
-`tmp` and `accounts`, as `mounts.enter` takes them; `mapped` (pairs of a path and the owner of its
-files on disk); `landlock` (its version, 0 for none), `port` (None: none of its own)
-and `filtersCalls`, whether `call_filter` is in force.
-=======
 A sandbox is a mapping: `output`, the file for what it writes; `exit`, the file for its wait status,
 which an agent that is not the parent of this process cannot know otherwise; `isNamespaced`;
 `network`, whether it has one; `user` (None: ours); `root`, an empty folder; `readable`, `writable`
-(paths); `program`, `tmp` and `accounts`, as `mounts.enter` takes them; `mapped` (pairs of a path and
-the owner of its files on disk); `landlock` (its version, 0 for none) and `port` (None: none of its
-own).
->>>>>>> df8d686 (Keep what a probe got, why a start cannot be, and how it ended, with the instance)
+(paths); `program`, `tmp` and `accounts`, as `mounts.enter` takes them; `mapped` (pairs of a path
+and the owner of its files on disk); `landlock` (its version, 0 for none), `port` (None: none of its
+own) and `filtersCalls`, whether `call_filter` is in force.
 """
 
 from __future__ import annotations
@@ -62,12 +54,9 @@ def run(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
         status = process_tree.wait_for(workload)
         process_tree.end_children()
     output.finish()
-<<<<<<< HEAD
+    _tell(sandbox["exit"], status)
     # Ended by a signal it would leave a core with the environ of the workload, if only in a pipe.
     system_calls.prctl(system_calls.PR_SET_DUMPABLE, 0)
-=======
-    _tell(sandbox["exit"], status)
->>>>>>> df8d686 (Keep what a probe got, why a start cannot be, and how it ended, with the instance)
     return process_tree.end_as(status)
 
 
