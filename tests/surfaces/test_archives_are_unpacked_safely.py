@@ -1,14 +1,16 @@
 """An archive from outside cannot write outside its folder, nor fill the disk."""
 
 import asyncio
+import io
 import stat
+import struct
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from local_agent.artifacts import Artifacts, content_digest
-from shared.surfaces.archives import extract
+from shared.surfaces.archives import ENTRIES_MAX, extract, refuse_unsafe_archive
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
 from tests.surfaces.local_process_harness import FolderBlobs, upload, zipped
@@ -79,6 +81,17 @@ def test_an_archive_that_makes_no_sense_is_refused(
 
     with pytest.raises(BadArtifact):
         extract(archive, tmp_path / "content")
+
+
+def test_a_directory_of_very_many_entries_is_refused_before_it_is_listed() -> None:
+    """`zipfile` would make an object of each: half a million take nine seconds."""
+    entry = b"PK\1\2" + struct.pack("<6H3I5H2I", 20, 20, *[0] * 7, 1, *[0] * 6) + b"a"
+    entries = entry * (ENTRIES_MAX + 1)
+    # The count of the end record does not matter to `zipfile`, so it may be anything.
+    end = b"PK\5\6" + struct.pack("<4H2IH", 0, 0, 1, 1, len(entries), 0, 0)
+
+    with pytest.raises(BadArtifact, match=f"this one has {ENTRIES_MAX + 1} entries"):
+        refuse_unsafe_archive(io.BytesIO(entries + end))
 
 
 async def test_bytes_that_are_not_the_digest_are_refused(tmp_path: Path) -> None:

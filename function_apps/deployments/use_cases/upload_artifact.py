@@ -41,7 +41,8 @@ async def upload_artifact(
     """
     if not content:
         raise Invalid("an artifact is a zip archive; the body is empty", target="")
-    refuse_unsafe_archive(io.BytesIO(content))
+    # Off the loop: to look at twenty thousand files takes a quarter of a second.
+    await asyncio.to_thread(refuse_unsafe_archive, io.BytesIO(content))
     digest = await _digest(content, app)
     known = await _receipt(digest, ctx, app)
     if known is None or await app.blobs.size(artifact_blob(digest)) is None:
