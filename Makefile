@@ -40,10 +40,10 @@ install = $(UV) pip install --quiet --python .venv --require-hashes --index-stra
 	@$(call install,azure-infra)
 	@touch $@
 
-demo: .venv/.local ## the main job, start to end: deploy, promote, break, roll back, survive a kill
-	@$(RUN) -m cli.demo
+demo: .venv/.local ## the main job, start to end: deploy, promote, break, roll back, survive a kill; PORT=7072: not any free port
+	@$(RUN) -m cli.demo $(if $(PORT),--port $(PORT))
 
-up: .venv/.local ## start the system and leave it running; PORT=7072 is another port than 7071
+up: .venv/.local ## start the system and leave it running; PORT=7072 is another port than the last, or 7071
 	@.venv/bin/runtimectl up $(if $(PORT),--port $(PORT))
 
 down: .venv/.local ## stop everything that was started here

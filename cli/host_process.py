@@ -100,6 +100,12 @@ def _is_held(lock: Path) -> bool:
     return False
 
 
+def last_port(folder: StateFolder) -> int | None:
+    """Return the port of the last host of *folder*, running or not; None before the first."""
+    record = read_json(folder.host_file)
+    return None if record is None else int(record["port"])
+
+
 def start_host(
     folder: StateFolder,
     port: int,

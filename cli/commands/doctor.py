@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from cli.client import HostUnreachable
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import find_host, find_process
@@ -30,6 +31,8 @@ _KINDS: Final = {
     "data": ("environments/volumes",),
     "stores": ("databases", "tables"),
 }
+_HOST_CHECKS: Final = ("host", "services")
+"""Where these fail the remedy is to start the host."""
 _COLUMNS: Final = (
     Column("CHECK", "check"),
     Column("RESULT", "result"),
@@ -55,7 +58,10 @@ def doctor(invocation: Invocation) -> None:
         raise Failure(
             "; ".join(f"{finding.check}: {finding.detail}" for finding in failed),
             ExitCode.UNAVAILABLE,
-            remedy="correct the first, then `runtimectl doctor` again",
+            code="HostUnreachable" if failed[0].check in _HOST_CHECKS else "",
+            remedy=""
+            if failed[0].check in _HOST_CHECKS
+            else "correct the first, then `runtimectl doctor` again",
         )
 
 
@@ -106,7 +112,8 @@ def _host(session: Session) -> Iterator[Finding]:
     elif process is not None:
         yield Finding("host", LACKS, f"pid {process.pid} starts, or is not of `runtimectl up`")
     else:
-        yield Finding("host", LACKS, "it does not run: `runtimectl up`")
+        was_started = session.state_folder.host_file.exists()
+        yield Finding("host", FAILS if was_started else LACKS, "it does not run: `runtimectl up`")
 
 
 def _agent(session: Session) -> Iterator[Finding]:
@@ -132,7 +139,9 @@ def _login(session: Session) -> Iterator[Finding]:
 
 
 def _services(session: Session) -> Iterator[Finding]:
-    """Ask each app for its health; of a system that does not run, nothing."""
+    """Ask each app for its health; of a system that does not run or answer, say that once."""
+    if not is_elsewhere() and find_host(session.state_folder) is None:
+        return
     try:
         client = session.client
     except Failure:
@@ -140,6 +149,9 @@ def _services(session: Session) -> Iterator[Finding]:
     for app in APPS:
         try:
             body: Mapping[str, Any] = client.get(f"/v1/platform/{app}/health").body
+        except HostUnreachable as silent:
+            yield Finding("services", FAILS, silent.message)
+            return
         except Failure as failure:
             if failure.exit_code is not ExitCode.NOT_FOUND:
                 yield Finding(app, FAILS, failure.message)
@@ -164,4 +176,4 @@ def _limits(_session: Session) -> Iterator[Finding]:
     offered = capabilities()
     for feature in Feature:
         reason = offered.lacks.get(feature)
-        yield Finding(feature, LACKS if reason else OK, reason or "")
+        yield Finding(feature, LACKS if reason else OK, reason or feature.meaning)

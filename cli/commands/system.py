@@ -33,8 +33,13 @@ class Shell(StrEnum):
 def up(
     invocation: Invocation,
     port: Annotated[
-        int, typer.Option(help="Port of the API; 0: any free one.", min=0, max=65_535)
-    ] = DEFAULT_PORT,
+        int | None,
+        typer.Option(
+            help=f"Port of the API, 0: any; else that of the last start, or {DEFAULT_PORT}.",
+            min=0,
+            max=65_535,
+        ),
+    ] = None,
 ) -> None:
     """Start the system in the background, or show the one that runs."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
@@ -49,8 +54,10 @@ def up(
         host = host_process.find_host(folder)
         is_new = host is None
         if host is None:
+            if port is None:
+                port = host_process.last_port(folder) or DEFAULT_PORT
             host = host_process.start_host(folder, port, clock, SystemEntropy())
-    if not is_new and port not in {DEFAULT_PORT, 0, host.port}:
+    if not is_new and port not in {None, 0, host.port}:
         raise Failure(
             f"the system runs already, on port {host.port}",
             ExitCode.CONFLICT,

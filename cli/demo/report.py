@@ -17,10 +17,10 @@ _PARTS: Final = (
     ("boot", "start the system, log in", 3),
     ("build", f"Datasette {OLD}, {NEW}, and {NEW} with a slow plugin (cached)", 1),
     ("provision", "environments test and staging", 5),
-    ("deploy", f"{OLD} to staging, {NEW} to test", 18),
+    ("deploy", f"{OLD} to staging, {NEW} to test", 23),
     ("client", f"{RATE} requests a second to staging, to the end", 1),
-    ("promote", "canary in staging; the host is killed on the way and started again", 50),
-    ("break", "a slow third release: rolled back, proved, held", 25),
+    ("promote", "canary in staging; the host is killed on the way and started again", 55),
+    ("break", "a slow third release: rolled back, proved, held", 30),
     ("report", "timeline, totals", 2),
 )
 """Name, description and usual duration in seconds of each part."""
@@ -44,7 +44,7 @@ def print_plan(sandbox: Sandbox, *, is_warm: bool) -> None:
     fresh = "" if is_warm else ", and up to 60 s once to build the archives with pip"
     folder = sandbox.state_folder
     sandbox.print()
-    sandbox.print(f"time:    about {total} s, 150 s on a loaded machine with 2 cores{fresh}")
+    sandbox.print(f"time:    about {total} s, 180 s on a loaded machine with 2 cores{fresh}")
     sandbox.print(
         f"ports:   API {sandbox.port}; "
         "each environment takes two from 20000 to 29999 (public, admin)"

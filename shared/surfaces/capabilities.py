@@ -33,15 +33,39 @@ class Feature(StrEnum):
     OPEN_FILES_LIMIT = "openFilesLimit"
     PROCESSES_LIMIT = "processesLimit"
     OWN_USER = "ownUser"
-    """Each instance runs as a user (uid) of its own."""
     OWN_PROCESSES = "ownProcesses"
-    """It sees and signals its own processes only, and they all end with it."""
     PRIVATE_FILES = "privateFiles"
-    """It sees the system's programs, its own folders, and no other file of the machine."""
     OWN_PORTS = "ownPorts"
-    """It can bind its own TCP port, and those that the kernel chooses."""
     READ_ONLY_PROGRAM = "readOnlyProgram"
-    """It cannot change the files of its release."""
+
+    @property
+    def meaning(self) -> str:
+        """What a workload can count on, in one sentence for operators."""
+        return _MEANINGS[self]
+
+
+_MEANINGS: Final[Mapping[Feature, str]] = {
+    Feature.TRAFFIC_SPLIT: "two releases share the requests by percent",
+    Feature.INSTANT_ROLLBACK: "the old release takes all requests again at once",
+    Feature.SCALE_TO_ZERO: "a workload may have no instance",
+    Feature.CONFIGURATION_IN_PLACE: "a running instance takes a new configuration",
+    Feature.SECRET_REFERENCES: "a secret is given by its name and resolved at the start",
+    Feature.NAMESPACES: "each tenant has a namespace of its own",
+    Feature.QUOTAS: "an environment has a total that its instances share",
+    Feature.HTTP_PROBES: "instances are asked over HTTP whether they are up",
+    Feature.WORKERS: "a workload may run without a port",
+    Feature.PATH_ROUTING: "one public port sends each path prefix to its component",
+    Feature.SELF_PROOF: "an instance is asked which release it is",
+    Feature.MEMORY_LIMIT: "an instance takes no more than `memoryMib`",
+    Feature.CPU_LIMIT: "an instance takes no more than `cpu`",
+    Feature.OPEN_FILES_LIMIT: "an instance opens no more than `openFiles`",
+    Feature.PROCESSES_LIMIT: "an instance has no more than `processes`",
+    Feature.OWN_USER: "each instance runs as a user (uid) of its own",
+    Feature.OWN_PROCESSES: "it sees and signals its own processes only; they all end with it",
+    Feature.PRIVATE_FILES: "it sees the system's programs and its own folders, no other file",
+    Feature.OWN_PORTS: "it can bind its own TCP port, and those that the kernel chooses",
+    Feature.READ_ONLY_PROGRAM: "it cannot change the files of its release",
+}
 
 
 @dataclass(frozen=True)

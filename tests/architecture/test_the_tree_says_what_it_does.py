@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import subprocess
 import tokenize
 from collections import Counter
 from enum import Enum
@@ -150,6 +151,15 @@ def test_every_make_target_in_the_docs_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
     assert _commands("make") <= targets
+
+
+@pytest.mark.parametrize("target", ["up", "demo"])
+def test_a_port_that_make_is_given_reaches_the_command(target: str) -> None:
+    line = ["make", "--dry-run", "--always-make", target, "PORT=7490"]
+
+    printed = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert printed.splitlines()[-1].endswith(" --port 7490")
 
 
 def test_every_runtimectl_command_in_the_docs_exists() -> None:

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from cli.demo.report import free_port
 from cli.exit_codes import ExitCode
 from cli.main import main
 from local_agent.agent_lock import LOCK, held_lock, write_owner
+from shared.surfaces.capabilities import Feature
+from tests.cli.ended_host import ended_host
 from tests.cli.small_platform import Ran, RuntimeCtl
 
 HEALTH = "GET /v1/platform/{}/health"
@@ -36,6 +39,48 @@ def test_a_machine_without_a_system_lacks_it_and_fails_nothing(
     assert found["state folder"]["result"] == "ok"
     assert found["cpuLimit"]["result"] == "lacks"
     assert found["cpuLimit"]["detail"]
+
+
+def test_a_host_that_ended_is_one_finding_with_one_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNTIMECTL_URL", raising=False)
+    ended_host(tmp_path, port=7491)
+    main(["login", "--dev", "--state", str(tmp_path)])
+    capsys.readouterr()
+
+    code = main(["doctor", "--state", str(tmp_path), "-o", "json"])
+
+    printed = capsys.readouterr()
+    failed = [each["check"] for each in json.loads(printed.out) if each["result"] == "fails"]
+    assert (code, failed) == (ExitCode.UNAVAILABLE, ["host"])
+    assert json.loads(printed.err)["error"]["next"].startswith("start it: `runtimectl up`")
+
+
+@pytest.mark.real
+def test_a_system_elsewhere_that_does_not_answer_is_one_finding(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIMECTL_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("RUNTIMECTL_TOKEN", "a-token")
+
+    code = main(["doctor", "-o", "json"])
+
+    printed = capsys.readouterr()
+    failed = [each["check"] for each in json.loads(printed.out) if each["result"] == "fails"]
+    assert (code, failed) == (ExitCode.UNAVAILABLE, ["services"])
+    assert json.loads(printed.err)["error"]["next"].startswith("check RUNTIMECTL_URL")
+
+
+def test_each_word_for_what_workloads_are_held_to_has_its_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNTIMECTL_URL", raising=False)
+
+    main(["doctor", "--state", str(tmp_path), "-o", "json"])
+
+    found = findings(capsys.readouterr().out)
+    assert [feature for feature in Feature if " " not in found[feature]["detail"]] == []
 
 
 def test_a_state_folder_that_cannot_be_one_fails(capsys: pytest.CaptureFixture[str]) -> None:
