@@ -75,11 +75,11 @@ def _become(order: dict[str, Any]) -> int:
         os.chdir(order["folder"])
         _limit(order["limits"])
         os.execvpe(command[0], command, order["environ"])  # noqa: S606  no shell is the point
-    except OSError as failed:
+    except Exception as failed:  # noqa: BLE001  a name that exec refuses is a ValueError
         return _cannot_start(command, failed)
 
 
-def _cannot_start(command: list[str], failed: OSError) -> int:
+def _cannot_start(command: list[str], failed: Exception) -> int:
     print(f"cannot start {command}: {failed}", file=sys.stderr, flush=True)  # noqa: T201
     return NOT_STARTED
 
@@ -97,7 +97,7 @@ def main(token: str) -> int:
 
     try:
         return shim.run(sandbox, lambda: _become(order))
-    except OSError as failed:
+    except Exception as failed:  # noqa: BLE001  as above
         return _cannot_start(order["command"], failed)
 
 

@@ -303,7 +303,8 @@ def _spawn(token: str, home: str, ordered: int, written: int) -> int:
     os.set_blocking(written, True)
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-I", "-S", launcher.__file__, token],
+        # Paths mean the same bytes to us and to it, whatever the locale: see also `agent_process`.
+        [sys.executable, "-X", "utf8", "-I", "-S", launcher.__file__, token],
         {TOKEN_VARIABLE: token, "HOME": home},
         file_actions=[
             (os.POSIX_SPAWN_DUP2, ordered, 0),

@@ -110,8 +110,8 @@ def _write_accounts(root: str, accounts: tuple[str, str]) -> None:
     """Lay passwd and group of our own over those of the machine: programs look up their user."""
     for name, content in zip(("passwd", "group"), accounts, strict=True):
         place = _place(root, f"/.{name}", is_folder=False)
-        with open(place, "w", encoding="utf-8") as file:
-            file.write(content)
+        with open(place, "wb") as file:
+            file.write(os.fsencode(content))
         if os.path.exists(f"/etc/{name}"):
             _bind(place, f"{root}/etc/{name}")
 

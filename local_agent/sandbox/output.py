@@ -50,10 +50,21 @@ class Output:
 
     def _write(self, chunk: bytes) -> None:
         if self._size + len(chunk) > BYTES_MAX:
-            os.rename(self._path, f"{self._path}.1")
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            following = os.open(self._path, flags, 0o600)
-            os.dup2(following, self._file, inheritable=False)
-            os.close(following)
-            self._size = 0
+            self._rotate()
         self._size += os.write(self._file, chunk)
+
+    def _rotate(self) -> None:
+        """Begin the next file; where a step fails the next chunk tries again, and nothing grows."""
+        following = f"{self._path}.next"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        opened = os.open(following, flags, 0o600)
+        try:
+            try:
+                os.rename(self._path, f"{self._path}.1")
+            except FileNotFoundError:
+                pass  # somebody removed it, or an earlier try came this far
+            os.rename(following, self._path)
+            os.dup2(opened, self._file, inheritable=False)
+        finally:
+            os.close(opened)
+        self._size = 0

@@ -25,6 +25,8 @@ FORWARDED = frozenset(
         signal.SIGTERM,
     }
 )
+NOT_STARTED = 127
+"""Exit code when there was no workload, as of a shell."""
 _WATCHED = FORWARDED | {signal.SIGCHLD}
 
 
@@ -37,13 +39,21 @@ def spawn(become: Callable[[], int]) -> int:
     """Return the pid of a child that receives signals again and runs *become*, to exec."""
     pid = os.fork()
     if pid == 0:
-        code = 1
+        code = NOT_STARTED
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             code = become()
+        except Exception as failed:  # noqa: BLE001  whatever it is, somebody must be able to read it
+            say_not_started(failed)
         finally:
             os._exit(code)
     return pid
+
+
+def say_not_started(failed: Exception) -> None:
+    """Write why there is no workload where its output would be."""
+    said = f"cannot start in a sandbox: {str(failed) or type(failed).__name__}\n"
+    os.write(2, said.encode("utf-8", "backslashreplace"))
 
 
 def wait_for(pid: int) -> int:

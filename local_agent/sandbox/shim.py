@@ -91,9 +91,9 @@ def _run_in_namespaces(
             status = _be_init(sandbox, mapped, become, life)
             os.write(sender, b"%d" % status)
             code = 0
-        except OSError as failed:
-            os.write(2, f"cannot start in a sandbox: {failed}\n".encode())
-            os.write(sender, b"%d" % (127 << 8))
+        except Exception as failed:  # noqa: BLE001  as in `process_tree.spawn`
+            process_tree.say_not_started(failed)
+            os.write(sender, b"%d" % (process_tree.NOT_STARTED << 8))
         finally:
             os._exit(code)
     os.close(sender)
@@ -141,18 +141,14 @@ def _spawn(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
     """Return the pid of the workload, which begins with the restrictions of *sandbox*."""
 
     def enter() -> int:
-        try:
-            system_calls.prctl(system_calls.PR_SET_DUMPABLE, 1)
-            if not sandbox["isNamespaced"]:
-                system_calls.prctl(system_calls.PR_SET_PDEATHSIG, signal.SIGKILL)
-            system_calls.prctl(system_calls.PR_SET_NO_NEW_PRIVS, 1)
-            if sandbox["landlock"]:
-                landlock.restrict(sandbox["landlock"], _paths(sandbox), sandbox["port"])
-            if sandbox["filtersCalls"]:
-                call_filter.restrict()
-        except OSError as failed:
-            os.write(2, f"cannot start in a sandbox: {failed}\n".encode())
-            return 127
+        system_calls.prctl(system_calls.PR_SET_DUMPABLE, 1)
+        if not sandbox["isNamespaced"]:
+            system_calls.prctl(system_calls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        system_calls.prctl(system_calls.PR_SET_NO_NEW_PRIVS, 1)
+        if sandbox["landlock"]:
+            landlock.restrict(sandbox["landlock"], _paths(sandbox), sandbox["port"])
+        if sandbox["filtersCalls"]:
+            call_filter.restrict()
         return become()
 
     return process_tree.spawn(enter)

@@ -17,6 +17,8 @@ DEPTH_MAX: Final = 100
 """Folders within folders: each keeps a descriptor open while it is measured."""
 _BLOCK_BYTES: Final = 512
 """Of `st_blocks`, whatever the file system's own blocks are."""
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""What says that a folder went away, or that something else is at its place."""
 _Entry = os.stat_result | None
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -58,14 +60,13 @@ def measure(folders: Iterable[Path], *, bytes_max: int, names_max: int) -> Usage
 
 
 def _walk(folder: str | Path, above: int | None = None, depth: int = 1) -> Iterator[_Entry]:
-    """Yield what is in *folder*, depth first; None for what is closed to this user or too deep."""
+    """Yield what is in *folder*, depth first; None for what cannot be read or is too deep."""
     try:
         opened = os.open(folder, _FOLDER, dir_fd=above)
-    except PermissionError:
-        yield None
+    except OSError as refused:
+        if refused.errno not in _GONE:
+            yield None
         return
-    except OSError:
-        return  # it went away
     try:
         with os.scandir(opened) as entries:
             for entry in entries:
@@ -77,6 +78,8 @@ def _walk(folder: str | Path, above: int | None = None, depth: int = 1) -> Itera
                     yield from _walk(entry.name, opened, depth + 1)
                 else:
                     yield None
+    except OSError:
+        yield None
     finally:
         os.close(opened)
 

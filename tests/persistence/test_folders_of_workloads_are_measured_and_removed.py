@@ -1,6 +1,7 @@
 """What a workload left is measured at a bounded cost and removed whole, and no link is followed."""
 
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,16 +130,35 @@ def _as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_a_closed_folder_is_no_whole_measure() -> None:
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+def test_a_closed_folder_is_no_whole_measure(mode: int) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)  # of pytest's folders nobody sees any
         folder.chmod(0o755)
-        (folder / "closed").mkdir(mode=0o000)
+        (folder / "closed").mkdir()
+        (folder / "closed" / "file").touch()
+        (folder / "closed").chmod(mode)
 
         with _as_nobody():
             used = measure([folder], **PLENTY)
 
         assert (used.names, used.is_whole) == (1, False)
+
+
+@pytest.mark.parametrize("free", [1, 2, 3, 4])
+def test_without_descriptors_left_it_is_no_whole_measure(folder: Path, free: int) -> None:
+    deep(folder, 20)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, limits[1]))
+    try:
+        used = measure([folder], **PLENTY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert used.names < 20
+    assert not used.is_whole
 
 
 def test_what_is_deeper_than_any_path_is_removed(folder: Path, outside: Path) -> None:

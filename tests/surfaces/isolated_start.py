@@ -3,7 +3,7 @@
 The argument is JSON: `folder`, where it starts, and `command`; `act`, one of ACTS, done once it
 wrote `ready`; `files`, texts by their path below `folder`, which are its program where that begins
 with `work/`; `namespaces`, `landlock` and `filters`, to use less than this machine has; `limits`,
-`port`, `environ`, and `data`, a folder.
+`port`, `environ`, and `data`, a folder; `sandbox`, what to put in place of parts of it.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ def _start(order: Mapping[str, Any], folder: Path) -> int:
         workdir=folder / "work",
         output=folder / "output.log",
         limits=rlimits(Resources(**order.get("limits", {})), in_force),
-        sandbox=sandbox,
+        sandbox=None if sandbox is None else {**sandbox, **order.get("sandbox", {})},
     )
 
 

@@ -1,7 +1,9 @@
 """Whatever a workload forks ends with it; signals and exit codes pass through their shim."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import psutil
@@ -32,6 +34,7 @@ print("ready", flush=True)
 if sys.argv[2] == "stay":
     os.execv("/bin/sleep", [sys.argv[1], "600"])
 """
+ASCII: Final = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 HELD: Final[Mapping[str, Mapping[str, Any]]] = {
     "all-there-is": {},
     "without-landlock": {"landlock": 0},
@@ -155,6 +158,42 @@ def test_a_program_that_is_not_there_is_named(platform: Account) -> None:
 
     assert ended.code == 127
     assert ended.output.startswith("cannot start ['no-such-program', 'x']: [Errno 2]")
+
+
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"environ": {"A": "x\0y"}},
+        {"environ": {"A=B": "x"}},
+        {"sandbox": {"readable": [0.5]}},
+        {"sandbox": {"landlock": 4, "port": "x"}},
+    ],
+    ids=["a-variable-with-a-zero", "a-name-with-an-equals-sign", "its-init", "its-restrictions"],
+)
+def test_a_start_that_cannot_be_says_so(
+    platform: Account, order: Mapping[str, Any], held: Mapping[str, Any]
+) -> None:
+    ended = platform.run(["/bin/true"], **order, **held)
+
+    assert ended.code == 127
+    assert ended.output.startswith("cannot start ")
+
+
+@pytest.mark.parametrize("name", [b"\xff", "\u00fc".encode()], ids=["no-text", "utf-8"])
+@pytest.mark.parametrize("locale", [{}, ASCII], ids=["as-it-is", "ascii"])
+def test_a_folder_may_have_any_name(
+    platform: Account, name: bytes, locale: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = platform.folder / name.decode("ascii", "surrogateescape")  # so for every locale
+    folder.mkdir(exist_ok=True)
+    os.chown(folder, platform.folder.stat().st_uid, -1)
+    for variable, value in locale.items():
+        monkeypatch.setenv(variable, value)
+
+    ended = replace(platform, folder=folder).run(["/bin/sh", "-c", "touch $HOME/file && echo ok"])
+
+    assert (ended.code, ended.output) == (0, "ok\n")
 
 
 @pytest.mark.parametrize("held", HELD.values(), ids=HELD)
