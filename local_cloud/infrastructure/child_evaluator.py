@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -58,6 +60,8 @@ class ChildEvaluator:
         # A child holds up to 190 MB. One tenant alone gets one of the places, the next comer the
         # other; equal requests wait and share.
         self._turns = FairTurns(2)
+        # Of its own: a child is waited for longer than others can wait for the loop's threads.
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="plan")
         self._graphs: dict[str, Graph] = {}
         self.evaluations = 0
 
@@ -93,7 +97,8 @@ class ChildEvaluator:
         }
         # The loop's own way to start a process forks the host: 7 to 20 ms for everybody.
         with _started(self._root) as child:
-            exchange = asyncio.ensure_future(_exchange(child, json.dumps(request).encode()))
+            asked = self._exchange(child, json.dumps(request).encode())
+            exchange = asyncio.ensure_future(asked)
             try:
                 async with asyncio.timeout(self._timeout_s):
                     out, err = await asyncio.shield(exchange)
@@ -104,6 +109,18 @@ class ChildEvaluator:
                 _kill(child)
                 await asyncio.wait([exchange])
         return _graph(child.returncode, out, err)
+
+    async def _exchange(
+        self, child: "subprocess.Popen[bytes]", request: bytes
+    ) -> tuple[bytes, bytes]:
+        """Return the answer to *request* and the end of the text on standard error.
+
+        Raises:
+            EvaluationDefect: the answer is longer than ANSWER_MAX.
+        """
+        assert child.stderr is not None
+        run = partial(asyncio.get_running_loop().run_in_executor, self._threads)
+        return await asyncio.gather(run(_ask, child, request), run(_tail, child.stderr))
 
 
 def _started(root: Path) -> "subprocess.Popen[bytes]":
@@ -116,18 +133,6 @@ def _started(root: Path) -> "subprocess.Popen[bytes]":
         ours = os.getpriority(os.PRIO_PROCESS, 0)
         os.setpriority(os.PRIO_PROCESS, child.pid, min(ours + NICENESS, 19))
     return child
-
-
-async def _exchange(child: "subprocess.Popen[bytes]", request: bytes) -> tuple[bytes, bytes]:
-    """Return the answer to *request* and the end of the text on standard error.
-
-    Raises:
-        EvaluationDefect: the answer is longer than ANSWER_MAX.
-    """
-    assert child.stderr is not None
-    return await asyncio.gather(
-        asyncio.to_thread(_ask, child, request), asyncio.to_thread(_tail, child.stderr)
-    )
 
 
 def _ask(child: "subprocess.Popen[bytes]", request: bytes) -> bytes:
