@@ -71,8 +71,8 @@ long: .venv/.all ## the long tests, then branch coverage of everything that was 
 fuzz: .venv/.all ## 24,000 odd requests as bytes, to every route; part of `make test` (3,000) and `make long`
 	@.venv/bin/pytest -q -n 2 tests/system/test_no_bytes_break_the_host.py $(PYTEST)
 
-bench: .venv/.all ## every benchmark beside its peer; ratios, not times; 3 = a peer was not measured
-	@$(RUN) -m benchmarks
+bench: .venv/.all ## every benchmark beside its peer, or ONLY="g15 g16"; ratios, not times; 3 = a peer was not measured
+	@$(RUN) -m benchmarks $(ONLY)
 
 trace: .venv/.all ## what POST /deployments enters from its handler to the commit
 	@$(RUN) -m tools.trace_calls

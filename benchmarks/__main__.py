@@ -1,12 +1,13 @@
 """Run every benchmark, one after the other, and say at the end how each of them went.
 
-Run as `.venv/bin/python -m benchmarks`, or `make bench`.
+Run as `.venv/bin/python -m benchmarks [g15 …]`, or `make bench`; with names, those alone.
 
 Exits 0 when every goal was reached, 1 when one was missed or a script broke, else 3: a peer was not
 measured here. Nothing stops at the first of them.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.processes import running
@@ -20,8 +21,12 @@ def _number(script: Path) -> int:
     return int(script.stem.split("_")[0].removeprefix("g"))
 
 
-def main() -> int:
-    scripts = sorted(HERE.glob("g*_*.py"), key=_number)
+def main(names: Sequence[str]) -> int:
+    scripts = [
+        script
+        for script in sorted(HERE.glob("g*_*.py"), key=_number)
+        if not names or script.stem.split("_")[0] in names
+    ]
     codes = {}
     for script in scripts:
         print(f"\n{script.name}", flush=True)
@@ -35,4 +40,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -24,6 +24,7 @@ from shared.infrastructure.local_program import (
     outputs,
 )
 from shared.infrastructure.port import MonthlyCost, StackName
+from shared.kernel.clock import Clock
 from shared.kernel.errors import PlanRefused, Stale, Violation
 from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.observation import Absent, Present, Reading, Unknown
@@ -147,7 +148,9 @@ class InProcessEvaluator:
         return local_graph(stack, inputs)
 
 
-def memory_engine(cloud: MemoryCloud, sites: Sites | None = None) -> StepEngine:
+def memory_engine(
+    cloud: MemoryCloud, sites: Sites | None = None, clock: Clock | None = None
+) -> StepEngine:
     """Return an engine over *cloud*; with *sites*, what it provisions is there to deploy to."""
     site = SiteProvider(sites) if sites else MemoryResources(cloud, _site_outputs)
     return StepEngine(
@@ -158,7 +161,7 @@ def memory_engine(cloud: MemoryCloud, sites: Sites | None = None) -> StepEngine:
             SITE: site,
             VOLUME: MemoryResources(cloud, _volume_outputs),
         },
-        LoopClock(),
+        clock or LoopClock(),
     )
 
 

@@ -1,0 +1,83 @@
+"""All services over a surface in memory: an app for the embedded host, real but for what runs.
+
+Each service is built by its own `build`; surface, what is provisioned, and prober are the in-memory
+adapters that pass the contract suites, here on the real clock. Clients send 30 requests a second to
+each component. `folder_in` makes the folder that `python -m local_host` takes.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from function_apps.catalog import function_app as catalog
+from function_apps.catalog.triggers import blueprint as catalog_blueprint
+from function_apps.deployments import function_app as deployments
+from function_apps.deployments.triggers import blueprint as deployments_blueprint
+from function_apps.environments import function_app as environments
+from function_apps.environments.triggers import blueprint as environments_blueprint
+from function_apps.health import function_app as health
+from function_apps.health.triggers import blueprint as health_blueprint
+from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
+from shared.composition.embedded import installed_host
+from shared.contracts.values import ComputeTargetKind
+from shared.infrastructure.port import InfrastructureEngine
+from shared.probing.result import ProbeResult
+from shared.surfaces.port import Surface
+from tests.kit.memory_cluster import MemoryCluster
+from tests.kit.memory_engine import MemoryCloud, memory_engine
+from tests.kit.memory_surface import MemorySurface
+
+REQUESTS_PER_S = 30.0
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class MemoryParts(EmbeddedParts):
+    """The parts of *host*, except that workloads and environments are in memory."""
+
+    def __init__(self, host: EmbeddedHost) -> None:
+        super().__init__(host, os.environ)
+        self._surface = MemorySurface(
+            MemoryCluster(host.clock, host.entropy, requests_per_s=REQUESTS_PER_S)
+        )
+
+    def surface(self, _: ComputeTargetKind) -> Surface:
+        return self._surface
+
+    def engine(self) -> InfrastructureEngine:
+        return memory_engine(MemoryCloud(), self._surface, self.clock)
+
+
+class PassingProber:
+    """The instances in memory have no sockets; each is asked in vain, and answers."""
+
+    async def probe(self, _url: str, _timeout_s: float) -> ProbeResult:
+        return ProbeResult(True, "200", 3.0)
+
+
+def whole_app() -> df.DFApp:
+    host = installed_host()
+    assert isinstance(host, EmbeddedHost), "this app runs in the embedded host"
+    parts = MemoryParts(host)
+    app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+    for blueprint in (
+        environments_blueprint(environments.build(os.environ, parts)),
+        deployments_blueprint(deployments.build(os.environ, parts)),
+        catalog_blueprint(catalog.build(os.environ, parts)),
+        health_blueprint(replace(health.build(os.environ, parts), prober=PassingProber())),
+    ):
+        app.register_functions(blueprint)
+    return app
+
+
+def folder_in(base: Path) -> Path:
+    """Make the app's folder in *base*: what the host finds there decides its topology too."""
+    folder = base / "app"
+    folder.mkdir()
+    for name in ("host.json", "function_apps", "shared"):
+        (folder / name).symlink_to(ROOT / name)
+    source = "from benchmarks.memory_app import whole_app\n\napp = whole_app()\n"
+    (folder / "function_app.py").write_text(source)
+    return folder
