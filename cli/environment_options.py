@@ -1,12 +1,14 @@
 """The options of `env create`, `plan` and `update`, as fields of their requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
 from cli.output import note
 from cli.parameter_types import named_values, one_of, project_id
 from cli.yaml_files import load_yaml
@@ -26,6 +28,10 @@ class ContentOptions:
         list[str] | None,
         typer.Option(help="A data resource as name=Kind, e.g. files=LocalFolder; may be repeated."),
     ] = None
+    remove_data: Annotated[
+        list[str] | None,
+        typer.Option(help="A data resource to delete, with its content; may be repeated."),
+    ] = None
     tag: Annotated[list[str] | None, typer.Option(help="name=value; may be repeated.")] = None
     protected: Annotated[
         bool | None, typer.Option("--protected/--unprotected", help="Deleting needs --confirm.")
@@ -39,15 +45,40 @@ class ContentOptions:
         """Return the fields of the file, overridden by the options."""
         options = {
             "isolationModel": self.isolation,
-            "dataResources": [
-                {"name": name, "kind": kind}
-                for name, kind in named_values(self.data, "data", "files=LocalFolder")
-            ],
+            "dataResources": self._data(),
+            "deleteData": self.remove_data,
             "tags": dict(named_values(self.tag, "tag", "team=payments")),
             "protected": self.protected,
         }
         in_file = load_yaml(self.file) if self.file is not None else {}
         return in_file | {name: v for name, v in options.items() if v not in (None, [], {})}
+
+    def body_over(self, current: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the fields of the file and the options, which add to the data that is *current*.
+
+        Raises:
+            Failure: the file says which data there is, too.
+        """
+        body = self.body()
+        if not self.data and not self.remove_data:
+            return body
+        if self.file is not None and "dataResources" in load_yaml(self.file):
+            raise Failure(
+                "the file has dataResources, and --data or --remove-data were given too",
+                ExitCode.USAGE,
+                remedy="write it all into the file (dataResources, deleteData), or none of it",
+            )
+        kept = {one["name"]: one for one in current if one["name"] not in (self.remove_data or ())}
+        for one in self._data():
+            is_same = one["name"] in kept and kept[one["name"]]["kind"] == one["kind"]
+            kept[one["name"]] = kept[one["name"]] if is_same else one
+        return body | {"dataResources": list(kept.values())}
+
+    def _data(self) -> list[dict[str, str]]:
+        return [
+            {"name": name, "kind": kind}
+            for name, kind in named_values(self.data, "data", "files=LocalFolder")
+        ]
 
 
 @dataclass(frozen=True)
@@ -80,6 +111,12 @@ class NewEnvironment:
             **content.body(),
             "name": self.name,
         }
+
+
+def say_deleted(body: Mapping[str, Any]) -> None:
+    """Say which data is about to be deleted."""
+    if body.get("deleteData"):
+        note(f"data to be deleted, with its content: {', '.join(body['deleteData'])}")
 
 
 def say_where(body: Mapping[str, Any]) -> None:

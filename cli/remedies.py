@@ -114,7 +114,11 @@ REMEDIES: Final[Mapping[str, str]] = {
     "RunNotActive": "nothing to do: the run has ended",
     "StackBusy": "wait for the other run, or cancel it: `runtimectl operations`",
     "ConfirmationMissing": "confirm it: `--confirm {name}`",
-    "DataResourceUnknown": "retain what it has: `runtimectl env show {name}`",
+    "DataResourceUnknown": "name what it has: `runtimectl env show {name}`",
+    "DataWouldBeDeleted": (
+        "keep it with `--data`, or delete it with its content: "
+        "`runtimectl env update {name} --remove-data NAME`"
+    ),
     "RetainDiffers": "nothing keeps it now; see what stays: `runtimectl env show {name}`",
     "EnvironmentExists": (
         "change it: `runtimectl env update {name}`; stage and region cannot change: "

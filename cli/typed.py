@@ -15,6 +15,7 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "/projectId": "project",
     "/isolationModel": "isolation",
     "/dataResources": "data",
+    "/deleteData": "remove_data",
     "/tags": "tag",
     "/releaseRef": "release_ref",
     "/onConflict": "on_conflict",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from cli.client import Response
-from cli.environment_options import VALUES, ContentOptions, NewEnvironment, say_where
+from cli.environment_options import VALUES, ContentOptions, NewEnvironment, say_deleted, say_where
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import endpoint_of, find_environment
@@ -56,6 +56,7 @@ def create(
     """Provision an environment; a repeat with the same content returns the same one."""
     body = new.body(content)
     say_where(body)
+    say_deleted(body)
     response = invocation.client.write("POST", _ROOT, body)
     _finish(invocation, response, f"provisioning {new.name}", waiting)
 
@@ -83,7 +84,10 @@ def list_(
 @app.command("show")
 def show_(environment: EnvironmentArgument, invocation: Invocation) -> None:
     """Show one environment."""
-    invocation.show(find_environment(invocation.client, environment))
+    found = find_environment(invocation.client, environment)
+    invocation.show(found)
+    if found.get("retained") and invocation.is_table:
+        print(f"\n{_retained(found)}")
 
 
 @app.command()
@@ -94,12 +98,16 @@ def update(
     invocation: Invocation,
     dry_run: DryRun = False,
 ) -> None:
-    """Change an environment; fields that are not given stay."""
+    """Change an environment; fields that are not given stay, and so does data.
+
+    --data adds to the data that it has; only --remove-data deletes data, with its content.
+    """
     current = find_environment(invocation.client, environment)
     body = {name: current[name] for name in _UPDATABLE if current.get(name) is not None}
-    body |= _changes(content.body(), current)
+    body |= _changes(content.body_over(current.get("dataResources", [])), current)
     path = f"{_ROOT}/{current['environmentId']}"
     if not dry_run:
+        say_deleted(body)
         response = invocation.client.write("PUT", path, body)
         _finish(invocation, response, f"updating {current['name']}", waiting)
         return
@@ -116,7 +124,7 @@ def delete(
         list[str] | None, typer.Option(help="A data resource that stays; may be repeated.")
     ] = None,
 ) -> None:
-    """Decommission an environment and all its workloads."""
+    """Decommission an environment, all its workloads, and its data that no --retain names."""
     current = find_environment(invocation.client, environment)
     query = {"confirm": confirm, "retain": ",".join(retain) if retain else None}
     path = f"{_ROOT}/{current['environmentId']}"
@@ -137,6 +145,19 @@ def _finish(invocation: Invocation, response: Response, title: str, waiting: Wai
         invocation.show([environment], _COLUMNS)
     else:
         invocation.show(environment)
+
+
+def _retained(environment: Mapping[str, Any]) -> str:
+    """Return which data an earlier deletion kept, and the commands for it."""
+    kept = environment["retained"]
+    names, first = ", ".join(one["name"] for one in kept), kept[0]
+    verb = "create" if environment["status"] == "Decommissioned" else "update"
+    line = f"runtimectl env {verb} {environment['name']}"
+    return (
+        f"kept with its content, and used by no release: {names}\n"
+        f"use it again: `{line} --data {first['name']}={first['kind']}`\n"
+        f"delete it:    `{line} --remove-data {first['name']}`"
+    )
 
 
 def _changes(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:

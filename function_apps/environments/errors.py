@@ -46,17 +46,32 @@ class ConfirmationMissing(PreconditionRequired):
 
 
 class DataResourceUnknown(Invalid):
-    """`retain` names a data resource that the environment does not have."""
+    """`retain` or `deleteData` names a data resource that the environment does not have."""
 
-    def __init__(self, environment_id: str, unknown: Sequence[str], present: Sequence[str]) -> None:
+    def __init__(
+        self, environment_id: str, unknown: Sequence[str], present: Sequence[str], *, field: str
+    ) -> None:
         expected = ", ".join(present) or "none"
         super().__init__(
             f"{environment_id} has no data resource {', '.join(unknown)}; expected of {expected}",
-            target="retain",
+            target=field,
             details=[
-                Violation(self.code, "/retain", "no such data resource", expected, name)
+                Violation(self.code, f"/{field}", "no such data resource", expected, name)
                 for name in unknown
             ],
+        )
+
+
+class DataWouldBeDeleted(Conflict):
+    """The request leaves out, or replaces, data that it does not name in `deleteData`."""
+
+    def __init__(self, environment_id: str, lost: Sequence[Violation]) -> None:
+        names = ", ".join(each.received or "" for each in lost)
+        super().__init__(
+            f"{environment_id}: the request would delete {names} with all content; keep it in "
+            "dataResources, or name it in deleteData",
+            target="/dataResources",
+            details=lost,
         )
 
 

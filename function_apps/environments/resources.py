@@ -35,6 +35,7 @@ def environment_resource(environment: RuntimeEnvironment) -> Environment:
             "revision": environment.revision,
             "computeTargets": spec.compute_targets,
             "dataResources": spec.data_resources,
+            "retained": environment.retained,
             "protected": spec.protected,
             "paused": False,
             "ttl": None,

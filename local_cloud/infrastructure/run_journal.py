@@ -81,7 +81,8 @@ class RunJournal:
 
         def ended(state: StackState, run: StackRun) -> StackState:
             after = settled(state, run.graph)
-            return after.with_end(run.name, RunSucceeded(after.outputs, run.left))
+            end = RunSucceeded(after.outputs, run.left, run.done_names)
+            return after.with_end(run.name, end)
 
         await self._change(ended)
 

@@ -48,7 +48,7 @@ def failed(run: StackRun, code: str, message: str, cause: Refused | None = None)
         message = f"{step.name}: {message}"
         if cause is not None:
             left[step.urn] = RemainingResource(step.urn, step.name, cause.code, cause.message)
-    return RunFailed(code, message, (*run.left, *left.values()))
+    return RunFailed(code, message, (*run.left, *left.values()), run.done_names)
 
 
 def destroy_run(state: StackState, name: str, plan: DestroyPlan, fence: Fence) -> StackRun:

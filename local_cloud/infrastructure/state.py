@@ -55,6 +55,10 @@ class StackRun:
     def remaining(self) -> tuple[ResourceStep, ...]:
         return tuple(step for step in self.steps if step.index not in self.done)
 
+    @property
+    def done_names(self) -> tuple[str, ...]:
+        return tuple(str(step) for step in self.steps if step.index in self.done)
+
 
 @dataclass(frozen=True)
 class EndedRun:

@@ -103,7 +103,7 @@ class StepEngine:
             return state.end_of(run_id.name) or not_found
         trouble = self._runs.resume(run_id).trouble
         step = str(run.remaining[0]) if run.remaining else "record the outputs"
-        return RunInProgress(len(run.done), len(run.steps), step, trouble)
+        return RunInProgress(len(run.done), len(run.steps), step, trouble, run.done_names)
 
     async def cancel(self, run_id: RunId, fence: Fence) -> None:
         message = f"canceled by {fence.operation} before it was started"

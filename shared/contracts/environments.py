@@ -94,6 +94,8 @@ class EnvironmentChange(Command):
     isolation_model: IsolationModel = IsolationModel.SHARED
     compute_targets: ComputeTargets
     data_resources: DataResources = ()
+    delete_data: Names = ()
+    """Data resources that may be deleted, with their content; no other one is."""
     protected: bool = False
     """Decommissioning then needs the name as confirmation."""
     ttl: Duration | None = None
@@ -300,6 +302,8 @@ class Environment(Resource):
     revision: Revision
     compute_targets: ComputeTargets
     data_resources: DataResources
+    retained: Annotated[tuple[DataResourceSpec, ...], Field(max_length=1000)]
+    """Data of an earlier generation that stays until `deleteData` or `dataResources` names it."""
     protected: bool
     paused: bool
     ttl: Duration | None

@@ -268,7 +268,13 @@ def _received(detail: ErrorDetails) -> str:
         return f"{_kind(value)} (not shown)"
     if isinstance(value, dict | list | tuple | BaseModel):
         return _kind(value)
-    text = to_json(value, inf_nan_mode="constants", serialize_unknown=True).decode()
+    return shown(value)
+
+
+def shown(value: object) -> str:
+    """Return *value* as a refusal shows it: JSON without what is absent, cut at a length."""
+    encoded = to_json(value, exclude_none=True, inf_nan_mode="constants", serialize_unknown=True)
+    text = encoded.decode()
     return text if len(text) <= RECEIVED_MAX else f"{text[:RECEIVED_MAX]}… ({len(text)} characters)"
 
 

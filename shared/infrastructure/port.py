@@ -118,20 +118,25 @@ class RemainingResource:
 
 @dataclass(frozen=True)
 class RunInProgress:
-    """`steps_total` is 0 while it is not known; `trouble` says why a step is tried again."""
+    """`steps_total` is 0 while it is not known; `trouble` says why a step is tried again.
+
+    `steps` names those that are done, in their order, as far as they are known.
+    """
 
     steps_done: int
     steps_total: int
     current_step: str
     trouble: str = ""
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RunSucceeded:
-    """The run has ended: the stack's outputs, and the resources that a destroy left."""
+    """The run has ended: the stack's outputs, what a destroy left, the names of all its steps."""
 
     outputs: Mapping[str, Any]
     left: tuple[RemainingResource, ...] = ()
+    steps: tuple[str, ...] = ()
 
 
 RUN_CANCELED: Final = "Canceled"
@@ -140,7 +145,9 @@ RUN_CANCELED: Final = "Canceled"
 
 @dataclass(frozen=True)
 class RunFailed:
-    """The run has ended early; what it did stays. `left` is every resource not as planned.
+    """The run has ended early; what it did stays, by name in `steps`.
+
+    `left` is every resource not as planned.
 
     `code` is `Canceled`, `RunNotStarted`, `RunSuperseded` (by a newer fence), `StepFailed`,
     `StepDefect`, `Unavailable`, or that of an error of `start` that showed later.
@@ -149,6 +156,7 @@ class RunFailed:
     code: str
     message: str
     left: tuple[RemainingResource, ...]
+    steps: tuple[str, ...] = ()
 
 
 RunStatus: TypeAlias = RunInProgress | RunSucceeded | RunFailed | Unknown

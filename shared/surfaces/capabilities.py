@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from shared.contracts.validation import shown
 from shared.kernel.errors import Violation
 from shared.surfaces.spec import HttpProbe, RevisionSpec
 from shared.surfaces.variables import data_variable, data_variables
@@ -180,7 +181,7 @@ def _probes(plan: SurfacePlan, capabilities: Capabilities) -> Iterator[Violation
                     f"/components/{index}/probes/{name}",
                     f"{capabilities.surface} cannot run this probe: {fault}",
                     "a path from /, a port, a period and timeout above 0, thresholds from 1",
-                    str(probe),
+                    shown(probe),
                 )
 
 

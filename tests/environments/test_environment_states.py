@@ -34,7 +34,7 @@ from tests.kit.virtual_time import EPOCH
 NO_QUOTA = Reason(code="QuotaExceeded", message="no quota")
 SPEC = requests.spec_from(a_request())
 EVENTS: list[EnvironmentEvent] = [
-    RequestRepeated("op-2", SPEC, "test", "westeurope"), RetryRequested("op-2", SPEC),
+    RequestRepeated("op-2", SPEC, stage="test", region="westeurope"), RetryRequested("op-2", SPEC),
     PlanningBegan(), ProvisioningBegan(), UpdateRequested("op-2", SPEC), Applied((), {}),
     ApplyFailed(NO_QUOTA, ("urn:a",)), DecommissionRequested("op-2"), Drained(), Destroyed(),
     DestroyFailed(NO_QUOTA),

@@ -310,7 +310,8 @@ def test_a_start_on_its_way_changes_nothing_once_a_decommissioning_took_over() -
         identity = await world.request()
         await world.run_started()
         engine = world.use_engine(EngineAtTheDoor)
-        await world.update(identity, dataResources=[{"kind": "LocalFolder", "name": "late"}])
+        late = {"kind": "LocalFolder", "name": "late"}
+        await world.update(identity, dataResources=[late], deleteData=["files"])
         update = asyncio.ensure_future(world.run_started())
         await engine.arrived.wait()
         written = len(world.world.writes)

@@ -66,8 +66,9 @@ def test_an_update_with_the_plan_of_other_content_is_refused(field: str) -> None
         plan = await plan_request(a_request(), world.ctx, world.app)
         identity = await world.request()
         await world.run_started()
-        changed = {"tags": {"a": "b"}, "dataResources": []}[field]
+        changed = {"tags": {"a": "b"}, "dataResources": [], "deleteData": ["files"]}
+        request = {field: changed[field], "deleteData": changed["deleteData"]}
         with pytest.raises(PlanChanged):
-            await world.update(identity, **{field: changed, "planId": plan.plan_id})
+            await world.update(identity, **request, planId=plan.plan_id)
 
     run_virtual(main())

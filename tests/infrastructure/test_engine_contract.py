@@ -183,7 +183,11 @@ async def test_a_destroy_deletes_everything(installation: Installation) -> None:
 
     finished = await destroy(engine, STACK, LATER)
 
-    assert finished == RunSucceeded({}, ())
+    assert isinstance(finished, RunSucceeded)
+    assert (finished.outputs, finished.left) == ({}, ())
+    assert [step.split()[:2] for step in finished.steps] == [
+        ["delete", "site"], ["delete", "data-data"], ["delete", "test"],
+    ]  # fmt: skip
     assert installation.names() == set()
     assert await engine.read(STACK) == Absent()
 

@@ -74,8 +74,8 @@ def observed(releases: int = 4) -> list[Invocation]:
             assert turned_back["status"] == "RolledBack"
             await world.call("POST", f"/runtime/deployments/{last}/rollback", {})
             await world.clock.sleep(300)
-            targets = {"computeTargets": [{"kind": "LocalProcess"}], "tags": {"a": "b"}}
-            await world.call("PUT", path, targets)
+            change = {"computeTargets": [{"kind": "LocalProcess"}], "deleteData": ["files"]}
+            await world.call("PUT", path, change)
             await until_status(world, path, {"Provisioned"})
             await world.call("DELETE", path)
             await until_status(world, path, {"Decommissioned"})

@@ -1,5 +1,6 @@
 """A plan is checked whole; what cannot be honoured is refused with its reason."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -97,6 +98,7 @@ def test_a_probe_that_cannot_run_is_refused(probe: HttpProbe, port: int | None, 
     (refusal,) = check(_plan(liveness=probe, port=port), ABLE)
 
     assert wrong in refusal.message
+    assert json.loads(refusal.received or "")["path"] == "/"
 
 
 def test_one_prefix_of_the_public_port_has_one_component() -> None:

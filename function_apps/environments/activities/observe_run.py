@@ -1,6 +1,7 @@
 """The activities that every run of a stack has: follow it, cancel it, and record a failure."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from function_apps.environments.activities.inputs import RunProgress
 from function_apps.environments.activities.stack_run import end_run
@@ -45,6 +46,7 @@ async def observe_run(ctx: ActivityContext, app: EnvironmentsApp) -> RunProgress
     while True:
         status = await app.engine.observe(run_id)
         if not isinstance(status, RunInProgress):
+            await _record_end(status, ctx, app)
             return _end(status)
         if status != shown and await _record_progress(status, ctx, app):
             await app.engine.cancel(run_id, ctx.fence(environment))
@@ -73,10 +75,36 @@ async def _record_progress(
     name, detail = progress.current_step, progress.trouble or None
 
     def decide(_environment: RuntimeEnvironment, operation: Operation) -> Step[bool]:
-        begun = operation.begin_step(name, ctx.now(), percent=percent, detail=detail)
+        caught_up = _with_steps(operation, progress.steps, percent, ctx)
+        begun = caught_up.begin_step(name, ctx.now(), percent=percent, detail=detail)
         return Step(operation.cancel_requested, begun)
 
     return await commit_step(ctx, app, ENVIRONMENTS, decide, is_recorded=False)
+
+
+async def _record_end(
+    status: RunSucceeded | RunFailed | Unknown, ctx: ActivityContext, app: EnvironmentsApp
+) -> None:
+    """Record the steps that were done since the last look."""
+    if isinstance(status, Unknown):
+        return
+    steps = status.steps
+
+    def decide(_environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
+        return Step(None, _with_steps(operation, steps, _PERCENT_LAST, ctx))
+
+    await commit_step(ctx, app, ENVIRONMENTS, decide, is_recorded=False)
+
+
+def _with_steps(
+    operation: Operation, done: Sequence[str], percent: int, ctx: ActivityContext
+) -> Operation:
+    """Return *operation* with those of *done* that came after the last one it has."""
+    recorded = {step.name for step in operation.steps}
+    after = list(takewhile(lambda name: name not in recorded, reversed(done)))
+    for name in reversed(after):
+        operation = operation.begin_step(name, ctx.now(), percent=percent)
+    return operation
 
 
 async def cancel_run(ctx: ActivityContext, app: EnvironmentsApp) -> None:

@@ -10,6 +10,7 @@ from function_apps.environments.model.lifecycle import (
     TRANSITIONS,
     Applied,
     ApplyFailed,
+    ContentRequested,
     DecommissionRequested,
     Destroyed,
     DestroyFailed,
@@ -17,13 +18,12 @@ from function_apps.environments.model.lifecycle import (
     EnvironmentEvent,
     OperationBegan,
     RequestRepeated,
-    RetryRequested,
     Spec,
     State,
-    UpdateRequested,
 )
-from shared.contracts.environments import ComputeTarget, UpdateOutcome
+from shared.contracts.environments import ComputeTarget, DataResourceSpec, UpdateOutcome
 from shared.contracts.values import Reason
+from shared.infrastructure.inputs import data_resource_name
 from shared.infrastructure.port import RunId, StackName
 from shared.kernel.clock import isoformat
 
@@ -38,7 +38,9 @@ class RuntimeEnvironment:
     `spec` is what was asked last, `applied` what was applied last: after a failed update they
     differ. `operation_id` is the operation that owns the environment, or owned it last;
     `superseded` the one that it took over from, whose run may still be at work. `approved_plan` is
-    the plan that its owner may apply, where a caller approved one.
+    the plan that its owner may apply, where a caller approved one. `retain` names what the
+    decommissioning at work keeps, `retained` is the data that earlier ones kept; `deletes` names
+    the data that the owner may delete.
     """
 
     environment_id: str
@@ -64,6 +66,8 @@ class RuntimeEnvironment:
     reason: Reason | None = None
     remaining: tuple[str, ...] = ()
     retain: tuple[str, ...] = ()
+    retained: tuple[DataResourceSpec, ...] = ()
+    deletes: tuple[str, ...] = ()
     drained: bool = False
     approved_plan: str | None = None
     decommissioned_at: str | None = None
@@ -93,10 +97,22 @@ class RuntimeEnvironment:
         return self.spec.protected or (self.applied is not None and self.applied.protected)
 
     @property
+    def known_data(self) -> Sequence[DataResourceSpec]:
+        """The data that was asked for, applied or retained, so may be there."""
+        applied = self.applied.data_resources if self.applied else ()
+        return (*self.spec.data_resources, *applied, *self.retained)
+
+    @property
     def data_resources(self) -> Sequence[str]:
-        """The names of those that were asked for or applied, so may be there."""
-        specs = (self.spec, self.applied) if self.applied else (self.spec,)
-        return list(dict.fromkeys(each.name for spec in specs for each in spec.data_resources))
+        """The names of the data that may be there, also of what a failed update did not delete."""
+        names = [*(each.name for each in self.known_data), *self.deletes]
+        return list(dict.fromkeys(names))
+
+    @property
+    def still_retained(self) -> tuple[DataResourceSpec, ...]:
+        """The retained data that its content neither takes over nor may delete."""
+        named = {*(each.name for each in self.spec.data_resources), *self.deletes}
+        return tuple(each for each in self.retained if each.name not in named)
 
 
 def evolve(
@@ -129,19 +145,22 @@ def _with_data(
 ) -> RuntimeEnvironment:
     """Return *moved* with the data of *event*."""
     match event:
-        case RequestRepeated(_, spec, stage, region, plan):
+        case RequestRepeated(_, spec, plan, deletes):
             moved = replace(
-                moved, spec=spec, stage=stage, region=region, approved_plan=plan,
+                moved, spec=spec, stage=event.stage, region=event.region, approved_plan=plan,
                 generation=moved.generation + 1, decommissioned_at=None, remaining=(),
-                last_update=None, drained=False, retain=(), applied=None,
+                last_update=None, drained=False, retain=(), applied=None, deletes=deletes,
+                # Documents of earlier versions have the URNs only.
+                retained=moved.retained or _among(moved.known_data, moved.remaining),
             )  # fmt: skip
-        case RetryRequested(_, spec, plan) | UpdateRequested(_, spec, plan):
-            moved = replace(moved, spec=spec, approved_plan=plan)
+        case ContentRequested(_, spec, plan, deletes):
+            moved = replace(moved, spec=spec, approved_plan=plan, deletes=deletes)
         case DecommissionRequested(_, retain):
             moved = replace(moved, retain=retain, drained=not moved.targets)
         case Applied(targets, outputs):
             moved = replace(
                 moved, targets=targets, outputs=outputs, remaining=(), applied=moved.spec,
+                retained=moved.still_retained, deletes=(),
                 last_update=UpdateOutcome.SUCCEEDED if is_update else None,
             )  # fmt: skip
         case ApplyFailed(reason, remaining):
@@ -154,13 +173,20 @@ def _with_data(
         case Destroyed(retained):
             moved = replace(
                 moved, remaining=_bounded(retained), targets=(), outputs={},
-                decommissioned_at=moved.updated_at,
+                retained=_among(moved.known_data, retained), decommissioned_at=moved.updated_at,
             )  # fmt: skip
         case DestroyFailed(reason, remaining):
             moved = replace(moved, reason=reason, remaining=_bounded(remaining))
         case _:
             pass
     return moved
+
+
+def _among(data: Sequence[DataResourceSpec], urns: Sequence[str]) -> tuple[DataResourceSpec, ...]:
+    """Return those of *data*, each name once, that are among the resources *urns*."""
+    names = {urn.rpartition("::")[2] for urn in urns}
+    by_name = {each.name: each for each in data if data_resource_name(each.name) in names}
+    return tuple(by_name.values())
 
 
 def _bounded(names: Sequence[str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The states of an environment, its events, and the only ways between the states."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from shared.contracts.environments import (
@@ -41,27 +41,30 @@ class OperationBegan(EnvironmentEvent):
 
 
 @dataclass(frozen=True)
-class RequestRepeated(OperationBegan):
+class ContentRequested(OperationBegan):
+    """`spec` is to be applied; of the data that it leaves out only `deletes` may be deleted."""
+
+    spec: Spec
+    approved_plan: str | None = None
+    deletes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RequestRepeated(ContentRequested):
     """It was requested anew after it had been decommissioned: a new generation."""
 
-    spec: Spec
-    stage: str
-    region: str
-    approved_plan: str | None = None
+    stage: str = field(kw_only=True)
+    region: str = field(kw_only=True)
 
 
 @dataclass(frozen=True)
-class RetryRequested(OperationBegan):
+class RetryRequested(ContentRequested):
     """It was requested again after it had failed."""
 
-    spec: Spec
-    approved_plan: str | None = None
-
 
 @dataclass(frozen=True)
-class UpdateRequested(OperationBegan):
-    spec: Spec
-    approved_plan: str | None = None
+class UpdateRequested(ContentRequested):
+    pass
 
 
 @dataclass(frozen=True)

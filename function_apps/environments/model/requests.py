@@ -24,7 +24,9 @@ from shared.contracts.environments import (
     DecommissionEnvironment,
     EnvironmentChange,
     ProvisionEnvironment,
+    UpdateEnvironment,
 )
+from shared.contracts.validation import shown
 from shared.infrastructure.inputs import data_resource_name
 from shared.kernel.clock import isoformat
 from shared.kernel.errors import Violation
@@ -76,6 +78,7 @@ def new_environment(
         updated_at=at,
         trace_id=trace_id,
         approved_plan=command.plan_id,
+        deletes=command.delete_data,
     )
 
 
@@ -88,18 +91,23 @@ def request(
 
     Raises:
         EnvironmentExists: it is active with other content.
+        DataResourceUnknown: `deleteData` names something that the environment does not have.
         TransitionRefused: another operation has it.
     """
     if known is None:
+        _require_present(fresh.deletes, (), fresh.environment_id, field="deleteData")
         return fresh
-    operation_id, spec, plan = fresh.operation_id, fresh.spec, fresh.approved_plan
+    content = (fresh.operation_id, fresh.spec, fresh.approved_plan, fresh.deletes)
+    spec = fresh.spec
     if known.status is State.DECOMMISSIONED:
-        repeated = RequestRepeated(operation_id, spec, fresh.stage, fresh.region, plan)
+        _require_deletable(fresh.deletes, known)
+        repeated = RequestRepeated(*content, stage=fresh.stage, region=fresh.region)
         return evolve(known, repeated, now)
     differing = differences(known, spec, stage=fresh.stage, region=fresh.region)
     is_elsewhere = any(each.target in {"/stage", "/region"} for each in differing)
     if known.status is State.FAILED and not is_elsewhere:
-        return evolve(known, RetryRequested(operation_id, spec, plan), now)
+        _require_deletable(fresh.deletes, known)
+        return evolve(known, RetryRequested(*content), now)
     if known.status in LEAVING:
         raise TransitionRefused(
             "an environment", known.status, "ProvisionEnvironment", ("Failed", "Decommissioned")
@@ -125,24 +133,37 @@ def differences(
         "/admits": (active.admits, spec.admits),
     }
     return [
-        Violation("Differs", target, "differs from what is active", _short(now), _short(asked))
+        Violation("Differs", target, "differs from what is active", shown(now), shown(asked))
         for target, (now, asked) in pairs.items()
         if now != asked
     ]
 
 
 def update(
-    known: RuntimeEnvironment, spec: Spec, *, plan_id: str | None, operation_id: str, now: datetime
+    known: RuntimeEnvironment, command: UpdateEnvironment, *, operation_id: str, now: datetime
 ) -> RuntimeEnvironment:
-    """Return *known* with *spec* to be applied; *known* itself where that is being done already.
+    """Return *known* with other content to be applied; *known* itself where that is being done.
 
     Raises:
-        TransitionRefused: its state does not allow it.
+        NotSupported, TransitionRefused.
+        DataResourceUnknown: `deleteData` names something that the environment does not have.
     """
+    spec = spec_from(command)
     is_same = not differences(known, spec, stage=known.stage, region=known.region)
     if is_same and known.status is State.UPDATING:
         return known
-    return evolve(known, UpdateRequested(operation_id, spec, plan_id), now)
+    asked = UpdateRequested(operation_id, spec, command.plan_id, command.delete_data)
+    after = evolve(known, asked, now)
+    _require_deletable(command.delete_data, known)
+    return after
+
+
+def may_delete_data(known: RuntimeEnvironment, after: RuntimeEnvironment) -> bool:
+    """Return whether *after* leaves out, or changes, data that *known* may have."""
+    kept = (*after.spec.data_resources, *after.still_retained)
+    names = {each.name for each in kept}
+    changed = any(each not in kept for each in known.known_data)
+    return changed or not names.issuperset(known.data_resources)
 
 
 def decommission(
@@ -166,7 +187,8 @@ def decommission(
     if known.is_protected and command.confirm != known.name:
         raise ConfirmationMissing(known.name, command.confirm)
     earlier = known.retain if known.status is State.DECOMMISSION_FAILED else ()
-    retain = tuple(dict.fromkeys([*earlier, *asked]))
+    still = [each.name for each in known.retained]
+    retain = tuple(dict.fromkeys([*earlier, *still, *asked]))
     return evolve(known, DecommissionRequested(operation_id, retain), now)
 
 
@@ -174,11 +196,18 @@ def _data_resources(known: RuntimeEnvironment, names: Sequence[str]) -> Sequence
     """Return the data resources that *names* mean, by their own or their resource's name."""
     present = {data_resource_name(name): name for name in known.data_resources}
     present |= {name: name for name in known.data_resources}
+    asked = [present.get(name, name) for name in names]
+    _require_present(asked, known.data_resources, known.environment_id, field="retain")
+    return asked
+
+
+def _require_deletable(names: Sequence[str], known: RuntimeEnvironment) -> None:
+    _require_present(names, known.data_resources, known.environment_id, field="deleteData")
+
+
+def _require_present(
+    names: Sequence[str], present: Sequence[str], environment_id: str, *, field: str
+) -> None:
     unknown = [name for name in names if name not in present]
     if unknown:
-        raise DataResourceUnknown(known.environment_id, unknown, known.data_resources)
-    return [present[name] for name in names]
-
-
-def _short(value: object) -> str:
-    return str(value)[:120]
+        raise DataResourceUnknown(environment_id, unknown, present, field=field)

@@ -3,20 +3,28 @@
 from dataclasses import replace
 from typing import Final
 
-from function_apps.environments.errors import PlanChanged
+from function_apps.environments.errors import DataWouldBeDeleted, PlanChanged
 from function_apps.environments.model import requests
 from function_apps.environments.model.environment import RuntimeEnvironment
+from function_apps.environments.model.lifecycle import State
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.repository import ENVIRONMENTS
 from function_apps.environments.resources import plan_resource
 from shared.contracts.environments import EnvironmentPlan, ProvisionEnvironment, UpdateEnvironment
-from shared.infrastructure.inputs import ComputeTargetInput, DataResourceInput, EnvironmentInputs
+from shared.infrastructure.graph import ResourceAction
+from shared.infrastructure.inputs import (
+    ComputeTargetInput,
+    DataResourceInput,
+    EnvironmentInputs,
+    data_resource_name,
+)
 from shared.infrastructure.port import Preview
 from shared.kernel.context import Context
-from shared.kernel.errors import PlanRefused
+from shared.kernel.errors import PlanRefused, Violation
 from shared.kernel.ids import ProjectId, environment_key
 from shared.kernel.ids import environment_id as environment_id_of
 
+_DELETING: Final = frozenset({ResourceAction.DELETE, ResourceAction.REPLACE})
 _NO_OPERATION: Final = "none"
 """A dry run begins no operation."""
 
@@ -50,7 +58,7 @@ def inputs_of(environment: RuntimeEnvironment) -> EnvironmentInputs:
                 protected=environment.spec.protected,
                 settings=dict(resource.settings),
             )
-            for resource in environment.spec.data_resources
+            for resource in (*environment.spec.data_resources, *environment.still_retained)
         ),
         tags=dict(environment.spec.tags),
     )
@@ -67,7 +75,9 @@ async def plan_environment(
     """
     view = await app.service.work.read_for_plan(ENVIRONMENTS, environment_id, ctx)
     environment = view.get(ENVIRONMENTS, environment_id)
-    described = replace(environment, spec=environment.in_force)
+    # What a failed update was allowed to delete may not be deleted any longer.
+    deletes = () if environment.status is State.PROVISIONED else environment.deletes
+    described = replace(environment, spec=environment.in_force, deletes=deletes)
     return await _plan(described, environment.revision, app)
 
 
@@ -76,9 +86,10 @@ async def _plan(
     base_revision: int,
     app: EnvironmentsApp,
     *,
+    known: RuntimeEnvironment | None = None,
     approved: str | None = None,
 ) -> EnvironmentPlan:
-    preview = await app.engine.preview(environment.stack, inputs_of(environment))
+    preview = await _preview(environment, app, known)
     _require_approved(approved, preview)
     return plan_resource(environment, preview, base_revision)
 
@@ -107,7 +118,7 @@ async def plan_request(
     base = known.revision if known else fresh.revision
     # A repeat is answered whatever was approved.
     approved = None if requested is known else command.plan_id
-    return await _plan(requested, base, app, approved=approved)
+    return await _plan(requested, base, app, known=known, approved=approved)
 
 
 async def plan_change(
@@ -121,23 +132,31 @@ async def plan_change(
     environment_id = command.environment_id
     view = await app.service.work.read_for_plan(ENVIRONMENTS, environment_id, ctx)
     known = view.get(ENVIRONMENTS, environment_id)
-    spec = requests.spec_from(command)
-    updated = requests.update(known, spec, plan_id=None, operation_id=_NO_OPERATION, now=ctx.now())
+    updated = requests.update(known, command, operation_id=_NO_OPERATION, now=ctx.now())
     approved = None if updated is known else command.plan_id
-    return await _plan(updated, known.revision, app, approved=approved)
+    return await _plan(updated, known.revision, app, known=known, approved=approved)
 
 
 async def require_plan(
-    approved: str | None, environment: RuntimeEnvironment, app: EnvironmentsApp
+    approved: str | None,
+    known: RuntimeEnvironment | None,
+    environment: RuntimeEnvironment,
+    app: EnvironmentsApp,
 ) -> None:
-    """Refuse to go on where *approved* is not the plan of *environment* now.
+    """Refuse to make *environment* of *known* against what its caller approved, or did not name.
 
     Raises:
-        PlanChanged: the stack or the program has changed since.
+        DataWouldBeDeleted: it deletes data that the request does not name for that.
+        PlanChanged: *approved* is not its plan: the stack or the program has changed since.
     """
-    if approved is None:
+    may_lose = known is not None and requests.may_delete_data(known, environment)
+    if approved is None and not may_lose:
         return
-    _require_approved(approved, await app.engine.preview(environment.stack, inputs_of(environment)))
+    preview = await _preview(environment, app, known)
+    lost = [refusal for refusal in preview.refusals if refusal.code == DataWouldBeDeleted.code]
+    if lost:
+        raise DataWouldBeDeleted(environment.environment_id, lost)
+    _require_approved(approved, preview)
 
 
 async def require_applicable(environment: RuntimeEnvironment, app: EnvironmentsApp) -> str:
@@ -147,7 +166,7 @@ async def require_applicable(environment: RuntimeEnvironment, app: EnvironmentsA
         PlanRefused: the plan has refusals; every one is listed.
         PlanChanged: a caller approved another plan.
     """
-    preview = await app.engine.preview(environment.stack, inputs_of(environment))
+    preview = await _preview(environment, app)
     if preview.refusals:
         raise PlanRefused(
             "the environment cannot be applied as planned: "
@@ -156,6 +175,25 @@ async def require_applicable(environment: RuntimeEnvironment, app: EnvironmentsA
         )
     _require_approved(environment.approved_plan, preview)
     return preview.plan_hash
+
+
+async def _preview(
+    environment: RuntimeEnvironment, app: EnvironmentsApp, known: RuntimeEnvironment | None = None
+) -> Preview:
+    """Return the preview of *environment*; what deletes data that it may not delete is refused."""
+    preview = await app.engine.preview(environment.stack, inputs_of(environment))
+    names = {*environment.data_resources, *(known.data_resources if known else ())}
+    guarded = {data_resource_name(name): name for name in names - {*environment.deletes}}
+    lost = [
+        Violation(
+            DataWouldBeDeleted.code, "/dataResources",
+            f"{guarded[change.name]} would be deleted with all content",
+            "it stays in dataResources, or deleteData names it", guarded[change.name],
+        )
+        for change in preview.changes
+        if change.action in _DELETING and change.name in guarded
+    ]  # fmt: skip
+    return replace(preview, refusals=(*preview.refusals, *lost))
 
 
 def _require_approved(approved: str | None, preview: Preview) -> None:

@@ -19,6 +19,8 @@ async def provision_environment(
 
     Raises:
         EnvironmentExists: the name is active with other content.
+        DataResourceUnknown: `deleteData` names something that the environment does not have.
+        DataWouldBeDeleted: it leaves out data that `deleteData` does not name.
         TransitionRefused: another operation has the environment.
         PlanChanged: `planId` is not the plan that would be applied now.
     """
@@ -39,7 +41,7 @@ async def provision_environment(
         after = requests.request(known, fresh, ids.now)
         if after is known:
             return Decision(answer(after), is_repeat=True)
-        await require_plan(command.plan_id, after, app)
+        await require_plan(command.plan_id, known, after, app)
         return repository.begin(after, view, ids, ctx, repository.PROVISION)
 
     return await repository.change(environment_id, ctx, app, decide)

@@ -16,20 +16,19 @@ async def update_environment(
     """Apply other content to a provisioned environment; a repeat gets the first answer.
 
     Raises:
-        EnvironmentNotFound, TransitionRefused.
+        EnvironmentNotFound, TransitionRefused, DataResourceUnknown.
+        DataWouldBeDeleted: it leaves out data that `deleteData` does not name.
         PlanChanged: `planId` is not the plan that would be applied now.
     """
-    environment_id, spec = command.environment_id, requests.spec_from(command)
+    environment_id = command.environment_id
     ids = NewIds.draw(ctx, app.service.public_name, environment_id)
 
     async def decide(view: View) -> Decision[Json]:
         known = view.get(repository.ENVIRONMENTS, environment_id)
-        after = requests.update(
-            known, spec, plan_id=command.plan_id, operation_id=ids.operation_id, now=ids.now
-        )
+        after = requests.update(known, command, operation_id=ids.operation_id, now=ids.now)
         if after is known:
             return Decision(answer(after), is_repeat=True)
-        await require_plan(command.plan_id, after, app)
+        await require_plan(command.plan_id, known, after, app)
         return repository.begin(after, view, ids, ctx, repository.UPDATE)
 
     return await repository.change(environment_id, ctx, app, decide)
