@@ -57,7 +57,11 @@ def folder_archive(folder: Path, cache: Path, *, fresh: bool = False) -> Path:
         Failure: it is no folder, or pip failed.
     """
     if not folder.is_dir():
-        raise Failure(f"{folder} is not a folder", ExitCode.USAGE, remedy="check the path")
+        raise Failure(
+            f"{folder} is not a folder",
+            ExitCode.USAGE,
+            remedy="name the folder of your program: `runtimectl artifact build --folder ./my-app`",
+        )
     has_requirements = (folder / REQUIREMENTS).is_file()
     key = (
         f"{_content_key(folder)}-{_interpreter_key()}" if has_requirements else _content_key(folder)
@@ -113,7 +117,8 @@ def digest_of(path: Path) -> str:
         raise Failure(
             f"{path} cannot be read: {unread.strerror}",
             ExitCode.USAGE,
-            remedy="build it first: `runtimectl artifact build <name>==<version>`",
+            remedy=f"build it first: `runtimectl artifact build --folder <folder> --to {path}`, "
+            f"or of packages: `runtimectl artifact build <name>==<version> --to {path}`",
         ) from unread
 
 

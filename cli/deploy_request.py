@@ -5,8 +5,6 @@ component's `artifact` (a digest, or the path of an archive, which is uploaded) 
 server validates everything else.
 """
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +16,9 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.lookup import find_environment
 from cli.output import note
-from cli.release_check import check_release
+from cli.release_check import archive_of, check_release
 from cli.yaml_files import load_yaml
 
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _EXAMPLE: Final = (
     "runtimectl deploy --env test --module module-shop --version 1.0 --artifact shop.zip "
     "--command 'python serve.py --port $PORT' --port 8080"
@@ -123,9 +120,8 @@ def _set_digest(component: dict[str, Any], folder: Path, client: Client) -> None
     source = component.pop("artifact", None)
     if source is None:
         return
-    if not _DIGEST.fullmatch(str(source)):
-        path = Path(str(source))
-        archive = path if path.is_absolute() or os.path.exists(path) else folder / path  # noqa: PTH110  no error for a long name
+    archive = archive_of(source, folder)
+    if archive is not None:
         source = artifacts.push(client, archive)["digest"]
     component["artifactDigest"] = source
 

@@ -57,7 +57,8 @@ class DeploymentSelector:
         if self._is_id:
             return self.deployment
         fitting = self._fitting(client, *statuses)
-        return self._only(self._required(fitting, " or ".join(statuses)), command)
+        wanted = "on its way" if statuses == RUNNING else " or ".join(statuses)
+        return self._only(self._required(fitting, wanted), command)
 
     def find_held_id(self, client: Client) -> str:
         """Return the id of the deployment; of an environment, the only one that holds a release.

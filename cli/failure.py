@@ -1,12 +1,17 @@
 """The failure of a command: its message, its remedy and its exit code."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, Final
 
 from cli.exit_codes import ExitCode
 from cli.field_names import field_name, pointer_parts, similar_field
 from cli.remedies import remedy_for
+
+_WORDS_OF_YAML: Final = {"an array": "a list", "an object": "a mapping"}
+"""What people write in a file has other names than what is sent."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,20 @@ class Detail:
                 return f"{place}: {text}" if place else text
 
     def _sentence(self) -> str:
-        text = self.message.replace(", received ", ", got ")
+        text = self.message.replace(", received ", ", got ") + self._hint()
         if self.expected and self.expected not in text:
             text += f"; expected {self.expected}"
         if self.received and self.received not in text and self.code != "RuleBroken":
             text += f", got {self.received}"
-        return text
+        return re.sub("an array|an object", lambda word: _WORDS_OF_YAML[word[0]], text)
+
+    def _hint(self) -> str:
+        """Return the word that was probably meant, of those that are allowed."""
+        if self.code != "NotAllowed":
+            return ""
+        allowed = {word.casefold(): word for word in re.findall(r"'([^']+)'", self.expected)}
+        likely = get_close_matches(self.received.strip('"').casefold(), sorted(allowed), n=1)
+        return f"; did you mean {allowed[likely[0]]}?" if likely else ""
 
 
 def _is_scalar(received: str) -> bool:

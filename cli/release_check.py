@@ -1,15 +1,21 @@
 """Checks a release with the contract itself, before anything is uploaded or sent."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cli.exit_codes import ExitCode
 from cli.failure import Detail, Failure, mistakes
 from cli.field_names import pointer_parts
+from cli.typed import is_elsewhere
 from cli.yaml_files import lines_of
+
+if TYPE_CHECKING:
+    from shared.contracts.deployments import Deploy
 
 _SOURCES: Final = ("artifact", "artifactDigest", "image")
 _ENVIRONMENT_ID: Final = "env-" + "a" * 12
@@ -42,6 +48,8 @@ def check_release(
     try:
         release = parse(Deploy, json.dumps(_resolved(body)).encode())
         warnings += [text for component in release.components for text in component.warnings]
+        if not is_whole:
+            warnings += [*_missing_archives(body, file), *_beyond_this_machine(release)]
     except Invalid as wrong:
         details += [
             Detail(each.target, each.message, each.expected or "", each.received or "", each.code)
@@ -55,6 +63,46 @@ def check_release(
     raise Failure(
         mistakes(details, str(file or "")), ExitCode.USAGE, code="Invalid", details=details
     )
+
+
+def _missing_archives(body: Mapping[str, Any], file: Path | None) -> Iterator[str]:
+    """Yield a warning for each archive that is not there (yet)."""
+    folder = file.parent if file is not None else Path()
+    for index, component in enumerate(body.get("components", ())):
+        archive = archive_of(component.get("artifact"), folder)
+        if archive is not None and not os.path.isfile(archive):  # noqa: PTH113  no error for a long name
+            yield (
+                f"components[{index}].artifact: there is no file {archive}: build it before you "
+                "deploy, or give another with --artifact"
+            )
+
+
+def archive_of(source: object, folder: Path) -> Path | None:
+    """Return the archive that *source* names, else below *folder*; None for a digest or nothing."""
+    if source is None or re.fullmatch(r"sha256:[0-9a-f]{64}", str(source)):
+        return None
+    path = Path(str(source))
+    return path if path.is_absolute() or os.path.exists(path) else folder / path  # noqa: PTH110  no error for a long name
+
+
+def _beyond_this_machine(release: "Deploy") -> Iterator[str]:
+    """Yield a warning for each limit that this machine cannot enforce, so its plan refuses it."""
+    if is_elsewhere():
+        return
+    from local_agent.limits import capabilities  # noqa: PLC0415  slow to import
+    from shared.contracts.values import ComputeTargetKind  # noqa: PLC0415
+    from shared.surfaces.capabilities import LIMITS, Feature  # noqa: PLC0415
+
+    lacks = capabilities().lacks
+    for component in release.components:
+        if component.compute_target not in {None, ComputeTargetKind.LOCAL_PROCESS}:
+            continue
+        limits = component.resources.model_dump(by_alias=True, exclude_none=True)
+        needed = {name: feature for _, name, feature in LIMITS if name in limits}
+        needed |= {f"requires {word}": Feature(word) for word in component.requires}
+        for name, feature in needed.items():
+            if feature in lacks:
+                yield f"{component.module_id}: {name} is refused on this machine: {lacks[feature]}"
 
 
 def _without_source(body: Mapping[str, Any]) -> list[Detail]:

@@ -11,6 +11,7 @@ from cli.failure import Failure
 BYTES_MAX: Final = 1024 * 1024
 VALUES_MAX: Final = 100_000
 """With aliases written out, as they are in JSON."""
+_WORDS: Final = {type(None): "nothing", str: "text", list: "a list"}
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         ) from wrong
     if not isinstance(content, dict):
         raise Failure(
-            f"{path}: expected a mapping, got {type(content).__name__}",
+            f"{path}: expected a mapping, got {_WORDS.get(type(content), 'a value')}",
             ExitCode.USAGE,
             remedy="begin with `releaseRef: …`; `runtimectl init` writes one",
         )

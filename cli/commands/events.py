@@ -1,5 +1,6 @@
 """`events`: the events of all apps in order of time, with actor and cause."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -7,8 +8,8 @@ import typer
 
 from cli.client import Client
 from cli.fan_out import query_apps
-from cli.lookup import id_labels, replace_ids
-from cli.options import Invocation
+from cli.lookup import environment_id, id_labels, replace_ids
+from cli.options import EnvironmentFilter, Invocation
 from cli.output import Column, Item, format_time
 from cli.parameter_types import any_id, instant, one_of
 
@@ -37,23 +38,36 @@ def events(
     since: Annotated[
         str | None, typer.Option(help="Only those since then.", parser=instant, metavar="TIME")
     ] = None,
+    env: EnvironmentFilter = None,
     observations: Annotated[
         bool,
         typer.Option("--observations/--no-observations", help="Also those of timers."),
     ] = True,
 ) -> None:
     """The timeline over all apps: when, who, what, about what, and why."""
+    place = _place_of(invocation.client, env)
     timeline = [
         event
         for event in _timeline(invocation.client)
-        if (about is None or about in {event.get("aggregateId"), event["target"]})
+        if (about is None or about in _ids_of(event))
         and (type_ is None or event["eventType"] == type_)
         and (since is None or event["occurredAt"] >= since)
+        and (place is None or any(map(place.search, _ids_of(event))))
         and (observations or not event["cause"].startswith("timer "))
     ][-last:]
     if invocation.is_table:
         timeline = _with_labels(invocation.client, timeline)
     invocation.show(timeline, _COLUMNS, empty="nothing happened yet")
+
+
+def _ids_of(event: Item) -> Sequence[str]:
+    return [event.get("aggregateId") or "", event["target"]]
+
+
+def _place_of(client: Client, environment: str | None) -> re.Pattern[str] | None:
+    """Return what the ids of an environment, and of everything in it, have in common."""
+    identity = environment_id(client, environment)
+    return re.compile(rf"-{identity.removeprefix('env-')}(?:-|$)") if identity else None
 
 
 def _with_labels(client: Client, timeline: Sequence[Item]) -> list[Item]:

@@ -1,5 +1,6 @@
 """The parts of a release: modules by image or artifact, their configuration, their hooks."""
 
+import re
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Self
@@ -35,6 +36,11 @@ from shared.contracts.values import (
     Version,
 )
 
+_GIVEN: Final = re.compile(
+    "PORT|HOME|TMPDIR|VIRTUAL_ENV|RUNTIME_(?:DATA_.+|(?:ENVIRONMENT|TENANT|MODULE|INSTANCE)_ID"
+    "|INSTANCE_TOKEN|RELEASE_REVISION|VERSION|ARTIFACT|CONTENT|UNIT)"
+)
+"""The variables that every process is given, as in docs/process.md."""
 NO_DIGEST: Final = "sha256:" + "0" * 64
 
 
@@ -88,11 +94,23 @@ class Component(Value):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed and probably not meant."""
+        return (*self._unreachable(), *self._overridden())
+
+    def _overridden(self) -> tuple[str, ...]:
+        own = sorted(name for name in self.environ if _GIVEN.fullmatch(name))
+        if not own:
+            return ()
+        names = ", ".join(own)
+        return (f"{self.module_id}: the platform sets {names}: what environ says is not used",)
+
+    def _unreachable(self) -> tuple[str, ...]:
         reached = (self.path_prefix, self.probes.readiness, self.probes.liveness, self.release)
         if self.port is not None:
             return ()
         if any(part is not None for part in reached):
-            return (f"{self.module_id} has no port: nothing can ask it over HTTP",)
+            return (
+                f"{self.module_id} has no port: nothing can ask it over HTTP; probes are refused",
+            )
         if self.component_type is ComponentType.WORKER:
             return ()
         return (f"{self.module_id} has no port: it gets no traffic; only a worker needs none",)

@@ -98,12 +98,13 @@ class SurfacePlan:
     features: frozenset[Feature] = field(default_factory=frozenset)
 
 
-_LIMITS: Final = (
+LIMITS: Final = (
     ("memory_mb", "memoryMib", Feature.MEMORY_LIMIT),
     ("cpu", "cpu", Feature.CPU_LIMIT),
     ("open_files", "openFiles", Feature.OPEN_FILES_LIMIT),
     ("processes", "processes", Feature.PROCESSES_LIMIT),
 )
+"""Of a spec's resources: its attribute, the field of the release, the feature."""
 
 
 def _needs(plan: SurfacePlan) -> Iterator[tuple[Feature, str, str]]:
@@ -129,7 +130,7 @@ def _needs_of_revision(spec: RevisionSpec, target: str) -> Iterator[tuple[Featur
             yield feature, f"{target}/{name}", str(received)
     for place, word in enumerate(spec.requires):
         yield Feature(word), f"{target}/requires/{place}", word
-    for attribute, name, feature in _LIMITS:
+    for attribute, name, feature in LIMITS:
         limit = getattr(spec.resources, attribute)
         if limit is not None:
             yield feature, f"{target}/resources/{name}", str(limit)

@@ -152,3 +152,10 @@ def test_without_a_hold_nothing_is_released(runtimectl: RuntimeCtl) -> None:
 
     assert (ran.code, writes(ran)) == (ExitCode.NOT_FOUND, [])
     assert "no deployment in test is the cause of a hold" in ran.err
+
+
+def test_where_nothing_is_on_its_way_nothing_is_canceled(runtimectl: RuntimeCtl) -> None:
+    ran = run(runtimectl, "cancel test", "Completed")
+
+    assert (ran.code, writes(ran)) == (ExitCode.NOT_FOUND, [])
+    assert "no deployment in test is on its way" in ran.err

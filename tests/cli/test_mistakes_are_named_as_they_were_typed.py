@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.exit_codes import ExitCode
+from cli.main import main
 from cli.state_folder import REPOSITORY
 from tests.cli.small_platform import DIGEST, RUNTIME, THE_DEPLOYMENT, Ran, RuntimeCtl
 from tests.cli.small_server import serving
@@ -94,13 +95,19 @@ def test_a_mistake_in_the_line_is_named_by_its_option(
             RELEASE.replace("    port: 8080\n", "    version: '2'\n").replace(
                 "    version: '1.0'\n", "    port: []\n"
             ),
-            "line 5: components[0].port: expected a whole number, got an array of 0",
+            "line 5: components[0].port: expected a whole number, got a list of 0",
             id="another-type",
         ),
         pytest.param(
-            "components: {web: {}}", "line 1: components: expected an array", id="a-mapping"
+            "components: {web: {}}", "line 1: components: expected a list", id="a-mapping"
         ),
-        pytest.param("components: [web]", "components[0]: expected an object", id="a-word"),
+        pytest.param("components: [web]", "components[0]: expected a mapping", id="a-word"),
+        pytest.param(
+            f"{RELEASE}    requires: [privatefiles]\n",
+            "did you mean privateFiles?",
+            id="a-word-in-other-letters",
+        ),
+        pytest.param("", "expected a mapping, got nothing", id="an-empty-file"),
         pytest.param("releaseRef: x", "components or remove names at least one", id="nothing"),
         pytest.param("services: {web: {image: nginx}}", "is a Compose file", id="a-compose-file"),
     ],
@@ -181,3 +188,54 @@ def test_a_microservice_without_a_port_is_warned_about(
 
     assert ran.code == ExitCode.OK, ran.err
     assert "warning: module-shop has no port: it gets no traffic" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            RELEASE.replace(DIGEST, "nope.zip"),
+            "components[0].artifact: there is no file {folder}/nope.zip: build it",
+            id="an-archive-that-is-not-there",
+        ),
+        pytest.param(
+            f"{RELEASE}    resources: {{cpu: 1}}\n",
+            "module-shop: cpu is refused on this machine: ",
+            id="a-limit-that-this-machine-cannot-enforce",
+        ),
+        pytest.param(
+            RELEASE.replace("port: 8080", "probes: {readiness: {path: /}}"),
+            "module-shop has no port: nothing can ask it over HTTP; probes are refused",
+            id="probes-without-a-port",
+        ),
+        pytest.param(
+            f"{RELEASE}    environ: {{PORT: '80', HOME: /x, RUNTIME_UNIT: x, RUNTIME_MINE: x}}\n",
+            "module-shop: the platform sets HOME, PORT, RUNTIME_UNIT: what environ says is not",
+            id="variables-that-the-platform-sets",
+        ),
+    ],
+)
+def test_validate_warns_about_what_a_deployment_refuses_or_ignores(
+    text: str,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RUNTIMECTL_URL", raising=False)
+    file = tmp_path / "release.yaml"
+    file.write_text(text)
+
+    code = main(["validate", "-f", str(file)])
+
+    assert code == ExitCode.OK
+    assert said.format(folder=tmp_path) in capsys.readouterr().err
+
+
+def test_an_archive_that_is_not_there_is_built_by_the_next_line(runtimectl: RuntimeCtl) -> None:
+    ran = runtimectl.run(
+        "deploy --env test --module module-shop --version 1 --port 80 --artifact nope.zip"
+    )
+
+    assert ran.code == ExitCode.USAGE
+    assert "`runtimectl artifact build --folder <folder> --to nope.zip`" in ran.err

@@ -17,6 +17,7 @@ from tests.cli.small_platform import (
     RUNTIME,
     SERVICE,
     THE_DEPLOYMENT,
+    THE_ENVIRONMENT,
     THE_SERVICE,
     RuntimeCtl,
     answer_of,
@@ -391,3 +392,18 @@ def test_pages_of_deployments_that_nobody_sees_are_not_asked_for(
     shown = [each["releaseRef"] for each in json.loads(ran.out)]
     expected = [f"shop-{number}" for number in range(1, 11)] if "--last" in line else []
     assert (ran.code, shown) == (ExitCode.OK, expected)
+
+
+@pytest.mark.parametrize(
+    ("environment", "shown"),
+    [pytest.param(ENVIRONMENT, 1, id="its-own"), pytest.param("env-aaaaaaaaaaaa", 0, id="others")],
+)
+def test_events_of_one_environment_are_those_of_everything_in_it(
+    environment: str, shown: int, runtimectl: RuntimeCtl
+) -> None:
+    there = {**THE_ENVIRONMENT, "environmentId": environment}
+    answers = {f"GET {RUNTIME}/environments/{environment}": there}
+
+    ran = runtimectl.run(f"events --env {environment} -o json", answers)
+
+    assert (ran.code, len(json.loads(ran.out))) == (ExitCode.OK, shown)

@@ -36,7 +36,7 @@ async def cancel(
 
     def decide(view: View) -> Decision[Json]:
         known = repository.stored_set(view, deployment_id)
-        return _canceled(known, command.reason or "canceled by a caller", view, ids, ctx)
+        return _canceled(known, command.reason or "a caller asked for it", view, ids, ctx)
 
     return await repository.change(deployment_id, ctx, app, decide)
 
