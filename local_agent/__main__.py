@@ -15,11 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from local_agent.agent import StateRemoved, run
+from local_agent.agent import StateRemoved, UnfitPlace, run
 from local_agent.supervisor import AgentRunning
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 
+EXIT_UNFIT: Final = 2
 EXIT_RUNNING: Final = 4
 OPEN_FILES: Final = 65_536
 EXIT_STATE_REMOVED: Final = 5
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AgentRunning as running:
         logging.getLogger("local_agent").warning("%s", running)
         return EXIT_RUNNING
+    except UnfitPlace as unfit:
+        logging.getLogger("local_agent").critical("%s", unfit)
+        return EXIT_UNFIT
     except StateRemoved as removed:
         logging.getLogger("local_agent").critical("%s", removed)
         return EXIT_STATE_REMOVED

@@ -23,7 +23,9 @@ from aiohttp import web
 from local_agent.agent_api import agent_api
 from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock, write_owner
 from local_agent.archive_folder import ArchiveFolder
+from local_agent.isolation import means
 from local_agent.removed_state import end_processes_of
+from local_agent.sandboxes import unfit_place
 from local_agent.state_files import write_atomically
 from local_agent.supervisor import AgentRunning
 from local_agent.surface import LocalProcessSurface
@@ -33,6 +35,10 @@ from shared.persistence.held_paths import first_removed
 from shared.persistence.plain_files import bound_log, remove
 from shared.persistence.unix_sockets import short_name
 from shared.surfaces.local_process import RECORD, SOCKET, AgentRecord, write_record
+
+
+class UnfitPlace(Exception):
+    """No state folder may be there; the message says why."""
 
 
 class StateRemoved(Exception):
@@ -53,7 +59,10 @@ async def run(state: Path, clock: Clock, entropy: Entropy, *, is_locked: bool) -
     Raises:
         AgentRunning: another process does.
         StateRemoved: *state* was removed; what it started was ended.
+        UnfitPlace: workloads cannot start from there.
     """
+    if unfit := unfit_place(state, means()):
+        raise UnfitPlace(unfit)
     with _sole_agent(state, is_locked=is_locked):
         archives = ArchiveFolder(state / "blobs" / "artifacts")
         surface = LocalProcessSurface(state / "surface", archives, clock, entropy)

@@ -91,6 +91,7 @@ def sandbox(
         "network": has_network,
         "user": user,
         "root": str(folder / "root"),
+        "hidden": str(_state_of(folder)),
         "readable": [str(path) for path in (*_python(), *_tools(), *readable)],
         "writable": [str(path) for path in (*owned, *_given(program), *(() if mapped else data))],
         "program": _fixed(program) if program is not None and user is None else ((), ()),
@@ -107,20 +108,23 @@ def sandbox(
 
 
 def unfit_place(state: Path, in_force: Means) -> str | None:
-    """Return why no state folder may be at *state*; None where it may.
-
-    A workload would read the keys of the platform there, or would not find its own folders.
-    """
-    if not in_force.is_namespaced and not in_force.landlock:
-        return None  # what nothing hides is as bare anywhere else
-    shown = [*mounts.SYSTEM, "/dev", "/proc", *map(str, (*_python(), *_tools()))]
+    """Return why no workload could start from the state folder *state*; None where they can."""
     if not in_force.is_namespaced:
-        shown += mounts.SHARED
+        return None
     there = state.resolve()
-    for place in map(Path, shown):
+    for place in map(Path, ("/dev", "/proc", *(str(p) for p in (*_python(), *_tools())))):
         if there.is_relative_to(place) or there.is_relative_to(place.resolve()):
             return f"{state} is below {place}, which every workload sees: take another place"
+    if in_force.has_own_user and any(there.is_relative_to(path) for path in mounts.SYSTEM):
+        for folder in there.parents:
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                return f"{folder} is closed to the users of workloads: take another place"
     return None
+
+
+def _state_of(folder: Path) -> Path:
+    """Return the state folder that *folder* is in, by the name of the surface's part of it."""
+    return next((path.parent for path in folder.parents if path.name == "surface"), folder)
 
 
 def _given(program: Path | None) -> tuple[Path, ...]:

@@ -39,6 +39,7 @@ SHARED_MEMORY_BYTES = 64 * 2**20
 def enter(
     root: str,
     *,
+    hidden: str,
     readable: Sequence[str],
     writable: Sequence[str],
     program: tuple[Sequence[str], Sequence[str]],
@@ -48,6 +49,7 @@ def enter(
 ) -> None:
     """Build a root folder at *root*, an empty folder, and enter it.
 
+    *hidden* is a folder of which nothing is seen but what is named here, also below /opt or /usr.
     *readable*, *writable* and *mapped* (with the descriptor of a user namespace) are folders and
     files. *program* are folders of a writable one, outer before inner, that take new files and
     cannot be replaced, and what stays as it is. *tmp* is bound at /tmp and /var/tmp; *accounts* are
@@ -57,6 +59,9 @@ def enter(
     system_calls.mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
     for path in (*SYSTEM, *DEVICES):
         _show(root, path)
+    if os.path.isdir(root + hidden):
+        flags = MS_NOSUID | MS_NODEV
+        system_calls.mount("tmpfs", root + hidden, "tmpfs", flags, "mode=0755,size=1m")
     for target in ("/tmp", "/var/tmp"):
         _bind(tmp, _place(root, target, is_folder=True))
     for path in (*readable, *writable, *program[0], *program[1]):

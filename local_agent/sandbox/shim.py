@@ -3,12 +3,13 @@
 The process that claimed the start stays outside of the sandbox. In namespaces a second one is the
 init of the workload; when either ends, the kernel ends all processes of the workload.
 
-A sandbox is a mapping: `output`, the file for what it writes; `exit`, the file for its wait status,
-which an agent that is not the parent of this process cannot know otherwise; `isNamespaced`;
-`network`, whether it has one; `user` (None: ours); `root`, an empty folder; `readable`, `writable`
-(paths); `program`, `tmp` and `accounts`, as `mounts.enter` takes them; `mapped` (pairs of a path
-and the owner of its files on disk); `landlock` (its version, 0 for none), `port` (None: none of its
-own) and `filtersCalls`, whether `call_filter` is in force.
+A sandbox is a mapping: `output`, the file for what it writes; `exit`, the file for its wait
+status, which an agent that is not the parent of this process cannot know otherwise;
+`isNamespaced`; `network`, whether it has one; `user` (None: ours); `root`, an empty folder;
+`hidden`, the state folder; `readable`, `writable` (paths); `program`, `tmp` and `accounts`, as
+`mounts.enter` takes them; `mapped` (pairs of a path and the owner of its files on disk);
+`landlock` (its version, 0 for none), `port` (None: none of its own) and `filtersCalls`, whether
+`call_filter` is in force.
 """
 
 from __future__ import annotations
@@ -111,6 +112,7 @@ def _be_init(
 ) -> int:
     mounts.enter(
         sandbox["root"],
+        hidden=sandbox["hidden"],
         readable=sandbox["readable"],
         writable=sandbox["writable"],
         program=sandbox["program"],
