@@ -1,5 +1,6 @@
 """Watches a deployment to its end, with the traffic of its old and new revisions."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -130,12 +131,13 @@ def _remedy_of(deployment: Deployment, code: str, message: str) -> str:
         return "nothing to do: it was stopped on request"
     if "does not say its release" in message:
         return "correct path and field of `release:`, or leave it out, and deploy again"
-    if code not in {"NotReadyInTime", "NotReady", "StartFailed"}:
+    modules = [component["moduleId"] for component in deployment["components"]]
+    names_instance = any(re.search(rf"{re.escape(each)}-\d+-\d+: ", message) for each in modules)
+    if code not in {"NotReadyInTime", "NotReady", "StartFailed"} and not names_instance:
         return (
             f"see its evidence: `runtimectl deployment {deployment['deploymentId']}`; "
             "deploy a version that passes"
         )
-    modules = [component["moduleId"] for component in deployment["components"]]
     named = [module for module in modules if module in message] or modules
     environment = typed_values().get("name") or deployment["environmentId"]
     return f"read the output of its instances: `runtimectl logs {named[0]} --env {environment}`"

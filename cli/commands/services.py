@@ -36,8 +36,15 @@ def _restarts(service: Mapping[str, Any]) -> str | None:
     restarted = [each for each in _in_force(service) if each.get("restarts")]
     if not restarted:
         return "0"
-    last = max(each["startedAt"] for each in restarted)
+    # An agent of before 2026-11-28 did not record it.
+    last = max(each.get("restartedAt") or each["startedAt"] for each in restarted)
     return f"{sum(each['restarts'] for each in restarted)} ({format_time(last)})"
+
+
+def _reason(service: Mapping[str, Any]) -> str | None:
+    """Return why instances of the release in force are not ready, each reason once."""
+    reasons = {each.get("reason") for each in _in_force(service)}
+    return "; ".join(sorted(filter(None, reasons))) or None
 
 
 def _in_force(service: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -80,6 +87,7 @@ _COLUMNS: Final = (
     Column("SINCE", lambda service: format_time(service["health"].get("since"))),
     Column("READY", _ready),
     Column("RESTARTS", _restarts),
+    Column("REASON", _reason),
     Column("URL", "endpointUrl"),
     Column("ID", "serviceId"),
 )

@@ -67,6 +67,10 @@ class Instance(Value):
     """Starts after it ended by itself or was killed; planned stops are not counted."""
     last_exit: Text = ""
     """How the process before this one ended: `exit status 1`, `memory limit exceeded`."""
+    restarted_at: Instant | None = None
+    """When it was started again last after such an end; planned stops do not move it."""
+    reason: Text = ""
+    """Why it is not ready: `Starting: GET /health answered 404`."""
 
 
 Instances = Annotated[tuple[Instance, ...], Field(max_length=200)]

@@ -1,6 +1,7 @@
 """A scan is Present, Absent or Unknown; only two complete ones make a service absent."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -180,3 +181,18 @@ def test_a_restart_is_counted_per_instance_and_published() -> None:
     kept, told = run_virtual(main())
 
     assert kept == told == [(1, "exit status 3"), (0, "")]
+
+
+def test_why_an_instance_is_not_ready_is_published() -> None:
+    async def main() -> list[str]:
+        made = await watched(WEB)
+        made.world.lost.add(f"{WEB}-1-0")
+        artifact = next(iter(made.world.component(component_of()).revisions.values())).spec.artifact
+        behaviour = made.world.behaviour(artifact)
+        refused = "GET /health answered 503"
+        made.world.behaviours[artifact] = replace(behaviour, unready_because=refused)
+        await made.sweep()
+        event = made.bench.sent.bodies("RuntimeInventoryUpdated")[-1]
+        return [each["reason"] for each in event["payload"]["instances"]]
+
+    assert run_virtual(main()) == ["Starting: GET /health answered 503", ""]

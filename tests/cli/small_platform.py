@@ -39,7 +39,10 @@ THE_SERVICE: Mapping[str, Any] = {
     "version": "1.0", "releaseRevision": 3, "status": "Running", "replicas": 2,
     "instances": [
         {"status": "Ready", "releaseRevision": 3, "restarts": 0, "startedAt": NOON},
-        {"status": "Starting", "releaseRevision": 3, "restarts": 2, "startedAt": NOON},
+        {
+            "status": "Starting", "releaseRevision": 3, "restarts": 2, "restartedAt": NOON,
+            "startedAt": "2026-07-30T13:00:00Z", "reason": "Starting: GET /health answered 404",
+        },
         {"status": "Ready", "releaseRevision": 2, "restarts": 7, "startedAt": NOON},
     ],
     "endpointUrl": "http://127.0.0.1:9000/",

@@ -211,6 +211,18 @@ def test_a_release_that_was_not_ready_in_time_leads_to_the_output_of_its_instanc
     assert "`runtimectl logs module-shop --env test`" in ran.err
 
 
+def test_a_gate_that_an_instance_failed_leads_to_its_output(runtimectl: RuntimeCtl) -> None:
+    message = "at 100 % the gate said Fail; module-shop-2-0: Exited, exit status 1; its last lines:"
+    reason = {"code": "GateFailed", "message": message}
+
+    ran = runtimectl.run(
+        f"{RELEASE} --wait",
+        {POST: THE_DEPLOYMENT, GET: _ended("RolledBack", reason=reason)},
+    )
+
+    assert "`runtimectl logs module-shop --env test`" in ran.err
+
+
 @pytest.mark.parametrize("status", ["Cancelled", "RolledBack"])
 def test_a_cancellation_is_waited_for_and_both_its_ends_are_good(
     status: str, runtimectl: RuntimeCtl

@@ -182,7 +182,11 @@ def test_the_hold_of_a_rollback_that_completed_is_released_by_its_environment(
         pytest.param("env show test", [ENVIRONMENT, "team=web"], id="env-show"),
         pytest.param("deployments --env test", ["shop-1", "Completed", "user:ann"], id="all"),
         pytest.param(f"deployment {DEPLOYMENT}", [OPERATION, "Completed"], id="one-deployment"),
-        pytest.param("status", ["module-shop", "Degraded", "1/2", "2 (12:00:00"], id="status"),
+        pytest.param(
+            "status",
+            ["module-shop", "Degraded", "1/2", "2 (12:00:00", "GET /health answered 404"],
+            id="status",
+        ),
         pytest.param(f"history {SERVICE}", ["nothing is recorded yet"], id="history-of-nothing"),
         pytest.param("operations --running", ["rollOut", "40", "analyze"], id="operations"),
         pytest.param(f"operations show {OPERATION}", ["Running"], id="one-operation"),

@@ -12,6 +12,7 @@ from shared.contracts.health import HealthDefaults
 from shared.surfaces.observed_state import Instance
 from tests.health.test_sweeps import watched
 from tests.health.watching import Health, health
+from tests.kit.memory_cluster import Behaviour
 from tests.kit.told import WEB, component_of, ended, released, run
 from tests.kit.virtual_time import EPOCH, run_virtual
 
@@ -25,6 +26,21 @@ def crash(made: Health, instance: str = FIRST, code: int = -9, reason: str = "Ex
 
 def events(made: Health) -> list[dict[str, object]]:
     return [each["payload"] for each in made.bench.sent.bodies("RuntimeInstancesRestarted")]
+
+
+def test_why_an_instance_cannot_start_stands_in_the_reason() -> None:
+    problem = "data folder uploads is not there: update the environment"
+
+    async def main() -> str:
+        made = await watched(WEB)
+        made.world.lost.add(FIRST)
+        made.prober.failing.add("/health")
+        (revision,) = made.world.component(component_of()).revisions.values()
+        made.world.behaviours[revision.spec.artifact] = Behaviour(unready_because=problem)
+        await made.sweep()
+        return (await made.health()).reason
+
+    assert run_virtual(main()) == f"0 of 2 instances pass; {FIRST}: {problem}"
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,10 @@ class Behaviour:
     becomes_ready: bool = True
     exit_code: int | None = None
     """With this it ends again and again before it is ready."""
+    unready_because: str = ""
+    """What its readiness probe gets while it is not ready."""
+    output: tuple[str, ...] = ()
+    """Its last lines; empty: one that says when it started."""
     latency_ms: float = 20.0
     spread: float = 0.25
     error_ratio: float = 0.0
@@ -169,7 +173,7 @@ class MemoryCluster:
             if behaviour.becomes_ready
             and instance.id not in self.lost
             and instance.started_at <= started_before
-            else instance
+            else replace(instance, message=behaviour.unready_because)
             for instance in revision.instances
         )
 

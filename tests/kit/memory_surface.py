@@ -172,6 +172,8 @@ class MemorySurface:
         for revision in self._cluster.component(component).revisions.values():
             for candidate in revision.instances:
                 if candidate.id == instance:
+                    if written := self._cluster.behaviour(revision.spec.artifact).output:
+                        return written[-tail:]
                     return (f"{instance} started as {candidate.pid}",)[-tail:]
         return None
 

@@ -146,6 +146,7 @@ def _summary(instances: Instances) -> list[tuple[Any, ...]]:
             instance["status"],
             instance["releaseRevision"],
             instance.get("restarts", 0),
+            instance.get("reason", ""),
         )
         for instance in instances
     ]

@@ -185,4 +185,6 @@ def _to_body(instance: Instance) -> Mapping[str, object]:
         "startedAt": isoformat(instance.started_at),
         "restarts": instance.restarts,
         "lastExit": instance.last_exit,
+        "restartedAt": isoformat(instance.restarted_at) if instance.restarted_at else None,
+        "reason": instance.unready_because,
     }

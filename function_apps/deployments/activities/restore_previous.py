@@ -113,7 +113,8 @@ def _end_reason(deployment: Deployment, reason: FailureReason) -> EndReason:
     failed = [step for step in deployment.steps if step.gates and step.verdict is not Verdict.PASS]
     if reason.code in {"GateFailed", "GateInconclusive"} and failed:
         verdict = Verdict.FAIL if reason.code == "GateFailed" else Verdict.INCONCLUSIVE
-        return analysis.reason_of(failed[-1], verdict)
+        decided = analysis.reason_of(failed[-1], verdict)
+        return decided.model_copy(update={"message": reason.message[:2048]})
     return EndReason(code=reason.code[:128], message=reason.message[:2048])
 
 

@@ -1,6 +1,7 @@
 """Starts that fail: when they are given up, and what the instance says about it; no activity."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
 from typing import Final
 
 from function_apps.deployments.activities.observe_surface import (
@@ -15,14 +16,22 @@ from shared.contracts.releases import ReleasedComponent
 from shared.durable.activity import FailureReason
 from shared.kernel.errors import Unavailable
 from shared.kernel.observation import Present
+from shared.surfaces.capabilities import Feature
 from shared.surfaces.observed_state import Instance, LiveComponent
 
 EXITS_MAX: Final = 3
 """So many ends before it was ready are no accident; the third comes after 2 s."""
 LINES: Final = 20
-TEXT_MAX: Final = 1800
-"""Of the output in a reason, which has 2,048 characters."""
-_EXPLAINED: Final = frozenset({StartFailed.code, NotReadyInTime.code})
+TEXT_MAX: Final = 2048
+"""Of a reason."""
+_HEAD_MAX: Final = 1200
+"""Of what stands before the last lines, which are to be seen."""
+_GATES: Final = frozenset({"GateFailed", "GateInconclusive"})
+_EXPLAINED: Final = frozenset({StartFailed.code, NotReadyInTime.code}) | _GATES
+_DENIED: Final = re.compile(r"EACCES|permission ?denied|permissionerror", re.IGNORECASE)
+_BINDS: Final = re.compile(r"(?<![a-z])(bind|listen)(ing)?(?![a-z])", re.IGNORECASE)
+_NEAR: Final = 3
+"""Lines between the call and its refusal, in a stack of Python, Node.js or Java."""
 
 
 def require_starting(component: ReleasedComponent, live: LiveComponent | None) -> None:
@@ -42,7 +51,7 @@ def require_starting(component: ReleasedComponent, live: LiveComponent | None) -
 async def explained(
     reason: FailureReason, deployment: Deployment, app: DeploymentsApp
 ) -> FailureReason:
-    """Return *reason* with the last lines of an instance that did not start, where one did not."""
+    """Return *reason* with the state and the last lines of an instance that failed, if one did."""
     if reason.code not in _EXPLAINED:
         return reason
     for component in deployment.released_components:
@@ -50,23 +59,39 @@ async def explained(
             live = await observe(component, deployment, app)
         except Unavailable:
             continue
-        for instance in _not_ready(component, live):
-            lines = await _last_lines(component, instance, deployment, app)
-            said = [] if reason.code == StartFailed.code else [_state(instance)]
-            text = "\n".join(("; ".join((reason.message, *said, lines[0])), *lines[1:]))
-            return FailureReason(reason.code, text)
+        failed = _failed(component, live) if reason.code in _GATES else _not_ready(component, live)
+        if failed:
+            said = [] if reason.code == StartFailed.code else [_state(failed[0])]
+            lines = await _last_lines(component, failed[0], deployment, app)
+            return _with_lines(reason, [*said, *_hints(component, lines, app)], lines)
+        revision = live.revision(component.release_revision) if live else None
+        if revision is not None and revision.message:
+            return FailureReason(reason.code, f"{reason.message}; {revision.message}")
     return reason
 
 
-def _not_ready(component: ReleasedComponent, live: LiveComponent | None) -> Iterable[Instance]:
+def _with_lines(reason: FailureReason, said: Sequence[str], lines: Sequence[str]) -> FailureReason:
+    if not any(lines):
+        return FailureReason(reason.code, "; ".join((reason.message, *said, "it wrote nothing")))
+    head = "; ".join((reason.message, *said))[:_HEAD_MAX] + "; its last lines:\n"
+    return FailureReason(reason.code, head + "\n".join(lines)[len(head) - TEXT_MAX :])
+
+
+def _not_ready(component: ReleasedComponent, live: LiveComponent | None) -> Sequence[Instance]:
     revision = live.revision(component.release_revision) if live else None
-    return (
-        [instance for instance in revision.instances if not instance.is_ready] if revision else ()
-    )
+    return [each for each in revision.instances if not each.is_ready] if revision else ()
+
+
+def _failed(component: ReleasedComponent, live: LiveComponent | None) -> Sequence[Instance]:
+    """Return what is not ready, or ended by itself since it was started for this release."""
+    revision = live.revision(component.release_revision) if live else None
+    instances = revision.instances if revision else ()
+    return [each for each in instances if not each.is_ready or each.restarts]
 
 
 def _state(instance: Instance) -> str:
-    return f"{instance.id}: {instance.reason or 'not ready'}{_exit(instance)}"
+    times = f", ended {instance.restarts} times" if instance.restarts > 1 else ""
+    return f"{instance.id}: {instance.unready_because or 'started again'}{times}{_exit(instance)}"
 
 
 def _exit(instance: Instance) -> str:
@@ -75,10 +100,21 @@ def _exit(instance: Instance) -> str:
 
 async def _last_lines(
     component: ReleasedComponent, instance: Instance, deployment: Deployment, app: DeploymentsApp
-) -> list[str]:
+) -> Sequence[str]:
     workload = surface_component(component, deployment)
     reading = await surface_of(component, app).logs(workload, instance.id, LINES)
-    lines = list(reading.value) if isinstance(reading, Present) else []
-    if not any(lines):
-        return ["it wrote nothing"]
-    return ["its last lines:", "\n".join(lines)[-TEXT_MAX:]]
+    return reading.value if isinstance(reading, Present) else ()
+
+
+def _hints(
+    component: ReleasedComponent, lines: Sequence[str], app: DeploymentsApp
+) -> Sequence[str]:
+    """Return what to know where *lines* tell of a refused bind and the surface refuses some."""
+    if not surface_of(component, app).capabilities().supports(Feature.OWN_PORTS):
+        return []
+    denied = [number for number, line in enumerate(lines) if _DENIED.search(line)]
+    near = [
+        line for number in denied for line in lines[max(0, number - _NEAR) : number + _NEAR + 1]
+    ]
+    is_bind = any(_BINDS.search(line) for line in near)
+    return ["on this surface a process may listen on $PORT only"] if is_bind else []

@@ -54,7 +54,9 @@ async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
         return unknown_result(reading.reason)
     instances = serving(reading.value)
     if not instances:
-        return ServiceProbe(ProbeOutcome.FAIL, (), "no instance runs", ())
+        problems = {each.message for each in reading.value.revisions if each.message}
+        reason = "; ".join(("no instance runs", *sorted(problems)))
+        return ServiceProbe(ProbeOutcome.FAIL, (), reason, ())
     probe = target.readiness
 
     async def ask(instance: Instance) -> Mapping[str, Any]:
@@ -134,6 +136,7 @@ def _to_check(instance: Instance, result: ProbeResult, kind: ProbeKind | None) -
     reported = result.reported
     is_degraded = reported is not None and reported.status is HealthStatus.DEGRADED
     passed = HealthStatus.DEGRADED if is_degraded else HealthStatus.HEALTHY
+    unready = "" if result.passed else instance.message
     return {
         "kind": CheckKind.READINESS,
         "probe": kind,
@@ -141,5 +144,5 @@ def _to_check(instance: Instance, result: ProbeResult, kind: ProbeKind | None) -
         "latencyMs": round(result.latency_ms, 1),
         "code": result.code,
         "instance": instance.id,
-        "description": reported.description if reported is not None else "",
+        "description": reported.description if reported is not None else unready,
     }
