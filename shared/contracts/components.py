@@ -59,7 +59,7 @@ class Component(Value):
     compute_target: ComputeTargetKind | None = None
     """Where it runs; the placement default when not given."""
     replicas: Replicas | None = None
-    """How many instances; 1 when not given."""
+    """How many instances; 1 when not given. A plan refuses 0: no scaling starts one."""
     command: Argv = ()
     """The start command; that of the artifact or image when empty."""
     port: Port | None = None

@@ -54,6 +54,9 @@ async def _untouched(world: Driven) -> Any:
             "/components/0/image",
             id="an-image",
         ),
+        pytest.param(
+            {"replicas": 0}, "ZeroReplicasNotSupported", "/components/0/replicas", id="no-instances"
+        ),
         pytest.param({"command": []}, "CommandMissing", "/components/0/command", id="no-command"),
         pytest.param(
             {"computeTarget": "AKS"},

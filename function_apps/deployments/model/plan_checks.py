@@ -156,6 +156,15 @@ def _components(command: Deploy, context: PlanContext) -> Iterator[Violation]:
                 "the digest of an uploaded artifact",
                 component.artifact_digest,
             )
+        if component.replicas == 0:
+            yield Violation(
+                "ZeroReplicasNotSupported",
+                f"{at}/replicas",
+                f"{component.module_id} would have no instance to judge and to prove, and no "
+                "scaling starts one: remove the module instead",
+                "at least 1",
+                "0",
+            )
         if not component.command:
             yield Violation(
                 "CommandMissing",
