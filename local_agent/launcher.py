@@ -44,11 +44,12 @@ def start_ticks(pid: int) -> int | None:
     return None if state in b"ZX" else int(fields[_START_TIME])
 
 
-def _claim(path: str, token: str, *, is_shim: bool) -> bool:
+def _claim(path: str, token: str, sandbox: dict[str, Any] | None) -> bool:
     pid = os.getpid()
     draft = f"{path}.{pid}"
-    shim = "true" if is_shim else "false"
-    content = f'"pid": {pid}, "ticks": {start_ticks(pid) or 0}, "token": "{token}", "shim": {shim}'
+    content = f'"pid": {pid}, "ticks": {start_ticks(pid) or 0}, "token": "{token}"'
+    if sandbox is not None:
+        content += ', "shim": true, "namespaced": ' + str(sandbox["isNamespaced"]).lower()
     with open(draft, "w", encoding="ascii") as file:
         file.write("{" + content + "}")
     try:
@@ -88,7 +89,7 @@ def main(token: str) -> int:
     order: dict[str, Any] = marshal.load(sys.stdin.buffer)  # noqa: S302  written by our agent
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sandbox = order["sandbox"]
-    if not _claim(order["claim"], token, is_shim=sandbox is not None):
+    if not _claim(order["claim"], token, sandbox):
         return CLAIM_VOID
     if sandbox is None:
         return _become(order)

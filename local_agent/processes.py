@@ -46,6 +46,8 @@ class ProcessIdentity:
     token: str
     is_shim: bool = False
     """It is the shim of a workload: its descendants are the workload, and end with it."""
+    is_namespaced: bool = False
+    """The workload is in a PID namespace, of which the kernel ends all when the shim ends."""
 
 
 @lru_cache(maxsize=1)
@@ -187,12 +189,18 @@ def kill(identity: ProcessIdentity) -> None:
         if not descendants:
             break
         _kill_all(descendants)
-    _kill_all(session_processes(identity))
+    if not identity.is_namespaced:
+        _kill_all(session_processes(identity))
+    elif is_alive(identity):
+        _kill_all([identity.pid])
 
 
 def kill_orphans(identity: ProcessIdentity) -> None:
-    """Kill what has the token of *identity*, whose shim has ended, in any session."""
-    if identity.is_shim and identity.boot == boot():
+    """Kill what has the token of *identity*, whose shim has ended, in any session.
+
+    Looks at every process of the machine, but for a workload of which the kernel leaves none.
+    """
+    if identity.is_shim and not identity.is_namespaced and identity.boot == boot():
         _kill_all([p for p in psutil.pids() if _has_token(p, identity, otherwise=False)])
 
 
@@ -240,6 +248,7 @@ def read_claim(claim: Path) -> ProcessIdentity | None:
             content.get("boot") or boot(),
             content["token"],
             content.get("shim", False) is True,
+            content.get("namespaced", False) is True,
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

@@ -4,12 +4,15 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import psutil
 import pytest
 
+from local_agent import processes, sandboxes
 from local_agent.artifacts import base_python
+from local_agent.isolation import means
 from shared.kernel.entropy import SystemEntropy
 from tests.surfaces.accounts import Account, account
 
@@ -115,6 +118,33 @@ def test_the_tree_ends_with_its_shim(platform: Account) -> None:
     ended.needs_namespaces()
     assert ended.code == -9
     assert _until_gone(marker)
+
+
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_processes_are_searched_only_where_the_kernel_leaves_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, namespaces: bool
+) -> None:
+    in_force = replace(means(), is_namespaced=namespaces)
+    if namespaces and not means().is_namespaced:
+        pytest.skip("this machine gives no namespaces to this user")
+    for part in ("root", "tmp"):
+        (tmp_path / part).mkdir()
+    pid = processes.start(
+        tmp_path,
+        "start",
+        ["/bin/true"],
+        environ={},
+        workdir=tmp_path / "tmp",
+        output=tmp_path / "output",
+        limits={},
+        sandbox=sandboxes.sandbox(in_force, tmp_path, "start", owned=[tmp_path / "tmp"]),
+    )
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    searches: list[int] = []
+    monkeypatch.setattr(psutil, "pids", lambda: searches.append(1) or [])
+
+    assert processes.SpawnedProcesses().end(tmp_path, "start") == 0
+    assert bool(searches) is not namespaces
 
 
 def _until_gone(marker: str) -> bool:
