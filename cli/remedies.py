@@ -129,7 +129,10 @@ REMEDIES: Final[Mapping[str, str]] = {
     "PlanChanged": "plan again: the state has changed since",
     "SoakTimeLeft": "wait for the soak time that the message names, then promote again",
     "GateFailed": "see the evidence: `runtimectl deployment {deployment}`; deploy one that passes",
-    "GateInconclusive": "send it more requests, or `runtimectl retry {deployment}`",
+    "GateInconclusive": (
+        "release its hold (`runtimectl release-hold {deployment}`), deploy it again and send it "
+        "requests while the gate waits, or let it pass with `gate: {onInconclusive: pass}`"
+    ),
     "GateConflict": "nothing to do: the gate exists already, with other limits",
     "NotReady": "read the workload's output: `runtimectl logs {module} --env {name}`",
     "Departs": "see which instance departs: `runtimectl deployment {deployment}`",

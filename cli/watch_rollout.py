@@ -11,6 +11,7 @@ from cli.failure import Failure
 from cli.host_process import pause
 from cli.output import Format
 from cli.progress_display import Line, ProgressDisplay, open_display
+from cli.remedies import REMEDIES
 from cli.rollout_report import ENDED, Deployment, rollout_lines
 from cli.session import Session
 from cli.traffic import ModuleTraffic, parse_traffic
@@ -131,6 +132,8 @@ def _remedy_of(deployment: Deployment, code: str, message: str) -> str:
         return "nothing to do: it was stopped on request"
     if "does not say its release" in message:
         return "correct path and field of `release:`, or leave it out, and deploy again"
+    if code == "GateInconclusive":
+        return REMEDIES[code].replace("{deployment}", str(deployment["deploymentId"]))
     modules = [component["moduleId"] for component in deployment["components"]]
     names_instance = any(re.search(rf"{re.escape(each)}-\d+-\d+: ", message) for each in modules)
     if code not in {"NotReadyInTime", "NotReady", "StartFailed"} and not names_instance:
@@ -149,7 +152,7 @@ def _poll(watch: RolloutWatch, display: ProgressDisplay, session: Session) -> No
     except Failure as failure:
         if failure.exit_code is not ExitCode.UNAVAILABLE:
             raise
-        text = "the host does not answer; waiting for it, traffic continues"
+        text = "the host does not answer; waiting for it"
         display.show([*watch.lines, Line("away", text, "yellow")])
         pause(session.clock, _RETRY_INTERVAL_S)
         return

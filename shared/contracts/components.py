@@ -52,6 +52,7 @@ class Component(Value):
     component_type: ComponentType
     """The place where it runs follows from it, unless `computeTarget` says otherwise."""
     version: Version
+    """Your text for it; `status` and the proof show it."""
     image: Image | None = None
     """Not on one machine."""
     artifact_digest: Digest | None = None
@@ -69,7 +70,8 @@ class Component(Value):
     environ: Environ = Field(default_factory=dict)
     """Environment variables, at most 50; no secrets."""
     release: ReleaseQuestion | None = None
-    """For the proof, beside the digest that the surface checks."""
+    """Where an instance says over HTTP which `version` it is. New ones are asked before they get
+    traffic, all of them for the proof; another answer rolls back (`ProofFailed`)."""
     probes: Probes = Field(default_factory=Probes)
     """How it is asked whether it is up."""
     resources: Resources = Field(default_factory=Resources)
@@ -79,6 +81,8 @@ class Component(Value):
     depends_on: ModuleIds = ()
     """Modules that are rolled out before it; an order, not a check that they answer."""
     configuration_mode: ConfigurationMode = ConfigurationMode.PINNED
+    """How it takes changes of its configuration: `pinned` with a deployment, `floating` by a
+    roll-out, `live` while it runs. Without effect: configurations are not built yet."""
     scheduled: bool = False
     """A scheduled or bursty job, for the placement default."""
     owner: Label | None = None

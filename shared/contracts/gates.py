@@ -61,9 +61,10 @@ class GateLimits(Value):
     error_ratio_max: Ratio = 0.01
     """Absolute, where there is no healthy old version to compare with."""
     latency_increase_ratio_max: Annotated[float, Field(ge=0, le=100)] = 0.25
-    """Against the old version; fails only together with the next one."""
+    """Of the p99 of a window with 1,000 requests, the p95 from 100, else the p50; not judged on
+    fewer than 20. Against the old version; fails only together with the next one."""
     latency_increase_ms_max: Milliseconds = 20.0
-    """Against the old version, in milliseconds."""
+    """Of the same percentile, in milliseconds."""
     p95_ms_max: Milliseconds = 800.0
     """Absolute, where there is no healthy old version to compare with."""
     burn_rate_max: Annotated[float, Field(gt=0, le=10_000)] = 14.4
@@ -76,15 +77,19 @@ class Gate(Value):
     limits: GateLimits = Field(default_factory=GateLimits)
     """A tie with a limit passes."""
     window: Wait | None = None
-    """Of readiness, and of each of the two latency windows."""
+    """So long all instances have to be ready; and so long is each window by whose requests errors
+    and latency are judged: two good ones in a row pass, two bad ones fail."""
     min_samples: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
-    """Requests, and probes where they count, that a verdict takes."""
+    """Requests, and probes where they count, that a `Pass` takes. Errors that chance does not
+    explain fail earlier."""
     deadline: Wait | None = None
     """From the start of the step; too few samples by then is Inconclusive."""
     on_inconclusive: OnInconclusive | None = None
     """When the deadline passes without a verdict; prod pauses, others pass, marked."""
     probes_count: bool | None = None
-    """Whether probes are samples; by default outside prod, and for workers."""
+    """Whether probes are samples; by default outside prod, and for workers. Each time the gate
+    looks, every instance is asked five times by its HTTP readiness probe, and each answer is a
+    sample; without such a probe its readiness is one."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ class Strategy(Value):
     kind: StrategyKind = StrategyKind.CANARY
     """`blueGreen` and `rolling` are refused: not built yet."""
     steps: Annotated[tuple[TrafficStep, ...], Field(max_length=20)] = ()
-    """Weights that rise, the last 100; 10, 50, 100 when not given."""
+    """Weights that rise, the last 100; 10, 50, 100 when not given. A first release has one step,
+    100: there is no old version to compare with."""
 
     @model_validator(mode="after")
     def _weights_rise_to_all(self) -> Self:

@@ -322,11 +322,13 @@ class Resources(Value):
     """Limits of one instance; the plan refuses a limit that the surface cannot enforce."""
 
     cpu: Annotated[float | None, Field(gt=0, le=128)] = None
-    """Cores."""
+    """Cores. Refused on one machine."""
     memory_mib: Annotated[int | None, Field(ge=16, le=1_048_576)] = None
     """MiB of one instance."""
     open_files: Annotated[int | None, Field(ge=16, le=1_048_576)] = None
+    """Of each process."""
     processes: Annotated[int | None, Field(ge=1, le=32_768)] = None
+    """Processes and threads of one instance together."""
 
 
 class Isolation(StrEnum):

@@ -14,6 +14,7 @@ from tests.cli.small_platform import (
     THE_DEPLOYMENT,
     RuntimeCtl,
 )
+from tests.cli.small_server import Asked, serving
 
 pytestmark = pytest.mark.real
 POST = f"POST {RUNTIME}/deployments"
@@ -194,6 +195,35 @@ def test_waiting_for_a_release_that_is_rolled_back_exits_with_its_reason(
     assert ran.code == ExitCode.ENDED_OTHERWISE
     assert "held: module-shop" in ran.out
     assert "2 of 100 requests failed" in ran.err
+
+
+def test_too_little_evidence_is_met_with_requests_not_with_another_version(
+    runtimectl: RuntimeCtl,
+) -> None:
+    reason = {"code": "GateInconclusive", "message": "3 of 50 samples"}
+
+    ran = runtimectl.run(
+        f"deployment {DEPLOYMENT} --wait", {GET: _ended("RolledBack", reason=reason)}
+    )
+
+    assert ran.code == ExitCode.ENDED_OTHERWISE
+    assert f"next:  release its hold (`runtimectl release-hold {DEPLOYMENT}`)" in ran.err
+    assert "send it requests" in ran.err
+    assert "a version that passes" not in ran.err
+
+
+def test_of_a_system_that_does_not_answer_nothing_is_claimed(runtimectl: RuntimeCtl) -> None:
+    answers = [None, None, (200, _ended("Completed"))]
+
+    def answer(_: Asked) -> tuple[int, Any] | None:
+        return answers.pop(0) if answers[1:] else answers[0]
+
+    with serving(answer, keeps_connections=False) as server:
+        ran = runtimectl.run_at(server, f"deployment {DEPLOYMENT} --wait")
+
+    assert ran.code == ExitCode.OK, ran.err
+    assert "the host does not answer; waiting for it" in ran.out
+    assert "traffic continues" not in ran.out
 
 
 @pytest.mark.parametrize("code", ["NotReadyInTime", "StartFailed"])
