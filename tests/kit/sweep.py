@@ -108,6 +108,9 @@ def comparable(document: Document) -> dict[str, Any]:
     if body.get("type") == "operation" and (body["error"] or {}).get("code") == SUPERSEDED:
         # How far it had come is of its time.
         return {key: body[key] for key in ("kind", "status")} | {"error": {"code": SUPERSEDED}}
+    if body.get("type") == "operation" and body["kind"] == "DecommissionEnvironment":
+        # It names what it deletes, which is as far as an update that it overtook had come.
+        return {key: value for key, value in body.items() if key != "steps"}
     if body.get("type") == "target" or document.id == "target":
         return {"release_revision": body["release_revision"], "status": body["status"]}
     if body.get("type") == "service":

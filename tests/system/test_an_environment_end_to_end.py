@@ -62,3 +62,19 @@ def test_another_tenant_sees_nothing_of_it() -> None:
         await world.stop()
 
     run_virtual(main())
+
+
+def test_an_update_that_leaves_data_out_is_refused_until_it_names_it() -> None:
+    async def main() -> None:
+        world = World()
+        await world.boot()
+        path = f"/runtime/environments/{await provisioned(world)}"
+        content: dict[str, Any] = {"computeTargets": REQUEST["computeTargets"]}
+        refused, body = await world.call("PUT", path, content)
+        accepted, _ = await world.call("PUT", path, {**content, "deleteData": ["files"]})
+
+        assert (refused, body["error"]["code"]) == (409, "DataWouldBeDeleted")
+        assert accepted == 202
+        await world.stop()
+
+    run_virtual(main())

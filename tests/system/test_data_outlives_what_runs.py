@@ -167,3 +167,13 @@ def test_a_stored_file_is_there_after_all_that_ends_and_goes_with_its_environmen
         assert (volumes / shop["environmentId"] / "uploads" / "cat.txt").read_bytes() == b"meow"
         assert not (volumes / shop["environmentId"] / "drafts").exists()
         assert not (volumes / other["environmentId"] / "uploads").exists()
+
+        again = environment(system, client, "shop", "drafts")
+        assert [each["name"] for each in again["retained"]] == ["uploads"]
+        assert (volumes / shop["environmentId"] / "uploads" / "cat.txt").read_bytes() == b"meow"
+        where = f"/v1/runtime/environments/{shop['environmentId']}"
+        content = {"computeTargets": again["computeTargets"], "dataResources": []}
+        client.write("PUT", where, {**content, "deleteData": ["uploads", "drafts"]})
+        until(system, client, where, {"Provisioned"})
+        for name in ("uploads", "drafts"):
+            assert not (volumes / shop["environmentId"] / name).exists()
