@@ -27,6 +27,7 @@ from local_agent.launcher import TOKEN_VARIABLE
 from local_agent.processes import ProcessIdentity
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Unavailable
 from shared.persistence.plain_files import open_plain, read_plain
 
 READY_WITHIN_S: Final = 30.0
@@ -204,10 +205,17 @@ def _kill(pid: int) -> None:
 
 
 def stop_workloads(folder: StateFolder, clock: Clock) -> int:
-    """Stop the agent, every workload and every proxy of *folder*; return the number of the last."""
+    """Stop the agent, every workload and every proxy of *folder*; return the number of the last.
+
+    Raises:
+        Failure: the agent does not end.
+    """
     from local_agent.shutdown import stop_agent, stop_everything  # noqa: PLC0415
 
-    asyncio.run(stop_agent(folder.path, clock))
+    try:
+        asyncio.run(stop_agent(folder.path, clock))
+    except Unavailable as held:
+        raise Failure(held.message, ExitCode.UNAVAILABLE) from held
     return asyncio.run(stop_everything(folder.surface, clock))
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Final, Protocol
 
 from local_agent import sandboxes
-from local_agent.confined_command import CommandFailed, run_confined
+from local_agent.confined_command import CommandFailed, end_commands, run_confined
 from local_agent.state_files import file_lock, write_atomically
 from shared.kernel.errors import NotFound
 from shared.persistence.file_trees import remove_tree
@@ -137,8 +137,6 @@ class Artifacts:
         """
         removed = self._folder / "removed"
         with suppress(BlockingIOError), self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
-            for archive in self._folder.glob(f"sha256/*/{_ARCHIVE}*"):
-                archive.unlink(missing_ok=True)
             needed = read_needed() if digests else None
             for digest in () if needed is None else {*digests} - {*needed}:
                 removed.mkdir(exist_ok=True)
@@ -149,6 +147,21 @@ class Artifacts:
                 except OSError as failed:
                     _LOG.warning("%s cannot be removed: %s", digest, failed)
         remove_tree(removed)
+
+    def remove_leftovers(self) -> None:
+        """End the installers that an agent left when it was killed, and remove their files and its.
+
+        Nothing while an artifact is being prepared.
+        """
+        try:
+            with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                for archive in self._folder.glob(f"sha256/*/{_ARCHIVE}*"):
+                    archive.unlink(missing_ok=True)
+                end_installers(self._folder)
+        except BlockingIOError:
+            return
+        except OSError as failed:
+            _LOG.warning("leftovers of an installation stay: %s", failed)
 
     def _locked(self, kind: int) -> IO[str]:
         """Return the lock between those who prepare artifacts and who removes them, held."""
@@ -196,7 +209,7 @@ class Artifacts:
 
     def _unpack_locked(self, folder: Path, archive: Path) -> UnpackedArtifact:
         for leftover in ("content", "wheels"):
-            shutil.rmtree(folder / leftover, ignore_errors=True)
+            remove_tree(folder / leftover)
         content = folder / "content"
         names = extract(archive, folder / "wheels")
         wheels = wheels_of(names)
@@ -218,6 +231,12 @@ class Artifacts:
         return unpacked
 
 
+def end_installers(folder: Path) -> None:
+    """End the installers of the artifacts below *folder*, whose agent has ended."""
+    for parent in (folder, *folder.glob("sha256/*")):
+        end_commands(parent)
+
+
 def base_python() -> str:
     """Return the interpreter that this virtual environment is based on, without its packages."""
     return str(getattr(sys, "_base_executable", None) or sys.executable)
@@ -227,7 +246,6 @@ def _install(wheels: Path, names: list[str], target: Path, installer: Path) -> N
     python = base_python()
     with file_lock(installer.with_suffix(".lock")):
         if not (installer / "complete").exists():
-            shutil.rmtree(installer, ignore_errors=True)
             command = [python, "-I", "-m", "venv", str(installer)]
             _run("create the installer", command, target=installer, workdir=installer)
             (installer / "complete").touch()

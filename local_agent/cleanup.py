@@ -97,13 +97,15 @@ class Cleanup:
         self._unneeded_since_s: dict[str | Path, float] = {}
 
     async def run(self) -> None:
-        """Clean up every minute until canceled."""
+        """Clean up every minute until canceled, and at once what a killed agent left half done."""
+        await asyncio.to_thread(self._artifacts.remove_leftovers)
         while True:
             await self._clock.sleep(INTERVAL_S)
             await asyncio.to_thread(self.clean)
 
     def clean(self) -> None:
         """Remove what has not been needed for a while."""
+        self._artifacts.remove_leftovers()
         try:
             # Before what is needed: what comes between the two is needed, or not listed.
             unpacked = self._artifacts.unpacked()

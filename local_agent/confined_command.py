@@ -14,7 +14,7 @@ from typing import Final
 import psutil
 
 from local_agent import isolation, processes, sandboxes
-from shared.persistence.file_trees import measure
+from shared.persistence.file_trees import measure, remove_tree
 from shared.persistence.plain_files import read_plain
 
 WITHIN_S: Final = 300.0
@@ -22,6 +22,10 @@ BYTES_MAX: Final = 2 * 2**30
 NAMES_MAX: Final = 200_000
 OUTPUT_MAX: Final = 500
 _LOOK_S: Final = 0.5
+_ENDED_WITHIN_S: Final = 5.0
+_PREFIX: Final = "install-"
+"""Of the folder that a command has for itself, beside its target. The rest of its name is random,
+and names the start too."""
 _LIMITS: Final = {
     "RLIMIT_CORE": 0,
     "RLIMIT_CPU": int(WITHIN_S),
@@ -46,9 +50,13 @@ def run_confined(
 ) -> None:
     """Run *command*, which fills the new folder *target*, in *workdir*: that, or one of *readable*.
 
+    One at a time beside *target*: what an earlier one left there is ended and removed.
+
     Raises:
         CommandFailed.
     """
+    end_commands(target.parent)
+    remove_tree(target)
     target.mkdir(mode=0o755)
     target.chmod(0o755)  # whatever our umask is: it is read by other users than ours
     try:
@@ -57,12 +65,21 @@ def run_confined(
         _take(target)
 
 
+def end_commands(parent: Path) -> None:
+    """End the commands that fill folders in *parent*, and remove their own; the targets stay.
+
+    For those of an agent that was killed: who waits for one here sees it fail.
+    """
+    for folder in parent.glob(f"{_PREFIX}*/"):
+        _end(folder)
+        remove_tree(folder)
+
+
 def _run(
     command: Sequence[str], target: Path, readable: Sequence[Path], workdir: Path, names_max: int
 ) -> None:
     in_force = isolation.means()
-    # Its name is random, so that it names the start too.
-    with TemporaryDirectory(prefix="install-", dir=target.parent) as name:
+    with TemporaryDirectory(prefix=_PREFIX, dir=target.parent) as name:
         folder = Path(name)
         for part in ("home", "tmp", "root"):
             (folder / part).mkdir()
@@ -94,7 +111,8 @@ def _run(
         try:
             code = _wait(pid, [target, folder], names_max)
         finally:
-            _kill(folder, pid)
+            _end(folder)
+            processes.reap(pid)
         if code:
             written = read_plain(folder / "output", at_most=OUTPUT_MAX).decode(errors="replace")
             raise CommandFailed(written.strip() or f"it ended with {code}")
@@ -109,18 +127,30 @@ def _wait(pid: int, written: Sequence[Path], names_max: int) -> int:
     process = psutil.Process(pid)
     for _ in range(int(WITHIN_S / _LOOK_S)):
         with suppress(psutil.TimeoutExpired):
-            return int(process.wait(_LOOK_S) or 0)
+            code = process.wait(_LOOK_S)
+            if code is None:
+                raise CommandFailed("it was ended, and somebody else was told how")
+            return int(code)
         if not measure(written, bytes_max=BYTES_MAX, names_max=names_max).is_whole:
             raise CommandFailed(f"it writes more than {BYTES_MAX} bytes or {names_max} names")
     raise CommandFailed(f"it did not end within {WITHIN_S:.0f} s")
 
 
-def _kill(folder: Path, pid: int) -> None:
-    identity = processes.read_claim(processes.claim_file(folder, folder.name))
-    if identity is not None and processes.is_alive(identity):
-        processes.kill(identity)
-        with suppress(ChildProcessError):
-            os.waitpid(pid, 0)
+def _end(folder: Path) -> None:
+    """End the command whose own folder is *folder*, and wait until nothing of it runs."""
+    claim = processes.claim_file(folder, folder.name)
+    identity = None if processes.void_claim(claim) else processes.read_claim(claim)
+    if identity is None:
+        return
+    running = []
+    if processes.is_alive(identity):
+        for pid in (identity.pid, *processes.workload_processes(identity)):
+            with suppress(psutil.NoSuchProcess):
+                running.append(psutil.Process(pid))
+    processes.kill(identity)
+    processes.kill_orphans(identity)
+    # What dies may still write for a moment.
+    psutil.wait_procs(running, timeout=_ENDED_WITHIN_S)
 
 
 def _take(target: Path) -> None:

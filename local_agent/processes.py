@@ -195,13 +195,18 @@ def kill(identity: ProcessIdentity) -> None:
         _kill_all([identity.pid])
 
 
-def kill_orphans(identity: ProcessIdentity) -> None:
-    """Kill what has the token of *identity*, whose shim has ended, in any session.
+def kill_orphans(*identities: ProcessIdentity) -> None:
+    """Kill what has the token of one of *identities*, whose shims have ended, in any session.
 
-    Looks at every process of the machine, but for a workload of which the kernel leaves none.
+    Looks at every process of the machine, but for workloads of which the kernel leaves none.
     """
-    if identity.is_shim and not identity.is_namespaced and identity.boot == boot():
-        _kill_all([p for p in psutil.pids() if _has_token(p, identity, otherwise=False)])
+    tokens = {
+        each.token
+        for each in identities
+        if each.is_shim and not each.is_namespaced and each.boot == boot()
+    }
+    if tokens:
+        _kill_all([p for p in psutil.pids() if environ_of(p).get(TOKEN_VARIABLE) in tokens])
 
 
 def _kill_all(pids: Sequence[int]) -> None:

@@ -1,5 +1,6 @@
 """Stops the agent, every workload and Envoy of a state folder, for `runtimectl down` and tests."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Final
 
 from local_agent import processes
 from local_agent.agent_lock import LOCK, has_agent, read_owner
+from local_agent.artifacts import end_installers
 from local_agent.envoy_process import envoy_epoch
 from local_agent.processes import ProcessIdentity
 from local_agent.state_files import CorruptStateFile, InstanceRecord, SiteFolder, SurfaceFolder
@@ -24,7 +26,7 @@ _POLL_INTERVAL_S: Final = 0.05
 async def stop_agent(state: Path, clock: Clock) -> int | None:
     """Stop the agent of the folder *state*; return its process id, None where none ran.
 
-    Its workloads go on.
+    Its workloads go on; installations that it had begun do not.
 
     Raises:
         Unavailable: it does not end.
@@ -43,6 +45,7 @@ async def stop_agent(state: Path, clock: Clock) -> int | None:
                 f"an agent holds {state / LOCK} and does not end: find it with `fuser`, and end it"
             )
         await clock.sleep(_POLL_INTERVAL_S)
+    await asyncio.to_thread(end_installers, state / "surface" / "artifacts")
     return stopped
 
 
@@ -57,8 +60,11 @@ async def stop_everything(root: Path, clock: Clock) -> int:
     if has_supervisor(root):
         raise AgentRunning(f"stop the agent first: it supervises {root.name}")
     _void_starts(root)
-    stopping = live_processes(root)
+    started = _started_processes(root)
+    stopping = [identity for identity in started if processes.is_alive(identity)]
     await _end(stopping, clock)
+    # Without namespaces, what a workload left in other sessions outlives its shim.
+    await asyncio.to_thread(processes.kill_orphans, *started)
     return len(stopping)
 
 
@@ -81,10 +87,16 @@ async def _end(stopping: Sequence[ProcessIdentity], clock: Clock) -> None:
 
 def live_processes(root: Path) -> list[ProcessIdentity]:
     """Return the workloads and Envoys below *root* that run, by their claims."""
+    return [identity for identity in _started_processes(root) if processes.is_alive(identity)]
+
+
+def _started_processes(root: Path) -> list[ProcessIdentity]:
+    """Return the workloads and Envoys below *root* by their claims, also of those that ended."""
     # Where claims are, and nowhere else: below are folders that workloads fill as they like.
     places = ("sites/*/edge/claim-*", "sites/*/instances/*/*/claim-*")
     claims = (processes.read_claim(path) for place in places for path in root.glob(place))
-    return [identity for identity in claims if identity and processes.is_alive(identity)]
+    # Each once: a claim that is made just now has a draft beside it.
+    return list(dict.fromkeys(identity for identity in claims if identity is not None))
 
 
 def _void_starts(root: Path) -> None:

@@ -14,10 +14,11 @@ import psutil
 import pytest
 
 from cli.exit_codes import ExitCode
+from cli.failure import Failure
 from cli.folder_lock import folder_lock
 from cli.host_process import find_process, stop_host, stop_workloads
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
-from local_agent.agent_lock import has_agent
+from local_agent.agent_lock import LOCK, has_agent, held_lock
 from local_agent.envoy_admin import wait_until
 from local_host.agent_process import AgentProcess
 from shared.kernel.clock import SystemClock
@@ -153,6 +154,11 @@ def test_an_agent_that_has_made_no_folder_yet_is_stopped(shell: Shell) -> None:
     stop_workloads(shell.folder, CLOCK)
 
     assert not has_agent(shell.folder.path)
+
+
+def test_an_agent_that_does_not_end_is_said(shell: Shell) -> None:
+    with held_lock(shell.folder.path / LOCK), pytest.raises(Failure, match="does not end"):
+        stop_workloads(shell.folder, HandClock())
 
 
 def test_a_command_that_hangs_is_waited_for_within_a_bound(shell: Shell) -> None:
