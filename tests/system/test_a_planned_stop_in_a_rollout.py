@@ -53,6 +53,7 @@ def provisioned(system: RealSystem, client: Client) -> Any:
     body = {
         "name": "shop", "projectId": "proj-web", "stage": "test", "region": "local",
         "computeTargets": [{"kind": "LocalProcess"}],
+        "dataResources": [{"kind": "LocalFolder", "name": "starts"}],
     }  # fmt: skip
     asked = client.write("POST", "/v1/runtime/environments", body).body
     path = f"/v1/runtime/environments/{asked['environmentId']}"
@@ -64,14 +65,14 @@ def provisioned(system: RealSystem, client: Client) -> Any:
     return system.until(ready)
 
 
-def deploy(client: Client, environment: str, name: str, starts: Path, again_s: float) -> str:
+def deploy(client: Client, environment: str, name: str, again_s: float) -> str:
     """Ask for release *name*, whose start takes 1 s at first and *again_s* from then on."""
     upload = client.upload("/v1/runtime/artifacts", archive(), "application/zip")
     component = {
         "moduleId": "module-shop", "componentType": "microservice", "version": name,
         "artifactDigest": upload.body["digest"], "command": ["python", "server.py", "$PORT"],
         "port": 8080, "pathPrefix": "/", "replicas": 1,
-        "environ": {"STARTS": str(starts), "AGAIN_S": str(again_s)},
+        "environ": {"STARTS": f"$RUNTIME_DATA_STARTS/{name}", "AGAIN_S": str(again_s)},
         "probes": {"readiness": {"path": "/", "period": "PT0.5S"}},
     }  # fmt: skip
     body = {
@@ -106,10 +107,10 @@ def test_a_rollout_goes_on_after_a_planned_stop(
     with real_system(tmp_path / "state") as system, closing(system.client()) as client:
         environment = provisioned(system, client)
         site, endpoint = environment["environmentId"], environment["provisioned"][0]["endpoint"]
-        first = deploy(client, site, "r1", tmp_path / "first", 4.0)
+        first = deploy(client, site, "r1", 4.0)
         assert until_ended(system, client, first)["status"] == "Completed"
         with SteadyClient(endpoint, rate=20):
-            second = deploy(client, site, "r2", tmp_path / "second", again_s)
+            second = deploy(client, site, "r2", again_s)
             system.until(lambda: client.get(second).body["status"] == "HealthGating")
             system.down()
             system.start()
