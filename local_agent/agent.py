@@ -36,6 +36,11 @@ from shared.persistence.plain_files import bound_log, remove
 from shared.persistence.unix_sockets import short_name
 from shared.surfaces.local_process import RECORD, SOCKET, AgentRecord, write_record
 
+LOG_BYTES_MAX: Final = 5 * 2**20
+_LOGS_EVERY_S: Final = 60.0
+_RESTART_AFTER_S: Final = 1.0
+_LOG: Final = logging.getLogger(__name__)
+
 
 class UnfitPlace(Exception):
     """No state folder may be there; the message says why."""
@@ -43,12 +48,6 @@ class UnfitPlace(Exception):
 
 class StateRemoved(Exception):
     """The folder of this agent is gone, or another stands in its place."""
-
-
-LOG_BYTES_MAX: Final = 5 * 2**20
-_LOGS_EVERY_S: Final = 60.0
-_RESTART_AFTER_S: Final = 1.0
-_LOG: Final = logging.getLogger(__name__)
 
 
 async def run(state: Path, clock: Clock, entropy: Entropy, *, is_locked: bool) -> None:

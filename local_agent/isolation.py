@@ -44,18 +44,9 @@ def _works(tried: Means) -> bool:
         (folder / "root").mkdir()
         reached = f"test $$ -eq 2 && test ! -e {quote(str(secret))} &&"
         held = reached if tried.is_namespaced else ""
-        pid = processes.start(
-            folder,
-            "trial",
-            ["/bin/sh", "-c", f"{held} touch {quote(str(folder / 'tmp' / 'file'))}"],
-            environ={},
-            workdir=folder / "tmp",
-            output=folder / "output",
-            limits={},
-            sandbox=sandboxes.sandbox(tried, folder, "trial", owned=[folder / "tmp"]),
-        )
-        _, status = os.waitpid(pid, 0)
-    return status == 0
+        script = f"{held} touch {quote(str(folder / 'tmp' / 'file'))}"
+        sandbox = sandboxes.sandbox(tried, folder, "trial", owned=[folder / "tmp"])
+        return processes.status_of_trial(folder, script, sandbox) == 0
 
 
 def lacks(in_force: Means) -> Mapping[Feature, str]:

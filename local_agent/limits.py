@@ -8,7 +8,6 @@ The system counts processes per user, and per user namespace: an instance with e
 be held to a number. Whether that works depends on kernel, settings and user, so it is tried once.
 """
 
-import os
 import resource
 import sys
 from collections.abc import Mapping
@@ -53,18 +52,13 @@ def enforces_process_limit() -> bool:
         trial = Path(folder)
         for name in ("root", "tmp"):
             (trial / name).mkdir()
-        pid = processes.start(
+        code = processes.status_of_trial(
             trial,
-            "trial",
-            ["/bin/sh", "-c", "/bin/true; exit 0"],
-            environ={},
-            workdir=trial / "tmp",
-            output=trial / "output",
-            limits=rlimits(Resources(processes=1), in_force),
-            sandbox=sandboxes.sandbox(in_force, trial, "trial", owned=[trial / "tmp"]),
+            "/bin/true; exit 0",
+            sandboxes.sandbox(in_force, trial, "trial", owned=[trial / "tmp"]),
+            rlimits(Resources(processes=1), in_force),
         )
-        _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status) not in {0, launcher.NOT_STARTED}
+    return code not in {0, launcher.NOT_STARTED}
 
 
 def capabilities() -> Capabilities:

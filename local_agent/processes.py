@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
+from types import MappingProxyType
 from typing import Any, Final
 
 import psutil
@@ -306,6 +307,27 @@ def start(
             return _spawn(token, environ.get("HOME", "/"), ordered.fileno(), written)
     finally:
         os.close(written)
+
+
+def status_of_trial(
+    folder: Path,
+    script: str,
+    sandbox: Mapping[str, object] | None,
+    limits: Mapping[str, int] = MappingProxyType({}),
+) -> int:
+    """Run the shell's *script* in *folder*, which has `tmp`, to its end; return its exit code."""
+    pid = start(
+        folder,
+        "trial",
+        ["/bin/sh", "-c", script],
+        environ={},
+        workdir=folder / "tmp",
+        output=folder / "output",
+        limits=limits,
+        sandbox=sandbox,
+    )
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 def _spawn(token: str, home: str, ordered: int, written: int) -> int:

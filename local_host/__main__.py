@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from local_host.apps import configuration
 from local_host.apps.app_folders import apps_in, take_settings, topology_for
@@ -22,6 +22,9 @@ from local_host.invocation.overdue_runs import THREAD_NAME
 from local_host.model import App
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.errors import Invalid, Unavailable
+
+if TYPE_CHECKING:
+    from local_host.host import Host
 
 _log = logging.getLogger("local_host")
 DEFAULT_PORT: Final = 7071
@@ -147,11 +150,9 @@ async def _serve(
     clock: Clock,
 ) -> int:
     from local_cloud.cloud import CloudSettings  # noqa: PLC0415
-    from local_cloud.wire_endpoints import PortTaken  # noqa: PLC0415
     from local_host import boot_report  # noqa: PLC0415  after the arguments are known to be right
     from local_host.host import Host, HostSettings  # noqa: PLC0415
     from local_host.http_trigger.cors import cors_of  # noqa: PLC0415
-    from local_host.state_lock import StateInUse  # noqa: PLC0415
 
     began_s = clock.monotonic_s()
     terminal = boot_report.standard_output()
@@ -177,20 +178,8 @@ async def _serve(
     host = Host(apps, settings, folder=asked.state.resolve(), clock=clock)
     shown.host = host
     stopping = _on_signals(asyncio.get_running_loop(), terminal.line)
-    try:
-        await host.start()
-    except OSError as problem:
-        terminal.line(
-            f"cannot listen on {settings.address}:{settings.port}: {problem.strerror};"
-            " stop what uses the port, or choose another with --port"
-        )
-        return EXIT_PORT_TAKEN
-    except (StateInUse, PortTaken, configuration.ConfigurationRefused) as problem:
-        terminal.line(str(problem))
-        return EXIT_STATE_IN_USE if isinstance(problem, StateInUse) else EXIT_USAGE
-    except Unavailable as problem:
-        terminal.line(f"{problem.message}; the state folder is {asked.state}, --state is another")
-        return EXIT_USAGE
+    if (refused := await _start(host, asked, terminal.line)) is not None:
+        return refused
     await host.ensure_agent()
     terminal.report_boot(host, clock.monotonic_s() - began_s)
     for note in notes:
@@ -200,6 +189,28 @@ async def _serve(
     code = await _wait_for_end(asked.state.resolve(), stopping, terminal.line, clock)
     await host.stop()
     return code
+
+
+async def _start(host: "Host", asked: argparse.Namespace, say: Callable[[str], None]) -> int | None:
+    """Start *host*; return the exit code where it cannot be started, and say why."""
+    from local_cloud.wire_endpoints import PortTaken  # noqa: PLC0415
+    from local_host.state_lock import StateInUse  # noqa: PLC0415
+
+    try:
+        await host.start()
+    except OSError as problem:
+        say(
+            f"cannot listen on {host.settings.address}:{host.settings.port}: {problem.strerror};"
+            " stop what uses the port, or choose another with --port"
+        )
+        return EXIT_PORT_TAKEN
+    except (StateInUse, PortTaken, configuration.ConfigurationRefused) as problem:
+        say(str(problem))
+        return EXIT_STATE_IN_USE if isinstance(problem, StateInUse) else EXIT_USAGE
+    except Unavailable as problem:
+        say(f"{problem.message}; the state folder is {asked.state}, --state is another")
+        return EXIT_USAGE
+    return None
 
 
 async def _wait_for_end(

@@ -1,7 +1,7 @@
 """The events that health publishes, as rows of the outbox."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from function_apps.health.model.gate_record import GateRecord
 from function_apps.health.model.probe_target import ProbeTarget
@@ -29,16 +29,8 @@ def health_check_completed(target: ProbeTarget, source: HealthSource) -> Publish
     """Return the event with the health of a service."""
     event = HealthCheckCompleted.model_validate(
         {
-            "aggregateId": target.service_id,
-            "revision": target.revision,
-            "serviceId": target.service_id,
-            "environmentId": target.environment_id,
-            "moduleId": target.module_id,
-            "deploymentId": target.deployment_id,
-            "releaseRevision": target.release_revision,
-            "status": target.status,
+            **_facts(target),
             "previousStatus": target.previous,
-            "reason": target.reason[:REASON_MAX],
             "checks": target.checks[:CHECKS_MAX],
             "samples": len(target.checks),
             "source": source,
@@ -51,15 +43,7 @@ def instances_restarted(target: ProbeTarget, restarted: Restarts) -> Publish:
     """Return the event that instances of a service restarted."""
     event = RuntimeInstancesRestarted.model_validate(
         {
-            "aggregateId": target.service_id,
-            "revision": target.revision,
-            "serviceId": target.service_id,
-            "environmentId": target.environment_id,
-            "moduleId": target.module_id,
-            "deploymentId": target.deployment_id,
-            "releaseRevision": target.release_revision,
-            "status": target.status,
-            "reason": target.reason[:REASON_MAX],
+            **_facts(target),
             "restarted": [
                 {
                     "instance": name,
@@ -72,6 +56,20 @@ def instances_restarted(target: ProbeTarget, restarted: Restarts) -> Publish:
         }
     )
     return Publish(event, module=target.module_id)
+
+
+def _facts(target: ProbeTarget) -> Mapping[str, Any]:
+    return {
+        "aggregateId": target.service_id,
+        "revision": target.revision,
+        "serviceId": target.service_id,
+        "environmentId": target.environment_id,
+        "moduleId": target.module_id,
+        "deploymentId": target.deployment_id,
+        "releaseRevision": target.release_revision,
+        "status": target.status,
+        "reason": target.reason[:REASON_MAX],
+    }
 
 
 def gate_completed(record: GateRecord) -> Publish:
