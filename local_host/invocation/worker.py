@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn
 from local_host.apps.configuration import Configuration
 from local_host.invocation.invocation_context import Context, Out, TraceContext
 from local_host.invocation.overdue_runs import THREAD_NAME, OverdueRuns
+from local_host.invocation.precedence import Precedence
 from local_host.invocation.timeouts import Timeouts
 from local_host.invocation.user_code import described
 from local_host.model import (
@@ -34,8 +35,6 @@ from shared.kernel.entropy import Entropy
 
 _RETURN: Final = "$return"
 _CALL: Final = "httpTrigger"
-_TURNS_FOR_CALLS: Final = 20
-"""Of the loop: a call takes ten of its own."""
 _DEFAULT_TIMEOUT: Final = timedelta(minutes=30)
 _UNBOUNDED: Final = "-1"
 current_invocation: contextvars.ContextVar[tuple[int, IndexedFunction] | None] = (
@@ -102,8 +101,7 @@ class Worker:
         """
         self._entropy = entropy
         self._plans: dict[IndexedFunction, _Plan] = {}
-        self._calls = 0
-        """HTTP calls that run."""
+        self._precedence = Precedence()
         self._limits: dict[float, Timeouts[_Running]] = {}
         count = _threads() if threads is None else threads
         self._pool = ThreadPoolExecutor(count, THREAD_NAME) if count else None
@@ -146,10 +144,11 @@ class Worker:
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
         plan = self._plans[invocation.function]
-        if plan.is_call:
-            self._calls += 1
-        elif self._calls:
-            await self._let_calls_pass()
+        call = plan.is_call and object()
+        if call:
+            self._precedence.begin_call(call)
+        else:
+            await self._precedence.begin_run()
         bits = self._entropy.bits(128)
         before = current_invocation.set((bits, plan.function))
         try:
@@ -161,18 +160,10 @@ class Worker:
             raise InvocationFailed(plan.function.name, described(cause), cause) from cause
         finally:
             current_invocation.reset(before)
-            if plan.is_call:
-                self._calls -= 1
-
-    async def _let_calls_pass(self) -> None:
-        """Let the calls that are under way go on first: somebody waits for each of them.
-
-        Not for long, as one may wait for minutes itself.
-        """
-        for _ in range(_TURNS_FOR_CALLS):
-            if not self._calls:
-                return
-            await asyncio.sleep(0)  # noqa: TID251  a turn of the loop, no time
+            if call:
+                self._precedence.end_call(call)
+            else:
+                self._precedence.end_run()
 
     async def _invoke(self, plan: _Plan, invocation: Invocation, bits: int) -> InvocationResult:
         given = invocation.arguments
@@ -260,6 +251,7 @@ class Worker:
         """Take no further plain function; those that run end with the process at the latest."""
         for limit in self._limits.values():
             limit.close()
+        self._precedence.close()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
