@@ -22,6 +22,7 @@ from function_apps.health import function_app as health
 from function_apps.health.triggers import blueprint as health_blueprint
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from shared.composition.embedded import installed_host
+from shared.composition.settings import read_settings
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
 from shared.probing.result import ProbeResult
@@ -38,7 +39,7 @@ class MemoryParts(EmbeddedParts):
     """The parts of *host*, except that workloads and environments are in memory."""
 
     def __init__(self, host: EmbeddedHost) -> None:
-        super().__init__(host, os.environ)
+        super().__init__(host, read_settings(os.environ))
         self._surface = MemorySurface(
             MemoryCluster(host.clock, host.entropy, requests_per_s=REQUESTS_PER_S)
         )
@@ -63,10 +64,10 @@ def whole_app() -> df.DFApp:
     parts = MemoryParts(host)
     app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in (
-        environments_blueprint(environments.build(os.environ, parts)),
-        deployments_blueprint(deployments.build(os.environ, parts)),
-        catalog_blueprint(catalog.build(os.environ, parts)),
-        health_blueprint(replace(health.build(os.environ, parts), prober=PassingProber())),
+        environments_blueprint(environments.build(parts.settings, parts)),
+        deployments_blueprint(deployments.build(parts.settings, parts)),
+        catalog_blueprint(catalog.build(parts.settings, parts)),
+        health_blueprint(replace(health.build(parts.settings, parts), prober=PassingProber())),
     ):
         app.register_functions(blueprint)
     return app

@@ -1,6 +1,5 @@
 """The embedded host as the apps in its process see it: their parts are its own."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Final, Protocol
 
 from local_host.agent_process import AgentProcess
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import DATABASE, GATEWAY, issuer_keys
+from shared.composition.settings import DATABASE, Settings
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.clock import Clock
@@ -49,7 +48,7 @@ class EmbeddedHost:
         """The agent of the folder, which runs once an app has asked for its surface."""
         return AgentProcess(self.folder, self.clock)
 
-    def parts(self, settings: Mapping[str, str]) -> "EmbeddedParts":
+    def parts(self, settings: Settings) -> "EmbeddedParts":
         """Return the parts of the app that *settings* describe."""
         return EmbeddedParts(self, settings)
 
@@ -57,7 +56,7 @@ class EmbeddedHost:
 class EmbeddedParts:
     """The `Parts` of one app in *host*."""
 
-    def __init__(self, host: EmbeddedHost, settings: Mapping[str, str]) -> None:
+    def __init__(self, host: EmbeddedHost, settings: Settings) -> None:
         self.host = host
         self.settings = settings
         self.clock = host.clock
@@ -76,7 +75,7 @@ class EmbeddedParts:
         return self.host.sender
 
     def keys(self) -> KeySource:
-        return FileKeys(issuer_keys(self.settings, self.host.folder / DEV_KEYS))
+        return FileKeys(self.settings.issuer_keys or self.host.folder / DEV_KEYS)
 
     def surface(self, kind: ComputeTargetKind) -> Surface:
         if kind is not ComputeTargetKind.LOCAL_PROCESS:
@@ -98,5 +97,4 @@ class EmbeddedParts:
 
     def gateway(self) -> str:
         """Return the given gateway; on one machine, without it, the host of this app."""
-        host = self.settings.get("WEBSITE_HOSTNAME", "127.0.0.1:7071")
-        return self.settings.get(GATEWAY) or f"http://{host}"
+        return self.settings.gateway_url or f"http://{self.settings.hostname}"

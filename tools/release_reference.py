@@ -72,7 +72,7 @@ def rewritten(page: str) -> str:
 
 
 def _table(model: type[BaseModel], title: str) -> str:
-    schema, docs = model.model_json_schema(), _docs_of(model)
+    schema, docs = model.model_json_schema(), docs_of(model)
     lines = [f"### {title}\n", "| field | takes | default | |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         alias = field.alias or name
@@ -84,7 +84,7 @@ def _table(model: type[BaseModel], title: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _docs_of(model: type[BaseModel]) -> Mapping[str, str]:
+def docs_of(model: type[BaseModel]) -> Mapping[str, str]:
     """Return the docstrings below the fields of *model*, as one line each."""
     (definition,) = ast.parse(inspect.getsource(model)).body
     assert isinstance(definition, ast.ClassDef)

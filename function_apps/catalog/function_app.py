@@ -7,18 +7,18 @@ import azure.durable_functions as df
 from function_apps.catalog.ports import LOCAL_RULES, CatalogApp, CatalogRules
 from function_apps.catalog.triggers import blueprint
 from shared.composition.parts import Parts
-from shared.composition.service import build_service, parts_for
-from shared.composition.settings import is_local
+from shared.composition.service import build_service, composition
+from shared.composition.settings import Settings
 from shared.contracts.values import ComputeTargetKind
 
 
-def build(settings: Mapping[str, str], parts: Parts) -> CatalogApp:
+def build(settings: Settings, parts: Parts) -> CatalogApp:
     """Return the app that *settings* describe, reading the local surface."""
     service = build_service("catalog", settings, parts)
-    rules = LOCAL_RULES if is_local(settings) else CatalogRules()
+    rules = LOCAL_RULES if settings.is_local else CatalogRules()
     return CatalogApp(service, parts.surface(ComputeTargetKind.LOCAL_PROCESS), rules)
 
 
-def bound(settings: Mapping[str, str]) -> df.Blueprint:
-    """Return the triggers of the app that *settings* describe."""
-    return blueprint(build(settings, parts_for(settings)))
+def bound(environ: Mapping[str, str]) -> df.Blueprint:
+    """Return the triggers of the app that the settings in *environ* describe."""
+    return blueprint(build(*composition(environ)))

@@ -7,8 +7,8 @@ import azure.durable_functions as df
 from function_apps.deployments.ports import ARTIFACTS, LOCAL_RULES, DeploymentsApp, DeploymentsRules
 from function_apps.deployments.triggers import blueprint
 from shared.composition.parts import Parts
-from shared.composition.service import build_service, parts_for
-from shared.composition.settings import is_local
+from shared.composition.service import build_service, composition
+from shared.composition.settings import EVERY_APP, Need, Settings
 from shared.contracts.health import ServiceHealth
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.web.reader import HttpReader
@@ -28,7 +28,7 @@ class HealthOverHttp:
         return [ServiceHealth.model_validate_json(answer) for answer in answers]
 
 
-def build(settings: Mapping[str, str], parts: Parts) -> DeploymentsApp:
+def build(settings: Settings, parts: Parts) -> DeploymentsApp:
     """Return the app that *settings* describe, changing the local surface."""
     service = build_service("deployments", settings, parts)
     return DeploymentsApp(
@@ -36,10 +36,10 @@ def build(settings: Mapping[str, str], parts: Parts) -> DeploymentsApp:
         {ComputeTargetKind.LOCAL_PROCESS: parts.surface(ComputeTargetKind.LOCAL_PROCESS)},
         parts.blobs(ARTIFACTS),
         HealthOverHttp(HttpReader(parts.gateway())),
-        LOCAL_RULES if is_local(settings) else DeploymentsRules(),
+        LOCAL_RULES if settings.is_local else DeploymentsRules(),
     )
 
 
-def bound(settings: Mapping[str, str]) -> df.Blueprint:
-    """Return the triggers of the app that *settings* describe."""
-    return blueprint(build(settings, parts_for(settings)))
+def bound(environ: Mapping[str, str]) -> df.Blueprint:
+    """Return the triggers of the app that the settings in *environ* describe."""
+    return blueprint(build(*composition(environ, (*EVERY_APP, Need.BLOBS, Need.GATEWAY))))

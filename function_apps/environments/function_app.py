@@ -7,17 +7,17 @@ import azure.durable_functions as df
 from function_apps.environments.ports import LOCAL_RULES, EnvironmentsApp, EnvironmentsRules
 from function_apps.environments.triggers import blueprint
 from shared.composition.parts import Parts
-from shared.composition.service import build_service, parts_for
-from shared.composition.settings import is_local
+from shared.composition.service import build_service, composition
+from shared.composition.settings import Settings
 
 
-def build(settings: Mapping[str, str], parts: Parts) -> EnvironmentsApp:
+def build(settings: Settings, parts: Parts) -> EnvironmentsApp:
     """Return the app that *settings* describe, built from *parts*."""
-    rules = LOCAL_RULES if is_local(settings) else EnvironmentsRules()
+    rules = LOCAL_RULES if settings.is_local else EnvironmentsRules()
     service = build_service("environments", settings, parts)
     return EnvironmentsApp(service, parts.engine(), rules)
 
 
-def bound(settings: Mapping[str, str]) -> df.Blueprint:
-    """Return the triggers of the app that *settings* describe."""
-    return blueprint(build(settings, parts_for(settings)))
+def bound(environ: Mapping[str, str]) -> df.Blueprint:
+    """Return the triggers of the app that the settings in *environ* describe."""
+    return blueprint(build(*composition(environ)))

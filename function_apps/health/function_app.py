@@ -9,8 +9,8 @@ import azure.durable_functions as df
 from function_apps.health.ports import LOCAL_RULES, HealthApp, HealthRules
 from function_apps.health.triggers import blueprint
 from shared.composition.parts import Parts
-from shared.composition.service import build_service, parts_for
-from shared.composition.settings import is_local
+from shared.composition.service import build_service, composition
+from shared.composition.settings import Settings
 from shared.contracts.values import ComputeTargetKind
 from shared.probing.http_prober import HttpProber
 
@@ -19,7 +19,7 @@ LOCAL_INSTANCES: Final = (ipaddress.ip_network("127.0.0.1/32"),)
 """The instances of the local surface listen there, so probes may go there on this machine."""
 
 
-def build(settings: Mapping[str, str], parts: Parts) -> HealthApp:
+def build(settings: Settings, parts: Parts) -> HealthApp:
     """Return the app that *settings* describe, reading the local surface."""
     service = build_service("health", settings, parts)
     return HealthApp(
@@ -27,11 +27,11 @@ def build(settings: Mapping[str, str], parts: Parts) -> HealthApp:
         parts.surface(ComputeTargetKind.LOCAL_PROCESS),
         HttpProber(parts.clock, owned=LOCAL_INSTANCES),
         parts.table(SAMPLES),
-        LOCAL_RULES if is_local(settings) else HealthRules(),
-        reference=settings.get("RUNTIME_REFERENCE_PROBE"),
+        LOCAL_RULES if settings.is_local else HealthRules(),
+        reference=settings.reference_probe,
     )
 
 
-def bound(settings: Mapping[str, str]) -> df.Blueprint:
-    """Return the triggers of the app that *settings* describe."""
-    return blueprint(build(settings, parts_for(settings)))
+def bound(environ: Mapping[str, str]) -> df.Blueprint:
+    """Return the triggers of the app that the settings in *environ* describe."""
+    return blueprint(build(*composition(environ)))

@@ -3,12 +3,11 @@
 An app therefore does not start in Azure yet: it ends with the name of the first missing part.
 """
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import COSMOS_ENDPOINT, DATABASE, GATEWAY, issuer_keys, required
+from shared.composition.settings import DATABASE, Settings
 from shared.contracts.values import ComputeTargetKind
 from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.clock import Clock, SystemClock
@@ -22,21 +21,20 @@ from shared.persistence.tables import Table
 from shared.surfaces.port import Surface
 from shared.web.authentication import FileKeys, KeySource
 
-_IDENTITY: Final = "CosmosDB__clientId"
-
 
 class AzureParts:
     """The `Parts` of one app, opened with its managed identity."""
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.clock: Clock = SystemClock()
         self.entropy: Entropy = SystemEntropy()
 
     @cached_property
     def _account(self) -> CosmosAccount:
-        endpoint = required(self._settings, COSMOS_ENDPOINT, "the URL of the Cosmos DB account")
-        return CosmosAccount(endpoint, identity=self._settings.get(_IDENTITY))
+        endpoint = self._settings.cosmos_endpoint
+        assert endpoint, "read_settings asks for it"
+        return CosmosAccount(endpoint, identity=self._settings.client_id)
 
     def store(self, container: str) -> Store:
         return CosmosStore(self._account, DATABASE, container)
@@ -51,7 +49,8 @@ class AzureParts:
         _not_supported("a sender to Service Bus")
 
     def keys(self) -> KeySource:
-        return FileKeys(issuer_keys(self._settings))
+        assert self._settings.issuer_keys, "read_settings asks for it"
+        return FileKeys(self._settings.issuer_keys)
 
     def surface(self, kind: ComputeTargetKind) -> Surface:
         _not_supported(f"a surface of kind {kind}")
@@ -60,7 +59,8 @@ class AzureParts:
         _not_supported("the Pulumi engine")
 
     def gateway(self) -> str:
-        return required(self._settings, GATEWAY, "the URL of the gateway")
+        assert self._settings.gateway_url, "read_settings asks for it"
+        return self._settings.gateway_url
 
 
 def _not_supported(part: str) -> NoReturn:

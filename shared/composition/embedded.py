@@ -4,16 +4,16 @@ A host installs itself here before it imports an app. What it is made of runs on
 so it is no part of a package for Azure: see `local_host/embedded_parts.py`.
 """
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from shared.composition.parts import Parts
+from shared.composition.settings import Settings
 
 
 class EmbeddedHost(Protocol):
     """The host in whose process an app runs."""
 
-    def parts(self, settings: Mapping[str, str]) -> Parts:
+    def parts(self, settings: Settings) -> Parts:
         """Return the parts of the app that *settings* describe."""
         ...
 

@@ -1,13 +1,13 @@
 """The parts that every service has, built in one way."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from shared.composition.azure import AzureParts
 from shared.composition.embedded import installed_host
 from shared.composition.parts import Parts
-from shared.composition.settings import audience, issuers
+from shared.composition.settings import EVERY_APP, Need, Settings, read_settings
 from shared.durable.task_hub import TaskHub
 from shared.kernel.concurrency import FairTurns
 from shared.messaging.audit import AuditTrail
@@ -16,7 +16,7 @@ from shared.messaging.service_parts import ServiceParts
 from shared.messaging.sweep import SweepLog
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.web.authentication import Authenticator
-from shared.web.rate_limit import Rates, rates
+from shared.web.rate_limit import RateLimit, Rates
 
 WRITES_AT_ONCE: Final = 8
 """Of all tenants. More would end no sooner: they share one processor, and one disk."""
@@ -31,23 +31,29 @@ class Service(ServiceParts):
     authenticator: Authenticator
     rates: Rates
     write_turns: FairTurns
-    settings: Mapping[str, str]
 
 
-def parts_for(settings: Mapping[str, str]) -> Parts:
-    """Return the parts of the embedded host in whose process this runs, else those of Azure."""
+def composition(
+    environ: Mapping[str, str], needs: Collection[Need] = EVERY_APP
+) -> tuple[Settings, Parts]:
+    """Return the settings of an app and its parts: of the embedded host around it, else Azure's.
+
+    *needs* are the connections without which it does not start in Azure.
+
+    Raises:
+        InvalidSetting: with all that is wrong in *environ*.
+    """
     host = installed_host()
-    return AzureParts(settings) if host is None else host.parts(settings)
+    settings = read_settings(environ, needs if host is None else ())
+    return settings, AzureParts(settings) if host is None else host.parts(settings)
 
 
-def build_service(name: str, settings: Mapping[str, str], parts: Parts) -> Service:
+def build_service(name: str, settings: Settings, parts: Parts) -> Service:
     """Return the common parts of the service *name*.
 
     Raises:
-        InvalidSetting: a setting is missing or names nothing that exists.
         PartNotSupported: the composition lacks a part.
     """
-    trusted = issuers(settings)
     store, hub, sweeps = parts.store(name), TaskHub(), SweepLog()
     audit = AuditTrail(parts.table("audit"), name)
     public_name = name.replace("_", "-")
@@ -62,14 +68,16 @@ def build_service(name: str, settings: Mapping[str, str], parts: Parts) -> Servi
         audit=audit,
         authenticator=Authenticator(
             parts.keys(),
-            issuers=trusted,
-            audience=audience(settings),
+            issuers=settings.issuers,
+            audience=settings.audience,
             clock=parts.clock,
         ),
-        rates=rates(settings, parts.clock),
+        rates=Rates(
+            RateLimit(settings.rate_per_s, int(settings.rate_burst), parts.clock, "requests"),
+            RateLimit(settings.writes_per_s, int(settings.writes_burst), parts.clock, "writes"),
+        ),
         write_turns=FairTurns(WRITES_AT_ONCE),
         clock=parts.clock,
         entropy=parts.entropy,
-        settings=settings,
         sweeps=sweeps,
     )

@@ -1,73 +1,224 @@
-"""The app settings that choose parts and rules. Strict values are the default everywhere."""
+"""The app settings, as one typed model: read once at the start, all mistakes named at once.
 
-from collections.abc import Mapping
+Settings below `RUNTIME_` are the platform's own. The others have the names that the Functions
+bindings give to a connection, so that triggers and adapters share it. Strict values are the default
+everywhere.
+https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-an-identity-based-connection
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from shared.kernel.errors import Invalid
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from shared.contracts.components import GIVEN_VARIABLES
+from shared.contracts.validation import invalid
+from shared.kernel.errors import Invalid, Violation
 from shared.web.issuer import AUDIENCE, DEV_ISSUER
+from shared.web.rate_limit import BURST, RATE_PER_S, WRITES_BURST, WRITES_PER_S
 
 PROFILE: Final = "RUNTIME_PROFILE"
 LOCAL: Final = "local"
 PRODUCTION: Final = "production"
 ISSUERS: Final = "RUNTIME_ISSUERS"
 ISSUER_KEYS: Final = "RUNTIME_ISSUER_KEYS"
-AUDIENCE_SETTING: Final = "RUNTIME_AUDIENCE"
 GATEWAY: Final = "RUNTIME_GATEWAY_URL"
 DATABASE: Final = "runtime"
 """The one Cosmos DB database; it has a container, and one for leases, of each service."""
 COSMOS_ENDPOINT: Final = "CosmosDB__accountEndpoint"
+_OURS: Final = re.compile("RUNTIME_.+|(?:CosmosDB|ServiceBus|Storage|KeyVault)(?:__.+)?")
+_HOSTNAME: Final = "WEBSITE_HOSTNAME"
 
 
 class InvalidSetting(Invalid):
-    """A setting is missing or names nothing that exists; the app does not start."""
+    """Settings are missing, wrong, unknown or contradict each other; the app does not start."""
 
 
-def is_local(settings: Mapping[str, str]) -> bool:
-    """Return whether the profile with the short waits was chosen, for work on one machine.
+class Need(StrEnum):
+    """What an app needs in Azure, by address; for an emulator a connection string stands for it."""
+
+    COSMOS_DB = COSMOS_ENDPOINT
+    SERVICE_BUS = "ServiceBus__fullyQualifiedNamespace"
+    TABLES = "Storage__tableServiceUri"
+    BLOBS = "Storage__blobServiceUri"
+    VAULT = "KeyVault__vaultUri"
+    GATEWAY = GATEWAY
+
+
+EVERY_APP: Final = (Need.COSMOS_DB, Need.SERVICE_BUS, Need.TABLES)
+_EXPECTED: Final[Mapping[str, str]] = {
+    ISSUERS: f"issuer URLs, separated by spaces ({PROFILE}={LOCAL} takes this machine's)",
+    ISSUER_KEYS: "the path of the issuers' key set",
+    Need.COSMOS_DB: "the URL of the account",
+    Need.SERVICE_BUS: "the host name of the namespace, such as shop.servicebus.windows.net",
+    Need.TABLES: "the URL of the table service of the storage account",
+    Need.BLOBS: "the URL of the blob service of the storage account",
+    Need.VAULT: "the URL of the vault",
+    Need.GATEWAY: "the URL under which all apps answer",
+}
+
+Identity = Literal["managedidentity"] | None
+ClientId = Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None
+Url = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$")]
+Words = Annotated[tuple[str, ...], BeforeValidator(str.split)]
+Rate = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """What an app reads. A setting below our prefixes that stands nowhere here is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    profile: Literal["local", "production"] = Field("production", alias=PROFILE)
+    """`local` shortens waits for work on one machine, and takes the tokens of this machine."""
+    issuers: Words = Field((), alias=ISSUERS)
+    """The issuers whose tokens are taken, separated by spaces."""
+    issuer_keys: Path | None = Field(None, alias=ISSUER_KEYS)
+    """The issuers' key set (JWKS), a file."""
+    audience: str = Field(AUDIENCE, alias="RUNTIME_AUDIENCE", min_length=1)
+    """What tokens must name as their audience."""
+    gateway_url: Url | None = Field(None, alias=GATEWAY)
+    """Where all apps answer under one address; on one machine the own host."""
+    task_hub: str | None = Field(None, alias="RUNTIME_TASK_HUB", pattern=r"^[A-Za-z][A-Za-z0-9]*$")
+    """The Durable task hub that `host.json` names."""
+    rate_per_s: Rate = Field(RATE_PER_S, alias="RUNTIME_RATE_PER_S")
+    """Requests of a tenant, in a second, at one instance of an app."""
+    rate_burst: Rate = Field(BURST, alias="RUNTIME_RATE_BURST")
+    """Requests of a tenant at once."""
+    writes_per_s: Rate = Field(WRITES_PER_S, alias="RUNTIME_WRITES_PER_S")
+    """Of these, the ones that change something, in a second."""
+    writes_burst: Rate = Field(WRITES_BURST, alias="RUNTIME_WRITES_BURST")
+    """Writes of a tenant at once."""
+    reference_probe: Url | None = Field(None, alias="RUNTIME_REFERENCE_PROBE")
+    """health: a URL that answers when the network does; probes that fail while it does not count
+    for nothing."""
+    hostname: str = Field("127.0.0.1:7071", alias=_HOSTNAME)
+    """Set by the host: where this app answers."""
+
+    cosmos_endpoint: Url | None = Field(None, alias=Need.COSMOS_DB)
+    """The Cosmos DB account, reached by identity."""
+    cosmos_credential: Identity = Field(None, alias="CosmosDB__credential")
+    """For the triggers, with `CosmosDB__clientId`."""
+    cosmos_client_id: ClientId = Field(None, alias="CosmosDB__clientId")
+    """The user-assigned identity; one for all connections of an app."""
+    cosmos: SecretStr | None = Field(None, alias="CosmosDB")
+    """Instead: `AccountEndpoint=…;AccountKey=…` of an emulator."""
+    service_bus_namespace: str | None = Field(
+        None, alias=Need.SERVICE_BUS, pattern=r"^[^/:@\s]+(?::[0-9]+)?$"
+    )
+    """The Service Bus namespace, reached by identity."""
+    service_bus_credential: Identity = Field(None, alias="ServiceBus__credential")
+    """As of Cosmos DB."""
+    service_bus_client_id: ClientId = Field(None, alias="ServiceBus__clientId")
+    """As of Cosmos DB."""
+    service_bus: SecretStr | None = Field(None, alias="ServiceBus")
+    """Instead: `Endpoint=sb://…;UseDevelopmentEmulator=true` of an emulator."""
+    storage_tables: Url | None = Field(None, alias=Need.TABLES)
+    """The tables of the storage account, reached by identity."""
+    storage_blobs: Url | None = Field(None, alias=Need.BLOBS)
+    """The blobs of the storage account, reached by identity."""
+    storage_credential: Identity = Field(None, alias="Storage__credential")
+    """As of Cosmos DB."""
+    storage_client_id: ClientId = Field(None, alias="Storage__clientId")
+    """As of Cosmos DB."""
+    storage: SecretStr | None = Field(None, alias="Storage")
+    """Instead: the connection string of an emulator, such as `UseDevelopmentStorage=true`."""
+    vault: Url | None = Field(None, alias=Need.VAULT)
+    """The Key Vault, reached by identity."""
+    vault_client_id: ClientId = Field(None, alias="KeyVault__clientId")
+    """As of Cosmos DB."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the profile with the short waits was chosen, for work on one machine."""
+        return self.profile == LOCAL
+
+    @property
+    def client_id(self) -> str | None:
+        """Return the user-assigned identity of the app, None for the system-assigned one."""
+        given = (self.cosmos_client_id, self.service_bus_client_id, self.storage_client_id)
+        return next((each for each in (*given, self.vault_client_id) if each), None)
+
+
+_STRINGS: Final[Mapping[str, str]] = {
+    Need.COSMOS_DB: "CosmosDB",
+    Need.SERVICE_BUS: "ServiceBus",
+    Need.TABLES: "Storage",
+    Need.BLOBS: "Storage",
+}
+"""The connection string that stands for each address."""
+_SECRET: Final = frozenset(_STRINGS.values())
+_NAMES: Final = tuple(str(field.alias) for field in Settings.model_fields.values())
+
+
+def read_settings(environ: Mapping[str, str], needs: Collection[Need] = ()) -> Settings:
+    """Return the settings in *environ*, in which *needs* must not be missing.
 
     Raises:
-        InvalidSetting: the profile is no known one.
+        InvalidSetting: names every setting that is wrong, unknown, missing or contradictory.
     """
-    profile = settings.get(PROFILE, PRODUCTION)
-    if profile not in {LOCAL, PRODUCTION}:
-        raise InvalidSetting(
-            f"{PROFILE}: expected {LOCAL} or {PRODUCTION}, got {profile[:40]!r}", target=PROFILE
-        )
-    return profile == LOCAL
+    given = {
+        name: value
+        for name, value in environ.items()
+        if name == _HOSTNAME or (_OURS.fullmatch(name) and not GIVEN_VARIABLES.fullmatch(name))
+    }
+    wrong = [*_missing(given, needs), *_contradictions(given)]
+    try:
+        settings = Settings.model_validate(given, by_alias=True, by_name=False)
+    except ValidationError as error:
+        wrong = [*map(_named, invalid(error).details), *wrong]
+        raise _refusal(wrong) from None  # the error has the values, which may be secrets
+    if wrong:
+        raise _refusal(wrong)
+    if settings.is_local and not settings.issuers:
+        settings = settings.model_copy(update={"issuers": (DEV_ISSUER,)})
+    return settings
 
 
-def required(settings: Mapping[str, str], name: str, expected: str) -> str:
-    """Return the setting *name*. Raises InvalidSetting, which says what was *expected*."""
-    value = settings.get(name, "").strip()
-    if not value:
-        raise InvalidSetting(f"{name} is missing: expected {expected}", target=name)
-    return value
+def _named(detail: Violation) -> Violation:
+    """Return what is wrong with one setting, by its name."""
+    name = detail.target.strip("/").partition("/")[0]
+    if detail.code == "UnknownField":
+        near = difflib.get_close_matches(name, _NAMES, 1)
+        hint = f"did you mean {near[0]}?" if near else "remove it"
+        return Violation("UnknownSetting", name, f"{name}: there is no such setting; {hint}")
+    received = "a value that is not shown" if name in _SECRET else detail.received
+    message = f"{name}: expected {detail.expected}, received {received}"
+    return Violation(detail.code, name, message, detail.expected, received)
 
 
-def issuers(settings: Mapping[str, str]) -> list[str]:
-    """Return the issuers whose tokens are taken; the local profile takes the local one's.
-
-    Raises:
-        InvalidSetting: none is named, and the profile is not the local one.
-    """
-    if is_local(settings) and ISSUERS not in settings:
-        return [DEV_ISSUER]
-    expected = f"issuer URLs, separated by spaces ({PROFILE}={LOCAL} takes this machine's)"
-    return required(settings, ISSUERS, expected).split()
-
-
-def issuer_keys(settings: Mapping[str, str], local: Path | None = None) -> Path:
-    """Return the path of the issuers' key set; the local profile takes *local* where there is one.
-
-    Raises:
-        InvalidSetting: none is named.
-    """
-    if local is not None and ISSUER_KEYS not in settings and is_local(settings):
-        return local
-    return Path(required(settings, ISSUER_KEYS, "the path of the issuers' key set"))
+def _missing(given: Mapping[str, str], needs: Collection[Need]) -> Sequence[Violation]:
+    names: list[str] = [need for need in Need if need in needs]
+    if given.get(PROFILE, PRODUCTION) != LOCAL:
+        names = [ISSUERS, ISSUER_KEYS, *names]
+    elif ISSUERS in given:
+        names = [ISSUERS, *names]
+    found = []
+    for name in names:
+        if not any(given.get(each, "").strip() for each in (name, _STRINGS.get(name, name))):
+            message = f"{name} is missing: expected {_EXPECTED[name]}"
+            found.append(Violation("Required", name, message, _EXPECTED[name], "nothing"))
+    return found
 
 
-def audience(settings: Mapping[str, str]) -> str:
-    """Return the audience that tokens must name."""
-    return settings.get(AUDIENCE_SETTING, AUDIENCE)
+def _contradictions(given: Mapping[str, str]) -> Sequence[Violation]:
+    found = []
+    for address, string in _STRINGS.items():
+        if address in given and string in given:
+            message = f"{address} and {string} are both set: remove one, {string} outside emulators"
+            found.append(Violation("Contradiction", string, message))
+    identities = {name: value for name, value in given.items() if name.endswith("__clientId")}
+    if len(set(identities.values())) > 1:
+        names = " and ".join(sorted(identities))
+        message = f"{names} differ: an app has one identity"
+        found.append(Violation("Contradiction", min(identities), message))
+    return found
+
+
+def _refusal(wrong: Sequence[Violation]) -> InvalidSetting:
+    message = "; ".join(each.message for each in wrong)
+    return InvalidSetting(message, target=wrong[0].target, details=wrong)

@@ -36,7 +36,7 @@ from shared.contracts.values import (
     Version,
 )
 
-_GIVEN: Final = re.compile(
+GIVEN_VARIABLES: Final = re.compile(
     "PORT|HOME|TMPDIR|VIRTUAL_ENV|RUNTIME_(?:DATA_.+|(?:ENVIRONMENT|TENANT|MODULE|INSTANCE)_ID"
     "|INSTANCE_TOKEN|RELEASE_REVISION|VERSION|ARTIFACT|CONTENT|UNIT)"
 )
@@ -101,7 +101,7 @@ class Component(Value):
         return (*self._unreachable(), *self._overridden())
 
     def _overridden(self) -> tuple[str, ...]:
-        own = sorted(name for name in self.environ if _GIVEN.fullmatch(name))
+        own = sorted(name for name in self.environ if GIVEN_VARIABLES.fullmatch(name))
         if not own:
             return ()
         names = ", ".join(own)

@@ -4,12 +4,11 @@ One number per tenant: the instant at which its bucket is empty again. Counted p
 app: nothing is shared, so a tenant may get the limit once from each instance (`docs/limits.md`).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Invalid, Unavailable
+from shared.kernel.errors import Unavailable
 
 RATE_PER_S: Final = 100.0
 """A person and a pipeline with a few watchers stay below a tenth of it."""
@@ -83,32 +82,3 @@ class Rates:
     def take_body(self, tenant: str, size: int) -> None:
         """Count a long body of *size* bytes before it is read. Raises TooManyRequests."""
         self.writes.take(tenant, size / BYTES_A_WRITE)
-
-
-def rates(settings: Mapping[str, str], clock: Clock) -> Rates:
-    """Return the limits that `RUNTIME_RATE_…` and `RUNTIME_WRITES_…` set.
-
-    Raises:
-        Invalid: one of them is not a number from 1.
-    """
-
-    def limit(name: str, per_s: float, burst: int, counted: str) -> RateLimit:
-        rate = _number(settings, f"RUNTIME_{name}_PER_S", per_s)
-        most = _number(settings, f"RUNTIME_{name}_BURST", burst)
-        return RateLimit(rate, int(most), clock, counted)
-
-    return Rates(
-        limit("RATE", RATE_PER_S, BURST, "requests"),
-        limit("WRITES", WRITES_PER_S, WRITES_BURST, "writes"),
-    )
-
-
-def _number(settings: Mapping[str, str], name: str, default: float) -> float:
-    text = settings.get(name, str(default))
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 1 <= value < float("inf"):
-        raise Invalid(f"{name}: expected a number from 1, got {text[:40]!r}", code="InvalidSetting")
-    return value

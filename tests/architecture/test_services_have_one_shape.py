@@ -75,7 +75,7 @@ def test_a_composition_root_builds_its_app_from_settings_and_parts(service: str)
     root = _module(service, "function_app")
 
     assert list(inspect.signature(root.build).parameters) == ["settings", "parts"]
-    assert list(inspect.signature(root.bound).parameters) == ["settings"]
+    assert list(inspect.signature(root.bound).parameters) == ["environ"]
     lines = (_folder(service) / "function_app.py").read_text().splitlines()
     assert len(lines) <= COMPOSITION_LINES_MAX
 

@@ -13,13 +13,7 @@ from function_apps.health import function_app as health
 from shared.composition import embedded
 from shared.composition.azure import AzureParts
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import (
-    COSMOS_ENDPOINT,
-    GATEWAY,
-    ISSUER_KEYS,
-    ISSUERS,
-    InvalidSetting,
-)
+from shared.composition.settings import GATEWAY, ISSUER_KEYS, ISSUERS, Need, read_settings
 from shared.contracts.values import ComputeTargetKind
 from shared.persistence.cosmos_store import CosmosStore
 
@@ -27,7 +21,10 @@ SERVICES: Final[dict[str, Any]] = {
     "environments": environments, "deployments": deployments, "catalog": catalog, "health": health,
 }  # fmt: skip
 SETTINGS: Final = {
-    COSMOS_ENDPOINT: "https://account.documents.test",
+    Need.COSMOS_DB: "https://account.documents.test",
+    Need.SERVICE_BUS: "shop.servicebus.test",
+    Need.TABLES: "https://shop.table.test",
+    Need.BLOBS: "https://shop.blob.test",
     ISSUERS: "https://login.test",
     ISSUER_KEYS: "/keys.json",
     GATEWAY: "https://gateway.test",
@@ -62,21 +59,14 @@ def test_an_app_with_a_cosmos_account_ends_at_table_storage(name: str) -> None:
     assert "runtimectl up" in refused.value.message
 
 
-def test_an_app_without_a_cosmos_account_names_the_setting() -> None:
-    settings = {name: value for name, value in SETTINGS.items() if name != COSMOS_ENDPOINT}
-
-    with outside_a_host(), pytest.raises(InvalidSetting, match=COSMOS_ENDPOINT):
-        catalog.bound(settings)
-
-
 @pytest.mark.parametrize("opens", MISSING.values(), ids=MISSING.keys())
 def test_each_part_that_is_missing_is_refused_by_name(opens: Any) -> None:
     with pytest.raises(PartNotSupported, match="does not have"):
-        opens(AzureParts(SETTINGS))
+        opens(AzureParts(read_settings(SETTINGS)))
 
 
 def test_the_parts_that_exist_are_opened_from_settings() -> None:
-    parts = AzureParts(SETTINGS)
+    parts = AzureParts(read_settings(SETTINGS))
 
     assert isinstance(parts.store("catalog"), CosmosStore)
     assert parts.gateway() == "https://gateway.test"

@@ -14,7 +14,7 @@ from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
-from shared.composition.settings import ISSUER_KEYS, ISSUERS, PROFILE, InvalidSetting, is_local
+from shared.composition.settings import ISSUER_KEYS, ISSUERS, PROFILE, InvalidSetting, read_settings
 from shared.kernel.clock import SystemClock
 from shared.web.issuer import DEV_ISSUER
 from tests.kit.host_processes import started
@@ -31,7 +31,8 @@ REPOSITORY: Final = Path(__file__).parents[2]
 def built(service: Any, settings: Mapping[str, str], folder: Path) -> Any:
     clock = SystemClock()
     host = EmbeddedHost(clock, SeededEntropy(1), Sent(), memory_storage(clock), folder)
-    return service.build(settings, EmbeddedParts(host, settings))
+    read = read_settings(settings)
+    return service.build(read, EmbeddedParts(host, read))
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -61,12 +62,6 @@ def test_a_missing_setting_stops_the_start_and_is_named(
     assert refused.value.target == named
 
 
-@pytest.mark.parametrize("profile", ["", "Local", "dev", "prod"])
-def test_an_unknown_profile_is_refused_with_the_known_ones(profile: str) -> None:
-    with pytest.raises(InvalidSetting, match="expected local or production"):
-        is_local({PROFILE: profile})
-
-
 ISSUERS_TAKEN: dict[str, tuple[dict[str, str], list[str]]] = {
     "the-named-ones": (NAMED, ["https://login.test/one", "https://login.test/two"]),
     "this-machine's-in-the-local-profile": ({PROFILE: "local"}, [DEV_ISSUER]),
@@ -89,8 +84,8 @@ def test_only_the_local_profile_takes_tokens_of_this_machine(
 def test_the_command_line_and_the_sample_settings_ask_for_the_local_profile_by_name() -> None:
     sample = json.loads((REPOSITORY / "local.settings.sample.json").read_text())["Values"]
 
-    assert is_local(sample)
-    assert is_local(environ_of_host(7071))
+    assert read_settings(sample).is_local
+    assert read_settings(environ_of_host(7071)).is_local
 
 
 @pytest.mark.real

@@ -9,7 +9,7 @@ from typing import Any
 from local_cloud.storage import LocalStorage
 from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from shared.composition.service import Service, build_service
-from shared.composition.settings import LOCAL, PROFILE
+from shared.composition.settings import LOCAL, PROFILE, read_settings
 from shared.kernel.clock import Clock
 from shared.kernel.context import Cause, Context, Scope
 from shared.kernel.ids import TenantId
@@ -66,7 +66,7 @@ def bench(name: str, *, seed: int = 1, settings: Mapping[str, str] | None = None
     clock, entropy = LoopClock(), SeededEntropy(seed)
     storage, sent, starts = memory_storage(clock), Sent(), RecordedStarts()
     host = EmbeddedHost(clock, entropy, sent, storage, Path("/nowhere"))
-    chosen = {PROFILE: LOCAL, **(settings or {})}
+    chosen = read_settings({PROFILE: LOCAL, **(settings or {})})
     whole = build_service(name, chosen, EmbeddedParts(host, chosen))
     relay = replace(whole.relay, sender=sent, orchestrations=starts)
     service = Service(

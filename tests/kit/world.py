@@ -33,7 +33,7 @@ from local_host.embedded_parts import EmbeddedHost, EmbeddedParts
 from local_host.host import Host, HostSettings
 from local_host.model import App, HttpAnswer, HttpCall
 from shared.composition.service import Service, build_service
-from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE
+from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE, read_settings
 from shared.contracts.health import ServiceHealth
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
@@ -221,7 +221,7 @@ class World:
         if self.is_unruly:
             sender = UnrulySender(sender, self.clock, SeededEntropy(7))
         host = EmbeddedHost(self.clock, self.entropy, sender, self.storage, Path("/nowhere"))
-        settings = {ISSUER_KEYS: f"{self._keys.name}/jwks.json", PROFILE: LOCAL}
+        settings = read_settings({ISSUER_KEYS: f"{self._keys.name}/jwks.json", PROFILE: LOCAL})
         whole = build_service(name, settings, EmbeddedParts(host, settings))
         hub = InProcessHub(self)
         store: Any = MortalStore(whole.store, name, self.fate)

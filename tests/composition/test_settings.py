@@ -1,0 +1,141 @@
+"""Settings that are missing, wrong, unknown or contradictory stop the start, all named at once."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.composition.settings import EVERY_APP, Need, Settings, read_settings
+from shared.composition.settings import InvalidSetting as Wrong
+from shared.contracts.components import GIVEN_VARIABLES
+
+REPOSITORY = Path(__file__).parents[2]
+AZURE = {
+    "RUNTIME_ISSUERS": "https://login.test",
+    "RUNTIME_ISSUER_KEYS": "/keys.json",
+    "CosmosDB__accountEndpoint": "https://shop.documents.test",
+    "ServiceBus__fullyQualifiedNamespace": "shop.servicebus.test",
+    "Storage__tableServiceUri": "https://shop.table.test",
+}
+EMULATORS = {
+    "RUNTIME_PROFILE": "local",
+    "CosmosDB": "AccountEndpoint=http://127.0.0.1:8081;AccountKey=c2VjcmV0",
+    "ServiceBus": "Endpoint=sb://127.0.0.1;UseDevelopmentEmulator=true",
+    "Storage": "UseDevelopmentStorage=true",
+}
+
+
+def refused(environ: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the code and the name of each setting for which *environ* is refused."""
+    with pytest.raises(Wrong) as caught:
+        read_settings(environ, EVERY_APP)
+    return [(each.code, each.target) for each in caught.value.details]
+
+
+def test_the_connections_of_azure_are_read() -> None:
+    settings = read_settings(AZURE, EVERY_APP)
+
+    assert settings.cosmos_endpoint == "https://shop.documents.test"
+    assert settings.service_bus_namespace == "shop.servicebus.test"
+    assert settings.storage_tables == "https://shop.table.test"
+
+
+def test_a_connection_string_stands_for_the_addresses() -> None:
+    settings = read_settings(EMULATORS, (*EVERY_APP, Need.BLOBS))
+
+    assert settings.storage is not None
+    assert settings.storage.get_secret_value() == "UseDevelopmentStorage=true"
+
+
+def test_all_that_is_missing_is_named() -> None:
+    assert refused({}) == [
+        ("Required", "RUNTIME_ISSUERS"),
+        ("Required", "RUNTIME_ISSUER_KEYS"),
+        *(("Required", need) for need in EVERY_APP),
+    ]
+
+
+def test_what_is_wrong_and_what_is_missing_are_named_together() -> None:
+    environ = {**AZURE, "RUNTIME_PROFILE": "dev", "RUNTIME_RATE_PER_S": "many"}
+    del environ["ServiceBus__fullyQualifiedNamespace"]
+
+    assert refused(environ) == [
+        ("NotAllowed", "RUNTIME_PROFILE"),
+        ("WrongType", "RUNTIME_RATE_PER_S"),
+        ("Required", "ServiceBus__fullyQualifiedNamespace"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unknown", "hint"),
+    [
+        ("RUNTIME_ISUERS", "did you mean RUNTIME_ISSUERS?"),
+        ("CosmosDB__accountEndPoint", "did you mean CosmosDB__accountEndpoint?"),
+        ("Storage__queueServiceUri", "did you mean Storage__tableServiceUri?"),
+        ("KeyVault", "did you mean KeyVault__vaultUri?"),
+        ("RUNTIME_ZZZZZZZZ", "remove it"),
+    ],
+)
+def test_an_unknown_setting_below_our_prefixes_is_refused_with_the_nearest(
+    unknown: str, hint: str
+) -> None:
+    with pytest.raises(Wrong, match="there is no such setting") as caught:
+        read_settings({**AZURE, unknown: "x"}, EVERY_APP)
+
+    assert caught.value.message.endswith(hint)
+
+
+@pytest.mark.parametrize("name", ["RUNTIME_INSTANCE_TOKEN", "RUNTIME_DATA_UPLOADS", "STORAGE", "X"])
+def test_settings_of_others_are_left_alone(name: str) -> None:
+    read_settings({**AZURE, name: "x"}, EVERY_APP)
+
+
+def test_an_address_and_a_connection_string_contradict_each_other() -> None:
+    assert refused({**AZURE, "Storage": "UseDevelopmentStorage=true"}) == [
+        ("Contradiction", "Storage")
+    ]
+
+
+def test_two_identities_of_one_app_contradict_each_other() -> None:
+    ids = {
+        "CosmosDB__clientId": "00000000-0000-0000-0000-000000000001",
+        "ServiceBus__clientId": "00000000-0000-0000-0000-000000000002",
+    }
+
+    assert refused({**AZURE, **ids}) == [("Contradiction", "CosmosDB__clientId")]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "many", ""])
+def test_a_rate_that_is_none_is_refused(text: str) -> None:
+    ((_, name),) = refused({**AZURE, "RUNTIME_RATE_PER_S": text})
+
+    assert name == "RUNTIME_RATE_PER_S"
+
+
+@pytest.mark.parametrize("profile", ["", "Local", "dev", "prod"])
+def test_an_unknown_profile_is_refused_with_the_known_ones(profile: str) -> None:
+    with pytest.raises(Wrong, match="RUNTIME_PROFILE: expected one of 'local' or 'production'"):
+        read_settings({**AZURE, "RUNTIME_PROFILE": profile})
+
+
+@given(st.sampled_from(["CosmosDB", "ServiceBus", "Storage"]), st.text("abz019+/", min_size=8))
+def test_a_connection_string_is_in_no_refusal(name: str, secret: str) -> None:
+    with pytest.raises(Wrong) as caught:
+        read_settings({name: f"AccountKey={secret}", "RUNTIME_X": "1"}, EVERY_APP)
+
+    said = [caught.value.message, *(f"{each}" for each in caught.value.details)]
+    assert not [each for each in said if f"={secret}" in each]
+
+
+def test_no_setting_has_the_name_of_a_variable_of_a_workload() -> None:
+    names = [str(field.alias) for field in Settings.model_fields.values()]
+
+    assert [name for name in names if GIVEN_VARIABLES.fullmatch(name)] == []
+
+
+def test_the_sample_settings_are_ones_that_the_model_takes() -> None:
+    sample = json.loads((REPOSITORY / "local.settings.sample.json").read_text())["Values"]
+
+    assert read_settings(sample).is_local

@@ -1,0 +1,25 @@
+"""Rewrites the table of `docs/settings.md`: every app setting, from the model that reads them."""
+
+from typing import Final
+
+from cli.state_folder import REPOSITORY
+from shared.composition.settings import Settings
+from tools.release_reference import docs_of
+
+PAGE: Final = REPOSITORY / "docs" / "settings.md"
+_MARK: Final = "<!-- from the model -->\n"
+
+
+def rewritten(page: str) -> str:
+    """Return *page* with what follows the mark as the model has it."""
+    docs = docs_of(Settings)
+    lines = ["| setting | default | |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, ()) else f"`{field.default}`"
+        lines.append(f"| `{field.alias}` | {default} | {docs[name]} |")
+    head, mark, _ = page.partition(_MARK)
+    return head + mark + "\n" + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
