@@ -4,19 +4,21 @@ No service imports either implementation; `build(settings, parts)` in each `func
 what it needs from here.
 """
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from shared.contracts.values import ComputeTargetKind
-from shared.infrastructure.port import InfrastructureEngine
-from shared.kernel.clock import Clock
-from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid
-from shared.messaging.broker import MessageSender
-from shared.persistence.blobs import Blobs
-from shared.persistence.store import Store
-from shared.persistence.tables import Table
-from shared.surfaces.port import Surface
-from shared.web.authentication import KeySource
+
+if TYPE_CHECKING:  # an app imports the ports that it uses, at a cold start too
+    from shared.contracts.values import ComputeTargetKind
+    from shared.infrastructure.port import InfrastructureEngine
+    from shared.kernel.clock import Clock
+    from shared.kernel.entropy import Entropy
+    from shared.messaging.broker import MessageSender
+    from shared.persistence.blobs import Blobs
+    from shared.persistence.store import Store
+    from shared.persistence.tables import Table
+    from shared.surfaces.port import Surface
+    from shared.web.authentication import KeySource
 
 
 class PartNotSupported(Invalid):
@@ -31,28 +33,28 @@ class Parts(Protocol):
     """
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> "Clock": ...
 
     @property
-    def entropy(self) -> Entropy: ...
+    def entropy(self) -> "Entropy": ...
 
-    def store(self, container: str) -> Store:
+    def store(self, container: str) -> "Store":
         """Return the container of one service in the database `runtime`."""
         ...
 
-    def table(self, name: str) -> Table: ...
+    def table(self, name: str) -> "Table": ...
 
-    def blobs(self, container: str) -> Blobs: ...
+    def blobs(self, container: str) -> "Blobs": ...
 
-    def sender(self) -> MessageSender: ...
+    def sender(self) -> "MessageSender": ...
 
-    def keys(self) -> KeySource:
+    def keys(self) -> "KeySource":
         """Return the keys that tokens are signed with."""
         ...
 
-    def surface(self, kind: ComputeTargetKind) -> Surface: ...
+    def surface(self, kind: "ComputeTargetKind") -> "Surface": ...
 
-    def engine(self) -> InfrastructureEngine: ...
+    def engine(self) -> "InfrastructureEngine": ...
 
     def gateway(self) -> str:
         """Return the URL under which all apps answer."""

@@ -13,7 +13,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from shared.contracts.components import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
@@ -96,6 +104,9 @@ class Settings(BaseModel):
     reference_probe: Url | None = Field(None, alias="RUNTIME_REFERENCE_PROBE")
     """health: a URL that answers when the network does; probes that fail while it does not count
     for nothing."""
+    agent_folder: Path | None = Field(None, alias="RUNTIME_AGENT_FOLDER")
+    """The state folder of the local agent, for workloads on this machine; the embedded host has
+    its own."""
     hostname: str = Field("127.0.0.1:7071", alias=_HOSTNAME)
     """Set by the host: where this app answers."""
 
@@ -132,6 +143,16 @@ class Settings(BaseModel):
     vault_client_id: ClientId = Field(None, alias="KeyVault__clientId")
     """As of Cosmos DB."""
 
+    @field_validator("cosmos")
+    @classmethod
+    def _has_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if (
+            value is not None
+            and not {"AccountEndpoint", "AccountKey"} <= string_parts(value).keys()
+        ):
+            raise ValueError("AccountEndpoint=<URL>;AccountKey=<key>")
+        return value
+
     @property
     def is_local(self) -> bool:
         """Whether the profile with the short waits was chosen, for work on one machine."""
@@ -142,6 +163,12 @@ class Settings(BaseModel):
         """Return the user-assigned identity of the app, None for the system-assigned one."""
         given = (self.cosmos_client_id, self.service_bus_client_id, self.storage_client_id)
         return next((each for each in (*given, self.vault_client_id) if each), None)
+
+
+def string_parts(connection: SecretStr) -> Mapping[str, str]:
+    """Return what the connection string *connection* consists of, by name."""
+    parts = (part.partition("=") for part in connection.get_secret_value().split(";"))
+    return {name.strip(): value for name, _, value in parts}
 
 
 _STRINGS: Final[Mapping[str, str]] = {

@@ -22,6 +22,7 @@ class Value(BaseModel):
         populate_by_name=True,
         serialize_by_alias=True,
         allow_inf_nan=False,
+        defer_build=True,  # an app imports all types at its cold start, and uses some
     )
 
 

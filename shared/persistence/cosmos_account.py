@@ -1,6 +1,7 @@
 """One Cosmos DB account by the official asynchronous SDK."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -8,6 +9,7 @@ from shared.persistence.cosmos_errors import translated_errors
 from shared.persistence.cosmos_form import PARTITION_FIELDS
 
 if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
     from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 THROTTLE_RETRIES: Final = 3
@@ -20,12 +22,16 @@ class CosmosAccount:
     """One account, connected when first used. Close it when the app ends."""
 
     def __init__(
-        self, endpoint: str, *, key: str | None = None, identity: str | None = None
+        self,
+        endpoint: str,
+        *,
+        key: str | None = None,
+        credential: Callable[[], "AsyncTokenCredential"] | None = None,
     ) -> None:
-        """Without *key* a managed identity is used: the one with client id *identity*, if given."""
+        """Give *key* for an emulator, else *credential*: asked when first used, and its owner's."""
         self._endpoint = endpoint
         self._key = key
-        self._identity = identity
+        self._credential = credential
         self._opened = AsyncExitStack()
         self._client: CosmosClient | None = None
         self._connecting = asyncio.Lock()
@@ -59,13 +65,10 @@ class CosmosAccount:
     async def _connect(self) -> "CosmosClient":
         from azure.cosmos.aio import CosmosClient  # noqa: PLC0415  heavy: where used
 
-        credential: Any = self._key
+        credential: Any = (
+            self._credential() if self._key is None and self._credential else self._key
+        )
         async with AsyncExitStack() as opened:
-            if credential is None:
-                from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415  heavy
-
-                credential = ManagedIdentityCredential(client_id=self._identity)
-                await opened.enter_async_context(credential)
             client = CosmosClient(
                 self._endpoint,
                 credential,

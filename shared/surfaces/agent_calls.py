@@ -25,7 +25,9 @@ CALL_BYTES_MAX: Final = 4 * 2**20
 ANSWER_BYTES_MAX: Final = 64 * 2**20
 """An inventory with the counters of all its components, and the last lines of an instance."""
 UNAVAILABLE: Final = 503
-_STRICT: Final = ConfigDict(extra="forbid")
+_LATER: Final = ConfigDict(defer_build=True)
+"""An app has these forms at its cold start, and needs some of them later."""
+_STRICT: Final = ConfigDict(extra="forbid", defer_build=True)
 _ERRORS: Final[Mapping[str, type[Refused | Unavailable]]] = {
     kind.__name__: kind
     for kind in (
@@ -90,7 +92,11 @@ def _call(port: type, name: str) -> AgentCall:
         return AgentCall(name, arguments, None)
     value = get_args(get_args(types["return"])[0])[0]  # of Present[value] | Absent | Unknown
     answer = create_model(
-        f"{name}_answer", present=(value | None, None), absent=(bool, False), unknown=(str, "")
+        f"{name}_answer",
+        __config__=_LATER,
+        present=(value | None, None),
+        absent=(bool, False),
+        unknown=(str, ""),
     )
     return AgentCall(name, arguments, answer)
 

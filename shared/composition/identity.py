@@ -1,0 +1,38 @@
+"""The identity of an app: one credential a process, which all its connections share."""
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+_FEDERATED_TOKEN = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105  a name
+
+
+class Identity:
+    """Gives the credential of this process, made when it is first asked for.
+
+    In production that is the workload identity that Kubernetes gives a pod, else the managed
+    identity of the host, and nothing else: a developer's sign-in that lies about is no identity of
+    a service. In the local profile it is whatever azure-identity finds first.
+    """
+
+    def __init__(self, client_id: str | None, *, is_local: bool) -> None:
+        """*client_id* is the user-assigned identity; None: the system-assigned one."""
+        self._client_id = client_id
+        self._is_local = is_local
+        self._credential: AsyncTokenCredential | None = None
+
+    def __call__(self) -> "AsyncTokenCredential":
+        if self._credential is None:
+            self._credential = self._made()
+        return self._credential
+
+    def _made(self) -> "AsyncTokenCredential":
+        from azure.identity import aio  # noqa: PLC0415  heavy: where used
+
+        if self._is_local:
+            return aio.DefaultAzureCredential(managed_identity_client_id=self._client_id)
+        if _FEDERATED_TOKEN in os.environ:
+            return aio.WorkloadIdentityCredential(client_id=self._client_id)
+        return aio.ManagedIdentityCredential(client_id=self._client_id)
