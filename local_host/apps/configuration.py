@@ -17,6 +17,8 @@ from typing import Any, Final
 from local_host.apps import expressions
 from local_host.apps.timespans import parse_timespan
 
+EMBEDDED: Final = "embedded"
+"""The value of a connection to the host's own cloud, as if it had none."""
 _OVERRIDE: Final = "azurefunctionsjobhost__"
 _COMMENTS: Final = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _TRUE: Final = {"true", "1"}

@@ -2,23 +2,25 @@
 
 A batch is shown at least once and in order; its continuation is stored after the function ended,
 whatever it ended with. A store in this process says when it was written to, so the poll delay
-matters only for containers that other processes write to.
+matters only for containers that other processes write to. A feed range whose lease another host
+holds is tried again after each poll delay.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Final
 
 import azure.functions as func
 
 from local_cloud.cosmos_containers import ChangeFeed, ShownDocument
 from local_cloud.notifications import Arrivals
-from local_host.cosmos_db.leases import Leases
+from local_host.cosmos_db.leases import Lease, LeaseLost, Leases
 from local_host.cosmos_db.settings import FeedSettings
 from local_host.invocation.retry import invoke_with_retry
 from local_host.model import IndexedFunction, Invocation, InvocationFailed, Invoker
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
 
 _log = logging.getLogger(__name__)
 _SKIP_PAGE: Final = 1000
@@ -32,7 +34,7 @@ class ChangeFeedProcessor:
         function: IndexedFunction,
         settings: FeedSettings,
         *,
-        find: Callable[[], ChangeFeed | None],
+        find: Callable[[], Awaitable[ChangeFeed | None]],
         leases: Leases,
         invoker: Invoker,
         clock: Clock,
@@ -49,34 +51,53 @@ class ChangeFeedProcessor:
         self._end_announcements: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
-        source = self._find()
-        if source is None:
-            self._begin(self._await_container())
-        else:
-            await self._follow_all(source, from_beginning=self._settings.from_beginning)
-
-    async def _await_container(self) -> None:
-        """Look again after each poll delay; what is in the container then, came after the start."""
+        try:
+            source = await self._find()
+            if source is not None:
+                await self._follow_all(source, from_beginning=self._settings.from_beginning)
+                return
+        except Unavailable as problem:
+            _log.warning("%s waits: %s", self._function.name, problem)
+            self._begin(self._await_container(from_beginning=self._settings.from_beginning))
+            return
         _log.warning(
             "%s waits for the container %s/%s, which does not exist",
             self._function.name,
             self._settings.database,
             self._settings.container,
         )
+        # What is in the container when it is there, came after the start.
+        self._begin(self._await_container(from_beginning=True))
+
+    async def _await_container(self, *, from_beginning: bool) -> None:
+        """Look again after each poll delay."""
         while not self._stopping:
             await self._pause(self._changed.count)
-            source = self._find()
-            if source is not None:
-                await self._follow_all(source, from_beginning=True)
-                return
+            try:
+                source = await self._find()
+                if source is not None:
+                    await self._follow_all(source, from_beginning=from_beginning)
+                    return
+            except Unavailable as problem:
+                _log.warning("%s waits: %s", self._function.name, problem)
 
     async def _follow_all(self, source: ChangeFeed, *, from_beginning: bool) -> None:
         self._end_announcements = source.on_change(self._changed.notify)
         for feed_range in await source.feed_ranges():
-            continuation = self._leases.read(self._settings.lease, feed_range)
-            if continuation is None and not from_beginning:
-                continuation = await self._skip_to_end(source, feed_range)
-            self._begin(self._follow(source, feed_range, continuation))
+            try:
+                lease = await self._take(source, feed_range, from_beginning=from_beginning)
+            except Unavailable:  # the follower tries again, and says so
+                lease = None
+            self._begin(self._follow(source, feed_range, lease, from_beginning=from_beginning))
+
+    async def _take(
+        self, source: ChangeFeed, feed_range: str, *, from_beginning: bool
+    ) -> Lease | None:
+        """Return the lease, where there is nobody before us; it has come to where we begin."""
+        lease = await self._leases.take(self._settings, feed_range)
+        if lease is not None and lease.continuation is None and not from_beginning:
+            await self._skip_to_end(source, feed_range, lease)
+        return lease
 
     def _begin(self, follower: Coroutine[object, object, None]) -> None:
         self._followers.append(asyncio.create_task(follower, name=self._function.name))
@@ -96,38 +117,44 @@ class ChangeFeedProcessor:
             follower.cancel()
         await asyncio.gather(*self._followers, return_exceptions=True)
 
-    async def _skip_to_end(self, source: ChangeFeed, feed_range: str) -> str:
-        """Return the continuation behind everything there is, which from now on is the lease's."""
+    async def _skip_to_end(self, source: ChangeFeed, feed_range: str, lease: Lease) -> None:
+        """Move *lease* behind everything there is."""
         continuation: str | None = None
         while True:
             documents, continuation = await source.changes(feed_range, continuation, _SKIP_PAGE)
             if not documents:
-                await self._leases.move(self._settings.lease, feed_range, continuation)
-                return continuation
+                await lease.move(continuation)
+                return
 
-    async def _follow(self, source: ChangeFeed, feed_range: str, continuation: str | None) -> None:
-        while not self._stopping:
-            seen = self._changed.count
-            try:
-                moved = await self._process_page(source, feed_range, continuation)
-            except Exception:  # noqa: BLE001  a feed that is not followed is worse than any of them
-                _log.exception("following the changes for %s failed", self._function.name)
-                await self._pause(seen)
-                continue
-            if moved == continuation:
-                await self._pause(seen)
-            continuation = moved
+    async def _follow(
+        self, source: ChangeFeed, feed_range: str, lease: Lease | None, *, from_beginning: bool
+    ) -> None:
+        try:
+            while not self._stopping:
+                seen = self._changed.count
+                try:
+                    if lease is None or lease.is_lost:
+                        lease = await self._take(source, feed_range, from_beginning=from_beginning)
+                    if lease is None or not await self._process_page(source, feed_range, lease):
+                        await self._pause(seen)
+                except LeaseLost:
+                    _log.warning("%s: another host follows its changes", self._function.name)
+                except Exception:  # noqa: BLE001  a feed that is not followed is worse than any
+                    _log.exception("following the changes for %s failed", self._function.name)
+                    await self._pause(seen)
+        finally:
+            if lease is not None:
+                await lease.release()
 
-    async def _process_page(
-        self, source: ChangeFeed, feed_range: str, continuation: str | None
-    ) -> str | None:
-        """Show the function one page, if there is one; return the continuation behind it."""
-        documents, behind = await source.changes(feed_range, continuation, self._settings.max_items)
-        if not documents:
-            return continuation
-        await self._invoke(documents)
-        await self._leases.move(self._settings.lease, feed_range, behind)
-        return behind
+    async def _process_page(self, source: ChangeFeed, feed_range: str, lease: Lease) -> bool:
+        """Show the function one page, and move *lease* behind it; return whether there was one."""
+        documents, behind = await source.changes(
+            feed_range, lease.continuation, self._settings.max_items
+        )
+        if documents:
+            await self._invoke(documents)
+            await lease.move(behind)
+        return bool(documents)
 
     async def _invoke(self, documents: Sequence[ShownDocument]) -> None:
         argument = func.DocumentList(func.Document(document) for document in documents)

@@ -1,39 +1,45 @@
-"""The leases of Cosmos DB triggers: how far each has come in each feed range."""
+"""Leases of Cosmos DB triggers: who follows a feed range, and how far that came."""
 
-import sqlite3
-from typing import Final
+from typing import Protocol
 
-from local_cloud.sqlite.database import Database
-
-_SCHEMA: Final = """CREATE TABLE IF NOT EXISTS cosmos_lease (
-    lease TEXT NOT NULL, feed_range TEXT NOT NULL, continuation TEXT NOT NULL,
-    PRIMARY KEY (lease, feed_range)) WITHOUT ROWID"""
+from local_host.cosmos_db.settings import FeedSettings
 
 
-class Leases:
-    """How far each lease has come in each feed range."""
+class LeaseLost(Exception):
+    """Another host has taken the lease; what it was shown since then may be shown twice."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+
+class Lease(Protocol):
+    """One feed range, held for one trigger."""
+
+    @property
+    def continuation(self) -> str | None:
+        """Where to go on; None where nothing was shown yet."""
+        ...
+
+    @property
+    def is_lost(self) -> bool: ...
+
+    async def move(self, continuation: str) -> None:
+        """Remember *continuation*; durable when this returns.
+
+        Raises:
+            LeaseLost: another host follows.
+        """
+        ...
+
+    async def release(self) -> None:
+        """Let another host follow at once."""
+        ...
+
+
+class Leases(Protocol):
+    """The leases of one connection."""
 
     async def prepare(self) -> None:
-        await self._database.write(lambda connection: connection.execute(_SCHEMA))
+        """Make what there is to make before the first use."""
+        ...
 
-    def read(self, lease: str, feed_range: str) -> str | None:
-        row = self._database.read(
-            lambda connection: connection.execute(
-                "SELECT continuation FROM cosmos_lease WHERE lease = ? AND feed_range = ?",
-                (lease, feed_range),
-            ).fetchone()
-        )
-        return None if row is None else str(row[0])
-
-    async def move(self, lease: str, feed_range: str, continuation: str) -> None:
-        def write(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "INSERT INTO cosmos_lease VALUES (?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET continuation = excluded.continuation",
-                (lease, feed_range, continuation),
-            )
-
-        await self._database.write(write)
+    async def take(self, feed: FeedSettings, feed_range: str) -> Lease | None:
+        """Return the lease of one feed range; None while another host holds it."""
+        ...

@@ -15,6 +15,8 @@ class FeedSettings:
 
     database: str
     container: str
+    lease_database: str
+    lease_container: str
     lease: str
     """What Azure derives a lease's name from: functions that share it share the changes."""
     poll_s: float
@@ -28,13 +30,15 @@ def feed_settings_of(function: IndexedFunction) -> FeedSettings:
     database = trigger.text("databaseName")
     container = trigger.text("containerName") or trigger.text("collectionName")
     lease_database = trigger.text("leaseDatabaseName") or database
-    lease_container = trigger.text("leaseContainerName") or trigger.text("leaseCollectionName")
+    named = trigger.text("leaseContainerName") or trigger.text("leaseCollectionName")
+    lease_container = named or "leases"
     prefix = trigger.text("leaseContainerPrefix") or trigger.text("leaseCollectionPrefix")
-    lease = f"{lease_database}/{lease_container or 'leases'}/{prefix}/{database}/{container}"
     return FeedSettings(
         database,
         container,
-        lease,
+        lease_database,
+        lease_container,
+        f"{lease_database}/{lease_container}/{prefix}/{database}/{container}",
         poll_s=int(trigger.text("feedPollDelay") or DEFAULT_POLL_MS) / 1000,
         max_items=int(trigger.text("maxItemsPerInvocation") or DEFAULT_MAX_ITEMS),
         from_beginning=trigger.flag("startFromBeginning"),

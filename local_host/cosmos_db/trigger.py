@@ -17,8 +17,9 @@ from typing import Final
 import azure.functions as func
 
 from local_cloud.sqlite.rows import checked_container
+from local_host.apps.configuration import ConfigurationRefused
 from local_host.cosmos_db.change_feed_processor import ChangeFeedProcessor
-from local_host.cosmos_db.leases import Leases
+from local_host.cosmos_db.connections import CosmosConnections, CosmosSource
 from local_host.cosmos_db.output import output_sink
 from local_host.cosmos_db.settings import feed_settings_of
 from local_host.model import (
@@ -34,6 +35,10 @@ from shared.kernel.errors import Invalid
 _log = logging.getLogger(__name__)
 TRIGGER: Final = "cosmosDBTrigger"
 BINDING: Final = "cosmosDB"
+_ELSEWHERE: Final = (
+    "its output {binding!r} is connected to an account, and outputs go to the host's own cloud"
+    " only: call azure-cosmos in the function instead"
+)
 _SHARED_LEASE: Final = (
     "it shares its leases with {holder}, so each change would reach only one of them; "
     "give each its own lease_container_prefix"
@@ -45,27 +50,39 @@ def cosmos_db(context: HostContext, functions: Sequence[IndexedFunction]) -> Ext
     triggered = [function for function in functions if function.triggered_by(TRIGGER)]
     refusals = dict(_name_refusals(functions))
     refusals |= dict(_refusals([f for f in triggered if f.name not in refusals]))
-    leases = Leases(context.database)
-    processors = [
-        ChangeFeedProcessor(
-            function,
-            settings,
-            find=partial(context.cloud.cosmos.change_feed, settings.database, settings.container),
-            leases=leases,
-            invoker=context.invoker,
-            clock=context.clock,
-        )
-        for function in triggered
-        if function.name not in refusals
-        for settings in (feed_settings_of(function),)
-    ]
-    listener = CosmosDbListener(processors, leases, grace_s=context.grace_s)
+    connections, processors = CosmosConnections(context), []
+    refusals |= dict(_output_refusals(functions, connections))
+    for function in triggered:
+        if function.name in refusals:
+            continue
+        try:
+            processors.append(_processor(function, connections, context))
+        except ConfigurationRefused as problem:
+            refusals[function.name] = str(problem)
+    listener = CosmosDbListener(processors, connections.sources(), grace_s=context.grace_s)
     return Extension(
         triggers=frozenset({TRIGGER}),
         listener=listener,
         outputs={BINDING: output_sink(context.cloud.cosmos)},
         refusals=refusals,
         manual={TRIGGER: partial(_run_with, context.invoker)},
+    )
+
+
+def _processor(
+    function: IndexedFunction, connections: CosmosConnections, context: HostContext
+) -> ChangeFeedProcessor:
+    """Raises ConfigurationRefused for a connection that cannot be used."""
+    settings = feed_settings_of(function)
+    feeds = connections.of(function, "connection")
+    leases = connections.of(function, "leaseConnection", "connection")
+    return ChangeFeedProcessor(
+        function,
+        settings,
+        find=partial(feeds.find_feed, settings.database, settings.container),
+        leases=leases.leases,
+        invoker=context.invoker,
+        clock=context.clock,
     )
 
 
@@ -112,25 +129,40 @@ def _refusals(functions: Sequence[IndexedFunction]) -> Iterator[tuple[str, str]]
             yield function.name, _SHARED_LEASE.format(holder=holder)
 
 
+def _output_refusals(
+    functions: Sequence[IndexedFunction], connections: CosmosConnections
+) -> Iterator[tuple[str, str]]:
+    """Yield which functions write to an account by an output, which this host does not."""
+    for function in functions:
+        for binding in function.bindings:
+            is_output = binding.type.lower() == BINDING.lower()
+            if is_output and not connections.is_own(function, binding):
+                yield function.name, _ELSEWHERE.format(binding=binding.name)
+
+
 class CosmosDbListener:
     """Follows every feed."""
 
     def __init__(
         self,
         processors: Sequence[ChangeFeedProcessor],
-        leases: Leases,
+        sources: Sequence[CosmosSource],
         *,
         grace_s: float,
     ) -> None:
         self._processors = processors
-        self._leases = leases
+        self._sources = sources
         self._grace_s = grace_s
 
     async def start(self) -> None:
         """Returns once the continuation of every feed is stored: what is written later is shown."""
-        await self._leases.prepare()
+        for source in self._sources:
+            await source.leases.prepare()
         for processor in self._processors:
             await processor.start()
 
     async def stop(self) -> None:
         await asyncio.gather(*(processor.stop(self._grace_s) for processor in self._processors))
+        for source in self._sources:
+            if source.account is not None:
+                await source.account.close()

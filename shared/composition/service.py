@@ -36,16 +36,21 @@ class Service(ServiceParts):
 def composition(
     environ: Mapping[str, str], needs: Collection[Need] = EVERY_APP
 ) -> tuple[Settings, Parts]:
-    """Return the settings of an app and its parts: of the embedded host around it, else Azure's.
+    """Return the settings of an app and its parts.
 
-    *needs* are the connections without which it does not start in Azure.
+    Those are the embedded host's where there is one around it and no connection is named, else
+    Azure's, which need the connections *needs*.
 
     Raises:
         InvalidSetting: with all that is wrong in *environ*.
     """
     host = installed_host()
-    settings = read_settings(environ, needs if host is None else ())
-    return settings, AzureParts(settings) if host is None else host.parts(settings)
+    if host is not None:
+        settings = read_settings(environ)
+        if not settings.has_connections:
+            return settings, host.parts(settings)
+    settings = read_settings(environ, needs)
+    return settings, AzureParts(settings)
 
 
 def build_service(name: str, settings: Settings, parts: Parts) -> Service:

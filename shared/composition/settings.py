@@ -159,6 +159,12 @@ class Settings(BaseModel):
         return self.profile == LOCAL
 
     @property
+    def has_connections(self) -> bool:
+        """Whether the app is to use connections of its own, rather than what a host brings."""
+        found = (self.cosmos_endpoint, self.cosmos, self.service_bus_namespace, self.service_bus)
+        return any((*found, self.storage_tables, self.storage_blobs, self.storage))
+
+    @property
     def client_id(self) -> str | None:
         """Return the user-assigned identity of the app, None for the system-assigned one."""
         given = (self.cosmos_client_id, self.service_bus_client_id, self.storage_client_id)

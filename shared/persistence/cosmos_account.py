@@ -1,7 +1,7 @@
 """One Cosmos DB account by the official asynchronous SDK."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,19 +37,28 @@ class CosmosAccount:
         self._connecting = asyncio.Lock()
 
     async def create(self, database: str, container: str) -> None:
-        """Make the container if need be: with a key only, data-plane roles may not.
+        """Make the container of a store if need be: with a key only, data-plane roles may not.
 
         Raises:
             Unavailable: throttled or away.
         """
+        paths = [f"/{name}" for name in PARTITION_FIELDS]
+        await self._create(database, container, {"path": paths, "kind": "MultiHash"}, ttl=-1)
+
+    async def create_leases(self, database: str, container: str) -> None:
+        """Make the container for a trigger's leases, as `create` does."""
+        await self._create(database, container, {"path": "/id", "kind": "Hash"}, ttl=None)
+
+    async def _create(
+        self, database: str, container: str, key: Mapping[str, Any], *, ttl: int | None
+    ) -> None:
         from azure.cosmos import PartitionKey  # noqa: PLC0415  heavy: where used
 
-        paths = [f"/{name}" for name in PARTITION_FIELDS]
         async with translated_errors():
             client = await self._connected()
             proxy = await client.create_database_if_not_exists(database)
             await proxy.create_container_if_not_exists(
-                container, PartitionKey(path=paths, kind="MultiHash"), default_ttl=-1
+                container, PartitionKey(**key), default_ttl=ttl
             )
 
     async def container(self, database: str, container: str) -> "ContainerProxy":

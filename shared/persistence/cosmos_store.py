@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
-from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_account import CosmosAccount
 from shared.persistence.cosmos_errors import translated_errors
+from shared.persistence.cosmos_feed import feed_ranges, next_page, read_changes
 from shared.persistence.cosmos_form import (
     checked_ids,
     document_of,
@@ -31,9 +31,7 @@ from shared.persistence.effective_key import partition_text
 from shared.persistence.query_rules import (
     DUE_MAX,
     PAGE_MAX_BYTES,
-    checked_continuation,
     checked_query,
-    feed_limit,
 )
 from shared.persistence.store import (
     BatchOperation,
@@ -99,7 +97,7 @@ class CosmosStore:
                 text, parameters=parameters, partition_key=key, max_item_count=query.limit
             )
             pager: Any = items.by_page(query.continuation)
-            documents, unreadable = documents_of(await _next_page(pager))
+            documents, unreadable = documents_of(await next_page(pager))
             # Read before anything else is awaited: the SDK keeps it on the shared client.
             continuation = pager.continuation_token or None
             return Page(documents, continuation, continuation is not None, unreadable)
@@ -136,22 +134,15 @@ class CosmosStore:
 
     async def feed_ranges(self) -> Sequence[str]:
         async with self._container() as container:
-            names = container.read_feed_ranges()
-            return [json.dumps(name, sort_keys=True) async for name in names]
+            return await feed_ranges(container)
 
     async def changes(
         self, feed_range: str, continuation: str | None, *, limit: int = 100
     ) -> ChangePage:
-        # One continuation for each feed range: the SDK cannot resume one of the whole container
-        # that was saved before all ranges were visited ("Invalid composite token").
-        where: dict[str, Any] = {"continuation": continuation}
-        if continuation is None:
-            where = {"feed_range": _range(feed_range), "start_time": "Beginning"}
-        async with self._container(checked_continuation(continuation)) as container:
-            items = container.query_items_change_feed(**where, max_item_count=feed_limit(limit))
-            documents, unreadable = documents_of(await _next_page(items.by_page()))
-            headers = container.client_connection.last_response_headers
-            return ChangePage(documents, str(headers["etag"]), unreadable)
+        async with self._container(continuation) as container:
+            raws, behind = await read_changes(container, feed_range, continuation, limit)
+            documents, unreadable = documents_of(raws)
+            return ChangePage(documents, behind, unreadable)
 
     @asynccontextmanager
     async def _container(self, continuation: str | None = None) -> "AsyncIterator[ContainerProxy]":
@@ -178,21 +169,3 @@ def _sent(partition: Partition, operation: BatchOperation, text: bytes) -> tuple
 def _key(within: Partition | Prefix) -> list[Any]:
     partition_text(within.values)
     return list(within.values)
-
-
-def _range(name: str) -> dict[str, Any]:
-    try:
-        value = json.loads(name)
-    except ValueError as problem:
-        raise Invalid(f"not a feed range of this container: {name[:80]!r}") from problem
-    if not isinstance(value, dict):
-        raise Invalid(f"not a feed range of this container: {name[:80]!r}")
-    return value
-
-
-async def _next_page(pager: Any) -> list[Mapping[str, Any]]:
-    try:
-        page = await anext(pager)
-    except StopAsyncIteration:
-        return []
-    return [raw async for raw in page]

@@ -9,6 +9,7 @@ import pytest
 from local_cloud.cosmos_containers import CosmosContainers
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
+from local_host.apps.configuration import Configuration
 from local_host.cosmos_db.trigger import cosmos_db
 from local_host.model import RetryPolicy
 from shared.persistence.cosmos_form import document_of
@@ -216,6 +217,7 @@ def test_a_trigger_that_could_not_work_is_refused_by_name(
         cloud=SimpleNamespace(cosmos=CosmosContainers(storage)),
         clock=clock,
         invoker=None,
+        configurations={"app": Configuration("app", {}, {})},
         grace_s=1,
     )
     functions = [follows(Handler(), name="first"), follows(Handler(), name="second", **second)]

@@ -11,7 +11,8 @@ from local_cloud.cosmos_containers import StoreChangeFeed
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.sqlite.store import SqliteStore
 from local_host.cosmos_db.change_feed_processor import ChangeFeedProcessor
-from local_host.cosmos_db.leases import Leases
+from local_host.cosmos_db.connections import CosmosSource
+from local_host.cosmos_db.host_leases import HostLeases
 from local_host.cosmos_db.settings import feed_settings_of
 from local_host.cosmos_db.trigger import CosmosDbListener
 from local_host.model import Binding, IndexedFunction, RetryPolicy
@@ -63,6 +64,9 @@ class World:
     def __post_init__(self) -> None:
         self.store = SqliteStore(self.things, "things", LoopClock())
 
+    async def _find(self, *_: str) -> StoreChangeFeed:
+        return StoreChangeFeed(self.store)
+
     async def write(self, *ids: str, **body: Any) -> None:
         for document_id in ids:
             await self.store.batch(PARTITION, [Upsert(document_id, body or {"is": document_id})])
@@ -71,16 +75,17 @@ class World:
     async def following(
         self, function: IndexedFunction, *, grace_s: float = 10
     ) -> AsyncIterator[CosmosDbListener]:
-        clock, leases = LoopClock(), Leases(self.host)
+        clock, leases = LoopClock(), HostLeases(self.host)
+        source = CosmosSource(self._find, leases)
         processor = ChangeFeedProcessor(
             function,
             feed_settings_of(function),
-            find=lambda: StoreChangeFeed(self.store),
+            find=self._find,
             leases=leases,
             invoker=DirectInvoker(),
             clock=clock,
         )
-        listener = CosmosDbListener([processor], leases, grace_s=grace_s)
+        listener = CosmosDbListener([processor], [source], grace_s=grace_s)
         await listener.start()
         try:
             yield listener

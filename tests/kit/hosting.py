@@ -36,6 +36,7 @@ async def hosting(
     database: Database | None = None,
     settings: HostSettings = VIRTUAL,
     extensions: Sequence[ExtensionFactory] | None = None,
+    seed: int = 1,
     **changes: Any,
 ) -> AsyncIterator[Host]:
     """Run a host of *apps* while inside, its state in memory unless *database* says otherwise."""
@@ -46,7 +47,7 @@ async def hosting(
             folder=Path(folder),
             database=database or Database(MEMORY),
             clock=LoopClock(),
-            entropy=SeededEntropy(1),
+            entropy=SeededEntropy(seed),
             extensions=extensions,
         )
         await host.start()

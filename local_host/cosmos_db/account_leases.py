@@ -1,0 +1,153 @@
+"""Leases in a container of a Cosmos DB account, which all hosts of an app share.
+
+A lease is a document that its holder renews. Whoever finds one that was not renewed for a minute
+takes it under its etag, so two hosts follow one feed range at most for as long as one of them does
+not know yet that it was taken for dead. The times are those of the real trigger.
+https://learn.microsoft.com/azure/azure-functions/functions-bindings-cosmosdb-v2-trigger
+"""
+
+import asyncio
+import hashlib
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from local_host.cosmos_db.leases import LeaseLost
+from local_host.cosmos_db.settings import FeedSettings
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Unavailable
+from shared.persistence.cosmos_account import CosmosAccount
+from shared.persistence.cosmos_errors import translated_errors
+
+if TYPE_CHECKING:
+    from azure.cosmos.aio import ContainerProxy
+
+_log = logging.getLogger(__name__)
+HELD_FOR_S: Final = 60.0
+"""A lease that was not renewed for so long is anybody's."""
+RENEWED_EVERY_S: Final = 17.0
+_NOBODY: Final = ""
+_TAKEN: Final = frozenset({409, 412})
+
+
+class AccountLeases:
+    """The leases in the containers that triggers name."""
+
+    def __init__(self, account: CosmosAccount, clock: Clock, entropy: Entropy) -> None:
+        self._account = account
+        self._clock = clock
+        self._owner = entropy.uuid().hex
+
+    async def prepare(self) -> None:
+        """Do nothing: lease containers are made with the account, or by the flag of a trigger."""
+
+    async def take(self, feed: FeedSettings, feed_range: str) -> "AccountLease | None":
+        """Return the lease, from now on renewed until it is released or lost.
+
+        Raises:
+            Unavailable: the account is away, or has no such lease container.
+        """
+        document_id = _document_id(feed, feed_range)
+        container = await self._account.container(feed.lease_database, feed.lease_container)
+        stored = await _read(container, document_id)
+        now_s = self._clock.now().timestamp()
+        is_others = stored is not None and stored["owner"] not in (_NOBODY, self._owner)
+        if stored is not None and is_others and now_s < stored["renewedAt"] + HELD_FOR_S:
+            return None
+        known = stored or {"id": document_id, "continuation": None}
+        lease = AccountLease(container, {**known, "owner": self._owner}, self._clock)
+        try:
+            await lease.write()
+        except LeaseLost:  # another host was faster
+            return None
+        lease.begin_renewal()
+        return lease
+
+
+class AccountLease:
+    """One document, held."""
+
+    def __init__(self, container: "ContainerProxy", document: dict[str, Any], clock: Clock) -> None:
+        self._container = container
+        self._document = document
+        self._clock = clock
+        self._writing = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
+        self.is_lost = False
+
+    @property
+    def continuation(self) -> str | None:
+        found: str | None = self._document["continuation"]
+        return found
+
+    async def move(self, continuation: str) -> None:
+        await self.write(continuation=continuation)
+
+    async def release(self) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+        if not self.is_lost:
+            with suppress(LeaseLost, Unavailable):
+                await self.write(owner=_NOBODY)
+
+    async def write(self, **changes: Any) -> None:
+        """Write the document with *changes*, renewed. Raises LeaseLost and Unavailable."""
+        async with self._writing:
+            renewed_at = self._clock.now().timestamp()
+            changed = {**self._document, **changes, "renewedAt": renewed_at}
+            self._document = await self._replace(changed)
+
+    async def _replace(self, changed: dict[str, Any]) -> dict[str, Any]:
+        from azure.core import MatchConditions  # noqa: PLC0415  heavy: where used
+        from azure.cosmos.exceptions import CosmosHttpResponseError  # noqa: PLC0415  heavy
+
+        async with translated_errors():
+            try:
+                if "_etag" not in changed:
+                    return await self._container.create_item(changed, no_response=False)
+                return await self._container.replace_item(
+                    changed["id"],
+                    changed,
+                    etag=changed["_etag"],
+                    match_condition=MatchConditions.IfNotModified,
+                    no_response=False,
+                )
+            except CosmosHttpResponseError as failed:
+                if failed.status_code not in _TAKEN:
+                    raise
+                self.is_lost = True
+                raise LeaseLost(changed["id"]) from failed
+
+    def begin_renewal(self) -> None:
+        self._renewal = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        while True:
+            await self._clock.sleep(RENEWED_EVERY_S)
+            try:
+                await self.write()
+            except LeaseLost:
+                return
+            except Exception:  # noqa: BLE001  tried again, until another host takes the lease
+                _log.exception("the lease %s was not renewed", self._document["id"])
+
+
+async def _read(container: "ContainerProxy", document_id: str) -> dict[str, Any] | None:
+    from azure.cosmos.exceptions import CosmosResourceNotFoundError  # noqa: PLC0415  heavy
+
+    async with translated_errors():
+        try:
+            return await container.read_item(document_id, document_id)
+        except CosmosResourceNotFoundError as absent:
+            if absent.sub_status:
+                raise Unavailable(
+                    f"the lease container {container.id} does not exist: create it with the"
+                    " partition key /id"
+                ) from absent
+            return None
+
+
+def _document_id(feed: FeedSettings, feed_range: str) -> str:
+    """Return a valid id, the same for all hosts of the trigger."""
+    return hashlib.sha256(f"{feed.lease}\n{feed_range}".encode()).hexdigest()

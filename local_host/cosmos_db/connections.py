@@ -1,0 +1,98 @@
+"""Where Cosmos DB triggers find feeds and leases: in the host's own cloud, or in an account.
+
+A binding names a connection; without a setting for it, or with `embedded`, that is the host's own
+cloud. A connection string or `X__accountEndpoint` is an account, reached by the official SDK.
+https://learn.microsoft.com/azure/azure-functions/functions-bindings-cosmosdb-v2-trigger#connections
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from local_cloud.cosmos_containers import ChangeFeed, CosmosContainers
+from local_host.apps.configuration import EMBEDDED, ConfigurationRefused, Connection
+from local_host.cosmos_db.account_feed import find_feed
+from local_host.cosmos_db.account_leases import AccountLeases
+from local_host.cosmos_db.host_leases import HostLeases
+from local_host.cosmos_db.leases import Leases
+from local_host.model import Binding, HostContext, IndexedFunction
+from shared.composition.identity import Identity
+from shared.persistence.cosmos_account import CosmosAccount
+
+DEFAULT: Final = "CosmosDB"
+
+
+@dataclass(frozen=True)
+class CosmosSource:
+    """One connection: its feeds and its leases."""
+
+    find_feed: Callable[[str, str], Awaitable[ChangeFeed | None]]
+    leases: Leases
+    account: CosmosAccount | None = None
+
+
+class CosmosConnections:
+    """The connections of a host, each made once."""
+
+    def __init__(self, context: HostContext) -> None:
+        self._context = context
+        own = partial(_own_feed, context.cloud.cosmos)
+        self._own = CosmosSource(own, HostLeases(context.database))
+        self._sources: dict[tuple[str, str], CosmosSource] = {}
+
+    def of(self, function: IndexedFunction, *properties: str) -> CosmosSource:
+        """Return what the first of *properties* that the trigger has names.
+
+        Raises:
+            ConfigurationRefused: the settings of the connection cannot be used.
+        """
+        trigger = function.trigger
+        name = next((text for each in properties if (text := trigger.text(each))), DEFAULT)
+        found = self._found(function, name)
+        if found is None:
+            return self._own
+        key = (function.app, name)
+        if key not in self._sources:
+            self._sources[key] = self._made(found)
+        return self._sources[key]
+
+    def sources(self) -> Sequence[CosmosSource]:
+        """Return all that were asked for."""
+        return (self._own, *self._sources.values())
+
+    def is_own(self, function: IndexedFunction, binding: Binding) -> bool:
+        """Return whether *binding* is connected to the host's own cloud."""
+        return self._found(function, binding.text("connection") or DEFAULT) is None
+
+    def _found(self, function: IndexedFunction, name: str) -> Connection | None:
+        found = self._context.configurations[function.app].connection(name, DEFAULT)
+        return None if found is None or found.text == EMBEDDED else found
+
+    def _made(self, connection: Connection) -> CosmosSource:
+        account = _account_of(connection)
+        leases = AccountLeases(account, self._context.clock, self._context.entropy)
+        return CosmosSource(partial(find_feed, account), leases, account)
+
+
+def _account_of(connection: Connection) -> CosmosAccount:
+    if connection.text is not None:
+        parts = dict(part.partition("=")[::2] for part in connection.text.split(";"))
+        try:
+            return CosmosAccount(parts["AccountEndpoint"], key=parts["AccountKey"])
+        except KeyError as missing:
+            raise ConfigurationRefused(
+                f"the connection string {connection.name} has no {missing}: write"
+                " AccountEndpoint=<URL>;AccountKey=<key>"
+            ) from None
+    endpoint = connection.identity.get("accountEndpoint")
+    if endpoint is None:
+        raise ConfigurationRefused(
+            f"the connection {connection.name} has no {connection.name}__accountEndpoint"
+        )
+    identity = Identity(connection.identity.get("clientId"), is_local=True)
+    return CosmosAccount(endpoint, credential=identity)
+
+
+async def _own_feed(containers: CosmosContainers, database: str, name: str) -> ChangeFeed | None:
+    return containers.change_feed(database, name)

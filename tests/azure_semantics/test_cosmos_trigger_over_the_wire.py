@@ -1,0 +1,182 @@
+"""Triggers on a Cosmos DB account, which the official SDK reaches over a real connection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import azure.functions as func
+import pytest
+
+from local_host.cosmos_db.account_leases import HELD_FOR_S, AccountLeases
+from local_host.cosmos_db.leases import LeaseLost
+from local_host.cosmos_db.settings import FeedSettings
+from local_host.host import Host
+from shared.kernel.errors import Unavailable
+from shared.persistence.store import Partition, Upsert
+from tests.kit.cosmos import KEY, Wire, wired
+from tests.kit.hosting import embedded, hosting, new_app, refusals
+from tests.kit.seeded_entropy import SeededEntropy
+from tests.kit.stores import HandClock
+from tests.kit.virtual_time import LoopClock
+
+pytestmark = pytest.mark.real
+FEED = FeedSettings(
+    "runtime", "deployments", "runtime", "deployments-leases", "a", 0.05, 100, from_beginning=True
+)
+TRIGGER = {
+    "arg_name": "documents",
+    "connection": "DB",
+    "database_name": "runtime",
+    "container_name": "deployments",
+    "lease_container_name": "deployments-leases",
+    "start_from_beginning": True,
+    "feed_poll_delay": 50,
+}
+
+
+@asynccontextmanager
+async def an_account() -> AsyncIterator[Wire]:
+    """Serve `runtime/deployments` and its lease container."""
+    async with wired(LoopClock()) as wire:
+        await wire.account.create_leases("runtime", "deployments-leases")
+        yield wire
+
+
+class HungClock(HandClock):
+    """The clock of a host that hangs: whoever sleeps there wakes no more."""
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.Event().wait()
+
+
+def following(wire: Wire, seen: list[str], seed: int = 1) -> AbstractAsyncContextManager[Host]:
+    """Run a host of an app that notes the ids of what changed in the account."""
+    app = new_app()
+
+    @app.cosmos_db_trigger(**TRIGGER)
+    async def on_change(documents: func.DocumentList) -> None:
+        seen.extend(document["id"] for document in documents)
+
+    connection = f"AccountEndpoint={wire.endpoint.url};AccountKey={KEY}"
+    return hosting(embedded(app, values={"DB": connection}), seed=seed)
+
+
+async def write(wire: Wire, *ids: str) -> None:
+    for document_id in ids:
+        # Partitions lie in both feed ranges.
+        await wire.store().batch(Partition("tenant", document_id), [Upsert(document_id, {})])
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await LoopClock().sleep(0.02)
+
+
+async def test_what_is_written_to_an_account_is_shown_once() -> None:
+    async with an_account() as wire:
+        seen: list[str] = []
+        async with following(wire, seen):
+            await write(wire, *(str(number) for number in range(20)))
+            await until(lambda: len(seen) >= 20)
+
+        assert sorted(seen) == sorted(str(number) for number in range(20))
+
+
+async def test_two_hosts_of_one_trigger_share_the_changes() -> None:
+    async with an_account() as wire:
+        first, second = [], []
+        async with following(wire, first, 1), following(wire, second, 2):
+            await write(wire, *(str(number) for number in range(20)))
+            await until(lambda: len(first) + len(second) >= 20)
+
+        assert sorted(first + second) == sorted(str(number) for number in range(20))
+
+
+async def test_the_next_host_goes_on_where_the_last_one_stopped() -> None:
+    async with an_account() as wire:
+        first: list[str] = []
+        second: list[str] = []
+        async with following(wire, first):
+            await write(wire, "a", "b")
+            await until(lambda: len(first) == 2)
+        async with following(wire, second):
+            await write(wire, "c")
+            await until(lambda: bool(second))
+
+        assert second == ["c"]
+
+
+async def test_a_lease_that_is_renewed_no_more_is_taken_with_its_continuation() -> None:
+    clock = HungClock()
+    async with an_account() as wire:
+        dead = await AccountLeases(wire.account, clock, SeededEntropy(1)).take(FEED, "0")
+        assert dead is not None
+        await dead.move("somewhere")
+        others = AccountLeases(wire.account, clock, SeededEntropy(2))
+
+        assert await others.take(FEED, "0") is None
+        clock.pass_by(HELD_FOR_S)
+        taken = await others.take(FEED, "0")
+
+        assert taken is not None
+        assert taken.continuation == "somewhere"
+        with pytest.raises(LeaseLost):
+            await dead.move("elsewhere")
+        assert dead.is_lost
+        await dead.release()
+        await taken.release()
+
+
+async def test_a_released_lease_is_taken_at_once() -> None:
+    async with an_account() as wire:
+        first = await AccountLeases(wire.account, HungClock(), SeededEntropy(1)).take(FEED, "0")
+        assert first is not None
+        await first.release()
+
+        second = await AccountLeases(wire.account, HungClock(), SeededEntropy(2)).take(FEED, "0")
+        assert second is not None
+        await second.release()
+
+
+async def test_a_missing_lease_container_is_named() -> None:
+    async with wired(LoopClock()) as wire:
+        leases = AccountLeases(wire.account, HungClock(), SeededEntropy(1))
+
+        with pytest.raises(Unavailable, match="deployments-leases does not exist: create it"):
+            await leases.take(FEED, "0")
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"DB": "AccountEndpoint=http://127.0.0.1:1"}, "has no 'AccountKey'"),
+        ({"DB__clientId": "x"}, "has no DB__accountEndpoint"),
+    ],
+)
+async def test_a_connection_that_cannot_be_used_is_refused(
+    values: dict[str, str], named: str, tmp_path: Path
+) -> None:
+    app = new_app()
+
+    @app.cosmos_db_trigger(**TRIGGER)
+    async def on_change(documents: func.DocumentList) -> None: ...
+
+    async with hosting(embedded(app, values=values)) as host:
+        assert named in refusals(host)["on_change"]
+
+
+async def test_an_output_to_an_account_is_refused() -> None:
+    app = new_app()
+
+    @app.route("write")
+    @app.cosmos_db_output(
+        arg_name="out", connection="DB", database_name="runtime", container_name="deployments"
+    )
+    async def write_one(req: func.HttpRequest, out: func.Out[func.Document]) -> str:
+        return ""
+
+    values = {"DB": "AccountEndpoint=http://127.0.0.1:1;AccountKey=a2V5"}
+    async with hosting(embedded(app, values=values)) as host:
+        assert "call azure-cosmos in the function" in refusals(host)["write_one"]
