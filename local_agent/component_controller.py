@@ -62,7 +62,6 @@ class ComponentController:
             for revision in active.values()
             for number in range(revision.spec.replicas)
         }
-        problems: dict[int, str] = {}
         records: list[InstanceRecord] = []
         stopped: list[str] = []
         for record in before.instances:
@@ -74,8 +73,7 @@ class ComponentController:
             if record.id in wanted:
                 after = self._instances.keep_running(record, spec, hosts)
                 if after is not None and self._instances.is_restart_due(after):
-                    again = await self._start(spec, after.id, problems, after)
-                    after = again or _unstarted(after, problems[spec.revision])
+                    after = await self._start(spec, after.id, after)
             else:
                 after = self._instances.drain(record, spec, hosts, is_immediate=is_deletion)
             if after is None:
@@ -87,9 +85,8 @@ class ComponentController:
             await asyncio.to_thread(self._instances.delete, stopped)
         present = {record.id for record in records}
         missing = [instance for instance in wanted if instance not in present]
-        started = [await self._start(wanted[instance], instance, problems) for instance in missing]
-        records += [record for record in started if record is not None]
-        self._save_record(ComponentRecord(desired.component, tuple(records), problems), before)
+        records += [await self._start(wanted[instance], instance) for instance in missing]
+        self._save_record(ComponentRecord(desired.component, tuple(records)), before)
         self._instances.end_pass(records)
 
     def ended_revisions(self, desired: DesiredComponent) -> list[int]:
@@ -136,45 +133,56 @@ class ComponentController:
         self._context.ports[record.component.service] = used
 
     async def _start(
-        self,
-        spec: RevisionSpec,
-        instance: str,
-        problems: dict[int, str],
-        dead: InstanceRecord | None = None,
-    ) -> InstanceRecord | None:
-        """Start an instance: its record is written first, then its process is spawned."""
-        context = self._context
+        self, spec: RevisionSpec, instance: str, dead: InstanceRecord | None = None
+    ) -> InstanceRecord:
+        """Return the record of an instance that was started, or is to be tried again later."""
+        before = dead or InstanceRecord(
+            id=instance,
+            revision=spec.revision,
+            token=self._context.entropy.uuid().hex,
+            port=None,
+            started_at=self._context.clock.now(),
+            is_live=False,
+        )
         try:
-            unpacked = await context.artifacts.prepare(spec.artifact)
-            data = data_folders(self._site, spec)
+            return await self._spawn(spec, before)
         except (BadArtifact, DataMissing) as missing:
-            problems[spec.revision] = missing.message
-            return None
-        folder = self._instances.folder(instance)
+            problem = missing.message
+        except OSError as failed:
+            # shutil has none for a folder of which some files could not be copied.
+            problem = failed.strerror or "not all of its files could be copied"
+        return self._instances.postpone(before, problem)
+
+    async def _spawn(self, spec: RevisionSpec, before: InstanceRecord) -> InstanceRecord:
+        """Start an instance: its record is written first, then its process is spawned.
+
+        Raises:
+            BadArtifact, DataMissing, OSError: there is no process.
+        """
+        context = self._context
+        unpacked = await context.artifacts.prepare(spec.artifact)
+        data = data_folders(self._site, spec)
+        folder = self._instances.folder(before.id)
         await asyncio.to_thread(folder.prepare, unpacked, context.artifacts)
         now = context.clock.now()
-        is_restart = dead is not None and not dead.is_resuming
+        is_restart = before.restarts and not before.is_resuming
         record = InstanceRecord(
-            id=instance,
+            id=before.id,
             revision=spec.revision,
             token=context.entropy.uuid().hex,
             port=None if spec.port is None else context.free_port(),
             started_at=now,
-            restarts=dead.restarts if dead else 0,
-            restarted_at=now if is_restart else dead.restarted_at if dead else None,
-            exit_code=dead.exit_code if dead else None,
-            exit_reason=dead.exit_reason if dead else "",
-            is_resuming=dead is not None and dead.is_resuming,
+            restarts=before.restarts,
+            restarted_at=now if is_restart else before.restarted_at,
+            exit_code=before.exit_code,
+            exit_reason=before.exit_reason,
+            is_resuming=before.is_resuming,
         )
-        others = tuple(i for i in self._record.instances if i.id != instance)
+        others = tuple(i for i in self._record.instances if i.id != before.id)
         self._set_record(replace(self._record, instances=(*others, record)))
         self._site.write_record(self._record, is_durable=True)
         self._instances.start(spec, record, unpacked, data)
         return record
-
-
-def _unstarted(dead: InstanceRecord, problem: str) -> InstanceRecord:
-    return replace(dead, reason="CannotStart", message=problem)
 
 
 def _active_revisions(desired: DesiredComponent, now: datetime) -> dict[int, DesiredRevision]:

@@ -60,6 +60,22 @@ class InstanceController:
         pid = self.folder(record.id).start(spec, record, unpacked, data, self._context.tools)
         self._processes.add(record.token, pid)
 
+    def postpone(self, record: InstanceRecord, problem: str) -> InstanceRecord:
+        """Return *record*, whose process could not be started, with the time of the next start.
+
+        Its output says why, as that of a program that cannot be executed.
+        """
+        self.folder(record.id).note(f"cannot start: {problem}")
+        return replace(
+            record,
+            is_ready=False,
+            is_live=False,
+            reason="CannotStart",
+            message=problem,
+            retry_at=self._next_start(record.id),
+            failed_starts=record.failed_starts + 1,
+        )
+
     def keep_running(
         self, record: InstanceRecord, spec: RevisionSpec, hosts: UpstreamHosts
     ) -> InstanceRecord | None:
@@ -158,6 +174,8 @@ class InstanceController:
         return self._context.clock.monotonic_s() >= self._check_due_s
 
     def _find(self, record: InstanceRecord) -> ProcessIdentity | None:
+        if record.retry_at is not None:
+            return None  # it is dead, or never was: its folder may be gone
         return self._processes.find(self.folder(record.id).path, record.token)
 
     def _check(
@@ -212,12 +230,9 @@ class InstanceController:
         """Return the record of a dead instance with the time of its restart."""
         if record.retry_at is not None:
             return record
-        now = self._context.clock.now()
         exit_code = self.discard(record)
-        ran_s = (now - record.started_at).total_seconds()
-        failures = 0 if ran_s > BACKOFF_RESET_AFTER_S else self._failures.get(record.id, 0)
-        self._failures[record.id] = failures + 1
-        delay_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 10))
+        if (self._context.clock.now() - record.started_at).total_seconds() > BACKOFF_RESET_AFTER_S:
+            self._failures.pop(record.id, None)
         return replace(
             record,
             is_ready=False,
@@ -226,11 +241,17 @@ class InstanceController:
             reason=record.reason if record.reason in EXCEEDED else "Exited",
             message="",
             exit_reason="Exited" if record.terminated_at is None else record.reason,
-            retry_at=now + timedelta(seconds=delay_s),
+            retry_at=self._next_start(record.id),
             restarts=record.restarts + 1,
             exit_code=exit_code,
             is_resuming=False,
         )
+
+    def _next_start(self, instance: str) -> datetime:
+        failures = self._failures.get(instance, 0)
+        self._failures[instance] = failures + 1
+        delay_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 10))
+        return self._context.clock.now() + timedelta(seconds=delay_s)
 
     def _exceeds_memory(self, spec: RevisionSpec, identity: ProcessIdentity) -> bool:
         limit_mb = spec.resources.memory_mb

@@ -22,7 +22,7 @@ from local_agent.limits import rlimits
 from local_agent.sandbox.output import BYTES_MAX
 from local_agent.state_files import InstanceRecord
 from shared.persistence.file_trees import remove_tree
-from shared.persistence.plain_files import bound_log, read_plain
+from shared.persistence.plain_files import append_to, bound_log, read_plain
 from shared.surfaces.spec import RevisionSpec
 from shared.surfaces.variables import data_variable, expand
 
@@ -92,6 +92,13 @@ class InstanceFolder:
         for name in (*scratch.FOLDERS, "root"):
             remove_tree(self.path / name)
         processes.delete_starts(self.path)
+
+    def note(self, sentence: str) -> None:
+        """Append *sentence* to the output, unless the disk refuses it."""
+        with suppress(OSError):
+            self.path.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(append_to(self.path / "output.log"), "a", encoding="utf-8") as output:
+                print(sentence, file=output)
 
     def bound_output(self) -> None:
         """Bound the output of a process without a shim."""

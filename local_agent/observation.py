@@ -49,7 +49,6 @@ def live_revisions(folder: SiteFolder, desired: DesiredComponent) -> tuple[LiveR
         _revision(
             revision,
             [_instance(folder, desired, i) for i in record.instances if i.revision == number],
-            record.problems.get(number, ""),
         )
         for number, revision in sorted(desired.revisions.items())
     )
@@ -147,14 +146,13 @@ def _live_identity(
     return identity if identity and processes.is_alive(identity) else None
 
 
-def _revision(revision: DesiredRevision, instances: list[Instance], problem: str) -> LiveRevision:
+def _revision(revision: DesiredRevision, instances: list[Instance]) -> LiveRevision:
     spec = revision.spec
     ready = sum(instance.is_ready for instance in instances)
-    phase = Phase.READY if ready >= spec.replicas and not problem else Phase.STARTING
+    phase = Phase.READY if ready >= spec.replicas else Phase.STARTING
     if revision.removed_at is not None:
         phase = Phase.DRAINING
-    reasons = {instance.reason for instance in instances if instance.reason}
-    reason = "CannotStart" if problem else min(reasons, default="")
+    reason = min((each.reason for each in instances if each.reason), default="")
     return LiveRevision(
         spec.revision,
         spec.version,
@@ -164,7 +162,6 @@ def _revision(revision: DesiredRevision, instances: list[Instance], problem: str
         tuple(instances),
         spec.unit,
         reason if phase is Phase.STARTING else "",
-        problem,
     )
 
 
@@ -185,6 +182,7 @@ def _instance(folder: SiteFolder, desired: DesiredComponent, record: InstanceRec
         restarted_at=record.restarted_at,
         exit_code=record.exit_code,
         exit_reason=record.exit_reason,
+        failed_starts=record.failed_starts,
         is_resuming=record.is_resuming,
     )
 

@@ -82,6 +82,8 @@ class InstanceRecord:
     exit_code: int | None = None
     exit_reason: str = ""
     """Why the process before this one ended: Exited, ProbeFailed, MemoryExceeded, DiskExceeded."""
+    failed_starts: int = 0
+    """How often it could not be started since the last process that it had."""
     retry_at: datetime | None = None
     """It is dead, and starts again at this time."""
     draining_at: datetime | None = None
@@ -94,11 +96,10 @@ class InstanceRecord:
 
 @dataclass(frozen=True)
 class ComponentRecord:
-    """The instances of a component. `problems` says why a revision cannot start at all."""
+    """The instances of a component, also those that cannot be started."""
 
     component: SurfaceComponent
     instances: tuple[InstanceRecord, ...] = ()
-    problems: Mapping[int, str] = field(default_factory=dict)
 
 
 Document = DesiredSite | DesiredComponent | ComponentRecord

@@ -60,6 +60,8 @@ class Instance:
     exit_reason: str = ""
     """Why that process ended: Exited, ProbeFailed, MemoryExceeded, DiskExceeded; empty where none
     did."""
+    failed_starts: int = 0
+    """How often it could not be started since it last had a process; `message` says why."""
     is_resuming: bool = False
     """It was found dead when supervision began again, and has not been ready since.
 
@@ -97,7 +99,6 @@ class LiveRevision:
     instances: tuple[Instance, ...]
     unit: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
-    message: str = ""
 
     @property
     def ready(self) -> int:

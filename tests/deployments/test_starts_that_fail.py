@@ -34,6 +34,29 @@ def test_an_instance_that_ends_again_and_again_is_not_waited_for(
     run_virtual(main())
 
 
+def test_a_first_release_whose_starts_cannot_be_is_not_waited_for() -> None:
+    async def main() -> None:
+        world = driven()
+        await world.tell()
+        why = "data folder uploads is not there: update the environment"
+        world.world.behaviours[await world.upload("one")] = Behaviour(
+            cannot_start=why, output=(f"cannot start: {why}",)
+        )
+        began = world.ctx.now()
+
+        done = await world.release("one")
+
+        assert done.status is DeploymentStatus.ROLLED_BACK
+        assert done.reason is not None
+        assert done.reason.code == "StartFailed"
+        assert done.reason.message.startswith(
+            f"module-shop-1-0 could not be started 3 times: {why}"
+        )
+        assert world.ctx.now() - began < world.app.rules.ready_within
+
+    run_virtual(main())
+
+
 @pytest.mark.parametrize("behaviour", [Behaviour(exit_code=1), Behaviour(becomes_ready=False)])
 def test_the_reason_has_the_last_lines_of_the_instance(behaviour: Behaviour) -> None:
     async def main() -> None:

@@ -46,6 +46,8 @@ class Behaviour:
     becomes_ready: bool = True
     exit_code: int | None = None
     """With this it ends again and again before it is ready."""
+    cannot_start: str = ""
+    """Why no start of it is possible; empty: it can be started."""
     unready_because: str = ""
     """What its readiness probe gets while it is not ready."""
     output: tuple[str, ...] = ()
@@ -163,6 +165,14 @@ class MemoryCluster:
         """Return the instances of *revision*, each ready or not at present."""
         behaviour = self.behaviour(revision.spec.artifact)
         started_before = self.clock.now() - timedelta(seconds=behaviour.start_s)
+        if behaviour.cannot_start:
+            return tuple(
+                replace(
+                    each, pid=None, is_live=False, reason="CannotStart",
+                    message=behaviour.cannot_start, failed_starts=3,
+                )
+                for each in revision.instances
+            )  # fmt: skip
         if behaviour.exit_code is not None:
             return tuple(
                 replace(each, restarts=3, reason="Exited", exit_code=behaviour.exit_code)

@@ -21,6 +21,7 @@ from tests.surfaces.local_process_harness import local_process_harness
 
 pytestmark = pytest.mark.real
 STORE = ("/bin/sh", "-c", "echo $RUNTIME_INSTANCE_ID >> $RUNTIME_DATA_UP_LOADS/starts; exec $0 $1")
+ABSENT = "data folder up-loads is not there: update the environment"
 SERVE = (*STORE, "python", "server.py")
 
 
@@ -36,6 +37,13 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "environments" / "volumes" / ENVIRONMENT / "up-loads"
     made.mkdir(parents=True)
     return made
+
+
+async def output(harness: SurfaceHarness, instance: str = "module-shop-1-0") -> str:
+    """Return the last line that is kept of *instance*."""
+    lines = await harness.surface.logs(SHOP, instance, 1)
+    assert isinstance(lines, Present)
+    return lines.value[0]
 
 
 async def environ(harness: SurfaceHarness) -> dict[str, str]:
@@ -106,18 +114,45 @@ async def test_an_instance_whose_folder_went_away_starts_again_when_it_is_back(
     shutil.move(folder, f"{folder}.away")
     os.kill(live.revisions[0].instances[0].pid or 0, signal.SIGKILL)
 
-    stuck = await harness.until(lambda live: bool(live.revisions[0].message))
+    stuck = await harness.until(lambda live: live.revisions[0].reason == "CannotStart")
 
-    assert stuck.revisions[0].reason == "CannotStart"
-    assert stuck.revisions[0].message == (
-        "data folder up-loads is not there: update the environment"
-    )
-    assert stuck.revisions[0].instances[0].unready_because == (
-        "CannotStart: data folder up-loads is not there: update the environment"
-    )
+    assert stuck.revisions[0].instances[0].unready_because == f"CannotStart: {ABSENT}"
+    assert await output(harness) == f"cannot start: {ABSENT}"
     shutil.move(f"{folder}.away", folder)
     await harness.until(lambda live: live.revisions[0].ready == 1)
     assert (folder / "kept").read_text() == "safe"
+
+
+async def test_a_first_start_that_cannot_be_is_an_instance_with_its_reason_and_is_counted(
+    harness: SurfaceHarness, folder: Path
+) -> None:
+    await harness.serve(harness.spec(1, data=("up-loads",), command=SERVE))
+    shutil.move(folder, f"{folder}.away")
+
+    await harness.surface.scale(SHOP, 1, 2, fence(1))
+    live = await harness.until(lambda live: live.revisions[0].instances[-1].failed_starts >= 3)
+
+    new = live.revisions[0].instances[-1]
+    assert (new.id, new.pid, new.restarts) == ("module-shop-1-1", None, 0)
+    assert new.unready_because == f"CannotStart: {ABSENT}"
+    assert await output(harness, new.id) == f"cannot start: {ABSENT}"
+    shutil.move(f"{folder}.away", folder)
+    live = await harness.until(lambda live: live.revisions[0].ready == 2)
+    assert [each.failed_starts for each in live.revisions[0].instances] == [0, 0]
+
+
+async def test_a_start_that_cannot_be_can_be_given_up(
+    harness: SurfaceHarness, folder: Path
+) -> None:
+    await harness.serve(harness.spec(1, data=("up-loads",), command=SERVE))
+    shutil.move(folder, f"{folder}.away")
+    await harness.surface.scale(SHOP, 1, 2, fence(1))
+    await harness.until(lambda live: bool(live.revisions[0].instances[-1].failed_starts))
+
+    await harness.surface.scale(SHOP, 1, 1, fence(1))
+
+    await harness.until(lambda live: len(live.revisions[0].instances) == 1)
+    assert await output(harness, "module-shop-1-1") == f"cannot start: {ABSENT}"
 
 
 @pytest.mark.parametrize("replaced", ["the folder", "its parent"])

@@ -20,7 +20,7 @@ from shared.surfaces.capabilities import Feature
 from shared.surfaces.observed_state import Instance, LiveComponent
 
 EXITS_MAX: Final = 3
-"""So many ends before it was ready are no accident; the third comes after 2 s."""
+"""So many ends or failed starts before it was ready are no accident; the third comes after 2 s."""
 LINES: Final = 20
 TEXT_MAX: Final = 2048
 """Of a reason."""
@@ -35,12 +35,17 @@ _NEAR: Final = 3
 
 
 def require_starting(component: ReleasedComponent, live: LiveComponent | None) -> None:
-    """Refuse to wait for an instance of *component* that ends again and again.
+    """Refuse to wait for an instance of *component* that ends, or cannot start, again and again.
 
     Raises:
         StartFailed.
     """
     for instance in _not_ready(component, live):
+        if instance.failed_starts >= EXITS_MAX:
+            raise StartFailed(
+                f"{instance.id} could not be started {instance.failed_starts} times: "
+                f"{instance.message}"
+            )
         if instance.restarts >= EXITS_MAX:
             raise StartFailed(
                 f"{instance.id} ended {instance.restarts} times before it was ready"
@@ -64,9 +69,6 @@ async def explained(
             said = [] if reason.code == StartFailed.code else [_state(failed[0])]
             lines = await _last_lines(component, failed[0], deployment, app)
             return _with_lines(reason, [*said, *_hints(component, lines, app)], lines)
-        revision = live.revision(component.release_revision) if live else None
-        if revision is not None and revision.message:
-            return FailureReason(reason.code, f"{reason.message}; {revision.message}")
     return reason
 
 

@@ -54,9 +54,7 @@ async def probe_service(target: ProbeTarget, app: HealthApp) -> ServiceProbe:
         return unknown_result(reading.reason)
     instances = serving(reading.value)
     if not instances:
-        problems = {each.message for each in reading.value.revisions if each.message}
-        reason = "; ".join(("no instance runs", *sorted(problems)))
-        return ServiceProbe(ProbeOutcome.FAIL, (), reason, ())
+        return ServiceProbe(ProbeOutcome.FAIL, (), "no instance runs", ())
     probe = target.readiness
 
     async def ask(instance: Instance) -> Mapping[str, Any]:
