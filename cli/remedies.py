@@ -93,6 +93,10 @@ REMEDIES: Final[Mapping[str, str]] = {
         "deploy the release that you want, or a file with `remove: [{module}]`: "
         "`runtimectl deploy -f …`"
     ),
+    "ArtifactRemoved": (
+        "`runtimectl artifact push <zip>` of the same content, or roll back to a later one: "
+        "`runtimectl deployments`"
+    ),
     "NotCancellable": "roll it back instead: `runtimectl rollback {deployment}`",
     "NotRetryable": "deploy again: `runtimectl deploy -f …`",
     "NoActiveHold": "nothing to do: there is no hold",

@@ -96,6 +96,17 @@ class NotRollbackable(Conflict):
     """The deployment cannot be rolled back as it stands; the message says why."""
 
 
+class ArtifactRemoved(Conflict):
+    """An archive of the release to go back to is not stored any more."""
+
+    def __init__(self, missing: Sequence[Violation], target: str | None) -> None:
+        super().__init__(
+            f"{missing[0].message}: upload the same archive again, or go back to a later release",
+            target=target,
+            details=missing,
+        )
+
+
 class NotCancellable(Conflict):
     """The deployment has ended, or only a rollback undoes it."""
 

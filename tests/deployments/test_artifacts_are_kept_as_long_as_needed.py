@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function_apps.deployments.errors import ArtifactMissing
+from function_apps.deployments.errors import ArtifactMissing, ArtifactRemoved
 from function_apps.deployments.model.artifact_retention import (
     KEPT_FOR,
     RELEASES_KEPT,
@@ -88,14 +88,17 @@ def test_the_ten_newest_releases_can_be_gone_back_to_and_an_older_one_says_what_
         answer = await world.rollback(newest.deployment_id, toDeploymentId=oldest.deployment_id)
         await world.settle()
         assert await world.status(answer["deploymentId"]) == "Completed"
-        too_old = await world.rollback(
-            answer["deploymentId"], toDeploymentId=releases[0].deployment_id
-        )
+        undone, first = answer["deploymentId"], releases[0]
+        with pytest.raises(ArtifactRemoved, match="upload the same archive again") as refused:
+            await world.rollback(undone, toDeploymentId=first.deployment_id)
+        (detail,) = refused.value.details
+        assert detail.received == first.released_components[0].digest
+        assert refused.value.target == detail.target == "/toDeploymentId"
+        assert (await world.target()).queue == ()
+        assert await world.upload("0") == detail.received
+        await world.rollback(undone, toDeploymentId=first.deployment_id)
         await world.settle()
-        ended = await world.deployment(too_old["deploymentId"])
-        assert ended.status == "Failed"
-        assert ended.reason is not None
-        assert "POST /artifacts first" in str(ended.reason)
+        assert (await world.target()).module(SHOP).by != undone
 
     run_virtual(main())
 

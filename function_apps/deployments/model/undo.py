@@ -1,9 +1,14 @@
 """Undo: a deployment of kind rollback restores what a Completed one replaced."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from function_apps.deployments.errors import CannotBePlanned, NotInForce, NotRollbackable
+from function_apps.deployments.errors import (
+    ArtifactRemoved,
+    CannotBePlanned,
+    NotInForce,
+    NotRollbackable,
+)
 from function_apps.deployments.model import module_queue, neighbours, release_unit
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
@@ -17,6 +22,7 @@ from shared.contracts.deployments import Deploy, DeploymentKind
 from shared.contracts.strategies import OnConflict, Strategy
 from shared.contracts.values import ModuleId
 from shared.kernel.context import Context, NewIds
+from shared.kernel.errors import Violation
 
 
 def queued_undo(
@@ -127,6 +133,28 @@ def _nothing_earlier(undone: Deployment, only_removed: Sequence[ModuleId]) -> st
         f"{undone.deployment_id} is the first release of {modules} and there is no earlier one to"
         f" go back to: deploy a fix, or take it away with a release of `remove: [{modules}]`"
     )
+
+
+def require_archives(command: Deploy, uploaded: Collection[str], wanted: Deployment | None) -> None:
+    """Refuse a rollback by *command*, to what *wanted* released, unless its archives are there.
+
+    Raises:
+        ArtifactRemoved.
+    """
+    target = "/toDeploymentId" if wanted else None
+    missing = [
+        Violation(
+            ArtifactRemoved.code,
+            target or "",
+            f"the archive of {component.module_id} {component.version} was removed",
+            "a release of which the archives are stored",
+            component.artifact_digest,
+        )
+        for component in command.components
+        if component.artifact_digest is not None and component.artifact_digest not in uploaded
+    ]
+    if missing:
+        raise ArtifactRemoved(missing, target)
 
 
 def require_replaced_in_force(rollback: Deployment, target: DeploymentTarget) -> None:

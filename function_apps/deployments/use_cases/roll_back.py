@@ -15,6 +15,7 @@ from function_apps.deployments.repository import ROLL_BACK, DeploymentSet
 from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.cancel import interrupt
 from function_apps.deployments.use_cases.deploy import enter_queue
+from function_apps.deployments.use_cases.upload_artifact import uploaded
 from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
@@ -29,16 +30,17 @@ async def roll_back(
         NotRollbackable: it has ended otherwise, there is nothing to go back to, or it goes back to
             something else than *to_deployment_id*.
         NotInForce: another deployment has replaced it.
+        ArtifactRemoved: an archive that it needs is not stored any more.
         Held: *to_deployment_id* was itself rolled back here.
     """
     ids = NewIds.draw(ctx, app.service.public_name, command.deployment_id)
     wanted = command.to_deployment_id
 
-    def decide(view: View) -> Decision[Json]:
+    async def decide(view: View) -> Decision[Json]:
         known = repository.stored_set(view, command.deployment_id)
         if known.deployment.status is DeploymentStatus.COMPLETED:
             back = view.get(repository.DEPLOYMENTS, wanted) if wanted else None
-            return _undo(known, back, ids, ctx)
+            return await _undo(known, back, ids, ctx, app)
         reason = EndReason(code="RollbackAsked", message=command.reason or "asked by a caller")
         interruption = rollback_interruption_of(known.deployment)
         if wanted:
@@ -50,8 +52,12 @@ async def roll_back(
     )
 
 
-def _undo(
-    known: DeploymentSet, wanted: Deployment | None, ids: NewIds, ctx: Context
+async def _undo(
+    known: DeploymentSet,
+    wanted: Deployment | None,
+    ids: NewIds,
+    ctx: Context,
+    app: DeploymentsApp,
 ) -> Decision[Json]:
     """Put a deployment of kind rollback into the queue, or answer the one that is there."""
     undone, target = known.deployment, known.target
@@ -59,6 +65,7 @@ def _undo(
     if queued is not None:
         return Decision(_answer_of_entry(queued, undone, target), is_repeat=True)
     rollback, command = undo.rollback_of(undone, wanted, target, ids, ctx)
+    undo.require_archives(command, await uploaded(command.components, ctx, app), wanted)
     components = release_unit.planned(command.components, ctx.tenant, target)
     content = module_queue.keys_of(command).content
     return enter_queue(rollback, components, content, ids, target, ctx, kind=ROLL_BACK)
