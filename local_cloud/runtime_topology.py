@@ -15,8 +15,8 @@ from local_cloud.broker.topology import (
     Topic,
     Topology,
 )
-from shared.contracts.commands import command_queue
-from shared.contracts.events import FACTORY_EVENTS, RUNTIME_EVENTS, subscription
+from shared.contracts.entities import FACTORY_EVENTS, RUNTIME_EVENTS, command_queue
+from shared.contracts.events import subscription
 from shared.contracts.values import Service
 from shared.messaging.envelope import TYPE_PROPERTY
 

@@ -23,7 +23,7 @@ from pydantic import (
     field_validator,
 )
 
-from shared.contracts.components import GIVEN_VARIABLES
+from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
 from shared.kernel.errors import Invalid, Violation
 from shared.web.issuer import AUDIENCE, DEV_ISSUER

@@ -18,13 +18,9 @@ from shared.contracts import (
     secret_bindings,
     tenants,
 )
+from shared.contracts.entities import command_queue
 from shared.contracts.shape import Command
 from shared.contracts.values import Service
-
-
-def command_queue(service: Service) -> str:
-    """Return the queue of *service*'s commands."""
-    return f"runtime-{service.public_name}-commands"
 
 
 @dataclass(frozen=True)

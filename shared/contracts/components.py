@@ -1,6 +1,5 @@
 """The parts of a release: modules by image or artifact, their configuration, their hooks."""
 
-import re
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Self
@@ -8,6 +7,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, model_validator
 
 from shared.contracts.gates import Wait
+from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.releases import (
     Argv,
     Environ,
@@ -36,11 +36,6 @@ from shared.contracts.values import (
     Version,
 )
 
-GIVEN_VARIABLES: Final = re.compile(
-    "PORT|HOME|TMPDIR|VIRTUAL_ENV|RUNTIME_(?:DATA_.+|(?:ENVIRONMENT|TENANT|MODULE|INSTANCE)_ID"
-    "|INSTANCE_TOKEN|RELEASE_REVISION|VERSION|ARTIFACT|CONTENT|UNIT)"
-)
-"""The variables that every process is given, as in docs/process.md."""
 NO_DIGEST: Final = "sha256:" + "0" * 64
 
 

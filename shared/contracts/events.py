@@ -19,13 +19,9 @@ from shared.contracts import (
     secret_bindings,
     tenants,
 )
+from shared.contracts.entities import FACTORY_EVENTS, RUNTIME_EVENTS
 from shared.contracts.shape import Event, ForeignEvent
 from shared.contracts.values import Service
-
-RUNTIME_EVENTS: Final = "runtime-events"
-"""The topic for events of the services, one subscription per service."""
-FACTORY_EVENTS: Final = "factory-events"
-"""The topic for events of other platforms."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,13 @@
 """Patterns of text, each with the words that say to people what it takes."""
 
+import re
+from typing import Final
+
+GIVEN_VARIABLES: Final = re.compile(
+    "PORT|HOME|TMPDIR|VIRTUAL_ENV|RUNTIME_(?:DATA_.+|(?:ENVIRONMENT|TENANT|MODULE|INSTANCE)_ID"
+    "|INSTANCE_TOKEN|RELEASE_REVISION|VERSION|ARTIFACT|CONTENT|UNIT)"
+)
+"""The variables that every process is given, as in docs/process.md."""
 _WORDS: dict[str, str] = {}
 
 

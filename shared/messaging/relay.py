@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from shared.contracts.commands import command_queue
-from shared.contracts.events import RUNTIME_EVENTS
+from shared.contracts.entities import RUNTIME_EVENTS, command_queue
 from shared.contracts.values import Service as ServiceName
 from shared.kernel.clock import Clock, parse_instant
 from shared.kernel.concurrency import Failure, isolate

@@ -22,8 +22,6 @@ from shared.surfaces.port import Sites, Surface
 
 CALL_BYTES_MAX: Final = 4 * 2**20
 """A call is a spec at most; its texts are bounded by the contracts."""
-ANSWER_BYTES_MAX: Final = 64 * 2**20
-"""An inventory with the counters of all its components, and the last lines of an instance."""
 UNAVAILABLE: Final = 503
 _LATER: Final = ConfigDict(defer_build=True)
 """An app has these forms at its cold start, and needs some of them later."""

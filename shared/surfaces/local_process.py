@@ -21,11 +21,6 @@ from shared.kernel.observation import Reading, Unknown
 from shared.persistence.plain_files import read_plain
 from shared.persistence.unix_sockets import short_name
 from shared.probing.bounded_body import BodyTooLong, read_bounded
-from shared.surfaces.agent_calls import (
-    ANSWER_BYTES_MAX,
-    CALLS,
-    read_error,
-)
 from shared.surfaces.capabilities import Capabilities
 from shared.surfaces.observed_state import LiveComponent, LiveProof, Site
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
@@ -38,6 +33,8 @@ WRITE_WITHIN_S: Final = 330.0
 """An artifact is installed within 300 s, and a change is in force 15 s later."""
 STARTS_WITHIN_S: Final = 20.0
 """It takes 1 s; a starved machine may need longer."""
+ANSWER_BYTES_MAX: Final = 64 * 2**20
+"""An inventory with the counters of all its components, and the last lines of an instance."""
 _POLL_INTERVAL_S: Final = 0.05
 _OK: Final = 200
 _UNAUTHENTICATED: Final = 401
@@ -158,6 +155,8 @@ class LocalProcess:
         Raises:
             Refused, Unavailable: as the port, and Unavailable where no agent answers in time.
         """
+        from shared.surfaces.agent_calls import CALLS, read_error  # noqa: PLC0415  20 ms, when used
+
         call = CALLS[method]
         body = call.write_arguments(arguments)
         give_up_at_s = self._clock.monotonic_s() + STARTS_WITHIN_S

@@ -7,8 +7,7 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from shared.composition.service import Service
-from shared.contracts.commands import command_queue
-from shared.contracts.events import RUNTIME_EVENTS
+from shared.contracts.entities import RUNTIME_EVENTS, command_queue
 from shared.contracts.values import Service as ServiceName
 from shared.messaging.dispatcher import Dispatcher, Received
 from shared.triggers.durable_triggers import bind_function

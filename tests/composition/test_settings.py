@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.composition.settings import EVERY_APP, Need, Settings, read_settings
 from shared.composition.settings import InvalidSetting as Wrong
-from shared.contracts.components import GIVEN_VARIABLES
+from shared.contracts.patterns import GIVEN_VARIABLES
 
 REPOSITORY = Path(__file__).parents[2]
 AZURE = {
