@@ -1,6 +1,5 @@
 """Lets one `up` or `down` at a time work on a state folder."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from cli.failure import Failure
 from cli.host_process import pause
 from cli.state_folder import StateFolder
 from shared.kernel.clock import Clock
-from shared.persistence.plain_files import open_lock
+from shared.persistence.lock_files import take_lock
 
 WITHIN_S: Final = 50.0
 """More than a start and a stop of the host may take."""
@@ -28,24 +27,20 @@ def folder_lock(folder: StateFolder, clock: Clock) -> Iterator[bool]:
         Failure: this user cannot write there.
     """
     folder.create()
+    deadline_s = clock.monotonic_s() + WITHIN_S
+    while (lock := _take(folder)) is None and clock.monotonic_s() < deadline_s:
+        pause(clock, _POLL_INTERVAL_S)
     try:
-        descriptor = open_lock(folder.private / "lock")
+        yield lock is not None
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _take(folder: StateFolder) -> int | None:
+    try:
+        return take_lock(folder.private / "lock")
     except OSError as refused:
         raise Failure(
             f"{folder.private} cannot be written: {refused.strerror}", ExitCode.USAGE
         ) from refused
-    try:
-        deadline_s = clock.monotonic_s() + WITHIN_S
-        while not (is_ours := _take(descriptor)) and clock.monotonic_s() < deadline_s:
-            pause(clock, _POLL_INTERVAL_S)
-        yield is_ours
-    finally:
-        os.close(descriptor)
-
-
-def _take(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

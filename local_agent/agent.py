@@ -16,12 +16,13 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from aiohttp import web
 
 from local_agent.agent_api import agent_api
-from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock, write_owner
+from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock, read_owner
 from local_agent.archive_folder import ArchiveFolder
 from local_agent.isolation import means
 from local_agent.removed_state import end_processes_of
@@ -32,6 +33,7 @@ from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.persistence.held_paths import first_removed
+from shared.persistence.lock_files import write_owner
 from shared.persistence.plain_files import bound_log, remove
 from shared.persistence.unix_sockets import short_name
 from shared.surfaces.local_process import RECORD, SOCKET, AgentRecord, write_record
@@ -124,9 +126,12 @@ def _sole_agent(state: Path, *, is_locked: bool) -> Iterator[None]:
         write_owner(LOCK_DESCRIPTOR, os.getpid())
         yield
         return
-    with held_lock(state / LOCK) as lock:
+    with held_lock(state) as lock:
         if lock is None:
-            raise AgentRunning(f"another agent runs for {state}")
+            raise AgentRunning(
+                f"another agent (pid {read_owner(state) or 'unknown'}) runs for {state}:"
+                f" `runtimectl down --state {quote(str(state))}` ends it, with its workloads"
+            )
         write_owner(lock, os.getpid())
         yield
 

@@ -4,14 +4,13 @@ Who starts an agent takes the lock and passes the descriptor on, so there is no 
 starting agent is not known. The agent writes its process id into the file.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from shared.persistence.plain_files import open_lock, read_plain
+from shared.persistence import lock_files
 
 LOCK: Final = "agent.lock"
 LOG: Final = "agent.log"
@@ -20,35 +19,25 @@ LOCK_DESCRIPTOR: Final = 3
 
 
 @contextmanager
-def held_lock(path: Path) -> Iterator[int | None]:
-    """Hold the lock *path* and yield its descriptor; None where an agent has it."""
-    descriptor = open_lock(path)
+def held_lock(state: Path) -> Iterator[int | None]:
+    """Hold the lock of the folder *state* and yield its descriptor; None where an agent has it."""
+    descriptor = lock_files.take_lock(state / LOCK)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield None
-    else:
-        os.ftruncate(descriptor, 0)  # who had it before has ended
         yield descriptor
     finally:
         # A descriptor that was passed on holds the lock as well.
-        os.close(descriptor)
-
-
-def write_owner(lock: int, pid: int) -> None:
-    os.write(lock, str(pid).encode())
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def has_agent(state: Path) -> bool:
     """Return whether an agent of the folder *state* runs, or starts."""
     if not (state / LOCK).exists():
         return False
-    with held_lock(state / LOCK) as lock:
+    with held_lock(state) as lock:
         return lock is None
 
 
 def read_owner(state: Path) -> int | None:
     """Return the process id of the agent that `has_agent` says there is; None for a moment."""
-    with suppress(OSError, ValueError):
-        return int(read_plain(state / LOCK, at_most=32))
-    return None
+    return lock_files.read_owner(state / LOCK)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from local_agent import launcher
-from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock
+from local_agent.agent_lock import LOCK_DESCRIPTOR, LOG, held_lock
 from shared.kernel.clock import Clock
 from shared.persistence.plain_files import append_to
 
@@ -39,7 +39,7 @@ class AgentProcess:
             if now_s < self._retry_at_s or not self._state.is_dir():
                 return
             self._retry_at_s = now_s + _RESTART_AFTER_S
-            with held_lock(self._state / LOCK) as lock:
+            with held_lock(self._state) as lock:
                 self._pid = None if lock is None else self._start(lock)
 
     def _is_starting_or_runs(self) -> bool:

@@ -2,17 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from shared.persistence.disk_errors import translated_errors
+from shared.persistence.lock_files import read_owner, take_lock, write_owner
 
 LOCK: Final = "host.lock"
 
 
 class StateInUse(Exception):
-    """Another host has the folder; `process` is its id as it wrote it."""
+    """Another host has the folder; `process` is its id, None where it has not written it yet."""
 
-    def __init__(self, folder: Path, process: str) -> None:
+    def __init__(self, folder: Path, process: int | None) -> None:
         super().__init__(
             f"{folder} is in use by the host with process id {process or 'unknown'}: stop that one,"
             " or choose another folder with --state"
@@ -31,22 +32,16 @@ class StateLock:
             StateInUse: another host has it.
             Unavailable: it cannot be written.
         """
-        import fcntl  # noqa: PLC0415  not on Windows, where the host does not run
-
         with translated_errors(LOCK):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file: TextIO = (folder / LOCK).open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            self._file.seek(0)
-            process = self._file.read().strip()
-            self._file.close()
-            raise StateInUse(folder, process) from problem
-        with translated_errors(LOCK):
-            self._file.truncate(0)
-            self._file.write(str(os.getpid()))
-            self._file.flush()
+            lock = take_lock(folder / LOCK)
+            if lock is None:
+                raise StateInUse(folder, read_owner(folder / LOCK))
+            self._lock = lock
+            try:
+                write_owner(lock, os.getpid())
+            except OSError:
+                self.close()
+                raise
 
     def close(self) -> None:
-        self._file.close()
+        os.close(self._lock)

@@ -18,7 +18,7 @@ from cli.folder_lock import folder_lock
 from cli.host_process import find_process, stop_host, stop_workloads
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from local_agent import processes
-from local_agent.agent_lock import LOCK, has_agent, held_lock
+from local_agent.agent_lock import has_agent, held_lock
 from local_agent.envoy_admin import wait_until
 from local_host.agent_process import AgentProcess
 from shared.kernel.clock import SystemClock
@@ -157,7 +157,7 @@ def test_an_agent_that_has_made_no_folder_yet_is_stopped(shell: Shell) -> None:
 
 
 def test_an_agent_that_does_not_end_is_said(shell: Shell) -> None:
-    with held_lock(shell.folder.path / LOCK), pytest.raises(Failure, match="does not end"):
+    with held_lock(shell.folder.path), pytest.raises(Failure, match="does not end"):
         stop_workloads(shell.folder, HandClock())
 
 

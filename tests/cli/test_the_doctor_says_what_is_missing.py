@@ -8,7 +8,8 @@ import pytest
 from cli.demo.report import free_port
 from cli.exit_codes import ExitCode
 from cli.main import main
-from local_agent.agent_lock import LOCK, held_lock, write_owner
+from local_agent.agent_lock import held_lock
+from shared.persistence.lock_files import write_owner
 from shared.surfaces.capabilities import Feature
 from tests.cli.ended_host import ended_host
 from tests.cli.small_platform import Ran, RuntimeCtl
@@ -113,7 +114,7 @@ def test_the_disk_that_the_state_takes_is_shown_by_kind(
 
 
 def test_a_running_agent_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with held_lock(tmp_path / LOCK) as lock:
+    with held_lock(tmp_path) as lock:
         write_owner(lock or 0, 4711)
 
         main(["doctor", "--state", str(tmp_path), "-o", "json"])

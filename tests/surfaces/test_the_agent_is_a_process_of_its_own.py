@@ -102,7 +102,8 @@ async def test_a_folder_has_one_agent(tmp_path: Path) -> None:
         )  # fmt: skip
 
         assert (second.returncode, _record(tmp_path)) == (4, first)
-        assert "another agent runs" in second.stderr
+        assert f"another agent (pid {first.pid}) runs" in second.stderr
+        assert f"`runtimectl down --state {tmp_path}` ends it" in second.stderr
 
 
 async def test_its_record_is_for_the_eyes_of_its_user_and_its_token_for_one_run(
