@@ -19,8 +19,8 @@ class Precedence:
         self._calls_first = 0
         self._running = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._calls = Timeouts[object](_PATIENCE_S, self._put_back)
-        self._patience = Timeouts[asyncio.Future[None]](_PATIENCE_S, _let_go)
+        self._calls = Timeouts[object](_PATIENCE_S, self._demote)
+        self._timeouts = Timeouts[asyncio.Future[None]](_PATIENCE_S, self._wake)
 
     def begin_call(self, call: object) -> None:
         """Let *call* go first until `end_call`, or for half a second."""
@@ -29,7 +29,7 @@ class Precedence:
 
     def end_call(self, call: object) -> None:
         if self._calls.leave(call):
-            self._put_back(call)
+            self._demote(call)
 
     async def begin_run(self) -> None:
         """Return when a run that nobody waits for may begin; `end_run` must follow.
@@ -40,16 +40,17 @@ class Precedence:
         if self._calls_first and self._running >= _BESIDE_CALLS:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
-            self._patience.enter(turn, turn.get_loop())
+            self._timeouts.enter(turn, turn.get_loop())
             try:
-                await turn
+                await turn  # whoever wakes it counts it
             except asyncio.CancelledError:
                 if not turn.cancelled():
-                    self._give_turn()
+                    self.end_run()
                 raise
             finally:
-                self._patience.leave(turn)
-        self._running += 1
+                self._timeouts.leave(turn)
+        else:
+            self._running += 1
 
     def end_run(self) -> None:
         self._running -= 1
@@ -59,22 +60,23 @@ class Precedence:
     def close(self) -> None:
         """Forget who goes first and who waits, whose tasks the host cancels."""
         self._calls.close()
-        self._patience.close()
+        self._timeouts.close()
 
-    def _put_back(self, _call: object) -> None:
+    def _demote(self, _call: object) -> None:
         self._calls_first -= 1
         if not self._calls_first:
             while self._waiting:
-                _let_go(self._waiting.popleft())
+                self._wake(self._waiting.popleft())
 
     def _give_turn(self) -> None:
         while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            if self._wake(self._waiting.popleft()):
                 return
 
-
-def _let_go(turn: "asyncio.Future[None]") -> None:
-    if not turn.done():
+    def _wake(self, turn: "asyncio.Future[None]") -> bool:
+        """Let the run that waits for *turn* begin; return whether it still waited."""
+        if turn.done():
+            return False
+        self._running += 1
         turn.set_result(None)
+        return True

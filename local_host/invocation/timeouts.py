@@ -13,7 +13,7 @@ K = TypeVar("K")
 class Timeouts(Generic[K]):
     """Calls *expire* with each key that stays longer than *after_s* seconds of the loop's time."""
 
-    def __init__(self, after_s: float, expire: Callable[[K], None]) -> None:
+    def __init__(self, after_s: float, expire: Callable[[K], object]) -> None:
         self._after_s = after_s
         self._expire = expire
         self._due: dict[K, float] = {}  # in order of entry, which is the order of expiry

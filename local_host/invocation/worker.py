@@ -71,7 +71,7 @@ class _Plan:
     limit: "Timeouts[_Running] | None"
     timeout_s: float | None
     directory: str
-    is_call: bool
+    is_http: bool
 
 
 class _Running:
@@ -144,7 +144,7 @@ class Worker:
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
         plan = self._plans[invocation.function]
-        call = plan.is_call and object()
+        call = object() if plan.is_http else None
         if call:
             self._precedence.begin_call(call)
         else:
