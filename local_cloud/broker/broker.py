@@ -80,6 +80,26 @@ class Broker:
         """
         await send.send(self._namespace, entity, messages)
 
+    async def schedule(self, entity: str, messages: Sequence[OutgoingMessage]) -> Sequence[int]:
+        """Send *messages*, each when it is due; return a number for each, to cancel it by.
+
+        Raises:
+            NotFound: no such queue or topic.
+            TooLarge: a message is over 256 KB.
+        """
+        return await send.send(self._namespace, entity, messages)
+
+    async def cancel_scheduled(self, entity: str, numbers: Sequence[int]) -> int:
+        """Drop those of *numbers* that are not due yet; return how many there were.
+
+        Raises:
+            NotFound: no such queue or topic.
+        """
+        sender = self._namespace.entities.sender(entity)
+        return await self._namespace.database.write(
+            partial(message_store.cancel_scheduled, entity=sender, numbers=numbers)
+        )
+
     def kind_of(self, name: str) -> str | None:
         """Return `queue` or `topic`; None where there is nothing that is called *name*."""
         present, path = self._namespace.entities, entity_path(name)
@@ -160,9 +180,44 @@ class Broker:
         namespace.hold(messages)
         return messages
 
-    def renew(self, message: ReceivedMessage) -> None:
-        """Hold the lock for its whole duration from now. Raises LockLost."""
-        self._namespace.locks.renew(message, self._namespace.clock.monotonic_s())
+    async def lock_deferred(self, path: str, numbers: Sequence[int]) -> Sequence[ReceivedMessage]:
+        """Lock and return those of the sequence *numbers* that were deferred and are not locked.
+
+        Raises:
+            NotFound: no such queue or subscription.
+        """
+        namespace = self._namespace
+        messages = await namespace.database.write(
+            partial(
+                namespace.lock_deferred,
+                queue=namespace.entities.number(path),
+                numbers=numbers,
+                now=namespace.now(),
+            )
+        )
+        namespace.hold(messages)
+        return messages
+
+    def locked(self, path: str, token: str) -> ReceivedMessage | None:
+        """Return the message of *path* that *token* locks; None when it locks nothing there.
+
+        Raises:
+            NotFound: no such queue or subscription.
+        """
+        namespace = self._namespace
+        message = namespace.locks.message(token, namespace.clock.monotonic_s())
+        queue = namespace.entities.number(path)
+        return message if message is not None and message.queue == queue else None
+
+    def renew(self, message: ReceivedMessage) -> float:
+        """Hold the lock for its whole duration from now, until the returned epoch second.
+
+        Raises:
+            LockLost: the lock is not held.
+        """
+        namespace = self._namespace
+        namespace.locks.renew(message, namespace.clock.monotonic_s())
+        return namespace.now() + namespace.entities.settings(message.queue).lock_s
 
     def keep_renewed(self, message: ReceivedMessage, for_s: float) -> None:
         """Renew the lock whenever it runs out during the next *for_s*; a lost one stays lost."""
@@ -197,6 +252,10 @@ class Broker:
     async def release(self, message: ReceivedMessage) -> None:
         """Release *message* unseen; the delivery does not count. Raises LockLost."""
         await self._settlement_writer.settle_one(message, Disposition.RELEASE)
+
+    async def defer(self, message: ReceivedMessage) -> None:
+        """Set *message* aside: only `lock_deferred` receives it. Raises LockLost."""
+        await self._settlement_writer.settle_one(message, Disposition.DEFER)
 
     async def dead_letter(
         self, message: ReceivedMessage, reason: str, description: str = ""

@@ -65,6 +65,11 @@ class Entities:
             "declare it in the file that --broker names, or give a function a trigger on it"
         )
 
+    def sender(self, entity: str) -> int:
+        """Return the number of the queue or topic *entity*. Raises NotFound."""
+        self.targets(entity)
+        return self.senders[entity_path(entity)]
+
     def number(self, path: str) -> int:
         """Return the number of a queue, a subscription, or its dead-letter sub-queue (negative).
 

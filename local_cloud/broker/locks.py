@@ -31,6 +31,11 @@ class Locks:
     def hold(self, lock: Lock) -> None:
         self._held[lock.message.lock_token] = lock
 
+    def message(self, token: str, now_s: float) -> ReceivedMessage | None:
+        """Return the message that *token* locks; None when nothing is locked by it any more."""
+        lock = self._held.get(token)
+        return None if lock is None or self._has_run_out(lock, now_s) else lock.message
+
     def take(self, message: ReceivedMessage, now_s: float) -> Lock:
         """Remove and return the lock of *message*. Raises LockLost."""
         lock = self._held.get(message.lock_token)

@@ -1,7 +1,8 @@
 """A message: as it is received, how its delivery ends, and how the broker stores it."""
 
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -34,6 +35,17 @@ class ReceivedMessage:
     lock_token: str = ""
     dead_letter_reason: str = ""
     dead_letter_description: str = ""
+    amqp: bytes = b""
+    """`AmqpMessage.amqp` of what was sent; empty when no AMQP client sent it."""
+    is_deferred: bool = False
+
+
+@dataclass(frozen=True)
+class AmqpMessage(OutgoingMessage):
+    """A message of an AMQP client, kept with what the other fields cannot say of it."""
+
+    amqp: bytes = b""
+    """Its sections as they came, with the types of its values; the broker does not read them."""
 
 
 class Disposition(Enum):
@@ -43,6 +55,8 @@ class Disposition(Enum):
     ABANDON = auto()
     """Also an expired lock: ready at once, or dead-lettered when its deliveries are used up."""
     DEAD_LETTER = auto()
+    DEFER = auto()
+    """Set aside: from now on it is received by its sequence number only."""
     RELEASE = auto()
     """Given back before a function saw it: not counted as a delivery."""
 
@@ -77,6 +91,8 @@ def encode(message: OutgoingMessage) -> EncodedMessage:
         TooLarge: body and properties together are over 256 KB.
         Invalid: the message id is empty or over 128 characters.
     """
+    # What came by AMQP was measured there: its sections repeat the properties.
+    content = [_text_of(message.amqp)] if isinstance(message, AmqpMessage) else []
     if not 0 < len(message.message_id) <= MESSAGE_ID_MAX:
         raise Invalid(
             f"message_id has {len(message.message_id)} characters, expected 1 to {MESSAGE_ID_MAX}"
@@ -88,11 +104,12 @@ def encode(message: OutgoingMessage) -> EncodedMessage:
             message.content_type,
             message.correlation_id,
             dict(message.application_properties),
+            *content,
         ],
         separators=(",", ":"),
         ensure_ascii=False,
     )
-    size = len(message.body) + len(properties.encode())
+    size = len(message.body) + len(properties.encode()) - sum(map(len, content))
     if size > MESSAGE_MAX_BYTES:
         raise TooLarge(
             f"message {message.message_id!r} has {size} bytes with its properties, "
@@ -103,8 +120,10 @@ def encode(message: OutgoingMessage) -> EncodedMessage:
 
 def decode(stored: EncodedMessage) -> OutgoingMessage:
     """Return the message that `encode` was given, without its schedule."""
-    message_id, subject, content_type, correlation_id, properties = json.loads(stored.properties)
-    return OutgoingMessage(
+    message_id, subject, content_type, correlation_id, properties, *content = json.loads(
+        stored.properties
+    )
+    return AmqpMessage(
         stored.body,
         message_id,
         subject,
@@ -112,4 +131,14 @@ def decode(stored: EncodedMessage) -> OutgoingMessage:
         correlation_id,
         properties,
         stored.time_to_live_s,
+        amqp=amqp_of(content),
     )
+
+
+def amqp_of(content: Sequence[str]) -> bytes:
+    """Return the sections that the stored *content* of an AMQP client's message stands for."""
+    return base64.b64decode(content[0]) if content else b""
+
+
+def _text_of(sections: bytes) -> str:
+    return base64.b64encode(sections).decode()

@@ -35,6 +35,12 @@ STATEMENTS: Final = (
 
 MAX_DELIVERY_COUNT_EXCEEDED: Final = "MaxDeliveryCountExceeded"
 TIME_TO_LIVE_EXPIRED: Final = "TTLExpiredException"
+SCHEDULED_FROM: Final = 1 << 48
+"""Numbers of scheduled messages begin here, so that none is also that of an enqueued message."""
+DEFERRED: Final = "deferred"
+"""The token of a delivery that was set aside; with `:` and a GUID behind it, it is locked.
+
+So a query for what is ready passes it by, and one that is given up is set aside again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +69,13 @@ class Copy:
     lock_token: str | None = None
 
 
-DeliveryRow = tuple[int, int, int, bytes, str, float, float | None, str | None, str | None]
-"""queue, message, delivery count, body, properties, enqueued at, expires at, reason, text."""
+DeliveryRow = tuple[
+    int, int, int, bytes, str, float, float | None, str | None, str | None, str | None
+]
+"""queue, message, delivery count, body, properties, enqueued at, expires at, reason, text, lock."""
 _COLUMNS: Final = (
     "d.queue, d.message, d.delivery_count, m.body, m.properties, m.enqueued_at, d.expires_at, "
-    "d.dead_letter_reason, d.dead_letter_description"
+    "d.dead_letter_reason, d.dead_letter_description, d.lock_token"
 )
 
 
@@ -123,11 +131,25 @@ def enqueue(
 
 def schedule(
     connection: sqlite3.Connection, entity: int, message: EncodedMessage, due_at: float
-) -> None:
-    connection.execute(
+) -> int:
+    """Store *message* until it is due; return the number by which it can be cancelled."""
+    number = connection.execute(
         "INSERT INTO broker_scheduled (entity, due_at, body, properties, time_to_live_s) "
         "VALUES (?, ?, ?, ?, ?)",
         (entity, due_at, message.body, message.properties, message.time_to_live_s),
+    ).lastrowid
+    assert number is not None
+    return SCHEDULED_FROM + number
+
+
+def cancel_scheduled(connection: sqlite3.Connection, entity: int, numbers: Sequence[int]) -> int:
+    """Drop those of *numbers* that are not due yet; return how many there were."""
+    return sum(
+        connection.execute(
+            "DELETE FROM broker_scheduled WHERE entity = ? AND id = ?",
+            (entity, number - SCHEDULED_FROM),
+        ).rowcount
+        for number in numbers
     )
 
 
@@ -161,6 +183,29 @@ def lock(
     return locked
 
 
+def lock_deferred(
+    connection: sqlite3.Connection, queue: int, numbers: Sequence[int], token: Callable[[], str]
+) -> list[tuple[DeliveryRow, str]]:
+    """Lock those of *numbers* that were set aside and are not locked, and count the delivery."""
+    locked = []
+    for number in numbers:
+        row: DeliveryRow | None = connection.execute(
+            f"SELECT {_COLUMNS} FROM broker_delivery d JOIN broker_message m ON m.id = d.message "  # noqa: S608  constant
+            "WHERE d.queue = ? AND d.message = ? AND d.lock_token = ?",
+            (queue, number, DEFERRED),
+        ).fetchone()
+        if row is None:
+            continue
+        lock_token = f"{DEFERRED}:{token()}"
+        connection.execute(
+            "UPDATE broker_delivery SET lock_token = ?, delivery_count = delivery_count + 1 "
+            "WHERE queue = ? AND message = ?",
+            (lock_token, queue, number),
+        )
+        locked.append((row, lock_token))
+    return locked
+
+
 def peek(connection: sqlite3.Connection, queue: int, after: int, limit: int) -> list[DeliveryRow]:
     """Return what is there, locked or not, from the first sequence number above *after*."""
     return connection.execute(
@@ -187,16 +232,21 @@ def _settle_one(connection: sqlite3.Connection, each: Settlement) -> bool:
     where = "WHERE queue = ? AND message = ? AND lock_token = ?"
     key = (each.queue, each.message, each.lock_token)
     disposition = each.disposition
+    was_deferred = each.lock_token.startswith(DEFERRED)
+    unlocked = DEFERRED if was_deferred or disposition is Disposition.DEFER else None
     used_up = each.max_delivery_count is not None and each.delivery_count >= each.max_delivery_count
     if disposition is Disposition.COMPLETE:
         cursor = connection.execute(f"DELETE FROM broker_delivery {where}", key)  # noqa: S608  constant
     elif disposition is Disposition.RELEASE:
         cursor = connection.execute(
-            f"UPDATE broker_delivery SET lock_token = NULL, delivery_count = delivery_count - 1 {where}",  # noqa: E501, S608  constant
-            key,
+            f"UPDATE broker_delivery SET lock_token = ?, delivery_count = delivery_count - 1 {where}",  # noqa: E501, S608  constant
+            (unlocked, *key),
         )
-    elif disposition is Disposition.ABANDON and not used_up:
-        cursor = connection.execute(f"UPDATE broker_delivery SET lock_token = NULL {where}", key)  # noqa: S608  constant
+    elif disposition is Disposition.DEFER or (disposition is Disposition.ABANDON and not used_up):
+        cursor = connection.execute(
+            f"UPDATE broker_delivery SET lock_token = ? {where}",  # noqa: S608  constant
+            (unlocked, *key),
+        )
     else:
         reason, description = each.reason, each.description
         if disposition is Disposition.ABANDON:
@@ -223,7 +273,8 @@ def locked_deliveries(connection: sqlite3.Connection) -> list[tuple[int, int, st
     """Return queue, message, lock token and delivery count of everything locked."""
     return connection.execute(
         "SELECT queue, message, lock_token, delivery_count FROM broker_delivery "
-        "WHERE lock_token IS NOT NULL"
+        "WHERE lock_token IS NOT NULL AND lock_token <> ?",
+        (DEFERRED,),
     ).fetchall()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from local_cloud.broker import message_store
 from local_cloud.broker.entities import Entities
 from local_cloud.broker.locks import Lock, Locks
-from local_cloud.broker.message import Disposition, ReceivedMessage
+from local_cloud.broker.message import Disposition, ReceivedMessage, amqp_of
 from local_cloud.broker.message_store import Copy, DeliveryRow, Settlement
 from local_cloud.broker.receivers import Receivers
 from local_cloud.notifications import EarliestTimer
@@ -110,6 +110,14 @@ class Namespace:
         rows = message_store.lock(connection, queue, limit, now, self.token)
         return [received(row, token, locked_until) for row, token in rows]
 
+    def lock_deferred(
+        self, connection: sqlite3.Connection, queue: int, numbers: Sequence[int], now: float
+    ) -> list[ReceivedMessage]:
+        """Lock those of *numbers* that were set aside; `hold` them once that is durable."""
+        locked_until = now + self.entities.settings(queue).lock_s
+        rows = message_store.lock_deferred(connection, queue, numbers, self.token)
+        return [received(row, token, locked_until) for row, token in rows]
+
 
 def _shorter(left: float | None, right: float | None) -> float | None:
     bounds = [bound for bound in (left, right) if bound is not None]
@@ -120,8 +128,10 @@ def received(
     row: DeliveryRow, token: str, locked_until: float, *, begun: int = 1
 ) -> ReceivedMessage:
     """Return the message of a stored row; *begun* counts the delivery that locked it."""
-    queue, sequence, count, body, properties, enqueued_at, expires_at, reason, description = row
-    message_id, subject, content_type, correlation_id, application = json.loads(properties)
+    queue, sequence, count, body, properties, enqueued_at, expires_at, reason, text, lock = row
+    message_id, subject, content_type, correlation_id, application, *content = json.loads(
+        properties
+    )
     return ReceivedMessage(
         queue,
         sequence,
@@ -137,5 +147,7 @@ def received(
         locked_until,
         token,
         reason or "",
-        description or "",
+        text or "",
+        amqp_of(content),
+        lock is not None and lock.startswith(message_store.DEFERRED),
     )

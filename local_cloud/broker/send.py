@@ -5,11 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from local_cloud.broker import message_store
-from local_cloud.broker.message import EncodedMessage, ReceivedMessage, decode, encode
+from local_cloud.broker.message import (
+    AmqpMessage,
+    EncodedMessage,
+    ReceivedMessage,
+    decode,
+    encode,
+)
 from local_cloud.broker.message_store import Copy
 from local_cloud.broker.namespace import Namespace
 from local_cloud.broker.receiver_link import ReceiverLink
-from local_cloud.broker.topology import entity_path
 from shared.messaging.broker import OutgoingMessage
 
 
@@ -22,36 +27,40 @@ class _PreparedMessage:
     """For each copy the link whose credit it took."""
 
 
-async def send(namespace: Namespace, entity: str, messages: Sequence[OutgoingMessage]) -> None:
+async def send(
+    namespace: Namespace, entity: str, messages: Sequence[OutgoingMessage]
+) -> Sequence[int]:
     """Put *messages* on a queue or topic; durable when this returns, all or none.
+
+    Returns the number of each message, 0 where no subscription took it. That of a scheduled one
+    cancels it.
 
     Raises:
         NotFound: no such queue or topic.
         TooLarge: a message is over 256 KB.
     """
     now = namespace.now()
-    later: list[tuple[EncodedMessage, float]] = []
+    later: dict[int, tuple[EncodedMessage, float]] = {}
     at_once: list[_PreparedMessage] = []
-    for message in messages:
+    for place, message in enumerate(messages):
         encoded = encode(message)
         copies = namespace.copies_of(entity, message)
         if message.scheduled_at is not None and message.scheduled_at.timestamp() > now:
-            later.append((encoded, message.scheduled_at.timestamp()))
+            later[place] = encoded, message.scheduled_at.timestamp()
         else:
             at_once.append(_PreparedMessage(message, encoded, copies, []))
     for sent in at_once:
         _reserve_credit(namespace, sent)
 
-    def store(connection: sqlite3.Connection) -> list[int]:
-        for encoded, due_at in later:
-            number = namespace.entities.senders[entity_path(entity)]
-            message_store.schedule(connection, number, encoded, due_at)
+    def store(connection: sqlite3.Connection) -> tuple[list[int], list[int]]:
+        sender = namespace.entities.sender(entity)
         return [
-            message_store.enqueue(connection, sent.encoded, sent.copies, now) for sent in at_once
-        ]
+            message_store.schedule(connection, sender, encoded, due_at)
+            for encoded, due_at in later.values()
+        ], [message_store.enqueue(connection, sent.encoded, sent.copies, now) for sent in at_once]
 
     try:
-        numbers = await namespace.database.write(store)
+        scheduled, numbers = await namespace.database.write(store)
     except BaseException:
         _release_credit(at_once)
         raise
@@ -59,6 +68,8 @@ async def send(namespace: Namespace, entity: str, messages: Sequence[OutgoingMes
         _hand_to_links(namespace, sent, number, now)
     if later or any(copy.time_to_live_s is not None for sent in at_once for copy in sent.copies):
         namespace.set_timer()
+    of_later, of_at_once = iter(scheduled), iter(numbers)
+    return [next(of_later if place in later else of_at_once) for place in range(len(messages))]
 
 
 def _reserve_credit(namespace: Namespace, sent: _PreparedMessage) -> None:
@@ -100,6 +111,7 @@ def _received_message(
         None if copy.time_to_live_s is None else now + copy.time_to_live_s,
         now + namespace.entities.settings(copy.queue).lock_s,
         copy.lock_token or "",
+        amqp=message.amqp if isinstance(message, AmqpMessage) else b"",
     )
 
 

@@ -143,3 +143,35 @@ def test_an_instant_that_has_passed_is_now() -> None:
         await broker.stop()
 
     run_virtual(main())
+
+
+def test_a_scheduled_message_is_cancelled_by_its_number_until_it_is_due() -> None:
+    async def main() -> None:
+        broker = await open_broker()
+        in_a_minute = EPOCH + timedelta(minutes=1)
+        kept, dropped = await broker.schedule(
+            "orders",
+            [message("kept", scheduled_at=in_a_minute), message("no", scheduled_at=in_a_minute)],
+        )
+
+        assert await broker.cancel_scheduled("orders", [dropped, dropped]) == 1
+        await LoopClock().sleep(61)
+
+        assert bodies(await broker.lock("orders", 10)) == ["kept"]
+        assert await broker.cancel_scheduled("orders", [kept]) == 0
+        await broker.stop()
+
+    run_virtual(main())
+
+
+def test_the_number_of_an_enqueued_message_cancels_nothing() -> None:
+    async def main() -> None:
+        broker = await open_broker()
+        later = message("later", scheduled_at=EPOCH + timedelta(minutes=1))
+        _, now = await broker.schedule("orders", [later, message("now")])
+
+        assert await broker.cancel_scheduled("orders", [now]) == 0
+        assert [each.sequence_number for each in broker.peek("orders")] == [now]
+        await broker.stop()
+
+    run_virtual(main())
