@@ -106,6 +106,7 @@ def _run(
                 owned=[folder / "home", folder / "tmp", target],
                 readable=readable,
                 has_network=False,
+                parent=os.getpid(),
             ),
         )
         try:

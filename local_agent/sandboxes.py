@@ -66,13 +66,15 @@ def sandbox(
     data: Sequence[Path] = (),
     port: int | None = None,
     has_network: bool = True,
+    parent: int | None = None,
 ) -> Mapping[str, object] | None:
     """Return the sandbox of the start *token* in *folder*, which has `root` and `tmp`.
 
     *owned* are fresh folders, given to the user of the start. *program* is a folder whose files
     stay as they are, and which takes others. *data* outlives the start: its files are those of
     one user on disk, the same for all data of an environment, and the workload's user for it. Where
-    the file system cannot map owners, the workload runs as that user. None where this system has
+    the file system cannot map owners, the workload runs as that user. With *parent*, which starts
+    it, it ends when the thread ends that did. None where this system has
     no sandboxes.
     """
     if sys.platform != "linux":
@@ -88,6 +90,7 @@ def sandbox(
     number = os.getuid() if user is None else user
     group = os.getgid() if user is None else user
     return {
+        "parent": parent,
         "isNamespaced": in_force.is_namespaced,
         "network": has_network,
         "user": user,

@@ -4,12 +4,12 @@ The process that claimed the start stays outside of the sandbox. In namespaces a
 init of the workload; when either ends, the kernel ends all processes of the workload.
 
 A sandbox is a mapping: `output`, the file for what it writes; `exit`, the file for its wait
-status, which an agent that is not the parent of this process cannot know otherwise;
-`isNamespaced`; `network`, whether it has one; `user` (None: ours); `root`, an empty folder;
-`hidden`, the state folder; `readable`, `writable` (paths); `program`, `tmp` and `accounts`, as
-`mounts.enter` takes them; `mapped` (pairs of a path and the owner of its files on disk);
-`landlock` (its version, 0 for none), `port` (None: none of its own) and `filtersCalls`, whether
-`call_filter` is in force.
+status, which an agent that is not the parent of this process cannot know otherwise; `parent`, the
+process with which it ends (None: it outlives that); `isNamespaced`; `network`, whether it has one;
+`user` (None: ours); `root`, an empty folder; `hidden`, the state folder; `readable`, `writable`
+(paths); `program`, `tmp` and `accounts`, as `mounts.enter` takes them; `mapped` (pairs of a path
+and the owner of its files on disk); `landlock` (its version, 0 for none), `port` (None: none of its
+own) and `filtersCalls`, whether `call_filter` is in force.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def run(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
     Raises:
         OSError: the system refuses a part of the sandbox; nothing was started.
     """
+    if sandbox["parent"] is not None:
+        _end_with(sandbox["parent"])
     os.umask(0o022)  # whatever that of the agent is
     _keep_apart()
     process_tree.hold_signals()
@@ -59,6 +61,13 @@ def run(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
     # Ended by a signal it would leave a core with the environ of the workload, if only in a pipe.
     system_calls.prctl(system_calls.PR_SET_DUMPABLE, 0)
     return process_tree.end_as(status)
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel kill this process with the thread of *parent* that started it."""
+    system_calls.prctl(system_calls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it has ended already
 
 
 def _tell(path: str, status: int) -> None:

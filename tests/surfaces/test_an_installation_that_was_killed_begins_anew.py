@@ -47,11 +47,12 @@ if os.fork() == 0:
 write()
 """
 AGENT: Final = """
-import sys
+import asyncio, sys
 from pathlib import Path
 from local_agent.confined_command import run_confined
 target = Path(sys.argv[1])
-run_confined([*sys.argv[2:], str(target)], target=target, workdir=target)
+install = lambda: run_confined(sys.argv[2:], target=target, workdir=target)
+asyncio.run(asyncio.to_thread(install))
 """
 DAEMON: Final = """
 import os, sys
@@ -87,21 +88,39 @@ def running(token: str) -> list[int]:
 
 
 async def left_by_a_killed_agent(target: Path) -> str:
-    """Have an agent killed while its installer fills *target*; return the token of that."""
-    target.parent.mkdir(parents=True)
-    agent = subprocess.Popen(  # noqa: ASYNC220  it comes back at once
-        [sys.executable, "-c", AGENT, str(target), base_python(), "-c", FLOOD], cwd=REPOSITORY
-    )
-    installer = await claimed(target.parent)
+    """Have an installer fill *target* without its agent; return its token.
+
+    One of an agent that did not end it with itself, or without namespaces a daemon of one.
+    """
+    folder = target.parent / "install-left"
+    for part in (folder / "root", folder / "tmp", target):
+        part.mkdir(parents=True)
+    alone = Means(is_namespaced=False, landlock=0)
+    processes.start(
+        folder, folder.name, [base_python(), "-c", FLOOD, str(target)],
+        environ={}, workdir=target, output=folder / "output", limits={},
+        sandbox=sandbox(alone, folder, folder.name, owned=[target]),
+    )  # fmt: skip
     await until((target / "half" / "9").exists)
-    agent.send_signal(signal.SIGKILL)
-    agent.wait()
-    assert running(installer.token)
-    return installer.token
+    return folder.name
 
 
 def nothing_is_left(token: str, target: Path) -> bool:
     return not running(token) and not list(target.parent.glob("install-*"))
+
+
+async def test_an_installer_ends_with_its_agent(tmp_path: Path) -> None:
+    target = tmp_path / ARTIFACT / "content"
+    target.parent.mkdir(parents=True)
+    with subprocess.Popen(  # noqa: ASYNC220  it comes back at once
+        [sys.executable, "-c", AGENT, str(target), "/bin/sleep", "600"], cwd=REPOSITORY
+    ) as agent:
+        installer = await claimed(target.parent)
+        await until(lambda: bool(processes.workload_processes(installer)))
+
+        agent.send_signal(signal.SIGKILL)
+
+    await until(lambda: not running(installer.token))
 
 
 async def test_the_next_installation_ends_the_one_before_and_begins_anew(tmp_path: Path) -> None:
