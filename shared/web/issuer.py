@@ -6,11 +6,11 @@ never leaves the state folder (mode 0600). In Azure the settings name Entra ID i
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -41,7 +41,6 @@ class LocalIssuer:
         self, tenant: str, subject: str, roles: Sequence[str], *, life: timedelta = TOKEN_LIFE
     ) -> str:
         """Return a signed token for *subject* with *roles* in *tenant*."""
-        key, kid = self._key()
         now = self.clock.now()
         claims = {
             "iss": self.issuer,
@@ -55,10 +54,28 @@ class LocalIssuer:
             "exp": int((now + life).timestamp()),
             "jti": str(self.entropy.uuid()),
         }
-        return jwt.encode(claims, key, algorithm="ES256", headers={"kid": kid})
+        return SigningKey(self.folder, self.entropy).sign(claims)
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """The ES256 key in *folder*, made when it is first needed; its key set lies beside it."""
+
+    folder: Path
+    entropy: Entropy
+
+    @property
+    def key_set(self) -> Path:
+        """The JWKS, which is there once something was signed."""
+        return self.folder / "jwks.json"
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        """Return a signed token with *claims*."""
+        key, kid = self._key()
+        return jwt.encode(dict(claims), key, algorithm="ES256", headers={"kid": kid})
 
     def _key(self) -> tuple[ec.EllipticCurvePrivateKey, str]:
-        private, public = self.folder / "key.pem", self.folder / "jwks.json"
+        private, public = self.folder / "key.pem", self.key_set
         known = _read(private, public)
         if known is None:
             self._make(private, public)

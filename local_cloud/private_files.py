@@ -1,0 +1,42 @@
+"""Files that only their owner may read: keys of this machine, written whole or not at all."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from shared.persistence.durable_files import sync_folder
+from shared.persistence.plain_files import read_plain, write_new
+
+_KEY_BITS: Final = 256
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace *path* by *content*, mode 0600, durably; its folder is made, mode 0700."""
+    part = _part(path)
+    write_new(part, content, is_durable=True)
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def kept_key(path: Path) -> bytes:
+    """Return the 256 bit key in the file *path*, made once when there is none.
+
+    Of processes that make it at the same time all get the one that was first.
+    """
+    with suppress(FileNotFoundError):
+        return read_plain(path)
+    part = _part(path)
+    write_new(part, AESGCM.generate_key(_KEY_BITS), is_durable=True)
+    with suppress(FileExistsError):
+        os.link(part, path)  # unlike a rename it never replaces another's
+    part.unlink()
+    sync_folder(path.parent)
+    return read_plain(path)
+
+
+def _part(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path.with_name(f"{path.name}.{os.getpid()}.new")

@@ -1,0 +1,1 @@
+"""Gives managed identities tokens on one machine, as App Service does."""
