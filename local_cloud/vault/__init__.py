@@ -1,0 +1,1 @@
+"""The embedded vault: secrets in one encrypted SQLite file per vault."""

@@ -1,0 +1,1 @@
+"""The SecretVault port and its adapter for Key Vault."""

@@ -1,0 +1,191 @@
+"""The SecretVault port over Azure Key Vault, by the official asynchronous SDK."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from shared.kernel.errors import TooLarge, Unavailable
+from shared.vault.key_vault_errors import translated_errors
+from shared.vault.port import (
+    LISTED_MAX,
+    Secret,
+    SecretProperties,
+    SecretValue,
+    check_new_version,
+    checked_name,
+    checked_version,
+)
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.keyvault.secrets.aio import SecretClient
+
+TIMEOUT_S: Final = 10
+"""For one request, and for a whole call but a list: also what polls until a deletion is done."""
+_LIST_TIMEOUT_S: Final = 60
+"""A list has 25 entries a page."""
+_RETRIES: Final[Mapping[str, Any]] = {"retry_connect": 1, "retry_read": 1, "retry_status": 0}
+"""Who throttles says when to come again; the callers' own policies wait that long, we do not."""
+_ONCE: Final[Mapping[str, Any]] = {"retry_total": 0}
+"""For what must not be done twice. A connection that broke after the effect counts as one that was
+never made to the SDK's transport, so that is not tried again either."""
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1"})
+T = TypeVar("T")
+
+
+class KeyVault:
+    """One vault, connected when first used. Close it when the app ends."""
+
+    def __init__(
+        self,
+        vault_uri: str,
+        *,
+        credential: Callable[[], "AsyncTokenCredential"],
+        ca_file: Path | None = None,
+    ) -> None:
+        """*credential* is asked when first used and stays its owner's to close.
+
+        *ca_file* has the certificate authority of a local cloud; None: those of the machine.
+        """
+        self._uri = vault_uri
+        self._credential = credential
+        self._ca_file = ca_file
+        self._client: SecretClient | None = None
+
+    async def set(
+        self,
+        name: str,
+        value: SecretValue,
+        *,
+        content_type: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        expires_at: datetime | None = None,
+        enabled: bool = True,
+    ) -> SecretProperties:
+        checked_name(name)
+        check_new_version(value, content_type, tags)
+        async with self._called() as client:
+            made = await client.set_secret(
+                name,
+                value.reveal(),
+                content_type=content_type,
+                tags=None if tags is None else dict(tags),
+                expires_on=expires_at,
+                enabled=enabled,
+                **_ONCE,
+            )
+        return _properties(made.properties)
+
+    async def get(self, name: str, version: str | None = None) -> Secret:
+        checked_name(name)
+        asked = None if version is None else checked_version(name, version)
+        async with self._called() as client:
+            found = await client.get_secret(name, asked)
+        return Secret(_properties(found.properties), SecretValue(str(found.value)))
+
+    async def versions(self, name: str) -> Sequence[SecretProperties]:
+        checked_name(name)
+        async with self._called(_LIST_TIMEOUT_S) as client:
+            found = await _bounded(client.list_properties_of_secret_versions(name))
+        versions = map(_properties, found)
+        return sorted(versions, key=lambda version: version.created_at, reverse=True)
+
+    async def names(self) -> Sequence[str]:
+        async with self._called(_LIST_TIMEOUT_S) as client:
+            found = await _bounded(client.list_properties_of_secrets())
+        return sorted(str(properties.name) for properties in found)
+
+    async def set_enabled(self, name: str, version: str, *, enabled: bool) -> SecretProperties:
+        checked_name(name)
+        checked = checked_version(name, version)
+        async with self._called() as client:
+            changed = await client.update_secret_properties(name, checked, enabled=enabled)
+        return _properties(changed)
+
+    async def delete(self, name: str) -> None:
+        async with self._called() as client:
+            await client.delete_secret(checked_name(name))
+
+    async def recover(self, name: str) -> None:
+        async with self._called() as client:
+            await client.recover_deleted_secret(checked_name(name))
+
+    async def purge(self, name: str) -> None:
+        async with self._called() as client:
+            await client.purge_deleted_secret(checked_name(name))
+
+    async def close(self) -> None:
+        """Close the connections; the vault may not be used afterwards."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    @asynccontextmanager
+    async def _called(self, timeout_s: float = TIMEOUT_S) -> "AsyncIterator[SecretClient]":
+        """Give the client for one call, bounded in time, its errors translated."""
+        async with translated_errors(urlsplit(self._uri).netloc):
+            if self._client is None:
+                self._client = self._connect()
+            async with asyncio.timeout(timeout_s):
+                yield self._client
+
+    def _connect(self) -> "SecretClient":
+        from aiohttp import ClientSession, DummyCookieJar  # noqa: PLC0415  heavy
+        from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415  heavy
+        from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415  heavy: where used
+
+        session = ClientSession(
+            cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=True
+        )  # as the SDK makes its own
+        # aiohttp sends a PUT again by itself where the connection breaks: a secret that was set
+        # would get two versions. It has no public name for this.
+        session._retry_connection = False  # noqa: SLF001
+        transport = AioHttpTransport(
+            session=session,
+            connection_timeout=TIMEOUT_S,
+            read_timeout=TIMEOUT_S,
+            connection_verify=True if self._ca_file is None else str(self._ca_file),
+        )
+        return SecretClient(
+            self._uri,
+            self._credential(),
+            transport=transport,
+            # A local cloud asks for tokens for vault.azure.net, which its own name is not below.
+            # Nobody but this machine answers at a loopback address.
+            verify_challenge_resource=urlsplit(self._uri).hostname not in _LOOPBACK,
+            **_RETRIES,
+        )
+
+
+async def _bounded(found: AsyncIterable[T]) -> Sequence[T]:
+    """Return all that is listed. Raises TooLarge."""
+    everything: list[T] = []
+    async for one in found:
+        if len(everything) == LISTED_MAX:
+            raise TooLarge(f"the vault lists more than {LISTED_MAX}")
+        everything.append(one)
+    return everything
+
+
+def _properties(found: Any) -> SecretProperties:
+    """Return the port's form of the SDK's SecretProperties.
+
+    Raises:
+        Unavailable: the answer lacks what each version has.
+    """
+    if not (found.name and found.version and found.created_on and found.updated_on):
+        raise Unavailable("Key Vault's answer lacks a version's name or times")
+    return SecretProperties(
+        found.name,
+        found.version,
+        found.created_on,
+        found.updated_on,
+        enabled=bool(found.enabled),
+        expires_at=found.expires_on,
+        content_type=found.content_type,
+        tags=found.tags,
+    )

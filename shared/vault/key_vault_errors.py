@@ -1,0 +1,84 @@
+"""Translates errors of the Key Vault SDK to the families of `shared.kernel.errors`."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+from shared.kernel.errors import Invalid, NotFound, Unavailable
+from shared.vault.port import SecretDeleted, SecretDisabled
+
+_RETRY_AFTER_MAX_S: Final = 60.0
+_RETRY_FORBIDDEN_S: Final = 15.0
+"""A role assignment takes minutes to reach the data plane; a second is too soon."""
+
+
+@asynccontextmanager
+async def translated_errors(vault: str) -> AsyncIterator[None]:
+    """Raise the errors of `shared.kernel.errors` for those of the SDK; *vault* is its host.
+
+    Raises:
+        NotFound: there is no such secret, version or deleted secret.
+        SecretDeleted, SecretDisabled: as the port.
+        Invalid: Key Vault does not take what was sent.
+        Unavailable: throttled, forbidden, away, or no token could be had.
+    """
+    from azure.core.exceptions import (  # noqa: PLC0415  heavy: where used
+        AzureError,
+        ClientAuthenticationError,
+        HttpResponseError,
+    )
+
+    try:
+        yield
+    except ClientAuthenticationError as refused:
+        raise Unavailable(
+            f"Key Vault {vault} gave no access: this app's identity got no token, or one that the"
+            " vault refuses",
+            retry_after_s=_RETRY_FORBIDDEN_S,
+        ) from refused
+    except HttpResponseError as failed:
+        raise _error_for(failed, vault) from failed
+    except (AzureError, TimeoutError) as away:
+        raise Unavailable(f"Key Vault {vault} cannot be reached ({type(away).__name__})") from away
+    except ValueError as foreign:  # the SDK, of a challenge that names another resource
+        raise Unavailable(
+            f"{vault} asks for a token that is not for a Key Vault of its name: check the address",
+            retry_after_s=_RETRY_FORBIDDEN_S,
+        ) from foreign
+
+
+def _error_for(failed: Any, vault: str) -> Exception:
+    """Return our error for an answer of *vault*."""
+    status, reason = failed.status_code, _inner_code(failed)
+    if reason == "SecretDisabled":
+        return SecretDisabled("the version is disabled: enable it, or read another")
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFound("the vault has no such secret or version")
+    if status == HTTPStatus.CONFLICT and reason == "ObjectIsDeletedButRecoverable":
+        return SecretDeleted(
+            "a secret of this name is deleted and recoverable: recover or purge it before its"
+            " name is used again"
+        )
+    if status == HTTPStatus.BAD_REQUEST:
+        # Not its sentence, which might repeat what was sent.
+        return Invalid(f"Key Vault refuses it ({getattr(failed.error, 'code', None)})")
+    retry_after_s = _RETRY_FORBIDDEN_S if status == HTTPStatus.FORBIDDEN else 1.0
+    return Unavailable(
+        f"Key Vault {vault} answered {status} {reason}".rstrip(),
+        retry_after_s=_retry_after_s(failed, retry_after_s),
+        throttled=status == HTTPStatus.TOO_MANY_REQUESTS,
+    )
+
+
+def _inner_code(failed: Any) -> str:
+    inner = getattr(failed.error, "innererror", None)
+    return str(inner.get("code", "")) if isinstance(inner, Mapping) else ""
+
+
+def _retry_after_s(failed: Any, otherwise: float) -> float:
+    headers = failed.response.headers if failed.response is not None else {}
+    try:
+        return min(max(float(headers.get("Retry-After", otherwise)), 0.0), _RETRY_AFTER_MAX_S)
+    except ValueError:  # a date, which Key Vault does not send
+        return otherwise

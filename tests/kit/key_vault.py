@@ -1,0 +1,80 @@
+"""An embedded vault behind its https endpoint, with the official SDK and a real credential."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from local_cloud.certificates import LocalCertificates
+from local_cloud.key_vault_endpoint.authorization import VaultAuthorization, VaultRole
+from local_cloud.key_vault_endpoint.server import KeyVaultEndpoint
+from local_cloud.token_endpoint.identities import LocalIdentities
+from local_cloud.token_endpoint.server import TokenEndpoint
+from local_cloud.vault.vault import LocalVault, Vaults
+from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.entropy import SystemEntropy
+from shared.vault.key_vault import KeyVault
+from shared.web.authentication import FileKeys
+
+OFFICER: Final = "secret-bindings"
+USER: Final = "surfaces"
+READER: Final = "drift"
+STRANGER: Final = "catalog"
+ROLES: Final = {
+    OFFICER: VaultRole.SECRETS_OFFICER,
+    USER: VaultRole.SECRETS_USER,
+    READER: VaultRole.READER,
+}
+
+
+@dataclass
+class VaultWire:
+    vault: LocalVault
+    endpoint: KeyVaultEndpoint
+    tokens: TokenEndpoint
+    identities: LocalIdentities
+    certificates: LocalCertificates
+    client: KeyVault
+
+
+@asynccontextmanager
+async def wired_vault(
+    folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, identity: str = OFFICER
+) -> AsyncIterator[VaultWire]:
+    """Serve a vault on *clock*, and connect to it as the managed identity *identity*."""
+    from azure.identity.aio import ManagedIdentityCredential
+
+    # The SDKs read the machine's clock, so tokens and certificates are on it too.
+    machine, entropy = SystemClock(), SystemEntropy()
+    vault = Vaults(folder / "vaults", clock, entropy).open("environment-vault")
+    identities = LocalIdentities(folder / "identities", machine, entropy)
+    roles = {identities.identity(name).client_id: role for name, role in ROLES.items()}
+    authorization = VaultAuthorization(FileKeys(identities.signing_key.key_set), roles, machine)
+    certificates = LocalCertificates(folder / "certificates", machine)
+    endpoint = KeyVaultEndpoint(vault, authorization, certificates, 0)
+    tokens = TokenEndpoint(identities, [*ROLES, STRANGER], 0)
+    await endpoint.start()
+    await tokens.start()
+    for name, value in tokens.environ_of(identity).items():
+        monkeypatch.setenv(name, value)
+    credential = ManagedIdentityCredential()
+    client = KeyVault(endpoint.url, credential=lambda: credential, ca_file=certificates.ca_file)
+    try:
+        yield VaultWire(vault, endpoint, tokens, identities, certificates, client)
+    finally:
+        await client.close()
+        await credential.close()
+        await tokens.stop()
+        await endpoint.stop()
+        vault.close()
+
+
+def trusting(certificates: LocalCertificates) -> ssl.SSLContext:
+    """Return the context of a client that trusts the local cloud and nobody else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificates.ca_file)
+    return context
