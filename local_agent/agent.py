@@ -8,6 +8,7 @@ them over.
     <state>/agent.json    its token and capabilities: see shared/surfaces/local_process.py
     <state>/surface/      what it keeps: see state_files.py
     <state>/blobs/artifacts/   the archives, which the host writes
+    <state>/environments/volumes/<environment>/   its data folders, which the host makes
 """
 
 import asyncio

@@ -82,7 +82,7 @@ def content_digest(folder: Path, files: tuple[str, ...]) -> str:
 
 
 class Artifacts:
-    """The unpacked artifacts below *folder*, one folder per digest. Several hosts may share it."""
+    """The unpacked artifacts below *folder*, one folder per digest."""
 
     def __init__(self, folder: Path, archives: ArchiveSource) -> None:
         self._folder = folder

@@ -1,7 +1,7 @@
 """The Envoy process of one site and its route table, which it reads from files.
 
-Envoy outlives every host and serves while no host runs. Files are replaced by rename; a change
-counts only when the admin port shows it.
+Envoy outlives every agent and serves while none runs. Files are replaced by rename; a change counts
+only when the admin interface shows it.
 """
 
 import json
@@ -42,7 +42,7 @@ class EnvoyProcess:
         self._processes = SpawnedProcesses()
 
     def ensure_running(self, site: DesiredSite) -> None:
-        """Start Envoy unless it runs; one that an earlier host started is adopted."""
+        """Start Envoy unless it runs; one that an earlier agent started is adopted."""
         waited_s = self._clock.monotonic_s() - self._started_s
         if self._find() is None and waited_s >= RESTART_AFTER_S:
             self._start(site)

@@ -1,7 +1,7 @@
 """Takes each instance of a component one step towards its desired state.
 
 No step waits for a process: a drain, a termination or a restart is a time in the instance's record,
-and the next pass continues from there, in this host or in the next one.
+and the next pass continues from there, in this agent or in the next one.
 """
 
 from collections.abc import Mapping, Sequence

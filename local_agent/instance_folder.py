@@ -3,8 +3,10 @@
 work/          the working directory; a fresh copy at each start
 home/ tmp/     HOME and TMPDIR, empty at each start
 root/          empty: where the root folder of a workload is built
-output.log     stdout and stderr of all its starts, bounded
-claim-<token>  the process of one start; order.json its command
+output.log     stdout and stderr of all its starts, bounded; output.log.1 what was before
+order.json     the order of the latest start, without its environ, and what it is about
+claim-<token>  the process of one start
+exit-<token>   how that ended, from its shim
 
 A workload in a sandbox sees of it only the first three.
 """
@@ -101,7 +103,7 @@ class InstanceFolder:
                 print(sentence, file=output)
 
     def bound_output(self) -> None:
-        """Bound the output of a process without a shim."""
+        """Bound the output of a process without a shim; a shim keeps the same bound itself."""
         bound_log(self.path / "output.log", BYTES_MAX)
 
     def tail(self, lines: int) -> tuple[str, ...] | None:
@@ -152,7 +154,7 @@ class InstanceFolder:
 
 
 def about(spec: RevisionSpec) -> Mapping[str, Any]:
-    """Return what is recorded about a start of *spec*, for its proof."""
+    """Return what is kept about a start of *spec*, for its proof; see `processes.read_about`."""
     return {
         "artifact": spec.artifact,
         "release": spec.version,

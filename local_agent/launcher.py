@@ -94,7 +94,7 @@ def main(token: str) -> int:
     if sandbox is None:
         return _become(order)
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    from local_agent.sandbox import shim  # noqa: PLC0415  most starts of a host need none
+    from local_agent.sandbox import shim  # noqa: PLC0415  found by that path; an Envoy needs none
 
     try:
         return shim.run(sandbox, lambda: _become(order))

@@ -1,4 +1,4 @@
-"""The live state of a component, from its record and its processes; any host can compute it.
+"""The live state of a component, computed from its record and its processes at each read.
 
 A proof comes from the record of the start, the files of it, and the process's own answer.
 """

@@ -88,7 +88,7 @@ class InstanceProbes:
         self._port = record.port
         self._created_s = now_s
         readiness = spec.readiness or _TCP_PROBE
-        # An instance that an earlier host found ready has its initial delay behind it.
+        # An instance that an earlier agent found ready has its initial delay behind it.
         delay_s = 0.0 if record.is_ready else readiness.initial_delay_s
         self._readiness = _Probe(readiness, record.is_ready, now_s + delay_s)
         self._liveness: _Probe | None = None

@@ -1,8 +1,8 @@
-"""Processes of this machine that outlive their host: start, identify, terminate.
+"""Processes of this machine that outlive the agent: start, identify, terminate.
 
 A process is identified by pid, start time in ticks and boot, because the system reuses pids. Where
 the environment of the process can be read, the token of its start is checked too. Each process has
-a session of its own and writes to files, so it survives the host that started it.
+a session of its own and writes to files, so it survives the agent that started it.
 """
 
 import json
@@ -39,7 +39,7 @@ _KILL_ROUNDS: Final = 50
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """Equal identities are the same process, for every host of this machine."""
+    """Equal identities are the same process, whoever reads them on this machine."""
 
     pid: int
     ticks: int
@@ -284,7 +284,7 @@ def start(
 
     With a *sandbox* (see `sandbox.shim`) it is the pid of the shim, the parent of the workload.
     The order and the claim of this start are in *folder*; *about* is kept with the order, see
-    `read_about`. The process exists even if this host ends now; the next host finds it by its
+    `read_about`. The process exists even if this agent ends now; the next agent finds it by its
     claim.
     """
     told = {"output": str(output), "exit": str(_exit_file(folder, token))}
@@ -297,7 +297,7 @@ def start(
     }
     kept = {**order, "about": dict(about or {})}
     write_new(folder / "order.json", json.dumps(kept).encode())
-    # It may hold secrets, which are on no disk otherwise.
+    # The environ may hold secrets: the order that stays is without it, this file has no name.
     carried = {**order, "environ": {**environ, TOKEN_VARIABLE: token}}
     written = append_to(output)
     try:
@@ -369,7 +369,7 @@ def delete_starts(folder: Path) -> None:
 
 
 class SpawnedProcesses:
-    """The processes that this host spawned, by token; others are known by their claims."""
+    """The processes that this agent spawned, by token; others are known by their claims."""
 
     def __init__(self) -> None:
         self._pids: dict[str, int] = {}
@@ -381,7 +381,7 @@ class SpawnedProcesses:
     def find(self, folder: Path, token: str) -> ProcessIdentity | None:
         """Return the live process of a start in *folder*; None when it is dead or never existed.
 
-        A start without a claim, which this host did not spawn, is made void.
+        A start without a claim, which this agent did not spawn, is made void.
         """
         claim = claim_file(folder, token)
         identity = read_claim(claim)
@@ -401,7 +401,7 @@ class SpawnedProcesses:
     def end(self, folder: Path, token: str) -> int | None:
         """Kill the remaining processes of that start's session; return the exit code of the start.
 
-        None where it is not known: an earlier host started it and its shim was killed, or its end
+        None where it is not known: an earlier agent started it and its shim was killed, or its end
         was told already.
         """
         identity = read_claim(claim_file(folder, token))

@@ -57,7 +57,7 @@ def _reading(
 
 
 class LocalProcessReader:
-    """The SurfaceReader of LocalProcess; any process may read."""
+    """The reads of `LocalProcessSurface`, apart because they take no lock and change nothing."""
 
     def __init__(self, folder: SurfaceFolder, artifacts: Artifacts, clock: Clock) -> None:
         self._folder = folder

@@ -3,7 +3,7 @@
     <root>/supervisor.json            the supervisor of this folder, once it has seen every site
     <root>/sites/<environment>/
         site.json                     desired: the site, its ports, its fence
-        components/<service>.json     desired: revisions, weights, fence; written by any host
+        components/<service>.json     desired: revisions, weights, fence; written by the calls
         running/<service>.json        recorded: instances; written by the supervisor only
         instances/<service>/<n>/      an instance's folder, output and claims
         edge/                         Envoy's files
@@ -78,7 +78,7 @@ class InstanceRecord:
     message: str = ""
     """What `reason` is about: what the readiness probe got, or why it cannot start."""
     restarted_at: datetime | None = None
-    """When it was started again after it ended, last; it stays when its host starts it anew."""
+    """When it was started again after it ended, last; it stays when another agent begins."""
     exit_code: int | None = None
     exit_reason: str = ""
     """Why the process before this one ended: Exited, ProbeFailed, MemoryExceeded, DiskExceeded."""

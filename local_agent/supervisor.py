@@ -1,8 +1,8 @@
 """The supervisor of a state folder: reconciles all its sites until it is canceled.
 
 It may be killed at any moment: workloads and Envoys continue, and the next supervisor adopts them.
-Readers in any process trust the instance records only while a supervisor lives that has reconciled
-every site once.
+The instance records are trusted only while a supervisor lives that has reconciled every site once.
+It is a part of the agent, which is alone in its state folder: see `agent_lock`.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """LocalProcess: workloads are processes of this machine, behind one Envoy per environment.
 
 A write records the desired state and notifies the supervisor. Where the port promises more (weights
-in force, a site that serves, a site deleted), the write waits for it. Any process may read and
-write; exactly one runs `supervise`.
+in force, a site that serves, a site deleted), the write waits for it. Only the agent has one,
+and runs `supervise`; the apps call it by `shared/surfaces/local_process.py`.
 """
 
 import asyncio

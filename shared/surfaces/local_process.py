@@ -30,7 +30,9 @@ RECORD: Final = "agent.json"
 SOCKET: Final = "agent.sock"
 READ_WITHIN_S: Final = 30.0
 WRITE_WITHIN_S: Final = 330.0
-"""An artifact is installed within 300 s, and a change is in force 15 s later."""
+"""A run of an installer takes 300 s at most, and 15 s later a change is in force. The first install
+on a machine is two runs, and each may wait for others: then the caller gets Unavailable, the agent
+goes on, and the next call finds what it has done."""
 STARTS_WITHIN_S: Final = 20.0
 """It takes 1 s; a starved machine may need longer."""
 ANSWER_BYTES_MAX: Final = 64 * 2**20
