@@ -8,9 +8,7 @@ lists what it imported, in a run of its own because the list slows it down.
 Run as `.venv/bin/python benchmarks/g14_boot.py`.
 """
 
-import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.processes import running  # noqa: E402
-from benchmarks.rounds import MISSED, ROUNDS  # noqa: E402
+from benchmarks.rounds import MISSED, ROUNDS, judge  # noqa: E402
 
 BOOT_MAX_S = 5.0
 MEMORY_MAX_MIB = 350.0
@@ -81,19 +79,11 @@ def sdks_loaded() -> list[str]:
 def main() -> int:
     rounds = [figures() for _ in range(ROUNDS)]
     print(f"G14 boot of the joined app (median of {ROUNDS} rounds)")
-    medians = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
-    for name, value in medians.items():
-        low, high = min(each[name] for each in rounds), max(each[name] for each in rounds)
-        print(f"  {name:<40} {value:>10.2f}   min {low:.2f}  max {high:.2f}")
+    limits = {"boot, s": BOOT_MAX_S, "memory when idle, MiB": MEMORY_MAX_MIB}
+    code = judge("G14", rounds, limits)
     loaded = sdks_loaded()
     print(f"  client libraries of Azure loaded: {', '.join(loaded) or 'none'}")
-    print(json.dumps({"title": "G14", "figures": rounds, "loaded": loaded}))
-    reached = (
-        medians["boot, s"] <= BOOT_MAX_S
-        and medians["memory when idle, MiB"] <= MEMORY_MAX_MIB
-        and not loaded
-    )
-    return 0 if reached else MISSED
+    return MISSED if loaded else code
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from benchmarks.load import (  # noqa: E402
     shown,
 )
 from benchmarks.processes import running  # noqa: E402
-from benchmarks.rounds import MISSED  # noqa: E402
+from benchmarks.rounds import judge  # noqa: E402
 
 PER_S = 4.0
 TIMES = 100
@@ -151,16 +151,8 @@ def figures(rounds: int = 1) -> dict[str, float]:
 
 def main() -> int:
     print(f"G15 fairness, {PER_S:g} calls a second beside {PER_S * TIMES:g} ({ROUNDS} rounds)")
-    found = figures(ROUNDS)
     limits = {"p99, x": P99_RATIO_MAX, "a plan, x": PLAN_RATIO_MAX}
-    for name, value in found.items():
-        word = ""
-        if name in limits:
-            word = f"   at most {limits[name]:g}: "
-            word += "reached" if value <= limits[name] else "MISSED"
-        print(f"  {name:<40}{value:>8.2f}{word}")
-    print(json.dumps({"title": "G15", "figures": found}))
-    return 0 if all(found[name] <= most for name, most in limits.items()) else MISSED
+    return judge("G15", [figures(ROUNDS)], limits)
 
 
 if __name__ == "__main__":

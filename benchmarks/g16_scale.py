@@ -38,7 +38,7 @@ from benchmarks.load import (  # noqa: E402
     shown,
 )
 from benchmarks.memory_app import folder_in  # noqa: E402
-from benchmarks.rounds import MISSED  # noqa: E402
+from benchmarks.rounds import judge  # noqa: E402
 from shared.kernel.clock import parse_instant  # noqa: E402
 
 TENANTS = 20
@@ -197,18 +197,7 @@ def main() -> int:
         "p95 of all calls, s": API_P95_MAX_S,
         "p95 of publish → handled, s": HANDLED_P95_MAX_S,
     }
-    reached = True
-    for name in rounds[0]:
-        values = sorted(each[name] for each in rounds)
-        word = ""
-        if name in limits:
-            is_reached = values[len(values) // 2] <= limits[name]
-            reached = reached and is_reached
-            word = f"   at most {limits[name]:g}: {'reached' if is_reached else 'MISSED'}"
-        print(f"  {name:<42}{values[len(values) // 2]:>8.2f}   min {values[0]:.2f}"
-              f"  max {values[-1]:.2f}{word}")  # fmt: skip
-    print(json.dumps({"title": "G16", "figures": rounds}))
-    return 0 if reached else MISSED
+    return judge("G16", rounds, limits)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ shared one differs from minute to minute.
 
 import json
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 ROUNDS = 5
@@ -59,6 +59,24 @@ def run(
     if missing:
         return NOT_MEASURED
     return 0 if all(verdict["reached"] for verdict in verdicts) else MISSED
+
+
+def judge(title: str, rounds: Sequence[Mapping[str, float]], limits: Mapping[str, float]) -> int:
+    """Print the median of each figure, with its bound in *limits*; return the exit code.
+
+    For figures that are compared with a bound and not with a peer.
+    """
+    is_missed = False
+    for name in rounds[0]:
+        values = [each[name] for each in rounds]
+        median, word = statistics.median(values), ""
+        if name in limits:
+            is_reached = median <= limits[name]
+            is_missed |= not is_reached
+            word = f"   at most {limits[name]:g}: {'reached' if is_reached else 'MISSED'}"
+        print(f"  {name:<42}{median:>8.2f}   min {min(values):.2f}  max {max(values):.2f}{word}")
+    print(json.dumps({"title": title, "figures": rounds}))
+    return MISSED if is_missed else 0
 
 
 def _shown(figure: float) -> str:
