@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Invalid, NotFound
+from shared.kernel.errors import NotFound
+from shared.persistence.blob_rules import checked_name
 from shared.persistence.blobs import StoredBlob
 from shared.persistence.disk_errors import translated_errors
 from shared.persistence.durable_files import sync_folder
 
 CHUNK_BYTES: Final = 256 * 1024
 _PARTS: Final = ".parts"
-_NAME_MAX: Final = 1024
-_PART_MAX_BYTES: Final = 255
 
 
 class FolderBlobs:
@@ -86,23 +85,6 @@ class FolderBlobs:
 
     def _path(self, name: str) -> Path:
         return self._folder.joinpath(*checked_name(name).split("/"))
-
-
-def checked_name(name: str) -> str:
-    """Return *name* if it can only lie inside its container. Raises Invalid."""
-    parts = name.split("/")
-    if (
-        not 1 <= len(name) <= _NAME_MAX
-        or not name.isprintable()
-        or "\\" in name
-        or any(part.startswith(".") or not part for part in parts)
-        or any(len(part.encode()) > _PART_MAX_BYTES for part in parts)
-    ):
-        raise Invalid(
-            "a blob's name is 1 to 1024 printable characters in parts joined by '/',"
-            f" none empty or beginning with '.', got {name[:80]!r}"
-        )
-    return name
 
 
 def _stored(folder: Path, prefix: str) -> Iterator[StoredBlob]:

@@ -1,19 +1,15 @@
 """The Table port over SQLite: rows by (partition key, row key), values as JSON."""
 
 import json
-import re
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
 from local_cloud.sqlite.database import Database
-from shared.kernel.errors import Invalid, TooLarge
 from shared.persistence.query_rules import page_limit
+from shared.persistence.table_rules import checked_rows, checked_table
 from shared.persistence.tables import DELETED_MAX, RowExists, TableRow
 
-ROWS_MAX: Final = 100
-"""An entity group transaction's bound: https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions."""
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS "{name}" (
   partition_key TEXT NOT NULL, row_key TEXT NOT NULL, body TEXT NOT NULL,
@@ -26,10 +22,8 @@ class SqliteTable:
 
     def __init__(self, database: Database, name: str) -> None:
         """Create the table if need be. Raises Invalid for a name that Azure would refuse."""
-        if not _NAME.fullmatch(name):
-            raise Invalid(f"a table's name is 3 to 63 letters and digits, got {name!r}")
         self._database = database
-        table = f'"{name}"'
+        table = f'"{checked_table(name)}"'
         insert = f"INTO {table} VALUES (?, ?, ?)"
         self._insert = f"INSERT {insert} ON CONFLICT DO NOTHING"
         self._upsert = f"INSERT OR REPLACE {insert}"
@@ -86,19 +80,10 @@ class SqliteTable:
 
 def _entities(rows: Sequence[TableRow]) -> list[tuple[str, str, str]]:
     """Return *rows* as SQL parameters, if one transaction may write them."""
-    if len(rows) > ROWS_MAX:
-        raise TooLarge(f"one transaction writes at most {ROWS_MAX} rows, got {len(rows)}")
-    if len({row.partition_key for row in rows}) > 1:
-        raise Invalid("the rows of one transaction have one partition key, got several")
-    if len({row.row_key for row in rows}) < len(rows):
-        raise Invalid("one transaction writes a row key once, got one twice")
-    return [(row.partition_key, row.row_key, _text(row)) for row in rows]
+    return [(row.partition_key, row.row_key, _text(row)) for row in checked_rows(rows)]
 
 
 def _text(row: TableRow) -> str:
-    for name, value in row.values.items():
-        if not isinstance(value, str | int | float | bool):
-            raise Invalid(f"{name!r} must be text, number or bool, got {type(value).__name__}")
     return json.dumps(dict(row.values), separators=(",", ":"))
 
 

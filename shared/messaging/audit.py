@@ -13,12 +13,16 @@ from typing import Any, Final
 
 from shared.kernel.errors import Unavailable
 from shared.messaging.outbox import Record
+from shared.persistence.table_rules import TEXT_MAX
 from shared.persistence.tables import RowExists, Table, TableRow
 
 _ENTRY: Final = "e|"
 _ENTRY_END: Final = "e}"
 _INDEX: Final = "i|"
 _INDEX_END: Final = "i}"
+_RECORD: Final = ("record", *(f"record{part}" for part in range(2, 16)))
+"""The values that hold a record's JSON, one after the other: one holds 32,768 characters. A batch
+of a store has room for fewer events than three would hold."""
 _PAGE: Final = 1000
 """Rows of one read of the whole chain; a table's port answers no more."""
 _GENESIS: Final = "0" * 64
@@ -132,12 +136,15 @@ def _key(number: int) -> str:
 
 
 def _values(entry: Entry) -> dict[str, Any]:
-    record = json.dumps(_content(entry.record), default=list)
-    return {"hash": entry.hash, "previousHash": entry.previous_hash, "record": record}
+    text = json.dumps(_content(entry.record), default=list)
+    parts = (text[start : start + TEXT_MAX] for start in range(0, len(text), TEXT_MAX))
+    record = dict(zip(_RECORD, parts, strict=False))
+    return {"hash": entry.hash, "previousHash": entry.previous_hash, **record}
 
 
 def _entry(row: TableRow) -> Entry:
     number = int(row.row_key.removeprefix(_ENTRY))
-    record = Record(**json.loads(str(row.values["record"])))
+    text = "".join(str(row.values.get(name, "")) for name in _RECORD)
+    record = Record(**json.loads(text))
     record = replace(record, events=tuple(record.events))
     return Entry(number, str(row.values["previousHash"]), str(row.values["hash"]), record)

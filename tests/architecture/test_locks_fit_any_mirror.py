@@ -1,5 +1,6 @@
 """A lock says which packages, by hash, and leaves to the machine where they come from."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -43,6 +44,15 @@ def test_a_lock_has_packages_and_hashes_and_nothing_else(lock: Path) -> None:
     lines = lock.read_text().splitlines()
 
     assert [line for line in lines if not LINE.fullmatch(line)] == []
+
+
+def test_the_lock_of_azurite_has_hashes_and_no_addresses() -> None:
+    lock = json.loads((ROOT / "requirements/azurite/package-lock.json").read_text())
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+
+    assert "node_modules/azurite" in packages
+    assert [name for name, entry in packages.items() if "integrity" not in entry] == []
+    assert [name for name, entry in packages.items() if "resolved" in entry] == []
 
 
 def test_each_group_has_a_lock() -> None:

@@ -1,6 +1,7 @@
 """Three failures in a row to worsen, two passes to improve; absent data is Unknown."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function_apps.health.model.probe_target import ProbeTarget
+from function_apps.health.model.sample import Sample
 from function_apps.health.model.status_hysteresis import (
     STATUS_OF,
     ProbeOutcome,
@@ -17,6 +19,8 @@ from function_apps.health.model.status_hysteresis import (
 )
 from shared.contracts.health import HealthDefaults, HealthStatus
 from shared.kernel.clock import isoformat
+from shared.persistence.table_rules import checked_rows
+from shared.persistence.tables import TableRow
 from tests.kit.virtual_time import EPOCH
 
 P, Y, F, N = ProbeOutcome.PASS, ProbeOutcome.PARTLY, ProbeOutcome.FAIL, ProbeOutcome.NOTHING
@@ -135,3 +139,16 @@ def test_what_was_unhealthy_before_says_nothing_of_an_outage() -> None:
     before = [a_target(HealthStatus.UNHEALTHY) for _ in range(6)]
 
     assert not is_prober_outage(before, [F] * 6, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("description", "kept"), [("short", 50), ("\u540d" * 300, 17)], ids=["short", "long"]
+)
+def test_a_sample_has_as_many_checks_as_a_row_of_a_table_holds(description: str, kept: int) -> None:
+    check = {"instance": "web-1", "status": D, "description": description, "latencyMs": 5}
+    target = replace(a_target(HealthStatus.DEGRADED), checks=(check,) * 60)
+
+    sample = Sample.of(target, isoformat(EPOCH))
+
+    assert sample.checks == [check] * kept
+    checked_rows([TableRow("p", sample.at, sample.values)])

@@ -60,6 +60,23 @@ def test_a_record_without_a_reason_is_sealed_as_before_records_had_one() -> None
     run_virtual(main())
 
 
+def test_a_record_of_as_many_events_as_a_batch_has_is_kept_whole() -> None:
+    """It is longer than one value of a table's row may be."""
+
+    async def main() -> None:
+        trail, _ = await chain(1)
+        events = tuple(
+            {**EVENT, "eventId": f"evt-{n}", "aggregateId": "a" * 500} for n in range(98)
+        )
+        await trail.append(replace(record(2), events=events))
+        await trail.append(record(3))
+
+        assert [len(entry.record.events) for entry in await trail.entries("acme")] == [1, 98, 1]
+        assert await trail.verify("acme") is None
+
+    run_virtual(main())
+
+
 def test_the_reason_of_a_caller_is_sealed_too() -> None:
     async def main() -> None:
         trail, table = await chain(1)

@@ -8,8 +8,11 @@ import pytest
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.sqlite.store import SqliteStore
 from shared.persistence.store import Store
+from tests.kit.azurite import azurite
 from tests.kit.cosmos import wired
 from tests.kit.stores import HandClock, Opened
+
+__all__ = ["azurite"]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Contract of the Blob port: same cases, same results, every adapter."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -9,15 +10,27 @@ import pytest
 
 from local_cloud.blobs import FolderBlobs, MemoryBlobs
 from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Invalid, NotFound, Unavailable
+from shared.persistence.azure_blobs import AzureBlobs
+from shared.persistence.azure_tables import AzureTable
 from shared.persistence.blobs import Blobs
+from shared.persistence.storage_account import BLOCK_BYTES, StorageAccount
+from shared.persistence.tables import TableRow
+from tests.kit.azurite import Azurite, connected
 
 
-@pytest.fixture(params=["folder", "memory"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    if request.param == "memory":
-        return MemoryBlobs(SystemClock())
-    return FolderBlobs(tmp_path / "container")
+@pytest.fixture(params=["folder", "memory", pytest.param("azurite", marks=pytest.mark.real)])
+async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
+    if request.param == "azurite":
+        served = request.getfixturevalue("azurite")
+        account = StorageAccount(connection_string=served.connection_string())
+        async with connected(account) as storage:
+            yield storage.blobs
+    elif request.param == "memory":
+        yield MemoryBlobs(SystemClock())
+    else:
+        yield FolderBlobs(tmp_path / "container")
 
 
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
@@ -35,6 +48,40 @@ async def test_a_blob_is_read_back_whole(blobs: Blobs) -> None:
     assert size == 600_003
     assert await blobs.size("a/b.zip") == 600_003
     assert await whole(blobs, "a/b.zip") == b"one" + b"two" * 200_000
+
+
+@pytest.mark.parametrize(
+    "size", [BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES + 7]
+)
+async def test_a_large_blob_is_read_back_in_chunks(blobs: Blobs, size: int) -> None:
+    content = bytes(range(251)) * (size // 251 + 1)
+    parts = [content[start : min(start + 700_001, size)] for start in range(0, size, 700_001)]
+
+    assert await blobs.put("a", chunks(*parts)) == size
+    read = [chunk async for chunk in await blobs.open("a")]
+
+    assert await blobs.size("a") == size
+    assert b"".join(read) == content[:size]
+
+
+async def test_one_chunk_may_be_larger_than_any_block(blobs: Blobs) -> None:
+    content = bytes(range(251)) * 40_000
+
+    await blobs.put("a", chunks(b"x", content, b"y"))
+
+    assert await whole(blobs, "a") == b"x" + content + b"y"
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a%20b", "a#b?c", "a+b&c=d", "\u00e9/\u540d", "a'b\"", "a.", "x" * 255, "a:b|c"]
+)
+async def test_a_name_is_kept_as_it_is(blobs: Blobs, name: str) -> None:
+    await blobs.put(name, chunks(b"12"))
+
+    assert [blob.name for blob in await blobs.list_stored(name)] == [name]
+    assert await whole(blobs, name) == b"12"
+    await blobs.delete(name)
+    assert await blobs.size(name) is None
 
 
 async def test_blobs_are_listed_by_the_beginning_of_their_names_with_their_age(
@@ -65,6 +112,47 @@ async def test_a_deleted_blob_is_gone_and_deleting_it_again_is_success(blobs: Bl
     assert [blob.name for blob in await blobs.list_stored("")] == ["a/two"]
 
 
+@pytest.mark.real
+async def test_a_container_or_table_that_is_not_there_is_unavailable(azurite: Azurite) -> None:
+    account = StorageAccount(connection_string=azurite.connection_string())
+    blobs = AzureBlobs(account, "absent", SystemEntropy())
+    table = AzureTable(account, "absent")
+
+    for call in (
+        lambda: blobs.list_stored(""),
+        lambda: blobs.size("a"),
+        lambda: blobs.open("a"),
+        lambda: blobs.delete("a"),
+        lambda: blobs.put("a", chunks(b"x")),
+        lambda: blobs.put("a", chunks(b"x" * (BLOCK_BYTES + 1))),
+        lambda: table.get("p", "1"),
+        lambda: table.scan("p"),
+        lambda: table.scan("p", newest_first=True),
+        lambda: table.insert([TableRow("p", "1", {})]),
+        lambda: table.upsert([TableRow("p", "1", {})]),
+        lambda: table.delete_before("p", "1"),
+    ):
+        with pytest.raises(Unavailable):
+            await call()
+    await account.close()
+
+
+@pytest.mark.real
+async def test_of_two_puts_at_once_one_holds_whole(azurite: Azurite) -> None:
+    account = StorageAccount(connection_string=azurite.connection_string())
+    contents = [bytes([number]) * (2 * BLOCK_BYTES + number) for number in range(1, 4)]
+
+    async with connected(account) as storage:
+        ended = await asyncio.gather(
+            *(storage.blobs.put("a", chunks(content)) for content in contents),
+            return_exceptions=True,
+        )
+        held = await whole(storage.blobs, "a")
+
+    assert held in [c for c, end in zip(contents, ended, strict=True) if isinstance(end, int)]
+    assert all(isinstance(end, int | Unavailable) for end in ended)
+
+
 async def test_a_container_that_is_gone_has_no_list(tmp_path: Path) -> None:
     blobs = FolderBlobs(tmp_path / "container")
     shutil.rmtree(tmp_path / "container")
@@ -93,9 +181,10 @@ async def test_a_second_put_replaces_the_first(blobs: Blobs) -> None:
     assert await whole(blobs, "a") == b"short"
 
 
-async def test_a_put_that_fails_changes_nothing(blobs: Blobs) -> None:
+@pytest.mark.parametrize("size", [1, 3 * 1024 * 1024], ids=["short", "long"])
+async def test_a_put_that_fails_changes_nothing(blobs: Blobs, size: int) -> None:
     async def breaking() -> AsyncIterator[bytes]:
-        yield b"half"
+        yield b"half" * size
         raise ConnectionResetError
 
     await blobs.put("a", chunks(b"before"))
@@ -106,6 +195,7 @@ async def test_a_put_that_fails_changes_nothing(blobs: Blobs) -> None:
 
     assert await whole(blobs, "a") == b"before"
     assert await blobs.size("b") is None
+    assert [blob.name for blob in await blobs.list_stored("")] == ["a"]
 
 
 @pytest.mark.parametrize(
