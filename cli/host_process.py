@@ -68,7 +68,7 @@ def find_process(folder: StateFolder) -> ProcessIdentity | None:
         return host.identity
     claims = (processes.read_claim(claim) for claim in folder.private.glob("claim-*"))
     starting = next((each for each in claims if each is not None and _is_alive(each)), None)
-    return starting or _find_holder(folder.host_lock)
+    return starting or find_holder(folder.host_lock)
 
 
 def _is_alive(identity: ProcessIdentity) -> bool:
@@ -76,7 +76,7 @@ def _is_alive(identity: ProcessIdentity) -> bool:
     return processes.is_alive(identity)
 
 
-def _find_holder(lock: Path) -> ProcessIdentity | None:
+def find_holder(lock: Path) -> ProcessIdentity | None:
     """Return the process that holds *lock* and has written its id there."""
     try:
         pid = int(read_plain(lock, at_most=32))

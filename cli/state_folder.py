@@ -49,6 +49,11 @@ class StateFolder:
         return self.path / "surface"
 
     @property
+    def cloud(self) -> Path:
+        """What the local cloud keeps."""
+        return self.path / "cloud"
+
+    @property
     def issuer(self) -> Path:
         return self.path / "issuer"
 

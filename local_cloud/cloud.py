@@ -4,6 +4,7 @@ This is all that the Functions host is given. The vocabulary it needs besides is
 modules that README.md lists; everything else is the cloud's inside.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from local_cloud.broker.broker import Broker
@@ -51,6 +52,10 @@ class LocalCloud:
         if self._settings.cosmos_port is not None:
             self._cosmos_wire = CosmosWire(self.storage, self._settings.cosmos_port)
             await self._cosmos_wire.start()
+
+    def app_settings(self) -> Mapping[str, str]:
+        """Return the connections of an app that uses the ports, by the names of its settings."""
+        return {} if self._cosmos_wire is None else {"CosmosDB": self._cosmos_wire.connection}
 
     async def stop(self) -> None:
         """Close the ports and stop delivering; triggers have stopped before."""

@@ -26,6 +26,11 @@ class CosmosWire:
         self._endpoint = CosmosEndpoint(storage, port, EMULATOR_KEY)
         self._port = port
 
+    @property
+    def connection(self) -> str:
+        """The connection string; the port is known once it listens."""
+        return f"AccountEndpoint={self._endpoint.url};AccountKey={EMULATOR_KEY}"
+
     async def start(self) -> None:
         """Begin to listen. Raises PortTaken."""
         try:
@@ -35,7 +40,7 @@ class CosmosWire:
                 f"cannot serve Cosmos DB on port {self._port}: {problem.strerror};"
                 " choose another with --cosmos-port"
             ) from problem
-        _log.info("Cosmos DB: AccountEndpoint=%s;AccountKey=%s", self._endpoint.url, EMULATOR_KEY)
+        _log.info("Cosmos DB: %s", self.connection)
 
     async def stop(self) -> None:
         await self._endpoint.stop()

@@ -1,0 +1,84 @@
+"""The local cloud's process of a state folder: start, find, stop. It outlives its command."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.host_process import find_holder, log_tail, pause
+from cli.state_folder import REPOSITORY, StateFolder, read_json
+from local_agent import processes
+from local_agent.processes import ProcessIdentity
+from shared.kernel.clock import Clock
+
+READY_WITHIN_S: Final = 30.0
+STOPPED_WITHIN_S: Final = 15.0
+_POLL_INTERVAL_S: Final = 0.05
+
+
+def find_cloud(folder: StateFolder) -> ProcessIdentity | None:
+    """Return the process of the local cloud of *folder*, None where none runs."""
+    return find_holder(folder.cloud / "cloud.lock")
+
+
+def app_settings(folder: StateFolder) -> Mapping[str, str] | None:
+    """Return what the local cloud of *folder* has written for apps; None before it is ready."""
+    found = read_json(_settings_file(folder))
+    return None if found is None else {name: str(value) for name, value in found.items()}
+
+
+def start_cloud(folder: StateFolder, options: Sequence[str], clock: Clock) -> int:
+    """Start a local cloud in a session of its own; return its process id when it is ready.
+
+    Raises:
+        Failure: it did not start; the message has its last output.
+    """
+    folder.cloud.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _settings_file(folder).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "local_cloud", "--state", str(folder.cloud), *options]
+    with _log_file(folder).open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603  our own program
+            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+    deadline_s = clock.monotonic_s() + READY_WITHIN_S
+    while app_settings(folder) is None:
+        if process.poll() is not None or clock.monotonic_s() > deadline_s:
+            process.kill()
+            output = "\n".join(f"  | {line}" for line in log_tail(_log_file(folder)))
+            raise Failure(
+                f"the local cloud did not start\n{output}",
+                ExitCode.UNAVAILABLE,
+                remedy="correct what it names; `runtimectl cloud up`",
+            )
+        pause(clock, _POLL_INTERVAL_S)
+    return process.pid
+
+
+def stop_cloud(folder: StateFolder, clock: Clock) -> int | None:
+    """Terminate the local cloud, and kill it after a timeout; return its pid, None without one."""
+    identity = find_cloud(folder)
+    if identity is None:
+        return None
+    processes.terminate(identity)
+    deadline_s = clock.monotonic_s() + STOPPED_WITHIN_S
+    while find_cloud(folder) == identity and clock.monotonic_s() < deadline_s:
+        pause(clock, _POLL_INTERVAL_S)
+    if find_cloud(folder) == identity:
+        with suppress(ProcessLookupError):
+            os.kill(identity.pid, signal.SIGKILL)
+    return identity.pid
+
+
+def _settings_file(folder: StateFolder) -> Path:
+    return folder.cloud / "app-settings.json"
+
+
+def _log_file(folder: StateFolder) -> Path:
+    return folder.cloud / "cloud.log"

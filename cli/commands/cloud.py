@@ -1,0 +1,79 @@
+"""`cloud`: what stands in for Azure's data plane, as a process of its own."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from cli.cloud_process import app_settings, find_cloud, start_cloud, stop_cloud
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.folder_lock import folder_lock
+from cli.options import Commands, Invocation
+from cli.state_folder import StateFolder
+
+app = Commands(help="The local cloud, for apps that reach it as they reach Azure.")
+_PORT: Final = typer.Option(help="Port of Cosmos DB, 0: any.", min=0, max=65_535)
+
+
+@app.command()
+def up(
+    invocation: Invocation,
+    cosmos_port: Annotated[int, _PORT] = 0,
+) -> None:
+    """Start the local cloud in the background, or show the one that runs."""
+    folder, clock = invocation.session.state_folder, invocation.session.clock
+    with folder_lock(folder, clock):
+        is_new = find_cloud(folder) is None
+        if is_new:
+            start_cloud(folder, ["--cosmos-port", str(cosmos_port)], clock)
+    invocation.show(_shown(folder, "ready" if is_new else "was running already"))
+
+
+@app.command()
+def down(invocation: Invocation) -> None:
+    """Stop the local cloud; what it keeps is there after the next `cloud up`."""
+    folder, clock = invocation.session.state_folder, invocation.session.clock
+    pid = stop_cloud(folder, clock) if folder.path.is_dir() else None
+    invocation.show({"cloud": f"stopped (pid {pid})" if pid else "did not run"})
+
+
+@app.command()
+def status(invocation: Invocation) -> None:
+    """Show whether the local cloud runs, and what it serves."""
+    folder = invocation.session.state_folder
+    invocation.show(_shown(folder, "ready" if find_cloud(folder) else "does not run"))
+
+
+@app.command()
+def settings(invocation: Invocation) -> None:
+    """Print a `local.settings.json` for apps that use this local cloud."""
+    folder = invocation.session.state_folder
+    connections = app_settings(folder)
+    if find_cloud(folder) is None or connections is None:
+        raise Failure(
+            "the local cloud does not run",
+            ExitCode.UNAVAILABLE,
+            remedy="`runtimectl cloud up`",
+        )
+    values = {
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+        "RUNTIME_PROFILE": "local",
+        "RUNTIME_ISSUER_KEYS": str(folder.issuer / "jwks.json"),
+        "RUNTIME_AGENT_FOLDER": str(folder.path),
+        **connections,
+    }
+    print(json.dumps({"IsEncrypted": False, "Values": values}, indent=2))
+
+
+def _shown(folder: StateFolder, status_text: str) -> Mapping[str, Any]:
+    process = find_cloud(folder)
+    served = sorted(app_settings(folder) or {}) if process else []
+    return {
+        "status": status_text,
+        "pid": process.pid if process else None,
+        "connections": ", ".join(served),
+        "state": str(folder.cloud),
+    }

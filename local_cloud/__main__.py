@@ -1,0 +1,110 @@
+"""The local cloud as a process of its own: what Azure's data plane is to the apps, on one machine.
+
+    python -m local_cloud --state .factory/cloud
+
+It declares the platform's containers and entities, and writes the settings of an app that uses it
+to `app-settings.json` in its state folder, for its own user only. What was not declared is refused,
+as in Azure.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from local_cloud.cloud import CloudSettings, LocalCloud
+from local_cloud.cosmos_endpoint.account import Account
+from local_cloud.runtime_topology import runtime_topology
+from local_cloud.sqlite.database import Database
+from local_cloud.storage import LocalStorage
+from local_cloud.wire_endpoints import PortTaken
+from shared.contracts.events import BUILT
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
+from shared.kernel.errors import Unavailable
+from shared.persistence.cosmos_form import PARTITION_FIELDS
+from shared.persistence.lock_files import read_owner, take_lock, write_owner
+
+LOCK: Final = "cloud.lock"
+APP_SETTINGS: Final = "app-settings.json"
+EXIT_USAGE: Final = 2
+EXIT_STATE_IN_USE: Final = 4
+_DATABASE: Final = "runtime"
+_log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m local_cloud", description="Run a local cloud.")
+    parser.add_argument("--state", type=Path, default=Path(".factory/cloud"), help="its folder")
+    parser.add_argument("--cosmos-port", type=int, default=0, help="of Cosmos DB; 0: any free one")
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    state = asked.state.resolve()
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = take_lock(state / LOCK)
+    if lock is None:
+        owner = read_owner(state / LOCK) or "unknown"
+        print(f"{state} is in use by the local cloud with process id {owner}", file=sys.stderr)  # noqa: T201
+        return EXIT_STATE_IN_USE
+    write_owner(lock, os.getpid())
+    try:
+        return asyncio.run(_serve(state, CloudSettings(runtime_topology(BUILT), asked.cosmos_port)))
+    except (PortTaken, Unavailable) as problem:
+        print(problem, file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+
+
+async def _serve(state: Path, settings: CloudSettings) -> int:
+    clock, stopping = SystemClock(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    database = Database(state / "broker.db")
+    storage = LocalStorage(state, clock, in_memory=False)
+    cloud = LocalCloud(database, storage, settings, clock=clock, entropy=SystemEntropy())
+    try:
+        await _declare(Account(storage))
+        await cloud.start()
+        _write_private(state / APP_SETTINGS, cloud.app_settings())
+        _log.info("local cloud ready; its settings for an app: %s", state / APP_SETTINGS)
+        await stopping.wait()
+        await cloud.stop()
+    finally:
+        storage.close()
+        database.close()
+    return 0
+
+
+async def _declare(account: Account) -> None:
+    """Make what Pulumi makes in Azure: a container and one for leases, of each service."""
+    if all(known["id"] != _DATABASE for known in account.databases()):
+        account.create_database(_DATABASE)
+    present = {container.name for container in account.containers(_DATABASE)}
+    paths = [f"/{name}" for name in PARTITION_FIELDS]
+    for service in sorted(BUILT):
+        for name, key in (
+            (service.value, {"paths": paths, "kind": "MultiHash"}),
+            (f"{service.value}-leases", {"paths": ["/id"], "kind": "Hash"}),
+        ):
+            if name not in present:
+                definition: dict[str, Any] = {"id": name, "partitionKey": key}
+                if key["kind"] == "MultiHash":
+                    definition["defaultTtl"] = -1
+                await account.create_container(_DATABASE, definition)
+
+
+def _write_private(path: Path, content: Mapping[str, str]) -> None:
+    draft = path.with_suffix(".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+    draft.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

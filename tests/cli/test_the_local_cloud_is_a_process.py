@@ -1,0 +1,87 @@
+"""`cloud up`, `status`, `settings` and `down`: the local cloud as a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.cloud_process import find_cloud, stop_cloud
+from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
+from shared.composition.settings import read_settings
+from shared.kernel.clock import SystemClock
+from shared.persistence.cosmos_account import CosmosAccount
+from shared.persistence.cosmos_store import CosmosStore
+from shared.persistence.store import Partition, Upsert
+
+pytestmark = pytest.mark.real
+PARTITION = Partition("tenant", "environment")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[StateFolder]:
+    state = state_folder_at(tmp_path / "state")
+    yield state
+    stop_cloud(state, SystemClock())
+
+
+def run(folder: StateFolder, line: str) -> tuple[int, Any]:
+    """Return the exit code of *line*, and what it says."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "cli.main", *line.split(), "-o", "json"],
+        cwd=REPOSITORY, env={**os.environ, "RUNTIMECTL_STATE": str(folder.path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return ended.returncode, json.loads(ended.stdout or ended.stderr)
+
+
+def account(folder: StateFolder) -> CosmosAccount:
+    """Return the account that the settings for an app name."""
+    _, printed = run(folder, "cloud settings")
+    named = read_settings(printed["Values"]).cosmos
+    assert named is not None
+    endpoint, _, key = named.get_secret_value().partition(";")
+    return CosmosAccount(endpoint.partition("=")[2], key=key.partition("=")[2])
+
+
+async def test_documents_outlive_the_process(folder: StateFolder) -> None:
+    assert run(folder, "cloud up")[1]["status"] == "ready"
+    before = account(folder)
+    await CosmosStore(before, "runtime", "catalog").batch(PARTITION, [Upsert("one", {"n": 1})])
+    await before.close()
+    run(folder, "cloud down")
+    run(folder, "cloud up")
+
+    after = account(folder)
+    document = await CosmosStore(after, "runtime", "catalog").read(PARTITION, "one")
+    await after.close()
+
+    assert document is not None
+    assert document.body == {"n": 1}
+
+
+def test_a_second_up_shows_the_cloud_that_runs(folder: StateFolder) -> None:
+    _, first = run(folder, "cloud up")
+    _, second = run(folder, "cloud up")
+
+    assert second == {**first, "status": "was running already"}
+
+
+def test_after_down_nothing_runs(folder: StateFolder) -> None:
+    _, up = run(folder, "cloud up")
+    _, down = run(folder, "cloud down")
+
+    assert down == {"cloud": f"stopped (pid {up['pid']})"}
+    assert find_cloud(folder) is None
+    assert run(folder, "cloud status")[1]["status"] == "does not run"
+
+
+def test_without_a_cloud_there_are_no_settings(folder: StateFolder) -> None:
+    code, said = run(folder, "cloud settings")
+
+    assert code == 6
+    assert said["error"]["message"] == "the local cloud does not run"
