@@ -41,17 +41,14 @@ def restrict() -> None:
 
 def _program(machine: str) -> bytes:
     """Return the instructions, of 8 bytes each: the first rule that fits decides."""
-    absent = [(_JUMP_AT_LEAST, _X32)]
-    absent += [(_JUMP_EQUAL, number) for number in (*_KEYS[machine], _IO_URING_SETUP)]
+    refused = [(_JUMP_AT_LEAST, _X32)]
+    refused += [(_JUMP_EQUAL, number) for number in (*_KEYS[machine], _IO_URING_SETUP)]
     return b"".join(
         (
             _load(_ARCHITECTURE),
             _unless(_ARCHITECTURES[machine], errno.ENOSYS),
             _load(_NUMBER),
-            *(
-                _where(test, number, errno.ENOSYS)
-                for test, number in [(_JUMP_AT_LEAST, _X32), *absent]
-            ),
+            *(_where(test, number, errno.ENOSYS) for test, number in refused),
             _instruction(_JUMP_EQUAL, _SOCKET[machine], 1, 0),
             _end(_ALLOW),
             _load(_FAMILY),

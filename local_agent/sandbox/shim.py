@@ -152,7 +152,6 @@ def _spawn(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
     """Return the pid of the workload, which begins with the restrictions of *sandbox*."""
 
     def enter() -> int:
-        system_calls.prctl(system_calls.PR_SET_DUMPABLE, 1)
         if not sandbox["isNamespaced"]:
             system_calls.prctl(system_calls.PR_SET_PDEATHSIG, signal.SIGKILL)
         system_calls.prctl(system_calls.PR_SET_NO_NEW_PRIVS, 1)

@@ -12,7 +12,6 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-MS_REMOUNT = 32
 MS_NOSUID = 2
 MS_NODEV = 4
 MS_NOEXEC = 8
@@ -84,7 +83,7 @@ def _call(purpose: str, number: int, *arguments: object) -> int:
 def _number(numbers: dict[str, int], purpose: str) -> int:
     machine = os.uname().machine
     if machine not in numbers:
-        raise OSError(38, f"{purpose}: not known on {machine}")
+        raise OSError(errno.ENOSYS, f"{purpose}: not known on {machine}")
     return numbers[machine]
 
 
