@@ -17,6 +17,8 @@ class FaultMoment(Enum):
     """The connection breaks, nothing has taken effect."""
     CUT_AFTER = auto()
     """The connection breaks after the effect: the answer is lost."""
+    STALLED = auto()
+    """No answer comes, and nothing takes effect."""
 
 
 _AWAY: Final = ErrorAnswer(503, "ServiceUnavailable", "injected fault")

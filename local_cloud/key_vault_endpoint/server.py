@@ -120,6 +120,8 @@ class KeyVaultEndpoint:
         fault = self.faults.next_fault()
         if fault is not None and fault.moment is FaultMoment.BEFORE:
             return _error(fault.answer)
+        if fault is not None and fault.moment is FaultMoment.STALLED:
+            await asyncio.get_running_loop().create_future()
         _cut(fault, FaultMoment.CUT_BEFORE)
         response = await handler(request, segments)
         _cut(fault, FaultMoment.CUT_AFTER)

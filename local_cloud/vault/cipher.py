@@ -69,7 +69,8 @@ def cipher_of(folder: Path, vault: str, entropy: Entropy) -> VaultCipher:
         Unavailable: the key is lost, or the file has none.
     """
     path = folder / "vault.key"
-    if not path.exists() and any(folder.glob("*.db")):
+    # In this order: whoever made a vault meanwhile made the key before.
+    if any(folder.glob("*.db")) and not path.exists():
         raise Unavailable(
             f"the key of the vaults is lost: restore {path}, or remove the vaults with all their"
             " secrets",

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from azure.keyvault.secrets.aio import SecretClient
 
 TIMEOUT_S: Final = 10
-"""For one request, and for a whole call but a list: also what polls until a deletion is done."""
-_LIST_TIMEOUT_S: Final = 60
-"""A list has 25 entries a page."""
+"""For a whole call, also for one that polls until a deletion is done."""
+_LIST_TIMES: Final = 6
+"""A list, with 25 entries a page, may take so many times as long."""
 _RETRIES: Final[Mapping[str, Any]] = {"retry_connect": 1, "retry_read": 1, "retry_status": 0}
 """Who throttles says when to come again; the callers' own policies wait that long, we do not."""
 _ONCE: Final[Mapping[str, Any]] = {"retry_total": 0}
-"""For what must not be done twice. A connection that broke after the effect counts as one that was
-never made to the SDK's transport, so that is not tried again either."""
+"""For what must not be done twice, or would not be found the second time. The SDK's transport takes
+a connection that broke after the effect for one that was never made, so neither is tried again."""
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1"})
 T = TypeVar("T")
 
@@ -46,11 +46,13 @@ class KeyVault:
         *,
         credential: Callable[[], "AsyncTokenCredential"],
         ca_file: Path | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         """*credential* is asked when first used and stays its owner's to close.
 
         *ca_file* has the certificate authority of a local cloud; None: those of the machine.
         """
+        self._timeout_s = timeout_s
         self._uri = vault_uri
         self._credential = credential
         self._ca_file = ca_file
@@ -89,13 +91,13 @@ class KeyVault:
 
     async def versions(self, name: str) -> Sequence[SecretProperties]:
         checked_name(name)
-        async with self._called(_LIST_TIMEOUT_S) as client:
+        async with self._called(_LIST_TIMES) as client:
             found = await _bounded(client.list_properties_of_secret_versions(name))
         versions = map(_properties, found)
         return sorted(versions, key=lambda version: version.created_at, reverse=True)
 
     async def names(self) -> Sequence[str]:
-        async with self._called(_LIST_TIMEOUT_S) as client:
+        async with self._called(_LIST_TIMES) as client:
             found = await _bounded(client.list_properties_of_secrets())
         return sorted(str(properties.name) for properties in found)
 
@@ -108,15 +110,15 @@ class KeyVault:
 
     async def delete(self, name: str) -> None:
         async with self._called() as client:
-            await client.delete_secret(checked_name(name))
+            await client.delete_secret(checked_name(name), **_ONCE)
 
     async def recover(self, name: str) -> None:
         async with self._called() as client:
-            await client.recover_deleted_secret(checked_name(name))
+            await client.recover_deleted_secret(checked_name(name), **_ONCE)
 
     async def purge(self, name: str) -> None:
         async with self._called() as client:
-            await client.purge_deleted_secret(checked_name(name))
+            await client.purge_deleted_secret(checked_name(name), **_ONCE)
 
     async def close(self) -> None:
         """Close the connections; the vault may not be used afterwards."""
@@ -125,12 +127,12 @@ class KeyVault:
             await client.close()
 
     @asynccontextmanager
-    async def _called(self, timeout_s: float = TIMEOUT_S) -> "AsyncIterator[SecretClient]":
-        """Give the client for one call, bounded in time, its errors translated."""
+    async def _called(self, times: int = 1) -> "AsyncIterator[SecretClient]":
+        """Give the client for one call of *times* the time of others, its errors translated."""
         async with translated_errors(urlsplit(self._uri).netloc):
             if self._client is None:
                 self._client = self._connect()
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(times * self._timeout_s):
                 yield self._client
 
     def _connect(self) -> "SecretClient":
@@ -146,8 +148,8 @@ class KeyVault:
         session._retry_connection = False  # noqa: SLF001
         transport = AioHttpTransport(
             session=session,
-            connection_timeout=TIMEOUT_S,
-            read_timeout=TIMEOUT_S,
+            connection_timeout=self._timeout_s,
+            read_timeout=self._timeout_s,
             connection_verify=True if self._ca_file is None else str(self._ca_file),
         )
         return SecretClient(

@@ -10,7 +10,8 @@ from aiohttp import ClientSession, TCPConnector
 from local_cloud.key_vault_endpoint.authorization import RESOURCE
 from local_cloud.key_vault_endpoint.errors import ErrorAnswer
 from local_cloud.key_vault_endpoint.faults import FORBIDDEN, Fault, FaultMoment
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import NotFound, Unavailable
+from shared.vault.key_vault import KeyVault
 from shared.vault.port import SecretValue
 from tests.kit.key_vault import OFFICER, VaultWire, trusting
 
@@ -183,6 +184,37 @@ async def test_a_secret_is_set_once_whatever_breaks(
         await wire.client.set("s", VALUE)
 
     assert len(await wire.vault.versions("s")) == versions
+
+
+@pytest.mark.parametrize("change", ["delete", "recover", "purge"])
+async def test_what_took_effect_is_not_taken_for_absent(wire: VaultWire, change: str) -> None:
+    await wire.vault.set("s", VALUE)
+    if change != "delete":
+        await wire.vault.delete("s")
+    wire.endpoint.faults.add(Fault(FaultMoment.CUT_AFTER))
+
+    with pytest.raises(Unavailable):
+        await getattr(wire.client, change)("s")
+    with pytest.raises(NotFound):
+        await getattr(wire.client, change)("s")
+
+
+async def test_a_vault_that_does_not_answer_is_left(wire: VaultWire) -> None:
+    from azure.identity.aio import ManagedIdentityCredential
+
+    async with ManagedIdentityCredential() as credential:
+        hasty = KeyVault(
+            wire.endpoint.url,
+            credential=lambda: credential,
+            ca_file=wire.certificates.ca_file,
+            timeout_s=0.5,
+        )
+        await hasty.names()
+        wire.endpoint.faults.add(Fault(FaultMoment.STALLED), times=2)
+
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await hasty.get("s")
+        await hasty.close()
 
 
 async def test_a_read_is_tried_again_once(wire: VaultWire) -> None:
