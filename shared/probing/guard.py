@@ -65,9 +65,11 @@ class Destination:
 
 
 async def resolve_destination(
-    url: str, *, owned: Sequence[Network], resolve: Resolve
+    url: str, *, owned: Sequence[Network], resolve: Resolve, named: Sequence[Network] = ()
 ) -> Destination:
     """Return the address and headers for a request to *url*.
+
+    *named* are ranges that also a name may lead to, for URLs that an operator wrote.
 
     Raises:
         Forbidden: the URL is ambiguous, or one of its addresses is denied.
@@ -80,7 +82,7 @@ async def resolve_destination(
     if not addresses:
         raise OSError(f"{host} has no address")
     for address in addresses:
-        if not is_allowed(address, owned if literal else ()):
+        if not is_allowed(address, owned if literal else named):
             raise Forbidden(f"requests to {address} are denied")
     return _destination(scheme, addresses[0], port, path, host)
 

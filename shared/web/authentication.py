@@ -6,7 +6,6 @@ RFC 7519, RFC 8725 (best current practices); Entra access tokens name the tenant
 """
 
 import hashlib
-import logging
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -21,14 +20,11 @@ from shared.kernel.clock import Clock
 from shared.kernel.context import ADMIN, Scope
 from shared.kernel.errors import Denied, Unauthenticated, Unavailable
 from shared.kernel.ids import TENANT, TenantId
+from shared.web.key_sets import KeyDocument, KeySet
 
 ALGORITHMS: Final = ("RS256", "ES256")
 LEEWAY_S: Final = 30
 TOKEN_MAX_BYTES: Final = 16 * 1024
-REFRESH_LEAST_S: Final = 30.0
-"""An unknown kid refreshes the key set, at most this often."""
-KEYS_MAX_AGE_S: Final = 600.0
-"""A key that was removed from the set, because it leaked, is refused after at most this time."""
 _TIME_MAX: Final = 253_402_300_800
 """The end of the year 9999 in epoch seconds; a later instant is no date, and may be infinite."""
 _JWS: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2}")
@@ -43,7 +39,6 @@ _CODES: Final[Mapping[type[Exception], str]] = {
     jwt.MissingRequiredClaimError: "MissingClaim",
 }
 """Why a token is not valid, by what the library raises; anything else is `InvalidToken`."""
-_log = logging.getLogger(__name__)
 
 _READ: Final = frozenset(
     {
@@ -77,20 +72,25 @@ PERMISSIONS: Final = ROLES["Runtime.Admin"]
 class KeySource(Protocol):
     """Where signing keys come from."""
 
-    async def keys(self) -> Mapping[str, Any]:
-        """Return the JWKS document. Raises Unavailable."""
+    async def keys(self, issuer: str) -> KeyDocument:
+        """Return the key set of *issuer*, one of those whose tokens are taken.
+
+        Raises:
+            Unavailable: it cannot be had now.
+            Unauthenticated: there is no issuer yet.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class FileKeys:
-    """A JWKS in a file, as the local issuer writes it."""
+    """A JWKS in a file, as the local issuer writes it; whoever is asked for, it is this one."""
 
     path: Path
 
-    async def keys(self) -> Mapping[str, Any]:
+    async def keys(self, issuer: str) -> KeyDocument:  # noqa: ARG002  of the port
         try:
-            document: Mapping[str, Any] = from_json(self.path.read_bytes())
+            return KeyDocument(from_json(self.path.read_bytes()))
         except FileNotFoundError as problem:
             raise Unauthenticated(
                 "no issuer is known on this machine yet: run `runtimectl login --dev`",
@@ -101,7 +101,17 @@ class FileKeys:
                 f"the key set {self.path.name} cannot be read: restore it, or run"
                 " `runtimectl login --dev`, which makes a new one"
             ) from problem
-        return document
+
+
+@dataclass(frozen=True)
+class KeysByIssuer:
+    """The keys of some issuers from sources of their own, of all *others* from one."""
+
+    own: Mapping[str, KeySource]
+    others: KeySource
+
+    async def keys(self, issuer: str) -> KeyDocument:
+        return await self.own.get(issuer, self.others).keys(issuer)
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,7 @@ class _Proof:
 
     key: jwt.PyJWK
     kid: str
+    issuer: str
     claims: Mapping[str, Any]
 
 
@@ -124,8 +135,8 @@ class Authenticator:
     issuers: Sequence[str]
     audience: str
     clock: Clock
-    _cached: dict[str, jwt.PyJWK] | None = None
-    _refreshed_at_s: float = 0.0
+    _key_sets: dict[str, KeySet] = field(default_factory=dict)
+    """By issuer: a key of one never verifies a token of another, whatever its kid."""
     _proofs: OrderedDict[bytes, _Proof] = field(default_factory=OrderedDict)
     """By the token's digest, so that no credential is kept; the least used is forgotten first."""
 
@@ -152,7 +163,7 @@ class Authenticator:
     async def _verified(self, token: str) -> Mapping[str, Any]:
         digest = hashlib.sha256(token.encode()).digest()
         proof = self._proofs.get(digest)
-        if proof is None or proof.key is not await self._key(proof.kid):
+        if proof is None or proof.key is not await self._key(proof.issuer, proof.kid):
             proof = await self._prove(token)
         self._proofs[digest] = proof
         self._proofs.move_to_end(digest)
@@ -172,7 +183,10 @@ class Authenticator:
                 f"the token is signed with {algorithm!r}; expected one of {ALGORITHMS}",
                 code="AlgorithmNotAllowed",
             )
-        key = await self._key(kid)
+        if not isinstance(kid, str) or not kid:
+            raise Unauthenticated("the token names no key (kid)", code="NoKeyId")
+        issuer = self._issuer(token)
+        key = await self._key(issuer, kid)
         if key.algorithm_name != algorithm:
             raise Unauthenticated(
                 f"key {kid!r} is for {key.algorithm_name}, the token says {algorithm}",
@@ -184,7 +198,7 @@ class Authenticator:
                 key,
                 algorithms=[algorithm],
                 audience=self.audience,
-                issuer=list(self.issuers),
+                issuer=issuer,
                 options={
                     "require": ["exp", "iat", "iss", "aud", "sub"],
                     "strict_aud": True,
@@ -194,11 +208,21 @@ class Authenticator:
                 },
             )
         except (jwt.PyJWTError, RecursionError) as problem:
-            raise Unauthenticated(
-                f"the token is not valid: {problem}",
-                code=_CODES.get(type(problem), "InvalidToken"),
-            ) from problem
-        return _Proof(key, str(kid), claims)
+            raise _refusal(problem) from problem
+        return _Proof(key, kid, issuer, claims)
+
+    def _issuer(self, token: str) -> str:
+        """Return the trusted issuer that *token* names, which its signature still has to show."""
+        try:
+            claims = jwt.decode(token, options={"verify_signature": False})
+        except (jwt.PyJWTError, RecursionError) as problem:
+            raise _refusal(problem) from problem
+        issuer = claims.get("iss")
+        if issuer is None:
+            raise Unauthenticated("the token names no issuer (iss)", code="MissingClaim")
+        if issuer not in self.issuers:
+            raise Unauthenticated(f"the issuer is not trusted: {issuer!r:.200}", code="WrongIssuer")
+        return str(issuer)
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         """Compare with the kernel's clock: PyJWT would read the machine's own."""
@@ -215,42 +239,20 @@ class Authenticator:
         if claims.get("nbf", now) > now + LEEWAY_S:
             raise Unauthenticated("the token is not valid yet", code="TokenNotYetValid")
 
-    async def _key(self, kid: object) -> jwt.PyJWK:
-        if not isinstance(kid, str) or not kid:
-            raise Unauthenticated("the token names no key (kid)", code="NoKeyId")
-        known = self._cached
-        age_s = self.clock.monotonic_s() - self._refreshed_at_s
-        if known is None or age_s >= (KEYS_MAX_AGE_S if kid in known else REFRESH_LEAST_S):
-            known = await self._refresh()
-        if kid not in known:
-            raise Unauthenticated(f"no key {kid[:40]!r} is known", code="UnknownKey")
-        return known[kid]
-
-    async def _refresh(self) -> dict[str, jwt.PyJWK]:
-        if self._cached is not None:
-            # Before the answer, so that callers who meet here ask once.
-            self._refreshed_at_s = self.clock.monotonic_s()
-        try:
-            self._cached = _usable(await self.keys.keys())
-        except Unavailable as problem:
-            if self._cached is None:
-                raise
-            _log.warning("the key set stays as it was: %s", problem.message)
-        self._refreshed_at_s = self.clock.monotonic_s()
-        return self._cached
+    async def _key(self, issuer: str, kid: str) -> jwt.PyJWK:
+        known = self._key_sets.get(issuer)
+        if known is None:
+            known = KeySet(lambda: self.keys.keys(issuer), self.clock)
+            self._key_sets[issuer] = known
+        key = await known.key(kid)
+        if key is None:
+            raise Unauthenticated(f"{issuer} has no key {kid[:40]!r}", code="UnknownKey")
+        return key
 
 
-def _usable(document: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
-    """Return the keys that have an id and are for signatures. Raises Unavailable when none is."""
-    try:
-        keys = jwt.PyJWKSet.from_dict(dict(document)).keys
-    except (jwt.PyJWTError, AttributeError, LookupError, TypeError, ValueError) as problem:
-        # The library takes a set's members as they come: a key without its number is a KeyError.
-        raise Unavailable(
-            "the key set is not a JWKS with a usable key: restore it; locally, `runtimectl login"
-            " --dev` makes a new one"
-        ) from problem
-    return {key.key_id: key for key in keys if key.key_id and key.public_key_use != "enc"}
+def _refusal(problem: Exception) -> Unauthenticated:
+    code = _CODES.get(type(problem), "InvalidToken")
+    return Unauthenticated(f"the token is not valid: {problem}", code=code)
 
 
 def _bearer(authorization: str | None) -> str:

@@ -12,6 +12,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from jwt.utils import base64url_encode
 
 from shared.web.authentication import Authenticator
+from shared.web.key_sets import KeyDocument
 from tests.kit.stores import HandClock
 
 ISSUER: Final = "https://issuer.example/v2.0"
@@ -39,9 +40,9 @@ class ServedKeys:
     )
     asked: int = 0
 
-    async def keys(self) -> Mapping[str, Any]:
+    async def keys(self, issuer: str) -> KeyDocument:
         self.asked += 1
-        return {"keys": self.served}
+        return KeyDocument({"keys": self.served})
 
 
 @dataclass
