@@ -20,7 +20,7 @@ class Precedence:
         self._running = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._calls = Timeouts[object](_PATIENCE_S, self._demote)
-        self._timeouts = Timeouts[asyncio.Future[None]](_PATIENCE_S, self._admit)
+        self._timeouts = Timeouts[asyncio.Future[None]](_PATIENCE_S, self._resume)
 
     def begin_call(self, call: object) -> None:
         """Let *call* go first until `end_call`, or for half a second."""
@@ -42,7 +42,7 @@ class Precedence:
             self._waiting.append(turn)
             self._timeouts.enter(turn, turn.get_loop())
             try:
-                await turn  # whoever admits it counts it
+                await turn  # whoever resumes it counts it
             except asyncio.CancelledError:
                 if not turn.cancelled():
                     self.end_run()
@@ -66,14 +66,14 @@ class Precedence:
         self._calls_first -= 1
         if not self._calls_first:
             while self._waiting:
-                self._admit(self._waiting.popleft())
+                self._resume(self._waiting.popleft())
 
     def _give_turn(self) -> None:
         while self._waiting:
-            if self._admit(self._waiting.popleft()):
+            if self._resume(self._waiting.popleft()):
                 return
 
-    def _admit(self, turn: "asyncio.Future[None]") -> bool:
+    def _resume(self, turn: "asyncio.Future[None]") -> bool:
         """Let the run that waits for *turn* begin; return whether it still waited."""
         if turn.done():
             return False
