@@ -22,7 +22,9 @@ def data_folders(site: SiteFolder, spec: RevisionSpec) -> Mapping[str, Path]:
     folders = {name: site.volumes / name for name in spec.data}
     for name, folder in folders.items():
         if not (_is_folder(site.volumes) and _is_folder(folder)):
-            raise DataMissing(f"data folder {name} is not there: update the environment")
+            raise DataMissing(
+                f"data folder {name} is not there: put it back, or deploy again if it was deleted"
+            )
     return folders
 
 

@@ -62,6 +62,34 @@ def test_what_comes_back_by_itself_has_what_it_had() -> None:
     run_virtual(main())
 
 
+def test_a_rollback_to_a_release_whose_data_was_deleted_is_refused_and_says_what_is_missing() -> (
+    None
+):
+    async def main() -> None:
+        world = driven()
+        await world.tell(data=[UPLOADS, MAIL])
+        named = {"command": ["serve", "$RUNTIME_DATA_UPLOADS"]}
+        await world.deploy(await world.component("one", **named))
+        await world.settle()
+        second = await world.release("two")
+        await world.tell(EnvironmentStatus.UPDATING)
+        await world.tell(data=[MAIL])
+
+        with pytest.raises(PlanRefused) as refused:
+            await world.rollback(second.deployment_id)
+
+        (finding,) = refused.value.details
+        assert (finding.code, finding.received) == ("DataMissing", "RUNTIME_DATA_UPLOADS")
+        assert (await world.target()).queue == ()
+        await world.tell(EnvironmentStatus.UPDATING)
+        await world.tell(data=[UPLOADS, MAIL])
+        await world.rollback(second.deployment_id)
+        await world.settle()
+        assert given(world) == ("uploads", "mail-box")
+
+    run_virtual(main())
+
+
 def test_the_next_generation_has_none_of_the_data_of_the_last() -> None:
     async def main() -> None:
         world = driven()

@@ -38,7 +38,7 @@ def test_a_first_release_whose_starts_cannot_be_is_not_waited_for() -> None:
     async def main() -> None:
         world = driven()
         await world.tell()
-        why = "data folder uploads is not there: update the environment"
+        why = "data folder uploads is not there: put it back, or deploy again if it was deleted"
         world.world.behaviours[await world.upload("one")] = Behaviour(
             cannot_start=why, output=(f"cannot start: {why}",)
         )

@@ -29,7 +29,7 @@ def events(made: Health) -> list[dict[str, object]]:
 
 
 def test_why_an_instance_cannot_start_stands_in_the_reason() -> None:
-    problem = "data folder uploads is not there: update the environment"
+    problem = "data folder uploads is not there: put it back, or deploy again if it was deleted"
 
     async def main() -> str:
         made = await watched(WEB)

@@ -21,7 +21,7 @@ from tests.surfaces.local_process_harness import local_process_harness
 
 pytestmark = pytest.mark.real
 STORE = ("/bin/sh", "-c", "echo $RUNTIME_INSTANCE_ID >> $RUNTIME_DATA_UP_LOADS/starts; exec $0 $1")
-ABSENT = "data folder up-loads is not there: update the environment"
+ABSENT = "data folder up-loads is not there: put it back, or deploy again if it was deleted"
 SERVE = (*STORE, "python", "server.py")
 
 

@@ -3,13 +3,8 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from function_apps.deployments.errors import (
-    ArtifactRemoved,
-    CannotBePlanned,
-    NotInForce,
-    NotRollbackable,
-)
-from function_apps.deployments.model import module_queue, neighbours, release_unit
+from function_apps.deployments.errors import ArtifactRemoved, NotInForce, NotRollbackable
+from function_apps.deployments.model import module_queue, release_unit
 from function_apps.deployments.model.deployment import Deployment, new_deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.predecessors import (
@@ -59,13 +54,10 @@ def rollback_of(
     Raises:
         NotInForce: another deployment has replaced *undone*.
         NotRollbackable: there is nothing to go back to.
-        CannotBePlanned: a module that stays depends on what would go, or has its path.
     """
     _require_in_force(undone, target)
     predecessors = predecessors_of(undone, wanted)
     command = _command(undone, predecessors)
-    if refusals := neighbours.refusals(command, target, target.queue):
-        raise CannotBePlanned(refusals)
     assert target.environment is not None, "it is Completed there"
     order, _ = order_of(command.components)
     rollback = new_deployment(

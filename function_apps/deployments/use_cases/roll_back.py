@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from function_apps.deployments import repository
-from function_apps.deployments.model import module_queue, release_unit, undo
+from function_apps.deployments.errors import CannotBePlanned
+from function_apps.deployments.model import module_queue, plan_checks, undo
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
 from function_apps.deployments.model.interruption import (
@@ -14,8 +15,7 @@ from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import ROLL_BACK, DeploymentSet
 from function_apps.deployments.resources import answer
 from function_apps.deployments.use_cases.cancel import interrupt
-from function_apps.deployments.use_cases.deploy import enter_queue
-from function_apps.deployments.use_cases.upload_artifact import uploaded
+from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
 from shared.contracts.deployments import DeploymentStatus, EndReason, RollbackDeployment
 from shared.kernel.context import Context, NewIds
 from shared.messaging.unit_of_work import Decision, Json, Outcome, View
@@ -31,6 +31,8 @@ async def roll_back(
             something else than *to_deployment_id*.
         NotInForce: another deployment has replaced it.
         ArtifactRemoved: an archive that it needs is not stored any more.
+        CannotBePlanned: what it goes back to is not possible any more, as its data was deleted, or
+            would take something from others.
         Held: *to_deployment_id* was itself rolled back here.
     """
     ids = NewIds.draw(ctx, app.service.public_name, command.deployment_id)
@@ -65,10 +67,13 @@ async def _undo(
     if queued is not None:
         return Decision(_answer_of_entry(queued, undone, target), is_repeat=True)
     rollback, command = undo.rollback_of(undone, wanted, target, ids, ctx)
-    undo.require_archives(command, await uploaded(command.components, ctx, app), wanted)
-    components = release_unit.planned(command.components, ctx.tenant, target)
+    context = await plan_context(command.components, ctx, app)
+    undo.require_archives(command, context.uploaded, wanted)
+    plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
+    if plan.refusals:
+        raise CannotBePlanned(plan.refusals)
     content = module_queue.keys_of(command).content
-    return enter_queue(rollback, components, content, ids, target, ctx, kind=ROLL_BACK)
+    return enter_queue(rollback, plan.components, content, ids, target, ctx, kind=ROLL_BACK)
 
 
 def _answer_of_entry(entry: QueueEntry, undone: Deployment, target: DeploymentTarget) -> Json:
