@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from local_host.agent_process import AgentProcess
+from shared.composition.keys import key_source
 from shared.composition.parts import PartNotSupported
 from shared.composition.settings import DATABASE, Settings
 from shared.contracts.values import ComputeTargetKind
@@ -18,7 +19,8 @@ from shared.persistence.store import Store
 from shared.persistence.tables import Table
 from shared.surfaces.local_process import LocalProcess
 from shared.surfaces.port import Surface
-from shared.web.authentication import FileKeys, KeySource
+from shared.vault.port import SecretVault
+from shared.web.authentication import KeySource
 
 DEV_KEYS: Final = "issuer/jwks.json"
 
@@ -71,11 +73,16 @@ class EmbeddedParts:
     def blobs(self, container: str) -> Blobs:
         return self.host.storage.blobs(container)
 
+    def vault(self) -> SecretVault:
+        from local_cloud.vault.vault import Vaults  # noqa: PLC0415  for the apps that have one
+
+        return Vaults(self.host.folder / "vaults", self.clock, self.entropy).open(DATABASE)
+
     def sender(self) -> MessageSender:
         return self.host.sender
 
     def keys(self) -> KeySource:
-        return FileKeys(self.settings.issuer_keys or self.host.folder / DEV_KEYS)
+        return key_source(self.settings, self.host.folder / DEV_KEYS)
 
     def surface(self, kind: ComputeTargetKind) -> Surface:
         if kind is not ComputeTargetKind.LOCAL_PROCESS:

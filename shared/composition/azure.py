@@ -7,23 +7,28 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
 from shared.composition.identity import Identity
+from shared.composition.keys import key_source
 from shared.composition.parts import PartNotSupported
 from shared.composition.settings import DATABASE, Settings, string_parts
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
 from shared.messaging.broker import MessageSender
+from shared.persistence.azure_blobs import AzureBlobs
+from shared.persistence.azure_tables import AzureTable
 from shared.persistence.blobs import Blobs
 from shared.persistence.cosmos_account import CosmosAccount
 from shared.persistence.cosmos_store import CosmosStore
+from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
 from shared.surfaces.local_process import LocalProcess
 from shared.surfaces.port import Surface
-from shared.web.authentication import FileKeys, KeySource
+from shared.web.authentication import KeySource
 
 if TYPE_CHECKING:
     from shared.infrastructure.port import InfrastructureEngine
+    from shared.vault.port import SecretVault
 
 
 class AzureParts:
@@ -47,18 +52,36 @@ class AzureParts:
     def store(self, container: str) -> Store:
         return CosmosStore(self._account, DATABASE, container)
 
+    @cached_property
+    def _storage(self) -> StorageAccount:
+        settings = self._settings
+        if settings.storage is not None:
+            return StorageAccount(connection_string=settings.storage.get_secret_value())
+        return StorageAccount(
+            tables=settings.storage_tables,
+            blobs=settings.storage_blobs,
+            credential=self._identity,
+        )
+
     def table(self, name: str) -> Table:
-        _not_supported(f"Table storage ({name})")
+        return AzureTable(self._storage, name)
 
     def blobs(self, container: str) -> Blobs:
-        _not_supported(f"Blob storage ({container})")
+        return AzureBlobs(self._storage, container, self.entropy)
+
+    def vault(self) -> "SecretVault":
+        from shared.vault.key_vault import KeyVault  # noqa: PLC0415  for the apps that have one
+
+        assert self._settings.vault, "read_settings asks for it"
+        return KeyVault(
+            self._settings.vault, credential=self._identity, ca_file=self._settings.ca_file
+        )
 
     def sender(self) -> MessageSender:
         _not_supported("a sender to Service Bus")
 
     def keys(self) -> KeySource:
-        assert self._settings.issuer_keys, "read_settings asks for it"
-        return FileKeys(self._settings.issuer_keys)
+        return key_source(self._settings)
 
     def surface(self, kind: ComputeTargetKind) -> Surface:
         if kind is not ComputeTargetKind.LOCAL_PROCESS:

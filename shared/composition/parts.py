@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # an app imports the ports that it uses, at a cold start too
     from shared.persistence.store import Store
     from shared.persistence.tables import Table
     from shared.surfaces.port import Surface
+    from shared.vault.port import SecretVault
     from shared.web.authentication import KeySource
 
 
@@ -47,6 +48,10 @@ class Parts(Protocol):
     def blobs(self, container: str) -> "Blobs": ...
 
     def sender(self) -> "MessageSender": ...
+
+    def vault(self) -> "SecretVault":
+        """Return the vault of the platform's own secrets."""
+        ...
 
     def keys(self) -> "KeySource":
         """Return the keys that tokens are signed with."""

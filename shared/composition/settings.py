@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -73,6 +74,7 @@ Identity = Literal["managedidentity"] | None
 ClientId = Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None
 Url = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$")]
 Words = Annotated[tuple[str, ...], BeforeValidator(str.split)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(str.split)]
 Rate = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 
 
@@ -86,7 +88,13 @@ class Settings(BaseModel):
     issuers: Words = Field((), alias=ISSUERS)
     """The issuers whose tokens are taken, separated by spaces."""
     issuer_keys: Path | None = Field(None, alias=ISSUER_KEYS)
-    """The issuers' key set (JWKS), a file."""
+    """A key set (JWKS) in a file, for all issuers; without it each issuer is asked for its own."""
+    issuer_key_hosts: Words = Field((), alias="RUNTIME_ISSUER_KEY_HOSTS")
+    """Hosts that may have an issuer's keys, besides its own and those of Entra."""
+    issuer_networks: Networks = Field((), alias="RUNTIME_ISSUER_NETWORKS")
+    """Private ranges in which issuers may be, such as `10.1.0.0/16`."""
+    ca_file: Path | None = Field(None, alias="RUNTIME_CA_FILE")
+    """Certificate authorities to trust for issuers and the vault, in place of the machine's."""
     audience: str = Field(AUDIENCE, alias="RUNTIME_AUDIENCE", min_length=1)
     """What tokens must name as their audience."""
     gateway_url: Url | None = Field(None, alias=GATEWAY)
@@ -226,10 +234,10 @@ def _named(detail: Violation) -> Violation:
 
 def _missing(given: Mapping[str, str], needs: Collection[Need]) -> Sequence[Violation]:
     names: list[str] = [need for need in Need if need in needs]
-    if given.get(PROFILE, PRODUCTION) != LOCAL:
-        names = [ISSUERS, ISSUER_KEYS, *names]
-    elif ISSUERS in given:
+    if given.get(PROFILE, PRODUCTION) != LOCAL or ISSUERS in given:
         names = [ISSUERS, *names]
+    elif needs:  # the keys of this machine's issuer are in no place that Azure's parts know
+        names = [ISSUER_KEYS, *names]
     found = []
     for name in names:
         if not any(given.get(each, "").strip() for each in (name, _STRINGS.get(name, name))):

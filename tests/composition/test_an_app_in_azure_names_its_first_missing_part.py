@@ -13,9 +13,13 @@ from function_apps.health import function_app as health
 from shared.composition import embedded
 from shared.composition.azure import AzureParts
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import GATEWAY, ISSUER_KEYS, ISSUERS, Need, read_settings
+from shared.composition.settings import GATEWAY, ISSUERS, Need, read_settings
 from shared.contracts.values import ComputeTargetKind
+from shared.persistence.azure_blobs import AzureBlobs
+from shared.persistence.azure_tables import AzureTable
 from shared.persistence.cosmos_store import CosmosStore
+from shared.vault.key_vault import KeyVault
+from shared.web.discovery import DiscoveredKeys
 
 SERVICES: Final[dict[str, Any]] = {
     "environments": environments, "deployments": deployments, "catalog": catalog, "health": health,
@@ -26,12 +30,10 @@ SETTINGS: Final = {
     Need.TABLES: "https://shop.table.test",
     Need.BLOBS: "https://shop.blob.test",
     ISSUERS: "https://login.test",
-    ISSUER_KEYS: "/keys.json",
+    Need.VAULT: "https://shop.vault.test",
     GATEWAY: "https://gateway.test",
 }
 MISSING: Final = {
-    "table": lambda parts: parts.table("audit"),
-    "blobs": lambda parts: parts.blobs("artifacts"),
     "sender": lambda parts: parts.sender(),
     "surface": lambda parts: parts.surface(ComputeTargetKind.AKS),
     "engine": lambda parts: parts.engine(),
@@ -49,10 +51,10 @@ def outside_a_host() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_an_app_with_a_cosmos_account_ends_at_table_storage(name: str) -> None:
+def test_an_app_with_its_connections_ends_at_the_sender(name: str) -> None:
     with (
         outside_a_host(),
-        pytest.raises(PartNotSupported, match=r"Table storage \(audit\) yet") as refused,
+        pytest.raises(PartNotSupported, match="a sender to Service Bus yet") as refused,
     ):
         SERVICES[name].bound(SETTINGS)
 
@@ -69,4 +71,8 @@ def test_the_parts_that_exist_are_opened_from_settings() -> None:
     parts = AzureParts(read_settings(SETTINGS))
 
     assert isinstance(parts.store("catalog"), CosmosStore)
+    assert isinstance(parts.table("audit"), AzureTable)
+    assert isinstance(parts.blobs("artifacts"), AzureBlobs)
+    assert isinstance(parts.vault(), KeyVault)
+    assert isinstance(parts.keys(), DiscoveredKeys)
     assert parts.gateway() == "https://gateway.test"

@@ -21,6 +21,7 @@ AZURE = {
 }
 EMULATORS = {
     "RUNTIME_PROFILE": "local",
+    "RUNTIME_ISSUER_KEYS": "/keys.json",
     "CosmosDB": "AccountEndpoint=http://127.0.0.1:8081;AccountKey=c2VjcmV0",
     "ServiceBus": "Endpoint=sb://127.0.0.1;UseDevelopmentEmulator=true",
     "Storage": "UseDevelopmentStorage=true",
@@ -52,9 +53,14 @@ def test_a_connection_string_stands_for_the_addresses() -> None:
 def test_all_that_is_missing_is_named() -> None:
     assert refused({}) == [
         ("Required", "RUNTIME_ISSUERS"),
-        ("Required", "RUNTIME_ISSUER_KEYS"),
         *(("Required", need) for need in EVERY_APP),
     ]
+
+
+def test_the_keys_of_this_machines_issuer_must_be_named_where_no_host_brings_them() -> None:
+    environ = {name: value for name, value in EMULATORS.items() if name != "RUNTIME_ISSUER_KEYS"}
+
+    assert refused(environ) == [("Required", "RUNTIME_ISSUER_KEYS")]
 
 
 def test_what_is_wrong_and_what_is_missing_are_named_together() -> None:

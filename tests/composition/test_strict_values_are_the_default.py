@@ -48,7 +48,6 @@ MISSING: dict[str, tuple[dict[str, str], str]] = {
     "issuers": ({ISSUER_KEYS: "/keys.json"}, ISSUERS),
     "issuers-that-are-blank": ({ISSUERS: " ", ISSUER_KEYS: "/keys.json"}, ISSUERS),
     "issuers-that-are-blank-in-the-local-profile": ({ISSUERS: "", PROFILE: "local"}, ISSUERS),
-    "keys": ({ISSUERS: "https://login.test"}, ISSUER_KEYS),
 }
 
 
