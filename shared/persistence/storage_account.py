@@ -29,7 +29,7 @@ _TABLE_RETRIES: Final = {
 _BLOB_RETRIES: Final = {
     "retry_total": 2,
     "initial_backoff": 0.5,
-    "increment_base": 2,
+    "increment_base": 1,
     "random_jitter_range": 0.25,
 }
 
@@ -44,14 +44,17 @@ class StorageAccount:
         blobs: str | None = None,
         credential: Callable[[], "AsyncTokenCredential"] | None = None,
         connection_string: str | None = None,
+        read_s: float = READ_S,
     ) -> None:
         """Give the URLs of the services that are used, and *credential*, which stays its owner's.
 
-        For an emulator give *connection_string* instead, such as `UseDevelopmentStorage=true`.
+        For an emulator give *connection_string* instead, such as `UseDevelopmentStorage=true`. A
+        request from which nothing comes for *read_s* seconds is given up.
         """
         self._urls = {"tables": tables, "blobs": blobs}
         self._credential = credential
         self._connection_string = (connection_string or "").strip().rstrip(";")
+        self._read_s = read_s
         self._opened = AsyncExitStack()
         self._tables: TableServiceClient | None = None
         self._blobs: BlobServiceClient | None = None
@@ -103,7 +106,7 @@ class StorageAccount:
             return self._blobs
 
     async def _connect(self, kind: Any, service: str, **options: Any) -> Any:
-        options |= {"connection_timeout": CONNECT_S, "read_timeout": READ_S}
+        options |= {"connection_timeout": CONNECT_S, "read_timeout": self._read_s}
         url = self._urls[service]
         if self._connection_string:
             try:

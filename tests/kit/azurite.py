@@ -63,8 +63,9 @@ class Azurite:
 
 @dataclass(frozen=True)
 class Connected:
-    """An account with a table and a container that nobody else has."""
+    """An account with a table and a container of one name that nobody else has."""
 
+    name: str
     account: StorageAccount
     table: AzureTable
     blobs: AzureBlobs
@@ -77,11 +78,14 @@ async def connected(account: StorageAccount) -> AsyncIterator[Connected]:
     try:
         await account.create_table(name)
         await account.create_container(name)
-        yield Connected(
-            account, AzureTable(account, name), AzureBlobs(account, name, SystemEntropy())
-        )
+        yield opened(account, name)
     finally:
         await account.close()
+
+
+def opened(account: StorageAccount, name: str) -> Connected:
+    blobs = AzureBlobs(account, name, SystemEntropy())
+    return Connected(name, account, AzureTable(account, name), blobs)
 
 
 @pytest.fixture(scope="session")
