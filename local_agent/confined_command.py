@@ -62,7 +62,7 @@ def run_confined(
     try:
         _run(command, target, readable, workdir, names_max)
     finally:
-        _take(target)
+        _make_ours(target)
 
 
 def end_commands(parent: Path) -> None:
@@ -154,7 +154,7 @@ def _end(folder: Path) -> None:
     psutil.wait_procs(running, timeout=_ENDED_WITHIN_S)
 
 
-def _take(target: Path) -> None:
+def _make_ours(target: Path) -> None:
     """Make everything in *target* ours; links are taken themselves, not where they lead."""
     us, group = os.geteuid(), os.getegid()
     if us != 0:

@@ -21,7 +21,7 @@ class ControllerContext:
     clock: Clock
     entropy: Entropy
     artifacts: Artifacts
-    tools: Path
+    python_links: Path
     session: aiohttp.ClientSession
     tasks: asyncio.TaskGroup
     on_change: Callable[[], None]

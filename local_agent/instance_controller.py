@@ -57,7 +57,7 @@ class InstanceController:
         data: Mapping[str, Path],
     ) -> None:
         """Spawn the process of *record*, which is on disk already: no process is ever unknown."""
-        pid = self.folder(record.id).start(spec, record, unpacked, data, self._context.tools)
+        pid = self.folder(record.id).start(spec, record, unpacked, data, self._context.python_links)
         self._processes.add(record.token, pid)
 
     def postpone(self, record: InstanceRecord, problem: str) -> InstanceRecord:

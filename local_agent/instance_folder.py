@@ -62,10 +62,10 @@ class InstanceFolder:
         record: InstanceRecord,
         unpacked: UnpackedArtifact,
         data: Mapping[str, Path],
-        tools: Path,
+        python_links: Path,
     ) -> int:
         """Start the process that *record* describes, with its data folders; return its pid."""
-        environ = self._environ(spec, record, unpacked, data, tools)
+        environ = self._environ(spec, record, unpacked, data, python_links)
         in_force = isolation.means()
         sandbox = sandboxes.sandbox(
             in_force,
@@ -73,7 +73,7 @@ class InstanceFolder:
             record.token,
             owned=[self.path / "home", self.path / "tmp"],
             program=self.path / "work",
-            readable=[tools, unpacked.content] if unpacked.is_wheelhouse else [tools],
+            readable=[python_links, unpacked.content] if unpacked.is_wheelhouse else [python_links],
             data=list(data.values()),
             port=record.port,
         )
@@ -123,13 +123,13 @@ class InstanceFolder:
         record: InstanceRecord,
         unpacked: UnpackedArtifact,
         data: Mapping[str, Path],
-        tools: Path,
+        python_links: Path,
     ) -> dict[str, str]:
         variables = {data_variable(name): str(folder) for name, folder in data.items()}
         variables |= {"HOME": str(self.path / "home"), "TMPDIR": str(self.path / "tmp")}
         if record.port is not None:
             variables["PORT"] = str(record.port)
-        path = [str(tools), "/usr/local/bin", "/usr/bin", "/bin"]
+        path = [str(python_links), "/usr/local/bin", "/usr/bin", "/bin"]
         root = self.path / "work"
         if unpacked.is_wheelhouse:
             root = unpacked.content

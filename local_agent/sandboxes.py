@@ -21,20 +21,18 @@ from local_agent import processes
 from local_agent.sandbox import landlock, mounts
 
 USERS_FIRST: Final = 1_879_048_192
-FIXED_MAX: Final = 1000
-"""Each is a mount, which takes about 20 µs at the start and again at the end."""
 USERS: Final = 2**28
 """A range that systemd's conventions leave free (systemd.io/UIDS-GIDS)."""
-TOOLS: Final = (
+READ_ONLY_MOUNTS_MAX: Final = 1000
+"""Each takes about 20 µs at the start and again at the end."""
+VERSION_MANAGERS: Final = (
     ".pyenv/versions", ".local/share/uv/python", ".nvm/versions", ".local/share/fnm/node-versions",
     ".volta/tools", ".asdf/installs", ".local/share/mise/installs", ".rbenv/versions",
     ".sdkman/candidates", ".bun/bin", ".deno/bin", ".cargo/bin", ".dotnet", "go/bin", ".local/bin",
 )  # fmt: skip
 """Where version managers put programs in the home folder of whoever runs the platform. A fixed
 list: a tenant chooses the command, and so must not choose what can be seen."""
-
-
-_MAPPING: Final[dict[int, bool]] = {}
+_MAPS_OWNERS: Final[dict[int, bool]] = {}
 """Whether a file system maps owners, by its device."""
 
 
@@ -73,9 +71,9 @@ def sandbox(
     *owned* are fresh folders, given to the user of the start. *program* is a folder whose files
     stay as they are, and which takes others. *data* outlives the start: its files are those of
     one user on disk, the same for all data of an environment, and the workload's user for it. Where
-    the file system cannot map owners, the workload runs as that user. With *parent*, which starts
-    it, it ends when the thread ends that did. None where this system has
-    no sandboxes.
+    the file system cannot map owners, the workload runs as that user. With *parent*, the pid of the
+    process that starts it, it ends when the thread ends that did. None where this system has no
+    sandboxes.
     """
     if sys.platform != "linux":
         return None
@@ -87,6 +85,9 @@ def sandbox(
             user, mapped = mapped[0][1], []
         for path in owned:
             os.chown(path, user, user, follow_symlinks=False)
+    programs = [] if program is None else [program]
+    writable = [*owned, *programs, *([] if mapped else data)]
+    folders, files = _read_only_mounts(program) if program and user is None else ((), ())
     number = os.getuid() if user is None else user
     group = os.getgid() if user is None else user
     return {
@@ -96,9 +97,10 @@ def sandbox(
         "user": user,
         "root": str(folder / "root"),
         "hidden": str(_state_of(folder)),
-        "readable": [str(path) for path in (*_python(), *_tools(), *readable)],
-        "writable": [str(path) for path in (*owned, *_given(program), *(() if mapped else data))],
-        "program": _fixed(program) if program is not None and user is None else ((), ()),
+        "readable": [str(path) for path in (*_python(), *_version_managers(), *readable)],
+        "writable": [str(path) for path in writable],
+        "programFolders": folders,
+        "programFiles": files,
         "mapped": mapped,
         "tmp": str(folder / "tmp"),
         "accounts": [
@@ -116,7 +118,7 @@ def unfit_place(state: Path, in_force: Means) -> str | None:
     if not in_force.is_namespaced:
         return None
     there = state.resolve()
-    for place in map(Path, ("/dev", "/proc", *(str(p) for p in (*_python(), *_tools())))):
+    for place in (Path("/dev"), Path("/proc"), *_python(), *_version_managers()):
         if there.is_relative_to(place) or there.is_relative_to(place.resolve()):
             return f"{state} is below {place}, which every workload sees: take another place"
     if in_force.has_own_user and any(there.is_relative_to(path) for path in mounts.SYSTEM):
@@ -131,12 +133,8 @@ def _state_of(folder: Path) -> Path:
     return next((path.parent for path in folder.parents if path.name == "surface"), folder)
 
 
-def _given(program: Path | None) -> tuple[Path, ...]:
-    return () if program is None else (program,)
-
-
-def _fixed(program: Path) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the folders and the files of *program*, to be mounted one by one.
+def _read_only_mounts(program: Path) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the folders, outer before inner, and the files of *program*, each to be a mount.
 
     Of a large program what is at its top, as files: then its folders take no new ones.
     """
@@ -145,7 +143,7 @@ def _fixed(program: Path) -> tuple[Sequence[str], Sequence[str]]:
     for folder, inner, names in os.walk(program):
         folders += [f"{folder}/{name}" for name in inner]
         files += [f"{folder}/{name}" for name in names]
-        if len(folders) + len(files) > FIXED_MAX:
+        if len(folders) + len(files) > READ_ONLY_MOUNTS_MAX:
             return (), [str(path) for path in program.iterdir()]
     return folders, files
 
@@ -190,9 +188,9 @@ def _owner_of(data: Path) -> int:
 def _maps_owners(in_force: Means, folder: Path) -> bool:
     """Return whether the file system of *folder* maps owners; the first call for it tries it."""
     device = folder.stat().st_dev
-    if device not in _MAPPING:
-        _MAPPING[device] = _tries_to_map(in_force, folder)
-    return _MAPPING[device]
+    if device not in _MAPS_OWNERS:
+        _MAPS_OWNERS[device] = _tries_to_map(in_force, folder)
+    return _MAPS_OWNERS[device]
 
 
 def _tries_to_map(in_force: Means, folder: Path) -> bool:
@@ -219,7 +217,7 @@ def _python() -> tuple[Path, ...]:
 
 
 @lru_cache(maxsize=1)
-def _tools() -> tuple[Path, ...]:
+def _version_managers() -> tuple[Path, ...]:
     home = Path(os.path.expanduser("~"))  # noqa: PTH111  pathlib raises where there is none
-    found = (home / name for name in TOOLS)
-    return tuple(path for path in found if path.is_dir())
+    paths = (home / name for name in VERSION_MANAGERS)
+    return tuple(path for path in paths if path.is_dir())

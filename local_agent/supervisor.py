@@ -75,12 +75,12 @@ async def supervise(
             ) as session,
             asyncio.TaskGroup() as tasks,
         ):
-            tools = link_python(folder.root / "tools")
+            python_links = link_python(folder.root / "tools")
             scratch = ScratchMeter(clock, folder.root)
             tasks.create_task(scratch.run())
             tasks.create_task(Cleanup(folder, artifacts, clock).run())
             context = ControllerContext(
-                clock, entropy, artifacts, tools, session, tasks, notifier.notify, scratch
+                clock, entropy, artifacts, python_links, session, tasks, notifier.notify, scratch
             )
             await _supervise_sites(folder, notifier, context, announce)
 

@@ -42,7 +42,8 @@ def enter(
     hidden: str,
     readable: Sequence[str],
     writable: Sequence[str],
-    program: tuple[Sequence[str], Sequence[str]],
+    program_folders: Sequence[str],
+    program_files: Sequence[str],
     mapped: Sequence[tuple[str, int]],
     tmp: str,
     accounts: tuple[str, str],
@@ -51,9 +52,9 @@ def enter(
 
     *hidden* is a folder of which nothing is seen but what is named here, also below /opt or /usr.
     *readable*, *writable* and *mapped* (with the descriptor of a user namespace) are folders and
-    files. *program* are folders of a writable one, outer before inner, that take new files and
-    cannot be replaced, and what stays as it is. *tmp* is bound at /tmp and /var/tmp; *accounts* are
-    the texts of passwd and group.
+    files. *program_folders* and *program_files* lie in a writable folder, and cannot be renamed or
+    replaced there: the folders, which are named outer before inner, take new files, the files are
+    read-only. *tmp* is bound at /tmp and /var/tmp; *accounts* are the texts of passwd and group.
     """
     system_calls.mount("none", "/", None, MS_REC | MS_PRIVATE)
     system_calls.mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
@@ -64,7 +65,7 @@ def enter(
         system_calls.mount("tmpfs", root + hidden, "tmpfs", flags, "mode=0755,size=1m")
     for target in ("/tmp", "/var/tmp"):
         _bind(tmp, _place(root, target, is_folder=True))
-    for path in (*readable, *writable, *program[0], *program[1]):
+    for path in (*readable, *writable, *program_folders, *program_files):
         _show(root, path)
     for path, userns in mapped:
         system_calls.mount_mapped(path, _place(root, path, is_folder=True), userns)
@@ -74,7 +75,7 @@ def enter(
     _link(root, "/dev")
     read_only = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID
     system_calls.set_mount(root, to_set=read_only, recursive=True)
-    for path in ("/tmp", "/var/tmp", *writable, *program[0], *(path for path, _ in mapped)):
+    for path in ("/tmp", "/var/tmp", *writable, *program_folders, *(path for path, _ in mapped)):
         system_calls.set_mount(root + path, to_clear=MOUNT_ATTR_RDONLY)
     _mount_kernel_folders(root)
     system_calls.enter_root(root)

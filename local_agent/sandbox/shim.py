@@ -7,9 +7,9 @@ A sandbox is a mapping: `output`, the file for what it writes; `exit`, the file 
 status, which an agent that is not the parent of this process cannot know otherwise; `parent`, the
 process with which it ends (None: it outlives that); `isNamespaced`; `network`, whether it has one;
 `user` (None: ours); `root`, an empty folder; `hidden`, the state folder; `readable`, `writable`
-(paths); `program`, `tmp` and `accounts`, as `mounts.enter` takes them; `mapped` (pairs of a path
-and the owner of its files on disk); `landlock` (its version, 0 for none), `port` (None: none of its
-own) and `filtersCalls`, whether `call_filter` is in force.
+(paths); `programFolders`, `programFiles`, `tmp` and `accounts`, as `mounts.enter` takes them;
+`mapped` (pairs of a path and the owner of its files on disk); `landlock` (its version, 0 for none),
+`port` (None: none of its own) and `filtersCalls`, whether `call_filter` is in force.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ def _be_init(
         hidden=sandbox["hidden"],
         readable=sandbox["readable"],
         writable=sandbox["writable"],
-        program=sandbox["program"],
+        program_folders=sandbox["programFolders"],
+        program_files=sandbox["programFiles"],
         mapped=mapped,
         tmp=sandbox["tmp"],
         accounts=sandbox["accounts"],
