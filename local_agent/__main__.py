@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="descriptor 3 is the folder's lock, held by who started this process",
     )
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(usual, wanted), most))
     try:
-        asyncio.run(_run_until_signalled(asked.state.resolve(), is_locked=asked.locked))
+        asyncio.run(_run_until_signalled(options.state.resolve(), is_locked=options.locked))
     except AgentRunning as running:
         logging.getLogger("local_agent").warning("%s", running)
         return EXIT_RUNNING

@@ -79,7 +79,7 @@ async def _supervise_until_removed(state: Path, surface: LocalProcessSurface, cl
         StateRemoved.
     """
     work = [
-        asyncio.ensure_future(supervise(surface, clock)),
+        asyncio.ensure_future(keep_supervising(surface, clock)),
         asyncio.ensure_future(_keep_logs_bounded(state, clock)),
     ]
     try:
@@ -94,7 +94,7 @@ async def _supervise_until_removed(state: Path, surface: LocalProcessSurface, cl
     )
 
 
-async def supervise(surface: LocalProcessSurface, clock: Clock) -> None:
+async def keep_supervising(surface: LocalProcessSurface, clock: Clock) -> None:
     """Supervise *surface* forever: a defect is logged, and the supervision restarts."""
     while True:
         try:

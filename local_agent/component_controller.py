@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from local_agent.controller_context import ControllerContext
-from local_agent.data_folders import data_folders
+from local_agent.data_folders import require_data_folders
 from local_agent.envoy_admin import UpstreamHosts
 from local_agent.envoy_config import ComponentRoute, RevisionRoute
 from local_agent.instance_controller import InstanceController
@@ -73,7 +73,7 @@ class ComponentController:
             if record.id in wanted:
                 after = self._instances.keep_running(record, spec, hosts)
                 if after is not None and self._instances.is_restart_due(after):
-                    after = await self._start(spec, after.id, after)
+                    after = await self._start_instance(spec, after.id, after)
             else:
                 after = self._instances.drain(record, spec, hosts, is_immediate=is_deletion)
             if after is None:
@@ -85,7 +85,7 @@ class ComponentController:
             await asyncio.to_thread(self._instances.delete, stopped)
         present = {record.id for record in records}
         missing = [instance for instance in wanted if instance not in present]
-        records += [await self._start(wanted[instance], instance) for instance in missing]
+        records += [await self._start_instance(wanted[instance], instance) for instance in missing]
         self._save_record(ComponentRecord(desired.component, tuple(records)), before)
         self._instances.end_pass(records)
 
@@ -132,7 +132,7 @@ class ComponentController:
         used = {instance.port for instance in record.instances if instance.port}
         self._context.ports[record.component.service] = used
 
-    async def _start(
+    async def _start_instance(
         self, spec: RevisionSpec, instance: str, dead: InstanceRecord | None = None
     ) -> InstanceRecord:
         """Return the record of an instance that was started, or is to be tried again later."""
@@ -161,7 +161,7 @@ class ComponentController:
         """
         context = self._context
         unpacked = await context.artifacts.prepare(spec.artifact)
-        data = data_folders(self._site, spec)
+        data = require_data_folders(self._site, spec)
         folder = self._instances.folder(before.id)
         await asyncio.to_thread(folder.prepare, unpacked, context.artifacts)
         now = context.clock.now()

@@ -12,7 +12,7 @@ from shared.surfaces.errors import DataMissing
 from shared.surfaces.spec import RevisionSpec
 
 
-def data_folders(site: SiteFolder, spec: RevisionSpec) -> Mapping[str, Path]:
+def require_data_folders(site: SiteFolder, spec: RevisionSpec) -> Mapping[str, Path]:
     """Return the folder of each data resource of *spec*, by name.
 
     Raises:

@@ -97,7 +97,7 @@ class EnvoyProcess:
         return identity is None
 
     def _find(self) -> ProcessIdentity | None:
-        token = envoy_epoch(self._folder)
+        token = envoy_token(self._folder)
         return self._processes.find(self._folder, token) if token else None
 
     def _start(self, site: DesiredSite) -> None:
@@ -159,7 +159,7 @@ def last_complaint(folder: Path) -> str:
     return "it was never started"
 
 
-def envoy_epoch(folder: Path) -> str:
+def envoy_token(folder: Path) -> str:
     """Return the token of the last start of the Envoy in *folder*; empty before the first."""
     try:
         return read_plain(folder / "started").decode("ascii")

@@ -54,7 +54,7 @@ def live_revisions(folder: SiteFolder, desired: DesiredComponent) -> tuple[LiveR
     )
 
 
-def live_processes(
+def live_instances(
     folder: SiteFolder, desired: DesiredComponent
 ) -> list[tuple[InstanceRecord, StartedProcess]]:
     """Return the instances of *desired* whose process is alive.

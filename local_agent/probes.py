@@ -25,7 +25,7 @@ async def send_probe(session: aiohttp.ClientSession, port: int, probe: HttpProbe
     Without a path a connection passes. *session* does not unpack: an answer without an end does not
     pass. The words have nothing that the workload wrote but its status.
     """
-    asked = f"GET {probe.path[:_PATH_SHOWN]}" if probe.path else "the connection"
+    question = f"GET {probe.path[:_PATH_SHOWN]}" if probe.path else "the connection"
     try:
         async with asyncio.timeout(probe.timeout_s):
             if not probe.path:
@@ -36,15 +36,15 @@ async def send_probe(session: aiohttp.ClientSession, port: int, probe: HttpProbe
             async with session.get(url, headers=PLAIN, allow_redirects=False) as response:
                 await read_bounded(response)
                 is_passed = response.status < PASSES_BELOW
-                return "" if is_passed else f"{asked} answered {response.status}"
+                return "" if is_passed else f"{question} answered {response.status}"
     except TimeoutError:
-        return f"{asked} got no answer within {probe.timeout_s:g} s"
+        return f"{question} got no answer within {probe.timeout_s:g} s"
     except (ConnectionRefusedError, aiohttp.ClientConnectorError):
         return f"connection refused on port $PORT ({port}): does it listen on $PORT?"
     except BodyTooLong:
-        return f"{asked} answered more than 64 KiB"
+        return f"{question} answered more than 64 KiB"
     except (aiohttp.ClientError, OSError, ValueError):
-        return f"{asked} got no answer in HTTP"
+        return f"{question} got no answer in HTTP"
 
 
 @dataclass

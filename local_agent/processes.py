@@ -304,7 +304,7 @@ def start(
         with TemporaryFile(dir=folder) as ordered:
             marshal.dump(carried, ordered)
             ordered.seek(0)
-            return _spawn(token, environ.get("HOME", "/"), ordered.fileno(), written)
+            return _spawn_launcher(token, environ.get("HOME", "/"), ordered.fileno(), written)
     finally:
         os.close(written)
 
@@ -330,7 +330,7 @@ def status_of_trial(
     return os.waitstatus_to_exitcode(status)
 
 
-def _spawn(token: str, home: str, ordered: int, written: int) -> int:
+def _spawn_launcher(token: str, home: str, ordered: int, written: int) -> int:
     """Start the launcher, and return its pid.
 
     The environ of the workload is in its order: what that names for the loader of programs

@@ -8,12 +8,12 @@ from typing import Any, ParamSpec, TypeVar
 from local_agent import limits
 from local_agent.artifacts import Artifacts
 from local_agent.envoy_admin import EnvoyAdmin
-from local_agent.envoy_process import envoy_epoch
+from local_agent.envoy_process import envoy_token
 from local_agent.instance_folder import InstanceFolder, outputs_of
 from local_agent.observation import (
     Unreadable,
     endpoint,
-    live_processes,
+    live_instances,
     live_revisions,
     prove_instance,
 )
@@ -118,7 +118,7 @@ class LocalProcessReader:
                 self._artifacts,
                 self._clock,
             )
-            for record, identity in live_processes(folder, desired)
+            for record, identity in live_instances(folder, desired)
             if revision in {None, record.revision}
         ]
         return tuple(proofs)
@@ -129,7 +129,7 @@ class LocalProcessReader:
         if documents is None or not documents[2].has_port:
             return None
         folder, _, _ = documents
-        epoch = envoy_epoch(folder.edge)
+        epoch = envoy_token(folder.edge)
         counters = await EnvoyAdmin(folder.edge).traffic(component.service)
         return TrafficSample(self._clock.now(), epoch, counters)
 

@@ -18,18 +18,18 @@ async def end_processes_of(state: Path, clock: Clock) -> int:
 
     They are known by the environ that each start and its children have: nothing else is left.
     """
-    found = _processes_of(state)
-    for process in found:
+    running = _processes_of(state)
+    for process in running:
         _signal(process, is_late=False)
     deadline_s = clock.monotonic_s() + GRACE_S
     # Only those: another agent may have begun in a new folder of that name.
-    while (left := [each for each in found if each.is_running()]) and (
+    while (left := [each for each in running if each.is_running()]) and (
         clock.monotonic_s() < deadline_s
     ):
         await clock.sleep(_POLL_INTERVAL_S)
     for process in left:
         _signal(process, is_late=True)
-    return len(found)
+    return len(running)
 
 
 def _processes_of(state: Path) -> list[psutil.Process]:

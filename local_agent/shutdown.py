@@ -11,7 +11,7 @@ from typing import Final
 from local_agent import processes
 from local_agent.agent_lock import LOCK, has_agent, read_owner
 from local_agent.artifacts import end_installers
-from local_agent.envoy_process import envoy_epoch
+from local_agent.envoy_process import envoy_token
 from local_agent.processes import ProcessIdentity
 from local_agent.state_files import CorruptStateFile, InstanceRecord, SiteFolder, SurfaceFolder
 from local_agent.supervisor import AgentRunning, has_supervisor
@@ -85,7 +85,7 @@ async def _end(stopping: Sequence[ProcessIdentity], clock: Clock) -> None:
         processes.reap(identity.pid)
 
 
-def live_processes(root: Path) -> list[ProcessIdentity]:
+def running_processes(root: Path) -> list[ProcessIdentity]:
     """Return the workloads and Envoys below *root* that run, by their claims."""
     return [identity for identity in _started_processes(root) if processes.is_alive(identity)]
 
@@ -108,7 +108,7 @@ def _void_starts(root: Path) -> None:
                 if folder.is_dir():
                     processes.void_claim(processes.claim_file(folder, instance.token))
         with suppress(OSError, ValueError):  # it is no token, or none that names a file
-            if token := envoy_epoch(site.edge):
+            if token := envoy_token(site.edge):
                 processes.void_claim(processes.claim_file(site.edge, token))
 
 

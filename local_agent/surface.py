@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from local_agent.artifacts import ArchiveSource, Artifacts
-from local_agent.data_folders import data_folders
+from local_agent.data_folders import require_data_folders
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
 from local_agent.envoy_process import last_complaint
 from local_agent.loopback_ports import free_port
@@ -64,8 +64,8 @@ class LocalProcessSurface(LocalProcessReader):
         try:
             await wait_until(is_ready, self._clock, WAIT_S, f"Envoy of {spec.environment} is late")
         except TrafficUnavailable as late:
-            said = await asyncio.to_thread(last_complaint, edge)
-            raise TrafficUnavailable(f"{late.message}: {said}", retry_after_s=2.0) from late
+            complaint = await asyncio.to_thread(last_complaint, edge)
+            raise TrafficUnavailable(f"{late.message}: {complaint}", retry_after_s=2.0) from late
 
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
         if not await asyncio.to_thread(self._request_deletion, environment, fence):
@@ -82,7 +82,7 @@ class LocalProcessSurface(LocalProcessReader):
         # Unpacking may take long, so the fence is checked before it and again with the write.
         await self._update(spec.component, fence, lambda desired: desired)
         await self._artifacts.prepare(spec.artifact)
-        data_folders(self._folder.site(spec.component.environment), spec)
+        require_data_folders(self._folder.site(spec.component.environment), spec)
 
         def add(desired: DesiredComponent) -> DesiredComponent:
             present = desired.revisions.get(spec.revision)

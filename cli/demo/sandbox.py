@@ -23,7 +23,7 @@ from cli.session import Session
 from cli.state_folder import STATE_VARIABLE, StateFolder, state_folder_at
 from local_agent.agent_lock import read_owner
 from local_agent.processes import ProcessIdentity
-from local_agent.shutdown import live_processes
+from local_agent.shutdown import running_processes
 from local_agent.state_files import SurfaceFolder
 from shared.kernel.clock import Clock, SystemClock
 
@@ -126,7 +126,7 @@ class Sandbox:
 
     def workloads(self) -> set[ProcessIdentity]:
         """Return the processes that outlive host and agent: workloads and proxies."""
-        return set(live_processes(self.state_folder.surface))
+        return set(running_processes(self.state_folder.surface))
 
 
 @contextmanager

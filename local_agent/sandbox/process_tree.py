@@ -52,8 +52,8 @@ def spawn(become: Callable[[], int]) -> int:
 
 def say_not_started(failed: Exception) -> None:
     """Write why there is no workload where its output would be."""
-    said = f"cannot start in a sandbox: {str(failed) or type(failed).__name__}\n"
-    os.write(2, said.encode("utf-8", "backslashreplace"))
+    sentence = f"cannot start in a sandbox: {str(failed) or type(failed).__name__}\n"
+    os.write(2, sentence.encode("utf-8", "backslashreplace"))
 
 
 def wait_for(pid: int) -> int:

@@ -110,25 +110,25 @@ CALLS: Final[Mapping[str, AgentCall]] = {
 def write_error(error: Refused | Unavailable) -> tuple[int, bytes]:
     """Return the status and the body that stand for *error*."""
     kind = next(each for each in type(error).__mro__ if each.__name__ in _ERRORS)
-    said: dict[str, Any] = {"type": kind.__name__, "code": error.code, "message": error.message}
+    document: dict[str, Any] = {"type": kind.__name__, "code": error.code, "message": error.message}
     if isinstance(error, Unavailable):
-        status, said["retryAfterS"] = UNAVAILABLE, error.retry_after_s
+        status, document["retryAfterS"] = UNAVAILABLE, error.retry_after_s
     else:
-        status, said["target"] = error.http_status, error.target
-    return status, json.dumps({"error": said}).encode()
+        status, document["target"] = error.http_status, error.target
+    return status, json.dumps({"error": document}).encode()
 
 
 def read_error(body: bytes) -> Refused | Unavailable:
     """Return the error that *body* stands for; Unavailable where it stands for none."""
     try:
-        said = json.loads(body)["error"]
-        kind, message = _ERRORS[said["type"]], str(said["message"])
+        document = json.loads(body)["error"]
+        kind, message = _ERRORS[document["type"]], str(document["message"])
     except (ValueError, KeyError, TypeError):
         return Unavailable("the local agent failed: its log says why")
     # Some kinds are made of what their message says; here the message is all there is.
     error = kind.__new__(kind)
     if isinstance(error, Unavailable):
-        Unavailable.__init__(error, message, retry_after_s=said["retryAfterS"])
+        Unavailable.__init__(error, message, retry_after_s=document["retryAfterS"])
     else:
-        Refused.__init__(error, message, code=said["code"], target=said["target"])
+        Refused.__init__(error, message, code=document["code"], target=document["target"])
     return error

@@ -21,7 +21,7 @@ import psutil
 
 from cli.client import Client, HostUnreachable
 from local_agent.processes import ProcessIdentity
-from local_agent.shutdown import live_processes, stop_agent, stop_everything
+from local_agent.shutdown import running_processes, stop_agent, stop_everything
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
@@ -99,7 +99,7 @@ class RealSystem:
 
     def workloads(self) -> set[ProcessIdentity]:
         """Return the processes of workloads and proxies that live, by their claims."""
-        return set(live_processes(self.state / "surface"))
+        return set(running_processes(self.state / "surface"))
 
     def strangers(self) -> list[str]:
         """Return the command lines of processes that still work below the state folder."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local_agent.agent import LOG_BYTES_MAX, bound_logs, supervise
+from local_agent.agent import LOG_BYTES_MAX, bound_logs, keep_supervising
 from local_agent.site_controller import SiteController
 from local_agent.supervisor import INTERVAL_S
 from shared.kernel.clock import SystemClock
@@ -37,7 +37,7 @@ def test_supervision_that_broke_off_begins_again(caplog: pytest.LogCaptureFixtur
     async def main() -> Any:
         surface: Any = Breaking()
         with caplog.at_level(logging.WARNING), suppress(asyncio.CancelledError):
-            await supervise(surface, LoopClock())
+            await keep_supervising(surface, LoopClock())
         return surface.begun
 
     assert run_virtual(main()) == 3

@@ -19,7 +19,7 @@ from local_agent import processes
 from local_agent.agent_lock import read_owner
 from local_agent.launcher import TOKEN_VARIABLE
 from local_agent.removed_state import end_processes_of
-from local_agent.shutdown import live_processes
+from local_agent.shutdown import running_processes
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.observation import Unknown
@@ -229,7 +229,7 @@ async def test_an_agent_whose_folder_is_removed_ends_all_that_it_started(tmp_pat
     async with agent_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1, replicas=2), weights={1: 100})
         live, agent = await harness.until(lambda _: True), _record(tmp_path)
-        proxies = live_processes(tmp_path / "surface")
+        proxies = running_processes(tmp_path / "surface")
 
         await asyncio.to_thread(_remove, tmp_path)
 

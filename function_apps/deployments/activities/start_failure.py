@@ -25,7 +25,7 @@ LINES: Final = 20
 TEXT_MAX: Final = 2048
 """Of a reason."""
 _HEAD_MAX: Final = 1200
-"""Of what stands before the last lines, which are to be seen."""
+"""Of what stands before the last lines, so that there is room for them."""
 _GATES: Final = frozenset({"GateFailed", "GateInconclusive"})
 _EXPLAINED: Final = frozenset({StartFailed.code, NotReadyInTime.code}) | _GATES
 _DENIED: Final = re.compile(r"EACCES|permission ?denied|permissionerror", re.IGNORECASE)
@@ -66,17 +66,20 @@ async def explained(
             continue
         failed = _failed(component, live) if reason.code in _GATES else _not_ready(component, live)
         if failed:
-            said = [] if reason.code == StartFailed.code else [_state(failed[0])]
+            states = [] if reason.code == StartFailed.code else [_state(failed[0])]
             lines = await _last_lines(component, failed[0], deployment, app)
-            return _with_lines(reason, [*said, *_hints(component, lines, app)], lines)
+            return _with_lines(reason, [*states, *_hints(component, lines, app)], lines)
     return reason
 
 
-def _with_lines(reason: FailureReason, said: Sequence[str], lines: Sequence[str]) -> FailureReason:
+def _with_lines(
+    reason: FailureReason, clauses: Sequence[str], lines: Sequence[str]
+) -> FailureReason:
     if not any(lines):
-        return FailureReason(reason.code, "; ".join((reason.message, *said, "it wrote nothing")))
-    head = "; ".join((reason.message, *said))[:_HEAD_MAX] + "; its last lines:\n"
-    return FailureReason(reason.code, head + "\n".join(lines)[len(head) - TEXT_MAX :])
+        return FailureReason(reason.code, "; ".join((reason.message, *clauses, "it wrote nothing")))
+    head = "; ".join((reason.message, *clauses))[:_HEAD_MAX] + "; its last lines:\n"
+    room = TEXT_MAX - len(head)
+    return FailureReason(reason.code, head + "\n".join(lines)[-room:])
 
 
 def _not_ready(component: ReleasedComponent, live: LiveComponent | None) -> Sequence[Instance]:
