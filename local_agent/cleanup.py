@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from local_agent import processes, scratch
 from local_agent.artifacts import Artifacts
-from local_agent.instance_folder import InstanceFolder
+from local_agent.instance_folder import InstanceFolder, revision_number
 from local_agent.state_files import CorruptStateFile, SiteFolder, SurfaceFolder
 from shared.kernel.clock import Clock
 from shared.kernel.ids import EnvironmentId, ServiceId
@@ -29,6 +29,7 @@ OUTPUT_KEPT: Final = timedelta(days=7)
 """Of components that have no revision any longer; of the others `prune_outputs` keeps some."""
 _KEPT_S: Final = OUTPUT_KEPT.total_seconds()
 _LOG: Final = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,11 @@ class Needed:
 
     def has_no_use_for(self, instance: Path) -> bool:
         """Return whether *instance* is a folder of a known component that may not run again."""
-        if instance.name in self.instances.get(instance.parent, {instance.name}):
+        if instance.parent not in self.instances:
             return False
-        revision = instance.name.rsplit("-", 2)[1:2]
-        return not revision or revision[0] not in map(str, self.revisions[instance.parent])
+        if instance.name in self.instances[instance.parent]:
+            return False
+        return revision_number(instance.name) not in self.revisions[instance.parent]
 
 
 def read_needed(folder: SurfaceFolder) -> Needed:
@@ -87,6 +89,20 @@ def _names(folder: Path) -> list[str]:
     return []
 
 
+class _Unneeded(Generic[T]):
+    """Since when each of some things has not been needed, without a break."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since_s: dict[T, float] = {}
+
+    def due(self, unneeded: Collection[T]) -> list[T]:
+        """Return those of *unneeded*, all that there are now, that were so for UNNEEDED_FOR_S."""
+        now_s = self._clock.monotonic_s()
+        self._since_s = {each: self._since_s.get(each, now_s) for each in unneeded}
+        return [each for each in unneeded if now_s - self._since_s[each] >= UNNEEDED_FOR_S]
+
+
 class Cleanup:
     """The cleanup of one surface's folder."""
 
@@ -94,7 +110,8 @@ class Cleanup:
         self._folder = folder
         self._artifacts = artifacts
         self._clock = clock
-        self._unneeded_since_s: dict[str | Path, float] = {}
+        self._unneeded_artifacts = _Unneeded[str](clock)
+        self._unneeded_instances = _Unneeded[Path](clock)
 
     async def run(self) -> None:
         """Clean up every minute until canceled, and at once what a killed agent left half done."""
@@ -114,21 +131,11 @@ class Cleanup:
         except (CorruptStateFile, OSError) as unreadable:
             _LOG.warning("nothing is cleaned up: %s", unreadable)
             return
-        unneeded: list[str | Path] = [d for d in unpacked if d not in needed.artifacts]
-        unneeded += [path for path in instances if needed.has_no_use_for(path)]
-        due = self._due(unneeded)
-        self._artifacts.remove({each for each in due if isinstance(each, str)}, self._needed_now)
-        for instance in due:
-            if isinstance(instance, Path):
-                self._clean_instance(
-                    instance, has_revisions=bool(needed.revisions[instance.parent])
-                )
-
-    def _due(self, unneeded: list[str | Path]) -> list[str | Path]:
-        now_s = self._clock.monotonic_s()
-        since_s = {each: self._unneeded_since_s.get(each, now_s) for each in unneeded}
-        self._unneeded_since_s = since_s
-        return [each for each in unneeded if now_s - since_s[each] >= UNNEEDED_FOR_S]
+        unneeded = [digest for digest in unpacked if digest not in needed.artifacts]
+        self._artifacts.remove(self._unneeded_artifacts.due(unneeded), self._needed_now)
+        unused = [path for path in instances if needed.has_no_use_for(path)]
+        for instance in self._unneeded_instances.due(unused):
+            self._clean_instance(instance, has_revisions=bool(needed.revisions[instance.parent]))
 
     def _needed_now(self) -> Collection[str] | None:
         try:

@@ -13,6 +13,7 @@ A workload in a sandbox sees of it only the first three.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -31,10 +32,17 @@ from shared.surfaces.variables import data_variable, expand
 OUTPUTS_MAX: Final = 20
 """Per component: outputs of removed instances that are kept for diagnosis."""
 _TAIL_BYTES: Final = 2**20
+_ID: Final = re.compile("[^/]+-([0-9]+)-[0-9]+")
 
 
 def instance_id(spec: RevisionSpec, number: int) -> str:
     return f"{spec.component.module}-{spec.revision}-{number}"
+
+
+def revision_number(instance: str) -> int | None:
+    """Return the revision that the id *instance* names; None where it is no id of an instance."""
+    match = _ID.fullmatch(instance)
+    return int(match[1]) if match else None
 
 
 def replica_number(instance: str) -> int:
