@@ -17,6 +17,8 @@ class FaultMoment(Enum):
     """The connection breaks, nothing has taken effect."""
     CUT_AFTER = auto()
     """The connection breaks after the effect: the answer is lost."""
+    TRUNCATED = auto()
+    """The answer is half of what it is, after the effect."""
     STALLED = auto()
     """No answer comes, and nothing takes effect."""
 

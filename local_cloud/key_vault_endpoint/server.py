@@ -125,6 +125,9 @@ class KeyVaultEndpoint:
         _cut(fault, FaultMoment.CUT_BEFORE)
         response = await handler(request, segments)
         _cut(fault, FaultMoment.CUT_AFTER)
+        if fault is not None and fault.moment is FaultMoment.TRUNCATED:
+            text = response.text or ""
+            return web.json_response(text=text[: len(text) // 2])
         return response
 
     def _route(self, method: str, segments: Segments) -> tuple[str, "Handler | None"]:

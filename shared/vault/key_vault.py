@@ -129,17 +129,20 @@ class KeyVault:
     @asynccontextmanager
     async def _called(self, times: int = 1) -> "AsyncIterator[SecretClient]":
         """Give the client for one call of *times* the time of others, its errors translated."""
-        async with translated_errors(urlsplit(self._uri).netloc):
-            if self._client is None:
-                self._client = self._connect()
-            async with asyncio.timeout(times * self._timeout_s):
-                yield self._client
+        if self._client is None:
+            self._client = self._connect()
+        async with (
+            translated_errors(urlsplit(self._uri).netloc),
+            asyncio.timeout(times * self._timeout_s),
+        ):
+            yield self._client
 
     def _connect(self) -> "SecretClient":
         from aiohttp import ClientSession, DummyCookieJar  # noqa: PLC0415  heavy
         from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415  heavy
         from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415  heavy: where used
 
+        credential = self._credential()
         session = ClientSession(
             cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=True
         )  # as the SDK makes its own
@@ -154,13 +157,20 @@ class KeyVault:
         )
         return SecretClient(
             self._uri,
-            self._credential(),
+            credential,
             transport=transport,
-            # A local cloud asks for tokens for vault.azure.net, which its own name is not below.
-            # Nobody but this machine answers at a loopback address.
-            verify_challenge_resource=urlsplit(self._uri).hostname not in _LOOPBACK,
+            verify_challenge_resource=verifies_challenges(self._uri),
             **_RETRIES,
         )
+
+
+def verifies_challenges(vault_uri: str) -> bool:
+    """Return whether the vault may ask only for tokens for a domain that it is in.
+
+    A local cloud asks for tokens for vault.azure.net, which its own name is not below; nobody but
+    this machine answers at a loopback address.
+    """
+    return urlsplit(vault_uri).hostname not in _LOOPBACK
 
 
 async def _bounded(found: AsyncIterable[T]) -> Sequence[T]:

@@ -29,16 +29,18 @@ async def translated_errors(vault: str) -> AsyncIterator[None]:
         HttpResponseError,
     )
 
+    # Answers are no cause of ours: one that cannot be read stands whole in the SDK's error, with a
+    # value or a token in it.
     try:
         yield
     except ClientAuthenticationError as refused:
         raise Unavailable(
             f"Key Vault {vault} gave no access: this app's identity got no token, or one that the"
-            " vault refuses",
+            f" vault refuses ({type(refused).__name__}; azure.identity logs why)",
             retry_after_s=_RETRY_FORBIDDEN_S,
-        ) from refused
+        ) from None
     except HttpResponseError as failed:
-        raise _error_for(failed, vault) from failed
+        raise _error_for(failed, vault) from None
     except (AzureError, TimeoutError) as away:
         raise Unavailable(f"Key Vault {vault} cannot be reached ({type(away).__name__})") from away
     except ValueError as foreign:  # the SDK, of a challenge that names another resource
@@ -53,6 +55,8 @@ def _error_for(failed: Any, vault: str) -> Exception:
     status, reason = failed.status_code, _inner_code(failed)
     if reason == "SecretDisabled":
         return SecretDisabled("the version is disabled: enable it, or read another")
+    if status == HTTPStatus.OK:
+        return Unavailable(f"Key Vault {vault} gave an answer that cannot be read")
     if status == HTTPStatus.NOT_FOUND:
         return NotFound("the vault has no such secret or version")
     if status == HTTPStatus.CONFLICT and reason == "ObjectIsDeletedButRecoverable":

@@ -5,14 +5,17 @@ import dataclasses
 import json
 import logging
 import pickle
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic_core import PydanticSerializationError, to_json
 
-from shared.kernel.errors import Invalid, TooLarge
+from local_cloud.key_vault_endpoint.faults import Fault, FaultMoment
+from shared.kernel.errors import Invalid, TooLarge, Unavailable
 from shared.vault.port import VALUE_MAX_BYTES, Secret, SecretValue
+from tests.kit.key_vault import VaultWire
 from tests.vault.conftest import OpenedVault
 
 CANARY = "canary-5f1c"
@@ -91,6 +94,21 @@ async def test_no_file_and_no_log_has_a_value(
 
     assert any(path.suffix == ".db" for path in contents)
     assert [path for path, content in contents.items() if CANARY.encode() in content] == []
+    assert CANARY not in caplog.text
+
+
+@pytest.mark.real
+async def test_half_an_answer_is_in_no_error_and_no_log(
+    wire: VaultWire, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    await wire.vault.set("name", SecretValue(CANARY * 20))
+    wire.endpoint.faults.add(Fault(FaultMoment.TRUNCATED), times=3)
+
+    with pytest.raises(Unavailable) as refused:
+        await wire.client.get("name")
+
+    assert CANARY not in "".join(traceback.format_exception(refused.value))
     assert CANARY not in caplog.text
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from local_cloud.key_vault_endpoint.authorization import RESOURCE
 from local_cloud.token_endpoint.identities import TENANT
 from shared.kernel.errors import Unavailable
-from shared.vault.key_vault import KeyVault
+from shared.vault.key_vault import KeyVault, verifies_challenges
 from shared.vault.port import SecretValue
 from tests.kit.key_vault import (
     OFFICER,
@@ -172,6 +172,24 @@ async def test_a_server_that_nobody_vouches_for_gets_no_token(wire: VaultWire) -
 
     await client.close()
     assert wire.endpoint.faults.seen == 0
+
+
+@pytest.mark.parametrize(
+    ("vault_uri", "is_verified"),
+    [
+        ("https://acme.vault.azure.net", True),
+        ("https://localhost.evil.example", True),
+        ("https://127.0.0.1.evil.example:8443", True),
+        ("https://localhost@evil.example", True),
+        ("https://localhost:8443", False),
+        ("https://127.0.0.1:8443/", False),
+    ],
+)
+def test_only_this_machine_may_ask_for_tokens_for_another_name(
+    vault_uri: str,
+    is_verified: bool,  # noqa: FBT001  a column of a table
+) -> None:
+    assert verifies_challenges(vault_uri) is is_verified
 
 
 async def test_nothing_is_served_in_the_clear(wire: VaultWire) -> None:
