@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from function_apps.deployments.ports import ARTIFACTS
 from local_host.model import HttpAnswer
 from shared.contracts.deployments import Artifact, Deployment, DeploymentAccepted, DeploymentPlan
 from shared.persistence.store import Replace, partition_of
+from shared.surfaces.spec import artifact_blob
 from tests.kit.releases import a_component, deploy, ended, provisioned, uploaded
 from tests.kit.virtual_time import run_virtual
 from tests.kit.world import TENANT, World
@@ -164,6 +166,27 @@ def test_lists_are_filtered_and_paged_newest_first() -> None:
         assert [each["deploymentId"] for each in first["value"]] == [two]
         assert [each["deploymentId"] for each in rest["value"]] == [one]
         assert (other["value"], failed["value"]) == ([], [])
+
+    played(scenario)
+
+
+def test_a_rollback_without_its_archive_is_a_conflict_that_names_it() -> None:
+    async def scenario(world: World, environment: str) -> None:
+        first, second = [await deploy(world, environment, version) for version in ("1", "2")]
+        await ended(world, first)
+        await ended(world, second)
+        digest = await uploaded(world, "1")
+        await world.storage.blobs(ARTIFACTS).delete(artifact_blob(digest))
+
+        status, answer = await world.call(
+            "POST", f"/v1/runtime/deployments/{second}/rollback", {"toDeploymentId": first}
+        )
+
+        (detail,) = answer["error"]["details"]
+        assert (status, answer["error"]["code"]) == (409, "ArtifactRemoved")
+        assert answer["error"]["target"] == detail["target"] == "/toDeploymentId"
+        assert digest in str(detail)
+        assert "upload the same archive again" in answer["error"]["message"]
 
     played(scenario)
 
