@@ -54,7 +54,9 @@ REMEDIES: Final[Mapping[str, str]] = {
     "NoHandler": "see where it was sent: `runtimectl parked show <event>`",
     "DryRunByMessage": "ask for the plan over HTTP: `runtimectl deploy --dry-run`",
     "BadArtifact": "build it again: `runtimectl artifact build … --fresh`, and push it",
-    "DataMissing": "add it: `runtimectl env update` with `--data {name}=LocalFolder`",
+    "DataMissing": (
+        "put the folder back, or add it: `runtimectl env update {name} --data NAME=LocalFolder`"
+    ),
     "NotSupported": "change the plan, or use another compute target; the message says why",
     "RouteTaken": "give the component another pathPrefix",
     "SecretInGraph": "give a reference to the secret, not its value",
@@ -106,6 +108,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "EvidenceRequired": "promote with `runtimectl promote`, which asks health first",
     "DrainIncomplete": "see why the named workloads do not go, then delete the environment again",
+    "CannotStart": "mend what the message says, then deploy again",
     "StartFailed": "mend what its last lines say, then deploy a new version",
     "NotReadyInTime": "read the workload's output: `runtimectl logs {module} --env {name}`",
     "ProofFailed": "see which instance departs: `runtimectl deployment {deployment}`",

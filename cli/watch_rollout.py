@@ -11,7 +11,7 @@ from cli.failure import Failure
 from cli.host_process import pause
 from cli.output import Format
 from cli.progress_display import Line, ProgressDisplay, open_display
-from cli.remedies import REMEDIES
+from cli.remedies import REMEDIES, remedy_for
 from cli.rollout_report import ENDED, Deployment, rollout_lines
 from cli.session import Session
 from cli.traffic import ModuleTraffic, parse_traffic
@@ -134,6 +134,8 @@ def _remedy_of(deployment: Deployment, code: str, message: str) -> str:
         return "correct path and field of `release:`, or leave it out, and deploy again"
     if code == "GateInconclusive":
         return REMEDIES[code].replace("{deployment}", str(deployment["deploymentId"]))
+    if code in {"CannotStart", "DataMissing"}:
+        return remedy_for(code, message, ExitCode.ENDED_OTHERWISE)
     modules = [component["moduleId"] for component in deployment["components"]]
     names_instance = any(re.search(rf"{re.escape(each)}-\d+-\d+: ", message) for each in modules)
     if code not in {"NotReadyInTime", "NotReady", "StartFailed"} and not names_instance:

@@ -69,7 +69,7 @@ def logs(
         print(f"== {instance['instance']} (r{instance['releaseRevision']}{gone})")
         print("\n".join(instance["lines"]) or instance["reason"] or "nothing yet")
     if not instances:
-        note(_nothing_of(which, env))
+        note(_nothing_of(invocation.client, which, env))
 
 
 def _new_lines(
@@ -109,8 +109,12 @@ def _print_line(invocation: Invocation, instance: str, line: str) -> None:
         print(json.dumps({"instance": instance, "line": line}, ensure_ascii=False), flush=True)
 
 
-def _nothing_of(which: _InstanceFilter, environment: str) -> str:
+def _nothing_of(client: Client, which: _InstanceFilter, environment: str) -> str:
     wanted = "there is no such output"
+    newest = next(_deployments_of(client, environment, which.module))
+    if which.revision is None and not which.previous and newest.get("reason"):
+        ended = f"{newest['deploymentId']} ended as {newest['status']} before it wrote anything"
+        wanted = f"{ended} ({newest['reason']['message']})"
     if which.previous:
         wanted = f"no release of {which.module} was in force before this one, or its output is gone"
     return f"{wanted}: `runtimectl deployments --env {environment} --module {which.module}`"

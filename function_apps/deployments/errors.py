@@ -147,6 +147,10 @@ class StartFailed(Conflict):
     """An instance of the new version ended again and again before it was ready."""
 
 
+class CannotStart(Conflict):
+    """The surface could not start an instance of the new version, again and again."""
+
+
 class ProofFailed(Conflict):
     """A live instance is not what the release unit says."""
 

@@ -241,6 +241,24 @@ def test_a_release_that_was_not_ready_in_time_leads_to_the_output_of_its_instanc
     assert "`runtimectl logs module-shop --env test`" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("code", "next_step"),
+    [("CannotStart", "then deploy again"), ("DataMissing", "put the folder back")],
+)
+def test_a_release_that_the_machine_cannot_start_leads_to_its_cause_and_to_no_new_version(
+    code: str, next_step: str, runtimectl: RuntimeCtl
+) -> None:
+    reason = {"code": code, "message": "data folder uploads is not there"}
+
+    ran = runtimectl.run(
+        f"{RELEASE} --wait",
+        {POST: THE_DEPLOYMENT, GET: _ended("RolledBack", reason=reason)},
+    )
+
+    assert next_step in ran.err
+    assert "version" not in ran.err
+
+
 def test_a_gate_that_an_instance_failed_leads_to_its_output(runtimectl: RuntimeCtl) -> None:
     message = "at 100 % the gate said Fail; module-shop-2-0: Exited, exit status 1; its last lines:"
     reason = {"code": "GateFailed", "message": message}

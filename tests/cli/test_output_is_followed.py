@@ -128,6 +128,31 @@ def test_many_rejected_releases_hide_nothing(
     assert said is (option == "--previous")
 
 
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("option", "is_told"), [pytest.param("", True, id="newest"), ("--revision 7", False)]
+)
+def test_a_release_that_never_wrote_anything_says_why_it_ended(
+    option: str, runtimectl: RuntimeCtl, *, is_told: bool
+) -> None:
+    why = "data folder uploads is not there"
+    ended = {
+        **THE_DEPLOYMENT,
+        "status": "RolledBack",
+        "reason": {"code": "DataMissing", "message": why},
+    }
+    platform = {
+        f"GET {RUNTIME}/deployments": [ended],
+        f"GET {RUNTIME}/deployments/{DEPLOYMENT}/logs": [],
+    }
+
+    ran = runtimectl.run(f"logs module-shop --env test {option}", platform)
+
+    assert (f"{DEPLOYMENT} ended as RolledBack before it wrote anything ({why})" in ran.err) is (
+        is_told
+    )
+
+
 def with_output(*statuses: str) -> dict[str, Any]:
     """Return the answers about deployments that ended so, oldest first, with one instance each."""
     in_force = max(n for n, status in enumerate(statuses, 1) if status == "Completed")

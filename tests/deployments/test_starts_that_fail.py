@@ -48,7 +48,8 @@ def test_a_first_release_whose_starts_cannot_be_is_not_waited_for() -> None:
 
         assert done.status is DeploymentStatus.ROLLED_BACK
         assert done.reason is not None
-        assert done.reason.code == "StartFailed"
+        assert done.reason.code == "CannotStart"
+        assert done.holds == ()
         assert done.reason.message.startswith(
             f"module-shop-1-0 could not be started 3 times: {why}"
         )

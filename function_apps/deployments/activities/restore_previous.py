@@ -23,6 +23,7 @@ from function_apps.deployments.activities.observe_surface import (
 )
 from function_apps.deployments.activities.prove_release import prove, prove_within
 from function_apps.deployments.activities.start_failure import explained
+from function_apps.deployments.errors import CannotStart
 from function_apps.deployments.model import (
     alerts,
     analysis,
@@ -56,11 +57,19 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.fence import StaleFence
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Publish
-from shared.surfaces.errors import RouteTaken, SiteMissing
+from shared.surfaces.errors import DataMissing, RouteTaken, SiteMissing
 from shared.surfaces.observed_state import LiveComponent
 
 _NO_HOLD: Final = frozenset(
-    {"Cancelled", StaleFence.code, RouteTaken.code, SiteMissing.code, Unavailable.code}
+    {
+        "Cancelled",
+        StaleFence.code,
+        RouteTaken.code,
+        SiteMissing.code,
+        DataMissing.code,
+        CannotStart.code,
+        Unavailable.code,
+    }
 )
 """Codes of ends that say nothing against the unit: a person's, or the surface's."""
 

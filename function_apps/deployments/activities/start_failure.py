@@ -9,7 +9,7 @@ from function_apps.deployments.activities.observe_surface import (
     surface_component,
     surface_of,
 )
-from function_apps.deployments.errors import NotReadyInTime, StartFailed
+from function_apps.deployments.errors import CannotStart, NotReadyInTime, StartFailed
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.releases import ReleasedComponent
@@ -27,7 +27,9 @@ TEXT_MAX: Final = 2048
 _HEAD_MAX: Final = 1200
 """Of what stands before the last lines, so that there is room for them."""
 _GATES: Final = frozenset({"GateFailed", "GateInconclusive"})
-_EXPLAINED: Final = frozenset({StartFailed.code, NotReadyInTime.code}) | _GATES
+_TOLD: Final = frozenset({StartFailed.code, CannotStart.code})
+"""Codes whose reason has the state of the instance already."""
+_EXPLAINED: Final = _TOLD | {NotReadyInTime.code} | _GATES
 _DENIED: Final = re.compile(r"EACCES|permission ?denied|permissionerror", re.IGNORECASE)
 _BINDS: Final = re.compile(r"(?<![a-z])(bind|listen)(ing)?(?![a-z])", re.IGNORECASE)
 _NEAR: Final = 3
@@ -38,11 +40,12 @@ def require_starting(component: ReleasedComponent, live: LiveComponent | None) -
     """Refuse to wait for an instance of *component* that ends, or cannot start, again and again.
 
     Raises:
-        StartFailed.
+        StartFailed: it ended.
+        CannotStart: it never had a process.
     """
     for instance in _not_ready(component, live):
         if instance.failed_starts >= EXITS_MAX:
-            raise StartFailed(
+            raise CannotStart(
                 f"{instance.id} could not be started {instance.failed_starts} times: "
                 f"{instance.message}"
             )
@@ -66,7 +69,7 @@ async def explained(
             continue
         failed = _failed(component, live) if reason.code in _GATES else _not_ready(component, live)
         if failed:
-            states = [] if reason.code == StartFailed.code else [_state(failed[0])]
+            states = [] if reason.code in _TOLD else [_state(failed[0])]
             lines = await _last_lines(component, failed[0], deployment, app)
             return _with_lines(reason, [*states, *_hints(component, lines, app)], lines)
     return reason
