@@ -81,8 +81,7 @@ def _run(
     in_force = isolation.means()
     with TemporaryDirectory(prefix=_PREFIX, dir=target.parent) as name:
         folder = Path(name)
-        for part in ("home", "tmp", "root"):
-            (folder / part).mkdir()
+        sandboxes.make_folders(folder)
         limits = dict(_LIMITS)
         if in_force.is_namespaced:
             limits["RLIMIT_NPROC"] = _PROCESSES_MAX

@@ -58,8 +58,7 @@ class InstanceFolder:
     def prepare(self, unpacked: UnpackedArtifact, artifacts: Artifacts) -> None:
         """Make fresh folders for a start, without the files of an earlier one."""
         self.clear()
-        for name in ("home", "tmp", "root"):
-            (self.path / name).mkdir(parents=True, exist_ok=True)
+        sandboxes.make_folders(self.path)
         artifacts.copy(unpacked, self.path / "work")
         if isolation.means().has_own_user:
             sandboxes.share_program(self.path / "work")

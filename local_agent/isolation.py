@@ -10,9 +10,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from shlex import quote
-from tempfile import TemporaryDirectory
 
 from local_agent import processes, sandboxes
 from local_agent.sandbox import call_filter, landlock, system_calls
@@ -36,12 +34,9 @@ def means() -> Means:
 
 def _works(tried: Means) -> bool:
     """Return whether a process starts in a sandbox of *tried*, and is held by it."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
+    with sandboxes.trial_folder() as folder:
         secret = folder / "secret"
         secret.touch(0o600)
-        (folder / "tmp").mkdir()
-        (folder / "root").mkdir()
         reached = f"test $$ -eq 2 && test ! -e {quote(str(secret))} &&"
         held = reached if tried.is_namespaced else ""
         script = f"{held} touch {quote(str(folder / 'tmp' / 'file'))}"

@@ -12,8 +12,6 @@ import resource
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from local_agent import isolation, launcher, processes, sandboxes
@@ -48,10 +46,7 @@ def enforces_process_limit() -> bool:
     in_force = isolation.means()
     if not in_force.is_namespaced:
         return False
-    with TemporaryDirectory() as folder:
-        trial = Path(folder)
-        for name in ("root", "tmp"):
-            (trial / name).mkdir()
+    with sandboxes.trial_folder() as trial:
         code = processes.status_of_trial(
             trial,
             "/bin/true; exit 0",

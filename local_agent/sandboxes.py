@@ -7,8 +7,8 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -113,6 +113,20 @@ def sandbox(
     }
 
 
+def make_folders(folder: Path) -> None:
+    """Make the folders that a start in *folder* has beside its working directory."""
+    for name in ("home", "tmp", "root"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def trial_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Yield a new folder for `processes.status_of_trial`, in *parent* or the system's for such."""
+    with TemporaryDirectory(dir=parent) as name:
+        make_folders(Path(name))
+        yield Path(name)
+
+
 def unfit_place(state: Path, in_force: Means) -> str | None:
     """Return why no workload could start from the state folder *state*; None where they can."""
     if not in_force.is_namespaced:
@@ -194,10 +208,8 @@ def _maps_owners(in_force: Means, folder: Path) -> bool:
 
 
 def _tries_to_map(in_force: Means, folder: Path) -> bool:
-    with TemporaryDirectory(dir=folder) as name:
-        trial = Path(name)
-        for part in ("tmp", "root", "data"):
-            (trial / part).mkdir()
+    with trial_folder(folder) as trial:
+        (trial / "data").mkdir()
         owner = _owner_of(trial / "data")
         order = sandbox(in_force, trial, "trial", owned=[trial / "tmp"])
         assert order is not None

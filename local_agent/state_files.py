@@ -28,6 +28,7 @@ from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.persistence.disk_errors import translated_errors
 from shared.persistence.durable_files import sync_folder
 from shared.persistence.plain_files import NotPlain, open_lock, read_plain, write_new
+from shared.surfaces.local_process import INFRASTRUCTURE, VOLUMES
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
 
 
@@ -143,7 +144,7 @@ class SiteFolder:
     @property
     def volumes(self) -> Path:
         """The parent of the environment's data folders, which its infrastructure makes."""
-        return self.path.parents[2] / "environments" / "volumes" / self.path.name
+        return self.path.parents[2] / INFRASTRUCTURE / VOLUMES / self.path.name
 
     def instances(self, service: ServiceId) -> Path:
         """Return the parent of the instance folders of *service*."""

@@ -17,7 +17,7 @@ from shared.messaging.broker import MessageSender
 from shared.persistence.blobs import Blobs
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
-from shared.surfaces.local_process import LocalProcess
+from shared.surfaces.local_process import INFRASTRUCTURE, LocalProcess
 from shared.surfaces.port import Surface
 from shared.vault.port import SecretVault
 from shared.web.authentication import KeySource
@@ -94,7 +94,7 @@ class EmbeddedParts:
         from local_cloud.infrastructure.embedded import embedded_engine  # noqa: PLC0415
 
         return embedded_engine(
-            self.host.folder / "environments", self._local_process(), self.host.clock
+            self.host.folder / INFRASTRUCTURE, self._local_process(), self.host.clock
         )
 
     def _local_process(self) -> LocalProcess:

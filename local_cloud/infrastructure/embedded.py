@@ -9,6 +9,7 @@ from local_cloud.infrastructure.provider import ComponentProvider
 from local_cloud.infrastructure.step_engine import Evaluator, StepEngine
 from shared.infrastructure.local_program import ENVIRONMENT, SITE, VOLUME
 from shared.kernel.clock import Clock
+from shared.surfaces.local_process import VOLUMES
 from shared.surfaces.port import Sites
 
 
@@ -22,7 +23,7 @@ def embedded_engine(
         {
             ENVIRONMENT: ComponentProvider(),
             SITE: SiteProvider(sites),
-            VOLUME: VolumeProvider(folder / "volumes"),
+            VOLUME: VolumeProvider(folder / VOLUMES),
         },
         clock,
     )

@@ -28,6 +28,10 @@ from shared.surfaces.traffic import TrafficSample
 
 RECORD: Final = "agent.json"
 SOCKET: Final = "agent.sock"
+INFRASTRUCTURE: Final = "environments"
+"""Where the infrastructure of a state folder keeps its records, and the data folders."""
+VOLUMES: Final = "volumes"
+"""In that: of each environment its data folders, which the agent gives to instances."""
 READ_WITHIN_S: Final = 30.0
 WRITE_WITHIN_S: Final = 330.0
 """A run of an installer takes 300 s at most, and 15 s later a change is in force. The first install
