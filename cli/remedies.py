@@ -33,7 +33,9 @@ REMEDIES: Final[Mapping[str, str]] = {
     "AlgorithmMismatch": _LOGIN,
     "AlgorithmNotAllowed": _LOGIN,
     "TokenNotYetValid": "correct the clock of this machine, then `runtimectl login --dev`",
-    "TwoTenants": "log in for one tenant: `runtimectl login --dev --tenant {tenant}`",
+    "UnmappedToken": (
+        "use a client that is mapped to your tenant, or have this one mapped in RUNTIME_TENANTS"
+    ),
     # The request
     "Invalid": "correct what the lines above name and type the command again",
     "UnexpectedBody": "send no body with this call",

@@ -10,7 +10,7 @@ from typing import Final
 from local_cloud.key_vault_endpoint.errors import ErrorAnswer, VaultRefused
 from local_cloud.token_endpoint.identities import ISSUER, TENANT
 from shared.kernel.clock import Clock
-from shared.kernel.errors import Denied, Unauthenticated
+from shared.kernel.errors import Unauthenticated
 from shared.web.authentication import Authenticator, KeySource
 
 RESOURCE: Final = "https://vault.azure.net"
@@ -43,17 +43,24 @@ class VaultAuthorization:
             Unavailable: the keys cannot be read.
         """
         try:
-            scope = await self._authenticator.authenticate(authorization, TENANT)
-        except (Unauthenticated, Denied) as refused:
+            client = await self._client(authorization)
+        except Unauthenticated as refused:
             headers = {"WWW-Authenticate": _CHALLENGE}
             message = f"AKV10000: {refused.message}"
             raise VaultRefused(
                 ErrorAnswer(401, "Unauthorized", message, headers=headers)
             ) from refused
-        role = self._roles.get(scope.caller.removeprefix("app:"))
+        role = self._roles.get(client)
         if role is None or not _allows(role, writes=writes, shows_value=shows_value):
             message = "Caller is not authorized to perform action on resource."
             raise VaultRefused(ErrorAnswer(403, "Forbidden", message, "ForbiddenByRbac"))
+
+    async def _client(self, authorization: str | None) -> str:
+        """Return the client id of the identity that the token is of."""
+        claims = await self._authenticator.claims(authorization)
+        if claims.get("tid") != TENANT:
+            raise Unauthenticated("the token is of another directory")
+        return str(claims.get("appid"))
 
 
 def _allows(role: VaultRole, *, writes: bool, shows_value: bool) -> bool:

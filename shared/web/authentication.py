@@ -1,7 +1,7 @@
 """Bearer tokens: RS256 or ES256, exact audience, issuer from a list, keys from a JWKS.
 
-RFC 7519, RFC 8725 (best current practices); Entra access tokens name the tenant `tid`, roles
-`roles` and delegated scopes `scp`. There is no mode without authentication: locally
+RFC 7519, RFC 8725 (best current practices). Which tenant and permissions a good token stands for is
+decided in `tenancy`. There is no mode without authentication: locally
 `runtimectl login --dev` signs tokens with a key of this machine.
 """
 
@@ -17,10 +17,10 @@ import jwt
 from pydantic_core import from_json
 
 from shared.kernel.clock import Clock
-from shared.kernel.context import ADMIN, Scope
+from shared.kernel.context import Scope
 from shared.kernel.errors import Denied, Unauthenticated, Unavailable
-from shared.kernel.ids import TENANT, TenantId
 from shared.web.key_sets import KeyDocument, KeySet
+from shared.web.tenancy import Tenancy, is_delegated
 
 ALGORITHMS: Final = ("RS256", "ES256")
 LEEWAY_S: Final = 30
@@ -39,34 +39,6 @@ _CODES: Final[Mapping[type[Exception], str]] = {
     jwt.MissingRequiredClaimError: "MissingClaim",
 }
 """Why a token is not valid, by what the library raises; anything else is `InvalidToken`."""
-
-_READ: Final = frozenset(
-    {
-        "runtime.environments.read", "runtime.deployments.read", "runtime.configurations.read",
-        "runtime.secrets.read", "runtime.services.read", "runtime.health.read",
-        "runtime.scaling.read", "runtime.drift.read", "runtime.tenants.read",
-        "runtime.operations.read",
-    }
-)  # fmt: skip
-_DEPLOY: Final = _READ | {
-    "runtime.deployments.write",
-    "runtime.configurations.write",
-    "runtime.operations.write",
-}
-_OPERATE: Final = _DEPLOY | {
-    "runtime.environments.write",
-    "runtime.secrets.write",
-    "runtime.scaling.write",
-    "runtime.drift.write",
-    "runtime.audit.read",
-}
-ROLES: Final[Mapping[str, frozenset[str]]] = {
-    "Runtime.Read": _READ,
-    "Runtime.Deploy": _DEPLOY,
-    "Runtime.Operate": _OPERATE,
-    "Runtime.Admin": _OPERATE | {"runtime.tenants.write", ADMIN},
-}
-PERMISSIONS: Final = ROLES["Runtime.Admin"]
 
 
 class KeySource(Protocol):
@@ -135,6 +107,7 @@ class Authenticator:
     issuers: Sequence[str]
     audience: str
     clock: Clock
+    tenancy: Tenancy = field(default_factory=Tenancy)
     _key_sets: dict[str, KeySet] = field(default_factory=dict)
     """By issuer: a key of one never verifies a token of another, whatever its kid."""
     _proofs: OrderedDict[bytes, _Proof] = field(default_factory=OrderedDict)
@@ -148,17 +121,22 @@ class Authenticator:
         Raises:
             Unauthenticated: no token, or one that proves nothing; `code` says which rule failed.
             Denied: the token is good but for another tenant than the one named.
+            Unavailable: the keys of its issuer cannot be had.
         """
-        token = _bearer(authorization)
-        claims = await self._verified(token)
-        tenant = claims.get("tenantId", claims.get("tid"))
-        if not isinstance(tenant, str) or not TENANT.fullmatch(tenant):
-            raise Unauthenticated("the token names no tenant", code="NoTenant")
-        if "tid" in claims and "tenantId" in claims and claims["tid"] != claims["tenantId"]:
-            raise Unauthenticated("tid and tenantId name two tenants", code="TwoTenants")
-        if named_tenant is not None and named_tenant != tenant:
+        claims = await self.claims(authorization)
+        grant = self.tenancy.grant(claims)
+        if named_tenant is not None and named_tenant != grant.tenant:
             raise Denied("X-Tenant-Id is not the token's tenant", code="TenantMismatch")
-        return Scope(TenantId(tenant), _caller(claims), _permissions(claims))
+        return Scope(grant.tenant, _caller(claims), grant.permissions)
+
+    async def claims(self, authorization: str | None) -> Mapping[str, Any]:
+        """Return the claims of a good token.
+
+        Raises:
+            Unauthenticated: no token, or one that proves nothing; `code` says which rule failed.
+            Unavailable: the keys of its issuer cannot be had.
+        """
+        return await self._verified(_bearer(authorization))
 
     async def _verified(self, token: str) -> Mapping[str, Any]:
         digest = hashlib.sha256(token.encode()).digest()
@@ -271,15 +249,9 @@ def _bearer(authorization: str | None) -> str:
 
 def _caller(claims: Mapping[str, Any]) -> str:
     """Return the caller as the audit trail shows it: one line of printable characters."""
-    names = [claims.get("preferred_username"), claims.get("appid"), claims["sub"]]
+    is_user = is_delegated(claims) or "preferred_username" in claims
+    kinds = ("preferred_username", "upn", "unique_name") if is_user else ("appid", "azp")
+    names = [*(claims.get(kind) for kind in kinds), claims["sub"]]
     name = next((name for name in names if isinstance(name, str) and name), "")
     shown = "".join(letter if letter.isprintable() else "?" for letter in name[:_NAME_MAX])
-    return f"user:{shown}" if "scp" in claims or "preferred_username" in claims else f"app:{shown}"
-
-
-def _permissions(claims: Mapping[str, Any]) -> frozenset[str]:
-    roles, scopes = claims.get("roles"), claims.get("scp")
-    names = roles if isinstance(roles, list) else []
-    granted = [ROLES.get(name, frozenset()) for name in names if isinstance(name, str)]
-    delegated = scopes.split() if isinstance(scopes, str) else []
-    return (PERMISSIONS & {*delegated}).union(*granted)
+    return f"user:{shown}" if is_user else f"app:{shown}"

@@ -47,7 +47,7 @@ class LocalIssuer:
             "aud": self.audience,
             "sub": subject,
             "preferred_username": subject,
-            "tid": tenant,
+            "tenantId": tenant,
             "roles": list(roles),
             "iat": int(now.timestamp()),
             "nbf": int(now.timestamp()),

@@ -165,7 +165,7 @@ SIGNED_WRONG: dict[str, tuple[Callable[[Gate], str], str]] = {
         lambda gate: (
             gate.token().split(".")[0]
             + "."
-            + base64url_encode(json.dumps(gate.claims(tid="globex")).encode()).decode()
+            + base64url_encode(json.dumps(gate.claims(tenantId="globex")).encode()).decode()
             + "."
             + gate.token().split(".")[2]
         ),
@@ -200,17 +200,19 @@ CLAIMED_WRONG: dict[str, tuple[Callable[[Gate], str], str]] = {
     "iss-is-a-list": (lambda gate: gate.token(iss=["https://issuer.example/v2.0"]), "WrongIssuer"),
     "sub-missing": (lambda gate: gate.token(sub=None), "MissingClaim"),
     "sub-is-a-number": (lambda gate: gate.token(sub=7), "InvalidToken"),
-    "tenant-missing": (lambda gate: gate.token(tid=None), "NoTenant"),
-    "tenant-empty": (lambda gate: gate.token(tid=""), "NoTenant"),
-    "tenant-is-a-list": (lambda gate: gate.token(tid=["acme"]), "NoTenant"),
-    "tenant-is-a-number": (lambda gate: gate.token(tid=1), "NoTenant"),
-    "tenant-is-the-platform-s": (lambda gate: gate.token(tid="-platform"), "NoTenant"),
-    "tenant-has-a-separator": (lambda gate: gate.token(tid="acme/globex"), "NoTenant"),
-    "tenant-is-longer-than-a-label": (lambda gate: gate.token(tid="a" * 64), "NoTenant"),
-    "tenant-is-no-ascii": (lambda gate: gate.token(tid="аcme"), "NoTenant"),  # noqa: RUF001
-    "tenant-ends-in-a-newline": (lambda gate: gate.token(tid="acme\n"), "NoTenant"),
-    "tenantId-empty-beside-tid": (lambda gate: gate.token(tenantId=""), "NoTenant"),
-    "two-tenants": (lambda gate: gate.token(tenantId="globex"), "TwoTenants"),
+    "tenant-missing": (lambda gate: gate.token(tenantId=None), "NoTenant"),
+    "tenant-empty": (lambda gate: gate.token(tenantId=""), "NoTenant"),
+    "tenant-is-a-list": (lambda gate: gate.token(tenantId=["acme"]), "NoTenant"),
+    "tenant-is-a-number": (lambda gate: gate.token(tenantId=1), "NoTenant"),
+    "tenant-is-the-platform-s": (lambda gate: gate.token(tenantId="-platform"), "NoTenant"),
+    "tenant-has-a-separator": (lambda gate: gate.token(tenantId="acme/globex"), "NoTenant"),
+    "tenant-is-longer-than-a-label": (lambda gate: gate.token(tenantId="a" * 64), "NoTenant"),
+    "tenant-is-no-ascii": (lambda gate: gate.token(tenantId="аcme"), "NoTenant"),  # noqa: RUF001
+    "tenant-ends-in-a-newline": (lambda gate: gate.token(tenantId="acme\n"), "NoTenant"),
+    "tenant-in-the-claim-of-a-directory": (
+        lambda gate: gate.token(tenantId=None, tid="acme"),
+        "NoTenant",
+    ),
 }
 BAD = NOT_BEARER | {
     name: (_bearer(make), code)

@@ -14,7 +14,7 @@ from function_apps.environments import triggers as environments
 from function_apps.health import triggers as health
 from local_host.model import HttpAnswer, HttpCall
 from shared.web.administration_routes import administration_routes
-from shared.web.authentication import PERMISSIONS, ROLES
+from shared.web.roles import PERMISSIONS, ROLES
 from shared.web.routes import Route
 from tests.kit.releases import a_component, deploy, ended, provisioned
 from tests.kit.virtual_time import run_virtual

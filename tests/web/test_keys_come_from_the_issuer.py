@@ -14,6 +14,7 @@ from shared.kernel.errors import Invalid, Unauthenticated, Unavailable
 from shared.web.authentication import Authenticator, KeysByIssuer
 from shared.web.discovery import DOCUMENT_MAX, check_issuer
 from shared.web.key_sets import FIRST_RETRY_S, KEPT_MAX_S, KEYS_MAX_AGE_S, REFRESH_LEAST_S
+from shared.web.tenancy import Tenancy
 from tests.kit.stores import HandClock
 from tests.web.issuers import (
     DIRECTORY,
@@ -52,13 +53,13 @@ class Gate:
     def __init__(self, served: Issuers, *trusted: str, **source: Any) -> None:
         self.clock = HandClock()
         self.authenticator = Authenticator(
-            served.source(**source), list(trusted), AUDIENCE, self.clock
+            served.source(**source), list(trusted), AUDIENCE, self.clock, Tenancy(naming=trusted)
         )
 
     def token(self, issuer: str, key: Any = EC_KEY, kid: str = "ec") -> str:
         now = int(self.clock.now().timestamp())
         claims = {
-            "iss": issuer, "aud": AUDIENCE, "sub": "ann", "tid": "acme",
+            "iss": issuer, "aud": AUDIENCE, "sub": "ann", "tenantId": "acme",
             "roles": ["Runtime.Read"], "iat": now, "exp": now + 3600,
         }  # fmt: skip
         if key is RSA_KEY:

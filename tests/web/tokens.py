@@ -13,6 +13,7 @@ from jwt.utils import base64url_encode
 
 from shared.web.authentication import Authenticator
 from shared.web.key_sets import KeyDocument
+from shared.web.tenancy import Tenancy
 from tests.kit.stores import HandClock
 
 ISSUER: Final = "https://issuer.example/v2.0"
@@ -53,7 +54,9 @@ class Gate:
     keys: ServedKeys = field(default_factory=ServedKeys)
 
     def __post_init__(self) -> None:
-        self.authenticator = Authenticator(self.keys, [ISSUER], AUDIENCE, self.clock)
+        self.authenticator = Authenticator(
+            self.keys, [ISSUER], AUDIENCE, self.clock, Tenancy(naming={ISSUER})
+        )
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         """Return good claims with *changes*; a claim that is None is left out."""
@@ -62,7 +65,7 @@ class Gate:
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": "ann",
-            "tid": "acme",
+            "tenantId": "acme",
             "roles": ["Runtime.Read"],
             "iat": now,
             "nbf": now,

@@ -1,0 +1,221 @@
+"""Which tenant a verified token is for, and what its bearer may do there.
+
+An issuer either names tenants itself, by the claim `tenantId`, as the one of this machine does; or
+its tokens are mapped. A mapping says which client (`azp`, in tokens of Entra's v1 `appid`) of which
+directory (`tid`) acts for which tenant. A directory is never a tenant.
+https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, RootModel, StringConstraints
+
+from shared.contracts.shape import Value
+from shared.contracts.validation import parse
+from shared.contracts.values import TenantId
+from shared.kernel import ids
+from shared.kernel.errors import Invalid, Unauthenticated, Violation
+from shared.web.issuer import DEV_ISSUER
+from shared.web.roles import PERMISSIONS, permissions_of
+
+TENANTS: Final = "RUNTIME_TENANTS"
+TENANT_ISSUERS: Final = "RUNTIME_TENANT_ISSUERS"
+MAPPINGS_MAX: Final = 500
+"""100 KB of JSON; Linux gives a variable of a process 128 KB."""
+_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_ENTRA: Final = re.compile(
+    r"https://(?:login\.microsoftonline\.(?:com|us)|login\.partner\.microsoftonline\.cn"
+    r"|sts\.windows\.net|sts\.chinacloudapi\.cn)/(?P<directory>[^/]+)/(?:v2\.0)?"
+)
+
+
+def _as_in_tokens(text: str) -> str:
+    """Entra writes GUIDs in lower case, its portal and people do not always."""
+    return text.lower() if _GUID.fullmatch(text) else text
+
+
+Role = Literal["Runtime.Read", "Runtime.Deploy", "Runtime.Operate", "Runtime.Admin"]
+_EVERY_ROLE: Final[tuple[Role, ...]] = (
+    "Runtime.Read", "Runtime.Deploy", "Runtime.Operate", "Runtime.Admin",
+)  # fmt: skip
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+_Named = Annotated[_Name, AfterValidator(_as_in_tokens)]
+
+
+class TenantMapping(Value):
+    """Tokens of *issuer* that name *tid* and *client* are for *tenant*.
+
+    Client and directory together are one client of one organisation.
+    """
+
+    issuer: _Text
+    tid: _Named | None = None
+    """The directory; None for tokens without `tid`, of other issuers than Entra."""
+    client: _Named
+    """The client's id, as `azp` or `appid` has it."""
+    tenant: TenantId
+    roles: tuple[Role, ...] = ()
+    """What the client may do as itself; a user who acts through it gets nothing by these."""
+    claimable: tuple[Role, ...] = _EVERY_ROLE
+    """The roles within which `roles` and `scp` of the tokens count."""
+
+
+class _Mappings(RootModel[Annotated[tuple[TenantMapping, ...], Field(max_length=MAPPINGS_MAX)]]):
+    """The setting, a JSON array."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a token stands for."""
+
+    tenant: ids.TenantId
+    permissions: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Tenancy:
+    """Finds the tenant of tokens; *naming* are the issuers that may name it themselves."""
+
+    naming: Collection[str] = frozenset({DEV_ISSUER})
+    mappings: Sequence[TenantMapping] = ()
+    _by_client: dict[tuple[str, object, object], TenantMapping] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        for row in self.mappings:
+            self._by_client[row.issuer, row.tid, row.client] = row
+
+    def grant(self, claims: Mapping[str, Any]) -> Grant:
+        """Return what a verified token with *claims* stands for.
+
+        Raises:
+            Unauthenticated: it names no tenant, or nobody mapped it; the message names the claim.
+        """
+        if claims["iss"] in self.naming:
+            return Grant(_named_tenant(claims), _claimed(claims))
+        mapping = self._mapping(claims)
+        allowed = _claimed(claims) & permissions_of(mapping.claimable)
+        own = frozenset[str]() if is_delegated(claims) else permissions_of(mapping.roles)
+        return Grant(mapping.tenant, allowed | own)
+
+    def _mapping(self, claims: Mapping[str, Any]) -> TenantMapping:
+        issuer, tid = claims["iss"], claims.get("tid")
+        name = "appid" if "appid" in claims and "azp" not in claims else "azp"
+        client = claims.get(name)
+        if not isinstance(client, str) or claims.get("appid", client) != client:
+            raise _unmapped("azp", "the token does not name one client: azp, or appid")
+        if "tid" in claims and not isinstance(tid, str):
+            raise _unmapped("tid", "the token's tid is no text")
+        mapping = self._by_client.get((issuer, tid, client))
+        if mapping is not None:
+            return mapping
+        if not any((row.issuer, row.tid) == (issuer, tid) for row in self.mappings):
+            raise _unmapped("tid", f"no client of tid {tid!r:.80} is mapped to a tenant")
+        raise _unmapped(name, f"{name} {client!r:.160} of tid {tid!r:.80} is mapped to no tenant")
+
+
+def read_tenancy(
+    issuers: Sequence[str], *, naming: Collection[str] = (), mappings: str = ""
+) -> Tenancy:
+    """Return the tenancy of tokens of *issuers*.
+
+    *naming* are those that name tenants themselves, *mappings* is a JSON array of `TenantMapping`:
+    the settings `RUNTIME_TENANT_ISSUERS` and `RUNTIME_TENANTS`.
+
+    Raises:
+        Invalid: the JSON is none, or does not fit the issuers; with a violation for each mistake.
+    """
+    rows = _rows(mappings)
+    mapped = {row.issuer for row in rows}
+    mistakes = [_not_trusted(TENANT_ISSUERS, each) for each in naming if each not in issuers]
+    mistakes += [
+        mistake
+        for number, row in enumerate(rows)
+        for mistake in _mistakes(row, f"{TENANTS}/{number}", rows[:number], issuers, naming)
+    ]
+    mistakes += [
+        Violation(
+            "Missing",
+            TENANTS,
+            f"no token of {issuer} has a tenant: map its clients in {TENANTS}, or name it in"
+            f" {TENANT_ISSUERS} if it may say the tenant itself",
+        )
+        for issuer in issuers
+        if issuer not in mapped and issuer not in naming
+    ]
+    if mistakes:
+        more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+        first = mistakes[0]
+        raise Invalid(
+            f"{first.target}: {first.message}{more}", target=first.target, details=mistakes
+        )
+    return Tenancy(frozenset(naming), rows)
+
+
+def _rows(mappings: str) -> Sequence[TenantMapping]:
+    try:
+        return parse(_Mappings, (mappings.strip() or "[]").encode()).root
+    except Invalid as problem:
+        raise Invalid(
+            f"{TENANTS}{problem.message.replace('the body', '')}",
+            target=f"{TENANTS}{problem.target or ''}",
+            details=[replace(each, target=TENANTS + each.target) for each in problem.details],
+        ) from problem
+
+
+def is_delegated(claims: Mapping[str, Any]) -> bool:
+    """Return whether a user acts through the client; an application's own token has no `scp`."""
+    return "scp" in claims
+
+
+def _mistakes(
+    row: TenantMapping,
+    at: str,
+    earlier: Sequence[TenantMapping],
+    issuers: Sequence[str],
+    naming: Collection[str],
+) -> list[Violation]:
+    found = []
+    if row.issuer not in issuers:
+        found.append(_not_trusted(f"{at}/issuer", row.issuer))
+    if row.issuer in naming:
+        message = f"{row.issuer} names tenants itself ({TENANT_ISSUERS}): one of both"
+        found.append(Violation("Contradiction", f"{at}/issuer", message))
+    entra = _ENTRA.fullmatch(row.issuer)
+    if entra and row.tid != entra["directory"].lower():
+        message = f"expected {entra['directory']}, the directory of the issuer, received {row.tid}"
+        found.append(Violation("WrongDirectory", f"{at}/tid", message))
+    key = (row.issuer, row.tid, row.client)
+    if any((each.issuer, each.tid, each.client) == key for each in earlier):
+        found.append(Violation("Duplicate", at, "this client is mapped above"))
+    return found
+
+
+def _not_trusted(at: str, issuer: str) -> Violation:
+    return Violation("NotTrusted", at, f"{issuer[:200]} is not among RUNTIME_ISSUERS")
+
+
+def _named_tenant(claims: Mapping[str, Any]) -> ids.TenantId:
+    tenant = claims.get("tenantId")
+    if not isinstance(tenant, str) or not ids.TENANT.fullmatch(tenant):
+        raise Unauthenticated(
+            "the token names no tenant (tenantId)", code="NoTenant", target="tenantId"
+        )
+    return ids.TenantId(tenant)
+
+
+def _claimed(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Return what the token itself permits: app roles, and of delegated scopes what exists."""
+    roles, scopes = claims.get("roles"), claims.get("scp")
+    names = [name for name in roles if isinstance(name, str)] if isinstance(roles, list) else []
+    delegated = scopes.split() if isinstance(scopes, str) else []
+    return permissions_of(names) | (PERMISSIONS & {*delegated})
+
+
+def _unmapped(claim: str, message: str) -> Unauthenticated:
+    return Unauthenticated(message, code="UnmappedToken", target=claim)
