@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.kernel.errors import Invalid
@@ -44,17 +45,22 @@ class StorageAccount:
         blobs: str | None = None,
         credential: Callable[[], "AsyncTokenCredential"] | None = None,
         connection_string: str | None = None,
+        ca_file: Path | None = None,
         read_s: float = READ_S,
     ) -> None:
-        """Give the URLs of the services that are used, and *credential*, which stays its owner's.
+        """Give the URLs of the services that are used, and *credential*.
 
-        For an emulator give *connection_string* instead, such as `UseDevelopmentStorage=true`. A
-        request from which nothing comes for *read_s* seconds is given up.
+        *credential* is asked when first used and stays its owner's to close. For an emulator give
+        *connection_string* instead, such as `UseDevelopmentStorage=true`. *ca_file* has the
+        certificate authority of a local cloud; None: those of the machine. A request from which
+        nothing comes for *read_s* seconds is given up.
         """
         self._urls = {"tables": tables, "blobs": blobs}
         self._credential = credential
         self._connection_string = (connection_string or "").strip().rstrip(";")
-        self._read_s = read_s
+        self._options: dict[str, Any] = {"connection_timeout": CONNECT_S, "read_timeout": read_s}
+        if ca_file is not None:
+            self._options["connection_verify"] = str(ca_file)
         self._opened = AsyncExitStack()
         self._tables: TableServiceClient | None = None
         self._blobs: BlobServiceClient | None = None
@@ -106,7 +112,7 @@ class StorageAccount:
             return self._blobs
 
     async def _connect(self, kind: Any, service: str, **options: Any) -> Any:
-        options |= {"connection_timeout": CONNECT_S, "read_timeout": self._read_s}
+        options |= self._options
         url = self._urls[service]
         if self._connection_string:
             try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -138,6 +139,28 @@ async def test_a_container_or_table_that_is_not_there_is_unavailable(azurite: Az
 
 
 @pytest.mark.real
+async def test_a_blob_of_any_size_takes_the_memory_of_a_few_blocks(azurite: Azurite) -> None:
+    account = StorageAccount(connection_string=azurite.connection_string())
+
+    async def content() -> AsyncIterator[bytes]:
+        for number in range(40):
+            yield bytes([number]) * 1_000_000
+
+    async with connected(account) as storage:
+        await storage.blobs.put("warm", chunks(b"x" * (BLOCK_BYTES + 1)))
+        tracemalloc.start()
+        await storage.blobs.put("a", content())
+        read = 0
+        async for chunk in await storage.blobs.open("a"):
+            read += len(chunk)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert read == 40_000_000
+    assert peak < 6 * BLOCK_BYTES
+
+
+@pytest.mark.real
 async def test_of_two_puts_at_once_one_holds_whole(azurite: Azurite) -> None:
     account = StorageAccount(connection_string=azurite.connection_string())
     contents = [bytes([number]) * (2 * BLOCK_BYTES + number) for number in range(1, 4)]
@@ -151,6 +174,23 @@ async def test_of_two_puts_at_once_one_holds_whole(azurite: Azurite) -> None:
 
     assert held in [c for c, end in zip(contents, ended, strict=True) if isinstance(end, int)]
     assert all(isinstance(end, int | Unavailable) for end in ended)
+
+
+@pytest.mark.real
+async def test_a_put_that_is_overtaken_leaves_the_later_one(azurite: Azurite) -> None:
+    account = StorageAccount(connection_string=azurite.connection_string())
+
+    async with connected(account) as storage:
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b"x" * BLOCK_BYTES
+            await storage.blobs.put("a", chunks(b"y" * (BLOCK_BYTES + 1)))
+            yield b"x"
+
+        with pytest.raises(Unavailable):
+            await storage.blobs.put("a", slow())
+
+        assert await whole(storage.blobs, "a") == b"y" * (BLOCK_BYTES + 1)
 
 
 async def test_a_container_that_is_gone_has_no_list(tmp_path: Path) -> None:
