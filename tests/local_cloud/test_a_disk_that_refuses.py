@@ -30,6 +30,8 @@ pytestmark = pytest.mark.real
 HOME = Partition("acme", "-", "-")
 BULK = "x" * 200_000
 """Larger than what SQLite may have left in a file that is already there."""
+BULKY = {f"text{part}": "x" * 25_000 for part in range(8)}
+"""As large, in the values of one row of a table."""
 
 
 @dataclass
@@ -66,7 +68,7 @@ async def disk(tmp_path: Path) -> AsyncIterator[Disk]:
             folder,
             {
                 "store": lambda: store.batch(HOME, [Upsert("d", {"text": BULK})]),
-                "table": lambda: table.upsert([TableRow("p", "r", {"text": BULK})]),
+                "table": lambda: table.upsert([TableRow("p", "r", BULKY)]),
                 "broker": lambda: broker.send("q", [OutgoingMessage(BULK.encode(), "id")]),
                 "blobs": lambda: blobs.put("a/b", _bytes()),
                 "surface": write_state,
