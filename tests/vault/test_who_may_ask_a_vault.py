@@ -1,5 +1,6 @@
 """A vault answers those who prove an identity, by a token for vaults, with a role for it."""
 
+import asyncio
 import ssl
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,28 @@ async def test_the_default_credential_is_the_managed_identity(wire: VaultWire) -
         await client.close()
 
     assert (await wire.vault.get("s")).value == VALUE
+
+
+async def test_the_synchronous_client_and_its_credential_work_too(wire: VaultWire) -> None:
+    def work() -> str | None:
+        from azure.identity import ManagedIdentityCredential
+        from azure.keyvault.secrets import SecretClient
+
+        with (
+            ManagedIdentityCredential() as credential,
+            SecretClient(
+                wire.endpoint.url,
+                credential,
+                connection_verify=str(wire.certificates.ca_file),
+                verify_challenge_resource=False,
+            ) as client,
+        ):
+            client.set_secret("s", VALUE.reveal())
+            client.begin_delete_secret("s").wait()
+            client.begin_recover_deleted_secret("s").wait()
+            return client.get_secret("s").value
+
+    assert await asyncio.to_thread(work) == VALUE.reveal()
 
 
 async def test_an_app_without_an_identity_is_told_so(
