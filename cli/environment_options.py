@@ -68,11 +68,13 @@ class ContentOptions:
                 ExitCode.USAGE,
                 remedy="write it all into the file (dataResources, deleteData), or none of it",
             )
-        kept = {one["name"]: one for one in current if one["name"] not in (self.remove_data or ())}
-        for one in self._data():
-            is_same = one["name"] in kept and kept[one["name"]]["kind"] == one["kind"]
-            kept[one["name"]] = kept[one["name"]] if is_same else one
-        return body | {"dataResources": list(kept.values())}
+        removed = self.remove_data or ()
+        resources = {each["name"]: each for each in current if each["name"] not in removed}
+        for resource in self._data():
+            present = resources.get(resource["name"])
+            if present is None or present["kind"] != resource["kind"]:
+                resources[resource["name"]] = resource
+        return body | {"dataResources": list(resources.values())}
 
     def _data(self) -> list[dict[str, str]]:
         return [

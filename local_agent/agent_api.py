@@ -22,25 +22,25 @@ def agent_api(surface: object, token: str) -> web.Application:
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         # Before the body is read, and in a time that does not depend on how much of it is right.
-        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-        if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+        credential = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+        if not hmac.compare_digest(credential, f"Bearer {token}".encode()):
             return web.Response(status=401)
         return await handler(request)
 
     async def call(request: web.Request) -> web.Response:
-        called = CALLS.get(request.match_info["method"])
-        if called is None:
+        method = CALLS.get(request.match_info["method"])
+        if method is None:
             return web.Response(status=404)
         body = await request.read()
         try:
-            arguments = called.read_arguments(body)
-            result: Any = await getattr(surface, called.name)(**arguments)
+            arguments = method.read_arguments(body)
+            result: Any = await getattr(surface, method.name)(**arguments)
         except (Refused, Unavailable) as error:
             return answer(*write_error(error))
         except Exception:  # noqa: BLE001  the caller is told, and others go on
-            _LOG.exception("%s failed", called.name)
+            _LOG.exception("%s failed", method.name)
             return answer(500, b"{}")
-        return answer(200, called.write_answer(result))
+        return answer(200, method.write_answer(result))
 
     def answer(status: int, body: bytes) -> web.Response:
         return web.Response(status=status, body=body, content_type=_JSON)

@@ -37,9 +37,9 @@ def _works(tried: Means) -> bool:
     with sandboxes.trial_folder() as folder:
         secret = folder / "secret"
         secret.touch(0o600)
-        reached = f"test $$ -eq 2 && test ! -e {quote(str(secret))} &&"
-        held = reached if tried.is_namespaced else ""
-        script = f"{held} touch {quote(str(folder / 'tmp' / 'file'))}"
+        is_apart = f"test $$ -eq 2 && test ! -e {quote(str(secret))} &&"
+        checks = is_apart if tried.is_namespaced else ""
+        script = f"{checks} touch {quote(str(folder / 'tmp' / 'file'))}"
         sandbox = sandboxes.sandbox(tried, folder, "trial", owned=[folder / "tmp"])
         return processes.status_of_trial(folder, script, sandbox) == 0
 

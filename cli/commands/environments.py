@@ -84,10 +84,10 @@ def list_(
 @app.command("show")
 def show_(environment: EnvironmentArgument, invocation: Invocation) -> None:
     """Show one environment."""
-    found = find_environment(invocation.client, environment)
-    invocation.show(found)
-    if found.get("retained") and invocation.is_table:
-        print(f"\n{_retained(found)}")
+    document = find_environment(invocation.client, environment)
+    invocation.show(document)
+    if document.get("retained") and invocation.is_table:
+        print(f"\n{_retained(document)}")
 
 
 @app.command()
@@ -150,7 +150,7 @@ def _finish(invocation: Invocation, response: Response, title: str, waiting: Wai
 def _retained(environment: Mapping[str, Any]) -> str:
     """Return which data an earlier deletion kept, and the commands for it."""
     kept = environment["retained"]
-    names, first = ", ".join(one["name"] for one in kept), kept[0]
+    names, first = ", ".join(resource["name"] for resource in kept), kept[0]
     verb = "create" if environment["status"] == "Decommissioned" else "update"
     line = f"runtimectl env {verb} {environment['name']}"
     return (

@@ -109,8 +109,8 @@ def _run_in_namespaces(
     os.close(sender)
     output.read()
     process_tree.wait_for(init)
-    told = os.read(receiver, 32)
-    return int(told) if told else signal.SIGKILL
+    answer = os.read(receiver, 32)
+    return int(answer) if answer else signal.SIGKILL
 
 
 def _be_init(

@@ -76,7 +76,7 @@ async def complete_apply(ctx: ActivityContext, app: EnvironmentsApp) -> None:
     """Record the stack's outputs and publish that the environment is usable."""
     environment = await load_owned(ENVIRONMENTS, ctx, app)
     run = await run_outputs(environment, app)
-    targets = tuple(ComputeTarget.model_validate(one) for one in run.outputs["computeTargets"])
+    targets = tuple(ComputeTarget.model_validate(each) for each in run.outputs["computeTargets"])
     outputs = {name: str(value) for name, value in run.outputs.get("facts", {}).items()}
 
     def decide(environment: RuntimeEnvironment, operation: Operation) -> Step[None]:
