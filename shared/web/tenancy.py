@@ -128,7 +128,8 @@ def read_tenancy(
     the settings `RUNTIME_TENANT_ISSUERS` and `RUNTIME_TENANTS`.
 
     Raises:
-        Invalid: the JSON is none, or does not fit the issuers; with a violation for each mistake.
+        Invalid: the JSON is none, or does not fit the issuers; with a violation for each mistake,
+            whose message begins with its place, such as `RUNTIME_TENANTS/1/tid`.
     """
     rows = _rows(mappings)
     mapped = {row.issuer for row in rows}
@@ -139,21 +140,17 @@ def read_tenancy(
         for mistake in _mistakes(row, f"{TENANTS}/{number}", rows[:number], issuers, naming)
     ]
     mistakes += [
-        Violation(
-            "Missing",
+        _violation(
+            "Required",
             TENANTS,
-            f"no token of {issuer} has a tenant: map its clients in {TENANTS}, or name it in"
+            f"no token of {issuer} has a tenant: map its clients here, or name it in"
             f" {TENANT_ISSUERS} if it may say the tenant itself",
         )
         for issuer in issuers
         if issuer not in mapped and issuer not in naming
     ]
     if mistakes:
-        more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
-        first = mistakes[0]
-        raise Invalid(
-            f"{first.target}: {first.message}{more}", target=first.target, details=mistakes
-        )
+        raise _refusal(mistakes)
     return Tenancy(frozenset(naming), rows)
 
 
@@ -161,10 +158,12 @@ def _rows(mappings: str) -> Sequence[TenantMapping]:
     try:
         return parse(_Mappings, (mappings.strip() or "[]").encode()).root
     except Invalid as problem:
-        raise Invalid(
-            f"{TENANTS}{problem.message.replace('the body', '')}",
-            target=f"{TENANTS}{problem.target or ''}",
-            details=[replace(each, target=TENANTS + each.target) for each in problem.details],
+        at = TENANTS
+        raise _refusal(
+            [
+                replace(each, target=at + each.target, message=f"{at}{each.target}: {each.message}")
+                for each in problem.details
+            ]
         ) from problem
 
 
@@ -185,19 +184,28 @@ def _mistakes(
         found.append(_not_trusted(f"{at}/issuer", row.issuer))
     if row.issuer in naming:
         message = f"{row.issuer} names tenants itself ({TENANT_ISSUERS}): one of both"
-        found.append(Violation("Contradiction", f"{at}/issuer", message))
+        found.append(_violation("Contradiction", f"{at}/issuer", message))
     entra = _ENTRA.fullmatch(row.issuer)
     if entra and row.tid != entra["directory"].lower():
         message = f"expected {entra['directory']}, the directory of the issuer, received {row.tid}"
-        found.append(Violation("WrongDirectory", f"{at}/tid", message))
+        found.append(_violation("WrongDirectory", f"{at}/tid", message))
     key = (row.issuer, row.tid, row.client)
     if any((each.issuer, each.tid, each.client) == key for each in earlier):
-        found.append(Violation("Duplicate", at, "this client is mapped above"))
+        found.append(_violation("Duplicate", at, "this client is mapped above"))
     return found
 
 
 def _not_trusted(at: str, issuer: str) -> Violation:
-    return Violation("NotTrusted", at, f"{issuer[:200]} is not among RUNTIME_ISSUERS")
+    return _violation("NotTrusted", at, f"{issuer[:200]} is not among RUNTIME_ISSUERS")
+
+
+def _violation(code: str, at: str, message: str) -> Violation:
+    return Violation(code, at, f"{at}: {message}")
+
+
+def _refusal(mistakes: Sequence[Violation]) -> Invalid:
+    message = "; ".join(each.message for each in mistakes)
+    return Invalid(message, target=mistakes[0].target, details=mistakes)
 
 
 def _named_tenant(claims: Mapping[str, Any]) -> ids.TenantId:

@@ -1,5 +1,6 @@
 """Whose token it is: named by an issuer that may, else mapped by directory and client."""
 
+import asyncio
 import json
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ from tests.kit.hosting import hosting
 from tests.kit.service import bench
 from tests.web.issuers import DIRECTORY, OTHER_DIRECTORY, issuers
 from tests.web.test_requests_and_answers import ROUTES, error
-from tests.web.tokens import RSA_KEY, Gate, jwk, with_library
+from tests.web.tokens import RSA_KEY, Gate, jwk, signed, with_library
 
 V1: Final = f"https://sts.windows.net/{DIRECTORY}/"
 V2: Final = f"https://login.microsoftonline.com/{DIRECTORY}/v2.0"
@@ -190,7 +191,7 @@ def test_claims_of_any_type_give_a_mapped_tenant_or_a_refusal(
     try:
         grant = TENANCY.grant(sent)
     except Unauthenticated as refusal:
-        assert refusal.code == "UnmappedToken"  # noqa: PT017  most draws are refused
+        assert refusal.code == "UnmappedToken"  # noqa: PT017  what is refused has no more to check
         return
     client = sent.get("azp", sent.get("appid"))
     rows = [row for row in ROWS if (row["issuer"], row["client"]) == (sent["iss"], client)]
@@ -198,6 +199,27 @@ def test_claims_of_any_type_give_a_mapped_tenant_or_a_refusal(
     assert sent["tid"] == DIRECTORY
     if sent["iss"] == V2 and client == PIPELINE:
         assert "runtime.admin" not in grant.permissions
+
+
+ALL_NAMES = NAMES | st.sampled_from(["sub", "aud", "iss", "exp", "iat", "nbf"])
+
+
+@given(st.sampled_from([APP_V1, USER_V2]), st.dictionaries(ALL_NAMES, JSON_VALUE, max_size=3))
+def test_a_signed_token_with_claims_of_any_type_is_taken_or_refused_with_a_code(
+    claims: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    gate = Gate()
+    gate.authenticator.issuers, gate.authenticator.tenancy = TRUSTED, TENANCY
+    token = signed(gate.claims(**claims) | changes)
+    try:
+        scope = asyncio.run(gate.authenticator.authenticate(f"Bearer {token}", None))
+    except Unauthenticated as refusal:
+        code, shown = refusal.code, refusal.message
+    else:
+        code, shown = scope.tenant, scope.caller
+        assert code in {"acme", "globex"}
+    assert code != "Unauthenticated"
+    assert shown.isprintable()
 
 
 WRONG: Final[dict[str, tuple[list[str], list[str], str, str, str]]] = {
@@ -243,6 +265,20 @@ def test_settings_that_leave_a_tenant_open_stop_the_start_and_say_where(
     assert refusal.value.target == target
     assert refusal.value.message.startswith(f"{target}: ")
     assert message in refusal.value.message
+
+
+def test_every_mistake_is_named_with_its_place() -> None:
+    rows = [ROWS[3] | {"issuer": V1}, ROWS[0] | {"tid": OTHER_DIRECTORY}]
+
+    with pytest.raises(Invalid) as refusal:
+        read_tenancy([V2, PLAIN], naming=[DEV_ISSUER], mappings=json.dumps(rows))
+
+    places = [each.target for each in refusal.value.details]
+    assert places == [
+        TENANT_ISSUERS, f"{TENANTS}/0/issuer", f"{TENANTS}/0/tid", f"{TENANTS}/1/tid", TENANTS,
+    ]  # fmt: skip
+    assert all(each.message.startswith(f"{each.target}: ") for each in refusal.value.details)
+    assert all(each.message in refusal.value.message for each in refusal.value.details)
 
 
 def test_ids_are_compared_as_entra_writes_them() -> None:
