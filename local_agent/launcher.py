@@ -44,10 +44,13 @@ def start_ticks(pid: int) -> int | None:
     return None if state in b"ZX" else int(fields[_START_TIME])
 
 
-def _claim(path: str, token: str, sandbox: dict[str, Any] | None) -> bool:
+def _claim(order: dict[str, Any], token: str) -> bool:
+    path, boot, sandbox = order["claim"], order["boot"], order["sandbox"]
     pid = os.getpid()
     draft = f"{path}.{pid}"
-    content = f'"pid": {pid}, "ticks": {start_ticks(pid) or 0}, "token": "{token}"'
+    content = (
+        f'"pid": {pid}, "ticks": {start_ticks(pid) or 0}, "boot": "{boot}", "token": "{token}"'
+    )
     if sandbox is not None:
         content += ', "shim": true, "namespaced": ' + str(sandbox["isNamespaced"]).lower()
     with open(draft, "w", encoding="ascii") as file:
@@ -89,7 +92,7 @@ def main(token: str) -> int:
     order: dict[str, Any] = marshal.load(sys.stdin.buffer)  # noqa: S302  written by our agent
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sandbox = order["sandbox"]
-    if not _claim(order["claim"], token, sandbox):
+    if not _claim(order, token):
         return CLAIM_VOID
     if sandbox is None:
         return _become(order)

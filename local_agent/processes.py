@@ -33,6 +33,8 @@ from shared.persistence.plain_files import (
 NOT_OURS: Final = -1000
 """In place of an exit code, which is at least -64."""
 _STATUS_BYTES: Final = 16
+_ENVIRON_BYTES: Final = 2 * 2**20
+"""More than a program of ours gets; a process may show one without an end (PR_SET_MM_MAP)."""
 _KILL_ROUNDS: Final = 50
 """More than a workload that forks all the time can win; in a PID namespace one is enough."""
 
@@ -80,7 +82,8 @@ def environ_of(pid: int) -> dict[str, str]:
     try:
         if sys.platform != "linux":
             return dict(psutil.Process(pid).environ())
-        content = Path(f"/proc/{pid}/environ").read_text(encoding="utf-8", errors="replace")
+        with Path(f"/proc/{pid}/environ").open("rb") as file:
+            content = file.read(_ENVIRON_BYTES).decode("utf-8", errors="replace")
     except (OSError, psutil.Error):
         return {}
     pairs = (entry.partition("=") for entry in content.split("\0") if "=" in entry)
@@ -148,28 +151,32 @@ def workload_processes(identity: ProcessIdentity) -> list[int]:
     """
     if not identity.is_shim:
         return session_processes(identity)
-    descendants = _descendants(identity.pid) if is_alive(identity) else []
-    return [pid for pid in descendants if not _is_init(pid)]
+    if not is_alive(identity):
+        return []
+    children = _children(identity.pid)
+    # The only child of a shim with namespaces is the init, which ends with it.
+    return (
+        _descendants(children) if identity.is_namespaced else [*children, *_descendants(children)]
+    )
 
 
-def _is_init(pid: int) -> bool:
-    """Return whether *pid* is the first process of a PID namespace below ours."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    pids = next((line.split() for line in status.splitlines() if line.startswith("NSpid:")), [])
-    return len(pids) > 2 and pids[-1] == "1"  # noqa: PLR2004  its name, our pid of it, its own
-
-
-def _descendants(pid: int) -> list[int]:
+def _children(pid: int) -> list[int]:
     try:
         tasks = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
         files = [Path(f"/proc/{pid}/task/{task}/children") for task in tasks]
-        children = [int(child) for file in files for child in file.read_text().split()]
+        return [int(child) for file in files for child in file.read_text().split()]
     except OSError:  # it has ended, or the kernel has no such files
-        children = []
-    return [each for child in children for each in (child, *_descendants(child))]
+        return []
+
+
+def _descendants(pids: Sequence[int]) -> list[int]:
+    """Return the children of *pids*, their children, and so on, however long the line is."""
+    found: list[int] = []
+    generation = list(pids)
+    while generation:
+        generation = [child for pid in generation for child in _children(pid)]
+        found += generation
+    return found
 
 
 def terminate(identity: ProcessIdentity) -> None:
@@ -186,7 +193,7 @@ def kill(identity: ProcessIdentity) -> None:
     rounds = _KILL_ROUNDS if identity.is_shim and is_alive(identity) else 0
     for _ in range(rounds):
         # Its shim lives, so whatever the workload forks meanwhile is found in the next round.
-        descendants = _descendants(identity.pid)
+        descendants = _descendants([identity.pid])
         if not descendants:
             break
         _kill_all(descendants)
@@ -251,6 +258,7 @@ def read_claim(claim: Path) -> ProcessIdentity | None:
         return ProcessIdentity(
             content["pid"],
             content["ticks"],
+            # A launcher of before 2026-11-28 wrote none.
             content.get("boot") or boot(),
             content["token"],
             content.get("shim", False) is True,
@@ -261,11 +269,17 @@ def read_claim(claim: Path) -> ProcessIdentity | None:
 
 
 def void_claim(claim: Path) -> bool:
-    """Prevent every process from taking *claim*; return False when one has already taken it."""
-    with suppress(FileExistsError):
+    """Prevent every process from taking *claim*; return False when one has already taken it.
+
+    Without its folder no process can take it, so it is void already.
+    """
+    try:
         claim.touch(exist_ok=False)
+    except FileExistsError:
+        return read_claim(claim) is None
+    except FileNotFoundError:
         return True
-    return read_claim(claim) is None
+    return True
 
 
 def start(
@@ -290,6 +304,7 @@ def start(
     told = {"output": str(output), "exit": str(_exit_file(folder, token))}
     order = {
         "claim": str(claim_file(folder, token)),
+        "boot": boot(),
         "folder": str(workdir),
         "limits": dict(limits),
         "command": list(command),

@@ -105,8 +105,7 @@ def _void_starts(root: Path) -> None:
         for service in site.services():
             for instance in _instances(site, service):
                 folder = site.instances(service) / instance.id
-                if folder.is_dir():
-                    processes.void_claim(processes.claim_file(folder, instance.token))
+                processes.void_claim(processes.claim_file(folder, instance.token))
         with suppress(OSError, ValueError):  # it is no token, or none that names a file
             if token := envoy_token(site.edge):
                 processes.void_claim(processes.claim_file(site.edge, token))

@@ -110,6 +110,23 @@ def test_a_fork_storm_is_bounded_and_ends(
     assert _left(marker) == []
 
 
+LINE: Final = """
+if [ "$1" -gt 0 ]; then /bin/sh -c "$3" sh $(($1 - 1)) "$2" "$3"; exit; fi
+echo ready
+while :; do sleep 600; done
+"""
+
+
+@pytest.mark.parametrize("held", [{}, {"namespaces": False}], ids=["all-there-is", "no-namespaces"])
+def test_a_long_line_of_processes_ends(platform: Account, held: Mapping[str, Any]) -> None:
+    marker = SystemEntropy().uuid().hex
+
+    ended = platform.run(["/bin/sh", "-c", LINE, "sh", "600", marker, LINE], act="kill", **held)
+
+    assert (ended.code, ended.output) == (-9, "ready\n")
+    assert _left(marker) == []
+
+
 def test_the_tree_ends_with_its_shim(platform: Account) -> None:
     marker = SystemEntropy().uuid().hex
 

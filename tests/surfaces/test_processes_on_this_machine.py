@@ -27,6 +27,7 @@ from local_agent.supervisor import AgentRunning
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Absent, Present, Unknown
+from shared.persistence.file_trees import remove_tree
 from shared.surfaces.capabilities import Feature
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.observed_state import LiveComponent, Phase
@@ -149,6 +150,100 @@ async def test_processes_that_together_exceed_the_memory_limit_end(tmp_path: Pat
             lambda live: any(i.restarts for r in live.revisions for i in r.instances)
         )
         assert live.revisions[0].instances[0].last_exit == "memory limit exceeded"
+
+
+NESTED = "unshare --user --pid --fork sh -c 'echo $$; while :; do sleep 600; done' || echo refused"
+
+
+async def test_a_workload_that_makes_namespaces_counts_whole(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.worker(1, command=("/bin/sh", "-c", NESTED)))
+        instance = (await harness.until(lambda _: True)).revisions[0].instances[0]
+        folder = _work(tmp_path, instance.id).parent
+        while not (output := (folder / "output.log").read_text()):
+            await harness.clock.sleep(0.01)
+        if output != "1\n":
+            pytest.skip("a workload makes no namespaces on this machine")
+
+        identity = processes.read_claim(next(folder.glob("claim-*")))
+
+        assert identity is not None
+        counted = {psutil.Process(pid).name() for pid in processes.workload_processes(identity)}
+        assert counted == {"sh", "unshare", "sleep"}
+        inits = [p for p in processes.workload_processes(identity) if _pids_of(p)[-1] == "1"]
+        assert len(inits) == 1
+
+
+def _pids_of(pid: int) -> list[str]:
+    """Return the numbers of *pid* in its namespaces, ours first."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
+
+
+ENDLESS = """
+import ctypes, mmap, struct, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_long]
+libc.sbrk.restype = ctypes.c_void_p
+size = 1 << 42
+at = libc.mmap(None, size, 1, 0x4022, -1, 0)  # to read only, and nothing is reserved for it
+field = ["0", "0", *open("/proc/self/stat").read().rpartition(")")[2].split()]
+field = [0] + [int(f) if f.lstrip("-").isdigit() else 0 for f in field]
+layout = struct.pack(
+    "=12QII", field[26], field[27], field[45], field[46], field[47], libc.sbrk(0), field[28],
+    field[48], field[49], at, at + size, 0, 0, 0xFFFFFFFF,
+)
+if libc.prctl(35, 14, layout, len(layout), 0):
+    print("refused", ctypes.get_errno(), flush=True)
+else:
+    print("moved", flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_an_environment_without_an_end_is_read_in_part() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENDLESS, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        if (await process.stdout.readline()) != b"moved\n":
+            pytest.skip("this kernel lets no process move its environment")
+
+        assert processes.environ_of(process.pid) == {}
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_a_claim_is_of_the_boot_it_was_made_in(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.worker(1))
+        instance = (await harness.until(lambda _: True)).revisions[0].instances[0]
+        claim = next(_work(tmp_path, instance.id).parent.glob("claim-*"))
+
+        assert json.loads(claim.read_text())["boot"] == processes.boot()
+
+
+async def test_an_instance_whose_folder_is_gone_is_started_again(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.worker(1))
+        instance = (await harness.until(lambda _: True)).revisions[0].instances[0]
+        await harness.kill_host()
+        assert instance.pid is not None
+        os.kill(instance.pid, signal.SIGKILL)
+        remove_tree(_work(tmp_path, instance.id).parent)
+
+        await harness.restart()
+
+        await harness.until(
+            lambda live: (
+                live.revisions[0].ready == 1
+                and live.revisions[0].instances[0].pid not in {None, instance.pid}
+            )
+        )
 
 
 async def test_a_limit_of_processes_is_offered_exactly_where_it_holds(tmp_path: Path) -> None:
