@@ -171,12 +171,12 @@ def _children(pid: int) -> list[int]:
 
 def _descendants(pids: Sequence[int]) -> list[int]:
     """Return the children of *pids*, their children, and so on, however long the line is."""
-    found: list[int] = []
+    descendants: list[int] = []
     generation = list(pids)
     while generation:
         generation = [child for pid in generation for child in _children(pid)]
-        found += generation
-    return found
+        descendants += generation
+    return descendants
 
 
 def terminate(identity: ProcessIdentity) -> None:
@@ -238,12 +238,12 @@ def claim_file(folder: Path, token: str) -> Path:
 
 
 def _exit_file(folder: Path, token: str) -> Path:
-    """Return the file in which the shim of one start in *folder* tells how that ended."""
+    """Return the file in which the shim of one start in *folder* writes how that ended."""
     return folder / f"exit-{token}"
 
 
-def _told_exit(folder: Path, token: str) -> int | None:
-    """Return the exit code that the shim of a start told; None where it told none."""
+def _read_exit(folder: Path, token: str) -> int | None:
+    """Return the exit code that the shim of a start wrote; None where it wrote none."""
     try:
         status = int(read_plain(_exit_file(folder, token), at_most=_STATUS_BYTES))
         return os.waitstatus_to_exitcode(status)
@@ -301,27 +301,27 @@ def start(
     `read_about`. The process exists even if this agent ends now; the next agent finds it by its
     claim.
     """
-    told = {"output": str(output), "exit": str(_exit_file(folder, token))}
+    files = {"output": str(output), "exit": str(_exit_file(folder, token))}
     order = {
         "claim": str(claim_file(folder, token)),
         "boot": boot(),
         "folder": str(workdir),
         "limits": dict(limits),
         "command": list(command),
-        "sandbox": None if sandbox is None else {**sandbox, **told},
+        "sandbox": None if sandbox is None else {**sandbox, **files},
     }
-    kept = {**order, "about": dict(about or {})}
-    write_new(folder / "order.json", json.dumps(kept).encode())
+    document = {**order, "about": dict(about or {})}
+    write_new(folder / "order.json", json.dumps(document).encode())
     # The environ may hold secrets: the order that stays is without it, this file has no name.
-    carried = {**order, "environ": {**environ, TOKEN_VARIABLE: token}}
-    written = append_to(output)
+    whole = {**order, "environ": {**environ, TOKEN_VARIABLE: token}}
+    log = append_to(output)
     try:
-        with TemporaryFile(dir=folder) as ordered:
-            marshal.dump(carried, ordered)
-            ordered.seek(0)
-            return _spawn_launcher(token, environ.get("HOME", "/"), ordered.fileno(), written)
+        with TemporaryFile(dir=folder) as file:
+            marshal.dump(whole, file)
+            file.seek(0)
+            return _spawn_launcher(token, environ.get("HOME", "/"), file.fileno(), log)
     finally:
-        os.close(written)
+        os.close(log)
 
 
 def status_of_trial(
@@ -345,22 +345,22 @@ def status_of_trial(
     return os.waitstatus_to_exitcode(status)
 
 
-def _spawn_launcher(token: str, home: str, ordered: int, written: int) -> int:
-    """Start the launcher, and return its pid.
+def _spawn_launcher(token: str, home: str, order: int, log: int) -> int:
+    """Start the launcher, and return its pid; *order* and *log* are descriptors of open files.
 
     The environ of the workload is in its order: what that names for the loader of programs
     (`LD_PRELOAD`) would be code of the workload in a process that no sandbox holds.
     """
-    os.set_blocking(written, True)
+    os.set_blocking(log, True)
     return os.posix_spawn(
         sys.executable,
         # Paths mean the same bytes to us and to it, whatever the locale: see also `agent_process`.
         [sys.executable, "-X", "utf8", "-I", "-S", launcher.__file__, token],
         {TOKEN_VARIABLE: token, "HOME": home},
         file_actions=[
-            (os.POSIX_SPAWN_DUP2, ordered, 0),
-            (os.POSIX_SPAWN_DUP2, written, 1),
-            (os.POSIX_SPAWN_DUP2, written, 2),
+            (os.POSIX_SPAWN_DUP2, order, 0),
+            (os.POSIX_SPAWN_DUP2, log, 1),
+            (os.POSIX_SPAWN_DUP2, log, 2),
         ],
         setsid=True,
         setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
@@ -426,7 +426,7 @@ class SpawnedProcesses:
             self._collect(identity.pid, token)
         self._pids.pop(token, None)
         code = self._exits.pop(token, None)
-        return _told_exit(folder, token) if code is None else code
+        return _read_exit(folder, token) if code is None else code
 
     def _collect(self, pid: int, token: str) -> int | None:
         code = reap(pid)

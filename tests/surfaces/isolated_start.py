@@ -108,14 +108,14 @@ async def main(order: Mapping[str, Any]) -> None:
         await clock.sleep(0.01)
     output = (folder / "output.log").read_text(errors="replace")
     there = isolation.means()
-    said = {
+    report = {
         "code": os.waitstatus_to_exitcode(waited[1]),
         "core": os.WCOREDUMP(waited[1]),
         "output": output,
         "landlock": there.landlock,
         "filters": there.filters_calls,
     }
-    print(json.dumps({**said, "namespaces": order.get("namespaces", there.is_namespaced)}))  # noqa: T201
+    print(json.dumps({**report, "namespaces": order.get("namespaces", there.is_namespaced)}))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Starts that fail: when they are given up, and what the instance says about it; no activity."""
+"""Starts that fail: when they are given up, and what the instance says; for several activities."""
 
 import re
 from collections.abc import Sequence
