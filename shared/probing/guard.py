@@ -7,8 +7,10 @@ there. An IPv6 address that embeds an IPv4 address is checked as that IPv4 addre
 Ranges: https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry.
 """
 
+import asyncio
 import ipaddress
 import re
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -62,6 +64,13 @@ class Destination:
     url: str
     host_header: str
     server_name: str | None
+
+
+async def resolve_by_system(host: str) -> Sequence[str]:
+    """Return the addresses of *host* as the operating system resolves it."""
+    loop = asyncio.get_running_loop()
+    records = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(record[4][0]) for record in records))
 
 
 async def resolve_destination(

@@ -13,7 +13,14 @@ from typing import Final
 from shared.contracts.health import HealthStatus
 from shared.kernel.clock import Clock
 from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
-from shared.probing.guard import Destination, Forbidden, Network, Resolve, resolve_destination
+from shared.probing.guard import (
+    Destination,
+    Forbidden,
+    Network,
+    Resolve,
+    resolve_by_system,
+    resolve_destination,
+)
 from shared.probing.health_body import ReportedHealth, reported_health
 from shared.probing.result import ProbeResult
 
@@ -24,13 +31,6 @@ _CODES: Final[Mapping[type[Exception], str]] = {
     socket.gaierror: "Dns",
     BodyTooLong: "TooLong",
 }
-
-
-async def resolve_by_system(host: str) -> Sequence[str]:
-    """Return the addresses of *host* as the operating system resolves it."""
-    loop = asyncio.get_running_loop()
-    records = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(record[4][0]) for record in records))
 
 
 class HttpProber:

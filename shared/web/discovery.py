@@ -21,8 +21,14 @@ from pydantic_core import from_json
 
 from shared.kernel.errors import Invalid, Unavailable
 from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
-from shared.probing.guard import Destination, Forbidden, Network, Resolve, resolve_destination
-from shared.probing.http_prober import resolve_by_system
+from shared.probing.guard import (
+    Destination,
+    Forbidden,
+    Network,
+    Resolve,
+    resolve_by_system,
+    resolve_destination,
+)
 from shared.web.key_sets import KEYS_MAX_AGE_S, KeyDocument
 
 WELL_KNOWN: Final = ".well-known/openid-configuration"

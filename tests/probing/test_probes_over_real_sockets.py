@@ -12,7 +12,8 @@ import pytest
 
 from local_agent.probes import send_probe
 from shared.kernel.clock import SystemClock
-from shared.probing.http_prober import HttpProber, resolve_by_system
+from shared.probing.guard import resolve_by_system
+from shared.probing.http_prober import HttpProber
 from shared.surfaces.spec import HttpProbe
 
 pytestmark = pytest.mark.real
