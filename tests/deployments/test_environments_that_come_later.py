@@ -7,6 +7,8 @@ from function_apps.deployments.use_cases.retry import retry
 from shared.contracts.deployments import DeploymentReason, DeploymentStatus
 from shared.contracts.environments import EnvironmentStatus
 from shared.contracts.values import Stage
+from shared.kernel.errors import PlanRefused
+from shared.surfaces.spec import artifact_blob
 from tests.deployments.driven import Driven, driven
 from tests.kit.service import TENANT
 from tests.kit.virtual_time import run_virtual
@@ -152,6 +154,23 @@ def test_a_failed_one_is_retried_as_a_new_attempt() -> None:
             if each.record.action == "RetryDeployment"
         ]
         assert endings == [("Accepted", "it is there now")]
+
+    run_virtual(main())
+
+
+def test_a_retry_that_is_not_possible_any_more_is_refused_when_it_is_asked_for() -> None:
+    async def main() -> None:
+        world = driven()
+        identity = await asked_first(world)
+        await world.settle()
+        await world.tell()
+        (component,) = (await world.deployment(identity)).components
+        await world.app.blobs.delete(artifact_blob(str(component.artifact_digest)))
+
+        with pytest.raises(PlanRefused, match="has not been uploaded"):
+            await retry(identity, DeploymentReason(), world.ctx, world.app)
+
+        assert (await world.deployment(identity)).status is DeploymentStatus.FAILED
 
     run_virtual(main())
 

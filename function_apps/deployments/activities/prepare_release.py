@@ -13,7 +13,6 @@ from function_apps.deployments.activities.inputs import (
     WaitState,
     WaitStatus,
 )
-from function_apps.deployments.errors import CannotBePlanned
 from function_apps.deployments.model import (
     analysis,
     module_queue,
@@ -150,9 +149,8 @@ def _ready(
     environment = target.environment
     assert environment is not None
     ahead = module_queue.ahead_of(target, deployment.deployment_id)
-    plan = plan_checks.plan(deploy_command(deployment), ctx.tenant, target, ahead, context)
-    if plan.refusals:
-        raise CannotBePlanned(plan.refusals)
+    command = deploy_command(deployment)
+    plan = plan_checks.require_plan(command, ctx.tenant, target, ahead, context)
     preconditions.require_admission(deployment, plan.components, target)
     if source is not None:
         promotion.require_soak_time(source, deployment.evidence, app.rules.soak, ctx.now())

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from function_apps.deployments.errors import CannotBePlanned
 from function_apps.deployments.model import neighbours, release_unit
 from function_apps.deployments.model.deployment_target import (
     DeploymentTarget,
@@ -79,6 +80,24 @@ def plan(
     if target.environment is not None and target.environment.targets and not refusals:
         refusals += _surfaces(command, components, target, target.environment, tenant, context)
     return Plan(order, tuple(filter(None, components)), tuple(refusals))
+
+
+def require_plan(
+    command: Deploy,
+    tenant: TenantId,
+    target: DeploymentTarget,
+    ahead: Sequence[QueueEntry],
+    context: PlanContext,
+) -> Plan:
+    """Return the plan of *command*, as `plan` does.
+
+    Raises:
+        CannotBePlanned: it has refusals; every one is listed.
+    """
+    found = plan(command, tenant, target, ahead, context)
+    if found.refusals:
+        raise CannotBePlanned(found.refusals)
+    return found
 
 
 def _unsupported(command: Deploy) -> Iterator[Violation]:

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from function_apps.deployments import repository
-from function_apps.deployments.model import module_queue, release_unit
+from function_apps.deployments.model import module_queue, plan_checks
 from function_apps.deployments.model.deployment import deploy_command
 from function_apps.deployments.model.retry import begin_anew, restart_analysis
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import DeploymentSet
 from function_apps.deployments.resources import answer
-from function_apps.deployments.use_cases.deploy import enter_queue
+from function_apps.deployments.use_cases.deploy import enter_queue, plan_context
 from shared.contracts.deployments import DeploymentReason
 from shared.kernel.context import Context, NewIds
 from shared.messaging.outbox import Audited, Raise
@@ -23,16 +23,16 @@ async def retry(
 
     Raises:
         NotRetryable: it is in another state.
-        Held, EnvironmentNotUsable, BindingRequired: as for a new one.
+        CannotBePlanned, Held, EnvironmentNotUsable, BindingRequired: as for a new one.
     """
     ids = NewIds.draw(ctx, app.service.public_name, deployment_id)
 
-    def decide(view: View) -> Decision[Json]:
+    async def decide(view: View) -> Decision[Json]:
         known = repository.stored_set(view, deployment_id)
         decision = (
             _restart_analysis(known, ctx)
             if known.deployment.is_paused
-            else _begin_anew(known, ids, ctx, app)
+            else await _begin_anew(known, ids, ctx, app)
         )
         audited = Audited(repository.RETRY.name, deployment_id, reason=command.reason)
         return replace(decision, audited=audited)
@@ -50,11 +50,13 @@ def _restart_analysis(known: DeploymentSet, ctx: Context) -> Decision[Json]:
     )
 
 
-def _begin_anew(
+async def _begin_anew(
     known: DeploymentSet, ids: NewIds, ctx: Context, app: DeploymentsApp
 ) -> Decision[Json]:
     target = known.target
     again = begin_anew(known.deployment, target, ids.operation_id, app.rules.soak, ids.now)
-    components = release_unit.planned(again.components, ctx.tenant, target)
-    content = module_queue.keys_of(deploy_command(again)).content
-    return enter_queue(again, components, content, ids, target, ctx, kind=repository.RETRY)
+    command = deploy_command(again)
+    context = await plan_context(command.components, ctx, app)
+    plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
+    content = module_queue.keys_of(command).content
+    return enter_queue(again, plan.components, content, ids, target, ctx, kind=repository.RETRY)

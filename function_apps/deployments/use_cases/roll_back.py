@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from function_apps.deployments import repository
-from function_apps.deployments.errors import CannotBePlanned
 from function_apps.deployments.model import module_queue, plan_checks, undo
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget, QueueEntry
@@ -69,9 +68,7 @@ async def _undo(
     rollback, command = undo.rollback_of(undone, wanted, target, ids, ctx)
     context = await plan_context(command.components, ctx, app)
     undo.require_archives(command, context.uploaded, wanted)
-    plan = plan_checks.plan(command, ctx.tenant, target, target.queue, context)
-    if plan.refusals:
-        raise CannotBePlanned(plan.refusals)
+    plan = plan_checks.require_plan(command, ctx.tenant, target, target.queue, context)
     content = module_queue.keys_of(command).content
     return enter_queue(rollback, plan.components, content, ids, target, ctx, kind=ROLL_BACK)
 
