@@ -193,3 +193,22 @@ async def test_a_name_is_resolved_once() -> None:
     destination = await resolve_destination("http://shop.example/", owned=(), resolve=rebinding)
 
     assert (asked, destination.url) == (["shop.example"], "http://203.1.113.7:80/")
+
+
+async def test_a_name_that_an_operator_wrote_may_lead_into_a_named_range_and_nowhere_else() -> None:
+    ten = (ipaddress.ip_network("10.0.0.0/8"),)
+    everything = (ipaddress.ip_network("0.0.0.0/0"),)
+
+    inside = await resolve_destination(
+        "https://inside.example/", owned=(), resolve=resolve, named=ten
+    )
+
+    assert inside.url == "https://10.0.0.5:443/"
+    for url, named in (
+        ("https://10.0.0.5/", ten),  # an address of itself has to be owned
+        ("https://local.example/", ten),
+        ("https://both.example/", ten),
+        ("https://metadata.example/", everything),
+    ):
+        with pytest.raises(Forbidden):
+            await resolve_destination(url, owned=(), resolve=resolve, named=named)
