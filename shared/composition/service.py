@@ -7,7 +7,7 @@ from typing import Final
 from shared.composition.azure import AzureParts
 from shared.composition.embedded import installed_host
 from shared.composition.parts import Parts
-from shared.composition.settings import EVERY_APP, Need, Settings, read_settings
+from shared.composition.settings import EVERY_APP, Need, Settings, read_settings, tenancy
 from shared.durable.task_hub import TaskHub
 from shared.kernel.concurrency import FairTurns
 from shared.messaging.audit import AuditTrail
@@ -75,6 +75,7 @@ def build_service(name: str, settings: Settings, parts: Parts) -> Service:
             parts.keys(),
             issuers=settings.issuers,
             audience=settings.audience,
+            tenancy=tenancy(settings),
             clock=parts.clock,
         ),
         rates=Rates(

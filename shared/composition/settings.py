@@ -27,8 +27,10 @@ from pydantic import (
 from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
 from shared.kernel.errors import Invalid, Violation
+from shared.web.discovery import check_issuer
 from shared.web.issuer import AUDIENCE, DEV_ISSUER
 from shared.web.rate_limit import BURST, RATE_PER_S, WRITES_BURST, WRITES_PER_S
+from shared.web.tenancy import TENANT_ISSUERS, TENANTS, Tenancy, read_tenancy
 
 PROFILE: Final = "RUNTIME_PROFILE"
 LOCAL: Final = "local"
@@ -95,6 +97,10 @@ class Settings(BaseModel):
     """Private ranges in which issuers may be, such as `10.1.0.0/16`."""
     ca_file: Path | None = Field(None, alias="RUNTIME_CA_FILE")
     """Certificate authorities to trust for issuers and the vault, in place of the machine's."""
+    tenant_issuers: Words = Field((), alias=TENANT_ISSUERS)
+    """Of the issuers, those that say the tenant themselves, by the claim `tenantId`."""
+    tenants: str = Field("", alias=TENANTS)
+    """Which client of an issuer acts for which tenant, as JSON: see [tokens](tokens.md)."""
     audience: str = Field(AUDIENCE, alias="RUNTIME_AUDIENCE", min_length=1)
     """What tokens must name as their audience."""
     gateway_url: Url | None = Field(None, alias=GATEWAY)
@@ -213,11 +219,38 @@ def read_settings(environ: Mapping[str, str], needs: Collection[Need] = ()) -> S
     except ValidationError as error:
         wrong = [*map(_named, invalid(error).details), *wrong]
         raise _refusal(wrong) from None  # the error has the values, which may be secrets
-    if wrong:
-        raise _refusal(wrong)
     if settings.is_local and not settings.issuers:
-        settings = settings.model_copy(update={"issuers": (DEV_ISSUER,)})
+        own = {"issuers": (DEV_ISSUER,), "tenant_issuers": (DEV_ISSUER,)}
+        settings = settings.model_copy(update=own)
+    if wrong := [*wrong, *_wrong_issuers(settings)]:
+        raise _refusal(wrong)
     return settings
+
+
+def tenancy(settings: Settings) -> Tenancy:
+    """Return which tenant a token is for. Raises Invalid, as `read_settings` does before."""
+    return read_tenancy(settings.issuers, naming=settings.tenant_issuers, mappings=settings.tenants)
+
+
+def _wrong_issuers(settings: Settings) -> Sequence[Violation]:
+    """Return what is wrong with the issuers, and with whom their tokens are for."""
+    found = []
+    for issuer in settings.issuers:
+        try:
+            check_issuer(issuer, plain_loopback=settings.is_local)
+        except Invalid as problem:
+            found.append(Violation("WrongIssuer", ISSUERS, f"{ISSUERS}: {problem.message}"))
+    if settings.issuer_keys is not None and len(settings.issuers) > 1:
+        message = (
+            f"{ISSUER_KEYS} is one key set, by which each of {len(settings.issuers)} issuers could"
+            " sign for the others: remove it, so that each is asked for its own"
+        )
+        found.append(Violation("Contradiction", ISSUER_KEYS, message))
+    try:
+        tenancy(settings)
+    except Invalid as problem:
+        found += problem.details
+    return found
 
 
 def _named(detail: Violation) -> Violation:

@@ -30,6 +30,7 @@ SETTINGS: Final = {
     Need.TABLES: "https://shop.table.test",
     Need.BLOBS: "https://shop.blob.test",
     ISSUERS: "https://login.test",
+    "RUNTIME_TENANT_ISSUERS": "https://login.test",
     Need.VAULT: "https://shop.vault.test",
     GATEWAY: "https://gateway.test",
 }

@@ -14,7 +14,7 @@ from shared.contracts.patterns import GIVEN_VARIABLES
 REPOSITORY = Path(__file__).parents[2]
 AZURE = {
     "RUNTIME_ISSUERS": "https://login.test",
-    "RUNTIME_ISSUER_KEYS": "/keys.json",
+    "RUNTIME_TENANT_ISSUERS": "https://login.test",
     "CosmosDB__accountEndpoint": "https://shop.documents.test",
     "ServiceBus__fullyQualifiedNamespace": "shop.servicebus.test",
     "Storage__tableServiceUri": "https://shop.table.test",
@@ -102,6 +102,25 @@ def test_an_address_and_a_connection_string_contradict_each_other() -> None:
     assert refused({**AZURE, "Storage": "UseDevelopmentStorage=true"}) == [
         ("Contradiction", "Storage")
     ]
+
+
+def test_an_issuer_whose_tokens_are_for_no_tenant_is_refused() -> None:
+    environ = {name: value for name, value in AZURE.items() if name != "RUNTIME_TENANT_ISSUERS"}
+
+    assert refused(environ) == [("Required", "RUNTIME_TENANTS")]
+
+
+def test_one_key_set_for_two_issuers_is_refused() -> None:
+    two = "https://login.test https://other.test"
+    keys = {"RUNTIME_ISSUERS": two, "RUNTIME_TENANT_ISSUERS": two, "RUNTIME_ISSUER_KEYS": "/keys"}
+
+    assert refused({**AZURE, **keys}) == [("Contradiction", "RUNTIME_ISSUER_KEYS")]
+
+
+def test_an_issuer_without_https_is_refused() -> None:
+    plain = {"RUNTIME_ISSUERS": "http://login.test", "RUNTIME_TENANT_ISSUERS": "http://login.test"}
+
+    assert refused({**AZURE, **plain}) == [("WrongIssuer", "RUNTIME_ISSUERS")]
 
 
 def test_two_identities_of_one_app_contradict_each_other() -> None:

@@ -24,7 +24,8 @@ from tests.kit.service import Sent, memory_storage
 SERVICES: Final[dict[str, Any]] = {
     "environments": environments, "deployments": deployments, "catalog": catalog, "health": health,
 }  # fmt: skip
-NAMED: Final = {ISSUERS: "https://login.test/one https://login.test/two", ISSUER_KEYS: "/keys.json"}
+TWO: Final = "https://login.test/one https://login.test/two"
+NAMED: Final = {ISSUERS: TWO, "RUNTIME_TENANT_ISSUERS": TWO}
 REPOSITORY: Final = Path(__file__).parents[2]
 
 
@@ -65,7 +66,11 @@ ISSUERS_TAKEN: dict[str, tuple[dict[str, str], list[str]]] = {
     "the-named-ones": (NAMED, ["https://login.test/one", "https://login.test/two"]),
     "this-machine's-in-the-local-profile": ({PROFILE: "local"}, [DEV_ISSUER]),
     "the-named-one-in-the-local-profile-too": (
-        {PROFILE: "local", ISSUERS: "https://login.test"},
+        {
+            PROFILE: "local",
+            ISSUERS: "https://login.test",
+            "RUNTIME_TENANT_ISSUERS": "https://login.test",
+        },
         ["https://login.test"],
     ),
 }
@@ -78,6 +83,7 @@ def test_only_the_local_profile_takes_tokens_of_this_machine(
     app: CatalogApp = built(catalog, settings, tmp_path)
 
     assert list(app.service.authenticator.issuers) == expected
+    assert app.service.authenticator.tenancy.naming == frozenset(expected)
 
 
 def test_the_command_line_and_the_sample_settings_ask_for_the_local_profile_by_name() -> None:

@@ -21,7 +21,7 @@ AZURE_SETTINGS = {
     "Storage__tableServiceUri": "https://shop.table.test",
     "Storage__blobServiceUri": "https://shop.blob.test",
     "RUNTIME_ISSUERS": "https://issuer.test",
-    "RUNTIME_ISSUER_KEYS": "/keys.json",
+    "RUNTIME_TENANT_ISSUERS": "https://issuer.test",
     "RUNTIME_GATEWAY_URL": "https://gateway.test",
 }
 
