@@ -65,6 +65,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "StackName": "choose another environment name",
     "InvalidSetting": "correct the host's setting that the message names, then `runtimectl up`",
     "PartNotSupported": "start the system with `runtimectl up`",
+    "SecretDeleted": "recover the secret, or purge it: `az keyvault secret recover`, `… purge`",
+    "SecretDisabled": "enable the version of the secret, or name another",
     # What does not exist
     "NotFound": "see what exists: `runtimectl env list`, `runtimectl status`",
     "DeploymentMissing": "see what exists: `runtimectl deployments`",
