@@ -23,7 +23,7 @@ from local_cloud.cosmos_endpoint.account import Account
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import PortTaken
+from local_cloud.wire_endpoints import NotInstalled, PortTaken
 from shared.contracts.events import BUILT
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
@@ -43,7 +43,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local_cloud", description="Run a local cloud.")
     parser.add_argument("--state", type=Path, default=Path(".factory/cloud"), help="its folder")
     parser.add_argument("--cosmos-port", type=int, default=0, help="of Cosmos DB; 0: any free one")
+    parser.add_argument(
+        "--service-bus-port", type=int, help="of Service Bus, which is served only if it is given"
+    )
     asked = parser.parse_args()
+    topology = runtime_topology(BUILT)
+    settings = CloudSettings(topology, asked.cosmos_port, asked.service_bus_port)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     state = asked.state.resolve()
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -54,8 +59,8 @@ def main() -> int:
         return EXIT_STATE_IN_USE
     write_owner(lock, os.getpid())
     try:
-        return asyncio.run(_serve(state, CloudSettings(runtime_topology(BUILT), asked.cosmos_port)))
-    except (PortTaken, Unavailable) as problem:
+        return asyncio.run(_serve(state, settings))
+    except (NotInstalled, PortTaken, Unavailable) as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
 

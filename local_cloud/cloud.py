@@ -12,7 +12,7 @@ from local_cloud.broker.topology import Topology
 from local_cloud.cosmos_containers import CosmosContainers
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import CosmosWire
+from local_cloud.wire_endpoints import CosmosWire, ServiceBusWire
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
@@ -25,6 +25,8 @@ class CloudSettings:
     """Queues and topics with settings of their own; those of triggers are made anyhow."""
     cosmos_port: int | None = None
     """Where azure-cosmos clients find the apps' stores; None: nowhere."""
+    service_bus_port: int | None = None
+    """Where azure-servicebus clients find the broker; None: nowhere."""
 
 
 class LocalCloud:
@@ -44,21 +46,39 @@ class LocalCloud:
         self.storage = storage
         self.cosmos = CosmosContainers(storage)
         self._settings = settings
-        self._cosmos_wire: CosmosWire | None = None
+        self._clock = clock
+        self._entropy = entropy
+        self._wires: list[CosmosWire | ServiceBusWire] = []
 
     async def start(self) -> None:
-        """Begin to deliver, and listen on the ports that are asked for. Raises PortTaken."""
+        """Begin to deliver, and listen on the ports that are asked for.
+
+        Raises:
+            PortTaken: another program listens there.
+            NotInstalled: an endpoint needs what this Python lacks.
+        """
         await self.broker.start()
-        if self._settings.cosmos_port is not None:
-            self._cosmos_wire = CosmosWire(self.storage, self._settings.cosmos_port)
-            await self._cosmos_wire.start()
+        settings = self._settings
+        if settings.cosmos_port is not None:
+            self._wires.append(CosmosWire(self.storage, settings.cosmos_port))
+        if settings.service_bus_port is not None:
+            self._wires.append(
+                ServiceBusWire(
+                    self.broker,
+                    settings.service_bus_port,
+                    clock=self._clock,
+                    entropy=self._entropy,
+                )
+            )
+        for wire in self._wires:
+            await wire.start()
 
     def app_settings(self) -> Mapping[str, str]:
         """Return the connections of an app that uses the ports, by the names of its settings."""
-        return {} if self._cosmos_wire is None else {"CosmosDB": self._cosmos_wire.connection}
+        return {wire.setting: wire.connection for wire in self._wires}
 
     async def stop(self) -> None:
         """Close the ports and stop delivering; triggers have stopped before."""
-        if self._cosmos_wire is not None:
-            await self._cosmos_wire.stop()
+        while self._wires:
+            await self._wires.pop().stop()
         await self.broker.stop()

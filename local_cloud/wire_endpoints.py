@@ -3,7 +3,10 @@
 import logging
 from typing import Final
 
+from local_cloud.broker.broker import Broker
 from local_cloud.storage import LocalStorage
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
 
 _log = logging.getLogger(__name__)
 EMULATOR_KEY: Final = (
@@ -13,12 +16,67 @@ EMULATOR_KEY: Final = (
 https://learn.microsoft.com/azure/cosmos-db/emulator#authentication"""
 
 
+EMULATOR_KEY_NAME: Final = "RootManageSharedAccessKey"
+EMULATOR_SAS_KEY: Final = "SAS_KEY_VALUE"
+"""The key of every Service Bus emulator, published and no secret.
+https://learn.microsoft.com/azure/service-bus-messaging/test-locally-with-service-bus-emulator"""
+
+
 class PortTaken(Exception):
     """A wire endpoint cannot listen on its port; another program does."""
 
 
+class NotInstalled(Exception):
+    """What a wire endpoint is made of is not installed."""
+
+
+class ServiceBusWire:
+    """The embedded broker on a port, for azure-servicebus clients."""
+
+    setting: Final = "ServiceBus"
+    """What apps call the connection."""
+
+    def __init__(self, broker: Broker, port: int, *, clock: Clock, entropy: Entropy) -> None:
+        """Raises NotInstalled where this Python has no AMQP."""
+        try:
+            from local_cloud.service_bus_endpoint.server import (  # noqa: PLC0415  where used
+                ServiceBusEndpoint,
+            )
+            from local_cloud.service_bus_endpoint.tokens import AccessKey  # noqa: PLC0415
+        except ImportError as problem:
+            raise NotInstalled(
+                "the local Service Bus needs python-qpid-proton, which a C compiler builds:"
+                " pip install -r requirements/cloud.txt"
+            ) from problem
+        key = AccessKey(EMULATOR_KEY_NAME, EMULATOR_SAS_KEY)
+        self._endpoint = ServiceBusEndpoint(broker, port, key, clock=clock, entropy=entropy)
+        self._port = port
+
+    @property
+    def connection(self) -> str:
+        """The connection string; the port is known once it listens."""
+        return self._endpoint.connection_string
+
+    async def start(self) -> None:
+        """Begin to listen. Raises PortTaken."""
+        try:
+            await self._endpoint.start()
+        except OSError as problem:
+            raise PortTaken(
+                f"cannot serve Service Bus on port {self._port}: {problem.strerror};"
+                " choose another with --service-bus-port"
+            ) from problem
+        _log.info("Service Bus: %s", self.connection)
+
+    async def stop(self) -> None:
+        await self._endpoint.stop()
+
+
 class CosmosWire:
     """The embedded Cosmos account on a port, for azure-cosmos clients."""
+
+    setting: Final = "CosmosDB"
+    """What apps call the connection."""
 
     def __init__(self, storage: LocalStorage, port: int) -> None:
         from local_cloud.cosmos_endpoint.server import CosmosEndpoint  # noqa: PLC0415  aiohttp

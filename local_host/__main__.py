@@ -116,6 +116,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PORT",
         help="serve the apps' stores to azure-cosmos clients, with the emulator's key",
     )
+    parser.add_argument(
+        "--service-bus-port",
+        type=_port_number,
+        metavar="PORT",
+        help="serve the queues and topics to azure-servicebus clients, with the emulator's key",
+    )
     parser.add_argument("--auth", action="store_true", help="ask for access keys, as Azure does")
     parser.add_argument(
         "--grace",
@@ -173,7 +179,7 @@ async def _serve(
         cors=cors_of(_local(first)),
         grace_s=asked.grace,
         environ=environ,
-        cloud=CloudSettings(topology, asked.cosmos_port),
+        cloud=CloudSettings(topology, asked.cosmos_port, asked.service_bus_port),
     )
     host = Host(apps, settings, folder=asked.state.resolve(), clock=clock)
     shown.host = host
@@ -193,7 +199,7 @@ async def _serve(
 
 async def _start(host: "Host", asked: argparse.Namespace, say: Callable[[str], None]) -> int | None:
     """Start *host*; return the exit code where it cannot be started, and say why."""
-    from local_cloud.wire_endpoints import PortTaken  # noqa: PLC0415
+    from local_cloud.wire_endpoints import NotInstalled, PortTaken  # noqa: PLC0415
     from local_host.state_lock import StateInUse  # noqa: PLC0415
 
     try:
@@ -204,7 +210,7 @@ async def _start(host: "Host", asked: argparse.Namespace, say: Callable[[str], N
             " stop what uses the port, or choose another with --port"
         )
         return EXIT_PORT_TAKEN
-    except (StateInUse, PortTaken, configuration.ConfigurationRefused) as problem:
+    except (StateInUse, PortTaken, NotInstalled, configuration.ConfigurationRefused) as problem:
         say(str(problem))
         return EXIT_STATE_IN_USE if isinstance(problem, StateInUse) else EXIT_USAGE
     except Unavailable as problem:

@@ -1,0 +1,373 @@
+"""One AMQP connection: proton's engine between asyncio's transport and the links.
+
+The engine knows the protocol and does no I/O. Everything runs on the event loop: what came is
+pushed into it frame by frame, its events are handed to links, and what it wants to send is written
+as long as asyncio takes it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from proton import (
+    Collector,
+    Connection,
+    Endpoint,
+    Event,
+    Link,
+    ProtonException,
+    Sender,
+    Session,
+    Terminus,
+    Transport,
+)
+
+from local_cloud.broker.broker import Broker
+from local_cloud.service_bus_endpoint import attach
+from local_cloud.service_bus_endpoint.conditions import (
+    LIMIT_EXCEEDED,
+    AmqpRefused,
+    condition_of,
+    refusal_of,
+)
+from local_cloud.service_bus_endpoint.frames import FRAME_MAX_BYTES, Frames, message_format
+from local_cloud.service_bus_endpoint.incoming_link import IncomingLink
+from local_cloud.service_bus_endpoint.outgoing_link import OutgoingLink
+from local_cloud.service_bus_endpoint.requests import answers_to
+from local_cloud.service_bus_endpoint.tokens import AccessKey, Permits
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Refused
+
+_log = logging.getLogger(__name__)
+CONNECTIONS_MAX: Final = 1000
+"""As in Service Bus for a namespace of this tier."""
+_LINKS_MAX: Final = 1000
+_SESSIONS_MAX: Final = 255
+_OPEN_WITHIN_S: Final = 30.0
+_IDLE_MAX_S: Final = 240.0
+"""A connection on which nothing came for so long is closed; a client is told half of it."""
+_SESSION_BYTES: Final = 1024 * 1024
+_HELD_MAX_BYTES: Final = 8 * 1024 * 1024
+"""Of messages that are being stored; nothing more is read meanwhile."""
+
+
+@dataclass
+class ServedNamespace:
+    """What all connections of an endpoint share."""
+
+    broker: Broker
+    key: AccessKey
+    clock: Clock
+    entropy: Entropy
+    connections: set["AmqpConnection"] = field(default_factory=set)
+
+
+class AmqpConnection(asyncio.Protocol):
+    """Made by asyncio for each client."""
+
+    def __init__(self, namespace: ServedNamespace) -> None:
+        self.namespace = namespace
+        self.permits = Permits(namespace.key, namespace.clock)
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when nothing of this connection runs any more."""
+        self._links: dict[Link, IncomingLink | OutgoingLink | None] = {}
+        self._blocked: set[OutgoingLink] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._frames = Frames()
+        self._format = 0
+        self._held_bytes = 0
+        self._is_paused = self._is_lost = self._is_over = self._flushes = False
+        self._timers: list[asyncio.TimerHandle] = []
+        self._engine = Transport(Transport.SERVER)
+        self._connection = Connection()
+        self._collector = Collector()
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._wire = transport
+        if len(self.namespace.connections) >= CONNECTIONS_MAX:
+            _log.warning("a connection was refused: there are %d", CONNECTIONS_MAX)
+            transport.abort()
+        self.namespace.connections.add(self)
+        self._engine.max_frame_size = FRAME_MAX_BYTES
+        self._engine.channel_max = _SESSIONS_MAX
+        self._engine.idle_timeout = _IDLE_MAX_S
+        self._engine.sasl().allowed_mechs("ANONYMOUS")
+        self._connection.container = "local-service-bus"
+        self._connection.collect(self._collector)
+        self._engine.bind(self._connection)
+        loop = asyncio.get_running_loop()
+        self._timers.append(loop.call_later(_OPEN_WITHIN_S, self._expect_open))
+
+    def _expect_open(self) -> None:
+        if not self._connection.state & Endpoint.LOCAL_ACTIVE:
+            self._wire.abort()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._frames.split(data):
+                self._format = message_format(frame)
+                self._push(frame)
+                self._react()
+        except (Refused, ProtonException) as problem:
+            _log.warning("an AMQP connection sent what is no AMQP, and is closed: %s", problem)
+            self._wire.abort()
+            return
+        self.flush()
+
+    def _push(self, frame: bytes) -> None:
+        at = 0
+        while at < len(frame):
+            capacity = self._engine.capacity()
+            if capacity <= 0:
+                return
+            self._engine.push(frame[at : at + capacity])
+            at += capacity
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self.flush()
+
+    def connection_lost(self, _problem: Exception | None) -> None:
+        self._is_lost = True
+        for timer in self._timers:
+            timer.cancel()
+        for link in self._links.values():
+            if link is not None:
+                link.close()
+        self._links.clear()
+        self._blocked.clear()
+        if not self._tasks:
+            self._end()
+
+    def _end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+            self.namespace.connections.discard(self)
+            self._engine.unbind()
+            self._connection.free()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._wire.abort()
+
+    # What links use
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run *work* beside the connection, which is not over before it is."""
+        task = asyncio.create_task(work, name="amqp")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            _log.error("work of an AMQP connection failed", exc_info=problem)
+        if self._is_lost and not self._tasks:
+            self._end()
+
+    def hold(self, size: int) -> None:
+        """Take note of *size* bytes that are being stored; read no more when they are many."""
+        self._held_bytes += size
+        if self._held_bytes > _HELD_MAX_BYTES:
+            self._wire.pause_reading()
+
+    def release(self, size: int) -> None:
+        self._held_bytes -= size
+        if self._held_bytes <= _HELD_MAX_BYTES and not self._is_lost:
+            self._wire.resume_reading()
+
+    def is_closed(self, link: Link) -> bool:
+        """Return whether *link* is gone, so that nothing may be said on it."""
+        return self._is_lost or link not in self._links
+
+    def takes_bytes(self, session: Session) -> bool:
+        """Return whether messages may be sent now: the client reads what it gets."""
+        return not self._is_paused and session.outgoing_bytes < _SESSION_BYTES
+
+    def notify_when_writable(self, link: OutgoingLink) -> None:
+        self._blocked.add(link)
+        self.flush_soon()
+
+    def reply(self, link: Link, reply_to: Any, encoded: bytes) -> None:
+        """Send an answer on the link of the same node and session where answers go."""
+        if self._is_lost:
+            return
+        node = attach.node_of(link)
+        for other, handler in self._links.items():
+            if (
+                handler is None
+                and isinstance(other, Sender)
+                and attach.node_of(other) == node
+                and other.session == link.session
+                and answers_to(other, reply_to)
+            ):
+                self._answer_on(other, encoded)
+                return
+
+    def _answer_on(self, sender: Sender, encoded: bytes) -> None:
+        if sender.queued > _LINKS_MAX:
+            self.detach(sender, AmqpRefused(LIMIT_EXCEEDED, "answers are not read"))
+            return
+        tag = self.namespace.entropy.uuid().bytes
+        delivery = sender.delivery(tag)  # type: ignore[arg-type]  # or bytes
+        sender.stream(encoded)
+        sender.advance()
+        delivery.settle()
+        self.flush_soon()
+
+    def detach(self, link: Link, refusal: AmqpRefused) -> None:
+        """Close *link* with a reason."""
+        if not self.is_closed(link):
+            handler = self._links.pop(link)
+            if handler is not None:
+                handler.close()
+            link.condition = condition_of(refusal)
+            link.close()
+            self.flush_soon()
+
+    def flush_soon(self) -> None:
+        """Write what there is once the loop's present round is over: many links share it."""
+        if not self._flushes and not self._is_lost:
+            self._flushes = True
+            asyncio.get_running_loop().call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flushes = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Handle what happened, and write what asyncio takes."""
+        if self._is_lost:
+            return
+        self._react()
+        engine = self._engine
+        while not self._is_paused and (pending := engine.pending()) > 0:
+            part = engine.peek(min(pending, FRAME_MAX_BYTES)) or b""
+            self._wire.write(bytes(part))
+            engine.pop(len(part))
+        if engine.pending() < 0 or (self._is_over and not self._is_paused):
+            self._wire.close()
+        elif not self._is_paused and self._blocked:
+            blocked, self._blocked = self._blocked, set()
+            for link in blocked:
+                link.notify()
+
+    # The engine's side
+
+    def _react(self) -> None:
+        while (event := self._collector.peek()) is not None:
+            handle = _HANDLERS.get(event.type)
+            if handle is not None:
+                handle(self, event)
+            self._collector.pop()
+
+    def _on_open(self, _event: Event) -> None:
+        self._connection.open()
+        self._tick()
+
+    def _tick(self) -> None:
+        """Let the engine send an empty frame, or find that the client is silent for too long."""
+        loop = asyncio.get_running_loop()
+        next_s = self._engine.tick(loop.time())
+        self.flush_soon()
+        if next_s and not self._is_lost:
+            self._timers = [loop.call_at(next_s, self._tick)]
+
+    def _on_close(self, _event: Event) -> None:
+        self._connection.close()
+
+    def _on_session_open(self, event: Event) -> None:
+        session = event.session
+        assert session is not None
+        session.incoming_capacity = _SESSION_BYTES
+        session.open()
+
+    def _on_session_close(self, event: Event) -> None:
+        session = event.session
+        assert session is not None
+        for link in [each for each in self._links if each.session == session]:
+            self._forget(link)
+        session.close()
+
+    def _on_link_open(self, event: Event) -> None:
+        link = event.link
+        assert link is not None
+        link.source.copy(link.remote_source)
+        link.target.copy(link.remote_target)
+        link.snd_settle_mode = link.remote_snd_settle_mode
+        link.rcv_settle_mode = link.remote_rcv_settle_mode
+        try:
+            self._links[link] = self._accepted(link)
+            link.open()
+        except Exception as problem:  # noqa: BLE001  whatever it was, the client is told
+            # An attach without source and target says that it is refused; the reason follows. With
+            # them pyamqp sends at once, and tells its caller of an unknown error.
+            link.source.type = link.target.type = Terminus.UNSPECIFIED
+            link.open()
+            link.condition = condition_of(refusal_of(problem))
+            link.close()
+
+    def _accepted(self, link: Link) -> IncomingLink | OutgoingLink | None:
+        if len(self._links) >= _LINKS_MAX:
+            raise AmqpRefused(LIMIT_EXCEEDED, f"a connection has at most {_LINKS_MAX} links")
+        return attach.accept(self, link)
+
+    def _on_link_close(self, event: Event) -> None:
+        assert event.link is not None
+        self._forget(event.link)
+        event.link.close()
+
+    def _on_link_detach(self, event: Event) -> None:
+        assert event.link is not None
+        self._forget(event.link)
+        event.link.detach()
+
+    def _forget(self, link: Link) -> None:
+        handler = self._links.pop(link, None)
+        if handler is not None:
+            handler.close()
+
+    def _on_flow(self, event: Event) -> None:
+        handler = self._links.get(event.link) if event.link is not None else None
+        if handler is not None:
+            handler.notify()
+
+    def _on_delivery(self, event: Event) -> None:
+        delivery, link = event.delivery, event.link
+        assert delivery is not None
+        assert link is not None
+        handler = self._links.get(link)
+        if handler is not None:
+            handler.on_delivery(delivery, self._format)
+        elif delivery.settled or delivery.remote_state:
+            delivery.settle()
+
+    def _on_over(self, _event: Event) -> None:
+        """Nothing more is read: the client has closed, or sent what is no AMQP."""
+        self._is_over = True
+        if self._engine.condition is not None:
+            _log.info("an AMQP connection is closed: %s", self._engine.condition)
+
+
+_HANDLERS: Final[dict[Any, Callable[[AmqpConnection, Event], None]]] = {
+    Event.CONNECTION_REMOTE_OPEN: AmqpConnection._on_open,  # noqa: SLF001  this module's table
+    Event.CONNECTION_REMOTE_CLOSE: AmqpConnection._on_close,  # noqa: SLF001
+    Event.SESSION_REMOTE_OPEN: AmqpConnection._on_session_open,  # noqa: SLF001
+    Event.SESSION_REMOTE_CLOSE: AmqpConnection._on_session_close,  # noqa: SLF001
+    Event.LINK_REMOTE_OPEN: AmqpConnection._on_link_open,  # noqa: SLF001
+    Event.LINK_REMOTE_CLOSE: AmqpConnection._on_link_close,  # noqa: SLF001
+    Event.LINK_REMOTE_DETACH: AmqpConnection._on_link_detach,  # noqa: SLF001
+    Event.LINK_FLOW: AmqpConnection._on_flow,  # noqa: SLF001
+    Event.DELIVERY: AmqpConnection._on_delivery,  # noqa: SLF001
+    Event.TRANSPORT_ERROR: AmqpConnection._on_over,  # noqa: SLF001
+    Event.TRANSPORT_TAIL_CLOSED: AmqpConnection._on_over,  # noqa: SLF001
+}

@@ -1,0 +1,195 @@
+"""The requests that clients send to `<entity>/$management`, and their answers.
+
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-request-response
+Sessions and rules are not served.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from proton import UNDESCRIBED, Array, Data, int32
+
+from local_cloud.broker.broker import Broker
+from local_cloud.broker.message import Disposition, ReceivedMessage
+from local_cloud.broker.topology import DEAD_LETTER_SUFFIX
+from local_cloud.service_bus_endpoint.conditions import (
+    LOCK_LOST,
+    MESSAGE_NOT_FOUND,
+    NOT_IMPLEMENTED,
+    AmqpRefused,
+)
+from local_cloud.service_bus_endpoint.message_codec import (
+    MESSAGES_MAX,
+    lock_texts,
+    lock_token,
+    read_message,
+    uuids,
+    with_lock_token,
+    written,
+)
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Invalid
+
+PATH_SUFFIX: Final = "/$management"
+PEEKED_MAX: Final = 256
+ANSWER_MAX_BYTES: Final = 1024 * 1024
+Body = Mapping[str, Any]
+_OK: Final = 200
+_NOTHING: Final = 204
+_DISPOSITIONS: Final = {
+    "completed": Disposition.COMPLETE,
+    "abandoned": Disposition.ABANDON,
+    "defered": Disposition.DEFER,
+    "suspended": Disposition.DEAD_LETTER,
+}
+_RECEIVE_AND_DELETE: Final = 0
+
+
+class Management:
+    """The management node of one entity."""
+
+    def __init__(self, broker: Broker, path: str, entropy: Entropy) -> None:
+        self._broker = broker
+        self._path = path
+        self._entropy = entropy
+        self._operations: Mapping[str, Callable[[Body], Awaitable[tuple[int, Body]]]] = {
+            "com.microsoft:renew-lock": self._renew,
+            "com.microsoft:peek-message": self._peek,
+            "com.microsoft:schedule-message": self._schedule,
+            "com.microsoft:cancel-scheduled-message": self._cancel_scheduled,
+            "com.microsoft:receive-by-sequence-number": self._receive_deferred,
+            "com.microsoft:update-disposition": self._settle,
+        }
+
+    async def answer(self, operation: str, body: Body) -> tuple[int, Body]:
+        """Return status and body of the answer. Raises what refuses the request."""
+        if operation not in self._operations:
+            served = ", ".join(sorted(self._operations))
+            raise AmqpRefused(
+                NOT_IMPLEMENTED, f"{operation[:80]!r} is not served here; served: {served}", 501
+            )
+        return await self._operations[operation](body)
+
+    async def _renew(self, body: Body) -> tuple[int, Body]:
+        ends = [
+            round(self._broker.renew(self._locked(token)) * 1000)
+            for token in uuids(_items(body, "lock-tokens"))
+        ]
+        return _OK, {"expirations": _array(Data.TIMESTAMP, ends)}
+
+    def _locked(self, token: Any) -> ReceivedMessage:
+        for text in lock_texts(token):
+            message = self._broker.locked(self._path, text)
+            if message is not None:
+                return message
+        raise AmqpRefused(LOCK_LOST, f"the lock {token} is not held", 410)
+
+    async def _peek(self, body: Body) -> tuple[int, Body]:
+        first, count = _number(body, "from-sequence-number"), _number(body, "message-count")
+        shown: list[dict[str, bytes]] = []
+        size = 0
+        for message in self._broker.peek(
+            self._path, after=max(0, first - 1), limit=max(1, min(count, PEEKED_MAX))
+        ):
+            encoded = written(message, self._source, counted=0)
+            size += len(encoded)
+            if shown and size > ANSWER_MAX_BYTES:
+                break
+            shown.append({"message": encoded})
+        return (_OK, {"messages": shown}) if shown else (_NOTHING, {})
+
+    @property
+    def _source(self) -> str:
+        """The entity that a dead letter comes from."""
+        is_dead = self._path.endswith(DEAD_LETTER_SUFFIX)
+        return self._path.removesuffix(DEAD_LETTER_SUFFIX) if is_dead else ""
+
+    async def _schedule(self, body: Body) -> tuple[int, Body]:
+        entries = _items(body, "messages")
+        if not all(isinstance(each, dict) for each in entries):
+            raise Invalid("messages: expected maps")
+        messages = [
+            read_message(bytes(each.get("message", b"")), self._entropy) for each in entries
+        ]
+        numbers = await self._broker.schedule(self._path, messages)
+        return _OK, {"sequence-numbers": _array(Data.LONG, numbers)}
+
+    async def _cancel_scheduled(self, body: Body) -> tuple[int, Body]:
+        numbers = _numbers(body)
+        if await self._broker.cancel_scheduled(self._path, numbers) < len(set(numbers)):
+            raise AmqpRefused(MESSAGE_NOT_FOUND, "not all of them are scheduled", 404)
+        return _OK, {}
+
+    async def _receive_deferred(self, body: Body) -> tuple[int, Body]:
+        numbers = _numbers(body)
+        messages = await self._broker.lock_deferred(self._path, numbers)
+        if len(messages) < len(set(numbers)):
+            await self._broker.settle_all(messages, Disposition.RELEASE)
+            raise AmqpRefused(MESSAGE_NOT_FOUND, "not all of them are deferred and unlocked", 404)
+        if body.get("receiver-settle-mode") == _RECEIVE_AND_DELETE:
+            await self._broker.settle_all(messages, Disposition.COMPLETE)
+        return _OK, {"messages": [self._shown_locked(message) for message in messages]}
+
+    def _shown_locked(self, message: ReceivedMessage) -> dict[str, Any]:
+        token = lock_token(message)
+        encoded = with_lock_token(written(message, self._source), token)
+        return {"lock-token": token, "message": encoded}
+
+    async def _settle(self, body: Body) -> tuple[int, Body]:
+        status = body.get("disposition-status")
+        if status not in _DISPOSITIONS:
+            raise Invalid(f"disposition-status is {status!r}, expected {', '.join(_DISPOSITIONS)}")
+        for token in uuids(_items(body, "lock-tokens")):
+            await self._settle_one(self._locked(token), _DISPOSITIONS[status], body)
+        return _OK, {}
+
+    async def _settle_one(
+        self, message: ReceivedMessage, disposition: Disposition, body: Body
+    ) -> None:
+        if disposition is Disposition.DEAD_LETTER:
+            await self._broker.dead_letter(
+                message,
+                str(body.get("deadletter-reason") or ""),
+                str(body.get("deadletter-description") or ""),
+            )
+        elif await self._broker.settle_all([message], disposition):
+            raise AmqpRefused(LOCK_LOST, f"the lock {lock_token(message)} is not held", 410)
+
+
+def _array(kind: int, values: Sequence[int]) -> Array:
+    """Return an array whose elements have no descriptor: Go's client drops another."""
+    return Array(UNDESCRIBED, kind, *values)  # type: ignore[arg-type]  # proton's own constant
+
+
+def _items(body: Body, name: str) -> list[Any]:
+    """Return the array or list *name* of a request. Raises Invalid."""
+    value = body.get(name)
+    items = list(value.elements) if isinstance(value, Array) else value
+    if not isinstance(items, list) or not 0 < len(items) <= MESSAGES_MAX:
+        raise Invalid(f"{name}: expected a list of 1 to {MESSAGES_MAX}")
+    return items
+
+
+def _numbers(body: Body) -> list[int]:
+    numbers = _items(body, "sequence-numbers")
+    if not all(isinstance(number, int) for number in numbers):
+        raise Invalid("sequence-numbers: expected whole numbers")
+    return [int(number) for number in numbers]
+
+
+def _number(body: Body, name: str) -> int:
+    value = body.get(name, 1)
+    if not isinstance(value, int):
+        raise Invalid(f"{name}: expected a whole number")
+    return int(value)
+
+
+def status_properties(status: int, description: str, condition: str = "") -> dict[str, Any]:
+    """Return the application properties of an answer, in the spelling of `$management`."""
+    properties: dict[str, Any] = {
+        "statusCode": int32(status),
+        "statusDescription": description,
+    }
+    if condition:
+        properties["errorCondition"] = condition
+    return properties

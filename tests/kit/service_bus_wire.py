@@ -1,0 +1,73 @@
+"""The local Service Bus on a free port, for clients over a real connection."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local_cloud.broker.broker import Broker
+from local_cloud.broker.topology import Topology
+from local_cloud.sqlite.database import MEMORY, Database
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
+from tests.kit.service_bus import ORDERS
+
+if TYPE_CHECKING:
+    from azure.servicebus.aio import ServiceBusClient
+
+    from local_cloud.service_bus_endpoint.server import ServiceBusEndpoint
+
+_STEP_S = 0.02
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clock, which a test may put forward."""
+
+    ahead_s = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.ahead_s)
+
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self.ahead_s
+
+    async def sleep(self, delay_s: float) -> None:
+        """Return when this clock says so, soon after it was put forward."""
+        until_s = self.monotonic_s() + delay_s
+        while (left_s := until_s - self.monotonic_s()) > 0:
+            await super().sleep(min(left_s, _STEP_S))
+
+
+@dataclass
+class ServedBroker:
+    broker: Broker
+    endpoint: "ServiceBusEndpoint"
+    clock: ShiftedClock
+
+    def client(self, **options: Any) -> "ServiceBusClient":
+        from azure.servicebus.aio import ServiceBusClient
+
+        options.setdefault("retry_total", 0)
+        return ServiceBusClient.from_connection_string(self.endpoint.connection_string, **options)
+
+
+@asynccontextmanager
+async def served(topology: Topology = ORDERS) -> AsyncIterator[ServedBroker]:
+    pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
+    from local_cloud.service_bus_endpoint.server import ServiceBusEndpoint
+    from local_cloud.service_bus_endpoint.tokens import AccessKey
+
+    clock, entropy = ShiftedClock(), SystemEntropy()
+    broker = Broker(Database(MEMORY), topology, clock=clock, entropy=entropy)
+    await broker.start()
+    key = AccessKey("root", "a key of the test")
+    endpoint = ServiceBusEndpoint(broker, 0, key, clock=clock, entropy=entropy)
+    await endpoint.start()
+    try:
+        yield ServedBroker(broker, endpoint, clock)
+    finally:
+        await endpoint.stop()
+        await broker.stop()
