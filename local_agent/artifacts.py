@@ -139,9 +139,9 @@ class Artifacts:
         with suppress(BlockingIOError), self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
             needed = read_needed() if digests else None
             for digest in () if needed is None else {*digests} - {*needed}:
-                removed.mkdir(exist_ok=True)
                 folder = self._folder_of(digest)
                 try:
+                    removed.mkdir(exist_ok=True)
                     folder.rename(removed / folder.name)
                     _LOG.info("%s is removed: no revision here needs it", digest)
                 except OSError as failed:

@@ -18,6 +18,7 @@ from local_agent.artifacts import Artifacts
 from local_agent.instance_folder import InstanceFolder, revision_number
 from local_agent.state_files import CorruptStateFile, SiteFolder, SurfaceFolder
 from shared.kernel.clock import Clock
+from shared.kernel.errors import Unavailable
 from shared.kernel.ids import EnvironmentId, ServiceId
 from shared.persistence.file_trees import remove_tree
 
@@ -59,21 +60,30 @@ def read_needed(folder: SurfaceFolder) -> Needed:
     Raises:
         CorruptStateFile, OSError: something is unknown, so nothing may be removed.
     """
-    artifacts: set[str] = set()
-    revisions: dict[Path, Collection[int]] = {}
-    instances: dict[Path, Collection[str]] = {}
-    for site in _sites(folder):
-        for name in _names(site.path / "components"):
-            if not name.endswith(".json"):
-                continue
-            desired = site.component(ServiceId(name.removesuffix(".json")))
-            if desired is None:
-                raise CorruptStateFile(f"{name} went away while it was read")
-            at = site.instances(desired.component.service)
-            artifacts |= {revision.spec.artifact for revision in desired.revisions.values()}
-            revisions[at] = desired.revisions.keys()
-            instances[at] = [each.id for each in site.record(desired.component).instances]
-    return Needed(artifacts, revisions, instances)
+    found = [
+        _read_needed_by(site, ServiceId(name.removesuffix(".json")))
+        for site in _sites(folder)
+        for name in _names(site.path / "components")
+        if name.endswith(".json")
+    ]
+    return Needed(
+        {digest for each in found for digest in each.artifacts},
+        dict(item for each in found for item in each.revisions.items()),
+        dict(item for each in found for item in each.instances.items()),
+    )
+
+
+def _read_needed_by(site: SiteFolder, service: ServiceId) -> Needed:
+    """Return what one component needs. Raises CorruptStateFile."""
+    desired = site.component(service)
+    if desired is None:
+        raise CorruptStateFile(f"{service} went away while it was read")
+    at = site.instances(service)
+    return Needed(
+        {revision.spec.artifact for revision in desired.revisions.values()},
+        {at: desired.revisions.keys()},
+        {at: [each.id for each in site.record(desired.component).instances]},
+    )
 
 
 def _sites(folder: SurfaceFolder) -> Iterator[SiteFolder]:
@@ -118,7 +128,11 @@ class Cleanup:
         await asyncio.to_thread(self._artifacts.remove_leftovers)
         while True:
             await self._clock.sleep(INTERVAL_S)
-            await asyncio.to_thread(self.clean)
+            try:
+                await asyncio.to_thread(self.clean)
+            except OSError as failed:
+                # On a disk that is full or refuses to be written, everything else goes on.
+                _LOG.warning("not all could be cleaned up: %s", failed)
 
     def clean(self) -> None:
         """Remove what has not been needed for a while."""
@@ -131,11 +145,11 @@ class Cleanup:
         except (CorruptStateFile, OSError) as unreadable:
             _LOG.warning("nothing is cleaned up: %s", unreadable)
             return
-        unneeded = [digest for digest in unpacked if digest not in needed.artifacts]
-        self._artifacts.remove(self._unneeded_artifacts.due(unneeded), self._needed_now)
         unused = [path for path in instances if needed.has_no_use_for(path)]
         for instance in self._unneeded_instances.due(unused):
-            self._clean_instance(instance, has_revisions=bool(needed.revisions[instance.parent]))
+            self._clean_instance(instance)
+        unneeded = [digest for digest in unpacked if digest not in needed.artifacts]
+        self._artifacts.remove(self._unneeded_artifacts.due(unneeded), self._needed_now)
 
     def _needed_now(self) -> Collection[str] | None:
         try:
@@ -143,18 +157,29 @@ class Cleanup:
         except (CorruptStateFile, OSError):
             return None
 
-    def _clean_instance(self, path: Path, *, has_revisions: bool) -> None:
+    def _clean_instance(self, path: Path) -> None:
+        """Clean up the instance in *path*, unless it is needed again by now.
+
+        Its component is not written meanwhile, so that nothing starts in it.
+        """
+        site = SiteFolder(path.parents[2])
         try:
-            claims = [processes.read_claim(claim) for claim in path.glob("claim-*")]
-            if any(process and processes.is_alive(process) for process in claims):
-                return
-            if any((path / name).exists() for name in (*scratch.FOLDERS, "order.json")):
-                InstanceFolder(path).clear()
-            written_s = path.stat().st_mtime
-            if not has_revisions and self._clock.now().timestamp() - written_s > _KEPT_S:
-                remove_tree(path)
-        except OSError as failed:
+            with site.write_lock():
+                needed = _read_needed_by(site, ServiceId(path.parent.name))
+                if needed.has_no_use_for(path):
+                    self._clean_unneeded(path, has_revisions=bool(needed.revisions[path.parent]))
+        except (CorruptStateFile, OSError, Unavailable) as failed:
             _LOG.warning("%s cannot be cleaned up: %s", path.name, failed)
+
+    def _clean_unneeded(self, path: Path, *, has_revisions: bool) -> None:
+        claims = [processes.read_claim(claim) for claim in path.glob("claim-*")]
+        if any(process and processes.is_alive(process) for process in claims):
+            return
+        if any((path / name).exists() for name in (*scratch.FOLDERS, "order.json")):
+            InstanceFolder(path).clear()
+        written_s = path.stat().st_mtime
+        if not has_revisions and self._clock.now().timestamp() - written_s > _KEPT_S:
+            remove_tree(path)
 
 
 def _instances(site: SiteFolder) -> Iterator[Path]:

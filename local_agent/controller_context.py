@@ -1,9 +1,11 @@
 """The dependencies that all controllers of one supervisor share."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import aiohttp
 
@@ -12,6 +14,8 @@ from local_agent.loopback_ports import free_port
 from local_agent.scratch import ScratchMeter
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass
@@ -29,12 +33,21 @@ class ControllerContext:
     ports: dict[str, set[int]] = field(default_factory=dict)
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Run *work* as a task that ends with the supervisor."""
+        """Run *work* as a task that ends with the supervisor; its defect stops nothing else."""
+        guarded = _guard(work)
         try:
-            self.tasks.create_task(work)
+            self.tasks.create_task(guarded)
         except RuntimeError:
             # The supervisor is ending, and nothing waits for the result.
+            guarded.close()
             work.close()
 
     def free_port(self) -> int:
         return free_port(self.entropy, set().union(*self.ports.values()))
+
+
+async def _guard(work: Coroutine[None, None, None]) -> None:
+    try:
+        await work
+    except Exception:  # noqa: BLE001  what is wrong with one instance is its own
+        _LOG.exception("a probe failed by a defect")

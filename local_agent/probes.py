@@ -19,6 +19,18 @@ _TCP_PROBE: Final = HttpProbe("", period_s=0.2, timeout_s=1.0)
 """Timing of the connection attempts where a spec has no readiness path."""
 
 
+def probe_session() -> aiohttp.ClientSession:
+    """Return a session for the probes of all instances, which wait for no others of them.
+
+    Each instance has two at most, and the time of a probe counts from its connection on.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )
+
+
 async def send_probe(session: aiohttp.ClientSession, port: int, probe: HttpProbe) -> str:
     """Return why *port* of this machine does not pass *probe*, in words; empty when it passes.
 

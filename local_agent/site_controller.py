@@ -41,9 +41,9 @@ class SiteController:
         """
         site = self._folder.site()
         assert site is not None
-        self._context.ports[self.name] = {site.public_port}
         if not site.is_wanted:
             return await self._delete()
+        self._context.ports[self.name] = {site.public_port}
         self._envoy.ensure_running(site)
         admin = EnvoyAdmin(self._folder.edge)
         hosts = await self._draining_hosts(admin)
@@ -81,8 +81,9 @@ class SiteController:
         if any(controller.has_instances for controller in self._components.values()):
             return False
         if self._envoy.stop():
+            for owner in (self.name, *self._components):
+                self._context.ports.pop(owner, None)
             self._components.clear()
-            self._context.ports.pop(self.name, None)
             await asyncio.to_thread(self._delete_files)
         return False
 

@@ -153,6 +153,14 @@ class SiteFolder:
     def site(self) -> DesiredSite | None:
         return self._read("site.json", DesiredSite)
 
+    def site_version(self) -> tuple[int, int] | None:
+        """Return what differs after each write of the site's document; None without one."""
+        try:
+            status = (self.path / "site.json").stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
     def services(self) -> list[ServiceId]:
         """Return every component that has ever been here; the document of each stays."""
         return sorted(ServiceId(path.stem) for path in self.path.glob("components/*.json"))

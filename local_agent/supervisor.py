@@ -8,24 +8,25 @@ It is a part of the agent, which is alone in its state folder: see `agent_lock`.
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final
-
-import aiohttp
 
 from local_agent import processes
 from local_agent.artifacts import Artifacts
 from local_agent.cleanup import Cleanup
 from local_agent.controller_context import ControllerContext
 from local_agent.instance_folder import link_python
+from local_agent.probes import probe_session
 from local_agent.scratch import ScratchMeter
 from local_agent.site_controller import SiteController
 from local_agent.state_files import (
     CorruptStateFile,
+    SiteFolder,
     SurfaceFolder,
     write_atomically,
 )
@@ -34,6 +35,7 @@ from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Conflict, Unavailable
 
 INTERVAL_S: Final = 0.2
+_AFTER_DEFECT_S: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -51,10 +53,15 @@ class Notifier:
         for event in self._events:
             event.set()
 
-    def subscribe(self) -> asyncio.Event:
+    @contextmanager
+    def subscription(self) -> Iterator[asyncio.Event]:
+        """Yield the event of one loop, which is set by each notification until the loop ends."""
         event = asyncio.Event()
         self._events.append(event)
-        return event
+        try:
+            yield event
+        finally:
+            self._events.remove(event)
 
 
 async def supervise(
@@ -70,9 +77,7 @@ async def supervise(
     """
     with _announcement(folder.root) as announce:
         async with (
-            aiohttp.ClientSession(
-                cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
-            ) as session,
+            probe_session() as session,
             asyncio.TaskGroup() as tasks,
         ):
             python_links = link_python(folder.root / "tools")
@@ -100,40 +105,51 @@ async def _supervise_sites(
     context: ControllerContext,
     announce: Callable[[], None],
 ) -> None:
-    supervised: set[Path] = set()
-    notification = notifier.subscribe()
-    is_announced = False
-    while True:
-        first_passes: list[asyncio.Event] = []
-        for site in folder.sites():
-            if site.path not in supervised:
-                supervised.add(site.path)
-                first_pass = asyncio.Event()
-                controller = SiteController(site, context)
-                work = _supervise_site(controller, notifier.subscribe(), first_pass)
-                context.tasks.create_task(work)
-                first_passes.append(first_pass)
-        if not is_announced:
-            for first_pass in first_passes:
-                await first_pass.wait()
-            announce()
-            is_announced = True
-        await _wait(notification, INTERVAL_S)
+    supervised: dict[Path, asyncio.Task[tuple[int, int] | None]] = {}
+    with notifier.subscription() as notification:
+        for look in count():
+            first_passes: list[asyncio.Event] = []
+            for site in folder.sites():
+                work = supervised.get(site.path)
+                if work is None or (work.done() and work.result() != site.site_version()):
+                    first_passes.append(asyncio.Event())
+                    supervised[site.path] = context.tasks.create_task(
+                        _supervise_site(site, notifier, context, first_passes[-1]),
+                        name=site.path.name,
+                    )
+            if look == 0:
+                # Beside this loop: one site may take long, and new ones do not wait for it.
+                context.tasks.create_task(_announce_after(first_passes, announce))
+            await _wait(notification, INTERVAL_S)
+
+
+async def _announce_after(passes: Sequence[asyncio.Event], announce: Callable[[], None]) -> None:
+    for each in passes:
+        await each.wait()
+    announce()
 
 
 async def _supervise_site(
-    controller: SiteController, notification: asyncio.Event, first_pass: asyncio.Event
-) -> None:
-    while True:
-        is_deleted = False
-        try:
-            is_deleted = await controller.reconcile()
-        except (CorruptStateFile, OSError, Unavailable) as failed:
-            # The next pass tries again; a component in an unknown state is left as it is.
-            _LOG.warning("site %s could not be reconciled: %s", controller.name, failed)
-        first_pass.set()
-        # Nothing happens to a site that was deleted, unless somebody writes.
-        await _wait(notification, None if is_deleted else INTERVAL_S)
+    site: SiteFolder, notifier: Notifier, context: ControllerContext, first_pass: asyncio.Event
+) -> tuple[int, int] | None:
+    """Reconcile *site* until it is deleted; return the version of its document that says so."""
+    controller = SiteController(site, context)
+    with notifier.subscription() as notification:
+        while True:
+            wait_s = INTERVAL_S
+            version = site.site_version()
+            try:
+                if await controller.reconcile():
+                    return version
+            except (CorruptStateFile, OSError, Unavailable) as failed:
+                # The next pass tries again; a component in an unknown state is left as it is.
+                _LOG.warning("site %s could not be reconciled: %s", controller.name, failed)
+            except Exception:  # noqa: BLE001  a defect that one site brings up is not everybody's
+                _LOG.exception("site %s could not be reconciled", controller.name)
+                controller, wait_s = SiteController(site, context), _AFTER_DEFECT_S
+            finally:
+                first_pass.set()
+            await _wait(notification, wait_s)
 
 
 @contextmanager
@@ -147,7 +163,7 @@ def _announcement(root: Path) -> Iterator[Callable[[], None]]:
         file.unlink(missing_ok=True)
 
 
-async def _wait(notification: asyncio.Event, within_s: float | None) -> None:
+async def _wait(notification: asyncio.Event, within_s: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             await notification.wait()

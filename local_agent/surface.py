@@ -15,7 +15,7 @@ from local_agent.artifacts import ArchiveSource, Artifacts
 from local_agent.data_folders import require_data_folders
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
 from local_agent.envoy_process import last_complaint
-from local_agent.loopback_ports import free_port
+from local_agent.loopback_ports import free_port, is_free
 from local_agent.observation import live_revisions
 from local_agent.reader import LocalProcessReader
 from local_agent.state_files import (
@@ -196,10 +196,10 @@ class LocalProcessSurface(LocalProcessReader):
             if site is not None and not site.is_wanted and folder.edge.exists():
                 check_fence(spec.environment, fence, site.fence)
                 raise Unavailable(f"{spec.environment} is still being deleted")
-            if site is None:
-                site = DesiredSite(spec, free_port(self._entropy, self._ports_in_use()), 0)
-            token = check_fence(spec.environment, fence, site.fence)
-            folder.write_site(replace(site, spec=spec, fence=token, is_wanted=True))
+            token = check_fence(spec.environment, fence, 0 if site is None else site.fence)
+            is_there = site is not None and site.is_wanted
+            port = site.public_port if site and is_there else self._port_for(site)
+            folder.write_site(DesiredSite(spec, port, token))
 
     def _request_deletion(self, environment: EnvironmentId, fence: Fence) -> bool:
         """Record that the site is to be deleted; return False when there is none."""
@@ -213,9 +213,20 @@ class LocalProcessSurface(LocalProcessReader):
             folder.write_site(replace(site, fence=token, is_wanted=False))
         return True
 
+    def _port_for(self, deleted: DesiredSite | None) -> int:
+        """Return a port for a new site: that of the *deleted* one before it, unless it is taken."""
+        in_use = self._ports_in_use()
+        if deleted and deleted.public_port not in in_use and is_free(deleted.public_port):
+            return deleted.public_port
+        return free_port(self._entropy, in_use)
+
     def _ports_in_use(self) -> set[int]:
-        sites = [folder.site() for folder in self._folder.sites()]
-        return {site.public_port for site in sites if site}
+        """Return the ports of all sites, but for those that are deleted."""
+        return {
+            site.public_port
+            for folder in self._folder.sites()
+            if (site := folder.site()) and (site.is_wanted or folder.edge.exists())
+        }
 
 
 def _with_revision(desired: DesiredComponent, revision: DesiredRevision) -> DesiredComponent:

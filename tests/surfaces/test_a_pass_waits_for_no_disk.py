@@ -29,7 +29,7 @@ STOPPED = InstanceRecord(
 )
 
 
-def _context(folder: Path, tasks: asyncio.TaskGroup) -> ControllerContext:
+def context_of(folder: Path, tasks: asyncio.TaskGroup) -> ControllerContext:
     artifacts = Artifacts(folder / "artifacts", FolderBlobs(folder / "blobs"))
     session: Any = None
     clock = LoopClock()
@@ -59,7 +59,7 @@ def test_the_folder_of_a_stopped_instance_is_deleted_in_another_thread(
 
     async def main() -> None:
         async with asyncio.TaskGroup() as tasks:
-            controller = ComponentController(site, SHOP, _context(tmp_path, tasks))
+            controller = ComponentController(site, SHOP, context_of(tmp_path, tasks))
             await controller.reconcile(desired, {}, is_deletion=True)
 
     run_virtual(main())

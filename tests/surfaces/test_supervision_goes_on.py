@@ -5,19 +5,35 @@ import logging
 import os
 import signal
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local_agent import loopback_ports
 from local_agent.agent import LOG_BYTES_MAX, bound_logs, keep_supervising
+from local_agent.loopback_ports import free_port
+from local_agent.probes import probe_session, send_probe
+from local_agent.shutdown import stop_everything
 from local_agent.site_controller import SiteController
+from local_agent.state_files import DesiredSite, SurfaceFolder, file_lock
 from local_agent.supervisor import INTERVAL_S
+from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
+from shared.kernel.ids import ProjectId, environment_id, environment_key
+from shared.kernel.observation import Present
+from shared.surfaces.spec import HttpProbe, SiteSpec, artifact_blob
 from tests.kit.virtual_time import LoopClock, run_virtual
-from tests.surfaces.harness import ENVIRONMENT, fence
-from tests.surfaces.local_process_harness import local_process_harness
+from tests.surfaces.harness import ACME, ENVIRONMENT, SITE, fence
+from tests.surfaces.local_process_harness import FolderBlobs, local_process_harness
+from tests.surfaces.test_a_pass_waits_for_no_disk import context_of
+
+OTHER = replace(
+    SITE, environment=environment_id(environment_key(ACME, ProjectId("proj-other"), "test"))
+)
 
 
 class Breaking:
@@ -65,6 +81,138 @@ async def test_a_site_that_was_deleted_costs_nothing(
         await harness.clock.sleep(3 * INTERVAL_S)
 
         assert passes == before
+
+
+@pytest.mark.real
+async def test_a_site_that_was_deleted_has_no_task_until_it_is_made_again(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.surface.delete_site(ENVIRONMENT, fence(1))
+        while ENVIRONMENT in {task.get_name() for task in asyncio.all_tasks()}:
+            await harness.clock.sleep(0.01)
+
+        await harness.surface.ensure_site(SITE, fence(2))
+
+        await harness.serve(harness.spec(1, path_prefix="/"))
+
+
+@pytest.mark.real
+async def test_a_defect_that_one_site_brings_up_is_not_everybodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reconcile = SiteController.reconcile
+
+    async def broken(controller: SiteController) -> bool:
+        if controller.name == OTHER.environment:
+            raise RecursionError
+        return await reconcile(controller)
+
+    monkeypatch.setattr(SiteController, "reconcile", broken)
+    async with local_process_harness(tmp_path) as harness:
+        folder = SurfaceFolder(tmp_path / "surface").site(OTHER.environment)
+        folder.write_site(DesiredSite(OTHER, 1, 1))
+        while OTHER.environment not in caplog.text:
+            await harness.clock.sleep(0.01)
+
+        await harness.serve(harness.spec(1), weights={1: 100})
+
+
+async def test_a_defect_of_one_probe_ends_no_supervision(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    async with asyncio.TaskGroup() as tasks:
+        context_of(tmp_path, tasks).spawn(broken())
+
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.real
+async def test_a_site_that_takes_long_at_the_start_holds_up_no_new_one(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.worker(1))
+        instance = (await harness.until(lambda _: True)).revisions[0].instances[0]
+        await harness.kill_host()
+        assert instance.pid is not None
+        os.kill(instance.pid, signal.SIGKILL)
+        unpacked = tmp_path / "surface" / "artifacts" / artifact_blob(harness.template.artifact)
+        (unpacked / "unpacked.json").unlink()
+        with file_lock(unpacked / "lock"):
+            await harness.restart()
+
+            await harness.surface.ensure_site(OTHER, fence(1))
+
+        await harness.until(lambda live: live.revisions[0].ready == 1)
+
+
+@pytest.mark.real
+async def test_a_port_of_a_deleted_site_is_given_away_again(tmp_path: Path) -> None:
+    entropy = _Between(*(free_port(SystemEntropy(), set()) for _ in range(2)))
+    blobs = FolderBlobs(tmp_path / "blobs")
+    surface = LocalProcessSurface(tmp_path / "surface", blobs, SystemClock(), entropy)
+    supervision = asyncio.create_task(surface.supervise())
+    try:
+        entropy.choose(0)
+        await surface.ensure_site(SITE, fence(1))
+        await surface.delete_site(ENVIRONMENT, fence(2))
+        await surface.ensure_site(OTHER, fence(1))
+
+        entropy.choose(1)
+        await surface.ensure_site(SITE, fence(3))
+
+        ports = [await _port(surface, site) for site in (OTHER, SITE)]
+        assert ports == entropy.ports
+    finally:
+        supervision.cancel()
+        await asyncio.wait([supervision])
+        await stop_everything(tmp_path / "surface", SystemClock())
+
+
+async def _port(surface: LocalProcessSurface, site: SiteSpec) -> int:
+    read = await surface.read_site(site.environment)
+    assert isinstance(read, Present)
+    return int(read.value.endpoint.rpartition(":")[2].rstrip("/"))
+
+
+class _Between(SystemEntropy):
+    """Leads to one of two ports, which is chosen."""
+
+    def __init__(self, *ports: int) -> None:
+        super().__init__()
+        self.ports = list(ports)
+        self._chosen = ports[0]
+
+    def choose(self, number: int) -> None:
+        self._chosen = self.ports[number]
+
+    def fraction(self) -> float:
+        return (self._chosen - loopback_ports.FIRST + 0.5) / loopback_ports.COUNT
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    await writer.drain()
+    writer.close()
+
+
+@pytest.mark.real
+async def test_probes_without_an_answer_delay_no_others() -> None:
+    waiting: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: waiting.append(writer), "127.0.0.1", 0)
+    well = await asyncio.start_server(_answer, "127.0.0.1", 0)
+    silent_port, well_port = (s.sockets[0].getsockname()[1] for s in (silent, well))
+    probe = HttpProbe("/", period_s=1, timeout_s=60)
+    async with silent, well, probe_session() as session, asyncio.TaskGroup() as tasks:
+        hanging = [tasks.create_task(send_probe(session, silent_port, probe)) for _ in range(150)]
+        while len(waiting) < 100:
+            await SystemClock().sleep(0.01)
+
+        assert await send_probe(session, well_port, replace(probe, timeout_s=5)) == ""
+
+        for each in (*hanging, *waiting):
+            each.cancel() if isinstance(each, asyncio.Task) else each.close()
 
 
 def test_logs_of_agent_and_proxies_have_a_bound(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """Cleanup: what a revision here needs stays, the rest goes after a while, and doubt keeps all."""
 
+import asyncio
+import errno
 import fcntl
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,6 +51,10 @@ class Machine:
 
     root: Path
     elapsed_s: float = 0.0
+    meanwhile: Callable[[], None] = lambda: None
+    """Done when the cleanup has read what is needed, and asks for the time."""
+    rounds: int = 0
+    """How many cleanups there are before `run` is canceled."""
     cleanup: Cleanup = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +68,14 @@ class Machine:
         self.cleanup = Cleanup(self.folder, self.artifacts, clock)
 
     def monotonic_s(self) -> float:
+        self.meanwhile()
         return self.elapsed_s
+
+    async def sleep(self, _delay_s: float) -> None:
+        self.rounds -= 1
+        if self.rounds < 0:
+            raise asyncio.CancelledError
+        self.elapsed_s += UNNEEDED_FOR_S
 
     def now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self.elapsed_s)  # noqa: TID251  beside mtimes
@@ -214,6 +228,39 @@ def test_what_is_needed_since_it_was_read_stays(
     machine.cleanup.clean()
 
     assert machine.unpacked() == {1, 2}
+
+
+def test_an_instance_that_is_needed_since_that_was_read_stays(machine: Machine) -> None:
+    machine.desire(2)
+    again = machine.instance("module-shop-1-0")
+    machine.cleanup.clean()
+    machine.elapsed_s += UNNEEDED_FOR_S
+
+    machine.meanwhile = lambda: machine.desire(1, 2)
+    machine.cleanup.clean()
+
+    assert (again / "work").exists()
+    assert (again / "order.json").exists()
+
+
+async def test_a_cleanup_that_fails_is_tried_again(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.desire(1)
+    machine.unpack(1, 2)
+    remove, refusals = machine.artifacts.remove, [OSError(errno.ENOSPC, "No space left on device")]
+
+    def refuse_first(*given: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+        remove(*given)
+
+    monkeypatch.setattr(machine.artifacts, "remove", refuse_first)
+    machine.rounds = 3
+    with suppress(asyncio.CancelledError):
+        await machine.cleanup.run()
+
+    assert machine.unpacked() == {1}
 
 
 def test_one_that_cannot_be_removed_stops_no_other(
