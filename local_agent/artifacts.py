@@ -21,15 +21,19 @@ import stat
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, Protocol
 
 from local_agent import sandboxes
 from local_agent.confined_command import CommandFailed, end_commands, run_confined
 from local_agent.state_files import file_lock, write_atomically
+from shared.kernel.concurrency import FairTurns
 from shared.kernel.errors import NotFound
+from shared.kernel.ids import TenantId
 from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import open_lock, open_plain, read_plain
 from shared.surfaces.archives import ARCHIVE_BYTES_MAX, extract
@@ -37,6 +41,8 @@ from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
 from shared.surfaces.wheelhouses import REQUIREMENTS, pins, wheels_of
 
+AT_ONCE: Final = 4
+"""How many artifacts are fetched and unpacked at a time; a tenant alone has half of the places."""
 _ARCHIVE: Final = "archive-"
 _HEX: Final = re.compile("[0-9a-f]{64}")
 _LOG: Final = logging.getLogger(__name__)
@@ -87,6 +93,10 @@ class Artifacts:
     def __init__(self, folder: Path, archives: ArchiveSource) -> None:
         self._folder = folder
         self._archives = archives
+        # Apart from the threads that everything else of the agent shares: unpacking takes minutes.
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="unpack")
+        self._turns = FairTurns(AT_ONCE)
+        self._preparing: dict[tuple[TenantId, str], asyncio.Task[UnpackedArtifact]] = {}
 
     def find(self, digest: str) -> UnpackedArtifact | None:
         """Return the artifact if it has been prepared; one that was damaged since has not."""
@@ -102,22 +112,43 @@ class Artifacts:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    async def prepare(self, digest: str) -> UnpackedArtifact:
+    async def prepare(self, digest: str, tenant: TenantId) -> UnpackedArtifact:
         """Return the artifact ready to run; a repeat finds it prepared.
+
+        What has to be fetched and unpacked waits for a turn of *tenant*, and goes on when nobody
+        waits for it any longer. All who ask for one artifact meanwhile wait for the same.
 
         Raises:
             BadArtifact: absent, not of that digest, unsafe to unpack, or not installable.
         """
-        with await asyncio.to_thread(self._locked, fcntl.LOCK_SH):
-            prepared = self.find(digest)
-            if prepared is not None:
-                return prepared
-            folder = self._folder_of(digest)
-            folder.mkdir(parents=True, exist_ok=True)
-            # Several fetches of one digest may run at once, so each has a file of its own.
-            with tempfile.NamedTemporaryFile(prefix=_ARCHIVE, dir=folder) as archive:
-                await self._fetch(digest, archive)
-                return await asyncio.to_thread(self._unpack, digest, Path(archive.name))
+        prepared = await asyncio.to_thread(self.find, digest)
+        if prepared is not None:
+            return prepared
+        # Not by the digest alone: another tenant would wait for the turns of this one.
+        key = (tenant, digest)
+        if key not in self._preparing:
+            self._preparing[key] = asyncio.create_task(self._prepare(digest, tenant))
+            self._preparing[key].add_done_callback(partial(self._end_preparing, key))
+        return await asyncio.shield(self._preparing[key])
+
+    def _end_preparing(
+        self, key: tuple[TenantId, str], prepared: asyncio.Task[UnpackedArtifact]
+    ) -> None:
+        del self._preparing[key]
+        if not prepared.cancelled() and prepared.exception() is not None:
+            _LOG.info("%s cannot be prepared: %s", key[1], prepared.exception())
+
+    async def _prepare(self, digest: str, tenant: TenantId) -> UnpackedArtifact:
+        loop = asyncio.get_running_loop()
+        async with self._turns.turn(tenant):
+            with await loop.run_in_executor(self._threads, self._locked, fcntl.LOCK_SH):
+                folder = self._folder_of(digest)
+                folder.mkdir(parents=True, exist_ok=True)
+                # Another tenant may fetch it at the same time, so each has a file of its own.
+                with tempfile.NamedTemporaryFile(prefix=_ARCHIVE, dir=folder) as archive:
+                    await self._fetch(digest, archive)
+                    path = Path(archive.name)
+                    return await loop.run_in_executor(self._threads, self._unpack, digest, path)
 
     def unpacked(self) -> list[str]:
         """Return the digests that have a folder, prepared or begun. Raises OSError."""

@@ -160,7 +160,7 @@ class ComponentController:
             BadArtifact, DataMissing, OSError: there is no process.
         """
         context = self._context
-        unpacked = await context.artifacts.prepare(spec.artifact)
+        unpacked = await context.artifacts.prepare(spec.artifact, spec.component.tenant)
         data = require_data_folders(self._site, spec)
         folder = self._instances.folder(before.id)
         await asyncio.to_thread(folder.prepare, unpacked, context.artifacts)

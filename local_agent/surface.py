@@ -81,7 +81,7 @@ class LocalProcessSurface(LocalProcessReader):
     async def apply(self, spec: RevisionSpec, fence: Fence) -> None:
         # Unpacking may take long, so the fence is checked before it and again with the write.
         await self._update(spec.component, fence, lambda desired: desired)
-        await self._artifacts.prepare(spec.artifact)
+        await self._artifacts.prepare(spec.artifact, spec.component.tenant)
         require_data_folders(self._folder.site(spec.component.environment), spec)
 
         def add(desired: DesiredComponent) -> DesiredComponent:

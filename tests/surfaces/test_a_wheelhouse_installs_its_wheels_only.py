@@ -17,6 +17,7 @@ from local_agent.isolation import means
 from shared.surfaces.archives import refuse_unsafe_archive
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.wheelhouses import pins
+from tests.surfaces.harness import ACME
 from tests.surfaces.local_process_harness import FolderBlobs, upload, zipped
 
 HASH = f"--hash=sha256:{'0a' * 32}"
@@ -107,7 +108,7 @@ async def test_the_pinned_wheels_are_installed_and_no_others(tmp_path: Path) -> 
     blobs = FolderBlobs(tmp_path / "blobs")
     pinned = zipped({**names, "requirements.txt": f"tiny==1.0 --hash=sha256:{digest}"})
 
-    unpacked = await Artifacts(tmp_path / "artifacts", blobs).prepare(upload(blobs, pinned))
+    unpacked = await Artifacts(tmp_path / "artifacts", blobs).prepare(upload(blobs, pinned), ACME)
 
     modules = {Path(each).name for each in unpacked.files}
     assert "tiny.py" in modules
@@ -119,7 +120,7 @@ async def test_a_wheel_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> 
     blobs = FolderBlobs(tmp_path / "blobs")
 
     with pytest.raises(BadArtifact, match="Expected sha256 0a0a"):
-        await Artifacts(tmp_path / "artifacts", blobs).prepare(upload(blobs, wheelhouse(PIN)))
+        await Artifacts(tmp_path / "artifacts", blobs).prepare(upload(blobs, wheelhouse(PIN)), ACME)
 
 
 @pytest.mark.real
@@ -131,7 +132,7 @@ async def test_a_source_archive_is_not_built(tmp_path: Path) -> None:
 
     with pytest.raises(BadArtifact, match="No matching distribution"):
         await Artifacts(tmp_path / "artifacts", blobs).prepare(
-            upload(blobs, zipped({**files, "requirements.txt": pin}))
+            upload(blobs, zipped({**files, "requirements.txt": pin})), ACME
         )
 
 

@@ -5,14 +5,20 @@ import io
 import stat
 import struct
 import zipfile
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from local_agent.artifacts import Artifacts, content_digest
+from local_agent.state_files import file_lock
+from shared.kernel.clock import SystemClock
+from shared.kernel.ids import TenantId
 from shared.surfaces.archives import ENTRIES_MAX, extract, refuse_unsafe_archive
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
+from tests.surfaces.harness import ACME
 from tests.surfaces.local_process_harness import FolderBlobs, upload, zipped
 
 
@@ -101,9 +107,9 @@ async def test_bytes_that_are_not_the_digest_are_refused(tmp_path: Path) -> None
     stored.write_bytes(zipped({"a.py": "2"}))
 
     with pytest.raises(BadArtifact, match="stored bytes are"):
-        await Artifacts(tmp_path / "artifacts", blobs).prepare(digest)
+        await Artifacts(tmp_path / "artifacts", blobs).prepare(digest, ACME)
     with pytest.raises(BadArtifact, match="was uploaded"):
-        await Artifacts(tmp_path / "artifacts", blobs).prepare("sha256:" + "0" * 64)
+        await Artifacts(tmp_path / "artifacts", blobs).prepare("sha256:" + "0" * 64, ACME)
 
 
 async def test_an_archive_that_is_refused_leaves_no_copy_behind(tmp_path: Path) -> None:
@@ -113,7 +119,7 @@ async def test_an_archive_that_is_refused_leaves_no_copy_behind(tmp_path: Path) 
 
     for artifact in (digest, upload(blobs, b"not a zip either")):
         with pytest.raises(BadArtifact):
-            await Artifacts(tmp_path / "artifacts", blobs).prepare(artifact)
+            await Artifacts(tmp_path / "artifacts", blobs).prepare(artifact, ACME)
 
     assert list((tmp_path / "artifacts").rglob("*.zip")) == []
 
@@ -122,7 +128,7 @@ async def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
     blobs = FolderBlobs(tmp_path / "blobs")
 
     with pytest.raises(BadArtifact, match="zip"):
-        await Artifacts(tmp_path / "artifacts", blobs).prepare(upload(blobs, b"not a zip"))
+        await Artifacts(tmp_path / "artifacts", blobs).prepare(upload(blobs, b"not a zip"), ACME)
 
 
 async def test_an_interrupted_unpacking_is_done_again(tmp_path: Path) -> None:
@@ -132,7 +138,7 @@ async def test_an_interrupted_unpacking_is_done_again(tmp_path: Path) -> None:
     (place / "content").mkdir(parents=True)
     (place / "content" / "half").write_text("of an earlier attempt")
 
-    unpacked = await Artifacts(tmp_path / "artifacts", blobs).prepare(digest)
+    unpacked = await Artifacts(tmp_path / "artifacts", blobs).prepare(digest, ACME)
 
     assert unpacked.files == ("a.py", "b/c.txt")
     assert not (unpacked.content / "half").exists()
@@ -155,11 +161,11 @@ async def test_an_artifact_whose_list_of_files_is_damaged_is_prepared_again(
     blobs = FolderBlobs(tmp_path / "blobs")
     digest = upload(blobs, zipped({"a.py": "1"}))
     artifacts = Artifacts(tmp_path / "artifacts", blobs)
-    unpacked = await artifacts.prepare(digest)
+    unpacked = await artifacts.prepare(digest, ACME)
     (unpacked.content.parent / "unpacked.json").write_bytes(damaged)
 
     assert artifacts.find(digest) is None
-    assert await artifacts.prepare(digest) == unpacked
+    assert await artifacts.prepare(digest, ACME) == unpacked
     assert artifacts.find(digest) == unpacked
 
 
@@ -168,11 +174,61 @@ async def test_an_artifact_asked_for_twice_at_once_is_prepared_once(tmp_path: Pa
     digest = upload(blobs, zipped({"a.py": "1"}))
     artifacts = Artifacts(tmp_path / "artifacts", blobs)
 
-    first, second = await asyncio.gather(artifacts.prepare(digest), artifacts.prepare(digest))
+    first, second = await asyncio.gather(
+        artifacts.prepare(digest, ACME), artifacts.prepare(digest, ACME)
+    )
 
     assert first == second
     place = first.content.parent
     assert {path.name for path in place.iterdir()} == {"content", "lock", "unpacked.json"}
+
+
+class Counted(FolderBlobs):
+    """Counts the archives that were fetched."""
+
+    fetched = 0
+
+    async def open(self, name: str) -> AsyncIterator[bytes]:
+        self.fetched += 1
+        return await super().open(name)
+
+
+async def test_slow_archives_of_one_tenant_stop_nobody_else(tmp_path: Path) -> None:
+    blobs = Counted(tmp_path / "blobs")
+    artifacts = Artifacts(tmp_path / "artifacts", blobs)
+    slow = [upload(blobs, zipped({"a.py": str(number)})) for number in range(50)]
+    with ExitStack() as held:
+        for digest in slow:
+            folder = tmp_path / "artifacts" / artifact_blob(digest)
+            held.enter_context(file_lock(folder / "lock"))  # as if another took long with it
+        waiting = [
+            asyncio.ensure_future(artifacts.prepare(digest, ACME)) for digest in (*slow, *slow)
+        ]
+        while not blobs.fetched:
+            await SystemClock().sleep(0.01)
+
+        async with asyncio.timeout(10):
+            await artifacts.prepare(upload(blobs, zipped({"b.py": "1"})), TenantId("globex"))
+            await asyncio.to_thread((tmp_path / "touched").touch)
+
+    await asyncio.gather(*waiting)
+    assert blobs.fetched == len(slow) + 1
+
+
+async def test_an_artifact_is_prepared_to_its_end_when_who_asked_for_it_gives_up(
+    tmp_path: Path,
+) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+    artifacts = Artifacts(tmp_path / "artifacts", blobs)
+    digest = upload(blobs, zipped({"a.py": "1"}))
+    with (
+        file_lock(tmp_path / "artifacts" / artifact_blob(digest) / "lock"),
+        pytest.raises(TimeoutError),
+    ):
+        await asyncio.wait_for(artifacts.prepare(digest, ACME), 0.1)
+
+    while artifacts.find(digest) is None:
+        await SystemClock().sleep(0.01)
 
 
 def test_the_content_digest_sees_every_change_of_what_was_brought(tmp_path: Path) -> None:
