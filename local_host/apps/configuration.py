@@ -94,9 +94,10 @@ class Configuration:
         return self.values.get(name, "").lower() in _TRUE
 
     def connection(self, name: str | None, default: str) -> Connection | None:
-        """Return the connection a binding names (*default* when it names none), None if absent.
+        """Return the connection a binding names (*default* when it names none).
 
-        Looks for `AzureWebJobs<name>`, then `<name>`, each first under `ConnectionStrings:`.
+        None where there is none, or it is `embedded`: the host's own cloud stands for it. Looks for
+        `AzureWebJobs<name>`, then `<name>`, each first under `ConnectionStrings:`.
         """
         wanted = name or default
         for prefixed in (f"AzureWebJobs{wanted}", wanted):
@@ -106,7 +107,7 @@ class Configuration:
                 prefixed,
             ):
                 if text := self.values.get(key):
-                    return Connection(wanted, text)
+                    return None if text == EMBEDDED else Connection(wanted, text)
             section = self._section(prefixed)
             if section:
                 return Connection(wanted, None, section)

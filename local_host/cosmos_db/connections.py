@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from local_cloud.cosmos_containers import ChangeFeed, CosmosContainers
-from local_host.apps.configuration import EMBEDDED, ConfigurationRefused, Connection
+from local_host.apps.configuration import ConfigurationRefused, Connection
 from local_host.cosmos_db.account_feed import find_feed
 from local_host.cosmos_db.account_leases import AccountLeases
 from local_host.cosmos_db.host_leases import HostLeases
@@ -49,7 +49,7 @@ class CosmosConnections:
         """
         trigger = function.trigger
         name = next((text for each in properties if (text := trigger.text(each))), DEFAULT)
-        found = self._found(function, name)
+        found = self._context.configurations[function.app].connection(name, DEFAULT)
         if found is None:
             return self._own
         key = (function.app, name)
@@ -63,11 +63,8 @@ class CosmosConnections:
 
     def is_own(self, function: IndexedFunction, binding: Binding) -> bool:
         """Return whether *binding* is connected to the host's own cloud."""
-        return self._found(function, binding.text("connection") or DEFAULT) is None
-
-    def _found(self, function: IndexedFunction, name: str) -> Connection | None:
-        found = self._context.configurations[function.app].connection(name, DEFAULT)
-        return None if found is None or found.text == EMBEDDED else found
+        name = binding.text("connection")
+        return self._context.configurations[function.app].connection(name, DEFAULT) is None
 
     def _made(self, connection: Connection) -> CosmosSource:
         account = _account_of(connection)

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from local_cloud.broker.broker import Broker
 from local_cloud.broker.message import Disposition, LockLost, ReceivedMessage
 from local_cloud.broker.receiver_link import ReceiverLink
 from local_host.invocation.own_task import invoke_in_own_task
@@ -16,6 +15,23 @@ from shared.kernel.clock import Clock
 _log = logging.getLogger(__name__)
 
 
+class Settler(Protocol):
+    """Where messages are settled: the broker of the host's own cloud, or a namespace."""
+
+    async def settle_all(
+        self,
+        messages: Sequence[ReceivedMessage],
+        disposition: Disposition,
+        *,
+        refill: ReceiverLink | None = None,
+    ) -> Sequence[ReceivedMessage]:
+        """Settle *messages*; return those whose lock was lost.
+
+        *refill* is where as many again may be handed over, of the host's own cloud.
+        """
+        ...
+
+
 class Invocations:
     """The invocations of one function that are running; `changed` is set when one ends."""
 
@@ -24,13 +40,13 @@ class Invocations:
         function: IndexedFunction,
         settings: ServiceBusSettings,
         *,
-        broker: Broker,
+        settler: Settler,
         invoker: Invoker,
         clock: Clock,
     ) -> None:
         self.function = function
         self.settings = settings
-        self.broker = broker
+        self._settler = settler
         self.clock = clock
         self.stopping = False
         self.changed = asyncio.Event()
@@ -89,7 +105,7 @@ class Invocations:
 
     async def _settle(self, messages: Sequence[ReceivedMessage], disposition: Disposition) -> None:
         refill = None if self.stopping else self.link
-        for lost in await self.broker.settle_all(messages, disposition, refill=refill):
+        for lost in await self._settler.settle_all(messages, disposition, refill=refill):
             _log.warning("after %s: %s", self.function.name, LockLost(lost))
 
     def _ended(self, task: asyncio.Task[None]) -> None:

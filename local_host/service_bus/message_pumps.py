@@ -29,8 +29,9 @@ def pump_for(
     clock: Clock,
 ) -> "Pump":
     """Return the pump that the function's cardinality asks for."""
-    invocations = Invocations(function, settings, broker=broker, invoker=invoker, clock=clock)
-    return BatchPump(invocations) if is_batch(function) else SinglePump(invocations)
+    invocations = Invocations(function, settings, settler=broker, invoker=invoker, clock=clock)
+    kind = BatchPump if is_batch(function) else SinglePump
+    return kind(invocations, broker)
 
 
 def is_batch(function: IndexedFunction) -> bool:
@@ -41,10 +42,10 @@ def is_batch(function: IndexedFunction) -> bool:
 class Pump(ABC):
     """Receives until it is stopped, whatever happens to the database meanwhile."""
 
-    def __init__(self, invocations: Invocations) -> None:
+    def __init__(self, invocations: Invocations, broker: Broker) -> None:
         self._invocations = invocations
         self._settings = invocations.settings
-        self._broker = invocations.broker
+        self._broker = broker
         self._clock = invocations.clock
         self._path = ""
         self._loop: asyncio.Task[None] | None = None

@@ -25,8 +25,11 @@ from local_host.model import (
     OutputSink,
 )
 from local_host.service_bus import messages
+from local_host.service_bus.connections import Namespaces
 from local_host.service_bus.entity_kinds import EntityKinds
+from local_host.service_bus.invocations import Invocations
 from local_host.service_bus.message_pumps import Pump, is_batch, pump_for
+from local_host.service_bus.namespace_pump import NamespacePump
 from local_host.service_bus.settings import settings_of
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid, Refused
@@ -35,32 +38,41 @@ from shared.messaging.broker import OutgoingMessage
 _log = logging.getLogger(__name__)
 TRIGGER: Final = "serviceBusTrigger"
 OUTPUT: Final = "serviceBus"
+_ELSEWHERE: Final = (
+    "its output {binding!r} is connected to a namespace, and outputs go to the host's own cloud"
+    " only: call azure-servicebus in the function instead"
+)
 
 
 def service_bus(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
     """Return the extension that works over the local cloud's broker."""
-    pumps: list[Pump] = []
+    pumps: list[Pump | NamespacePump] = []
     refusals: dict[str, str] = {}
-    kinds = EntityKinds(context.cloud.broker)
+    kinds, namespaces = EntityKinds(context.cloud.broker), Namespaces(context)
     for function in functions:
         try:
             for binding in function.bindings:
                 if binding.type.lower() in (TRIGGER.lower(), OUTPUT.lower()):
-                    kinds.check(function, binding)
+                    if namespaces.connection_of(function, binding) is None:
+                        kinds.check(function, binding)
+                    elif binding.type.lower() == OUTPUT.lower():
+                        raise Invalid(_ELSEWHERE.format(binding=binding.name))
             if function.triggered_by(TRIGGER):
-                pumps.append(_pump(function, context))
+                pumps.append(_pump(function, context, namespaces))
         except (ConfigurationRefused, Refused) as problem:
             refusals[function.name] = str(problem)
     return Extension(
         triggers=frozenset({TRIGGER}),
-        listener=ServiceBusListener(pumps, grace_s=context.grace_s),
+        listener=ServiceBusListener(pumps, namespaces, grace_s=context.grace_s),
         manual={TRIGGER: ManualMessages(context).run},
         outputs={OUTPUT: output_sink(context.cloud.broker, context.entropy)},
         refusals=refusals,
     )
 
 
-def _pump(function: IndexedFunction, context: HostContext) -> Pump:
+def _pump(
+    function: IndexedFunction, context: HostContext, namespaces: Namespaces
+) -> Pump | NamespacePump:
     """Raises Invalid or ConfigurationRefused when this host cannot serve the trigger."""
     trigger = function.trigger
     if trigger.flag("isSessionsEnabled"):
@@ -68,9 +80,17 @@ def _pump(function: IndexedFunction, context: HostContext) -> Pump:
             "sessions are not served here: leave is_sessions_enabled out, and order by what the"
             " messages carry"
         )
+    settings = settings_of(context.configurations[function.app])
+    connection = namespaces.connection_of(function, trigger)
+    if connection is not None:
+        queue = namespaces.queue_of(function, connection)
+        invocations = Invocations(
+            function, settings, settler=queue, invoker=context.invoker, clock=context.clock
+        )
+        return NamespacePump(invocations, queue, context.clock, is_batch=is_batch(function))
     return pump_for(
         function,
-        settings_of(context.configurations[function.app]),
+        settings,
         broker=context.cloud.broker,
         invoker=context.invoker,
         clock=context.clock,
@@ -135,8 +155,15 @@ class ManualMessages:
 class ServiceBusListener:
     """Runs one pump for each function."""
 
-    def __init__(self, pumps: Sequence[Pump], *, grace_s: float) -> None:
+    def __init__(
+        self,
+        pumps: Sequence[Pump | NamespacePump],
+        namespaces: Namespaces | None = None,
+        *,
+        grace_s: float,
+    ) -> None:
         self._pumps = pumps
+        self._namespaces = namespaces
         self._grace_s = grace_s
 
     async def start(self) -> None:
@@ -149,3 +176,5 @@ class ServiceBusListener:
     async def stop(self) -> None:
         """Let what runs finish for at most the grace; what is left is delivered again."""
         await asyncio.gather(*(pump.stop(self._grace_s) for pump in self._pumps))
+        if self._namespaces is not None:
+            await self._namespaces.close()

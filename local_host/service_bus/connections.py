@@ -1,0 +1,81 @@
+"""The Service Bus namespaces that bindings name, each reached by the official SDK.
+
+A binding without settings for its connection, or with `embedded`, uses the host's own cloud.
+https://learn.microsoft.com/azure/azure-functions/functions-bindings-service-bus-trigger#connections
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from local_cloud.broker.topology import DEAD_LETTER_SUFFIX
+from local_host.apps.configuration import ConfigurationRefused, Connection
+from local_host.model import Binding, HostContext, IndexedFunction
+from local_host.service_bus.namespace_queue import NamespaceQueue
+from shared.composition.identity import Identity
+
+if TYPE_CHECKING:
+    from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+
+DEFAULT: Final = "ServiceBus"
+_RETRIES: Final[Mapping[str, Any]] = {"retry_total": 3, "retry_backoff_max": 10}
+
+
+class Namespaces:
+    """The namespaces of a host's apps, connected when first used."""
+
+    def __init__(self, context: HostContext) -> None:
+        self._context = context
+        self._clients: dict[tuple[str, str], ServiceBusClient] = {}
+
+    def connection_of(self, function: IndexedFunction, binding: Binding) -> Connection | None:
+        """Return what *binding* is connected to; None for the host's own cloud."""
+        configuration = self._context.configurations[function.app]
+        return configuration.connection(binding.text("connection"), DEFAULT)
+
+    def queue_of(self, function: IndexedFunction, connection: Connection) -> NamespaceQueue:
+        """Return the queue or subscription that the trigger of *function* names.
+
+        Raises:
+            ConfigurationRefused: the settings of the connection cannot be used.
+        """
+        if connection.text is None and "fullyQualifiedNamespace" not in connection.identity:
+            raise ConfigurationRefused(
+                f"the connection {connection.name} has no"
+                f" {connection.name}__fullyQualifiedNamespace"
+            )
+        trigger = function.trigger
+        names = [trigger.text(each) for each in ("topicName", "subscriptionName")]
+        if not names[0]:
+            names = [trigger.text("queueName")]
+        client = partial(self._client, function.app, connection)
+        return NamespaceQueue(client, partial(_receiver, names))
+
+    def _client(self, app: str, connection: Connection) -> "ServiceBusClient":
+        from azure.servicebus.aio import ServiceBusClient  # noqa: PLC0415  heavy: where used
+
+        key = (app, connection.name)
+        if key not in self._clients:
+            if connection.text is not None:
+                client = ServiceBusClient.from_connection_string(connection.text, **_RETRIES)
+            else:
+                identity = Identity(connection.identity.get("clientId"), is_local=True)
+                namespace = connection.identity["fullyQualifiedNamespace"]
+                client = ServiceBusClient(namespace, identity(), **_RETRIES)
+            self._clients[key] = client
+        return self._clients[key]
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+
+
+def _receiver(names: list[str], client: "ServiceBusClient") -> "ServiceBusReceiver":
+    """Return a receiver of a queue, of a subscription, or of the dead letters of either."""
+    *topic, name = names
+    options: dict[str, Any] = {}
+    if name.lower().endswith(DEAD_LETTER_SUFFIX):
+        name, options["sub_queue"] = name[: -len(DEAD_LETTER_SUFFIX)], "deadletter"
+    if topic:
+        return client.get_subscription_receiver(topic[0], name, **options)
+    return client.get_queue_receiver(name, **options)

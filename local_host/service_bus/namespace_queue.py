@@ -1,0 +1,127 @@
+"""One queue or subscription of a Service Bus namespace, by the official asynchronous SDK."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from local_cloud.broker.message import Disposition, ReceivedMessage
+from local_cloud.broker.receiver_link import ReceiverLink
+
+if TYPE_CHECKING:
+    from azure.servicebus import ServiceBusReceivedMessage
+    from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
+
+_WAIT_S: Final = 1.0
+"""For a message; a host that stops waits as long."""
+OpensReceiver = Callable[["ServiceBusClient"], "ServiceBusReceiver"]
+
+
+class NamespaceQueue:
+    """Receives and settles; opened again by the next `receive` after a failure."""
+
+    def __init__(self, client: Callable[[], "ServiceBusClient"], opens: OpensReceiver) -> None:
+        self._client = client
+        self._opens = opens
+        self._receiver: ServiceBusReceiver | None = None
+        self._renewer: AutoLockRenewer | None = None
+        self._held: dict[str, ServiceBusReceivedMessage] = {}
+
+    async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
+        """Lock and return up to *limit* messages; empty when there are none for a second."""
+        if self._receiver is None:
+            self._receiver = self._opens(self._client())
+        try:
+            messages = await self._receiver.receive_messages(limit, max_wait_time=_WAIT_S)
+        except Exception:
+            await self.close()
+            raise
+        received = [_received(each) for each in messages]
+        self._held |= {
+            ours.lock_token: theirs for ours, theirs in zip(received, messages, strict=True)
+        }
+        return received
+
+    def keep_renewed(self, message: ReceivedMessage, for_s: float) -> None:
+        """Renew the lock for the next *for_s*, until the message is settled; a lost one is lost."""
+        from azure.servicebus.aio import AutoLockRenewer  # noqa: PLC0415  heavy: where used
+
+        if for_s > 0 and self._receiver is not None:
+            self._renewer = self._renewer or AutoLockRenewer(on_lock_renew_failure=_ignore)
+            held = self._held[message.lock_token]
+            self._renewer.register(self._receiver, held, max_lock_renewal_duration=for_s)
+
+    async def settle_all(
+        self,
+        messages: Sequence[ReceivedMessage],
+        disposition: Disposition,
+        *,
+        refill: ReceiverLink | None = None,
+    ) -> Sequence[ReceivedMessage]:
+        """Settle one by one: a namespace settles no batch whole. Return those that were lost."""
+        assert refill is None, "links belong to the host's own cloud"
+        settled = await asyncio.gather(*(self._is_settled(each, disposition) for each in messages))
+        return [each for each, is_settled in zip(messages, settled, strict=True) if not is_settled]
+
+    async def _is_settled(self, message: ReceivedMessage, disposition: Disposition) -> bool:
+        from azure.servicebus.exceptions import MessageLockLostError  # noqa: PLC0415  heavy
+
+        held = self._held.pop(message.lock_token, None)
+        if held is None or self._receiver is None:
+            return False
+        try:
+            if disposition is Disposition.COMPLETE:
+                await self._receiver.complete_message(held)
+            else:  # a namespace counts the delivery of what is released unseen, too
+                await self._receiver.abandon_message(held)
+        except MessageLockLostError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close the links; what is locked is delivered again when its lock has run out."""
+        receiver, renewer = self._receiver, self._renewer
+        self._receiver = self._renewer = None
+        self._held.clear()
+        if renewer is not None:
+            await renewer.close()
+        if receiver is not None:
+            await receiver.close()
+
+
+async def _ignore(_renewed: Any, _problem: Exception | None) -> None:
+    """Do nothing: settling the message says that its lock was lost."""
+
+
+def _received(message: "ServiceBusReceivedMessage") -> ReceivedMessage:
+    expires_at = message.expires_at_utc if message.time_to_live is not None else None
+    return ReceivedMessage(
+        queue=0,
+        sequence_number=message.sequence_number or 0,
+        message_id=message.message_id or "",
+        body=b"".join(message.body),
+        subject=message.subject or "",
+        content_type=message.content_type or "",
+        correlation_id=message.correlation_id or "",
+        application_properties=_properties(message.application_properties or {}),
+        # AMQP counts the deliveries that failed; .NET, and so the trigger, all of them.
+        delivery_count=(message.delivery_count or 0) + 1,
+        enqueued_at=_epoch_s(message.enqueued_time_utc),
+        expires_at=None if expires_at is None else _epoch_s(expires_at),
+        locked_until=_epoch_s(message.locked_until_utc),
+        lock_token=str(message.lock_token),
+        dead_letter_reason=message.dead_letter_reason or "",
+        dead_letter_description=message.dead_letter_error_description or "",
+    )
+
+
+def _properties(given: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the properties with text for the bytes that AMQP's strings come as."""
+    return {_text(name): _text(value) for name, value in given.items()}
+
+
+def _text(value: Any) -> Any:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _epoch_s(instant: Any) -> float:
+    return 0.0 if instant is None else float(instant.timestamp())
