@@ -1,10 +1,11 @@
 """The local Service Bus on a free port, for clients over a real connection."""
 
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -13,6 +14,7 @@ from local_cloud.broker.topology import Topology
 from local_cloud.sqlite.database import MEMORY, Database
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
+from shared.kernel.errors import Unavailable
 from tests.kit.service_bus import ORDERS
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from local_cloud.service_bus_endpoint.server import ServiceBusEndpoint
 
 _STEP_S = 0.02
+T = TypeVar("T")
 
 
 class ShiftedClock(SystemClock):
@@ -54,14 +57,32 @@ class ServedBroker:
         return ServiceBusClient.from_connection_string(self.endpoint.connection_string, **options)
 
 
+class BusyDatabase(Database):
+    """A database that takes no writes while `is_busy`."""
+
+    is_busy = False
+
+    def __init__(self) -> None:
+        super().__init__(MEMORY)
+
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], *, undoes_itself: bool = False
+    ) -> T:
+        if self.is_busy:
+            raise Unavailable("the disk is busy")
+        return await super().write(work, undoes_itself=undoes_itself)
+
+
 @asynccontextmanager
-async def served(topology: Topology = ORDERS) -> AsyncIterator[ServedBroker]:
+async def served(
+    topology: Topology = ORDERS, database: Database | None = None
+) -> AsyncIterator[ServedBroker]:
     pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
     from local_cloud.service_bus_endpoint.server import ServiceBusEndpoint
     from local_cloud.service_bus_endpoint.tokens import AccessKey
 
     clock, entropy = ShiftedClock(), SystemEntropy()
-    broker = Broker(Database(MEMORY), topology, clock=clock, entropy=entropy)
+    broker = Broker(database or Database(MEMORY), topology, clock=clock, entropy=entropy)
     await broker.start()
     key = AccessKey("root", "a key of the test")
     endpoint = ServiceBusEndpoint(broker, 0, key, clock=clock, entropy=entropy)

@@ -15,7 +15,7 @@ from shared.kernel.errors import Unauthenticated
 from tests.kit.service_bus import message, until
 from tests.kit.service_bus_wire import ServedBroker, ShiftedClock, served
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
 
 
 async def test_another_key_is_refused() -> None:

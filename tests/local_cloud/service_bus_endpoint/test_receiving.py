@@ -22,7 +22,7 @@ from local_cloud.broker.topology import Topology
 from tests.kit.service_bus import ORDERS, message, queue, until
 from tests.kit.service_bus_wire import ServedBroker, served
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
 
 
 @asynccontextmanager
