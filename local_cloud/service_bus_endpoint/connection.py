@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from proton import (
     Collector,
@@ -79,7 +79,7 @@ class AmqpConnection(asyncio.Protocol):
         self._frames = Frames()
         self._format = 0
         self._held_bytes = 0
-        self._is_paused = self._is_lost = self._is_over = self._flushes = False
+        self._is_paused = self._is_full = self._is_lost = self._is_over = self._flushes = False
         self._timers: list[asyncio.TimerHandle] = []
         self._engine = Transport(Transport.SERVER)
         self._connection = Connection()
@@ -88,11 +88,11 @@ class AmqpConnection(asyncio.Protocol):
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._wire = transport
+        # uvloop's transports have the methods and not the class.
+        self._wire = cast("asyncio.Transport", transport)
         if len(self.namespace.connections) >= CONNECTIONS_MAX:
             _log.warning("a connection was refused: there are %d", CONNECTIONS_MAX)
-            transport.abort()
+            self._wire.abort()
         self.namespace.connections.add(self)
         self._engine.max_frame_size = FRAME_MAX_BYTES
         self._engine.channel_max = _SESSIONS_MAX
@@ -177,12 +177,14 @@ class AmqpConnection(asyncio.Protocol):
     def hold(self, size: int) -> None:
         """Take note of *size* bytes that are being stored; read no more when they are many."""
         self._held_bytes += size
-        if self._held_bytes > _HELD_MAX_BYTES:
+        if self._held_bytes > _HELD_MAX_BYTES and not self._is_full:
+            self._is_full = True
             self._wire.pause_reading()
 
     def release(self, size: int) -> None:
         self._held_bytes -= size
-        if self._held_bytes <= _HELD_MAX_BYTES and not self._is_lost:
+        if self._held_bytes <= _HELD_MAX_BYTES and self._is_full and not self._is_lost:
+            self._is_full = False
             self._wire.resume_reading()
 
     def is_closed(self, link: Link) -> bool:

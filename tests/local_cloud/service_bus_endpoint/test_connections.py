@@ -165,6 +165,27 @@ async def test_a_silent_client_gets_empty_frames_in_the_time_it_asked_for() -> N
         await until(lambda: not bus.endpoint.connections, 10)
 
 
+def test_the_event_loop_of_the_host_serves_it_too() -> None:
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not made for this machine")
+
+    async def main() -> None:
+        async with served() as bus, bus.client() as client:
+            async with client.get_queue_sender("orders") as sender:
+                for number in range(3):
+                    await sender.send_messages(large(number))
+            async with client.get_queue_receiver("orders") as receiver:
+                received = await receiver.receive_messages(1, max_wait_time=5)
+                await receiver.complete_message(received[0])
+            await until(lambda: bus.broker.counts()["orders"] == (2, 0))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def large(number: int) -> ServiceBusMessage:
+    return ServiceBusMessage(bytes([number]) * 200_000)
+
+
 def opened(bus: ServedBroker, idle_s: float) -> bytes:
     """Return what a client sends to open a connection on which it hears something each second."""
     from proton import Connection, Transport
