@@ -57,6 +57,28 @@ class ServedBroker:
         return ServiceBusClient.from_connection_string(self.endpoint.connection_string, **options)
 
 
+class CuttingDatabase(Database):
+    """A database that calls `cut` once, right before or right after a write takes effect."""
+
+    cut: Callable[[], None] | None = None
+
+    def __init__(self, *, takes_effect: bool) -> None:
+        super().__init__(MEMORY)
+        self._takes_effect = takes_effect
+
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], *, undoes_itself: bool = False
+    ) -> T:
+        cut, self.cut = self.cut, None
+        if cut is not None and not self._takes_effect:
+            cut()
+            raise Unavailable("cut off")
+        written = await super().write(work, undoes_itself=undoes_itself)
+        if cut is not None:
+            cut()
+        return written
+
+
 class BusyDatabase(Database):
     """A database that takes no writes while `is_busy`."""
 

@@ -5,7 +5,7 @@ import pytest
 from shared.kernel.errors import Unavailable
 from shared.messaging.service_bus import ServiceBusMessages
 from tests.kit.service_bus import bodies, message
-from tests.kit.service_bus_wire import BusyDatabase, served
+from tests.kit.service_bus_wire import BusyDatabase, CuttingDatabase, served
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
 
@@ -19,6 +19,25 @@ async def test_a_cut_connection_is_opened_again() -> None:
         await sender.close()
 
         assert set(bodies(bus.broker.peek("orders"))) == {"before", "after"}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_cut_before_or_after_the_effect_loses_nothing(moment: str) -> None:
+    takes_effect = moment == "after"
+    database = CuttingDatabase(takes_effect=takes_effect)
+    async with served(database=database) as bus:
+        sender = ServiceBusMessages(connection_string=bus.endpoint.connection_string)
+        await sender.send("orders", [message("before")])
+        database.cut = bus.endpoint.cut_connections
+        try:
+            await sender.send("orders", [message("cut")])
+        except Unavailable:
+            await sender.send("orders", [message("cut")])
+        await sender.close()
+
+        # A message whose answer was lost is there twice, under the id by which consumers know it.
+        ids = [each.message_id for each in bus.broker.peek("orders")]
+        assert ids == ["id-before", "id-cut", *(["id-cut"] if takes_effect else [])]
 
 
 async def test_a_namespace_that_is_gone_is_unavailable_and_used_again_once_it_is_back() -> None:
