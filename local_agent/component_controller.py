@@ -67,15 +67,15 @@ class ComponentController:
         for record in before.instances:
             revision = desired.revisions.get(record.revision)
             if revision is None:
-                self._instances.discard(record)
+                await self._instances.discard(record)
                 continue
             spec = revision.spec
             if record.id in wanted:
-                after = self._instances.keep_running(record, spec, hosts)
+                after = await self._instances.keep_running(record, spec, hosts)
                 if after is not None and self._instances.is_restart_due(after):
                     after = await self._start_instance(spec, after.id, after)
             else:
-                after = self._instances.drain(record, spec, hosts, is_immediate=is_deletion)
+                after = await self._instances.drain(record, spec, hosts, is_immediate=is_deletion)
             if after is None:
                 stopped.append(record.id)
             else:
@@ -87,7 +87,7 @@ class ComponentController:
         missing = [instance for instance in wanted if instance not in present]
         records += [await self._start_instance(wanted[instance], instance) for instance in missing]
         self._save_record(ComponentRecord(desired.component, tuple(records)), before)
-        self._instances.end_pass(records)
+        await self._instances.end_pass(records)
 
     def ended_revisions(self, desired: DesiredComponent) -> list[int]:
         """Return the removed revisions that have no instance left."""
@@ -181,7 +181,7 @@ class ComponentController:
         others = tuple(i for i in self._record.instances if i.id != before.id)
         self._set_record(replace(self._record, instances=(*others, record)))
         self._site.write_record(self._record, is_durable=True)
-        self._instances.start(spec, record, unpacked, data)
+        await self._instances.start(spec, record, unpacked, data)
         return record
 
 

@@ -26,6 +26,8 @@ from shared.persistence.plain_files import read_plain, remove
 SHOWN_WITHIN_S: Final = 5.0
 """Usually about 10 ms; a starved machine may need longer."""
 RESTART_AFTER_S: Final = 1.0
+ENDS_WITHIN_S: Final = 5.0
+"""Of its requests none is waited for: its site has no instances any more."""
 _LOG: Final = "envoy.log"
 _LOG_TAIL_BYTES: Final = 64 * 1024
 
@@ -39,6 +41,7 @@ class EnvoyProcess:
         self._entropy = entropy
         self._routes_in_force: tuple[ComponentRoute, ...] | None = None
         self._started_s = float("-inf")
+        self._kill_at_s: float | None = None
         self._processes = SpawnedProcesses()
 
     def ensure_running(self, site: DesiredSite) -> None:
@@ -90,11 +93,14 @@ class EnvoyProcess:
         self._routes_in_force = tuple(table)
 
     def stop(self) -> bool:
-        """Terminate Envoy; return whether it has ended."""
+        """Terminate Envoy, and kill one that does not end; return whether it has ended."""
         identity = self._find()
-        if identity is not None:
-            processes.terminate(identity)
-        return identity is None
+        if identity is None:
+            return True
+        now_s = self._clock.monotonic_s()
+        self._kill_at_s = self._kill_at_s or now_s + ENDS_WITHIN_S
+        (processes.kill if now_s >= self._kill_at_s else processes.terminate)(identity)
+        return False
 
     def _find(self) -> ProcessIdentity | None:
         token = envoy_token(self._folder)

@@ -4,6 +4,7 @@ No step waits for a process: a drain, a termination or a restart is a time in th
 and the next pass continues from there, in this agent or in the next one.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -49,7 +50,7 @@ class InstanceController:
     def folder(self, instance: str) -> InstanceFolder:
         return InstanceFolder(self._folder / instance)
 
-    def start(
+    async def start(
         self,
         spec: RevisionSpec,
         record: InstanceRecord,
@@ -57,7 +58,9 @@ class InstanceController:
         data: Mapping[str, Path],
     ) -> None:
         """Spawn the process of *record*, which is on disk already: no process is ever unknown."""
-        pid = self.folder(record.id).start(spec, record, unpacked, data, self._context.python_links)
+        folder, links = self.folder(record.id), self._context.python_links
+        # Beside the loop: it looks through the processes and the files of the program.
+        pid = await asyncio.to_thread(folder.start, spec, record, unpacked, data, links)
         self._processes.add(record.token, pid)
 
     def postpone(self, record: InstanceRecord, problem: str) -> InstanceRecord:
@@ -76,7 +79,7 @@ class InstanceController:
             failed_starts=record.failed_starts + 1,
         )
 
-    def keep_running(
+    async def keep_running(
         self, record: InstanceRecord, spec: RevisionSpec, hosts: UpstreamHosts
     ) -> InstanceRecord | None:
         """Return the record after one step of an instance that should run.
@@ -85,13 +88,13 @@ class InstanceController:
         """
         if record.draining_at is not None:
             # It has left the traffic already, so its drain ends and a new instance follows.
-            return self.drain(record, spec, hosts)
+            return await self.drain(record, spec, hosts)
         identity = self._find(record)
         if identity is None:
-            return self._schedule_restart(record)
+            return await self._schedule_restart(record)
         if record.terminated_at is not None:
-            return self._kill_after_grace(record, spec, identity)
-        return self._check(record, spec, identity)
+            return await self._kill_after_grace(record, spec, identity)
+        return await self._check(record, spec, identity)
 
     def resume(self, record: InstanceRecord) -> InstanceRecord:
         """Return *record* as supervision begins: an instance that is dead now starts again at once.
@@ -101,7 +104,8 @@ class InstanceController:
         was_ending = record.draining_at or record.terminated_at or record.retry_at
         if was_ending or self._find(record) is not None:
             return record
-        self.discard(record)
+        self._context.scratch.forget(record.token)
+        self._processes.end(self.folder(record.id).path, record.token)
         return replace(
             record,
             is_ready=False,
@@ -112,7 +116,7 @@ class InstanceController:
             retry_at=self._context.clock.now(),
         )
 
-    def drain(
+    async def drain(
         self,
         record: InstanceRecord,
         spec: RevisionSpec,
@@ -128,10 +132,10 @@ class InstanceController:
         identity = self._find(record)
         if identity is None:
             self._failures.pop(record.id, None)
-            self.discard(record)
+            await self.discard(record)
             return None
         if record.terminated_at is not None:
-            return self._kill_after_grace(record, spec, identity)
+            return await self._kill_after_grace(record, spec, identity)
         draining_at = record.draining_at or now
         record = replace(
             record, is_ready=False, reason="Stopping", message="", draining_at=draining_at
@@ -150,11 +154,12 @@ class InstanceController:
             self.folder(instance).clear()
         prune_outputs(self._folder)
 
-    def discard(self, record: InstanceRecord) -> int | None:
+    async def discard(self, record: InstanceRecord) -> int | None:
         """End what is left of a start; return its exit code, None where it is not known."""
         self._probes.pop(record.token, None)
         self._context.scratch.forget(record.token)
-        return self._processes.end(self.folder(record.id).path, record.token)
+        folder = self.folder(record.id).path
+        return await asyncio.to_thread(self._processes.end, folder, record.token)
 
     def is_restart_due(self, record: InstanceRecord) -> bool:
         if record.retry_at is None:
@@ -163,12 +168,12 @@ class InstanceController:
         # No backoff is longer: the clock was set back.
         return wait_s <= 0 or wait_s > BACKOFF_MAX_S
 
-    def end_pass(self, records: list[InstanceRecord]) -> None:
+    async def end_pass(self, records: list[InstanceRecord]) -> None:
         """Rotate full outputs if that is due, and set when memory and outputs are checked next."""
         if self._is_check_due():
             self._check_due_s = self._context.clock.monotonic_s() + CHECK_INTERVAL_S
             for record in records:
-                self.folder(record.id).bound_output()
+                await asyncio.to_thread(self.folder(record.id).bound_output)
 
     def _is_check_due(self) -> bool:
         return self._context.clock.monotonic_s() >= self._check_due_s
@@ -178,7 +183,7 @@ class InstanceController:
             return None  # it is dead, or never was: its folder may be gone
         return self._processes.find(self.folder(record.id).path, record.token)
 
-    def _check(
+    async def _check(
         self, record: InstanceRecord, spec: RevisionSpec, identity: ProcessIdentity
     ) -> InstanceRecord:
         """Run the probes that are due; kill for memory or disk, terminate on failed liveness."""
@@ -187,11 +192,11 @@ class InstanceController:
             self._probes[record.token] = InstanceProbes(spec, record, now_s)
         probes = self._probes[record.token]
         probes.run_due(self._context)
-        if self._exceeds_memory(spec, identity):
-            processes.kill(identity)
+        if await self._exceeds_memory(spec, identity):
+            await asyncio.to_thread(processes.kill, identity)
             return self._unhealthy(record, "MemoryExceeded")
         if self._context.scratch.exceeds(record.token, self.folder(record.id).path):
-            processes.kill(identity)
+            await asyncio.to_thread(processes.kill, identity)
             return self._unhealthy(record, "DiskExceeded")
         if not probes.is_live:
             processes.terminate(identity)
@@ -213,12 +218,12 @@ class InstanceController:
             record, is_ready=False, is_live=False, reason=reason, message="", terminated_at=now
         )
 
-    def _kill_after_grace(
+    async def _kill_after_grace(
         self, record: InstanceRecord, spec: RevisionSpec, identity: ProcessIdentity
     ) -> InstanceRecord:
         assert record.terminated_at is not None
         if self._waited_s(record.terminated_at) >= spec.grace_s:
-            processes.kill(identity)
+            await asyncio.to_thread(processes.kill, identity)
         return record
 
     def _waited_s(self, since: datetime) -> float:
@@ -226,11 +231,11 @@ class InstanceController:
         waited_s = (self._context.clock.now() - since).total_seconds()
         return waited_s if waited_s >= 0 else float("inf")
 
-    def _schedule_restart(self, record: InstanceRecord) -> InstanceRecord:
+    async def _schedule_restart(self, record: InstanceRecord) -> InstanceRecord:
         """Return the record of a dead instance with the time of its restart."""
         if record.retry_at is not None:
             return record
-        exit_code = self.discard(record)
+        exit_code = await self.discard(record)
         if (self._context.clock.now() - record.started_at).total_seconds() > BACKOFF_RESET_AFTER_S:
             self._failures.pop(record.id, None)
         return replace(
@@ -253,11 +258,11 @@ class InstanceController:
         delay_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 10))
         return self._context.clock.now() + timedelta(seconds=delay_s)
 
-    def _exceeds_memory(self, spec: RevisionSpec, identity: ProcessIdentity) -> bool:
+    async def _exceeds_memory(self, spec: RevisionSpec, identity: ProcessIdentity) -> bool:
         limit_mb = spec.resources.memory_mb
         if limit_mb is None or not self._is_check_due():
             return False
-        return processes.resident_bytes(identity) > limit_mb * 2**20
+        return await asyncio.to_thread(processes.resident_bytes, identity) > limit_mb * 2**20
 
     def _is_drained(
         self, record: InstanceRecord, spec: RevisionSpec, hosts: UpstreamHosts, since: datetime

@@ -329,8 +329,13 @@ def status_of_trial(
     script: str,
     sandbox: Mapping[str, object] | None,
     limits: Mapping[str, int] = MappingProxyType({}),
+    *,
+    within_s: float = 10.0,
 ) -> int:
-    """Run the shell's *script* in *folder*, which has `tmp`, to its end; return its exit code."""
+    """Run the shell's *script* in *folder*, which has `tmp`, to its end; return its exit code.
+
+    One that does not end *within_s* is killed, and counts as not started.
+    """
     pid = start(
         folder,
         "trial",
@@ -341,8 +346,12 @@ def status_of_trial(
         limits=limits,
         sandbox=sandbox,
     )
-    _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status)
+    try:
+        return int(psutil.Process(pid).wait(within_s))
+    except psutil.TimeoutExpired:
+        kill(read_claim(claim_file(folder, "trial")) or ProcessIdentity(pid, 0, boot(), "trial"))
+        os.waitpid(pid, 0)
+        return launcher.NOT_STARTED
 
 
 def _spawn_launcher(token: str, home: str, order: int, log: int) -> int:

@@ -69,15 +69,18 @@ class SiteController:
     ) -> ComponentRoute | None:
         desired = self._folder.component(service)
         assert desired is not None
-        controller = self._controller(desired.component)
+        controller = await self._controller(desired.component)
         await controller.reconcile(desired, hosts)
-        return controller.route(self._drop_ended_revisions(desired, controller))
+        if controller.ended_revisions(desired):
+            desired = await asyncio.to_thread(self._drop_ended_revisions, desired, controller)
+        return controller.route(desired)
 
     async def _delete(self) -> bool:
         if not self._folder.edge.exists():
             return True
         for desired in self._folder.components():
-            await self._controller(desired.component).reconcile(desired, {}, is_deletion=True)
+            controller = await self._controller(desired.component)
+            await controller.reconcile(desired, {}, is_deletion=True)
         if any(controller.has_instances for controller in self._components.values()):
             return False
         if self._envoy.stop():
@@ -97,18 +100,19 @@ class SiteController:
         # Last: the site counts as being deleted while this folder exists.
         remove_tree(self._folder.edge)
 
-    def _controller(self, component: SurfaceComponent) -> ComponentController:
+    async def _controller(self, component: SurfaceComponent) -> ComponentController:
         service = component.service
         if service not in self._components:
-            self._components[service] = ComponentController(self._folder, component, self._context)
+            # Beside the loop: it ends what is left of instances that ended meanwhile.
+            self._components[service] = await asyncio.to_thread(
+                ComponentController, self._folder, component, self._context
+            )
         return self._components[service]
 
     def _drop_ended_revisions(
         self, desired: DesiredComponent, controller: ComponentController
     ) -> DesiredComponent:
         """Delete removed revisions without instances, unless they were applied again."""
-        if not controller.ended_revisions(desired):
-            return desired
         with self._folder.write_lock():
             latest = self._folder.component(desired.component.service)
             assert latest is not None

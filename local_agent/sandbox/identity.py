@@ -32,8 +32,12 @@ def become(user: int) -> None:
 
 def user_mapping(on_disk: int, shown: int) -> int:
     """Return a descriptor of a user namespace that maps owner *on_disk* to *shown*."""
+    us = os.getpid()
     pid = system_calls.clone(system_calls.CLONE_NEWUSER)
     if pid == 0:
+        system_calls.prctl(system_calls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != us:
+            os._exit(1)  # it was killed before it could be followed
         signal.pause()  # the namespace lasts as long as a process or a descriptor of it
         os._exit(0)
     try:

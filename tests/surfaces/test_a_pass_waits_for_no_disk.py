@@ -1,12 +1,14 @@
-"""What an instance left behind is deleted beside the loop, which serves everything else."""
+"""What takes long with an instance is done beside the loop, which serves everything else."""
 
 import asyncio
 import threading
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local_agent import processes
 from local_agent.artifacts import Artifacts
 from local_agent.component_controller import ComponentController
 from local_agent.controller_context import ControllerContext
@@ -19,10 +21,12 @@ from local_agent.state_files import (
     InstanceRecord,
     SiteFolder,
 )
+from shared.surfaces.spec import Resources
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.virtual_time import EPOCH, LoopClock, run_virtual
-from tests.surfaces.harness import SHOP, TEMPLATE
-from tests.surfaces.local_process_harness import FolderBlobs
+from tests.surfaces.harness import SHOP, TEMPLATE, fence
+from tests.surfaces.local_process_harness import FolderBlobs, local_process_harness
+from tests.surfaces.test_processes_on_this_machine import GREEDY
 
 STOPPED = InstanceRecord(
     "module-shop-1-0", 1, "token", None, EPOCH, draining_at=EPOCH, terminated_at=EPOCH
@@ -68,3 +72,34 @@ def test_the_folder_of_a_stopped_instance_is_deleted_in_another_thread(
     assert [path.name for path in folder.iterdir()] == ["output.log"]
     assert len(deleting) == 1
     assert threading.main_thread() not in deleting
+
+
+@pytest.mark.real
+async def test_starts_kills_and_measures_are_in_other_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: dict[str, set[threading.Thread]] = defaultdict(set)
+
+    def follow(name: str) -> None:
+        act = getattr(processes, name)
+
+        def seen(*given: Any, **more: Any) -> Any:
+            if name != "start" or given[0].name == STOPPED.id:  # a proxy needs no sandbox
+                places[name].add(threading.current_thread())
+            return act(*given, **more)
+
+        monkeypatch.setattr(processes, name, seen)
+
+    names = ("start", "resident_bytes", "kill")
+    for name in names:
+        follow(name)
+    async with local_process_harness(tmp_path) as harness:
+        command, limited = ("python", "-c", GREEDY), Resources(memory_mb=128)
+        await harness.surface.apply(harness.worker(1, command=command, resources=limited), fence(1))
+
+        await harness.until(
+            lambda live: any(i.restarts for r in live.revisions for i in r.instances)
+        )
+
+        assert places.keys() == set(names)
+        assert threading.main_thread() not in set().union(*places.values())

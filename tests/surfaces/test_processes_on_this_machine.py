@@ -20,6 +20,7 @@ from cli.state_folder import REPOSITORY
 from local_agent import isolation, processes, sandboxes
 from local_agent.artifacts import base_python
 from local_agent.envoy_admin import wait_until
+from local_agent.launcher import NOT_STARTED
 from local_agent.limits import capabilities, rlimits
 from local_agent.sandbox.output import BYTES_MAX
 from local_agent.shutdown import stop_everything
@@ -200,6 +201,40 @@ else:
     print("moved", flush=True)
 sys.stdin.read()
 """
+
+
+def test_a_trial_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    script = f"echo $$ > {tmp_path}/pid; sleep 600"
+
+    code = processes.status_of_trial(tmp_path, script, None, within_s=1)
+
+    assert code == NOT_STARTED
+    assert processes.start_ticks(int((tmp_path / "pid").read_text())) is None
+
+
+ENDED_HALF_WAY = """
+import os, signal
+from local_agent.sandbox import identity
+def end(path, _):
+    print(path.split("/")[2], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+identity._write = end
+identity.user_mapping(1, 2)
+"""
+
+
+@pytest.mark.skipif(not isolation.means().is_namespaced, reason="there are no user namespaces")
+async def test_what_maps_owners_ends_with_the_shim_that_needs_it() -> None:
+    shim = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENDED_HALF_WAY, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await shim.communicate()
+
+    helper = int(output)
+
+    while processes.start_ticks(helper) is not None:
+        await SystemClock().sleep(0.01)
 
 
 async def test_an_environment_without_an_end_is_read_in_part() -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
-from local_agent.processes import environ_of
+from local_agent.processes import environ_of, start_ticks
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Present
 from shared.surfaces.errors import TrafficUnavailable
@@ -63,6 +63,17 @@ async def test_a_request_finds_its_component(tmp_path: Path) -> None:
         reading = await harness.surface.observe(INNER)
         assert isinstance(reading, Present)
         assert (reading.value.endpoint or "").startswith("http://module-inner.acme.localhost:")
+
+
+async def test_an_envoy_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        edge = str(tmp_path / "surface" / "sites" / ENVIRONMENT / "edge")
+        (envoy,) = [p.pid for p in psutil.process_iter() if environ_of(p.pid).get("HOME") == edge]
+        os.kill(envoy, signal.SIGSTOP)
+
+        await harness.surface.delete_site(ENVIRONMENT, fence(1))
+
+        assert start_ticks(envoy) is None
 
 
 async def test_an_envoy_that_dies_comes_back_with_its_port_and_weights(tmp_path: Path) -> None:
