@@ -20,7 +20,6 @@ MESSAGE_NOT_FOUND: Final = "com.microsoft:message-not-found"
 LOCK_LOST: Final = "com.microsoft:message-lock-lost"
 _INFO: Final = {symbol("com.microsoft:origin"): "local Service Bus"}
 _CONDITIONS: Final[Mapping[type[Exception], tuple[str, int]]] = {
-    NotFound: ("amqp:not-found", 404),
     Unauthenticated: ("amqp:unauthorized-access", 401),
     TooLarge: ("amqp:link:message-size-exceeded", 413),
     Invalid: ("com.microsoft:argument-error", 400),
@@ -44,6 +43,10 @@ def refusal_of(problem: Exception) -> AmqpRefused:
     """Return *problem* as a client is told of it; a defect is logged."""
     if isinstance(problem, AmqpRefused):
         return problem
+    if isinstance(problem, NotFound):
+        # The JavaScript SDK knows a missing entity by these words.
+        absent = f"The messaging entity asked for could not be found: {problem}"
+        return AmqpRefused("amqp:not-found", absent, 404)
     for kind, (condition, status) in _CONDITIONS.items():
         if isinstance(problem, kind):
             return AmqpRefused(condition, str(problem), status)

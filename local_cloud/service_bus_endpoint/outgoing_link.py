@@ -20,8 +20,8 @@ from local_cloud.service_bus_endpoint.message_codec import lock_token, written
 if TYPE_CHECKING:
     from local_cloud.service_bus_endpoint.connection import AmqpConnection
 
-_LOCKED_MAX: Final = 1000
-"""Messages that are locked for a link and not sent yet."""
+_LOCKED_MAX: Final = 100
+"""Messages that are locked for a link and not sent yet, each of up to 256 KiB."""
 _UNSETTLED_MAX: Final = 5000
 """Messages that a client has and did not settle; it gets no more until it does."""
 _DEAD_LETTER: Final = "com.microsoft:dead-letter"
@@ -79,6 +79,9 @@ class OutgoingLink:
             await self._send_handed()
             if not self._is_open:
                 return
+            if not self._connection.takes_bytes(self._sender.session):
+                self._connection.notify_when_writable(self)
+                return
             places = self._places()
             if not places and link.messages:
                 await self._release_handed()
@@ -110,8 +113,7 @@ class OutgoingLink:
         messages = self._link.messages
         while self._is_open and messages and self._places():
             if not self._connection.takes_bytes(self._sender.session):
-                self._connection.notify_when_writable(self)
-                return
+                break
             if self._deletes:
                 await self._delete_and_send()
             else:

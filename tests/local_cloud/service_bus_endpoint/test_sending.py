@@ -148,7 +148,9 @@ async def test_sending_to_what_is_not_there_is_not_found(entity: str) -> None:
         served(Topology(topics=[Topic("events", [Subscription("all")])])) as bus,
         bus.client() as client,
     ):
-        with pytest.raises(MessagingEntityNotFoundError):
+        with pytest.raises(
+            MessagingEntityNotFoundError, match=r"The messaging entity .* could not be found"
+        ):
             async with client.get_queue_sender(entity) as sender:
                 await sender.send_messages(ServiceBusMessage("lost"))
 
