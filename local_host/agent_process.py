@@ -45,7 +45,9 @@ class AgentProcess:
     def _is_starting_or_runs(self) -> bool:
         """Return whether the agent that this host started has not ended."""
         with suppress(ChildProcessError):
-            return self._pid is not None and os.waitpid(self._pid, os.WNOHANG) == (0, 0)
+            if self._pid is not None and os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+                return True
+        self._pid = None  # by now it may be the id of another child
         return False
 
     def _start(self, lock: int) -> int:

@@ -17,8 +17,7 @@ from shared.kernel.errors import Unavailable, Violation
 from shared.kernel.fence import Fence, StaleFence
 from shared.kernel.ids import EnvironmentId, TenantId
 from shared.kernel.observation import Absent, Present, Reading, Unknown
-from shared.persistence.file_trees import remove_tree
-from shared.persistence.plain_files import NotPlain, read_plain, write_new
+from shared.persistence.plain_files import NotPlain, read_plain, remove, write_new
 from shared.surfaces.port import Sites
 from shared.surfaces.spec import SiteSpec
 
@@ -125,7 +124,10 @@ class VolumeProvider:
 
     def _put(self, resource: Resource, fence: Fence) -> LiveResource:
         with self._changed_by(resource, fence):
-            self._folder(resource).mkdir(parents=True, exist_ok=True)
+            folder = self._folder(resource)
+            if folder.is_symlink():
+                raise OSError("a link stands in the place of its folder: remove the link")
+            folder.mkdir(parents=True, exist_ok=True)
             _write_note(
                 self._note(resource),
                 {_PROPERTIES: dict(resource.properties), "token": fence.token},
@@ -134,7 +136,8 @@ class VolumeProvider:
 
     def _read(self, resource: Resource) -> Reading[LiveResource]:
         properties, _ = _read_note(self._note(resource))
-        if not self._folder(resource).is_dir():
+        folder = self._folder(resource)
+        if not folder.is_dir() or folder.is_symlink():  # as the workloads see it
             return Absent()
         return Present(self._live(resource, properties))
 
@@ -142,12 +145,12 @@ class VolumeProvider:
         folder, note = self._folder(resource), self._note(resource)
         deleted = folder.with_name(f".{folder.name}.deleted")
         with self._changed_by(resource, fence):
-            remove_tree(deleted)  # a delete that was killed half-way
-            if folder.exists():
+            remove(deleted)  # a delete that was killed half-way
+            if os.path.lexists(folder):
                 # Renamed first: after a kill the volume is whole or absent.
                 folder.rename(deleted)
-                remove_tree(deleted)
-            if deleted.exists():
+                remove(deleted)
+            if os.path.lexists(deleted):
                 raise OSError(f"not all of {folder.name} could be deleted")
             if note.parent.exists():
                 _write_note(note, {_PROPERTIES: None, "token": fence.token})

@@ -5,6 +5,7 @@ said, and replaced: the functions of the app go on.
 """
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,12 +23,16 @@ class OverdueRuns:
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
+        self._size = pool._max_workers  # noqa: SLF001
+        self._lock = threading.Lock()
+        """Runs begin to be overdue in the loop, and end in their threads."""
         self._runs: dict[Future[Any], str] = {}
 
     def add(self, function: str, run: Future[Any]) -> None:
         """Count *run* of *function*, and give its place in the pool to another thread."""
-        self._runs[run] = function
-        self._resize(+1)
+        with self._lock:
+            self._runs[run] = function
+            self._resize()
         _log.error(
             "%s did not end at its timeout, and no thread can be ended from outside: it runs on;"
             " %d such runs hold threads until this host ends. Give what it waits for a timeout",
@@ -44,11 +49,11 @@ class OverdueRuns:
         ]
 
     def _ended(self, run: Future[Any]) -> None:
-        function = self._runs.pop(run)
-        self._resize(-1)
+        with self._lock:
+            function = self._runs.pop(run)
+            self._resize()
         _log.warning("a run of %s has ended, long after its timeout", function)
 
-    def _resize(self, by: int) -> None:
+    def _resize(self) -> None:
         # No public way: a pool cannot be told that a thread of it will never be free again.
-        if by < 0 or len(self._runs) <= REPLACED_MAX:
-            self._pool._max_workers += by  # noqa: SLF001
+        self._pool._max_workers = self._size + min(len(self._runs), REPLACED_MAX)  # noqa: SLF001

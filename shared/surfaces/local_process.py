@@ -44,6 +44,11 @@ ANSWER_BYTES_MAX: Final = 64 * 2**20
 _POLL_INTERVAL_S: Final = 0.05
 _OK: Final = 200
 _UNAUTHENTICATED: Final = 401
+_UNKNOWN: Final = 404
+_STRANGE: Final = (
+    "the local agent does not answer, or is of another version: see agent.log in the state folder;"
+    " `runtimectl down` and `up` start another"
+)
 
 
 @dataclass(frozen=True)
@@ -173,14 +178,14 @@ class LocalProcess:
                 if answer is not None:
                     status, content = answer
                     if status == _OK:
-                        return call.read_answer(content)
-                    raise read_error(content)
+                        try:
+                            return call.read_answer(content)
+                        except ValueError as strange:
+                            raise Unavailable(_STRANGE) from strange
+                    raise Unavailable(_STRANGE) if status == _UNKNOWN else read_error(content)
                 self._record = None
             if self._clock.monotonic_s() >= give_up_at_s:
-                raise Unavailable(
-                    "the local agent does not answer, or is of another version: see agent.log in"
-                    " the state folder; `runtimectl down` and `up` start another"
-                )
+                raise Unavailable(_STRANGE)
             await asyncio.to_thread(self._ensure_agent)
             await self._clock.sleep(_POLL_INTERVAL_S)
 

@@ -75,6 +75,23 @@ async def test_a_deletion_that_was_killed_half_way_is_ended_by_the_next(tmp_path
     await volumes.delete(DATA, FENCE)
 
 
+async def test_a_link_in_the_place_of_a_volume_is_none_and_goes_with_it(tmp_path: Path) -> None:
+    volumes = VolumeProvider(tmp_path / "volumes")
+    live = await volumes.put(DATA, FENCE)
+    folder, elsewhere = Path(live.outputs["path"]), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    await asyncio.to_thread(folder.rename, tmp_path / "before")
+    await asyncio.to_thread(folder.symlink_to, elsewhere)
+
+    assert await volumes.read(DATA) == Absent()
+    with pytest.raises(Unavailable, match="a link stands in the place of its folder"):
+        await volumes.put(DATA, FENCE)
+    await volumes.delete(DATA, FENCE)
+
+    assert not os.path.lexists(folder)
+    assert os.path.lexists(elsewhere)
+
+
 def _malformed(note: Path) -> None:
     note.write_text("{")
 

@@ -14,10 +14,12 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
+from aiohttp import web
 
 from local_agent import processes
 from local_agent.agent_lock import read_owner
 from local_agent.launcher import TOKEN_VARIABLE
+from local_agent.limits import capabilities
 from local_agent.removed_state import end_processes_of
 from local_agent.shutdown import running_processes
 from shared.kernel.clock import SystemClock
@@ -25,7 +27,14 @@ from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.observation import Unknown
 from shared.persistence.unix_sockets import short_name
 from shared.surfaces.agent_calls import CALL_BYTES_MAX, CALLS, read_error
-from shared.surfaces.local_process import SOCKET, AgentRecord, LocalProcess, read_record
+from shared.surfaces.local_process import (
+    RECORD,
+    SOCKET,
+    AgentRecord,
+    LocalProcess,
+    read_record,
+    write_record,
+)
 from shared.surfaces.observed_state import LiveComponent
 from shared.surfaces.port import Sites, Surface
 from tests.surfaces.harness import SHOP, fence
@@ -183,6 +192,37 @@ async def test_without_an_agent_a_read_is_unknown_and_a_write_unavailable(tmp_pa
         await surface.scale(SHOP, 1, 1, fence(1))
     with pytest.raises(Unavailable, match="not ready"):
         surface.capabilities()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(404, b"", id="it-does-not-know-the-call"),
+        pytest.param(200, b'{"present": 7}', id="it-answers-in-another-form"),
+    ],
+)
+async def test_an_agent_of_another_version_is_said_to_be_one(
+    tmp_path: Path, status: int, body: bytes
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, body=body)
+
+    app = web.Application()
+    app.router.add_post("/v1/{method}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        with short_name(tmp_path / SOCKET) as name:
+            await web.UnixSite(runner, name).start()
+        record = AgentRecord("token", os.getpid(), capabilities())
+        (tmp_path / RECORD).write_bytes(write_record(record))
+
+        reading = await LocalProcess(tmp_path, lambda: None, SystemClock()).observe(SHOP)
+
+        assert isinstance(reading, Unknown)
+        assert "is of another version" in reading.reason
+    finally:
+        await runner.cleanup()
 
 
 async def test_the_agent_says_what_this_machine_can_hold_workloads_to(tmp_path: Path) -> None:
