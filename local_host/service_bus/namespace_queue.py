@@ -63,7 +63,7 @@ class NamespaceQueue:
         return [each for each, is_settled in zip(messages, settled, strict=True) if not is_settled]
 
     async def _is_settled(self, message: ReceivedMessage, disposition: Disposition) -> bool:
-        from azure.servicebus.exceptions import MessageLockLostError  # noqa: PLC0415  heavy
+        from azure.servicebus.exceptions import ServiceBusError  # noqa: PLC0415  heavy
 
         held = self._held.pop(message.lock_token, None)
         if held is None or self._receiver is None:
@@ -73,7 +73,7 @@ class NamespaceQueue:
                 await self._receiver.complete_message(held)
             else:  # a namespace counts the delivery of what is released unseen, too
                 await self._receiver.abandon_message(held)
-        except MessageLockLostError:
+        except ServiceBusError:  # also where the connection is gone: the lock goes with the link
             return False
         return True
 
