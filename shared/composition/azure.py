@@ -1,6 +1,6 @@
-"""The parts of an app in Azure. Of these, the Cosmos DB store exists; the others are refused.
+"""The parts of an app in Azure, opened from its settings through Microsoft's SDKs.
 
-An app therefore does not start in Azure yet: it ends with the name of the first missing part.
+Surfaces of Azure and the Pulumi engine do not exist yet: an app that needs one ends with its name.
 """
 
 from functools import cached_property
@@ -14,6 +14,7 @@ from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
 from shared.messaging.broker import MessageSender
+from shared.messaging.service_bus import ServiceBusMessages
 from shared.persistence.azure_blobs import AzureBlobs
 from shared.persistence.azure_tables import AzureTable
 from shared.persistence.blobs import Blobs
@@ -77,8 +78,15 @@ class AzureParts:
             self._settings.vault, credential=self._identity, ca_file=self._settings.ca_file
         )
 
+    @cached_property
+    def _messages(self) -> ServiceBusMessages:
+        settings = self._settings
+        if settings.service_bus is not None:
+            return ServiceBusMessages(connection_string=settings.service_bus.get_secret_value())
+        return ServiceBusMessages(settings.service_bus_namespace, credential=self._identity)
+
     def sender(self) -> MessageSender:
-        _not_supported("a sender to Service Bus")
+        return self._messages
 
     def keys(self) -> KeySource:
         return key_source(self._settings)

@@ -22,7 +22,7 @@ from tests.kit.hosting import embedded, hosting, new_app, refusals
 from tests.kit.service_bus_wire import served
 from tests.kit.virtual_time import LoopClock
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
 TOPOLOGY = Topology(
     queues=[Queue("orders", QueueSettings(max_delivery_count=2))],
     topics=[Topic("events", [Subscription("all")])],

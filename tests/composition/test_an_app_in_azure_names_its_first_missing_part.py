@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -15,6 +16,7 @@ from shared.composition.azure import AzureParts
 from shared.composition.parts import PartNotSupported
 from shared.composition.settings import GATEWAY, ISSUERS, Need, read_settings
 from shared.contracts.values import ComputeTargetKind
+from shared.messaging.service_bus import ServiceBusMessages
 from shared.persistence.azure_blobs import AzureBlobs
 from shared.persistence.azure_tables import AzureTable
 from shared.persistence.cosmos_store import CosmosStore
@@ -35,7 +37,6 @@ SETTINGS: Final = {
     GATEWAY: "https://gateway.test",
 }
 MISSING: Final = {
-    "sender": lambda parts: parts.sender(),
     "surface": lambda parts: parts.surface(ComputeTargetKind.AKS),
     "engine": lambda parts: parts.engine(),
 }
@@ -52,10 +53,10 @@ def outside_a_host() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_an_app_with_its_connections_ends_at_the_sender(name: str) -> None:
+def test_an_app_with_its_connections_ends_at_its_surface_or_engine(name: str) -> None:
     with (
         outside_a_host(),
-        pytest.raises(PartNotSupported, match="a sender to Service Bus yet") as refused,
+        pytest.raises(PartNotSupported, match=r"have (?:a surface|the Pulumi engine)") as refused,
     ):
         SERVICES[name].bound(SETTINGS)
 
@@ -68,12 +69,18 @@ def test_each_part_that_is_missing_is_refused_by_name(opens: Any) -> None:
         opens(AzureParts(read_settings(SETTINGS)))
 
 
+def test_an_app_whose_workloads_an_agent_runs_is_built(tmp_path: Path) -> None:
+    with outside_a_host():
+        assert catalog.bound({**SETTINGS, "RUNTIME_AGENT_FOLDER": str(tmp_path)}) is not None
+
+
 def test_the_parts_that_exist_are_opened_from_settings() -> None:
     parts = AzureParts(read_settings(SETTINGS))
 
     assert isinstance(parts.store("catalog"), CosmosStore)
     assert isinstance(parts.table("audit"), AzureTable)
     assert isinstance(parts.blobs("artifacts"), AzureBlobs)
+    assert isinstance(parts.sender(), ServiceBusMessages)
     assert isinstance(parts.vault(), KeyVault)
     assert isinstance(parts.keys(), DiscoveredKeys)
     assert parts.gateway() == "https://gateway.test"
