@@ -26,7 +26,8 @@ _BOLD: Final = "1"
 _LEVELS: Final = {"DEBUG": _DIM, "INFO": "", "WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _RED}
 _OF_THE_HOST: Final = ("local_host", "local_cloud")
 _DEFAULTS: Final = LogLevels({})
-_OF_THE_RUNTIME: Final = ("azure_functions_worker", "azure.functions", "asyncio", "uvicorn")
+_OF_THE_RUNTIME: Final = ("azure_functions_worker", "azure.", "asyncio", "uvicorn")
+"""Below WARNING they are not shown: Microsoft's SDKs log each request and frame at INFO."""
 
 
 class Terminal:

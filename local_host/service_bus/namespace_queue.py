@@ -28,9 +28,11 @@ class NamespaceQueue:
 
     async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """Lock and return up to *limit* messages; empty when there are none for a second."""
-        if self._receiver is None:
-            self._receiver = self._opens(self._client())
         try:
+            if self._receiver is None:
+                self._receiver = self._opens(self._client())
+                # Opened by itself: a receive would have the one second for it as well.
+                await self._receiver.__aenter__()
             messages = await self._receiver.receive_messages(limit, max_wait_time=_WAIT_S)
         except Exception:
             await self.close()

@@ -1,0 +1,160 @@
+"""A packaged app that has nothing of its host but triggers: all else by the official SDKs.
+
+The local cloud is a process, the app's host is another, Azurite a third.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from cli.client import Client
+from shared.composition.settings import Settings, read_settings, string_parts
+from shared.contracts.environments import RuntimeEnvironmentProvisioned
+from shared.contracts.events import RUNTIME_EVENTS
+from shared.kernel.clock import SystemClock, isoformat
+from shared.kernel.entropy import SystemEntropy
+from shared.kernel.ids import ProjectId, TenantId, environment_id, environment_key
+from shared.messaging.broker import OutgoingMessage
+from shared.messaging.envelope import parse_envelope
+from shared.messaging.service_bus import ServiceBusMessages
+from shared.persistence.cosmos_account import CosmosAccount
+from shared.persistence.cosmos_store import CosmosStore
+from shared.persistence.storage_account import StorageAccount
+from shared.persistence.store import Document, Partition
+from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
+from tests.kit.azurite import Azurite, azurite
+from tests.kit.host_processes import started
+from tests.kit.real_system import REPOSITORY
+from tools.package import package
+
+__all__ = ["azurite"]
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
+TENANT: Final = TenantId("acme")
+SITE: Final = environment_key(TENANT, ProjectId("proj-web"), "shop")
+WITHIN_S: Final = 40.0
+
+
+@contextmanager
+def a_cloud(state: Path) -> Iterator[Mapping[str, str]]:
+    """Run a local cloud; give the settings of an app that uses it."""
+    pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
+    command = [sys.executable, "-m", "local_cloud", "--state", str(state)]
+    with subprocess.Popen(
+        [*command, "--service-bus-port", "0"],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        printed = ""
+        try:
+            while "local cloud ready" not in printed:
+                line = process.stdout.readline()
+                assert line, printed
+                printed += line
+            yield json.loads((state / "app-settings.json").read_text())
+        finally:
+            process.terminate()
+
+
+async def declare_tables(connection: str) -> None:
+    """Make what the infrastructure program makes in Azure."""
+    account = StorageAccount(connection_string=connection)
+    await account.create_table("audit")
+    await account.close()
+
+
+async def send(connection: str, message: OutgoingMessage) -> None:
+    sender = ServiceBusMessages(connection_string=connection)
+    await sender.send(RUNTIME_EVENTS, [message])
+    await sender.close()
+
+
+def provisioned() -> OutgoingMessage:
+    """Return the event that an environment is there, as environments sends it."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    environment = environment_id(SITE)
+    event = RuntimeEnvironmentProvisioned.model_validate(
+        {
+            "aggregateId": environment,
+            "revision": 1,
+            "environmentId": environment,
+            "ownerTenantId": TENANT,
+            "name": "shop",
+            "stage": "test",
+            "region": "local",
+            "isolationModel": "shared",
+            "status": "Provisioned",
+            "generation": 1,
+            "computeTargets": [{"kind": "LocalProcess"}],
+            "dataResources": [],
+            "pulumiStackRef": "stack",
+        }
+    )
+    body = {
+        "eventId": f"evt-{entropy.uuid()}",
+        "eventType": "RuntimeEnvironmentProvisioned",
+        "tenantId": TENANT,
+        "projectId": "proj-web",
+        "moduleId": None,
+        "traceId": "trace-1",
+        "correlationId": "corr-1",
+        "causationId": None,
+        "occurredAt": isoformat(clock.now()),
+        "payload": event.model_dump(mode="json", by_alias=True),
+    }
+    envelope = parse_envelope(json.dumps(body).encode())
+    return OutgoingMessage(
+        envelope.to_json(),
+        envelope.event_id,
+        subject=envelope.event_type,
+        correlation_id=envelope.correlation_id,
+        application_properties={**envelope.properties(), "cs-sender": "environments"},
+    )
+
+
+def test_an_event_of_a_namespace_changes_the_account(tmp_path: Path, azurite: Azurite) -> None:
+    issuer = LocalIssuer(tmp_path / "issuer", DEV_ISSUER, AUDIENCE, SystemClock(), SystemEntropy())
+    token = issuer.token(TENANT, "ann", ("Runtime.Admin",))
+    folder = package("catalog", tmp_path / "catalog")
+    storage = azurite.connection_string()
+    asyncio.run(declare_tables(storage))
+    with a_cloud(tmp_path / "cloud") as connections:
+        environ = {
+            **connections,
+            "Storage": storage,
+            "RUNTIME_PROFILE": "local",
+            "RUNTIME_ISSUER_KEYS": str(tmp_path / "issuer" / "jwks.json"),
+            "RUNTIME_AGENT_FOLDER": str(tmp_path / "agent"),
+        }
+        with started(folder, "--port", "0", state=tmp_path / "state", **environ) as host:
+            ready = host.read_until(r"functions ready on (http://127.0.0.1:\d+)")
+            asyncio.run(send(connections["ServiceBus"], provisioned()))
+
+            document = asyncio.run(stored(read_settings(environ)))
+            with closing(Client(ready[1], token)) as client:
+                listed = client.get("/v1/runtime/services").body
+
+    assert document.body["environment_id"] == environment_id(SITE)
+    assert listed == {"value": [], "nextLink": None}
+    assert not (tmp_path / "state" / "databases").exists()
+
+
+async def stored(settings: Settings) -> Document:
+    """Return the catalog's document about the environment, once it is in the account."""
+    assert settings.cosmos is not None
+    parts = string_parts(settings.cosmos)
+    account = CosmosAccount(parts["AccountEndpoint"], key=parts["AccountKey"])
+    store = CosmosStore(account, "runtime", "catalog")
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while (found := await store.read(Partition(TENANT, SITE), "watch")) is None:
+                await SystemClock().sleep(0.1)
+        return found
+    finally:
+        await account.close()
