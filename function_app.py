@@ -1,7 +1,7 @@
 """All services in one app: what `RUNTIME_PROFILE=local python -m local_host` runs here.
 
 `make package APP=…` writes an app with one service; the services do not know the difference.
-Azure's worker and Core Tools start neither yet: an app needs what the embedded host gives it.
+Azure's worker and Core Tools cannot start this one: environments needs the embedded host.
 """
 
 import os

@@ -2,9 +2,10 @@
 
     python -m tools.package environments        → build/environments/
 
-Only the embedded host starts it today: in Azure's worker the app refuses, because it needs what
-that host gives it. The worker imports `function_app.py` by its stem from the app's own root, so the
-root has one file that binds the service, and beside it only what the service imports.
+The embedded host starts it, with its own parts or with connections of the settings. Azure's worker
+was never asked to; an app that needs the Pulumi engine refuses outside that host. The worker
+imports `function_app.py` by its stem from the app's own root, so the root has one file that binds
+the service, and beside it only what the service imports.
 """
 
 import argparse
@@ -62,7 +63,7 @@ def main() -> int:
     sys.stdout.write(
         f"{place}: copy its local.settings.sample.json to local.settings.json and run it with"
         f" python -m local_host {place};"
-        " Azure Functions does not start it yet (docs/limits.md)\n"
+        " it was never tried in Azure (docs/limits.md)\n"
     )
     return 0
 
