@@ -182,7 +182,9 @@ class LocalProcess:
                             return call.read_answer(content)
                         except ValueError as strange:
                             raise Unavailable(_STRANGE) from strange
-                    raise Unavailable(_STRANGE) if status == _UNKNOWN else read_error(content)
+                    if status == _UNKNOWN and not content.startswith(b"{"):
+                        raise Unavailable(_STRANGE)  # it has no such method
+                    raise read_error(content)
                 self._record = None
             if self._clock.monotonic_s() >= give_up_at_s:
                 raise Unavailable(_STRANGE)
