@@ -149,7 +149,7 @@ USES: Final = {
     " s = S(create=True, size=2**20); s.close(); s.unlink()",
     "a-terminal": "import pty; pty.openpty()",
     "threads-and-pools": "from concurrent.futures import ProcessPoolExecutor as P;"
-    " assert list(P(2).map(abs, [-1, 2])) == [1, 2]",
+    " p = P(2); assert list(p.map(abs, [-1, 2])) == [1, 2]; p.shutdown()",
     "devices": "open('/dev/null', 'w').write('x'); assert open('/dev/urandom', 'rb').read(8)",
     "who-it-is": "import getpass; assert getpass.getuser() == 'app'",
     "the-number-of-processors": "assert os.cpu_count()",
