@@ -14,12 +14,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from local_cloud.cloud import CloudSettings, LocalCloud
 from local_cloud.cosmos_endpoint.account import Account
+from local_cloud.private_files import write_private
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
@@ -75,7 +75,7 @@ async def _serve(state: Path, settings: CloudSettings) -> int:
     try:
         await _declare(Account(storage))
         await cloud.start()
-        _write_private(state / APP_SETTINGS, cloud.app_settings())
+        write_private(state / APP_SETTINGS, json.dumps(cloud.app_settings(), indent=2).encode())
         _log.info("local cloud ready; its settings for an app: %s", state / APP_SETTINGS)
         await stopping.wait()
         await cloud.stop()
@@ -101,14 +101,6 @@ async def _declare(account: Account) -> None:
                 if key["kind"] == "MultiHash":
                     definition["defaultTtl"] = -1
                 await account.create_container(_DATABASE, definition)
-
-
-def _write_private(path: Path, content: Mapping[str, str]) -> None:
-    draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-    draft.replace(path)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from local_cloud.broker.topology import Topology
 from local_cloud.cosmos_containers import CosmosContainers
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import CosmosWire, ServiceBusWire
+from local_cloud.wire_endpoints import CosmosWire, ServiceBusWire, Wire
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
@@ -48,7 +48,7 @@ class LocalCloud:
         self._settings = settings
         self._clock = clock
         self._entropy = entropy
-        self._wires: list[CosmosWire | ServiceBusWire] = []
+        self._wires: list[Wire] = []
 
     async def start(self) -> None:
         """Begin to deliver, and listen on the ports that are asked for.

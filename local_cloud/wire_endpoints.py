@@ -1,7 +1,8 @@
 """The ports on which official SDKs reach the local cloud, opened when asked for."""
 
 import logging
-from typing import Final
+from abc import ABC, abstractmethod
+from typing import ClassVar, Final, Protocol
 
 from local_cloud.broker.broker import Broker
 from local_cloud.storage import LocalStorage
@@ -30,11 +31,50 @@ class NotInstalled(Exception):
     """What a wire endpoint is made of is not installed."""
 
 
-class ServiceBusWire:
+class _Endpoint(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Wire(ABC):
+    """One endpoint on a port. `setting` is what apps call the connection to it."""
+
+    setting: ClassVar[str]
+    service: ClassVar[str]
+    option: ClassVar[str]
+    """The option that chooses the port."""
+
+    def __init__(self, endpoint: _Endpoint, port: int) -> None:
+        self._endpoint = endpoint
+        self._port = port
+
+    @property
+    @abstractmethod
+    def connection(self) -> str:
+        """The connection string; the port is known once it listens."""
+
+    async def start(self) -> None:
+        """Begin to listen. Raises PortTaken."""
+        try:
+            await self._endpoint.start()
+        except OSError as problem:
+            raise PortTaken(
+                f"cannot serve {self.service} on port {self._port}: {problem.strerror};"
+                f" choose another with {self.option}"
+            ) from problem
+        _log.info("%s: %s", self.service, self.connection)
+
+    async def stop(self) -> None:
+        await self._endpoint.stop()
+
+
+class ServiceBusWire(Wire):
     """The embedded broker on a port, for azure-servicebus clients."""
 
-    setting: Final = "ServiceBus"
-    """What apps call the connection."""
+    setting = "ServiceBus"
+    service = "Service Bus"
+    option = "--service-bus-port"
 
     def __init__(self, broker: Broker, port: int, *, clock: Clock, entropy: Entropy) -> None:
         """Raises NotInstalled where this Python has no AMQP."""
@@ -49,56 +89,27 @@ class ServiceBusWire:
                 " pip install -r requirements/cloud.txt"
             ) from problem
         key = AccessKey(EMULATOR_KEY_NAME, EMULATOR_SAS_KEY)
-        self._endpoint = ServiceBusEndpoint(broker, port, key, clock=clock, entropy=entropy)
-        self._port = port
+        self._bus = ServiceBusEndpoint(broker, port, key, clock=clock, entropy=entropy)
+        super().__init__(self._bus, port)
 
     @property
     def connection(self) -> str:
-        """The connection string; the port is known once it listens."""
-        return self._endpoint.connection_string
-
-    async def start(self) -> None:
-        """Begin to listen. Raises PortTaken."""
-        try:
-            await self._endpoint.start()
-        except OSError as problem:
-            raise PortTaken(
-                f"cannot serve Service Bus on port {self._port}: {problem.strerror};"
-                " choose another with --service-bus-port"
-            ) from problem
-        _log.info("Service Bus: %s", self.connection)
-
-    async def stop(self) -> None:
-        await self._endpoint.stop()
+        return self._bus.connection_string
 
 
-class CosmosWire:
+class CosmosWire(Wire):
     """The embedded Cosmos account on a port, for azure-cosmos clients."""
 
-    setting: Final = "CosmosDB"
-    """What apps call the connection."""
+    setting = "CosmosDB"
+    service = "Cosmos DB"
+    option = "--cosmos-port"
 
     def __init__(self, storage: LocalStorage, port: int) -> None:
         from local_cloud.cosmos_endpoint.server import CosmosEndpoint  # noqa: PLC0415  aiohttp
 
-        self._endpoint = CosmosEndpoint(storage, port, EMULATOR_KEY)
-        self._port = port
+        self._account = CosmosEndpoint(storage, port, EMULATOR_KEY)
+        super().__init__(self._account, port)
 
     @property
     def connection(self) -> str:
-        """The connection string; the port is known once it listens."""
-        return f"AccountEndpoint={self._endpoint.url};AccountKey={EMULATOR_KEY}"
-
-    async def start(self) -> None:
-        """Begin to listen. Raises PortTaken."""
-        try:
-            await self._endpoint.start()
-        except OSError as problem:
-            raise PortTaken(
-                f"cannot serve Cosmos DB on port {self._port}: {problem.strerror};"
-                " choose another with --cosmos-port"
-            ) from problem
-        _log.info("Cosmos DB: %s", self.connection)
-
-    async def stop(self) -> None:
-        await self._endpoint.stop()
+        return f"AccountEndpoint={self._account.url};AccountKey={EMULATOR_KEY}"

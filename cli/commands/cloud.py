@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Annotated, Any, Final
 
 import typer
@@ -11,23 +12,31 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.folder_lock import folder_lock
 from cli.options import Commands, Invocation
+from cli.output import note
 from cli.state_folder import StateFolder
 
 app = Commands(help="The local cloud, for apps that reach it as they reach Azure.")
-_PORT: Final = typer.Option(help="Port of Cosmos DB, 0: any.", min=0, max=65_535)
+_COSMOS_PORT: Final = typer.Option(help="Port of Cosmos DB, 0: any.", min=0, max=65_535)
+_BUS_PORT: Final = typer.Option(help="Port of Service Bus, 0: any.", min=0, max=65_535)
 
 
 @app.command()
 def up(
     invocation: Invocation,
-    cosmos_port: Annotated[int, _PORT] = 0,
+    cosmos_port: Annotated[int, _COSMOS_PORT] = 0,
+    service_bus_port: Annotated[int, _BUS_PORT] = 0,
 ) -> None:
     """Start the local cloud in the background, or show the one that runs."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
     with folder_lock(folder, clock):
         is_new = find_cloud(folder) is None
         if is_new:
-            start_cloud(folder, ["--cosmos-port", str(cosmos_port)], clock)
+            options = ["--cosmos-port", str(cosmos_port)]
+            if find_spec("proton") is None:
+                note("without Service Bus: requirements/cloud.txt is not installed")
+            else:
+                options += ["--service-bus-port", str(service_bus_port)]
+            start_cloud(folder, options, clock)
     invocation.show(_shown(folder, "ready" if is_new else "was running already"))
 
 

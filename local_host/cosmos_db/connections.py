@@ -18,7 +18,8 @@ from local_host.cosmos_db.host_leases import HostLeases
 from local_host.cosmos_db.leases import Leases
 from local_host.model import Binding, HostContext, IndexedFunction
 from shared.composition.identity import Identity
-from shared.persistence.cosmos_account import CosmosAccount
+from shared.kernel.errors import Invalid
+from shared.persistence.cosmos_account import CosmosAccount, string_parts
 
 DEFAULT: Final = "CosmosDB"
 
@@ -74,21 +75,19 @@ class CosmosConnections:
 
 def _account_of(connection: Connection) -> CosmosAccount:
     if connection.text is not None:
-        parts = dict(part.partition("=")[::2] for part in connection.text.split(";"))
         try:
-            return CosmosAccount(parts["AccountEndpoint"], key=parts["AccountKey"])
-        except KeyError as missing:
-            raise ConfigurationRefused(
-                f"the connection string {connection.name} has no {missing}: write"
-                " AccountEndpoint=<URL>;AccountKey=<key>"
-            ) from None
-    endpoint = connection.identity.get("accountEndpoint")
-    if endpoint is None:
+            endpoint, key = string_parts(connection.text)
+        except Invalid as problem:
+            message = f"the connection string {connection.name}: {problem.message}"
+            raise ConfigurationRefused(message) from None
+        return CosmosAccount(endpoint, key=key)
+    address = connection.identity.get("accountEndpoint")
+    if address is None:
         raise ConfigurationRefused(
             f"the connection {connection.name} has no {connection.name}__accountEndpoint"
         )
     identity = Identity(connection.identity.get("clientId"), is_local=True)
-    return CosmosAccount(endpoint, credential=identity)
+    return CosmosAccount(address, credential=identity)
 
 
 async def _own_feed(containers: CosmosContainers, database: str, name: str) -> ChangeFeed | None:

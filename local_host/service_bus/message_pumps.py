@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final
 
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.message import ReceivedMessage
@@ -13,11 +11,11 @@ from local_cloud.broker.topology import DEAD_LETTER_SUFFIX, Queue, Subscription,
 from local_host.model import IndexedFunction, Invoker
 from local_host.service_bus import messages
 from local_host.service_bus.invocations import Invocations
+from local_host.service_bus.pump import Pump
 from local_host.service_bus.settings import ServiceBusSettings
 from shared.kernel.clock import Clock
 
 _log = logging.getLogger(__name__)
-_AFTER_A_FAILURE_S: Final = 1.0
 
 
 def pump_for(
@@ -27,11 +25,11 @@ def pump_for(
     broker: Broker,
     invoker: Invoker,
     clock: Clock,
-) -> "Pump":
+) -> Pump:
     """Return the pump that the function's cardinality asks for."""
     invocations = Invocations(function, settings, settler=broker, invoker=invoker, clock=clock)
     kind = BatchPump if is_batch(function) else SinglePump
-    return kind(invocations, broker)
+    return kind(invocations, broker, clock)
 
 
 def is_batch(function: IndexedFunction) -> bool:
@@ -39,58 +37,21 @@ def is_batch(function: IndexedFunction) -> bool:
     return function.trigger.text("cardinality", "one").lower() == "many"
 
 
-class Pump(ABC):
-    """Receives until it is stopped, whatever happens to the database meanwhile."""
+class BrokerPump(Pump):
+    """Receives from the broker of the host's own cloud."""
 
-    def __init__(self, invocations: Invocations, broker: Broker) -> None:
-        self._invocations = invocations
+    def __init__(self, invocations: Invocations, broker: Broker, clock: Clock) -> None:
+        super().__init__(invocations, clock)
         self._settings = invocations.settings
         self._broker = broker
-        self._clock = invocations.clock
         self._path = ""
-        self._loop: asyncio.Task[None] | None = None
 
-    @property
-    def function(self) -> IndexedFunction:
-        return self._invocations.function
-
-    @abstractmethod
-    async def _receive(self) -> None:
-        """Receive and begin invocations until `stopping`; release what no invocation has seen."""
-
-    async def start(self) -> None:
-        """Create the queue or subscription if nobody declared it, and begin to receive."""
+    async def _open(self) -> None:
+        """Create the queue or subscription if nobody declared it."""
         self._path = await self._ensure_entity()
-        self._loop = asyncio.create_task(
-            self._keep_receiving(), name=self._invocations.function.name
-        )
 
-    async def stop(self, grace_s: float) -> None:
-        """Take nothing new; what has not ended after *grace_s* is canceled and delivered again."""
-        if self._loop is None:
-            return
-        self._invocations.stopping = True
-        self._invocations.changed.set()
+    def _interrupt(self) -> None:
         self._broker.arrivals(self._path).notify()
-        ended = asyncio.ensure_future(self._ended(self._loop))
-        grace = asyncio.ensure_future(self._clock.sleep(grace_s))
-        await asyncio.wait((ended, grace), return_when=asyncio.FIRST_COMPLETED)
-        grace.cancel()
-        ended.cancel()
-        self._loop.cancel()
-        await self._invocations.cancel()
-
-    async def _ended(self, loop: asyncio.Task[None]) -> None:
-        await asyncio.wait([loop])
-        await self._invocations.end()
-
-    async def _keep_receiving(self) -> None:
-        while not self._invocations.stopping:
-            try:
-                await self._receive()
-            except Exception:  # noqa: BLE001  a trigger that stops listening is worse than any
-                _log.exception("receiving for %s failed, goes on", self._invocations.function.name)
-                await self._clock.sleep(_AFTER_A_FAILURE_S)
 
     async def _ensure_entity(self) -> str:
         trigger = self._invocations.function.trigger
@@ -108,7 +69,7 @@ class Pump(ABC):
         return path
 
 
-class SinglePump(Pump):
+class SinglePump(BrokerPump):
     """Cardinality one: as many invocations at once as the settings say, each with one message."""
 
     async def _receive(self) -> None:
@@ -161,7 +122,7 @@ class SinglePump(Pump):
                 await link.changed.wait()
 
 
-class BatchPump(Pump):
+class BatchPump(BrokerPump):
     """Cardinality many: one batch at a time."""
 
     async def _receive(self) -> None:

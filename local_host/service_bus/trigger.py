@@ -28,8 +28,9 @@ from local_host.service_bus import messages
 from local_host.service_bus.connections import Namespaces
 from local_host.service_bus.entity_kinds import EntityKinds
 from local_host.service_bus.invocations import Invocations
-from local_host.service_bus.message_pumps import Pump, is_batch, pump_for
+from local_host.service_bus.message_pumps import is_batch, pump_for
 from local_host.service_bus.namespace_pump import NamespacePump
+from local_host.service_bus.pump import Pump
 from local_host.service_bus.settings import settings_of
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid, Refused
@@ -46,7 +47,7 @@ _ELSEWHERE: Final = (
 
 def service_bus(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
     """Return the extension that works over the local cloud's broker."""
-    pumps: list[Pump | NamespacePump] = []
+    pumps: list[Pump] = []
     refusals: dict[str, str] = {}
     kinds, namespaces = EntityKinds(context.cloud.broker), Namespaces(context)
     for function in functions:
@@ -70,9 +71,7 @@ def service_bus(context: HostContext, functions: Sequence[IndexedFunction]) -> E
     )
 
 
-def _pump(
-    function: IndexedFunction, context: HostContext, namespaces: Namespaces
-) -> Pump | NamespacePump:
+def _pump(function: IndexedFunction, context: HostContext, namespaces: Namespaces) -> Pump:
     """Raises Invalid or ConfigurationRefused when this host cannot serve the trigger."""
     trigger = function.trigger
     if trigger.flag("isSessionsEnabled"):
@@ -157,7 +156,7 @@ class ServiceBusListener:
 
     def __init__(
         self,
-        pumps: Sequence[Pump | NamespacePump],
+        pumps: Sequence[Pump],
         namespaces: Namespaces | None = None,
         *,
         grace_s: float,

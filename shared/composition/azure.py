@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from shared.composition.identity import Identity
 from shared.composition.keys import key_source
 from shared.composition.parts import PartNotSupported
-from shared.composition.settings import DATABASE, Settings, string_parts
+from shared.composition.settings import DATABASE, Settings
 from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
@@ -18,7 +18,7 @@ from shared.messaging.service_bus import ServiceBusMessages
 from shared.persistence.azure_blobs import AzureBlobs
 from shared.persistence.azure_tables import AzureTable
 from shared.persistence.blobs import Blobs
-from shared.persistence.cosmos_account import CosmosAccount
+from shared.persistence.cosmos_account import CosmosAccount, string_parts
 from shared.persistence.cosmos_store import CosmosStore
 from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Store
@@ -45,8 +45,8 @@ class AzureParts:
     def _account(self) -> CosmosAccount:
         settings = self._settings
         if settings.cosmos is not None:
-            parts = string_parts(settings.cosmos)
-            return CosmosAccount(parts["AccountEndpoint"], key=parts["AccountKey"])
+            endpoint, key = string_parts(settings.cosmos.get_secret_value())
+            return CosmosAccount(endpoint, key=key)
         assert settings.cosmos_endpoint, "read_settings asks for it"
         return CosmosAccount(settings.cosmos_endpoint, credential=self._identity)
 

@@ -27,6 +27,7 @@ from pydantic import (
 from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
 from shared.kernel.errors import Invalid, Violation
+from shared.persistence.cosmos_account import string_parts
 from shared.web.discovery import check_issuer
 from shared.web.issuer import AUDIENCE, DEV_ISSUER
 from shared.web.rate_limit import BURST, RATE_PER_S, WRITES_BURST, WRITES_PER_S
@@ -160,11 +161,11 @@ class Settings(BaseModel):
     @field_validator("cosmos")
     @classmethod
     def _has_a_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if (
-            value is not None
-            and not {"AccountEndpoint", "AccountKey"} <= string_parts(value).keys()
-        ):
-            raise ValueError("AccountEndpoint=<URL>;AccountKey=<key>")
+        if value is not None:
+            try:
+                string_parts(value.get_secret_value())
+            except Invalid:
+                raise ValueError("AccountEndpoint=<URL>;AccountKey=<key>") from None
         return value
 
     @property
@@ -183,12 +184,6 @@ class Settings(BaseModel):
         """Return the user-assigned identity of the app, None for the system-assigned one."""
         given = (self.cosmos_client_id, self.service_bus_client_id, self.storage_client_id)
         return next((each for each in (*given, self.vault_client_id) if each), None)
-
-
-def string_parts(connection: SecretStr) -> Mapping[str, str]:
-    """Return what the connection string *connection* consists of, by name."""
-    parts = (part.partition("=") for part in connection.get_secret_value().split(";"))
-    return {name.strip(): value for name, _, value in parts}
 
 
 _STRINGS: Final[Mapping[str, str]] = {

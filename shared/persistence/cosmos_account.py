@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_errors import translated_errors
 from shared.persistence.cosmos_form import PARTITION_FIELDS
 
@@ -16,6 +17,21 @@ THROTTLE_RETRIES: Final = 3
 THROTTLE_WAIT_MAX_S: Final = 5
 """The SDK's defaults (9 tries, 30 s) are longer than a request of ours may take."""
 TIMEOUT_S: Final = 10
+
+
+def string_parts(connection_string: str) -> tuple[str, str]:
+    """Return the endpoint and the key of `AccountEndpoint=<URL>;AccountKey=<key>`.
+
+    Raises:
+        Invalid: it lacks one; the message does not show it.
+    """
+    parts = dict(part.strip().partition("=")[::2] for part in connection_string.split(";"))
+    try:
+        return parts["AccountEndpoint"], parts["AccountKey"]
+    except KeyError as missing:
+        raise Invalid(
+            f"it has no {missing}: write AccountEndpoint=<URL>;AccountKey=<key>"
+        ) from None
 
 
 class CosmosAccount:

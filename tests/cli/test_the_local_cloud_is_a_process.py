@@ -14,7 +14,7 @@ from cli.cloud_process import find_cloud, stop_cloud
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from shared.composition.settings import read_settings
 from shared.kernel.clock import SystemClock
-from shared.persistence.cosmos_account import CosmosAccount
+from shared.persistence.cosmos_account import CosmosAccount, string_parts
 from shared.persistence.cosmos_store import CosmosStore
 from shared.persistence.store import Partition, Upsert
 
@@ -44,8 +44,8 @@ def account(folder: StateFolder) -> CosmosAccount:
     _, printed = run(folder, "cloud settings")
     named = read_settings(printed["Values"]).cosmos
     assert named is not None
-    endpoint, _, key = named.get_secret_value().partition(";")
-    return CosmosAccount(endpoint.partition("=")[2], key=key.partition("=")[2])
+    endpoint, key = string_parts(named.get_secret_value())
+    return CosmosAccount(endpoint, key=key)
 
 
 async def test_documents_outlive_the_process(folder: StateFolder) -> None:

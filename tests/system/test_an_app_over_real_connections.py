@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from cli.client import Client
-from shared.composition.settings import Settings, read_settings, string_parts
+from shared.composition.settings import Settings, read_settings
 from shared.contracts.environments import RuntimeEnvironmentProvisioned
 from shared.contracts.events import RUNTIME_EVENTS
 from shared.kernel.clock import SystemClock, isoformat
@@ -24,7 +24,7 @@ from shared.kernel.ids import ProjectId, TenantId, environment_id, environment_k
 from shared.messaging.broker import OutgoingMessage
 from shared.messaging.envelope import parse_envelope
 from shared.messaging.service_bus import ServiceBusMessages
-from shared.persistence.cosmos_account import CosmosAccount
+from shared.persistence.cosmos_account import CosmosAccount, string_parts
 from shared.persistence.cosmos_store import CosmosStore
 from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Document, Partition
@@ -148,8 +148,8 @@ def test_an_event_of_a_namespace_changes_the_account(tmp_path: Path, azurite: Az
 async def stored(settings: Settings) -> Document:
     """Return the catalog's document about the environment, once it is in the account."""
     assert settings.cosmos is not None
-    parts = string_parts(settings.cosmos)
-    account = CosmosAccount(parts["AccountEndpoint"], key=parts["AccountKey"])
+    endpoint, key = string_parts(settings.cosmos.get_secret_value())
+    account = CosmosAccount(endpoint, key=key)
     store = CosmosStore(account, "runtime", "catalog")
     try:
         async with asyncio.timeout(WITHIN_S):
