@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from local_agent.agent import StateRemoved, UnfitPlace, run
+from local_agent.archive_folder import ArchiveFolder
+from local_agent.artifacts import ArchiveSource
 from local_agent.supervisor import AgentRunning
 from shared.kernel.clock import SystemClock
-from shared.kernel.entropy import SystemEntropy
+from shared.kernel.entropy import Entropy, SystemEntropy
 
 EXIT_UNFIT: Final = 2
 EXIT_RUNNING: Final = 4
@@ -36,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--state", type=Path, default=Path(".factory"), help="its folder (default: %(default)s)"
     )
     parser.add_argument(
+        "--archives",
+        type=Path,
+        metavar="FILE",
+        help="settings that name the storage account of the archives (default: the folder's own)",
+    )
+    parser.add_argument(
         "--locked",
         action="store_true",
         help="descriptor 3 is the folder's lock, held by who started this process",
@@ -51,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(usual, wanted), most))
     try:
-        asyncio.run(_run_until_signalled(options.state.resolve(), is_locked=options.locked))
+        asyncio.run(_run_until_signalled(options))
     except AgentRunning as running:
         logging.getLogger("local_agent").warning("%s", running)
         return EXIT_RUNNING
@@ -64,13 +72,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _run_until_signalled(state: Path, *, is_locked: bool) -> None:
-    agent = asyncio.ensure_future(run(state, SystemClock(), SystemEntropy(), is_locked=is_locked))
+async def _run_until_signalled(options: argparse.Namespace) -> None:
+    state: Path = options.state.resolve()
+    entropy = SystemEntropy()
+    archives = _archives(state, options.archives, entropy)
+    running = run(state, archives, SystemClock(), entropy, is_locked=options.locked)
+    agent = asyncio.ensure_future(running)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, agent.cancel)
     with suppress(asyncio.CancelledError):
         await agent
+
+
+def _archives(state: Path, settings: Path | None, entropy: Entropy) -> ArchiveSource:
+    if settings is None:
+        return ArchiveFolder(state / "blobs" / "artifacts")
+    from local_agent.archive_account import ArchiveAccount  # noqa: PLC0415  an SDK, when used
+
+    return ArchiveAccount(settings.resolve(), entropy)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ them over.
     <state>/agent.sock    where it answers
     <state>/agent.json    its token and capabilities: see shared/surfaces/local_process.py
     <state>/surface/      what it keeps: see state_files.py
-    <state>/blobs/artifacts/   the archives, which the host writes
+    <state>/blobs/artifacts/   the archives, which the host writes where they are in no account
     <state>/environments/volumes/<environment>/   its data folders, which the host makes
 """
 
@@ -20,11 +20,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-from aiohttp import web
-
-from local_agent.agent_api import agent_api
 from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock, read_owner
-from local_agent.archive_folder import ArchiveFolder
+from local_agent.artifacts import ArchiveSource
 from local_agent.isolation import means
 from local_agent.removed_state import end_processes_of
 from local_agent.sandboxes import unfit_place
@@ -35,8 +32,9 @@ from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.persistence.held_paths import first_removed
 from shared.persistence.lock_files import write_owner
-from shared.persistence.plain_files import bound_log, remove
-from shared.persistence.unix_sockets import short_name
+from shared.persistence.plain_files import bound_log
+from shared.rpc.server import served
+from shared.surfaces.agent_calls import AGENT_API
 from shared.surfaces.local_process import RECORD, SOCKET, AgentRecord, write_record
 
 LOG_BYTES_MAX: Final = 5 * 2**20
@@ -53,7 +51,9 @@ class StateRemoved(Exception):
     """The folder of this agent is gone, or another stands in its place."""
 
 
-async def run(state: Path, clock: Clock, entropy: Entropy, *, is_locked: bool) -> None:
+async def run(
+    state: Path, archives: ArchiveSource, clock: Clock, entropy: Entropy, *, is_locked: bool
+) -> None:
     """Supervise the workloads below *state* and answer the apps, until canceled.
 
     *is_locked*: who started this process took the lock and passed it on.
@@ -66,7 +66,6 @@ async def run(state: Path, clock: Clock, entropy: Entropy, *, is_locked: bool) -
     if unfit := unfit_place(state, means()):
         raise UnfitPlace(unfit)
     with _sole_agent(state, is_locked=is_locked):
-        archives = ArchiveFolder(state / "blobs" / "artifacts")
         surface = LocalProcessSurface(state / "surface", archives, clock, entropy)
         async with _announced(state, surface, entropy):
             await _supervise_until_removed(state, surface, clock)
@@ -143,14 +142,7 @@ async def _announced(
 ) -> AsyncIterator[None]:
     """Answer the apps on the socket of the folder, under a token that the record gives them."""
     token = entropy.uuid().hex + entropy.uuid().hex
-    runner = web.AppRunner(agent_api(surface, token), access_log=None)
-    await runner.setup()
-    try:
-        await asyncio.to_thread(remove, state / SOCKET)
-        with short_name(state / SOCKET) as name:
-            await web.UnixSite(runner, name).start()
+    async with served(AGENT_API, surface, token, state / SOCKET):
         record = AgentRecord(token, os.getpid(), surface.capabilities())
         await asyncio.to_thread(write_atomically, state / RECORD, write_record(record))
         yield
-    finally:
-        await runner.cleanup()

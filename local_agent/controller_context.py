@@ -32,22 +32,23 @@ class ControllerContext:
     scratch: ScratchMeter
     ports: dict[str, set[int]] = field(default_factory=dict)
 
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Run *work* as a task that ends with the supervisor; its defect stops nothing else."""
+    def spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Run *work* as a task that ends with the supervisor; its defect stops nothing else.
+
+        Its coroutine is made by the task: a task may be canceled before it begins.
+        """
         guarded = _guard(work)
         try:
             self.tasks.create_task(guarded)
         except RuntimeError:
-            # The supervisor is ending, and nothing waits for the result.
-            guarded.close()
-            work.close()
+            guarded.close()  # the supervisor is ending, and nothing waits for the result
 
     def free_port(self) -> int:
         return free_port(self.entropy, set().union(*self.ports.values()))
 
 
-async def _guard(work: Coroutine[None, None, None]) -> None:
+async def _guard(work: Callable[[], Coroutine[None, None, None]]) -> None:
     try:
-        await work
+        await work()
     except Exception:  # noqa: BLE001  what is wrong with one instance is its own
         _LOG.exception("a probe failed by a defect")

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -133,4 +134,4 @@ class InstanceProbes:
             if probe is not None and now_s >= probe.due_s and not probe.is_running:
                 probe.due_s = now_s + probe.spec.period_s
                 probe.is_running = True
-                context.spawn(probe.run(self._port, context))
+                context.spawn(partial(probe.run, self._port, context))

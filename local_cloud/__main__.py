@@ -14,11 +14,13 @@ import logging
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from local_cloud.cloud import CloudSettings, LocalCloud
 from local_cloud.cosmos_endpoint.account import Account
+from local_cloud.infrastructure.endpoint import engine_of, serve_engine
 from local_cloud.private_files import write_private
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import Database
@@ -33,6 +35,8 @@ from shared.persistence.lock_files import read_owner, take_lock, write_owner
 
 LOCK: Final = "cloud.lock"
 APP_SETTINGS: Final = "app-settings.json"
+AGENT_FOLDER: Final = "RUNTIME_AGENT_FOLDER"
+ENGINE_FOLDER: Final = "RUNTIME_ENGINE_FOLDER"
 EXIT_USAGE: Final = 2
 EXIT_STATE_IN_USE: Final = 4
 _DATABASE: Final = "runtime"
@@ -45,6 +49,12 @@ def main() -> int:
     parser.add_argument("--cosmos-port", type=int, default=0, help="of Cosmos DB; 0: any free one")
     parser.add_argument(
         "--service-bus-port", type=int, help="of Service Bus, which is served only if it is given"
+    )
+    parser.add_argument(
+        "--agent-folder",
+        type=Path,
+        metavar="DIR",
+        help="state folder of a local agent, for environments on this machine (default: none)",
     )
     asked = parser.parse_args()
     topology = runtime_topology(BUILT)
@@ -59,26 +69,34 @@ def main() -> int:
         return EXIT_STATE_IN_USE
     write_owner(lock, os.getpid())
     try:
-        return asyncio.run(_serve(state, settings))
+        agent_folder = None if asked.agent_folder is None else asked.agent_folder.resolve()
+        return asyncio.run(_serve(state, settings, agent_folder))
     except (NotInstalled, PortTaken, Unavailable) as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
 
 
-async def _serve(state: Path, settings: CloudSettings) -> int:
-    clock, stopping = SystemClock(), asyncio.Event()
+async def _serve(state: Path, settings: CloudSettings, agent_folder: Path | None) -> int:
+    clock, entropy, stopping = SystemClock(), SystemEntropy(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     database = Database(state / "broker.db")
     storage = LocalStorage(state, clock, in_memory=False)
-    cloud = LocalCloud(database, storage, settings, clock=clock, entropy=SystemEntropy())
+    cloud = LocalCloud(database, storage, settings, clock=clock, entropy=entropy)
     try:
-        await _declare(Account(storage))
-        await cloud.start()
-        write_private(state / APP_SETTINGS, json.dumps(cloud.app_settings(), indent=2).encode())
-        _log.info("local cloud ready; its settings for an app: %s", state / APP_SETTINGS)
-        await stopping.wait()
-        await cloud.stop()
+        async with AsyncExitStack() as opened:
+            app_settings: dict[str, str] = {}
+            if agent_folder is not None:
+                engine = engine_of(agent_folder, clock)
+                await opened.enter_async_context(serve_engine(engine, state, entropy))
+                app_settings = {AGENT_FOLDER: str(agent_folder), ENGINE_FOLDER: str(state)}
+            await _declare(Account(storage))
+            await cloud.start()
+            opened.push_async_callback(cloud.stop)
+            app_settings.update(cloud.app_settings())
+            write_private(state / APP_SETTINGS, json.dumps(app_settings, indent=2).encode())
+            _log.info("local cloud ready; its settings for an app: %s", state / APP_SETTINGS)
+            await stopping.wait()
     finally:
         storage.close()
         database.close()

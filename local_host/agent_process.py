@@ -20,8 +20,10 @@ _CODE: Final = str(Path(launcher.__file__).parents[1])
 class AgentProcess:
     """The agent of the folder *state*, which this host or an earlier one started."""
 
-    def __init__(self, state: Path, clock: Clock) -> None:
+    def __init__(self, state: Path, clock: Clock, archives: Path | None = None) -> None:
+        """*archives*: settings that name the account of the archives; None: the folder's own."""
         self._state = state
+        self._archives = () if archives is None else ("--archives", str(archives))
         self._clock = clock
         self.is_wanted = False
         """An app has asked for the surface."""
@@ -64,7 +66,7 @@ class AgentProcess:
                 # However this host takes the bytes of a path: so does each start of the agent.
                 [
                     *(sys.executable, "-X", "utf8", "-m", "local_agent"),
-                    *("--state", str(self._state), "--locked"),
+                    *("--state", str(self._state), "--locked", *self._archives),
                 ],
                 {**kept, "PYTHONPATH": _CODE},
                 file_actions=[

@@ -31,7 +31,7 @@ def up(
     with folder_lock(folder, clock):
         is_new = find_cloud(folder) is None
         if is_new:
-            options = ["--cosmos-port", str(cosmos_port)]
+            options = ["--cosmos-port", str(cosmos_port), "--agent-folder", str(folder.path)]
             if find_spec("proton") is None:
                 note("without Service Bus: requirements/cloud.txt is not installed")
             else:
@@ -71,7 +71,6 @@ def settings(invocation: Invocation) -> None:
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",
         "RUNTIME_PROFILE": "local",
         "RUNTIME_ISSUER_KEYS": str(folder.issuer / "jwks.json"),
-        "RUNTIME_AGENT_FOLDER": str(folder.path),
         **connections,
     }
     print(json.dumps({"IsEncrypted": False, "Values": values}, indent=2))

@@ -99,7 +99,13 @@ class AzureParts:
         return LocalProcess(self._settings.agent_folder, _start_no_agent, self.clock)
 
     def engine(self) -> "InfrastructureEngine":
-        _not_supported("the Pulumi engine")
+        from shared.infrastructure.remote_engine import (  # noqa: PLC0415  for the app that has one
+            RemoteEngine,
+        )
+
+        if self._settings.engine_folder is None:
+            _not_supported("the Pulumi engine, which is not built: without RUNTIME_ENGINE_FOLDER")
+        return RemoteEngine(self._settings.engine_folder, self.clock)
 
     def gateway(self) -> str:
         assert self._settings.gateway_url, "read_settings asks for it"

@@ -122,6 +122,9 @@ class Settings(BaseModel):
     agent_folder: Path | None = Field(None, alias="RUNTIME_AGENT_FOLDER")
     """The state folder of the local agent, for workloads on this machine; the embedded host has
     its own."""
+    engine_folder: Path | None = Field(None, alias="RUNTIME_ENGINE_FOLDER")
+    """environments: the state folder of the local cloud, whose engine makes environments on this
+    machine; the embedded host has its own."""
     hostname: str = Field("127.0.0.1:7071", alias=_HOSTNAME)
     """Set by the host: where this app answers."""
 

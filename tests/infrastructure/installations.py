@@ -6,13 +6,16 @@ from typing import Protocol
 
 from local_cloud.infrastructure.child_evaluator import ChildEvaluator
 from local_cloud.infrastructure.embedded import embedded_engine
+from local_cloud.infrastructure.endpoint import serve_engine
 from shared.infrastructure.inputs import (
     ComputeTargetInput,
     DataResourceInput,
     EnvironmentInputs,
 )
 from shared.infrastructure.port import InfrastructureEngine, StackName
+from shared.infrastructure.remote_engine import RemoteEngine
 from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Conflict
 from shared.kernel.fence import Fence
 from shared.kernel.ids import EnvironmentId
@@ -126,3 +129,20 @@ class Embedded:
         }
         has_site = any(site.spec is not None for site in self.cluster.sites.values())
         return volumes | ({"site"} if has_site else set())
+
+
+class Served(Embedded):
+    """The embedded engine behind a socket, as apps in other processes have it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def open(self) -> InfrastructureEngine:
+        engine = super().open()
+        self._tasks.append(asyncio.get_running_loop().create_task(self._serve(engine)))
+        return RemoteEngine(self.folder, SystemClock())
+
+    async def _serve(self, engine: InfrastructureEngine) -> None:
+        async with serve_engine(engine, self.folder, SystemEntropy()):
+            await asyncio.Event().wait()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -123,9 +124,29 @@ async def test_a_defect_of_one_probe_ends_no_supervision(
         raise ZeroDivisionError
 
     async with asyncio.TaskGroup() as tasks:
-        context_of(tmp_path, tasks).spawn(broken())
+        context_of(tmp_path, tasks).spawn(broken)
 
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_probe_that_is_canceled_before_it_begins_makes_no_coroutine(
+    tmp_path: Path,
+) -> None:
+    made: list[Coroutine[None, None, None]] = []
+
+    def probe() -> Coroutine[None, None, None]:
+        made.append(SystemClock().sleep(0))
+        return made[0]
+
+    async def spawn_and_end() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            context_of(tmp_path, tasks).spawn(probe)
+            raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup):
+        await spawn_and_end()
+
+    assert made == []
 
 
 @pytest.mark.real

@@ -26,7 +26,8 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Invalid, Unavailable
 from shared.kernel.observation import Unknown
 from shared.persistence.unix_sockets import short_name
-from shared.surfaces.agent_calls import CALL_BYTES_MAX, CALLS, read_error
+from shared.rpc.api import CALL_BYTES_MAX
+from shared.surfaces.agent_calls import AGENT_API
 from shared.surfaces.local_process import (
     RECORD,
     SOCKET,
@@ -174,7 +175,7 @@ async def test_a_call_that_is_none_is_refused(
         answered, said = await _ask(tmp_path, method, body)
 
         assert answered == status
-        assert status == 404 or isinstance(read_error(said), Invalid)
+        assert status == 404 or isinstance(AGENT_API.read_error(said), Invalid)
 
 
 async def test_a_call_has_a_bound(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_every_method_of_the_ports_can_be_called() -> None:
         if callable(value) and not name.startswith("_")
     }
     # What a plan is checked against is in the record, so that a plan waits for nobody.
-    assert {*CALLS, "capabilities"} >= methods
+    assert {*AGENT_API.calls, "capabilities"} >= methods
 
 
 async def _too_much() -> AsyncIterator[bytes]:

@@ -1,21 +1,39 @@
-"""The HTTP API of the agent: the methods of the surface, for who has its token."""
+"""Answers the calls of an API, for who has the token, on a socket in a folder."""
 
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
 from shared.kernel.errors import Refused, Unavailable
-from shared.surfaces.agent_calls import CALL_BYTES_MAX, CALLS, write_error
+from shared.persistence.plain_files import remove
+from shared.persistence.unix_sockets import short_name
+from shared.rpc.api import CALL_BYTES_MAX, Api
 
 _LOG: Final = logging.getLogger(__name__)
 _JSON: Final = "application/json"
 
 
-def agent_api(surface: object, token: str) -> web.Application:
-    """Return the API of *surface*, an implementation of Surface and Sites."""
+@asynccontextmanager
+async def served(api: Api, port: object, token: str, socket: Path) -> AsyncIterator[None]:
+    """Answer the calls of *api* by *port*, its implementation, on *socket* while inside."""
+    runner = web.AppRunner(application(api, port, token), access_log=None)
+    await runner.setup()
+    try:
+        remove(socket)
+        with short_name(socket) as name:
+            await web.UnixSite(runner, name).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def application(api: Api, port: object, token: str) -> web.Application:
+    """Return the HTTP application of *api* for *port*, its implementation."""
 
     @web.middleware
     async def authenticate(
@@ -28,15 +46,15 @@ def agent_api(surface: object, token: str) -> web.Application:
         return await handler(request)
 
     async def call(request: web.Request) -> web.Response:
-        method = CALLS.get(request.match_info["method"])
+        method = api.calls.get(request.match_info["method"])
         if method is None:
             return web.Response(status=404)
         body = await request.read()
         try:
             arguments = method.read_arguments(body)
-            result: Any = await getattr(surface, method.name)(**arguments)
+            result: Any = await getattr(port, method.name)(**arguments)
         except (Refused, Unavailable) as error:
-            return answer(*write_error(error))
+            return answer(*api.write_error(error))
         except Exception:  # noqa: BLE001  the caller is told, and others go on
             _LOG.exception("%s failed", method.name)
             return answer(500, b"{}")

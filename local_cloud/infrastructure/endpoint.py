@@ -1,0 +1,38 @@
+"""The embedded engine for apps in other processes: see shared/infrastructure/remote_engine.py."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from local_cloud.infrastructure.embedded import embedded_engine
+from local_cloud.infrastructure.step_engine import StepEngine
+from local_cloud.private_files import write_private
+from shared.infrastructure.engine_calls import ENGINE_API
+from shared.infrastructure.port import InfrastructureEngine
+from shared.infrastructure.remote_engine import RECORD, SOCKET
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.rpc.server import served
+from shared.surfaces.local_process import INFRASTRUCTURE, LocalProcess
+
+
+def engine_of(agent_folder: Path, clock: Clock) -> StepEngine:
+    """Return the engine that makes resources at the agent of *agent_folder*."""
+    sites = LocalProcess(agent_folder, _start_no_agent, clock)
+    return embedded_engine(agent_folder / INFRASTRUCTURE, sites, clock)
+
+
+@asynccontextmanager
+async def serve_engine(
+    engine: InfrastructureEngine, folder: Path, entropy: Entropy
+) -> AsyncIterator[None]:
+    """Answer the calls of `RemoteEngine` on *folder* by *engine* while inside."""
+    token = entropy.uuid().hex + entropy.uuid().hex
+    async with served(ENGINE_API, engine, token, folder / SOCKET):
+        write_private(folder / RECORD, json.dumps({"token": token}).encode())
+        yield
+
+
+def _start_no_agent() -> None:
+    """Do nothing: whoever runs this cloud runs the agent."""
