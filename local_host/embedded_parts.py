@@ -14,6 +14,7 @@ from shared.infrastructure.port import InfrastructureEngine
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.messaging.broker import MessageSender
+from shared.messaging.dead_letters import DeadLetters
 from shared.persistence.blobs import Blobs
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
@@ -44,6 +45,7 @@ class EmbeddedHost:
     sender: MessageSender
     storage: Storage
     folder: Path
+    dead_letters: DeadLetters | None = None
 
     @cached_property
     def agent(self) -> AgentProcess:
@@ -80,6 +82,11 @@ class EmbeddedParts:
 
     def sender(self) -> MessageSender:
         return self.host.sender
+
+    def dead_letters(self) -> DeadLetters:
+        if self.host.dead_letters is None:
+            raise PartNotSupported("this host has no broker that keeps dead letters")
+        return self.host.dead_letters
 
     def keys(self) -> KeySource:
         return key_source(self.settings, self.host.folder / DEV_KEYS)

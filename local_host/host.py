@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from local_cloud.broker.dead_letters import BrokerDeadLetters
 from local_cloud.cloud import CloudSettings, LocalCloud
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
@@ -186,7 +187,12 @@ class Host:
         cloud = self._cloud = self._open_cloud(database)
         await cloud.start()
         self._embedded = EmbeddedHost(
-            self._clock, self._entropy, cloud.broker, cloud.storage, self._folder
+            self._clock,
+            self._entropy,
+            cloud.broker,
+            cloud.storage,
+            self._folder,
+            BrokerDeadLetters(cloud.broker),
         )
         install(self._embedded)
         environ = os.environ if self.settings.environ is None else self.settings.environ

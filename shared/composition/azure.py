@@ -14,7 +14,9 @@ from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
 from shared.messaging.broker import MessageSender
+from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.service_bus import ServiceBusMessages
+from shared.messaging.service_bus_dead_letters import ServiceBusDeadLetters
 from shared.persistence.azure_blobs import AzureBlobs
 from shared.persistence.azure_tables import AzureTable
 from shared.persistence.blobs import Blobs
@@ -83,10 +85,15 @@ class AzureParts:
         settings = self._settings
         if settings.service_bus is not None:
             return ServiceBusMessages(connection_string=settings.service_bus.get_secret_value())
-        return ServiceBusMessages(settings.service_bus_namespace, credential=self._identity)
+        return ServiceBusMessages(
+            settings.service_bus_namespace, credential=self._identity, ca_file=settings.ca_file
+        )
 
     def sender(self) -> MessageSender:
         return self._messages
+
+    def dead_letters(self) -> DeadLetters:
+        return ServiceBusDeadLetters(self._messages.connection)
 
     def keys(self) -> KeySource:
         return key_source(self._settings)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # an app imports the ports that it uses, at a cold start too
     from shared.kernel.clock import Clock
     from shared.kernel.entropy import Entropy
     from shared.messaging.broker import MessageSender
+    from shared.messaging.dead_letters import DeadLetters
     from shared.persistence.blobs import Blobs
     from shared.persistence.store import Store
     from shared.persistence.tables import Table
@@ -48,6 +49,8 @@ class Parts(Protocol):
     def blobs(self, container: str) -> "Blobs": ...
 
     def sender(self) -> "MessageSender": ...
+
+    def dead_letters(self) -> "DeadLetters": ...
 
     def vault(self) -> "SecretVault":
         """Return the vault of the platform's own secrets."""

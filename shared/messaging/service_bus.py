@@ -1,13 +1,14 @@
 """Sends to one Service Bus namespace by the official asynchronous SDK."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.kernel.errors import Invalid, NotFound, TooLarge, Unavailable
+from shared.kernel.errors import Invalid, TooLarge
 from shared.messaging.broker import OutgoingMessage
+from shared.messaging.service_bus_connection import ServiceBusConnection, translated_errors
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -22,9 +23,6 @@ _RETRIES: Final = 2
 _BACKOFF_S: Final = 0.2
 """The SDK's defaults (no time limit, 3 retries of 0.8 s and more) are longer than a request of ours
 may take."""
-_BUSY_FOR_S: Final = 10.0
-"""What Service Bus asks a client to wait that is throttled.
-https://learn.microsoft.com/azure/service-bus-messaging/service-bus-throttling"""
 
 
 class ServiceBusMessages:
@@ -39,15 +37,19 @@ class ServiceBusMessages:
         *,
         credential: "Callable[[], AsyncTokenCredential] | None" = None,
         connection_string: str | None = None,
+        ca_file: Path | None = None,
     ) -> None:
         """*namespace* is a host name, such as `shop.servicebus.windows.net`, with *credential*.
 
         *credential* is asked when first used and stays its owner's to close. For an emulator give
         *connection_string* instead.
         """
-        self._namespace = namespace
-        self._credential = credential
-        self._connection_string = connection_string
+        self.connection = ServiceBusConnection(
+            namespace=namespace,
+            credential=credential,
+            connection_string=connection_string,
+            ca_file=ca_file,
+        )
         self._client: ServiceBusClient | None = None
         self._senders: dict[str, ServiceBusSender] = {}
         self._turns: dict[str, asyncio.Lock] = {}
@@ -67,7 +69,7 @@ class ServiceBusMessages:
             return
         encoded = [_encoded(message) for message in messages]
         # A sender of the SDK serves one task at a time.
-        async with self._turns.setdefault(entity, asyncio.Lock()), _translated_errors(entity):
+        async with self._turns.setdefault(entity, asyncio.Lock()), translated_errors(entity):
             try:
                 sender = self._sender(entity)
                 for batch in await _batches(sender, encoded):
@@ -90,22 +92,10 @@ class ServiceBusMessages:
 
     def _connected(self) -> "ServiceBusClient":
         if self._client is None:
-            self._client = self._made()
+            self._client = self.connection.open(
+                retry_total=_RETRIES, retry_backoff_factor=_BACKOFF_S, try_timeout=_ATTEMPT_S
+            )
         return self._client
-
-    def _made(self) -> "ServiceBusClient":
-        from azure.servicebus.aio import ServiceBusClient  # noqa: PLC0415  heavy: where used
-
-        options: dict[str, Any] = {
-            "retry_total": _RETRIES,
-            "retry_backoff_factor": _BACKOFF_S,
-            "try_timeout": _ATTEMPT_S,
-        }
-        if self._connection_string is not None:
-            return ServiceBusClient.from_connection_string(self._connection_string, **options)
-        assert self._namespace is not None
-        assert self._credential is not None
-        return ServiceBusClient(self._namespace, self._credential(), **options)
 
     async def close(self) -> None:
         """Close the connections; the sender may not be used afterwards."""
@@ -163,30 +153,3 @@ async def _batches(
 
 def _too_large(message: "ServiceBusMessage", most: int) -> TooLarge:
     return TooLarge(f"message {message.message_id!r} is larger than {most} bytes as it is sent")
-
-
-@asynccontextmanager
-async def _translated_errors(entity: str) -> AsyncIterator[None]:
-    """Raise the errors of `shared.kernel.errors` for those of the SDK.
-
-    Their text is not taken over: it may have an address with its key.
-    """
-    from azure.core.exceptions import AzureError  # noqa: PLC0415  heavy: where used
-    from azure.servicebus import exceptions  # noqa: PLC0415  heavy: where used
-
-    try:
-        yield
-    except exceptions.MessagingEntityNotFoundError as absent:
-        raise NotFound(f"Service Bus has no queue or topic {entity!r}") from absent
-    except exceptions.MessageSizeExceededError as large:
-        raise TooLarge(f"a message to {entity} is over the limit of the namespace") from large
-    except exceptions.ServiceBusServerBusyError as busy:
-        raise Unavailable(
-            f"Service Bus throttles what is sent to {entity}",
-            retry_after_s=_BUSY_FOR_S,
-            throttled=True,
-        ) from busy
-    except (AzureError, OSError, TimeoutError) as away:
-        raise Unavailable(
-            f"Service Bus does not take what is sent to {entity}: {type(away).__name__}"
-        ) from away

@@ -1,0 +1,85 @@
+"""How one Service Bus namespace is reached by the official asynchronous SDK, and what it raises."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.kernel.errors import NotFound, TooLarge, Unavailable
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.servicebus.aio import ServiceBusClient
+
+_BUSY_FOR_S: Final = 10.0
+"""What Service Bus asks a client to wait that is throttled.
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-throttling"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceBusConnection:
+    """One namespace: its host name with a credential, or the connection string of an emulator.
+
+    `namespace` may carry a port, for a namespace on this machine. `credential` is asked when a
+    client is opened, and stays its owner's to close. `ca_file` has the certificate authorities to
+    trust in place of the machine's.
+    """
+
+    namespace: str | None = None
+    credential: "Callable[[], AsyncTokenCredential] | None" = None
+    connection_string: str | None = None
+    ca_file: Path | None = None
+
+    def open(self, **options: Any) -> "ServiceBusClient":
+        """Return a client with *options* of the SDK, which connects when it is first used."""
+        from azure.servicebus.aio import ServiceBusClient  # noqa: PLC0415  heavy: where used
+
+        if self.connection_string is not None:
+            return ServiceBusClient.from_connection_string(self.connection_string, **options)
+        assert self.namespace is not None
+        assert self.credential is not None
+        options |= self._transport()
+        return ServiceBusClient(self.namespace, self.credential(), **options)
+
+    def _transport(self) -> dict[str, Any]:
+        """Return what the SDK needs to reach a port, and to trust other authorities."""
+        options: dict[str, Any] = {}
+        if self.ca_file is not None:
+            options["connection_verify"] = str(self.ca_file)
+        assert self.namespace is not None
+        if ":" in self.namespace:
+            from azure.servicebus import TransportType  # noqa: PLC0415  heavy: where used
+
+            # The SDK drops a port from the host name; an address of its own would be for
+            # WebSockets unless the transport is named too.
+            options["custom_endpoint_address"] = f"sb://{self.namespace}"
+            options["transport_type"] = TransportType.Amqp
+        return options
+
+
+@asynccontextmanager
+async def translated_errors(entity: str) -> AsyncIterator[None]:
+    """Raise the errors of `shared.kernel.errors` for those of the SDK.
+
+    Their text is not taken over: it may have an address with its key.
+    """
+    from azure.core.exceptions import AzureError  # noqa: PLC0415  heavy: where used
+    from azure.servicebus import exceptions  # noqa: PLC0415  heavy: where used
+
+    try:
+        yield
+    except exceptions.MessagingEntityNotFoundError as absent:
+        raise NotFound(f"Service Bus has no queue, topic or subscription {entity!r}") from absent
+    except exceptions.MessageSizeExceededError as large:
+        raise TooLarge(f"a message to {entity} is over the limit of the namespace") from large
+    except exceptions.ServiceBusServerBusyError as busy:
+        raise Unavailable(
+            f"Service Bus throttles the requests to {entity}",
+            retry_after_s=_BUSY_FOR_S,
+            throttled=True,
+        ) from busy
+    except (AzureError, OSError, TimeoutError) as away:
+        raise Unavailable(
+            f"Service Bus does not take the requests to {entity}: {type(away).__name__}"
+        ) from away
