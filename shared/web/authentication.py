@@ -11,9 +11,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import jwt
 from pydantic_core import from_json
 
 from shared.kernel.clock import Clock
@@ -21,6 +20,9 @@ from shared.kernel.context import Scope
 from shared.kernel.errors import Denied, Unauthenticated, Unavailable
 from shared.web.key_sets import KeyDocument, KeySet
 from shared.web.tenancy import Tenancy, is_delegated
+
+if TYPE_CHECKING:  # with its cryptography it takes 35 ms to import, which a cold start is spared
+    import jwt
 
 ALGORITHMS: Final = ("RS256", "ES256")
 LEEWAY_S: Final = 30
@@ -32,11 +34,11 @@ _JWS: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2}")
 _NAME_MAX: Final = 128
 _PROOFS_MAX: Final = 1000
 """Tokens that callers use over and over; a kilobyte each."""
-_CODES: Final[Mapping[type[Exception], str]] = {
-    jwt.InvalidAudienceError: "WrongAudience",
-    jwt.InvalidIssuerError: "WrongIssuer",
-    jwt.InvalidSignatureError: "BadSignature",
-    jwt.MissingRequiredClaimError: "MissingClaim",
+_CODES: Final[Mapping[str, str]] = {
+    "InvalidAudienceError": "WrongAudience",
+    "InvalidIssuerError": "WrongIssuer",
+    "InvalidSignatureError": "BadSignature",
+    "MissingRequiredClaimError": "MissingClaim",
 }
 """Why a token is not valid, by what the library raises; anything else is `InvalidToken`."""
 
@@ -90,7 +92,7 @@ class KeysByIssuer:
 class _Proof:
     """A token that was verified with *key*; whether its times still hold is asked each time."""
 
-    key: jwt.PyJWK
+    key: "jwt.PyJWK"
     kid: str
     issuer: str
     claims: Mapping[str, Any]
@@ -151,6 +153,8 @@ class Authenticator:
         return proof.claims
 
     async def _prove(self, token: str) -> _Proof:
+        import jwt  # noqa: PLC0415  when used
+
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, RecursionError) as problem:
@@ -191,6 +195,8 @@ class Authenticator:
 
     def _issuer(self, token: str) -> str:
         """Return the trusted issuer that *token* names, which its signature still has to show."""
+        import jwt  # noqa: PLC0415  when used
+
         try:
             claims = jwt.decode(token, options={"verify_signature": False})
         except (jwt.PyJWTError, RecursionError) as problem:
@@ -217,7 +223,7 @@ class Authenticator:
         if claims.get("nbf", now) > now + LEEWAY_S:
             raise Unauthenticated("the token is not valid yet", code="TokenNotYetValid")
 
-    async def _key(self, issuer: str, kid: str) -> jwt.PyJWK:
+    async def _key(self, issuer: str, kid: str) -> "jwt.PyJWK":
         known = self._key_sets.get(issuer)
         if known is None:
             known = KeySet(lambda: self.keys.keys(issuer), self.clock)
@@ -229,7 +235,7 @@ class Authenticator:
 
 
 def _refusal(problem: Exception) -> Unauthenticated:
-    code = _CODES.get(type(problem), "InvalidToken")
+    code = _CODES.get(type(problem).__name__, "InvalidToken")
     return Unauthenticated(f"the token is not valid: {problem}", code=code)
 
 

@@ -10,16 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from jwt.algorithms import ECAlgorithm
 from pydantic_core import from_json
 
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+
+if TYPE_CHECKING:  # of this module an app only wants names, at a cold start too
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 AUDIENCE: Final = "api://factory-runtime"
 DEV_ISSUER: Final = "https://issuer.local/factory-runtime"
@@ -71,10 +70,12 @@ class SigningKey:
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """Return a signed token with *claims*."""
+        import jwt  # noqa: PLC0415  heavy: where used
+
         key, kid = self._key()
         return jwt.encode(dict(claims), key, algorithm="ES256", headers={"kid": kid})
 
-    def _key(self) -> tuple[ec.EllipticCurvePrivateKey, str]:
+    def _key(self) -> "tuple[ec.EllipticCurvePrivateKey, str]":
         private, public = self.folder / "key.pem", self.key_set
         known = _read(private, public)
         if known is None:
@@ -84,6 +85,10 @@ class SigningKey:
         return known
 
     def _make(self, private: Path, public: Path) -> None:
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  heavy: where used
+        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+        from jwt.algorithms import ECAlgorithm  # noqa: PLC0415
+
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = ec.generate_private_key(ec.SECP256R1())
         pem = key.private_bytes(
@@ -98,11 +103,15 @@ class SigningKey:
         _write(public, json.dumps({"keys": [described]}).encode(), 0o644)
 
 
-def _read(private: Path, public: Path) -> tuple[ec.EllipticCurvePrivateKey, str] | None:
+def _read(private: Path, public: Path) -> "tuple[ec.EllipticCurvePrivateKey, str] | None":
     """Return the key and its id; None where they are absent, damaged, or of two keys.
 
     A new pair ends the tokens of the old one, which no host would accept either.
     """
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  heavy: where used
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from jwt.algorithms import ECAlgorithm  # noqa: PLC0415
+
     try:
         key = serialization.load_pem_private_key(private.read_bytes(), password=None)
         described = from_json(public.read_bytes())["keys"][0]

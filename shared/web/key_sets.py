@@ -9,15 +9,13 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
-
-import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from typing import TYPE_CHECKING, Final
 
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
+
+if TYPE_CHECKING:
+    import jwt
 
 REFRESH_LEAST_S: Final = 30.0
 """An unknown kid refreshes the key set, and a reading that failed is repeated, at most this often.
@@ -58,7 +56,7 @@ class KeySet:
         """Why the last reading failed."""
         self._reading: asyncio.Task[None] | None = None
 
-    async def key(self, kid: str) -> jwt.PyJWK | None:
+    async def key(self, kid: str) -> "jwt.PyJWK | None":
         """Return the key *kid*; None where the set has none.
 
         Raises:
@@ -110,7 +108,7 @@ class KeySet:
             self._reading = None
 
 
-def _usable(jwks: object) -> dict[str, jwt.PyJWK]:
+def _usable(jwks: object) -> "dict[str, jwt.PyJWK]":
     """Return the keys that have an id and are for signatures; others are ignored (RFC 7517, 5).
 
     Raises:
@@ -127,7 +125,10 @@ def _usable(jwks: object) -> dict[str, jwt.PyJWK]:
     return usable
 
 
-def _key(entry: object) -> jwt.PyJWK | None:
+def _key(entry: object) -> "jwt.PyJWK | None":
+    import jwt  # noqa: PLC0415  heavy: where used
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+
     if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
         return None
     try:
@@ -142,6 +143,11 @@ def _key(entry: object) -> jwt.PyJWK | None:
 
 
 def _is_sound(number: object) -> bool:
+    from cryptography.hazmat.primitives.asymmetric.ec import (  # noqa: PLC0415  heavy: where used
+        EllipticCurvePublicKey,
+    )
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415
+
     if isinstance(number, RSAPublicKey):
         return _RSA_LEAST_BITS <= number.key_size <= _RSA_MOST_BITS
     return isinstance(number, EllipticCurvePublicKey)
