@@ -1,25 +1,32 @@
-"""Writes the folder of one app, in the form that the embedded host, Core Tools and Azure take.
+"""Writes an app as Azure takes it: a folder, and a zip that is the same bytes at each writing.
 
-    python -m tools.package environments        → build/environments/
+    python -m tools.package environments        → build/environments/ and build/environments.zip
 
-The embedded host starts it, with its own parts or with connections of the settings. Azure's worker
-was never asked to; an app that needs the Pulumi engine refuses outside that host. The worker
-imports `function_app.py` by its stem from the app's own root, so the root has one file that binds
-the service, and beside it only what the service imports.
+Azure's worker imports `function_app.py` by its stem from the app's own root, so the root has one
+file that binds the service, and beside it only what the service imports. The embedded host and Core
+Tools start the same folder.
 """
 
 import argparse
 import json
 import shutil
 import sys
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+from tools.app_modules import ROOT, NotPackaged, modules_of
+from tools.app_requirements import requirements
+
 APPS: Final = tuple(
     sorted(path.parent.name for path in ROOT.glob("function_apps/*/function_app.py"))
 )
-_SKIPPED: Final = shutil.ignore_patterns("__pycache__", "*.pyc")
+BUILD: Final = ROOT / "build"
+_WRITTEN_AT: Final = (1980, 1, 1, 0, 0, 0)
+"""The first instant that a zip can say."""
+_PLAIN_FILE: Final = 0o100644 << 16
+_ON_UNIX: Final = 3
 _ROOT_FILE: Final = '''"""The app {app}, deployed alone."""
 
 import os
@@ -32,39 +39,85 @@ from function_apps.{app} import function_app as service
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 app.register_functions(service.bound(os.environ))
 '''
+_README: Final = """# {app}
+
+A package of Factory Runtime, for Azure Functions on Flex Consumption (Linux, Python 3.13).
+Azure installs what `requirements.txt` names, by its hashes:
+
+    az functionapp deployment source config-zip --resource-group <group> --name <app> \\
+      --src {app}.zip --build-remote true
+
+or, from this folder with Core Tools: `func azure functionapp publish <app> --build remote`.
+On one machine: `func start`, or `python -m local_host <this folder>`.
+"""
+_NOT_PUBLISHED: Final = ".venv\nlocal.settings.json\nlocal.settings.sample.json\n"
+"""What Core Tools leave on the developer's machine, in `.funcignore`."""
 
 
 def package(app: str, target: Path) -> Path:
-    """Write *app* into *target*, which is emptied first, and return it."""
+    """Write *app* into *target*, which is emptied first, and return it.
+
+    Raises:
+        NotPackaged: it imports what its package cannot have.
+    """
+    modules = modules_of(app)
+    foreign = modules.foreign | {"azure.durable_functions", "azure.functions"}
+    files = {
+        "function_app.py": _ROOT_FILE.format(app=app),
+        "host.json": _host_settings(app),
+        "requirements.txt": requirements(foreign),
+        "local.settings.sample.json": (ROOT / "local.settings.sample.json").read_text(),
+        "README.md": _README.format(app=app),
+        ".funcignore": _NOT_PUBLISHED,
+        **{str(path.relative_to(ROOT)): path.read_text() for path in modules.files},
+    }
     shutil.rmtree(target, ignore_errors=True)
-    (target / "function_apps").mkdir(parents=True)
-    shutil.copytree(ROOT / "shared", target / "shared", ignore=_SKIPPED)
-    shutil.copytree(ROOT / "function_apps" / app, target / "function_apps" / app, ignore=_SKIPPED)
-    shutil.copy(ROOT / "function_apps" / "__init__.py", target / "function_apps")
-    if app == "environments":  # it evaluates the environment programs
-        shutil.copytree(ROOT / "infra", target / "infra", ignore=_SKIPPED)
-    for name in ("requirements.txt", "local.settings.sample.json"):
-        shutil.copy(ROOT / name, target)
-    # Apps that share storage take each other's work if their task hubs have one name.
-    host = json.loads((ROOT / "host.json").read_text())
-    durable = host["extensions"]["durableTask"]
-    durable["hubName"] += app.title().replace("_", "")
-    (target / "host.json").write_text(json.dumps(host, indent=2) + "\n")
-    (target / "function_app.py").write_text(_ROOT_FILE.format(app=app))
+    for name, text in files.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text(text, newline="\n")
     return target
 
 
-def main() -> int:
+def _host_settings(app: str) -> str:
+    """Return `host.json` with a task hub of the app's own.
+
+    Apps that share storage take each other's work if their task hubs have one name.
+    """
+    host = json.loads((ROOT / "host.json").read_text())
+    host["extensions"]["durableTask"]["hubName"] += app.title().replace("_", "")
+    return json.dumps(host, indent=2) + "\n"
+
+
+def archive(folder: Path, target: Path) -> Path:
+    """Write the files of *folder* into the zip *target*, and return it.
+
+    Only names and contents count: neither the clock nor modes, nor the order on disk. Files are
+    stored, as what a compressor writes is another with each version of its library.
+    """
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as written:
+        for path in sorted((path for path in folder.rglob("*") if path.is_file()), key=str):
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _WRITTEN_AT)
+            entry.external_attr, entry.create_system = _PLAIN_FILE, _ON_UNIX
+            written.writestr(entry, path.read_bytes())
+    return target
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make package", description=__doc__)
-    parser.add_argument("app", choices=APPS, metavar="APP", help=" | ".join(APPS))
-    chosen = parser.parse_args().app
-    target = package(chosen, ROOT / "build" / chosen)
-    place = target.relative_to(ROOT)
-    sys.stdout.write(
-        f"{place}: copy its local.settings.sample.json to local.settings.json and run it with"
-        f" python -m local_host {place};"
-        " it was never tried in Azure (docs/limits.md)\n"
-    )
+    parser.add_argument("app", nargs="?", choices=APPS, metavar="APP", help=" | ".join(APPS))
+    chosen = parser.parse_args(arguments).app
+    for app in [chosen] if chosen else APPS:
+        try:
+            folder = package(app, BUILD / app)
+        except NotPackaged as problem:
+            print(f"{app}: {problem}", file=sys.stderr)
+            return 1
+        written = archive(folder, folder.with_suffix(".zip"))
+        size = written.stat().st_size
+        lines = (folder / "requirements.txt").read_text().splitlines()
+        count = len({line.partition("==")[0] for line in lines if "==" in line})
+        place = written.relative_to(BUILD.parent)
+        print(f"{place}: {size / 1024:.0f} KiB, {count} requirements; {app}/README.md deploys it")
     return 0
 
 

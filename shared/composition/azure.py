@@ -1,5 +1,7 @@
 """The parts of an app in Azure, opened from its settings through Microsoft's SDKs.
 
+The adapters of parts that not every app has are imported where they are opened: the package of an
+app has those only that it asks for (`tools/app_modules.py`).
 Surfaces of Azure and the Pulumi engine do not exist yet: an app that needs one ends with its name.
 """
 
@@ -14,23 +16,20 @@ from shared.contracts.values import ComputeTargetKind
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
 from shared.messaging.broker import MessageSender
-from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.service_bus import ServiceBusMessages
-from shared.messaging.service_bus_dead_letters import ServiceBusDeadLetters
-from shared.persistence.azure_blobs import AzureBlobs
 from shared.persistence.azure_tables import AzureTable
-from shared.persistence.blobs import Blobs
 from shared.persistence.cosmos_account import CosmosAccount, string_parts
 from shared.persistence.cosmos_store import CosmosStore
 from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
-from shared.surfaces.local_process import LocalProcess
-from shared.surfaces.port import Surface
 from shared.web.authentication import KeySource
 
 if TYPE_CHECKING:
     from shared.infrastructure.port import InfrastructureEngine
+    from shared.messaging.dead_letters import DeadLetters
+    from shared.persistence.blobs import Blobs
+    from shared.surfaces.port import Surface
     from shared.vault.port import SecretVault
 
 
@@ -69,11 +68,13 @@ class AzureParts:
     def table(self, name: str) -> Table:
         return AzureTable(self._storage, name)
 
-    def blobs(self, container: str) -> Blobs:
+    def blobs(self, container: str) -> "Blobs":
+        from shared.persistence.azure_blobs import AzureBlobs  # noqa: PLC0415  not every app's
+
         return AzureBlobs(self._storage, container, self.entropy)
 
     def vault(self) -> "SecretVault":
-        from shared.vault.key_vault import KeyVault  # noqa: PLC0415  for the apps that have one
+        from shared.vault.key_vault import KeyVault  # noqa: PLC0415  not every app's
 
         assert self._settings.vault, "read_settings asks for it"
         return KeyVault(
@@ -92,13 +93,19 @@ class AzureParts:
     def sender(self) -> MessageSender:
         return self._messages
 
-    def dead_letters(self) -> DeadLetters:
+    def dead_letters(self) -> "DeadLetters":
+        from shared.messaging.service_bus_dead_letters import (  # noqa: PLC0415  not every app's
+            ServiceBusDeadLetters,
+        )
+
         return ServiceBusDeadLetters(self._messages.connection)
 
     def keys(self) -> KeySource:
         return key_source(self._settings)
 
-    def surface(self, kind: ComputeTargetKind) -> Surface:
+    def surface(self, kind: ComputeTargetKind) -> "Surface":
+        from shared.surfaces.local_process import LocalProcess  # noqa: PLC0415  not every app's
+
         if kind is not ComputeTargetKind.LOCAL_PROCESS:
             _not_supported(f"a surface of kind {kind}")
         if self._settings.agent_folder is None:
@@ -106,7 +113,7 @@ class AzureParts:
         return LocalProcess(self._settings.agent_folder, _start_no_agent, self.clock)
 
     def engine(self) -> "InfrastructureEngine":
-        from shared.infrastructure.remote_engine import (  # noqa: PLC0415  for the app that has one
+        from shared.infrastructure.remote_engine import (  # noqa: PLC0415  not every app's
             RemoteEngine,
         )
 

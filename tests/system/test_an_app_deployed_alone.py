@@ -72,14 +72,3 @@ def test_packaged_apps_come_up_together_as_separate_apps(tmp_path: Path) -> None
         port = host.read_until(r"functions ready on http://127.0.0.1:(\d+)").group(1)
 
         assert {_health(port, app) for app in APPS} == {"Healthy"}
-
-
-def test_no_two_packaged_apps_share_a_task_hub(tmp_path: Path) -> None:
-    hubs = [
-        json.loads((package(app, tmp_path / app) / "host.json").read_text())["extensions"][
-            "durableTask"
-        ]["hubName"]
-        for app in APPS
-    ]
-
-    assert len(set(hubs)) == len(APPS)

@@ -1,0 +1,115 @@
+"""What an app imports, read from its source: modules of ours, and distributions of others.
+
+An import in a function counts too: that is how adapters import the SDK that they are for. One for
+types only does not, nor does the adapter of a part that the app never asks for.
+"""
+
+import ast
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from sys import stdlib_module_names
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+OURS: Final = frozenset({"function_apps", "shared"})
+_PARTS: Final = "AzureParts"
+"""The class whose methods each open one part; `build` in `function_app.py` asks for some."""
+_ASK_FOR_PARTS: Final = ("function_apps/{app}/function_app.py", "shared/composition/service.py")
+
+
+class NotPackaged(Exception):
+    """An app imports what no package of it can have; the message says which module does."""
+
+
+@dataclass
+class AppModules:
+    """The files of an app's modules below the root, and the foreign modules that they import."""
+
+    files: set[Path] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
+
+
+def modules_of(app: str) -> AppModules:
+    """Return what `function_apps.<app>.function_app` imports, and what that imports, and so on.
+
+    Raises:
+        NotPackaged: one of them imports a package of the host, the agent or the command line.
+    """
+    found, parts = AppModules(), _parts_of(app)
+    waiting = [_file(f"function_apps.{app}.function_app")]
+    while waiting:
+        path = waiting.pop()
+        if path is None or path in found.files:
+            continue
+        found.files.add(path)
+        for name in _imported(path, parts):
+            house = name.partition(".")[0]
+            if house in OURS:
+                waiting += _files(name)
+            elif (ROOT / house / "__init__.py").exists():
+                raise NotPackaged(f"{path.relative_to(ROOT)} imports {name}")
+            elif house not in stdlib_module_names:
+                found.foreign.add(name)
+    return found
+
+
+def _parts_of(app: str) -> frozenset[str]:
+    """Return the methods of `Parts` that the composition of *app* calls."""
+    trees = [ast.parse((ROOT / place.format(app=app)).read_text()) for place in _ASK_FOR_PARTS]
+    return frozenset(
+        node.attr
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "parts"
+    )
+
+
+def _files(name: str) -> Iterator[Path | None]:
+    """Yield the files that importing *name* runs: its own, and those of the packages above."""
+    words = name.split(".")
+    for count in range(1, len(words) + 1):
+        yield _file(".".join(words[:count]))
+
+
+def _file(name: str) -> Path | None:
+    """Return the file of the module *name*; None where it is a name inside a module."""
+    place = ROOT.joinpath(*name.split("."))
+    return next(
+        (path for path in (place.with_suffix(".py"), place / "__init__.py") if path.exists()), None
+    )
+
+
+def _imported(path: Path, parts: Collection[str]) -> set[str]:
+    reader = _Imports(parts)
+    reader.visit(ast.parse(path.read_text()))
+    return reader.names
+
+
+class _Imports(ast.NodeVisitor):
+    """Collects `a.b` for `import a.b`, and `a.b` and `a.b.c` for `from a.b import c`."""
+
+    def __init__(self, parts: Collection[str]) -> None:
+        self.names: set[str] = set()
+        self._parts = parts
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.names.update(each.name for each in node.names)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        assert node.module, "imports are absolute here"
+        self.names.add(node.module)
+        self.names.update(f"{node.module}.{each.name}" for each in node.names)
+
+    def visit_If(self, node: ast.If) -> None:
+        is_for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for each in node.orelse if is_for_types else (node.test, *node.body, *node.orelse):
+            self.visit(each)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        for each in node.body:
+            name = getattr(each, "name", "_")
+            if node.name != _PARTS or name.startswith("_") or name in self._parts:
+                self.visit(each)

@@ -1,0 +1,117 @@
+"""The lines of `requirements.txt` that one app needs in Azure, from what it imports.
+
+Each line keeps its hashes. The graph between the distributions is that of the installed ones, whose
+versions are the lock's.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import PurePath
+from typing import Final
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tools.app_modules import ROOT, NotPackaged
+
+LOCK: Final = ROOT / "requirements.txt"
+PYTHONS: Final = ("3.11", "3.12", "3.13")
+_FLEX: Final = {
+    "implementation_name": "cpython",
+    "os_name": "posix",
+    "platform_machine": "x86_64",
+    "platform_python_implementation": "CPython",
+    "platform_system": "Linux",
+    "sys_platform": "linux",
+    "extra": "",
+}
+"""What an instance of the plan Flex Consumption is, to markers (PEP 508)."""
+
+
+def requirements(foreign: Iterable[str]) -> str:
+    """Return the text of a `requirements.txt` with what the modules *foreign* are from.
+
+    Raises:
+        NotPackaged: the lock has nothing that a module is from.
+    """
+    lines = _locked()
+    needed: set[str] = set()
+    waiting = sorted({_owner(module) for module in foreign})
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += _required_by(name)
+    absent = sorted(needed - lines.keys())
+    if absent:
+        raise NotPackaged(f"{LOCK.name} lacks {', '.join(absent)}: run make lock")
+    return "".join(line for name in sorted(needed) for line in lines[name])
+
+
+def _required_by(name: str) -> Iterable[str]:
+    given = [Requirement(text) for text in distribution(name).requires or ()]
+    return {canonicalize_name(each.name) for each in given if _applies(each)}
+
+
+def _applies(requirement: Requirement) -> bool:
+    """Say whether *requirement* holds there with some Python; of extras nobody asks for any."""
+    if requirement.marker is None:
+        return True
+    return any(
+        requirement.marker.evaluate(
+            {**_FLEX, "python_version": python, "python_full_version": f"{python}.0"}
+        )
+        for python in PYTHONS
+    )
+
+
+@cache
+def _locked() -> Mapping[str, list[str]]:
+    """Return the lines of each distribution in the lock, with their hashes, that apply there."""
+    found: dict[str, list[str]] = {}
+    for block in _blocks(LOCK.read_text()):
+        requirement = Requirement(block.partition("\\")[0])
+        if _applies(requirement):
+            found.setdefault(canonicalize_name(requirement.name), []).append(block)
+    return found
+
+
+def _blocks(lock: str) -> Iterable[str]:
+    """Yield each requirement of *lock* with the lines of its hashes."""
+    block = ""
+    for line in lock.splitlines(keepends=True):
+        if not line.startswith((" ", "#")) and block:
+            yield block
+            block = ""
+        if not line.startswith("#"):
+            block += line
+    yield block
+
+
+def _owner(module: str) -> str:
+    """Return the distribution that brings *module*, or what it is an attribute of."""
+    owners = _owners()
+    words = module.split(".")
+    for count in range(len(words), 0, -1):
+        owner = owners.get(".".join(words[:count]))
+        if owner is not None:
+            return owner
+    raise NotPackaged(f"{LOCK.name} has nothing that brings {module}: add it to a group of apps")
+
+
+@cache
+def _owners() -> Mapping[str, str]:
+    """Return the distribution of each module that the lock brings.
+
+    A folder without `__init__.py` may be several distributions' (`azure`), and is nobody's.
+    """
+    found: dict[str, str] = {}
+    for name in _locked():
+        for file in distribution(name).files or ():
+            path = PurePath(file)
+            if path.name == "__init__.py":
+                found[".".join(path.parent.parts)] = name
+            elif path.suffix in {".py", ".so"}:
+                found[".".join((*path.parent.parts, path.name.partition(".")[0]))] = name
+    return found
