@@ -38,7 +38,13 @@ EXIT_AT_ONCE: Final = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until told to stop; return the exit code."""
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if asked.join and (asked.broker, asked.cosmos_port, asked.service_bus_port) != (None,) * 3:
+        parser.error(
+            "--join: instances share a cloud beside them, so none of them has --broker,"
+            " --cosmos-port or --service-bus-port; `runtimectl cloud up` runs one"
+        )
     # Queues, histories and stores are for the eyes of who started the host.
     os.umask(0o077)
     try:
@@ -122,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PORT",
         help="serve the queues and topics to azure-servicebus clients, with the emulator's key",
     )
+    parser.add_argument(
+        "--join",
+        action="store_true",
+        help="run beside the hosts of the state folder that were started so, as one more instance"
+        " of the same apps; one of them runs timers and orchestrations, another when that ends",
+    )
     parser.add_argument("--auth", action="store_true", help="ask for access keys, as Azure does")
     parser.add_argument(
         "--grace",
@@ -176,6 +188,7 @@ async def _serve(
         port=_port(asked.port, first),
         address=asked.address,
         checks_keys=asked.auth,
+        joins=asked.join,
         cors=cors_of(_local(first)),
         grace_s=asked.grace,
         environ=environ,
@@ -192,7 +205,7 @@ async def _serve(
         terminal.line(f"warning: {note}")
     boot_report.report_no_function(terminal, host)
     exempt_from_collection()
-    code = await _wait_for_end(asked.state.resolve(), stopping, terminal.line, clock)
+    code = await _wait_for_end(host, asked.state.resolve(), stopping, terminal.line, clock)
     await host.stop()
     return code
 
@@ -214,29 +227,39 @@ async def _start(host: "Host", asked: argparse.Namespace, say: Callable[[str], N
         say(str(problem))
         return EXIT_STATE_IN_USE if isinstance(problem, StateInUse) else EXIT_USAGE
     except Unavailable as problem:
-        say(f"{problem.message}; the state folder is {asked.state}, --state is another")
-        return EXIT_USAGE
+        return _end_without_state(problem, asked.state, say)
     return None
 
 
+def _end_without_state(problem: Unavailable, state: Path, say: Callable[[str], None]) -> int:
+    say(f"{problem.message}; the state folder is {state}, --state is another")
+    return EXIT_USAGE
+
+
 async def _wait_for_end(
-    state: Path, stopping: asyncio.Event, say: Callable[[str], None], clock: Clock
+    host: "Host", state: Path, stopping: asyncio.Event, say: Callable[[str], None], clock: Clock
 ) -> int:
-    """Return the exit code once the host is told to stop, or its folder *state* is removed."""
+    """Return the exit code once *host* is told to stop, or can no longer use its folder *state*."""
     from local_host.state_lock import LOCK  # noqa: PLC0415
     from shared.persistence.held_paths import first_removed  # noqa: PLC0415
 
     removed = asyncio.ensure_future(first_removed([state, state / LOCK], clock))
     told = asyncio.ensure_future(stopping.wait())
-    await asyncio.wait((removed, told), return_when=asyncio.FIRST_COMPLETED)
+    failed = asyncio.ensure_future(host.failed_takeover())
+    await asyncio.wait((removed, told, failed), return_when=asyncio.FIRST_COMPLETED)
     code = 0
-    if removed.done():
+    if failed.done():
+        try:
+            failed.result()
+        except Unavailable as problem:
+            code = _end_without_state(problem, state, say)
+    elif removed.done():
         code = EXIT_STATE_REMOVED
         say(
             f"{removed.result()} was removed or replaced: this host ends, as what it keeps is gone;"
             " start it again, and stop it before you remove its state folder"
         )
-    for waiting in (removed, told):
+    for waiting in (removed, told, failed):
         waiting.cancel()
     return code
 

@@ -52,6 +52,8 @@ class Terminal:
             self._app(app, host)
         for warning in host.warnings:
             self.line(f"warning: {warning}", _YELLOW)
+        if host.settings.joins:
+            self.line(_role(host))
         count = len(host.functions)
         self.line(
             f"{count} function{'' if count == 1 else 's'} ready on {host.base_url}"
@@ -86,6 +88,12 @@ class Terminal:
         width = max((len(function.name) for function in rows), default=0)
         for function in rows:
             self.line(f"  {function.name:<{width}}  {_described(function, prefix, host)}")
+
+
+def _role(host: Host) -> str:
+    if host.is_primary:
+        return "This host is the primary of its folder: timers and orchestrations run here."
+    return "This host is a secondary: timers and orchestrations run at the primary of its folder."
 
 
 def _by_reason(refusals: Sequence[FunctionRefusal]) -> dict[str, list[str]]:

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,14 +41,14 @@ from local_host.model import (
     Invocation,
     InvocationFailed,
 )
+from local_host.primary import DATABASE, Primary
 from local_host.routing import route_table
-from local_host.state_lock import StateLock
+from local_host.state_lock import StateInUse
 from shared.composition.embedded import install
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
 
 _log = logging.getLogger("local_host")
-DATABASE: Final = "host.db"
 _HOSTNAME: Final = "WEBSITE_HOSTNAME"
 
 
@@ -62,6 +63,9 @@ class HostSettings:
     """Core Tools checks none locally; True does what Azure does."""
     cors: Cors | None = None
     grace_s: float = 10.0
+    joins: bool = False
+    """Run beside the hosts of the folder that join as well, as instances of one app; one of them is
+    the primary. What is shared is in the connections of the apps: such a host has no cloud."""
     threads: int | None = None
     """For plain functions: None as Azure decides, 0 on the loop itself (virtual time)."""
     cloud: CloudSettings = field(default_factory=CloudSettings)
@@ -94,10 +98,11 @@ class Host:
         self._requested = apps
         self.settings = settings or HostSettings()
         self._folder = folder
-        self._given_database = database
         self._given_storage = storage
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
+        self._primary = Primary(folder, self._clock, database)
+        self._takeover: asyncio.Task[None] | None = None
         self._factories = standard_extensions() if extensions is None else extensions
         self._admission = FunctionAdmission([])
         self.keys: AccessKeys | None = None
@@ -129,6 +134,21 @@ class Host:
         """What runs, but may not do what its author meant."""
         return self._admission.warnings
 
+    @property
+    def is_primary(self) -> bool:
+        """Whether timers and orchestrations run here; a host that joins may become it later."""
+        return self._primary.is_here
+
+    async def failed_takeover(self) -> None:
+        """Raise what keeps this host from going on where the primary ended; else never return.
+
+        Raises:
+            Unavailable: `host.db` is damaged, or cannot be read.
+        """
+        if self._takeover is not None:
+            await asyncio.shield(self._takeover)
+        await asyncio.Event().wait()
+
     async def ensure_agent(self) -> None:
         """Start the agent of the workloads if an app needs it and none runs."""
         if self._embedded is not None and self._embedded.agent.is_wanted:
@@ -152,7 +172,7 @@ class Host:
 
         Raises:
             OSError: the port is taken.
-            StateInUse: another host has the folder.
+            StateInUse: another host has the folder, and this one does not join.
             Unavailable: the folder cannot be written, or a database in it is damaged.
             PortTaken: a wire endpoint of the local cloud cannot listen.
             ConfigurationRefused: a setting of `host.json` that an extension needs cannot be read.
@@ -179,21 +199,10 @@ class Host:
         return server
 
     async def _start(self) -> None:
-        if self._given_database is None:
-            self._closing.append(StateLock(self._folder).close)
-        database = self._given_database or Database(self._folder / DATABASE)
-        if self._given_database is None:
-            self._closing.append(database.close)
-        cloud = self._cloud = self._open_cloud(database)
-        await cloud.start()
-        self._embedded = EmbeddedHost(
-            self._clock,
-            self._entropy,
-            cloud.broker,
-            cloud.storage,
-            self._folder,
-            BrokerDeadLetters(cloud.broker),
-        )
+        self._closing.append(self._primary.close)
+        self._take_primary()
+        if not self.settings.joins:
+            await self._open_cloud()
         install(self._embedded)
         environ = os.environ if self.settings.environ is None else self.settings.environ
         admission = FunctionAdmission([index(app, environ) for app in self._requested])
@@ -201,8 +210,9 @@ class Host:
         worker = Worker(self._entropy, threads=self.settings.threads)
         self._closing.append(worker.close)
         context = HostContext(
-            database=database,
-            cloud=cloud,
+            database=lambda: self._primary.database,
+            cloud=self._cloud,
+            folder=None if self._server is None else self._folder,
             clock=self._clock,
             entropy=self._entropy,
             invoker=worker,
@@ -214,20 +224,37 @@ class Host:
         self._extensions = admission.serve(
             lambda functions: [extend(context, functions) for extend in self._factories], worker
         )
-        await self._open_pipeline(worker, database)
+        await self._open_pipeline(worker)
         await self._listen(worker)
 
-    def _open_cloud(self, database: Database) -> LocalCloud:
-        storage = self._given_storage
+    def _take_primary(self) -> None:
+        try:
+            self._primary.take()
+        except StateInUse:
+            if not self.settings.joins:
+                raise
+
+    async def _open_cloud(self) -> None:
+        """Open the host's own cloud, as the one of the apps that name no connections."""
+        database, storage = self._primary.database, self._given_storage
         if storage is None:
             in_memory = str(database.path) == MEMORY
             storage = LocalStorage(self._folder, self._clock, in_memory=in_memory)
             self._closing.append(storage.close)
-        return LocalCloud(
+        cloud = self._cloud = LocalCloud(
             database, storage, self.settings.cloud, clock=self._clock, entropy=self._entropy
         )
+        await cloud.start()
+        self._embedded = EmbeddedHost(
+            self._clock,
+            self._entropy,
+            cloud.broker,
+            cloud.storage,
+            self._folder,
+            BrokerDeadLetters(cloud.broker),
+        )
 
-    async def _open_pipeline(self, worker: Worker, database: Database) -> None:
+    async def _open_pipeline(self, worker: Worker) -> None:
         table = route_table.RouteTable(self._admission.http_routes())
         mounts = {
             prefix.lower(): handler
@@ -235,12 +262,7 @@ class Host:
             for prefix, handler in extension.mounts.items()
         }
         if self.settings.checks_keys:
-            self.keys = await open_access_keys(
-                database,
-                self._entropy,
-                functions=[function.name for function in self.functions],
-                extensions=[prefix.rpartition("/")[2] for prefix in mounts],
-            )
+            self.keys = await self._open_keys(mounts)
         self._pipeline = HttpPipeline(
             table,
             worker,
@@ -256,9 +278,25 @@ class Host:
                 lambda: self._warm_up(worker),
                 self.keys,
                 worker.problems,
+                lambda: self.is_primary,
             ),
             entropy=self._entropy,
         )
+
+    async def _open_keys(self, mounts: Iterable[str]) -> AccessKeys:
+        """Return the keys in `host.db`, which are those of every host of the folder."""
+        with ExitStack() as held:
+            if self.is_primary:
+                database = self._primary.database
+            else:
+                database = Database(self._folder / DATABASE)
+                held.callback(database.close)
+            return await open_access_keys(
+                database,
+                self._entropy,
+                functions=[function.name for function in self.functions],
+                extensions=[prefix.rpartition("/")[2] for prefix in mounts],
+            )
 
     async def _warm_up(self, worker: Worker) -> None:
         from azure.functions.warmup import WarmUpContext  # noqa: PLC0415  with the app, not before
@@ -273,18 +311,29 @@ class Host:
 
     async def _listen(self, worker: Worker) -> None:
         await self._warm_up(worker)
+        is_primary = self.is_primary
         for extension in self._extensions:
-            if extension.listener is not None:
-                await extension.listener.start()
+            if is_primary or not extension.is_singleton:
+                await extension.start()
+        if not is_primary:
+            self._takeover = asyncio.create_task(self._become_primary())
         if self._server is not None:
             await self._server.start(self.handle, self._clock, check=self.check_head)
+
+    async def _become_primary(self) -> None:
+        """Go on where the primary of the folder ended."""
+        await self._primary.wait()
+        for extension in self._extensions:
+            if extension.is_singleton:
+                await extension.start()
+        _log.info("this host is the primary now: timers and orchestrations run here")
 
     async def stop(self) -> None:
         """Take nothing new, let what runs finish within the grace, close what was opened.
 
         An extension that fails to stop does not keep the others from stopping.
         """
-        stops: list[Callable[[], Awaitable[None]]] = []
+        stops: list[Callable[[], Awaitable[None]]] = [self._end_takeover]
         if self._server is not None:
             stops.append(self._server.stop)
         stops += [
@@ -303,6 +352,11 @@ class Host:
                 _log.exception("an extension did not stop as it should")
         while self._closing:
             self._closing.pop()()
+
+    async def _end_takeover(self) -> None:
+        if self._takeover is not None:
+            self._takeover.cancel()
+            await asyncio.gather(self._takeover, return_exceptions=True)
 
     async def _end_lifespan(self, app: IndexedApp) -> None:
         """Tell an ASGI application that its server stops; the library does so only when it can."""

@@ -224,6 +224,9 @@ class Extension:
     triggers: frozenset[str] = frozenset()
     """Trigger types that `listener` serves; a function of any other type is refused."""
     listener: Listener | None = None
+    is_singleton: bool = False
+    """One host of a state folder runs `listener`: the primary. It is started in another host when
+    that has become the primary."""
     inputs: Mapping[str, InputValue] = field(default_factory=dict)
     outputs: Mapping[str, OutputSink] = field(default_factory=dict)
     mounts: Mapping[str, HttpHandler] = field(default_factory=dict)
@@ -234,14 +237,22 @@ class Extension:
     refusals: Mapping[str, str] = field(default_factory=dict)
     """Why a function, by name, cannot run (a missing connection, say) and what to write."""
 
+    async def start(self) -> None:
+        if self.listener is not None:
+            await self.listener.start()
+
 
 @dataclass(frozen=True)
 class HostContext:
     """What the host gives each extension."""
 
-    database: Database
-    """`host.db`: each extension runs its own schema script, its tables prefixed with its name."""
-    cloud: LocalCloud
+    database: Callable[[], Database]
+    """`host.db`: each extension runs its own schema script, its tables prefixed with its name. Only
+    the primary has it: singletons, and the extensions of a host with a cloud of its own."""
+    cloud: LocalCloud | None
+    """None in a host that shares its folder: another could not go on with what is in it."""
+    folder: Path | None
+    """The state folder; None where no other host finds this one: it has no port."""
     clock: Clock
     entropy: Entropy
     invoker: Invoker

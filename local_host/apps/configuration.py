@@ -19,6 +19,11 @@ from local_host.apps.timespans import parse_timespan
 
 EMBEDDED: Final = "embedded"
 """The value of a connection to the host's own cloud, as if it had none."""
+NO_CLOUD: Final = (
+    "its binding {binding!r} has no connection, and a host that runs with --join has no cloud of"
+    " its own: set {setting} to a connection string, or {setting}__{address}"
+)
+"""Why a function cannot run beside other instances of its app."""
 _OVERRIDE: Final = "azurefunctionsjobhost__"
 _COMMENTS: Final = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _TRUE: Final = {"true", "1"}

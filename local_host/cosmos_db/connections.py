@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from local_cloud.cosmos_containers import ChangeFeed, CosmosContainers
-from local_host.apps.configuration import ConfigurationRefused, Connection
+from local_host.apps.configuration import NO_CLOUD, ConfigurationRefused, Connection
 from local_host.cosmos_db.account_feed import find_feed
 from local_host.cosmos_db.account_leases import AccountLeases
 from local_host.cosmos_db.host_leases import HostLeases
@@ -38,8 +38,11 @@ class CosmosConnections:
 
     def __init__(self, context: HostContext) -> None:
         self._context = context
-        own = partial(_own_feed, context.cloud.cosmos)
-        self._own = CosmosSource(own, HostLeases(context.database))
+        cloud = context.cloud
+        self._own = None
+        if cloud is not None:
+            own = partial(_own_feed, cloud.cosmos)
+            self._own = CosmosSource(own, HostLeases(context.database()))
         self._sources: dict[tuple[str, str], CosmosSource] = {}
 
     def of(self, function: IndexedFunction, *properties: str) -> CosmosSource:
@@ -51,8 +54,12 @@ class CosmosConnections:
         trigger = function.trigger
         name = next((text for each in properties if (text := trigger.text(each))), DEFAULT)
         found = self._context.configurations[function.app].connection(name, DEFAULT)
-        if found is None:
+        if found is None and self._own is not None:
             return self._own
+        if found is None:
+            raise ConfigurationRefused(
+                NO_CLOUD.format(binding=trigger.name, setting=name, address="accountEndpoint")
+            )
         key = (function.app, name)
         if key not in self._sources:
             self._sources[key] = self._made(found)
@@ -60,7 +67,7 @@ class CosmosConnections:
 
     def sources(self) -> Sequence[CosmosSource]:
         """Return all that were asked for."""
-        return (self._own, *self._sources.values())
+        return [*([] if self._own is None else [self._own]), *self._sources.values()]
 
     def is_own(self, function: IndexedFunction, binding: Binding) -> bool:
         """Return whether *binding* is connected to the host's own cloud."""

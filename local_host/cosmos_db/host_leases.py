@@ -1,4 +1,4 @@
-"""Leases of feeds of the host's own cloud, in `host.db`. A state folder has one host."""
+"""Leases of feeds of the host's own cloud, in `host.db`. Its host is alone in its folder."""
 
 import sqlite3
 from typing import Final

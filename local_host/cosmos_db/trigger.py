@@ -39,6 +39,10 @@ _ELSEWHERE: Final = (
     "its output {binding!r} is connected to an account, and outputs go to the host's own cloud"
     " only: call azure-cosmos in the function instead"
 )
+_NOWHERE: Final = (
+    "outputs such as its {binding!r} go to the host's own cloud, and a host that runs with --join"
+    " has none: call azure-cosmos in the function instead"
+)
 _SHARED_LEASE: Final = (
     "it shares its leases with {holder}, so each change would reach only one of them; "
     "give each its own lease_container_prefix"
@@ -51,7 +55,8 @@ def cosmos_db(context: HostContext, functions: Sequence[IndexedFunction]) -> Ext
     refusals = dict(_name_refusals(functions))
     refusals |= dict(_refusals([f for f in triggered if f.name not in refusals]))
     connections, processors = CosmosConnections(context), []
-    refusals |= dict(_output_refusals(functions, connections))
+    cloud = context.cloud
+    refusals |= dict(_output_refusals(functions, connections, has_cloud=cloud is not None))
     for function in triggered:
         if function.name in refusals:
             continue
@@ -63,7 +68,7 @@ def cosmos_db(context: HostContext, functions: Sequence[IndexedFunction]) -> Ext
     return Extension(
         triggers=frozenset({TRIGGER}),
         listener=listener,
-        outputs={BINDING: output_sink(context.cloud.cosmos)},
+        outputs={} if cloud is None else {BINDING: output_sink(cloud.cosmos)},
         refusals=refusals,
         manual={TRIGGER: partial(_run_with, context.invoker)},
     )
@@ -130,14 +135,16 @@ def _refusals(functions: Sequence[IndexedFunction]) -> Iterator[tuple[str, str]]
 
 
 def _output_refusals(
-    functions: Sequence[IndexedFunction], connections: CosmosConnections
+    functions: Sequence[IndexedFunction], connections: CosmosConnections, *, has_cloud: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield which functions write to an account by an output, which this host does not."""
+    """Yield which functions write by an output to elsewhere than the host's own cloud."""
     for function in functions:
         for binding in function.bindings:
             is_output = binding.type.lower() == BINDING.lower()
             if is_output and not connections.is_own(function, binding):
                 yield function.name, _ELSEWHERE.format(binding=binding.name)
+            elif is_output and not has_cloud:
+                yield function.name, _NOWHERE.format(binding=binding.name)
 
 
 class CosmosDbListener:

@@ -6,6 +6,7 @@ https://learn.microsoft.com/azure/azure-functions/functions-manually-run-non-htt
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -32,13 +33,18 @@ class AdminEndpoints:
         warm_up: Callable[[], Awaitable[None]],
         keys: AccessKeys | None,
         problems: Callable[[], Sequence[str]],
+        is_primary: Callable[[], bool] = lambda: True,
     ) -> None:
-        """*manual* is by trigger type in lower case; *problems* are shown in the status."""
+        """*manual* is by trigger type in lower case; *problems* are shown in the status.
+
+        Of hosts that share a folder one *is_primary*: timers and orchestrations run there.
+        """
         self._functions = functions
         self._manual = manual
         self._warm_up = warm_up
         self._keys = keys
         self._problems = problems
+        self._is_primary = is_primary
         self._runs: set[asyncio.Future[None]] = set()
 
     async def handle(self, call: HttpCall) -> HttpAnswer:
@@ -57,7 +63,14 @@ class AdminEndpoints:
         match method, path:
             case "GET", "/admin/host/status":
                 problems = list(self._problems())
-                state = {"id": "local", "state": "Running", "version": "4.0"}
+                state = {
+                    "id": "local",
+                    "state": "Running",
+                    "version": "4.0",
+                    # Also what names the holder of a state folder.
+                    "instanceId": str(os.getpid()),
+                    "isPrimary": self._is_primary(),
+                }
                 return _json({**state, "errors": problems} if problems else state)
             case "GET", "/admin/functions":
                 return _json([_described(function) for function in self._functions])

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.message import ReceivedMessage
-from local_host.apps.configuration import ConfigurationRefused
+from local_host.apps.configuration import NO_CLOUD, ConfigurationRefused
 from local_host.model import (
     Binding,
     Extension,
@@ -25,7 +25,7 @@ from local_host.model import (
     OutputSink,
 )
 from local_host.service_bus import messages
-from local_host.service_bus.connections import Namespaces
+from local_host.service_bus.connections import DEFAULT, Namespaces
 from local_host.service_bus.entity_kinds import EntityKinds
 from local_host.service_bus.invocations import Invocations
 from local_host.service_bus.message_pumps import is_batch, pump_for
@@ -43,21 +43,23 @@ _ELSEWHERE: Final = (
     "its output {binding!r} is connected to a namespace, and outputs go to the host's own cloud"
     " only: call azure-servicebus in the function instead"
 )
+_NOWHERE: Final = (
+    "outputs such as its {binding!r} go to the host's own cloud, and a host that runs with --join"
+    " has none: call azure-servicebus in the function instead"
+)
 
 
 def service_bus(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
     """Return the extension that works over the local cloud's broker."""
     pumps: list[Pump] = []
     refusals: dict[str, str] = {}
-    kinds, namespaces = EntityKinds(context.cloud.broker), Namespaces(context)
+    cloud, namespaces = context.cloud, Namespaces(context)
+    kinds = None if cloud is None else EntityKinds(cloud.broker)
     for function in functions:
         try:
             for binding in function.bindings:
                 if binding.type.lower() in (TRIGGER.lower(), OUTPUT.lower()):
-                    if namespaces.connection_of(function, binding) is None:
-                        kinds.check(function, binding)
-                    elif binding.type.lower() == OUTPUT.lower():
-                        raise Invalid(_ELSEWHERE.format(binding=binding.name))
+                    _check(function, binding, kinds, namespaces)
             if function.triggered_by(TRIGGER):
                 pumps.append(_pump(function, context, namespaces))
         except (ConfigurationRefused, Refused) as problem:
@@ -66,9 +68,29 @@ def service_bus(context: HostContext, functions: Sequence[IndexedFunction]) -> E
         triggers=frozenset({TRIGGER}),
         listener=ServiceBusListener(pumps, namespaces, grace_s=context.grace_s),
         manual={TRIGGER: ManualMessages(context).run},
-        outputs={OUTPUT: output_sink(context.cloud.broker, context.entropy)},
+        outputs={} if cloud is None else {OUTPUT: output_sink(cloud.broker, context.entropy)},
         refusals=refusals,
     )
+
+
+def _check(
+    function: IndexedFunction, binding: Binding, kinds: EntityKinds | None, namespaces: Namespaces
+) -> None:
+    """Raise Invalid where *binding* leads nowhere; *kinds* are those of the own cloud, if any."""
+    if namespaces.connection_of(function, binding) is not None:
+        if binding.type.lower() == OUTPUT.lower():
+            raise Invalid(_ELSEWHERE.format(binding=binding.name))
+    elif kinds is not None:
+        kinds.check(function, binding)
+    elif binding.type.lower() == OUTPUT.lower():
+        raise Invalid(_NOWHERE.format(binding=binding.name))
+    else:
+        setting = binding.text("connection") or DEFAULT
+        raise Invalid(
+            NO_CLOUD.format(
+                binding=binding.name, setting=setting, address="fullyQualifiedNamespace"
+            )
+        )
 
 
 def _pump(function: IndexedFunction, context: HostContext, namespaces: Namespaces) -> Pump:
@@ -87,6 +109,7 @@ def _pump(function: IndexedFunction, context: HostContext, namespaces: Namespace
             function, settings, settler=queue, invoker=context.invoker, clock=context.clock
         )
         return NamespacePump(invocations, queue, context.clock, is_batch=is_batch(function))
+    assert context.cloud is not None, "checked before"
     return pump_for(
         function,
         settings,

@@ -8,7 +8,7 @@ occurrence becomes one immediate run with `past_due`.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
@@ -68,14 +68,14 @@ def _iso(instant: datetime | None) -> str:
 class TimerStatusTable:
     """The statuses of all timers in the host's database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Callable[[], Database]) -> None:
         self._database = database
 
     async def open(self) -> None:
-        await self._database.write(lambda connection: connection.execute(_SCHEMA))
+        await self._database().write(lambda connection: connection.execute(_SCHEMA))
 
     def get(self, function: str) -> TimerStatus | None:
-        row = self._database.read(
+        row = self._database().read(
             lambda connection: connection.execute(
                 "SELECT last, next, updated FROM timer_status WHERE function = ?", (function,)
             ).fetchone()
@@ -97,7 +97,7 @@ class TimerStatusTable:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT OR REPLACE INTO timer_status VALUES (?, ?, ?, ?)", values)
 
-        await self._database.write(write)
+        await self._database().write(write)
 
 
 def timers(context: HostContext, functions: Sequence[IndexedFunction]) -> Extension:
@@ -126,6 +126,7 @@ def timers(context: HostContext, functions: Sequence[IndexedFunction]) -> Extens
     return Extension(
         triggers=frozenset({TRIGGER}),
         listener=listener,
+        is_singleton=True,
         refusals=refusals,
         manual={TRIGGER: listener.run_now},
     )

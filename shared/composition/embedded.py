@@ -21,9 +21,9 @@ class EmbeddedHost(Protocol):
 _installed: list[EmbeddedHost] = []
 
 
-def install(host: EmbeddedHost) -> None:
-    """Make *host* the one whose parts apps imported from now on are given."""
-    _installed[:] = [host]
+def install(host: EmbeddedHost | None) -> None:
+    """Make *host* the one whose parts apps imported from now on are given; None: nobody's."""
+    _installed[:] = [] if host is None else [host]
 
 
 def installed_host() -> EmbeddedHost | None:

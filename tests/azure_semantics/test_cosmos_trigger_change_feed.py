@@ -213,7 +213,7 @@ def test_a_trigger_that_could_not_work_is_refused_by_name(
     clock = LoopClock()
     storage = LocalStorage(Path("/nowhere"), clock, in_memory=True)
     context = SimpleNamespace(
-        database=Database(MEMORY),
+        database=lambda: Database(MEMORY),
         cloud=SimpleNamespace(cosmos=CosmosContainers(storage)),
         clock=clock,
         invoker=None,
