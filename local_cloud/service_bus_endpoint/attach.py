@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from proton import Link, Receiver, Sender, Terminus
 
+from local_cloud.service_bus_endpoint.authorization import Right
 from local_cloud.service_bus_endpoint.conditions import (
     NOT_ALLOWED,
     NOT_IMPLEMENTED,
@@ -16,7 +17,7 @@ from local_cloud.service_bus_endpoint.management import PATH_SUFFIX, Management
 from local_cloud.service_bus_endpoint.message_codec import read_batch, read_message
 from local_cloud.service_bus_endpoint.outgoing_link import OutgoingLink
 from local_cloud.service_bus_endpoint.requests import management_requests, token_requests
-from local_cloud.service_bus_endpoint.tokens import path_of
+from local_cloud.service_bus_endpoint.tokens import Permits, path_of
 from shared.kernel.errors import NotFound
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ def node_of(link: Link) -> str:
 def accept(connection: "AmqpConnection", link: Link) -> IncomingLink | OutgoingLink | None:
     """Return what serves *link*; None where answers go. Raises what refuses it."""
     node = node_of(link)
-    if node != _TOKENS:
-        connection.permits.check(node)
+    check(connection.permits, link)
     if isinstance(link, Receiver):
         return _incoming(connection, link, node)
     if node == _TOKENS or node.endswith(PATH_SUFFIX):
@@ -46,16 +46,26 @@ def accept(connection: "AmqpConnection", link: Link) -> IncomingLink | OutgoingL
     return OutgoingLink(connection, link, connection.namespace.broker, node)
 
 
+def check(permits: Permits, link: Link) -> None:
+    """Raise Unauthenticated unless the tokens that are in force allow *link*."""
+    node = node_of(link)
+    if node.endswith(PATH_SUFFIX):
+        permits.check(node, *Right)
+    elif node != _TOKENS:
+        permits.check(node, Right.SEND if isinstance(link, Receiver) else Right.LISTEN)
+
+
 def _incoming(connection: "AmqpConnection", link: Receiver, node: str) -> IncomingLink:
     if link.remote_target.type == Terminus.COORDINATOR:
         raise AmqpRefused(NOT_IMPLEMENTED, "transactions are not served here")
     reply = partial(connection.reply, link)
     if node == _TOKENS:
-        return IncomingLink(connection, link, "", token_requests(connection.permits, reply))
+        return IncomingLink(connection, link, token_requests(connection.put_token, reply))
     if node.endswith(PATH_SUFFIX):
         broker, entropy = connection.namespace.broker, connection.namespace.entropy
         management = Management(broker, node.removesuffix(PATH_SUFFIX), entropy)
-        return IncomingLink(connection, link, node, management_requests(management, reply))
+        check_right = partial(connection.permits.check, node)
+        return IncomingLink(connection, link, management_requests(management, check_right, reply))
     return _sending(connection, link, node)
 
 
@@ -69,7 +79,7 @@ def _sending(connection: "AmqpConnection", link: Receiver, node: str) -> Incomin
         read = read_batch(encoded, entropy) if is_batch else [read_message(encoded, entropy)]
         await broker.send(node, read)
 
-    return IncomingLink(connection, link, node, take)
+    return IncomingLink(connection, link, take)
 
 
 def _refuse_filters(link: Sender) -> None:

@@ -25,7 +25,9 @@ from proton import (
 )
 
 from local_cloud.broker.broker import Broker
+from local_cloud.notifications import EarliestTimer
 from local_cloud.service_bus_endpoint import attach
+from local_cloud.service_bus_endpoint.authorization import Authorization
 from local_cloud.service_bus_endpoint.conditions import (
     LIMIT_EXCEEDED,
     AmqpRefused,
@@ -39,7 +41,7 @@ from local_cloud.service_bus_endpoint.requests import answers_to
 from local_cloud.service_bus_endpoint.tokens import AccessKey, Permits
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Refused
+from shared.kernel.errors import Refused, Unauthenticated
 
 _log = logging.getLogger(__name__)
 CONNECTIONS_MAX: Final = 1000
@@ -59,10 +61,24 @@ class ServedNamespace:
     """What all connections of an endpoint share."""
 
     broker: Broker
-    key: AccessKey
+    key: AccessKey | None
+    authorization: Authorization | None
     clock: Clock
     entropy: Entropy
     connections: set["AmqpConnection"] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.expiry = EarliestTimer(self.clock, self._end_links)
+        """Fires when a token ends."""
+
+    def expect_end(self, ends_at: float) -> None:
+        """Look again at the epoch second *ends_at*, at which a token ends."""
+        self.expiry.set(self.clock.monotonic_s() + ends_at - self.clock.now().timestamp())
+
+    async def _end_links(self) -> None:
+        for connection in list(self.connections):
+            connection.end_links()
+            self.expect_end(connection.permits.next_end())
 
 
 class AmqpConnection(asyncio.Protocol):
@@ -70,7 +86,7 @@ class AmqpConnection(asyncio.Protocol):
 
     def __init__(self, namespace: ServedNamespace) -> None:
         self.namespace = namespace
-        self.permits = Permits(namespace.key, namespace.clock)
+        self.permits = Permits(namespace.key, namespace.authorization, namespace.clock)
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when nothing of this connection runs any more."""
         self._links: dict[Link, IncomingLink | OutgoingLink | None] = {}
@@ -198,6 +214,22 @@ class AmqpConnection(asyncio.Protocol):
     def notify_when_writable(self, link: OutgoingLink) -> None:
         self._blocked.add(link)
         self.flush_soon()
+
+    async def put_token(self, token: str, name: str) -> None:
+        """Take note of a token. Raises Unauthenticated, Unavailable."""
+        self.namespace.expect_end(await self.permits.put(token, name))
+
+    def check(self, link: Link) -> None:
+        """Raise Unauthenticated unless the tokens that are in force allow *link*."""
+        attach.check(self.permits, link)
+
+    def end_links(self) -> None:
+        """Detach the links that no token that is in force allows any more, as Service Bus does."""
+        for link in list(self._links):
+            try:
+                self.check(link)
+            except Unauthenticated as refused:
+                self.detach(link, refusal_of(refused))
 
     def reply(self, link: Link, reply_to: Any, encoded: bytes) -> None:
         """Send an answer on the link of the same node and session where answers go."""

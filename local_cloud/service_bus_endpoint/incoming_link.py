@@ -25,13 +25,10 @@ Take = Callable[[bytes, int], Awaitable[None]]
 class IncomingLink:
     """Collects deliveries and settles each by what *take* says to it."""
 
-    def __init__(
-        self, connection: "AmqpConnection", receiver: Receiver, node: str, take: Take
-    ) -> None:
-        """Grant credit. *node* is what a token must allow, also later; empty: no token needed."""
+    def __init__(self, connection: "AmqpConnection", receiver: Receiver, take: Take) -> None:
+        """Grant credit."""
         self._connection = connection
         self._receiver = receiver
-        self._node = node
         self._take = take
         self._content = bytearray()
         self._format: int | None = None
@@ -90,8 +87,7 @@ class IncomingLink:
         """Take a message, unless it was too large or the token for it has ended."""
         if content is None:
             raise TooLarge(f"a message has at most {MESSAGE_MAX_BYTES} bytes")
-        if self._node:
-            self._connection.permits.check(self._node)
+        self._connection.check(self._receiver)
         await self._take(content, message_format)
 
     def notify(self) -> None:

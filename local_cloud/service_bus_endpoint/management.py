@@ -12,6 +12,7 @@ from proton import UNDESCRIBED, Array, Data, int32
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.message import Disposition, ReceivedMessage
 from local_cloud.broker.topology import DEAD_LETTER_SUFFIX
+from local_cloud.service_bus_endpoint.authorization import Right
 from local_cloud.service_bus_endpoint.conditions import (
     LOCK_LOST,
     MESSAGE_NOT_FOUND,
@@ -43,6 +44,12 @@ _DISPOSITIONS: Final = {
     "suspended": Disposition.DEAD_LETTER,
 }
 _RECEIVE_AND_DELETE: Final = 0
+_SENDING: Final = {"com.microsoft:schedule-message", "com.microsoft:cancel-scheduled-message"}
+
+
+def right_of(operation: str) -> Right:
+    """Return the right that *operation* needs."""
+    return Right.SEND if operation in _SENDING else Right.LISTEN
 
 
 class Management:

@@ -5,8 +5,14 @@ from typing import Any
 
 from proton import Message, Sender, int32, symbol
 
+from local_cloud.service_bus_endpoint.authorization import Right
 from local_cloud.service_bus_endpoint.conditions import refusal_of
-from local_cloud.service_bus_endpoint.management import Body, Management, status_properties
+from local_cloud.service_bus_endpoint.management import (
+    Body,
+    Management,
+    right_of,
+    status_properties,
+)
 from local_cloud.service_bus_endpoint.sections import (
     APPLICATION_PROPERTIES,
     PROPERTIES,
@@ -14,7 +20,6 @@ from local_cloud.service_bus_endpoint.sections import (
     Section,
     split,
 )
-from local_cloud.service_bus_endpoint.tokens import Permits
 from shared.kernel.errors import Invalid
 
 _MESSAGE_ID, _REPLY_TO = 0, 4
@@ -49,16 +54,18 @@ class Request:
 
 Reply = Callable[[Any, bytes], None]
 """Sends an answer to the address of a request's `reply_to`."""
+PutToken = Callable[[str, str], Awaitable[None]]
+"""Takes note of a token for the address that it is put for. Raises what refuses it."""
 
 
-def token_requests(permits: Permits, reply: Reply) -> Callable[[bytes, int], Awaitable[None]]:
+def token_requests(put: PutToken, reply: Reply) -> Callable[[bytes, int], Awaitable[None]]:
     """Return what takes requests of `$cbs`."""
 
     async def take(encoded: bytes, _format: int) -> None:
         request = Request(encoded)
         status, description = 202, "Accepted"
         try:
-            _put_token(request, permits)
+            await _put_token(request, put)
         except Exception as problem:  # noqa: BLE001  whatever it was, the client is told
             refusal = refusal_of(problem)
             status, description = refusal.status, refusal.description
@@ -70,20 +77,21 @@ def token_requests(permits: Permits, reply: Reply) -> Callable[[bytes, int], Awa
     return take
 
 
-def _put_token(request: Request, permits: Permits) -> None:
+async def _put_token(request: Request, put: PutToken) -> None:
     if request.operation != "put-token":
         raise Invalid(f"{request.operation[:80]!r} is unknown, expected put-token")
-    permits.put(str(request.body))
+    await put(str(request.body), str(request.properties.get("name") or ""))
 
 
 def management_requests(
-    management: Management, reply: Reply
+    management: Management, check: Callable[[Right], None], reply: Reply
 ) -> Callable[[bytes, int], Awaitable[None]]:
     """Return what takes requests of an entity's `$management`."""
 
     async def take(encoded: bytes, _format: int) -> None:
         request = Request(encoded)
         try:
+            check(right_of(request.operation))
             body = request.body if isinstance(request.body, dict) else {}
             status, answer = await management.answer(request.operation, body)
             properties = status_properties(status, "OK")

@@ -2,19 +2,22 @@
 
 What clients send was taken from the official SDKs for Python, JavaScript, Java and Go, and from
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide. Sessions,
-rules over AMQP, transactions, Entra tokens and TLS are not served.
+rules over AMQP and transactions are not served.
 """
 
 import asyncio
 from typing import Final
 
 from local_cloud.broker.broker import Broker
+from local_cloud.certificates import LocalCertificates
+from local_cloud.service_bus_endpoint.authorization import Authorization
 from local_cloud.service_bus_endpoint.connection import AmqpConnection, ServedNamespace
 from local_cloud.service_bus_endpoint.tokens import AccessKey
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
 _END_WITHIN_S: Final = 5.0
+_HANDSHAKE_WITHIN_S: Final = 10.0
 
 
 class ServiceBusEndpoint:
@@ -24,14 +27,21 @@ class ServiceBusEndpoint:
         self,
         broker: Broker,
         port: int,
-        key: AccessKey,
+        key: AccessKey | None,
         *,
         clock: Clock,
         entropy: Entropy,
         host: str = "127.0.0.1",
+        authorization: Authorization | None = None,
+        certificates: LocalCertificates | None = None,
     ) -> None:
-        """*port* 0 takes a free one."""
-        self._namespace = ServedNamespace(broker, key, clock, entropy)
+        """*port* 0 takes a free one. With *certificates* clients come by TLS only.
+
+        Without *key* no signature is taken, and without *authorization* no token of an identity.
+        """
+        self._namespace = ServedNamespace(broker, key, authorization, clock, entropy)
+        self._certificates = certificates
+        self._renewal: asyncio.Task[None] | None = None
         self._host = host
         self.port = port
         self._server: asyncio.Server | None = None
@@ -40,10 +50,16 @@ class ServiceBusEndpoint:
     def connection_string(self) -> str:
         """How clients connect; known after `start`. It has the key: not for a log."""
         key = self._namespace.key
+        assert key is not None, "clients come with tokens of identities only"
         return (
             f"Endpoint=sb://{self._host}:{self.port};SharedAccessKeyName={key.name};"
             f"SharedAccessKey={key.key};UseDevelopmentEmulator=true"
         )
+
+    @property
+    def fully_qualified_namespace(self) -> str:
+        """How clients with a credential name it; known after `start`."""
+        return f"localhost:{self.port}"
 
     @property
     def connections(self) -> int:
@@ -52,10 +68,20 @@ class ServiceBusEndpoint:
 
     async def start(self) -> None:
         """Begin to listen; returns when ready. Raises OSError when the port is taken."""
+        context = None
+        if self._certificates is not None:
+            context = await asyncio.to_thread(self._certificates.server_context)
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: AmqpConnection(self._namespace), self._host, self.port
+            lambda: AmqpConnection(self._namespace),
+            self._host,
+            self.port,
+            ssl=context,
+            ssl_handshake_timeout=None if context is None else _HANDSHAKE_WITHIN_S,
         )
         self.port = int(self._server.sockets[0].getsockname()[1])
+        self._namespace.expiry.start()
+        if self._certificates is not None and context is not None:
+            self._renewal = asyncio.create_task(self._certificates.keep_fresh(context))
 
     async def stop(self) -> None:
         """Stop listening, cut every connection, and wait for what they had begun."""
@@ -63,6 +89,10 @@ class ServiceBusEndpoint:
             return
         self._server.close()
         self._server = None
+        await self._namespace.expiry.stop()
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
         self.cut_connections()
         ended = [connection.ended for connection in self._namespace.connections]
         if ended:

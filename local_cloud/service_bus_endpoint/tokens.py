@@ -1,4 +1,4 @@
-"""Shared access signatures, and what the tokens of one connection allow it to reach.
+"""Tokens of the namespace's key and of identities, and what those of one connection allow.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas
 """
@@ -6,10 +6,12 @@ https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas
 import base64
 import hashlib
 import hmac
+import math
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+from local_cloud.service_bus_endpoint.authorization import Authorization, Right
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unauthenticated
 
@@ -46,36 +48,80 @@ class AccessKey:
         return path_of(resource), float(ends)
 
 
+@dataclass(frozen=True)
+class _Permit:
+    ends_at: float
+    identity: str | None
+    """None: of the namespace's key, which has every right."""
+
+
 class Permits:
     """What one connection may reach, by the tokens that it has put."""
 
-    def __init__(self, key: AccessKey, clock: Clock) -> None:
+    def __init__(
+        self, key: AccessKey | None, authorization: Authorization | None, clock: Clock
+    ) -> None:
+        """Without *key* no signature is taken, without *authorization* no token of an identity."""
         self._key = key
+        self._authorization = authorization
         self._clock = clock
-        self._ends_at: dict[str, float] = {}
+        self._permits: dict[str, _Permit] = {}
 
-    def put(self, token: str) -> None:
-        """Take note of *token*, whatever its type: the Python SDK calls a signature `jwt`.
+    async def put(self, token: str, name: str) -> float:
+        """Take note of *token* for what *name* addresses; return the epoch second when it ends.
+
+        Its type is not asked for: the Python SDK calls a signature `jwt`.
 
         Raises:
-            Unauthenticated: no signature, or one that has ended.
+            Unauthenticated: it proves nothing, or has ended.
+            Unavailable: the keys that tokens are signed with cannot be read.
         """
-        path, ends_at = self._key.checked(token)
-        if ends_at <= self._clock.now().timestamp():
+        path, permit = await self._read(token, name)
+        if permit.ends_at <= self._clock.now().timestamp():
             raise Unauthenticated("the token has expired")
-        if len(self._ends_at) >= _TOKENS_MAX and path not in self._ends_at:
+        if len(self._permits) >= _TOKENS_MAX and path not in self._permits:
             raise Unauthenticated(f"a connection has at most {_TOKENS_MAX} tokens")
-        self._ends_at[path] = ends_at
+        self._permits[path] = permit
+        return permit.ends_at
 
-    def check(self, node: str) -> None:
-        """Raise Unauthenticated unless a token for *node*, or what it lies in, is in force."""
+    async def _read(self, token: str, name: str) -> tuple[str, _Permit]:
+        if token.startswith(_PREFIX) and self._key is not None:
+            path, ends_at = self._key.checked(token)
+            return path, _Permit(ends_at, None)
+        if token.startswith(_PREFIX) or self._authorization is None:
+            raise Unauthenticated(_WHY)
+        identity, ends_at = await self._authorization.identify(token)
+        return path_of(name), _Permit(ends_at, identity)
+
+    def check(self, node: str, *rights: Right) -> None:
+        """Raise Unauthenticated unless a token in force gives one of *rights* at *node*."""
         now = self._clock.now().timestamp()
         wanted = f"{node.lower()}/"
-        if not any(
-            ends_at > now and (not path or wanted.startswith(f"{path}/"))
-            for path, ends_at in self._ends_at.items()
-        ):
+        reaching = [
+            permit
+            for path, permit in self._permits.items()
+            if permit.ends_at > now and (not path or wanted.startswith(f"{path}/"))
+        ]
+        if not reaching:
             raise Unauthenticated(f"no token that is in force allows {node[:160]!r}")
+        if not any(self._has(permit, right, node) for permit in reaching for right in rights):
+            claims = " or ".join(f"'{right}'" for right in rights)
+            raise Unauthenticated(
+                f"Unauthorized access. {claims} claim(s) are required to perform this operation."
+                f" Resource: {node[:160]!r}"
+            )
+
+    def _has(self, permit: _Permit, right: Right, node: str) -> bool:
+        if permit.identity is None:
+            return True
+        assert self._authorization is not None
+        return self._authorization.allows(permit.identity, right, node.lower())
+
+    def next_end(self) -> float:
+        """Return the epoch second at which the first token that is in force ends."""
+        now = self._clock.now().timestamp()
+        ends = (permit.ends_at for permit in self._permits.values())
+        return min((each for each in ends if each > now), default=math.inf)
 
 
 def path_of(address: str) -> str:

@@ -6,6 +6,7 @@ https://learn.microsoft.com/azure/azure-functions/functions-bindings-service-bus
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from local_cloud.broker.topology import DEAD_LETTER_SUFFIX
@@ -13,6 +14,8 @@ from local_host.apps.configuration import ConfigurationRefused, Connection
 from local_host.model import Binding, HostContext, IndexedFunction
 from local_host.service_bus.namespace_queue import NamespaceQueue
 from shared.composition.identity import Identity
+from shared.composition.settings import CA_FILE
+from shared.messaging.service_bus_connection import ServiceBusConnection
 
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
@@ -52,17 +55,16 @@ class Namespaces:
         return NamespaceQueue(client, partial(_receiver, names))
 
     def _client(self, app: str, connection: Connection) -> "ServiceBusClient":
-        from azure.servicebus.aio import ServiceBusClient  # noqa: PLC0415  heavy: where used
-
         key = (app, connection.name)
         if key not in self._clients:
-            if connection.text is not None:
-                client = ServiceBusClient.from_connection_string(connection.text, **_RETRIES)
-            else:
-                identity = Identity(connection.identity.get("clientId"), is_local=True)
-                namespace = connection.identity["fullyQualifiedNamespace"]
-                client = ServiceBusClient(namespace, identity(), **_RETRIES)
-            self._clients[key] = client
+            ca_file = self._context.configurations[app].values.get(CA_FILE)
+            namespace = ServiceBusConnection(
+                namespace=connection.identity.get("fullyQualifiedNamespace"),
+                credential=Identity(connection.identity.get("clientId"), is_local=True),
+                connection_string=connection.text,
+                ca_file=Path(ca_file) if ca_file else None,
+            )
+            self._clients[key] = namespace.open(**_RETRIES)
         return self._clients[key]
 
     async def close(self) -> None:

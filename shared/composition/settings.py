@@ -39,6 +39,7 @@ PRODUCTION: Final = "production"
 ISSUERS: Final = "RUNTIME_ISSUERS"
 ISSUER_KEYS: Final = "RUNTIME_ISSUER_KEYS"
 GATEWAY: Final = "RUNTIME_GATEWAY_URL"
+CA_FILE: Final = "RUNTIME_CA_FILE"
 DATABASE: Final = "runtime"
 """The one Cosmos DB database; it has a container, and one for leases, of each service."""
 COSMOS_ENDPOINT: Final = "CosmosDB__accountEndpoint"
@@ -96,8 +97,9 @@ class Settings(BaseModel):
     """Hosts that may have an issuer's keys, besides its own and those of Entra."""
     issuer_networks: Networks = Field((), alias="RUNTIME_ISSUER_NETWORKS")
     """Private ranges in which issuers may be, such as `10.1.0.0/16`."""
-    ca_file: Path | None = Field(None, alias="RUNTIME_CA_FILE")
-    """Certificate authorities to trust for issuers and the vault, in place of the machine's."""
+    ca_file: Path | None = Field(None, alias=CA_FILE)
+    """Certificate authorities to trust for issuers, the vault and Service Bus, in place of the
+    machine's."""
     tenant_issuers: Words = Field((), alias=TENANT_ISSUERS)
     """Of the issuers, those that say the tenant themselves, by the claim `tenantId`."""
     tenants: str = Field("", alias=TENANTS)
@@ -139,7 +141,7 @@ class Settings(BaseModel):
     service_bus_namespace: str | None = Field(
         None, alias=Need.SERVICE_BUS, pattern=r"^[^/:@\s]+(?::[0-9]+)?$"
     )
-    """The Service Bus namespace, reached by identity."""
+    """The Service Bus namespace, reached by identity; with a port, one on this machine."""
     service_bus_credential: Identity = Field(None, alias="ServiceBus__credential")
     """As of Cosmos DB."""
     service_bus_client_id: ClientId = Field(None, alias="ServiceBus__clientId")

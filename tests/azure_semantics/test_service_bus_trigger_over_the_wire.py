@@ -1,8 +1,9 @@
 """Triggers on a Service Bus namespace, which the official SDK reaches over AMQP 1.0."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, List  # noqa: UP035  the spelling that the worker knows
 
 import azure.functions as func
@@ -17,8 +18,10 @@ from local_cloud.broker.topology import (
     Topic,
     Topology,
 )
+from local_cloud.token_endpoint.server import TokenEndpoint
 from shared.messaging.broker import OutgoingMessage
 from tests.kit.hosting import embedded, hosting, new_app, refusals
+from tests.kit.secured_service_bus import secured
 from tests.kit.service_bus_wire import served
 from tests.kit.virtual_time import LoopClock
 
@@ -53,7 +56,11 @@ def message(text: str) -> OutgoingMessage:
 
 
 def run(
-    connection: str, handler: Callable[[Any], None], *, is_batch: bool = False, **trigger: Any
+    connection: str | Mapping[str, str],
+    handler: Callable[[Any], None],
+    *,
+    is_batch: bool = False,
+    **trigger: Any,
 ) -> Any:
     app = new_app()
     options = {"cardinality": func.Cardinality.MANY} if is_batch else {}
@@ -78,7 +85,29 @@ def run(
         async def on_order(message: func.ServiceBusMessage) -> None:
             handler(message)
 
-    return hosting(embedded(app, values={"SB": connection}))
+    settings = {"SB": connection} if isinstance(connection, str) else connection
+    return hosting(embedded(app, values=settings))
+
+
+async def test_a_trigger_listens_as_its_identity_by_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[func.ServiceBusMessage] = []
+    async with secured(tmp_path) as secure:
+        tokens = TokenEndpoint(secure.identities, ["receiver"], 0)
+        await tokens.start()
+        for name, value in tokens.environ_of("receiver").items():
+            monkeypatch.setenv(name, value)
+        settings = {
+            "SB__fullyQualifiedNamespace": secure.bus.endpoint.fully_qualified_namespace,
+            "RUNTIME_CA_FILE": str(secure.certificates.ca_file),
+        }
+        async with run(settings, given.append):
+            await secure.bus.broker.send("orders", [message("one")])
+            await until(lambda: secure.bus.broker.counts()["orders"] == (0, 0))
+        await tokens.stop()
+
+    assert [each.get_body() for each in given] == [b"one"]
 
 
 async def test_a_message_is_shown_as_it_was_sent_and_completed() -> None:

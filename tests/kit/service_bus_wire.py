@@ -11,6 +11,7 @@ import pytest
 
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.topology import Topology
+from local_cloud.certificates import LocalCertificates
 from local_cloud.sqlite.database import MEMORY, Database
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
@@ -20,6 +21,7 @@ from tests.kit.service_bus import ORDERS
 if TYPE_CHECKING:
     from azure.servicebus.aio import ServiceBusClient
 
+    from local_cloud.service_bus_endpoint.authorization import Authorization
     from local_cloud.service_bus_endpoint.server import ServiceBusEndpoint
 
 _STEP_S = 0.02
@@ -97,17 +99,30 @@ class BusyDatabase(Database):
 
 @asynccontextmanager
 async def served(
-    topology: Topology = ORDERS, database: Database | None = None
+    topology: Topology = ORDERS,
+    database: Database | None = None,
+    *,
+    clock: ShiftedClock | None = None,
+    key: str | None = "a key of the test",
+    authorization: "Authorization | None" = None,
+    certificates: LocalCertificates | None = None,
 ) -> AsyncIterator[ServedBroker]:
     pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
     from local_cloud.service_bus_endpoint.server import ServiceBusEndpoint
     from local_cloud.service_bus_endpoint.tokens import AccessKey
 
-    clock, entropy = ShiftedClock(), SystemEntropy()
+    clock, entropy = clock or ShiftedClock(), SystemEntropy()
     broker = Broker(database or Database(MEMORY), topology, clock=clock, entropy=entropy)
     await broker.start()
-    key = AccessKey("root", "a key of the test")
-    endpoint = ServiceBusEndpoint(broker, 0, key, clock=clock, entropy=entropy)
+    endpoint = ServiceBusEndpoint(
+        broker,
+        0,
+        None if key is None else AccessKey("root", key),
+        clock=clock,
+        entropy=entropy,
+        authorization=authorization,
+        certificates=certificates,
+    )
     await endpoint.start()
     try:
         yield ServedBroker(broker, endpoint, clock)

@@ -55,18 +55,19 @@ def token(path: str, ends_at: int, key: str = "key") -> str:
     [("", "orders"), ("Orders", "orders/$management"), ("events", "events/subscriptions/all")],
     ids=["the-namespace", "an-entity", "a-topic-with-its-subscriptions"],
 )
-def test_a_token_allows_what_lies_in_its_resource(of: str, node: str) -> None:
+async def test_a_token_allows_what_lies_in_its_resource(of: str, node: str) -> None:
     pytest.importorskip("proton")
+    from local_cloud.service_bus_endpoint.authorization import Right
     from local_cloud.service_bus_endpoint.tokens import AccessKey, Permits
 
     clock = ShiftedClock()
-    permits = Permits(AccessKey("root", "key"), clock)
-    permits.put(token(of, int(clock.now().timestamp()) + 60))
+    permits = Permits(AccessKey("root", "key"), None, clock)
+    await permits.put(token(of, int(clock.now().timestamp()) + 60), of)
 
-    permits.check(node)
+    permits.check(node, Right.LISTEN)
     clock.ahead_s = 61
     with pytest.raises(Unauthenticated):
-        permits.check(node)
+        permits.check(node, Right.LISTEN)
 
 
 @pytest.mark.parametrize(
@@ -82,25 +83,26 @@ def test_a_token_allows_what_lies_in_its_resource(of: str, node: str) -> None:
     ],
     ids=["empty", "cut-off", "a-jwt", "another-key", "another-name", "expired", "changed"],
 )
-def test_a_token_that_is_no_signature_of_the_key_is_refused(text: str) -> None:
+async def test_a_token_that_is_no_signature_of_the_key_is_refused(text: str) -> None:
     pytest.importorskip("proton")
     from local_cloud.service_bus_endpoint.tokens import AccessKey, Permits
 
     with pytest.raises(Unauthenticated) as caught:
-        Permits(AccessKey("root", "key"), ShiftedClock()).put(text)
+        await Permits(AccessKey("root", "key"), None, ShiftedClock()).put(text, "orders")
 
     assert "key" not in str(caught.value)
 
 
 async def test_a_token_for_one_queue_does_not_open_another_of_a_like_name() -> None:
     pytest.importorskip("proton")
+    from local_cloud.service_bus_endpoint.authorization import Right
     from local_cloud.service_bus_endpoint.tokens import AccessKey, Permits
 
-    permits = Permits(AccessKey("root", "key"), ShiftedClock())
-    permits.put(token("orders", 2**40))
+    permits = Permits(AccessKey("root", "key"), None, ShiftedClock())
+    await permits.put(token("orders", 2**40), "orders")
 
     with pytest.raises(Unauthenticated, match="orders-archive"):
-        permits.check("orders-archive")
+        permits.check("orders-archive", Right.SEND)
 
 
 async def test_a_client_goes_on_after_its_connection_was_cut() -> None:
