@@ -25,8 +25,9 @@ from local_cloud.private_files import write_private
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import NotInstalled, PortTaken
+from local_cloud.wire_endpoints import NotInstalled, PortTaken, StoragePorts
 from shared.contracts.events import BUILT
+from shared.contracts.storage import CONTAINERS, TABLES
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
@@ -47,6 +48,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local_cloud", description="Run a local cloud.")
     parser.add_argument("--state", type=Path, default=Path(".factory/cloud"), help="its folder")
     parser.add_argument("--cosmos-port", type=int, default=0, help="of Cosmos DB; 0: any free one")
+    parser.add_argument("--blob-port", type=int, default=0, help="of Blob storage; 0: any")
+    parser.add_argument("--table-port", type=int, default=0, help="of Table storage; 0: any")
     parser.add_argument(
         "--service-bus-port", type=int, help="of Service Bus, which is served only if it is given"
     )
@@ -58,7 +61,8 @@ def main() -> int:
     )
     asked = parser.parse_args()
     topology = runtime_topology(BUILT)
-    settings = CloudSettings(topology, asked.cosmos_port, asked.service_bus_port)
+    storage_ports = StoragePorts(asked.blob_port, asked.table_port)
+    settings = CloudSettings(topology, asked.cosmos_port, asked.service_bus_port, storage_ports)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     state = asked.state.resolve()
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -90,7 +94,7 @@ async def _serve(state: Path, settings: CloudSettings, agent_folder: Path | None
                 engine = engine_of(agent_folder, clock)
                 await opened.enter_async_context(serve_engine(engine, state, entropy))
                 app_settings = {AGENT_FOLDER: str(agent_folder), ENGINE_FOLDER: str(state)}
-            await _declare(Account(storage))
+            await _declare(storage)
             await cloud.start()
             opened.push_async_callback(cloud.stop)
             app_settings.update(cloud.app_settings())
@@ -103,8 +107,13 @@ async def _serve(state: Path, settings: CloudSettings, agent_folder: Path | None
     return 0
 
 
-async def _declare(account: Account) -> None:
-    """Make what Pulumi makes in Azure: a container and one for leases, of each service."""
+async def _declare(storage: LocalStorage) -> None:
+    """Make what Pulumi makes in Azure: a container and one for leases of each service, tables."""
+    for table in TABLES:
+        storage.table(table)
+    for container in CONTAINERS:
+        storage.blobs(container)
+    account = Account(storage)
     if all(known["id"] != _DATABASE for known in account.databases()):
         account.create_database(_DATABASE)
     present = {container.name for container in account.containers(_DATABASE)}

@@ -31,7 +31,7 @@ class FolderBlobs:
     """One container, below *folder*, which one process at a time writes."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._parts = folder / _PARTS
         with translated_errors(f"blobs of {folder.name}"):
             self._parts.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ class FolderBlobs:
         Raises:
             Unavailable: the disk is full, read-only or gone.
         """
-        target, disk = self._path(name), partial(translated_errors, f"blob {name}")
+        target, disk = self.path(name), partial(translated_errors, f"blob {name}")
         with disk():
             descriptor, path = tempfile.mkstemp(dir=self._parts)
         part, size = Path(path), 0
@@ -64,27 +64,38 @@ class FolderBlobs:
                 part.unlink(missing_ok=True)  # noqa: ASYNC240  a local disk, one system call
         return size
 
+    async def adopt(self, name: str, content: Path) -> None:
+        """Make the file *content*, durable and of the same disk, the blob *name*.
+
+        Raises:
+            Unavailable: the disk is full, read-only or gone.
+        """
+        target = self.path(name)
+        with translated_errors(f"blob {name}"):
+            await asyncio.to_thread(_move, content, target)
+
     async def open(self, name: str) -> AsyncIterator[bytes]:
-        path = self._path(name)
+        path = self.path(name)
         if not path.is_file():
             raise NotFound(f"no blob has the name {name!r}")
         return _chunks(path)
 
     async def size(self, name: str) -> int | None:
-        path = self._path(name)
+        path = self.path(name)
         return path.stat().st_size if path.is_file() else None
 
     async def list_stored(self, prefix: str) -> Sequence[StoredBlob]:
-        with translated_errors(f"blobs of {self._folder.name}"):
-            return await asyncio.to_thread(lambda: [*_stored(self._folder, prefix)])
+        with translated_errors(f"blobs of {self.folder.name}"):
+            return await asyncio.to_thread(lambda: [*_stored(self.folder, prefix)])
 
     async def delete(self, name: str) -> None:
-        path = self._path(name)
+        path = self.path(name)
         with translated_errors(f"blob {name}"):
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
-    def _path(self, name: str) -> Path:
-        return self._folder.joinpath(*checked_name(name).split("/"))
+    def path(self, name: str) -> Path:
+        """Return where the blob *name* is, or would be. Raises Invalid."""
+        return self.folder.joinpath(*checked_name(name).split("/"))
 
 
 def _stored(folder: Path, prefix: str) -> Iterator[StoredBlob]:

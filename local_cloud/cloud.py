@@ -12,7 +12,13 @@ from local_cloud.broker.topology import Topology
 from local_cloud.cosmos_containers import CosmosContainers
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import CosmosWire, ServiceBusWire, Wire
+from local_cloud.wire_endpoints import (
+    CosmosWire,
+    ServiceBusWire,
+    StoragePorts,
+    StorageWire,
+    Wire,
+)
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
@@ -27,6 +33,8 @@ class CloudSettings:
     """Where azure-cosmos clients find the apps' stores; None: nowhere."""
     service_bus_port: int | None = None
     """Where azure-servicebus clients find the broker; None: nowhere."""
+    storage_ports: StoragePorts | None = None
+    """Where clients of Azure Storage find the tables and blobs; None: nowhere."""
 
 
 class LocalCloud:
@@ -66,6 +74,15 @@ class LocalCloud:
                 ServiceBusWire(
                     self.broker,
                     settings.service_bus_port,
+                    clock=self._clock,
+                    entropy=self._entropy,
+                )
+            )
+        if settings.storage_ports is not None:
+            self._wires.append(
+                StorageWire(
+                    self.storage,
+                    settings.storage_ports,
                     clock=self._clock,
                     entropy=self._entropy,
                 )

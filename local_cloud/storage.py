@@ -60,6 +60,20 @@ class LocalStorage:
             )
         return self._blobs[container]
 
+    def has_table(self, name: str) -> bool:
+        """Return whether the table is there, open or on disk. Raises Invalid for a bad name."""
+        path = f"tables/{checked(name)}.db"
+        return name in self._tables or (
+            self._folder is not None and (self._folder / path).is_file()
+        )
+
+    def has_blobs(self, container: str) -> bool:
+        """Return whether the container is there, open or on disk. Raises Invalid."""
+        path = f"blobs/{checked(container)}"
+        return container in self._blobs or (
+            self._folder is not None and (self._folder / path).is_dir()
+        )
+
     def containers(self, database: str) -> Sequence[str]:
         """Return the names of the containers that *database* has, open or on disk."""
         return sorted({name for known, name in self._containers() if known == database})

@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 from local_cloud.broker.broker import Broker
 from local_cloud.storage import LocalStorage
@@ -23,6 +23,14 @@ EMULATOR_SAS_KEY: Final = "SAS_KEY_VALUE"
 https://learn.microsoft.com/azure/service-bus-messaging/test-locally-with-service-bus-emulator"""
 
 
+STORAGE_ACCOUNT: Final = "devstoreaccount1"
+STORAGE_KEY: Final = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+"""Account and key of every emulator of Azure Storage, published and no secret.
+https://learn.microsoft.com/azure/storage/common/storage-connect-azurite"""
+
+
 class PortTaken(Exception):
     """A wire endpoint cannot listen on its port; another program does."""
 
@@ -35,6 +43,17 @@ class _Endpoint(Protocol):
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...
+
+
+async def listen(endpoint: _Endpoint, service: str, port: int, option: str) -> None:
+    """Start *endpoint* of *service*; *option* chooses its *port*. Raises PortTaken."""
+    try:
+        await endpoint.start()
+    except OSError as problem:
+        raise PortTaken(
+            f"cannot serve {service} on port {port}: {problem.strerror};"
+            f" choose another with {option}"
+        ) from problem
 
 
 class Wire(ABC):
@@ -56,13 +75,7 @@ class Wire(ABC):
 
     async def start(self) -> None:
         """Begin to listen. Raises PortTaken."""
-        try:
-            await self._endpoint.start()
-        except OSError as problem:
-            raise PortTaken(
-                f"cannot serve {self.service} on port {self._port}: {problem.strerror};"
-                f" choose another with {self.option}"
-            ) from problem
+        await listen(self._endpoint, self.service, self._port, self.option)
         _log.info("%s: %s", self.service, self.connection)
 
     async def stop(self) -> None:
@@ -113,3 +126,48 @@ class CosmosWire(Wire):
     @property
     def connection(self) -> str:
         return f"AccountEndpoint={self._account.url};AccountKey={EMULATOR_KEY}"
+
+
+class StoragePorts(NamedTuple):
+    """Where the account's two services listen; 0 takes a free one."""
+
+    blobs: int = 0
+    tables: int = 0
+
+
+class StorageWire(Wire):
+    """The embedded tables and blobs on two ports, for the SDKs of Azure Storage."""
+
+    setting = "Storage"
+    service = "Blob storage"
+    option = "--blob-port"
+
+    def __init__(
+        self, storage: LocalStorage, ports: StoragePorts, *, clock: Clock, entropy: Entropy
+    ) -> None:
+        """*storage* is in a folder: blobs in memory are served to nobody."""
+        from local_cloud.storage_endpoint.blobs import BlobService  # noqa: PLC0415  aiohttp
+        from local_cloud.storage_endpoint.server import StorageEndpoint  # noqa: PLC0415
+        from local_cloud.storage_endpoint.shared_key import SharedKey  # noqa: PLC0415
+        from local_cloud.storage_endpoint.tables import TableService  # noqa: PLC0415
+
+        key = SharedKey(STORAGE_ACCOUNT, STORAGE_KEY)
+        self._blobs = StorageEndpoint(BlobService(storage, clock), key, ports.blobs)
+        self._tables = StorageEndpoint(TableService(storage, entropy), key, ports.tables)
+        self._table_port = ports.tables
+        super().__init__(self._blobs, ports.blobs)
+
+    @property
+    def connection(self) -> str:
+        return (
+            f"DefaultEndpointsProtocol=http;AccountName={STORAGE_ACCOUNT};AccountKey={STORAGE_KEY};"
+            f"BlobEndpoint={self._blobs.url};TableEndpoint={self._tables.url};"
+        )
+
+    async def start(self) -> None:
+        await listen(self._tables, "Table storage", self._table_port, "--table-port")
+        await super().start()
+
+    async def stop(self) -> None:
+        await super().stop()
+        await self._tables.stop()

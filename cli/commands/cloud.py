@@ -18,6 +18,8 @@ from cli.state_folder import StateFolder
 app = Commands(help="The local cloud, for apps that reach it as they reach Azure.")
 _COSMOS_PORT: Final = typer.Option(help="Port of Cosmos DB, 0: any.", min=0, max=65_535)
 _BUS_PORT: Final = typer.Option(help="Port of Service Bus, 0: any.", min=0, max=65_535)
+_BLOB_PORT: Final = typer.Option(help="Port of Blob storage, 0: any.", min=0, max=65_535)
+_TABLE_PORT: Final = typer.Option(help="Port of Table storage, 0: any.", min=0, max=65_535)
 
 
 @app.command()
@@ -25,6 +27,8 @@ def up(
     invocation: Invocation,
     cosmos_port: Annotated[int, _COSMOS_PORT] = 0,
     service_bus_port: Annotated[int, _BUS_PORT] = 0,
+    blob_port: Annotated[int, _BLOB_PORT] = 0,
+    table_port: Annotated[int, _TABLE_PORT] = 0,
 ) -> None:
     """Start the local cloud in the background, or show the one that runs."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
@@ -32,6 +36,7 @@ def up(
         is_new = find_cloud(folder) is None
         if is_new:
             options = ["--cosmos-port", str(cosmos_port), "--agent-folder", str(folder.path)]
+            options += ["--blob-port", str(blob_port), "--table-port", str(table_port)]
             if find_spec("proton") is None:
                 note("without Service Bus: requirements/cloud.txt is not installed")
             else:

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import azure.durable_functions as df
 
-from function_apps.deployments.ports import ARTIFACTS, LOCAL_RULES, DeploymentsApp, DeploymentsRules
+from function_apps.deployments.ports import LOCAL_RULES, DeploymentsApp, DeploymentsRules
 from function_apps.deployments.triggers import blueprint
 from shared.composition.parts import Parts
 from shared.composition.service import build_service, composition
 from shared.composition.settings import EVERY_APP, Need, Settings
 from shared.contracts.health import ServiceHealth
+from shared.contracts.storage import ARTIFACTS
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.web.reader import HttpReader
 

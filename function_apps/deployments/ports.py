@@ -14,9 +14,6 @@ from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.persistence.blobs import Blobs
 from shared.surfaces.port import Surface
 
-ARTIFACTS: Final = "artifacts"
-"""The blob container that surfaces read archives from."""
-
 
 class SoakVerdicts(Protocol):
     """The health of the services of a release that is to be promoted."""

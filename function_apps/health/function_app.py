@@ -11,10 +11,10 @@ from function_apps.health.triggers import blueprint
 from shared.composition.parts import Parts
 from shared.composition.service import build_service, composition
 from shared.composition.settings import Settings
+from shared.contracts.storage import HEALTH_SAMPLES
 from shared.contracts.values import ComputeTargetKind
 from shared.probing.http_prober import HttpProber
 
-SAMPLES: Final = "healthsamples"
 LOCAL_INSTANCES: Final = (ipaddress.ip_network("127.0.0.1/32"),)
 """The instances of the local surface listen there, so probes may go there on this machine."""
 
@@ -26,7 +26,7 @@ def build(settings: Settings, parts: Parts) -> HealthApp:
         service,
         parts.surface(ComputeTargetKind.LOCAL_PROCESS),
         HttpProber(parts.clock, owned=LOCAL_INSTANCES),
-        parts.table(SAMPLES),
+        parts.table(HEALTH_SAMPLES),
         LOCAL_RULES if settings.is_local else HealthRules(),
         reference=settings.reference_probe,
     )

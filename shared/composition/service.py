@@ -8,6 +8,7 @@ from shared.composition.azure import AzureParts
 from shared.composition.embedded import installed_host
 from shared.composition.parts import Parts
 from shared.composition.settings import EVERY_APP, Need, Settings, read_settings, tenancy
+from shared.contracts.storage import AUDIT
 from shared.durable.task_hub import TaskHub
 from shared.kernel.concurrency import FairTurns
 from shared.messaging.audit import AuditTrail
@@ -60,7 +61,7 @@ def build_service(name: str, settings: Settings, parts: Parts) -> Service:
         PartNotSupported: the composition lacks a part.
     """
     store, hub, sweeps = parts.store(name), TaskHub(), SweepLog()
-    audit = AuditTrail(parts.table("audit"), name)
+    audit = AuditTrail(parts.table(AUDIT), name)
     public_name = name.replace("_", "-")
     relay = Relay(public_name, store, parts.sender(), hub, audit, parts.clock, sweeps)
     return Service(

@@ -14,7 +14,7 @@ from function_apps.deployments.activities import ACTIVITIES
 from function_apps.deployments.model.deployment import Deployment
 from function_apps.deployments.model.deployment_target import DeploymentTarget
 from function_apps.deployments.orchestrations import ORCHESTRATIONS
-from function_apps.deployments.ports import ARTIFACTS, DeploymentsApp, DeploymentsRules
+from function_apps.deployments.ports import DeploymentsApp, DeploymentsRules
 from function_apps.deployments.repository import DEPLOYMENTS, TARGETS
 from function_apps.deployments.triggers import CONTROLS
 from function_apps.deployments.use_cases import queries
@@ -42,6 +42,7 @@ from shared.contracts.health import (
     HealthStatus,
     ServiceHealth,
 )
+from shared.contracts.storage import ARTIFACTS
 from shared.contracts.values import (
     ComponentType,
     ComputeTargetKind,

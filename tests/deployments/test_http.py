@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from function_apps.deployments.ports import ARTIFACTS
 from local_host.model import HttpAnswer
 from shared.contracts.deployments import Artifact, Deployment, DeploymentAccepted, DeploymentPlan
+from shared.contracts.storage import ARTIFACTS
 from shared.persistence.store import Replace, partition_of
 from shared.surfaces.spec import artifact_blob
 from tests.kit.releases import a_component, deploy, ended, provisioned, uploaded

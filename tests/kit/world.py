@@ -21,7 +21,7 @@ import azure.functions as func
 
 from function_apps.catalog.ports import CatalogApp
 from function_apps.catalog.triggers import blueprint as catalog_blueprint
-from function_apps.deployments.ports import ARTIFACTS, DeploymentsApp
+from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.triggers import blueprint as deployments_blueprint
 from function_apps.environments.ports import EnvironmentsApp
 from function_apps.environments.triggers import blueprint as environments_blueprint
@@ -35,6 +35,7 @@ from local_host.model import App, HttpAnswer, HttpCall
 from shared.composition.service import Service, build_service
 from shared.composition.settings import ISSUER_KEYS, LOCAL, PROFILE, read_settings
 from shared.contracts.health import ServiceHealth
+from shared.contracts.storage import ARTIFACTS, HEALTH_SAMPLES
 from shared.contracts.values import ComputeTargetKind, ServiceId
 from shared.durable.task_hub import TaskHub
 from shared.kernel.errors import NotFound
@@ -210,7 +211,7 @@ class World:
                     self.services["health"],
                     surface,
                     self.prober,
-                    self.storage.table("healthsamples"),
+                    self.storage.table(HEALTH_SAMPLES),
                     HealthRules(observe_every=timedelta(seconds=5)),
                 )
             ),

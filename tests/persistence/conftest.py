@@ -10,9 +10,10 @@ from local_cloud.sqlite.store import SqliteStore
 from shared.persistence.store import Store
 from tests.kit.azurite import azurite
 from tests.kit.cosmos import wired
+from tests.kit.storage_wire import emulator
 from tests.kit.stores import HandClock, Opened
 
-__all__ = ["azurite"]
+__all__ = ["azurite", "emulator"]
 
 
 @pytest.fixture

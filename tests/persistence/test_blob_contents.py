@@ -18,15 +18,29 @@ from shared.persistence.azure_tables import AzureTable
 from shared.persistence.blobs import Blobs
 from shared.persistence.storage_account import BLOCK_BYTES, StorageAccount
 from shared.persistence.tables import TableRow
-from tests.kit.azurite import Azurite, connected
+from tests.kit.storage_accounts import Emulator, connected
+from tests.kit.storage_wire import wired_storage
 
 
-@pytest.fixture(params=["folder", "memory", pytest.param("azurite", marks=pytest.mark.real)])
+@pytest.fixture(
+    params=[
+        "folder",
+        "memory",
+        pytest.param("azurite", marks=pytest.mark.real),
+        pytest.param("local-cloud", marks=pytest.mark.real),
+    ]
+)
 async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
     if request.param == "azurite":
         served = request.getfixturevalue("azurite")
         account = StorageAccount(connection_string=served.connection_string())
         async with connected(account) as storage:
+            yield storage.blobs
+    elif request.param == "local-cloud":
+        async with (
+            wired_storage(tmp_path) as served,
+            connected(StorageAccount(connection_string=served.connection_string())) as storage,
+        ):
             yield storage.blobs
     elif request.param == "memory":
         yield MemoryBlobs(SystemClock())
@@ -114,8 +128,8 @@ async def test_a_deleted_blob_is_gone_and_deleting_it_again_is_success(blobs: Bl
 
 
 @pytest.mark.real
-async def test_a_container_or_table_that_is_not_there_is_unavailable(azurite: Azurite) -> None:
-    account = StorageAccount(connection_string=azurite.connection_string())
+async def test_a_container_or_table_that_is_not_there_is_unavailable(emulator: Emulator) -> None:
+    account = StorageAccount(connection_string=emulator.connection_string())
     blobs = AzureBlobs(account, "absent", SystemEntropy())
     table = AzureTable(account, "absent")
 
@@ -139,8 +153,8 @@ async def test_a_container_or_table_that_is_not_there_is_unavailable(azurite: Az
 
 
 @pytest.mark.real
-async def test_a_blob_of_any_size_takes_the_memory_of_a_few_blocks(azurite: Azurite) -> None:
-    account = StorageAccount(connection_string=azurite.connection_string())
+async def test_a_blob_of_any_size_takes_the_memory_of_a_few_blocks(emulator: Emulator) -> None:
+    account = StorageAccount(connection_string=emulator.connection_string())
 
     async def content() -> AsyncIterator[bytes]:
         for number in range(40):
@@ -161,8 +175,8 @@ async def test_a_blob_of_any_size_takes_the_memory_of_a_few_blocks(azurite: Azur
 
 
 @pytest.mark.real
-async def test_of_two_puts_at_once_one_holds_whole(azurite: Azurite) -> None:
-    account = StorageAccount(connection_string=azurite.connection_string())
+async def test_of_two_puts_at_once_one_holds_whole(emulator: Emulator) -> None:
+    account = StorageAccount(connection_string=emulator.connection_string())
     contents = [bytes([number]) * (2 * BLOCK_BYTES + number) for number in range(1, 4)]
 
     async with connected(account) as storage:
@@ -177,8 +191,8 @@ async def test_of_two_puts_at_once_one_holds_whole(azurite: Azurite) -> None:
 
 
 @pytest.mark.real
-async def test_a_put_that_is_overtaken_leaves_the_later_one(azurite: Azurite) -> None:
-    account = StorageAccount(connection_string=azurite.connection_string())
+async def test_a_put_that_is_overtaken_leaves_the_later_one(emulator: Emulator) -> None:
+    account = StorageAccount(connection_string=emulator.connection_string())
 
     async with connected(account) as storage:
 

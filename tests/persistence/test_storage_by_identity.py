@@ -18,7 +18,8 @@ from shared.kernel.errors import Invalid, Unavailable
 from shared.persistence.storage_account import StorageAccount
 from shared.persistence.tables import TableRow
 from shared.web.issuer import SigningKey
-from tests.kit.azurite import KEY, Azurite, connected, opened, started
+from tests.kit.azurite import started
+from tests.kit.storage_accounts import KEY, Emulator, connected, opened
 
 ROW = TableRow("p", "1", {"n": 1})
 AUDIENCE = "https://storage.azure.com"
@@ -71,14 +72,14 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> LocalCertificates:
 
 
 @pytest.fixture(scope="module")
-def entra_azurite(certificates: LocalCertificates) -> Iterator[Azurite]:
+def entra_azurite(certificates: LocalCertificates) -> Iterator[Emulator]:
     pem = str(certificates.folder / "server.pem")
     yield from started("--oauth", "basic", "--cert", pem, "--key", pem, scheme="https")
 
 
 @pytest.mark.real
 async def test_tables_and_blobs_are_reached_by_one_identity(
-    entra_azurite: Azurite, certificates: LocalCertificates, tmp_path: Path
+    entra_azurite: Emulator, certificates: LocalCertificates, tmp_path: Path
 ) -> None:
     credential, asked = Credential(tmp_path), []
     account = StorageAccount(
@@ -101,7 +102,7 @@ async def test_tables_and_blobs_are_reached_by_one_identity(
 
 @pytest.mark.real
 async def test_a_token_that_ended_is_unavailable_and_its_account_goes_on(
-    entra_azurite: Azurite, certificates: LocalCertificates, tmp_path: Path
+    entra_azurite: Emulator, certificates: LocalCertificates, tmp_path: Path
 ) -> None:
     ended = Credential(tmp_path, -timedelta(hours=1), -timedelta(hours=1))
     async with connected(
@@ -130,7 +131,7 @@ async def test_a_token_that_ended_is_unavailable_and_its_account_goes_on(
 
 @pytest.mark.real
 async def test_an_account_whose_certificate_nobody_signed_gets_no_token(
-    entra_azurite: Azurite, tmp_path: Path
+    entra_azurite: Emulator, tmp_path: Path
 ) -> None:
     account = StorageAccount(tables=entra_azurite.tables, credential=lambda: Credential(tmp_path))
 
@@ -140,9 +141,9 @@ async def test_an_account_whose_certificate_nobody_signed_gets_no_token(
 
 
 @pytest.mark.real
-async def test_a_wrong_key_is_unavailable_and_shown_nowhere(azurite: Azurite) -> None:
+async def test_a_wrong_key_is_unavailable_and_shown_nowhere(emulator: Emulator) -> None:
     wrong = "d3Jvbmc="
-    account = StorageAccount(connection_string=azurite.connection_string().replace(KEY, wrong))
+    account = StorageAccount(connection_string=emulator.connection_string().replace(KEY, wrong))
 
     for call in (
         lambda: opened(account, "absent").table.insert([ROW]),

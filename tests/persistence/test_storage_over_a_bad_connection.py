@@ -12,9 +12,9 @@ from shared.messaging.outbox import Record
 from shared.persistence.azure_blobs import AzureBlobs
 from shared.persistence.storage_account import BLOCK_BYTES, StorageAccount
 from shared.persistence.tables import RowExists, TableRow
-from tests.kit.azurite import KEY, Azurite, Connected, connected, opened
 from tests.kit.cut_proxy import Answer, CutAfter, CutBefore, CutProxy, Fault, Stall
 from tests.kit.real_system import free_port
+from tests.kit.storage_accounts import KEY, Connected, Emulator, connected, opened
 
 pytestmark = pytest.mark.real
 
@@ -36,14 +36,14 @@ class Wire:
 
 
 @pytest.fixture
-async def wire(azurite: Azurite) -> AsyncIterator[Wire]:
-    account = StorageAccount(connection_string=azurite.connection_string())
+async def wire(emulator: Emulator) -> AsyncIterator[Wire]:
+    account = StorageAccount(connection_string=emulator.connection_string())
     async with (
-        CutProxy(azurite.table_port) as tables,
-        CutProxy(azurite.blob_port) as blobs,
+        CutProxy(emulator.table_port) as tables,
+        CutProxy(emulator.blob_port) as blobs,
         connected(account) as direct,
     ):
-        string = azurite.connection_string(table_port=tables.port, blob_port=blobs.port)
+        string = emulator.connection_string(table_port=tables.port, blob_port=blobs.port)
         proxied = StorageAccount(connection_string=string)
         through = opened(proxied, direct.name)
         # The first request makes the connection that breaks later.
@@ -150,8 +150,8 @@ async def test_a_busy_table_says_when_to_come_again(wire: Wire, status: int) -> 
 
 
 @pytest.mark.filterwarnings("ignore:Unclosed connection:ResourceWarning")
-async def test_an_answer_that_stops_is_none(azurite: Azurite, wire: Wire) -> None:
-    string = azurite.connection_string(table_port=wire.tables.port, blob_port=wire.blobs.port)
+async def test_an_answer_that_stops_is_none(emulator: Emulator, wire: Wire) -> None:
+    string = emulator.connection_string(table_port=wire.tables.port, blob_port=wire.blobs.port)
     hasty = StorageAccount(connection_string=string, read_s=0.2)
     through = opened(hasty, wire.direct.name)
     await wire.direct.table.insert(ROWS)
@@ -232,7 +232,7 @@ async def test_a_throttled_container_says_when_to_come_again(wire: Wire) -> None
 
 
 async def test_an_account_that_is_away_is_unavailable() -> None:
-    string = Azurite(free_port(), free_port()).connection_string()
+    string = Emulator(free_port(), free_port()).connection_string()
     account = StorageAccount(connection_string=string)
 
     with pytest.raises(Unavailable) as table_away:

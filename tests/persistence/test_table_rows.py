@@ -12,17 +12,30 @@ from local_cloud.sqlite.table import SqliteTable
 from shared.kernel.errors import Invalid, TooLarge
 from shared.persistence.storage_account import StorageAccount
 from shared.persistence.tables import RowExists, Table, TableRow, Value
-from tests.kit.azurite import connected
+from tests.kit.storage_accounts import connected
+from tests.kit.storage_wire import wired_storage
 
 
 @pytest.fixture(
-    params=["sqlite-file", "sqlite-memory", pytest.param("azurite", marks=pytest.mark.real)]
+    params=[
+        "sqlite-file",
+        "sqlite-memory",
+        pytest.param("azurite", marks=pytest.mark.real),
+        pytest.param("local-cloud", marks=pytest.mark.real),
+    ]
 )
 async def table(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Table]:
     if request.param == "azurite":
         served = request.getfixturevalue("azurite")
         account = StorageAccount(connection_string=served.connection_string())
         async with connected(account) as storage:
+            yield storage.table
+        return
+    if request.param == "local-cloud":
+        async with (
+            wired_storage(tmp_path) as served,
+            connected(StorageAccount(connection_string=served.connection_string())) as storage,
+        ):
             yield storage.table
         return
     database = Database(MEMORY if request.param == "sqlite-memory" else tmp_path / "t.db")

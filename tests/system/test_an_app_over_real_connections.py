@@ -1,6 +1,6 @@
 """A packaged app that has nothing of its host but triggers: all else by the official SDKs.
 
-The local cloud is a process, the app's host is another, Azurite a third.
+The local cloud is a process, the app's host is another.
 """
 
 import asyncio
@@ -26,15 +26,12 @@ from shared.messaging.envelope import parse_envelope
 from shared.messaging.service_bus import ServiceBusMessages
 from shared.persistence.cosmos_account import CosmosAccount, string_parts
 from shared.persistence.cosmos_store import CosmosStore
-from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Document, Partition
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
-from tests.kit.azurite import Azurite, azurite
 from tests.kit.host_processes import started
 from tests.kit.real_system import REPOSITORY
 from tools.package import package
 
-__all__ = ["azurite"]
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
 TENANT: Final = TenantId("acme")
 SITE: Final = environment_key(TENANT, ProjectId("proj-web"), "shop")
@@ -60,13 +57,6 @@ def a_cloud(state: Path) -> Iterator[Mapping[str, str]]:
             yield json.loads((state / "app-settings.json").read_text())
         finally:
             process.terminate()
-
-
-async def declare_tables(connection: str) -> None:
-    """Make what the infrastructure program makes in Azure."""
-    account = StorageAccount(connection_string=connection)
-    await account.create_table("audit")
-    await account.close()
 
 
 async def send(connection: str, message: OutgoingMessage) -> None:
@@ -118,16 +108,13 @@ def provisioned() -> OutgoingMessage:
     )
 
 
-def test_an_event_of_a_namespace_changes_the_account(tmp_path: Path, azurite: Azurite) -> None:
+def test_an_event_of_a_namespace_changes_the_account(tmp_path: Path) -> None:
     issuer = LocalIssuer(tmp_path / "issuer", DEV_ISSUER, AUDIENCE, SystemClock(), SystemEntropy())
     token = issuer.token(TENANT, "ann", ("Runtime.Admin",))
     folder = package("catalog", tmp_path / "catalog")
-    storage = azurite.connection_string()
-    asyncio.run(declare_tables(storage))
     with a_cloud(tmp_path / "cloud") as connections:
         environ = {
             **connections,
-            "Storage": storage,
             "RUNTIME_PROFILE": "local",
             "RUNTIME_ISSUER_KEYS": str(tmp_path / "issuer" / "jwks.json"),
             "RUNTIME_AGENT_FOLDER": str(tmp_path / "agent"),

@@ -1,0 +1,1 @@
+"""Serves the embedded tables and blobs to SDKs that speak Azure Storage's REST protocol."""
