@@ -7,7 +7,7 @@ versions are the lock's.
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import distribution
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final
 
 from packaging.requirements import Requirement
@@ -35,7 +35,7 @@ def requirements(foreign: Iterable[str]) -> str:
     Raises:
         NotPackaged: the lock has nothing that a module is from.
     """
-    lines = _locked()
+    lines = _locked(LOCK)
     needed: set[str] = set()
     waiting = sorted({_owner(module) for module in foreign})
     while waiting:
@@ -46,7 +46,13 @@ def requirements(foreign: Iterable[str]) -> str:
     absent = sorted(needed - lines.keys())
     if absent:
         raise NotPackaged(f"{LOCK.name} lacks {', '.join(absent)}: run make lock")
-    return "".join(line for name in sorted(needed) for line in lines[name])
+    return lines_of(LOCK, sorted(needed))
+
+
+def lines_of(lock: Path, names: Iterable[str]) -> str:
+    """Return the lines that *lock* has for the distributions *names*, with their hashes."""
+    found = _locked(lock)
+    return "".join(line for name in names for line in found[name])
 
 
 def _required_by(name: str) -> Iterable[str]:
@@ -67,10 +73,10 @@ def _applies(requirement: Requirement) -> bool:
 
 
 @cache
-def _locked() -> Mapping[str, list[str]]:
-    """Return the lines of each distribution in the lock, with their hashes, that apply there."""
+def _locked(lock: Path) -> Mapping[str, list[str]]:
+    """Return the lines of each distribution in *lock*, with their hashes, that apply there."""
     found: dict[str, list[str]] = {}
-    for block in _blocks(LOCK.read_text()):
+    for block in _blocks(lock.read_text()):
         requirement = Requirement(block.partition("\\")[0])
         if _applies(requirement):
             found.setdefault(canonicalize_name(requirement.name), []).append(block)
@@ -107,7 +113,7 @@ def _owners() -> Mapping[str, str]:
     A folder without `__init__.py` may be several distributions' (`azure`), and is nobody's.
     """
     found: dict[str, str] = {}
-    for name in _locked():
+    for name in _locked(LOCK):
         for file in distribution(name).files or ():
             path = PurePath(file)
             if path.name == "__init__.py":

@@ -5,10 +5,7 @@ The local cloud is a process, the app's host is another.
 
 import asyncio
 import json
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -28,35 +25,14 @@ from shared.persistence.cosmos_account import CosmosAccount, string_parts
 from shared.persistence.cosmos_store import CosmosStore
 from shared.persistence.store import Document, Partition
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
+from tests.kit.cloud_process import a_cloud
 from tests.kit.host_processes import started
-from tests.kit.real_system import REPOSITORY
 from tools.package import package
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
 TENANT: Final = TenantId("acme")
 SITE: Final = environment_key(TENANT, ProjectId("proj-web"), "shop")
 WITHIN_S: Final = 40.0
-
-
-@contextmanager
-def a_cloud(state: Path) -> Iterator[Mapping[str, str]]:
-    """Run a local cloud; give the settings of an app that uses it."""
-    pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
-    command = [sys.executable, "-m", "local_cloud", "--state", str(state)]
-    with subprocess.Popen(
-        [*command, "--service-bus-port", "0"],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        printed = ""
-        try:
-            while "local cloud ready" not in printed:
-                line = process.stdout.readline()
-                assert line, printed
-                printed += line
-            yield json.loads((state / "app-settings.json").read_text())
-        finally:
-            process.terminate()
 
 
 async def send(connection: str, message: OutgoingMessage) -> None:
