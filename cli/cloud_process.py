@@ -33,6 +33,16 @@ def app_settings(folder: StateFolder) -> Mapping[str, str] | None:
     return None if found is None else {name: str(value) for name, value in found.items()}
 
 
+def identity_settings(folder: StateFolder) -> Mapping[str, Mapping[str, str]]:
+    """Return what the local cloud of *folder* has written for each identity, by its name."""
+    return read_json(folder.cloud / "identity-settings.json") or {}
+
+
+def addresses(folder: StateFolder) -> Mapping[str, str]:
+    """Return where the services of the local cloud of *folder* listen."""
+    return read_json(folder.cloud / "addresses.json") or {}
+
+
 def start_cloud(folder: StateFolder, options: Sequence[str], clock: Clock) -> int:
     """Start a local cloud in a session of its own; return its process id when it is ready.
 

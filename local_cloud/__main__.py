@@ -3,8 +3,9 @@
     python -m local_cloud --state .factory/cloud
 
 It declares the platform's containers and entities, and writes the settings of an app that uses it
-to `app-settings.json` in its state folder, for its own user only. What was not declared is refused,
-as in Azure.
+to its state folder, for its own user only: `app-settings.json` with the emulators' keys, and
+`identity-settings.json` by identity, for each app. What was not declared is refused, as in Azure,
+and so is who has not the role.
 """
 
 import argparse
@@ -14,12 +15,14 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from local_cloud.cloud import CloudSettings, LocalCloud
+from local_cloud.cloud import CloudSettings, IdentityPorts, LocalCloud
 from local_cloud.cosmos_endpoint.account import Account
+from local_cloud.identity_services import IdentityServices
 from local_cloud.infrastructure.endpoint import engine_of, serve_engine
 from local_cloud.private_files import write_private
 from local_cloud.runtime_topology import runtime_topology
@@ -36,6 +39,8 @@ from shared.persistence.lock_files import read_owner, take_lock, write_owner
 
 LOCK: Final = "cloud.lock"
 APP_SETTINGS: Final = "app-settings.json"
+IDENTITY_SETTINGS: Final = "identity-settings.json"
+ADDRESSES: Final = "addresses.json"
 AGENT_FOLDER: Final = "RUNTIME_AGENT_FOLDER"
 ENGINE_FOLDER: Final = "RUNTIME_ENGINE_FOLDER"
 EXIT_USAGE: Final = 2
@@ -45,24 +50,17 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m local_cloud", description="Run a local cloud.")
-    parser.add_argument("--state", type=Path, default=Path(".factory/cloud"), help="its folder")
-    parser.add_argument("--cosmos-port", type=int, default=0, help="of Cosmos DB; 0: any free one")
-    parser.add_argument("--blob-port", type=int, default=0, help="of Blob storage; 0: any")
-    parser.add_argument("--table-port", type=int, default=0, help="of Table storage; 0: any")
-    parser.add_argument(
-        "--service-bus-port", type=int, help="of Service Bus, which is served only if it is given"
+    asked = _parser().parse_args()
+    ports = IdentityPorts(
+        tokens=asked.token_port, key_vault=asked.key_vault_port, cosmos=asked.cosmos_https_port
     )
-    parser.add_argument(
-        "--agent-folder",
-        type=Path,
-        metavar="DIR",
-        help="state folder of a local agent, for environments on this machine (default: none)",
+    settings = CloudSettings(
+        runtime_topology(BUILT),
+        asked.cosmos_port,
+        asked.service_bus_port,
+        StoragePorts(asked.blob_port, asked.table_port),
+        ports,
     )
-    asked = parser.parse_args()
-    topology = runtime_topology(BUILT)
-    storage_ports = StoragePorts(asked.blob_port, asked.table_port)
-    settings = CloudSettings(topology, asked.cosmos_port, asked.service_bus_port, storage_ports)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     state = asked.state.resolve()
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -80,25 +78,52 @@ def main() -> int:
         return EXIT_USAGE
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local_cloud", description="Run a local cloud.")
+    parser.add_argument("--state", type=Path, default=Path(".factory/cloud"), help="its folder")
+    parser.add_argument(
+        "--service-bus-port", type=int, help="of Service Bus, which is served only if it is given"
+    )
+    for option, what in (
+        ("--cosmos-port", "Cosmos DB"),
+        ("--blob-port", "Blob storage"),
+        ("--table-port", "Table storage"),
+        ("--cosmos-https-port", "Cosmos DB by https, for identities"),
+        ("--key-vault-port", "Key Vault, by https"),
+        ("--token-port", "the tokens of identities"),
+    ):
+        parser.add_argument(option, type=int, default=0, help=f"of {what}; 0: any free one")
+    parser.add_argument(
+        "--agent-folder",
+        type=Path,
+        metavar="DIR",
+        help="state folder of a local agent, for environments on this machine (default: none)",
+    )
+    return parser
+
+
 async def _serve(state: Path, settings: CloudSettings, agent_folder: Path | None) -> int:
     clock, entropy, stopping = SystemClock(), SystemEntropy(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     database = Database(state / "broker.db")
     storage = LocalStorage(state, clock, in_memory=False)
-    cloud = LocalCloud(database, storage, settings, clock=clock, entropy=entropy)
     try:
         async with AsyncExitStack() as opened:
-            app_settings: dict[str, str] = {}
+            identities = IdentityServices(state, clock, entropy)
+            opened.push_async_callback(identities.close)
+            cloud = LocalCloud(
+                database, storage, settings, clock=clock, entropy=entropy, identities=identities
+            )
+            folders: dict[str, str] = {}
             if agent_folder is not None:
                 engine = engine_of(agent_folder, clock)
                 await opened.enter_async_context(serve_engine(engine, state, entropy))
-                app_settings = {AGENT_FOLDER: str(agent_folder), ENGINE_FOLDER: str(state)}
-            await _declare(storage)
+                folders = {AGENT_FOLDER: str(agent_folder), ENGINE_FOLDER: str(state)}
+            await declare(storage)
             await cloud.start()
             opened.push_async_callback(cloud.stop)
-            app_settings.update(cloud.app_settings())
-            write_private(state / APP_SETTINGS, json.dumps(app_settings, indent=2).encode())
+            _write_settings(state, cloud, folders)
             _log.info("local cloud ready; its settings for an app: %s", state / APP_SETTINGS)
             await stopping.wait()
     finally:
@@ -107,7 +132,18 @@ async def _serve(state: Path, settings: CloudSettings, agent_folder: Path | None
     return 0
 
 
-async def _declare(storage: LocalStorage) -> None:
+def _write_settings(state: Path, cloud: LocalCloud, folders: Mapping[str, str]) -> None:
+    """Write what apps and commands read; the file last by which the cloud is known to be ready."""
+    by_identity = {name: {**folders, **own} for name, own in cloud.identity_settings().items()}
+    for name, content in (
+        (ADDRESSES, cloud.addresses()),
+        (IDENTITY_SETTINGS, by_identity),
+        (APP_SETTINGS, {**folders, **cloud.app_settings()}),
+    ):
+        write_private(state / name, json.dumps(content, indent=2).encode())
+
+
+async def declare(storage: LocalStorage) -> None:
     """Make what Pulumi makes in Azure: a container and one for leases of each service, tables."""
     for table in TABLES:
         storage.table(table)

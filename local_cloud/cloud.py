@@ -4,12 +4,14 @@ This is all that the Functions host is given. The vocabulary it needs besides is
 modules that README.md lists; everything else is the cloud's inside.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.topology import Topology
 from local_cloud.cosmos_containers import CosmosContainers
+from local_cloud.roles import OPERATOR
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
 from local_cloud.wire_endpoints import (
@@ -21,6 +23,19 @@ from local_cloud.wire_endpoints import (
 )
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+
+if TYPE_CHECKING:
+    from local_cloud.identity_services import IdentityServices
+    from local_cloud.identity_wires import TokenWire
+
+
+@dataclass(frozen=True)
+class IdentityPorts:
+    """Where identities find each service; 0: on any free port."""
+
+    tokens: int = 0
+    key_vault: int = 0
+    cosmos: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,8 @@ class CloudSettings:
     """Where azure-servicebus clients find the broker; None: nowhere."""
     storage_ports: StoragePorts | None = None
     """Where clients of Azure Storage find the tables and blobs; None: nowhere."""
+    identity_ports: IdentityPorts = field(default_factory=IdentityPorts)
+    """Of a cloud that has identities."""
 
 
 class LocalCloud:
@@ -48,15 +65,22 @@ class LocalCloud:
         *,
         clock: Clock,
         entropy: Entropy,
+        identities: "IdentityServices | None" = None,
     ) -> None:
-        """*database* holds the broker's tables; it and *storage* stay their owner's to close."""
+        """*database* holds the broker's tables; all that is given stays its owner's to close.
+
+        Without *identities* the ports take the emulators' keys only.
+        """
         self.broker = Broker(database, settings.topology, clock=clock, entropy=entropy)
         self.storage = storage
         self.cosmos = CosmosContainers(storage)
         self._settings = settings
         self._clock = clock
         self._entropy = entropy
+        self._identities = identities
         self._wires: list[Wire] = []
+        self._by_identity: list[Wire] = []
+        self._tokens: TokenWire | None = None
 
     async def start(self) -> None:
         """Begin to deliver, and listen on the ports that are asked for.
@@ -66,36 +90,85 @@ class LocalCloud:
             NotInstalled: an endpoint needs what this Python lacks.
         """
         await self.broker.start()
-        settings = self._settings
-        if settings.cosmos_port is not None:
-            self._wires.append(CosmosWire(self.storage, settings.cosmos_port))
-        if settings.service_bus_port is not None:
-            self._wires.append(
-                ServiceBusWire(
-                    self.broker,
-                    settings.service_bus_port,
-                    clock=self._clock,
-                    entropy=self._entropy,
-                )
-            )
-        if settings.storage_ports is not None:
-            self._wires.append(
-                StorageWire(
-                    self.storage,
-                    settings.storage_ports,
-                    clock=self._clock,
-                    entropy=self._entropy,
-                )
-            )
+        self._wires = self._wires_by_key()
         for wire in self._wires:
             await wire.start()
+        if self._identities is not None:
+            self._by_identity = await self._wires_by_identity(self._identities)
+            for wire in self._by_identity:
+                await wire.start()
+
+    def _wires_by_key(self) -> list[Wire]:
+        settings, wires = self._settings, list[Wire]()
+        clock, entropy = self._clock, self._entropy
+        if settings.cosmos_port is not None:
+            callers = None
+            if self._identities is not None:
+                from local_cloud.cosmos_endpoint.authorization import (  # noqa: PLC0415  jwt
+                    AUDIENCES,
+                )
+
+                callers = self._identities.callers(AUDIENCES)
+            wires.append(CosmosWire(self.storage, settings.cosmos_port, callers=callers))
+        if settings.service_bus_port is not None:
+            port = settings.service_bus_port
+            wires.append(ServiceBusWire(self.broker, port, clock=clock, entropy=entropy))
+        if settings.storage_ports is not None:
+            ports = settings.storage_ports
+            wires.append(StorageWire(self.storage, ports, clock=clock, entropy=entropy))
+        return wires
+
+    async def _wires_by_identity(self, identities: "IdentityServices") -> list[Wire]:
+        from local_cloud.identity_wires import (  # noqa: PLC0415  aiohttp, cryptography
+            CosmosTlsWire,
+            TokenWire,
+            VaultWire,
+        )
+
+        ports, tls = self._settings.identity_ports, await identities.tls()
+        self._tokens = TokenWire(identities, ports.tokens)
+        accounts = [wire.account for wire in self._wires if isinstance(wire, CosmosWire)]
+        return [
+            self._tokens,
+            VaultWire(identities, ports.key_vault),
+            *(CosmosTlsWire(account, ports.cosmos, tls) for account in accounts),
+        ]
 
     def app_settings(self) -> Mapping[str, str]:
-        """Return the connections of an app that uses the ports, by the names of its settings."""
-        return {wire.setting: wire.connection for wire in self._wires}
+        """Return the connections of an app that uses the ports, by the names of its settings.
+
+        They have the emulators' keys; what knows no keys, the vault, is reached as the operator.
+        """
+        by_key = _settings_of(self._wires)
+        operator = self.identity_settings().get(OPERATOR, {})
+        others = {
+            name: value for name, value in operator.items() if name.partition("__")[0] not in by_key
+        }
+        return {**by_key, **others}
+
+    def identity_settings(self) -> Mapping[str, Mapping[str, str]]:
+        """Return the settings of an app that connects by its identity, for each identity."""
+        identities, tokens = self._identities, self._tokens
+        if identities is None or tokens is None:
+            return {}
+        shared = {
+            **_settings_of(self._by_identity),
+            "RUNTIME_CA_FILE": str(identities.certificates.ca_file),
+        }
+        return {name: {**shared, **tokens.environ_of(name)} for name in identities.names}
+
+    def addresses(self) -> Mapping[str, str]:
+        """Return where each service listens, as a URL without a key."""
+        wires = (*self._wires, *self._by_identity)
+        return {name: url for wire in wires for name, url in wire.addresses.items()}
 
     async def stop(self) -> None:
         """Close the ports and stop delivering; triggers have stopped before."""
-        while self._wires:
-            await self._wires.pop().stop()
+        for wires in (self._by_identity, self._wires):
+            while wires:
+                await wires.pop().stop()
         await self.broker.stop()
+
+
+def _settings_of(wires: Sequence[Wire]) -> Mapping[str, str]:
+    return {wire.setting: wire.connection for wire in wires if wire.setting is not None}

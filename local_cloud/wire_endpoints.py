@@ -2,12 +2,16 @@
 
 import logging
 from abc import ABC, abstractmethod
-from typing import ClassVar, Final, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
 
 from local_cloud.broker.broker import Broker
 from local_cloud.storage import LocalStorage
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+
+if TYPE_CHECKING:
+    from local_cloud.callers import Callers
 
 _log = logging.getLogger(__name__)
 EMULATOR_KEY: Final = (
@@ -57,9 +61,10 @@ async def listen(endpoint: _Endpoint, service: str, port: int, option: str) -> N
 
 
 class Wire(ABC):
-    """One endpoint on a port. `setting` is what apps call the connection to it."""
+    """One endpoint on a port."""
 
-    setting: ClassVar[str]
+    setting: ClassVar[str | None] = None
+    """What apps call the connection to it; None: they have none."""
     service: ClassVar[str]
     option: ClassVar[str]
     """The option that chooses the port."""
@@ -71,7 +76,12 @@ class Wire(ABC):
     @property
     @abstractmethod
     def connection(self) -> str:
-        """The connection string; the port is known once it listens."""
+        """What an app is given: an address or a connection string, known once it listens."""
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Where each service of it listens, as a URL without a key."""
+        return {self.service: self.connection}
 
     async def start(self) -> None:
         """Begin to listen. Raises PortTaken."""
@@ -109,6 +119,10 @@ class ServiceBusWire(Wire):
     def connection(self) -> str:
         return self._bus.connection_string
 
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        return {self.service: f"amqp://127.0.0.1:{self._bus.port}"}
+
 
 class CosmosWire(Wire):
     """The embedded Cosmos account on a port, for azure-cosmos clients."""
@@ -117,15 +131,22 @@ class CosmosWire(Wire):
     service = "Cosmos DB"
     option = "--cosmos-port"
 
-    def __init__(self, storage: LocalStorage, port: int) -> None:
+    def __init__(
+        self, storage: LocalStorage, port: int, *, callers: "Callers | None" = None
+    ) -> None:
+        """*callers* are identities; None: the account takes its key only."""
         from local_cloud.cosmos_endpoint.server import CosmosEndpoint  # noqa: PLC0415  aiohttp
 
-        self._account = CosmosEndpoint(storage, port, EMULATOR_KEY)
-        super().__init__(self._account, port)
+        self.account = CosmosEndpoint(storage, port, EMULATOR_KEY, callers=callers)
+        super().__init__(self.account, port)
 
     @property
     def connection(self) -> str:
-        return f"AccountEndpoint={self._account.url};AccountKey={EMULATOR_KEY}"
+        return f"AccountEndpoint={self.account.url};AccountKey={EMULATOR_KEY}"
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        return {self.service: self.account.url}
 
 
 class StoragePorts(NamedTuple):
@@ -151,9 +172,10 @@ class StorageWire(Wire):
         from local_cloud.storage_endpoint.shared_key import SharedKey  # noqa: PLC0415
         from local_cloud.storage_endpoint.tables import TableService  # noqa: PLC0415
 
-        key = SharedKey(STORAGE_ACCOUNT, STORAGE_KEY)
-        self._blobs = StorageEndpoint(BlobService(storage, clock), key, ports.blobs)
-        self._tables = StorageEndpoint(TableService(storage, entropy), key, ports.tables)
+        self.key = SharedKey(STORAGE_ACCOUNT, STORAGE_KEY)
+        self.blobs, self.tables = BlobService(storage, clock), TableService(storage, entropy)
+        self._blobs = StorageEndpoint(self.blobs, self.key, ports.blobs)
+        self._tables = StorageEndpoint(self.tables, self.key, ports.tables)
         self._table_port = ports.tables
         super().__init__(self._blobs, ports.blobs)
 
@@ -163,6 +185,10 @@ class StorageWire(Wire):
             f"DefaultEndpointsProtocol=http;AccountName={STORAGE_ACCOUNT};AccountKey={STORAGE_KEY};"
             f"BlobEndpoint={self._blobs.url};TableEndpoint={self._tables.url};"
         )
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        return {"Blob storage": self._blobs.url, "Table storage": self._tables.url}
 
     async def start(self) -> None:
         await listen(self._tables, "Table storage", self._table_port, "--table-port")

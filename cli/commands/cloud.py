@@ -7,7 +7,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cli.cloud_process import app_settings, find_cloud, start_cloud, stop_cloud
+from cli.cloud_process import (
+    addresses,
+    app_settings,
+    find_cloud,
+    identity_settings,
+    start_cloud,
+    stop_cloud,
+)
+from cli.cloud_services import answers
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.folder_lock import folder_lock
@@ -16,32 +24,47 @@ from cli.output import note
 from cli.state_folder import StateFolder
 
 app = Commands(help="The local cloud, for apps that reach it as they reach Azure.")
-_COSMOS_PORT: Final = typer.Option(help="Port of Cosmos DB, 0: any.", min=0, max=65_535)
-_BUS_PORT: Final = typer.Option(help="Port of Service Bus, 0: any.", min=0, max=65_535)
-_BLOB_PORT: Final = typer.Option(help="Port of Blob storage, 0: any.", min=0, max=65_535)
-_TABLE_PORT: Final = typer.Option(help="Port of Table storage, 0: any.", min=0, max=65_535)
+
+
+def _port(what: str) -> Any:
+    return typer.Option(help=f"Port of {what}, 0: any.", min=0, max=65_535)
+
+
+_APP: Final = typer.Option(
+    "--app", help="By the identity of this app, or of `operator`, instead of by keys."
+)
 
 
 @app.command()
 def up(
     invocation: Invocation,
-    cosmos_port: Annotated[int, _COSMOS_PORT] = 0,
-    service_bus_port: Annotated[int, _BUS_PORT] = 0,
-    blob_port: Annotated[int, _BLOB_PORT] = 0,
-    table_port: Annotated[int, _TABLE_PORT] = 0,
+    cosmos_port: Annotated[int, _port("Cosmos DB")] = 0,
+    cosmos_https_port: Annotated[int, _port("Cosmos DB by https, for identities")] = 0,
+    service_bus_port: Annotated[int, _port("Service Bus")] = 0,
+    blob_port: Annotated[int, _port("Blob storage")] = 0,
+    table_port: Annotated[int, _port("Table storage")] = 0,
+    key_vault_port: Annotated[int, _port("Key Vault")] = 0,
+    token_port: Annotated[int, _port("the tokens of identities")] = 0,
 ) -> None:
     """Start the local cloud in the background, or show the one that runs."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
     with folder_lock(folder, clock):
         is_new = find_cloud(folder) is None
         if is_new:
-            options = ["--cosmos-port", str(cosmos_port), "--agent-folder", str(folder.path)]
-            options += ["--blob-port", str(blob_port), "--table-port", str(table_port)]
+            ports = {
+                "--cosmos-port": cosmos_port,
+                "--cosmos-https-port": cosmos_https_port,
+                "--blob-port": blob_port,
+                "--table-port": table_port,
+                "--key-vault-port": key_vault_port,
+                "--token-port": token_port,
+            }
             if find_spec("proton") is None:
                 note("without Service Bus: requirements/cloud.txt is not installed")
             else:
-                options += ["--service-bus-port", str(service_bus_port)]
-            start_cloud(folder, options, clock)
+                ports["--service-bus-port"] = service_bus_port
+            options = [each for option, port in ports.items() for each in (option, str(port))]
+            start_cloud(folder, ["--agent-folder", str(folder.path), *options], clock)
     invocation.show(_shown(folder, "ready" if is_new else "was running already"))
 
 
@@ -55,22 +78,22 @@ def down(invocation: Invocation) -> None:
 
 @app.command()
 def status(invocation: Invocation) -> None:
-    """Show whether the local cloud runs, and what it serves."""
+    """Show whether the local cloud runs, where each service is, and whether it answers."""
     folder = invocation.session.state_folder
     invocation.show(_shown(folder, "ready" if find_cloud(folder) else "does not run"))
 
 
 @app.command()
-def settings(invocation: Invocation) -> None:
+def settings(invocation: Invocation, app_name: Annotated[str | None, _APP] = None) -> None:
     """Print a `local.settings.json` for apps that use this local cloud."""
     folder = invocation.session.state_folder
-    connections = app_settings(folder)
-    if find_cloud(folder) is None or connections is None:
+    if find_cloud(folder) is None or (by_key := app_settings(folder)) is None:
         raise Failure(
             "the local cloud does not run",
             ExitCode.UNAVAILABLE,
             remedy="`runtimectl cloud up`",
         )
+    connections = by_key if app_name is None else _of_identity(folder, app_name)
     values = {
         "FUNCTIONS_WORKER_RUNTIME": "python",
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",
@@ -81,12 +104,25 @@ def settings(invocation: Invocation) -> None:
     print(json.dumps({"IsEncrypted": False, "Values": values}, indent=2))
 
 
+def _of_identity(folder: StateFolder, name: str) -> Mapping[str, str]:
+    known = identity_settings(folder)
+    if name not in known:
+        raise Failure(
+            f"the local cloud has no identity {name!r}",
+            ExitCode.USAGE,
+            remedy=f"one of {', '.join(known)}",
+        )
+    return known[name]
+
+
 def _shown(folder: StateFolder, status_text: str) -> Mapping[str, Any]:
     process = find_cloud(folder)
-    served = sorted(app_settings(folder) or {}) if process else []
     return {
         "status": status_text,
         "pid": process.pid if process else None,
-        "connections": ", ".join(served),
         "state": str(folder.cloud),
+        **{
+            service: f"{address} {'answers' if answers(address) else 'does not answer'}"
+            for service, address in (addresses(folder) if process else {}).items()
+        },
     }

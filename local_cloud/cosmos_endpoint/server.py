@@ -2,9 +2,10 @@
 
 What clients send was taken from the official Python SDK (azure-cosmos 4.17) and the public REST
 reference, https://learn.microsoft.com/rest/api/cosmos-db/. Throughput, stored procedures, patch,
-continue-on-error batches, Entra tokens and the all-versions change feed are not served.
+continue-on-error batches and the all-versions change feed are not served.
 """
 
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Any, Final
@@ -12,8 +13,10 @@ from uuid import UUID
 
 from aiohttp import web
 
+from local_cloud.callers import Callers
 from local_cloud.cosmos_endpoint.account import KEY_RANGES, Account, Container
 from local_cloud.cosmos_endpoint.authentication import MasterKey
+from local_cloud.cosmos_endpoint.authorization import AccountAuthorization
 from local_cloud.cosmos_endpoint.documents import (
     BATCH_MAX_BYTES,
     Documents,
@@ -49,11 +52,22 @@ _RANGES_ETAG: Final = '"ranges-1"'
 class CosmosEndpoint:
     """The account on `http://<host>:<port>/`; `faults` are those that a test injects."""
 
-    def __init__(self, storage: LocalStorage, port: int, key: str, host: str = "127.0.0.1") -> None:
-        """*port* 0 takes a free one. Raises ValueError when *key* is not base64."""
+    def __init__(
+        self,
+        storage: LocalStorage,
+        port: int,
+        key: str,
+        host: str = "127.0.0.1",
+        *,
+        callers: Callers | None = None,
+    ) -> None:
+        """*port* 0 takes a free one; *callers* are identities, taken beside the holder of *key*.
+
+        Raises ValueError when *key* is not base64.
+        """
         self.faults = Faults()
         self._account = Account(storage)
-        self._key = MasterKey(key)
+        self._authorization = AccountAuthorization(MasterKey(key), callers)
         self._requests = count(1)
         self._host = host
         self._port = port
@@ -70,9 +84,14 @@ class CosmosEndpoint:
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
-        await site.start()
-        self._port = int(self._runner.addresses[0][1])
+        self._port = await self.listen(self._port)
+
+    async def listen(self, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen on one port more, by https with *tls*; return it. Raises OSError when taken."""
+        assert self._runner is not None, "start comes first"
+        before = len(self._runner.addresses)
+        await web.TCPSite(self._runner, self._host, port, ssl_context=tls).start()
+        return int(self._runner.addresses[before][1])
 
     async def stop(self) -> None:
         """Stop listening and let what runs finish for a second."""
@@ -83,12 +102,7 @@ class CosmosEndpoint:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         address = address_of(request.rel_url.raw_path)
         try:
-            self._key.check(
-                request.method,
-                address,
-                request.headers.get("x-ms-date", ""),
-                request.headers.get("authorization", ""),
-            )
+            await self._authorization.check(request.method, address, request.headers)
             response = await self._dispatch(request, address)
         except CosmosError as error:
             response = json_response(
@@ -137,7 +151,8 @@ class CosmosEndpoint:
         return await handlers[key](request, address)
 
     async def _show_account(self, request: web.Request, _: ResourceAddress) -> web.Response:
-        here = [{"name": "Local", "databaseAccountEndpoint": f"http://{request.host}/"}]
+        own = f"{request.scheme}://{request.host}/"
+        here = [{"name": "Local", "databaseAccountEndpoint": own}]
         return json_response(
             {
                 "id": "local", "_rid": "local", "_self": "", "_dbs": "//dbs/", "media": "//media/",

@@ -3,37 +3,27 @@
 https://learn.microsoft.com/azure/key-vault/general/rbac-guide
 """
 
-from collections.abc import Mapping
-from enum import StrEnum
 from typing import Final
 
+from local_cloud.callers import Callers
 from local_cloud.key_vault_endpoint.errors import ErrorAnswer, VaultRefused
-from local_cloud.token_endpoint.identities import ISSUER, TENANT
-from shared.kernel.clock import Clock
-from shared.kernel.errors import Unauthenticated
-from shared.web.authentication import Authenticator, KeySource
+from local_cloud.roles import KEY_VAULT, Role
+from local_cloud.token_endpoint.identities import ISSUER
+from shared.kernel.errors import Denied, Unauthenticated
 
 RESOURCE: Final = "https://vault.azure.net"
 """What tokens for every vault of Azure's public cloud are for."""
 _CHALLENGE: Final = f'Bearer authorization="{ISSUER.rstrip("/")}", resource="{RESOURCE}"'
-
-
-class VaultRole(StrEnum):
-    """The built-in roles of the data plane."""
-
-    SECRETS_OFFICER = "Key Vault Secrets Officer"
-    SECRETS_USER = "Key Vault Secrets User"
-    """Reads values and what versions are, and changes nothing."""
-    READER = "Key Vault Reader"
-    """Reads what versions are, never a value."""
+_WRITES: Final = frozenset({Role.SECRETS_OFFICER})
+_READS_VALUES: Final = _WRITES | {Role.SECRETS_USER}
+_READS_PROPERTIES: Final = _READS_VALUES | {Role.VAULT_READER}
 
 
 class VaultAuthorization:
-    """Checks requests of one vault; *roles* are by the client id of an identity."""
+    """Checks requests of one vault; *callers* have tokens for RESOURCE."""
 
-    def __init__(self, keys: KeySource, roles: Mapping[str, VaultRole], clock: Clock) -> None:
-        self._authenticator = Authenticator(keys, [ISSUER], RESOURCE, clock)
-        self._roles = roles
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
 
     async def check(self, authorization: str | None, *, writes: bool, shows_value: bool) -> None:
         """Refuse who may not: 401 with the challenge, or 403.
@@ -42,28 +32,18 @@ class VaultAuthorization:
             VaultRefused: the token is missing, bad or for another resource; or the role is missing.
             Unavailable: the keys cannot be read.
         """
+        allowed = _WRITES if writes else _READS_VALUES if shows_value else _READS_PROPERTIES
         try:
-            client = await self._client(authorization)
+            caller = await self._callers.caller(authorization)
+            self._callers.check(caller, KEY_VAULT, allowed)
         except Unauthenticated as refused:
             headers = {"WWW-Authenticate": _CHALLENGE}
             message = f"AKV10000: {refused.message}"
             raise VaultRefused(
                 ErrorAnswer(401, "Unauthorized", message, headers=headers)
             ) from refused
-        role = self._roles.get(client)
-        if role is None or not _allows(role, writes=writes, shows_value=shows_value):
+        except Denied as denied:
             message = "Caller is not authorized to perform action on resource."
-            raise VaultRefused(ErrorAnswer(403, "Forbidden", message, "ForbiddenByRbac"))
-
-    async def _client(self, authorization: str | None) -> str:
-        """Return the client id of the identity that the token is of."""
-        claims = await self._authenticator.claims(authorization)
-        if claims.get("tid") != TENANT:
-            raise Unauthenticated("the token is of another directory")
-        return str(claims.get("appid"))
-
-
-def _allows(role: VaultRole, *, writes: bool, shows_value: bool) -> bool:
-    if role is VaultRole.SECRETS_OFFICER:
-        return True
-    return not writes and (role is VaultRole.SECRETS_USER or not shows_value)
+            raise VaultRefused(
+                ErrorAnswer(403, "Forbidden", message, "ForbiddenByRbac")
+            ) from denied

@@ -18,6 +18,8 @@ TENANT: Final = str(uuid5(NAMESPACE_URL, "https://login.local/factory-runtime"))
 ISSUER: Final = f"https://login.local/{TENANT}/"
 TOKEN_LIFE: Final = timedelta(hours=1)
 """Azure's managed identities get a day; a short life lets every run see a renewal."""
+_SET_BACK_S: Final = 300
+"""Valid that long before it was made, as Entra ID has it: a clock may be set back meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,15 @@ class LocalIdentities:
         ends = now + int(TOKEN_LIFE.total_seconds())
         claims = {
             "iss": ISSUER,
-            "aud": resource,
+            # Services take both: the Python SDK of Service Bus writes its resource with a slash.
+            "aud": resource.rstrip("/"),
             "sub": identity.client_id,
             "oid": identity.client_id,
             "appid": identity.client_id,
             "tid": TENANT,
             "idtyp": "app",
-            "iat": now,
-            "nbf": now,
+            "iat": now - _SET_BACK_S,
+            "nbf": now - _SET_BACK_S,
             "exp": ends,
             "jti": str(self.entropy.uuid()),
         }

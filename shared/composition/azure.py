@@ -47,9 +47,11 @@ class AzureParts:
         settings = self._settings
         if settings.cosmos is not None:
             endpoint, key = string_parts(settings.cosmos.get_secret_value())
-            return CosmosAccount(endpoint, key=key)
+            return CosmosAccount(endpoint, key=key, ca_file=settings.ca_file)
         assert settings.cosmos_endpoint, "read_settings asks for it"
-        return CosmosAccount(settings.cosmos_endpoint, credential=self._identity)
+        return CosmosAccount(
+            settings.cosmos_endpoint, credential=self._identity, ca_file=settings.ca_file
+        )
 
     def store(self, container: str) -> Store:
         return CosmosStore(self._account, DATABASE, container)

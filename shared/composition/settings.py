@@ -98,8 +98,8 @@ class Settings(BaseModel):
     issuer_networks: Networks = Field((), alias="RUNTIME_ISSUER_NETWORKS")
     """Private ranges in which issuers may be, such as `10.1.0.0/16`."""
     ca_file: Path | None = Field(None, alias=CA_FILE)
-    """Certificate authorities to trust for issuers, the vault and Service Bus, in place of the
-    machine's."""
+    """Certificate authorities to trust: for issuers in place of the machine's, for connections
+    besides them."""
     tenant_issuers: Words = Field((), alias=TENANT_ISSUERS)
     """Of the issuers, those that say the tenant themselves, by the claim `tenantId`."""
     tenants: str = Field("", alias=TENANTS)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.kernel.errors import NotFound, TooLarge, Unavailable
+from shared.kernel.trust import trusting
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -23,7 +24,7 @@ class ServiceBusConnection:
 
     `namespace` may carry a port, for a namespace on this machine. `credential` is asked when a
     client is opened, and stays its owner's to close. `ca_file` has the certificate authorities to
-    trust in place of the machine's.
+    trust besides the machine's.
     """
 
     namespace: str | None = None
@@ -46,7 +47,7 @@ class ServiceBusConnection:
         """Return what the SDK needs to reach a port, and to trust other authorities."""
         options: dict[str, Any] = {}
         if self.ca_file is not None:
-            options["connection_verify"] = str(self.ca_file)
+            options["ssl_context"] = trusting(self.ca_file)
         assert self.namespace is not None
         if ":" in self.namespace:
             from azure.servicebus import TransportType  # noqa: PLC0415  heavy: where used

@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.kernel.errors import Invalid
+from shared.kernel.errors import Invalid, Unavailable
+from shared.kernel.trust import trusting
 from shared.persistence.cosmos_errors import translated_errors
 from shared.persistence.cosmos_form import PARTITION_FIELDS
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.pipeline.transport import AioHttpTransport
     from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 THROTTLE_RETRIES: Final = 3
@@ -43,11 +46,16 @@ class CosmosAccount:
         *,
         key: str | None = None,
         credential: Callable[[], "AsyncTokenCredential"] | None = None,
+        ca_file: Path | None = None,
     ) -> None:
-        """Give *key* for an emulator, else *credential*: asked when first used, and its owner's."""
+        """Give *key* for an emulator, else *credential*: asked when first used, and its owner's.
+
+        *ca_file* has the certificate authority of a local cloud, trusted besides the machine's.
+        """
         self._endpoint = endpoint
         self._key = key
         self._credential = credential
+        self._ca_file = ca_file
         self._opened = AsyncExitStack()
         self._client: CosmosClient | None = None
         self._connecting = asyncio.Lock()
@@ -93,16 +101,20 @@ class CosmosAccount:
         credential: Any = (
             self._credential() if self._key is None and self._credential else self._key
         )
+        options = {} if self._ca_file is None else {"transport": _transport(self._ca_file)}
         async with AsyncExitStack() as opened:
             client = CosmosClient(
                 self._endpoint,
                 credential,
+                **options,
                 connection_timeout=TIMEOUT_S,
                 retry_throttle_total=THROTTLE_RETRIES,
                 retry_throttle_backoff_max=THROTTLE_WAIT_MAX_S,
                 no_response_on_write=True,
             )
-            await opened.enter_async_context(client)
+            # First: what the SDK opened before it was refused is open all the same.
+            opened.push_async_callback(client.close)
+            await client.__aenter__()
             self._opened = opened.pop_all()
         return client
 
@@ -110,3 +122,27 @@ class CosmosAccount:
         """Close the connections; the account may not be used afterwards."""
         self._client = None
         await self._opened.aclose()
+
+
+def _transport(ca_file: Path) -> "AioHttpTransport":
+    """Return a transport that trusts *ca_file*, at loopback addresses too.
+
+    There the SDK verifies no certificate, and hands its token to whoever listens.
+    """
+    from aiohttp import ClientSession, DummyCookieJar, TCPConnector  # noqa: PLC0415  heavy
+    from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415  heavy: where used
+
+    class Verifying(AioHttpTransport):  # type: ignore[misc]  # azure.core loads it late
+        async def send(self, request: Any, **options: Any) -> Any:
+            # True is the connector's context; a path would be read, and connected anew, each time.
+            return await super().send(request, **{**options, "connection_verify": True})
+
+    try:
+        context = trusting(ca_file)
+    except OSError as problem:
+        raise Unavailable(f"the certificates in {ca_file} cannot be read: {problem}") from problem
+    session = ClientSession(
+        connector=TCPConnector(ssl=context),
+        cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=True,
+    )  # fmt: skip  # as the SDK makes its own
+    return Verifying(session=session)

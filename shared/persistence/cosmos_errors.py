@@ -10,8 +10,11 @@ from shared.persistence.query_rules import no_continuation
 from shared.persistence.store import AnswerLost, BatchOperation, BatchRefused
 
 _REFUSED: Final = frozenset({404, 409, 412})
-_AWAY: Final = frozenset({403, 408, 410, 429, 449, 500, 502, 503, 504})
-"""403: a role assignment takes minutes to reach the data plane."""
+_AWAY: Final = frozenset({401, 403, 408, 410, 429, 449, 500, 502, 503, 504})
+"""401: a token ended on the way. 403: a role assignment takes minutes to reach the data plane."""
+_NO_ROLE: Final = 5301
+_GRANTED_WITHIN_S: Final = 15.0
+"""What an identity has no token or role for is asked again; a second is too soon."""
 _UNKNOWN_EFFECT: Final = frozenset({408, 500, 502, 504})
 
 
@@ -29,6 +32,7 @@ async def translated_errors(
     """
     from aiohttp import ClientConnectorError  # noqa: PLC0415  heavy: where used
     from azure.core.exceptions import (  # noqa: PLC0415  heavy
+        ClientAuthenticationError,
         HttpResponseError,
         ServiceRequestError,
         ServiceResponseError,
@@ -46,6 +50,12 @@ async def translated_errors(
         raise Unavailable(f"Cosmos DB cannot be reached: {away}") from away
     except CosmosBatchOperationError as failed:
         raise _refusal_of(failed, batch) from failed
+    except ClientAuthenticationError as refused:
+        raise Unavailable(
+            f"this app's identity got no token for Cosmos DB ({type(refused).__name__};"
+            " azure.identity logs why)",
+            retry_after_s=_GRANTED_WITHIN_S,
+        ) from refused
     except HttpResponseError as failed:
         error = _error_for(failed, continuation, batch)
         if error is None:
@@ -68,6 +78,12 @@ def _error_for(
         return TooLarge("the batch is over Cosmos DB's own limit")
     if continuation is not None and status == HTTPStatus.BAD_REQUEST:
         return no_continuation(continuation)
+    if getattr(failed, "sub_status", None) == _NO_ROLE:
+        return Unavailable(
+            "Cosmos DB answered 403: this app's identity has not the role for it, or has it for"
+            " minutes only",
+            retry_after_s=_GRANTED_WITHIN_S,
+        )
     return _unavailable(status, getattr(failed, "headers", None)) if status in _AWAY else None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from shared.kernel.errors import TooLarge, Unavailable
+from shared.kernel.trust import trusting
 from shared.vault.key_vault_errors import translated_errors
 from shared.vault.port import (
     LISTED_MAX,
@@ -50,7 +51,7 @@ class KeyVault:
     ) -> None:
         """*credential* is asked when first used and stays its owner's to close.
 
-        *ca_file* has the certificate authority of a local cloud; None: those of the machine.
+        *ca_file* has the certificate authority of a local cloud, trusted besides the machine's.
         """
         self._timeout_s = timeout_s
         self._uri = vault_uri
@@ -138,14 +139,21 @@ class KeyVault:
             yield self._client
 
     def _connect(self) -> "SecretClient":
-        from aiohttp import ClientSession, DummyCookieJar  # noqa: PLC0415  heavy
+        from aiohttp import ClientSession, DummyCookieJar, TCPConnector  # noqa: PLC0415  heavy
         from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415  heavy
         from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415  heavy: where used
 
         credential = self._credential()
+        try:
+            context = trusting(self._ca_file)
+        except OSError as problem:
+            message = f"the certificates in {self._ca_file} cannot be read: {problem}"
+            raise Unavailable(message) from problem
         session = ClientSession(
-            cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=True
-        )  # as the SDK makes its own
+            # A path given to the SDK would be read, and connected anew, for each request.
+            connector=TCPConnector(ssl=context),
+            cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=True,
+        )  # fmt: skip  # as the SDK makes its own
         # aiohttp sends a PUT again by itself where the connection breaks: a secret that was set
         # would get two versions. It has no public name for this.
         session._retry_connection = False  # noqa: SLF001
@@ -153,7 +161,6 @@ class KeyVault:
             session=session,
             connection_timeout=self._timeout_s,
             read_timeout=self._timeout_s,
-            connection_verify=True if self._ca_file is None else str(self._ca_file),
         )
         return SecretClient(
             self._uri,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,6 +79,50 @@ def test_after_down_nothing_runs(folder: StateFolder) -> None:
     assert down == {"cloud": f"stopped (pid {up['pid']})"}
     assert find_cloud(folder) is None
     assert run(folder, "cloud status")[1]["status"] == "does not run"
+
+
+def test_status_says_where_each_service_is_and_that_it_answers(folder: StateFolder) -> None:
+    run(folder, "cloud up")
+    _, shown = run(folder, "cloud status")
+
+    served = {name: text for name, text in shown.items() if name[0].isupper() or name == "tokens"}
+    assert {"Cosmos DB", "Cosmos DB by identity", "Key Vault", "tokens"} <= set(served)
+    assert all(re.fullmatch(r"\w+://\S+:\d+\S* answers", text) for text in served.values())
+
+
+def test_an_identity_and_whom_it_trusts_outlive_the_process(folder: StateFolder) -> None:
+    run(folder, "cloud up")
+    before = run(folder, "cloud settings --app catalog")[1]["Values"]
+    authority = Path(before["RUNTIME_CA_FILE"]).read_bytes()
+    run(folder, "cloud down")
+    run(folder, "cloud up")
+    after = run(folder, "cloud settings --app catalog")[1]["Values"]
+
+    assert after["IDENTITY_HEADER"] == before["IDENTITY_HEADER"]
+    assert Path(after["RUNTIME_CA_FILE"]).read_bytes() == authority
+
+
+def test_the_settings_of_an_app_have_no_key(folder: StateFolder) -> None:
+    run(folder, "cloud up")
+    values = run(folder, "cloud settings --app catalog")[1]["Values"]
+    code, refused = run(folder, "cloud settings --app nobody")
+
+    assert values["CosmosDB__accountEndpoint"].startswith("https://localhost:")
+    assert not {"CosmosDB", "ServiceBus", "Storage"} & set(values)
+    assert "Key=" not in json.dumps(values)
+    assert read_settings(values).vault == values["KeyVault__vaultUri"]
+    assert (code, refused["error"]["message"]) == (2, "the local cloud has no identity 'nobody'")
+
+
+def test_a_lost_key_of_the_vault_is_named(folder: StateFolder) -> None:
+    run(folder, "cloud up")
+    run(folder, "cloud down")
+    (folder.cloud / "vaults" / "vault.key").unlink()
+
+    code, said = run(folder, "cloud up")
+
+    assert code == 6
+    assert "the key of the vaults is lost: restore" in said["error"]["message"]
 
 
 def test_without_a_cloud_there_are_no_settings(folder: StateFolder) -> None:

@@ -9,25 +9,26 @@ from typing import Final
 
 import pytest
 
+from local_cloud.callers import Callers
 from local_cloud.certificates import LocalCertificates
-from local_cloud.key_vault_endpoint.authorization import VaultAuthorization, VaultRole
+from local_cloud.key_vault_endpoint.authorization import RESOURCE, VaultAuthorization
 from local_cloud.key_vault_endpoint.server import KeyVaultEndpoint
+from local_cloud.roles import KEY_VAULT, Assignment, Role
 from local_cloud.token_endpoint.identities import LocalIdentities
 from local_cloud.token_endpoint.server import TokenEndpoint
 from local_cloud.vault.vault import LocalVault, Vaults
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.vault.key_vault import KeyVault
-from shared.web.authentication import FileKeys
 
 OFFICER: Final = "secret-bindings"
 USER: Final = "surfaces"
 READER: Final = "drift"
 STRANGER: Final = "catalog"
 ROLES: Final = {
-    OFFICER: VaultRole.SECRETS_OFFICER,
-    USER: VaultRole.SECRETS_USER,
-    READER: VaultRole.READER,
+    OFFICER: Role.SECRETS_OFFICER,
+    USER: Role.SECRETS_USER,
+    READER: Role.VAULT_READER,
 }
 
 
@@ -52,8 +53,8 @@ async def wired_vault(
     machine, entropy = SystemClock(), SystemEntropy()
     vault = Vaults(folder / "vaults", clock, entropy).open("environment-vault")
     identities = LocalIdentities(folder / "identities", machine, entropy)
-    roles = {identities.identity(name).client_id: role for name, role in ROLES.items()}
-    authorization = VaultAuthorization(FileKeys(identities.signing_key.key_set), roles, machine)
+    assigned = [Assignment(name, role, KEY_VAULT) for name, role in ROLES.items()]
+    authorization = VaultAuthorization(Callers(identities, assigned, [RESOURCE], machine))
     certificates = LocalCertificates(folder / "certificates", machine)
     endpoint = KeyVaultEndpoint(vault, authorization, certificates, 0)
     tokens = TokenEndpoint(identities, [*ROLES, STRANGER], 0)

@@ -1,0 +1,99 @@
+"""Which identity of the local cloud has which role where: the one table, as in Azure.
+
+A role is one of Azure's built-in roles of the data plane. A scope is a path, and holds for what
+lies below it. In Azure the infrastructure program assigns the same.
+https://learn.microsoft.com/azure/role-based-access-control/built-in-roles and
+https://learn.microsoft.com/azure/cosmos-db/nosql/security/reference-data-plane-roles.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from shared.contracts.commands import COMMANDS
+from shared.contracts.entities import RUNTIME_EVENTS, command_queue
+from shared.contracts.events import BUILT, EVENTS, subscription
+from shared.contracts.storage import ARTIFACTS, AUDIT, HEALTH_SAMPLES
+from shared.contracts.values import Service
+
+OPERATOR: Final = "operator"
+"""The identity of a person who looks, replays dead letters and sets secrets."""
+DATABASE: Final = "runtime"
+COSMOS_DB: Final = "cosmos-db"
+SERVICE_BUS: Final = "service-bus"
+TABLES: Final = "tables"
+BLOBS: Final = "blobs"
+KEY_VAULT: Final = "key-vault"
+
+
+class Role(StrEnum):
+    """The built-in roles that are assigned here."""
+
+    COSMOS_CONTRIBUTOR = "Cosmos DB Built-in Data Contributor"
+    COSMOS_READER = "Cosmos DB Built-in Data Reader"
+    BUS_SENDER = "Azure Service Bus Data Sender"
+    BUS_RECEIVER = "Azure Service Bus Data Receiver"
+    BUS_OWNER = "Azure Service Bus Data Owner"
+    TABLE_CONTRIBUTOR = "Storage Table Data Contributor"
+    TABLE_READER = "Storage Table Data Reader"
+    BLOB_CONTRIBUTOR = "Storage Blob Data Contributor"
+    BLOB_READER = "Storage Blob Data Reader"
+    SECRETS_OFFICER = "Key Vault Secrets Officer"
+    SECRETS_USER = "Key Vault Secrets User"
+    VAULT_READER = "Key Vault Reader"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """*identity* has *role* at *scope* and below."""
+
+    identity: str
+    role: Role
+    scope: str
+
+    def holds_at(self, resource: str) -> bool:
+        """Return whether *resource* is the scope, or lies in it."""
+        return f"{resource}/".startswith(f"{self.scope}/")
+
+
+def container_scope(container: str, database: str = DATABASE) -> str:
+    return f"{COSMOS_DB}/dbs/{database}/colls/{container}"
+
+
+def assignments(services: Collection[Service] = BUILT) -> tuple[Assignment, ...]:
+    """Return the roles of the apps *services* and of the operator."""
+    apps = [each for service in sorted(services) for each in _of_app(service)]
+    return (*apps, *_of_operator())
+
+
+def _of_app(service: Service) -> Iterator[Assignment]:
+    name = service.public_name
+    for container in (service.value, f"{service.value}-leases"):
+        yield Assignment(name, Role.COSMOS_CONTRIBUTOR, container_scope(container))
+    for entity in sorted(_sent_to(service)):
+        yield Assignment(name, Role.BUS_SENDER, f"{SERVICE_BUS}/{entity}")
+    yield Assignment(name, Role.BUS_RECEIVER, f"{SERVICE_BUS}/{command_queue(service)}")
+    if subscription(RUNTIME_EVENTS, service):
+        scope = f"{SERVICE_BUS}/{RUNTIME_EVENTS}/subscriptions/{name}"
+        yield Assignment(name, Role.BUS_RECEIVER, scope)
+    yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{AUDIT}")
+    if service is Service.HEALTH:
+        yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{HEALTH_SAMPLES}")
+    if service is Service.DEPLOYMENTS:
+        yield Assignment(name, Role.BLOB_CONTRIBUTOR, f"{BLOBS}/{ARTIFACTS}")
+
+
+def _sent_to(service: Service) -> set[str]:
+    """Return the topic and the queues to which *service* sends."""
+    queues = {row.queue for row in COMMANDS.values() if service in row.senders}
+    publishes = any(service in row.producers for row in EVENTS.values())
+    return queues | ({RUNTIME_EVENTS} if publishes else set())
+
+
+def _of_operator() -> Iterator[Assignment]:
+    yield Assignment(OPERATOR, Role.COSMOS_READER, COSMOS_DB)
+    yield Assignment(OPERATOR, Role.BUS_OWNER, SERVICE_BUS)
+    yield Assignment(OPERATOR, Role.TABLE_READER, TABLES)
+    yield Assignment(OPERATOR, Role.BLOB_READER, BLOBS)
+    yield Assignment(OPERATOR, Role.SECRETS_OFFICER, KEY_VAULT)

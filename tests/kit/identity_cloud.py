@@ -1,0 +1,86 @@
+"""A local cloud with identities in this process: https, tokens, roles, over a folder."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local_cloud.__main__ import declare
+from local_cloud.cloud import CloudSettings, LocalCloud
+from local_cloud.identity_services import IdentityServices
+from local_cloud.runtime_topology import runtime_topology
+from local_cloud.sqlite.database import MEMORY, Database
+from local_cloud.storage import LocalStorage
+from local_cloud.token_endpoint.identities import LocalIdentities
+from local_cloud.wire_endpoints import StoragePorts
+from shared.composition.settings import Settings, read_settings
+from shared.contracts.events import BUILT
+from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.entropy import Entropy, SystemEntropy
+from shared.persistence.cosmos_account import CosmosAccount
+
+
+@dataclass
+class IdentityCloud:
+    cloud: LocalCloud
+    identities: LocalIdentities
+    monkeypatch: pytest.MonkeyPatch
+
+    def token(self, identity: str, resource: str) -> str:
+        return self.identities.token(self.identities.identity(identity), resource)[0]
+
+    def settings(self, app: str) -> Settings:
+        """Make this process the identity *app*, and return the settings of its app."""
+        given = self.cloud.identity_settings()[app]
+        for name, value in given.items():
+            self.monkeypatch.setenv(name, value)
+        return read_settings({**given, "RUNTIME_PROFILE": "local"})
+
+    @asynccontextmanager
+    async def account(self, app: str, **environ: str) -> AsyncIterator[CosmosAccount]:
+        """Connect to the account as *app* does; *environ* replaces what its process has."""
+        from azure.identity.aio import ManagedIdentityCredential
+
+        settings = self.settings(app)
+        assert settings.cosmos_endpoint is not None
+        for name, value in environ.items():
+            self.monkeypatch.setenv(name, value)
+        async with ManagedIdentityCredential() as credential:
+            account = CosmosAccount(
+                settings.cosmos_endpoint, credential=lambda: credential, ca_file=settings.ca_file
+            )
+            try:
+                yield account
+            finally:
+                await account.close()
+
+
+@asynccontextmanager
+async def identity_cloud(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+    service_bus_port: int | None = None,
+) -> AsyncIterator[IdentityCloud]:
+    """Serve what the platform has in Azure; *clock* and *entropy* are those of the tokens."""
+    machine, entropy = SystemClock(), entropy or SystemEntropy()
+    storage = LocalStorage(folder, machine, in_memory=False)
+    database = Database(MEMORY)
+    identities = IdentityServices(folder, clock or machine, entropy)
+    settings = CloudSettings(runtime_topology(BUILT), 0, service_bus_port, StoragePorts())
+    cloud = LocalCloud(
+        database, storage, settings, clock=machine, entropy=entropy, identities=identities
+    )
+    await declare(storage)
+    await cloud.start()
+    try:
+        yield IdentityCloud(cloud, identities.identities, monkeypatch)
+    finally:
+        await cloud.stop()
+        await identities.close()
+        storage.close()
+        database.close()

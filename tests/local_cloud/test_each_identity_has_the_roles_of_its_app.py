@@ -1,0 +1,123 @@
+"""The table of roles against what each app opens, listens to and sends to."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import azure.durable_functions as df
+import pytest
+
+from function_apps.catalog import function_app as catalog
+from function_apps.catalog.triggers import blueprint as catalog_triggers
+from function_apps.deployments import function_app as deployments
+from function_apps.deployments.triggers import blueprint as deployments_triggers
+from function_apps.environments import function_app as environments
+from function_apps.environments.triggers import blueprint as environments_triggers
+from function_apps.health import function_app as health
+from function_apps.health.triggers import blueprint as health_triggers
+from local_cloud.roles import COSMOS_DB, KEY_VAULT, OPERATOR, Role, assignments, container_scope
+from shared.composition.azure import AzureParts
+from shared.composition.settings import DATABASE, Need, Settings, read_settings
+from shared.contracts.events import BUILT
+from shared.contracts.values import Service
+from shared.persistence.blobs import Blobs
+from shared.persistence.store import Store
+from shared.persistence.tables import Table
+
+APPS: Final[dict[str, tuple[Any, Any]]] = {
+    "environments": (environments, environments_triggers),
+    "deployments": (deployments, deployments_triggers),
+    "catalog": (catalog, catalog_triggers),
+    "health": (health, health_triggers),
+}
+SETTINGS: Final = {
+    Need.COSMOS_DB: "https://localhost:1",
+    Need.SERVICE_BUS: "localhost:1",
+    Need.TABLES: "https://127.0.0.1:1",
+    Need.BLOBS: "https://127.0.0.1:1",
+    Need.GATEWAY: "https://localhost:1",
+    "RUNTIME_PROFILE": "local",
+    "RUNTIME_ISSUER_KEYS": "/keys.json",
+}
+SENT: Final = {Role.BUS_SENDER}
+
+
+class NotedParts(AzureParts):
+    """Azure's parts, which note the scope of what is opened."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.opened: set[str] = set()
+
+    def store(self, container: str) -> Store:
+        self.opened.add(container_scope(container, DATABASE))
+        return super().store(container)
+
+    def table(self, name: str) -> Table:
+        self.opened.add(f"tables/{name}")
+        return super().table(name)
+
+    def blobs(self, container: str) -> Blobs:
+        self.opened.add(f"blobs/{container}")
+        return super().blobs(container)
+
+    def engine(self) -> Any:
+        return None  # it has no data plane
+
+
+def listened_to(blueprint: df.Blueprint) -> Iterable[str]:
+    app = df.DFApp()
+    app.register_functions(blueprint)
+    for function in app.get_functions():
+        trigger = function.get_trigger().get_dict_repr()
+        match trigger["type"]:
+            case "serviceBusTrigger" if "topicName" in trigger:
+                name = trigger["subscriptionName"]
+                yield f"service-bus/{trigger['topicName']}/subscriptions/{name}"
+            case "serviceBusTrigger":
+                yield f"service-bus/{trigger['queueName']}"
+            case "cosmosDBTrigger":
+                yield container_scope(trigger["containerName"], trigger["databaseName"])
+                yield container_scope(trigger["leaseContainerName"], trigger["databaseName"])
+
+
+@pytest.mark.parametrize("name", sorted(APPS))
+def test_an_identity_reaches_what_its_app_uses_and_nothing_else(name: str, tmp_path: Path) -> None:
+    parts = NotedParts(read_settings({**SETTINGS, "RUNTIME_AGENT_FOLDER": str(tmp_path)}))
+    module, triggers = APPS[name]
+    listened = listened_to(triggers(module.build(parts._settings, parts)))
+
+    used = parts.opened | set(listened)
+
+    assigned = [each for each in assignments() if each.identity == name]
+    assert {each.scope for each in assigned if each.role not in SENT} == used
+
+
+def test_every_app_that_exists_has_an_identity() -> None:
+    identities = {each.identity for each in assignments()}
+
+    assert identities == {service.public_name for service in BUILT} | {OPERATOR}
+    assert set(APPS) == {service.value for service in BUILT}
+
+
+@pytest.mark.parametrize(
+    ("service", "queues"),
+    [
+        (Service.ENVIRONMENTS, set()),
+        (Service.DEPLOYMENTS, {"runtime-deployments-commands", "runtime-health-commands"}),
+        (Service.CATALOG, {"runtime-catalog-commands"}),
+        (Service.HEALTH, {"runtime-health-commands"}),
+    ],
+)
+def test_an_app_sends_events_and_the_commands_that_the_contracts_say(
+    service: Service, queues: set[str]
+) -> None:
+    entities = {each.scope for each in assignments([service]) if each.role in SENT}
+
+    assert entities == {f"service-bus/{name}" for name in {*queues, "runtime-events"}}
+
+
+def test_only_the_operator_reads_secrets_and_nobody_else_all_stores() -> None:
+    wide = {each.identity for each in assignments() if each.scope in {KEY_VAULT, COSMOS_DB}}
+
+    assert wide == {OPERATOR}
