@@ -9,6 +9,7 @@ import binascii
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import format_datetime
+from http import HTTPStatus
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -33,6 +34,8 @@ CONTENT_MAX_BYTES: Final = 256 * 1024 * 1024
 """Of a blob put by one request, or of a block; the service's own bound until 2019."""
 LIST_MAX_BYTES: Final = 8 * 1024 * 1024
 """Of a list of blocks: 50,000 ids of 64 bytes."""
+NAME_MAX_BYTES: Final = 2048
+"""Azure counts 1,024 characters; a path of this machine counts bytes."""
 BLOCKS_MAX: Final = 50_000
 BLOCK_ID_MAX: Final = 64
 PAGE_MAX: Final = 5000
@@ -62,6 +65,10 @@ class BlobService:
         addressed = "blob" if blob else "container" if is_container else "service"
         if container and addressed == "service":
             raise not_implemented("blobs of the root container")
+        if len(blob.encode()) > NAME_MAX_BYTES:
+            raise invalid(
+                f"a blob's name has at most {NAME_MAX_BYTES} bytes here", "InvalidResourceName"
+            )
         handlers: Mapping[str, Handler] = {
             "Create Container": self._create_container,
             "List Blobs": self._list,
@@ -76,6 +83,8 @@ class BlobService:
         return await handlers[name](call, container, blob)
 
     def error(self, refused: StorageRefused) -> web.Response:
+        if refused.status == HTTPStatus.NOT_MODIFIED:  # has no body
+            return web.Response(status=304, headers={"x-ms-error-code": refused.code})
         text = (
             f"{_DECLARATION}<Error><Code>{refused.code}</Code>"
             f"<Message>{escape(refused.message)}</Message></Error>"
@@ -97,6 +106,8 @@ class BlobService:
 
     async def _list(self, call: Call, container: str, _: str) -> web.StreamResponse:
         prefix, limit = call.query.get("prefix", ""), _page_size(call)
+        if not prefix.isprintable():  # no name begins so, and XML could not show it
+            raise invalid("prefix is no text of a name", "InvalidQueryParameterValue")
         files, after = self._files(container), _after(call.query.get("marker", ""))
         shown, is_more = await files.page(prefix, after, limit)
         marker = base64.urlsafe_b64encode(shown[-1].name.encode()).decode() if is_more else ""
@@ -155,8 +166,12 @@ class BlobService:
                 response.headers["Content-Range"] = where
             response.content_length = end - start
             await response.prepare(call.request)
-            async for piece in pieces_of(found[1], start, end - start):
-                await response.write(piece)
+            try:
+                async for piece in pieces_of(found[1], start, end - start):
+                    await response.write(piece)
+            except OSError:  # the client has left, or the disk fails: the answer has begun
+                if call.request.transport is not None:
+                    call.request.transport.abort()
             return response
 
     async def _show(self, call: Call, container: str, blob: str) -> web.StreamResponse:

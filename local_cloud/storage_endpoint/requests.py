@@ -1,6 +1,7 @@
 """One request to a service of a storage account, read from its bytes."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from local_cloud.storage_endpoint.errors import StorageRefused, invalid
 ServiceName = Literal["blob", "table"]
 PIECE_WITHIN_S: Final = 30.0
 """A body that stops for longer is given up."""
+_HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,15 @@ class Call:
     """Behind the account, decoded: empty, a container, a container and a blob, or a table's."""
     query: Mapping[str, str]
     """Names in lower case, values decoded."""
+    piece_within_s: float = PIECE_WITHIN_S
 
     @classmethod
-    def of(cls, service: ServiceName, account: str, request: web.Request) -> Self:
+    def of(
+        cls, service: ServiceName, account: str, request: web.Request, piece_within_s: float
+    ) -> Self:
         """Raises StorageRefused: the path is none of *account*, or no text."""
+        if not _HOST.fullmatch(request.host):
+            raise invalid("Host is the name of a machine", "InvalidHeaderValue")
         raw_path, _, raw_query = request.raw_path.partition("?")
         named, _, rest = raw_path.removeprefix("/").partition("/")
         try:
@@ -42,7 +49,7 @@ class Call:
             raise invalid("the address is no UTF-8", "InvalidUri") from problem
         if not raw_path.startswith("/") or named != account:
             raise StorageRefused(404, "ResourceNotFound", f"the account here is {account}")
-        return cls(service, account, request, raw_path, path, query)
+        return cls(service, account, request, raw_path, path, query, piece_within_s)
 
     @property
     def method(self) -> str:
@@ -81,7 +88,7 @@ class Call:
         left = self.checked_length(at_most)
         while left:
             try:
-                async with asyncio.timeout(PIECE_WITHIN_S):
+                async with asyncio.timeout(self.piece_within_s):
                     piece = await self.request.content.readany()
             except TimeoutError as slow:
                 raise StorageRefused(408, "OperationTimedOut", "the body stopped") from slow

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from local_cloud.storage_endpoint.authorization import Attempt, Authorization
 from local_cloud.storage_endpoint.errors import StorageRefused, not_implemented, refusal_for
-from local_cloud.storage_endpoint.requests import Call, ServiceName
+from local_cloud.storage_endpoint.requests import PIECE_WITHIN_S, Call, ServiceName
 from local_cloud.storage_endpoint.shared_key import Scheme, SharedKey
 from shared.kernel.errors import Refused, Unavailable
 
@@ -51,14 +51,19 @@ class StorageEndpoint:
         *,
         authorization: Authorization | None = None,
         tls: ssl.SSLContext | None = None,
+        piece_within_s: float = PIECE_WITHIN_S,
     ) -> None:
-        """*port* 0 takes a free one. Without *authorization* no bearer token is taken."""
+        """*port* 0 takes a free one. Without *authorization* no bearer token is taken.
+
+        A body of which nothing comes for *piece_within_s* seconds is given up.
+        """
         self._service = service
         self._key = key
         self._port = port
         self._host = host
         self._authorization = authorization
         self._tls = tls
+        self._piece_within_s = piece_within_s
         self._requests = count(1)
         self._runner: web.AppRunner | None = None
 
@@ -89,7 +94,8 @@ class StorageEndpoint:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
-            call = Call.of(self._service.name, self._key.account, request)
+            name, account = self._service.name, self._key.account
+            call = Call.of(name, account, request, self._piece_within_s)
             permit = await self._permitted(call)
             return await self._service.answer(call, permit)
         except StorageRefused as refused:

@@ -46,11 +46,10 @@ def transaction_of(content_type: str, body: bytes, account: str) -> Transaction:
         table, change = _change(part.partition(b"\r\n\r\n")[2], account)
         tables.add(table)
         changes.append(change)
+    if len({change.row.row_key for change in changes}) < len(changes):
+        raise invalid("An entity can appear only once in a transaction.", "InvalidDuplicateRow")
     if len(tables) != 1:
-        raise invalid(
-            "All commands in a batch must be of one table.",
-            "CommandsInBatchActOnDifferentPartitions",
-        )
+        raise invalid("All parts of a transaction are of one table.")
     return Transaction(tables.pop(), changes)
 
 

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from urllib.parse import parse_qsl
 
 from aiohttp import ClientSession
@@ -44,48 +45,55 @@ class Requests:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Send to the Blob service; *path* begins behind the account and is encoded."""
-        sent = {"x-ms-date": DATE, "x-ms-version": "2021-08-06", **(headers or {})}
-        own = "".join(f"{name}:{sent[name]}\n" for name in sorted(sent) if name.startswith("x-ms-"))
-        if self.scheme == "SharedKeyLite":
-            text = f"{method}\n\n{sent.get('Content-Type', '')}\n\n{own}{_resource(path)}"
-        else:
-            length = str(len(body)) if body else ""
-            names = ("If-Match", "If-None-Match", "If-Unmodified-Since", "Range")
-            rest = "\n".join(sent.get(name, "") for name in names)
-            where, _, query = path.partition("?")
-            queried = "".join(f"\n{name}:{value}" for name, value in sorted(parse_qsl(query)))
-            md5, content = sent.get("Content-MD5", ""), sent.get("Content-Type", "")
-            heads = f"{method}\n\n\n{length}\n{md5}\n{content}\n\n\n{rest}\n{own}"
-            text = f"{heads}/{ACCOUNT}/{ACCOUNT}{where}{queried}"
-        return await self._send(self.emulator.blobs, method, path, body, sent, text)
+        signed = self.blob_headers(method, path, len(body), headers or {})
+        return await self._send(self.emulator.blobs, method, path, body, signed)
 
     async def table(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Send to the Table service."""
-        accept = "application/json;odata=minimalmetadata"
-        sent = {
-            "x-ms-date": DATE,
-            "Accept": accept,
-            "x-ms-version": "2019-02-02",
-            **(headers or {}),
-        }
+        signed = self.table_headers(method, path, headers or {})
+        return await self._send(self.emulator.tables, method, path, body, signed)
+
+    def blob_headers(
+        self, method: str, path: str, length: int, headers: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """Return *headers* and those that sign a request with a body of *length* bytes."""
+        sent = {"x-ms-date": DATE, "x-ms-version": "2021-08-06", **headers}
+        own = "".join(f"{name}:{sent[name]}\n" for name in sorted(sent) if name.startswith("x-ms-"))
+        md5, content = sent.get("Content-MD5", ""), sent.get("Content-Type", "")
+        if self.scheme == "SharedKeyLite":
+            return self._signed(sent, f"{method}\n{md5}\n{content}\n\n{own}{_resource(path)}")
+        names = ("If-Match", "If-None-Match", "If-Unmodified-Since", "Range")
+        rest = "\n".join(sent.get(name, "") for name in names)
+        where, _, query = path.partition("?")
+        queried = "".join(f"\n{name}:{value}" for name, value in sorted(parse_qsl(query)))
+        heads = f"{method}\n\n\n{length or ''}\n{md5}\n{content}\n\n\n{rest}\n{own}"
+        return self._signed(sent, f"{heads}/{ACCOUNT}/{ACCOUNT}{where}{queried}")
+
+    def table_headers(
+        self, method: str, path: str, headers: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        sent = {"x-ms-date": DATE, "Accept": "application/json;odata=minimalmetadata", **headers}
         text = f"{DATE}\n{_resource(path)}"
         if self.scheme == "SharedKey":
             text = f"{method}\n\n{sent.get('Content-Type', '')}\n{text}"
-        return await self._send(self.emulator.tables, method, path, body, sent, text)
+        return self._signed(sent, text)
 
-    async def _send(
-        self, url: str, method: str, path: str, body: bytes, headers: Mapping[str, str], text: str
-    ) -> Answer:
+    def _signed(self, headers: Mapping[str, str], text: str) -> Mapping[str, str]:
         digest = hmac.digest(base64.b64decode(self.key), text.encode(), hashlib.sha256)
         signature = base64.b64encode(digest).decode()
-        signed = {"Authorization": f"{self.scheme} {ACCOUNT}:{signature}", **headers}
+        authorization = f"{self.scheme} {ACCOUNT}:{signature}"
+        return {"Authorization": authorization, **headers, **self.unsigned}
+
+    async def _send(
+        self, url: str, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
         async with self.http.request(
             method,
             URL(url + path, encoded=True),
-            data=body or None,
-            headers={**signed, **self.unsigned},
+            data=BytesIO(body) if body else None,
+            headers=headers,
             skip_auto_headers=["Content-Type"],
         ) as response:
             return Answer(response.status, dict(response.headers), await response.read())

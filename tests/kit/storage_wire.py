@@ -11,6 +11,7 @@ import pytest
 from local_cloud.storage import LocalStorage
 from local_cloud.storage_endpoint.authorization import Authorization
 from local_cloud.storage_endpoint.blobs import BlobService
+from local_cloud.storage_endpoint.requests import PIECE_WITHIN_S
 from local_cloud.storage_endpoint.server import StorageEndpoint
 from local_cloud.storage_endpoint.shared_key import SharedKey
 from local_cloud.storage_endpoint.tables import TableService
@@ -21,13 +22,24 @@ from tests.kit.storage_accounts import ACCOUNT, KEY, Emulator
 
 @asynccontextmanager
 async def wired_storage(
-    folder: Path, *, authorization: Authorization | None = None, tls: ssl.SSLContext | None = None
+    folder: Path,
+    *,
+    authorization: Authorization | None = None,
+    tls: ssl.SSLContext | None = None,
+    piece_within_s: float = PIECE_WITHIN_S,
 ) -> AsyncIterator[Emulator]:
     """Serve the tables and blobs in *folder*, as the account that Azurite serves in tests."""
     clock, entropy, key = SystemClock(), SystemEntropy(), SharedKey(ACCOUNT, KEY)
     storage = LocalStorage(folder, clock, in_memory=False)
     blobs, tables = (
-        StorageEndpoint(service, key, 0, authorization=authorization, tls=tls)
+        StorageEndpoint(
+            service,
+            key,
+            0,
+            authorization=authorization,
+            tls=tls,
+            piece_within_s=piece_within_s,
+        )
         for service in (BlobService(storage, clock), TableService(storage, entropy))
     )
     await blobs.start()
