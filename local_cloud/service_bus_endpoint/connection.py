@@ -18,6 +18,7 @@ from proton import (
     Event,
     Link,
     ProtonException,
+    Receiver,
     Sender,
     Session,
     Terminus,
@@ -51,7 +52,11 @@ _SESSIONS_MAX: Final = 255
 _OPEN_WITHIN_S: Final = 30.0
 _IDLE_MAX_S: Final = 240.0
 """A connection on which nothing came for so long is closed; a client is told half of it."""
+_TURN_S: Final = 0.02
+"""How long one connection may keep the event loop with what it sent at once."""
 _SESSION_BYTES: Final = 1024 * 1024
+_TASK_BYTES: Final = 2048
+"""What a message costs besides its content while it is being stored."""
 _HELD_MAX_BYTES: Final = 8 * 1024 * 1024
 """Of messages that are being stored; nothing more is read meanwhile."""
 
@@ -95,7 +100,10 @@ class AmqpConnection(asyncio.Protocol):
         self._frames = Frames()
         self._format = 0
         self._held_bytes = 0
-        self._is_paused = self._is_full = self._is_lost = self._is_over = self._flushes = False
+        self._attached = 0
+        """Links that the client has not closed, those that were refused among them."""
+        self._is_paused = self._is_lost = self._is_over = self._flushes = False
+        self._is_behind = self._is_waiting = False
         self._timers: list[asyncio.TimerHandle] = []
         self._engine = Transport(Transport.SERVER)
         self._connection = Connection()
@@ -125,16 +133,41 @@ class AmqpConnection(asyncio.Protocol):
             self._wire.abort()
 
     def data_received(self, data: bytes) -> None:
+        self._frames.add(data)
+        if not self._is_behind:
+            self._take_frames()
+
+    def _take_frames(self) -> None:
+        """Take what came, for a moment; the rest in another round of the loop, which all share."""
+        self._is_behind = False
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + _TURN_S
         try:
-            for frame in self._frames.split(data):
+            while not self._is_lost and (frame := self._frames.next()) is not None:
                 self._format = message_format(frame)
                 self._push(frame)
                 self._react()
+                if loop.time() > ends_s:
+                    self._is_behind = True
+                    loop.call_soon(self._take_frames)
+                    break
         except (Refused, ProtonException) as problem:
             _log.warning("an AMQP connection sent what is no AMQP, and is closed: %s", problem)
             self._wire.abort()
             return
+        self._read_or_wait()
         self.flush()
+
+    def _read_or_wait(self) -> None:
+        """Read on, unless frames or messages that came are to be worked off first."""
+        if self._is_lost:
+            return
+        waits = self._is_behind or self._held_bytes > _HELD_MAX_BYTES
+        if waits and not self._is_waiting:
+            self._wire.pause_reading()
+        elif self._is_waiting and not waits:
+            self._wire.resume_reading()
+        self._is_waiting = waits
 
     def _push(self, frame: bytes) -> None:
         at = 0
@@ -192,16 +225,12 @@ class AmqpConnection(asyncio.Protocol):
 
     def hold(self, size: int) -> None:
         """Take note of *size* bytes that are being stored; read no more when they are many."""
-        self._held_bytes += size
-        if self._held_bytes > _HELD_MAX_BYTES and not self._is_full:
-            self._is_full = True
-            self._wire.pause_reading()
+        self._held_bytes += size + _TASK_BYTES
+        self._read_or_wait()
 
     def release(self, size: int) -> None:
-        self._held_bytes -= size
-        if self._held_bytes <= _HELD_MAX_BYTES and self._is_full and not self._is_lost:
-            self._is_full = False
-            self._wire.resume_reading()
+        self._held_bytes -= size + _TASK_BYTES
+        self._read_or_wait()
 
     def is_closed(self, link: Link) -> bool:
         """Return whether *link* is gone, so that nothing may be said on it."""
@@ -331,10 +360,15 @@ class AmqpConnection(asyncio.Protocol):
         for link in [each for each in self._links if each.session == session]:
             self._forget(link)
         session.close()
+        session.free()
 
     def _on_link_open(self, event: Event) -> None:
         link = event.link
         assert link is not None
+        self._attached += 1
+        if self._attached > 2 * _LINKS_MAX:
+            self._refuse_more()
+            return
         link.source.copy(link.remote_source)
         link.target.copy(link.remote_target)
         link.snd_settle_mode = link.remote_snd_settle_mode
@@ -350,6 +384,15 @@ class AmqpConnection(asyncio.Protocol):
             link.condition = condition_of(refusal_of(problem))
             link.close()
 
+    def _refuse_more(self) -> None:
+        """Close a connection whose client attaches on and on and ends no link that was refused."""
+        if not self._is_over:
+            _log.warning("an AMQP connection attached %d links, and is closed", self._attached)
+            refusal = AmqpRefused(LIMIT_EXCEEDED, f"a connection has at most {_LINKS_MAX} links")
+            self._connection.condition = condition_of(refusal)
+            self._connection.close()
+            self._is_over = True
+
     def _accepted(self, link: Link) -> IncomingLink | OutgoingLink | None:
         if len(self._links) >= _LINKS_MAX:
             raise AmqpRefused(LIMIT_EXCEEDED, f"a connection has at most {_LINKS_MAX} links")
@@ -359,6 +402,8 @@ class AmqpConnection(asyncio.Protocol):
         assert event.link is not None
         self._forget(event.link)
         event.link.close()
+        event.link.free()
+        self._attached -= 1
 
     def _on_link_detach(self, event: Event) -> None:
         assert event.link is not None
@@ -382,8 +427,14 @@ class AmqpConnection(asyncio.Protocol):
         handler = self._links.get(link)
         if handler is not None:
             handler.on_delivery(delivery, self._format)
-        elif delivery.settled or delivery.remote_state:
-            delivery.settle()
+            return
+        if isinstance(link, Receiver):
+            # Sent to a link that was refused or detached: nothing of it is kept.
+            while link.recv(FRAME_MAX_BYTES):
+                pass
+            if not delivery.partial:
+                link.advance()
+        delivery.settle()
 
     def _on_over(self, _event: Event) -> None:
         """Nothing more is read: the client has closed, or sent what is no AMQP."""

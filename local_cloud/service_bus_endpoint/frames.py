@@ -4,7 +4,6 @@ proton does not tell the message format of a transfer, by which a batch differs 
 http://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-transport-v1.0-os.html#section-framing
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 from local_cloud.service_bus_endpoint.sections import end_of_value
@@ -20,27 +19,36 @@ _FORMAT_PLACE: Final = 3
 
 
 class Frames:
-    """Splits what a connection received; holds at most one frame."""
+    """Splits what a connection received; what is added is bounded by who reads."""
 
     def __init__(self) -> None:
         self._held = bytearray()
+        self._at = 0
 
-    def split(self, received: bytes) -> Iterator[bytes]:
-        """Yield each whole frame or protocol header. Raises TooLarge, Invalid."""
+    def add(self, received: bytes) -> None:
+        del self._held[: self._at]
+        self._at = 0
         self._held += received
-        at = 0
-        while len(self._held) - at >= _HEAD_BYTES:
-            is_header = self._held[at : at + 4] == _PROTOCOL_HEADER
-            size = _HEAD_BYTES if is_header else int.from_bytes(self._held[at : at + 4], "big")
-            if size > FRAME_MAX_BYTES:
-                raise TooLarge(f"a frame of {size} bytes, expected at most {FRAME_MAX_BYTES}")
-            if size < _HEAD_BYTES:
-                raise Invalid(f"a frame of {size} bytes, expected {_HEAD_BYTES} or more")
-            if len(self._held) - at < size:
-                break
-            yield bytes(self._held[at : at + size])
-            at += size
-        del self._held[:at]
+
+    def next(self) -> bytes | None:
+        """Return the next frame or protocol header; None until it is whole.
+
+        Raises:
+            TooLarge, Invalid: it is no frame of this protocol.
+        """
+        at, left = self._at, len(self._held) - self._at
+        if left < _HEAD_BYTES:
+            return None
+        is_header = self._held[at : at + 4] == _PROTOCOL_HEADER
+        size = _HEAD_BYTES if is_header else int.from_bytes(self._held[at : at + 4], "big")
+        if size > FRAME_MAX_BYTES:
+            raise TooLarge(f"a frame of {size} bytes, expected at most {FRAME_MAX_BYTES}")
+        if size < _HEAD_BYTES:
+            raise Invalid(f"a frame of {size} bytes, expected {_HEAD_BYTES} or more")
+        if left < size:
+            return None
+        self._at += size
+        return bytes(self._held[at : self._at])
 
 
 def message_format(frame: bytes) -> int:

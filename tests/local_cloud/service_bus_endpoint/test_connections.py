@@ -1,10 +1,6 @@
 """Connections: tokens, cuts, silence, and what is no AMQP."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
-from urllib.parse import quote_plus
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -13,7 +9,7 @@ from azure.servicebus.exceptions import ServiceBusAuthenticationError, ServiceBu
 
 from shared.kernel.errors import Unauthenticated
 from tests.kit.service_bus import message, until
-from tests.kit.service_bus_wire import ServedBroker, ShiftedClock, served
+from tests.kit.service_bus_wire import ServedBroker, ShiftedClock, served, signature
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
 
@@ -44,10 +40,7 @@ async def test_nothing_is_sent_once_the_token_has_ended() -> None:
 
 
 def token(path: str, ends_at: int, key: str = "key") -> str:
-    resource = quote_plus(f"sb://here:5672/{path}")
-    signed = hmac.digest(key.encode(), f"{resource}\n{ends_at}".encode(), hashlib.sha256)
-    signature = quote_plus(base64.b64encode(signed).decode())
-    return f"SharedAccessSignature sr={resource}&sig={signature}&se={ends_at}&skn=root"
+    return signature(key, path, ends_at)
 
 
 @pytest.mark.parametrize(
