@@ -1,7 +1,7 @@
 # Everything a fresh machine needs is Python 3.11+ and make; the first command installs the rest.
 PYTHON ?= python3
 UV := .tools/uv/bin/python -m tools.uv
-GROUPS := local azure cloud azure-infra dev bench build uv
+GROUPS := local azure telemetry cloud azure-infra dev bench build uv
 RUN := .venv/bin/python
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --custom-compile-command "make lock"
 export UV_PYTHON_DOWNLOADS = never
@@ -31,8 +31,8 @@ install = $(UV) pip install --quiet --python .venv --require-hashes --index-stra
 	@$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.all: .venv/.local .venv/.cloud requirements/azure.txt requirements/dev.txt
-	@$(call install,azure dev)
+.venv/.all: .venv/.local .venv/.cloud requirements/azure.txt requirements/telemetry.txt requirements/dev.txt
+	@$(call install,azure telemetry dev)
 	@touch $@
 
 # Built here, by a C compiler. Without one all but the local Service Bus works, and CI fails.

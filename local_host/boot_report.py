@@ -17,6 +17,7 @@ from local_host.invocation.user_code import described, stack_of
 from local_host.invocation.worker import current_invocation, invocation_id
 from local_host.model import IndexedFunction
 from local_host.routing import route_table
+from shared.telemetry.work import log_ids
 
 _RED: Final = "31"
 _YELLOW: Final = "33"
@@ -164,6 +165,8 @@ class _LogFormatter(logging.Formatter):
         at = self.formatTime(record, "%H:%M:%S")
         running = current_invocation.get()
         mark = f" {invocation_id(running[0])[:8]}" if running else ""
+        if ids := log_ids():
+            mark += f" {ids}"
         text = f"{at} {record.levelname:<8}{mark} {record.name}: {_message(record)}"
         if record.exc_info:
             text += f"\n{self.formatException(record.exc_info)}"

@@ -65,6 +65,7 @@ class EmbeddedParts:
         self.settings = settings
         self.clock = host.clock
         self.entropy = host.entropy
+        self.host_has_spans = False
 
     def store(self, container: str) -> Store:
         return self.host.storage.store(DATABASE, container)

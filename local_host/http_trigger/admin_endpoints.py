@@ -1,4 +1,4 @@
-"""The host's own paths below `/admin`: ping, status, functions, a run by hand, warm-up.
+"""The host's own paths below `/admin`: ping, status, metrics, functions, a run by hand, warm-up.
 
 https://learn.microsoft.com/azure/azure-functions/functions-manually-run-non-http
 """
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from local_host.http_trigger.access_keys import AccessKeys
 from local_host.model import HttpAnswer, HttpCall, IndexedFunction, ManualRun
+from shared.telemetry.exporters import prometheus_text
 
 _log = logging.getLogger("local_host.http")
 _OK: Final = HttpAnswer(HTTPStatus.OK)
@@ -21,6 +22,8 @@ _UNAUTHORIZED: Final = HttpAnswer(HTTPStatus.UNAUTHORIZED)
 _BAD_REQUEST: Final = HttpAnswer(HTTPStatus.BAD_REQUEST)
 _NOT_FOUND: Final = HttpAnswer(HTTPStatus.NOT_FOUND)
 _RUN: Final = "/admin/functions/"
+_METRICS: Final = "/admin/host/metrics"
+_PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class AdminEndpoints:
@@ -55,6 +58,8 @@ class AdminEndpoints:
                 await self._warm_up()
                 return _OK
             case method, path if self._keys is None or self._keys.permits(call, "ADMIN", ""):
+                if (method, path) == ("GET", _METRICS):
+                    return await _metrics()
                 return self._for_administrators(method, path, call.body)
             case _:
                 return _UNAUTHORIZED
@@ -99,6 +104,16 @@ class AdminEndpoints:
         self._runs.add(running)
         running.add_done_callback(self._runs.discard)
         return _ACCEPTED
+
+
+async def _metrics() -> HttpAnswer:
+    """Answer what the apps measured as Prometheus reads it; 404 where none was told to."""
+    text = await asyncio.to_thread(prometheus_text)
+    return (
+        _NOT_FOUND
+        if text is None
+        else HttpAnswer(_OK.status, (("content-type", _PROMETHEUS),), text)
+    )
 
 
 def _input(body: bytes) -> str | None:

@@ -40,6 +40,11 @@ class Parts(Protocol):
     @property
     def entropy(self) -> "Entropy": ...
 
+    @property
+    def host_has_spans(self) -> bool:
+        """Whether the Functions host records spans of its own, below which ours belong."""
+        ...
+
     def store(self, container: str) -> "Store":
         """Return the container of one service in the database `runtime`."""
         ...

@@ -7,7 +7,16 @@ from typing import Final
 from shared.composition.azure import AzureParts
 from shared.composition.embedded import installed_host
 from shared.composition.parts import Parts
-from shared.composition.settings import EVERY_APP, Need, Settings, read_settings, tenancy
+from shared.composition.recorded_parts import recorded_parts
+from shared.composition.settings import (
+    EVERY_APP,
+    TELEMETRY,
+    InvalidSetting,
+    Need,
+    Settings,
+    read_settings,
+    tenancy,
+)
 from shared.contracts.storage import AUDIT
 from shared.durable.task_hub import TaskHub
 from shared.kernel.concurrency import FairTurns
@@ -16,6 +25,7 @@ from shared.messaging.relay import Relay
 from shared.messaging.service_parts import ServiceParts
 from shared.messaging.sweep import SweepLog
 from shared.messaging.unit_of_work import UnitOfWork
+from shared.telemetry.exporters import PROMETHEUS, telemetry
 from shared.web.authentication import Authenticator
 from shared.web.rate_limit import RateLimit, Rates
 
@@ -45,12 +55,23 @@ def composition(
     Raises:
         InvalidSetting: with all that is wrong in *environ*.
     """
+    settings, parts = _parts(environ, needs)
+    return settings, recorded_parts(parts) if settings.telemetry else parts
+
+
+def _parts(environ: Mapping[str, str], needs: Collection[Need]) -> tuple[Settings, Parts]:
     host = installed_host()
     if host is not None:
         settings = read_settings(environ)
         if not settings.has_connections:
             return settings, host.parts(settings)
     settings = read_settings(environ, needs)
+    if host is None and PROMETHEUS in settings.telemetry:
+        raise InvalidSetting(
+            f"{TELEMETRY}={PROMETHEUS}: figures are read from the embedded host only; expected"
+            " otlp or applicationinsights",
+            target=TELEMETRY,
+        )
     return settings, AzureParts(settings)
 
 
@@ -59,11 +80,19 @@ def build_service(name: str, settings: Settings, parts: Parts) -> Service:
 
     Raises:
         PartNotSupported: the composition lacks a part.
+        ExporterNotInstalled: a package of an exporter is missing.
     """
     store, hub, sweeps = parts.store(name), TaskHub(), SweepLog()
     audit = AuditTrail(parts.table(AUDIT), name)
     public_name = name.replace("_", "-")
-    relay = Relay(public_name, store, parts.sender(), hub, audit, parts.clock, sweeps)
+    recorder = telemetry(
+        settings.exporters,
+        public_name,
+        parts.clock,
+        parts.entropy,
+        host_has_spans=parts.host_has_spans,
+    )
+    relay = Relay(public_name, store, parts.sender(), hub, audit, parts.clock, sweeps, recorder)
     return Service(
         name=name,
         public_name=public_name,
@@ -87,4 +116,5 @@ def build_service(name: str, settings: Settings, parts: Parts) -> Service:
         clock=parts.clock,
         entropy=parts.entropy,
         sweeps=sweeps,
+        telemetry=recorder,
     )

@@ -28,6 +28,7 @@ from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
 from shared.kernel.errors import Invalid, Violation
 from shared.persistence.cosmos_account import string_parts
+from shared.telemetry.exporters import APPLICATION_INSIGHTS, OTLP, Exporters, headers
 from shared.web.discovery import check_issuer
 from shared.web.issuer import AUDIENCE, DEV_ISSUER
 from shared.web.rate_limit import BURST, RATE_PER_S, WRITES_BURST, WRITES_PER_S
@@ -43,8 +44,18 @@ CA_FILE: Final = "RUNTIME_CA_FILE"
 DATABASE: Final = "runtime"
 """The one Cosmos DB database; it has a container, and one for leases, of each service."""
 COSMOS_ENDPOINT: Final = "CosmosDB__accountEndpoint"
+TELEMETRY: Final = "RUNTIME_TELEMETRY"
+_OTLP_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_OTLP_HEADERS: Final = "OTEL_EXPORTER_OTLP_HEADERS"
+_INSIGHTS: Final = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 _OURS: Final = re.compile("RUNTIME_.+|(?:CosmosDB|ServiceBus|Storage|KeyVault)(?:__.+)?")
 _HOSTNAME: Final = "WEBSITE_HOSTNAME"
+_OF_EXPORTERS: Final[Mapping[str, tuple[str, ...]]] = {
+    OTLP: (_OTLP_ENDPOINT, _OTLP_HEADERS),
+    APPLICATION_INSIGHTS: (_INSIGHTS,),
+}
+"""What each exporter needs first. Azure's host reads the same, so where no exporter of ours is
+named they are none of our business."""
 
 
 class InvalidSetting(Invalid):
@@ -72,7 +83,13 @@ _EXPECTED: Final[Mapping[str, str]] = {
     Need.BLOBS: "the URL of the blob service of the storage account",
     Need.VAULT: "the URL of the vault",
     Need.GATEWAY: "the URL under which all apps answer",
+    _OTLP_ENDPOINT: "the URL of a collector, such as http://127.0.0.1:4318",
+    _INSIGHTS: "the connection string of an Application Insights resource",
 }
+
+_RESOURCE: Final = re.compile(
+    r"(?i)(?:[^;]+;)*InstrumentationKey=[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:;[^;]+)*;?"
+)
 
 Identity = Literal["managedidentity"] | None
 ClientId = Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$")] | None
@@ -80,6 +97,9 @@ Url = Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$")]
 Words = Annotated[tuple[str, ...], BeforeValidator(str.split)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(str.split)]
 Rate = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Exporter = Literal["otlp", "console", "applicationinsights", "prometheus"]
+ExporterNames = Annotated[tuple[Exporter, ...], BeforeValidator(str.split)]
 
 
 class Settings(BaseModel):
@@ -127,6 +147,17 @@ class Settings(BaseModel):
     engine_folder: Path | None = Field(None, alias="RUNTIME_ENGINE_FOLDER")
     """environments: the state folder of the local cloud, whose engine makes environments on this
     machine; the embedded host has its own."""
+    telemetry: ExporterNames = Field((), alias=TELEMETRY)
+    """Where traces and figures go, separated by spaces: `otlp`, `console`, `applicationinsights`,
+    `prometheus`; nowhere without it. See [telemetry](telemetry.md)."""
+    telemetry_ratio: Ratio = Field(1.0, alias="RUNTIME_TELEMETRY_RATIO")
+    """The share of all traces that is recorded; figures count all."""
+    otlp_endpoint: Url | None = Field(None, alias=_OTLP_ENDPOINT)
+    """For `otlp`: the URL of a collector, by OTLP over HTTP."""
+    otlp_headers: SecretStr | None = Field(None, alias=_OTLP_HEADERS)
+    """For `otlp`: `name=value,name=value`, a token say."""
+    insights: SecretStr | None = Field(None, alias=_INSIGHTS)
+    """For `applicationinsights`: its connection string."""
     hostname: str = Field("127.0.0.1:7071", alias=_HOSTNAME)
     """Set by the host: where this app answers."""
 
@@ -173,6 +204,34 @@ class Settings(BaseModel):
                 raise ValueError("AccountEndpoint=<URL>;AccountKey=<key>") from None
         return value
 
+    @field_validator("otlp_headers")
+    @classmethod
+    def _are_headers(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                headers(value.get_secret_value())
+            except ValueError:
+                raise ValueError("name=value,name=value") from None
+        return value
+
+    @field_validator("insights")
+    @classmethod
+    def _names_a_resource(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _RESOURCE.fullmatch(value.get_secret_value()):
+            raise ValueError("InstrumentationKey=<UUID>;IngestionEndpoint=https://…")
+        return value
+
+    @property
+    def exporters(self) -> Exporters:
+        """Return where traces and figures go."""
+        return Exporters(
+            self.telemetry,
+            self.telemetry_ratio,
+            self.otlp_endpoint or "",
+            self.otlp_headers.get_secret_value() if self.otlp_headers else "",
+            self.insights.get_secret_value() if self.insights else "",
+        )
+
     @property
     def is_local(self) -> bool:
         """Whether the profile with the short waits was chosen, for work on one machine."""
@@ -198,7 +257,7 @@ _STRINGS: Final[Mapping[str, str]] = {
     Need.BLOBS: "Storage",
 }
 """The connection string that stands for each address."""
-_SECRET: Final = frozenset(_STRINGS.values())
+_SECRET: Final = frozenset({*_STRINGS.values(), _OTLP_HEADERS, _INSIGHTS})
 _NAMES: Final = tuple(str(field.alias) for field in Settings.model_fields.values())
 
 
@@ -208,12 +267,14 @@ def read_settings(environ: Mapping[str, str], needs: Collection[Need] = ()) -> S
     Raises:
         InvalidSetting: names every setting that is wrong, unknown, missing or contradictory.
     """
+    exporters = environ.get(TELEMETRY, "").split()
+    others = {_HOSTNAME, *(each for name in exporters for each in _OF_EXPORTERS.get(name, ()))}
     given = {
         name: value
         for name, value in environ.items()
-        if name == _HOSTNAME or (_OURS.fullmatch(name) and not GIVEN_VARIABLES.fullmatch(name))
+        if name in others or (_OURS.fullmatch(name) and not GIVEN_VARIABLES.fullmatch(name))
     }
-    wrong = [*_missing(given, needs), *_contradictions(given)]
+    wrong = [*_missing(given, needs, exporters), *_contradictions(given)]
     try:
         settings = Settings.model_validate(given, by_alias=True, by_name=False)
     except ValidationError as error:
@@ -265,8 +326,11 @@ def _named(detail: Violation) -> Violation:
     return Violation(detail.code, name, message, detail.expected, received)
 
 
-def _missing(given: Mapping[str, str], needs: Collection[Need]) -> Sequence[Violation]:
+def _missing(
+    given: Mapping[str, str], needs: Collection[Need], exporters: Sequence[str]
+) -> Sequence[Violation]:
     names: list[str] = [need for need in Need if need in needs]
+    names += [each[0] for name, each in _OF_EXPORTERS.items() if name in exporters]
     if given.get(PROFILE, PRODUCTION) != LOCAL or ISSUERS in given:
         names = [ISSUERS, *names]
     elif needs:  # the keys of this machine's issuer are in no place that Azure's parts know

@@ -36,6 +36,17 @@ from shared.messaging.service_parts import App, ServiceParts
 from shared.messaging.unit_of_work import Decision, Remove, View
 from shared.persistence.codec import DocumentCodec, Put
 from shared.persistence.store import Partition, partition_of
+from shared.telemetry.names import (
+    ACTIVITY,
+    ACTIVITY_RUN,
+    ATTEMPT,
+    CORRELATION,
+    ENVIRONMENT,
+    OPERATION,
+    TENANT,
+)
+from shared.telemetry.trace_context import TraceParent, span_id_of, w3c_trace_id
+from shared.telemetry.work import Span, Telemetry, Value
 
 REASON_MAX: Final = 500
 """A reason is a sentence for people; the log has the rest."""
@@ -98,7 +109,8 @@ async def perform(
             return _answer_of_ended(ctx, operation)
         adapter = argument_adapter(activity)
         arguments = [adapter.validate_python(request["input"])] if adapter else []
-        result = await activity(*arguments, ctx, app)
+        with _span(name, ctx, app.service.telemetry):
+            result = await activity(*arguments, ctx, app)
     except Refused as refusal:
         _log.info("%s refused: %s", name, refusal.message)
         return _refused(refusal)
@@ -140,6 +152,23 @@ async def _open(
         is_cancel_requested=operation.cancel_requested,
     )
     return ctx, operation
+
+
+def _span(name: str, ctx: ActivityContext, telemetry: Telemetry) -> Span:
+    """Return the span of this attempt, below the start of its orchestration."""
+    trace_id = ctx.cause.trace_id
+    attributes: dict[str, Value] = {
+        TENANT: ctx.tenant,
+        OPERATION: ctx.operation_id,
+        CORRELATION: ctx.cause.correlation_id,
+        ACTIVITY: name,
+        ATTEMPT: ctx.attempt,
+    }
+    parent = ""
+    if telemetry.is_on:
+        attributes[ENVIRONMENT] = f"env-{ctx.partition.environment}"
+        parent = str(TraceParent(w3c_trace_id(trace_id), span_id_of(ctx.operation_id)))
+    return telemetry.span(ACTIVITY_RUN, name, trace_id, attributes, parent=parent)
 
 
 def _answer_of_ended(ctx: ActivityContext, operation: Operation) -> Mapping[str, Any]:

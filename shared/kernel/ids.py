@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, NewType
 
 from shared.kernel.entropy import Entropy
@@ -127,6 +127,14 @@ def sortable(at: datetime, entropy: Entropy) -> str:
     """Return 16 characters that sort by *at* (milliseconds), then at random (30 bits)."""
     value = (int(at.timestamp() * 1000) << 30) | entropy.bits(30)
     return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(75, -5, -5))
+
+
+def instant_of(text: str) -> datetime:
+    """Return the instant in the 16 characters that `sortable` made, in whole milliseconds."""
+    value = 0
+    for character in text:
+        value = value << 5 | _ALPHABET.index(character)
+    return datetime.fromtimestamp((value >> 30) / 1000, UTC)
 
 
 def environment_id(k: EnvironmentKey) -> EnvironmentId:

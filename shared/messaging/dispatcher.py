@@ -21,9 +21,11 @@ from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from shared.kernel.ids import TenantId
 from shared.messaging.envelope import (
+    PARENT_PROPERTY,
     SENDER_PROPERTY,
     TYPE_PROPERTY,
     Envelope,
+    attributes_of,
     require_same_tenant,
 )
 from shared.messaging.message_codecs import decode
@@ -36,6 +38,8 @@ from shared.messaging.parked_messages import (
     settle_replay,
 )
 from shared.messaging.unit_of_work import UnitOfWork
+from shared.telemetry.names import MESSAGE, OUTCOME
+from shared.telemetry.work import OFF, Telemetry, current
 
 RETRY_FOR_S: Final = 60.0
 _FIRST_DELAY_S: Final = 0.25
@@ -75,6 +79,11 @@ class Received:
     content_type: str
     properties: Mapping[str, str]
 
+    @property
+    def parent(self) -> str:
+        """Return the `traceparent` of the publication; empty where none came along."""
+        return self.properties.get(PARENT_PROPERTY) or self.properties.get("traceparent", "")
+
 
 @dataclass(frozen=True)
 class Dispatcher:
@@ -87,6 +96,7 @@ class Dispatcher:
     entropy: Entropy
     takes_commands: bool = False
     """Of a command queue: a message without a handler here has none anywhere."""
+    telemetry: Telemetry = OFF
 
     async def __call__(self, message: Received) -> None:
         """Handle *message* whole; returning means it is done or parked.
@@ -100,22 +110,34 @@ class Dispatcher:
         except Refused as refusal:
             await self._park_unreadable(message, refusal)
             return
-        await self.dispatch(envelope, message.properties.get(SENDER_PROPERTY))
+        await self.dispatch(envelope, message.properties.get(SENDER_PROPERTY), message.parent)
 
-    async def dispatch(self, envelope: Envelope, named_sender: str | None = None) -> None:
+    async def dispatch(
+        self, envelope: Envelope, named_sender: str | None = None, parent: str = ""
+    ) -> None:
         """Handle *envelope*, or park it; an event without a handler is for others."""
         sender = sender_of(envelope.event_type, named_sender)
         ctx = self._context(envelope, sender)
         if self._handler(envelope.event_type) is None and not self.takes_commands:
             _log.debug("%s is not for this service", envelope.event_type)
             return
+        name = f"handle {envelope.event_type}"
+        attributes = attributes_of(envelope)
+        with self.telemetry.span(MESSAGE, name, envelope.trace_id, attributes, parent=parent):
+            await self._settle(envelope, ctx)
+
+    async def _settle(self, envelope: Envelope, ctx: Context) -> None:
+        """Handle *envelope* or park it, over the outages of a minute. Raises Unavailable."""
         give_up_at_s = self.clock.monotonic_s() + RETRY_FOR_S
         delay_s = _FIRST_DELAY_S
         while True:
             try:
                 if not await is_parked(envelope.event_id, ctx, self.work):
                     await self._handle(envelope, ctx)
+                    current().set(OUTCOME, "handled")
             except Refused as refusal:
+                current().failed(refusal)
+                current().set(OUTCOME, "parked")
                 await self._park(envelope, refusal, ctx)
             except Unavailable as outage:
                 wait_s = max(delay_s, outage.retry_after_s) * (0.5 + self.entropy.fraction())

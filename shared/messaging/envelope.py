@@ -1,5 +1,6 @@
 """The envelope of every event and command, on every transport: ten keys, in this order."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -9,14 +10,29 @@ from pydantic.alias_generators import to_camel
 from shared.contracts.validation import parse
 from shared.contracts.values import Instant, TenantId, is_finite
 from shared.kernel.errors import Invalid, Violation
+from shared.kernel.ids import id_shape
+from shared.telemetry.names import (
+    CORRELATION,
+    ENVIRONMENT,
+    MESSAGE_ID,
+    MESSAGE_TYPE,
+    MODULE,
+    PROJECT,
+    TENANT,
+)
+from shared.telemetry.work import Value
 
 TYPE_PROPERTY: Final = "cs-event-type"
 TENANT_PROPERTY: Final = "cs-tenant-id"
 TRACE_PROPERTY: Final = "cs-trace-id"
 SENDER_PROPERTY: Final = "cs-sender"
 """Ours: the service or the other platform that sent the message, for audit and operations."""
+PARENT_PROPERTY: Final = "Diagnostic-Id"
+"""The `traceparent` of the publication, where it is recorded; Service Bus has this name for it.
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-end-to-end-tracing"""
 TENANT_PROPERTY_ACCEPTED: Final = "tenant-id"
 """Also accepted on receipt; never sent."""
+_ENVIRONMENT: Final = re.compile(id_shape("env"))
 
 
 class Envelope(BaseModel):
@@ -48,6 +64,23 @@ class Envelope(BaseModel):
             TENANT_PROPERTY: self.tenant_id,
             TRACE_PROPERTY: self.trace_id,
         }
+
+
+def attributes_of(envelope: Envelope) -> dict[str, Value]:
+    """Return what spans say of a message; of its payload only which environment it is about."""
+    attributes: dict[str, Value] = {
+        TENANT: envelope.tenant_id,
+        CORRELATION: envelope.correlation_id,
+        MESSAGE_ID: envelope.event_id,
+        MESSAGE_TYPE: envelope.event_type,
+    }
+    environment = str(envelope.payload.get("environmentId"))
+    optional = {
+        PROJECT: envelope.project_id,
+        MODULE: envelope.module_id,
+        ENVIRONMENT: environment if _ENVIRONMENT.fullmatch(environment) else None,
+    }
+    return attributes | {name: value for name, value in optional.items() if value is not None}
 
 
 def parse_envelope(body: bytes) -> Envelope:

@@ -19,6 +19,7 @@ from shared.kernel.errors import Invalid
 from shared.kernel.ids import sortable
 from shared.messaging.envelope import Envelope
 from shared.persistence.store import Body, Document, Partition
+from shared.telemetry.work import current
 
 OUTBOX_TYPE: Final = "outbox"
 RECORD: Final = "record"
@@ -125,6 +126,8 @@ class OutboxRow:
 
     id: str
     row: StoredRow
+    traceparent: str = ""
+    """The work that committed it, where that was recorded."""
 
 
 def encode(
@@ -134,15 +137,17 @@ def encode(
 
     Its id sorts in the order of *rows* after everything committed before.
     """
-    stem = sortable(now, entropy)
+    stem, traceparent = sortable(now, entropy), current().traceparent
     common = {
         "type": OUTBOX_TYPE,
         "createdAt": isoformat(now),
         "dueAt": isoformat(now + SWEEP_AFTER),
         "attempts": 0,
     }
+    if traceparent:
+        common["traceparent"] = traceparent
     return [
-        (OutboxRow(f"outbox/{stem}-{index:02d}", row), common | _body(row))
+        (OutboxRow(f"outbox/{stem}-{index:02d}", row, traceparent), common | _body(row))
         for index, row in enumerate(rows)
     ]
 
@@ -180,7 +185,8 @@ def decode(document: Document) -> OutboxRow:
         MalformedRow: it was written by a version that this one does not understand.
     """
     try:
-        return OutboxRow(document.id, _row(document.body))
+        traceparent = str(document.body.get("traceparent", ""))
+        return OutboxRow(document.id, _row(document.body), traceparent)
     except (KeyError, TypeError, ValueError) as problem:
         raise MalformedRow(f"{document.id} in {document.partition}: {problem}") from problem
 

@@ -8,6 +8,7 @@ them may be switched off, and two may relay the same row: receivers ignore the s
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -19,7 +20,7 @@ from shared.kernel.concurrency import Failure, isolate
 from shared.kernel.errors import Unavailable
 from shared.messaging.audit import AuditTrail
 from shared.messaging.broker import MessageSender, OutgoingMessage
-from shared.messaging.envelope import SENDER_PROPERTY
+from shared.messaging.envelope import PARENT_PROPERTY, SENDER_PROPERTY, attributes_of
 from shared.messaging.orchestrations import Orchestrations
 from shared.messaging.outbox import (
     OUTBOX_TYPE,
@@ -35,6 +36,18 @@ from shared.messaging.outbox import (
 )
 from shared.messaging.sweep import Sweep, SweepLog
 from shared.persistence.store import BatchRefused, Delete, Document, Partition, Store
+from shared.telemetry.names import (
+    DESTINATION,
+    KIND,
+    OPERATION,
+    ORCHESTRATION,
+    OUTBOX_AGE,
+    PUBLICATION,
+    START,
+    TENANT,
+)
+from shared.telemetry.trace_context import read_traceparent, span_id_of
+from shared.telemetry.work import NOTHING, OFF, Span, Telemetry, current
 
 SWEEP_OUTBOX: Final = "sweep_outbox"
 _FEED_AGE: Final = timedelta(seconds=2)
@@ -56,6 +69,7 @@ class Relay:
     audit: AuditTrail
     clock: Clock
     sweeps: SweepLog = field(default_factory=SweepLog)
+    telemetry: Telemetry = OFF
 
     async def relay_new(self, committed: Committed) -> None:
         """Send on the rows that were just committed; audit records wait for the change feed.
@@ -112,6 +126,9 @@ class Relay:
             Unavailable: its destination did not take it, or it could not be deleted.
         """
         row = decode(document)
+        committed_at = parse_instant(document.body["createdAt"])
+        age_s = (self.clock.now() - committed_at).total_seconds()
+        self.telemetry.add(OUTBOX_AGE, age_s, {KIND: document.body["kind"]})
         if await self.relay(Committed(document.partition, [row])):
             destination = _destination(row.row)
             raise Unavailable(f"{row.id} stays: {destination} or the store is away")
@@ -126,35 +143,76 @@ class Relay:
     async def _send_group(self, destination: str, group: Sequence[OutboxRow]) -> Sequence[str]:
         """Send rows of one destination in their order; return the ids of those that stayed."""
         subject = f"outbox rows to {destination} stay for the sweeper"
-        messages = [self._message(row.row) for row in group if isinstance(row.row, Message)]
-        if messages:
-            result = await isolate(self.sender.send(destination, messages), subject)
+        if isinstance(group[0].row, Message):
+            result = await isolate(self._publish(destination, group), subject)
             return [row.id for row in group] if isinstance(result, Failure) else []
         for sent, row in enumerate(group):
-            if isinstance(await isolate(self._hand_over(row.row), subject), Failure):
+            if isinstance(await isolate(self._hand_over(row), subject), Failure):
                 return [row.id for row in group[sent:]]
         return []
 
-    async def _hand_over(self, row: StoredRow) -> None:
-        match row:
-            case Start(orchestration, instance_id, argument):
-                await self.orchestrations.start(orchestration, instance_id, argument)
+    async def _publish(self, destination: str, group: Sequence[OutboxRow]) -> None:
+        with ExitStack() as spans:
+            messages = []
+            for row in group:
+                assert isinstance(row.row, Message), "rows of one destination are of one kind"
+                span = spans.enter_context(self._publication(row.row, row.traceparent, destination))
+                messages.append(self._message(row.row, span.traceparent))
+            await self.sender.send(destination, messages)
+
+    def _publication(self, row: Message, parent: str, destination: str) -> Span:
+        if not self.telemetry.is_on:
+            return NOTHING
+        envelope = row.envelope
+        return self.telemetry.span(
+            PUBLICATION,
+            f"publish {envelope.event_type}",
+            envelope.trace_id,
+            {**attributes_of(envelope), DESTINATION: destination},
+            parent=parent,
+        )
+
+    def _start(self, row: Start, parent: str) -> Span:
+        known = read_traceparent(parent)
+        if not self.telemetry.is_on or known is None:
+            return NOTHING
+        return self.telemetry.span(
+            START,
+            f"start {row.orchestration}",
+            current().trace_id or known.trace_id,
+            {
+                TENANT: str(row.input.get("tenantId", "")),
+                ORCHESTRATION: row.orchestration,
+                OPERATION: row.instance_id,
+            },
+            parent=parent,
+            span_id=span_id_of(row.instance_id),
+        )
+
+    async def _hand_over(self, outbox_row: OutboxRow) -> None:
+        match outbox_row.row:
+            case Start(orchestration, instance_id, argument) as row:
+                with self._start(row, outbox_row.traceparent):
+                    await self.orchestrations.start(orchestration, instance_id, argument)
             case Raise(instance_id, name):
                 await self.orchestrations.raise_event(instance_id, name)
-            case Record():
-                await self.audit.append(row)
+            case Record() as record:
+                await self.audit.append(record)
             case Message():
                 msg = "messages are sent in groups"
                 raise AssertionError(msg)
 
-    def _message(self, row: Message) -> OutgoingMessage:
+    def _message(self, row: Message, parent: str) -> OutgoingMessage:
         envelope = row.envelope
+        properties = {**envelope.properties(), SENDER_PROPERTY: self.service}
+        if parent:
+            properties[PARENT_PROPERTY] = parent
         return OutgoingMessage(
             body=envelope.to_json(),
             message_id=envelope.event_id,
             subject=envelope.event_type,
             correlation_id=envelope.correlation_id,
-            application_properties={**envelope.properties(), SENDER_PROPERTY: self.service},
+            application_properties=properties,
         )
 
     async def _delete(self, partition: Partition, rows: Sequence[OutboxRow]) -> int:

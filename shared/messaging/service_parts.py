@@ -9,6 +9,7 @@ from shared.messaging.audit import AuditTrail
 from shared.messaging.sweep import SweepLog
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.store import Store
+from shared.telemetry.work import OFF, Telemetry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class ServiceParts:
     sweeps: SweepLog
     clock: Clock
     entropy: Entropy
+    telemetry: Telemetry = OFF
 
 
 S_co = TypeVar("S_co", bound=ServiceParts, covariant=True)

@@ -13,7 +13,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from shared.kernel.clock import isoformat
@@ -38,6 +39,9 @@ from shared.persistence.store import (
     Store,
     partition_of,
 )
+
+if TYPE_CHECKING:
+    from shared.messaging.commit_figures import CommitFigures
 
 T = TypeVar("T")
 ATTEMPTS_MAX: Final = 5
@@ -254,6 +258,8 @@ class UnitOfWork:
                     is_unsure |= isinstance(problem, AnswerLost)
                     continue
                 await turn.aclose()
+                if self.relay.telemetry.is_on:
+                    self._figures.committed(decision.writes, decision.outbox, view.body, ctx.now())
                 await self.relay.relay_new(committed)
                 return Outcome(decision.value, decision.is_repeat)
         raise WriteContention(
@@ -266,6 +272,12 @@ class UnitOfWork:
             return view
         found = await self.read(partition, *ids)
         return View({**view.documents, **found.documents})
+
+    @cached_property
+    def _figures(self) -> "CommitFigures":
+        from shared.messaging.commit_figures import CommitFigures  # noqa: PLC0415  if configured
+
+        return CommitFigures(self.relay.telemetry)
 
     def _turn(self, partition: Partition) -> asyncio.Lock:
         return self._turns.setdefault(partition, asyncio.Lock())

@@ -1,10 +1,13 @@
 """Binds orchestrations and activities to Azure Durable Functions."""
 
+import inspect
 from collections.abc import Callable, Generator, Mapping
+from functools import wraps
 from types import MappingProxyType
 from typing import Any, Final
 
 import azure.durable_functions as df
+import azure.functions as func
 
 from shared.durable.abandon import AbandonOperation, fail_operation_by
 from shared.durable.activity import perform
@@ -18,18 +21,52 @@ from shared.durable.orchestration import (
     supervise,
 )
 from shared.durable.task_hub import TaskHub
+from shared.telemetry.trace_context import host_parent
+from shared.telemetry.work import OFF, Telemetry
 
+CONTEXT: Final = "context"
 CLIENT: Final = "client"
 """The parameter that carries the durable client binding, in every function that may commit."""
 
 
 def bind_function(
-    blueprint: df.Blueprint, name: str, trigger: Callable[[Any], Any], run: Callable[..., Any]
+    blueprint: df.Blueprint,
+    name: str,
+    trigger: Callable[[Any], Any],
+    run: Callable[..., Any],
+    telemetry: Telemetry = OFF,
 ) -> None:
-    """Register *run* under *name* behind *trigger*, with the durable client as its `client`."""
+    """Register *run* under *name* behind *trigger*, with the durable client as its `client`.
+
+    Where *telemetry* is below the spans of a host, those of *run* are.
+    """
+    if telemetry.host_has_spans:
+        run = in_host_span(run)
     run.__name__ = name
     bound = trigger(blueprint.durable_client_input(client_name=CLIENT)(run))
     blueprint.function_name(name)(bound)
+
+
+def in_host_span(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *run* with the invocation's `context`, whose span becomes the parent."""
+
+    @wraps(run)
+    async def run_below(context: func.Context, **arguments: Any) -> Any:
+        token = host_parent.set(context.trace_context.trace_parent or "")
+        try:
+            return await run(**arguments)
+        finally:
+            host_parent.reset(token)
+
+    # The worker and the library look at names and annotations.
+    signature = inspect.signature(run)
+    own = inspect.Parameter(
+        CONTEXT, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=func.Context
+    )
+    parameters = [*signature.parameters.values(), own]
+    run_below.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run_below.__annotations__ = {**run.__annotations__, CONTEXT: func.Context}
+    return run_below
 
 
 def register(blueprint: df.Blueprint, orchestrator: Orchestrator, *, version: int) -> None:
@@ -83,7 +120,7 @@ def _register(
     # Asked by the embedded host: tenants share the places that it has for activities.
     run.share_of = _tenant_of  # type: ignore[attr-defined]
     trigger = blueprint.activity_trigger(input_name="request", activity=name)
-    bind_function(blueprint, name, trigger, run)
+    bind_function(blueprint, name, trigger, run, app.service.telemetry)
 
 
 def _tenant_of(request: Mapping[str, Any]) -> str:

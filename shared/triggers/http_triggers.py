@@ -37,6 +37,18 @@ from shared.kernel.errors import (
     Violation,
 )
 from shared.kernel.ids import TenantId, correlation_id, parse_id, trace_id
+from shared.telemetry.names import (
+    CORRELATION,
+    ENVIRONMENT,
+    METHOD,
+    OPERATION,
+    REQUEST,
+    ROUTE,
+    STATUS,
+    TENANT,
+)
+from shared.telemetry.trace_context import host_parent, read_traceparent
+from shared.telemetry.work import Value, current
 from shared.triggers.durable_triggers import bind_function
 from shared.web.problem import render
 from shared.web.request import Answer, Request, entity_tags
@@ -44,8 +56,6 @@ from shared.web.routes import Route
 
 _IDEMPOTENCY_KEY_MAX: Final = 128
 _QUERY_MAX: Final = 50
-_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-.+")
-"""W3C Trace Context: later versions may append fields; version ff and a zero id are invalid."""
 _LINKS: Final = frozenset({"Location", "Operation-Location", "Azure-AsyncOperation"})
 """Absolute on the wire: pollers of azure-core request them unchanged."""
 _FORWARDED: Final = re.compile(r"(?:trace|corr)-[0-9A-Za-z-]{1,64}")
@@ -86,7 +96,8 @@ def _bind(blueprint: df.Blueprint, route: Route, app: Any, service: Service) -> 
         auth_level=func.AuthLevel.ANONYMOUS,
         trigger_arg_name="req",
     )
-    bind_function(blueprint, f"{service.name}_{route.operation_name}", trigger, run)
+    name = f"{service.name}_{route.operation_name}"
+    bind_function(blueprint, name, trigger, run, service.telemetry)
 
 
 async def serve(
@@ -98,12 +109,23 @@ async def serve(
     correlation = _named(headers.get("x-correlation-id"), "corr-") or correlation_id(
         service.entropy
     )
-    try:
-        answer = await _answer(route, req, app, service, trace, correlation)
-    except Exception as problem:  # noqa: BLE001  rendered once, for every family
-        answer = render(problem, trace, headers.get("accept", ""))
-        if answer.status == 500:  # noqa: PLR2004
-            _log.exception("%s %s failed, trace %s", route.method, req.url, trace)
+    attributes: dict[str, Value] = {
+        METHOD: route.method,
+        ROUTE: route.template,
+        CORRELATION: correlation,
+    }
+    name, parent = f"{route.method} {route.template}", headers.get("traceparent", "")
+    with service.telemetry.span(REQUEST, name, trace, attributes, parent=parent) as span:
+        try:
+            answer = await _answer(route, req, app, service, trace, correlation)
+        except Exception as problem:  # noqa: BLE001  rendered once, for every family
+            span.failed(problem)
+            answer = render(problem, trace, headers.get("accept", ""))
+            if answer.status == 500:  # noqa: PLR2004
+                _log.exception("%s %s failed, trace %s", route.method, req.url, trace)
+        span.set(STATUS, answer.status)
+        if operation := answer.headers.get("Operation-Location"):
+            span.set(OPERATION, operation.rpartition("/")[2])
     return _response(answer, req.url, trace, correlation)
 
 
@@ -129,9 +151,11 @@ async def _answer(
 ) -> Answer:
     headers = req.headers
     scope = await _scope(route, headers, service)
+    current().set(TENANT, scope.tenant or None)
     for name, kind in _ID_KINDS.items():
         if name in req.route_params:
-            parse_id(req.route_params[name], kind)
+            named = parse_id(req.route_params[name], kind)
+            current().set(ENVIRONMENT, f"env-{named.environment}")
     if route.method == "GET":
         return await _handled(route, req, app, service, scope, trace, correlation)
     async with service.write_turns.turn(scope.tenant):
@@ -151,6 +175,7 @@ async def _handled(
     content = req.get_body()
     query = _query(route, req.url)
     body = _body(route, content, headers)
+    current().set(ENVIRONMENT, getattr(body, "environment_id", None))
     cause = Cause(
         actor=scope.caller,
         kind="request",
@@ -283,8 +308,8 @@ def _trace(headers: Mapping[str, str], entropy: Entropy) -> str:
     named = _named(headers.get("x-traceid"), "trace-")
     if named:
         return named
-    parent = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
-    return f"trace-{parent[1]}" if parent else trace_id(entropy)
+    parent = read_traceparent(headers.get("traceparent")) or read_traceparent(host_parent.get())
+    return parent.trace_id if parent else trace_id(entropy)
 
 
 def _response(answer: Answer, url: str, trace: str, correlation: str) -> func.HttpResponse:

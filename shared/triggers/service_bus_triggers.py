@@ -53,4 +53,4 @@ def _bind(
         )
         await dispatch(received)
 
-    bind_function(blueprint, name, trigger, run)
+    bind_function(blueprint, name, trigger, run, service.telemetry)

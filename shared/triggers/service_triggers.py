@@ -19,6 +19,8 @@ from shared.messaging.outbox import SWEEP_AFTER
 from shared.messaging.relay import SWEEP_OUTBOX
 from shared.messaging.service_parts import App
 from shared.persistence.codec import DocumentCodec
+from shared.telemetry.names import DUE, TIMER, TIMER_RUN, UNDONE
+from shared.telemetry.work import NOTHING
 from shared.triggers.cosmos_triggers import bind_change_feed
 from shared.triggers.durable_triggers import (
     bind_function,
@@ -70,8 +72,10 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
     events, commands = triggers.events, triggers.commands
 
     def dispatcher(handlers: HandlerTable, *, takes_commands: bool = False) -> Dispatcher:
-        work, clock, entropy = service.work, service.clock, service.entropy
-        return Dispatcher(handlers, app, work, clock, entropy, takes_commands=takes_commands)
+        return Dispatcher(
+            handlers, app, service.work, service.clock, service.entropy, takes_commands,
+            service.telemetry,
+        )  # fmt: skip
 
     rows = administration_routes(service.public_name)
     document = cache(partial(openapi.document, service.public_name, [*triggers.routes, *rows]))
@@ -93,13 +97,24 @@ def bind(triggers: Triggers, app: App[Service]) -> df.Blueprint:
     return blueprint
 
 
+async def run_timer(timer: Timer, app: Any, service: Service) -> None:
+    """Run *timer* once, measured; one that sweeps returns how many documents were due."""
+    telemetry, attributes = service.telemetry, {TIMER: timer.name}
+    with telemetry.span(TIMER_RUN, timer.name, "", {**attributes}) if telemetry.is_on else NOTHING:
+        due = await timer.run(app)
+    if telemetry.is_on and isinstance(due, int):
+        telemetry.add(DUE, due, attributes)
+        undone = service.sweeps.failures(service.clock.now()).get(timer.name, 0)
+        telemetry.add(UNDONE, undone, attributes)
+
+
 def bind_timer(blueprint: df.Blueprint, timer: Timer, app: Any, service: Service) -> None:
     """Register *timer* under its service's name."""
 
     async def run(tick: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
         del tick
         service.hub.attach(client)
-        await timer.run(app)
+        await run_timer(timer, app, service)
 
     trigger = blueprint.timer_trigger(
         arg_name="tick", schedule=ncrontab(timer.every), use_monitor=False

@@ -8,6 +8,8 @@ from typing import Final
 
 from shared.kernel.errors import Denied, Invalid, NotFound, Refused, Unauthenticated, Unavailable
 from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
+from shared.telemetry.names import CALL, OUTSIDE_CALL, PORT
+from shared.telemetry.work import current
 
 TIMEOUT_S: Final = 10.0
 ANSWER_MAX: Final = 1 << 20
@@ -33,9 +35,15 @@ class HttpReader:
             Invalid, Unauthenticated, Denied, NotFound: what the answer's status says.
             Unavailable: no answer, or any other status.
         """
+        with current().part(OUTSIDE_CALL, "app get", {PORT: "app", CALL: "get"}) as span:
+            return await self._get(path, token, span.traceparent)
+
+    async def _get(self, path: str, token: str, parent: str) -> bytes:
         import aiohttp  # noqa: PLC0415  100 ms at a cold start, which apps that do not ask are spared
 
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", **PLAIN}
+        if parent:
+            headers["traceparent"] = parent
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
             # A session a question: one that is kept would outlive the host that asks.

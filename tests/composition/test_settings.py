@@ -139,6 +139,57 @@ def test_a_rate_that_is_none_is_refused(text: str) -> None:
     assert name == "RUNTIME_RATE_PER_S"
 
 
+EXPORTED = {
+    **AZURE,
+    "RUNTIME_TELEMETRY": "otlp applicationinsights",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": (
+        "InstrumentationKey=00000000-0000-0000-0000-000000000001;"
+        "IngestionEndpoint=https://westeurope-1.in.applicationinsights.test/"
+    ),
+}
+
+
+def test_exporters_are_read_with_their_addresses() -> None:
+    environ = {**EXPORTED, "OTEL_EXPORTER_OTLP_HEADERS": "api-key=hunter2"}
+    exporters = read_settings({**environ, "RUNTIME_TELEMETRY_RATIO": "0.1"}, EVERY_APP).exporters
+
+    assert (exporters.names, exporters.ratio) == (("otlp", "applicationinsights"), 0.1)
+    assert exporters.otlp_endpoint == "http://127.0.0.1:4318"
+    assert "hunter2" not in repr(exporters)
+
+
+def test_the_address_of_an_exporter_must_be_named() -> None:
+    assert refused({**AZURE, "RUNTIME_TELEMETRY": "otlp applicationinsights"}) == [
+        ("Required", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("Required", "APPLICATIONINSIGHTS_CONNECTION_STRING"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RUNTIME_TELEMETRY", "otlp jaeger"),
+        ("RUNTIME_TELEMETRY_RATIO", "1.5"),
+        ("RUNTIME_TELEMETRY_RATIO", "nan"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"),
+        ("APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=hunter2"),
+    ],
+)
+def test_a_wrong_setting_of_telemetry_is_refused_and_not_shown(name: str, value: str) -> None:
+    with pytest.raises(Wrong, match=name) as caught:
+        read_settings({**EXPORTED, name: value}, EVERY_APP)
+
+    assert {each.target for each in caught.value.details} == {name}
+    assert "hunter2" not in f"{caught.value.message} {caught.value.details}"
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"])
+def test_what_the_host_alone_exports_with_is_left_alone(name: str) -> None:
+    assert not read_settings({**AZURE, name: "collector:4317"}, EVERY_APP).exporters.names
+
+
 @pytest.mark.parametrize("profile", ["", "Local", "dev", "prod"])
 def test_an_unknown_profile_is_refused_with_the_known_ones(profile: str) -> None:
     with pytest.raises(Wrong, match="RUNTIME_PROFILE: expected one of 'local' or 'production'"):

@@ -126,10 +126,16 @@ class World:
     """Everything that outlives a host. `surface` is what runs, `infrastructure` what was built."""
 
     def __init__(
-        self, *, seed: int = 1, requests_per_s: float = 0.0, is_unruly: bool = False
+        self,
+        *,
+        seed: int = 1,
+        requests_per_s: float = 0.0,
+        is_unruly: bool = False,
+        app_settings: Mapping[str, str] | None = None,
     ) -> None:
         """*is_unruly*: messages come several times, late and out of order."""
         self.is_unruly = is_unruly
+        self.app_settings = app_settings or {}
         self.clock, self.entropy = LoopClock(), SeededEntropy(seed)
         self.database = MortalDatabase(MEMORY)
         self.storage = LocalStorage(Path("/nowhere"), self.clock, in_memory=True)
@@ -222,7 +228,8 @@ class World:
         if self.is_unruly:
             sender = UnrulySender(sender, self.clock, SeededEntropy(7))
         host = EmbeddedHost(self.clock, self.entropy, sender, self.storage, Path("/nowhere"))
-        settings = read_settings({ISSUER_KEYS: f"{self._keys.name}/jwks.json", PROFILE: LOCAL})
+        keys = f"{self._keys.name}/jwks.json"
+        settings = read_settings({ISSUER_KEYS: keys, PROFILE: LOCAL, **self.app_settings})
         whole = build_service(name, settings, EmbeddedParts(host, settings))
         hub = InProcessHub(self)
         store: Any = MortalStore(whole.store, name, self.fate)

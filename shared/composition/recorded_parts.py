@@ -1,0 +1,32 @@
+"""Parts whose ports to the outside record their calls: surface, engine and vault.
+
+Store, messages, tables and blobs are not among them: each command has the same few calls of those,
+and its own duration says how long they took.
+"""
+
+from typing import Any, cast
+
+from shared.composition.parts import Parts
+from shared.telemetry.outside_calls import recorded
+
+
+def recorded_parts(parts: Parts) -> Parts:
+    """Return *parts*, whose surfaces, engine and vault are recorded as parts of a span."""
+    return cast("Parts", _RecordedParts(parts))  # the rest is *parts* itself, method for method
+
+
+class _RecordedParts:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parts, name)
+
+    def surface(self, kind: Any) -> Any:
+        return recorded(self._parts.surface(kind), "surface")
+
+    def engine(self) -> Any:
+        return recorded(self._parts.engine(), "engine")
+
+    def vault(self) -> Any:
+        return recorded(self._parts.vault(), "vault")
