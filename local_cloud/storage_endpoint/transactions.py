@@ -60,7 +60,7 @@ def _sections(content_type: str, body: bytes) -> Sequence[bytes]:
         raise invalid("a transaction is multipart/mixed with a boundary", "InvalidHeaderValue")
     # A boundary begins a line, and in JSON a line's end is escaped: no value looks like one.
     pieces = (b"\r\n" + body).split(b"\r\n--" + boundary[1].encode())
-    if len(pieces) < 3 or pieces[0] or not pieces[-1].startswith(b"--"):  # noqa: PLR2004
+    if len(pieces) < 3 or pieces[0].strip() or not pieces[-1].startswith(b"--"):  # noqa: PLR2004
         raise invalid("the parts of a multipart message are cut off or out of order")
     return [piece.removeprefix(b"\r\n") for piece in pieces[1:-1]]
 

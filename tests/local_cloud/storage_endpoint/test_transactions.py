@@ -24,11 +24,11 @@ def of_entity(method: str, key: str, head: str = "", body: str = "") -> str:
     return f"{method} http://127.0.0.1{path} HTTP/1.1\r\n{head}\r\n\r\n{body}"
 
 
-async def send(requests: Requests, *parts: str) -> Answer:
+async def send(requests: Requests, *parts: str, preamble: str = "") -> Answer:
     change_set = "".join(f"--c1\r\nContent-Type: application/http\r\n\r\n{p}\r\n" for p in parts)
     body = (
         "--b1\r\nContent-Type: multipart/mixed; boundary=c1\r\n\r\n"
-        f"{change_set}--c1--\r\n--b1--\r\n"
+        f"{preamble}{change_set}--c1--\r\n--b1--\r\n"
     )
     return await requests.table("POST", "/$batch", body.encode(), MIXED)
 
@@ -51,6 +51,14 @@ async def test_parts_of_every_kind_are_done_in_one_transaction(requests: Request
     assert answer.status == 202
     assert answer.body.count(b"HTTP/1.1 204 No Content") == 3
     assert await keys(requests) == ["b", "c"]
+
+
+async def test_an_empty_line_may_stand_before_the_parts(requests: Requests) -> None:
+    """The client for JavaScript sends one."""
+    answer = await send(requests, insert("a"), preamble="\r\n")
+
+    assert answer.status == 202
+    assert await keys(requests) == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """Only who has the account's key, or a token with a role, is answered."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
 
+from local_cloud.storage_endpoint.authorization import Attempt
+from shared.kernel.errors import Denied, Unauthenticated
 from tests.kit.storage_accounts import Emulator
 from tests.kit.storage_requests import Answer, Requests
+from tests.kit.storage_wire import wired_storage
 
 pytestmark = pytest.mark.real
 LIST = "/known?restype=container&comp=list&prefix=a%20b"
@@ -70,3 +74,53 @@ async def test_who_may_not_ask_is_not_told_what_there_is(requests: Requests) -> 
 
     for path in ("/absent/a", "/known/a?comp=tags", "/known/.a", "/"):
         assert (await stranger.blob("GET", path)).code == "AuthenticationFailed"
+
+
+class Refusing:
+    """Implements `Authorization`: notes what is attempted, and lets nobody write."""
+
+    challenge = "Bearer authorization_uri=https://login.local resource_id=https://storage.azure.com"
+
+    def __init__(self) -> None:
+        self.attempts: list[tuple[str, str | None, bool]] = []
+
+    async def check(self, authorization: str, attempt: Attempt) -> None:
+        self.attempts.append((attempt.service, attempt.resource, attempt.writes))
+        if authorization != "Bearer good":
+            raise Unauthenticated("the token proves nothing")
+        if attempt.writes and attempt.resource is not None:
+            raise Denied("no role")
+
+
+async def test_a_token_is_judged_before_anything_is_done(tmp_path: Path) -> None:
+    judge = Refusing()
+    body = b'{"TableName": "fresh"}'
+    async with wired_storage(tmp_path, authorization=judge) as served, ClientSession() as http:
+        owner = Requests(served, http)
+        await owner.blob("PUT", "/known?restype=container")
+        good = replace(owner, unsigned={"Authorization": "Bearer good"})
+        bad = replace(owner, unsigned={"Authorization": "Bearer bad"})
+        none = replace(owner, unsigned={"Authorization": ""})
+
+        read = await good.blob("GET", LIST)
+        refused = [
+            await good.blob("PUT", "/fresh?restype=container"),
+            await good.blob("PUT", "/known/a", b"x", {"x-ms-blob-type": "BlockBlob"}),
+            await good.blob("DELETE", "/known/a"),
+            await good.table("POST", "/Tables", body),
+        ]
+        unknown = [await bad.blob("GET", LIST), await none.table("GET", QUERY)]
+
+        assert read.status == 200
+        assert {(each.status, each.code) for each in refused} == {
+            (403, "AuthorizationPermissionMismatch")
+        }
+        assert [each.status for each in unknown] == [401, 401]
+        assert {each.headers["WWW-Authenticate"] for each in unknown} == {judge.challenge}
+        assert (await owner.blob("GET", "/fresh/a")).code == "ContainerNotFound"
+        assert (await owner.table("POST", "/Tables", body)).status == 201
+    assert judge.attempts[:5] == [
+        ("blob", "known", False), ("blob", "fresh", True), ("blob", "known", True),
+        ("blob", "known", True), ("table", None, True),
+    ]  # fmt: skip
+    assert ("table", "fresh", True) in judge.attempts
