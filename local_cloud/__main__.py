@@ -52,7 +52,12 @@ _log = logging.getLogger(__name__)
 def main() -> int:
     asked = _parser().parse_args()
     ports = IdentityPorts(
-        tokens=asked.token_port, key_vault=asked.key_vault_port, cosmos=asked.cosmos_https_port
+        tokens=asked.token_port,
+        key_vault=asked.key_vault_port,
+        cosmos=asked.cosmos_https_port,
+        service_bus=asked.service_bus_tls_port,
+        tables=asked.table_https_port,
+        blobs=asked.blob_https_port,
     )
     settings = CloudSettings(
         runtime_topology(BUILT),
@@ -89,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
         ("--blob-port", "Blob storage"),
         ("--table-port", "Table storage"),
         ("--cosmos-https-port", "Cosmos DB by https, for identities"),
+        ("--service-bus-tls-port", "Service Bus by TLS, for identities"),
+        ("--blob-https-port", "Blob storage by https, for identities"),
+        ("--table-https-port", "Table storage by https, for identities"),
         ("--key-vault-port", "Key Vault, by https"),
         ("--token-port", "the tokens of identities"),
     ):

@@ -54,10 +54,14 @@ class Callers:
             raise Unauthenticated("the token is of another directory")
         return Caller(str(claims.get("appid")), float(claims["exp"]))
 
+    def has_role(self, client_id: str, resource: str, allowed: Collection[Role]) -> bool:
+        """Return whether an identity has one of the roles *allowed* at *resource*."""
+        assigned = self._assigned.get(client_id, ())
+        return any(each.role in allowed and each.holds_at(resource) for each in assigned)
+
     def check(self, caller: Caller, resource: str, allowed: Collection[Role]) -> None:
         """Return where *caller* has one of the roles *allowed* at *resource*. Raises Denied."""
-        assigned = self._assigned.get(caller.client_id, ())
-        if not any(each.role in allowed and each.holds_at(resource) for each in assigned):
+        if not self.has_role(caller.client_id, resource, allowed):
             names = " or ".join(sorted(allowed))
             raise Denied(f"{caller.client_id} has not the role {names} at {resource}")
 

@@ -36,6 +36,9 @@ class IdentityPorts:
     tokens: int = 0
     key_vault: int = 0
     cosmos: int = 0
+    service_bus: int = 0
+    tables: int = 0
+    blobs: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,18 +124,29 @@ class LocalCloud:
     async def _wires_by_identity(self, identities: "IdentityServices") -> list[Wire]:
         from local_cloud.identity_wires import (  # noqa: PLC0415  aiohttp, cryptography
             CosmosTlsWire,
+            ServiceBusTlsWire,
             TokenWire,
             VaultWire,
+            storage_wires,
         )
 
         ports, tls = self._settings.identity_ports, await identities.tls()
+        clock, entropy = self._clock, self._entropy
         self._tokens = TokenWire(identities, ports.tokens)
-        accounts = [wire.account for wire in self._wires if isinstance(wire, CosmosWire)]
-        return [
-            self._tokens,
-            VaultWire(identities, ports.key_vault),
-            *(CosmosTlsWire(account, ports.cosmos, tls) for account in accounts),
-        ]
+        wires: list[Wire] = [self._tokens, VaultWire(identities, ports.key_vault)]
+        for wire in self._wires:
+            match wire:
+                case CosmosWire():
+                    wires.append(CosmosTlsWire(wire.account, ports.cosmos, tls))
+                case ServiceBusWire():
+                    port = ports.service_bus
+                    wires.append(ServiceBusTlsWire(self.broker, identities, port, clock, entropy))
+                case StorageWire():
+                    wires += storage_wires(wire, identities, ports.tables, ports.blobs, tls)
+                case _:
+                    msg = f"{wire.service} is not for identities"
+                    raise AssertionError(msg)
+        return wires
 
     def app_settings(self) -> Mapping[str, str]:
         """Return the connections of an app that uses the ports, by the names of its settings.

@@ -39,10 +39,13 @@ _APP: Final = typer.Option(
 def up(
     invocation: Invocation,
     cosmos_port: Annotated[int, _port("Cosmos DB")] = 0,
-    cosmos_https_port: Annotated[int, _port("Cosmos DB by https, for identities")] = 0,
+    cosmos_https_port: Annotated[int, _port("Cosmos DB, for identities")] = 0,
     service_bus_port: Annotated[int, _port("Service Bus")] = 0,
+    service_bus_tls_port: Annotated[int, _port("Service Bus, for identities")] = 0,
     blob_port: Annotated[int, _port("Blob storage")] = 0,
+    blob_https_port: Annotated[int, _port("Blob storage, for identities")] = 0,
     table_port: Annotated[int, _port("Table storage")] = 0,
+    table_https_port: Annotated[int, _port("Table storage, for identities")] = 0,
     key_vault_port: Annotated[int, _port("Key Vault")] = 0,
     token_port: Annotated[int, _port("the tokens of identities")] = 0,
 ) -> None:
@@ -55,7 +58,9 @@ def up(
                 "--cosmos-port": cosmos_port,
                 "--cosmos-https-port": cosmos_https_port,
                 "--blob-port": blob_port,
+                "--blob-https-port": blob_https_port,
                 "--table-port": table_port,
+                "--table-https-port": table_https_port,
                 "--key-vault-port": key_vault_port,
                 "--token-port": token_port,
             }
@@ -63,6 +68,7 @@ def up(
                 note("without Service Bus: requirements/cloud.txt is not installed")
             else:
                 ports["--service-bus-port"] = service_bus_port
+                ports["--service-bus-tls-port"] = service_bus_tls_port
             options = [each for option, port in ports.items() for each in (option, str(port))]
             start_cloud(folder, ["--agent-folder", str(folder.path), *options], clock)
     invocation.show(_shown(folder, "ready" if is_new else "was running already"))

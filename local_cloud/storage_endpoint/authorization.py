@@ -1,9 +1,25 @@
 """Who may do what in a storage account, beside the holders of its key."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from local_cloud.callers import Callers
+from local_cloud.roles import BLOBS, TABLES, Role
 from local_cloud.storage_endpoint.requests import ServiceName
+from local_cloud.token_endpoint.identities import ISSUER
+
+RESOURCE: Final = "https://storage.azure.com"
+"""What tokens for every storage account of Azure's public cloud are for."""
+_SCOPES: Final[Mapping[ServiceName, str]] = {"blob": BLOBS, "table": TABLES}
+_WRITES: Final[Mapping[ServiceName, Collection[Role]]] = {
+    "blob": frozenset({Role.BLOB_CONTRIBUTOR}),
+    "table": frozenset({Role.TABLE_CONTRIBUTOR}),
+}
+_READS: Final[Mapping[ServiceName, Collection[Role]]] = {
+    "blob": frozenset({Role.BLOB_CONTRIBUTOR, Role.BLOB_READER}),
+    "table": frozenset({Role.TABLE_CONTRIBUTOR, Role.TABLE_READER}),
+}
 
 
 @dataclass(frozen=True)
@@ -33,3 +49,21 @@ class Authorization(Protocol):
             Unavailable: the keys of its issuer cannot be read.
         """
         ...
+
+
+class RoleAuthorization:
+    """Implements `Authorization` by the roles of *callers*, whose tokens are for RESOURCE."""
+
+    challenge = f"Bearer authorization_uri={ISSUER}oauth2/authorize resource_id={RESOURCE}"
+
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
+
+    async def check(self, authorization: str, attempt: Attempt) -> None:
+        caller = await self._callers.caller(authorization)
+        scope = _SCOPES[attempt.service]
+        if attempt.resource is None and attempt.writes and attempt.service == "table":
+            return  # what it names is judged when it was read
+        resource = scope if attempt.resource is None else f"{scope}/{attempt.resource}"
+        allowed = _WRITES if attempt.writes else _READS
+        self._callers.check(caller, resource, allowed[attempt.service])

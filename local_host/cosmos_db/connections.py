@@ -8,6 +8,7 @@ https://learn.microsoft.com/azure/azure-functions/functions-bindings-cosmosdb-v2
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from local_cloud.cosmos_containers import ChangeFeed, CosmosContainers
@@ -18,6 +19,7 @@ from local_host.cosmos_db.host_leases import HostLeases
 from local_host.cosmos_db.leases import Leases
 from local_host.model import Binding, HostContext, IndexedFunction
 from shared.composition.identity import Identity
+from shared.composition.settings import CA_FILE
 from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_account import CosmosAccount, string_parts
 
@@ -62,7 +64,8 @@ class CosmosConnections:
             )
         key = (function.app, name)
         if key not in self._sources:
-            self._sources[key] = self._made(found)
+            ca_file = self._context.configurations[function.app].values.get(CA_FILE)
+            self._sources[key] = self._made(found, Path(ca_file) if ca_file else None)
         return self._sources[key]
 
     def sources(self) -> Sequence[CosmosSource]:
@@ -74,27 +77,27 @@ class CosmosConnections:
         name = binding.text("connection")
         return self._context.configurations[function.app].connection(name, DEFAULT) is None
 
-    def _made(self, connection: Connection) -> CosmosSource:
-        account = _account_of(connection)
+    def _made(self, connection: Connection, ca_file: Path | None) -> CosmosSource:
+        account = _account_of(connection, ca_file)
         leases = AccountLeases(account, self._context.clock, self._context.entropy)
         return CosmosSource(partial(find_feed, account), leases, account)
 
 
-def _account_of(connection: Connection) -> CosmosAccount:
+def _account_of(connection: Connection, ca_file: Path | None) -> CosmosAccount:
     if connection.text is not None:
         try:
             endpoint, key = string_parts(connection.text)
         except Invalid as problem:
             message = f"the connection string {connection.name}: {problem.message}"
             raise ConfigurationRefused(message) from None
-        return CosmosAccount(endpoint, key=key)
+        return CosmosAccount(endpoint, key=key, ca_file=ca_file)
     address = connection.identity.get("accountEndpoint")
     if address is None:
         raise ConfigurationRefused(
             f"the connection {connection.name} has no {connection.name}__accountEndpoint"
         )
     identity = Identity(connection.identity.get("clientId"), is_local=True)
-    return CosmosAccount(address, credential=identity)
+    return CosmosAccount(address, credential=identity, ca_file=ca_file)
 
 
 async def _own_feed(containers: CosmosContainers, database: str, name: str) -> ChangeFeed | None:

@@ -62,11 +62,14 @@ class AzureParts:
     def _storage(self) -> StorageAccount:
         settings = self._settings
         if settings.storage is not None:
-            return StorageAccount(connection_string=settings.storage.get_secret_value())
+            return StorageAccount(
+                connection_string=settings.storage.get_secret_value(), ca_file=settings.ca_file
+            )
         return StorageAccount(
             tables=settings.storage_tables,
             blobs=settings.storage_blobs,
             credential=self._identity,
+            ca_file=settings.ca_file,
         )
 
     def table(self, name: str) -> Table:

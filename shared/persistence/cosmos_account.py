@@ -6,14 +6,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.kernel.errors import Invalid, Unavailable
-from shared.kernel.trust import trusting
+from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_errors import translated_errors
 from shared.persistence.cosmos_form import PARTITION_FIELDS
+from shared.persistence.trusted_transport import trusted_transport
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
-    from azure.core.pipeline.transport import AioHttpTransport
     from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 THROTTLE_RETRIES: Final = 3
@@ -101,7 +100,7 @@ class CosmosAccount:
         credential: Any = (
             self._credential() if self._key is None and self._credential else self._key
         )
-        options = {} if self._ca_file is None else {"transport": _transport(self._ca_file)}
+        options = {} if self._ca_file is None else {"transport": trusted_transport(self._ca_file)}
         async with AsyncExitStack() as opened:
             client = CosmosClient(
                 self._endpoint,
@@ -122,27 +121,3 @@ class CosmosAccount:
         """Close the connections; the account may not be used afterwards."""
         self._client = None
         await self._opened.aclose()
-
-
-def _transport(ca_file: Path) -> "AioHttpTransport":
-    """Return a transport that trusts *ca_file*, at loopback addresses too.
-
-    There the SDK verifies no certificate, and hands its token to whoever listens.
-    """
-    from aiohttp import ClientSession, DummyCookieJar, TCPConnector  # noqa: PLC0415  heavy
-    from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415  heavy: where used
-
-    class Verifying(AioHttpTransport):  # type: ignore[misc]  # azure.core loads it late
-        async def send(self, request: Any, **options: Any) -> Any:
-            # True is the connector's context; a path would be read, and connected anew, each time.
-            return await super().send(request, **{**options, "connection_verify": True})
-
-    try:
-        context = trusting(ca_file)
-    except OSError as problem:
-        raise Unavailable(f"the certificates in {ca_file} cannot be read: {problem}") from problem
-    session = ClientSession(
-        connector=TCPConnector(ssl=context),
-        cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=True,
-    )  # fmt: skip  # as the SDK makes its own
-    return Verifying(session=session)

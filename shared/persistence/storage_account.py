@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.kernel.errors import Invalid
 from shared.persistence.storage_errors import code_of, translated_errors
+from shared.persistence.trusted_transport import trusted_transport
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -52,15 +53,14 @@ class StorageAccount:
 
         *credential* is asked when first used and stays its owner's to close. For an emulator give
         *connection_string* instead, such as `UseDevelopmentStorage=true`. *ca_file* has the
-        certificate authority of a local cloud; None: those of the machine. A request from which
+        certificate authority of a local cloud, trusted besides the machine's. A request from which
         nothing comes for *read_s* seconds is given up.
         """
         self._urls = {"tables": tables, "blobs": blobs}
         self._credential = credential
         self._connection_string = (connection_string or "").strip().rstrip(";")
         self._options: dict[str, Any] = {"connection_timeout": CONNECT_S, "read_timeout": read_s}
-        if ca_file is not None:
-            self._options["connection_verify"] = str(ca_file)
+        self._ca_file = ca_file
         self._opened = AsyncExitStack()
         self._tables: TableServiceClient | None = None
         self._blobs: BlobServiceClient | None = None
@@ -113,6 +113,8 @@ class StorageAccount:
 
     async def _connect(self, kind: Any, service: str, **options: Any) -> Any:
         options |= self._options
+        if self._ca_file is not None:
+            options["transport"] = trusted_transport(self._ca_file, **self._options)
         url = self._urls[service]
         if self._connection_string:
             try:

@@ -1,9 +1,10 @@
 """A local cloud with identities in this process: https, tokens, roles, over a folder."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,7 +20,13 @@ from shared.composition.settings import Settings, read_settings
 from shared.contracts.events import BUILT
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
+from shared.messaging.service_bus import ServiceBusMessages
 from shared.persistence.cosmos_account import CosmosAccount
+from shared.persistence.storage_account import StorageAccount
+
+if TYPE_CHECKING:
+    from azure.identity.aio import ManagedIdentityCredential
+Credential = Callable[[], "ManagedIdentityCredential"]
 
 
 @dataclass
@@ -39,22 +46,56 @@ class IdentityCloud:
         return read_settings({**given, "RUNTIME_PROFILE": "local"})
 
     @asynccontextmanager
-    async def account(self, app: str, **environ: str) -> AsyncIterator[CosmosAccount]:
-        """Connect to the account as *app* does; *environ* replaces what its process has."""
+    async def credential(self, app: str, **environ: str) -> AsyncIterator[Credential]:
+        """Give the credential of *app*; *environ* replaces what its process has."""
         from azure.identity.aio import ManagedIdentityCredential
 
-        settings = self.settings(app)
-        assert settings.cosmos_endpoint is not None
+        self.settings(app)
         for name, value in environ.items():
             self.monkeypatch.setenv(name, value)
         async with ManagedIdentityCredential() as credential:
+            yield lambda: credential
+
+    @asynccontextmanager
+    async def account(self, app: str, **environ: str) -> AsyncIterator[CosmosAccount]:
+        """Connect to the Cosmos DB account as *app* does."""
+        settings = self.settings(app)
+        assert settings.cosmos_endpoint is not None
+        async with self.credential(app, **environ) as credential:
             account = CosmosAccount(
-                settings.cosmos_endpoint, credential=lambda: credential, ca_file=settings.ca_file
+                settings.cosmos_endpoint, credential=credential, ca_file=settings.ca_file
             )
             try:
                 yield account
             finally:
                 await account.close()
+
+    @asynccontextmanager
+    async def storage(self, app: str) -> AsyncIterator[StorageAccount]:
+        """Connect to the storage account as *app* does."""
+        settings = self.settings(app)
+        async with self.credential(app) as credential:
+            account = StorageAccount(
+                tables=settings.storage_tables, blobs=settings.storage_blobs,
+                credential=credential, ca_file=settings.ca_file,
+            )  # fmt: skip
+            try:
+                yield account
+            finally:
+                await account.close()
+
+    @asynccontextmanager
+    async def sender(self, app: str) -> AsyncIterator[ServiceBusMessages]:
+        """Connect to the namespace as *app* does."""
+        settings = self.settings(app)
+        async with self.credential(app) as credential:
+            sender = ServiceBusMessages(
+                settings.service_bus_namespace, credential=credential, ca_file=settings.ca_file
+            )
+            try:
+                yield sender
+            finally:
+                await sender.close()
 
 
 @asynccontextmanager

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from local_cloud.broker.topology import Queue, Subscription, Topic, Topology
+from local_cloud.callers import Callers
 from local_cloud.certificates import LocalCertificates
+from local_cloud.roles import SERVICE_BUS, Assignment, Role
 from local_cloud.token_endpoint.identities import LocalIdentities
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
-from shared.web.authentication import FileKeys
 from tests.kit.service_bus_wire import ServedBroker, ShiftedClock, served
 
 if TYPE_CHECKING:
@@ -77,26 +78,20 @@ class SecuredBus:
 @asynccontextmanager
 async def secured(folder: Path) -> AsyncIterator[SecuredBus]:
     pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
-    from local_cloud.service_bus_endpoint.authorization import (
-        RoleAssignment,
-        RoleAuthorization,
-        ServiceBusRole,
-    )
+    from local_cloud.service_bus_endpoint.authorization import RoleAuthorization
 
     clock = ShiftedClock()
     identities = LocalIdentities(folder / "identities", clock, SystemEntropy())
     # TLS is on the machine's clock.
     certificates = LocalCertificates(folder / "certificates", SystemClock())
-    roles = {
-        "owner": [RoleAssignment(ServiceBusRole.DATA_OWNER)],
-        "sender": [RoleAssignment(ServiceBusRole.DATA_SENDER)],
-        "receiver": [RoleAssignment(ServiceBusRole.DATA_RECEIVER)],
-        "of-orders": [RoleAssignment(ServiceBusRole.DATA_OWNER, "Orders")],
-        "of-events": [RoleAssignment(ServiceBusRole.DATA_RECEIVER, "events")],
-    }
-    assignments = {identities.identity(name).client_id: given for name, given in roles.items()}
-    keys = FileKeys(identities.signing_key.key_set)
-    authorization = RoleAuthorization(keys, assignments, clock)
+    assigned = [
+        Assignment("owner", Role.BUS_OWNER, SERVICE_BUS),
+        Assignment("sender", Role.BUS_SENDER, SERVICE_BUS),
+        Assignment("receiver", Role.BUS_RECEIVER, SERVICE_BUS),
+        Assignment("of-orders", Role.BUS_OWNER, f"{SERVICE_BUS}/orders"),
+        Assignment("of-events", Role.BUS_RECEIVER, f"{SERVICE_BUS}/events"),
+    ]
+    authorization = RoleAuthorization(Callers(identities, assigned, [BUS], clock))
     async with served(
         TOPOLOGY, clock=clock, key=None, authorization=authorization, certificates=certificates
     ) as bus:

@@ -1,10 +1,10 @@
 """What a local cloud with identities says when it cannot be one."""
 
 import socket
+from asyncio import to_thread
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +13,7 @@ from local_cloud.cloud import CloudSettings, IdentityPorts, LocalCloud
 from local_cloud.identity_services import IdentityServices
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import PortTaken
+from local_cloud.wire_endpoints import PortTaken, StoragePorts
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from tests.kit.identity_cloud import identity_cloud
@@ -29,22 +29,29 @@ def taken() -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("ports", "option"),
+    ("name", "option"),
     [
-        ({"tokens": ...}, "--token-port"),
-        ({"key_vault": ...}, "--key-vault-port"),
-        ({"cosmos": ...}, "--cosmos-https-port"),
+        ("tokens", "--token-port"),
+        ("key_vault", "--key-vault-port"),
+        ("cosmos", "--cosmos-https-port"),
+        ("service_bus", "--service-bus-tls-port"),
+        ("tables", "--table-https-port"),
+        ("blobs", "--blob-https-port"),
     ],
 )
 async def test_a_port_that_is_taken_is_named_with_its_option(
-    tmp_path: Path, taken: int, ports: dict[str, Any], option: str
+    tmp_path: Path, taken: int, name: str, option: str
 ) -> None:
+    pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
     clock, entropy = SystemClock(), SystemEntropy()
-    chosen = IdentityPorts(**dict.fromkeys(ports, taken))
-    storage = LocalStorage(tmp_path, clock, in_memory=True)
+    chosen = IdentityPorts(**{name: taken})
+    settings = CloudSettings(
+        cosmos_port=0, service_bus_port=0, storage_ports=StoragePorts(), identity_ports=chosen
+    )
+    storage = LocalStorage(tmp_path, clock, in_memory=False)
     identities = IdentityServices(tmp_path, clock, entropy)
     cloud = LocalCloud(
-        Database(MEMORY), storage, CloudSettings(cosmos_port=0, identity_ports=chosen),
+        Database(MEMORY), storage, settings,
         clock=clock, entropy=entropy, identities=identities,
     )  # fmt: skip
     try:
@@ -59,9 +66,8 @@ async def test_a_port_that_is_taken_is_named_with_its_option(
 async def test_status_asks_every_kind_of_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from asyncio import to_thread
-
-    async with identity_cloud(tmp_path, monkeypatch) as served:
+    pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
+    async with identity_cloud(tmp_path, monkeypatch, service_bus_port=0) as served:
         addresses = served.cloud.addresses().values()
         while_it_runs = [await to_thread(answers, each) for each in addresses]
     after = [await to_thread(answers, each) for each in addresses]
