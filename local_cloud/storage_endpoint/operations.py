@@ -87,7 +87,7 @@ BLOB_SHAPES: Final[Mapping[Shape, str]] = {
 TABLE_SERVED: Final[Mapping[str, Served]] = {
     "Create Table": Served(),
     "Query Entities": Served(
-        query=frozenset({"$filter", "$select", "$top", "nextpartitionkey", "nextrowkey"})
+        query=frozenset({"$filter", "$select", "$top", "$format", "nextpartitionkey", "nextrowkey"})
     ),
     "Entity Group Transaction": Served(),
 }

@@ -14,10 +14,17 @@ import pytest
 from cli.cloud_process import find_cloud, stop_cloud
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from shared.composition.settings import read_settings
+from shared.contracts.storage import ARTIFACTS, AUDIT
 from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
+from shared.persistence.azure_blobs import AzureBlobs
+from shared.persistence.azure_tables import AzureTable
 from shared.persistence.cosmos_account import CosmosAccount, string_parts
 from shared.persistence.cosmos_store import CosmosStore
+from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Partition, Upsert
+from shared.persistence.tables import TableRow
+from tests.kit.real_system import free_port
 
 pytestmark = pytest.mark.real
 PARTITION = Partition("tenant", "environment")
@@ -112,6 +119,24 @@ def test_the_settings_of_an_app_have_no_key(folder: StateFolder) -> None:
     assert "Key=" not in json.dumps(values)
     assert read_settings(values).vault == values["KeyVault__vaultUri"]
     assert (code, refused["error"]["message"]) == (2, "the local cloud has no identity 'nobody'")
+
+
+async def test_tables_and_blobs_are_at_the_ports_that_were_chosen(folder: StateFolder) -> None:
+    blob_port, table_port = free_port(), free_port()
+    run(folder, f"cloud up --blob-port {blob_port} --table-port {table_port}")
+
+    values = run(folder, "cloud settings")[1]["Values"]
+    shown = dict(part.split("=", 1) for part in values["Storage"].strip(";").split(";"))
+    account = StorageAccount(connection_string=values["Storage"])
+    await AzureTable(account, AUDIT).insert([TableRow("p", "1", {"n": 1})])
+    listed = await AzureBlobs(account, ARTIFACTS, SystemEntropy()).list_stored("")
+    await account.close()
+
+    assert shown["AccountName"] == "devstoreaccount1"
+    assert shown["BlobEndpoint"] == f"http://127.0.0.1:{blob_port}/devstoreaccount1"
+    assert shown["TableEndpoint"] == f"http://127.0.0.1:{table_port}/devstoreaccount1"
+    assert values["AzureWebJobsStorage"] == "UseDevelopmentStorage=true"
+    assert listed == []
 
 
 def test_a_lost_key_of_the_vault_is_named(folder: StateFolder) -> None:

@@ -9,7 +9,7 @@ from local_cloud.broker.topology import Queue, Topology
 from local_cloud.cloud import CloudSettings, LocalCloud
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import PortTaken
+from local_cloud.wire_endpoints import PortTaken, StoragePorts
 from shared.kernel.errors import Invalid, NotFound
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service_bus import message
@@ -43,13 +43,20 @@ def test_a_declared_queue_delivers() -> None:
 
 
 @pytest.mark.real
-async def test_a_taken_port_is_reported_with_the_option_that_chooses_another() -> None:
+@pytest.mark.parametrize("option", ["--cosmos-port", "--blob-port", "--table-port"])
+async def test_a_taken_port_is_reported_with_the_option_that_chooses_another(option: str) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        local = cloud(CloudSettings(cosmos_port=other.getsockname()[1]))
+        taken = other.getsockname()[1]
+        ports = {
+            "--cosmos-port": CloudSettings(cosmos_port=taken),
+            "--blob-port": CloudSettings(storage_ports=StoragePorts(blobs=taken)),
+            "--table-port": CloudSettings(storage_ports=StoragePorts(tables=taken)),
+        }
+        local = cloud(ports[option])
 
-        with pytest.raises(PortTaken, match="--cosmos-port"):
+        with pytest.raises(PortTaken, match=option):
             await local.start()
         await local.stop()
 
