@@ -93,8 +93,8 @@ trace: .venv/.all ## what POST /deployments enters from its handler to the commi
 count: .venv/.all ## make count OLD=4938637: statements, plumbing and sizes, there and at HEAD
 	@$(RUN) -m tools.count_statements $(OLD) HEAD
 
-package: .venv/.all ## every app, or APP=environments, as a folder and a zip for Azure in build/, with what it needs only
-	@$(RUN) -m tools.package $(APP)
+package: .venv/.all ## every app, or APP=environments, as a folder and a zip for Azure in build/, with what it needs only; EXPORTERS=1: and those of docs/telemetry.md
+	@$(RUN) -m tools.package $(APP) $(if $(EXPORTERS),--exporters)
 
 lock: .tools/uv/installed ## resolve again and write requirements.txt and requirements/; UPGRADE=1 takes newer versions
 	@mkdir -p build

@@ -16,6 +16,8 @@ from packaging.utils import canonicalize_name
 from tools.app_modules import ROOT, NotPackaged
 
 LOCK: Final = ROOT / "requirements.txt"
+EXPORTERS: Final = ROOT / "requirements" / "telemetry.txt"
+"""Of these an app imports none by itself: a setting of the app names one."""
 PYTHONS: Final = ("3.11", "3.12", "3.13")
 _FLEX: Final = {
     "implementation_name": "cpython",
@@ -29,8 +31,10 @@ _FLEX: Final = {
 """What an instance of the plan Flex Consumption is, to markers (PEP 508)."""
 
 
-def requirements(foreign: Iterable[str]) -> str:
+def requirements(foreign: Iterable[str], *, with_exporters: bool = False) -> str:
     """Return the text of a `requirements.txt` with what the modules *foreign* are from.
+
+    *with_exporters*: and with the exporters of traces and figures.
 
     Raises:
         NotPackaged: the lock has nothing that a module is from.
@@ -46,7 +50,8 @@ def requirements(foreign: Iterable[str]) -> str:
     absent = sorted(needed - lines.keys())
     if absent:
         raise NotPackaged(f"{LOCK.name} lacks {', '.join(absent)}: run make lock")
-    return lines_of(LOCK, sorted(needed))
+    exporters = _locked(EXPORTERS).keys() - needed if with_exporters else ()
+    return lines_of(LOCK, sorted(needed)) + lines_of(EXPORTERS, sorted(exporters))
 
 
 def lines_of(lock: Path, names: Iterable[str]) -> str:

@@ -54,8 +54,10 @@ _NOT_PUBLISHED: Final = ".venv\nlocal.settings.json\nlocal.settings.sample.json\
 """What Core Tools leave on the developer's machine, in `.funcignore`."""
 
 
-def package(app: str, target: Path) -> Path:
+def package(app: str, target: Path, *, with_exporters: bool = False) -> Path:
     """Write *app* into *target*, which is emptied first, and return it.
+
+    *with_exporters*: it requires what `RUNTIME_TELEMETRY` may name.
 
     Raises:
         NotPackaged: it imports what its package cannot have.
@@ -65,7 +67,7 @@ def package(app: str, target: Path) -> Path:
     files = {
         "function_app.py": _ROOT_FILE.format(app=app),
         "host.json": _host_settings(app),
-        "requirements.txt": requirements(foreign),
+        "requirements.txt": requirements(foreign, with_exporters=with_exporters),
         "local.settings.sample.json": (ROOT / "local.settings.sample.json").read_text(),
         "README.md": _README.format(app=app),
         ".funcignore": _NOT_PUBLISHED,
@@ -105,10 +107,13 @@ def archive(folder: Path, target: Path) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make package", description=__doc__)
     parser.add_argument("app", nargs="?", choices=APPS, metavar="APP", help=" | ".join(APPS))
-    chosen = parser.parse_args(arguments).app
-    for app in [chosen] if chosen else APPS:
+    parser.add_argument(
+        "--exporters", action="store_true", help="require the exporters of docs/telemetry.md too"
+    )
+    asked = parser.parse_args(arguments)
+    for app in [asked.app] if asked.app else APPS:
         try:
-            folder = package(app, BUILD / app)
+            folder = package(app, BUILD / app, with_exporters=asked.exporters)
         except NotPackaged as problem:
             print(f"{app}: {problem}", file=sys.stderr)
             return 1

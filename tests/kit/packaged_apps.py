@@ -154,14 +154,19 @@ class Worker:
         self,
         function: str,
         metadata: Mapping[str, Any] | None = None,
+        traceparent: str = "",
         **inputs: Mapping[str, Any],
     ) -> Invoked:
-        """Run *function* with *inputs*, each `{"json": …}`, `{"string": …}` or `{"http": …}`."""
+        """Run *function* with *inputs*, each `{"json": …}`, `{"string": …}` or `{"http": …}`.
+
+        *traceparent* names the span of the host around it.
+        """
         request = {
             "invocation_id": f"invocation-{self._asked}",
             "function_id": self.functions[function]["function_id"],
             "input_data": [{"name": name, "data": data} for name, data in inputs.items()],
             "trigger_metadata": metadata or {},
+            "trace_context": {"trace_parent": traceparent},
         }
         return Invoked(self.ask(invocation_request=request))
 

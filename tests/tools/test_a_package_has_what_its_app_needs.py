@@ -146,3 +146,18 @@ def test_make_package_writes_every_app_and_no_two_share_a_task_hub(
 
     assert {path.stem for path in tmp_path.glob("*.zip")} == set(APPS)
     assert len(hubs) == len(APPS)
+
+
+def test_an_app_requires_exporters_where_they_are_asked_for() -> None:
+    foreign = modules_of("health").foreign
+    plain, full = requirements(foreign), requirements(foreign, with_exporters=True)
+    pins = [line for line in full.splitlines() if not line.startswith(" ")]
+
+    assert "exporter" not in plain
+    assert set(plain.splitlines()) <= set(full.splitlines())
+    assert {line.partition("==")[0] for line in pins} >= {
+        "azure-monitor-opentelemetry-exporter",
+        "opentelemetry-exporter-otlp-proto-http",
+        "opentelemetry-exporter-prometheus",
+    }
+    assert len(pins) == len(set(pins))
