@@ -1,8 +1,9 @@
 """Leases in a container of a Cosmos DB account, which all hosts of an app share.
 
-A lease is a document that its holder renews. Whoever finds one that was not renewed for a minute
-takes it under its etag, so two hosts follow one feed range at most for as long as one of them does
-not know yet that it was taken for dead. The times are those of the real trigger.
+A lease is a document that its holder renews, and that says until when it is held. Whoever finds it
+later takes it under its etag, so two hosts follow one feed range at most for as long as one of them
+does not know yet that it was taken for dead. The times are those of the real trigger, and shorter
+where instances of one app on a machine are to go on for each other.
 https://learn.microsoft.com/azure/azure-functions/functions-bindings-cosmosdb-v2-trigger
 """
 
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 HELD_FOR_S: Final = 60.0
 """A lease that was not renewed for so long is anybody's."""
-RENEWED_EVERY_S: Final = 17.0
+HELD_BESIDE_OTHERS_S: Final = 10.0
+"""In a host that joins others. Each renewal is a write, so no shorter."""
+_RENEWALS: Final = 3.5
+"""In the time that a lease is held; 17 s in 60."""
 _NOBODY: Final = ""
 _TAKEN: Final = frozenset({409, 412})
 
@@ -34,7 +38,15 @@ _TAKEN: Final = frozenset({409, 412})
 class AccountLeases:
     """The leases in the containers that triggers name."""
 
-    def __init__(self, account: CosmosAccount, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        account: CosmosAccount,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        held_for_s: float = HELD_FOR_S,
+    ) -> None:
+        self._held_for_s = held_for_s
         self._account = account
         self._clock = clock
         self._owner = entropy.uuid().hex
@@ -53,10 +65,13 @@ class AccountLeases:
         stored = await _read(container, document_id)
         now_s = self._clock.now().timestamp()
         is_others = stored is not None and stored["owner"] not in (_NOBODY, self._owner)
-        if stored is not None and is_others and now_s < stored["renewedAt"] + HELD_FOR_S:
+        # One of a host of before this version has no end.
+        if stored is not None and is_others and now_s < stored.get("heldUntil", 0.0):
             return None
         known = stored or {"id": document_id, "continuation": None}
-        lease = AccountLease(container, {**known, "owner": self._owner}, self._clock)
+        lease = AccountLease(
+            container, {**known, "owner": self._owner}, self._clock, self._held_for_s
+        )
         try:
             await lease.write()
         except LeaseLost:  # another host was faster
@@ -68,7 +83,14 @@ class AccountLeases:
 class AccountLease:
     """One document, held."""
 
-    def __init__(self, container: "ContainerProxy", document: dict[str, Any], clock: Clock) -> None:
+    def __init__(
+        self,
+        container: "ContainerProxy",
+        document: dict[str, Any],
+        clock: Clock,
+        held_for_s: float,
+    ) -> None:
+        self._held_for_s = held_for_s
         self._container = container
         self._document = document
         self._clock = clock
@@ -94,8 +116,8 @@ class AccountLease:
     async def write(self, **changes: Any) -> None:
         """Write the document with *changes*, renewed. Raises LeaseLost and Unavailable."""
         async with self._writing:
-            renewed_at = self._clock.now().timestamp()
-            changed = {**self._document, **changes, "renewedAt": renewed_at}
+            held_until = self._clock.now().timestamp() + self._held_for_s
+            changed = {**self._document, **changes, "heldUntil": held_until}
             self._document = await self._replace(changed)
 
     async def _replace(self, changed: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +146,7 @@ class AccountLease:
 
     async def _renew(self) -> None:
         while True:
-            await self._clock.sleep(RENEWED_EVERY_S)
+            await self._clock.sleep(self._held_for_s / _RENEWALS)
             try:
                 await self.write()
             except LeaseLost:

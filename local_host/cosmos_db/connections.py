@@ -14,7 +14,7 @@ from typing import Final
 from local_cloud.cosmos_containers import ChangeFeed, CosmosContainers
 from local_host.apps.configuration import NO_CLOUD, ConfigurationRefused, Connection
 from local_host.cosmos_db.account_feed import find_feed
-from local_host.cosmos_db.account_leases import AccountLeases
+from local_host.cosmos_db.account_leases import HELD_BESIDE_OTHERS_S, HELD_FOR_S, AccountLeases
 from local_host.cosmos_db.host_leases import HostLeases
 from local_host.cosmos_db.leases import Leases
 from local_host.model import Binding, HostContext, IndexedFunction
@@ -79,7 +79,12 @@ class CosmosConnections:
 
     def _made(self, connection: Connection, ca_file: Path | None) -> CosmosSource:
         account = _account_of(connection, ca_file)
-        leases = AccountLeases(account, self._context.clock, self._context.entropy)
+        leases = AccountLeases(
+            account,
+            self._context.clock,
+            self._context.entropy,
+            held_for_s=HELD_FOR_S if self._context.cloud else HELD_BESIDE_OTHERS_S,
+        )
         return CosmosSource(partial(find_feed, account), leases, account)
 
 

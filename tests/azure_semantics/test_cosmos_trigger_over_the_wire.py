@@ -8,7 +8,11 @@ from pathlib import Path
 import azure.functions as func
 import pytest
 
-from local_host.cosmos_db.account_leases import HELD_FOR_S, AccountLeases
+from local_host.cosmos_db.account_leases import (
+    HELD_BESIDE_OTHERS_S,
+    HELD_FOR_S,
+    AccountLeases,
+)
 from local_host.cosmos_db.leases import LeaseLost
 from local_host.cosmos_db.settings import FeedSettings
 from local_host.host import Host
@@ -108,16 +112,28 @@ async def test_the_next_host_goes_on_where_the_last_one_stopped() -> None:
         assert second == ["c"]
 
 
-async def test_a_lease_that_is_renewed_no_more_is_taken_with_its_continuation() -> None:
+@pytest.mark.parametrize(
+    "held_for_s",
+    [
+        pytest.param(HELD_FOR_S, id="of-a-host-alone"),
+        pytest.param(HELD_BESIDE_OTHERS_S, id="of-one-beside-others"),
+    ],
+)
+async def test_a_lease_that_is_renewed_no_more_is_taken_with_its_continuation(
+    held_for_s: float,
+) -> None:
     clock = HungClock()
     async with an_account() as wire:
-        dead = await AccountLeases(wire.account, clock, SeededEntropy(1)).take(FEED, "0")
+        held = AccountLeases(wire.account, clock, SeededEntropy(1), held_for_s=held_for_s)
+        dead = await held.take(FEED, "0")
         assert dead is not None
         await dead.move("somewhere")
-        others = AccountLeases(wire.account, clock, SeededEntropy(2))
+        # How long it is held is for its holder to say.
+        others = AccountLeases(wire.account, clock, SeededEntropy(2), held_for_s=1.0)
 
+        clock.pass_by(held_for_s - 1)
         assert await others.take(FEED, "0") is None
-        clock.pass_by(HELD_FOR_S)
+        clock.pass_by(1)
         taken = await others.take(FEED, "0")
 
         assert taken is not None

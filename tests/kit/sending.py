@@ -13,6 +13,13 @@ from tests.kit.virtual_time import EPOCH
 
 async def send(entity: str, payload: BaseModel, number: int) -> None:
     """Send *payload* to a topic or queue; the same *number* is the same message again."""
+    host = installed_host()
+    assert host is not None
+    await host.sender.send(entity, [message_of(payload, number)])
+
+
+def message_of(payload: BaseModel, number: int) -> OutgoingMessage:
+    """Return the message of *payload* whose id says *number*."""
     envelope = Envelope(
         event_id=f"evt-00000000-0000-4000-8000-{number:012d}",
         event_type=type(payload).__name__,
@@ -25,13 +32,10 @@ async def send(entity: str, payload: BaseModel, number: int) -> None:
         occurred_at=EPOCH,
         payload=json.loads(payload.model_dump_json(by_alias=True)),
     )
-    message = OutgoingMessage(
+    return OutgoingMessage(
         body=envelope.to_json(),
         message_id=envelope.event_id,
         subject=envelope.event_type,
         correlation_id=envelope.correlation_id,
         application_properties=envelope.properties(),
     )
-    host = installed_host()
-    assert host is not None
-    await host.sender.send(entity, [message])
