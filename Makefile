@@ -6,7 +6,7 @@ RUN := .venv/bin/python
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --custom-compile-command "make lock"
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo test up down lint types imports unit long fuzz bench trace count package lock clean
+.PHONY: help demo demo-cloud test up down lint types imports unit long fuzz bench trace count package lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -55,6 +55,9 @@ install = $(UV) pip install --quiet --python .venv --require-hashes --index-stra
 
 demo: .venv/.local ## the main job, start to end: deploy, promote, break, roll back, survive a kill; PORT=7072: not any free port
 	@$(RUN) -m cli.demo $(if $(PORT),--port $(PORT))
+
+demo-cloud: .venv/.all ## the same with two processes of each app over the local cloud, killed on the way
+	@$(RUN) -m cli.demo --processes-per-app 2 $(if $(PORT),--port $(PORT))
 
 up: .venv/.local ## start the system and leave it running; PORT=7072 is another port than the last, or 7071
 	@.venv/bin/runtimectl up $(if $(PORT),--port $(PORT))

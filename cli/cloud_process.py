@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,12 @@ from shared.kernel.clock import Clock
 
 READY_WITHIN_S: Final = 30.0
 STOPPED_WITHIN_S: Final = 15.0
+BUS: Final = frozenset({"service-bus", "service-bus-tls"})
+SERVICES: Final = BUS | {
+    *("cosmos", "cosmos-https", "blob", "blob-https", "table", "table-https"),
+    *("key-vault", "token"),
+}
+"""Names of the options that choose a port, without `-port`."""
 _POLL_INTERVAL_S: Final = 0.05
 
 
@@ -29,18 +36,36 @@ def find_cloud(folder: StateFolder) -> ProcessIdentity | None:
 
 def app_settings(folder: StateFolder) -> Mapping[str, str] | None:
     """Return what the local cloud of *folder* has written for apps; None before it is ready."""
-    found = read_json(_settings_file(folder))
+    found = read_json(settings_file(folder))
     return None if found is None else {name: str(value) for name, value in found.items()}
 
 
 def identity_settings(folder: StateFolder) -> Mapping[str, Mapping[str, str]]:
     """Return what the local cloud of *folder* has written for each identity, by its name."""
-    return read_json(folder.cloud / "identity-settings.json") or {}
+    return read_json(identity_settings_file(folder)) or {}
+
+
+def identity_settings_file(folder: StateFolder) -> Path:
+    """Return where the local cloud of *folder* writes the settings of each identity."""
+    return folder.cloud / "identity-settings.json"
 
 
 def addresses(folder: StateFolder) -> Mapping[str, str]:
     """Return where the services of the local cloud of *folder* listen."""
     return read_json(folder.cloud / "addresses.json") or {}
+
+
+def cloud_options(folder: StateFolder, ports: Mapping[str, int] | None = None) -> Sequence[str]:
+    """Return the options of `python -m local_cloud` for *folder*, each service on its port or any.
+
+    Without AMQP in this Python, Service Bus is left out.
+    """
+    given = ports or {}
+    served = SERVICES if find_spec("proton") is not None else SERVICES - BUS
+    chosen = [
+        part for name in sorted(served) for part in (f"--{name}-port", str(given.get(name, 0)))
+    ]
+    return [*chosen, "--agent-folder", str(folder.path)]
 
 
 def start_cloud(folder: StateFolder, options: Sequence[str], clock: Clock) -> int:
@@ -50,7 +75,7 @@ def start_cloud(folder: StateFolder, options: Sequence[str], clock: Clock) -> in
         Failure: it did not start; the message has its last output.
     """
     folder.cloud.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _settings_file(folder).unlink(missing_ok=True)
+    settings_file(folder).unlink(missing_ok=True)
     command = [sys.executable, "-m", "local_cloud", "--state", str(folder.cloud), *options]
     with _log_file(folder).open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  our own program
@@ -86,7 +111,8 @@ def stop_cloud(folder: StateFolder, clock: Clock) -> int | None:
     return identity.pid
 
 
-def _settings_file(folder: StateFolder) -> Path:
+def settings_file(folder: StateFolder) -> Path:
+    """Return where the local cloud of *folder* writes the settings of apps."""
     return folder.cloud / "app-settings.json"
 
 

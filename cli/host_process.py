@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +32,25 @@ from shared.persistence.plain_files import open_plain, read_plain
 
 READY_WITHIN_S: Final = 30.0
 """It takes 2 s; a starved machine may need longer."""
+APPS_READY_WITHIN_S: Final = 90.0
+"""Each process of an app takes 3 s of a core."""
 STOPPED_WITHIN_S: Final = 15.0
 _POLL_INTERVAL_S: Final = 0.05
 _ALIVE: Final = "/v1/platform/environments/alive"
 _TAIL_LINES: Final = 15
+
+
+PROCESSES: Final = "processesPerApp"
+"""In the record of a host; absent or 0: one host for all apps."""
+
+
+@dataclass(frozen=True)
+class HostProgram:
+    """The module that `up` starts, and what it is told besides port and state folder."""
+
+    module: str
+    arguments: tuple[str, ...]
+    processes_per_app: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,14 +122,16 @@ def last_port(folder: StateFolder) -> int | None:
     return None if record is None else int(record["port"])
 
 
+def processes_per_app(folder: StateFolder) -> int:
+    """Return how many processes the last host of *folder* had of each app; 0: one for all."""
+    record = read_json(folder.host_file)
+    return 0 if record is None else int(record.get(PROCESSES, 0))
+
+
 def start_host(
-    folder: StateFolder,
-    port: int,
-    clock: Clock,
-    entropy: Entropy,
-    apps: Sequence[Path] = (REPOSITORY,),
+    folder: StateFolder, program: HostProgram, port: int, clock: Clock, entropy: Entropy
 ) -> HostProcess:
-    """Start a host in a session of its own, and return it when it answers.
+    """Start *program* in a session of its own, and return it when it answers.
 
     Raises:
         Failure: one runs that no `up` has recorded, the port is in use, or the host did not start;
@@ -135,10 +152,8 @@ def start_host(
         folder.private,
         token,
         [
-            sys.executable, "-m", "local_host", *(str(app) for app in apps),
+            sys.executable, "-m", program.module, *program.arguments,
             "--port", str(port), "--state", str(folder.path),
-            # The histories and the administration of all tenants need the host's own keys.
-            "--auth",
         ],
         environ=environ_of_host(port),
         workdir=REPOSITORY,
@@ -146,7 +161,8 @@ def start_host(
         limits={},
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
-    _wait_until_ready(folder, pid, url, clock, started_s)
+    within_s = APPS_READY_WITHIN_S if program.processes_per_app else READY_WITHIN_S
+    _wait_until_ready(folder, pid, url, clock, started_s + within_s)
     identity = processes.read_claim(processes.claim_file(folder.private, token))
     if identity is None:
         raise _not_started(folder, "it answers, but has no claim")
@@ -161,6 +177,7 @@ def start_host(
             "port": port,
             "url": url,
             "startedAt": host.started_at,
+            PROCESSES: program.processes_per_app,
         },
     )
     return host
@@ -260,7 +277,7 @@ def _resolve_port(port: int) -> int:
 
 
 def _wait_until_ready(
-    folder: StateFolder, pid: int, url: str, clock: Clock, started_s: float
+    folder: StateFolder, pid: int, url: str, clock: Clock, give_up_at_s: float
 ) -> None:
     client = Client(url, None)
     reason = ""
@@ -270,8 +287,8 @@ def _wait_until_ready(
             reason = "it ended at once"
         elif answers is None:
             reason = "its services do not run"
-        elif clock.monotonic_s() - started_s > READY_WITHIN_S:
-            reason = f"it did not answer within {READY_WITHIN_S:.0f} s"
+        elif clock.monotonic_s() > give_up_at_s:
+            reason = "it did not answer in time"
     client.close()
     if reason:
         # Without a record of it, `down` could not stop this process.

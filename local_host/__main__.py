@@ -34,6 +34,7 @@ EXIT_PORT_TAKEN: Final = 3
 EXIT_STATE_IN_USE: Final = 4
 EXIT_STATE_REMOVED: Final = 5
 EXIT_AT_ONCE: Final = 130
+_INPUT_BYTES: Final = 4096
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,6 +135,11 @@ def _parser() -> argparse.ArgumentParser:
         help="run beside the hosts of the state folder that were started so, as one more instance"
         " of the same apps; one of them runs timers and orchestrations, another when that ends",
     )
+    parser.add_argument(
+        "--end-with-input",
+        action="store_true",
+        help="stop when standard input is closed, as it is when the process that started this ends",
+    )
     parser.add_argument("--auth", action="store_true", help="ask for access keys, as Azure does")
     parser.add_argument(
         "--grace",
@@ -197,6 +203,8 @@ async def _serve(
     host = Host(apps, settings, folder=asked.state.resolve(), clock=clock)
     shown.host = host
     stopping = _on_signals(asyncio.get_running_loop(), terminal.line)
+    if asked.end_with_input:
+        _set_at_end_of_input(stopping)
     if (refused := await _start(host, asked, terminal.line)) is not None:
         return refused
     await host.ensure_agent()
@@ -300,6 +308,19 @@ def _on_signals(loop: asyncio.AbstractEventLoop, say: Callable[[str], None]) -> 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     return stopping
+
+
+def _set_at_end_of_input(stopping: asyncio.Event) -> None:
+    """Set *stopping* when standard input is closed."""
+    loop = asyncio.get_running_loop()
+    descriptor = sys.stdin.fileno()
+
+    def read() -> None:
+        if not os.read(descriptor, _INPUT_BYTES):
+            loop.remove_reader(descriptor)
+            stopping.set()
+
+    loop.add_reader(descriptor, read)
 
 
 def _end(code: int) -> NoReturn:

@@ -10,6 +10,7 @@ import typer
 from cli.cloud_process import (
     addresses,
     app_settings,
+    cloud_options,
     find_cloud,
     identity_settings,
     start_cloud,
@@ -54,23 +55,21 @@ def up(
     with folder_lock(folder, clock):
         is_new = find_cloud(folder) is None
         if is_new:
-            ports = {
-                "--cosmos-port": cosmos_port,
-                "--cosmos-https-port": cosmos_https_port,
-                "--blob-port": blob_port,
-                "--blob-https-port": blob_https_port,
-                "--table-port": table_port,
-                "--table-https-port": table_https_port,
-                "--key-vault-port": key_vault_port,
-                "--token-port": token_port,
-            }
             if find_spec("proton") is None:
                 note("without Service Bus: requirements/cloud.txt is not installed")
-            else:
-                ports["--service-bus-port"] = service_bus_port
-                ports["--service-bus-tls-port"] = service_bus_tls_port
-            options = [each for option, port in ports.items() for each in (option, str(port))]
-            start_cloud(folder, ["--agent-folder", str(folder.path), *options], clock)
+            ports = {
+                "cosmos": cosmos_port,
+                "cosmos-https": cosmos_https_port,
+                "blob": blob_port,
+                "blob-https": blob_https_port,
+                "table": table_port,
+                "table-https": table_https_port,
+                "key-vault": key_vault_port,
+                "token": token_port,
+                "service-bus": service_bus_port,
+                "service-bus-tls": service_bus_tls_port,
+            }
+            start_cloud(folder, cloud_options(folder, ports), clock)
     invocation.show(_shown(folder, "ready" if is_new else "was running already"))
 
 

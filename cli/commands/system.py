@@ -9,9 +9,11 @@ import typer
 from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
 from cli import host_process
+from cli.cloud_process import stop_cloud
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.folder_lock import folder_lock
+from cli.host_program import program_of
 from cli.options import Invocation
 from cli.output import note
 from cli.session import ROLES, log_in, read_login
@@ -40,6 +42,15 @@ def up(
             max=65_535,
         ),
     ] = None,
+    processes_per_app: Annotated[
+        int | None,
+        typer.Option(
+            help="Run each app in so many processes of its own, over the local cloud;"
+            " 0: all in one. Else as last, or 0.",
+            min=0,
+            max=16,
+        ),
+    ] = None,
 ) -> None:
     """Start the system in the background, or show the one that runs."""
     folder, clock = invocation.session.state_folder, invocation.session.clock
@@ -56,10 +67,18 @@ def up(
         if host is None:
             if port is None:
                 port = host_process.last_port(folder) or DEFAULT_PORT
-            host = host_process.start_host(folder, port, clock, SystemEntropy())
+            program = program_of(folder, processes_per_app, clock)
+            host = host_process.start_host(folder, program, port, clock, SystemEntropy())
     if not is_new and port not in {None, 0, host.port}:
         raise Failure(
             f"the system runs already, on port {host.port}",
+            ExitCode.CONFLICT,
+            remedy="stop it first: `runtimectl down`",
+        )
+    count = host_process.processes_per_app(folder)
+    if processes_per_app not in {None, count}:
+        raise Failure(
+            f"the system runs already, with --processes-per-app {count}",
             ExitCode.CONFLICT,
             remedy="stop it first: `runtimectl down`",
         )
@@ -69,6 +88,7 @@ def up(
             "api": f"{host.url}/runtime",
             "status": f"ready after {elapsed_s:.1f} s" if is_new else "was running already",
             "pid": host.pid,
+            "processes": f"{count} of each app" if count else "one for all apps",
             "state": str(folder.path),
             "log": str(folder.host_log),
             "startedAt": host.started_at,
@@ -79,12 +99,17 @@ def up(
 
 
 def down(invocation: Invocation) -> None:
-    """Stop the host, its agent, every workload and every proxy; `up` starts them again."""
+    """Stop the host, its agent, every workload and every proxy; `up` starts them again.
+
+    A local cloud that `up` has started is stopped as well.
+    """
     folder, clock = invocation.session.state_folder, invocation.session.clock
     # What `up` starts just now is stopped when it runs, or when that hangs.
     with folder_lock(folder, clock) if folder.path.is_dir() else nullcontext():
         pid = host_process.stop_host(folder, clock)
         stopped = host_process.stop_workloads(folder, clock)
+        if host_process.processes_per_app(folder):
+            stop_cloud(folder, clock)
     invocation.show(
         {
             "host": f"stopped (pid {pid})" if pid else "did not run",

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 from cli.demo import report, scenario
+from cli.demo.control_plane import ControlPlane, OneHost, ProcessPerApp
 from cli.demo.sandbox import DemoFailed, Sandbox, working_directory
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
@@ -21,7 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     with working_directory(REPOSITORY):
-        sandbox = Sandbox(options.state, options.port or report.free_port())
+        count = options.processes_per_app
+        control_plane: ControlPlane = ProcessPerApp(count) if count else OneHost()
+        sandbox = Sandbox(options.state, options.port or report.free_port(), control_plane)
         is_success = False
         try:
             is_success = run(sandbox, is_kept=options.keep)
@@ -51,6 +54,7 @@ def run(sandbox: Sandbox, *, is_kept: bool) -> bool:
     kill = scenario.promote_and_kill(sandbox)
     scenario.deploy_bad_release(sandbox)
     sandbox.load.stop()
+    sandbox.control_plane.stop()
     report.print_timeline(sandbox)
     totals = sandbox.load.totals()
     is_success = report.print_totals(sandbox, totals, kill.served_while_dead)
@@ -67,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
         help="the demo's own folder, deleted at its beginning (default: %(default)s)",
     )
     parser.add_argument("--port", type=int, default=0, help="of the API (default: any free one)")
+    parser.add_argument(
+        "--processes-per-app",
+        type=int,
+        default=0,
+        metavar="N",
+        help="run each app in N processes over the local cloud, and kill them on the way",
+    )
     parser.add_argument("--keep", action="store_true", help="leave the system running at the end")
     return parser
 

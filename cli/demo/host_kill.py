@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cli.client import HostUnreachable
 from cli.demo.sandbox import DemoFailed, Sandbox
-from cli.host_process import kill_control_plane, pause
+from cli.exit_codes import ExitCode
+from cli.failure import Failure
+from cli.host_process import pause
 from local_agent.supervisor import has_supervisor
 
-DEAD_FOR_S: Final = 3.0
 _RESUMED_WITHIN_S: Final = 240.0
 
 
@@ -17,48 +17,43 @@ _RESUMED_WITHIN_S: Final = 240.0
 class HostKill:
     """The effects of killing host and agent, and of starting them again."""
 
-    pid: int
+    pids: str
     step: str
     weight: int
     served_while_dead: int
     failed_while_dead: int
     dead_s: float
-    answers_after_s: float
     resumed_after_s: float
     adopted: tuple[int, ...]
     lost: tuple[int, ...]
 
 
 def kill_and_restart(sandbox: Sandbox, deployment: Mapping[str, Any]) -> HostKill:
-    """Kill host and agent in the middle of *deployment*, start them, wait until it resumed."""
+    """Kill hosts and agent in the middle of *deployment*, start them, wait until it resumed."""
     started = [step for step in deployment["steps"] if step["startedAt"] is not None]
     step, weight = started[-1]["name"], deployment["weight"]
     before = sandbox.workloads()
-    pid, agent = sandbox.host_pid(), sandbox.agent_pid()
-    sandbox.print_command(
-        f"kill -9 {pid} {agent}    # host and agent, the whole control plane, at weight {weight} %"
-    )
-    kill_control_plane(sandbox.state_folder, sandbox.clock)
     died_at, died_s = sandbox.clock.now(), sandbox.clock.monotonic_s()
-    pause(sandbox.clock, DEAD_FOR_S)
-    sandbox.print(f"neither runs: both were killed in step {step!r}; traffic goes on")
-    start_s = sandbox.clock.monotonic_s()
-    sandbox.run(f"up --port {sandbox.port}")
+    pids = sandbox.control_plane.kill(sandbox)
+    sandbox.print_command(
+        f"kill -9 {pids}    # host and agent, the whole control plane, at weight {weight} %"
+    )
+    sandbox.control_plane.restart(sandbox)
+    _wait_until_answered(sandbox, deployment["operationId"])
     alive_at, answers_s = sandbox.clock.now(), sandbox.clock.monotonic_s()
-    _wait_until_resumed(sandbox, deployment["operationId"])
+    _wait_until_supervised(sandbox)
     resumed_s = sandbox.clock.monotonic_s()
     after = sandbox.workloads()
     while_dead = [r for r in sandbox.load.requests() if died_at <= r.sent_at < alive_at]
     failed = sum(1 for request in while_dead if request.failure)
     return HostKill(
-        pid=pid,
+        pids=pids,
         step=step,
         weight=weight,
         served_while_dead=len(while_dead) - failed,
         failed_while_dead=failed,
         dead_s=answers_s - died_s,
-        answers_after_s=answers_s - start_s,
-        resumed_after_s=resumed_s - start_s,
+        resumed_after_s=resumed_s - died_s,
         adopted=tuple(sorted(identity.pid for identity in before & after)),
         lost=tuple(sorted(identity.pid for identity in before - after)),
     )
@@ -68,28 +63,35 @@ def print_kill(sandbox: Sandbox, kill: HostKill) -> None:
     """Print the effects of the kill on traffic and workloads."""
     pids = ", ".join(str(pid) for pid in kill.adopted)
     sandbox.print()
-    sandbox.print(f"killed:    pid {kill.pid}, in step {kill.step!r}, weight {kill.weight} %")
+    sandbox.print(f"killed:    pid {kill.pids}, in step {kill.step!r}, weight {kill.weight} %")
     sandbox.print(
         f"while dead: {kill.served_while_dead} requests served, {kill.failed_while_dead} failed,"
         f" in {kill.dead_s:.1f} s"
     )
     sandbox.print(
-        f"resumed:   the API answers {kill.answers_after_s:.1f} s and the rollout continues"
-        f" {kill.resumed_after_s:.1f} s after the start"
+        f"resumed:   the API answers {kill.dead_s:.1f} s and the rollout continues"
+        f" {kill.resumed_after_s:.1f} s after the kill"
     )
     sandbox.print(f"adopted:   {pids} (same pids, same start times); lost: {len(kill.lost)}")
 
 
-def _wait_until_resumed(sandbox: Sandbox, operation_id: str) -> None:
-    """Wait until the new host answers about the operation and its agent supervises."""
+def _wait_until_answered(sandbox: Sandbox, operation_id: str) -> None:
     deadline_s = sandbox.clock.monotonic_s() + _RESUMED_WITHIN_S
     while sandbox.clock.monotonic_s() < deadline_s:
         try:
             sandbox.get(f"/v1/runtime/operations/{operation_id}")
-        except HostUnreachable:
+        except Failure as failure:
+            if failure.exit_code is not ExitCode.UNAVAILABLE:
+                raise
             pause(sandbox.clock, 0.1)
             continue
-        if has_supervisor(sandbox.state_folder.surface):
-            return
+        return
+    raise DemoFailed(f"nobody answered about {operation_id} after the kill")
+
+
+def _wait_until_supervised(sandbox: Sandbox) -> None:
+    deadline_s = sandbox.clock.monotonic_s() + _RESUMED_WITHIN_S
+    while not has_supervisor(sandbox.state_folder.surface):
+        if sandbox.clock.monotonic_s() > deadline_s:
+            raise DemoFailed("no agent supervised the workloads after the kill")
         pause(sandbox.clock, 0.05)
-    raise DemoFailed(f"{operation_id} did not continue after the host was started again")

@@ -95,6 +95,8 @@ def print_totals(sandbox: Sandbox, totals: LoadTotals, served_while_dead: int) -
         f" ({totals.rate:.0f} a second for {totals.seconds:.0f} s;"
         f" {served_while_dead} of them while the host was dead)"
     )
+    if besides := sandbox.control_plane.summary():
+        sandbox.print(f"killed:    {besides}")
     sandbox.print(f"Failed:    {len(totals.failures)}", "1;32" if is_success else "1;31")
     for failure in totals.failures[:10]:
         sandbox.print(f"           {failure}")

@@ -14,9 +14,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli.client import Client
+from cli.cloud_process import stop_cloud
+from cli.demo.control_plane import ControlPlane, OneHost
 from cli.demo.load_process import LoadProcess
 from cli.exit_codes import ExitCode
-from cli.host_process import find_host, find_process, kill_control_plane, stop_workloads
+from cli.host_process import (
+    find_host,
+    find_process,
+    kill_control_plane,
+    processes_per_app,
+    stop_workloads,
+)
 from cli.lookup import find_environment
 from cli.main import main
 from cli.session import Session
@@ -37,10 +45,17 @@ class DemoFailed(Exception):
 class Sandbox:
     """One run of the demo."""
 
-    def __init__(self, state: Path, port: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        port: int,
+        control_plane: ControlPlane | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.state_folder: StateFolder = state_folder_at(state)
         self.clock: Clock = clock or SystemClock()
         self.port = port
+        self.control_plane: ControlPlane = control_plane or OneHost()
         self._started_s = self.clock.monotonic_s()
         self.folder = self.state_folder.path / "demo"
         self.load = LoadProcess(self.folder)
@@ -71,9 +86,12 @@ class Sandbox:
         The host is killed: it loses nothing by that, and Ctrl-C takes effect at once.
         """
         self.load.stop()
+        self.control_plane.stop()
         is_running = find_process(self.state_folder) is not None
         if is_running:
             kill_control_plane(self.state_folder, self.clock)
+        if processes_per_app(self.state_folder):
+            stop_cloud(self.state_folder, self.clock)
         return stop_workloads(self.state_folder, self.clock) + is_running
 
     def print(self, text: str = "", style: str = "") -> None:

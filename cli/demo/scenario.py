@@ -31,7 +31,7 @@ _TIMEOUT_S: Final = 240.0
 def boot(sandbox: Sandbox) -> None:
     """Start the system and log in."""
     sandbox.print_title("1 · Boot")
-    sandbox.run(f"up --port {sandbox.port}")
+    sandbox.run(f"up --port {sandbox.port}{sandbox.control_plane.up_options}")
     sandbox.run("login --dev --tenant tenant-demo --user you")
 
 

@@ -26,9 +26,14 @@ def not_found(call: HttpCall, entropy: Entropy) -> HttpAnswer | None:
         message = f"no operation {rest.partition('/')[0][:_SHOWN_MAX]!r}"
     else:
         message = f"no route {call.method} {path[:_SHOWN_MAX]}: GET /openapi.json lists all"
+    return problem_answer(NotFound(message), call, entropy)
+
+
+def problem_answer(problem: Exception, call: HttpCall, entropy: Entropy) -> HttpAnswer:
+    """Return what the platform answers to *call* where *problem* came up."""
     accept = call.header("accept") or ""
-    problem = render(NotFound(message), trace_id(entropy), accept)
-    body = problem.body if isinstance(problem.body, bytes) else json.dumps(problem.body).encode()
+    answer = render(problem, trace_id(entropy), accept)
+    body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
     media = PROBLEM_JSON if PROBLEM_JSON in accept else "application/json"
-    headers = (("content-type", media), *((n.lower(), v) for n, v in problem.headers.items()))
-    return HttpAnswer(problem.status, headers, body)
+    headers = (("content-type", media), *((n.lower(), v) for n, v in answer.headers.items()))
+    return HttpAnswer(answer.status, headers, body)

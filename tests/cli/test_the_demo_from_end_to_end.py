@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -13,7 +14,7 @@ import pytest
 from cli.state_folder import REPOSITORY
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("demo")]
-ENDS_WITHIN_S = 280
+ENDS_WITHIN_S = 360
 SHOWN = [
     r"time:    about \d+ s",
     r"ports:   API \d+",
@@ -39,10 +40,10 @@ SHOWN = [
 ]
 
 
-def _start(state: Path, output: Path) -> subprocess.Popen[bytes]:
+def _start(state: Path, output: Path, *options: str) -> subprocess.Popen[bytes]:
     with output.open("wb") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "cli.demo", "--state", str(state)],
+            [sys.executable, "-m", "cli.demo", "--state", str(state), *options],
             cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
             start_new_session=True, env={**os.environ, "NO_COLOR": "1"},
         )  # fmt: skip
@@ -58,9 +59,22 @@ def _left(state: Path) -> list[str]:
     return running
 
 
-def test_the_whole_scenario_runs_without_one_failed_request(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "also_shown"),
+    [
+        pytest.param((), [], id="one-host"),
+        pytest.param(
+            ("--processes-per-app", "2"),
+            [r"killed:    [1-9]\d* host processes besides"],
+            id="processes-of-each-app",
+        ),
+    ],
+)
+def test_the_whole_scenario_runs_without_one_failed_request(
+    tmp_path: Path, options: Sequence[str], also_shown: Sequence[str]
+) -> None:
     state, output = tmp_path / "demo", tmp_path / "output.txt"
-    demo = _start(state, output)
+    demo = _start(state, output, *options)
     try:
         code = demo.wait(ENDS_WITHIN_S)
     finally:
@@ -68,7 +82,7 @@ def test_the_whole_scenario_runs_without_one_failed_request(tmp_path: Path) -> N
         demo.wait(60)
     text = output.read_text(encoding="utf-8")
 
-    missing = [wanted for wanted in SHOWN if not re.search(wanted, text)]
+    missing = [wanted for wanted in (*SHOWN, *also_shown) if not re.search(wanted, text)]
 
     assert code == 0, text[-3000:]
     assert missing == []

@@ -1,0 +1,176 @@
+"""`python -m local_host.front_end APP…`: run each app in processes of its own, under one address.
+
+The apps share nothing but what the connections of their settings reach. SIGINT and SIGTERM end it,
+and with it its instances; they end as well when this process is killed.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from local_host.agent_process import AgentProcess
+from local_host.front_end.front_end import FrontEnd
+from local_host.front_end.instance import AppProcess, Instance
+from local_host.http_trigger.http_server import HttpServer
+from local_host.state_lock import StateInUse, StateLock
+from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.entropy import SystemEntropy
+from shared.kernel.errors import Unavailable
+from shared.persistence.plain_files import read_plain
+
+_log = logging.getLogger("local_host.front_end")
+EXIT_USAGE: Final = 2
+EXIT_PORT_TAKEN: Final = 3
+EXIT_STATE_IN_USE: Final = 4
+GRACE_S: Final = 10.0
+_AGENT_EVERY_S: Final = 1.0
+_INSTANCES_MAX: Final = 16
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until told to stop; return the exit code."""
+    asked = _parser().parse_args(arguments)
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        settings = _settings_by_app(asked.settings, asked.folders)
+        (asked.state / "logs").mkdir(parents=True, exist_ok=True)
+        lock = StateLock(asked.state)
+    except (ValueError, OSError, Unavailable, StateInUse) as problem:
+        print(problem, file=sys.stderr)  # noqa: T201
+        return EXIT_STATE_IN_USE if isinstance(problem, StateInUse) else EXIT_USAGE
+    try:
+        return asyncio.run(_serve(asked, settings))
+    finally:
+        lock.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local_host.front_end",
+        description="Run Function Apps on this machine, each in processes of its own.",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="packages of apps")
+    parser.add_argument("--port", type=int, required=True, help="of the front end; 0: any free one")
+    parser.add_argument("--state", type=Path, required=True, help="folder of the apps' hosts")
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="settings of each app by its name: identity-settings.json of a local cloud",
+    )
+    parser.add_argument(
+        "--archives",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="settings with the account of the archives, for the agent: app-settings.json",
+    )
+    parser.add_argument(
+        "--instances",
+        type=int,
+        default=1,
+        choices=range(1, _INSTANCES_MAX + 1),
+        metavar="N",
+        help="processes of each app (default: %(default)s)",
+    )
+    return parser
+
+
+def _settings_by_app(file: Path, folders: Sequence[Path]) -> Mapping[str, Mapping[str, str]]:
+    """Return the settings of each app in *file*. Raises ValueError, OSError."""
+    found = json.loads(read_plain(file))
+    names = [_name(folder) for folder in folders]
+    missing = [name for name in names if not isinstance(found, dict) or name not in found]
+    if missing:
+        raise ValueError(f"{file} has no settings of {', '.join(missing)}")
+    return {name: {key: str(value) for key, value in found[name].items()} for name in names}
+
+
+def _name(folder: Path) -> str:
+    """Return the app's name as in paths and identities: `secret-bindings`."""
+    return folder.resolve().name.replace("_", "-")
+
+
+async def _serve(asked: argparse.Namespace, settings: Mapping[str, Mapping[str, str]]) -> int:
+    clock, entropy = SystemClock(), SystemEntropy()
+    state: Path = asked.state.resolve()
+    server = HttpServer("127.0.0.1", asked.port, grace_s=GRACE_S)
+    try:
+        server.open()
+    except OSError as problem:
+        print(f"cannot listen on port {asked.port}: {problem.strerror}", file=sys.stderr)  # noqa: T201
+        return EXIT_PORT_TAKEN
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    ) as session:
+        instances = {
+            app.name: [
+                Instance(app, number, state / "logs" / f"{app.name}-{number}.log", session, clock)
+                for number in range(1, asked.instances + 1)
+            ]
+            for app in (
+                _app_process(folder.resolve(), state, settings[_name(folder)], server.port)
+                for folder in asked.folders
+            )
+        }
+        all_instances = [each for of_app in instances.values() for each in of_app]
+        agent = AgentProcess(state, clock, asked.archives.resolve())
+        work = [
+            asyncio.create_task(_keep_agent(agent, clock)),
+            *(asyncio.create_task(each.run(), name=each.name) for each in all_instances),
+        ]
+        front_end = FrontEnd(instances, session, clock, entropy)
+        await server.start(front_end.handle, clock)
+        _log.info("front end of %s on http://127.0.0.1:%d", ", ".join(instances), server.port)
+        await _until_signalled()
+        await server.stop()
+        for each in work:
+            each.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        await asyncio.gather(*(each.stop(GRACE_S) for each in all_instances))
+    return 0
+
+
+def _app_process(folder: Path, state: Path, settings: Mapping[str, str], port: int) -> AppProcess:
+    name = _name(folder)
+    # A host has its own name and task hub: those that its caller has are of another.
+    inherited = {n: v for n, v in os.environ.items() if n != "WEBSITE_HOSTNAME"}
+    environ = {
+        **inherited,
+        "RUNTIME_PROFILE": "local",
+        "RUNTIME_ISSUER_KEYS": str(state / "issuer" / "jwks.json"),
+        **settings,
+        "RUNTIME_GATEWAY_URL": f"http://127.0.0.1:{port}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return AppProcess(name, folder, state / "apps" / name, environ)
+
+
+async def _keep_agent(agent: AgentProcess, clock: Clock) -> None:
+    while True:
+        await asyncio.to_thread(agent.ensure)
+        await clock.sleep(_AGENT_EVERY_S)
+
+
+async def _until_signalled() -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await stopping.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""Sends each call to an instance of the app that has its path, as App Service's front end does.
+
+A call waits while no instance of its app answers. One that broke off is sent to another instance
+where it may be repeated: a read, or a write with an Idempotency-Key.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from itertools import count
+from typing import Final, Protocol
+
+import aiohttp
+from yarl import URL
+
+from local_host.front_end.app_routes import AppRoutes
+from local_host.http_trigger import api_reference, gateway
+from local_host.http_trigger.unknown_paths import not_found, problem_answer
+from local_host.model import HttpAnswer, HttpCall
+from shared.kernel.clock import Clock
+from shared.kernel.entropy import Entropy
+from shared.kernel.errors import Unavailable
+from shared.probing.bounded_body import BodyTooLong, read_bounded
+
+INSTANCES: Final = "/admin/instances"
+WAITS_S: Final = 20.0
+"""An instance that was killed answers again after 3 s; on a starved machine later."""
+ANSWERS_WITHIN_S: Final = 230.0
+"""https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout"""
+ANSWER_BYTES_MAX: Final = 100 * 2**20
+_POLL_INTERVAL_S: Final = 0.05
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEY: Final = "idempotency-key"
+_OF_THE_CONNECTION: Final = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "content-length"}
+    | {"proxy-authenticate", "proxy-authorization", "expect", "date"}
+)
+"""RFC 9110, section 7.6.1: not for the next hop; each server writes the date itself."""
+
+
+class Backend(Protocol):
+    """One process of an app, as the front end sees it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether it is sent calls."""
+        ...
+
+
+class FrontEnd:
+    """Answers for all *instances*, by the name of their app."""
+
+    def __init__(
+        self,
+        instances: Mapping[str, Sequence[Backend]],
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self._instances = instances
+        self._session = session
+        self._clock = clock
+        self._entropy = entropy
+        self._routes = AppRoutes(tuple(instances))
+        self._turn = count()
+
+    async def handle(self, call: HttpCall) -> HttpAnswer:
+        """Return the answer to *call*; nothing is raised but cancellation."""
+        if call.path == INSTANCES:
+            return self._list_instances()
+        if call.path in api_reference.PATHS:
+            answer = await api_reference.answer(call.path, self.handle)
+            return answer or HttpAnswer(HTTPStatus.NOT_FOUND)
+        if self._routes.missing:
+            await self._read_routes()
+        app = self._routes.app_of(call.path)
+        if app is not None:
+            return await self._forward(call, app)
+        if self._routes.missing:
+            names = ", ".join(sorted(self._routes.missing))
+            return problem_answer(Unavailable(f"{names} starts just now"), call, self._entropy)
+        unknown = not_found(_mapped(call), self._entropy)
+        return unknown or HttpAnswer(HTTPStatus.NOT_FOUND)
+
+    def _list_instances(self) -> HttpAnswer:
+        """Return which processes run; nothing of it is secret on this machine."""
+        listed = [
+            {
+                "app": app,
+                "name": instance.name,
+                "pid": instance.pid,
+                "url": instance.url,
+                "isReady": instance.is_ready,
+            }
+            for app, instances in self._instances.items()
+            for instance in instances
+        ]
+        headers = (("content-type", "application/json"),)
+        return HttpAnswer(HTTPStatus.OK, headers, json.dumps({"value": listed}).encode())
+
+    async def _read_routes(self) -> None:
+        for app in self._routes.missing:
+            path = f"/v1/platform/{app}{api_reference.DOCUMENT}"
+            answer = await self._forward(HttpCall("GET", path), app)
+            if answer.status == HTTPStatus.OK:
+                self._routes.read(app, answer.body)
+
+    async def _forward(self, call: HttpCall, app: str) -> HttpAnswer:
+        """Return the answer of an instance of *app*: of the first that gives one."""
+        may_repeat = call.method in _SAFE or call.header(_KEY) is not None
+        give_up_at_s = self._clock.monotonic_s() + WAITS_S
+        while True:
+            for instance in self._in_turn(app):
+                try:
+                    return await self._send(call, instance)
+                except aiohttp.ClientConnectorError:
+                    continue  # nothing was sent
+                except (aiohttp.ClientError, OSError, TimeoutError, BodyTooLong) as broken:
+                    if not may_repeat or isinstance(broken, TimeoutError | BodyTooLong):
+                        cut = Unavailable(
+                            f"{instance.name} broke off its answer to {call.method}: ask whether it"
+                            " was done, or repeat it with an Idempotency-Key"
+                        )
+                        return problem_answer(cut, call, self._entropy)
+            if self._clock.monotonic_s() >= give_up_at_s:
+                away = Unavailable(f"no instance of {app} answers: its log says why")
+                return problem_answer(away, call, self._entropy)
+            await self._clock.sleep(_POLL_INTERVAL_S)
+
+    def _in_turn(self, app: str) -> Sequence[Backend]:
+        """Return the instances of *app* that are ready, beginning with another each time."""
+        found = [instance for instance in self._instances[app] if instance.is_ready]
+        first = next(self._turn) % max(len(found), 1)
+        return [*found[first:], *found[:first]]
+
+    async def _send(self, call: HttpCall, instance: Backend) -> HttpAnswer:
+        query = f"?{call.query}" if call.query else ""
+        url = URL(f"{instance.url}{call.path}{query}", encoded=True)
+        async with self._session.request(
+            call.method,
+            url,
+            headers=_next_hop(call.headers),
+            data=call.body or None,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=ANSWERS_WITHIN_S),
+        ) as answer:
+            body = await read_bounded(answer, at_most=ANSWER_BYTES_MAX)
+            return HttpAnswer(answer.status, _next_hop(answer.headers.items()), body)
+
+
+def _next_hop(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    lowered = [(name.lower(), value) for name, value in headers]
+    named = {
+        word.strip().lower()
+        for name, value in lowered
+        if name == "connection"
+        for word in value.split(",")
+    }
+    return [(n, v) for n, v in lowered if n not in _OF_THE_CONNECTION and n not in named]
+
+
+def _mapped(call: HttpCall) -> HttpCall:
+    return HttpCall(call.method, gateway.mapped(call.path), call.query, call.headers)

@@ -1,0 +1,132 @@
+"""`up --processes-per-app`: apps that share nothing but what the local cloud and the agent give."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import pytest
+
+from cli.client import Client
+from cli.cloud_process import stop_cloud
+from cli.host_process import find_host, stop_host, stop_workloads
+from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
+from shared.kernel.clock import SystemClock
+
+pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.xdist_group("processes")]
+WITHIN_S: Final = 30.0
+
+
+def run(folder: StateFolder, line: str) -> tuple[int, Any]:
+    """Return the exit code of *line*, and what it says."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "cli.main", *line.split(), "-o", "json"],
+        cwd=REPOSITORY, env={**os.environ, "RUNTIMECTL_STATE": str(folder.path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    *_, last = (ended.stdout or ended.stderr).strip().split("\n\n")
+    return ended.returncode, json.loads(last) if last.startswith(("{", "[")) else last
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateFolder]:
+    pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
+    state, clock = state_folder_at(tmp_path_factory.mktemp("system")), SystemClock()
+    try:
+        code, said = run(state, "up --port 0 --processes-per-app 2")
+        assert code == 0, said
+        run(state, "login --dev --tenant acme")
+        yield state
+    finally:
+        stop_host(state, clock)
+        stop_workloads(state, clock)
+        stop_cloud(state, clock)
+
+
+def instances(folder: StateFolder) -> Sequence[Mapping[str, Any]]:
+    host = find_host(folder)
+    assert host is not None
+    client = Client(host.url, None)
+    listed: Sequence[Mapping[str, Any]] = client.get("/admin/instances").body["value"]
+    client.close()
+    return listed
+
+
+def kill(pids: Sequence[int]) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def wait_until_ended(pids: Sequence[int]) -> list[int]:
+    """Return those of *pids* that still run in the end."""
+    found = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    _, alive = psutil.wait_procs(found, timeout=WITHIN_S)
+    return [process.pid for process in alive]
+
+
+def test_each_app_has_its_processes(folder: StateFolder) -> None:
+    listed = instances(folder)
+
+    assert sorted(each["name"] for each in listed) == [
+        f"{app}-{number}"
+        for app in ("catalog", "deployments", "environments", "health")
+        for number in (1, 2)
+    ]
+    assert len({each["pid"] for each in listed}) == len(listed)
+
+
+def test_the_embedded_stores_are_not_used(folder: StateFolder) -> None:
+    code, _ = run(folder, "env create one --stage test --project proj-shop --wait")
+
+    assert code == 0
+    assert not (folder.path / "databases").exists()
+    assert [path for path in folder.path.glob("apps/*/databases/**/*") if path.is_file()] == []
+
+
+def test_commands_go_on_while_every_process_is_killed(folder: StateFolder) -> None:
+    killed = [each["pid"] for each in instances(folder)]
+    kill(killed)
+
+    code, said = run(folder, "env create two --stage test --project proj-shop --wait")
+
+    assert code == 0, said
+    assert not {each["pid"] for each in instances(folder)} & set(killed)
+
+
+def test_the_processes_end_with_the_front_end_however_that_ends(folder: StateFolder) -> None:
+    host = find_host(folder)
+    assert host is not None
+    before = [each["pid"] for each in instances(folder)]
+    kill([host.pid])
+
+    assert wait_until_ended(before) == []
+    code, said = run(folder, "up")
+    assert code == 0, said
+    code, listed = run(folder, "env list")
+    assert {each["name"] for each in listed} >= {"one"}
+
+
+def test_another_number_of_processes_is_refused_while_it_runs(folder: StateFolder) -> None:
+    code, said = run(folder, "up --processes-per-app 1")
+
+    assert code == 5, said
+    assert "with --processes-per-app 2" in str(said)
+
+
+def test_what_another_kind_of_host_keeps_is_not_overlooked(tmp_path: Path) -> None:
+    state = state_folder_at(tmp_path)
+    state.create()
+    state.host_file.write_text(
+        json.dumps({"pid": 1, "ticks": 1, "boot": "b", "token": "t", "port": 7071, "url": "u",
+                    "startedAt": "s"})
+    )  # fmt: skip
+
+    code, said = run(state, "up --port 0 --processes-per-app 1")
+
+    assert code == 5, said
+    assert "in the host of all apps" in str(said)
