@@ -36,6 +36,10 @@ _APP: Final = typer.Option(
 )
 
 
+_GATEWAY: Final = "http://127.0.0.1:7071"
+"""Where `func start` at the root of the repository, or the embedded host, serves all apps."""
+
+
 @app.command()
 def up(
     invocation: Invocation,
@@ -104,6 +108,7 @@ def settings(invocation: Invocation, app_name: Annotated[str | None, _APP] = Non
         "AzureWebJobsStorage": "UseDevelopmentStorage=true",
         "RUNTIME_PROFILE": "local",
         "RUNTIME_ISSUER_KEYS": str(folder.issuer / "jwks.json"),
+        "RUNTIME_GATEWAY_URL": _GATEWAY,
         **connections,
     }
     print(json.dumps({"IsEncrypted": False, "Values": values}, indent=2))

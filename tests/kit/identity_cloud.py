@@ -1,6 +1,6 @@
 """A local cloud with identities in this process: https, tokens, roles, over a folder."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,20 +30,18 @@ Credential = Callable[[], "ManagedIdentityCredential"]
 
 
 @dataclass
-class IdentityCloud:
-    cloud: LocalCloud
-    identities: LocalIdentities
-    monkeypatch: pytest.MonkeyPatch
+class IdentityClients:
+    """Connects as apps do, each by the settings that *printed* has for it."""
 
-    def token(self, identity: str, resource: str) -> str:
-        return self.identities.token(self.identities.identity(identity), resource)[0]
+    printed: Callable[[str], Mapping[str, str]]
+    monkeypatch: pytest.MonkeyPatch
 
     def settings(self, app: str) -> Settings:
         """Make this process the identity *app*, and return the settings of its app."""
-        given = self.cloud.identity_settings()[app]
+        given = self.printed(app)
         for name, value in given.items():
             self.monkeypatch.setenv(name, value)
-        return read_settings({**given, "RUNTIME_PROFILE": "local"})
+        return read_settings({"RUNTIME_PROFILE": "local", **given})
 
     @asynccontextmanager
     async def credential(self, app: str, **environ: str) -> AsyncIterator[Credential]:
@@ -98,6 +96,15 @@ class IdentityCloud:
                 await sender.close()
 
 
+@dataclass
+class IdentityCloud(IdentityClients):
+    cloud: LocalCloud
+    identities: LocalIdentities
+
+    def token(self, identity: str, resource: str) -> str:
+        return self.identities.token(self.identities.identity(identity), resource)[0]
+
+
 @asynccontextmanager
 async def identity_cloud(
     folder: Path,
@@ -119,7 +126,8 @@ async def identity_cloud(
     await declare(storage)
     await cloud.start()
     try:
-        yield IdentityCloud(cloud, identities.identities, monkeypatch)
+        settings_of = cloud.identity_settings().__getitem__
+        yield IdentityCloud(settings_of, monkeypatch, cloud, identities.identities)
     finally:
         await cloud.stop()
         await identities.close()

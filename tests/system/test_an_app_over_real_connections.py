@@ -4,7 +4,6 @@ The local cloud is a process, the app's host is another.
 """
 
 import asyncio
-import json
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -13,25 +12,22 @@ import pytest
 
 from cli.client import Client
 from shared.composition.settings import Settings, read_settings
-from shared.contracts.environments import RuntimeEnvironmentProvisioned
 from shared.contracts.events import RUNTIME_EVENTS
-from shared.kernel.clock import SystemClock, isoformat
+from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
-from shared.kernel.ids import ProjectId, TenantId, environment_id, environment_key
+from shared.kernel.ids import environment_id
 from shared.messaging.broker import OutgoingMessage
-from shared.messaging.envelope import parse_envelope
 from shared.messaging.service_bus import ServiceBusMessages
 from shared.persistence.cosmos_account import CosmosAccount, string_parts
 from shared.persistence.cosmos_store import CosmosStore
 from shared.persistence.store import Document, Partition
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.kit.cloud_process import a_cloud
+from tests.kit.environment_events import SITE, TENANT, provisioned
 from tests.kit.host_processes import started
 from tools.package import package
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
-TENANT: Final = TenantId("acme")
-SITE: Final = environment_key(TENANT, ProjectId("proj-web"), "shop")
 WITHIN_S: Final = 40.0
 
 
@@ -39,49 +35,6 @@ async def send(connection: str, message: OutgoingMessage) -> None:
     sender = ServiceBusMessages(connection_string=connection)
     await sender.send(RUNTIME_EVENTS, [message])
     await sender.close()
-
-
-def provisioned() -> OutgoingMessage:
-    """Return the event that an environment is there, as environments sends it."""
-    clock, entropy = SystemClock(), SystemEntropy()
-    environment = environment_id(SITE)
-    event = RuntimeEnvironmentProvisioned.model_validate(
-        {
-            "aggregateId": environment,
-            "revision": 1,
-            "environmentId": environment,
-            "ownerTenantId": TENANT,
-            "name": "shop",
-            "stage": "test",
-            "region": "local",
-            "isolationModel": "shared",
-            "status": "Provisioned",
-            "generation": 1,
-            "computeTargets": [{"kind": "LocalProcess"}],
-            "dataResources": [],
-            "pulumiStackRef": "stack",
-        }
-    )
-    body = {
-        "eventId": f"evt-{entropy.uuid()}",
-        "eventType": "RuntimeEnvironmentProvisioned",
-        "tenantId": TENANT,
-        "projectId": "proj-web",
-        "moduleId": None,
-        "traceId": "trace-1",
-        "correlationId": "corr-1",
-        "causationId": None,
-        "occurredAt": isoformat(clock.now()),
-        "payload": event.model_dump(mode="json", by_alias=True),
-    }
-    envelope = parse_envelope(json.dumps(body).encode())
-    return OutgoingMessage(
-        envelope.to_json(),
-        envelope.event_id,
-        subject=envelope.event_type,
-        correlation_id=envelope.correlation_id,
-        application_properties={**envelope.properties(), "cs-sender": "environments"},
-    )
 
 
 def test_an_event_of_a_namespace_changes_the_account(tmp_path: Path) -> None:
