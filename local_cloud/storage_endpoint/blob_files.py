@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import BinaryIO, Final
 from weakref import WeakValueDictionary
 
@@ -118,6 +119,10 @@ class BlobFiles:
             check(self.version(name))
             await self._drop_blocks(name)
             await self._blobs.delete(name)
+            # A folder in which nothing is left would keep its name from being a blob's.
+            with suppress(OSError):
+                for folder in self._above(name):
+                    folder.rmdir()
 
     @asynccontextmanager
     async def opened(self, name: str) -> AsyncIterator[tuple[BlobVersion, BinaryIO] | None]:
@@ -149,12 +154,12 @@ class BlobFiles:
 
     def _checked(self, name: str) -> None:
         """Refuse *name* where it is the folder of another blob, or below another blob."""
-        path = self._blobs.path(name)
-        above = path.parents[: name.count("/")]
-        if path.is_dir() or any(folder.is_file() for folder in above):
-            raise not_implemented(
-                f"a blob beside those whose names begin with {name!r} and a slash"
-            )
+        if self._blobs.path(name).is_dir() or any(map(Path.is_file, self._above(name))):
+            raise not_implemented("a blob whose name is the folder of another's")
+
+    def _above(self, name: str) -> Sequence[Path]:
+        """Return the folders of *name* inside the container, the nearest first."""
+        return self._blobs.path(name).parents[: name.count("/")]
 
     async def _are_there(self, staged: Sequence[str]) -> bool:
         return all([await self._blocks.size(block) is not None for block in staged])
