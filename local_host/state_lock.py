@@ -36,7 +36,9 @@ class StateLock:
             lock = take_lock(folder / LOCK)
             if lock is None:
                 raise StateInUse(folder, read_owner(folder / LOCK))
-            self._lock = lock
+            self._lock: int | None = lock
+            # A child that an app forks may outlive this process, and would keep the lock for it.
+            os.register_at_fork(after_in_child=self.close)
             try:
                 write_owner(lock, os.getpid())
             except OSError:
@@ -44,4 +46,6 @@ class StateLock:
                 raise
 
     def close(self) -> None:
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

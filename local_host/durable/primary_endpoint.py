@@ -102,7 +102,9 @@ class PrimaryClient:
             return await self._ask(endpoint, call, f"{endpoint.path(hub)}{rest.lstrip('/')}")
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as problem:
             raise NobodyAnswers from problem
-        except (aiohttp.ClientError, TimeoutError, BodyTooLong) as problem:
+        except BodyTooLong as problem:
+            raise Unavailable(f"the primary host of the folder: {problem}") from problem
+        except (aiohttp.ClientError, TimeoutError) as problem:
             if call.method == "GET":
                 raise NobodyAnswers from problem
             raise Unavailable(
