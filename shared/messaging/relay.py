@@ -46,7 +46,7 @@ from shared.telemetry.names import (
     START,
     TENANT,
 )
-from shared.telemetry.trace_context import read_traceparent, span_id_of
+from shared.telemetry.trace_context import read_traceparent, span_id_of, w3c_trace_id
 from shared.telemetry.work import NOTHING, OFF, Span, Telemetry, current
 
 SWEEP_OUTBOX: Final = "sweep_outbox"
@@ -176,10 +176,13 @@ class Relay:
         known = read_traceparent(parent)
         if not self.telemetry.is_on or known is None:
             return NOTHING
+        trace_id = current().trace_id
+        if w3c_trace_id(trace_id) != known.trace:  # relayed by another than who committed it
+            trace_id = known.trace_id
         return self.telemetry.span(
             START,
             f"start {row.orchestration}",
-            current().trace_id or known.trace_id,
+            trace_id,
             {
                 TENANT: str(row.input.get("tenantId", "")),
                 ORCHESTRATION: row.orchestration,

@@ -1,6 +1,7 @@
 """A collector that takes spans and figures by OTLP over HTTP on loopback, and keeps them."""
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ class ReceivedSpan:
     parent: str
     is_error: bool
     attributes: Mapping[str, Any]
+    links: tuple[str, ...]
+    """The traces that it points to."""
 
 
 @dataclass
@@ -40,6 +43,14 @@ class OtlpReceiver:
     @property
     def spans(self) -> list[ReceivedSpan]:
         return [span for path, body in self.bodies if path == "/v1/traces" for span in _spans(body)]
+
+    def until(self, name: str, within_s: float = 20.0) -> ReceivedSpan:
+        """Return the first span that is called *name*, once it has come."""
+        give_up_at_s = time.monotonic() + within_s
+        while not (found := [span for span in self.spans if span.name == name]):
+            assert time.monotonic() < give_up_at_s, f"no {name}: {self.spans}"
+            threading.Event().wait(0.1)
+        return found[0]
 
     @property
     def figures(self) -> dict[str, list[tuple[Mapping[str, Any], Any]]]:
@@ -96,6 +107,7 @@ def _spans(body: bytes) -> Iterator[ReceivedSpan]:
                     span.parent_span_id.hex(),
                     span.status.code == span.status.STATUS_CODE_ERROR,
                     _attributes(span.attributes),
+                    tuple(link.trace_id.hex() for link in span.links),
                 )
 
 

@@ -4,15 +4,13 @@ The package requires the exporters, and sends its spans from an environment of i
 """
 
 import base64
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 import pytest
 
 from tests.kit.durable_endpoint import DurableEndpoint
-from tests.kit.otlp_receiver import OtlpReceiver, ReceivedSpan, otlp_receiver
+from tests.kit.otlp_receiver import OtlpReceiver, otlp_receiver
 from tests.kit.packaged_apps import Worker, working
 from tools.package import package
 
@@ -23,7 +21,6 @@ pytestmark = [
 TRACE: Final = "ab" * 16
 HOSTS_SPAN: Final = "cd" * 8
 PATH: Final = "v1/runtime/environments"
-WITHIN_S: Final = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +45,6 @@ def traced(
         yield worker.load()
 
 
-def exported(collector: OtlpReceiver) -> list[ReceivedSpan]:
-    """Return the spans once there are some."""
-    give_up_at_s = time.monotonic() + WITHIN_S
-    while not (found := collector.spans):
-        assert time.monotonic() < give_up_at_s, "no span came"
-        threading.Event().wait(0.1)
-    return found
-
-
 def test_a_request_is_below_the_span_of_the_host(
     traced: Worker, collector: OtlpReceiver, durable: DurableEndpoint, token: str
 ) -> None:
@@ -72,12 +60,11 @@ def test_a_request_is_below_the_span_of_the_host(
         req={"http": http},
         client={"string": durable.binding},
     )
-    (span,) = exported(collector)
+    span = collector.until(f"GET {PATH}")
 
     assert answer.status == 200, base64.b64decode(answer.http["body"]["bytes"])
     assert answer.http["headers"]["X-TraceId"] == f"trace-{TRACE}"
-    assert (span.service, span.name) == ("runtime-environments", f"GET {PATH}")
-    assert (span.trace, span.parent) == (TRACE, HOSTS_SPAN)
+    assert (span.service, span.trace, span.parent) == ("runtime-environments", TRACE, HOSTS_SPAN)
     assert token.rpartition(".")[2].encode() not in b"".join(body for _, body in collector.bodies)
 
 
