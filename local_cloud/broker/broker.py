@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from local_cloud.broker import entities, message_store, send
+from local_cloud.broker import entities, message_store, send, session_store
 from local_cloud.broker.message import Disposition, LockLost, ReceivedMessage
 from local_cloud.broker.message_store import Settlement
 from local_cloud.broker.namespace import Namespace, received
 from local_cloud.broker.receiver_link import ReceiverLink
+from local_cloud.broker.sessions import Sessions
 from local_cloud.broker.settlement import SettlementWriter
 from local_cloud.broker.topology import Queue, Subscription, Topology, entity_path
 from local_cloud.notifications import Arrivals, EarliestTimer
@@ -38,12 +39,14 @@ class Broker:
         self._topology = topology
         self._namespace = Namespace(database, clock, entropy, EarliestTimer(clock, self._expire))
         self._settlement_writer = SettlementWriter(self._namespace)
+        self.sessions = Sessions(self._namespace, self._settlement_writer)
 
     async def start(self) -> None:
         """Create the declared entities; abandon what an earlier host had locked."""
 
         def open_namespace(connection: sqlite3.Connection) -> entities.Entities:
             message_store.create_tables(connection)
+            session_store.create_tables(connection)
             entities.save(connection, list(entities.definitions(self._topology)))
             loaded = entities.load(connection)
             left_locked = [
@@ -145,9 +148,15 @@ class Broker:
 
     # Receiving
 
+    def requires_session(self, path: str) -> bool:
+        """Return whether a receiver of *path* has sessions. Raises NotFound."""
+        number = self._namespace.entities.number(path)
+        return number > 0 and self._namespace.entities.settings(number).requires_session
+
     def open_link(self, path: str) -> ReceiverLink:
         """Return a link that is handed messages of *path* as they are sent. Raises NotFound."""
-        link = ReceiverLink(path, self._namespace.entities.number(path))
+        number = self._namespace.entities.number(path)
+        link = ReceiverLink(path, number, is_handed=not self.requires_session(path))
         self._namespace.receivers.open(link)
         return link
 
@@ -269,7 +278,8 @@ class Broker:
         """Abandon messages whose lock ran out, enqueue due ones, expire old ones."""
         namespace = self._namespace
         now = namespace.now()
-        expired = namespace.locks.take_expired(namespace.clock.monotonic_s())
+        now_s = namespace.clock.monotonic_s()
+        expired = namespace.locks.take_expired(now_s) + self.sessions.take_expired(now_s)
         settlements = [namespace.settlement(lock, Disposition.ABANDON) for lock in expired]
 
         def expire(connection: sqlite3.Connection) -> set[int]:
@@ -288,17 +298,20 @@ class Broker:
         namespace.after_settling(expired, settlements)
         namespace.receivers.notify(ready | {-number for number in namespace.entities.by_id})
         namespace.set_timer()
+        namespace.timer.set(self.sessions.next_end_s())
 
     # For operators
 
-    def peek(self, path: str, *, after: int = 0, limit: int = 100) -> Sequence[ReceivedMessage]:
+    def peek(
+        self, path: str, *, after: int = 0, limit: int = 100, session: str | None = None
+    ) -> Sequence[ReceivedMessage]:
         """Return what *path* holds, locked or not, in order, without locking it.
 
         *after* is the last sequence number already seen. Raises NotFound.
         """
         queue = self._namespace.entities.number(path)
         rows = self._namespace.database.read(
-            lambda connection: message_store.peek(connection, queue, after, limit)
+            partial(message_store.peek, queue=queue, after=after, limit=limit, session=session)
         )
         return [received(row, _NOT_LOCKED, 0.0, begun=0) for row in rows]
 

@@ -2,7 +2,7 @@
 
 People who run the emulator have such a file already:
 https://learn.microsoft.com/azure/service-bus-messaging/test-locally-with-service-bus-emulator.
-Features that this broker lacks (sessions, duplicate detection, forwarding, SQL filters) are refused
+Features that this broker lacks (duplicate detection, forwarding, SQL filters) are refused
 with their path in the file, never ignored.
 """
 
@@ -29,10 +29,10 @@ _DURATION: Final = re.compile(
 )
 _SETTINGS: Final = {
     "LockDuration", "MaxDeliveryCount", "DefaultMessageTimeToLive",
-    "DeadLetteringOnMessageExpiration",
+    "DeadLetteringOnMessageExpiration", "RequiresSession",
 }  # fmt: skip
 _OFF_ONLY: Final = {
-    "RequiresSession", "RequiresDuplicateDetection", "ForwardTo", "ForwardDeadLetteredMessagesTo",
+    "RequiresDuplicateDetection", "ForwardTo", "ForwardDeadLetteredMessagesTo",
 }  # fmt: skip
 _WITHOUT_EFFECT: Final = {"DuplicateDetectionHistoryTimeWindow"}
 _FILTER_PARTS: Final = {
@@ -108,6 +108,7 @@ def _settings(
         _count(properties.get("MaxDeliveryCount", defaults.max_delivery_count), path),
         min(bounds, default=None),
         bool(properties.get("DeadLetteringOnMessageExpiration", False)),
+        bool(properties.get("RequiresSession", False)),
     )
 
 

@@ -61,6 +61,21 @@ class Locks:
             del self._held[lock.message.lock_token]
         return expired
 
+    def of_session(self, queue: int, session: str) -> list[Lock]:
+        return [
+            lock
+            for lock in self._held.values()
+            if lock.message.queue == queue and lock.message.session_id == session
+        ]
+
+    def take_session(self, queue: int, session: str, now_s: float) -> list[Lock]:
+        """Remove and return the locks of a session's messages, which have run out with it."""
+        locks = self.of_session(queue, session)
+        for lock in locks:
+            lock.until_s = now_s
+            del self._held[lock.message.lock_token]
+        return locks
+
     def next_end_s(self) -> float:
         return min((lock.until_s for lock in self._held.values()), default=math.inf)
 

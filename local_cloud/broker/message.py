@@ -38,6 +38,8 @@ class ReceivedMessage:
     amqp: bytes = b""
     """`AmqpMessage.amqp` of what was sent; empty when no AMQP client sent it."""
     is_deferred: bool = False
+    session_id: str = ""
+    """Of a message in a queue or subscription that requires sessions."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class AmqpMessage(OutgoingMessage):
 
     amqp: bytes = b""
     """Its sections as they came, with the types of its values; the broker does not read them."""
+    to: str = ""
+    reply_to: str = ""
+    session_id: str = ""
+    reply_to_session_id: str = ""
 
 
 class Disposition(Enum):
@@ -59,6 +65,10 @@ class Disposition(Enum):
     """Set aside: from now on it is received by its sequence number only."""
     RELEASE = auto()
     """Given back before a function saw it: not counted as a delivery."""
+
+
+class SessionRequired(Exception):
+    """The entity requires sessions, and the message names none."""
 
 
 class LockLost(Exception):
@@ -92,7 +102,7 @@ def encode(message: OutgoingMessage) -> EncodedMessage:
         Invalid: the message id is empty or over 128 characters.
     """
     # What came by AMQP was measured there: its sections repeat the properties.
-    content = [_text_of(message.amqp)] if isinstance(message, AmqpMessage) else []
+    content = _content(message) if isinstance(message, AmqpMessage) else []
     if not 0 < len(message.message_id) <= MESSAGE_ID_MAX:
         raise Invalid(
             f"message_id has {len(message.message_id)} characters, expected 1 to {MESSAGE_ID_MAX}"
@@ -109,7 +119,7 @@ def encode(message: OutgoingMessage) -> EncodedMessage:
         separators=(",", ":"),
         ensure_ascii=False,
     )
-    size = len(message.body) + len(properties.encode()) - sum(map(len, content))
+    size = len(message.body) + len(properties.encode()) - sum(map(len, content[:1]))
     if size > MESSAGE_MAX_BYTES:
         raise TooLarge(
             f"message {message.message_id!r} has {size} bytes with its properties, "
@@ -131,7 +141,9 @@ def decode(stored: EncodedMessage) -> OutgoingMessage:
         correlation_id,
         properties,
         stored.time_to_live_s,
-        amqp=amqp_of(content),
+        None,
+        amqp_of(content),
+        *content[1:],
     )
 
 
@@ -140,5 +152,8 @@ def amqp_of(content: Sequence[str]) -> bytes:
     return base64.b64decode(content[0]) if content else b""
 
 
-def _text_of(sections: bytes) -> str:
-    return base64.b64encode(sections).decode()
+def _content(message: AmqpMessage) -> list[str]:
+    """Return the sections, and after them what filters and sessions read of them."""
+    sections = base64.b64encode(message.amqp).decode()
+    read = [message.to, message.reply_to, message.session_id, message.reply_to_session_id]
+    return [sections, *read] if any(read) else [sections]

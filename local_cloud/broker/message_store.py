@@ -23,7 +23,7 @@ STATEMENTS: Final = (
     """CREATE TABLE IF NOT EXISTS broker_delivery (
         queue INTEGER NOT NULL, message INTEGER NOT NULL, delivery_count INTEGER NOT NULL,
         lock_token TEXT, expires_at REAL, dead_letter_reason TEXT, dead_letter_description TEXT,
-        PRIMARY KEY (queue, message)) WITHOUT ROWID""",
+        session TEXT, PRIMARY KEY (queue, message)) WITHOUT ROWID""",
     """CREATE INDEX IF NOT EXISTS broker_delivery_of_message ON broker_delivery (message)""",
     """CREATE INDEX IF NOT EXISTS broker_delivery_expiry ON broker_delivery (expires_at)
         WHERE expires_at IS NOT NULL""",
@@ -67,15 +67,20 @@ class Copy:
     queue: int
     time_to_live_s: float | None
     lock_token: str | None = None
+    session: str | None = None
+    """Where the queue requires sessions."""
+    dead_letter_reason: str | None = None
+    """In a dead-letter sub-queue: it never was in the queue itself."""
 
 
 DeliveryRow = tuple[
-    int, int, int, bytes, str, float, float | None, str | None, str | None, str | None
+    int, int, int, bytes, str, float, float | None, str | None, str | None, str | None, str | None
 ]
-"""queue, message, delivery count, body, properties, enqueued at, expires at, reason, text, lock."""
+"""queue, message, delivery count, body, properties, enqueued at, expires at, reason, text, lock,
+session."""
 _COLUMNS: Final = (
     "d.queue, d.message, d.delivery_count, m.body, m.properties, m.enqueued_at, d.expires_at, "
-    "d.dead_letter_reason, d.dead_letter_description, d.lock_token"
+    "d.dead_letter_reason, d.dead_letter_description, d.lock_token, d.session"
 )
 
 
@@ -113,8 +118,8 @@ def enqueue(
     ).lastrowid
     assert sequence_number is not None
     connection.executemany(
-        "INSERT INTO broker_delivery (queue, message, delivery_count, lock_token, expires_at) "
-        "VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO broker_delivery (queue, message, delivery_count, lock_token, expires_at, "
+        "session, dead_letter_reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 copy.queue,
@@ -122,6 +127,8 @@ def enqueue(
                 0 if copy.lock_token is None else 1,
                 copy.lock_token,
                 None if copy.time_to_live_s is None else now + copy.time_to_live_s,
+                copy.session,
+                copy.dead_letter_reason,
             )
             for copy in copies
         ],
@@ -165,14 +172,20 @@ def take_due(connection: sqlite3.Connection, now: float) -> list[tuple[int, Enco
 
 
 def lock(
-    connection: sqlite3.Connection, queue: int, limit: int, now: float, token: Callable[[], str]
+    connection: sqlite3.Connection,
+    queue: int,
+    limit: int,
+    now: float,
+    token: Callable[[], str],
+    session: str | None = None,
 ) -> list[tuple[DeliveryRow, str]]:
     """Lock up to *limit* of what is ready, oldest first, and count the delivery."""
+    of_session = "" if session is None else "AND d.session = ? "
     rows: list[DeliveryRow] = connection.execute(
         f"SELECT {_COLUMNS} FROM broker_delivery d JOIN broker_message m ON m.id = d.message "  # noqa: S608  constant
         "WHERE d.queue = ? AND d.lock_token IS NULL AND (d.expires_at IS NULL OR d.expires_at > ?) "
-        "ORDER BY d.message LIMIT ?",
-        (queue, now, limit),
+        f"{of_session}ORDER BY d.message LIMIT ?",
+        (queue, now, limit) if session is None else (queue, now, session, limit),
     ).fetchall()
     locked = [(row, token()) for row in rows]
     connection.executemany(
@@ -206,12 +219,15 @@ def lock_deferred(
     return locked
 
 
-def peek(connection: sqlite3.Connection, queue: int, after: int, limit: int) -> list[DeliveryRow]:
+def peek(
+    connection: sqlite3.Connection, queue: int, after: int, limit: int, session: str | None = None
+) -> list[DeliveryRow]:
     """Return what is there, locked or not, from the first sequence number above *after*."""
+    of_session = "" if session is None else "AND d.session = ? "
     return connection.execute(
         f"SELECT {_COLUMNS} FROM broker_delivery d JOIN broker_message m ON m.id = d.message "  # noqa: S608  constant
-        "WHERE d.queue = ? AND d.message > ? ORDER BY d.message LIMIT ?",
-        (queue, after, limit),
+        f"WHERE d.queue = ? AND d.message > ? {of_session}ORDER BY d.message LIMIT ?",
+        (queue, after, limit) if session is None else (queue, after, session, limit),
     ).fetchall()
 
 

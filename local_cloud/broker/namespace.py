@@ -2,16 +2,24 @@
 
 import itertools
 import json
+import math
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from local_cloud.broker import message_store
-from local_cloud.broker.entities import Entities
+from local_cloud.broker.entities import Entities, StoredQueue
 from local_cloud.broker.locks import Lock, Locks
-from local_cloud.broker.message import Disposition, ReceivedMessage, amqp_of
+from local_cloud.broker.message import (
+    AmqpMessage,
+    Disposition,
+    ReceivedMessage,
+    SessionRequired,
+    amqp_of,
+)
 from local_cloud.broker.message_store import Copy, DeliveryRow, Settlement
 from local_cloud.broker.receivers import Receivers
+from local_cloud.broker.topology import SUBSCRIPTIONS
 from local_cloud.notifications import EarliestTimer
 from local_cloud.sqlite.database import Database
 from shared.kernel.clock import Clock
@@ -54,7 +62,9 @@ class Namespace:
         lock_s = self.entities.settings(messages[0].queue).lock_s
         now_s = self.clock.monotonic_s()
         for message in messages:
-            self.locks.hold(Lock(message, lock_s, now_s + lock_s, now_s))
+            # The lock of a session's message ends with that of the session.
+            until_s = math.inf if message.session_id else now_s + lock_s
+            self.locks.hold(Lock(message, lock_s, until_s, now_s))
         self.timer.set(now_s + lock_s)
 
     def set_timer(self) -> None:
@@ -96,18 +106,26 @@ class Namespace:
         Raises:
             NotFound: there is no queue or topic *entity*.
         """
-        return [
-            Copy(target.id, _shorter(message.time_to_live_s, target.settings.time_to_live_s))
-            for target in self.entities.targets(entity)
-            if target.accepts(message)
-        ]
+        session = message.session_id if isinstance(message, AmqpMessage) else ""
+        copies = []
+        for target in self.entities.targets(entity):
+            if target.accepts(message):
+                lives_s = _shorter(message.time_to_live_s, target.settings.time_to_live_s)
+                copy = Copy(target.id, lives_s)
+                copies.append(_of_session(copy, target, session))
+        return copies
 
     def lock_ready(
-        self, connection: sqlite3.Connection, queue: int, limit: int, now: float
+        self,
+        connection: sqlite3.Connection,
+        queue: int,
+        limit: int,
+        now: float,
+        session: str | None = None,
     ) -> list[ReceivedMessage]:
         """Lock up to *limit* of what is ready; `hold` them once that is durable."""
         locked_until = now + self.entities.settings(queue).lock_s
-        rows = message_store.lock(connection, queue, limit, now, self.token)
+        rows = message_store.lock(connection, queue, limit, now, self.token, session)
         return [received(row, token, locked_until) for row, token in rows]
 
     def lock_deferred(
@@ -119,6 +137,24 @@ class Namespace:
         return [received(row, token, locked_until) for row, token in rows]
 
 
+def _of_session(copy: Copy, target: StoredQueue, session: str) -> Copy:
+    """Return *copy* as *target* takes it: where sessions are required, with one.
+
+    Raises:
+        SessionRequired: a queue requires one. A subscription dead-letters what has none.
+    """
+    if not target.settings.requires_session:
+        return copy
+    if session:
+        return replace(copy, session=session)
+    if SUBSCRIPTIONS in target.path:
+        return Copy(-target.id, None, dead_letter_reason="Session id is null.")
+    raise SessionRequired(
+        "The SessionId was not set on a message, and it cannot be sent to the entity."
+        f" {target.path} requires sessions."
+    )
+
+
 def _shorter(left: float | None, right: float | None) -> float | None:
     bounds = [bound for bound in (left, right) if bound is not None]
     return min(bounds) if bounds else None
@@ -128,7 +164,7 @@ def received(
     row: DeliveryRow, token: str, locked_until: float, *, begun: int = 1
 ) -> ReceivedMessage:
     """Return the message of a stored row; *begun* counts the delivery that locked it."""
-    queue, sequence, count, body, properties, enqueued_at, expires_at, reason, text, lock = row
+    queue, sequence, count, body, properties, enqueued_at, expires_at, reason, text, lock = row[:-1]
     message_id, subject, content_type, correlation_id, application, *content = json.loads(
         properties
     )
@@ -150,4 +186,5 @@ def received(
         text or "",
         amqp_of(content),
         lock is not None and lock.startswith(message_store.DEFERRED),
+        (row[-1] or "") if queue > 0 else "",
     )

@@ -15,7 +15,8 @@ from local_cloud.broker.message import ReceivedMessage
 class ReceiverLink:
     """One receiver at one queue. The receiver says how many messages it can take."""
 
-    def __init__(self, path: str, queue: int) -> None:
+    def __init__(self, path: str, queue: int, *, is_handed: bool = True) -> None:
+        """*is_handed* False: it queries always, as the receiver of one session does."""
         self.path = path
         self.queue = queue
         self.messages: deque[ReceivedMessage] = deque()
@@ -25,10 +26,11 @@ class ReceiverLink:
         """The queue may hold something ready. True until a query has shown that it does not."""
         self.changed = asyncio.Event()
         self._credit = 0
+        self._is_handed = is_handed
 
     @property
     def has_credit(self) -> bool:
-        return self._credit > 0 and not self.has_backlog
+        return self._is_handed and self._credit > 0 and not self.has_backlog
 
     def grant_credit(self, messages: int) -> None:
         """Take up to *messages* more from now on, those in transit included."""

@@ -3,7 +3,7 @@
 Defaults and bounds are Service Bus':
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas and
 https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement.
-Sessions and duplicate detection are not offered: no consumer here may depend on them.
+No consumer of the platform may depend on sessions: they are for other applications.
 """
 
 import re
@@ -32,6 +32,8 @@ class QueueSettings:
     """Upper bound for each message's own; None: a message lives until it is settled."""
     dead_letters_expired: bool = False
     """False: an expired message is dropped, as in Service Bus unless asked otherwise."""
+    requires_session: bool = False
+    """Each message names a session, and a receiver has whole sessions."""
 
     def __post_init__(self) -> None:
         if not 0 < self.lock_s <= LOCK_MAX_S:

@@ -17,6 +17,13 @@ from local_cloud.service_bus_endpoint.management import PATH_SUFFIX, Management
 from local_cloud.service_bus_endpoint.message_codec import read_batch, read_message
 from local_cloud.service_bus_endpoint.outgoing_link import OutgoingLink
 from local_cloud.service_bus_endpoint.requests import management_requests, token_requests
+from local_cloud.service_bus_endpoint.session_link import (
+    FILTER,
+    SessionAsked,
+    SessionLink,
+    session_asked,
+    tell_session,
+)
 from local_cloud.service_bus_endpoint.tokens import Permits, path_of
 from shared.kernel.errors import NotFound
 
@@ -24,7 +31,6 @@ if TYPE_CHECKING:
     from local_cloud.service_bus_endpoint.connection import AmqpConnection
 
 _TOKENS: Final = "$cbs"
-_SESSION_FILTER: Final = "com.microsoft:session-filter"
 
 
 def node_of(link: Link) -> str:
@@ -33,8 +39,13 @@ def node_of(link: Link) -> str:
     return path_of(terminus.address or "")
 
 
-def accept(connection: "AmqpConnection", link: Link) -> IncomingLink | OutgoingLink | None:
-    """Return what serves *link*; None where answers go. Raises what refuses it."""
+def accept(
+    connection: "AmqpConnection", link: Link
+) -> IncomingLink | OutgoingLink | SessionAsked | None:
+    """Return what serves *link*; None where answers go. Raises what refuses it.
+
+    A session that is asked for is still to be waited for.
+    """
     node = node_of(link)
     check(connection.permits, link)
     if isinstance(link, Receiver):
@@ -42,8 +53,37 @@ def accept(connection: "AmqpConnection", link: Link) -> IncomingLink | OutgoingL
     if node == _TOKENS or node.endswith(PATH_SUFFIX):
         return None
     assert isinstance(link, Sender)
-    _refuse_filters(link)
+    asked = _session_asked(link)
+    requires_session = connection.namespace.broker.requires_session(node)
+    if asked is not None and requires_session:
+        return asked
+    if asked is not None:
+        raise AmqpRefused(
+            NOT_ALLOWED, "a session receiver needs an entity that requires sessions; this does not"
+        )
+    if requires_session:
+        raise AmqpRefused(
+            NOT_ALLOWED,
+            "It is not possible for an entity that requires sessions to create a non-sessionful"
+            " message receiver.",
+        )
     return OutgoingLink(connection, link, connection.namespace.broker, node)
+
+
+async def accept_session(
+    connection: "AmqpConnection", link: Sender, asked: SessionAsked
+) -> OutgoingLink | None:
+    """Wait for the session that *link* asks for, and return what serves it; None when it is gone.
+
+    Raises what refuses it.
+    """
+    broker, node = connection.namespace.broker, node_of(link)
+    session = await broker.sessions.accept(node, asked.name, asked.wait_s)
+    if connection.links.is_closed(link):
+        await broker.sessions.release(session)
+        return None
+    tell_session(link, session, asked, broker.sessions.locked_until(session))
+    return SessionLink(connection, link, broker, node, session)
 
 
 def check(permits: Permits, link: Link) -> None:
@@ -58,7 +98,7 @@ def check(permits: Permits, link: Link) -> None:
 def _incoming(connection: "AmqpConnection", link: Receiver, node: str) -> IncomingLink:
     if link.remote_target.type == Terminus.COORDINATOR:
         raise AmqpRefused(NOT_IMPLEMENTED, "transactions are not served here")
-    reply = partial(connection.reply, link)
+    reply = partial(connection.links.reply, link)
     if node == _TOKENS:
         return IncomingLink(connection, link, token_requests(connection.put_token, reply))
     if node.endswith(PATH_SUFFIX):
@@ -82,15 +122,15 @@ def _sending(connection: "AmqpConnection", link: Receiver, node: str) -> Incomin
     return IncomingLink(connection, link, take)
 
 
-def _refuse_filters(link: Sender) -> None:
-    filters: Any = link.remote_source.filter
-    filters.rewind()
-    asked = filters.get_object() if filters.next() is not None else None
-    if isinstance(asked, dict) and _SESSION_FILTER in asked:
-        raise AmqpRefused(
-            NOT_ALLOWED,
-            "a session receiver needs an entity that requires sessions; none does here",
-        )
-    if isinstance(asked, dict) and asked:
-        names = ", ".join(sorted(str(name) for name in asked))
+def _session_asked(link: Sender) -> SessionAsked | None:
+    """Return the session that *link* asks for by a filter; refuse other filters."""
+    data: Any = link.remote_source.filter
+    data.rewind()
+    filters = data.get_object() if data.next() is not None else None
+    if not isinstance(filters, dict):
+        return None
+    others = sorted(str(name) for name in filters if name != FILTER)
+    if others:
+        names = ", ".join(others)
         raise AmqpRefused(NOT_IMPLEMENTED, f"filters of a receiver are not served here: {names}")
+    return session_asked(link, filters)

@@ -9,7 +9,8 @@ from typing import Final
 
 from proton import Condition, symbol
 
-from local_cloud.broker.message import LockLost
+from local_cloud.broker.message import LockLost, SessionRequired
+from local_cloud.broker.sessions import NoSession, SessionBusy, SessionLost
 from shared.kernel.errors import Invalid, NotFound, TooLarge, Unauthenticated, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -18,9 +19,14 @@ NOT_ALLOWED: Final = "amqp:not-allowed"
 LIMIT_EXCEEDED: Final = "amqp:resource-limit-exceeded"
 MESSAGE_NOT_FOUND: Final = "com.microsoft:message-not-found"
 LOCK_LOST: Final = "com.microsoft:message-lock-lost"
+SESSION_LOST: Final = "com.microsoft:session-lock-lost"
 _INFO: Final = {symbol("com.microsoft:origin"): "local Service Bus"}
 _CONDITIONS: Final[Mapping[type[Exception], tuple[str, int]]] = {
     Unauthenticated: ("amqp:unauthorized-access", 401),
+    SessionRequired: (NOT_ALLOWED, 400),
+    SessionBusy: ("com.microsoft:session-cannot-be-locked", 409),
+    SessionLost: (SESSION_LOST, 410),
+    NoSession: ("com.microsoft:timeout", 408),
     TooLarge: ("amqp:link:message-size-exceeded", 413),
     Invalid: ("com.microsoft:argument-error", 400),
     LockLost: (LOCK_LOST, 410),

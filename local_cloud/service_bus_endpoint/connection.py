@@ -8,7 +8,6 @@ as long as asyncio takes it.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from proton import (
@@ -16,38 +15,27 @@ from proton import (
     Connection,
     Endpoint,
     Event,
-    Link,
     ProtonException,
     Receiver,
-    Sender,
     Session,
-    Terminus,
     Transport,
 )
 
-from local_cloud.broker.broker import Broker
-from local_cloud.notifications import EarliestTimer
-from local_cloud.service_bus_endpoint import attach
-from local_cloud.service_bus_endpoint.authorization import Authorization
 from local_cloud.service_bus_endpoint.conditions import (
     LIMIT_EXCEEDED,
     AmqpRefused,
     condition_of,
-    refusal_of,
 )
 from local_cloud.service_bus_endpoint.frames import FRAME_MAX_BYTES, Frames, message_format
-from local_cloud.service_bus_endpoint.incoming_link import IncomingLink
+from local_cloud.service_bus_endpoint.link_table import LINKS_MAX, LinkTable
 from local_cloud.service_bus_endpoint.outgoing_link import OutgoingLink
-from local_cloud.service_bus_endpoint.requests import answers_to
-from local_cloud.service_bus_endpoint.tokens import AccessKey, Permits
-from shared.kernel.clock import Clock
-from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Refused, Unauthenticated
+from local_cloud.service_bus_endpoint.served_namespace import ServedNamespace
+from local_cloud.service_bus_endpoint.tokens import Permits
+from shared.kernel.errors import Refused
 
 _log = logging.getLogger(__name__)
 CONNECTIONS_MAX: Final = 1000
 """As in Service Bus for a namespace of this tier."""
-_LINKS_MAX: Final = 1000
 _SESSIONS_MAX: Final = 255
 _OPEN_WITHIN_S: Final = 30.0
 _IDLE_MAX_S: Final = 240.0
@@ -61,31 +49,6 @@ _HELD_MAX_BYTES: Final = 8 * 1024 * 1024
 """Of messages that are being stored; nothing more is read meanwhile."""
 
 
-@dataclass
-class ServedNamespace:
-    """What all connections of an endpoint share."""
-
-    broker: Broker
-    key: AccessKey | None
-    authorization: Authorization | None
-    clock: Clock
-    entropy: Entropy
-    connections: set["AmqpConnection"] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.expiry = EarliestTimer(self.clock, self._end_links)
-        """Fires when a token ends."""
-
-    def expect_end(self, ends_at: float) -> None:
-        """Look again at the epoch second *ends_at*, at which a token ends."""
-        self.expiry.set(self.clock.monotonic_s() + ends_at - self.clock.now().timestamp())
-
-    async def _end_links(self) -> None:
-        for connection in list(self.connections):
-            connection.end_links()
-            self.expect_end(connection.permits.next_end())
-
-
 class AmqpConnection(asyncio.Protocol):
     """Made by asyncio for each client."""
 
@@ -94,15 +57,15 @@ class AmqpConnection(asyncio.Protocol):
         self.permits = Permits(namespace.key, namespace.authorization, namespace.clock)
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when nothing of this connection runs any more."""
-        self._links: dict[Link, IncomingLink | OutgoingLink | None] = {}
+        self.links = LinkTable(self)
         self._blocked: set[OutgoingLink] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._frames = Frames()
         self._format = 0
         self._held_bytes = 0
-        self._attached = 0
-        """Links that the client has not closed, those that were refused among them."""
-        self._is_paused = self._is_lost = self._is_over = self._flushes = False
+        self.is_lost = False
+        """Whether nothing can be said any more."""
+        self._is_paused = self._is_over = self._flushes = False
         self._is_behind = self._is_waiting = False
         self._timers: list[asyncio.TimerHandle] = []
         self._engine = Transport(Transport.SERVER)
@@ -143,7 +106,7 @@ class AmqpConnection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + _TURN_S
         try:
-            while not self._is_lost and (frame := self._frames.next()) is not None:
+            while not self.is_lost and (frame := self._frames.next()) is not None:
                 self._format = message_format(frame)
                 self._push(frame)
                 self._react()
@@ -160,7 +123,7 @@ class AmqpConnection(asyncio.Protocol):
 
     def _read_or_wait(self) -> None:
         """Read on, unless frames or messages that came are to be worked off first."""
-        if self._is_lost:
+        if self.is_lost:
             return
         waits = self._is_behind or self._held_bytes > _HELD_MAX_BYTES
         if waits and not self._is_waiting:
@@ -186,13 +149,10 @@ class AmqpConnection(asyncio.Protocol):
         self.flush()
 
     def connection_lost(self, _problem: Exception | None) -> None:
-        self._is_lost = True
+        self.is_lost = True
         for timer in self._timers:
             timer.cancel()
-        for link in self._links.values():
-            if link is not None:
-                link.close()
-        self._links.clear()
+        self.links.forget_all()
         self._blocked.clear()
         if not self._tasks:
             self._end()
@@ -210,17 +170,18 @@ class AmqpConnection(asyncio.Protocol):
 
     # What links use
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run *work* beside the connection, which is not over before it is."""
         task = asyncio.create_task(work, name="amqp")
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:
             _log.error("work of an AMQP connection failed", exc_info=problem)
-        if self._is_lost and not self._tasks:
+        if self.is_lost and not self._tasks:
             self._end()
 
     def hold(self, size: int) -> None:
@@ -231,10 +192,6 @@ class AmqpConnection(asyncio.Protocol):
     def release(self, size: int) -> None:
         self._held_bytes -= size + _TASK_BYTES
         self._read_or_wait()
-
-    def is_closed(self, link: Link) -> bool:
-        """Return whether *link* is gone, so that nothing may be said on it."""
-        return self._is_lost or link not in self._links
 
     def takes_bytes(self, session: Session) -> bool:
         """Return whether messages may be sent now: the client reads what it gets."""
@@ -248,58 +205,9 @@ class AmqpConnection(asyncio.Protocol):
         """Take note of a token. Raises Unauthenticated, Unavailable."""
         self.namespace.expect_end(await self.permits.put(token, name))
 
-    def check(self, link: Link) -> None:
-        """Raise Unauthenticated unless the tokens that are in force allow *link*."""
-        attach.check(self.permits, link)
-
-    def end_links(self) -> None:
-        """Detach the links that no token that is in force allows any more, as Service Bus does."""
-        for link in list(self._links):
-            try:
-                self.check(link)
-            except Unauthenticated as refused:
-                self.detach(link, refusal_of(refused))
-
-    def reply(self, link: Link, reply_to: Any, encoded: bytes) -> None:
-        """Send an answer on the link of the same node and session where answers go."""
-        if self._is_lost:
-            return
-        node = attach.node_of(link)
-        for other, handler in self._links.items():
-            if (
-                handler is None
-                and isinstance(other, Sender)
-                and attach.node_of(other) == node
-                and other.session == link.session
-                and answers_to(other, reply_to)
-            ):
-                self._answer_on(other, encoded)
-                return
-
-    def _answer_on(self, sender: Sender, encoded: bytes) -> None:
-        if sender.queued > _LINKS_MAX:
-            self.detach(sender, AmqpRefused(LIMIT_EXCEEDED, "answers are not read"))
-            return
-        tag = self.namespace.entropy.uuid().bytes
-        delivery = sender.delivery(tag)  # type: ignore[arg-type]  # or bytes
-        sender.stream(encoded)
-        sender.advance()
-        delivery.settle()
-        self.flush_soon()
-
-    def detach(self, link: Link, refusal: AmqpRefused) -> None:
-        """Close *link* with a reason."""
-        if not self.is_closed(link):
-            handler = self._links.pop(link)
-            if handler is not None:
-                handler.close()
-            link.condition = condition_of(refusal)
-            link.close()
-            self.flush_soon()
-
     def flush_soon(self) -> None:
         """Write what there is once the loop's present round is over: many links share it."""
-        if not self._flushes and not self._is_lost:
+        if not self._flushes and not self.is_lost:
             self._flushes = True
             asyncio.get_running_loop().call_soon(self._flush_now)
 
@@ -309,7 +217,7 @@ class AmqpConnection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Handle what happened, and write what asyncio takes."""
-        if self._is_lost:
+        if self.is_lost:
             return
         self._react()
         engine = self._engine
@@ -342,7 +250,7 @@ class AmqpConnection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         next_s = self._engine.tick(loop.time())
         self.flush_soon()
-        if next_s and not self._is_lost:
+        if next_s and not self.is_lost:
             self._timers = [loop.call_at(next_s, self._tick)]
 
     def _on_close(self, _event: Event) -> None:
@@ -357,66 +265,30 @@ class AmqpConnection(asyncio.Protocol):
     def _on_session_close(self, event: Event) -> None:
         session = event.session
         assert session is not None
-        for link in [each for each in self._links if each.session == session]:
-            self._forget(link)
+        self.links.forget_session(session)
         session.close()
         session.free()
 
     def _on_link_open(self, event: Event) -> None:
-        link = event.link
-        assert link is not None
-        self._attached += 1
-        if self._attached > 2 * _LINKS_MAX:
-            self._refuse_more()
-            return
-        link.source.copy(link.remote_source)
-        link.target.copy(link.remote_target)
-        link.snd_settle_mode = link.remote_snd_settle_mode
-        link.rcv_settle_mode = link.remote_rcv_settle_mode
-        try:
-            self._links[link] = self._accepted(link)
-            link.open()
-        except Exception as problem:  # noqa: BLE001  whatever it was, the client is told
-            # An attach without source and target says that it is refused; the reason follows. With
-            # them pyamqp sends at once, and tells its caller of an unknown error.
-            link.source.type = link.target.type = Terminus.UNSPECIFIED
-            link.open()
-            link.condition = condition_of(refusal_of(problem))
-            link.close()
-
-    def _refuse_more(self) -> None:
-        """Close a connection whose client attaches on and on and ends no link that was refused."""
-        if not self._is_over:
-            _log.warning("an AMQP connection attached %d links, and is closed", self._attached)
-            refusal = AmqpRefused(LIMIT_EXCEEDED, f"a connection has at most {_LINKS_MAX} links")
+        assert event.link is not None
+        if not self.links.open(event.link) and not self._is_over:
+            _log.warning("an AMQP connection attached links on and on, and is closed")
+            refusal = AmqpRefused(LIMIT_EXCEEDED, f"a connection has at most {LINKS_MAX} links")
             self._connection.condition = condition_of(refusal)
             self._connection.close()
             self._is_over = True
 
-    def _accepted(self, link: Link) -> IncomingLink | OutgoingLink | None:
-        if len(self._links) >= _LINKS_MAX:
-            raise AmqpRefused(LIMIT_EXCEEDED, f"a connection has at most {_LINKS_MAX} links")
-        return attach.accept(self, link)
-
     def _on_link_close(self, event: Event) -> None:
         assert event.link is not None
-        self._forget(event.link)
-        event.link.close()
-        event.link.free()
-        self._attached -= 1
+        self.links.close(event.link)
 
     def _on_link_detach(self, event: Event) -> None:
         assert event.link is not None
-        self._forget(event.link)
+        self.links.forget(event.link)
         event.link.detach()
 
-    def _forget(self, link: Link) -> None:
-        handler = self._links.pop(link, None)
-        if handler is not None:
-            handler.close()
-
     def _on_flow(self, event: Event) -> None:
-        handler = self._links.get(event.link) if event.link is not None else None
+        handler = self.links.handler(event.link) if event.link is not None else None
         if handler is not None:
             handler.notify()
 
@@ -424,7 +296,7 @@ class AmqpConnection(asyncio.Protocol):
         delivery, link = event.delivery, event.link
         assert delivery is not None
         assert link is not None
-        handler = self._links.get(link)
+        handler = self.links.handler(link)
         if handler is not None:
             handler.on_delivery(delivery, self._format)
             return

@@ -72,7 +72,7 @@ class IncomingLink:
         except Exception as problem:  # noqa: BLE001  whatever it was, the client is told
             refusal = refusal_of(problem)
         self._connection.release(len(content or b""))
-        if self._connection.is_closed(self._receiver):
+        if self._connection.links.is_closed(self._receiver):
             return
         if refusal is None:
             delivery.update(Delivery.ACCEPTED)
@@ -87,7 +87,7 @@ class IncomingLink:
         """Take a message, unless it was too large or the token for it has ended."""
         if content is None:
             raise TooLarge(f"a message has at most {MESSAGE_MAX_BYTES} bytes")
-        self._connection.check(self._receiver)
+        self._connection.links.check(self._receiver)
         await self._take(content, message_format)
 
     def notify(self) -> None:

@@ -1,13 +1,13 @@
 """The requests that clients send to `<entity>/$management`, and their answers.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-request-response
-Sessions and rules are not served.
+Rules are not served.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from proton import UNDESCRIBED, Array, Data, int32
+from proton import UNDESCRIBED, Array, Data, int32, timestamp
 
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.message import Disposition, ReceivedMessage
@@ -66,6 +66,10 @@ class Management:
             "com.microsoft:cancel-scheduled-message": self._cancel_scheduled,
             "com.microsoft:receive-by-sequence-number": self._receive_deferred,
             "com.microsoft:update-disposition": self._settle,
+            "com.microsoft:renew-session-lock": self._renew_session,
+            "com.microsoft:get-session-state": self._session_state,
+            "com.microsoft:set-session-state": self._set_session_state,
+            "com.microsoft:get-message-sessions": self._session_names,
         }
 
     async def answer(self, operation: str, body: Body) -> tuple[int, Body]:
@@ -96,7 +100,10 @@ class Management:
         shown: list[dict[str, bytes]] = []
         size = 0
         for message in self._broker.peek(
-            self._path, after=max(0, first - 1), limit=max(1, min(count, PEEKED_MAX))
+            self._path,
+            after=max(0, first - 1),
+            limit=max(1, min(count, PEEKED_MAX)),
+            session=body.get("session-id"),
         ):
             encoded = written(message, self._source, counted=0)
             size += len(encoded)
@@ -129,6 +136,8 @@ class Management:
 
     async def _receive_deferred(self, body: Body) -> tuple[int, Body]:
         numbers = _numbers(body)
+        if self._broker.requires_session(self._path):
+            self._broker.sessions.held(self._path, _session(body))
         messages = await self._broker.lock_deferred(self._path, numbers)
         if len(messages) < len(set(numbers)):
             await self._broker.settle_all(messages, Disposition.RELEASE)
@@ -141,6 +150,28 @@ class Management:
         token = lock_token(message)
         encoded = with_lock_token(written(message, self._source), token)
         return {"lock-token": token, "message": encoded}
+
+    async def _renew_session(self, body: Body) -> tuple[int, Body]:
+        until = self._broker.sessions.renew(self._path, _session(body))
+        return _OK, {"expiration": timestamp(round(until * 1000))}
+
+    async def _session_state(self, body: Body) -> tuple[int, Body]:
+        return _OK, {"session-state": self._broker.sessions.state(self._path, _session(body))}
+
+    async def _set_session_state(self, body: Body) -> tuple[int, Body]:
+        state = body.get("session-state")
+        if state is not None and not isinstance(state, bytes):
+            raise Invalid("session-state: expected bytes or nothing")
+        await self._broker.sessions.set_state(self._path, _session(body), state)
+        return _OK, {}
+
+    async def _session_names(self, body: Body) -> tuple[int, Body]:
+        skip, top = max(0, _number(body, "skip", 0)), _number(body, "top", PEEKED_MAX)
+        names = self._broker.sessions.names(self._path, skip, max(1, min(top, PEEKED_MAX)))
+        if not names:
+            return _NOTHING, {}
+        listed = Array(UNDESCRIBED, Data.STRING, *names)  # type: ignore[arg-type]  # proton's own
+        return _OK, {"skip": int32(skip + len(names)), "sessions-ids": listed}
 
     async def _settle(self, body: Body) -> tuple[int, Body]:
         status = body.get("disposition-status")
@@ -161,6 +192,13 @@ class Management:
             )
         elif await self._broker.settle_all([message], disposition):
             raise AmqpRefused(LOCK_LOST, f"the lock {lock_token(message)} is not held", 410)
+
+
+def _session(body: Body) -> str:
+    name = body.get("session-id")
+    if not isinstance(name, str) or not name:
+        raise Invalid("session-id: expected a text")
+    return name
 
 
 def _array(kind: int, values: Sequence[int]) -> Array:
@@ -184,8 +222,8 @@ def _numbers(body: Body) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def _number(body: Body, name: str) -> int:
-    value = body.get(name, 1)
+def _number(body: Body, name: str, default: int = 1) -> int:
+    value = body.get(name, default)
     if not isinstance(value, int):
         raise Invalid(f"{name}: expected a whole number")
     return int(value)

@@ -40,7 +40,9 @@ _OURS: Final = frozenset(
         "x-opt-message-state", "x-opt-deadletter-source",
     }
 )  # fmt: skip
-_MESSAGE_ID, _SUBJECT, _CORRELATION_ID, _CONTENT_TYPE = 0, 3, 5, 6
+_MESSAGE_ID, _TO, _SUBJECT, _REPLY_TO, _CORRELATION_ID, _CONTENT_TYPE = 0, 2, 3, 4, 5, 6
+_GROUP, _REPLY_TO_GROUP = 10, 12
+_SESSION_ID_MAX: Final = 128
 _TIME_TO_LIVE: Final = 2
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS_MAX: Final = 2**32 - 1
@@ -88,6 +90,10 @@ def read_message(encoded: bytes, entropy: Entropy) -> AmqpMessage:
         _seconds(_field(header, _TIME_TO_LIVE)),
         _instant(annotations.get(_SCHEDULED_AT)),
         amqp=b"".join(kept),
+        to=_text(_field(properties, _TO)),
+        reply_to=_text(_field(properties, _REPLY_TO)),
+        session_id=_session_id(_field(properties, _GROUP)),
+        reply_to_session_id=_text(_field(properties, _REPLY_TO_GROUP)),
     )
 
 
@@ -113,6 +119,13 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _session_id(value: Any) -> str:
+    text = _text(value)
+    if len(text) > _SESSION_ID_MAX:
+        raise Invalid(f"a session id has {len(text)} characters, at most {_SESSION_ID_MAX}")
+    return text
 
 
 def _plain(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class OutgoingLink:
                 if self._is_open:
                     await self._link.changed.wait()
         except Exception as problem:  # noqa: BLE001  the client attaches again
-            self._connection.detach(self._sender, refusal_of(problem))
+            self._connection.links.detach(self._sender, refusal_of(problem))
         finally:
             self.close()
             await self._release_all()
@@ -104,9 +104,13 @@ class OutgoingLink:
         link.expect(room)
         locked: Sequence[ReceivedMessage] = ()
         try:
-            locked = await self._broker.lock(self._path, room)
+            locked = await self._locked(room)
         finally:
             link.fill(locked, expected=room)
+
+    async def _locked(self, room: int) -> Sequence[ReceivedMessage]:
+        """Lock and return up to *room* messages."""
+        return await self._broker.lock(self._path, room)
 
     async def _send_handed(self) -> None:
         """Send what is locked, as far as credit and the connection's buffers go."""
@@ -182,7 +186,7 @@ class OutgoingLink:
             await self._apply(delivery, message)
         except Exception as problem:  # noqa: BLE001  whatever it was, the client is told
             refusal = refusal_of(problem)
-        if self._connection.is_closed(self._sender):
+        if self._connection.links.is_closed(self._sender):
             return
         if refusal is not None:
             delivery.local.condition = condition_of(refusal)

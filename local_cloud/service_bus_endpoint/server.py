@@ -1,8 +1,8 @@
 """Serves the embedded broker on a port of its own, to clients that speak AMQP 1.0.
 
 What clients send was taken from the official SDKs for Python, JavaScript, Java and Go, and from
-https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide. Sessions,
-rules over AMQP and transactions are not served.
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide. Rules
+over AMQP and transactions are not served.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ from typing import Final
 from local_cloud.broker.broker import Broker
 from local_cloud.certificates import LocalCertificates
 from local_cloud.service_bus_endpoint.authorization import Authorization
-from local_cloud.service_bus_endpoint.connection import AmqpConnection, ServedNamespace
+from local_cloud.service_bus_endpoint.connection import AmqpConnection
+from local_cloud.service_bus_endpoint.served_namespace import ServedNamespace
 from local_cloud.service_bus_endpoint.tokens import AccessKey
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy

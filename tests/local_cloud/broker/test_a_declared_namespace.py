@@ -44,7 +44,7 @@ def test_an_emulator_s_file_is_a_topology(tmp_path: Path) -> None:
                     "LockDuration": "PT1M30S",
                     "MaxDeliveryCount": 3,
                     "RequiresDuplicateDetection": False,
-                    "RequiresSession": False,
+                    "RequiresSession": True,
                 },
             }
         ],
@@ -88,7 +88,12 @@ def test_an_emulator_s_file_is_a_topology(tmp_path: Path) -> None:
                 ],
             )
         ],
-        queues=[Queue("queue.1", QueueSettings(90, 3, 3600, dead_letters_expired=True))],
+        queues=[
+            Queue(
+                "queue.1",
+                QueueSettings(90, 3, 3600, dead_letters_expired=True, requires_session=True),
+            )
+        ],
     )
 
 
@@ -96,7 +101,6 @@ def test_an_emulator_s_file_is_a_topology(tmp_path: Path) -> None:
     ("content", "says"),
     [
         pytest.param({}, "one namespace", id="no-namespace"),
-        pytest.param(queue(RequiresSession=True), "RequiresSession is True", id="sessions"),
         pytest.param(queue(ForwardTo="other"), "ForwardTo is 'other'", id="forwarding"),
         pytest.param(queue(MaxDeliverycount=3), "MaxDeliverycount is unknown", id="misspelt"),
         pytest.param(queue(MaxDeliveryCount="3"), "whole number, got '3'", id="text-for-number"),
