@@ -10,9 +10,11 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from local_cloud.cosmos_endpoint.account import Account, Container
-from local_cloud.cosmos_endpoint.documents import Documents, PartitionRange
+from local_cloud.cosmos_endpoint.documents import Documents
 from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.cosmos_endpoint.feeds import Feeds
 from local_cloud.cosmos_endpoint.partition_keys import own_partition
+from local_cloud.cosmos_endpoint.partition_ranges import PartitionRange
 from local_cloud.sqlite.rows import Verb
 from local_cloud.sqlite.store import SqliteStore
 from local_cloud.storage import LocalStorage
@@ -67,13 +69,13 @@ class DefinedChangeFeed(StoreChangeFeed):
 
     def __init__(self, container: Container) -> None:
         super().__init__(container.store)
-        self._documents = Documents(container)
+        self._feeds = Feeds(container)
 
     async def changes(
         self, feed_range: str, continuation: str | None, limit: int
     ) -> tuple[Sequence[ShownDocument], str]:
         partitions = PartitionRange(feed_range=int(feed_range))
-        documents, lsn = self._documents.changed(partitions, int(continuation or 0), limit)
+        documents, lsn = self._feeds.changed(partitions, int(continuation or 0), limit)
         return documents, str(lsn)
 
 
@@ -106,7 +108,8 @@ class CosmosContainers:
         """
         if name in self._storage.containers(database):
             return
-        definition = {"id": name, "partitionKey": {"paths": list(partition_key), "kind": "Hash"}}
+        kind = "Hash" if len(partition_key) == 1 else "MultiHash"
+        definition = {"id": name, "partitionKey": {"paths": list(partition_key), "kind": kind}}
         with _refusals_as_errors():
             if all(known["id"] != database for known in self._account.databases()):
                 self._account.create_database(database)

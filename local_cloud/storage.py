@@ -1,14 +1,16 @@
 """The embedded storage and Cosmos accounts: opens what is asked for by name, once.
 
-`<folder>/databases/<database>/<container>.db`, `<folder>/tables/<name>.db`,
+`<folder>/databases/<database>/<container>.db` and `database.json`, `<folder>/tables/<name>.db`,
 `<folder>/blobs/<container>/`. The memory variant keeps everything in this object, which may outlive
 the host that uses it: so a test "kills" a host and starts another over the same state.
 """
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from local_cloud.blobs import FolderBlobs, MemoryBlobs
@@ -21,6 +23,7 @@ from shared.kernel.errors import Invalid
 from shared.persistence.blobs import Blobs
 
 _FILE_NAME_MAX: Final = 240
+_FACTS: Final = "database.json"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 
 
@@ -34,6 +37,11 @@ class LocalStorage:
         self._tables: dict[str, SqliteTable] = {}
         self._blobs: dict[str, Blobs] = {}
         self._databases: list[Database] = []
+        self._facts: dict[str, Mapping[str, Any]] = {}
+
+    def now_s(self) -> int:
+        """Return whole epoch seconds of this account's clock."""
+        return int(self._clock.now().timestamp())
 
     def store(self, database: str, container: str) -> SqliteStore:
         """Return the container, made empty when there is none. Raises Invalid for a bad name."""
@@ -78,8 +86,65 @@ class LocalStorage:
         """Return the names of the containers that *database* has, open or on disk."""
         return sorted({name for known, name in self._containers() if known == database})
 
+    def has_container(self, database: str, container: str) -> bool:
+        if (database, container) in self._stores:
+            return True
+        path = self._database_folder(database)
+        try:
+            return path is not None and (path / f"{file_name(container)}.db").exists()
+        except Invalid:
+            return False
+
+    def delete_container(self, database: str, container: str) -> None:
+        """Close and delete a container; nothing may use its store afterwards."""
+        store = self._stores.pop((database, container), None)
+        if store is not None:
+            self._databases.remove(store.database)
+            store.database.close()
+        path = self._database_folder(database)
+        if path is not None:
+            for ending in ("", "-wal", "-shm"):
+                (path / f"{file_name(container)}.db{ending}").unlink(missing_ok=True)
+
     def database_names(self) -> Sequence[str]:
-        return sorted({known for known, _ in self._containers()})
+        """Return the databases that were created, or have a container."""
+        names = {*self._facts, *(known for known, _ in self._containers())}
+        if self._folder is not None:
+            created = (self._folder / "databases").glob(f"*/{_FACTS}")
+            names.update(unquote(path.parent.name) for path in created)
+        return sorted(names)
+
+    def has_database(self, name: str) -> bool:
+        return name in self._facts or name in self.database_names()
+
+    def create_database(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Remember a database that need not have a container yet, and *facts* about it."""
+        path = self._database_folder(name)
+        if path is not None:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / _FACTS).write_text(json.dumps(facts))
+        self._facts[name] = facts
+
+    def database_facts(self, name: str) -> Mapping[str, Any]:
+        """Return what `create_database` was given; nothing for one that came with a container."""
+        path = self._database_folder(name)
+        if name not in self._facts and path is not None and (path / _FACTS).exists():
+            self._facts[name] = json.loads((path / _FACTS).read_text())
+        return self._facts.get(name, {})
+
+    def delete_database(self, name: str) -> None:
+        """Forget a database, whose containers must have been deleted before."""
+        self._facts.pop(name, None)
+        path = self._database_folder(name)
+        if path is not None and path.exists():
+            shutil.rmtree(path)
+
+    def _database_folder(self, name: str) -> Path | None:
+        """Return where a database is; None in memory, and for a name that none can have."""
+        try:
+            return None if self._folder is None else self._folder / "databases" / file_name(name)
+        except Invalid:
+            return None
 
     def _containers(self) -> Iterator[tuple[str, str]]:
         yield from self._stores
@@ -100,6 +165,7 @@ class LocalStorage:
         self._stores.clear()
         self._tables.clear()
         self._blobs.clear()
+        self._facts.clear()
 
 
 def checked(name: str) -> str:

@@ -24,23 +24,36 @@ class MasterKey:
             msg = "a Cosmos account key is base64"
             raise ValueError(msg) from problem
 
-    def check(self, verb: str, address: ResourceAddress, date: str, authorization: str) -> None:
-        """Raises CosmosError (401) unless *authorization* signs this request."""
+    def check(
+        self,
+        verb: str,
+        address: ResourceAddress,
+        date: str,
+        authorization: str,
+        *,
+        is_by_id: bool = False,
+    ) -> None:
+        """Raises CosmosError (401) unless *authorization* signs this request.
+
+        *is_by_id* says that its path has resource ids, not names.
+        """
         fields = dict(
             part.split("=", 1) for part in unquote(authorization).split("&") if "=" in part
         )
         if fields.get("type") != "master":
             raise CosmosError(401, "Unauthorized", "authorization must be of type master")
-        expected = self.sign(verb, address, date)
-        if not hmac.compare_digest(fields.get("sig", "").encode(), expected.encode()):
+        signature = fields.get("sig", "").encode()
+        link = address.link_by_id if is_by_id else address.link
+        expected = self.sign(verb, address.resource_type, link, date).encode()
+        if not hmac.compare_digest(signature, expected):
             raise CosmosError(
                 401,
                 "Unauthorized",
                 "the input authorization token can't serve the request: the signature does not"
-                f" match {verb.lower()!r}, {address.resource_type!r}, {address.link!r}",
+                f" match {verb.lower()!r}, {address.resource_type!r}, {link!r}",
             )
 
-    def sign(self, verb: str, address: ResourceAddress, date: str) -> str:
+    def sign(self, verb: str, resource_type: str, link: str, date: str) -> str:
         """Return the signature of one request; *date* is the `x-ms-date` header."""
-        text = f"{verb.lower()}\n{address.resource_type}\n{address.link}\n{date.lower()}\n\n"
+        text = f"{verb.lower()}\n{resource_type}\n{link}\n{date.lower()}\n\n"
         return base64.b64encode(hmac.digest(self._key, text.encode(), hashlib.sha256)).decode()

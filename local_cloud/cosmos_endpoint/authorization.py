@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from local_cloud.callers import Caller, Callers
 from local_cloud.cosmos_endpoint.authentication import MasterKey
 from local_cloud.cosmos_endpoint.errors import CosmosError
+from local_cloud.cosmos_endpoint.http_messages import PLAN_HEADER, is_query, is_set
 from local_cloud.cosmos_endpoint.resource_address import ResourceAddress
 from local_cloud.roles import COSMOS_DB, Role
 from shared.kernel.errors import Denied, Unauthenticated
@@ -26,7 +27,6 @@ _NOT_BY_TOKEN: Final = 5300
 _NO_ROLE: Final = 5301
 _WRITES: Final = frozenset({Role.COSMOS_CONTRIBUTOR})
 _READS: Final = _WRITES | {Role.COSMOS_READER}
-_FLAGS: Final = ("x-ms-documentdb-isquery", "x-ms-cosmos-is-query-plan-request")
 
 
 class AccountAuthorization:
@@ -37,9 +37,15 @@ class AccountAuthorization:
         self._callers = callers
 
     async def check(
-        self, method: str, address: ResourceAddress, headers: Mapping[str, str]
+        self,
+        method: str,
+        address: ResourceAddress,
+        headers: Mapping[str, str],
+        named: ResourceAddress,
     ) -> None:
         """Return where a request is signed with the key, or comes from whom a role allows it.
+
+        *named* is *address* with names in place of resource ids.
 
         Raises:
             CosmosError: 401, or 403 with the substatus of the service.
@@ -48,13 +54,16 @@ class AccountAuthorization:
         shown = unquote(headers.get("authorization", ""))
         if self._callers is None or not shown.startswith(_TOKEN):
             date = headers.get("x-ms-date", "")
-            self._key.check(method, address, date, headers.get("authorization", ""))
+            # An offer has no name.
+            is_by_id = named is not address or "offers" in address.names
+            authorization = headers.get("authorization", "")
+            self._key.check(method, address, date, authorization, is_by_id=is_by_id)
             return
         try:
             caller = await self._callers.caller(f"Bearer {shown.removeprefix(_TOKEN)}")
         except Unauthenticated as refused:
             raise CosmosError(401, "Unauthorized", refused.message) from refused
-        _check_roles(self._callers, caller, method, address, headers)
+        _check_roles(self._callers, caller, method, named, headers)
 
 
 def _check_roles(
@@ -88,7 +97,7 @@ def _asked(
         if method == "GET":
             is_feed = headers.get("a-im", "") != ""
             return f"{_CONTAINERS}/{'readChangeFeed' if is_feed else 'items/read'}", _READS
-        if any(headers.get(flag, "").lower() == "true" for flag in _FLAGS):
+        if is_query(headers) or is_set(headers, PLAN_HEADER):
             return f"{_CONTAINERS}/executeQuery", _READS
         return f"{_CONTAINERS}/items/{_VERBS.get(method, 'write')}", _WRITES
     if method != "GET":

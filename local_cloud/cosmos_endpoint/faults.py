@@ -41,6 +41,10 @@ class Fault:
     times: int = 1
 
 
+class ConnectionCut(Exception):
+    """An injected fault cuts the connection here."""
+
+
 class Faults:
     """The faults that are still to come, and how many requests were seen."""
 

@@ -48,6 +48,26 @@ def value_at(document: Mapping[str, Any], path: Sequence[str]) -> Any:
     return value
 
 
+def key_values(text: str) -> Sequence[Any]:
+    """Return the values in the JSON *text* of a partition key. Raises CosmosError (400)."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise bad_request(f"a partition key is a JSON list, got {text[:80]!r}") from problem
+    if not isinstance(values, list):
+        raise bad_request(f"a partition key is a JSON list, got {text[:80]!r}")
+    return values
+
+
+def whole_key(values: Sequence[Any], paths: Sequence[Sequence[str]]) -> Sequence[Any]:
+    """Return *values* if there is one for each of *paths*. Raises CosmosError (400)."""
+    if len(values) != len(paths):
+        raise bad_request(
+            f"expected a partition key of {len(paths)} values, got {len(values)}", substatus=1001
+        )
+    return values
+
+
 def own_partition(document: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> str:
     """Return the stored key of *document*. Raises CosmosError (400)."""
     values = (value_at(document, path) for path in paths)

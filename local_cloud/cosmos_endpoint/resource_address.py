@@ -19,6 +19,11 @@ class ResourceAddress:
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def link_by_id(self) -> str:
+        """What the signature covers where the path has resource ids: the last one, in small."""
+        return self.link.rpartition("/")[2].lower()
+
+    @property
     def shape(self) -> str:
         """The path with its names left out: `dbs/*/colls/*/docs`."""
         return "/".join(
@@ -28,7 +33,11 @@ class ResourceAddress:
 
 def address_of(raw_path: str) -> ResourceAddress:
     """Return the address in *raw_path*, which is still percent-encoded."""
-    parts = tuple(unquote(part) for part in raw_path.strip("/").split("/") if part)
+    return address_from(tuple(unquote(part) for part in raw_path.strip("/").split("/") if part))
+
+
+def address_from(parts: tuple[str, ...]) -> ResourceAddress:
+    """Return the address that consists of *parts*."""
     names = dict(zip(parts[::2], parts[1::2], strict=False))
     if len(parts) % 2:
         return ResourceAddress(parts, parts[-1], "/".join(parts[:-1]), names)

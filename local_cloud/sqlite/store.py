@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from local_cloud.sqlite.database import Database
@@ -81,6 +82,10 @@ class SqliteStore:
             f" WHERE lsn > ? AND feed = ? AND {LIVE} ORDER BY lsn LIMIT ?"
         )
         database.prepare(database.read(lambda db: schema_script(db, container)))
+
+    def now(self) -> datetime:
+        """Return the time of this store's clock."""
+        return self._clock.now()
 
     def now_s(self) -> int:
         """Return whole epoch seconds of this store's clock."""

@@ -6,15 +6,11 @@ https://learn.microsoft.com/azure/cosmos-db/nosql/time-to-live.
 """
 
 import asyncio
-import io
 import json
 from collections.abc import AsyncIterator
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import aiohttp
 import pytest
 from azure.cosmos import PartitionKey
 from azure.cosmos.aio import ContainerProxy, CosmosClient
@@ -23,15 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_cloud.cosmos_endpoint.account import Account
-from local_cloud.cosmos_endpoint.authentication import MasterKey
 from local_cloud.cosmos_endpoint.documents import Documents
 from local_cloud.cosmos_endpoint.errors import CosmosError
 from local_cloud.cosmos_endpoint.partition_keys import names_of, own_partition, partition_of, shown
-from local_cloud.cosmos_endpoint.resource_address import address_of
 from local_cloud.sqlite.rows import Verb
 from local_cloud.storage import LocalStorage
 from shared.persistence.effective_key import effective_key
-from tests.kit.cosmos import KEY, Wire
+from tests.kit.cosmos import KEY, Wire, sent
 from tests.kit.stores import HandClock
 
 pytestmark = pytest.mark.real
@@ -50,23 +44,6 @@ async def made(client: CosmosClient, path: str = "/k", **options: Any) -> Contai
 
 
 TEXT = st.text(st.characters(exclude_categories=()))
-
-
-async def sent(wire: Wire, method: str, path: str, body: bytes, **headers: str) -> tuple[int, str]:
-    """Send one signed request as it is; return status and body."""
-    date = formatdate(usegmt=True)
-    signature = MasterKey(KEY).sign(method, address_of(path), date)
-    signed = {
-        "authorization": quote(f"type=master&ver=1.0&sig={signature}", safe=""),
-        "x-ms-date": date,
-        **{name.replace("_", "-"): value for name, value in headers.items()},
-    }
-    url = wire.endpoint.url.rstrip("/") + path
-    async with (
-        aiohttp.ClientSession() as session,
-        session.request(method, url, data=io.BytesIO(body), headers=signed) as answer,
-    ):
-        return answer.status, await answer.text()
 
 
 DOCS = "/dbs/shop/colls/c/docs"
@@ -126,7 +103,7 @@ async def test_what_is_no_double_is_a_400(wire: Wire, client: CosmosClient, numb
     await made(client)
     body = f'{{"id": "1", "k": "p", "n": {number}}}'.encode()
 
-    status, text = await sent(wire, "POST", DOCS, body, x_ms_documentdb_partitionkey='["p"]')
+    status, _, text = await sent(wire, "POST", DOCS, body, x_ms_documentdb_partitionkey='["p"]')
 
     assert status == 400
     assert json.loads(text)["code"] == "BadRequest"
@@ -159,7 +136,7 @@ async def test_a_document_over_a_bound_is_refused(
     await made(client, default_ttl=-1)
     body = json.dumps({"k": "p", **document}).encode()
 
-    found, _ = await sent(wire, "POST", DOCS, body, x_ms_documentdb_partitionkey='["p"]')
+    found, _, _ = await sent(wire, "POST", DOCS, body, x_ms_documentdb_partitionkey='["p"]')
 
     assert found == status
 

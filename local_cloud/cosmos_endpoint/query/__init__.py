@@ -1,0 +1,1 @@
+"""Cosmos DB's query language: parsed, planned for an SDK, and run over documents."""
