@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from shared.kernel.clock import isoformat
+from shared.kernel.concurrency import isolate
 from shared.kernel.context import Context
 from shared.kernel.errors import Conflict, Stale, Unavailable
 from shared.kernel.ids import TenantId
@@ -259,7 +260,7 @@ class UnitOfWork:
                     continue
                 await turn.aclose()
                 if self.relay.telemetry.is_on:
-                    self._figures.committed(decision.writes, decision.outbox, view.body, ctx.now())
+                    await isolate(self._measure(decision, view, ctx), "figures of a commit")
                 await self.relay.relay_new(committed)
                 return Outcome(decision.value, decision.is_repeat)
         raise WriteContention(
@@ -272,6 +273,9 @@ class UnitOfWork:
             return view
         found = await self.read(partition, *ids)
         return View({**view.documents, **found.documents})
+
+    async def _measure(self, decision: Decision[Any], before: View, ctx: Context) -> None:
+        self._figures.committed(decision.writes, decision.outbox, before.body, ctx.now())
 
     @cached_property
     def _figures(self) -> "CommitFigures":

@@ -16,6 +16,13 @@ from tests.kit.real_system import ALIVE, RealSystem, real_system
 
 pytestmark = pytest.mark.real
 METRICS: Final = "/admin/host/metrics"
+ENVIRONMENT: Final = {
+    "name": "shop",
+    "projectId": "proj-web",
+    "stage": "test",
+    "region": "local",
+    "computeTargets": [{"kind": "LocalProcess"}],
+}
 CALLER: Final = "cd" * 8
 TRACE: Final = "ab" * 16
 
@@ -50,13 +57,19 @@ def test_spans_leave_before_the_end_and_figures_are_for_administrators(
         closed, _ = fetched(system, METRICS)
         key = master_key(tmp_path)
         _, told = fetched(system, METRICS, x_functions_key=key)
+        with closing(system.client()) as client:
+            client.write("POST", "/v1/runtime/environments", ENVIRONMENT)
+        planned = collector.until("engine preview")
         status, _ = fetched(system, ALIVE, traceparent=f"00-{TRACE}-{CALLER}-01")
         ended = system.stop()
 
     families = {each.name: each for each in text_string_to_metric_families(told)}
+    by_id = {span.span: span for span in collector.spans}
     alive = [span for span in collector.spans if span.trace == TRACE]
     assert (closed, status, ended) == (401, 200, 0)
     assert "runtime_request_duration_seconds" in families
     assert [(span.name, span.parent) for span in alive] == [
         ("GET v1/platform/environments/alive", CALLER)
     ]
+    assert by_id[planned.parent].name == "environments_plan_update"
+    assert planned.attributes["tenantId"] == "tenant-dev"

@@ -7,7 +7,9 @@ from typing import Final
 
 import pytest
 
-from shared.telemetry.exporters import Exporters, telemetry
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
+from shared.telemetry.exporters import ExporterNotInstalled, Exporters, telemetry
 from shared.telemetry.work import OFF
 from tests.kit.releases import provisioned
 from tests.kit.virtual_time import run_virtual
@@ -40,6 +42,23 @@ def test_without_exporters_the_one_that_records_nothing_is_shared() -> None:
     nothing: object = None
 
     assert telemetry(Exporters(), "a", nothing, nothing) is OFF  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("otlp", "opentelemetry.exporter.otlp.proto.http.trace_exporter"),
+        ("applicationinsights", "azure.monitor.opentelemetry.exporter"),
+        ("prometheus", "opentelemetry.exporter.prometheus"),
+    ],
+)
+def test_an_exporter_that_is_not_installed_stops_the_start_with_its_package(
+    name: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)  # as where it is not there
+
+    with pytest.raises(ExporterNotInstalled, match=rf"RUNTIME_TELEMETRY={name} .*{module}"):
+        telemetry(Exporters((name,)), "a", SystemClock(), SystemEntropy())
 
 
 def test_neither_rows_nor_messages_say_more_than_before() -> None:
