@@ -50,12 +50,13 @@ Azure installs what `requirements.txt` names, by its hashes:
 or, from this folder with Core Tools: `func azure functionapp publish <app> --build remote`.
 On one machine: `func start`, or `python -m local_host <this folder>`.
 """
-_NOT_PUBLISHED: Final = ".venv\nlocal.settings.json\nlocal.settings.sample.json\n"
-"""What Core Tools leave on the developer's machine, in `.funcignore`."""
+_DEVELOPERS: Final = (".venv", "__pycache__", "local.settings.json")
+"""Whoever runs a package has these in its folder: another writing leaves them, and the zip has not.
+"""
 
 
 def package(app: str, target: Path, *, with_exporters: bool = False) -> Path:
-    """Write *app* into *target*, which is emptied first, and return it.
+    """Write *app* into *target*, which is emptied of an earlier package first, and return it.
 
     *with_exporters*: it requires what `RUNTIME_TELEMETRY` may name.
 
@@ -70,14 +71,22 @@ def package(app: str, target: Path, *, with_exporters: bool = False) -> Path:
         "requirements.txt": requirements(foreign, with_exporters=with_exporters),
         "local.settings.sample.json": (ROOT / "local.settings.sample.json").read_text(),
         "README.md": _README.format(app=app),
-        ".funcignore": _NOT_PUBLISHED,
+        ".funcignore": "".join(f"{name}\n" for name in _DEVELOPERS),
         **{str(path.relative_to(ROOT)): path.read_text() for path in modules.files},
     }
-    shutil.rmtree(target, ignore_errors=True)
+    _remove(target)
     for name, text in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text, newline="\n")
     return target
+
+
+def _remove(package: Path) -> None:
+    for path in package.iterdir() if package.exists() else ():
+        if path.is_dir() and path.name not in _DEVELOPERS:
+            shutil.rmtree(path)
+        elif path.name not in _DEVELOPERS:
+            path.unlink()
 
 
 def _host_settings(app: str) -> str:
@@ -97,7 +106,9 @@ def archive(folder: Path, target: Path) -> Path:
     stored, as what a compressor writes is another with each version of its library.
     """
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as written:
-        for path in sorted((path for path in folder.rglob("*") if path.is_file()), key=str):
+        for path in sorted(folder.rglob("*"), key=str):
+            if path.is_dir() or not set(_DEVELOPERS).isdisjoint(path.relative_to(folder).parts):
+                continue
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), _WRITTEN_AT)
             entry.external_attr, entry.create_system = _PLAIN_FILE, _ON_UNIX
             written.writestr(entry, path.read_bytes())

@@ -6,7 +6,6 @@ everywhere.
 https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-an-identity-based-connection
 """
 
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
@@ -318,6 +317,8 @@ def _named(detail: Violation) -> Violation:
     """Return what is wrong with one setting, by its name."""
     name = detail.target.strip("/").partition("/")[0]
     if detail.code == "UnknownField":
+        import difflib  # noqa: PLC0415  for a start that fails
+
         near = difflib.get_close_matches(name, _NAMES, 1)
         hint = f"did you mean {near[0]}?" if near else "remove it"
         return Violation("UnknownSetting", name, f"{name}: there is no such setting; {hint}")

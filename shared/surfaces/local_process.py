@@ -7,6 +7,7 @@ readable by its own user only. It may end and start again at any time, then with
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +48,9 @@ class AgentRecord:
     capabilities: Capabilities
 
 
-_RECORDS: Final = TypeAdapter(AgentRecord)
+@cache
+def _records() -> TypeAdapter[AgentRecord]:
+    return TypeAdapter(AgentRecord)
 
 
 def _agent_api() -> Api:
@@ -57,13 +60,13 @@ def _agent_api() -> Api:
 
 
 def write_record(record: AgentRecord) -> bytes:
-    return _RECORDS.dump_json(record)
+    return _records().dump_json(record)
 
 
 def read_record(state: Path) -> AgentRecord | None:
     """Return the agent that was started last below *state*; None where there is no record."""
     try:
-        return _RECORDS.validate_json(read_plain(state / RECORD))
+        return _records().validate_json(read_plain(state / RECORD))
     except (OSError, ValueError):
         return None
 

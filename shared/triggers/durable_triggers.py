@@ -76,12 +76,12 @@ def register(blueprint: df.Blueprint, orchestrator: Orchestrator, *, version: in
     are replayed in CI.
     """
     name = durable_name(orchestrator)
-    outcome = outcome_adapter(orchestrator)
 
     def run(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
         ending = yield from supervise(orchestrator, OrchestrationContext(context))
         if ending.code:
             return {"version": version, "ended": ending.code}
+        outcome = outcome_adapter(orchestrator)
         encoded = outcome.dump_python(ending.outcome, mode="json", by_alias=True)
         return {"version": version, "outcome": encoded}
 

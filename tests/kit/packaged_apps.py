@@ -5,12 +5,8 @@ has the requirements of its package and nothing else; the library and protobuf l
 their own, as in Azure.
 """
 
-import hashlib
 import json
-import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,72 +15,17 @@ from typing import Any, Final, Self
 
 import pytest
 
-from tests.kit.real_system import REPOSITORY
-from tools.app_requirements import lines_of
+from tools.package_environment import NoPython, environment, worker_library
 
-HOME: Final = REPOSITORY / ".tools" / "packages"
 DRIVER: Final = Path(__file__).parent / "azure_worker" / "driver.py"
-WORKER: Final = {
-    "dev.txt": ("azure-functions-runtime", "azurefunctions-extensions-base"),
-    "local.txt": ("protobuf",),
-}
-"""What judges, and the locks that say which version."""
-_UV: Final = REPOSITORY / ".tools/uv/bin/python"
 
 
-def python() -> Path:
-    """Return an interpreter of Python 3.13, of the PATH or of pyenv."""
-    homes = [Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"]
-    found = [path for home in homes for path in sorted(home.glob("3.13*/bin/python3.13"))]
-    for candidate in (sys.executable, shutil.which("python3.13"), *found):
-        if candidate is not None and _is_313(candidate):
-            return Path(candidate)
-    pytest.skip("Python 3.13 is not installed: Azure's worker library needs it")
-
-
-def _is_313(interpreter: str | Path) -> bool:
-    asked = [interpreter, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 13))"]
-    return subprocess.run(asked, check=False, capture_output=True).returncode == 0
-
-
-def environment(package: Path) -> Path:
-    """Return the interpreter of an environment with the requirements of *package*, by their hashes.
-
-    Packages with the same requirements share one.
-    """
-    required = (package / "requirements.txt").read_text()
-    return _installed("venv", required, "--require-hashes") / "bin" / "python"
-
-
-def worker_library() -> Path:
-    """Return the folder that has Azure's worker library, of the locked version."""
-    locks = REPOSITORY / "requirements"
-    required = "".join(lines_of(locks / lock, names) for lock, names in WORKER.items())
-    return _installed("worker", required, "--require-hashes", "--no-deps")
-
-
-def _installed(kind: str, required: str, *options: str) -> Path:
-    digest = hashlib.sha256(f"{python()} {options} {required}".encode()).hexdigest()[:16]
-    place = HOME / f"{kind}-{digest}"
-    if place.exists():
-        return place
-    HOME.mkdir(parents=True, exist_ok=True)
-    # Made beside it and renamed: two runs may want it at once, and one may be ended.
-    made = HOME / f"{place.name}.{os.getpid()}"
-    _uv("venv", "--quiet", "--clear", "--relocatable", "--python", str(python()), str(made))
-    listing = made / "requirements.txt"
-    listing.write_text(required)
-    _uv("pip", "install", "--quiet", "--python", str(made), "--index-strategy",
-        "unsafe-best-match", *options, "-r", str(listing))  # fmt: skip
+def interpreter(package: Path) -> Path:
+    """Return the interpreter of the environment of *package*; without Python 3.13 skip the test."""
     try:
-        made.rename(place)
-    except OSError:
-        shutil.rmtree(made)
-    return place
-
-
-def _uv(*words: str) -> None:
-    subprocess.run([_UV, "-m", "tools.uv", *words], cwd=REPOSITORY, check=True)
+        return environment(package)
+    except NoPython as problem:
+        pytest.skip(str(problem))
 
 
 def site_packages(place: Path) -> Path:
@@ -174,8 +115,8 @@ class Worker:
 @contextmanager
 def working(package: Path, environ: Mapping[str, str], log: Path) -> Iterator[Worker]:
     """Run Azure's worker library on *package* with the app settings *environ*."""
+    command: Sequence[str | Path] = [interpreter(package), "-P", DRIVER]
     library = site_packages(worker_library())
-    command: Sequence[str | Path] = [environment(package), "-P", DRIVER]
     with (
         log.open("w") as errors,
         subprocess.Popen(

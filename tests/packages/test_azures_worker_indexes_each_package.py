@@ -12,7 +12,7 @@ import azure.durable_functions as df
 import azure.functions as func
 import pytest
 
-from tests.kit.packaged_apps import Worker, environment
+from tests.kit.packaged_apps import Worker, interpreter
 from tools.package import APPS
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("packages")]
@@ -49,7 +49,7 @@ for path in pathlib.Path().rglob("*.py"):
 
 def _run(package: Path, program: str, environ: Mapping[str, str]) -> str:
     """Return what *program* prints in the environment of *package*, in its folder."""
-    command: Sequence[str | Path] = [environment(package), "-P", "-c", program]
+    command: Sequence[str | Path] = [interpreter(package), "-P", "-c", program]
     ended = subprocess.run(
         command, cwd=package, env={"PYTHONPATH": ".", **environ},
         check=False, capture_output=True, text=True,

@@ -50,6 +50,18 @@ def test_a_package_is_the_same_bytes_again(tmp_path: Path) -> None:
     assert archive(folder, tmp_path / "second.zip").read_bytes() == first
 
 
+def test_what_its_runner_keeps_in_the_folder_stays_and_is_in_no_zip(tmp_path: Path) -> None:
+    folder = package("health", tmp_path / "health")
+    before = archive(folder, tmp_path / "before.zip").read_bytes()
+    (folder / "local.settings.json").write_text("{}")
+    (folder / "shared" / "__pycache__").mkdir()
+    (folder / "shared" / "__pycache__" / "fence.pyc").write_bytes(b"")
+
+    assert archive(package("health", folder), tmp_path / "after.zip").read_bytes() == before
+    assert archive(folder, tmp_path / "again.zip").read_bytes() == before
+    assert (folder / "local.settings.json").read_text() == "{}"
+
+
 def test_a_package_has_one_app_and_nothing_of_the_host(packaged: tuple[str, Path]) -> None:
     app, folder = packaged
 
