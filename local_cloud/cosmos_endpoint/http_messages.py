@@ -164,7 +164,10 @@ def resource_headers(etag: str, content_path: str, alternative: str) -> dict[str
 def session_headers(
     container: Container, feeds: Feeds, partitions: PartitionRange
 ) -> dict[str, str]:
-    """Return the headers of a document's or feed's answer; the token names its own ranges."""
+    """Return the headers of a document's or feed's answer; the token names its own ranges.
+
+    The Python SDK reads all key ranges again after an answer that names none.
+    """
     if partitions.partition is not None:
         ranges = [str(feed_range_of(partitions.partition))]
     elif partitions.feed_range is not None:
@@ -175,6 +178,7 @@ def session_headers(
     return {
         "x-ms-alt-content-path": container.link,
         "x-ms-content-path": container.rid,
+        "x-ms-documentdb-partitionkeyrangeid": ranges[0],
         "x-ms-session-token": ",".join(f"{each}:-1#{lsn}" for each in ranges),
         "lsn": str(lsn),
     }

@@ -1,5 +1,6 @@
 """The durable client of azure-functions-durable behind the `Orchestrations` port."""
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,9 +75,12 @@ def _require_hub_error(problem: Exception) -> None:
     """Raise *problem* again unless it says that the hub refused or is away.
 
     The client library raises a bare `Exception` for each status it does not expect, and lets the
-    errors of its HTTP client through; anything else is a defect of ours.
+    errors of its HTTP client through, and those of reading an answer that is no JSON, as hosts
+    give that start; anything else is a defect of ours.
     """
     import aiohttp  # noqa: PLC0415  the library has brought it in by now
 
-    if type(problem) is not Exception and not isinstance(problem, aiohttp.ClientError | OSError):
+    if type(problem) is not Exception and not isinstance(
+        problem, aiohttp.ClientError | OSError | json.JSONDecodeError
+    ):
         raise problem

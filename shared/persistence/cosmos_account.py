@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.kernel.errors import Invalid
-from shared.persistence.cosmos_errors import translated_errors
+from shared.persistence.cosmos_errors import WITHIN_S, translated_errors
 from shared.persistence.cosmos_form import PARTITION_FIELDS
 from shared.persistence.trusted_transport import trusted_transport
 
@@ -19,6 +19,7 @@ THROTTLE_RETRIES: Final = 3
 THROTTLE_WAIT_MAX_S: Final = 5
 """The SDK's defaults (9 tries, 30 s) are longer than a request of ours may take."""
 TIMEOUT_S: Final = 10
+"""Of the SDK's own, a read takes 65 s."""
 
 
 def string_parts(connection_string: str) -> tuple[str, str]:
@@ -46,11 +47,14 @@ class CosmosAccount:
         key: str | None = None,
         credential: Callable[[], "AsyncTokenCredential"] | None = None,
         ca_file: Path | None = None,
+        within_s: float = WITHIN_S,
     ) -> None:
         """Give *key* for an emulator, else *credential*: asked when first used, and its owner's.
 
-        *ca_file* has the certificate authority of a local cloud, trusted besides the machine's.
+        *ca_file* has the certificate authority of a local cloud, trusted besides the machine's. A
+        call without an answer after *within_s* seconds is given up.
         """
+        self.within_s = within_s
         self._endpoint = endpoint
         self._key = key
         self._credential = credential
@@ -107,6 +111,7 @@ class CosmosAccount:
                 credential,
                 **options,
                 connection_timeout=TIMEOUT_S,
+                read_timeout=TIMEOUT_S,
                 retry_throttle_total=THROTTLE_RETRIES,
                 retry_throttle_backoff_max=THROTTLE_WAIT_MAX_S,
                 no_response_on_write=True,

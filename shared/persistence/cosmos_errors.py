@@ -1,5 +1,6 @@
 """Translates errors of the Cosmos DB SDK to the families of `shared.kernel.errors`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -9,6 +10,8 @@ from shared.kernel.errors import TooLarge, Unavailable
 from shared.persistence.query_rules import no_continuation
 from shared.persistence.store import AnswerLost, BatchOperation, BatchRefused
 
+WITHIN_S: Final = 20.0
+"""One call of the SDK, with its retries: an answer that comes in drops is none."""
 _REFUSED: Final = frozenset({404, 409, 412})
 _AWAY: Final = frozenset({401, 403, 408, 410, 429, 449, 500, 502, 503, 504})
 """401: a token ended on the way. 403: a role assignment takes minutes to reach the data plane."""
@@ -20,7 +23,10 @@ _UNKNOWN_EFFECT: Final = frozenset({408, 500, 502, 504})
 
 @asynccontextmanager
 async def translated_errors(
-    continuation: str | None = None, batch: Sequence[BatchOperation] = ()
+    continuation: str | None = None,
+    batch: Sequence[BatchOperation] = (),
+    *,
+    within_s: float = WITHIN_S,
 ) -> AsyncIterator[None]:
     """Raise the errors of `shared.kernel.errors` for those of the SDK.
 
@@ -28,7 +34,7 @@ async def translated_errors(
         Invalid: the SDK cannot go on from *continuation*.
         BatchRefused: an operation of *batch* failed; nothing took effect.
         AnswerLost: *batch* was sent, and may or may not have taken effect.
-        Unavailable: throttled or away.
+        Unavailable: throttled, away, or slower than *within_s*.
     """
     from aiohttp import ClientConnectorError  # noqa: PLC0415  heavy: where used
     from azure.core.exceptions import (  # noqa: PLC0415  heavy
@@ -43,11 +49,18 @@ async def translated_errors(
     )
 
     try:
-        yield
-    except (ServiceRequestError, ServiceResponseError, CosmosClientTimeoutError) as away:
-        if batch and not isinstance(away.inner_exception, ClientConnectorError):
-            raise AnswerLost("the connection broke after a batch was sent") from away
-        raise Unavailable(f"Cosmos DB cannot be reached: {away}") from away
+        async with asyncio.timeout(within_s):
+            yield
+    except (
+        TimeoutError,
+        ServiceRequestError,
+        ServiceResponseError,
+        CosmosClientTimeoutError,
+    ) as away:
+        cause = getattr(away, "inner_exception", None)
+        if batch and not isinstance(cause, ClientConnectorError):
+            raise AnswerLost("no answer came to a batch that was sent") from away
+        raise Unavailable(f"Cosmos DB cannot be reached: {away!r}") from away
     except CosmosBatchOperationError as failed:
         raise _refusal_of(failed, batch) from failed
     except ClientAuthenticationError as refused:
@@ -72,8 +85,12 @@ def _error_for(
 ) -> Exception | None:
     """Return our error for the status of *failed*; None where that shows a defect."""
     status = failed.status_code
-    if batch and status in _UNKNOWN_EFFECT:
+    # One that broke off has no status, or that of a good one.
+    is_no_answer = status is None or status < HTTPStatus.BAD_REQUEST
+    if batch and (is_no_answer or status in _UNKNOWN_EFFECT):
         return AnswerLost(f"a batch ended with status {status}")
+    if is_no_answer:
+        return Unavailable(f"Cosmos DB gave no whole answer: {type(failed).__name__}")
     if batch and status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return TooLarge("the batch is over Cosmos DB's own limit")
     if continuation is not None and status == HTTPStatus.BAD_REQUEST:

@@ -125,7 +125,9 @@ class CosmosStore:
             for operation, text in zip(operations, texts, strict=True)
         ]
         key = _key(partition)
-        async with self._container() as container, translated_errors(batch=operations):
+        async with self._container() as container:
+            """Connected: from here on a batch may take effect."""
+        async with translated_errors(batch=operations, within_s=self._account.within_s):
             results = await container.execute_item_batch(sent, key, **_POSTED_ONCE)
         return [
             None if isinstance(operation, Delete) else Etag(result["eTag"])
@@ -146,7 +148,7 @@ class CosmosStore:
 
     @asynccontextmanager
     async def _container(self, continuation: str | None = None) -> "AsyncIterator[ContainerProxy]":
-        async with translated_errors(continuation):
+        async with translated_errors(continuation, within_s=self._account.within_s):
             yield await self._account.container(*self._names)
 
 

@@ -179,7 +179,12 @@ class Driven:
 
     # What other services do.
 
-    async def tell(
+    async def tell(self, *arguments: Any, **more: Any) -> None:
+        """Tell what `told` returns."""
+        event = await self.told(*arguments, **more)
+        await record_environment(event, self.bench.ctx(project=PROJECT), self.app)
+
+    async def told(
         self,
         status: EnvironmentStatus = EnvironmentStatus.PROVISIONED,
         *,
@@ -189,8 +194,8 @@ class Driven:
         targets: Sequence[ComputeTargetKind] = (ComputeTargetKind.LOCAL_PROCESS,),
         data: Sequence[DataResourceSpec] = (),
         owner: TenantId = TENANT,
-    ) -> None:
-        """Tell that the environment has come to *status*, with what it has once provisioned."""
+    ) -> EnvironmentFacts:
+        """Return that the environment has come to *status*, with what it has once provisioned."""
         self.revision += 1
         facts: dict[str, Any] = {
             "aggregate_id": environment(name),
@@ -223,7 +228,7 @@ class Driven:
                 event = RuntimeEnvironmentDecommissioned(**facts)
             case _:
                 event = RuntimeEnvironmentStatusChanged(**facts)
-        await record_environment(event, self.bench.ctx(project=PROJECT), self.app)
+        return event
 
     async def world_site(self, name: str = "test") -> None:
         from shared.kernel.fence import Fence

@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
+import azure.durable_functions as df
 import pytest
 
 from local_host.host import HostSettings
 from shared.durable.task_hub import TaskHub
 from shared.kernel.errors import Unavailable
 from tests.durable.stories import OPERATION_ID, App, app_of
+from tests.kit.cut_proxy import Answer, CutProxy
+from tests.kit.durable_extension import DurableExtension
 from tests.kit.hosting import embedded, hosting
 
 pytestmark = pytest.mark.real
@@ -87,3 +90,17 @@ async def test_an_input_that_is_no_json_is_our_own_defect_and_no_outage() -> Non
 
         with pytest.raises(TypeError):
             await hub.start("durable_one", "i", {"clock": object()})
+
+
+async def test_a_host_that_is_starting_answers_no_json_and_is_away() -> None:
+    async with DurableExtension() as extension, CutProxy(extension.port) as proxy:
+        hub = TaskHub()
+        hub.attach(df.DurableOrchestrationClient(DurableExtension.binding_value(proxy.port)))
+        text = b"Function host is not running."
+        proxy.will(Answer(b"POST", 503, body=text), Answer(b"GET", 503, body=text))
+
+        with pytest.raises(Unavailable):
+            await hub.start("durable_one", "i", {})
+        await hub.start("durable_one", "i", {})
+
+        assert extension.started == {"i": ("durable_one", "{}")}

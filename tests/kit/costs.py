@@ -120,7 +120,7 @@ class CountingStore:
         self, partition: Partition, operations: Sequence[BatchOperation]
     ) -> Sequence[Etag | None]:
         if by := self.ledger.find(self.service):
-            if _is_of_the_relay(operations):
+            if is_of_the_relay(operations):
                 by.relay_batches += 1
             else:
                 by.batches += 1
@@ -128,7 +128,7 @@ class CountingStore:
         return await self.inner.batch(partition, operations)
 
 
-def _is_of_the_relay(operations: Sequence[BatchOperation]) -> bool:
+def is_of_the_relay(operations: Sequence[BatchOperation]) -> bool:
     return all(isinstance(each, Delete) and each.id.startswith("outbox/") for each in operations)
 
 

@@ -11,7 +11,12 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+from shared.kernel.clock import SystemClock
+
 _PIECE_BYTES: Final = 64 * 1024
+_HEAD_BYTES: Final = 4096
+_DROPS: Final = 8
+_PAUSE_S: Final = 0.005
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,22 @@ class Answer:
     marker: bytes
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
     def encoded(self) -> bytes:
-        headers = {**self.headers, "Content-Length": "0", "Connection": "close"}
+        headers = {**self.headers, "Content-Length": str(len(self.body)), "Connection": "close"}
         lines = [f"HTTP/1.1 {self.status} Fault", *(f"{n}: {v}" for n, v in headers.items())]
-        return "\r\n".join([*lines, "", ""]).encode()
+        return "\r\n".join([*lines, "", ""]).encode() + self.body
 
 
-Fault = CutBefore | CutAfter | Stall | Answer
+@dataclass(frozen=True)
+class Drip:
+    """The answer comes whole, in drops with pauses between them."""
+
+    marker: bytes
+
+
+Fault = CutBefore | CutAfter | Stall | Answer | Drip
 
 
 class CutProxy:
@@ -62,16 +75,30 @@ class CutProxy:
 
     def __init__(self, target_port: int) -> None:
         self.port = 0
-        self.requests = 0
-        """Pieces that began something: the client spoke first, or again after an answer."""
+        self.heads: list[bytes] = []
+        """How each request began: the client spoke first, or again after an answer."""
         self._target_port = target_port
         self._faults: deque[Fault] = deque()
+        self._passed_first = 0
         self._open = AsyncExitStack()
         self._connections: set[asyncio.Task[None]] = set()
 
-    def will(self, *faults: Fault) -> None:
-        """Let *faults* happen, one after the other; each waits for its marker."""
+    def will(self, *faults: Fault, after: int = 0) -> None:
+        """Let *faults* happen, one after the other; each waits for its marker.
+
+        The next *after* requests pass before.
+        """
         self._faults.extend(faults)
+        self._passed_first = self.requests + after
+
+    def forget(self) -> None:
+        """Count from nothing, and let no fault happen that is still to come."""
+        self.heads.clear()
+        self._faults.clear()
+
+    @property
+    def requests(self) -> int:
+        return len(self.heads)
 
     @property
     def is_done(self) -> bool:
@@ -109,9 +136,15 @@ class CutProxy:
             for end in (writer, to_upstream):
                 end.close()
 
-    def take(self, piece: bytes) -> Fault | None:
-        """Return the next fault if *piece* has its marker; it is then over."""
-        if self._faults and self._faults[0].marker in piece:
+    def take(self, piece: bytes, *, begins: bool) -> Fault | None:
+        """Return the next fault if *piece* has its marker; it is then over.
+
+        *begins* says that *piece* is the first of a request.
+        """
+        if begins:
+            self.heads.append(piece[:_HEAD_BYTES])
+        is_its_turn = self.requests > self._passed_first
+        if is_its_turn and self._faults and self._faults[0].marker in piece:
             return self._faults.popleft()
         return None
 
@@ -137,9 +170,9 @@ class _Passage:
         """Pass on what the client says, up to a fault that stops it."""
         with suppress(ConnectionError):
             while piece := await self._client.read(_PIECE_BYTES):
-                self._proxy.requests += not self._is_asking
-                self._is_asking = True
-                self._fault = self._proxy.take(piece) or self._fault
+                begins, self._is_asking = not self._is_asking, True
+                fault = None if begins else self._fault
+                self._fault = self._proxy.take(piece, begins=begins) or fault
                 if isinstance(self._fault, CutBefore):
                     return
                 if isinstance(self._fault, Answer):
@@ -161,5 +194,15 @@ class _Passage:
                     if isinstance(self._fault, Stall):
                         await asyncio.Event().wait()
                     return
+                if isinstance(self._fault, Drip):
+                    await self._drip(piece)
+                    continue
                 self._to_client.write(piece)
                 await self._to_client.drain()
+
+    async def _drip(self, piece: bytes) -> None:
+        clock, size = SystemClock(), -(-len(piece) // _DROPS)
+        for start in range(0, len(piece), size):
+            self._to_client.write(piece[start : start + size])
+            await self._to_client.drain()
+            await clock.sleep(_PAUSE_S)

@@ -1,0 +1,25 @@
+"""The inputs of all apps, and the rows of their route tables that write."""
+
+from shared.web.administration_routes import administration_routes
+from shared.web.routes import Route
+from tests.faults import (
+    catalog_inputs,
+    deployments_inputs,
+    environments_inputs,
+    health_inputs,
+)
+from tests.faults.inputs import INPUTS, Row
+from tests.kit.costs import SERVICES
+
+__all__ = ["INPUTS", "routes"]
+_FILLED_BY = (catalog_inputs, deployments_inputs, environments_inputs, health_inputs)
+
+
+def routes() -> dict[Row, Route]:
+    """Return the routes that are asked to do something, of every app."""
+    return {
+        (name, f"{row.method} {row.template}"): row
+        for name, module in SERVICES.items()
+        for row in (*module.ROUTES, *administration_routes(name))
+        if row.method != "GET"
+    }

@@ -1,0 +1,89 @@
+"""Every command and event of every app, over Microsoft's SDKs, with a fault at every request.
+
+The inputs are the rows of the route tables and of the dispatchers: a new one without a preparation
+fails the first test.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.faults.inputs import Row
+from tests.faults.table import INPUTS, routes
+from tests.faults.wire_runs import End, WireRun
+from tests.kit.costs import SERVICES
+from tests.kit.virtual_time import run_virtual
+from tests.kit.wire_app import wired
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.usefixtures("collected_connections"),
+    # Where a connection breaks, the SDKs leave its end of it to the collector.
+    pytest.mark.filterwarnings("ignore:(?i)unclosed:ResourceWarning"),
+]
+EVERY: Final = 1
+WITHIN_S: Final = 60.0
+OF_A_SAMPLE: Final = 47
+"""So many times fewer places than all; coprime to the kinds of faults, so that each is met."""
+
+
+def messages() -> Iterator[Row]:
+    for name, module in SERVICES.items():
+        for payload in (*module.EVENTS, *module.COMMANDS):
+            yield name, payload.__name__
+
+
+def test_every_command_and_event_is_tried() -> None:
+    assert set(INPUTS) == {*routes(), *messages()}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_sample_of_faults(service: str, tmp_path: Path) -> None:
+    assert not wrong_ends(service, tmp_path, every=OF_A_SAMPLE)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_fault_at_every_request(service: str, tmp_path: Path) -> None:
+    assert not wrong_ends(service, tmp_path, every=EVERY)
+
+
+def wrong_ends(service: str, folder: Path, *, every: int) -> dict[str, object]:
+    """Return the runs that did not end as without a fault, with the differences."""
+    prepared = {row: run_virtual(INPUTS[row]()) for row in INPUTS if row[0] == service}
+
+    async def main() -> dict[str, object]:
+        wrong: dict[str, object] = {}
+        async with wired(service, folder) as wires:
+            first = next(iter(prepared))
+            runs = [(first, WireRun(wires, prepared[first], routes().get(first), is_cold=True))]
+            runs += [
+                (row, WireRun(wires, given, routes().get(row))) for row, given in prepared.items()
+            ]
+            number = 0
+            for row, run in runs:
+                expected = await run.undisturbed()
+                tries = [("comes twice at once, and late", run.repeated)]
+                for place in run.places():
+                    number += 1
+                    if number % every == 0:
+                        tries.append((str(place), partial(run.disturbed, place)))
+                for what, end in tries:
+                    if found := await differences(expected, end):
+                        wrong[f"{row[1]}: {what}"] = found
+        return wrong
+
+    return asyncio.run(main())
+
+
+async def differences(expected: End, end: Callable[[], Awaitable[End]]) -> Sequence[str]:
+    """Return what differs in *end*, or how it failed: all failures are listed together."""
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            return [*expected.differences(await end())]
+    except Exception as problem:  # noqa: BLE001
+        return [repr(problem)]
