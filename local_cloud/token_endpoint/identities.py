@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ TENANT: Final = str(uuid5(NAMESPACE_URL, "https://login.local/factory-runtime"))
 ISSUER: Final = f"https://login.local/{TENANT}/"
 TOKEN_LIFE: Final = timedelta(hours=1)
 """Azure's managed identities get a day; a short life lets every run see a renewal."""
+_PORT: Final = re.compile(r":\d+$")
 _SET_BACK_S: Final = 300
 """Valid that long before it was made, as Entra ID has it: a clock may be set back meanwhile."""
 
@@ -54,8 +56,7 @@ class LocalIdentities:
         ends = now + int(TOKEN_LIFE.total_seconds())
         claims = {
             "iss": ISSUER,
-            # Services take both: the Python SDK of Service Bus writes its resource with a slash.
-            "aud": resource.rstrip("/"),
+            "aud": _audience(resource),
             "sub": identity.client_id,
             "oid": identity.client_id,
             "appid": identity.client_id,
@@ -67,3 +68,12 @@ class LocalIdentities:
             "jti": str(self.entropy.uuid()),
         }
         return self.signing_key.sign(claims), ends
+
+
+def _audience(resource: str) -> str:
+    """Return what a token for *resource* is for, without a port and a slash at its end.
+
+    The SDKs differ: for one account azure-cosmos names its host, @azure/cosmos the port too, and
+    azure-servicebus its resource with a slash.
+    """
+    return _PORT.sub("", resource.rstrip("/"))

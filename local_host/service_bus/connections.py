@@ -52,7 +52,7 @@ class Namespaces:
         if not names[0]:
             names = [trigger.text("queueName")]
         client = partial(self._client, function.app, connection)
-        return NamespaceQueue(client, partial(_receiver, names))
+        return NamespaceQueue("/".join(names), client, partial(_receiver, names))
 
     def _client(self, app: str, connection: Connection) -> "ServiceBusClient":
         key = (app, connection.name)

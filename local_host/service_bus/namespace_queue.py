@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from local_cloud.broker.message import Disposition, ReceivedMessage
 from local_cloud.broker.receiver_link import ReceiverLink
+from shared.messaging.service_bus_connection import translated_errors
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusReceivedMessage
@@ -19,7 +20,11 @@ OpensReceiver = Callable[["ServiceBusClient"], "ServiceBusReceiver"]
 class NamespaceQueue:
     """Receives and settles; opened again by the next `receive` after a failure."""
 
-    def __init__(self, client: Callable[[], "ServiceBusClient"], opens: OpensReceiver) -> None:
+    def __init__(
+        self, name: str, client: Callable[[], "ServiceBusClient"], opens: OpensReceiver
+    ) -> None:
+        """*name* is what errors call it."""
+        self._name = name
         self._client = client
         self._opens = opens
         self._receiver: ServiceBusReceiver | None = None
@@ -27,13 +32,19 @@ class NamespaceQueue:
         self._held: dict[str, ServiceBusReceivedMessage] = {}
 
     async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
-        """Lock and return up to *limit* messages; empty when there are none for a second."""
+        """Lock and return up to *limit* messages; empty when there are none for a second.
+
+        Raises:
+            Unavailable: the namespace is away, or this identity has not the role.
+            NotFound: there is no such queue, topic or subscription.
+        """
         try:
-            if self._receiver is None:
-                self._receiver = self._opens(self._client())
-                # Opened by itself: a receive would have the one second for it as well.
-                await self._receiver.__aenter__()
-            messages = await self._receiver.receive_messages(limit, max_wait_time=_WAIT_S)
+            async with translated_errors(self._name):
+                if self._receiver is None:
+                    self._receiver = self._opens(self._client())
+                    # Opened by itself: a receive would have the one second for it as well.
+                    await self._receiver.__aenter__()
+                messages = await self._receiver.receive_messages(limit, max_wait_time=_WAIT_S)
         except Exception:
             await self.close()
             raise

@@ -8,6 +8,7 @@ from typing import Final
 from local_host.model import IndexedFunction
 from local_host.service_bus.invocations import Invocations
 from shared.kernel.clock import Clock
+from shared.kernel.errors import NotFound, Unavailable
 
 _log = logging.getLogger(__name__)
 _AFTER_A_FAILURE_S: Final = 1.0
@@ -63,9 +64,16 @@ class Pump(ABC):
         await self._invocations.end()
 
     async def _keep_receiving(self) -> None:
+        waits_for = ""
         while not self._invocations.stopping:
             try:
                 await self._receive()
+                waits_for = ""
+            except (Unavailable, NotFound) as problem:
+                if problem.message != waits_for:  # once: it may last until somebody does something
+                    _log.warning("%s waits: %s", self.function.name, problem)
+                waits_for = problem.message
+                await self._clock.sleep(_AFTER_A_FAILURE_S)
             except Exception:  # noqa: BLE001  a trigger that stops listening is worse than any
                 _log.exception("receiving for %s failed, goes on", self.function.name)
                 await self._clock.sleep(_AFTER_A_FAILURE_S)

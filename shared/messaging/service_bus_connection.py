@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _BUSY_FOR_S: Final = 10.0
 """What Service Bus asks a client to wait that is throttled.
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-throttling"""
+_GRANTED_WITHIN_S: Final = 15.0
+"""A role assignment takes minutes to count; a second is too soon."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,12 @@ async def translated_errors(entity: str) -> AsyncIterator[None]:
             retry_after_s=_BUSY_FOR_S,
             throttled=True,
         ) from busy
+    except exceptions.ServiceBusAuthorizationError as refused:
+        raise Unavailable(
+            f"Service Bus: this app's identity has not the role for {entity}, or has it for"
+            " minutes only",
+            retry_after_s=_GRANTED_WITHIN_S,
+        ) from refused
     except (AzureError, OSError, TimeoutError) as away:
         raise Unavailable(
             f"Service Bus does not take the requests to {entity}: {type(away).__name__}"

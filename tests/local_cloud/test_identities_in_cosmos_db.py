@@ -104,6 +104,7 @@ async def test_what_the_data_plane_has_not_is_refused_as_in_azure(served: Identi
     ("identity", "resource", "status"),
     [
         pytest.param("catalog", "https://localhost", 200, id="its-host"),
+        pytest.param("catalog", "https://localhost:8081/", 200, id="its-port-as-in-javascript"),
         pytest.param("catalog", "https://cosmos.azure.com", 200, id="all-accounts"),
         pytest.param("catalog", "https://vault.azure.net", 401, id="another-service"),
         pytest.param("stranger", "https://localhost", 403, id="without-any-role"),

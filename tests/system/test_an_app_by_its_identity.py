@@ -131,6 +131,8 @@ def test_with_the_identity_of_another_app_it_is_unavailable(
         ready = host.read_until(READY)
         with closing(Client(ready[1], token_of(cloud))) as client, pytest.raises(Failure) as failed:
             client.get("/v1/runtime/services")
+        waits = host.read_until(r"catalog_on_runtime_event waits: (.+)")
 
     assert failed.value.code == "Unavailable"
     assert "this app's identity has not the role" in failed.value.message
+    assert "not the role for runtime-events/catalog" in waits[1]
