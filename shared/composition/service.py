@@ -7,7 +7,6 @@ from typing import Final
 from shared.composition.azure import AzureParts
 from shared.composition.embedded import installed_host
 from shared.composition.parts import Parts
-from shared.composition.recorded_parts import recorded_parts
 from shared.composition.settings import (
     EVERY_APP,
     TELEMETRY,
@@ -56,7 +55,11 @@ def composition(
         InvalidSetting: with all that is wrong in *environ*.
     """
     settings, parts = _parts(environ, needs)
-    return settings, recorded_parts(parts) if settings.telemetry else parts
+    if settings.telemetry:
+        from shared.composition.recorded_parts import recorded_parts  # noqa: PLC0415  if configured
+
+        parts = recorded_parts(parts)
+    return settings, parts
 
 
 def _parts(environ: Mapping[str, str], needs: Collection[Need]) -> tuple[Settings, Parts]:

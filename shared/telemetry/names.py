@@ -5,8 +5,7 @@ tokens nor secrets. Metrics have few values of each attribute: never a tenant or
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 VERSION: Final = "0.2.0"
 """The release of this code, as in pyproject.toml, which no package has."""
@@ -66,8 +65,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """A kind of work: a span each time it is done, and a histogram of its duration in seconds.
 
     `span` is the OpenTelemetry kind of the span, None where there is only the histogram;
@@ -119,8 +117,7 @@ TIMER_RUN: Final = Work(
 WORKS: Final = (REQUEST, MESSAGE, PUBLICATION, START, ACTIVITY_RUN, OUTSIDE_CALL, TIMER_RUN)
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """One figure. `instrument` is `counter`, `gauge` or `histogram`."""
 
     name: str

@@ -6,7 +6,6 @@ recorded follows from its id alone, so that all processes record the same ones w
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, Self
 
 from opentelemetry.context import Context, attach, detach
@@ -186,7 +185,7 @@ class RecordedSpan(Span):
         given = self.attributes
         inherited = {name: given[name] for name in _OF_ALL_PARTS if name in given}
         if not self.traceparent:  # a timer's: measured, as the timer is
-            work = replace(work, span=None)
+            work = work._replace(span=None)
         return self._recorder.span(
             work, name, self.trace_id, inherited | attributes, parent=self.traceparent
         )

@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from shared.telemetry.names import ATTRIBUTES, METRICS, VERSION, WORKS
 from tools.telemetry_reference import PAGE, rewritten
 
@@ -17,6 +19,26 @@ def test_the_page_is_what_its_tool_writes() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
     assert page == rewritten(page), "run: python -m tools.telemetry_reference"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runtime.deployment.duration",
+        "runtime.deployment.rollback.rate",
+        "runtime.health.status",
+        "runtime.scaling.replicas",
+        "runtime.scaling.actions",
+        "runtime.drift.open",
+        "runtime.drift.remediation.time",
+        "runtime.secret.rotation.age",
+    ],
+)
+def test_a_metric_of_the_specification_is_recorded_or_said_to_be_missing(name: str) -> None:
+    missing = PAGE.read_text(encoding="utf-8").partition("## Not there yet")[2].partition("##")[0]
+    recorded = {each.name for each in METRICS}
+
+    assert (name in recorded) != (f"`{name}`" in missing)
 
 
 def test_a_metric_has_only_attributes_with_few_values() -> None:
