@@ -7,8 +7,8 @@ program declares the same. Other apps need none: their triggers create what they
 from collections.abc import Collection, Iterator
 from typing import Final
 
+from local_cloud.broker.rules import CorrelationFilter
 from local_cloud.broker.topology import (
-    CorrelationFilter,
     Queue,
     QueueSettings,
     Subscription,

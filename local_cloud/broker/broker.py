@@ -16,6 +16,7 @@ from local_cloud.broker.message import Disposition, LockLost, ReceivedMessage
 from local_cloud.broker.message_store import Settlement
 from local_cloud.broker.namespace import Namespace, received
 from local_cloud.broker.receiver_link import ReceiverLink
+from local_cloud.broker.rules import RULES_MAX, Rule
 from local_cloud.broker.sessions import Sessions
 from local_cloud.broker.settlement import SettlementWriter
 from local_cloud.broker.topology import Queue, Subscription, Topology, entity_path
@@ -23,7 +24,7 @@ from local_cloud.notifications import Arrivals, EarliestTimer
 from local_cloud.sqlite.database import Database
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Invalid
+from shared.kernel.errors import Conflict, Invalid, NotFound, TooLarge
 from shared.messaging.broker import OutgoingMessage
 
 _log = logging.getLogger(__name__)
@@ -145,6 +146,46 @@ class Broker:
 
         self._namespace.entities = await self._namespace.database.write(create)
         return True
+
+    def rules(self, path: str) -> Sequence[Rule]:
+        """Return the rules of the subscription *path*. Raises NotFound, also for a queue."""
+        return self._subscription(path)[1]
+
+    def _subscription(self, path: str) -> tuple[entities.StoredQueue, Sequence[Rule]]:
+        held = self._namespace.entities.queues.get(entity_path(path))
+        if held is None or held.rules is None:
+            raise NotFound(f"no subscription is called {path[:160]!r}")
+        return held, held.rules
+
+    async def add_rule(self, path: str, rule: Rule) -> None:
+        """Let the subscription *path* take what *rule* matches, too.
+
+        Raises:
+            NotFound: there is no such subscription.
+            Conflict: it has a rule of that name.
+            TooLarge: it has as many rules as there may be.
+        """
+        held, present = self._subscription(path)
+        if any(entity_path(each.name) == entity_path(rule.name) for each in present):
+            raise Conflict(f"{path} has a rule {rule.name[:80]!r} already")
+        if len(present) >= RULES_MAX:
+            raise TooLarge(f"{path} has {RULES_MAX} rules, which is the most")
+        await self._change_rules(held, [*present, rule])
+
+    async def remove_rule(self, path: str, name: str) -> None:
+        """Remove the rule *name*. Raises NotFound."""
+        held, present = self._subscription(path)
+        left = [each for each in present if entity_path(each.name) != entity_path(name)]
+        if len(left) == len(present):
+            raise NotFound(f"{path} has no rule {name[:80]!r}")
+        await self._change_rules(held, left)
+
+    async def _change_rules(self, held: entities.StoredQueue, changed: Sequence[Rule]) -> None:
+        def change(connection: sqlite3.Connection) -> entities.Entities:
+            message_store.save_entity(connection, *entities.with_rules(held, changed))
+            return entities.load(connection)
+
+        self._namespace.entities = await self._namespace.database.write(change)
 
     # Receiving
 

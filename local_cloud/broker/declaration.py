@@ -2,7 +2,7 @@
 
 People who run the emulator have such a file already:
 https://learn.microsoft.com/azure/service-bus-messaging/test-locally-with-service-bus-emulator.
-Features that this broker lacks (duplicate detection, forwarding, SQL filters) are refused
+Features that this broker lacks (duplicate detection, forwarding, rule actions) are refused
 with their path in the file, never ignored.
 """
 
@@ -13,9 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from local_cloud.broker.rules import CorrelationFilter, Filter, SqlFilter
 from local_cloud.broker.topology import (
     EVERY_MESSAGE,
-    CorrelationFilter,
     Queue,
     QueueSettings,
     Subscription,
@@ -38,6 +38,8 @@ _WITHOUT_EFFECT: Final = {"DuplicateDetectionHistoryTimeWindow"}
 _FILTER_PARTS: Final = {
     "Label": "subject", "Subject": "subject", "CorrelationId": "correlation_id",
     "MessageId": "message_id", "ContentType": "content_type", "Properties": "properties",
+    "To": "to", "ReplyTo": "reply_to", "SessionId": "session_id",
+    "ReplyToSessionId": "reply_to_session_id",
 }  # fmt: skip
 
 
@@ -79,8 +81,10 @@ def _subscription(
 ) -> Subscription:
     settings = _settings(subscription, path, topic_time_to_live_s)
     rules = subscription.get("Rules")
-    filters = EVERY_MESSAGE if rules is None else list(_filters(rules, path))
-    return Subscription(_name(subscription, path), filters, settings)
+    if rules is None:
+        return Subscription(_name(subscription, path), EVERY_MESSAGE, settings)
+    names = [_name(rule, f"{path}.Rules[{index}]") for index, rule in enumerate(rules)]
+    return Subscription(_name(subscription, path), list(_filters(rules, path)), settings, names)
 
 
 def _name(entity: Mapping[str, Any], path: str) -> str:
@@ -131,15 +135,18 @@ def _seconds(properties: Mapping[str, Any], key: str, path: str) -> float | None
     return timedelta(**parts).total_seconds()
 
 
-def _filters(rules: Sequence[Mapping[str, Any]], path: str) -> Iterator[CorrelationFilter]:
+def _filters(rules: Sequence[Mapping[str, Any]], path: str) -> Iterator[Filter]:
     for index, rule in enumerate(rules):
         here = f"{path}.Rules[{index}].Properties"
         properties = rule.get("Properties", {})
         kind = properties.get("FilterType")
-        if kind != "Correlation" or properties.get("Action"):
+        if kind not in {"Correlation", "Sql"} or properties.get("Action"):
             raise Invalid(
-                f"{here}: expected FilterType Correlation without an Action, got {kind!r}"
+                f"{here}: expected FilterType Correlation or Sql without an Action, got {kind!r}"
             )
+        if kind == "Sql":
+            yield _sql_filter(properties.get("SqlFilter", {}).get("SqlExpression"), here)
+            continue
         given = properties.get("CorrelationFilter", {})
         unknown = sorted(set(given) - set(_FILTER_PARTS))
         if unknown:
@@ -148,3 +155,12 @@ def _filters(rules: Sequence[Mapping[str, Any]], path: str) -> Iterator[Correlat
                 f"expected {', '.join(_FILTER_PARTS)}"
             )
         yield CorrelationFilter(**{_FILTER_PARTS[key]: value for key, value in given.items()})
+
+
+def _sql_filter(expression: Any, here: str) -> SqlFilter:
+    if not isinstance(expression, str):
+        raise Invalid(f"{here}.SqlFilter.SqlExpression: expected a condition")
+    try:
+        return SqlFilter(expression)
+    except Invalid as problem:
+        raise Invalid(f"{here}.SqlFilter.SqlExpression: {problem}") from problem

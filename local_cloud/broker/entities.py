@@ -2,15 +2,15 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from local_cloud.broker import message_store
+from local_cloud.broker import message_store, rules
+from local_cloud.broker.rules import CorrelationFilter, Rule
 from local_cloud.broker.topology import (
     DEAD_LETTER_SUFFIX,
     SUBSCRIPTIONS,
-    CorrelationFilter,
     Queue,
     QueueSettings,
     Subscription,
@@ -33,7 +33,11 @@ class StoredQueue:
     id: int
     path: str
     settings: QueueSettings
-    accepts: Callable[[OutgoingMessage], bool]
+    rules: Sequence[Rule] | None
+    """None: of a queue, which takes every message."""
+
+    def accepts(self, message: OutgoingMessage) -> bool:
+        return self.rules is None or any(rule.filter.matches(message) for rule in self.rules)
 
 
 @dataclass
@@ -108,19 +112,22 @@ class Entities:
         stored = json.loads(definition)
         settings = QueueSettings(**stored["settings"])
         if kind == QUEUE:
-            held = StoredQueue(number, path, settings, _accepts_all)
+            held = StoredQueue(number, path, settings, None)
             self.senders[path] = number
         else:
-            rules = tuple(CorrelationFilter(**rule) for rule in stored["filters"])
-            held = StoredQueue(number, path, settings, Subscription("", rules).accepts)
+            rules = _rules(stored)
+            held = StoredQueue(number, path, settings, rules)
             topic = path.rpartition(SUBSCRIPTIONS)[0]
             self.topics.setdefault(topic, {})[path] = held
         self.queues[path] = held
         self.by_id[number] = held
 
 
-def _accepts_all(_: OutgoingMessage) -> bool:
-    return True
+def _rules(stored: Mapping[str, Any]) -> Sequence[Rule]:
+    if "rules" in stored:
+        return [rules.loaded(rule) for rule in stored["rules"]]
+    # A subscription of an earlier version.
+    return Subscription("", [CorrelationFilter(**each) for each in stored["filters"]]).rules
 
 
 Definition = tuple[str, str, str]
@@ -151,9 +158,16 @@ def define_subscription(topic: str, subscription: Subscription) -> Definition:
         SUBSCRIPTION,
         _json(
             settings=asdict(subscription.settings),
-            filters=[asdict(rule) for rule in subscription.filters],
+            rules=[rules.stored(rule) for rule in subscription.rules],
         ),
     )
+
+
+def with_rules(held: StoredQueue, changed: Sequence[Rule]) -> Definition:
+    """Return the subscription *held* with *changed* rules, which no declaration takes back."""
+    stored = [rules.stored(rule) for rule in changed]
+    settings = asdict(held.settings)
+    return held.path, SUBSCRIPTION, _json(settings=settings, rules=stored, changed=True)
 
 
 def _json(**parts: Any) -> str:
@@ -166,11 +180,20 @@ def save(connection: sqlite3.Connection, wanted: Sequence[Definition]) -> None:
     Raises:
         Invalid: an entity of that name is of another kind.
     """
-    kinds = {path: kind for _, path, kind, _ in message_store.load_entities(connection)}
+    present = {path: row for _, path, *row in message_store.load_entities(connection)}
     for path, kind, definition in wanted:
-        if kinds.get(path, kind) != kind:
-            raise Invalid(f"{path} is a {kinds[path]}, expected a {kind}: choose another name")
-        message_store.save_entity(connection, path, kind, definition)
+        known, earlier = present.get(path, (kind, "{}"))
+        if known != kind:
+            raise Invalid(f"{path} is a {known}, expected a {kind}: choose another name")
+        message_store.save_entity(connection, path, kind, _declared(definition, earlier))
+
+
+def _declared(definition: str, earlier: str) -> str:
+    """Return *definition* with the rules of *earlier*, where a client has changed them."""
+    stored = json.loads(earlier)
+    if not stored.get("changed"):
+        return definition
+    return _json(**{**json.loads(definition), "rules": stored["rules"], "changed": True})
 
 
 def load(connection: sqlite3.Connection) -> Entities:

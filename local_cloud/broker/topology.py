@@ -7,12 +7,12 @@ No consumer of the platform may depend on sessions: they are for other applicati
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from local_cloud.broker.rules import DEFAULT_RULE, CorrelationFilter, Filter, Rule
 from shared.kernel.errors import Invalid
-from shared.messaging.broker import OutgoingMessage
 
 LOCK_MAX_S: Final = 300.0
 NAME_MAX: Final = 260
@@ -45,32 +45,6 @@ class QueueSettings:
             )
 
 
-@dataclass(frozen=True)
-class CorrelationFilter:
-    """Matches when every part that is given is equal, upper and lower case apart.
-
-    A filter that gives nothing matches every message (Service Bus' `$Default` rule).
-    """
-
-    subject: str | None = None
-    correlation_id: str | None = None
-    message_id: str | None = None
-    content_type: str | None = None
-    properties: Mapping[str, str] = field(default_factory=dict)
-
-    def matches(self, message: OutgoingMessage) -> bool:
-        for wanted, actual in (
-            (self.subject, message.subject),
-            (self.correlation_id, message.correlation_id),
-            (self.message_id, message.message_id),
-            (self.content_type, message.content_type),
-        ):
-            if wanted is not None and wanted != actual:
-                return False
-        actual_properties = message.application_properties
-        return all(actual_properties.get(name) == value for name, value in self.properties.items())
-
-
 EVERY_MESSAGE: Final = (CorrelationFilter(),)
 
 
@@ -85,11 +59,19 @@ class Subscription:
     """Takes one copy of each message that any of *filters* matches; without filters none."""
 
     name: str
-    filters: Sequence[CorrelationFilter] = EVERY_MESSAGE
+    filters: Sequence[Filter] = EVERY_MESSAGE
     settings: QueueSettings = QueueSettings()
+    rule_names: Sequence[str] = ()
+    """Those of the filters; without them `$Default`, or `rule-1` and so on."""
 
-    def accepts(self, message: OutgoingMessage) -> bool:
-        return any(rule.matches(message) for rule in self.filters)
+    @property
+    def rules(self) -> Sequence[Rule]:
+        names = self.rule_names
+        if not names:
+            is_default = self.filters == EVERY_MESSAGE
+            numbered = [f"rule-{number}" for number in range(1, len(self.filters) + 1)]
+            names = [DEFAULT_RULE] if is_default else numbered
+        return [Rule(name, each) for name, each in zip(names, self.filters, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from proton import Condition, symbol
 
 from local_cloud.broker.message import LockLost, SessionRequired
 from local_cloud.broker.sessions import NoSession, SessionBusy, SessionLost
-from shared.kernel.errors import Invalid, NotFound, TooLarge, Unauthenticated, Unavailable
+from shared.kernel.errors import Conflict, Invalid, NotFound, TooLarge, Unauthenticated, Unavailable
 
 _log = logging.getLogger(__name__)
 NOT_IMPLEMENTED: Final = "amqp:not-implemented"
@@ -27,6 +27,7 @@ _CONDITIONS: Final[Mapping[type[Exception], tuple[str, int]]] = {
     SessionBusy: ("com.microsoft:session-cannot-be-locked", 409),
     SessionLost: (SESSION_LOST, 410),
     NoSession: ("com.microsoft:timeout", 408),
+    Conflict: ("com.microsoft:entity-already-exists", 409),
     TooLarge: ("amqp:link:message-size-exceeded", 413),
     Invalid: ("com.microsoft:argument-error", 400),
     LockLost: (LOCK_LOST, 410),

@@ -1,7 +1,7 @@
 """The requests that clients send to `<entity>/$management`, and their answers.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-request-response
-Rules are not served.
+Actions of rules are not served.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,6 +28,7 @@ from local_cloud.service_bus_endpoint.message_codec import (
     with_lock_token,
     written,
 )
+from local_cloud.service_bus_endpoint.rule_codec import read_rule, written_rule
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid
 
@@ -70,6 +71,9 @@ class Management:
             "com.microsoft:get-session-state": self._session_state,
             "com.microsoft:set-session-state": self._set_session_state,
             "com.microsoft:get-message-sessions": self._session_names,
+            "com.microsoft:add-rule": self._add_rule,
+            "com.microsoft:remove-rule": self._remove_rule,
+            "com.microsoft:enumerate-rules": self._rules,
         }
 
     async def answer(self, operation: str, body: Body) -> tuple[int, Body]:
@@ -172,6 +176,21 @@ class Management:
             return _NOTHING, {}
         listed = Array(UNDESCRIBED, Data.STRING, *names)  # type: ignore[arg-type]  # proton's own
         return _OK, {"skip": int32(skip + len(names)), "sessions-ids": listed}
+
+    async def _add_rule(self, body: Body) -> tuple[int, Body]:
+        rule = read_rule(body.get("rule-name"), body.get("rule-description"))
+        await self._broker.add_rule(self._path, rule)
+        return _OK, {}
+
+    async def _remove_rule(self, body: Body) -> tuple[int, Body]:
+        await self._broker.remove_rule(self._path, str(body.get("rule-name")))
+        return _OK, {}
+
+    async def _rules(self, body: Body) -> tuple[int, Body]:
+        skip, top = max(0, _number(body, "skip", 0)), _number(body, "top", PEEKED_MAX)
+        rules = self._broker.rules(self._path)[skip : skip + max(1, min(top, PEEKED_MAX))]
+        listed = [{"rule-description": written_rule(rule)} for rule in rules]
+        return (_OK, {"rules": listed}) if listed else (_NOTHING, {})
 
     async def _settle(self, body: Body) -> tuple[int, Body]:
         status = body.get("disposition-status")

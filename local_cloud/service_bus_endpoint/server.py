@@ -1,8 +1,8 @@
 """Serves the embedded broker on a port of its own, to clients that speak AMQP 1.0.
 
 What clients send was taken from the official SDKs for Python, JavaScript, Java and Go, and from
-https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide. Rules
-over AMQP and transactions are not served.
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide. Actions
+of rules and transactions are not served.
 """
 
 import asyncio

@@ -10,7 +10,8 @@ from datetime import timedelta
 
 import pytest
 
-from local_cloud.broker.topology import CorrelationFilter, Queue, Subscription, Topic, Topology
+from local_cloud.broker.rules import CorrelationFilter
+from local_cloud.broker.topology import Queue, Subscription, Topic, Topology
 from shared.kernel.errors import Invalid, NotFound, TooLarge
 from shared.messaging.broker import MessageSender, OutgoingMessage
 from shared.messaging.service_bus import ServiceBusMessages

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from local_cloud.broker.declaration import load_topology, topology_of
+from local_cloud.broker.rules import CorrelationFilter, SqlFilter
 from local_cloud.broker.topology import (
     EVERY_MESSAGE,
-    CorrelationFilter,
     Queue,
     QueueSettings,
     Subscription,
@@ -63,7 +63,14 @@ def test_an_emulator_s_file_is_a_topology(tmp_path: Path) -> None:
                                     "FilterType": "Correlation",
                                     "CorrelationFilter": {"Label": "s", "Properties": {"a": "b"}},
                                 },
-                            }
+                            },
+                            {
+                                "Name": "reds",
+                                "Properties": {
+                                    "FilterType": "Sql",
+                                    "SqlFilter": {"SqlExpression": "color = 'red'"},
+                                },
+                            },
                         ],
                     },
                     {"Name": "everything"},
@@ -81,8 +88,12 @@ def test_an_emulator_s_file_is_a_topology(tmp_path: Path) -> None:
                 [
                     Subscription(
                         "some",
-                        [CorrelationFilter(subject="s", properties={"a": "b"})],
+                        [
+                            CorrelationFilter(subject="s", properties={"a": "b"}),
+                            SqlFilter("color = 'red'"),
+                        ],
                         QueueSettings(time_to_live_s=600),
+                        ["rule", "reds"],
                     ),
                     Subscription("everything", EVERY_MESSAGE, QueueSettings(time_to_live_s=600)),
                 ],
@@ -109,13 +120,22 @@ def test_an_emulator_s_file_is_a_topology(tmp_path: Path) -> None:
         pytest.param(queue(LockDuration="PT6M"), "at most 300", id="lock-too-long"),
         pytest.param(namespace(Queues=[{}]), r"Queues\[0\].Name", id="no-name"),
         pytest.param(
-            rule(FilterType="Sql", SqlFilter={"SqlExpression": "1=1"}),
-            r"Topics\[0\].Subscriptions\[0\].Rules\[0\].Properties: expected FilterType",
-            id="sql-filter",
+            rule(FilterType="Sql", SqlFilter={"SqlExpression": "color ="}),
+            r"Subscriptions\[0\].Rules\[0\].Properties.SqlFilter.SqlExpression: .*expected a value",
+            id="no-condition",
         ),
         pytest.param(
-            rule(FilterType="Correlation", CorrelationFilter={"SessionId": "s"}),
-            "CorrelationFilter.SessionId: not served here",
+            rule(
+                FilterType="Sql",
+                SqlFilter={"SqlExpression": "1=1"},
+                Action={"SqlExpression": "SET a=1"},
+            ),
+            "without an Action",
+            id="rule-action",
+        ),
+        pytest.param(
+            rule(FilterType="Correlation", CorrelationFilter={"Session": "s"}),
+            "CorrelationFilter.Session: not served here",
             id="filter-part-not-served",
         ),
     ],

@@ -1,7 +1,7 @@
 import pytest
 
+from local_cloud.broker.rules import CorrelationFilter
 from local_cloud.broker.topology import (
-    CorrelationFilter,
     Queue,
     QueueSettings,
     Subscription,

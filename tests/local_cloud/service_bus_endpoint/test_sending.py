@@ -12,7 +12,8 @@ from azure.servicebus.exceptions import (
     ServiceBusError,
 )
 
-from local_cloud.broker.topology import CorrelationFilter, Subscription, Topic, Topology
+from local_cloud.broker.rules import CorrelationFilter
+from local_cloud.broker.topology import Subscription, Topic, Topology
 from tests.kit.service_bus import bodies, message, until
 from tests.kit.service_bus_wire import served
 
