@@ -24,6 +24,7 @@ from local_cloud.cloud import CloudSettings, IdentityPorts, LocalCloud
 from local_cloud.cosmos_endpoint.account import Account
 from local_cloud.identity_services import IdentityServices
 from local_cloud.infrastructure.endpoint import engine_of, serve_engine
+from local_cloud.kept_ports import kept_port, last_addresses
 from local_cloud.private_files import write_private
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import Database
@@ -49,23 +50,23 @@ _DATABASE: Final = "runtime"
 _log = logging.getLogger(__name__)
 
 
+_PORTS: Final[Mapping[str, str]] = {
+    "cosmos_port": "Cosmos DB",
+    "cosmos_https_port": "Cosmos DB by identity",
+    "service_bus_port": "Service Bus",
+    "service_bus_tls_port": "Service Bus by identity",
+    "blob_port": "Blob storage",
+    "blob_https_port": "Blob storage by identity",
+    "table_port": "Table storage",
+    "table_https_port": "Table storage by identity",
+    "key_vault_port": "Key Vault",
+    "token_port": "tokens",
+}
+"""The options that choose a port, by the service whose it is."""
+
+
 def main() -> int:
     asked = _parser().parse_args()
-    ports = IdentityPorts(
-        tokens=asked.token_port,
-        key_vault=asked.key_vault_port,
-        cosmos=asked.cosmos_https_port,
-        service_bus=asked.service_bus_tls_port,
-        tables=asked.table_https_port,
-        blobs=asked.blob_https_port,
-    )
-    settings = CloudSettings(
-        runtime_topology(BUILT),
-        asked.cosmos_port,
-        asked.service_bus_port,
-        StoragePorts(asked.blob_port, asked.table_port),
-        ports,
-    )
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     state = asked.state.resolve()
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -77,6 +78,7 @@ def main() -> int:
     write_owner(lock, os.getpid())
     try:
         agent_folder = None if asked.agent_folder is None else asked.agent_folder.resolve()
+        settings = _settings(asked, last_addresses(state / ADDRESSES))
         return asyncio.run(_serve(state, settings, agent_folder))
     except (NotInstalled, PortTaken, Unavailable) as problem:
         print(problem, file=sys.stderr)  # noqa: T201
@@ -86,21 +88,15 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local_cloud", description="Run a local cloud.")
     parser.add_argument("--state", type=Path, default=Path(".factory/cloud"), help="its folder")
-    parser.add_argument(
-        "--service-bus-port", type=int, help="of Service Bus, which is served only if it is given"
-    )
-    for option, what in (
-        ("--cosmos-port", "Cosmos DB"),
-        ("--blob-port", "Blob storage"),
-        ("--table-port", "Table storage"),
-        ("--cosmos-https-port", "Cosmos DB by https, for identities"),
-        ("--service-bus-tls-port", "Service Bus by TLS, for identities"),
-        ("--blob-https-port", "Blob storage by https, for identities"),
-        ("--table-https-port", "Table storage by https, for identities"),
-        ("--key-vault-port", "Key Vault, by https"),
-        ("--token-port", "the tokens of identities"),
-    ):
-        parser.add_argument(option, type=int, default=0, help=f"of {what}; 0: any free one")
+    for name, service in _PORTS.items():
+        is_bus = name == "service_bus_port"
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=int,
+            default=None if is_bus else 0,
+            help=f"of {service}; 0: that of the last start, or any free one"
+            + ("; Service Bus is served only if it is given" if is_bus else ""),
+        )
     parser.add_argument(
         "--agent-folder",
         type=Path,
@@ -108,6 +104,28 @@ def _parser() -> argparse.ArgumentParser:
         help="state folder of a local agent, for environments on this machine (default: none)",
     )
     return parser
+
+
+def _settings(asked: argparse.Namespace, addresses: Mapping[str, object]) -> CloudSettings:
+    """Return what *asked* names, with the ports of *addresses* where it names none."""
+    ports = {
+        name: kept_port(addresses, service) if getattr(asked, name) == 0 else getattr(asked, name)
+        for name, service in _PORTS.items()
+    }
+    return CloudSettings(
+        runtime_topology(BUILT),
+        ports["cosmos_port"],
+        ports["service_bus_port"],
+        StoragePorts(ports["blob_port"], ports["table_port"]),
+        IdentityPorts(
+            tokens=ports["token_port"],
+            key_vault=ports["key_vault_port"],
+            cosmos=ports["cosmos_https_port"],
+            service_bus=ports["service_bus_tls_port"],
+            tables=ports["table_https_port"],
+            blobs=ports["blob_https_port"],
+        ),
+    )
 
 
 async def _serve(state: Path, settings: CloudSettings, agent_folder: Path | None) -> int:

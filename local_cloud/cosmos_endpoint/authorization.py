@@ -101,8 +101,9 @@ def _asked(
             return f"{_CONTAINERS}/executeQuery", _READS
         return f"{_CONTAINERS}/items/{_VERBS.get(method, 'write')}", _WRITES
     if method != "GET":
+        where = "/".join(address.segments)
         message = (
-            f"Request blocked by Auth local : The given request [{method} /{address.link}] cannot"
+            f"Request blocked by Auth local : The given request [{method} /{where}] cannot"
             " be authorized by AAD token in data plane."
             " Learn more: https://aka.ms/cosmos-native-rbac."
         )

@@ -95,7 +95,7 @@ async def test_what_the_data_plane_has_not_is_refused_as_in_azure(served: Identi
     foreign = await asked(served, "dbs/runtime/colls/health", token)
 
     assert made[:2] == (403, "5300")
-    assert "cannot be authorized by AAD token in data plane" in made[2]["message"]
+    assert "[POST /dbs] cannot be authorized by AAD token in data plane" in made[2]["message"]
     assert foreign[:2] == (403, "5301")
     assert "databaseAccounts/readMetadata] on resource [/dbs/runtime/colls/health]" in str(foreign)
 
