@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,16 @@ def test_a_second_up_shows_the_cloud_that_runs(folder: StateFolder) -> None:
     _, second = run(folder, "cloud up")
 
     assert second == {**first, "status": "was running already"}
+
+
+def test_of_two_that_start_it_at_once_both_get_the_one_cloud(folder: StateFolder) -> None:
+    with ThreadPoolExecutor(2) as both:
+        started = [both.submit(run, folder, "cloud up") for _ in range(2)]
+    ended = [each.result() for each in started]
+
+    assert [code for code, _ in ended] == [0, 0]
+    assert {shown["status"] for _, shown in ended} == {"ready", "was running already"}
+    assert len({shown["pid"] for _, shown in ended}) == 1
 
 
 def test_after_down_nothing_runs(folder: StateFolder) -> None:
