@@ -6,7 +6,7 @@ RUN := .venv/bin/python
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --custom-compile-command "make lock"
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo demo-cloud test up down lint types imports unit long fuzz bench trace count package lock clean
+.PHONY: help demo demo-cloud test up down lint types imports unit long fuzz bench trace count package func-settings lock clean
 .DEFAULT_GOAL := help
 
 help: ## list every command
@@ -98,6 +98,9 @@ count: .venv/.all ## make count OLD=4938637: statements, plumbing and sizes, the
 
 package: .venv/.all ## every app, or APP=environments, as a folder and a zip for Azure in build/, with what it needs only; EXPORTERS=1: and those of docs/telemetry.md
 	@$(RUN) -m tools.package $(APP) $(if $(EXPORTERS),--exporters)
+
+func-settings: .venv/.local ## local.settings.json for Core Tools at the root, or in the package APP=catalog; REPLACE=1: over your own values
+	@$(RUN) -m tools.func_settings $(APP) $(if $(REPLACE),--replace)
 
 lock: .tools/uv/installed ## resolve again and write requirements.txt and requirements/; UPGRADE=1 takes newer versions
 	@mkdir -p build

@@ -1,7 +1,7 @@
 """All services in one app: what `RUNTIME_PROFILE=local python -m local_host` runs here.
 
 `make package APP=…` writes an app with one service; the services do not know the difference.
-Azure's worker and Core Tools cannot start this one: environments needs the embedded host.
+Azure's worker starts this one too, with the settings that `make func-settings` writes.
 """
 
 import os

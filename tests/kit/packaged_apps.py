@@ -113,9 +113,14 @@ class Worker:
 
 
 @contextmanager
-def working(package: Path, environ: Mapping[str, str], log: Path) -> Iterator[Worker]:
-    """Run Azure's worker library on *package* with the app settings *environ*."""
-    command: Sequence[str | Path] = [interpreter(package), "-P", DRIVER]
+def working(
+    package: Path, environ: Mapping[str, str], log: Path, *, python: Path | None = None
+) -> Iterator[Worker]:
+    """Run Azure's worker library on *package* with the app settings *environ*.
+
+    *python* is the interpreter of an environment that has what the package requires.
+    """
+    command: Sequence[str | Path] = [python or interpreter(package), "-P", DRIVER]
     library = site_packages(worker_library())
     with (
         log.open("w") as errors,
