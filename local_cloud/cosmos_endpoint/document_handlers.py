@@ -96,6 +96,17 @@ class DocumentHandlers:
             return web.Response(status=304, headers=headers)
         return json_response(document, 200, headers)
 
+    async def run_operation(self, request: web.Request, address: ResourceAddress) -> web.Response:
+        """Delete all documents of a partition, the one operation that there is."""
+        container = self._container(request, address)
+        if address.names["operations"] != "partitionkeydelete":
+            raise bad_request(
+                f"the operation {address.names['operations'][:80]} is not served here"
+            )
+        partition = partition_key(request, container)
+        await Documents(container).delete_all(partition)
+        return web.Response(status=200, headers=_session(container, partition))
+
     async def read_feed(self, request: web.Request, address: ResourceAddress) -> web.Response:
         container = self._container(request, address)
         partitions, size = partition_range(request, container), page_size(request)

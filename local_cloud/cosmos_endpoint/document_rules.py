@@ -11,6 +11,8 @@ from local_cloud.cosmos_endpoint.errors import CosmosError, bad_request
 from shared.persistence.cosmos_form import ID_MAX_BYTES, TTL_MAX_S
 
 DOCUMENT_MAX_BYTES: Final = 2 * 1024 * 1024
+DEPTH_MAX: Final = 128
+"""Of objects and arrays inside one another."""
 TTL_RULE: Final = f"-1 or a whole number from 1 to {TTL_MAX_S}"
 _FORBIDDEN_IN_IDS: Final = frozenset("/\\?#")
 
@@ -51,6 +53,9 @@ def encoded(document: Mapping[str, Any]) -> str:
         text = json.dumps(document, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as problem:
         raise bad_request(f"a document is JSON: {problem}") from problem
+    # Few documents have as many brackets, so few are walked through.
+    if text.count("[") + text.count("{") > DEPTH_MAX and _depth_of(document) > DEPTH_MAX:
+        raise bad_request(f"a document has at most {DEPTH_MAX} levels of objects and arrays")
     if len(text) > DOCUMENT_MAX_BYTES:
         spelled = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
         size = len(spelled.encode(errors="surrogatepass"))
@@ -61,3 +66,14 @@ def encoded(document: Mapping[str, Any]) -> str:
                 f"a document has at most {DOCUMENT_MAX_BYTES} bytes, got {size}",
             )
     return text
+
+
+def _depth_of(value: Any) -> int:
+    """Return how many objects and arrays are inside one another."""
+    level, depth = [value], 0
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [
+            inner for item in level for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    return depth

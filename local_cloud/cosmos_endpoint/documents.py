@@ -76,6 +76,7 @@ class Documents:
         self._unique = container.unique_keys
         self._form = DocumentForm(container)
         table = self._rows.table
+        self._ids = f"SELECT id FROM {table} WHERE partition = ? AND {LIVE}"  # noqa: S608
         self._one = f"SELECT {COLUMNS} FROM {table} WHERE partition = ? AND id = ? AND {LIVE}"  # noqa: S608
 
     def read(self, partition: str, document_id: str) -> dict[str, Any]:
@@ -122,6 +123,18 @@ class Documents:
             return True, await self._in_one_write(partition, operations)
         except _BatchFailed as failed:
             return False, failed_results(len(operations), failed.index, failed.result)
+
+    async def delete_all(self, partition: str) -> None:
+        """Delete every document of *partition*."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            ids = connection.execute(self._ids, (partition, self._store.now_s())).fetchall()
+            for (document_id,) in ids:
+                delete = PreparedWrite(Write(Verb.DELETE, document_id))
+                self._apply(connection, partition, delete)
+
+        await self._store.database.write(work)
+        self._store.announce()
 
     async def _in_one_write(
         self, partition: str, operations: Sequence[Operation]

@@ -23,6 +23,8 @@ _AT_ONCE_SIGNS: Final = 1_000_000
 """Of documents, and of the query for all documents together: a query of no more runs on the event
 loop, in a few milliseconds."""
 _SHORT_CHARACTERS: Final = 32 * 1024
+_FEW_STEPS: Final = 200_000
+"""Of work, for what runs on the event loop or inside a write however much it asks for."""
 _EVERYTHING: Final = "SELECT * FROM c"
 _ENTROPY: Final = SystemEntropy()
 _CLOCK: Final = SystemClock()
@@ -44,15 +46,13 @@ async def queried(
         parse(text, parameters) if is_short else await asyncio.to_thread(parse, text, parameters)
     )
     feeds = Feeds(container)
-    selection = Selection(select, _environment(container), container.keeps_undefined)
+    environment = Environment(container.store.now(), _ENTROPY.fraction)
+    selection = Selection(select, environment, container.keeps_undefined)
     rows = feeds.rows(partitions, ids_in(select)) if select.sources else []
 
     def run() -> QueryPage:
         tied = feeds.documents(rows, by_rid=_is_rewritten(select))
-        try:
-            return page_of(select, selection, tied, size, continuation)
-        except RecursionError as problem:
-            raise SqlRefused("the query nests too deeply") from problem
+        return page_of(select, selection, tied, size, continuation)
 
     is_small = sum(len(row[_BODY]) for row in rows) < _AT_ONCE_BYTES
     if is_small and len(text) * len(rows) < _AT_ONCE_SIGNS and select.is_plain:
@@ -72,7 +72,7 @@ def listed(
 ) -> list[Any]:
     """Return the result of a query over databases, containers or offers. Raises SqlRefused."""
     select = parse(text, parameters)
-    selection = Selection(select, Environment(_CLOCK.now(), _ENTROPY.fraction))
+    selection = Selection(select, Environment(_CLOCK.now(), _ENTROPY.fraction, _FEW_STEPS))
     tied: list[Tied] = [([str(resource["id"])], resource) for resource in resources]
     return selection.all_values(selection.entries(tied))
 
@@ -85,14 +85,11 @@ def holds_for(container: Container, condition: str, document: Mapping[str, Any])
     """
     try:
         select = parse(f"SELECT VALUE 1 {condition}", {})
-        selection = Selection(select, _environment(container))
+        environment = Environment(container.store.now(), _ENTROPY.fraction, _FEW_STEPS)
+        selection = Selection(select, environment)
         return bool(selection.all_values(selection.entries([([""], document)])))
     except SqlRefused as problem:
         raise bad_request(f"the patch's condition: {problem}") from problem
-
-
-def _environment(container: Container) -> Environment:
-    return Environment(container.store.now(), _ENTROPY.fraction)
 
 
 def _is_rewritten(select: Select) -> bool:

@@ -41,4 +41,7 @@ def address_from(parts: tuple[str, ...]) -> ResourceAddress:
     names = dict(zip(parts[::2], parts[1::2], strict=False))
     if len(parts) % 2:
         return ResourceAddress(parts, parts[-1], "/".join(parts[:-1]), names)
+    if parts[-2:-1] == ("operations",):
+        # SDKs sign the container that it is done to.
+        return ResourceAddress(parts, "colls", "/".join(parts[:-2]), names)
     return ResourceAddress(parts, parts[-2] if parts else "", "/".join(parts), names)

@@ -108,6 +108,8 @@ class CosmosEndpoint:
             response = web.Response()
         except SqlRefused as problem:
             response = _refusal(bad_request(str(problem)), activity)
+        except RecursionError:
+            response = _refusal(bad_request("the request or its result nests too deep"), activity)
         except Unavailable as away:
             response = _refusal(CosmosError(503, "ServiceUnavailable", away.message), activity)
         response.headers["x-ms-activity-id"] = activity
@@ -152,6 +154,7 @@ def _handlers(
         ("GET", "offers/*"): resources.show_offer,
         ("PUT", "offers/*"): resources.replace_offer,
         ("POST", "dbs/*/colls/*/docs"): documents.post,
+        ("POST", "dbs/*/colls/*/operations/*"): documents.run_operation,
         ("GET", "dbs/*/colls/*/docs"): documents.read_feed,
         ("GET", "dbs/*/colls/*/docs/*"): documents.read,
         ("PUT", "dbs/*/colls/*/docs/*"): documents.replace,

@@ -4,6 +4,7 @@
 `QueryPlanBaselineTests` of https://github.com/Azure/azure-cosmos-dotnet-v3.
 """
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -327,3 +328,50 @@ async def test_a_part_of_a_key_of_several_levels_finds_what_is_below_it(wire: Wi
         x_ms_documentdb_partitionkey=json.dumps(["x", 1, 2]),
     )  # fmt: skip
     assert too_long.status == 400
+
+
+async def test_all_documents_of_a_partition_are_deleted_at_once(
+    wire: Wire, items: ContainerProxy
+) -> None:
+    await items.delete_all_items_by_partition_key("p1")
+    other = await sent(wire, "POST", "/dbs/shop/colls/items/operations/other")
+
+    left = items.query_items("SELECT c.pk, COUNT(1) AS n FROM c GROUP BY c.pk")
+    assert [each async for each in left] == [{"pk": "p0", "n": 4}, {"pk": "p2", "n": 4}]
+    assert other.status == 400
+
+
+async def test_a_long_query_does_not_hold_others_up(wire: Wire, items: ContainerProxy) -> None:
+    for n in range(4):
+        await items.upsert_item({"id": f"l{n}", "pk": "p0", "list": list(range(60))})
+    joins = " ".join(f"JOIN {name} IN c.list" for name in "def")
+
+    long = asyncio.create_task(
+        sent(
+            wire, "POST", DOCS, {"query": f"SELECT VALUE COUNT(1) FROM c {joins}"},
+            content_type="application/query+json",
+        )
+    )  # fmt: skip
+    for _ in range(3):
+        await items.read_item("1", "p1")
+    was_done = long.done()
+    answer = await long
+
+    assert (was_done, answer.status) == (False, 200)
+    assert answer.body["Documents"] == [4 * 60**3]
+
+
+async def test_a_long_sort_value_that_fits_into_no_header_is_a_400(
+    wire: Wire, items: ContainerProxy
+) -> None:
+    noise = "".join(chr(0x4E00 + n * 7919 % 20_000) for n in range(9_000))
+    for n in range(3):
+        await items.upsert_item({"id": f"l{n}", "pk": "p0", "text": noise})
+    query = {"query": "SELECT c.id FROM c ORDER BY c.text"}
+    headers = {"content_type": "application/query+json"}
+
+    paged = await sent(wire, "POST", DOCS, query, x_ms_max_item_count="1", **headers)
+    whole = await sent(wire, "POST", DOCS, query, x_ms_max_item_count="10", **headers)
+
+    assert (paged.status, whole.status) == (400, 200)
+    assert "more items a page" in paged.body["message"]

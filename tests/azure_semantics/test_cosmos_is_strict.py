@@ -118,6 +118,7 @@ async def test_what_is_no_double_is_a_400(wire: Wire, client: CosmosClient, numb
     [
         ({"id": "1", "text": "x" * 2 * 1024 * 1024}, 413),
         ({"id": "1", "text": "ä" * (1024 * 1024 + 10)}, 413),
+        ({"id": "1", "list": json.loads("[" * 128 + "]" * 128)}, 400),
         ({"id": "x" * 1024}, 400),
         ({"id": "ä" * 512}, 400),
         ({"id": "\ud800"}, 400),

@@ -12,8 +12,12 @@ from local_cloud.cosmos_endpoint.query.selection import Selection
 NOW: Final = datetime(2026, 11, 28, 19, 30, 5, 123456, tzinfo=UTC)
 
 
+STEPS: Final = 1_000_000
+"""Of work: enough for the tests, and spent in less than half a second."""
+
+
 def environment() -> Environment:
-    return Environment(NOW, lambda: 0.5)
+    return Environment(NOW, lambda: 0.5, STEPS)
 
 
 def page(

@@ -16,6 +16,7 @@ from local_cloud.cosmos_endpoint.query.values import (
     is_number,
     number,
     sort_key,
+    whole,
 )
 
 ITEMS_MAX: Final = 100_000
@@ -67,12 +68,11 @@ def _contains_each(decisive: bool) -> Function:  # noqa: FBT001  any or all
 
 
 def _slice(array: Any, start: Any, length: Any = 2**31) -> Any:
-    if not isinstance(array, list) or not all(
-        is_number(value) and float(value).is_integer() for value in (start, length)
-    ):
+    first, count = whole(start), whole(length)
+    if not isinstance(array, list) or first is None or count is None:
         return UNDEFINED
-    first = int(start) if start >= 0 else max(len(array) + int(start), 0)
-    return array[first : first + int(length)] if length > 0 else []
+    first = first if first >= 0 else max(len(array) + first, 0)
+    return array[first : first + count] if count > 0 else []
 
 
 def _distinct(items: Iterable[Any]) -> list[Any]:
@@ -94,9 +94,10 @@ def _same_set(left: list[Any], right: list[Any]) -> bool:
 
 
 def _chosen(index: Any, *values: Any) -> Any:
-    if not is_number(index) or not float(index).is_integer() or not 1 <= index <= len(values):
+    chosen = whole(index)
+    if chosen is None or not 1 <= chosen <= len(values):
         return UNDEFINED
-    return values[int(index) - 1]
+    return values[chosen - 1]
 
 
 def _entries(value: Any, key: Any = "k", content: Any = "v") -> Any:

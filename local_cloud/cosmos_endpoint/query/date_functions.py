@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, Final
 
 from local_cloud.cosmos_endpoint.query.signatures import Function
-from local_cloud.cosmos_endpoint.query.values import UNDEFINED, is_number
+from local_cloud.cosmos_endpoint.query.values import UNDEFINED, whole
 
 _SECOND: Final = 10_000_000
 _DAY: Final = 86_400 * _SECOND
@@ -78,16 +78,12 @@ def since_epoch(ticks: int) -> int:
     return ticks - _EPOCH
 
 
-def _whole(value: Any) -> int | None:
-    return int(value) if is_number(value) and float(value).is_integer() else None
-
-
 def _part(name: Any) -> str | None:
     return _PARTS.get(name.lower()) if isinstance(name, str) else None
 
 
 def _added(part: Any, count: Any, text: Any) -> Any:
-    unit, number, ticks = _part(part), _whole(count), ticks_of(text)
+    unit, number, ticks = _part(part), whole(count), ticks_of(text)
     if unit is None or number is None or ticks is None:
         return UNDEFINED
     if unit in _TICKS:
@@ -120,7 +116,7 @@ def _difference(part: Any, start: Any, end: Any) -> Any:
 def _binned(
     text: Any, part: Any, size: Any = 1, start: Any = "1970-01-01T00:00:00.0000000Z"
 ) -> Any:
-    ticks, unit, count, origin = ticks_of(text), _part(part), _whole(size), ticks_of(start)
+    ticks, unit, count, origin = ticks_of(text), _part(part), whole(size), ticks_of(start)
     if ticks is None or count is None or count < 1 or origin is None or origin < _BINS_FROM:
         return UNDEFINED
     if unit is None or unit not in _TICKS:
@@ -130,7 +126,7 @@ def _binned(
 
 
 def _from_parts(*parts: Any) -> Any:
-    numbers = [_whole(part) for part in parts]
+    numbers = [whole(part) for part in parts]
     if any(part is None for part in numbers):
         return UNDEFINED
     ticks = _joined(*(part for part in numbers if part is not None))
@@ -161,8 +157,8 @@ def _of_date(change: Callable[[int], Any]) -> Function:
 
 def _to_date(ticks_each: int) -> Function:
     def apply(value: Any) -> Any:
-        whole = _whole(value)
-        return UNDEFINED if whole is None else date_text(_EPOCH + whole * ticks_each)
+        count = whole(value)
+        return UNDEFINED if count is None else date_text(_EPOCH + count * ticks_each)
 
     return Function(1, 1, apply)
 

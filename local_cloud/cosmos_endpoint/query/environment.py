@@ -8,8 +8,8 @@ from typing import Any, Final
 from local_cloud.cosmos_endpoint.query.date_functions import since_epoch, ticks_of
 from local_cloud.cosmos_endpoint.query.errors import SqlRefused
 
-STEPS_MAX: Final = 30_000_000
-"""Of work: about ten seconds of one processor. Cosmos DB ends a request after five."""
+STEPS_MAX: Final = 10_000_000
+"""Of work: about four seconds of one processor. Cosmos DB ends a request after five."""
 _VALUE_MAX: Final = 1_000_000
 """Parts of one value that a query makes; a document of 2 MB has fewer."""
 _TICKS_OF_MS: Final = 10_000

@@ -34,6 +34,7 @@ _LEVELS: Final[Mapping[str, int]] = {
     "|": 1, "^": 2, "&": 3, "=": 4, "!=": 4, "<>": 4, "<": 5, "<=": 5, ">": 5, ">=": 5,
     "<<": 6, ">>": 6, ">>>": 6, "+": 7, "-": 7, "||": 7, "*": 8, "/": 8, "%": 8,
 }  # fmt: skip
+_LOGICAL: Final[Mapping[str, int]] = {"??": 1, "OR": 2, "AND": 3}
 _CONSTANTS: Final = {"TRUE": True, "FALSE": False, "NULL": None, "UNDEFINED": UNDEFINED}
 _CLAUSES: Final = frozenset(
     {
@@ -64,7 +65,7 @@ class ExpressionParser(ABC):
         self._depth += 1
         if self._depth > DEPTH_MAX:
             raise SqlRefused(f"a query nests at most {DEPTH_MAX} expressions")
-        left = self._coalesced()
+        left = self._logical(1)
         if self._take("?"):
             middle = self._expression()
             self._expect(":")
@@ -72,28 +73,27 @@ class ExpressionParser(ABC):
         self._depth -= 1
         return left
 
-    def _coalesced(self) -> Expression:
-        return self._joined(
-            "??", lambda: self._joined("OR", lambda: self._joined("AND", self._not))
-        )
+    def _logical(self, level: int) -> Expression:
+        """Parse conditions joined by words of *level* and above; one call holds a whole chain."""
+        left = self._condition()
+        while (at := _LOGICAL.get(self._peek(), 0)) >= level:
+            word = self._peek()
+            parts = [left]
+            while self._take(word):
+                parts.append(self._logical(at + 1))
+            left = Call(word, tuple(parts))
+        return left
 
-    def _joined(self, word: str, part: Any) -> Expression:
-        """Parse one or more *part* with *word* between them as one call."""
-        parts = [part()]
-        while self._take(word):
-            parts.append(part())
-        return parts[0] if len(parts) == 1 else Call(word, tuple(parts))
-
-    def _not(self) -> Expression:
+    def _condition(self) -> Expression:
         negations = 0
         while self._take("NOT"):
             negations += 1
-        condition = self._condition()
+        condition = self._compared()
         for _ in range(negations if negations < 2 else 2 - negations % 2):  # noqa: PLR2004
             condition = Call("NOT", (condition,))
         return condition
 
-    def _condition(self) -> Expression:
+    def _compared(self) -> Expression:
         left = self._binary(1)
         negated = self._peek() == "NOT" and self._peek(1) in {"IN", "BETWEEN", "LIKE"}
         if negated:

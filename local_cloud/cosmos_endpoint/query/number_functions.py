@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from local_cloud.cosmos_endpoint.query.signatures import Function, of_numbers
-from local_cloud.cosmos_endpoint.query.values import UNDEFINED, is_number
+from local_cloud.cosmos_endpoint.query.values import UNDEFINED, whole
 
 _BITS_64: Final = 2**63
 _BITS_32: Final = 2**32
@@ -42,13 +42,13 @@ def _of_integers(
     """Return a function of 64-bit integers; what does not fit is undefined."""
 
     def apply(*values: Any) -> Any:
-        if not all(is_number(value) and float(value).is_integer() for value in values):
+        integers = [integer for value in values if (integer := whole(value)) is not None]
+        if len(integers) < len(values):
             return UNDEFINED
-        whole = [int(value) for value in values]
-        if shifts and not 0 <= whole[1] < 64:  # noqa: PLR2004  bits
+        if shifts and not 0 <= integers[1] < 64:  # noqa: PLR2004  bits
             return UNDEFINED
         try:
-            result = calculate(*whole)
+            result = calculate(*integers)
         except ZeroDivisionError:
             return UNDEFINED
         return result if -_BITS_64 <= result < _BITS_64 else UNDEFINED

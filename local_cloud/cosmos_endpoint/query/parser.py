@@ -39,7 +39,10 @@ def parse(text: str, parameters: Mapping[str, Any]) -> Select:
     Raises:
         SqlRefused: malformed, refused by Cosmos DB, or not served.
     """
-    return _Parser(text, parameters).query()
+    try:
+        return _Parser(text, parameters).query()
+    except RecursionError as problem:  # a stack that was deep already
+        raise SqlRefused("the query nests too deeply") from problem
 
 
 class _Parser(ExpressionParser):

@@ -12,7 +12,7 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from local_cloud.cosmos_endpoint.query.errors import SqlRefused
 from local_cloud.cosmos_endpoint.query.signatures import ANY_NUMBER, Function, of_text
-from local_cloud.cosmos_endpoint.query.values import UNDEFINED, is_number, number
+from local_cloud.cosmos_endpoint.query.values import UNDEFINED, is_number, number, whole
 
 _REPLICATE_MAX: Final = 10_000
 _TEXT_MAX: Final = 2 * 1024 * 1024
@@ -52,36 +52,32 @@ def _contains_each(combine: Callable[..., bool], *, ignores_case: bool) -> Funct
     return Function(2, ANY_NUMBER, apply)
 
 
-def _whole(value: Any) -> int | None:
-    return int(value) if is_number(value) and float(value).is_integer() else None
-
-
 def _substring(text: Any, start: Any, length: Any) -> Any:
-    first, count = _whole(start), _whole(length)
+    first, count = whole(start), whole(length)
     if not isinstance(text, str) or first is None or count is None:
         return UNDEFINED
     return text[first : first + count] if first >= 0 and count > 0 else ""
 
 
 def _right(text: Any, length: Any) -> Any:
-    count = _whole(length)
+    count = whole(length)
     if not isinstance(text, str) or count is None:
         return UNDEFINED
     return text[max(len(text) - count, 0) :] if count > 0 else ""
 
 
 def _index_of(text: Any, part: Any, start: Any = 0) -> Any:
-    first = _whole(start)
+    first = whole(start)
     if not isinstance(text, str) or not isinstance(part, str) or first is None or first < 0:
         return UNDEFINED
     return text.find(part, first)
 
 
 def _replicate(text: Any, count: Any) -> Any:
-    times = _whole(count)
+    times = whole(count)
     if not isinstance(text, str) or times is None or times < 0:
         return UNDEFINED
-    return text * times if len(text) * times <= _REPLICATE_MAX else UNDEFINED
+    return text * times if max(len(text), 1) * times <= _REPLICATE_MAX else UNDEFINED
 
 
 def _replaced(text: str, part: str, by: str) -> Any:

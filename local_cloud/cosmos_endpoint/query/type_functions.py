@@ -7,19 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from local_cloud.cosmos_endpoint.query.signatures import Function
-from local_cloud.cosmos_endpoint.query.values import LIST_RANK, UNDEFINED, is_number, rank
-
-_INTEGERS_END: Final = 2**63
+from local_cloud.cosmos_endpoint.query.values import LIST_RANK, UNDEFINED, is_number, rank, whole
 
 
 def _test(test: Callable[[Any], bool]) -> Function:
     return Function(1, 1, test, takes_undefined=True)
-
-
-def _is_integer(value: Any) -> bool:
-    if not is_number(value) or not float(value).is_integer():
-        return False
-    return bool(-_INTEGERS_END <= value < _INTEGERS_END)
 
 
 TYPE_FUNCTIONS: Final[Mapping[str, Function]] = {
@@ -28,7 +20,7 @@ TYPE_FUNCTIONS: Final[Mapping[str, Function]] = {
     "IS_BOOLEAN": _test(lambda value: isinstance(value, bool)),
     "IS_DEFINED": _test(lambda value: value is not UNDEFINED),
     "IS_FINITE_NUMBER": _test(is_number),
-    "IS_INTEGER": _test(_is_integer),
+    "IS_INTEGER": _test(lambda value: whole(value) is not None),
     "IS_NULL": _test(lambda value: value is None),
     "IS_NUMBER": _test(is_number),
     "IS_OBJECT": _test(lambda value: isinstance(value, dict)),

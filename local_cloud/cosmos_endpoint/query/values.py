@@ -41,6 +41,13 @@ def is_number(value: Any) -> bool:
     return type(value) is int or type(value) is float
 
 
+def whole(value: Any) -> int | None:
+    """Return a number without a fraction that fits into 64 bits as int; None for anything else."""
+    if not is_number(value) or not -_WHOLE_BELOW <= value < _WHOLE_BELOW:
+        return None
+    return int(value) if float(value).is_integer() else None
+
+
 def equal(left: Any, right: Any) -> bool:
     """Return whether two JSON values are equal; values of two types never are."""
     if rank(left) != rank(right):
