@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from local_cloud.broker import entities, message_store, send, session_store
+from local_cloud.broker import duplicates, entities, message_store, send, session_store
 from local_cloud.broker.message import Disposition, LockLost, ReceivedMessage
 from local_cloud.broker.message_store import Settlement
 from local_cloud.broker.namespace import Namespace, received
@@ -48,6 +48,7 @@ class Broker:
         def open_namespace(connection: sqlite3.Connection) -> entities.Entities:
             message_store.create_tables(connection)
             session_store.create_tables(connection)
+            duplicates.create_tables(connection)
             entities.save(connection, list(entities.definitions(self._topology)))
             loaded = entities.load(connection)
             left_locked = [

@@ -2,7 +2,7 @@
 
 People who run the emulator have such a file already:
 https://learn.microsoft.com/azure/service-bus-messaging/test-locally-with-service-bus-emulator.
-Features that this broker lacks (duplicate detection, forwarding, rule actions) are refused
+Features that this broker lacks (forwarding, rule actions) are refused
 with their path in the file, never ignored.
 """
 
@@ -29,12 +29,12 @@ _DURATION: Final = re.compile(
 )
 _SETTINGS: Final = {
     "LockDuration", "MaxDeliveryCount", "DefaultMessageTimeToLive",
-    "DeadLetteringOnMessageExpiration", "RequiresSession",
+    "DeadLetteringOnMessageExpiration", "RequiresSession", "RequiresDuplicateDetection",
+    "DuplicateDetectionHistoryTimeWindow",
 }  # fmt: skip
-_OFF_ONLY: Final = {
-    "RequiresDuplicateDetection", "ForwardTo", "ForwardDeadLetteredMessagesTo",
-}  # fmt: skip
-_WITHOUT_EFFECT: Final = {"DuplicateDetectionHistoryTimeWindow"}
+_OFF_ONLY: Final = {"ForwardTo", "ForwardDeadLetteredMessagesTo"}
+_WINDOW_S: Final = 600.0
+"""Of duplicate detection, unless it is given."""
 _FILTER_PARTS: Final = {
     "Label": "subject", "Subject": "subject", "CorrelationId": "correlation_id",
     "MessageId": "message_id", "ContentType": "content_type", "Properties": "properties",
@@ -73,7 +73,7 @@ def _topic(topic: Mapping[str, Any], path: str) -> Topic:
         _subscription(each, f"{path}.Subscriptions[{index}]", own.time_to_live_s)
         for index, each in enumerate(topic.get("Subscriptions", []))
     ]
-    return Topic(_name(topic, path), subscriptions)
+    return Topic(_name(topic, path), subscriptions, own.duplicate_window_s)
 
 
 def _subscription(
@@ -101,7 +101,7 @@ def _settings(
     for key, value in properties.items():
         if key in _OFF_ONLY and value:
             raise Invalid(f"{path}.Properties.{key} is {value!r}: not served here, leave it out")
-        if key not in _SETTINGS | _OFF_ONLY | _WITHOUT_EFFECT:
+        if key not in _SETTINGS | _OFF_ONLY:
             known = ", ".join(sorted(_SETTINGS))
             raise Invalid(f"{path}.Properties.{key} is unknown; expected one of {known}")
     lives = _seconds(properties, "DefaultMessageTimeToLive", path)
@@ -113,7 +113,13 @@ def _settings(
         min(bounds, default=None),
         bool(properties.get("DeadLetteringOnMessageExpiration", False)),
         bool(properties.get("RequiresSession", False)),
+        _window_s(properties, path),
     )
+
+
+def _window_s(properties: Mapping[str, Any], path: str) -> float | None:
+    given_s = _seconds(properties, "DuplicateDetectionHistoryTimeWindow", path)
+    return (given_s or _WINDOW_S) if properties.get("RequiresDuplicateDetection") else None
 
 
 def _count(value: Any, path: str) -> int:

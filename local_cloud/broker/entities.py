@@ -50,6 +50,8 @@ class Entities:
     """Subscriptions by path, by topic."""
     senders: dict[str, int] = field(default_factory=dict)
     """Numbers of queues and topics, which take messages, by path."""
+    windows_s: dict[str, float | None] = field(default_factory=dict)
+    """Those of duplicate detection, of queues and topics."""
     by_id: dict[int, StoredQueue] = field(default_factory=dict)
 
     def targets(self, entity: str) -> Sequence[StoredQueue]:
@@ -105,15 +107,17 @@ class Entities:
 
     def put(self, number: int, path: str, kind: str, definition: str) -> None:
         """Take one stored entity into memory."""
+        stored = json.loads(definition)
         if kind == TOPIC:
             self.topics.setdefault(path, {})
             self.senders[path] = number
+            self.windows_s[path] = stored.get("duplicate_window_s")
             return
-        stored = json.loads(definition)
         settings = QueueSettings(**stored["settings"])
         if kind == QUEUE:
             held = StoredQueue(number, path, settings, None)
             self.senders[path] = number
+            self.windows_s[path] = settings.duplicate_window_s
         else:
             rules = _rules(stored)
             held = StoredQueue(number, path, settings, rules)
@@ -139,7 +143,7 @@ def definitions(topology: Topology) -> Iterator[Definition]:
     for queue in topology.queues:
         yield define_queue(queue)
     for topic in topology.topics:
-        yield define_topic(topic.name)
+        yield define_topic(topic.name, topic.duplicate_window_s)
         for subscription in topic.subscriptions:
             yield define_subscription(topic.name, subscription)
 
@@ -148,8 +152,8 @@ def define_queue(queue: Queue) -> Definition:
     return entity_path(queue.name), QUEUE, _json(settings=asdict(queue.settings))
 
 
-def define_topic(name: str) -> Definition:
-    return entity_path(name), TOPIC, "{}"
+def define_topic(name: str, duplicate_window_s: float | None = None) -> Definition:
+    return entity_path(name), TOPIC, _json(duplicate_window_s=duplicate_window_s)
 
 
 def define_subscription(topic: str, subscription: Subscription) -> Definition:

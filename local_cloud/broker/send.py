@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from local_cloud.broker import message_store
+from local_cloud.broker import duplicates, message_store
 from local_cloud.broker.message import (
     AmqpMessage,
     EncodedMessage,
@@ -15,6 +15,7 @@ from local_cloud.broker.message import (
 from local_cloud.broker.message_store import Copy
 from local_cloud.broker.namespace import Namespace
 from local_cloud.broker.receiver_link import ReceiverLink
+from local_cloud.broker.topology import entity_path
 from shared.messaging.broker import OutgoingMessage
 
 
@@ -32,8 +33,8 @@ async def send(
 ) -> Sequence[int]:
     """Put *messages* on a queue or topic; durable when this returns, all or none.
 
-    Returns the number of each message, 0 where no subscription took it. That of a scheduled one
-    cancels it.
+    Returns the number of each message, 0 where no subscription took it, or the entity took one of
+    that id within its window. That of a scheduled one cancels it.
 
     Raises:
         NotFound: no such queue or topic.
@@ -49,15 +50,32 @@ async def send(
             later[place] = encoded, message.scheduled_at.timestamp()
         else:
             at_once.append(_PreparedMessage(message, encoded, copies, []))
+    window_s = namespace.entities.windows_s.get(entity_path(entity))
     for sent in at_once:
-        _reserve_credit(namespace, sent)
+        if window_s is None:
+            _reserve_credit(namespace, sent)
+        else:  # whether it is enqueued at all, the transaction finds out
+            sent.handed_to = [None] * len(sent.copies)
 
     def store(connection: sqlite3.Connection) -> tuple[list[int], list[int]]:
         sender = namespace.entities.sender(entity)
+
+        def is_new(message_id: str) -> bool:
+            return window_s is None or duplicates.is_new(
+                connection, sender, message_id, now, window_s
+            )
+
         return [
             message_store.schedule(connection, sender, encoded, due_at)
-            for encoded, due_at in later.values()
-        ], [message_store.enqueue(connection, sent.encoded, sent.copies, now) for sent in at_once]
+            if is_new(messages[place].message_id)
+            else 0
+            for place, (encoded, due_at) in later.items()
+        ], [
+            message_store.enqueue(connection, sent.encoded, sent.copies, now)
+            if is_new(sent.message.message_id)
+            else 0
+            for sent in at_once
+        ]
 
     try:
         scheduled, numbers = await namespace.database.write(store)

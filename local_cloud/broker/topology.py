@@ -17,9 +17,18 @@ from shared.kernel.errors import Invalid
 LOCK_MAX_S: Final = 300.0
 NAME_MAX: Final = 260
 DELIVERY_COUNT_MAX: Final = 2000
+_WINDOW_MIN_S: Final = 20.0
+_WINDOW_MAX_S: Final = 7 * 24 * 3600.0
 DEAD_LETTER_SUFFIX: Final = "/$deadletterqueue"
 SUBSCRIPTIONS: Final = "/subscriptions/"
 _SEGMENTS: Final = re.compile(r"[a-z0-9._-]+(/[a-z0-9._-]+)*", re.IGNORECASE)
+
+
+def _check_window(window_s: float | None) -> None:
+    if window_s is not None and not _WINDOW_MIN_S <= window_s <= _WINDOW_MAX_S:
+        raise Invalid(
+            f"duplicate_window_s is {window_s:g}, expected {_WINDOW_MIN_S:g} to {_WINDOW_MAX_S:g}"
+        )
 
 
 @dataclass(frozen=True)
@@ -34,10 +43,13 @@ class QueueSettings:
     """False: an expired message is dropped, as in Service Bus unless asked otherwise."""
     requires_session: bool = False
     """Each message names a session, and a receiver has whole sessions."""
+    duplicate_window_s: float | None = None
+    """Of a queue: how long a message of an id that it has taken is dropped; None: it is not."""
 
     def __post_init__(self) -> None:
         if not 0 < self.lock_s <= LOCK_MAX_S:
             raise Invalid(f"lock_s is {self.lock_s}, expected above 0 and at most {LOCK_MAX_S:g}")
+        _check_window(self.duplicate_window_s)
         if not 1 <= self.max_delivery_count <= DELIVERY_COUNT_MAX:
             raise Invalid(
                 f"max_delivery_count is {self.max_delivery_count}, "
@@ -78,6 +90,11 @@ class Subscription:
 class Topic:
     name: str
     subscriptions: Sequence[Subscription] = ()
+    duplicate_window_s: float | None = None
+    """As of a queue."""
+
+    def __post_init__(self) -> None:
+        _check_window(self.duplicate_window_s)
 
 
 @dataclass(frozen=True)

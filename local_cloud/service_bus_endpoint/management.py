@@ -140,15 +140,23 @@ class Management:
 
     async def _receive_deferred(self, body: Body) -> tuple[int, Body]:
         numbers = _numbers(body)
-        if self._broker.requires_session(self._path):
-            self._broker.sessions.held(self._path, _session(body))
         messages = await self._broker.lock_deferred(self._path, numbers)
-        if len(messages) < len(set(numbers)):
+        try:
+            self._check_deferred(messages, len(set(numbers)))
+        except Exception:
             await self._broker.settle_all(messages, Disposition.RELEASE)
-            raise AmqpRefused(MESSAGE_NOT_FOUND, "not all of them are deferred and unlocked", 404)
+            raise
         if body.get("receiver-settle-mode") == _RECEIVE_AND_DELETE:
             await self._broker.settle_all(messages, Disposition.COMPLETE)
         return _OK, {"messages": [self._shown_locked(message) for message in messages]}
+
+    def _check_deferred(self, messages: Sequence[ReceivedMessage], wanted: int) -> None:
+        if len(messages) < wanted:
+            absent = "not all of them are deferred and unlocked"
+            raise AmqpRefused(MESSAGE_NOT_FOUND, absent, 404)
+        # Go's client names no session: the messages do.
+        for name in {message.session_id for message in messages} - {""}:
+            self._broker.sessions.held(self._path, name)
 
     def _shown_locked(self, message: ReceivedMessage) -> dict[str, Any]:
         token = lock_token(message)

@@ -14,6 +14,8 @@ from azure.servicebus.exceptions import (
     SessionLockLostError,
 )
 
+from local_cloud.broker.sessions import SessionLost
+from shared.kernel.entropy import SystemEntropy
 from tests.kit.service_bus import queue, until
 from tests.kit.service_bus_wire import ServedBroker, served
 
@@ -165,3 +167,22 @@ async def test_a_dead_letter_of_a_session_is_received_without_one() -> None:
             (dead,) = await receiver.receive_messages(1, max_wait_time=2)
 
     assert (dead.dead_letter_reason, dead.session_id) == ("Bad", "a")
+
+
+async def test_a_deferred_message_is_given_to_who_has_its_session_also_when_none_is_named() -> None:
+    async with holding("a1") as (bus, _):
+        from local_cloud.service_bus_endpoint.management import Management
+
+        session = await bus.broker.sessions.accept("orders", "a", 1)
+        (first,) = await bus.broker.sessions.lock_messages(session, 1)
+        await bus.broker.defer(first)
+        await bus.broker.sessions.release(session)
+        management = Management(bus.broker, "orders", SystemEntropy())
+        request = {"sequence-numbers": [first.sequence_number]}
+        operation = "com.microsoft:receive-by-sequence-number"
+        with pytest.raises(SessionLost):
+            await management.answer(operation, request)
+
+        await bus.broker.sessions.accept("orders", "a", 1)
+        status, body = await management.answer(operation, request)
+        assert (status, len(body["messages"])) == (200, 1)
