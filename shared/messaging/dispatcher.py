@@ -122,7 +122,7 @@ class Dispatcher:
             _log.debug("%s is not for this service", envelope.event_type)
             return
         name = f"handle {envelope.event_type}"
-        attributes = attributes_of(envelope)
+        attributes = attributes_of(envelope) if self.telemetry.is_on else {}
         with self.telemetry.span(MESSAGE, name, envelope.trace_id, attributes, parent=parent):
             await self._settle(envelope, ctx)
 
