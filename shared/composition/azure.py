@@ -8,7 +8,7 @@ Surfaces of Azure and the Pulumi engine do not exist yet: an app that needs one 
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
-from shared.composition.embedded import installed_host
+from shared.composition.embedded import is_embedded
 from shared.composition.identity import Identity
 from shared.composition.keys import key_source
 from shared.composition.parts import PartNotSupported
@@ -42,7 +42,7 @@ class AzureParts:
         self._identity = Identity(settings.client_id, is_local=settings.is_local)
         self.clock: Clock = SystemClock()
         self.entropy: Entropy = SystemEntropy()
-        self.host_has_spans = installed_host() is None
+        self.host_has_spans = not is_embedded()
 
     @cached_property
     def _account(self) -> CosmosAccount:

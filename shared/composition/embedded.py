@@ -18,14 +18,22 @@ class EmbeddedHost(Protocol):
         ...
 
 
-_installed: list[EmbeddedHost] = []
+_installed: list[EmbeddedHost | None] = []
 
 
 def install(host: EmbeddedHost | None) -> None:
-    """Make *host* the one whose parts apps imported from now on are given; None: nobody's."""
-    _installed[:] = [] if host is None else [host]
+    """Make *host* the one whose parts apps imported from now on are given.
+
+    None: of a host that has none for them, as it shares its folder with the one that has.
+    """
+    _installed[:] = [host]
 
 
 def installed_host() -> EmbeddedHost | None:
-    """Return the host in whose process this runs; None outside one."""
+    """Return the host in whose process this runs, if it has parts; None outside one."""
     return _installed[0] if _installed else None
+
+
+def is_embedded() -> bool:
+    """Return whether this runs in the process of an embedded host, with parts or without."""
+    return bool(_installed)

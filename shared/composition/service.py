@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.composition.azure import AzureParts
-from shared.composition.embedded import installed_host
+from shared.composition.embedded import installed_host, is_embedded
 from shared.composition.parts import Parts
 from shared.composition.settings import (
     EVERY_APP,
@@ -69,7 +69,7 @@ def _parts(environ: Mapping[str, str], needs: Collection[Need]) -> tuple[Setting
         if not settings.has_connections:
             return settings, host.parts(settings)
     settings = read_settings(environ, needs)
-    if host is None and PROMETHEUS in settings.telemetry:
+    if PROMETHEUS in settings.telemetry and not is_embedded():
         raise InvalidSetting(
             f"{TELEMETRY}={PROMETHEUS}: figures are read from the embedded host only; expected"
             " otlp or applicationinsights",

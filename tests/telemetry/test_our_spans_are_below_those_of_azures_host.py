@@ -1,8 +1,15 @@
 """Azure's host has a span around each invocation, named by `context`; ours is below it."""
 
+from contextlib import nullcontext
+
 import azure.durable_functions as df
 import azure.functions as func
+import pytest
 
+from shared.composition import embedded as embedded_host
+from shared.composition.azure import AzureParts
+from shared.composition.service import composition
+from shared.composition.settings import InvalidSetting, read_settings
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.telemetry.exporters import Exporters, pipeline
@@ -65,6 +72,30 @@ def test_the_span_of_the_host_is_the_parent() -> None:
 
 def test_without_exporters_a_function_has_no_context() -> None:
     assert run_virtual(answered(OFF)) == " "
+
+
+@pytest.mark.parametrize("hosts", [[], [None]], ids=["azure", "an-embedded-host-without-parts"])
+def test_an_embedded_host_has_no_spans_of_its_own(
+    hosts: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_host, "_installed", [])
+    for host in hosts:
+        embedded_host.install(host)
+
+    assert AzureParts(read_settings({"RUNTIME_PROFILE": "local"})).host_has_spans != bool(hosts)
+
+
+@pytest.mark.parametrize("hosts", [[], [None]], ids=["azure", "an-embedded-host-without-parts"])
+def test_figures_for_prometheus_need_an_embedded_host(
+    hosts: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_host, "_installed", [])
+    for host in hosts:
+        embedded_host.install(host)
+    environ = {"RUNTIME_PROFILE": "local", "RUNTIME_TELEMETRY": "prometheus"}
+
+    with nullcontext() if hosts else pytest.raises(InvalidSetting, match="embedded host only"):
+        composition(environ, ())
 
 
 async def get_thing(_request: Request[None], _app: Bench) -> Answer:
