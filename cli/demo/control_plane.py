@@ -89,6 +89,7 @@ class ProcessPerApp:
 
     def restart(self, sandbox: "Sandbox") -> None:
         sandbox.print("every host process is dead, and the agent: the front end starts them again")
+        self._ends.clear()
         self._killer = threading.Thread(target=self._kill_one_by_one, args=(sandbox,), daemon=True)
         self._killer.start()
 
