@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from local_cloud.cosmos_endpoint.faults import Fault
 from local_cloud.cosmos_endpoint.feeds import Feeds
 from local_cloud.cosmos_endpoint.partition_keys import key_values, partition_of, whole_key
 from local_cloud.cosmos_endpoint.partition_ranges import PartitionRange, range_below
+from local_cloud.cosmos_endpoint.query.values import finite
 from shared.persistence.effective_key import feed_range_of
 
 _TRIGGERS: Final = (
@@ -35,9 +36,9 @@ def json_response(
     return web.Response(text=text, status=status, headers=headers, content_type="application/json")
 
 
-def parsed_json(text: bytes) -> Any:
+def parsed_json(text: bytes, parse_float: Callable[[str], float] | None = None) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=parse_float)
     except (ValueError, RecursionError) as problem:
         raise bad_request(f"the body is not JSON: {problem}") from problem
 
@@ -55,8 +56,8 @@ async def json_object(request: web.Request) -> dict[str, Any]:
 
 async def asked_query(request: web.Request) -> tuple[str, dict[str, Any]]:
     """Return the text of the query in a request, and its parameters. Raises CosmosError (400)."""
-    body = await json_object(request)
-    text = body.get("query")
+    body = parsed_json(await request.read(), parse_float=finite)
+    text = body.get("query") if isinstance(body, dict) else None
     if not isinstance(text, str):
         raise bad_request("a query is an object with the text of it in 'query'")
     return text, query_parameters(body.get("parameters"))

@@ -28,6 +28,7 @@ from local_cloud.cosmos_endpoint.resource_handlers import ResourceHandlers
 from local_cloud.storage import LocalStorage
 from shared.kernel.errors import Unavailable
 
+REQUEST_MAX_BYTES: Final = 4 * BATCH_MAX_BYTES
 _HEADER_MAX_BYTES: Final = 32 * 1024
 """Of one header: a continuation and a key of 2 KB, escaped, are longer than aiohttp's 8 KB."""
 
@@ -68,7 +69,7 @@ class CosmosEndpoint:
 
     async def start(self) -> None:
         """Begin to listen; returns when ready. Raises OSError when the port is taken."""
-        app = web.Application(client_max_size=4 * BATCH_MAX_BYTES)
+        app = web.Application(client_max_size=REQUEST_MAX_BYTES)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(
             app,
@@ -108,6 +109,9 @@ class CosmosEndpoint:
             response = web.Response()
         except SqlRefused as problem:
             response = _refusal(bad_request(str(problem)), activity)
+        except web.HTTPRequestEntityTooLarge:
+            too_large = f"a request has at most {REQUEST_MAX_BYTES} bytes"
+            response = _refusal(CosmosError(413, "RequestEntityTooLarge", too_large), activity)
         except RecursionError:
             response = _refusal(bad_request("the request or its result nests too deep"), activity)
         except Unavailable as away:

@@ -375,3 +375,18 @@ async def test_a_long_sort_value_that_fits_into_no_header_is_a_400(
 
     assert (paged.status, whole.status) == (400, 200)
     assert "more items a page" in paged.body["message"]
+
+
+async def test_documents_are_found_by_their_ids_whatever_these_are(
+    wire: Wire, items: ContainerProxy
+) -> None:
+    for name in ("a\0b", "it's", "é✓", '"'):
+        await items.upsert_item({"id": name, "pk": "p0"})
+
+    for name in ("a\0b", "it's", "é✓", '"', "5"):
+        query = {
+            "query": "SELECT VALUE c.id FROM c WHERE (c.id = @id OR c.id IN ('none')) AND true",
+            "parameters": [{"name": "@id", "value": name}],
+        }
+        answer = await sent(wire, "POST", DOCS, query, content_type="application/query+json")
+        assert answer.body["Documents"] == [name]

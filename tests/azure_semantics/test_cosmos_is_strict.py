@@ -326,6 +326,8 @@ BODIES = [
     b'{"query": "SELECT * FROM c", "parameters": [5]}',
     b'{"query": "SELECT * FROM c WHERE c[1.5] = 1"}',
     b'{"query": "SELECT * FROM c WHERE c.a = -b"}',
+    b'{"query": "SELECT VALUE @p", "parameters": [{"name": "@p", "value": 1e400}]}',
+    b'{"query": "SELECT * FROM c WHERE c.id = \'\\ud800\'"}', b"x" * (8 * 1024 * 1024 + 1),
     b'{"query": "SELECT * FROM c WHERE COUNT(1) = 1"}',
     b'{"query": "SELECT * FROM c WHERE ' + b"NOT " * 5000 + b'true"}',
     b'[{"operationType": "Read"}]', b"[5]", b'[{"operationType": {}}]',

@@ -48,16 +48,20 @@ class _Sum(Accumulator):
         self._is_number = True
 
     def add(self, value: Any) -> None:
-        if is_number(value):
+        if not is_number(value):
+            self._is_number = False
+            return
+        self._count += 1
+        try:
             self._sum += value
-            self._count += 1
-        else:
+        except OverflowError:  # a whole number that is no double any more
             self._is_number = False
 
     def result(self) -> Any:
         if not self._is_number or (self._is_average and not self._count):
             return UNDEFINED
-        return number(self._sum / self._count if self._is_average else self._sum)
+        total = number(self._sum)
+        return total / self._count if self._is_average and is_number(total) else total
 
 
 class _Extreme(Accumulator):

@@ -112,7 +112,10 @@ def _calculated(calculate: Callable[[list[Any]], Any]) -> Function:
     def apply(array: list[Any]) -> Any:
         if not array or not all(map(is_number, array)):
             return UNDEFINED
-        return number(calculate(array))
+        try:
+            return number(calculate(array))
+        except ArithmeticError:
+            return UNDEFINED
 
     return _of_arrays(apply, 1)
 

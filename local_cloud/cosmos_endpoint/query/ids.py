@@ -8,7 +8,8 @@ def ids_in(select: Select) -> frozenset[str] | None:
     if select.where is None or not select.sources or select.sources[0].collection is not None:
         return None
     source = select.sources[0]
-    return None if source.iterates else _left_over(select.where.expression, source.alias)
+    ids = None if source.iterates else _left_over(select.where.expression, source.alias)
+    return None if ids is None or not all(map(_is_plain, ids)) else ids
 
 
 def _left_over(condition: Expression, alias: str) -> frozenset[str] | None:
@@ -35,3 +36,8 @@ def _is_id(expression: Expression, alias: str) -> bool:
 
 def _texts(values: list[object]) -> frozenset[str]:
     return frozenset(value for value in values if isinstance(value, str))
+
+
+def _is_plain(value: str) -> bool:
+    """Return whether SQLite finds *value* in JSON as it is: it ends texts at a NUL."""
+    return "\0" not in value and not any("\ud800" <= sign <= "\udfff" for sign in value)

@@ -208,8 +208,8 @@ class _Parser(ExpressionParser):
                 "Unsupported ORDER BY clause. ORDER BY item expression could not be mapped to a"
                 " document path."
             )
-        joined = {source.alias for source in select.sources[1:]}
-        if path[0] in joined:
+        correlated = {source.alias for source in select.sources if _is_part(source)}
+        if path[0] in correlated:
             raise SqlRefused("Order-by over correlated collections is not supported.")
         if self._take("DESC"):
             return OrderTerm(value, descends=True)
@@ -248,6 +248,13 @@ def _last_name(expression: Expression) -> str:
             return name
         case _:
             return ""
+
+
+def _is_part(source: Source) -> bool:
+    """Return whether a source of the outermost query is a part of a document."""
+    collection = source.collection
+    path = None if collection is None else path_of(collection)
+    return path is not None and (source.iterates or path[1] != ())
 
 
 def _is_itself(source: Source) -> bool:

@@ -12,7 +12,7 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from local_cloud.cosmos_endpoint.query.errors import SqlRefused
 from local_cloud.cosmos_endpoint.query.signatures import ANY_NUMBER, Function, of_text
-from local_cloud.cosmos_endpoint.query.values import UNDEFINED, is_number, number, whole
+from local_cloud.cosmos_endpoint.query.values import UNDEFINED, finite, is_number, number, whole
 
 _REPLICATE_MAX: Final = 10_000
 _TEXT_MAX: Final = 2 * 1024 * 1024
@@ -100,7 +100,7 @@ def _parsed(*types: type) -> Function:
 
     def parse(text: str) -> Any:
         try:
-            value = json.loads(text, parse_constant=_no_constant)
+            value = json.loads(text, parse_constant=_no_constant, parse_float=finite)
         except (ValueError, RecursionError):
             return UNDEFINED
         return value if type(value) in types else UNDEFINED

@@ -41,6 +41,14 @@ def is_number(value: Any) -> bool:
     return type(value) is int or type(value) is float
 
 
+def finite(text: str) -> float:
+    """Return the number that JSON *text* writes. Raises ValueError over 1.8e308."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is at most 1.8e308")
+    return value
+
+
 def whole(value: Any) -> int | None:
     """Return a number without a fraction that fits into 64 bits as int; None for anything else."""
     if not is_number(value) or not -_WHOLE_BELOW <= value < _WHOLE_BELOW:
@@ -65,7 +73,12 @@ def equal(left: Any, right: Any) -> bool:
 def number(value: float) -> Any:
     """Return *value* as JSON shows it, a whole one without a fraction; no number is UNDEFINED."""
     if isinstance(value, int):
-        return value if abs(value) < _WHOLE_BELOW else float(value)
+        if abs(value) < _WHOLE_BELOW:
+            return value
+        try:
+            return float(value)
+        except OverflowError:
+            return UNDEFINED
     if not math.isfinite(value):
         return UNDEFINED
     return int(value) if value.is_integer() and abs(value) < _WHOLE_BELOW else value

@@ -189,6 +189,7 @@ def test_lists_and_objects_are_parameters_too() -> None:
         ("SELECT * FROM c ORDER BY LOWER(c.a)", "could not be mapped to a document path"),
         ("SELECT * FROM c ORDER BY 1", "could not be mapped to a document path"),
         ("SELECT VALUE k FROM c JOIN k IN c.kids ORDER BY k.g", "correlated collections"),
+        ("SELECT VALUE k FROM k IN c.kids ORDER BY k.g", "correlated collections"),
         ("SELECT VALUE MAX(MIN(c.a)) FROM c", "expression containing an aggregate"),
         ("SELECT * FROM c GROUP BY c.a", "'SELECT *' is not allowed with GROUP BY"),
         ("SELECT c.b, COUNT(1) FROM c GROUP BY c.a", "GROUP BY clause"),
@@ -210,3 +211,12 @@ def test_lists_and_objects_are_parameters_too() -> None:
 def test_what_is_no_query_or_not_served_is_refused_with_its_name(sql: str, words: str) -> None:
     with pytest.raises(SqlRefused, match=words.replace("*", r"\*").replace("(", r"\(")):
         results(sql, FAMILIES)
+
+
+def test_sums_beyond_a_double_are_undefined() -> None:
+    huge = [{"v": 10**308}, {"v": 9 * 10**307}, {"v": 0.5}, {"v": 10**308}]
+
+    assert results("SELECT VALUE SUM(c.v) FROM c", huge) == []
+    assert results("SELECT AVG(c.v) AS a, MAX(c.v) AS m FROM c", huge) == [{"m": 10**308}]
+    assert results("SELECT VALUE ARRAY_SUM([c.v, c.v, c.v]) FROM c WHERE c.v > 1", huge) == []
+    assert results("SELECT VALUE StringToNumber('1e400')") == []
