@@ -115,7 +115,9 @@ class LocalStorage:
         return sorted(names)
 
     def has_database(self, name: str) -> bool:
-        return name in self._facts or name in self.database_names()
+        if name in self._facts or any(known == name for known, _ in self._stores):
+            return True
+        return name in self.database_names()
 
     def create_database(self, name: str, facts: Mapping[str, Any]) -> None:
         """Remember a database that need not have a container yet, and *facts* about it."""
