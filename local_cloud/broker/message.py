@@ -40,6 +40,9 @@ class ReceivedMessage:
     is_deferred: bool = False
     session_id: str = ""
     """Of a message in a queue or subscription that requires sessions."""
+    changes: bytes = b""
+    """What AMQP receivers changed of its properties when they gave it up, encoded; settling a copy
+    with other changes keeps those."""
 
 
 @dataclass(frozen=True)

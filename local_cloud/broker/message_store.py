@@ -23,7 +23,7 @@ STATEMENTS: Final = (
     """CREATE TABLE IF NOT EXISTS broker_delivery (
         queue INTEGER NOT NULL, message INTEGER NOT NULL, delivery_count INTEGER NOT NULL,
         lock_token TEXT, expires_at REAL, dead_letter_reason TEXT, dead_letter_description TEXT,
-        session TEXT, PRIMARY KEY (queue, message)) WITHOUT ROWID""",
+        session TEXT, changes BLOB, PRIMARY KEY (queue, message)) WITHOUT ROWID""",
     """CREATE INDEX IF NOT EXISTS broker_delivery_of_message ON broker_delivery (message)""",
     """CREATE INDEX IF NOT EXISTS broker_delivery_expiry ON broker_delivery (expires_at)
         WHERE expires_at IS NOT NULL""",
@@ -55,6 +55,7 @@ class Settlement:
     max_delivery_count: int | None
     reason: str = ""
     description: str = ""
+    changes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +75,15 @@ class Copy:
 
 
 DeliveryRow = tuple[
-    int, int, int, bytes, str, float, float | None, str | None, str | None, str | None, str | None
-]
+    int, int, int, bytes, str, float, float | None,
+    str | None, str | None, str | None, str | None, bytes | None,
+]  # fmt: skip
 """queue, message, delivery count, body, properties, enqueued at, expires at, reason, text, lock,
-session."""
+session, changes."""
 _COLUMNS: Final = (
     "d.queue, d.message, d.delivery_count, m.body, m.properties, m.enqueued_at, d.expires_at, "
-    "d.dead_letter_reason, d.dead_letter_description, d.lock_token, d.session"
+    "d.dead_letter_reason, d.dead_letter_description, d.lock_token, d.session, "
+    "d.changes"
 )
 
 
@@ -251,6 +254,11 @@ def _settle_one(connection: sqlite3.Connection, each: Settlement) -> bool:
     was_deferred = each.lock_token.startswith(DEFERRED)
     unlocked = DEFERRED if was_deferred or disposition is Disposition.DEFER else None
     used_up = each.max_delivery_count is not None and each.delivery_count >= each.max_delivery_count
+    if each.changes:
+        connection.execute(
+            f"UPDATE broker_delivery SET changes = ? {where}",  # noqa: S608  constant
+            (each.changes, *key),
+        )
     if disposition is Disposition.COMPLETE:
         cursor = connection.execute(f"DELETE FROM broker_delivery {where}", key)  # noqa: S608  constant
     elif disposition is Disposition.RELEASE:

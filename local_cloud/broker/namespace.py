@@ -75,7 +75,12 @@ class Namespace:
         self.timer.set(self.locks.next_end_s())
 
     def settlement(
-        self, lock: Lock, disposition: Disposition, reason: str = "", description: str = ""
+        self,
+        lock: Lock,
+        disposition: Disposition,
+        reason: str = "",
+        description: str = "",
+        changes: bytes = b"",
     ) -> Settlement:
         message = lock.message
         return Settlement(
@@ -87,6 +92,7 @@ class Namespace:
             self.entities.max_delivery_count(message.queue),
             reason,
             description,
+            changes,
         )
 
     def after_settling(self, locks: Sequence[Lock], settlements: Sequence[Settlement]) -> None:
@@ -164,7 +170,7 @@ def received(
     row: DeliveryRow, token: str, locked_until: float, *, begun: int = 1
 ) -> ReceivedMessage:
     """Return the message of a stored row; *begun* counts the delivery that locked it."""
-    queue, sequence, count, body, properties, enqueued_at, expires_at, reason, text, lock = row[:-1]
+    queue, sequence, count, body, properties, enqueued_at, expires_at, reason, text, lock = row[:10]
     message_id, subject, content_type, correlation_id, application, *content = json.loads(
         properties
     )
@@ -186,5 +192,6 @@ def received(
         text or "",
         amqp_of(content),
         lock is not None and lock.startswith(message_store.DEFERRED),
-        (row[-1] or "") if queue > 0 else "",
+        (row[10] or "") if queue > 0 else "",
+        row[11] or b"",
     )

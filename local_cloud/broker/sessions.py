@@ -182,12 +182,25 @@ class Sessions:
         if state is not None and len(state) > STATE_MAX_BYTES:
             raise TooLarge(f"a session state has at most {STATE_MAX_BYTES} bytes")
         await self._namespace.database.write(
-            partial(session_store.set_state, queue=session.queue, session=name, state=state)
+            partial(
+                session_store.set_state,
+                queue=session.queue,
+                session=name,
+                state=state,
+                now=self._namespace.now(),
+            )
         )
 
-    def names(self, path: str, skip: int, top: int) -> Sequence[str]:
-        """Return names of sessions that have messages or a state, in order. Raises NotFound."""
+    def names(
+        self, path: str, skip: int, top: int, updated_after: float | None = None
+    ) -> Sequence[str]:
+        """Return names of sessions that have messages or a state, in order.
+
+        With *updated_after*, in epoch seconds, those whose state was set later. Raises NotFound.
+        """
         queue = self._namespace.entities.number(path)
         return self._namespace.database.read(
-            partial(session_store.names, queue=queue, skip=skip, top=top)
+            partial(
+                session_store.names, queue=queue, skip=skip, top=top, updated_after=updated_after
+            )
         )

@@ -71,7 +71,7 @@ class SettlementWriter:
             else:
                 waiting.locks.append(lock)
                 waiting.settlements.append(
-                    namespace.settlement(lock, disposition, reason, description)
+                    namespace.settlement(lock, disposition, reason, description, message.changes)
                 )
         self._waiting.append(waiting)
         if self._writer is None or self._writer.done():

@@ -25,6 +25,7 @@ from local_cloud.service_bus_endpoint.message_codec import (
     lock_token,
     read_message,
     uuids,
+    with_changes,
     with_lock_token,
     written,
 )
@@ -45,6 +46,8 @@ _DISPOSITIONS: Final = {
     "suspended": Disposition.DEAD_LETTER,
 }
 _RECEIVE_AND_DELETE: Final = 0
+_ALWAYS_MS: Final = 253_402_300_799_999
+"""The last millisecond that .NET knows, and what it is rounded to, mean no time at all."""
 _SENDING: Final = {"com.microsoft:schedule-message", "com.microsoft:cancel-scheduled-message"}
 
 
@@ -179,7 +182,13 @@ class Management:
 
     async def _session_names(self, body: Body) -> tuple[int, Body]:
         skip, top = max(0, _number(body, "skip", 0)), _number(body, "top", PEEKED_MAX)
-        names = self._broker.sessions.names(self._path, skip, max(1, min(top, PEEKED_MAX)))
+        updated = _number(body, "last-updated-time", _ALWAYS_MS)
+        names = self._broker.sessions.names(
+            self._path,
+            skip,
+            max(1, min(top, PEEKED_MAX)),
+            None if updated >= _ALWAYS_MS else updated / 1000,
+        )
         if not names:
             return _NOTHING, {}
         listed = Array(UNDESCRIBED, Data.STRING, *names)  # type: ignore[arg-type]  # proton's own
@@ -211,6 +220,8 @@ class Management:
     async def _settle_one(
         self, message: ReceivedMessage, disposition: Disposition, body: Body
     ) -> None:
+        changes = body.get("properties-to-modify")
+        message = with_changes(message, changes if isinstance(changes, dict) else None)
         if disposition is Disposition.DEAD_LETTER:
             await self._broker.dead_letter(
                 message,

@@ -6,6 +6,7 @@ them as they came, so that a receiver gets each value with its type.
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -24,12 +25,13 @@ from local_cloud.service_bus_endpoint.sections import (
     PROPERTIES,
     VALUE,
     Section,
+    decoded,
     encoded_section,
     encoded_value,
     split,
 )
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Invalid
+from shared.kernel.errors import Invalid, TooLarge
 
 MESSAGES_MAX: Final = 4500
 """Of one batch, as in Service Bus."""
@@ -43,6 +45,7 @@ _OURS: Final = frozenset(
 _MESSAGE_ID, _TO, _SUBJECT, _REPLY_TO, _CORRELATION_ID, _CONTENT_TYPE = 0, 2, 3, 4, 5, 6
 _GROUP, _REPLY_TO_GROUP = 10, 12
 _SESSION_ID_MAX: Final = 128
+_CHANGES_MAX_BYTES: Final = 64 * 1024
 _TIME_TO_LIVE: Final = 2
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS_MAX: Final = 2**32 - 1
@@ -259,12 +262,31 @@ def _annotations(message: ReceivedMessage, own: Mapping[str, Any], source: str) 
     return encoded_section(MESSAGE_ANNOTATIONS, _map(entries))
 
 
+def with_changes(message: ReceivedMessage, changes: Mapping[Any, Any] | None) -> ReceivedMessage:
+    """Return *message* as it is to be settled by who changed properties of it.
+
+    Raises:
+        TooLarge: there are more changes than a message may have.
+    """
+    if not changes:
+        return message
+    known = decoded(message.changes) if message.changes else {}
+    merged = {**known, **{str(key): value for key, value in changes.items()}}
+    encoded = encoded_value(merged)
+    if len(encoded) > _CHANGES_MAX_BYTES:
+        raise TooLarge(f"changed properties have at most {_CHANGES_MAX_BYTES} bytes")
+    return replace(message, changes=encoded)
+
+
 def _application_properties(message: ReceivedMessage, sent: Section | None) -> bytes:
-    if not message.dead_letter_reason:
+    if not message.dead_letter_reason and not message.changes:
         return b"" if sent is None else sent.encoded
     properties = {} if sent is None else dict(sent.value)
-    properties["DeadLetterReason"] = message.dead_letter_reason
-    properties["DeadLetterErrorDescription"] = message.dead_letter_description
+    if message.changes:
+        properties |= decoded(message.changes)
+    if message.dead_letter_reason:
+        properties["DeadLetterReason"] = message.dead_letter_reason
+        properties["DeadLetterErrorDescription"] = message.dead_letter_description
     return encoded_section(APPLICATION_PROPERTIES, encoded_value(properties))
 
 

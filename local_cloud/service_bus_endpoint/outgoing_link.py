@@ -15,7 +15,7 @@ from local_cloud.broker.message import Disposition, ReceivedMessage
 from local_cloud.broker.receiver_link import ReceiverLink
 from local_cloud.broker.topology import DEAD_LETTER_SUFFIX
 from local_cloud.service_bus_endpoint.conditions import condition_of, refusal_of
-from local_cloud.service_bus_endpoint.message_codec import lock_token, written
+from local_cloud.service_bus_endpoint.message_codec import lock_token, with_changes, written
 
 if TYPE_CHECKING:
     from local_cloud.service_bus_endpoint.connection import AmqpConnection
@@ -25,6 +25,7 @@ _LOCKED_MAX: Final = 100
 _UNSETTLED_MAX: Final = 5000
 """Messages that a client has and did not settle; it gets no more until it does."""
 _DEAD_LETTER: Final = "com.microsoft:dead-letter"
+_REASONS: Final = ("DeadLetterReason", "DeadLetterErrorDescription")
 
 
 class OutgoingLink:
@@ -204,11 +205,12 @@ class OutgoingLink:
                 await broker.complete(message)
             case Delivery.REJECTED:
                 reason, description = _dead_letter_reason(remote.condition)
-                await broker.dead_letter(message, reason, description)
+                changed = with_changes(message, _changes(remote.condition))
+                await broker.dead_letter(changed, reason, description)
             case Delivery.MODIFIED if remote.undeliverable:
-                await broker.defer(message)
+                await broker.defer(with_changes(message, remote.annotations))
             case Delivery.MODIFIED:
-                await broker.abandon(message)
+                await broker.abandon(with_changes(message, remote.annotations))
             case _:
                 # Released, or settled without an outcome, which means the same.
                 await broker.release(message)
@@ -225,3 +227,11 @@ def _dead_letter_reason(condition: Any) -> tuple[str, str]:
         str(info.get("DeadLetterReason") or ""),
         str(info.get("DeadLetterErrorDescription") or condition.description or ""),
     )
+
+
+def _changes(condition: Any) -> dict[str, Any]:
+    """Return the properties that a rejection changes, besides its reason."""
+    info = (
+        (condition.info or {}) if condition is not None and condition.name == _DEAD_LETTER else {}
+    )
+    return {str(key): value for key, value in info.items() if key not in _REASONS}

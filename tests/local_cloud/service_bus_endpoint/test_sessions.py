@@ -186,3 +186,20 @@ async def test_a_deferred_message_is_given_to_who_has_its_session_also_when_none
         await bus.broker.sessions.accept("orders", "a", 1)
         status, body = await management.answer(operation, request)
         assert (status, len(body["messages"])) == (200, 1)
+
+
+async def test_sessions_are_listed_with_messages_or_a_state_or_by_its_time() -> None:
+    async with holding("a1", "b1") as (bus, client):
+        async with client.get_queue_receiver("orders", session_id="c") as receiver:
+            await receiver.session.set_state(b"kept")
+        began = bus.clock.now()
+        bus.clock.ahead_s = 10
+        async with client.get_queue_receiver("orders", session_id="b") as receiver:
+            await receiver.session.set_state(b"later")
+
+        every = [name async for name in client.list_queue_sessions("orders")]
+        later = [
+            name async for name in client.list_queue_sessions("orders", state_updated_after=began)
+        ]
+
+    assert (every, later) == (["a", "b", "c"], ["b"])
