@@ -3,7 +3,7 @@
     python -m local_cloud --state .factory/cloud
 
 It declares the platform's containers and entities, and writes the settings of an app that uses it
-to its state folder, for its own user only: `app-settings.json` with the emulators' keys, and
+to its state folder, for its own user only: `app-settings.json` with keys of its own, and
 `identity-settings.json` by identity, for each app. What was not declared is refused, as in Azure,
 and so is who has not the role.
 """
@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
+from local_cloud.account_keys import kept_keys
 from local_cloud.cloud import CloudSettings, IdentityPorts, LocalCloud
 from local_cloud.cosmos_endpoint.account import Account
 from local_cloud.identity_services import IdentityServices
@@ -78,7 +79,7 @@ def main() -> int:
     write_owner(lock, os.getpid())
     try:
         agent_folder = None if asked.agent_folder is None else asked.agent_folder.resolve()
-        settings = _settings(asked, last_addresses(state / ADDRESSES))
+        settings = _settings(asked, state)
         return asyncio.run(_serve(state, settings, agent_folder))
     except (NotInstalled, PortTaken, Unavailable) as problem:
         print(problem, file=sys.stderr)  # noqa: T201
@@ -106,8 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(asked: argparse.Namespace, addresses: Mapping[str, object]) -> CloudSettings:
-    """Return what *asked* names, with the ports of *addresses* where it names none."""
+def _settings(asked: argparse.Namespace, state: Path) -> CloudSettings:
+    """Return what *asked* names, with the ports of the last start where it names none."""
+    addresses = last_addresses(state / ADDRESSES)
     ports = {
         name: kept_port(addresses, service) if getattr(asked, name) == 0 else getattr(asked, name)
         for name, service in _PORTS.items()
@@ -117,6 +119,7 @@ def _settings(asked: argparse.Namespace, addresses: Mapping[str, object]) -> Clo
         ports["cosmos_port"],
         ports["service_bus_port"],
         StoragePorts(ports["blob_port"], ports["table_port"]),
+        kept_keys(state / "accounts"),
         IdentityPorts(
             tokens=ports["token_port"],
             key_vault=ports["key_vault_port"],

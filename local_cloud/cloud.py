@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from local_cloud.account_keys import AccountKeys
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.topology import Topology
 from local_cloud.cosmos_containers import CosmosContainers
@@ -53,6 +54,8 @@ class CloudSettings:
     """Where azure-servicebus clients find the broker; None: nowhere."""
     storage_ports: StoragePorts | None = None
     """Where clients of Azure Storage find the tables and blobs; None: nowhere."""
+    keys: AccountKeys = field(default_factory=AccountKeys)
+    """What opens the ports; the emulators' published ones unless others are given."""
     identity_ports: IdentityPorts = field(default_factory=IdentityPorts)
     """Of a cloud that has identities."""
 
@@ -72,7 +75,7 @@ class LocalCloud:
     ) -> None:
         """*database* holds the broker's tables; all that is given stays its owner's to close.
 
-        Without *identities* the ports take the emulators' keys only.
+        Without *identities* the ports take keys only.
         """
         self.broker = Broker(database, settings.topology, clock=clock, entropy=entropy)
         self.storage = storage
@@ -102,7 +105,7 @@ class LocalCloud:
                 await wire.start()
 
     def _wires_by_key(self) -> list[Wire]:
-        settings, wires = self._settings, list[Wire]()
+        settings, keys, wires = self._settings, self._settings.keys, list[Wire]()
         clock, entropy = self._clock, self._entropy
         if settings.cosmos_port is not None:
             callers = None
@@ -112,13 +115,15 @@ class LocalCloud:
                 )
 
                 callers = self._identities.callers(AUDIENCES)
-            wires.append(CosmosWire(self.storage, settings.cosmos_port, callers=callers))
+            wires.append(
+                CosmosWire(self.storage, settings.cosmos_port, keys.cosmos, callers=callers)
+            )
         if settings.service_bus_port is not None:
-            port = settings.service_bus_port
-            wires.append(ServiceBusWire(self.broker, port, clock=clock, entropy=entropy))
+            port, key = settings.service_bus_port, keys.service_bus
+            wires.append(ServiceBusWire(self.broker, port, key, clock=clock, entropy=entropy))
         if settings.storage_ports is not None:
-            ports = settings.storage_ports
-            wires.append(StorageWire(self.storage, ports, clock=clock, entropy=entropy))
+            ports, key = settings.storage_ports, keys.storage
+            wires.append(StorageWire(self.storage, ports, key, clock=clock, entropy=entropy))
         return wires
 
     async def _wires_by_identity(self, identities: "IdentityServices") -> list[Wire]:
@@ -151,7 +156,7 @@ class LocalCloud:
     def app_settings(self) -> Mapping[str, str]:
         """Return the connections of an app that uses the ports, by the names of its settings.
 
-        They have the emulators' keys; what knows no keys, the vault, is reached as the operator.
+        They have the accounts' keys; what knows no keys, the vault, is reached as the operator.
         """
         by_key = _settings_of(self._wires)
         operator = self.identity_settings().get(OPERATOR, {})

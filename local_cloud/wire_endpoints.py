@@ -14,25 +14,9 @@ if TYPE_CHECKING:
     from local_cloud.callers import Callers
 
 _log = logging.getLogger(__name__)
-EMULATOR_KEY: Final = (
-    "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
-)
-"""The key of every Cosmos DB emulator, published and no secret.
-https://learn.microsoft.com/azure/cosmos-db/emulator#authentication"""
-
-
-EMULATOR_KEY_NAME: Final = "RootManageSharedAccessKey"
-EMULATOR_SAS_KEY: Final = "SAS_KEY_VALUE"
-"""The key of every Service Bus emulator, published and no secret.
-https://learn.microsoft.com/azure/service-bus-messaging/test-locally-with-service-bus-emulator"""
-
-
+KEY_NAME: Final = "RootManageSharedAccessKey"
 STORAGE_ACCOUNT: Final = "devstoreaccount1"
-STORAGE_KEY: Final = (
-    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-)
-"""Account and key of every emulator of Azure Storage, published and no secret.
-https://learn.microsoft.com/azure/storage/common/storage-connect-azurite"""
+"""As emulators call them."""
 
 
 class PortTaken(Exception):
@@ -86,7 +70,8 @@ class Wire(ABC):
     async def start(self) -> None:
         """Begin to listen. Raises PortTaken."""
         await listen(self._endpoint, self.service, self._port, self.option)
-        _log.info("%s: %s", self.service, self.connection)
+        for service, address in self.addresses.items():  # a connection may have a key
+            _log.info("%s: %s", service, address)
 
     async def stop(self) -> None:
         await self._endpoint.stop()
@@ -99,7 +84,9 @@ class ServiceBusWire(Wire):
     service = "Service Bus"
     option = "--service-bus-port"
 
-    def __init__(self, broker: Broker, port: int, *, clock: Clock, entropy: Entropy) -> None:
+    def __init__(
+        self, broker: Broker, port: int, key: str, *, clock: Clock, entropy: Entropy
+    ) -> None:
         """Raises NotInstalled where this Python has no AMQP."""
         try:
             from local_cloud.service_bus_endpoint.server import (  # noqa: PLC0415  where used
@@ -111,8 +98,8 @@ class ServiceBusWire(Wire):
                 "the local Service Bus needs python-qpid-proton, which a C compiler builds:"
                 " pip install -r requirements/cloud.txt"
             ) from problem
-        key = AccessKey(EMULATOR_KEY_NAME, EMULATOR_SAS_KEY)
-        self._bus = ServiceBusEndpoint(broker, port, key, clock=clock, entropy=entropy)
+        access = AccessKey(KEY_NAME, key)
+        self._bus = ServiceBusEndpoint(broker, port, access, clock=clock, entropy=entropy)
         super().__init__(self._bus, port)
 
     @property
@@ -132,17 +119,18 @@ class CosmosWire(Wire):
     option = "--cosmos-port"
 
     def __init__(
-        self, storage: LocalStorage, port: int, *, callers: "Callers | None" = None
+        self, storage: LocalStorage, port: int, key: str, *, callers: "Callers | None" = None
     ) -> None:
         """*callers* are identities; None: the account takes its key only."""
         from local_cloud.cosmos_endpoint.server import CosmosEndpoint  # noqa: PLC0415  aiohttp
 
-        self.account = CosmosEndpoint(storage, port, EMULATOR_KEY, callers=callers)
+        self._key = key
+        self.account = CosmosEndpoint(storage, port, key, callers=callers)
         super().__init__(self.account, port)
 
     @property
     def connection(self) -> str:
-        return f"AccountEndpoint={self.account.url};AccountKey={EMULATOR_KEY}"
+        return f"AccountEndpoint={self.account.url};AccountKey={self._key}"
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -164,7 +152,13 @@ class StorageWire(Wire):
     option = "--blob-port"
 
     def __init__(
-        self, storage: LocalStorage, ports: StoragePorts, *, clock: Clock, entropy: Entropy
+        self,
+        storage: LocalStorage,
+        ports: StoragePorts,
+        key: str,
+        *,
+        clock: Clock,
+        entropy: Entropy,
     ) -> None:
         """*storage* is in a folder: blobs in memory are served to nobody."""
         from local_cloud.storage_endpoint.blobs import BlobService  # noqa: PLC0415  aiohttp
@@ -172,7 +166,8 @@ class StorageWire(Wire):
         from local_cloud.storage_endpoint.shared_key import SharedKey  # noqa: PLC0415
         from local_cloud.storage_endpoint.tables import TableService  # noqa: PLC0415
 
-        self.key = SharedKey(STORAGE_ACCOUNT, STORAGE_KEY)
+        self._account_key = key
+        self.key = SharedKey(STORAGE_ACCOUNT, key)
         self.blobs, self.tables = BlobService(storage, clock), TableService(storage, entropy)
         self._blobs = StorageEndpoint(self.blobs, self.key, ports.blobs)
         self._tables = StorageEndpoint(self.tables, self.key, ports.tables)
@@ -182,7 +177,7 @@ class StorageWire(Wire):
     @property
     def connection(self) -> str:
         return (
-            f"DefaultEndpointsProtocol=http;AccountName={STORAGE_ACCOUNT};AccountKey={STORAGE_KEY};"
+            f"DefaultEndpointsProtocol=http;AccountName={STORAGE_ACCOUNT};AccountKey={self._account_key};"
             f"BlobEndpoint={self._blobs.url};TableEndpoint={self._tables.url};"
         )
 

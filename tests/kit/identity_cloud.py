@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_cloud.__main__ import declare
+from local_cloud.account_keys import kept_keys
 from local_cloud.cloud import CloudSettings, LocalCloud
 from local_cloud.identity_services import IdentityServices
 from local_cloud.runtime_topology import runtime_topology
@@ -119,7 +120,8 @@ async def identity_cloud(
     storage = LocalStorage(folder, machine, in_memory=False)
     database = Database(MEMORY)
     identities = IdentityServices(folder, clock or machine, entropy)
-    settings = CloudSettings(runtime_topology(BUILT), 0, service_bus_port, StoragePorts())
+    keys = kept_keys(folder / "accounts")
+    settings = CloudSettings(runtime_topology(BUILT), 0, service_bus_port, StoragePorts(), keys)
     cloud = LocalCloud(
         database, storage, settings, clock=machine, entropy=entropy, identities=identities
     )

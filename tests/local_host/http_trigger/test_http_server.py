@@ -8,8 +8,8 @@ import aiohttp
 import azure.functions as func
 import pytest
 
+from local_cloud.account_keys import COSMOS_PUBLISHED
 from local_cloud.cloud import CloudSettings
-from local_cloud.wire_endpoints import EMULATOR_KEY
 from local_host.host import HostSettings
 from local_host.http_trigger.http_server import HttpServer
 from local_host.model import HttpCall
@@ -141,7 +141,7 @@ async def test_an_official_client_reads_what_an_app_has_stored() -> None:
         store = offered.storage.store("runtime", "orders")
         await store.batch(Partition("acme", "-"), [Create("o1", {"n": 1})])
 
-        async with CosmosClient(f"http://127.0.0.1:{port}/", EMULATOR_KEY) as client:
+        async with CosmosClient(f"http://127.0.0.1:{port}/", COSMOS_PUBLISHED) as client:
             container = client.get_database_client("runtime").get_container_client("orders")
             found = [item["id"] async for item in container.query_items("SELECT * FROM c")]
 
