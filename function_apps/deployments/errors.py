@@ -1,8 +1,9 @@
 """The refusals of deployments, by name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from shared.kernel.errors import Conflict, NotFound, PlanRefused, Violation
+from shared.kernel.ids import ModuleId
 
 
 class DeploymentMissing(NotFound):
@@ -90,6 +91,17 @@ class IsolationBreached(Conflict):
 
 class NotInForce(Conflict):
     """Only what runs now can be rolled back; later deployments are rolled back first."""
+
+
+class UnknownRelease(Conflict):
+    """A release runs that no record explains, as after an older copy of them was put back."""
+
+    def __init__(self, unknown: Mapping[ModuleId, int]) -> None:
+        what = ", ".join(f"{module} runs revision {number}" for module, number in unknown.items())
+        super().__init__(
+            f"{what}, which no release recorded here explains: the records may be an older copy"
+            " that was put back. Nothing was changed; deploy again to replace what runs"
+        )
 
 
 class NotRollbackable(Conflict):

@@ -16,7 +16,11 @@ from function_apps.deployments.repository import (
     RETRY,
     ROLL_BACK,
 )
-from function_apps.deployments.use_cases import queries, remove_artifacts
+from function_apps.deployments.use_cases import (
+    queries,
+    remove_artifacts,
+    report_unknown_releases,
+)
 from function_apps.deployments.use_cases.abandon_operation import abandon_drain, abandon_rollout
 from function_apps.deployments.use_cases.cancel import cancel, cancel_operation
 from function_apps.deployments.use_cases.deploy import deploy, plan_deployment
@@ -252,8 +256,17 @@ CONTROLS: Final[Mapping[str, OperationControl]] = {
 
 def blueprint(app: DeploymentsApp) -> df.Blueprint:
     """Bind this service's triggers to *app*; nothing is bound at import."""
-    timer = Timer(
-        remove_artifacts.REMOVE, remove_artifacts.EVERY, remove_artifacts.remove_unneeded_artifacts
+    timers = (
+        Timer(
+            remove_artifacts.REMOVE,
+            remove_artifacts.EVERY,
+            remove_artifacts.remove_unneeded_artifacts,
+        ),
+        Timer(
+            report_unknown_releases.REPORT,
+            report_unknown_releases.EVERY,
+            report_unknown_releases.report_unknown_releases,
+        ),
     )
     triggers = Triggers(
         routes=ROUTES,
@@ -262,6 +275,6 @@ def blueprint(app: DeploymentsApp) -> df.Blueprint:
         orchestrations=ORCHESTRATIONS,
         activities=ACTIVITIES,
         controls=CONTROLS,
-        timers=(timer,),
+        timers=timers,
     )
     return bind(triggers, app)

@@ -8,6 +8,7 @@ from function_apps.deployments.ports import DeploymentsApp
 from shared.contracts.releases import ReleasedComponent
 from shared.durable.activity import ActivityContext
 from shared.kernel.errors import Unavailable
+from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Absent, Present, Unknown
 from shared.surfaces.errors import NotReady
 from shared.surfaces.observed_state import LiveComponent
@@ -47,6 +48,20 @@ async def observe_or_raise(surface: Surface, workload: SurfaceComponent) -> Live
             return None
         case Unknown(reason):
             raise Unavailable(f"{workload.module} cannot be observed: {reason}")
+
+
+async def live_components(
+    deployment: Deployment, app: DeploymentsApp
+) -> Mapping[ModuleId, LiveComponent]:
+    """Return what is live of the modules of *deployment*. Raises Unavailable: it is not known."""
+    found: dict[ModuleId, LiveComponent] = {}
+    for module in deployment.modules:
+        workload = SurfaceComponent(deployment.environment_id, deployment.tenant_id, module)
+        for surface in app.surfaces.values():
+            live = await observe_or_raise(surface, workload)
+            if live is not None:
+                found[module] = live
+    return found
 
 
 async def poll_until(

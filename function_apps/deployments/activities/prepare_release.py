@@ -13,6 +13,8 @@ from function_apps.deployments.activities.inputs import (
     WaitState,
     WaitStatus,
 )
+from function_apps.deployments.activities.observe_surface import live_components
+from function_apps.deployments.errors import UnknownRelease
 from function_apps.deployments.model import (
     analysis,
     module_queue,
@@ -37,6 +39,7 @@ from function_apps.deployments.model.plan_checks import PlanContext
 from function_apps.deployments.model.predecessors import Predecessors, earlier_than, in_force
 from function_apps.deployments.model.promotion import Source
 from function_apps.deployments.model.rollout_steps import steps_of
+from function_apps.deployments.model.unknown_releases import unknown_revisions
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import (
     DeploymentSet,
@@ -166,12 +169,18 @@ async def pin_release_unit(ctx: ActivityContext, app: DeploymentsApp) -> Rollout
 
     What it replaces is fixed here too, so a rollback needs no other document. Both are read back
     when they are there already.
+
+    Raises:
+        UnknownRelease: what runs is newer than the records.
     """
     replaced, earlier = await _predecessors(ctx, app)
+    live = await live_components(await load_owned_deployment(ctx, app), app)
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[RolloutPlan]:
         if known.deployment.status is not DeploymentStatus.PROVISIONING:
             return Step(_rollout_plan(known.deployment, app), operation)
+        if unknown := unknown_revisions(known.target, live):
+            raise UnknownRelease(unknown)
         after = _pinned(known, replaced, earlier, ctx.now(), app)
         begun = operation.begin_step("release unit", ctx.now(), percent=8)
         plan = _rollout_plan(after.deployment, app)

@@ -1,6 +1,6 @@
 """The way back: the whole unit, in reverse order, to the previous one, with a proof and a hold."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +14,7 @@ from function_apps.deployments.activities.inputs import (
     WaitState,
 )
 from function_apps.deployments.activities.observe_surface import (
+    live_components,
     observe,
     poll_until,
     remove_all_but,
@@ -23,7 +24,7 @@ from function_apps.deployments.activities.observe_surface import (
 )
 from function_apps.deployments.activities.prove_release import prove, prove_within
 from function_apps.deployments.activities.start_failure import explained
-from function_apps.deployments.errors import CannotStart
+from function_apps.deployments.errors import CannotStart, UnknownRelease
 from function_apps.deployments.model import (
     alerts,
     analysis,
@@ -40,6 +41,7 @@ from function_apps.deployments.model.lifecycle import (
     Restored,
     RestoreFailed,
 )
+from function_apps.deployments.model.unknown_releases import caught_up, unknown_revisions
 from function_apps.deployments.ports import DeploymentsApp
 from function_apps.deployments.repository import (
     DEPLOYMENTS,
@@ -55,6 +57,7 @@ from shared.contracts.values import Reason
 from shared.durable.activity import ActivityContext, FailureReason, Step
 from shared.kernel.errors import Unavailable
 from shared.kernel.fence import StaleFence
+from shared.kernel.ids import ModuleId
 from shared.kernel.operation import Operation
 from shared.messaging.outbox import Publish
 from shared.surfaces.errors import DataMissing, RouteTaken, SiteMissing
@@ -73,18 +76,31 @@ _NO_HOLD: Final = frozenset(
 )
 """Codes of ends that say nothing against the unit: a person's, or the surface's."""
 
+_UNPROVED: Final = Proof(instances=(), total=0, whole=False)
+
 
 async def begin_rollback(
     reason: FailureReason, ctx: ActivityContext, app: DeploymentsApp
 ) -> RollbackPlan:
-    """End it where nothing was applied, else commit that it goes back, under a new token."""
+    """End it where nothing was applied, else commit that it goes back, under a new token.
+
+    Where what runs is newer than the records, it ends and leaves that alone.
+    """
     deployment = await app.service.work.load(DEPLOYMENTS, ctx.aggregate_id, ctx.tenant)
     why = await explained(reason, deployment, app)
+    live = await live_components(deployment, app)
 
     def decide(known: DeploymentSet, operation: Operation) -> Step[RollbackPlan]:
         deployment = known.deployment
+        unknown = unknown_revisions(known.target, live)
+        # Whom this store gave no token: only a drain overtakes what is first in its queues.
+        is_overtaken = reason.code == StaleFence.code and known.target.drain is None
+        if unknown or is_overtaken:
+            known = replace(known, target=caught_up(known.target, unknown))
         if deployment.status in BEFORE_APPLIED:
             return _rejected(known, why, operation, ctx)
+        if (unknown or is_overtaken) and deployment.status in CHANGING:
+            return _left_alone(known, why, unknown, operation, ctx)
         if deployment.status is DeploymentStatus.ROLLING_BACK:
             return Step(_rollback_plan(deployment, app), operation)
         if deployment.status not in CHANGING:
@@ -114,6 +130,27 @@ def _rejected(
     after, rows = repository.leave_queue(rejected, known.target, ctx)
     ended = repository.ended_operation(operation, rejected, ctx)
     plan = RollbackPlan(rejected.status)
+    return step(plan, ended, known, after, rows, action="EndDeployment")
+
+
+def _left_alone(
+    known: DeploymentSet,
+    reason: FailureReason,
+    unknown: Mapping[ModuleId, int],
+    operation: Operation,
+    ctx: ActivityContext,
+) -> Step[RollbackPlan]:
+    """End as Failed without a write: to go back would take away what is newer than the records."""
+    why = _end_reason(known.deployment, reason)
+    began, target = interruption.begin_rollback(
+        known.deployment, known.target, why, known.deployment.operation_id, ctx.now()
+    )
+    left = UnknownRelease(unknown).message if unknown else reason.message
+    nothing = ReleaseUnit(components=())
+    failed = evolve(began, RestoreFailed(_UNPROVED, nothing, why, (), (left[:2048],)), ctx.now())
+    after, rows = repository.leave_queue(failed, target, ctx)
+    ended = repository.ended_operation(operation, failed, ctx)
+    plan = RollbackPlan(failed.status)
     return step(plan, ended, known, after, rows, action="EndDeployment")
 
 

@@ -88,15 +88,15 @@ async def _needed(app: DeploymentsApp, now: datetime) -> frozenset[Owned]:
         Unavailable, UnreadableDocument: one of them is not known.
     """
     places: dict[Place, frozenset[DeploymentId]] = {}
-    async for tenant, target in _documents(TARGETS, app):
+    async for tenant, target in documents(TARGETS, app):
         in_force = artifact_retention.in_force(target)
         if in_force is not None:
             places[tenant, target.environment_id] = in_force
-    uses = [ArtifactUse.of(deployment) async for _, deployment in _documents(DEPLOYMENTS, app)]
+    uses = [ArtifactUse.of(deployment) async for _, deployment in documents(DEPLOYMENTS, app)]
     return artifact_retention.needed(uses, places, now)
 
 
-async def _documents(
+async def documents(
     codec: DocumentCodec[T], app: DeploymentsApp
 ) -> AsyncIterator[tuple[TenantId, T]]:
     """Yield every document of *codec* with its tenant, in the order of their ids.
