@@ -11,6 +11,7 @@ QUERY_MAX_CHARACTERS: Final = 512 * 1024
 """https://learn.microsoft.com/azure/cosmos-db/concepts-limits#sql-query-limits"""
 _HEXADECIMAL_MAX: Final = 15
 """`0x` and 13 digits: exact as a double."""
+_INTEGER_MAX: Final = 19
 _TOKEN: Final = re.compile(
     r"""(?P<space>\s+|--[^\n]*|/\*.*?(?:\*/|\Z))
     |(?P<number>0[xX][0-9A-Fa-f]+|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
@@ -55,7 +56,7 @@ def number_of(text: str) -> int | float:
     """Return the number that a token of that kind writes."""
     if text[:2] in {"0x", "0X"} and len(text) <= _HEXADECIMAL_MAX:
         return int(text, 16)
-    if text.isdecimal() and len(text) < 19:  # noqa: PLR2004  exact in 64 bits
+    if text.isdecimal() and len(text) <= _INTEGER_MAX and int(text) < 2**63:  # exact in 64 bits
         return int(text)
     try:
         value = float(text)

@@ -220,3 +220,82 @@ def test_sums_beyond_a_double_are_undefined() -> None:
     assert results("SELECT AVG(c.v) AS a, MAX(c.v) AS m FROM c", huge) == [{"m": 10**308}]
     assert results("SELECT VALUE ARRAY_SUM([c.v, c.v, c.v]) FROM c WHERE c.v > 1", huge) == []
     assert results("SELECT VALUE StringToNumber('1e400')") == []
+
+
+COAT = {
+    "id": "1", "name": "Snow coat", "price": 20, "units": "kg", "tags": ["winter", "sale"],
+    "inventory": [{"place": "Redmond, WA", "n": 50}, {"place": "Seattle, WA", "n": 30},
+                  {"place": "Washington, DC", "n": 25}],
+}  # fmt: skip
+HAT = {"id": "2", "name": "Hat", "price": 5, "units": "g"}
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT (SELECT VALUE 1) AS a, (SELECT VALUE 2) AS b", [{"a": 1, "b": 2}]),
+        (
+            "SELECT p.id, (SELECT p.name WHERE CONTAINS(p.name, 'coat')).name FROM products p",
+            [{"id": "1", "name": "Snow coat"}, {"id": "2"}],
+        ),
+        (
+            (
+                "SELECT VALUE COUNT(1) FROM products p"
+                " JOIN (SELECT VALUE t FROM t IN p.tags WHERE t IN ('winter', 'fall'))"
+                " JOIN (SELECT VALUE i FROM i IN p.inventory WHERE i.n BETWEEN 26 AND 99)"
+            ),
+            [2],
+        ),
+        (
+            (
+                "SELECT VALUE {total: full} FROM p JOIN (SELECT VALUE p.price * 1.25) full"
+                " WHERE full < 22.25"
+            ),
+            [{"total": 6.25}],
+        ),
+        (
+            (
+                "SELECT s.id, s.price * m.multiplier AS w FROM s JOIN m IN (SELECT VALUE ["
+                "{unit: 'g', multiplier: 1}, {unit: 'kg', multiplier: 1000}]) WHERE s.units=m.unit"
+            ),
+            [{"id": "1", "w": 20000}, {"id": "2", "w": 5}],
+        ),
+        (
+            (
+                "SELECT p.name, (SELECT COUNT(1) AS n, SUM(i.n) AS total FROM i IN p.inventory"
+                " WHERE ENDSWITH(i.place, 'WA')) AS stock FROM p WHERE p.id = '1'"
+            ),
+            [{"name": "Snow coat", "stock": {"n": 2, "total": 80}}],
+        ),
+        (
+            (
+                "SELECT p.name, data.mean FROM p JOIN (SELECT COUNT(1) AS n, AVG(i.n) AS mean"
+                " FROM i IN p.inventory WHERE i.n > 10) AS data WHERE data.n >= 1"
+            ),
+            [{"name": "Snow coat", "mean": 35}],
+        ),
+        ("SELECT EXISTS (SELECT VALUE undefined)", [{"$1": False}]),
+        ("SELECT EXISTS (SELECT undefined)", [{"$1": True}]),
+        (
+            (
+                "SELECT p.name, ARRAY(SELECT VALUE i.place FROM i IN p.inventory WHERE i.n>26) AS at"
+                " FROM p WHERE EXISTS (SELECT VALUE t FROM t IN p.tags WHERE t = 'sale')"
+            ),
+            [{"name": "Snow coat", "at": ["Redmond, WA", "Seattle, WA"]}],
+        ),
+        (
+            (
+                "SELECT p.name, p.price > 10 ? p.price*0.5 : p.price AS total, p.tags[0] ?? '-' AS t"
+                " FROM products p"
+            ),
+            [
+                {"name": "Snow coat", "total": 10, "t": "winter"},
+                {"name": "Hat", "total": 5, "t": "-"},
+            ],
+        ),
+    ],
+)
+def test_the_examples_of_the_pages_on_subqueries_and_operators_work(
+    sql: str, expected: list[Any]
+) -> None:
+    assert results(sql, [COAT, HAT]) == expected

@@ -48,6 +48,12 @@ OPERATORS = [
     ("\"it's\"", "it's"), ("undefined", UNDEFINED),
 ]  # fmt: skip
 TEXTS = [
+    ("RegexMatch('abcd', 'aB c', 'ix')", True), ("RegexMatch('salt3824908', 'salt{1}')", True),
+    ("RegexMatch('abcd', 'ab.', '')", True), ("'20% off' LIKE '%20^%%' ESCAPE '^'", True),
+    ("'20-30%' LIKE '20-30[%]'", True), ("'xn' LIKE '[_]n'", False), ("']' LIKE ']'", True),
+    ("StringToArray('[ { \"types\": [ \"a\" ] }, [ ], 76, false, null ]')",
+     [{"types": ["a"]}, [], 76, False, None]), ("StringToArray(\"[ 'a' ]\")", UNDEFINED),
+    ("ToString([ 1, 2, 3 ])", "[1,2,3]"), ('ToString({ "a": "é" })', '{"a":"é"}'),
     ("CONCAT('a', 'b', c.s)", "abHello"), ("CONCAT('a', 1)", UNDEFINED), ("LENGTH(c.s)", 5),
     ("LOWER(c.s)", "hello"), ("UPPER(c.s)", "HELLO"), ("LEFT(c.s, 2)", "He"),
     ("RIGHT(c.s, 2)", "lo"), ("LEFT(c.s, 99)", "Hello"), ("RIGHT(c.s, 99)", "Hello"),
@@ -73,6 +79,8 @@ TEXTS = [
     ("RegexMatch(1, 'a')", UNDEFINED),
 ]  # fmt: skip
 NUMBERS = [
+    ("NumberBin(37.752, -100)", 100), ("NumberBin(37.752, 0)", UNDEFINED),
+    ("NumberBin(37.752, 0.1)", 37.7), ("NumberBin(37.752, 0.01)", 37.75),
     ("ABS(-1.5)", 1.5), ("CEILING(1.2)", 2), ("FLOOR(-1.2)", -2), ("ROUND(2.5)", 3),
     ("ROUND(-2.5)", -3), ("ROUND(2.4)", 2), ("TRUNC(-2.7)", -2), ("SIGN(-4)", -1), ("SQRT(9)", 3),
     ("SQRT(-1)", UNDEFINED), ("SQUARE(3)", 9), ("POWER(2, 10)", 1024), ("EXP(0)", 1), ("LOG(1)", 0),
@@ -106,6 +114,8 @@ ARRAYS = [
     ("ObjectToArray(c.o, 'name', 'is')", [{"name": "x", "is": 1}]),
 ]  # fmt: skip
 TYPES = [
+    ("IS_INTEGER(9223372036854775807)", True), ("IS_INTEGER(-9223372036854775808)", True),
+    ("IS_INTEGER(18446744073709551615)", False), ("IS_PRIMITIVE({}.category)", False),
     ("IS_DEFINED(c.missing)", False), ("IS_DEFINED(c.z)", True), ("IS_NULL(c.z)", True),
     ("IS_NULL(c.missing)", False), ("IS_BOOL(c.b)", True), ("IS_BOOL(c.n)", False),
     ("IS_NUMBER(c.n)", True), ("IS_NUMBER(c.b)", False), ("IS_STRING(c.s)", True),
