@@ -278,14 +278,14 @@ HAT = {"id": "2", "name": "Hat", "price": 5, "units": "g"}
         ("SELECT EXISTS (SELECT undefined)", [{"$1": True}]),
         (
             (
-                "SELECT p.name, ARRAY(SELECT VALUE i.place FROM i IN p.inventory WHERE i.n>26) AS at"
+                "SELECT p.name, ARRAY(SELECT VALUE i.place FROM i IN p.inventory WHERE i.n>26) at"
                 " FROM p WHERE EXISTS (SELECT VALUE t FROM t IN p.tags WHERE t = 'sale')"
             ),
             [{"name": "Snow coat", "at": ["Redmond, WA", "Seattle, WA"]}],
         ),
         (
             (
-                "SELECT p.name, p.price > 10 ? p.price*0.5 : p.price AS total, p.tags[0] ?? '-' AS t"
+                "SELECT p.name, p.price > 10 ? p.price*0.5 : p.price AS total, p.tags[0] ?? '-' t"
                 " FROM products p"
             ),
             [
