@@ -6,7 +6,7 @@ resource manager's. https://learn.microsoft.com/azure/cosmos-db/nosql/reference-
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from local_cloud.callers import Caller, Callers
 from local_cloud.cosmos_endpoint.authentication import MasterKey
@@ -74,7 +74,8 @@ def _check_roles(
     headers: Mapping[str, str],
 ) -> None:
     action, allowed = _asked(method, address, headers)
-    where = "/".join(address.segments[:4])
+    # Quoted again: a name with a slash lies in no other one's scope.
+    where = "/".join(quote(each, safe="") for each in address.segments[:4])
     if not address.segments and callers.has_any(caller):  # each client begins with the account
         return
     try:

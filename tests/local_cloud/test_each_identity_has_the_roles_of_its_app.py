@@ -1,5 +1,6 @@
 """The table of roles against what each app opens, listens to and sends to."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +41,7 @@ SETTINGS: Final = {
     "RUNTIME_ISSUER_KEYS": "/keys.json",
 }
 SENT: Final = {Role.BUS_SENDER}
+OPERATORS: Final = {each.role for each in assignments() if each.identity == OPERATOR}
 
 
 class NotedParts(AzureParts):
@@ -121,3 +123,16 @@ def test_only_the_operator_reads_secrets_and_nobody_else_all_stores() -> None:
     wide = {each.identity for each in assignments() if each.scope in {KEY_VAULT, COSMOS_DB}}
 
     assert wide == {OPERATOR}
+
+
+def test_the_page_shows_who_has_which_role() -> None:
+    page = (Path(__file__).parents[2] / "local_cloud" / "README.md").read_text()
+    shown = re.findall(r"^\| (each app|deployments|`operator`) \| ([^|]+) \|", page, re.MULTILINE)
+    named = {(who, role) for who, roles in shown for role in roles.split(", ")}
+    everybody = set.intersection(
+        *({each.role for each in assignments([service])} - OPERATORS for service in BUILT)
+    )
+
+    assert {role for who, role in named if who == "each app"} == everybody
+    assert {role for who, role in named if who == "`operator`"} == OPERATORS
+    assert {role for _, role in named} == {each.role for each in assignments()}

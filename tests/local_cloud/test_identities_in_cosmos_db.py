@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from aiohttp import ClientSession
+from yarl import URL
 
 from local_cloud.token_endpoint.identities import TOKEN_LIFE
 from shared.kernel.clock import SystemClock
@@ -83,7 +84,7 @@ async def asked(
     url = f"{settings.cosmos_endpoint}{path}"
     async with (
         ClientSession(headers=headers) as http,
-        http.request(method, url, ssl=trusting(settings.ca_file)) as answer,
+        http.request(method, URL(url, encoded=True), ssl=trusting(settings.ca_file)) as answer,
     ):
         return answer.status, answer.headers.get("x-ms-substatus"), await answer.json()
 
@@ -98,6 +99,26 @@ async def test_what_the_data_plane_has_not_is_refused_as_in_azure(served: Identi
     assert "[POST /dbs] cannot be authorized by AAD token in data plane" in made[2]["message"]
     assert foreign[:2] == (403, "5301")
     assert "databaseAccounts/readMetadata] on resource [/dbs/runtime/colls/health]" in str(foreign)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "dbs/runtime%2Fcolls%2Fcatalog/colls/health/docs/x",
+        "dbs/runtime/colls/catalog%2F..%2Fhealth/docs/x",
+        "dbs/runtime/colls/catalog-leases-not/docs/x",
+        "dbs/runtime/colls/Catalog/docs/x",
+        "dbs/runtime",
+    ],
+)
+async def test_no_way_of_writing_a_name_leads_around_a_role(
+    served: IdentityCloud, path: str
+) -> None:
+    token = served.token("catalog", "https://localhost")
+
+    status, substatus, _ = await asked(served, path, token)
+
+    assert (status, substatus) == (403, "5301")
 
 
 @pytest.mark.parametrize(
