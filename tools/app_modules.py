@@ -15,6 +15,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 OURS: Final = frozenset({"function_apps", "shared"})
 _PARTS: Final = "AzureParts"
 """The class whose methods each open one part; `build` in `function_app.py` asks for some."""
+_FOR_ONE_PART: Final = {"_blob_service": "blobs"}
+"""Methods of adapters that several parts share, and the one part that they are for."""
 _ASK_FOR_PARTS: Final = ("function_apps/{app}/function_app.py", "shared/composition/service.py")
 
 
@@ -111,5 +113,7 @@ class _Imports(ast.NodeVisitor):
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         for each in node.body:
             name = getattr(each, "name", "_")
-            if node.name != _PARTS or name.startswith("_") or name in self._parts:
+            is_part = node.name == _PARTS and not name.startswith("_")
+            part = name if is_part else _FOR_ONE_PART.get(name)
+            if part is None or part in self._parts:
                 self.visit(each)

@@ -81,15 +81,15 @@ def test_the_page_leads_to_apps_that_answer(tree: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     package = tree / "build" / "catalog"
-    theirs = package / ".venv" / "bin" / "python"
+    of_package, of_all = package / ".venv/bin/python", tree / "build/func/bin/python"
 
     assert (tree / "started").read_text().splitlines() == [
-        f"start {package} {theirs}",
-        f"start {tree} {theirs}",
+        f"start {package} {of_package}",
+        f"start {tree} {of_all}",
     ]
-    assert _answers(package, theirs, ("catalog",)) == {"catalog": 200}
+    assert _answers(package, of_package, ("catalog",)) == {"catalog": 200}
     everyone = ("catalog", "deployments", "environments", "health")
-    assert _answers(tree, theirs, everyone) == dict.fromkeys(everyone, 200)
+    assert _answers(tree, of_all, everyone) == dict.fromkeys(everyone, 200)
 
 
 def _answers(folder: Path, interpreter: Path, apps: tuple[str, ...]) -> dict[str, int]:

@@ -139,11 +139,17 @@ def test_a_requirement_of_another_platform_is_left_out(packaged: tuple[str, Path
     assert "sys_platform" not in (packaged[1] / "requirements.txt").read_text()
 
 
-def test_an_app_without_secrets_requires_no_vault() -> None:
-    foreign = modules_of("health").foreign
+def test_an_app_requires_the_libraries_of_its_parts() -> None:
+    of_parts = {"azure-keyvault-secrets", "azure-storage-blob", "azure-servicebus"}
+    required = {
+        app: {name for name in of_parts if name in requirements(modules_of(app).foreign)}
+        for app in ("health", "deployments")
+    }
 
-    assert "azure-keyvault-secrets" not in requirements(foreign)
-    assert "azure-servicebus" in requirements(foreign)
+    assert required == {
+        "health": {"azure-servicebus"},
+        "deployments": {"azure-servicebus", "azure-storage-blob"},
+    }
 
 
 def test_make_package_writes_every_app_and_no_two_share_a_task_hub(
