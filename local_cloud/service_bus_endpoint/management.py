@@ -46,6 +46,7 @@ _DISPOSITIONS: Final = {
     "suspended": Disposition.DEAD_LETTER,
 }
 _RECEIVE_AND_DELETE: Final = 0
+_NUMBER_MAX: Final = 2**63 - 1
 _ALWAYS_MS: Final = 253_402_300_799_999
 """The last millisecond that .NET knows, and what it is rounded to, mean no time at all."""
 _SENDING: Final = {"com.microsoft:schedule-message", "com.microsoft:cancel-scheduled-message"}
@@ -110,7 +111,7 @@ class Management:
             self._path,
             after=max(0, first - 1),
             limit=max(1, min(count, PEEKED_MAX)),
-            session=body.get("session-id"),
+            session=None if body.get("session-id") is None else _session(body),
         ):
             encoded = written(message, self._source, counted=0)
             size += len(encoded)
@@ -126,12 +127,15 @@ class Management:
         return self._path.removesuffix(DEAD_LETTER_SUFFIX) if is_dead else ""
 
     async def _schedule(self, body: Body) -> tuple[int, Body]:
-        entries = _items(body, "messages")
-        if not all(isinstance(each, dict) for each in entries):
-            raise Invalid("messages: expected maps")
-        messages = [
-            read_message(bytes(each.get("message", b"")), self._entropy) for each in entries
+        entries = [
+            each.get("message") if isinstance(each, dict) else None
+            for each in _items(body, "messages")
         ]
+        # A number would be so many bytes.
+        encoded = [each for each in entries if isinstance(each, bytes)]
+        if len(encoded) < len(entries):
+            raise Invalid("messages: expected maps with a message")
+        messages = [read_message(each, self._entropy) for each in encoded]
         numbers = await self._broker.schedule(self._path, messages)
         return _OK, {"sequence-numbers": _array(Data.LONG, numbers)}
 
@@ -211,7 +215,7 @@ class Management:
 
     async def _settle(self, body: Body) -> tuple[int, Body]:
         status = body.get("disposition-status")
-        if status not in _DISPOSITIONS:
+        if not isinstance(status, str) or status not in _DISPOSITIONS:
             raise Invalid(f"disposition-status is {status!r}, expected {', '.join(_DISPOSITIONS)}")
         for token in uuids(_items(body, "lock-tokens")):
             await self._settle_one(self._locked(token), _DISPOSITIONS[status], body)
@@ -255,16 +259,20 @@ def _items(body: Body, name: str) -> list[Any]:
 
 def _numbers(body: Body) -> list[int]:
     numbers = _items(body, "sequence-numbers")
-    if not all(isinstance(number, int) for number in numbers):
-        raise Invalid("sequence-numbers: expected whole numbers")
+    if not all(_is_number(number) for number in numbers):
+        raise Invalid("sequence-numbers: expected whole numbers of 64 bits")
     return [int(number) for number in numbers]
 
 
 def _number(body: Body, name: str, default: int = 1) -> int:
     value = body.get(name, default)
-    if not isinstance(value, int):
-        raise Invalid(f"{name}: expected a whole number")
+    if not _is_number(value):
+        raise Invalid(f"{name}: expected a whole number of 64 bits")
     return int(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) <= _NUMBER_MAX
 
 
 def status_properties(status: int, description: str, condition: str = "") -> dict[str, Any]:

@@ -58,7 +58,7 @@ _DEFERRED_STATE: Final = 1
 
 def read_batch(encoded: bytes, entropy: Entropy) -> list[AmqpMessage]:
     """Return the messages of a batch, each of which is a data section. Raises Invalid."""
-    content = [section.value for section in split(encoded) if section.code == DATA]
+    content = [_data(section) for section in split(encoded) if section.code == DATA]
     if not 0 < len(content) <= MESSAGES_MAX:
         raise Invalid(f"a batch of {len(content)} messages, expected 1 to {MESSAGES_MAX}")
     return [read_message(each, entropy) for each in content]
@@ -69,6 +69,8 @@ def read_message(encoded: bytes, entropy: Entropy) -> AmqpMessage:
     by_code: dict[int, list[Section]] = {}
     for section in split(encoded):
         by_code.setdefault(section.code, []).append(section)
+        if section.code < DATA and len(by_code[section.code]) > 1:
+            raise Invalid(f"section {section.code:#x} of the message is there twice")
     bodies = [section for code in range(DATA, FOOTER) for section in by_code.get(code, ())]
     header = _list_of(by_code, HEADER)
     properties = _list_of(by_code, PROPERTIES)
@@ -109,8 +111,15 @@ def _list_of(by_code: Mapping[int, Sequence[Section]], code: int) -> list[Any]:
 
 def _map_of(by_code: Mapping[int, Sequence[Section]], code: int) -> dict[str, Any]:
     value = by_code[code][0].value if code in by_code else {}
-    if not isinstance(value, dict):
-        raise Invalid(f"section {code:#x} of the message is no map")
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise Invalid(f"section {code:#x} of the message is no map from texts")
+    return value
+
+
+def _data(section: Section) -> bytes:
+    value = section.value
+    if not isinstance(value, bytes):
+        raise Invalid("a data section of the message is no binary")
     return value
 
 
@@ -146,7 +155,11 @@ def _plain(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _seconds(milliseconds: Any) -> float | None:
-    return None if milliseconds is None else int(milliseconds) / 1000
+    if milliseconds is None:
+        return None
+    if not isinstance(milliseconds, int) or milliseconds < 0:
+        raise Invalid("the time to live of the message is no number of milliseconds")
+    return milliseconds / 1000
 
 
 def _instant(milliseconds: Any) -> datetime | None:
@@ -163,7 +176,7 @@ def _body(sections: Sequence[Section]) -> bytes:
     if any(section.code == VALUE for section in sections):
         value = sections[0].value
         return value if isinstance(value, bytes) else _text(value).encode()
-    return b"".join(section.value for section in sections if section.code == DATA)
+    return b"".join(_data(section) for section in sections if section.code == DATA)
 
 
 # What a client receives
