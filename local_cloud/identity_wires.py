@@ -97,7 +97,7 @@ class ServiceBusTlsWire(Wire):
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        return {self.service: f"amqps://{self.connection}"}
+        return {self.service: f"amqps://localhost:{self._bus.port}"}
 
 
 class _StorageTlsWire(Wire):

@@ -17,6 +17,7 @@ from local_cloud.service_bus_endpoint.tokens import AccessKey
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
+_AMQPS_PORT: Final = 5671
 _END_WITHIN_S: Final = 5.0
 _HANDSHAKE_WITHIN_S: Final = 10.0
 
@@ -59,8 +60,11 @@ class ServiceBusEndpoint:
 
     @property
     def fully_qualified_namespace(self) -> str:
-        """How clients with a credential name it; known after `start`."""
-        return f"localhost:{self.port}"
+        """How clients with a credential name it; known after `start`.
+
+        Without the port that AMQP has by TLS: the clients of .NET and JavaScript know no other.
+        """
+        return "localhost" if self.port == _AMQPS_PORT else f"localhost:{self.port}"
 
     @property
     def connections(self) -> int:

@@ -10,12 +10,15 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusAuthorizationError, ServiceBusError
 
+from local_cloud.broker.broker import Broker
+from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.token_endpoint.identities import LocalIdentities
 from local_cloud.token_endpoint.server import TokenEndpoint
+from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
 from shared.messaging.service_bus import ServiceBusMessages
-from tests.kit.secured_service_bus import BUS, TokensOf, secured
+from tests.kit.secured_service_bus import BUS, TOPOLOGY, TokensOf, secured
 from tests.kit.service_bus import bodies, message
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
@@ -187,3 +190,18 @@ async def test_a_token_that_proves_nothing_here_is_refused(tmp_path: Path, damag
                 await sends(client)
 
         assert not secure.bus.broker.peek("orders")
+
+
+@pytest.mark.parametrize(
+    ("port", "namespace"), [(5671, "localhost"), (5672, "localhost:5672")], ids=str
+)
+def test_the_port_of_amqp_by_tls_is_not_named(port: int, namespace: str) -> None:
+    from local_cloud.service_bus_endpoint.server import ServiceBusEndpoint
+
+    clock, entropy = SystemClock(), SystemEntropy()
+    database = Database(MEMORY)
+    broker = Broker(database, TOPOLOGY, clock=clock, entropy=entropy)
+    endpoint = ServiceBusEndpoint(broker, port, None, clock=clock, entropy=entropy)
+
+    assert endpoint.fully_qualified_namespace == namespace
+    database.close()
