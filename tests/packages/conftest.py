@@ -1,5 +1,6 @@
 """The packages of all apps: each run by Azure's worker in its own environment, on one cloud."""
 
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cache
@@ -14,15 +15,20 @@ from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
 from tests.kit.cloud_process import a_cloud
 from tests.kit.durable_endpoint import DurableEndpoint, durable_endpoint
 from tests.kit.packaged_apps import Worker, working
-from tools.package import APPS, package
+from tools.package import APPS, archive, package
 
 TENANT: Final = "acme"
 
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    home = tmp_path_factory.mktemp("packages")
-    return {app: package(app, home / app) for app in APPS}
+    """Return what each zip unpacks to."""
+    written, home = tmp_path_factory.mktemp("written"), tmp_path_factory.mktemp("packages")
+    for app in APPS:
+        target = archive(package(app, written / app), written / f"{app}.zip")
+        with zipfile.ZipFile(target) as packed:
+            packed.extractall(home / app)
+    return {app: home / app for app in APPS}
 
 
 @pytest.fixture(scope="session")

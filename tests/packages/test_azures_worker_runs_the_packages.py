@@ -5,15 +5,20 @@ worker in the form that the host gives them (FunctionRpc), from a local cloud th
 """
 
 import base64
+import io
 import json
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import pytest
 from azure.cosmos import CosmosClient
-from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage
 
-from shared.contracts.events import RUNTIME_EVENTS
+from shared.contracts.environments import RuntimeEnvironmentStatusChanged
+from shared.contracts.events import RUNTIME_EVENTS, subscription
+from shared.contracts.values import Service
+from shared.messaging.envelope import TYPE_PROPERTY
 from shared.persistence.cosmos_account import string_parts
 from tests.kit.durable_endpoint import DurableEndpoint
 from tests.kit.packaged_apps import Invoked, Worker
@@ -44,17 +49,16 @@ class Driven:
         self._client = {"string": durable.binding}
 
     def asks(
-        self, name: str, method: str, path: str, *, body: object = None, token: str | None = None,
-        params: Mapping[str, str] | None = None,
+        self, name: str, method: str, path: str, *,
+        body: object = None, content: bytes = b"", token: str | None = None,
     ) -> Invoked:  # fmt: skip
-        """Send a request to the route of the function *name*."""
+        """Send a request to the route of the function *name*, with *body* as JSON or *content*."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        content = json.dumps(body).encode() if body is not None else b""
+        content = json.dumps(body).encode() if body is not None else content
         http = {
             "method": method,
             "url": f"{ORIGIN}/{path}",
             "headers": {**headers, "content-length": str(len(content))},
-            "params": params or {},
             "body": {"bytes": base64.b64encode(content).decode()},
         }
         return self._invoked(name, req={"http": http})
@@ -124,15 +128,28 @@ def driven(worker: Callable[[str], Worker], durable: DurableEndpoint) -> Callabl
     return lambda app: Driven(app, worker(app), durable)
 
 
-def received(settings: Mapping[str, str], subscription: str) -> ServiceBusReceivedMessage:
-    """Return the next event of *subscription*, completed."""
+def received(
+    settings: Mapping[str, str], subscription: str, event_type: str
+) -> ServiceBusReceivedMessage:
+    """Return the next event of *event_type* in *subscription*; those before are completed too."""
     with (
         ServiceBusClient.from_connection_string(settings["ServiceBus"]) as client,
         client.get_subscription_receiver(RUNTIME_EVENTS, subscription) as receiver,
     ):
-        (message,) = receiver.receive_messages(max_message_count=1, max_wait_time=20)
-        receiver.complete_message(message)
-        return message
+        while True:
+            (message,) = receiver.receive_messages(max_message_count=1, max_wait_time=20)
+            receiver.complete_message(message)
+            if event_type in map(_text, message.application_properties.values()):
+                return message
+
+
+def send(settings: Mapping[str, str], event_type: str, body: bytes) -> None:
+    message = ServiceBusMessage(body, application_properties={TYPE_PROPERTY: event_type})
+    with (
+        ServiceBusClient.from_connection_string(settings["ServiceBus"]) as client,
+        client.get_topic_sender(RUNTIME_EVENTS) as sender,
+    ):
+        sender.send_messages(message)
 
 
 def changes(settings: Mapping[str, str], container: str) -> Sequence[Mapping[str, Any]]:
@@ -172,6 +189,43 @@ def test_timers_run(
     assert {name: driven(app).ticks(name.removeprefix(f"{app}_")).failure for name in timers} == (
         dict.fromkeys(timers, "")
     )
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_changes_of_its_container_are_taken(
+    app: str, driven: Callable[[str], Driven], settings: Mapping[str, str]
+) -> None:
+    assert driven(app).sees(changes(settings, app)).failure == ""
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_message_that_is_no_event_is_parked(
+    app: str, driven: Callable[[str], Driven], settings: Mapping[str, str], token: str
+) -> None:
+    event_type = subscription(RUNTIME_EVENTS, Service(app))[0]
+    send(settings, event_type, b"{}")
+    heard = driven(app).hears(received(settings, app, event_type))
+
+    path = f"v1/platform/{app}/parked?unreadable=true"
+    parked = driven(app).asks("list_parked", "GET", path, token=token)
+
+    assert heard.failure == ""
+    assert [each["code"] for each in _body(parked)["value"]] == ["MalformedEnvelope"]
+
+
+def test_an_artifact_is_kept_among_the_blobs(driven: Callable[[str], Driven], token: str) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as written:
+        written.writestr("serve.py", "print()")
+
+    answers = [
+        driven("deployments").asks(
+            "post_artifact", "POST", "v1/runtime/artifacts", content=archive.getvalue(), token=token
+        )
+        for _ in range(2)
+    ]
+
+    assert [answer.status for answer in answers] == [201, 200]
 
 
 def test_a_command_without_a_token_changes_nothing(driven: Callable[[str], Driven]) -> None:
@@ -227,7 +281,8 @@ def test_an_orchestration_asks_for_an_activity_that_runs(
 def test_the_event_of_a_command_reaches_another_app_over_the_topic(
     accepted: Mapping[str, Any], driven: Callable[[str], Driven], settings: Mapping[str, str]
 ) -> None:
-    heard = driven("deployments").hears(received(settings, "deployments"))
+    event = received(settings, "deployments", RuntimeEnvironmentStatusChanged.__name__)
+    heard = driven("deployments").hears(event)
 
     assert heard.failure == ""
     assert accepted["environmentId"] in environments_in(changes(settings, "deployments"))
