@@ -17,7 +17,8 @@ from local_cloud.cosmos_endpoint.query.values import UNDEFINED, finite, is_numbe
 _REPLICATE_MAX: Final = 10_000
 _TEXT_MAX: Final = 2 * 1024 * 1024
 """A bound on what CONCAT and REPLACE make, which may stand inside one another."""
-_PATTERN_MAX: Final = 1_000
+_PATTERN_MAX: Final = 2_000
+_WILDCARDS: Final = {"%": ".*", "_": "."}
 _MODIFIERS: Final = frozenset("imsx")
 
 
@@ -132,62 +133,47 @@ def like(text: Any, pattern: Any, escape: Any = "") -> Any:
     """
     if not all(isinstance(value, str) for value in (text, pattern, escape)):
         return UNDEFINED
-    steps = _like_steps(pattern, escape)
-    at = step = 0
-    star, mark = -1, 0
-    # The last % takes one character more whenever the rest does not match: no deeper search.
-    while at < len(text):
-        if step < len(steps) and steps[step] is not None and steps[step](text[at]):
-            at, step = at + 1, step + 1
-        elif step < len(steps) and steps[step] is None:
-            star, mark, step = step, at, step + 1
-        elif star >= 0:
-            mark += 1
-            at, step = mark, star + 1
-        else:
-            return False
-    return all(rest is None for rest in steps[step:])
+    return _regex(_like_pattern(pattern, escape), "s").isinstance_python(text)
 
 
-@lru_cache(maxsize=256)
-def _like_steps(pattern: str, escape: str) -> list[Any]:
-    """Return a test for each character of *pattern*, None for `%`."""
-    if len(pattern) > _PATTERN_MAX:
-        raise SqlRefused(f"a pattern has at most {_PATTERN_MAX} characters")
-    steps: list[Any] = []
+@lru_cache(maxsize=64)
+def _like_pattern(pattern: str, escape: str) -> str:
+    """Return the regular expression of a LIKE *pattern*."""
+    parts: list[str] = []
     at = 0
     while at < len(pattern):
         sign = pattern[at]
         at += 1
         if escape and sign == escape and at < len(pattern):
-            steps.append(pattern[at].__eq__)
+            parts.append(_literal(pattern[at]))
             at += 1
-        elif sign == "%":
-            if not steps or steps[-1] is not None:
-                steps.append(None)
-        elif sign == "_":
-            steps.append(lambda _: True)
+        elif sign in _WILDCARDS:
+            parts.append(_WILDCARDS[sign])
         elif sign == "[" and (end := pattern.find("]", at)) > at:
-            steps.append(_class_of(pattern[at:end]))
+            parts.append(_class_of(pattern[at:end]))
             at = end + 1
         else:
-            steps.append(sign.__eq__)
-    return steps
+            parts.append(_literal(sign))
+    return rf"\A{''.join(parts)}\z"
 
 
-def _class_of(text: str) -> Callable[[str], bool]:
+def _class_of(text: str) -> str:
     negated = text.startswith("^") and len(text) > 1
     text = text[1:] if negated else text
-    ranges: list[tuple[str, str]] = []
+    ranges: list[str] = []
     at = 0
     while at < len(text):
         if text[at + 1 : at + 2] == "-" and at + 2 < len(text):
-            ranges.append((text[at], text[at + 2]))
+            ranges.append(f"{_literal(text[at])}-{_literal(text[at + 2])}")
             at += 3
         else:
-            ranges.append((text[at], text[at]))
+            ranges.append(_literal(text[at]))
             at += 1
-    return lambda sign: negated is not any(low <= sign <= high for low, high in ranges)
+    return f"[{'^' if negated else ''}{''.join(ranges)}]"
+
+
+def _literal(sign: str) -> str:
+    return sign if sign.isalnum() else rf"\x{{{ord(sign):x}}}"
 
 
 def _regex_match(text: str, pattern: str, modifiers: str = "") -> Any:
@@ -209,9 +195,7 @@ def _regex(pattern: str, modifiers: str) -> SchemaValidator:
     try:
         return SchemaValidator(core_schema.str_schema(pattern=written))
     except SchemaError as problem:
-        raise SqlRefused(
-            f"RegexMatch: this pattern is not served here: {pattern[:80]!r}"
-        ) from problem
+        raise SqlRefused(f"this pattern is not served here: {pattern[:80]!r}") from problem
 
 
 TEXT_FUNCTIONS: Final[Mapping[str, Function]] = {

@@ -134,7 +134,7 @@ EXPRESSIONS = st.recursive(
 @example("TicksToDateTime(1e300)", [{}], None)
 @example("NumberBin(1, 0)", [{}], None)
 @example("REPLICATE('', 1e308)", [{}], None)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_every_expression_has_json_or_is_refused(
     expression: str, documents: list[dict[str, Any]], parameter: Any
 ) -> None:
@@ -196,7 +196,7 @@ WORDS = [
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=14))
-@settings(max_examples=1500)
+@settings(max_examples=500)
 def test_any_words_are_a_query_or_refused(words: list[str]) -> None:
     for text in (" ".join(words), "SELECT * FROM c WHERE " + " ".join(words)):
         with contextlib.suppress(SqlRefused):
@@ -242,8 +242,10 @@ JOINED = " ".join(f"JOIN {name} IN c.l" for name in "defg")
         "SELECT VALUE " + "REPLACE(" * 6 + "c.t" + ", 'a', c.t)" * 6 + " FROM c",
         ("SELECT VALUE COUNT(1) FROM c JOIN d IN c.l JOIN e IN c.l JOIN f IN c.l"
         " WHERE CONTAINS(c.t, 'abc')"),
+        "SELECT VALUE COUNT(1) FROM c JOIN d IN c.l WHERE RegexMatch('a', ToString(d))",
     ],
-    ids=["joins", "a-subquery", "nested-literals", "texts", "replaced-texts", "long-texts"],
+    ids=["joins", "a-subquery", "nested-literals", "texts", "replaced-texts", "long-texts",
+         "patterns-of-rows"],
 )  # fmt: skip
 def test_a_query_that_costs_too_much_ends_with_a_refusal(sql: str) -> None:
     with pytest.raises(SqlRefused, match=r"at most|more than"):
@@ -253,7 +255,7 @@ def test_a_query_that_costs_too_much_ends_with_a_refusal(sql: str) -> None:
 @pytest.mark.parametrize(
     "expression",
     ["RegexMatch(c.t, '(a+)+$')", "RegexMatch(c.t, '^(([a-z])+.)+[A-Z]([a-z])+$')",
-     "c.t LIKE '%a%a%a%a%a%a%a%a%a%a%a%a%c'"],
+     "c.t LIKE '%a%a%a%a%a%a%a%a%a%a%a%a%c'", f"c.t LIKE '%{'a' * 300}b'"],
 )  # fmt: skip
 def test_no_pattern_takes_for_ever(expression: str) -> None:
-    assert results(f"SELECT VALUE {expression} FROM c", [{"t": "a" * 5_000 + "!"}]) == [False]
+    assert results(f"SELECT VALUE {expression} FROM c", [{"t": "a" * 100_000 + "!"}]) == [False]
