@@ -3,8 +3,9 @@
 https://learn.microsoft.com/azure/service-bus-messaging/topic-filters
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from local_cloud.broker.sql_expressions import Condition, condition
@@ -33,15 +34,20 @@ class CorrelationFilter:
     reply_to_session_id: str | None = None
 
     def matches(self, message: OutgoingMessage) -> bool:
-        for name in _PARTS:
-            wanted = getattr(self, name)
-            if wanted is not None and wanted != getattr(message, name, ""):
+        for name, wanted in self._given:
+            if wanted != getattr(message, name, ""):
                 return False
         actual = message.application_properties
-        return all(
-            name in actual and _is_same(actual[name], value)
-            for name, value in self.properties.items()
-        )
+        for name, wanted in self.properties.items():
+            if name not in actual or not _is_same(actual[name], wanted):
+                return False
+        return True
+
+    @cached_property
+    def _given(self) -> Sequence[tuple[str, str]]:
+        """The parts that are given: a topic asks its filters for each message."""
+        parts = ((name, getattr(self, name)) for name in _PARTS)
+        return [(name, wanted) for name, wanted in parts if wanted is not None]
 
 
 _PARTS: Final = (

@@ -47,6 +47,8 @@ def accept(
     A session that is asked for is still to be waited for.
     """
     node = node_of(link)
+    if link.remote_target.type == Terminus.COORDINATOR:
+        raise AmqpRefused(NOT_IMPLEMENTED, "transactions are not served here")
     check(connection.permits, link)
     if isinstance(link, Receiver):
         return _incoming(connection, link, node)
@@ -96,8 +98,6 @@ def check(permits: Permits, link: Link) -> None:
 
 
 def _incoming(connection: "AmqpConnection", link: Receiver, node: str) -> IncomingLink:
-    if link.remote_target.type == Terminus.COORDINATOR:
-        raise AmqpRefused(NOT_IMPLEMENTED, "transactions are not served here")
     reply = partial(connection.links.reply, link)
     if node == _TOKENS:
         return IncomingLink(connection, link, token_requests(connection.put_token, reply))

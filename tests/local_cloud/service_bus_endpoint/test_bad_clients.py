@@ -141,3 +141,16 @@ async def test_half_a_frame_is_waited_for_and_costs_nobody_else_anything() -> No
 
         await is_served(bus)
         assert not raw.is_over
+
+
+async def test_a_transaction_is_refused_by_name() -> None:
+    async with attacked() as (_, raw):
+        from proton import Terminus
+
+        link = raw.session.sender("transaction")
+        link.target.type = Terminus.COORDINATOR
+        link.open()
+        await raw.until(lambda: link.remote_condition)
+
+        assert link.remote_condition.name == "amqp:not-implemented"
+        assert "transactions are not served" in link.remote_condition.description
