@@ -7,7 +7,7 @@ created over the wire, or by an output, look the same from here.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from local_cloud.cosmos_endpoint.account import Account, Container
 from local_cloud.cosmos_endpoint.documents import Documents
@@ -18,10 +18,11 @@ from local_cloud.cosmos_endpoint.partition_ranges import PartitionRange
 from local_cloud.sqlite.rows import Verb
 from local_cloud.sqlite.store import SqliteStore
 from local_cloud.storage import LocalStorage
-from shared.kernel.errors import Invalid, NotFound
+from shared.kernel.errors import Invalid, NotFound, Unavailable
 from shared.persistence.cosmos_form import raw_of
 from shared.persistence.store import Document
 
+_LOOK_AGAIN_S: Final = 30.0
 ShownDocument = Mapping[str, Any]
 """A document with its partition key and system fields."""
 
@@ -57,11 +58,17 @@ class StoreChangeFeed:
     async def changes(
         self, feed_range: str, continuation: str | None, limit: int
     ) -> tuple[Sequence[ShownDocument], str]:
+        self._check_container()
         page = await self._store.changes(feed_range, continuation, limit=limit)
         return [_shown(document) for document in page.documents], page.continuation
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         return self._store.on_change(listener)
+
+    def _check_container(self) -> None:
+        """Raises Unavailable where a client has deleted the container."""
+        if self._store.database.is_closed:
+            raise Unavailable("the container was deleted", retry_after_s=_LOOK_AGAIN_S)
 
 
 class DefinedChangeFeed(StoreChangeFeed):
@@ -74,6 +81,7 @@ class DefinedChangeFeed(StoreChangeFeed):
     async def changes(
         self, feed_range: str, continuation: str | None, limit: int
     ) -> tuple[Sequence[ShownDocument], str]:
+        self._check_container()
         partitions = PartitionRange(feed_range=int(feed_range))
         documents, lsn = self._feeds.changed(partitions, int(continuation or 0), limit)
         return documents, str(lsn)

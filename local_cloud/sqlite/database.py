@@ -92,6 +92,10 @@ class Database:
             raise
         return connection
 
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
     def prepare(self, schema: str) -> None:
         """Run *schema*, a script that may run again, on a database that is already open."""
         if self._memory:

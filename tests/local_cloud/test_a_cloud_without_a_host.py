@@ -7,10 +7,11 @@ import pytest
 
 from local_cloud.broker.topology import Queue, Topology
 from local_cloud.cloud import CloudSettings, LocalCloud
+from local_cloud.cosmos_endpoint.account import Account
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
 from local_cloud.wire_endpoints import PortTaken, StoragePorts
-from shared.kernel.errors import Invalid, NotFound
+from shared.kernel.errors import Invalid, NotFound, Unavailable
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service_bus import message
 from tests.kit.virtual_time import LoopClock, run_virtual
@@ -78,3 +79,21 @@ async def test_a_container_that_is_only_looked_for_is_not_created() -> None:
 
     assert local.cosmos.change_feed("shop", "orders") is None
     assert local.storage.containers("shop") == []
+
+
+async def test_the_feed_of_a_deleted_container_is_away_and_a_new_one_is_another() -> None:
+    local = cloud()
+    await local.cosmos.create("shop", "orders", ["/id"])
+    await local.cosmos.upsert("shop", "orders", [{"id": "1"}])
+    before = local.cosmos.change_feed("shop", "orders")
+    assert before is not None
+
+    Account(local.storage).delete_container("shop", "orders")
+
+    with pytest.raises(Unavailable, match="deleted"):
+        await before.changes("0", None, 10)
+    assert local.cosmos.change_feed("shop", "orders") is None
+    await local.cosmos.create("shop", "orders", ["/customer"])
+    after = local.cosmos.change_feed("shop", "orders")
+    assert after is not None
+    assert [await after.changes(name, None, 10) for name in "01"] == [([], "0"), ([], "0")]

@@ -86,3 +86,24 @@ async def test_everything_is_found_again_after_a_restart(tmp_path: Path) -> None
     assert await after.table("audit").get("p", "r") is not None
     assert await after.blobs("artifacts").size("a") == 3
     after.close()
+
+
+async def test_a_database_outlives_a_restart_without_a_container_and_goes_with_all_it_has(
+    tmp_path: Path,
+) -> None:
+    storage = LocalStorage(tmp_path, HandClock(), in_memory=False)
+    storage.create_database("shop", {"_ts": 5})
+    await storage.store("shop", "a").batch(HERE, [Create("x", {})])
+    storage.close()
+
+    again = LocalStorage(tmp_path, HandClock(), in_memory=False)
+    assert again.database_names() == ["shop"]
+    assert again.database_facts("shop") == {"_ts": 5}
+    assert again.has_container("shop", "a")
+    again.delete_container("shop", "a")
+    assert again.database_names() == ["shop"]
+    assert await again.store("shop", "a").read(HERE, "x") is None
+    again.delete_container("shop", "a")
+    again.delete_database("shop")
+    assert (again.database_names(), list((tmp_path / "databases").iterdir())) == ([], [])
+    again.close()
