@@ -89,7 +89,7 @@ def _beyond_this_machine(release: "Deploy") -> Iterator[str]:
     """Yield a warning for each limit that this machine cannot enforce, so its plan refuses it."""
     if is_elsewhere():
         return
-    from local_agent.limits import capabilities  # noqa: PLC0415  slow to import
+    from local_agent.capabilities import capabilities  # noqa: PLC0415  slow to import
     from shared.contracts.values import ComputeTargetKind  # noqa: PLC0415
     from shared.surfaces.capabilities import LIMITS, Feature  # noqa: PLC0415
 

@@ -22,9 +22,9 @@ from typing import Final
 
 from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock, read_owner
 from local_agent.artifacts import ArchiveSource
-from local_agent.isolation import means
 from local_agent.removed_state import end_processes_of
-from local_agent.sandboxes import unfit_place
+from local_agent.sandbox_means import tried_means
+from local_agent.sandbox_order import unfit_place
 from local_agent.state_files import write_atomically
 from local_agent.supervisor import AgentRunning
 from local_agent.surface import LocalProcessSurface
@@ -63,7 +63,7 @@ async def run(
         StateRemoved: *state* was removed; what it started was ended.
         UnfitPlace: workloads cannot start from there.
     """
-    if unfit := unfit_place(state, means()):
+    if unfit := unfit_place(state, tried_means()):
         raise UnfitPlace(unfit)
     with _sole_agent(state, is_locked=is_locked):
         surface = LocalProcessSurface(state / "surface", archives, clock, entropy)

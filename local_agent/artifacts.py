@@ -28,8 +28,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Final, Protocol
 
-from local_agent import sandboxes
 from local_agent.confined_command import CommandFailed, end_commands, run_confined
+from local_agent.sandbox_order import share_program
 from local_agent.state_files import file_lock, write_atomically
 from shared.kernel.concurrency import FairTurns
 from shared.kernel.errors import NotFound
@@ -286,7 +286,7 @@ def _install(wheels: Path, names: list[str], target: Path, installer: Path) -> N
         lines = pins(read_plain(wheels / REQUIREMENTS))
         (wheels / REQUIREMENTS).write_text("\n".join(lines), encoding="ascii")
         packages = ["--require-hashes", "--find-links", ".", "-r", REQUIREMENTS]
-    sandboxes.share_program(wheels)
+    share_program(wheels)
     pip = [str(installer / "bin" / "python"), "-I", "-m", "pip", "--isolated"]
     _run(
         "install the wheels",

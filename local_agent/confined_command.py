@@ -13,7 +13,9 @@ from typing import Final
 
 import psutil
 
-from local_agent import isolation, processes, sandboxes
+from local_agent import processes
+from local_agent.sandbox_means import tried_means
+from local_agent.sandbox_order import make_folders, sandbox_order
 from shared.persistence.file_trees import measure, remove_tree
 from shared.persistence.plain_files import read_plain
 
@@ -78,10 +80,10 @@ def end_commands(parent: Path) -> None:
 def _run(
     command: Sequence[str], target: Path, readable: Sequence[Path], workdir: Path, names_max: int
 ) -> None:
-    in_force = isolation.means()
+    in_force = tried_means()
     with TemporaryDirectory(prefix=_PREFIX, dir=target.parent) as name:
         folder = Path(name)
-        sandboxes.make_folders(folder)
+        make_folders(folder)
         limits = dict(_LIMITS)
         if in_force.is_namespaced:
             limits["RLIMIT_NPROC"] = _PROCESSES_MAX
@@ -98,7 +100,7 @@ def _run(
             workdir=workdir,
             output=folder / "output",
             limits=limits,
-            sandbox=sandboxes.sandbox(
+            sandbox=sandbox_order(
                 in_force,
                 folder,
                 folder.name,

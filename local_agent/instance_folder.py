@@ -19,10 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from local_agent import isolation, processes, sandboxes, scratch
+from local_agent import processes, scratch
 from local_agent.artifacts import Artifacts, UnpackedArtifact, base_python
 from local_agent.limits import rlimits
 from local_agent.sandbox.output import BYTES_MAX
+from local_agent.sandbox_means import tried_means
+from local_agent.sandbox_order import make_folders, sandbox_order, share_program
 from local_agent.state_files import InstanceRecord
 from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import append_to, bound_log, read_plain
@@ -58,10 +60,10 @@ class InstanceFolder:
     def prepare(self, unpacked: UnpackedArtifact, artifacts: Artifacts) -> None:
         """Make fresh folders for a start, without the files of an earlier one."""
         self.clear()
-        sandboxes.make_folders(self.path)
+        make_folders(self.path)
         artifacts.copy(unpacked, self.path / "work")
-        if isolation.means().has_own_user:
-            sandboxes.share_program(self.path / "work")
+        if tried_means().has_own_user:
+            share_program(self.path / "work")
 
     def start(
         self,
@@ -73,8 +75,8 @@ class InstanceFolder:
     ) -> int:
         """Start the process that *record* describes, with its data folders; return its pid."""
         environ = self._environ(spec, record, unpacked, data, python_links)
-        in_force = isolation.means()
-        sandbox = sandboxes.sandbox(
+        in_force = tried_means()
+        sandbox = sandbox_order(
             in_force,
             self.path,
             record.token,

@@ -1,8 +1,8 @@
 """Program that claims its start, and then becomes the workload, or the shim of its sandbox.
 
 It runs as a file, by path, under `-I -S`, so it and `local_agent.sandbox` import the standard
-library only, and no part of it that takes long. The order is on standard input, by `marshal`: see
-`processes.start`; the argument is the token of this start.
+library only, and no part of it that takes long. The order is on standard input, see
+`sandbox.order`; the argument is the token of this start.
 
 After a crash a supervisor may not know whether this process exists. Both then create the same claim
 file, exclusively: the process that comes second exits, a supervisor that comes second adopts it.
@@ -10,14 +10,13 @@ file, exclusively: the process that comes second exits, a supervisor that comes 
 
 from __future__ import annotations
 
-import marshal
 import os
 import resource
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from local_agent.sandbox.order import StartOrder
 
 TOKEN_VARIABLE = "RUNTIME_INSTANCE_TOKEN"  # noqa: S105  a name
 """Names the start of a process in its environment."""
@@ -44,19 +43,19 @@ def start_ticks(pid: int) -> int | None:
     return None if state in b"ZX" else int(fields[_START_TIME])
 
 
-def _claim(order: dict[str, Any], token: str) -> bool:
-    path, boot, sandbox = order["claim"], order["boot"], order["sandbox"]
+def _claim(order: StartOrder, token: str) -> bool:
     pid = os.getpid()
-    draft = f"{path}.{pid}"
+    draft = f"{order.claim}.{pid}"
     content = (
-        f'"pid": {pid}, "ticks": {start_ticks(pid) or 0}, "boot": "{boot}", "token": "{token}"'
+        f'"pid": {pid}, "ticks": {start_ticks(pid) or 0}, '
+        f'"boot": "{order.boot}", "token": "{token}"'
     )
-    if sandbox is not None:
-        content += ', "shim": true, "namespaced": ' + str(sandbox["isNamespaced"]).lower()
+    if order.sandbox is not None:
+        content += ', "shim": true, "namespaced": ' + str(order.sandbox.is_namespaced).lower()
     with open(draft, "w", encoding="ascii") as file:
         file.write("{" + content + "}")
     try:
-        os.link(draft, path)
+        os.link(draft, order.claim)
     except FileExistsError:
         return False
     finally:
@@ -72,37 +71,41 @@ def _limit(limits: dict[str, int]) -> None:
         resource.setrlimit(kind, (bound, bound))
 
 
-def _become(order: dict[str, Any]) -> int:
+def _become(order: StartOrder) -> int:
     """Become the command of *order*; return only if that fails."""
-    command = order["command"]
+    command = order.command
     try:
-        os.chdir(order["folder"])
-        _limit(order["limits"])
-        os.execvpe(command[0], command, order["environ"])  # noqa: S606  no shell is the point
+        os.chdir(order.workdir)
+        _limit(order.limits)
+        os.execvpe(command[0], command, order.environ)  # noqa: S606  no shell is the point
     except Exception as failed:  # noqa: BLE001  a name that exec refuses is a ValueError
-        return _cannot_start(command, failed)
+        return _cannot_start(str(command), failed)
 
 
-def _cannot_start(command: list[str], failed: Exception) -> int:
-    print(f"cannot start {command}: {failed}", file=sys.stderr, flush=True)  # noqa: T201
+def _cannot_start(what: str, failed: Exception) -> int:
+    print(f"cannot start {what}: {failed}", file=sys.stderr, flush=True)  # noqa: T201
     return NOT_STARTED
 
 
 def main(token: str) -> int:
-    order: dict[str, Any] = marshal.load(sys.stdin.buffer)  # noqa: S302  written by our agent
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sandbox = order["sandbox"]
-    if not _claim(order, token):
-        return CLAIM_VOID
-    if sandbox is None:
-        return _become(order)
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    from local_agent.sandbox import shim  # noqa: PLC0415  found by that path; an Envoy needs none
+    from local_agent.sandbox.order import read  # noqa: PLC0415  found by that path
 
     try:
-        return shim.run(sandbox, lambda: _become(order))
+        order = read(sys.stdin.buffer)
+    except ValueError as strange:
+        return _cannot_start("a workload", strange)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if not _claim(order, token):
+        return CLAIM_VOID
+    if order.sandbox is None:
+        return _become(order)
+    from local_agent.sandbox import shim  # noqa: PLC0415  as above; an Envoy needs none
+
+    try:
+        return shim.run(order, order.sandbox, lambda: _become(order))
     except Exception as failed:  # noqa: BLE001  as above
-        return _cannot_start(order["command"], failed)
+        return _cannot_start(str(order.command), failed)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ a session of its own and writes to files, so it survives the agent that started 
 """
 
 import json
-import marshal
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ import psutil
 
 from local_agent import launcher
 from local_agent.launcher import TOKEN_VARIABLE
+from local_agent.sandbox.order import SandboxOrder, StartOrder, write
 from shared.persistence.plain_files import (
     append_to,
     read_plain,
@@ -291,43 +291,48 @@ def start(
     workdir: Path,
     output: Path,
     limits: Mapping[str, int],
-    sandbox: Mapping[str, object] | None = None,
+    sandbox: SandboxOrder | None = None,
     about: Mapping[str, object] | None = None,
 ) -> int:
     """Start *command* through the launcher, in a session of its own; return its pid.
 
-    With a *sandbox* (see `sandbox.shim`) it is the pid of the shim, the parent of the workload.
+    With a *sandbox* it is the pid of the shim, the parent of the workload.
     The order and the claim of this start are in *folder*; *about* is kept with the order, see
     `read_about`. The process exists even if this agent ends now; the next agent finds it by its
     claim.
     """
-    files = {"output": str(output), "exit": str(_exit_file(folder, token))}
-    order = {
-        "claim": str(claim_file(folder, token)),
-        "boot": boot(),
-        "folder": str(workdir),
-        "limits": dict(limits),
-        "command": list(command),
-        "sandbox": None if sandbox is None else {**sandbox, **files},
-    }
-    document = {**order, "about": dict(about or {})}
-    write_new(folder / "order.json", json.dumps(document).encode())
-    # The environ may hold secrets: the order that stays is without it, this file has no name.
-    whole = {**order, "environ": {**environ, TOKEN_VARIABLE: token}}
+    order = StartOrder(
+        claim=str(claim_file(folder, token)),
+        boot=boot(),
+        exit=str(_exit_file(folder, token)),
+        output=str(output),
+        workdir=str(workdir),
+        limits=dict(limits),
+        command=list(command),
+        environ={**environ, TOKEN_VARIABLE: token},
+        sandbox=sandbox,
+    )
+    write_new(folder / "order.json", json.dumps(_document(order, about or {})).encode())
     log = append_to(output)
     try:
-        with TemporaryFile(dir=folder) as file:
-            marshal.dump(whole, file)
+        with TemporaryFile(dir=folder) as file:  # without a name, as it has the environ
+            write(order, file)
             file.seek(0)
             return _spawn_launcher(token, environ.get("HOME", "/"), file.fileno(), log)
     finally:
         os.close(log)
 
 
+def _document(order: StartOrder, about: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what stays of *order*, which is without the environ: that may hold secrets."""
+    kept = {name: value for name, value in vars(order).items() if name != "environ"}
+    return {**kept, "sandbox": order.sandbox and vars(order.sandbox), "about": dict(about)}
+
+
 def status_of_trial(
     folder: Path,
     script: str,
-    sandbox: Mapping[str, object] | None,
+    sandbox: SandboxOrder | None,
     limits: Mapping[str, int] = MappingProxyType({}),
     *,
     within_s: float = 10.0,

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from local_agent import limits
 from local_agent.artifacts import Artifacts
+from local_agent.capabilities import capabilities
 from local_agent.envoy_admin import EnvoyAdmin
 from local_agent.envoy_process import envoy_token
 from local_agent.instance_folder import InstanceFolder, outputs_of
@@ -63,7 +63,7 @@ class LocalProcessReader:
         self._folder = folder
         self._artifacts = artifacts
         self._clock = clock
-        self._capabilities = limits.capabilities()
+        self._capabilities = capabilities()
 
     def capabilities(self) -> Capabilities:
         return self._capabilities

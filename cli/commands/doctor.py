@@ -170,7 +170,7 @@ def _detail_of(health: Mapping[str, Any]) -> str:
 
 def _limits(_session: Session) -> Iterator[Finding]:
     """Say what workloads on this machine can be held to, and why not."""
-    from local_agent.limits import capabilities  # noqa: PLC0415  slow to import
+    from local_agent.capabilities import capabilities  # noqa: PLC0415  slow to import
     from shared.surfaces.capabilities import Feature  # noqa: PLC0415
 
     offered = capabilities()

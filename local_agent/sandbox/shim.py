@@ -3,13 +3,7 @@
 The process that claimed the start stays outside of the sandbox. In namespaces a second one is the
 init of the workload; when either ends, the kernel ends all processes of the workload.
 
-A sandbox is a mapping: `output`, the file for what it writes; `exit`, the file for its wait
-status, which an agent that is not the parent of this process cannot know otherwise; `parent`, the
-process with which it ends (None: it outlives that); `isNamespaced`; `network`, whether it has one;
-`user` (None: ours); `root`, an empty folder; `hidden`, the state folder; `readable`, `writable`
-(paths); `programFolders`, `programFiles`, `tmp` and `accounts`, as `mounts.enter` takes them;
-`mapped` (pairs of a path and the owner of its files on disk); `landlock` (its version, 0 for none),
-`port` (None: none of its own) and `filtersCalls`, whether `call_filter` is in force.
+What it does is in its order: see `order`.
 """
 
 from __future__ import annotations
@@ -23,8 +17,9 @@ from local_agent.sandbox.output import Output
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Iterator, Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterator
+
+    from local_agent.sandbox.order import SandboxOrder, StartOrder
 else:
     import _signal as signal  # see `process_tree`
 
@@ -33,22 +28,22 @@ NICE = 3
 _NAMESPACES = system_calls.CLONE_NEWNS | system_calls.CLONE_NEWPID | system_calls.CLONE_NEWIPC
 
 
-def run(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
-    """Run the workload, which *become* makes of a process, and return its exit code.
+def run(order: StartOrder, sandbox: SandboxOrder, become: Callable[[], int]) -> int:
+    """Run the workload of *order* in its *sandbox*, and return its exit code.
 
-    Ends by the signal that ended the workload.
+    *become* makes the workload of a process. Ends by the signal that ended the workload.
 
     Raises:
         OSError: the system refuses a part of the sandbox; nothing was started.
     """
-    if sandbox["parent"] is not None:
-        _end_with(sandbox["parent"])
+    if sandbox.parent is not None:
+        _end_with(sandbox.parent)
     os.umask(0o022)  # whatever that of the agent is
     _keep_apart()
     process_tree.hold_signals()
     _lower_weight()
-    output = Output(sandbox["output"])
-    if sandbox["isNamespaced"]:
+    output = Output(order.output)
+    if sandbox.is_namespaced:
         status = _run_in_namespaces(sandbox, become, output)
     else:
         system_calls.prctl(system_calls.PR_SET_CHILD_SUBREAPER, 1)
@@ -57,7 +52,7 @@ def run(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
         status = process_tree.wait_for(workload)
         process_tree.end_children()
     output.finish()
-    _tell(sandbox["exit"], status)
+    _tell(order.exit, status)
     # Ended by a signal it would leave a core with the environ of the workload, if only in a pipe.
     system_calls.prctl(system_calls.PR_SET_DUMPABLE, 0)
     return process_tree.end_as(status)
@@ -79,17 +74,17 @@ def _tell(path: str, status: int) -> None:
         pass  # a full disk costs the reason of an end, and the end goes on
 
 
-def _run_in_namespaces(
-    sandbox: Mapping[str, Any], become: Callable[[], int], output: Output
-) -> int:
+def _run_in_namespaces(sandbox: SandboxOrder, become: Callable[[], int], output: Output) -> int:
     """Return the wait status of the workload, as its init tells it."""
-    user = sandbox["user"]
-    # Here, where /proc has the numbers of processes that `user_mapping` goes by.
-    mapped = [(path, identity.user_mapping(owner, user)) for path, owner in sandbox["mapped"]]
+    user = sandbox.user
+    mapped = []
+    if user is not None:
+        # Here, where /proc has the numbers of processes that `user_mapping` goes by.
+        mapped = [(path, identity.user_mapping(owner, user)) for path, owner in sandbox.mapped]
     receiver, sender = os.pipe()
     life, hold = os.pipe()
     us = (os.getuid(), os.getgid())
-    flags = _NAMESPACES | (0 if sandbox["network"] else system_calls.CLONE_NEWNET)
+    flags = _NAMESPACES | (0 if sandbox.has_network else system_calls.CLONE_NEWNET)
     init = system_calls.clone(flags | (0 if _is_root() else system_calls.CLONE_NEWUSER))
     if init == 0:
         code = 1
@@ -114,24 +109,24 @@ def _run_in_namespaces(
 
 
 def _be_init(
-    sandbox: Mapping[str, Any],
+    sandbox: SandboxOrder,
     mapped: list[tuple[str, int]],
     become: Callable[[], int],
     life: int,
 ) -> int:
     mounts.enter(
-        sandbox["root"],
-        hidden=sandbox["hidden"],
-        readable=sandbox["readable"],
-        writable=sandbox["writable"],
-        program_folders=sandbox["programFolders"],
-        program_files=sandbox["programFiles"],
+        sandbox.root,
+        hidden=sandbox.hidden,
+        readable=sandbox.readable,
+        writable=sandbox.writable,
+        program_folders=sandbox.program_folders,
+        program_files=sandbox.program_files,
         mapped=mapped,
-        tmp=sandbox["tmp"],
-        accounts=sandbox["accounts"],
+        tmp=sandbox.tmp,
+        accounts=sandbox.accounts,
     )
-    if sandbox["user"] is not None:
-        identity.become(sandbox["user"])
+    if sandbox.user is not None:
+        identity.become(sandbox.user)
     # Its memory and its environment are none of the workload's, which may be of the same user.
     system_calls.prctl(system_calls.PR_SET_DUMPABLE, 0)
     _end_with_parent(life)
@@ -149,35 +144,35 @@ def _end_with_parent(life: int) -> None:
     os._exit(1)
 
 
-def _spawn(sandbox: Mapping[str, Any], become: Callable[[], int]) -> int:
+def _spawn(sandbox: SandboxOrder, become: Callable[[], int]) -> int:
     """Return the pid of the workload, which begins with the restrictions of *sandbox*."""
 
     def enter() -> int:
-        if not sandbox["isNamespaced"]:
+        if not sandbox.is_namespaced:
             system_calls.prctl(system_calls.PR_SET_PDEATHSIG, signal.SIGKILL)
         system_calls.prctl(system_calls.PR_SET_NO_NEW_PRIVS, 1)
-        if sandbox["landlock"]:
-            landlock.restrict(sandbox["landlock"], _paths(sandbox), sandbox["port"])
-        if sandbox["filtersCalls"]:
+        if sandbox.landlock:
+            landlock.restrict(sandbox.landlock, _paths(sandbox), sandbox.port)
+        if sandbox.filters_calls:
             call_filter.restrict()
         return become()
 
     return process_tree.spawn(enter)
 
 
-def _paths(sandbox: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+def _paths(sandbox: SandboxOrder) -> Iterator[tuple[str, int]]:
     """Yield what Landlock allows; in a root folder of its own, everything can be read."""
-    yield from ((path, landlock.WRITE) for path in sandbox["writable"])
-    yield from ((path, landlock.WRITE) for path, _ in sandbox["mapped"])
+    yield from ((path, landlock.WRITE) for path in sandbox.writable)
+    yield from ((path, landlock.WRITE) for path, _ in sandbox.mapped)
     yield from (
         (path, landlock.USE) for path in (*mounts.DEVICES, "/dev/ptmx", "/dev/pts", "/proc")
     )
     # Programs fail without them.
     yield from ((path, landlock.WRITE) for path in mounts.SHARED)
-    if sandbox["isNamespaced"]:
+    if sandbox.is_namespaced:
         yield "/", landlock.READ
     else:
-        yield from ((path, landlock.READ) for path in (*mounts.SYSTEM, *sandbox["readable"]))
+        yield from ((path, landlock.READ) for path in (*mounts.SYSTEM, *sandbox.readable))
 
 
 def _keep_apart() -> None:

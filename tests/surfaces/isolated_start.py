@@ -20,10 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from local_agent import isolation, processes, sandboxes
+from local_agent import processes
 from local_agent.limits import rlimits
 from local_agent.processes import ProcessIdentity
 from local_agent.sandbox import system_calls
+from local_agent.sandbox_means import tried_means
+from local_agent.sandbox_order import sandbox_order, share_program
 from shared.kernel.clock import SystemClock
 from shared.surfaces.spec import Resources
 
@@ -47,7 +49,7 @@ def _instance(order: Mapping[str, Any]) -> Path:
 
 
 def _start(order: Mapping[str, Any], folder: Path) -> int:
-    there = isolation.means()
+    there = tried_means()
     in_force = replace(
         there,
         is_namespaced=order.get("namespaces", there.is_namespaced),
@@ -56,8 +58,8 @@ def _start(order: Mapping[str, Any], folder: Path) -> int:
     )
     data = [Path(order["data"])] if "data" in order else []
     if in_force.has_own_user:
-        sandboxes.share_program(folder / "work")
-    sandbox = sandboxes.sandbox(
+        share_program(folder / "work")
+    sandbox = sandbox_order(
         in_force,
         folder,
         str(os.getpid()),
@@ -66,6 +68,8 @@ def _start(order: Mapping[str, Any], folder: Path) -> int:
         data=data,
         port=order.get("port"),
     )
+    if sandbox is not None:
+        vars(sandbox).update(order.get("sandbox", {}))
     return processes.start(
         folder,
         str(os.getpid()),
@@ -81,7 +85,7 @@ def _start(order: Mapping[str, Any], folder: Path) -> int:
         workdir=folder / "work",
         output=folder / "output.log",
         limits=rlimits(Resources(**order.get("limits", {})), in_force),
-        sandbox=None if sandbox is None else {**sandbox, **order.get("sandbox", {})},
+        sandbox=sandbox,
     )
 
 
@@ -107,7 +111,7 @@ async def main(order: Mapping[str, Any]) -> None:
             act = None
         await clock.sleep(0.01)
     output = (folder / "output.log").read_text(errors="replace")
-    there = isolation.means()
+    there = tried_means()
     report = {
         "code": os.waitstatus_to_exitcode(waited[1]),
         "core": os.WCOREDUMP(waited[1]),

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from local_agent.isolation import means
-from local_agent.sandboxes import Means, unfit_place
+from local_agent.sandbox_means import tried_means
+from local_agent.sandbox_order import Means, unfit_place
 from shared.kernel.observation import Present
 from tests.surfaces.harness import SHOP
 from tests.surfaces.local_process_harness import agent_harness
@@ -55,7 +55,7 @@ def test_below_a_system_folder_the_users_of_workloads_must_pass(opt: Path) -> No
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not means().is_namespaced, reason="this machine gives no namespaces")
+@pytest.mark.skipif(not tried_means().is_namespaced, reason="this machine gives no namespaces")
 async def test_below_a_system_folder_a_workload_sees_its_own_part_only(opt: Path) -> None:
     state = opt / "state"
     state.mkdir(mode=0o700)

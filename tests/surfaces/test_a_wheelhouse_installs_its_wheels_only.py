@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from local_agent.artifacts import Artifacts, base_python
 from local_agent.confined_command import CommandFailed, run_confined
-from local_agent.isolation import means
+from local_agent.sandbox_means import tried_means
 from shared.surfaces.archives import refuse_unsafe_archive
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.wheelhouses import pins
@@ -156,7 +156,7 @@ sys.exit(1)
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not means().is_namespaced, reason="this machine gives no namespaces")
+@pytest.mark.skipif(not tried_means().is_namespaced, reason="this machine gives no namespaces")
 def test_an_installer_reaches_its_target_only(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     target = tmp_path / "target"

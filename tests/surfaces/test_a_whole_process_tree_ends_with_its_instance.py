@@ -10,9 +10,10 @@ from typing import Any, Final
 import psutil
 import pytest
 
-from local_agent import processes, sandboxes
+from local_agent import processes
 from local_agent.artifacts import base_python
-from local_agent.isolation import means
+from local_agent.sandbox_means import tried_means
+from local_agent.sandbox_order import sandbox_order
 from shared.kernel.entropy import SystemEntropy
 from tests.surfaces.accounts import Account, account
 
@@ -141,8 +142,8 @@ def test_the_tree_ends_with_its_shim(platform: Account) -> None:
 def test_processes_are_searched_only_where_the_kernel_leaves_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, namespaces: bool
 ) -> None:
-    in_force = replace(means(), is_namespaced=namespaces)
-    if namespaces and not means().is_namespaced:
+    in_force = replace(tried_means(), is_namespaced=namespaces)
+    if namespaces and not tried_means().is_namespaced:
         pytest.skip("this machine gives no namespaces to this user")
     for part in ("root", "tmp"):
         (tmp_path / part).mkdir()
@@ -154,7 +155,7 @@ def test_processes_are_searched_only_where_the_kernel_leaves_some(
         workdir=tmp_path / "tmp",
         output=tmp_path / "output",
         limits={},
-        sandbox=sandboxes.sandbox(in_force, tmp_path, "start", owned=[tmp_path / "tmp"]),
+        sandbox=sandbox_order(in_force, tmp_path, "start", owned=[tmp_path / "tmp"]),
     )
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     searches: list[int] = []

@@ -15,7 +15,7 @@ import pytest
 
 from cli.state_folder import REPOSITORY
 from local_agent.artifacts import base_python
-from local_agent.isolation import means
+from local_agent.sandbox_means import tried_means
 from shared.kernel.entropy import SystemEntropy
 from tests.surfaces.accounts import Account, Ended, account
 from tests.surfaces.hostile import ATTEMPTS
@@ -98,14 +98,14 @@ def test_keys_of_the_session_are_kept_from_it_without_a_filter(platform: Account
 def test_what_is_in_force_does_not_depend_on_where_it_is_tried(tmp_path: Path) -> None:
     place = tmp_path / "a folder; exit 1 #"
     place.mkdir()
-    script = "from local_agent.isolation import means; print(means())"
+    script = "from local_agent.sandbox_means import tried_means; print(tried_means())"
 
     tried = subprocess.run(
         [sys.executable, "-c", script], cwd=REPOSITORY, env={**os.environ, "TMPDIR": str(place)},
         check=True, capture_output=True, text=True,
     )  # fmt: skip
 
-    assert tried.stdout == f"{means()}\n"
+    assert tried.stdout == f"{tried_means()}\n"
 
 
 PRELOADED: Final = """

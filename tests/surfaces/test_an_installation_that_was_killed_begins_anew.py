@@ -22,7 +22,7 @@ from local_agent.confined_command import run_confined
 from local_agent.envoy_admin import wait_until
 from local_agent.launcher import TOKEN_VARIABLE
 from local_agent.processes import ProcessIdentity
-from local_agent.sandboxes import Means, sandbox
+from local_agent.sandbox_order import Means, sandbox_order
 from local_agent.shutdown import stop_agent, stop_everything
 from local_agent.state_files import SurfaceFolder
 from shared.kernel.clock import SystemClock
@@ -99,7 +99,7 @@ async def left_by_a_killed_agent(target: Path) -> str:
     processes.start(
         folder, folder.name, [base_python(), "-c", FLOOD, str(target)],
         environ={}, workdir=target, output=folder / "output", limits={},
-        sandbox=sandbox(alone, folder, folder.name, owned=[target]),
+        sandbox=sandbox_order(alone, folder, folder.name, owned=[target]),
     )  # fmt: skip
     await until((target / "half" / "9").exists)
     return folder.name
@@ -202,7 +202,7 @@ async def test_what_outlives_its_shim_without_namespaces_is_stopped(tmp_path: Pa
     folder = site.instances(SHOP.service) / "module-shop-1-0"
     for part in ("root", "tmp", "work"):
         (folder / part).mkdir(parents=True)
-    bounds = sandbox(
+    bounds = sandbox_order(
         Means(is_namespaced=False, landlock=0), folder, "orphaned", owned=[folder / "work"]
     )
     pid = processes.start(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local_agent.limits import capabilities
+from local_agent.capabilities import capabilities
 from shared.contracts.values import Isolation
 from shared.kernel.errors import Invalid
 from shared.surfaces.capabilities import Capabilities, Feature, SurfacePlan, check

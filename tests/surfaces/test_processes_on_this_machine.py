@@ -17,12 +17,15 @@ import psutil
 import pytest
 
 from cli.state_folder import REPOSITORY
-from local_agent import isolation, processes, sandboxes
+from local_agent import processes
 from local_agent.artifacts import base_python
+from local_agent.capabilities import capabilities
 from local_agent.envoy_admin import wait_until
 from local_agent.launcher import NOT_STARTED
-from local_agent.limits import capabilities, rlimits
+from local_agent.limits import rlimits
 from local_agent.sandbox.output import BYTES_MAX
+from local_agent.sandbox_means import tried_means
+from local_agent.sandbox_order import sandbox_order
 from local_agent.shutdown import stop_everything
 from local_agent.supervisor import AgentRunning
 from shared.kernel.clock import SystemClock
@@ -224,7 +227,7 @@ identity.user_mapping(1, 2)
 """
 
 
-@pytest.mark.skipif(not isolation.means().is_namespaced, reason="there are no user namespaces")
+@pytest.mark.skipif(not tried_means().is_namespaced, reason="there are no user namespaces")
 async def test_what_maps_owners_ends_with_the_shim_that_needs_it() -> None:
     shim = await asyncio.create_subprocess_exec(
         sys.executable, "-c", ENDED_HALF_WAY, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE
@@ -283,13 +286,13 @@ async def test_an_instance_whose_folder_is_gone_is_started_again(tmp_path: Path)
 
 async def test_a_limit_of_processes_is_offered_exactly_where_it_holds(tmp_path: Path) -> None:
     output = tmp_path / "output"
-    in_force = isolation.means()
+    in_force = tried_means()
     for name in ("root", "tmp"):
         (tmp_path / name).mkdir()
     pid = processes.start(
         tmp_path, "t", [base_python(), "-c", FORKING], environ={}, workdir=tmp_path / "tmp",
         output=output, limits=rlimits(Resources(processes=4), in_force),
-        sandbox=sandboxes.sandbox(in_force, tmp_path, "t", owned=[tmp_path / "tmp"]),
+        sandbox=sandbox_order(in_force, tmp_path, "t", owned=[tmp_path / "tmp"]),
     )  # fmt: skip
 
     await asyncio.to_thread(os.waitpid, pid, 0)

@@ -18,8 +18,8 @@ from aiohttp import web
 
 from local_agent import processes
 from local_agent.agent_lock import read_owner
+from local_agent.capabilities import capabilities
 from local_agent.launcher import TOKEN_VARIABLE
-from local_agent.limits import capabilities
 from local_agent.removed_state import end_processes_of
 from local_agent.shutdown import running_processes
 from shared.kernel.clock import SystemClock

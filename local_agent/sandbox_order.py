@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +19,7 @@ from typing import Final
 
 from local_agent import processes
 from local_agent.sandbox import landlock, mounts
+from local_agent.sandbox.order import SandboxOrder
 
 USERS_FIRST: Final = 1_879_048_192
 USERS: Final = 2**28
@@ -53,7 +54,7 @@ class Means:
         return self.landlock >= landlock.PORTS_ABI and self.filters_calls
 
 
-def sandbox(
+def sandbox_order(
     in_force: Means,
     folder: Path,
     token: str,
@@ -65,7 +66,7 @@ def sandbox(
     port: int | None = None,
     has_network: bool = True,
     parent: int | None = None,
-) -> Mapping[str, object] | None:
+) -> SandboxOrder | None:
     """Return the sandbox of the start *token* in *folder*, which has `root` and `tmp`.
 
     *owned* are fresh folders, given to the user of the start. *program* is a folder whose files
@@ -87,30 +88,30 @@ def sandbox(
             os.chown(path, user, user, follow_symlinks=False)
     programs = [] if program is None else [program]
     writable = [*owned, *programs, *([] if mapped else data)]
-    folders, files = _read_only_mounts(program) if program and user is None else ((), ())
+    folders, files = _read_only_mounts(program) if program and user is None else ([], [])
     number = os.getuid() if user is None else user
     group = os.getgid() if user is None else user
-    return {
-        "parent": parent,
-        "isNamespaced": in_force.is_namespaced,
-        "network": has_network,
-        "user": user,
-        "root": str(folder / "root"),
-        "hidden": str(_state_of(folder)),
-        "readable": [str(path) for path in (*_python(), *_version_managers(), *readable)],
-        "writable": [str(path) for path in writable],
-        "programFolders": folders,
-        "programFiles": files,
-        "mapped": mapped,
-        "tmp": str(folder / "tmp"),
-        "accounts": [
+    return SandboxOrder(
+        parent=parent,
+        is_namespaced=in_force.is_namespaced,
+        has_network=has_network,
+        user=user,
+        root=str(folder / "root"),
+        hidden=str(_state_of(folder)),
+        readable=[str(path) for path in (*_python(), *_version_managers(), *readable)],
+        writable=[str(path) for path in writable],
+        program_folders=folders,
+        program_files=files,
+        mapped=mapped,
+        tmp=str(folder / "tmp"),
+        accounts=(
             f"root:x:0:0::/:/bin/sh\napp:x:{number}:{group}::{folder / 'home'}:/bin/sh\n",
             f"root:x:0:\napp:x:{group}:\n",
-        ],
-        "landlock": in_force.landlock,
-        "port": port,
-        "filtersCalls": in_force.filters_calls,
-    }
+        ),
+        landlock=in_force.landlock,
+        port=port,
+        filters_calls=in_force.filters_calls,
+    )
 
 
 def make_folders(folder: Path) -> None:
@@ -147,7 +148,7 @@ def _state_of(folder: Path) -> Path:
     return next((path.parent for path in folder.parents if path.name == "surface"), folder)
 
 
-def _read_only_mounts(program: Path) -> tuple[Sequence[str], Sequence[str]]:
+def _read_only_mounts(program: Path) -> tuple[list[str], list[str]]:
     """Return the folders, outer before inner, and the files of *program*, each to be a mount.
 
     Of a large program what is at its top, as files: then its folders take no new ones.
@@ -158,7 +159,7 @@ def _read_only_mounts(program: Path) -> tuple[Sequence[str], Sequence[str]]:
         folders += [f"{folder}/{name}" for name in inner]
         files += [f"{folder}/{name}" for name in names]
         if len(folders) + len(files) > READ_ONLY_MOUNTS_MAX:
-            return (), [str(path) for path in program.iterdir()]
+            return [], [str(path) for path in program.iterdir()]
     return folders, files
 
 
@@ -211,14 +212,11 @@ def _tries_to_map(in_force: Means, folder: Path) -> bool:
     with trial_folder(folder) as trial:
         (trial / "data").mkdir()
         owner = _owner_of(trial / "data")
-        order = sandbox(in_force, trial, "trial", owned=[trial / "tmp"])
+        order = sandbox_order(in_force, trial, "trial", owned=[trial / "tmp"])
         assert order is not None
+        order.mapped = [(str(trial / "data"), owner)]
         written = trial / "data" / "file"
-        code = processes.status_of_trial(
-            trial,
-            f"echo kept > {quote(str(written))}",
-            {**order, "mapped": [(str(trial / "data"), owner)]},
-        )
+        code = processes.status_of_trial(trial, f"echo kept > {quote(str(written))}", order)
         return code == 0 and written.lstat().st_uid == owner
 
 

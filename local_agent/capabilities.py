@@ -1,0 +1,69 @@
+"""What LocalProcess can do on this machine, and why it cannot do the rest."""
+
+import os
+import resource
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from local_agent.limits import enforces_process_limit
+from local_agent.sandbox import landlock
+from local_agent.sandbox_means import tried_means
+from local_agent.sandbox_order import Means
+from shared.surfaces.capabilities import Capabilities, Feature
+
+REPLICAS_MAX: Final = 16
+"""Per component: the limit of a developer's machine."""
+
+
+def capabilities() -> Capabilities:
+    """Return what LocalProcess can do on this machine."""
+    lacks = {
+        Feature.CONFIGURATION_IN_PLACE: "a process gets its environment once, at its start",
+        Feature.SECRET_REFERENCES: "it resolves no references; values are given at the start",
+        Feature.NAMESPACES: "one machine has none to give to a tenant, as a cluster has",
+        Feature.QUOTAS: "it limits each instance, not an environment's total",
+        Feature.CPU_LIMIT: "without control groups a process cannot be held to a share of a CPU",
+    }
+    if not enforces_process_limit():
+        lacks[Feature.PROCESSES_LIMIT] = (
+            "it does not work on this machine: it needs a user of its own or user namespaces"
+        )
+    lacks |= _lacking(tried_means())
+    if sys.platform != "linux":
+        lacks[Feature.MEMORY_LIMIT] = f"{sys.platform} does not enforce a memory limit"
+    if not hasattr(resource, "RLIMIT_NOFILE"):
+        lacks[Feature.OPEN_FILES_LIMIT] = f"{sys.platform} has no limit of open files"
+    return Capabilities("LocalProcess", lacks, replicas_max=REPLICAS_MAX)
+
+
+def _lacking(in_force: Means) -> Mapping[Feature, str]:
+    """Return what workloads of this machine are not isolated by, with the reason."""
+    ours = f"user {os.getuid()}" if os.geteuid() else "root"
+    no_namespaces = f"{ours} cannot make mount and PID namespaces on this machine"
+    lacking = {}
+    if not in_force.has_own_user:
+        lacking[Feature.OWN_USER] = (
+            no_namespaces
+            if os.geteuid() == 0
+            else f"the platform runs as {ours}, and only root gives each instance a user (uid)"
+        )
+    if not in_force.is_namespaced:
+        lacking[Feature.OWN_PROCESSES] = f"{no_namespaces}: an instance sees others' processes"
+        lacking[Feature.PRIVATE_FILES] = f"{no_namespaces}: " + (
+            "temporary files and shared memory are everybody's; Landlock hides other files"
+            if in_force.landlock
+            else "an instance reads what the user of the platform reads"
+        )
+        lacking[Feature.READ_ONLY_PROGRAM] = f"{no_namespaces}: an instance can change its files"
+    if in_force.landlock < landlock.PORTS_ABI:
+        lacking[Feature.OWN_PORTS] = (
+            f"it needs Landlock {landlock.PORTS_ABI} (Linux 6.7), "
+            f"here is {in_force.landlock or 'none'}"
+        )
+    elif not in_force.has_own_ports:
+        lacking[Feature.OWN_PORTS] = (
+            f"{os.uname().machine} and this kernel have no filter of system calls (seccomp) that "
+            "we know: MPTCP takes any port past Landlock"
+        )
+    return lacking
