@@ -14,8 +14,8 @@ from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import find_holder, log_tail, pause
 from cli.state_folder import REPOSITORY, StateFolder, read_json
-from local_agent import processes
-from local_agent.processes import ProcessIdentity
+from local_agent import process_trees
+from local_agent.process_identity import ProcessIdentity
 from shared.kernel.clock import Clock
 
 READY_WITHIN_S: Final = 30.0
@@ -101,7 +101,7 @@ def stop_cloud(folder: StateFolder, clock: Clock) -> int | None:
     identity = find_cloud(folder)
     if identity is None:
         return None
-    processes.terminate(identity)
+    process_trees.terminate(identity)
     deadline_s = clock.monotonic_s() + STOPPED_WITHIN_S
     while find_cloud(folder) == identity and clock.monotonic_s() < deadline_s:
         pause(clock, _POLL_INTERVAL_S)

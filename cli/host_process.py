@@ -21,10 +21,17 @@ from cli.client import Client, HostUnreachable
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.state_folder import REPOSITORY, StateFolder, read_json, write_private
-from local_agent import processes
+from local_agent import process_trees, starts
 from local_agent.agent_lock import has_agent, read_owner
 from local_agent.launcher import TOKEN_VARIABLE
-from local_agent.processes import ProcessIdentity
+from local_agent.process_identity import (
+    ProcessIdentity,
+    boot,
+    environ_of,
+    is_alive,
+    reap,
+    start_ticks,
+)
 from shared.kernel.clock import Clock, isoformat
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Unavailable
@@ -81,28 +88,28 @@ def find_process(folder: StateFolder) -> ProcessIdentity | None:
     host = find_host(folder)
     if host is not None:
         return host.identity
-    claims = (processes.read_claim(claim) for claim in folder.private.glob("claim-*"))
+    claims = (starts.read_claim(claim) for claim in folder.private.glob("claim-*"))
     starting = next((each for each in claims if each is not None and _is_alive(each)), None)
     return starting or find_holder(folder.host_lock)
 
 
 def _is_alive(identity: ProcessIdentity) -> bool:
-    processes.reap(identity.pid)
-    return processes.is_alive(identity)
+    reap(identity.pid)
+    return is_alive(identity)
 
 
 def find_holder(lock: Path) -> ProcessIdentity | None:
     """Return the process that holds *lock* and has written its id there."""
     try:
         pid = int(read_plain(lock, at_most=32))
-        ticks = processes.start_ticks(pid)
+        ticks = start_ticks(pid)
         # A lock that nobody holds is not tried: a host that takes it just now would find it taken.
         if ticks is None or not _is_held(lock):
             return None
     except (OSError, ValueError):
         return None
-    token = processes.environ_of(pid).get(TOKEN_VARIABLE, "")
-    return ProcessIdentity(pid, ticks, processes.boot(), token)
+    token = environ_of(pid).get(TOKEN_VARIABLE, "")
+    return ProcessIdentity(pid, ticks, boot(), token)
 
 
 def _is_held(lock: Path) -> bool:
@@ -146,9 +153,9 @@ def start_host(
         )
     port = _resolve_port(port)
     token = entropy.uuid().hex
-    processes.delete_starts(folder.private)
+    starts.delete_starts(folder.private)
     started_s = clock.monotonic_s()
-    pid = processes.start(
+    pid = starts.spawn(
         folder.private,
         token,
         [
@@ -163,7 +170,7 @@ def start_host(
     url = f"http://127.0.0.1:{port}"
     within_s = APPS_READY_WITHIN_S if program.processes_per_app else READY_WITHIN_S
     _wait_until_ready(folder, pid, url, clock, started_s + within_s)
-    identity = processes.read_claim(processes.claim_file(folder.private, token))
+    identity = starts.read_claim(starts.claim_file(folder.private, token))
     if identity is None:
         raise _not_started(folder, "it answers, but has no claim")
     host = HostProcess(identity, port, url, isoformat(clock.now()))
@@ -188,14 +195,14 @@ def stop_host(folder: StateFolder, clock: Clock) -> int | None:
     identity = find_process(folder)
     if identity is None:
         return None
-    processes.terminate(identity)
+    process_trees.terminate(identity)
     deadline_s = clock.monotonic_s() + STOPPED_WITHIN_S
     while _is_alive(identity) and clock.monotonic_s() < deadline_s:
         pause(clock, _POLL_INTERVAL_S)
     if _is_alive(identity):  # started by hand, it is not the first of its session
         _kill(identity.pid)
-    processes.kill(identity)
-    processes.reap(identity.pid)
+    process_trees.kill(identity)
+    reap(identity.pid)
     return identity.pid
 
 
@@ -283,7 +290,7 @@ def _wait_until_ready(
     reason = ""
     while not reason and not (answers := _has_services(client)):
         pause(clock, _POLL_INTERVAL_S)
-        if processes.reap(pid) is not None:
+        if reap(pid) is not None:
             reason = "it ended at once"
         elif answers is None:
             reason = "its services do not run"
@@ -293,7 +300,7 @@ def _wait_until_ready(
     if reason:
         # Without a record of it, `down` could not stop this process.
         _kill(pid)
-        processes.reap(pid)
+        reap(pid)
         raise _not_started(folder, reason)
 
 

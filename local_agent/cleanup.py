@@ -13,9 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from local_agent import processes, scratch
+from local_agent import scratch, starts
 from local_agent.artifacts import Artifacts
 from local_agent.instance_folder import InstanceFolder, revision_number
+from local_agent.process_identity import is_alive
 from local_agent.state_files import CorruptStateFile, SiteFolder, SurfaceFolder
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
@@ -172,8 +173,8 @@ class Cleanup:
             _LOG.warning("%s cannot be cleaned up: %s", path.name, failed)
 
     def _clean_unneeded(self, path: Path, *, has_revisions: bool) -> None:
-        claims = [processes.read_claim(claim) for claim in path.glob("claim-*")]
-        if any(process and processes.is_alive(process) for process in claims):
+        claims = [starts.read_claim(claim) for claim in path.glob("claim-*")]
+        if any(process and is_alive(process) for process in claims):
             return
         if any((path / name).exists() for name in (*scratch.FOLDERS, "order.json")):
             InstanceFolder(path).clear()

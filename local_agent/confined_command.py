@@ -13,9 +13,11 @@ from typing import Final
 
 import psutil
 
-from local_agent import processes
+from local_agent import process_trees, starts
+from local_agent.process_identity import is_alive, reap
 from local_agent.sandbox_means import tried_means
-from local_agent.sandbox_order import make_folders, sandbox_order
+from local_agent.sandbox_order import sandbox_order
+from local_agent.starts import make_folders
 from shared.persistence.file_trees import measure, remove_tree
 from shared.persistence.plain_files import read_plain
 
@@ -87,7 +89,7 @@ def _run(
         limits = dict(_LIMITS)
         if in_force.is_namespaced:
             limits["RLIMIT_NPROC"] = _PROCESSES_MAX
-        pid = processes.start(
+        pid = starts.spawn(
             folder,
             folder.name,
             command,
@@ -114,7 +116,7 @@ def _run(
             code = _wait(pid, [target, folder], names_max)
         finally:
             _end(folder)
-            processes.reap(pid)
+            reap(pid)
         if code:
             written = read_plain(folder / "output", at_most=OUTPUT_MAX).decode(errors="replace")
             raise CommandFailed(written.strip() or f"it ended with {code}")
@@ -140,17 +142,17 @@ def _wait(pid: int, written: Sequence[Path], names_max: int) -> int:
 
 def _end(folder: Path) -> None:
     """End the command whose own folder is *folder*, and wait until nothing of it runs."""
-    claim = processes.claim_file(folder, folder.name)
-    identity = None if processes.void_claim(claim) else processes.read_claim(claim)
+    claim = starts.claim_file(folder, folder.name)
+    identity = None if starts.void_claim(claim) else starts.read_claim(claim)
     if identity is None:
         return
     running = []
-    if processes.is_alive(identity):
-        for pid in (identity.pid, *processes.workload_processes(identity)):
+    if is_alive(identity):
+        for pid in (identity.pid, *process_trees.workload_processes(identity)):
             with suppress(psutil.NoSuchProcess):
                 running.append(psutil.Process(pid))
-    processes.kill(identity)
-    processes.kill_orphans(identity)
+    process_trees.kill(identity)
+    process_trees.kill_orphans(identity)
     # What dies may still write for a moment.
     psutil.wait_procs(running, timeout=_ENDED_WITHIN_S)
 

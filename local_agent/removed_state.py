@@ -6,7 +6,7 @@ from typing import Final
 import psutil
 
 from local_agent.launcher import TOKEN_VARIABLE
-from local_agent.processes import environ_of
+from local_agent.process_identity import environ_of
 from shared.kernel.clock import Clock
 
 GRACE_S: Final = 5.0

@@ -10,9 +10,9 @@ from contextlib import suppress
 from functools import lru_cache
 from shlex import quote
 
-from local_agent import processes
 from local_agent.sandbox import call_filter, system_calls
-from local_agent.sandbox_order import Means, sandbox_order, trial_folder
+from local_agent.sandbox_order import Means, sandbox_order
+from local_agent.trials import status_of_trial, trial_folder
 
 
 @lru_cache(maxsize=1)
@@ -38,4 +38,4 @@ def _works(tried: Means) -> bool:
         checks = is_apart if tried.is_namespaced else ""
         script = f"{checks} touch {quote(str(folder / 'tmp' / 'file'))}"
         sandbox = sandbox_order(tried, folder, "trial", owned=[folder / "tmp"])
-        return processes.status_of_trial(folder, script, sandbox) == 0
+        return status_of_trial(folder, script, sandbox) == 0

@@ -7,19 +7,18 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from shlex import quote
-from tempfile import TemporaryDirectory
 from typing import Final
 
-from local_agent import processes
 from local_agent.sandbox import landlock, mounts
 from local_agent.sandbox.order import SandboxOrder
+from local_agent.trials import status_of_trial, trial_folder
 
 USERS_FIRST: Final = 1_879_048_192
 USERS: Final = 2**28
@@ -114,20 +113,6 @@ def sandbox_order(
     )
 
 
-def make_folders(folder: Path) -> None:
-    """Make the folders that a start in *folder* has beside its working directory."""
-    for name in ("home", "tmp", "root"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-
-
-@contextmanager
-def trial_folder(parent: Path | None = None) -> Iterator[Path]:
-    """Yield a new folder for `processes.status_of_trial`, in *parent* or the system's for such."""
-    with TemporaryDirectory(dir=parent) as name:
-        make_folders(Path(name))
-        yield Path(name)
-
-
 def unfit_place(state: Path, in_force: Means) -> str | None:
     """Return why no workload could start from the state folder *state*; None where they can."""
     if not in_force.is_namespaced:
@@ -216,7 +201,7 @@ def _tries_to_map(in_force: Means, folder: Path) -> bool:
         assert order is not None
         order.mapped = [(str(trial / "data"), owner)]
         written = trial / "data" / "file"
-        code = processes.status_of_trial(trial, f"echo kept > {quote(str(written))}", order)
+        code = status_of_trial(trial, f"echo kept > {quote(str(written))}", order)
         return code == 0 and written.lstat().st_uid == owner
 
 

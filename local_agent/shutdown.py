@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from local_agent import processes
+from local_agent import process_trees, starts
 from local_agent.agent_lock import LOCK, has_agent, read_owner
 from local_agent.artifacts import end_installers
 from local_agent.envoy_process import envoy_token
-from local_agent.processes import ProcessIdentity
+from local_agent.process_identity import ProcessIdentity, is_alive, reap
 from local_agent.state_files import CorruptStateFile, InstanceRecord, SiteFolder, SurfaceFolder
 from local_agent.supervisor import AgentRunning, has_supervisor
 from shared.kernel.clock import Clock
@@ -61,40 +61,40 @@ async def stop_everything(root: Path, clock: Clock) -> int:
         raise AgentRunning(f"stop the agent first: it supervises {root.name}")
     _void_starts(root)
     started = _started_processes(root)
-    stopping = [identity for identity in started if processes.is_alive(identity)]
+    stopping = [identity for identity in started if is_alive(identity)]
     await _end(stopping, clock)
     # Without namespaces, what a workload left in other sessions outlives its shim.
-    await asyncio.to_thread(processes.kill_orphans, *started)
+    await asyncio.to_thread(process_trees.kill_orphans, *started)
     return len(stopping)
 
 
 async def _end(stopping: Sequence[ProcessIdentity], clock: Clock) -> None:
     """Terminate *stopping*, and kill what still runs after the grace time."""
     for identity in stopping:
-        processes.terminate(identity)
+        process_trees.terminate(identity)
     deadline_s = clock.monotonic_s() + GRACE_S
     alive = stopping
     while alive and clock.monotonic_s() < deadline_s:
         await clock.sleep(_POLL_INTERVAL_S)
         for identity in alive:
-            processes.reap(identity.pid)
-        alive = [identity for identity in alive if processes.is_alive(identity)]
+            reap(identity.pid)
+        alive = [identity for identity in alive if is_alive(identity)]
     for identity in stopping:
         # Those that ignored SIGTERM, and the children that the others left in their sessions.
-        processes.kill(identity)
-        processes.reap(identity.pid)
+        process_trees.kill(identity)
+        reap(identity.pid)
 
 
 def running_processes(root: Path) -> list[ProcessIdentity]:
     """Return the workloads and Envoys below *root* that run, by their claims."""
-    return [identity for identity in _started_processes(root) if processes.is_alive(identity)]
+    return [identity for identity in _started_processes(root) if is_alive(identity)]
 
 
 def _started_processes(root: Path) -> list[ProcessIdentity]:
     """Return the workloads and Envoys below *root* by their claims, also of those that ended."""
     # Where claims are, and nowhere else: below are folders that workloads fill as they like.
     places = ("sites/*/edge/claim-*", "sites/*/instances/*/*/claim-*")
-    claims = (processes.read_claim(path) for place in places for path in root.glob(place))
+    claims = (starts.read_claim(path) for place in places for path in root.glob(place))
     # Each once: a claim that is made just now has a draft beside it.
     return list(dict.fromkeys(identity for identity in claims if identity is not None))
 
@@ -105,10 +105,10 @@ def _void_starts(root: Path) -> None:
         for service in site.services():
             for instance in _instances(site, service):
                 folder = site.instances(service) / instance.id
-                processes.void_claim(processes.claim_file(folder, instance.token))
+                starts.void_claim(starts.claim_file(folder, instance.token))
         with suppress(OSError, ValueError):  # it is no token, or none that names a file
             if token := envoy_token(site.edge):
-                processes.void_claim(processes.claim_file(site.edge, token))
+                starts.void_claim(starts.claim_file(site.edge, token))
 
 
 def _instances(site: SiteFolder, service: ServiceId) -> Sequence[InstanceRecord]:

@@ -16,12 +16,13 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from local_agent import processes
+from local_agent import starts
 from local_agent.artifacts import Artifacts
 from local_agent.cleanup import Cleanup
 from local_agent.controller_context import ControllerContext
 from local_agent.instance_folder import link_python
 from local_agent.probes import probe_session
+from local_agent.process_identity import is_alive, this_process
 from local_agent.scratch import ScratchMeter
 from local_agent.site_controller import SiteController
 from local_agent.state_files import (
@@ -93,10 +94,10 @@ async def supervise(
 def has_supervisor(root: Path) -> bool:
     """Return whether a live supervisor has reconciled every site below *root* once."""
     try:
-        supervisor = processes.read_claim(root / "supervisor.json")
+        supervisor = starts.read_claim(root / "supervisor.json")
     except OSError:
         return False
-    return supervisor is not None and processes.is_alive(supervisor)
+    return supervisor is not None and is_alive(supervisor)
 
 
 async def _supervise_sites(
@@ -156,7 +157,7 @@ async def _supervise_site(
 def _announcement(root: Path) -> Iterator[Callable[[], None]]:
     """Yield the function that says that every site was seen once; at the end it is taken back."""
     file = root / "supervisor.json"
-    content = json.dumps(asdict(processes.this_process())).encode()
+    content = json.dumps(asdict(this_process())).encode()
     try:
         yield partial(write_atomically, file, content, is_durable=False)
     finally:

@@ -30,7 +30,7 @@ from cli.main import main
 from cli.session import Session
 from cli.state_folder import STATE_VARIABLE, StateFolder, state_folder_at
 from local_agent.agent_lock import read_owner
-from local_agent.processes import ProcessIdentity
+from local_agent.process_identity import ProcessIdentity
 from local_agent.shutdown import running_processes
 from local_agent.state_files import SurfaceFolder
 from shared.kernel.clock import Clock, SystemClock

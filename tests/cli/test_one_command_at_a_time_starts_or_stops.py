@@ -17,9 +17,9 @@ from cli.failure import Failure
 from cli.folder_lock import folder_lock
 from cli.host_process import find_process, stop_host, stop_workloads
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
-from local_agent import processes
 from local_agent.agent_lock import has_agent, held_lock
 from local_agent.envoy_admin import wait_until
+from local_agent.process_identity import start_ticks
 from local_host.agent_process import AgentProcess
 from shared.kernel.clock import SystemClock
 from tests.kit.host_processes import started
@@ -98,7 +98,7 @@ def test_a_host_whose_up_was_killed_is_named_and_stopped(shell: Shell) -> None:
     assert "runtimectl down" in json.dumps(again)
     assert stopped[0] == ExitCode.OK
     assert stopped[1]["host"] == f"stopped (pid {host.pid})"
-    assert processes.start_ticks(host.pid) is None
+    assert start_ticks(host.pid) is None
     assert find_process(shell.folder) is None
     assert not has_agent(shell.folder.path)
 
@@ -131,7 +131,7 @@ def test_two_at_once_start_one_system(shell: Shell) -> None:
     (pid,) = {each["pid"] for _, each in shown}
     assert sum(each["status"] == "was running already" for _, each in shown) == 1
     assert (code, down["host"]) == (ExitCode.OK, f"stopped (pid {pid})")
-    assert processes.start_ticks(pid) is None
+    assert start_ticks(pid) is None
 
 
 def test_down_in_the_middle_of_a_start_leaves_nothing(shell: Shell) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Self
 import psutil
 
 from cli.client import Client, HostUnreachable
-from local_agent.processes import ProcessIdentity
+from local_agent.process_identity import ProcessIdentity
 from local_agent.shutdown import running_processes, stop_agent, stop_everything
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy

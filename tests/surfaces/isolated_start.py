@@ -20,9 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from local_agent import processes
+from local_agent import process_trees, starts
 from local_agent.limits import rlimits
-from local_agent.processes import ProcessIdentity
+from local_agent.process_identity import ProcessIdentity
 from local_agent.sandbox import system_calls
 from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import sandbox_order, share_program
@@ -30,8 +30,8 @@ from shared.kernel.clock import SystemClock
 from shared.surfaces.spec import Resources
 
 ACTS: Final[Mapping[str, Callable[[ProcessIdentity], None]]] = {
-    "terminate": processes.terminate,
-    "kill": processes.kill,
+    "terminate": process_trees.terminate,
+    "kill": process_trees.kill,
     "killShim": lambda identity: os.kill(identity.pid, signal.SIGKILL),
 }
 
@@ -70,7 +70,7 @@ def _start(order: Mapping[str, Any], folder: Path) -> int:
     )
     if sandbox is not None:
         vars(sandbox).update(order.get("sandbox", {}))
-    return processes.start(
+    return starts.spawn(
         folder,
         str(os.getpid()),
         order["command"],
@@ -105,7 +105,7 @@ async def main(order: Mapping[str, Any]) -> None:
     pid = _start(order, folder)
     act = ACTS.get(order.get("act", ""))
     while not (waited := os.waitpid(pid, os.WNOHANG))[0]:  # noqa: ASYNC222  it does not wait
-        identity = processes.read_claim(processes.claim_file(folder, str(os.getpid())))
+        identity = starts.read_claim(starts.claim_file(folder, str(os.getpid())))
         if act is not None and identity and "ready" in (folder / "output.log").read_text():
             act(identity)
             act = None

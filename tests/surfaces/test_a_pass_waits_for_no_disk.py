@@ -4,11 +4,12 @@ import asyncio
 import threading
 from collections import defaultdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from local_agent import processes
+from local_agent import process_trees, starts
 from local_agent.artifacts import Artifacts
 from local_agent.component_controller import ComponentController
 from local_agent.controller_context import ControllerContext
@@ -80,19 +81,19 @@ async def test_starts_kills_and_measures_are_in_other_threads(
 ) -> None:
     places: dict[str, set[threading.Thread]] = defaultdict(set)
 
-    def follow(name: str) -> None:
-        act = getattr(processes, name)
+    def follow(module: ModuleType, name: str) -> None:
+        act = getattr(module, name)
 
         def seen(*given: Any, **more: Any) -> Any:
-            if name != "start" or given[0].name == STOPPED.id:  # a proxy needs no sandbox
+            if name != "spawn" or given[0].name == STOPPED.id:  # a proxy needs no sandbox
                 places[name].add(threading.current_thread())
             return act(*given, **more)
 
-        monkeypatch.setattr(processes, name, seen)
+        monkeypatch.setattr(module, name, seen)
 
-    names = ("start", "resident_bytes", "kill")
-    for name in names:
-        follow(name)
+    follow(starts, "spawn")
+    follow(process_trees, "resident_bytes")
+    follow(process_trees, "kill")
     async with local_process_harness(tmp_path) as harness:
         command, limited = ("python", "-c", GREEDY), Resources(memory_mb=128)
         await harness.surface.apply(harness.worker(1, command=command, resources=limited), fence(1))
@@ -101,5 +102,5 @@ async def test_starts_kills_and_measures_are_in_other_threads(
             lambda live: any(i.restarts for r in live.revisions for i in r.instances)
         )
 
-        assert places.keys() == set(names)
+        assert places.keys() == {"spawn", "resident_bytes", "kill"}
         assert threading.main_thread() not in set().union(*places.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local_agent.processes import ProcessIdentity, this_process
+from local_agent.process_identity import ProcessIdentity, this_process
 from local_agent.supervisor import has_supervisor
 
 US = this_process()

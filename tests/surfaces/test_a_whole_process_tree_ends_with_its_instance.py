@@ -10,7 +10,7 @@ from typing import Any, Final
 import psutil
 import pytest
 
-from local_agent import processes
+from local_agent import starts
 from local_agent.artifacts import base_python
 from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import sandbox_order
@@ -147,7 +147,7 @@ def test_processes_are_searched_only_where_the_kernel_leaves_some(
         pytest.skip("this machine gives no namespaces to this user")
     for part in ("root", "tmp"):
         (tmp_path / part).mkdir()
-    pid = processes.start(
+    pid = starts.spawn(
         tmp_path,
         "start",
         ["/bin/true"],
@@ -161,7 +161,7 @@ def test_processes_are_searched_only_where_the_kernel_leaves_some(
     searches: list[int] = []
     monkeypatch.setattr(psutil, "pids", lambda: searches.append(1) or [])
 
-    assert processes.SpawnedProcesses().end(tmp_path, "start") == 0
+    assert starts.SpawnedProcesses().end(tmp_path, "start") == 0
     assert bool(searches) is not namespaces
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from local_agent import envoy_config, processes
+from local_agent import envoy_config, starts
 from local_agent.artifacts import content_digest
 from local_agent.envoy_admin import EnvoyAdmin, UpstreamHosts
 from local_agent.envoy_process import EnvoyProcess
@@ -122,7 +122,7 @@ def test_a_claim_that_is_no_plain_file_is_none(
 ) -> None:
     replace(tmp_path / "claim-1", secret)
 
-    assert processes.read_claim(tmp_path / "claim-1") is None
+    assert starts.read_claim(tmp_path / "claim-1") is None
 
 
 @ALL

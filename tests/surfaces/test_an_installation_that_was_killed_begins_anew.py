@@ -16,12 +16,12 @@ import psutil
 import pytest
 
 from cli.state_folder import REPOSITORY
-from local_agent import processes
+from local_agent import process_trees, starts
 from local_agent.artifacts import Artifacts, base_python
 from local_agent.confined_command import run_confined
 from local_agent.envoy_admin import wait_until
 from local_agent.launcher import TOKEN_VARIABLE
-from local_agent.processes import ProcessIdentity
+from local_agent.process_identity import ProcessIdentity, environ_of
 from local_agent.sandbox_order import Means, sandbox_order
 from local_agent.shutdown import stop_agent, stop_everything
 from local_agent.state_files import SurfaceFolder
@@ -74,7 +74,7 @@ async def claimed(parent: Path) -> ProcessIdentity:
     found: list[ProcessIdentity] = []
 
     def look() -> bool:
-        claims = map(processes.read_claim, parent.glob("install-*/claim-*"))
+        claims = map(starts.read_claim, parent.glob("install-*/claim-*"))
         found.extend(each for each in claims if each is not None)
         return bool(found)
 
@@ -84,7 +84,7 @@ async def claimed(parent: Path) -> ProcessIdentity:
 
 def running(token: str) -> list[int]:
     """Return all processes of a start, in whatever session."""
-    return [p for p in psutil.pids() if processes.environ_of(p).get(TOKEN_VARIABLE) == token]
+    return [p for p in psutil.pids() if environ_of(p).get(TOKEN_VARIABLE) == token]
 
 
 async def left_by_a_killed_agent(target: Path) -> str:
@@ -96,7 +96,7 @@ async def left_by_a_killed_agent(target: Path) -> str:
     for part in (folder / "root", folder / "tmp", target):
         part.mkdir(parents=True)
     alone = Means(is_namespaced=False, landlock=0)
-    processes.start(
+    starts.spawn(
         folder, folder.name, [base_python(), "-c", FLOOD, str(target)],
         environ={}, workdir=target, output=folder / "output", limits={},
         sandbox=sandbox_order(alone, folder, folder.name, owned=[target]),
@@ -116,7 +116,7 @@ async def test_an_installer_ends_with_its_agent(tmp_path: Path) -> None:
         [sys.executable, "-c", AGENT, str(target), "/bin/sleep", "600"], cwd=REPOSITORY
     ) as agent:
         installer = await claimed(target.parent)
-        await until(lambda: bool(processes.workload_processes(installer)))
+        await until(lambda: bool(process_trees.workload_processes(installer)))
 
         agent.send_signal(signal.SIGKILL)
 
@@ -205,7 +205,7 @@ async def test_what_outlives_its_shim_without_namespaces_is_stopped(tmp_path: Pa
     bounds = sandbox_order(
         Means(is_namespaced=False, landlock=0), folder, "orphaned", owned=[folder / "work"]
     )
-    pid = processes.start(
+    pid = starts.spawn(
         folder, "orphaned", [base_python(), "-c", DAEMON],
         environ={}, workdir=folder / "work", output=folder / "output.log", limits={},
         sandbox=bounds,

@@ -11,8 +11,9 @@ from typing import Final
 
 import pytest
 
-from local_agent import processes
+from local_agent import starts
 from local_agent.envoy_admin import wait_until
+from local_agent.process_identity import is_alive, start_ticks, this_process
 from local_agent.shutdown import stop_everything
 from local_agent.state_files import (
     ComponentRecord,
@@ -69,22 +70,22 @@ async def test_a_damaged_file_keeps_nothing_else_from_being_stopped(
     spoil(damaged.path / name)
     folder = healthy.instances(SHOP.service) / "module-shop-1-1"
     folder.mkdir()
-    pid = processes.start(
+    pid = starts.spawn(
         folder, "running", ["/bin/sleep", "60"],
         environ={}, workdir=folder, output=folder / "output.log", limits={},
     )  # fmt: skip
-    claim = processes.claim_file(folder, "running")
+    claim = starts.claim_file(folder, "running")
 
     async def is_running() -> bool:
-        return processes.read_claim(claim) is not None
+        return starts.read_claim(claim) is not None
 
     await wait_until(is_running, CLOCK, 20, "it did not start")
 
     assert await stop_everything(tmp_path, CLOCK) == 1
-    assert processes.start_ticks(pid) is None
+    assert start_ticks(pid) is None
     starting = healthy.instances(SHOP.service) / "module-shop-1-0"
-    assert processes.claim_file(starting, "starting").read_bytes() == b""
-    assert processes.claim_file(healthy.edge, "proxy").read_bytes() == b""
+    assert starts.claim_file(starting, "starting").read_bytes() == b""
+    assert starts.claim_file(healthy.edge, "proxy").read_bytes() == b""
 
 
 def _nest_folders(folder: Path) -> None:
@@ -103,12 +104,12 @@ async def test_what_a_workload_left_in_its_folder_names_no_process_and_stops_not
     site = _site(tmp_path, "env-a")
     work = site.instances(SHOP.service) / "module-shop-1-0" / "work"
     work.mkdir()
-    own = processes.this_process()
+    own = this_process()
     (work / "claim-mine").write_text(json.dumps(asdict(own)))
     _nest_folders(work)
     try:
         assert await stop_everything(tmp_path, CLOCK) == 0
-        assert processes.is_alive(own)
+        assert is_alive(own)
     finally:
         remove = ["/bin/rm", "-rf", str(work)]  # pytest could not
         await asyncio.to_thread(subprocess.run, remove, check=True)

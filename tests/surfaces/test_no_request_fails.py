@@ -12,7 +12,7 @@ import aiohttp
 import psutil
 import pytest
 
-from local_agent.processes import environ_of, start_ticks
+from local_agent.process_identity import environ_of, start_ticks
 from local_agent.shutdown import stop_everything
 from local_agent.supervisor import has_supervisor
 from shared.kernel.clock import SystemClock

@@ -17,17 +17,19 @@ import psutil
 import pytest
 
 from cli.state_folder import REPOSITORY
-from local_agent import processes
+from local_agent import process_trees, starts
 from local_agent.artifacts import base_python
 from local_agent.capabilities import capabilities
 from local_agent.envoy_admin import wait_until
 from local_agent.launcher import NOT_STARTED
 from local_agent.limits import rlimits
+from local_agent.process_identity import ProcessIdentity, boot, environ_of, is_alive, start_ticks
 from local_agent.sandbox.output import BYTES_MAX
 from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import sandbox_order
 from local_agent.shutdown import stop_everything
 from local_agent.supervisor import AgentRunning
+from local_agent.trials import status_of_trial
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Absent, Present, Unknown
@@ -96,7 +98,7 @@ async def _bystander(**environ: str) -> AsyncIterator[asyncio.subprocess.Process
         sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE,
         env={**os.environ, **environ}, start_new_session=True,
     )  # fmt: skip
-    while not processes.environ_of(process.pid):  # empty while the kernel is inside exec
+    while not environ_of(process.pid):  # empty while the kernel is inside exec
         await SystemClock().sleep(0.01)
     yield process
     if process.returncode is None:
@@ -133,9 +135,9 @@ async def test_a_workload_that_eats_memory_harms_only_itself(tmp_path: Path) -> 
         assert after.revisions[0].instances[1] == other
         workload = psutil.Process(eater.pid).children(recursive=True)[-1]
         claim = next(_work(tmp_path, eater.id).parent.glob("claim-*"))
-        identity = processes.read_claim(claim)
+        identity = starts.read_claim(claim)
         assert identity is not None
-        assert processes.workload_processes(identity) == [workload.pid]  # it alone is counted
+        assert process_trees.workload_processes(identity) == [workload.pid]  # it alone is counted
         limits = _limits_of(workload.pid)
         assert re.search(rf"Max data size +{128 << 20} +{128 << 20} ", limits)
         assert re.search(r"Max open files +64 +64 ", limits)
@@ -169,12 +171,12 @@ async def test_a_workload_that_makes_namespaces_counts_whole(tmp_path: Path) -> 
         if output != "1\n":
             pytest.skip("a workload makes no namespaces on this machine")
 
-        identity = processes.read_claim(next(folder.glob("claim-*")))
+        identity = starts.read_claim(next(folder.glob("claim-*")))
 
         assert identity is not None
-        counted = {psutil.Process(pid).name() for pid in processes.workload_processes(identity)}
+        counted = {psutil.Process(pid).name() for pid in process_trees.workload_processes(identity)}
         assert counted == {"sh", "unshare", "sleep"}
-        inits = [p for p in processes.workload_processes(identity) if _pids_of(p)[-1] == "1"]
+        inits = [p for p in process_trees.workload_processes(identity) if _pids_of(p)[-1] == "1"]
         assert len(inits) == 1
 
 
@@ -210,10 +212,10 @@ def test_a_trial_that_does_not_end_is_ended(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     script = f"echo $$ > {tmp_path}/pid; sleep 600"
 
-    code = processes.status_of_trial(tmp_path, script, None, within_s=1)
+    code = status_of_trial(tmp_path, script, None, within_s=1)
 
     assert code == NOT_STARTED
-    assert processes.start_ticks(int((tmp_path / "pid").read_text())) is None
+    assert start_ticks(int((tmp_path / "pid").read_text())) is None
 
 
 ENDED_HALF_WAY = """
@@ -236,7 +238,7 @@ async def test_what_maps_owners_ends_with_the_shim_that_needs_it() -> None:
 
     helper = int(output)
 
-    while processes.start_ticks(helper) is not None:
+    while start_ticks(helper) is not None:
         await SystemClock().sleep(0.01)
 
 
@@ -250,7 +252,7 @@ async def test_an_environment_without_an_end_is_read_in_part() -> None:
         if (await process.stdout.readline()) != b"moved\n":
             pytest.skip("this kernel lets no process move its environment")
 
-        assert processes.environ_of(process.pid) == {}
+        assert environ_of(process.pid) == {}
     finally:
         process.kill()
         await process.wait()
@@ -262,7 +264,7 @@ async def test_a_claim_is_of_the_boot_it_was_made_in(tmp_path: Path) -> None:
         instance = (await harness.until(lambda _: True)).revisions[0].instances[0]
         claim = next(_work(tmp_path, instance.id).parent.glob("claim-*"))
 
-        assert json.loads(claim.read_text())["boot"] == processes.boot()
+        assert json.loads(claim.read_text())["boot"] == boot()
 
 
 async def test_an_instance_whose_folder_is_gone_is_started_again(tmp_path: Path) -> None:
@@ -289,7 +291,7 @@ async def test_a_limit_of_processes_is_offered_exactly_where_it_holds(tmp_path: 
     in_force = tried_means()
     for name in ("root", "tmp"):
         (tmp_path / name).mkdir()
-    pid = processes.start(
+    pid = starts.spawn(
         tmp_path, "t", [base_python(), "-c", FORKING], environ={}, workdir=tmp_path / "tmp",
         output=output, limits=rlimits(Resources(processes=4), in_force),
         sandbox=sandbox_order(in_force, tmp_path, "t", owned=[tmp_path / "tmp"]),
@@ -474,7 +476,7 @@ async def test_a_recycled_pid_is_never_killed(tmp_path: Path) -> None:
         await harness.kill_host()
         assert ours.pid is not None
         os.kill(ours.pid, 9)
-        while processes.start_ticks(ours.pid) is not None:
+        while start_ticks(ours.pid) is not None:
             await harness.clock.sleep(0.01)
         async with _bystander() as bystander:
             claim = next(_work(tmp_path, ours.id).parent.glob("claim-*"))
@@ -487,31 +489,31 @@ async def test_a_recycled_pid_is_never_killed(tmp_path: Path) -> None:
             await harness.until_gone()
 
             assert bystander.returncode is None
-            assert processes.start_ticks(bystander.pid) is not None
+            assert start_ticks(bystander.pid) is not None
             assert after.revisions[0].instances[0].pid != bystander.pid
 
 
 async def test_a_process_with_another_token_is_not_ours(tmp_path: Path) -> None:
     async with _bystander(RUNTIME_INSTANCE_TOKEN="theirs") as bystander:
-        ticks = processes.start_ticks(bystander.pid)
+        ticks = start_ticks(bystander.pid)
         assert ticks is not None
-        ours = processes.ProcessIdentity(bystander.pid, ticks, processes.boot(), "ours")
+        ours = ProcessIdentity(bystander.pid, ticks, boot(), "ours")
 
-        processes.terminate(ours)
-        processes.kill(ours)
+        process_trees.terminate(ours)
+        process_trees.kill(ours)
 
-        assert not processes.is_alive(ours)
-        assert processes.is_alive(replace(ours, token="theirs"))
-        assert not processes.is_alive(replace(ours, token="theirs", boot="an earlier one"))
+        assert not is_alive(ours)
+        assert is_alive(replace(ours, token="theirs"))
+        assert not is_alive(replace(ours, token="theirs", boot="an earlier one"))
 
 
 async def test_a_start_that_was_declared_void_does_not_happen(tmp_path: Path) -> None:
-    claim = processes.claim_file(tmp_path, "t")
+    claim = starts.claim_file(tmp_path, "t")
     work, output = tmp_path / "work", tmp_path / "output"
     work.mkdir()
-    assert processes.void_claim(claim)
+    assert starts.void_claim(claim)
 
-    pid = processes.start(
+    pid = starts.spawn(
         tmp_path, "t", ["/bin/sh", "-c", "touch was-here"], environ={}, workdir=work,
         output=output, limits={},
     )  # fmt: skip
@@ -519,7 +521,7 @@ async def test_a_start_that_was_declared_void_does_not_happen(tmp_path: Path) ->
 
     assert os.waitstatus_to_exitcode(status) == 75
     assert list(work.iterdir()) == []
-    assert processes.read_claim(claim) is None
+    assert starts.read_claim(claim) is None
 
 
 async def test_a_host_killed_between_a_record_and_its_start_starts_it_once(
@@ -620,7 +622,7 @@ async def test_a_corrupt_state_file_starts_and_stops_nothing(tmp_path: Path) -> 
         await harness.restart()
         await harness.clock.sleep(1.0)
 
-        assert processes.start_ticks(instance.pid) is not None
+        assert start_ticks(instance.pid) is not None
         assert set(await _through_the_edge(harness, 5)) == {instance.id}
 
 
@@ -654,7 +656,7 @@ async def test_everything_can_be_stopped_and_comes_back(tmp_path: Path) -> None:
         await harness.kill_host()
 
         stopped = await stop_everything(tmp_path / "surface", harness.clock)
-        gone = [processes.start_ticks(pid or 0) for pid in pids]
+        gone = [start_ticks(pid or 0) for pid in pids]
         again = await stop_everything(tmp_path / "surface", harness.clock)
         await harness.restart()
 
@@ -688,7 +690,7 @@ def _runs_below(tmp_path: Path, process: psutil.Process) -> bool:
     """Return whether *process* keeps a workload of this test: it leads the session."""
     if os.getsid(process.pid) != process.pid:
         return False
-    home = processes.environ_of(process.pid).get("HOME", "")
+    home = environ_of(process.pid).get("HOME", "")
     return home.startswith(str(tmp_path)) and "/instances/" in home
 
 
@@ -744,8 +746,8 @@ def main():
 async def test_of_a_start_that_has_ended_its_exit_code_is_told_and_nothing_is_kept(
     tmp_path: Path,
 ) -> None:
-    spawned = processes.SpawnedProcesses()
-    pid = processes.start(
+    spawned = starts.SpawnedProcesses()
+    pid = starts.spawn(
         tmp_path, "once", ["/bin/sh", "-c", "exit 7"],
         environ={}, workdir=tmp_path, output=tmp_path / "output.log", limits={},
     )  # fmt: skip

@@ -11,7 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
-from local_agent.processes import environ_of, start_ticks
+from local_agent.process_identity import environ_of, start_ticks
 from shared.kernel.ids import ModuleId
 from shared.kernel.observation import Present
 from shared.surfaces.errors import TrafficUnavailable

@@ -16,10 +16,10 @@ import psutil
 import pytest
 from aiohttp import web
 
-from local_agent import processes
 from local_agent.agent_lock import read_owner
 from local_agent.capabilities import capabilities
 from local_agent.launcher import TOKEN_VARIABLE
+from local_agent.process_identity import reap, start_ticks
 from local_agent.removed_state import end_processes_of
 from local_agent.shutdown import running_processes
 from shared.kernel.clock import SystemClock
@@ -69,7 +69,7 @@ async def _ask(
 
 async def _is_gone(agent: AgentRecord) -> None:
     """Wait for its end, which closes its sockets."""
-    while processes.reap(agent.pid) is None:
+    while reap(agent.pid) is None:
         await CLOCK.sleep(0.01)
 
 
@@ -82,7 +82,7 @@ async def test_an_agent_that_was_killed_is_started_again_and_takes_its_workloads
 
         harness.kill_host()
         await _is_gone(first)
-        running = {pid for pid in _pids(before) if processes.start_ticks(pid or 0)}
+        running = {pid for pid in _pids(before) if start_ticks(pid or 0)}
         after = await harness.until(lambda live: live.weights == {1: 100})
 
         assert running == _pids(before) == _pids(after)
@@ -97,7 +97,7 @@ async def test_an_agent_that_is_told_to_end_leaves_its_workloads(tmp_path: Path)
         os.kill(agent.pid, signal.SIGTERM)
         await _is_gone(agent)
 
-        assert all(processes.start_ticks(pid or 0) for pid in _pids(before))
+        assert all(start_ticks(pid or 0) for pid in _pids(before))
 
 
 async def test_a_folder_has_one_agent(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ async def test_an_agent_whose_folder_is_removed_ends_all_that_it_started(tmp_pat
         await _is_gone(agent)
         pids = [*_pids(live), *(identity.pid for identity in proxies)]
         assert len(proxies) == 3
-        assert not any(processes.start_ticks(pid or 0) for pid in pids)
+        assert not any(start_ticks(pid or 0) for pid in pids)
         await asyncio.to_thread(tmp_path.mkdir)  # nothing has made it anew
 
 

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_agent import processes
 from local_agent.artifacts import Artifacts
 from local_agent.cleanup import OUTPUT_KEPT, UNNEEDED_FOR_S, Cleanup
+from local_agent.process_identity import this_process
 from local_agent.state_files import (
     ComponentRecord,
     DesiredComponent,
@@ -327,7 +327,7 @@ def test_output_of_a_component_that_is_gone_stays_for_a_week(machine: Machine) -
 def test_a_folder_whose_process_lives_stays(machine: Machine) -> None:
     machine.desire()
     path = machine.instance("module-shop-1-0")
-    own = processes.this_process()
+    own = this_process()
     claim = {"pid": own.pid, "ticks": own.ticks, "boot": own.boot, "token": own.token}
     (path / "claim-x").write_text(json.dumps(claim))
 
