@@ -181,8 +181,8 @@ def _pip(words: Sequence[str], cache: Path) -> None:
 
 def _builder(cache: Path) -> Path:
     """Return an interpreter with pip, apart from ours, which may have no pip."""
-    from local_agent.artifacts import base_python  # noqa: PLC0415  slow to import
     from local_agent.state_files import file_lock  # noqa: PLC0415
+    from local_agent.wheel_installer import base_python  # noqa: PLC0415  slow to import
 
     folder = cache / "builder"
     with file_lock(cache / "builder.lock"):  # two first builds may run at once

@@ -18,9 +18,8 @@ import os
 import re
 import shutil
 import stat
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,9 +27,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Final, Protocol
 
-from local_agent.confined_command import CommandFailed, end_commands, run_confined
-from local_agent.sandbox_order import share_program
 from local_agent.state_files import file_lock, write_atomically
+from local_agent.wheel_installer import end_installers, install
 from shared.kernel.concurrency import FairTurns
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import TenantId
@@ -39,15 +37,13 @@ from shared.persistence.plain_files import open_lock, open_plain, read_plain
 from shared.surfaces.archives import ARCHIVE_BYTES_MAX, extract
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.spec import artifact_blob
-from shared.surfaces.wheelhouses import REQUIREMENTS, pins, wheels_of
+from shared.surfaces.wheelhouses import wheels_of
 
 AT_ONCE: Final = 4
 """How many artifacts are fetched and unpacked at a time; a tenant alone has half of the places."""
 _ARCHIVE: Final = "archive-"
 _HEX: Final = re.compile("[0-9a-f]{64}")
 _LOG: Final = logging.getLogger(__name__)
-_INTO_ENVIRONMENT: Final = '"$0" -I -m venv --without-pip "$1" && shift && exec "$@"'
-"""Makes the environment of the first argument, and then runs the command behind it."""
 
 
 class ArchiveSource(Protocol):
@@ -245,7 +241,7 @@ class Artifacts:
         names = extract(archive, folder / "wheels")
         wheels = wheels_of(names)
         if wheels:
-            _install(folder / "wheels", wheels, content, self._folder / "installer")
+            install(folder / "wheels", wheels, content, self._folder / "installer")
             shutil.rmtree(folder / "wheels")
         else:
             (folder / "wheels").rename(content)
@@ -260,55 +256,3 @@ class Artifacts:
         manifest = {"isWheelhouse": bool(wheels), "files": files, "digest": unpacked.digest}
         write_atomically(folder / "unpacked.json", json.dumps(manifest).encode(), is_durable=False)
         return unpacked
-
-
-def end_installers(folder: Path) -> None:
-    """End the installers of the artifacts below *folder*, whose agent has ended."""
-    for parent in (folder, *folder.glob("sha256/*")):
-        end_commands(parent)
-
-
-def base_python() -> str:
-    """Return the interpreter that this virtual environment is based on, without its packages."""
-    return str(getattr(sys, "_base_executable", None) or sys.executable)
-
-
-def _install(wheels: Path, names: list[str], target: Path, installer: Path) -> None:
-    python = base_python()
-    with file_lock(installer.with_suffix(".lock")):
-        if not (installer / "complete").exists():
-            command = [python, "-I", "-m", "venv", str(installer)]
-            _run("create the installer", command, target=installer, workdir=installer)
-            (installer / "complete").touch()
-    packages = names
-    if (wheels / REQUIREMENTS).is_file():
-        # pip reads our copy: what it takes for a line, an option or a coding is not ours to guess.
-        lines = pins(read_plain(wheels / REQUIREMENTS))
-        (wheels / REQUIREMENTS).write_text("\n".join(lines), encoding="ascii")
-        packages = ["--require-hashes", "--find-links", ".", "-r", REQUIREMENTS]
-    share_program(wheels)
-    pip = [str(installer / "bin" / "python"), "-I", "-m", "pip", "--isolated"]
-    _run(
-        "install the wheels",
-        ["/bin/sh", "-c", _INTO_ENVIRONMENT, python, str(target),
-         *pip, "--python", str(target / "bin" / "python"), "install", "--no-index", "-q",
-         "--disable-pip-version-check", "--no-cache-dir", "--no-deps", "--only-binary=:all:",
-         *packages],
-        target=target,
-        readable=[wheels, installer],
-        workdir=wheels,
-    )  # fmt: skip
-
-
-def _run(
-    purpose: str,
-    command: Sequence[str],
-    *,
-    target: Path,
-    workdir: Path,
-    readable: Sequence[Path] = (),
-) -> None:
-    try:
-        run_confined(command, target=target, readable=readable, workdir=workdir)
-    except CommandFailed as failed:
-        raise BadArtifact(f"could not {purpose}: {failed}") from failed

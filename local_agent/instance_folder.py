@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from local_agent import scratch, starts
-from local_agent.artifacts import Artifacts, UnpackedArtifact, base_python
+from local_agent.artifacts import Artifacts, UnpackedArtifact
 from local_agent.limits import rlimits
 from local_agent.sandbox.output import BYTES_MAX
 from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import sandbox_order, share_program
 from local_agent.starts import make_folders
 from local_agent.state_files import InstanceRecord
+from local_agent.wheel_installer import base_python
 from shared.persistence.file_trees import remove_tree
 from shared.persistence.plain_files import append_to, bound_log, read_plain
 from shared.surfaces.spec import RevisionSpec

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_agent.artifacts import Artifacts, base_python
+from local_agent.artifacts import Artifacts
 from local_agent.confined_command import CommandFailed, run_confined
 from local_agent.sandbox_means import tried_means
+from local_agent.wheel_installer import base_python
 from shared.surfaces.archives import refuse_unsafe_archive
 from shared.surfaces.errors import BadArtifact
 from shared.surfaces.wheelhouses import pins

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from local_agent import starts
-from local_agent.artifacts import base_python
 from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import sandbox_order
+from local_agent.wheel_installer import base_python
 from shared.kernel.entropy import SystemEntropy
 from tests.surfaces.accounts import Account, account
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 import pytest
 
 from cli.state_folder import REPOSITORY
-from local_agent.artifacts import base_python
 from local_agent.sandbox_means import tried_means
+from local_agent.wheel_installer import base_python
 from shared.kernel.entropy import SystemEntropy
 from tests.surfaces.accounts import Account, Ended, account
 from tests.surfaces.hostile import ATTEMPTS

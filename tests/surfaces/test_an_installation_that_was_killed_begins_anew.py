@@ -17,7 +17,7 @@ import pytest
 
 from cli.state_folder import REPOSITORY
 from local_agent import process_trees, starts
-from local_agent.artifacts import Artifacts, base_python
+from local_agent.artifacts import Artifacts
 from local_agent.confined_command import run_confined
 from local_agent.envoy_admin import wait_until
 from local_agent.launcher import TOKEN_VARIABLE
@@ -25,6 +25,7 @@ from local_agent.process_identity import ProcessIdentity, environ_of
 from local_agent.sandbox_order import Means, sandbox_order
 from local_agent.shutdown import stop_agent, stop_everything
 from local_agent.state_files import SurfaceFolder
+from local_agent.wheel_installer import base_python
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import EnvironmentId
 from shared.persistence.plain_files import open_lock
