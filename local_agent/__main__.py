@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from local_agent.agent import StateRemoved, UnfitPlace, run
+from local_agent.agent_lock import AgentRunning
 from local_agent.archive_folder import ArchiveFolder
 from local_agent.artifacts import ArchiveSource
-from local_agent.supervisor import AgentRunning
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import Entropy, SystemEntropy
 

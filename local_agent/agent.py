@@ -20,13 +20,12 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, held_lock, read_owner
+from local_agent.agent_lock import LOCK, LOCK_DESCRIPTOR, LOG, AgentRunning, held_lock, read_owner
 from local_agent.artifacts import ArchiveSource
 from local_agent.removed_state import end_processes_of
 from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import unfit_place
 from local_agent.state_files import write_atomically
-from local_agent.supervisor import AgentRunning
 from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy

@@ -10,12 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from shared.kernel.errors import Conflict
 from shared.persistence import lock_files
 
 LOCK: Final = "agent.lock"
 LOG: Final = "agent.log"
 LOCK_DESCRIPTOR: Final = 3
 """Of the agent, where it was started with the lock."""
+
+
+class AgentRunning(Conflict):
+    """An agent has this folder, and only one may."""
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from local_agent import process_trees, starts
-from local_agent.agent_lock import LOCK, has_agent, read_owner
+from local_agent.agent_lock import LOCK, AgentRunning, has_agent, read_owner
 from local_agent.envoy_process import envoy_token
 from local_agent.process_identity import ProcessIdentity, is_alive, reap
 from local_agent.state_files import CorruptStateFile, InstanceRecord, SiteFolder, SurfaceFolder
-from local_agent.supervisor import AgentRunning, has_supervisor
+from local_agent.supervisor import has_supervisor
 from local_agent.wheel_installer import end_installers
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable

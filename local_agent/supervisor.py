@@ -33,15 +33,11 @@ from local_agent.state_files import (
 )
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Conflict, Unavailable
+from shared.kernel.errors import Unavailable
 
 INTERVAL_S: Final = 0.2
 _AFTER_DEFECT_S: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
-
-
-class AgentRunning(Conflict):
-    """An agent has this folder, and only one may."""
 
 
 class Notifier:

@@ -18,6 +18,7 @@ import pytest
 
 from cli.state_folder import REPOSITORY
 from local_agent import process_trees, starts
+from local_agent.agent_lock import AgentRunning
 from local_agent.capabilities import capabilities
 from local_agent.envoy_admin import wait_until
 from local_agent.launcher import NOT_STARTED
@@ -27,7 +28,6 @@ from local_agent.sandbox.output import BYTES_MAX
 from local_agent.sandbox_means import tried_means
 from local_agent.sandbox_order import sandbox_order
 from local_agent.shutdown import stop_everything
-from local_agent.supervisor import AgentRunning
 from local_agent.trials import status_of_trial
 from local_agent.wheel_installer import base_python
 from shared.kernel.clock import SystemClock
