@@ -18,7 +18,7 @@ from shared.messaging.dead_letters import DeadLetters
 from shared.persistence.blobs import Blobs
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
-from shared.surfaces.local_process import INFRASTRUCTURE, LocalProcess
+from shared.surfaces.local_process import INFRASTRUCTURE, AgentSurface
 from shared.surfaces.port import Surface
 from shared.vault.port import SecretVault
 from shared.web.authentication import KeySource
@@ -105,10 +105,10 @@ class EmbeddedParts:
             self.host.folder / INFRASTRUCTURE, self._local_process(), self.host.clock
         )
 
-    def _local_process(self) -> LocalProcess:
+    def _local_process(self) -> AgentSurface:
         agent = self.host.agent
         agent.is_wanted = True
-        return LocalProcess(self.host.folder, agent.ensure, self.host.clock)
+        return AgentSurface(self.host.folder, agent.ensure, self.host.clock)
 
     def gateway(self) -> str:
         """Return the given gateway; on one machine, without it, the host of this app."""

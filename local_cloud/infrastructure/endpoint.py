@@ -14,12 +14,12 @@ from shared.infrastructure.remote_engine import RECORD, SOCKET
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.rpc.server import served
-from shared.surfaces.local_process import INFRASTRUCTURE, LocalProcess
+from shared.surfaces.local_process import INFRASTRUCTURE, AgentSurface
 
 
 def engine_of(agent_folder: Path, clock: Clock) -> StepEngine:
     """Return the engine that makes resources at the agent of *agent_folder*."""
-    sites = LocalProcess(agent_folder, _start_no_agent, clock)
+    sites = AgentSurface(agent_folder, _start_no_agent, clock)
     return embedded_engine(agent_folder / INFRASTRUCTURE, sites, clock)
 
 

@@ -111,13 +111,13 @@ class AzureParts:
         return key_source(self._settings)
 
     def surface(self, kind: ComputeTargetKind) -> "Surface":
-        from shared.surfaces.local_process import LocalProcess  # noqa: PLC0415  not every app's
+        from shared.surfaces.local_process import AgentSurface  # noqa: PLC0415  not every app's
 
         if kind is not ComputeTargetKind.LOCAL_PROCESS:
             _not_supported(f"a surface of kind {kind}")
         if self._settings.agent_folder is None:
             _not_supported("a surface of kind LocalProcess without RUNTIME_AGENT_FOLDER")
-        return LocalProcess(self._settings.agent_folder, _start_no_agent, self.clock)
+        return AgentSurface(self._settings.agent_folder, _start_no_agent, self.clock)
 
     def engine(self) -> "InfrastructureEngine":
         from shared.infrastructure.remote_engine import (  # noqa: PLC0415  not every app's

@@ -1,4 +1,4 @@
-"""LocalProcess for the apps: a thin client of the local agent, which alone touches workloads.
+"""LocalProcess for the apps: the surface of the local agent, which alone touches workloads, by RPC.
 
 The agent listens on `agent.sock` in its state folder, which no workload reaches: on a port, one
 could take its place when it has ended. It writes its token and its capabilities to `agent.json`,
@@ -71,8 +71,8 @@ def read_record(state: Path) -> AgentRecord | None:
         return None
 
 
-class LocalProcess:
-    """Surface and Sites of the agent of the folder *state*.
+class AgentSurface:
+    """Surface and Sites by the agent of the folder *state*: see shared/rpc.
 
     *ensure_agent* starts the agent where none runs, and may be called often; an app that cannot
     start one gives a function that does nothing.

@@ -22,7 +22,7 @@ from local_host.agent_process import AgentProcess
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import NotFound
-from shared.surfaces.local_process import LocalProcess, read_record
+from shared.surfaces.local_process import AgentSurface, read_record
 from shared.surfaces.spec import artifact_blob
 from tests.surfaces.harness import SHOP, SITE, TEMPLATE, SurfaceHarness, fence
 
@@ -135,7 +135,7 @@ class Agent:
     def __init__(self, state: Path) -> None:
         self.state = state
         self.process = AgentProcess(state, SystemClock())
-        self.surface = LocalProcess(state, self.process.ensure, SystemClock())
+        self.surface = AgentSurface(state, self.process.ensure, SystemClock())
 
     def kill(self) -> int:
         """End it as a crash does, and return the id of its process."""
@@ -144,7 +144,7 @@ class Agent:
         os.kill(record.pid, signal.SIGKILL)
         return record.pid
 
-    async def restart(self) -> LocalProcess:
+    async def restart(self) -> AgentSurface:
         """Kill it; the next call starts another, as after a crash."""
         self.kill()
         return self.surface

@@ -32,7 +32,7 @@ from shared.surfaces.local_process import (
     RECORD,
     SOCKET,
     AgentRecord,
-    LocalProcess,
+    AgentSurface,
     read_record,
     write_record,
 )
@@ -186,7 +186,7 @@ async def test_a_call_has_a_bound(tmp_path: Path) -> None:
 
 
 async def test_without_an_agent_a_read_is_unknown_and_a_write_unavailable(tmp_path: Path) -> None:
-    surface = LocalProcess(tmp_path, lambda: None, _Hurried())
+    surface = AgentSurface(tmp_path, lambda: None, _Hurried())
 
     assert isinstance(await surface.observe(SHOP), Unknown)
     with pytest.raises(Unavailable, match="does not answer"):
@@ -218,7 +218,7 @@ async def test_an_agent_of_another_version_is_said_to_be_one(
         record = AgentRecord("token", os.getpid(), capabilities())
         (tmp_path / RECORD).write_bytes(write_record(record))
 
-        reading = await LocalProcess(tmp_path, lambda: None, SystemClock()).observe(SHOP)
+        reading = await AgentSurface(tmp_path, lambda: None, SystemClock()).observe(SHOP)
 
         assert isinstance(reading, Unknown)
         assert "is of another version" in reading.reason
