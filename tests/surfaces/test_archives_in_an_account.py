@@ -12,7 +12,8 @@ from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import NotFound, Unavailable
 from shared.persistence.azure_blobs import AzureBlobs
 from shared.persistence.storage_account import StorageAccount
-from tests.kit.azurite import Azurite, azurite
+from tests.kit.azurite import azurite
+from tests.kit.storage_accounts import Emulator
 
 __all__ = ["azurite"]
 pytestmark = pytest.mark.real
@@ -25,7 +26,7 @@ async def chunks() -> AsyncIterator[bytes]:
 
 
 @pytest.fixture
-async def settings(azurite: Azurite, tmp_path: Path) -> Path:
+async def settings(azurite: Emulator, tmp_path: Path) -> Path:
     account = StorageAccount(connection_string=azurite.connection_string())
     await account.create_container(CONTAINER)
     await AzureBlobs(account, CONTAINER, SystemEntropy()).put("sha256/one", chunks())
