@@ -116,8 +116,8 @@ class WireRun:
 
     async def undisturbed(self) -> End:
         """Return the end without a fault, and keep the requests that led to it."""
-        await self._begin()
-        answer = await self._ask()
+        await self.begin()
+        answer = await self.ask()
         assert answer is not None, "it was Unavailable without a fault"
         await self._settle()
         self.requests = {name: [*proxy.heads] for name, proxy in self.wires.proxies.items()}
@@ -134,12 +134,12 @@ class WireRun:
 
     async def disturbed(self, place: Place) -> End:
         """Return the end with the fault of *place*, asked until it is answered."""
-        await self._begin()
+        await self.begin()
         proxy = self.wires.proxies[place.wire]
         proxy.will(place.fault, after=place.number)
         answer = None
         for _ in range(TRIES_MAX):
-            answer = await self._ask()
+            answer = await self.ask()
             if answer is not None:
                 break
         assert answer is not None, f"Unavailable {TRIES_MAX} times"
@@ -149,24 +149,24 @@ class WireRun:
 
     async def cost(self) -> Cost:
         """Return what the input costs over connections that are there already."""
-        await self._begin()
-        assert await self._ask() is not None
+        await self.begin()
+        assert await self.ask() is not None
         calls = self.wires.parts.calls
         return Cost(calls[READ], calls[BATCH], calls.total(), self.wires.proxies[COSMOS].requests)
 
     async def repeated(self) -> End:
         """Return the end when the input comes twice at once, and late once more."""
-        await self._begin()
-        answers = await asyncio.gather(self._ask(), self._ask())
-        answer = next((each for each in answers if each is not None), None) or await self._ask()
+        await self.begin()
+        answers = await asyncio.gather(self.ask(), self.ask())
+        answer = next((each for each in answers if each is not None), None) or await self.ask()
         await self._settle()
-        late = await self._ask()
+        late = await self.ask()
         assert answer is not None
         assert late == answer
         await self._settle()
         return await self._end(answer)
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
         wires, prepared = self.wires, self.prepared
         if self.is_cold:
             await wires.parts.disconnect()
@@ -182,7 +182,7 @@ class WireRun:
         wires.gateway.answers = answers
         await wires.restore(prepared.documents, prepared.blobs)
 
-    async def _ask(self) -> tuple[int, str] | None:
+    async def ask(self) -> tuple[int, str] | None:
         """Return the answer; None where it says that the same may be asked again."""
         if self.route is None:
             return await self._deliver()

@@ -47,6 +47,7 @@ from shared.persistence.storage_account import StorageAccount
 from shared.persistence.store import Delete, Document, Store, Upsert
 from shared.surfaces.port import Surface
 from shared.web.issuer import AUDIENCE, DEV_ISSUER, LocalIssuer
+from tests.kit.cosmos import KEY
 from tests.kit.costs import is_of_the_relay
 from tests.kit.cut_proxy import CutProxy
 from tests.kit.durable_extension import DurableExtension
@@ -216,7 +217,8 @@ class Wires:
 
     async def run(self, function: str, **arguments: Any) -> Any:
         """Run a function of the app as its host does."""
-        client = DurableExtension.binding_value(self.proxies[DURABLE].port)
+        proxy = self.proxies.get(DURABLE)
+        client = DurableExtension.binding_value(proxy.port if proxy else self.extension.port)
         return await self.functions[f"{self.service}_{function}"](**arguments, client=client)
 
     async def documents(self) -> list[Document]:
@@ -260,15 +262,15 @@ def functions_of(blueprint: df.Blueprint) -> Mapping[str, Callable[..., Any]]:
 
 
 @asynccontextmanager
-async def wired(service: str, folder: Path) -> AsyncIterator[Wires]:
+async def wired(service: str, folder: Path, *, is_proxied: bool = True) -> AsyncIterator[Wires]:
     """Serve what *service* needs, and connect it; *folder* has the issuer's key and the blobs."""
     clock, machine, entropy = SetClock(), SystemClock(), SystemEntropy()
     documents = LocalStorage(folder, clock, in_memory=True)
     files = LocalStorage(folder / "storage", machine, in_memory=False)
     broker = AcceptingBroker(Database(MEMORY), runtime_topology(), clock=machine, entropy=entropy)
-    cosmos = CosmosWire(documents, 0)
-    bus = ServiceBusWire(broker, 0, clock=machine, entropy=entropy)
-    storage = StorageWire(files, StoragePorts(), clock=machine, entropy=entropy)
+    cosmos = CosmosWire(documents, 0, KEY)
+    bus = ServiceBusWire(broker, 0, KEY, clock=machine, entropy=entropy)
+    storage = StorageWire(files, StoragePorts(), KEY, clock=machine, entropy=entropy)
     extension, gateway = DurableExtension(), Gateway()
     async with AsyncExitStack() as opened:
         for each in (broker, cosmos, bus, storage):
@@ -282,7 +284,7 @@ async def wired(service: str, folder: Path) -> AsyncIterator[Wires]:
             for each in (cosmos, bus, storage)
             for name, url in each.addresses.items()
         }
-        ports[DURABLE] = extension.port
+        ports = {**ports, DURABLE: extension.port} if is_proxied else {}
         proxies = {
             name: await opened.enter_async_context(CutProxy(port)) for name, port in ports.items()
         }
@@ -330,7 +332,8 @@ def _through(wire: Wire, proxies: Mapping[str, CutProxy]) -> str:
     """Return what an app is given that reaches *wire* by the proxies before it."""
     connection = wire.connection
     for name, url in wire.addresses.items():
-        connection = connection.replace(f":{_port(url)}", f":{proxies[name].port}")
+        if name in proxies:
+            connection = connection.replace(f":{_port(url)}", f":{proxies[name].port}")
     return connection
 
 
