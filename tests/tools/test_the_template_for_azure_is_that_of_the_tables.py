@@ -90,7 +90,8 @@ def test_an_app_starts_with_its_settings(app: str) -> None:
 
     token = {"iss": issuer, "tid": DIRECTORY, "appid": CLIENT, "sub": "client"}
     assert tenancy(settings).grant(token).tenant == "acme"
-    assert f"{app} {len(registered.get_functions())}" in PAGE
+    count = f"{app} {len(registered.get_functions())}"
+    assert count in PAGE, f"docs/azure-verification.md says otherwise than: {count} functions"
 
 
 def test_the_template_is_json_with_the_parameters_of_the_page() -> None:
