@@ -123,7 +123,7 @@ def _rewritten(select: Select) -> str:
         most = select.offset + (select.limit or 0)
         head = f"SELECT {'DISTINCT ' if select.is_distinct else ''}{_columns(select)}"
         tail = "" if select.is_distinct else f" OFFSET 0 LIMIT {most}"
-        return f"{head} {_from(select)}{_where(select)}{tail}"
+        return f"{head} {select.from_text}{_where(select)}{tail}"
     return _text(select) if select.is_distinct and select.top is not None else ""
 
 
@@ -136,7 +136,7 @@ def _grouped(select: Select) -> str:
         head = f"SELECT {groups}{_payload(select)} AS payload"
     group_by = ", ".join(term.text for term in select.group_by)
     tail = f" GROUP BY {group_by}" if group_by else ""
-    return f"{head} {_from(select)}{_where(select)}{tail}"
+    return f"{head} {select.from_text}{_where(select)}{tail}"
 
 
 def _payload(select: Select) -> str:
@@ -179,14 +179,14 @@ def _ordered(select: Select) -> str:
     top = f"TOP {min(bounds)} " if bounds and not select.is_distinct else ""
     return (
         f"SELECT {top}{alias}._rid, [{items}] AS orderByItems, {payload} AS payload"
-        f" {_from(select)} WHERE {where} ORDER BY {terms}"
+        f" {select.from_text} WHERE {where} ORDER BY {terms}"
     )
 
 
 def _text(select: Select) -> str:
     """Return *select* without its TOP, OFFSET and LIMIT."""
     distinct = "DISTINCT " if select.is_distinct else ""
-    return f"SELECT {distinct}{_columns(select)} {_from(select)}{_where(select)}"
+    return f"SELECT {distinct}{_columns(select)} {select.from_text}{_where(select)}"
 
 
 def _columns(select: Select) -> str:
@@ -195,10 +195,6 @@ def _columns(select: Select) -> str:
     if select.is_value:
         return f"VALUE {select.columns[0].value.text}"
     return ", ".join(column.text for column in select.columns)
-
-
-def _from(select: Select) -> str:
-    return select.from_text
 
 
 def _where(select: Select) -> str:

@@ -66,13 +66,6 @@ class Selection:
         if self.descends and not select.is_distinct:
             self.descends += [self.descends[0]] * 3
 
-    @property
-    def is_ordered_by_ties(self) -> bool:
-        """Whether the rows come out in the order in which the documents went in."""
-        select = self._select
-        is_set = bool(select.sources) and _is_set(select.sources[0].collection)
-        return not (select.order_by or select.is_distinct or select.is_grouped or is_set)
-
     def entries(self, documents: Iterable[Tied]) -> Iterable[Entry]:
         """Return all rows in their order."""
         return self._ordered(self._matching(self._rows(documents)))

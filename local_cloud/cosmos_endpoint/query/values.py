@@ -107,16 +107,3 @@ def sort_key(value: Any) -> SortKey:
     if place < NUMBER_RANK:
         return [place, 0]
     return [place, canonical(value) if place >= LIST_RANK else value]
-
-
-def is_sort_key(value: Any) -> bool:
-    """Return whether `sort_key` may have made *value*, which a client sent."""
-    match value:
-        case [int(place), 0] if 0 <= place < NUMBER_RANK and place is not False:
-            return True
-        case [4, inner]:
-            return is_number(inner)
-        case [5 | 6 | 7, str()]:
-            return True
-        case _:
-            return False
