@@ -37,6 +37,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
 from shared.persistence.cosmos_form import PARTITION_FIELDS
+from shared.persistence.disk_errors import reason_of
 from shared.persistence.lock_files import read_owner, take_lock, write_owner
 
 LOCK: Final = "cloud.lock"
@@ -70,6 +71,16 @@ def main() -> int:
     asked = _parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     state = asked.state.resolve()
+    try:
+        return _run(asked, state)
+    except (NotInstalled, PortTaken, Unavailable) as problem:
+        print(problem, file=sys.stderr)  # noqa: T201
+    except OSError as problem:
+        print(f"{state} cannot be used: {reason_of(problem)}", file=sys.stderr)  # noqa: T201
+    return EXIT_USAGE
+
+
+def _run(asked: argparse.Namespace, state: Path) -> int:
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = take_lock(state / LOCK)
     if lock is None:
@@ -77,13 +88,8 @@ def main() -> int:
         print(f"{state} is in use by the local cloud with process id {owner}", file=sys.stderr)  # noqa: T201
         return EXIT_STATE_IN_USE
     write_owner(lock, os.getpid())
-    try:
-        agent_folder = None if asked.agent_folder is None else asked.agent_folder.resolve()
-        settings = _settings(asked, state)
-        return asyncio.run(_serve(state, settings, agent_folder))
-    except (NotInstalled, PortTaken, Unavailable) as problem:
-        print(problem, file=sys.stderr)  # noqa: T201
-        return EXIT_USAGE
+    agent_folder = None if asked.agent_folder is None else asked.agent_folder.resolve()
+    return asyncio.run(_serve(state, _settings(asked, state), agent_folder))
 
 
 def _parser() -> argparse.ArgumentParser:

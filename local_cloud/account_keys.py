@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from local_cloud.private_files import kept_key
+from local_cloud.private_files import kept_secret
 
 COSMOS_PUBLISHED: Final = (
     "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
@@ -37,8 +37,9 @@ def kept_keys(folder: Path) -> AccountKeys:
     """Return the keys that are made once for *folder*, from one secret in it, mode 0600.
 
     Workloads share the loopback of this machine: with published keys they could open the stores.
+    Raises Unavailable where the secret is damaged.
     """
-    secret = kept_key(folder / "accounts.key")
+    secret = kept_secret(folder / "accounts.key")
 
     def key(account: str) -> str:
         return base64.b64encode(hmac.digest(secret, account.encode(), hashlib.sha512)).decode()

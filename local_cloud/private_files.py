@@ -7,6 +7,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from shared.kernel.errors import Unavailable
 from shared.persistence.durable_files import sync_folder
 from shared.persistence.plain_files import read_plain, write_new
 
@@ -35,6 +36,17 @@ def kept_key(path: Path) -> bytes:
     part.unlink()
     sync_folder(path.parent)
     return read_plain(path)
+
+
+def kept_secret(path: Path) -> bytes:
+    """Return the key in the file *path* as `kept_key` does, from which others are derived.
+
+    Raises Unavailable where it is damaged: whoever guesses it, such as an empty one, has the rest.
+    """
+    key = kept_key(path)
+    if len(key) * 8 != _KEY_BITS:
+        raise Unavailable(f"the key in {path} is damaged: restore it, or remove it for a new one")
+    return key
 
 
 def _part(path: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
-from local_cloud.private_files import kept_key
+from local_cloud.private_files import kept_secret
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.web.issuer import SigningKey
@@ -46,8 +46,13 @@ class LocalIdentities:
         return SigningKey(self.folder, self.entropy)
 
     def identity(self, name: str) -> Identity:
-        """Return the identity *name*, the same at each call and after a restart."""
-        header = hmac.digest(kept_key(self.folder / "headers.key"), name.encode(), hashlib.sha256)
+        """Return the identity *name*, the same at each call and after a restart.
+
+        Raises Unavailable where the key of the headers is damaged.
+        """
+        header = hmac.digest(
+            kept_secret(self.folder / "headers.key"), name.encode(), hashlib.sha256
+        )
         return Identity(name, str(uuid5(NAMESPACE_URL, ISSUER + name)), header.hex())
 
     def token(self, identity: Identity, resource: str) -> tuple[str, int]:

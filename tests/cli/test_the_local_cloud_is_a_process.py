@@ -161,6 +161,15 @@ def test_a_lost_key_of_the_vault_is_named(folder: StateFolder) -> None:
     assert "the key of the vaults is lost: restore" in said["error"]["message"]
 
 
+def test_a_state_folder_that_cannot_be_used_is_named(folder: StateFolder) -> None:
+    (folder.cloud / "certificates" / "server.pem").mkdir(parents=True)
+
+    code, said = run(folder, "cloud up")
+
+    assert code == 6
+    assert f"{folder.cloud} cannot be used: Is a directory" in said["error"]["message"]
+
+
 def test_without_a_cloud_there_are_no_settings(folder: StateFolder) -> None:
     code, said = run(folder, "cloud settings")
 

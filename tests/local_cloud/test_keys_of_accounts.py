@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from local_cloud.account_keys import AccountKeys, kept_keys
+from local_cloud.token_endpoint.identities import LocalIdentities
+from shared.kernel.clock import SystemClock
+from shared.kernel.entropy import SystemEntropy
 from shared.kernel.errors import Unavailable
 from shared.messaging.service_bus import ServiceBusMessages
 from shared.persistence.azure_tables import AzureTable
@@ -82,3 +85,17 @@ def test_keys_are_kept_for_their_owner_only(tmp_path: Path) -> None:
     assert len({keys.cosmos, keys.service_bus, keys.storage}) == 3
     assert (tmp_path / "accounts.key").stat().st_mode & 0o777 == 0o600
     assert keys.cosmos not in repr(keys)
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"x" * 33], ids=["empty", "short", "long"])
+def test_a_damaged_secret_is_named_and_not_used(tmp_path: Path, content: bytes) -> None:
+    kept_keys(tmp_path)
+    identities = LocalIdentities(tmp_path, SystemClock(), SystemEntropy())
+    identities.identity("catalog")
+    for name in ("accounts.key", "headers.key"):
+        (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(Unavailable, match=r"accounts.key is damaged: restore it"):
+        kept_keys(tmp_path)
+    with pytest.raises(Unavailable, match=r"headers.key is damaged: restore it"):
+        identities.identity("catalog")
