@@ -14,6 +14,7 @@ BATCH_FORMAT: Final = 0x80013700
 _PROTOCOL_HEADER: Final = b"AMQP"
 _HEAD_BYTES: Final = 8
 _TRANSFER: Final = b"\x00\x53\x14"
+_LIST_8: Final = 0xC0
 _FORMAT_PLACE: Final = 3
 """handle, delivery-id, delivery-tag, message-format"""
 
@@ -56,13 +57,15 @@ def message_format(frame: bytes) -> int:
     at = 4 * frame[4]
     if frame[:4] == _PROTOCOL_HEADER or frame[at : at + 3] != _TRANSFER:
         return 0
-    fields_at = {0xC0: 6, 0xD0: 12}.get(frame[at + 3] if at + 3 < len(frame) else 0)
+    fields_at = {_LIST_8: 6, 0xD0: 12}.get(frame[at + 3] if at + 3 < len(frame) else 0)
     if fields_at is None:
+        return 0
+    width = 1 if frame[at + 3] == _LIST_8 else 4
+    count = int.from_bytes(frame[at + fields_at - width : at + fields_at], "big")
+    if count <= _FORMAT_PLACE:  # as in the later frames of a delivery; the content follows
         return 0
     at += fields_at
     for _ in range(_FORMAT_PLACE):
-        if at >= len(frame):
-            return 0
         at = end_of_value(frame, at)
     if frame[at : at + 1] != b"\x70":
         return 0
