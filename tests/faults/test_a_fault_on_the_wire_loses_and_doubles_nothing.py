@@ -27,7 +27,7 @@ pytestmark = [
 ]
 EVERY: Final = 1
 WITHIN_S: Final = 60.0
-OF_A_SAMPLE: Final = 47
+OF_A_SAMPLE: Final = 23
 """So many times fewer places than all; coprime to the kinds of faults, so that each is met."""
 
 
