@@ -4,6 +4,7 @@ A proof comes from the record of the start, the files of it, and the process's o
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from local_agent.state_files import (
     SiteFolder,
 )
 from shared.kernel.clock import Clock
-from shared.surfaces.observed_state import Instance, LiveProof, LiveRevision, Phase
+from shared.kernel.ids import ServiceId
+from shared.surfaces.observed_state import Instance, LiveComponent, LiveProof, LiveRevision, Phase
 from shared.surfaces.rules import departures
 from shared.surfaces.spec import ReleaseQuestion, RevisionSpec
 
@@ -36,6 +38,37 @@ class StartedProcess:
 
     identity: ProcessIdentity
     folder: Path
+
+
+def wanted_site(folder: SiteFolder) -> DesiredSite | None:
+    """Return the desired site in *folder*; None where there is none, nor anything left of one.
+
+    Raises:
+        CorruptStateFile, Unreadable.
+    """
+    site = folder.site()
+    if site is not None and site.is_wanted:
+        return site
+    if folder.edge.exists():
+        raise Unreadable("the site is being deleted")
+    return None
+
+
+def live_component(
+    folder: SiteFolder,
+    site: DesiredSite,
+    desired: DesiredComponent,
+    routed: Mapping[ServiceId, Mapping[int, int]],
+) -> LiveComponent:
+    """Return the component as it is, with the weights that are *routed*; a worker has its own."""
+    weights = routed.get(desired.component.service, {}) if desired.has_port else desired.weights
+    return LiveComponent(
+        desired.component,
+        live_revisions(folder, desired),
+        weights,
+        endpoint(site, desired),
+        desired.fence,
+    )
 
 
 def live_revisions(folder: SiteFolder, desired: DesiredComponent) -> tuple[LiveRevision, ...]:

@@ -73,12 +73,6 @@ def environ_of(pid: int) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def this_process() -> ProcessIdentity:
-    pid = os.getpid()
-    token = os.environ.get(TOKEN_VARIABLE, "")
-    return ProcessIdentity(pid, start_ticks(pid) or 0, boot(), token)
-
-
 def is_alive(identity: ProcessIdentity) -> bool:
     """Return whether exactly that process runs, and not another with the same pid."""
     if identity.boot != boot():

@@ -13,7 +13,6 @@ from local_agent.agent_lock import LOCK, AgentRunning, has_agent, read_owner
 from local_agent.envoy_process import envoy_token
 from local_agent.process_identity import ProcessIdentity, is_alive, reap
 from local_agent.state_files import CorruptStateFile, InstanceRecord, SiteFolder, SurfaceFolder
-from local_agent.supervisor import has_supervisor
 from local_agent.wheel_installer import end_installers
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Unavailable
@@ -55,9 +54,9 @@ async def stop_everything(root: Path, clock: Clock) -> int:
     The desired state stays on disk, so the next supervisor starts them again.
 
     Raises:
-        AgentRunning: a supervisor would start them again at once; stop it first.
+        AgentRunning: an agent would start them again at once; stop it first.
     """
-    if has_supervisor(root):
+    if has_agent(root.parent):
         raise AgentRunning(f"stop the agent first: it supervises {root.name}")
     _void_starts(root)
     started = _started_processes(root)

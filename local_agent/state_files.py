@@ -1,6 +1,5 @@
 """The state of the surface on disk: desired state, instance records, and where they are.
 
-    <root>/supervisor.json            the supervisor of this folder, once it has seen every site
     <root>/sites/<environment>/
         site.json                     desired: the site, its ports, its fence
         components/<service>.json     desired: revisions, weights, fence; written by the calls

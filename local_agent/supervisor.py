@@ -1,35 +1,29 @@
 """The supervisor of a state folder: reconciles all its sites until it is canceled.
 
 It may be killed at any moment: workloads and Envoys continue, and the next supervisor adopts them.
-The instance records are trusted only while a supervisor lives that has reconciled every site once.
+The instance records are trusted only while it runs and has reconciled every site once.
 It is a part of the agent, which is alone in its state folder: see `agent_lock`.
 """
 
 import asyncio
-import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
 
-from local_agent import starts
 from local_agent.artifacts import Artifacts
 from local_agent.cleanup import Cleanup
 from local_agent.controller_context import ControllerContext
 from local_agent.instance_folder import link_python
 from local_agent.probes import probe_session
-from local_agent.process_identity import is_alive, this_process
 from local_agent.scratch import ScratchMeter
 from local_agent.site_controller import SiteController
 from local_agent.state_files import (
     CorruptStateFile,
     SiteFolder,
     SurfaceFolder,
-    write_atomically,
 )
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
@@ -65,14 +59,16 @@ async def supervise(
     folder: SurfaceFolder,
     artifacts: Artifacts,
     notifier: Notifier,
+    has_seen_all: asyncio.Event,
     clock: Clock,
     entropy: Entropy,
 ) -> None:
     """Reconcile all sites of *folder* until canceled, including those that are added later.
 
     The processes it started continue then. One process at a time may supervise a folder.
+    *has_seen_all* is set from when it has reconciled every site once until it ends.
     """
-    with _announcement(folder.root) as announce:
+    try:
         async with (
             probe_session() as session,
             asyncio.TaskGroup() as tasks,
@@ -84,23 +80,16 @@ async def supervise(
             context = ControllerContext(
                 clock, entropy, artifacts, python_links, session, tasks, notifier.notify, scratch
             )
-            await _supervise_sites(folder, notifier, context, announce)
-
-
-def has_supervisor(root: Path) -> bool:
-    """Return whether a live supervisor has reconciled every site below *root* once."""
-    try:
-        supervisor = starts.read_claim(root / "supervisor.json")
-    except OSError:
-        return False
-    return supervisor is not None and is_alive(supervisor)
+            await _supervise_sites(folder, notifier, context, has_seen_all)
+    finally:
+        has_seen_all.clear()
 
 
 async def _supervise_sites(
     folder: SurfaceFolder,
     notifier: Notifier,
     context: ControllerContext,
-    announce: Callable[[], None],
+    has_seen_all: asyncio.Event,
 ) -> None:
     supervised: dict[Path, asyncio.Task[tuple[int, int] | None]] = {}
     with notifier.subscription() as notification:
@@ -116,14 +105,14 @@ async def _supervise_sites(
                     )
             if look == 0:
                 # Beside this loop: one site may take long, and new ones do not wait for it.
-                context.tasks.create_task(_announce_after(first_passes, announce))
+                context.tasks.create_task(_set_after(first_passes, has_seen_all))
             await _wait(notification, INTERVAL_S)
 
 
-async def _announce_after(passes: Sequence[asyncio.Event], announce: Callable[[], None]) -> None:
+async def _set_after(passes: Sequence[asyncio.Event], has_seen_all: asyncio.Event) -> None:
     for each in passes:
         await each.wait()
-    announce()
+    has_seen_all.set()
 
 
 async def _supervise_site(
@@ -147,17 +136,6 @@ async def _supervise_site(
             finally:
                 first_pass.set()
             await _wait(notification, wait_s)
-
-
-@contextmanager
-def _announcement(root: Path) -> Iterator[Callable[[], None]]:
-    """Yield the function that says that every site was seen once; at the end it is taken back."""
-    file = root / "supervisor.json"
-    content = json.dumps(asdict(this_process())).encode()
-    try:
-        yield partial(write_atomically, file, content, is_durable=False)
-    finally:
-        file.unlink(missing_ok=True)
 
 
 async def _wait(notification: asyncio.Event, within_s: float) -> None:

@@ -6,55 +6,101 @@ and runs `supervise`; the apps call it by `shared/surfaces/local_process.py`.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from local_agent.artifacts import ArchiveSource, Artifacts
+from local_agent.capabilities import capabilities
 from local_agent.data_folders import require_data_folders
+from local_agent.desired_state import DesiredState
 from local_agent.envoy_admin import EnvoyAdmin, wait_until
-from local_agent.envoy_process import last_complaint
-from local_agent.loopback_ports import free_port, is_free
-from local_agent.observation import live_revisions
-from local_agent.reader import LocalProcessReader
+from local_agent.envoy_process import envoy_token, last_complaint
+from local_agent.instance_folder import InstanceFolder, outputs_of
+from local_agent.observation import (
+    Unreadable,
+    live_component,
+    live_instances,
+    live_revisions,
+    prove_instance,
+    wanted_site,
+)
 from local_agent.state_files import (
     CorruptStateFile,
     DesiredComponent,
     DesiredRevision,
     DesiredSite,
+    SiteFolder,
     SurfaceFolder,
 )
 from local_agent.supervisor import Notifier, supervise
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
-from shared.kernel.errors import Refused, Unavailable
+from shared.kernel.errors import Unavailable
 from shared.kernel.fence import Fence
-from shared.kernel.ids import EnvironmentId
-from shared.surfaces.errors import RevisionMissing, SiteMissing, TrafficUnavailable
-from shared.surfaces.rules import check_fence, check_removal, check_revision, check_weights
+from shared.kernel.ids import EnvironmentId, ServiceId
+from shared.kernel.observation import Absent, Present, Reading, Unknown
+from shared.surfaces.capabilities import Capabilities
+from shared.surfaces.errors import RevisionMissing, TrafficUnavailable
+from shared.surfaces.observed_state import LiveComponent, LiveProof, Site
+from shared.surfaces.rules import check_removal, check_revision, check_weights
 from shared.surfaces.spec import RevisionSpec, SiteSpec, SurfaceComponent
+from shared.surfaces.traffic import TrafficSample
 
 WAIT_S: Final = 15.0
 """For changes that take milliseconds on an idle machine; then the caller gets `Unavailable`."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-class LocalProcessSurface(LocalProcessReader):
+def _reading(
+    read: Callable[P, Awaitable[T | None]],
+) -> Callable[P, Coroutine[Any, Any, Reading[T]]]:
+    """Make *read* a read of the port: Absent for None, Unknown if it cannot be answered."""
+
+    @wraps(read)
+    async def reading(*args: P.args, **kwargs: P.kwargs) -> Reading[T]:
+        try:
+            value = await read(*args, **kwargs)
+        except (CorruptStateFile, Unreadable, TrafficUnavailable) as failed:
+            return Unknown(str(failed))
+        except OSError as failed:
+            return Unknown(f"a file of the surface cannot be read: {failed.strerror}")
+        return Absent() if value is None else Present(value)
+
+    return reading
+
+
+class LocalProcessSurface:
     """Surface, SurfaceReader and Sites below the folder *root*; artifacts come from *archives*."""
 
     def __init__(self, root: Path, archives: ArchiveSource, clock: Clock, entropy: Entropy) -> None:
         # Specs contain the environ of workloads, so no other user of this machine may read them.
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        super().__init__(SurfaceFolder(root), Artifacts(root / "artifacts", archives), clock)
+        self._folder = SurfaceFolder(root)
+        self._artifacts = Artifacts(root / "artifacts", archives)
+        self._clock = clock
         self._entropy = entropy
+        self._desired = DesiredState(self._folder, entropy)
         self._notifier = Notifier()
+        self._has_seen_all = asyncio.Event()
+        self._capabilities = capabilities()
 
     async def supervise(self) -> None:
         """Reconcile all sites until canceled; the processes continue to run."""
-        await supervise(self._folder, self._artifacts, self._notifier, self._clock, self._entropy)
+        await supervise(
+            self._folder,
+            self._artifacts,
+            self._notifier,
+            self._has_seen_all,
+            self._clock,
+            self._entropy,
+        )
 
     async def ensure_site(self, spec: SiteSpec, fence: Fence) -> None:
-        await asyncio.to_thread(self._write_site, spec, fence)
+        await asyncio.to_thread(self._desired.write_site, spec, fence)
         self._notifier.notify()
 
         async def is_ready() -> bool:
@@ -68,7 +114,7 @@ class LocalProcessSurface(LocalProcessReader):
             raise TrafficUnavailable(f"{late.message}: {complaint}", retry_after_s=2.0) from late
 
     async def delete_site(self, environment: EnvironmentId, fence: Fence) -> None:
-        if not await asyncio.to_thread(self._request_deletion, environment, fence):
+        if not await asyncio.to_thread(self._desired.request_deletion, environment, fence):
             return
         self._notifier.notify()
 
@@ -86,7 +132,7 @@ class LocalProcessSurface(LocalProcessReader):
 
         def add(desired: DesiredComponent) -> DesiredComponent:
             present = desired.revisions.get(spec.revision)
-            others = self._specs_of_others(spec.component)
+            others = self._desired.specs_of_others(spec.component)
             check_revision(spec, present.spec if present else None, others)
             revision = replace(present or DesiredRevision(spec), spec=spec, removed_at=None)
             return _with_revision(desired, revision)
@@ -147,10 +193,107 @@ class LocalProcessSurface(LocalProcessReader):
 
         await self._update(component, fence, request_removal)
 
-    def _specs_of_others(self, component: SurfaceComponent) -> list[RevisionSpec]:
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @_reading
+    async def read_site(self, environment: EnvironmentId) -> Site | None:
+        folder = self._folder.site(environment)
+        site = folder.site()
+        if site is None or (not site.is_wanted and not folder.edge.exists()):
+            return None
+        is_ready = site.is_wanted and await EnvoyAdmin(folder.edge).is_ready()
+        url = f"http://127.0.0.1:{site.public_port}/"
+        return Site(environment, url, is_ready, site.spec.facts, site.fence)
+
+    @_reading
+    async def observe(self, component: SurfaceComponent) -> LiveComponent | None:
+        documents = self._documents(component)
+        if documents is None:
+            return None
+        folder, _, desired = documents
+        weights: Mapping[ServiceId, Mapping[int, int]] = {}
+        if desired.has_port:
+            _, weights = await EnvoyAdmin(folder.edge).route_table()
+        return live_component(*documents, weights)
+
+    @_reading
+    async def inventory(self, environment: EnvironmentId) -> tuple[LiveComponent, ...] | None:
+        folder = self._folder.site(environment)
+        if wanted_site(folder) is None:
+            return None
+        components = sorted(desired.component for desired in folder.components())
+        documents = [self._documents(component) for component in components]
+        present = [each for each in documents if each is not None]
+        weights: Mapping[ServiceId, Mapping[int, int]] = {}
+        if any(desired.has_port for _, _, desired in present):
+            _, weights = await EnvoyAdmin(folder.edge).route_table()
+        return tuple(live_component(*each, weights) for each in present)
+
+    @_reading
+    async def prove(
+        self, component: SurfaceComponent, revision: int | None = None
+    ) -> tuple[LiveProof, ...] | None:
+        documents = self._documents(component)
+        if documents is None:
+            return None
+        folder, _, desired = documents
+        proofs = [
+            await prove_instance(
+                record,
+                identity,
+                desired.revisions[record.revision].spec,
+                self._artifacts,
+                self._clock,
+            )
+            for record, identity in live_instances(folder, desired)
+            if revision in {None, record.revision}
+        ]
+        return tuple(proofs)
+
+    @_reading
+    async def traffic(self, component: SurfaceComponent) -> TrafficSample | None:
+        documents = self._documents(component)
+        if documents is None or not documents[2].has_port:
+            return None
+        folder, _, _ = documents
+        epoch = envoy_token(folder.edge)
+        counters = await EnvoyAdmin(folder.edge).traffic(component.service)
+        return TrafficSample(self._clock.now(), epoch, counters)
+
+    @_reading
+    async def logs(
+        self, component: SurfaceComponent, instance: str, tail: int
+    ) -> tuple[str, ...] | None:
+        if instance in {".", ".."} or "/" in instance or "\0" in instance:
+            return None
+        site = self._folder.site(component.environment)
+        folder = InstanceFolder(site.instances(component.service) / instance)
+        return await asyncio.to_thread(folder.tail, tail)
+
+    @_reading
+    async def kept_outputs(
+        self, component: SurfaceComponent, revision: int
+    ) -> tuple[str, ...] | None:
+        folder = self._folder.site(component.environment).instances(component.service)
+        return await asyncio.to_thread(outputs_of, folder, component.module, revision) or None
+
+    def _documents(
+        self, component: SurfaceComponent
+    ) -> tuple[SiteFolder, DesiredSite, DesiredComponent] | None:
+        """Return the desired state of *component*; None when it has no revision here.
+
+        Raises:
+            CorruptStateFile, Unreadable.
+        """
         folder = self._folder.site(component.environment)
-        others = (desired for desired in folder.components() if desired.component != component)
-        return [revision.spec for desired in others for revision in desired.revisions.values()]
+        site = wanted_site(folder)
+        if site is None:
+            return None
+        if not self._has_seen_all.is_set():
+            raise Unreadable("no supervisor runs for this surface at the moment")
+        desired = folder.component(component.service)
+        return (folder, site, desired) if desired is not None and desired.revisions else None
 
     async def _update(
         self,
@@ -160,73 +303,11 @@ class LocalProcessSurface(LocalProcessReader):
     ) -> DesiredComponent:
         """Write the result of *decide*; the fence is recorded even if *decide* refuses."""
         try:
-            after = await asyncio.to_thread(self._write_component, component, fence, decide)
+            after = await asyncio.to_thread(self._desired.write_component, component, fence, decide)
         except CorruptStateFile as corrupt:
             raise Unavailable(f"the surface's state is corrupt: {corrupt}") from corrupt
         self._notifier.notify()
         return after
-
-    def _write_component(
-        self,
-        component: SurfaceComponent,
-        fence: Fence,
-        decide: Callable[[DesiredComponent], DesiredComponent],
-    ) -> DesiredComponent:
-        folder = self._folder.site(component.environment)
-        with folder.write_lock():
-            site = folder.site()
-            if site is None or not site.is_wanted:
-                raise SiteMissing(f"{component.environment} has no site here: provision it")
-            before = folder.component(component.service) or DesiredComponent(component)
-            fenced = replace(before, fence=check_fence(component.module, fence, before.fence))
-            try:
-                after = decide(fenced)
-            except Refused:
-                if fenced != before:
-                    folder.write_component(fenced)
-                raise
-            if after != before:
-                folder.write_component(after)
-            return after
-
-    def _write_site(self, spec: SiteSpec, fence: Fence) -> None:
-        folder = self._folder.site(spec.environment)
-        with folder.write_lock():
-            site = folder.site()
-            if site is not None and not site.is_wanted and folder.edge.exists():
-                check_fence(spec.environment, fence, site.fence)
-                raise Unavailable(f"{spec.environment} is still being deleted")
-            token = check_fence(spec.environment, fence, 0 if site is None else site.fence)
-            is_there = site is not None and site.is_wanted
-            port = site.public_port if site and is_there else self._port_for(site)
-            folder.write_site(DesiredSite(spec, port, token))
-
-    def _request_deletion(self, environment: EnvironmentId, fence: Fence) -> bool:
-        """Record that the site is to be deleted; return False when there is none."""
-        folder = self._folder.site(environment)
-        if folder.site() is None:
-            return False
-        with folder.write_lock():
-            site = folder.site()
-            assert site is not None
-            token = check_fence(environment, fence, site.fence)
-            folder.write_site(replace(site, fence=token, is_wanted=False))
-        return True
-
-    def _port_for(self, deleted: DesiredSite | None) -> int:
-        """Return a port for a new site: that of the *deleted* one before it, unless it is taken."""
-        in_use = self._ports_in_use()
-        if deleted and deleted.public_port not in in_use and is_free(deleted.public_port):
-            return deleted.public_port
-        return free_port(self._entropy, in_use)
-
-    def _ports_in_use(self) -> set[int]:
-        """Return the ports of all sites, but for those that are deleted."""
-        return {
-            site.public_port
-            for folder in self._folder.sites()
-            if (site := folder.site()) and (site.is_wanted or folder.edge.exists())
-        }
 
 
 def _with_revision(desired: DesiredComponent, revision: DesiredRevision) -> DesiredComponent:

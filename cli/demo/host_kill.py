@@ -1,5 +1,6 @@
 """Kills the demo's host and agent in the middle of a rollout, and starts them again."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,7 +9,9 @@ from cli.demo.sandbox import DemoFailed, Sandbox
 from cli.exit_codes import ExitCode
 from cli.failure import Failure
 from cli.host_process import pause
-from local_agent.supervisor import has_supervisor
+from shared.kernel.ids import EnvironmentId
+from shared.kernel.observation import Unknown
+from shared.surfaces.local_process import AgentSurface
 
 _RESUMED_WITHIN_S: Final = 240.0
 
@@ -41,7 +44,7 @@ def kill_and_restart(sandbox: Sandbox, deployment: Mapping[str, Any]) -> HostKil
     sandbox.control_plane.restart(sandbox)
     _wait_until_answered(sandbox, deployment["operationId"])
     alive_at, answers_s = sandbox.clock.now(), sandbox.clock.monotonic_s()
-    _wait_until_supervised(sandbox)
+    asyncio.run(_wait_until_supervised(sandbox, EnvironmentId(deployment["environmentId"])))
     resumed_s = sandbox.clock.monotonic_s()
     after = sandbox.workloads()
     while_dead = [r for r in sandbox.load.requests() if died_at <= r.sent_at < alive_at]
@@ -89,9 +92,11 @@ def _wait_until_answered(sandbox: Sandbox, operation_id: str) -> None:
     raise DemoFailed(f"nobody answered about {operation_id} after the kill")
 
 
-def _wait_until_supervised(sandbox: Sandbox) -> None:
+async def _wait_until_supervised(sandbox: Sandbox, environment: EnvironmentId) -> None:
+    """Wait until an agent has looked at every workload: from then on it answers what they are."""
+    agent = AgentSurface(sandbox.state_folder.path, lambda: None, sandbox.clock)
     deadline_s = sandbox.clock.monotonic_s() + _RESUMED_WITHIN_S
-    while not has_supervisor(sandbox.state_folder.surface):
+    while isinstance(await agent.inventory(environment), Unknown):
         if sandbox.clock.monotonic_s() > deadline_s:
             raise DemoFailed("no agent supervised the workloads after the kill")
-        pause(sandbox.clock, 0.05)
+        await sandbox.clock.sleep(0.05)

@@ -16,6 +16,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from local_agent.launcher import TOKEN_VARIABLE
+from local_agent.process_identity import ProcessIdentity, boot, start_ticks
 from local_agent.shutdown import stop_agent, stop_everything
 from local_agent.surface import LocalProcessSurface
 from local_host.agent_process import AgentProcess
@@ -101,6 +103,11 @@ def upload(blobs: FolderBlobs, content: bytes) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return digest
+
+
+def this_process() -> ProcessIdentity:
+    pid, token = os.getpid(), os.environ.get(TOKEN_VARIABLE, "")
+    return ProcessIdentity(pid, start_ticks(pid) or 0, boot(), token)
 
 
 class Host:

@@ -13,7 +13,7 @@ import pytest
 
 from local_agent import starts
 from local_agent.envoy_admin import wait_until
-from local_agent.process_identity import is_alive, start_ticks, this_process
+from local_agent.process_identity import is_alive, start_ticks
 from local_agent.shutdown import stop_everything
 from local_agent.state_files import (
     ComponentRecord,
@@ -26,6 +26,7 @@ from local_agent.state_files import (
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import EnvironmentId
 from tests.surfaces.harness import SHOP, SITE
+from tests.surfaces.local_process_harness import this_process
 
 pytestmark = pytest.mark.real
 CLOCK: Final = SystemClock()

@@ -1,9 +1,8 @@
-"""Clients that never retry see no failure while weights move, releases swap and the host dies."""
+"""Clients that never retry see no failure while weights move, releases swap, the agent dies."""
 
 import asyncio
 import os
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,15 +12,11 @@ import psutil
 import pytest
 
 from local_agent.process_identity import environ_of, start_ticks
-from local_agent.shutdown import stop_everything
-from local_agent.supervisor import has_supervisor
 from shared.kernel.clock import SystemClock
 from shared.kernel.observation import Present
-from shared.surfaces.observed_state import Phase
 from shared.surfaces.traffic import RevisionTraffic
 from tests.surfaces.harness import ENVIRONMENT, SHOP, SurfaceHarness, fence
-from tests.surfaces.host_process import roll_out
-from tests.surfaces.local_process_harness import local_process_harness
+from tests.surfaces.local_process_harness import agent_harness, local_process_harness
 
 pytestmark = pytest.mark.real
 
@@ -87,35 +82,26 @@ async def _counted(harness: SurfaceHarness, *revisions: int) -> list[RevisionTra
     raise AssertionError(f"the latencies never caught up with the requests: {traffic}")
 
 
-async def _host(folder: Path, *rolls_out: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.surfaces.host_process", str(folder), *rolls_out
-    )
+async def _roll_out(harness: SurfaceHarness, revision: int, others: Iterable[int]) -> None:
+    """Bring all traffic to *revision* by way of a split, then remove *others*."""
+    await harness.serve(harness.spec(revision))
+    before = await harness.until(lambda _: True)
+    for share in (50, 100):
+        split = {old: percent * (100 - share) // 100 for old, percent in before.weights.items()}
+        rest = 100 - sum(p for old, p in split.items() if old != revision)
+        await harness.surface.set_weights(SHOP, {**split, revision: rest}, fence(1))
+    for old in others:
+        await harness.surface.remove(SHOP, old, fence(1))
 
 
-async def _until_served(harness: SurfaceHarness) -> None:
-    """Wait until 30 requests in a row are answered.
-
-    After a stop of everything, Envoy hears of ready instances one step after their records.
-    """
-    site = await harness.surface.read_site(ENVIRONMENT)
-    assert isinstance(site, Present)
-    in_a_row = 0
-    async with aiohttp.ClientSession() as session:
-        for _ in range(1000):
-            async with session.get(site.value.endpoint) as answer:
-                in_a_row = in_a_row + 1 if answer.ok else 0
-            if in_a_row == 30:
-                return
-            await harness.clock.sleep(0.01)
-    raise AssertionError("the site does not serve")
-
-
-async def _hand_over(harness: SurfaceHarness, folder: Path) -> asyncio.subprocess.Process:
-    """Return a host of another process that has started everything itself, as its parent."""
-    await harness.kill_host()
-    await stop_everything(folder / "surface", harness.clock)
-    return await _host(folder)
+async def _roll_on(harness: SurfaceHarness, ended: asyncio.Event) -> int:
+    """Roll out one revision after another until *ended*; return the last one."""
+    last = 1
+    while not ended.is_set():
+        there = [r.revision for r in (await harness.until(lambda _: True)).revisions]
+        last = max(there) + 1
+        await _roll_out(harness, last, there)
+    return last
 
 
 async def test_weight_changes_and_a_swap_cost_no_request(tmp_path: Path) -> None:
@@ -161,24 +147,17 @@ async def test_the_traffic_of_each_revision_is_counted(tmp_path: Path) -> None:
         assert 190 < (slow_one.latency.quantile_ms(0.5) or 0) < 350
 
 
-async def test_a_killed_host_leaves_everything_serving(tmp_path: Path) -> None:
-    async with local_process_harness(tmp_path) as harness:
+async def test_a_killed_agent_leaves_everything_serving(tmp_path: Path) -> None:
+    async with agent_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1), harness.spec(2), weights={1: 70, 2: 30})
-        host = await _hand_over(harness, tmp_path)
-        before = await harness.until(
-            lambda live: all(r.phase is Phase.READY for r in live.revisions)
-        )
-        await harness.until(lambda live: live.weights == {1: 70, 2: 30})
-        await _until_served(harness)
+        before = await harness.until(lambda live: live.weights == {1: 70, 2: 30})
 
         async with _client(harness) as client:
             await client.until_served(15)
-            host.kill()
-            await host.wait()
+            harness.kill_host()
             served = client.served
             await client.until_served(served + 35)
             while_dead = client.served - served
-            await harness.restart()
             after = await harness.until(lambda _: True)
             await harness.surface.set_weights(SHOP, {2: 100}, fence(2))
 
@@ -192,27 +171,19 @@ async def test_a_killed_host_leaves_everything_serving(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-async def test_a_host_killed_again_and_again_in_its_rollouts_ends_right(tmp_path: Path) -> None:
-    async with local_process_harness(tmp_path) as harness:
+async def test_rollouts_whose_agent_is_killed_again_and_again_end_right(tmp_path: Path) -> None:
+    async with agent_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1), weights={1: 100})
-        host = await _hand_over(harness, tmp_path)
-        await harness.until(lambda live: live.revisions[0].ready == 1 and live.weights == {1: 100})
-        await _until_served(harness)
 
         async with _client(harness) as client:
+            ended = asyncio.Event()
+            rollouts = asyncio.create_task(_roll_on(harness, ended))
             for delay_s in (0.3, 1.2, 0.1, 0.7, 1.6, 0.9, 0.5, 2.0):
-                host.kill()
-                await host.wait()
-                host = await _host(tmp_path, harness.template.artifact)
-                while not has_supervisor(tmp_path / "surface"):
-                    await harness.clock.sleep(0.02)
+                await harness.until(lambda _: True)
                 await harness.clock.sleep(delay_s)
-            host.kill()
-            await host.wait()
-            await harness.restart()
-            there = [r.revision for r in (await harness.until(lambda _: True)).revisions]
-            last = max(there) + 1
-            await roll_out(harness, last, there)
+                harness.kill_host()
+            ended.set()
+            last = await rollouts
             after = await harness.until(lambda live: [r.revision for r in live.revisions] == [last])
 
         assert client.failed == []

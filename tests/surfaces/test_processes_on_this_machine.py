@@ -642,7 +642,7 @@ async def test_output_is_bounded(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_stopped_that_would_start_again_at_once(tmp_path: Path) -> None:
-    async with local_process_harness(tmp_path) as harness:
+    async with agent_harness(tmp_path) as harness:
         await harness.serve(harness.spec(1), weights={1: 100})
 
         with pytest.raises(AgentRunning, match="agent first"):

@@ -25,10 +25,10 @@ from local_agent.surface import LocalProcessSurface
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from shared.kernel.ids import ProjectId, environment_id, environment_key
-from shared.kernel.observation import Present
+from shared.kernel.observation import Present, Unknown
 from shared.surfaces.spec import HttpProbe, SiteSpec, artifact_blob
 from tests.kit.virtual_time import LoopClock, run_virtual
-from tests.surfaces.harness import ACME, ENVIRONMENT, SITE, fence
+from tests.surfaces.harness import ACME, ENVIRONMENT, SHOP, SITE, fence
 from tests.surfaces.local_process_harness import FolderBlobs, local_process_harness
 from tests.surfaces.test_a_pass_waits_for_no_disk import context_of
 
@@ -147,6 +147,21 @@ async def test_a_probe_that_is_canceled_before_it_begins_makes_no_coroutine(
         await spawn_and_end()
 
     assert made == []
+
+
+@pytest.mark.real
+async def test_what_runs_is_unknown_while_no_supervisor_has_seen_it(tmp_path: Path) -> None:
+    async with local_process_harness(tmp_path) as harness:
+        await harness.serve(harness.worker(1))
+
+        await harness.kill_host()
+        without = await harness.surface.observe(SHOP)
+        await harness.restart()
+        before_its_first_pass = await harness.surface.observe(SHOP)
+
+        assert without == Unknown("no supervisor runs for this surface at the moment")
+        assert before_its_first_pass == without
+        await harness.until(lambda live: live.revisions[0].ready == 1)
 
 
 @pytest.mark.real

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from local_agent.artifacts import Artifacts
 from local_agent.cleanup import OUTPUT_KEPT, UNNEEDED_FOR_S, Cleanup
-from local_agent.process_identity import this_process
 from local_agent.state_files import (
     ComponentRecord,
     DesiredComponent,
@@ -34,6 +33,7 @@ from tests.surfaces.local_process_harness import (
     SERVER,
     FolderBlobs,
     local_process_harness,
+    this_process,
     upload,
     zipped,
 )
