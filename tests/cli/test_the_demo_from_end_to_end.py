@@ -22,7 +22,7 @@ SHOWN = [
     r"gate window 5 s",
     r"open http://127\.0\.0\.1:\d+/ in a browser",
     r"\$ kill -9 \d+ ",
-    r"killed:    pid \d+, in step 'weight \d+ %', weight [1-9]\d? %",
+    r"killed:    pid \d+( \d+)*, in step 'weight \d+ %', weight [1-9]\d? %",
     r"while dead: [1-9]\d* requests served, 0 failed",
     r"resumed:   the API answers \d",
     r"adopted:   \d+(, \d+)+ .*lost: 0",
