@@ -219,10 +219,10 @@ def lock_texts(token: UUID) -> tuple[str, str]:
 
 def with_lock_token(encoded: bytes, token: UUID) -> bytes:
     """Return a message with its lock where it is not received by a link, which has it as tag."""
-    return (
-        encoded_section(DELIVERY_ANNOTATIONS, encoded_value({symbol("x-opt-lock-token"): token}))
-        + encoded
-    )
+    annotations = encoded_value({symbol("x-opt-lock-token"): token})
+    header = next(split(encoded)).encoded
+    # After the header: Java's client finds none where it is not the first section.
+    return header + encoded_section(DELIVERY_ANNOTATIONS, annotations) + encoded[len(header) :]
 
 
 def _made(message: ReceivedMessage) -> list[Section]:

@@ -19,6 +19,7 @@ from azure.servicebus.exceptions import (
 )
 
 from local_cloud.broker.topology import Topology
+from shared.kernel.entropy import SystemEntropy
 from tests.kit.service_bus import ORDERS, message, queue, until
 from tests.kit.service_bus_wire import ServedBroker, served
 
@@ -104,6 +105,24 @@ async def test_a_deferred_message_is_received_by_its_number_and_settled() -> Non
         assert [str(first), str(second), first.delivery_count] == ["first", "second", 1]
         assert bus.broker.counts()["orders"] == (0, 1)
         assert bus.broker.peek("orders/$deadletterqueue")[0].dead_letter_reason == "R"
+
+
+async def test_the_sections_of_a_deferred_message_are_in_the_order_of_amqp() -> None:
+    async with receiving("first") as (bus, receiver):
+        from local_cloud.service_bus_endpoint.management import Management
+        from local_cloud.service_bus_endpoint.sections import split
+
+        received = await one_of(receiver)
+        await receiver.defer_message(received)
+        await until(lambda: bus.broker.peek("orders")[0].is_deferred)
+        _, body = await Management(bus.broker, "orders", SystemEntropy()).answer(
+            "com.microsoft:receive-by-sequence-number",
+            {"sequence-numbers": [received.sequence_number]},
+        )
+        codes = [section.code for section in split(body["messages"][0]["message"])]
+
+        assert codes == sorted(codes)
+        assert codes[:3] == [0x70, 0x71, 0x72]
 
 
 async def test_a_message_that_is_received_and_deleted_is_gone_at_once() -> None:
