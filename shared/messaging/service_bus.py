@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.kernel.errors import Invalid, TooLarge
+from shared.kernel.errors import Invalid, Refused, TooLarge, Unavailable
 from shared.messaging.broker import OutgoingMessage
 from shared.messaging.service_bus_connection import ServiceBusConnection, translated_errors
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 BATCH_MESSAGES_MAX: Final = 1000
 """Service Bus takes 4,500; fewer bound what one commit of the service holds up."""
 SEND_WITHIN_S: Final = 10.0
+"""For all of a send: the turn of its entity, the token, the link, and every batch. A command waits
+for it that is already committed."""
+_CLOSE_WITHIN_S: Final = 5.0
 _ATTEMPT_S: Final = 5.0
 _RETRIES: Final = 2
 _BACKOFF_S: Final = 0.2
@@ -38,12 +42,14 @@ class ServiceBusMessages:
         credential: "Callable[[], AsyncTokenCredential] | None" = None,
         connection_string: str | None = None,
         ca_file: Path | None = None,
+        within_s: float = SEND_WITHIN_S,
     ) -> None:
         """*namespace* is a host name, such as `shop.servicebus.windows.net`, with *credential*.
 
         *credential* is asked when first used and stays its owner's to close. For an emulator give
-        *connection_string* instead.
+        *connection_string* instead. A send that has not ended after *within_s* seconds is given up.
         """
+        self._within_s = within_s
         self.connection = ServiceBusConnection(
             namespace=namespace,
             credential=credential,
@@ -53,6 +59,7 @@ class ServiceBusMessages:
         self._client: ServiceBusClient | None = None
         self._senders: dict[str, ServiceBusSender] = {}
         self._turns: dict[str, asyncio.Lock] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def send(self, entity: str, messages: Sequence[OutgoingMessage]) -> None:
         """Put *messages* on a queue or topic, in as many batches as they need.
@@ -60,7 +67,8 @@ class ServiceBusMessages:
         All or none while they fit in one batch; else some may be sent when it raises Unavailable.
 
         Raises:
-            Unavailable: throttled, away, or not allowed: a role assignment takes minutes to count.
+            Unavailable: throttled, away, not allowed (a role assignment takes minutes to count), or
+                not done in time, also where the sends before it took the time.
             NotFound: no such entity.
             TooLarge: a message is over the limit of the namespace; nothing was sent.
             Invalid: a message id is empty or over 128 characters; nothing was sent.
@@ -68,14 +76,15 @@ class ServiceBusMessages:
         if not messages:
             return
         encoded = [_encoded(message) for message in messages]
+        turn = self._turns.setdefault(entity, asyncio.Lock())
         # A sender of the SDK serves one task at a time.
-        async with self._turns.setdefault(entity, asyncio.Lock()), translated_errors(entity):
+        async with translated_errors(entity, within_s=self._within_s), turn:
             try:
                 sender = self._sender(entity)
                 for batch in await _batches(sender, encoded):
-                    await sender.send_messages(batch, timeout=SEND_WITHIN_S)
-            except Exception:
-                await self._forget(entity)
+                    await sender.send_messages(batch, timeout=self._within_s)
+            except BaseException:  # a send that was cancelled leaves its link half used
+                self._forget(entity)
                 raise
 
     def _sender(self, entity: str) -> "ServiceBusSender":
@@ -84,11 +93,13 @@ class ServiceBusMessages:
             self._senders[entity] = self._connected().get_queue_sender(entity)
         return self._senders[entity]
 
-    async def _forget(self, entity: str) -> None:
-        """Close the sender of *entity*: the next send begins with a new connection."""
+    def _forget(self, entity: str) -> None:
+        """Let the next send to *entity* begin with a new connection; nobody waits for the old."""
         sender = self._senders.pop(entity, None)
         if sender is not None:
-            await sender.close()
+            closing = asyncio.create_task(_close(sender, entity))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _connected(self) -> "ServiceBusClient":
         if self._client is None:
@@ -100,10 +111,18 @@ class ServiceBusMessages:
     async def close(self) -> None:
         """Close the connections; the sender may not be used afterwards."""
         for entity in list(self._senders):
-            await self._forget(entity)
+            self._forget(entity)
+        await asyncio.gather(*self._closing, return_exceptions=True)
         if self._client is not None:
             await self._client.close()
             self._client = None
+
+
+async def _close(sender: "ServiceBusSender", entity: str) -> None:
+    """Say goodbye to a namespace, which may be the one that does not answer."""
+    with suppress(Refused, Unavailable):
+        async with translated_errors(entity, within_s=_CLOSE_WITHIN_S):
+            await sender.close()
 
 
 def _encoded(message: OutgoingMessage) -> "ServiceBusMessage":

@@ -1,5 +1,6 @@
 """How one Service Bus namespace is reached by the official asynchronous SDK, and what it raises."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.servicebus.aio import ServiceBusClient
 
+WITHIN_S: Final = 20.0
+"""One call of the SDK with its retries, the opening of its link and the token for it."""
 _BUSY_FOR_S: Final = 10.0
 """What Service Bus asks a client to wait that is throttled.
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-throttling"""
@@ -62,16 +65,18 @@ class ServiceBusConnection:
 
 
 @asynccontextmanager
-async def translated_errors(entity: str) -> AsyncIterator[None]:
+async def translated_errors(entity: str, *, within_s: float = WITHIN_S) -> AsyncIterator[None]:
     """Raise the errors of `shared.kernel.errors` for those of the SDK.
 
-    Their text is not taken over: it may have an address with its key.
+    Their text is not taken over: it may have an address with its key. What takes longer than
+    *within_s* is Unavailable; it may have taken effect.
     """
     from azure.core.exceptions import AzureError  # noqa: PLC0415  heavy: where used
     from azure.servicebus import exceptions  # noqa: PLC0415  heavy: where used
 
     try:
-        yield
+        async with asyncio.timeout(within_s):
+            yield
     except exceptions.MessagingEntityNotFoundError as absent:
         raise NotFound(f"Service Bus has no queue, topic or subscription {entity!r}") from absent
     except exceptions.MessageSizeExceededError as large:

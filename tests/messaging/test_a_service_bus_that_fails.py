@@ -1,11 +1,19 @@
 """What a sender makes of a Service Bus that throttles, cuts, refuses or is gone."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
 import pytest
 
+from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Unavailable
 from shared.messaging.service_bus import ServiceBusMessages
-from tests.kit.service_bus import bodies, message
-from tests.kit.service_bus_wire import BusyDatabase, CuttingDatabase, served
+from tests.kit.cut_proxy import CutProxy, Stall
+from tests.kit.service_bus import bodies, message, until
+from tests.kit.service_bus_wire import BusyDatabase, CuttingDatabase, ServedBroker, served
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
 
@@ -79,3 +87,56 @@ async def test_a_key_that_is_wrong_is_unavailable_and_in_no_text() -> None:
         await sender.close()
 
         assert "a wrong key" not in f"{caught.value} {sender!r}"
+
+
+OPENING = b"AMQP\x03"
+"""How a client begins a connection."""
+
+
+@dataclass(frozen=True)
+class Wire:
+    bus: ServedBroker
+    proxy: CutProxy
+    sender: ServiceBusMessages
+
+
+@asynccontextmanager
+async def wire(within_s: float = 10.0) -> AsyncIterator[Wire]:
+    """Serve `orders` behind a proxy; the sender knows the proxy only."""
+    async with served() as bus:
+        port = urlsplit(bus.endpoint.connection_string.partition("=")[2].partition(";")[0]).port
+        assert port is not None
+        async with CutProxy(port) as proxy:
+            string = bus.endpoint.connection_string.replace(f":{port}", f":{proxy.port}")
+            sender = ServiceBusMessages(connection_string=string, within_s=within_s)
+            yield Wire(bus, proxy, sender)
+            await sender.close()
+
+
+async def test_sends_to_a_namespace_that_says_nothing_all_end_in_time() -> None:
+    clock = SystemClock()
+    async with wire(within_s=0.5) as sending:
+        sending.proxy.will(*[Stall(OPENING, 0)] * 9)
+        began_s = clock.monotonic_s()
+
+        sends = [sending.sender.send("orders", [message(str(number))]) for number in range(4)]
+        ended = await asyncio.gather(*sends, return_exceptions=True)
+
+        assert [type(each) for each in ended] == [Unavailable] * 4
+        assert clock.monotonic_s() - began_s < 1.5
+
+
+async def test_a_send_that_was_cancelled_leaves_no_sender_that_is_half_used() -> None:
+    async with wire() as sending:
+        await sending.sender.send("orders", [message("before")])
+        sending.proxy.will(Stall(b"id-cancelled", 0))
+        cancelled = asyncio.create_task(sending.sender.send("orders", [message("cancelled")]))
+        await until(lambda: sending.proxy.is_done)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+
+        await sending.sender.send("orders", [message("after")])
+
+        assert bodies(sending.bus.broker.peek("orders")) == ["before", "cancelled", "after"]
+        assert sum(head.startswith(OPENING) for head in sending.proxy.heads) == 2
