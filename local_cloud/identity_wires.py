@@ -55,7 +55,7 @@ class VaultWire(Wire):
 
 
 class CosmosTlsWire(Wire):
-    """The Cosmos account on a https port of its own, beside the one that takes the key only."""
+    """The Cosmos account once more, by https: for tokens, and for the key as in Azure."""
 
     setting = "CosmosDB__accountEndpoint"
     service = "Cosmos DB by identity"

@@ -1,7 +1,7 @@
 """Which identity of the local cloud has which role where: the one table, as in Azure.
 
 A role is one of Azure's built-in roles of the data plane. A scope is a path, and holds for what
-lies below it. In Azure the infrastructure program assigns the same.
+lies below it. `tools/azure_template.py` prints the same for Azure.
 https://learn.microsoft.com/azure/role-based-access-control/built-in-roles and
 https://learn.microsoft.com/azure/cosmos-db/nosql/security/reference-data-plane-roles.
 """

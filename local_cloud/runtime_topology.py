@@ -1,7 +1,7 @@
 """The platform's own queues, topics and subscriptions, as `shared.contracts` names them.
 
-A host that runs the services gives this to `HostSettings.topology`; in Azure the infrastructure
-program declares the same. Other apps need none: their triggers create what they listen to.
+A host that runs the services gives this to `HostSettings.cloud`; `tools/azure_template.py` prints
+the same for Azure. Other apps need none: their triggers create what they listen to.
 """
 
 from collections.abc import Collection, Iterator

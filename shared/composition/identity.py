@@ -1,4 +1,7 @@
-"""The identity of an app: one credential a process, which all its connections share."""
+"""The identity of an app: one credential, which the connections of its parts share.
+
+A trigger of the embedded host makes its own for each connection, as the Functions host does.
+"""
 
 import os
 from typing import TYPE_CHECKING

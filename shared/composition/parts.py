@@ -1,7 +1,8 @@
-"""The parts that a service is built from: one protocol, implemented by `embedded` and `azure`.
+"""The parts that a service is built from, as one protocol.
 
-No service imports either implementation; `build(settings, parts)` in each `function_app.py` takes
-what it needs from here.
+`azure.py` implements it over connections, `local_host/embedded_parts.py` in the embedded host. No
+service imports either; `build(settings, parts)` in each `function_app.py` takes what it needs from
+here.
 """
 
 from typing import TYPE_CHECKING, Protocol
