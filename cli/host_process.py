@@ -42,6 +42,8 @@ READY_WITHIN_S: Final = 30.0
 APPS_READY_WITHIN_S: Final = 90.0
 """Each process of an app takes 3 s of a core."""
 STOPPED_WITHIN_S: Final = 15.0
+APPS_STOPPED_WITHIN_S: Final = 25.0
+"""A front end waits for its calls, and then for its instances."""
 _POLL_INTERVAL_S: Final = 0.05
 _ALIVE: Final = "/v1/platform/environments/alive"
 _TAIL_LINES: Final = 15
@@ -196,7 +198,8 @@ def stop_host(folder: StateFolder, clock: Clock) -> int | None:
     if identity is None:
         return None
     process_trees.terminate(identity)
-    deadline_s = clock.monotonic_s() + STOPPED_WITHIN_S
+    within_s = APPS_STOPPED_WITHIN_S if processes_per_app(folder) else STOPPED_WITHIN_S
+    deadline_s = clock.monotonic_s() + within_s
     while _is_alive(identity) and clock.monotonic_s() < deadline_s:
         pause(clock, _POLL_INTERVAL_S)
     if _is_alive(identity):  # started by hand, it is not the first of its session

@@ -136,6 +136,12 @@ def _parser() -> argparse.ArgumentParser:
         " of the same apps; one of them runs timers and orchestrations, another when that ends",
     )
     parser.add_argument(
+        "--announce",
+        type=int,
+        metavar="DESCRIPTOR",
+        help="write the address to this open file once functions are ready, and close it",
+    )
+    parser.add_argument(
         "--end-with-input",
         action="store_true",
         help="stop when standard input is closed, as it is when the process that started this ends",
@@ -212,6 +218,9 @@ async def _serve(
     for note in notes:
         terminal.line(f"warning: {note}")
     boot_report.report_no_function(terminal, host)
+    if asked.announce is not None:
+        with os.fdopen(asked.announce, "w") as announced:
+            announced.write(f"{host.base_url}\n")
     exempt_from_collection()
     code = await _wait_for_end(host, asked.state.resolve(), stopping, terminal.line, clock)
     await host.stop()

@@ -15,11 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import aiohttp
-
 from local_host.agent_process import AgentProcess
-from local_host.front_end.front_end import FrontEnd
-from local_host.front_end.instance import AppProcess, Instance
+from local_host.front_end.front_end import FrontEnd, forwarding_session
+from local_host.front_end.instance import GRACE_S, AppProcess, Instance
 from local_host.http_trigger.http_server import HttpServer
 from local_host.state_lock import StateInUse, StateLock
 from shared.kernel.clock import Clock, SystemClock
@@ -31,7 +29,6 @@ _log = logging.getLogger("local_host.front_end")
 EXIT_USAGE: Final = 2
 EXIT_PORT_TAKEN: Final = 3
 EXIT_STATE_IN_USE: Final = 4
-GRACE_S: Final = 10.0
 _AGENT_EVERY_S: Final = 1.0
 _INSTANCES_MAX: Final = 16
 
@@ -111,11 +108,7 @@ async def _serve(asked: argparse.Namespace, settings: Mapping[str, Mapping[str, 
     except OSError as problem:
         print(f"cannot listen on port {asked.port}: {problem.strerror}", file=sys.stderr)  # noqa: T201
         return EXIT_PORT_TAKEN
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-    ) as session:
+    async with forwarding_session() as session:
         instances = {
             app.name: [
                 Instance(app, number, state / "logs" / f"{app.name}-{number}.log", session, clock)
@@ -140,7 +133,7 @@ async def _serve(asked: argparse.Namespace, settings: Mapping[str, Mapping[str, 
         for each in work:
             each.cancel()
         await asyncio.gather(*work, return_exceptions=True)
-        await asyncio.gather(*(each.stop(GRACE_S) for each in all_instances))
+        await asyncio.gather(*(each.stop() for each in all_instances))
     return 0
 
 
@@ -161,7 +154,10 @@ def _app_process(folder: Path, state: Path, settings: Mapping[str, str], port: i
 
 async def _keep_agent(agent: AgentProcess, clock: Clock) -> None:
     while True:
-        await asyncio.to_thread(agent.ensure)
+        try:
+            await asyncio.to_thread(agent.ensure)
+        except (OSError, Unavailable) as refused:
+            _log.warning("the agent could not be started: %s; it is tried again", refused)
         await clock.sleep(_AGENT_EVERY_S)
 
 

@@ -4,7 +4,9 @@ A call waits while no instance of its app answers. One that broke off is sent to
 where it may be repeated: a read, or a write with an Idempotency-Key.
 """
 
+import asyncio
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from itertools import count
@@ -22,6 +24,7 @@ from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Unavailable
 from shared.probing.bounded_body import BodyTooLong, read_bounded
 
+_log = logging.getLogger("local_host.front_end")
 INSTANCES: Final = "/admin/instances"
 WAITS_S: Final = 20.0
 """An instance that was killed answers again after 3 s; on a starved machine later."""
@@ -36,6 +39,18 @@ _OF_THE_CONNECTION: Final = frozenset(
     | {"proxy-authenticate", "proxy-authorization", "expect", "date"}
 )
 """RFC 9110, section 7.6.1: not for the next hop; each server writes the date itself."""
+
+
+def forwarding_session() -> aiohttp.ClientSession:
+    """Return a session that sends each call once: what is repeated is decided by the front end."""
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )
+    # By itself aiohttp sends PUT and DELETE again when a connection breaks; there is no option.
+    session._retry_connection = False  # noqa: SLF001
+    return session
 
 
 class Backend(Protocol):
@@ -72,6 +87,7 @@ class FrontEnd:
         self._entropy = entropy
         self._routes = AppRoutes(tuple(instances))
         self._turn = count()
+        self._reading: asyncio.Future[list[None]] | None = None
 
     async def handle(self, call: HttpCall) -> HttpAnswer:
         """Return the answer to *call*; nothing is raised but cancellation."""
@@ -80,9 +96,11 @@ class FrontEnd:
         if call.path in api_reference.PATHS:
             answer = await api_reference.answer(call.path, self.handle)
             return answer or HttpAnswer(HTTPStatus.NOT_FOUND)
-        if self._routes.missing:
-            await self._read_routes()
         app = self._routes.app_of(call.path)
+        if app is None and self._routes.missing:
+            # It may be of an app that starts just now; the calls of the others do not wait.
+            await self._read_routes()
+            app = self._routes.app_of(call.path)
         if app is not None:
             return await self._forward(call, app)
         if self._routes.missing:
@@ -108,11 +126,20 @@ class FrontEnd:
         return HttpAnswer(HTTPStatus.OK, headers, json.dumps({"value": listed}).encode())
 
     async def _read_routes(self) -> None:
-        for app in self._routes.missing:
-            path = f"/v1/platform/{app}{api_reference.DOCUMENT}"
-            answer = await self._forward(HttpCall("GET", path), app)
-            if answer.status == HTTPStatus.OK:
+        """Read the documents of all apps of which none was read; one reading serves all calls."""
+        if self._reading is None or self._reading.done():
+            work = [self._read_routes_of(app) for app in self._routes.missing]
+            self._reading = asyncio.gather(*work)
+        await asyncio.shield(self._reading)
+
+    async def _read_routes_of(self, app: str) -> None:
+        path = f"/v1/platform/{app}{api_reference.DOCUMENT}"
+        answer = await self._forward(HttpCall("GET", path), app)
+        if answer.status == HTTPStatus.OK:
+            try:
                 self._routes.read(app, answer.body)
+            except ValueError as odd:
+                _log.warning("the OpenAPI document of %s cannot be read: %s", app, odd)
 
     async def _forward(self, call: HttpCall, app: str) -> HttpAnswer:
         """Return the answer of an instance of *app*: of the first that gives one."""

@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import os
-import socket
 import sys
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,11 +17,17 @@ from shared.persistence.plain_files import append_to
 
 _log = logging.getLogger("local_host.front_end")
 PING: Final = "/admin/host/ping"
+GRACE_S: Final = 4.0
+"""For its calls, for its listeners and for its applications' ends, one after the other."""
+STOPS_WITHIN_S: Final = 3 * GRACE_S + 2.0
 RESTART_AFTER_S: Final = 0.2
 RESTART_AFTER_MAX_S: Final = 10.0
 _LIVED_S: Final = 10.0
 """An instance that ran for so long is started again at once."""
-_POLL_INTERVAL_S: Final = 0.05
+PING_EVERY_S: Final = 2.0
+PING_WITHIN_S: Final = 10.0
+"""A host that is busy, on a machine that is, answers in time; one that is stopped does not."""
+HUNG_AFTER_S: Final = 60.0
 _BEHIND_WORKLOADS: Final = ("nice", "-n", "5")
 """A start costs 3 s of a core, and many may start at once: the workloads of this machine go first.
 POSIX.1-2017, nice(1)."""
@@ -53,7 +58,7 @@ class Instance:
         self._session = session
         self._clock = clock
         self._process: asyncio.subprocess.Process | None = None
-        self._port = 0
+        self._url = ""
         self._is_ready = False
 
     @property
@@ -62,7 +67,8 @@ class Instance:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        """Return where it listens; empty until it has said so."""
+        return self._url
 
     @property
     def pid(self) -> int | None:
@@ -70,7 +76,7 @@ class Instance:
 
     @property
     def is_ready(self) -> bool:
-        """Return whether it answered, and has not ended since."""
+        """Return whether it has said where it listens, and answered when it was asked last."""
         return self._is_ready
 
     async def run(self) -> None:
@@ -78,56 +84,83 @@ class Instance:
         delay_s = RESTART_AFTER_S
         while True:
             began_s = self._clock.monotonic_s()
-            code = await self._run_once()
+            try:
+                ended = f"ended with {await self._run_once()}"
+            except OSError as refused:
+                ended = f"could not be started: {refused}"
             if self._clock.monotonic_s() - began_s > _LIVED_S:
                 delay_s = RESTART_AFTER_S
-            _log.warning("%s ended with %s; it starts again in %.1f s", self.name, code, delay_s)
+            _log.warning("%s %s; it starts again in %.1f s", self.name, ended, delay_s)
             await self._clock.sleep(delay_s)
             delay_s = min(2 * delay_s, RESTART_AFTER_MAX_S)
 
     async def _run_once(self) -> int:
-        self._port = self._port or _free_port()
-        process = self._process = await self._start()
-        readiness = asyncio.ensure_future(self._note_when_ready())
+        announced, announces = os.pipe()
         try:
-            code = await process.wait()
+            process = self._process = await self._start(announces)
+        except BaseException:
+            os.close(announced)
+            raise
         finally:
-            self._is_ready = False
-            readiness.cancel()
-        self._port = 0  # another may have it by now
-        return code
+            os.close(announces)
+        watch = asyncio.ensure_future(self._watch(announced, process))
+        try:
+            return await process.wait()
+        finally:
+            self._is_ready, self._url = False, ""
+            watch.cancel()
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    async def _start(self, announces: int) -> asyncio.subprocess.Process:
         log = append_to(self._log)
         try:
             return await asyncio.create_subprocess_exec(
                 *_BEHIND_WORKLOADS,
                 *(sys.executable, "-m", "local_host", str(self.app.folder)),
-                *("--port", str(self._port), "--state", str(self.app.state)),
-                *("--auth", "--join", "--end-with-input"),
+                *("--port", "0", "--state", str(self.app.state), "--grace", str(GRACE_S)),
+                *("--auth", "--join", "--end-with-input", "--announce", str(announces)),
                 # It ends when this process does, however that ends.
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                pass_fds=(announces,),
                 env=dict(self.app.environ),
                 start_new_session=True,
             )
         finally:
             os.close(log)
 
-    async def _note_when_ready(self) -> None:
-        while not await self._answers():
-            await self._clock.sleep(_POLL_INTERVAL_S)
-        self._is_ready = True
+    async def _watch(self, announced: int, process: asyncio.subprocess.Process) -> None:
+        """Note where *process* listens, and whether it answers; end it where it hangs."""
+        with os.fdopen(announced, "rb") as file:
+            reader = asyncio.StreamReader()
+            protocol = asyncio.StreamReaderProtocol(reader)
+            pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, file)
+            try:
+                self._url = (await reader.readline()).decode().strip()
+            finally:
+                pipe.close()
+        answered_s = self._clock.monotonic_s()
+        while self._url:
+            if await self._answers():
+                self._is_ready, answered_s = True, self._clock.monotonic_s()
+            else:
+                self._is_ready = False
+                if self._clock.monotonic_s() - answered_s > HUNG_AFTER_S:
+                    _log.warning("%s did not answer for %.0f s: it ends", self.name, HUNG_AFTER_S)
+                    with suppress(ProcessLookupError):
+                        process.kill()
+                    return
+            await self._clock.sleep(PING_EVERY_S)
 
     async def _answers(self) -> bool:
+        timeout = aiohttp.ClientTimeout(total=PING_WITHIN_S)
         with suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with self._session.get(f"{self.url}{PING}") as answer:
+            async with self._session.get(f"{self._url}{PING}", timeout=timeout) as answer:
                 return answer.status == _OK
         return False
 
-    async def stop(self, grace_s: float) -> None:
-        """Terminate the process, and kill it after *grace_s*."""
+    async def stop(self) -> None:
+        """Terminate the process, and kill it where that takes longer than its grace."""
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -135,15 +168,8 @@ class Instance:
         with suppress(ProcessLookupError):
             process.terminate()
             try:
-                async with asyncio.timeout(grace_s):
+                async with asyncio.timeout(STOPS_WITHIN_S):
                     await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -8,10 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from typing import Final
 
-import aiohttp
 import pytest
 
-from local_host.front_end.front_end import WAITS_S, FrontEnd
+from local_host.front_end.front_end import WAITS_S, FrontEnd, forwarding_session
 from local_host.http_trigger.http_server import HttpServer
 from local_host.model import HttpAnswer, HttpCall
 from shared.kernel.clock import SystemClock
@@ -78,7 +77,7 @@ async def front_end(
             await server.start(backend.handle, SystemClock())
             opened.push_async_callback(server.stop)
             backend.port = server.port
-        session = await opened.enter_async_context(aiohttp.ClientSession())
+        session = await opened.enter_async_context(forwarding_session())
         apps = {backend.app: [b for b in backends if b.app == backend.app] for backend in backends}
         yield FrontEnd(apps, session, clock or SystemClock(), SeededEntropy(1))
 
@@ -164,6 +163,30 @@ async def test_a_call_waits_until_an_instance_is_ready() -> None:
     assert answer.status == 200
 
 
+async def test_an_app_that_does_not_start_delays_no_call_of_the_others() -> None:
+    clock = Impatient()
+    away = Backend("health", done, is_ready=False)
+    async with front_end(Backend("catalog", done), away, clock=clock) as front:
+        await front.handle(HttpCall("GET", CATALOG))
+        waited_s = clock.now_s
+        answer = await front.handle(HttpCall("GET", CATALOG))
+
+    assert answer.status == 200
+    assert clock.now_s == waited_s
+
+
+async def test_an_app_with_an_odd_document_is_not_found_and_stops_nobody() -> None:
+    class Odd(Backend):
+        async def handle(self, call: HttpCall) -> HttpAnswer:
+            return HttpAnswer(200, (), b"[]")
+
+    async with front_end(Backend("catalog", done), Odd("health", done)) as front:
+        found = await front.handle(HttpCall("GET", CATALOG))
+        odd = await front.handle(HttpCall("GET", "/v1/runtime/services/1/health"))
+
+    assert (found.status, odd.status) == (200, 503)
+
+
 async def test_without_an_instance_a_call_is_unavailable_in_the_end() -> None:
     clock = Impatient()
     async with front_end(Backend("catalog", done, is_ready=False), clock=clock) as front:
@@ -182,6 +205,7 @@ async def test_without_an_instance_a_call_is_unavailable_in_the_end() -> None:
         ("POST", (("idempotency-key", "k1"),), [200, 200]),
         ("POST", (), [200, 503]),
         ("PUT", (), [200, 503]),
+        ("DELETE", (), [200, 503]),
     ],
 )
 async def test_a_call_that_breaks_off_is_repeated_where_that_is_safe(
@@ -218,6 +242,7 @@ async def breaking_port() -> AsyncIterator[int]:
 
     async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
+        server.close()
         writer.close()
 
     server = await asyncio.start_server(close, "127.0.0.1", 0)
