@@ -14,8 +14,8 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from local_cloud.blobs import FolderBlobs, MemoryBlobs
+from local_cloud.sqlite.container_names import checked_container
 from local_cloud.sqlite.database import MEMORY, Database
-from local_cloud.sqlite.rows import checked_container
 from local_cloud.sqlite.store import SqliteStore
 from local_cloud.sqlite.table import SqliteTable
 from shared.kernel.clock import Clock

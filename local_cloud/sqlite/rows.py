@@ -13,12 +13,10 @@ from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
-from shared.kernel.errors import Invalid
+from local_cloud.sqlite.container_names import checked_container
 from shared.persistence.cosmos_form import document_id_of
 from shared.persistence.store import BatchRefused, Etag
 
-_NAMEABLE: Final = r"[^/\\#?\x00-\x1f\x7f\ud800-\udfff]"
-_CONTAINER: Final = re.compile(rf"(?!sqlite_){_NAMEABLE}{{1,255}}(?<! )", re.IGNORECASE)
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS "{name}" (
   lsn INTEGER PRIMARY KEY, partition TEXT NOT NULL, id TEXT NOT NULL, feed INTEGER NOT NULL,
@@ -230,16 +228,6 @@ class Rows:
         self._purge_after = until if count == PURGE_WALK else 0
         connection.execute(self._remember, (self.next_lsn(connection) - 1,))
         return connection.execute(self._purge, (after, until, now_s)).rowcount
-
-
-def checked_container(name: str) -> str:
-    """Return *name* if Cosmos DB would name a container so. Raises Invalid."""
-    if not _CONTAINER.fullmatch(name):
-        raise Invalid(
-            "a container's name has 1 to 255 characters, none of / \\ # ? and no space at the end,"
-            f" got {name[:80]!r}"
-        )
-    return name
 
 
 def quoted(name: str) -> str:

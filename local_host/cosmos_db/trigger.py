@@ -16,7 +16,7 @@ from typing import Final
 
 import azure.functions as func
 
-from local_cloud.sqlite.rows import checked_container
+from local_cloud.sqlite.container_names import checked_container
 from local_host.apps.configuration import ConfigurationRefused
 from local_host.cosmos_db.change_feed_processor import ChangeFeedProcessor
 from local_host.cosmos_db.connections import CosmosConnections, CosmosSource

@@ -20,6 +20,7 @@ DOCUMENTS: Final = [
 ]
 FILE: Final = re.compile(r"`((?:[a-z0-9_.-]+/)*[a-z0-9_-]+\.(?:py|md|txt|toml))`")
 LINK: Final = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+PUBLIC: Final = re.compile(r"^\| ((?:`[a-z_/]+\.py`(?:, )?)+) \|", re.MULTILINE)
 OF_READERS: Final = frozenset({"requirements.txt", "function_app.py", "serve.py"})
 """Files of a reader's own app, and those that every service has."""
 
@@ -58,3 +59,24 @@ def test_the_architecture_has_the_layers_that_the_linter_holds() -> None:
     )
 
     assert f"inside a service {chain}." in (ROOT / "docs/architecture.md").read_text()
+
+
+def test_each_module_of_the_local_cloud_is_public_by_its_page_or_held_private() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    private = next(
+        each["protected_modules"] for each in contracts["contracts"] if each["type"] == "protected"
+    )
+    page = (ROOT / "local_cloud/README.md").read_text()
+    table = page.partition("## What others may import")[2].partition("\n## ")[0]
+    public = [name for row in PUBLIC.findall(table) for name in re.findall(r"`([^`]+)`", row)]
+    modules = {
+        path for path in TRACKED if re.fullmatch(r"local_cloud/(?:[a-z_]+/)*[a-z][a-z_]*\.py", path)
+    }
+
+    def is_private(path: str) -> bool:
+        dotted = path.removesuffix(".py").replace("/", ".")
+        return any(f"{dotted}.".startswith(f"{name}.") for name in private)
+
+    assert {path for path in modules if not is_private(path)} == {
+        f"local_cloud/{n}" for n in public
+    }
