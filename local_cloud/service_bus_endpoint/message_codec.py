@@ -23,6 +23,7 @@ from local_cloud.service_bus_endpoint.sections import (
     HEADER,
     MESSAGE_ANNOTATIONS,
     PROPERTIES,
+    SEQUENCE,
     VALUE,
     Section,
     decoded,
@@ -32,6 +33,7 @@ from local_cloud.service_bus_endpoint.sections import (
 )
 from shared.kernel.entropy import Entropy
 from shared.kernel.errors import Invalid, TooLarge
+from shared.messaging.received_messages import body_of_value
 
 MESSAGES_MAX: Final = 4500
 """Of one batch, as in Service Bus."""
@@ -172,11 +174,19 @@ def _instant(milliseconds: Any) -> datetime | None:
 
 
 def _body(sections: Sequence[Section]) -> bytes:
-    """Return the body as functions see it: the data, or the text that is the value."""
+    """Return the body as functions see it, here and through an SDK."""
     if any(section.code == VALUE for section in sections):
-        value = sections[0].value
-        return value if isinstance(value, bytes) else _text(value).encode()
-    return b"".join(_data(section) for section in sections if section.code == DATA)
+        return body_of_value(sections[0].value)
+    if any(section.code == SEQUENCE for section in sections):
+        return body_of_value([value for section in sections for value in _sequence(section)])
+    return b"".join(_data(section) for section in sections)
+
+
+def _sequence(section: Section) -> list[Any]:
+    value = section.value
+    if not isinstance(value, list):
+        raise Invalid("a sequence of the message is no list")
+    return value
 
 
 # What a client receives

@@ -1,11 +1,12 @@
 """One queue or subscription of a Service Bus namespace, by the official asynchronous SDK."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from local_cloud.broker.message import Disposition, ReceivedMessage
 from local_cloud.broker.receiver_link import ReceiverLink
+from shared.messaging.received_messages import body_of, properties_of, text_of
 from shared.messaging.service_bus_connection import translated_errors
 
 if TYPE_CHECKING:
@@ -110,30 +111,21 @@ def _received(message: "ServiceBusReceivedMessage") -> ReceivedMessage:
     return ReceivedMessage(
         queue=0,
         sequence_number=message.sequence_number or 0,
-        message_id=message.message_id or "",
-        body=b"".join(message.body),
-        subject=message.subject or "",
-        content_type=message.content_type or "",
-        correlation_id=message.correlation_id or "",
-        application_properties=_properties(message.application_properties or {}),
+        message_id=text_of(message.message_id),
+        body=body_of(message),
+        subject=text_of(message.subject),
+        content_type=text_of(message.content_type),
+        correlation_id=text_of(message.correlation_id),
+        application_properties=properties_of(message),
         # AMQP counts the deliveries that failed; .NET, and so the trigger, all of them.
         delivery_count=(message.delivery_count or 0) + 1,
         enqueued_at=_epoch_s(message.enqueued_time_utc),
         expires_at=None if expires_at is None else _epoch_s(expires_at),
         locked_until=_epoch_s(message.locked_until_utc),
         lock_token=str(message.lock_token),
-        dead_letter_reason=message.dead_letter_reason or "",
-        dead_letter_description=message.dead_letter_error_description or "",
+        dead_letter_reason=text_of(message.dead_letter_reason),
+        dead_letter_description=text_of(message.dead_letter_error_description),
     )
-
-
-def _properties(given: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return the properties with text for the bytes that AMQP's strings come as."""
-    return {_text(name): _text(value) for name, value in given.items()}
-
-
-def _text(value: Any) -> Any:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _epoch_s(instant: Any) -> float:

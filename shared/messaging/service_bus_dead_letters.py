@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.kernel.errors import Unavailable
 from shared.messaging.dead_letters import HELD_MAX, RENEWED_FOR_S, DeadLetter, Replay
+from shared.messaging.received_messages import body_of, properties_of, text_of
 from shared.messaging.service_bus_connection import ServiceBusConnection, translated_errors
 
 if TYPE_CHECKING:
@@ -140,21 +141,13 @@ async def _renewed(
 
 
 def _dead_letter(message: "ServiceBusReceivedMessage") -> DeadLetter:
-    properties = {
-        _text(key): value for key, value in (message.application_properties or {}).items()
-    }
     return DeadLetter(
         message.sequence_number or 0,
-        message.message_id or "",
-        b"".join(message.body),
-        message.content_type or "",
-        {key: _text(value) for key, value in properties.items() if key not in _REASONS},
-        message.dead_letter_reason or "",
-        message.dead_letter_error_description or "",
+        text_of(message.message_id),
+        body_of(message),
+        text_of(message.content_type),
+        {key: value for key, value in properties_of(message).items() if key not in _REASONS},
+        text_of(message.dead_letter_reason),
+        text_of(message.dead_letter_error_description),
         message.enqueued_time_utc or datetime.fromtimestamp(0, UTC),
     )
-
-
-def _text(value: Any) -> Any:
-    """Return text for the bytes that AMQP's strings come as."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -1,6 +1,7 @@
 """Triggers on a Service Bus namespace, which the official SDK reaches over AMQP 1.0."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any, List  # noqa: UP035  the spelling that the worker knows
 
 import azure.functions as func
 import pytest
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.amqp import AmqpAnnotatedMessage
 
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.topology import (
@@ -30,6 +33,18 @@ TOPOLOGY = Topology(
     queues=[Queue("orders", QueueSettings(max_delivery_count=2))],
     topics=[Topic("events", [Subscription("all")])],
 )
+FOREIGN = [
+    AmqpAnnotatedMessage(value_body="text"),
+    AmqpAnnotatedMessage(value_body=b"bytes", properties={"message_id": uuid.UUID(int=1)}),
+    AmqpAnnotatedMessage(value_body={"a": [1, None, 2.5], "b": uuid.UUID(int=2)}),
+    AmqpAnnotatedMessage(sequence_body=[[1, "x"], [True]]),
+]
+FOREIGN_BODIES = [
+    b"text",
+    b"bytes",
+    b'{"a": [1, null, 2.5], "b": "00000000-0000-0000-0000-000000000002"}',
+    b'[1, "x", true]',
+]
 
 
 @asynccontextmanager
@@ -162,6 +177,23 @@ async def test_a_batch_is_completed_whole() -> None:
         async with run(connection, lambda many: batches.append(len(many)), is_batch=True):
             await until(lambda: sum(batches) == 5)
             await until(lambda: broker.counts()["orders"] == (0, 0))
+
+
+async def test_a_body_that_is_no_data_goes_to_its_function_and_stops_no_other() -> None:
+    bodies: list[bytes] = []
+    async with served(TOPOLOGY) as namespace:
+        async with namespace.client() as client, client.get_queue_sender("orders") as sender:
+            await sender.send_messages([*FOREIGN, ServiceBusMessage(b"one")])
+        seen = [each.body for each in namespace.broker.peek("orders")]
+
+        def take(many: list[func.ServiceBusMessage]) -> None:
+            bodies.extend(each.get_body() for each in many)
+
+        async with run(namespace.endpoint.connection_string, take, is_batch=True):
+            await until(lambda: namespace.broker.counts()["orders"] == (0, 0))
+
+    assert sorted(bodies) == sorted([*FOREIGN_BODIES, b"one"])
+    assert sorted(seen) == sorted(bodies)
 
 
 async def test_receiving_goes_on_after_the_connection_was_cut() -> None:

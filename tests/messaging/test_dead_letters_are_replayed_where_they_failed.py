@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from azure.servicebus.amqp import AmqpAnnotatedMessage
 
 from local_cloud.broker.dead_letters import BrokerDeadLetters
 from local_cloud.broker.topology import Subscription, Topic, Topology
@@ -69,6 +70,17 @@ async def test_they_are_listed_page_by_page_with_the_reason_and_none_is_locked(k
         assert (shown.message_id, shown.properties) == ("id-a", {"cs-event-type": "Placed"})
         assert shown.content_type == "application/json"
         assert len(await bus.broker.lock(f"{ALL}/$deadletterqueue", 9)) == 3
+
+
+@KINDS
+async def test_one_whose_body_is_no_data_is_listed_with_the_others(kind: str) -> None:
+    async with given_up(kind, "a") as (bus, letters):
+        async with bus.client() as client, client.get_topic_sender("events") as sender:
+            await sender.send_messages(AmqpAnnotatedMessage(value_body={"b": 1}))
+        for received in await bus.broker.lock(ALL, 100):
+            await bus.broker.dead_letter(received, "Defect", "TypeError")
+
+        assert [letter.body for letter in await letters.page(ALL)] == [b"a", b'{"b": 1}']
 
 
 @KINDS
