@@ -26,11 +26,11 @@ from local_cloud.cosmos_endpoint.account import Account
 from local_cloud.identity_services import IdentityServices
 from local_cloud.infrastructure.endpoint import engine_of, serve_engine
 from local_cloud.kept_ports import kept_port, last_addresses
+from local_cloud.listeners import NotInstalled, PortTaken, StoragePorts
 from local_cloud.private_files import write_private
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import NotInstalled, PortTaken, StoragePorts
 from shared.contracts.events import BUILT
 from shared.contracts.storage import CONTAINERS, TABLES
 from shared.kernel.clock import SystemClock

@@ -38,7 +38,7 @@ class Callers:
         self._any = next(iter(self._authenticators.values()))
         self._assigned: dict[str, list[Assignment]] = {}
         for each in assigned:
-            client_id = identities.identity(each.identity).client_id
+            client_id = identities.get(each.identity).client_id
             self._assigned.setdefault(client_id, []).append(each)
 
     async def caller(self, authorization: str | None) -> Caller:

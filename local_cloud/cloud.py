@@ -12,22 +12,22 @@ from local_cloud.account_keys import AccountKeys
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.topology import Topology
 from local_cloud.cosmos_containers import CosmosContainers
+from local_cloud.listeners import (
+    CosmosListener,
+    Listener,
+    ServiceBusListener,
+    StorageListener,
+    StoragePorts,
+)
 from local_cloud.roles import OPERATOR
 from local_cloud.sqlite.database import Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import (
-    CosmosWire,
-    ServiceBusWire,
-    StoragePorts,
-    StorageWire,
-    Wire,
-)
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
 if TYPE_CHECKING:
+    from local_cloud.identity_listeners import TokenListener
     from local_cloud.identity_services import IdentityServices
-    from local_cloud.identity_wires import TokenWire
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ class LocalCloud:
         self._clock = clock
         self._entropy = entropy
         self._identities = identities
-        self._wires: list[Wire] = []
-        self._by_identity: list[Wire] = []
-        self._tokens: TokenWire | None = None
+        self._listeners: list[Listener] = []
+        self._identity_listeners: list[Listener] = []
+        self._tokens: TokenListener | None = None
 
     async def start(self) -> None:
         """Begin to deliver, and listen on the ports that are asked for.
@@ -96,16 +96,16 @@ class LocalCloud:
             NotInstalled: an endpoint needs what this Python lacks.
         """
         await self.broker.start()
-        self._wires = self._wires_by_key()
-        for wire in self._wires:
-            await wire.start()
+        self._listeners = self._listeners_by_key()
+        for listener in self._listeners:
+            await listener.start()
         if self._identities is not None:
-            self._by_identity = await self._wires_by_identity(self._identities)
-            for wire in self._by_identity:
-                await wire.start()
+            self._identity_listeners = await self._listeners_by_identity(self._identities)
+            for listener in self._identity_listeners:
+                await listener.start()
 
-    def _wires_by_key(self) -> list[Wire]:
-        settings, keys, wires = self._settings, self._settings.keys, list[Wire]()
+    def _listeners_by_key(self) -> list[Listener]:
+        settings, keys, listeners = self._settings, self._settings.keys, list[Listener]()
         clock, entropy = self._clock, self._entropy
         if settings.cosmos_port is not None:
             callers = None
@@ -115,50 +115,58 @@ class LocalCloud:
                 )
 
                 callers = self._identities.callers(AUDIENCES)
-            wires.append(
-                CosmosWire(self.storage, settings.cosmos_port, keys.cosmos, callers=callers)
+            listeners.append(
+                CosmosListener(self.storage, settings.cosmos_port, keys.cosmos, callers=callers)
             )
         if settings.service_bus_port is not None:
             port, key = settings.service_bus_port, keys.service_bus
-            wires.append(ServiceBusWire(self.broker, port, key, clock=clock, entropy=entropy))
+            listeners.append(
+                ServiceBusListener(self.broker, port, key, clock=clock, entropy=entropy)
+            )
         if settings.storage_ports is not None:
             ports, key = settings.storage_ports, keys.storage
-            wires.append(StorageWire(self.storage, ports, key, clock=clock, entropy=entropy))
-        return wires
+            listeners.append(
+                StorageListener(self.storage, ports, key, clock=clock, entropy=entropy)
+            )
+        return listeners
 
-    async def _wires_by_identity(self, identities: "IdentityServices") -> list[Wire]:
-        from local_cloud.identity_wires import (  # noqa: PLC0415  aiohttp, cryptography
-            CosmosTlsWire,
-            ServiceBusTlsWire,
-            TokenWire,
-            VaultWire,
-            storage_wires,
+    async def _listeners_by_identity(self, identities: "IdentityServices") -> list[Listener]:
+        from local_cloud.identity_listeners import (  # noqa: PLC0415  aiohttp, cryptography
+            CosmosTlsListener,
+            ServiceBusTlsListener,
+            TokenListener,
+            VaultListener,
+            storage_listeners,
         )
 
         ports, tls = self._settings.identity_ports, await identities.tls()
         clock, entropy = self._clock, self._entropy
-        self._tokens = TokenWire(identities, ports.tokens)
-        wires: list[Wire] = [self._tokens, VaultWire(identities, ports.key_vault)]
-        for wire in self._wires:
-            match wire:
-                case CosmosWire():
-                    wires.append(CosmosTlsWire(wire.account, ports.cosmos, tls))
-                case ServiceBusWire():
+        self._tokens = TokenListener(identities, ports.tokens)
+        listeners: list[Listener] = [self._tokens, VaultListener(identities, ports.key_vault)]
+        for listener in self._listeners:
+            match listener:
+                case CosmosListener():
+                    listeners.append(CosmosTlsListener(listener.account, ports.cosmos, tls))
+                case ServiceBusListener():
                     port = ports.service_bus
-                    wires.append(ServiceBusTlsWire(self.broker, identities, port, clock, entropy))
-                case StorageWire():
-                    wires += storage_wires(wire, identities, ports.tables, ports.blobs, tls)
+                    listeners.append(
+                        ServiceBusTlsListener(self.broker, identities, port, clock, entropy)
+                    )
+                case StorageListener():
+                    listeners += storage_listeners(
+                        listener, identities, ports.tables, ports.blobs, tls
+                    )
                 case _:
-                    msg = f"{wire.service} is not for identities"
+                    msg = f"{listener.service} is not for identities"
                     raise AssertionError(msg)
-        return wires
+        return listeners
 
     def app_settings(self) -> Mapping[str, str]:
         """Return the connections of an app that uses the ports, by the names of its settings.
 
         They have the accounts' keys; what knows no keys, the vault, is reached as the operator.
         """
-        by_key = _settings_of(self._wires)
+        by_key = _settings_of(self._listeners)
         operator = self.identity_settings().get(OPERATOR, {})
         others = {
             name: value for name, value in operator.items() if name.partition("__")[0] not in by_key
@@ -171,23 +179,27 @@ class LocalCloud:
         if identities is None or tokens is None:
             return {}
         shared = {
-            **_settings_of(self._by_identity),
+            **_settings_of(self._identity_listeners),
             "RUNTIME_CA_FILE": str(identities.certificates.ca_file),
         }
         return {name: {**shared, **tokens.environ_of(name)} for name in identities.names}
 
     def addresses(self) -> Mapping[str, str]:
         """Return where each service listens, as a URL without a key."""
-        wires = (*self._wires, *self._by_identity)
-        return {name: url for wire in wires for name, url in wire.addresses.items()}
+        listeners = (*self._listeners, *self._identity_listeners)
+        return {name: url for listener in listeners for name, url in listener.addresses.items()}
 
     async def stop(self) -> None:
         """Close the ports and stop delivering; triggers have stopped before."""
-        for wires in (self._by_identity, self._wires):
-            while wires:
-                await wires.pop().stop()
+        for listeners in (self._identity_listeners, self._listeners):
+            while listeners:
+                await listeners.pop().stop()
         await self.broker.stop()
 
 
-def _settings_of(wires: Sequence[Wire]) -> Mapping[str, str]:
-    return {wire.setting: wire.connection for wire in wires if wire.setting is not None}
+def _settings_of(listeners: Sequence[Listener]) -> Mapping[str, str]:
+    return {
+        listener.setting: listener.connection
+        for listener in listeners
+        if listener.setting is not None
+    }

@@ -229,7 +229,7 @@ async def _serve(
 
 async def _start(host: "Host", asked: argparse.Namespace, say: Callable[[str], None]) -> int | None:
     """Start *host*; return the exit code where it cannot be started, and say why."""
-    from local_cloud.wire_endpoints import NotInstalled, PortTaken  # noqa: PLC0415
+    from local_cloud.listeners import NotInstalled, PortTaken  # noqa: PLC0415
     from local_host.state_lock import StateInUse  # noqa: PLC0415
 
     try:

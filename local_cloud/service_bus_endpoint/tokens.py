@@ -49,7 +49,7 @@ class AccessKey:
 
 
 @dataclass(frozen=True)
-class _Permit:
+class _Grant:
     ends_at: float
     identity: str | None
     """None: of the namespace's key, which has every right."""
@@ -65,7 +65,7 @@ class Permits:
         self._key = key
         self._authorization = authorization
         self._clock = clock
-        self._permits: dict[str, _Permit] = {}
+        self._grants: dict[str, _Grant] = {}
 
     async def put(self, token: str, name: str) -> float:
         """Take note of *token* for what *name* addresses; return the epoch second when it ends.
@@ -76,51 +76,51 @@ class Permits:
             Unauthenticated: it proves nothing, or has ended.
             Unavailable: the keys that tokens are signed with cannot be read.
         """
-        path, permit = await self._read(token, name)
-        if permit.ends_at <= self._clock.now().timestamp():
+        path, grant = await self._read(token, name)
+        if grant.ends_at <= self._clock.now().timestamp():
             raise Unauthenticated("the token has expired")
-        if len(self._permits) >= _TOKENS_MAX and path not in self._permits:
+        if len(self._grants) >= _TOKENS_MAX and path not in self._grants:
             raise Unauthenticated(f"a connection has at most {_TOKENS_MAX} tokens")
-        self._permits[path] = permit
-        return permit.ends_at
+        self._grants[path] = grant
+        return grant.ends_at
 
-    async def _read(self, token: str, name: str) -> tuple[str, _Permit]:
+    async def _read(self, token: str, name: str) -> tuple[str, _Grant]:
         if token.startswith(_PREFIX) and self._key is not None:
             path, ends_at = self._key.checked(token)
-            return path, _Permit(ends_at, None)
+            return path, _Grant(ends_at, None)
         if token.startswith(_PREFIX) or self._authorization is None:
             raise Unauthenticated(_WHY)
         identity, ends_at = await self._authorization.identify(token)
-        return path_of(name), _Permit(ends_at, identity)
+        return path_of(name), _Grant(ends_at, identity)
 
     def check(self, node: str, *rights: Right) -> None:
         """Raise Unauthenticated unless a token in force gives one of *rights* at *node*."""
         now = self._clock.now().timestamp()
         wanted = f"{node.lower()}/"
         reaching = [
-            permit
-            for path, permit in self._permits.items()
-            if permit.ends_at > now and (not path or wanted.startswith(f"{path}/"))
+            grant
+            for path, grant in self._grants.items()
+            if grant.ends_at > now and (not path or wanted.startswith(f"{path}/"))
         ]
         if not reaching:
             raise Unauthenticated(f"no token that is in force allows {node[:160]!r}")
-        if not any(self._has(permit, right, node) for permit in reaching for right in rights):
+        if not any(self._has(grant, right, node) for grant in reaching for right in rights):
             claims = " or ".join(f"'{right}'" for right in rights)
             raise Unauthenticated(
                 f"Unauthorized access. {claims} claim(s) are required to perform this operation."
                 f" Resource: {node[:160]!r}"
             )
 
-    def _has(self, permit: _Permit, right: Right, node: str) -> bool:
-        if permit.identity is None:
+    def _has(self, grant: _Grant, right: Right, node: str) -> bool:
+        if grant.identity is None:
             return True
         assert self._authorization is not None
-        return self._authorization.allows(permit.identity, right, node.lower())
+        return self._authorization.allows(grant.identity, right, node.lower())
 
     def next_end(self) -> float:
         """Return the epoch second at which the first token that is in force ends."""
         now = self._clock.now().timestamp()
-        ends = (permit.ends_at for permit in self._permits.values())
+        ends = (grant.ends_at for grant in self._grants.values())
         return min((each for each in ends if each > now), default=math.inf)
 
 

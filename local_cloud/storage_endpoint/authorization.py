@@ -23,8 +23,8 @@ _READS: Final[Mapping[ServiceName, Collection[Role]]] = {
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """What a request is about to do, before anything of its body is read."""
+class Access:
+    """The access that a request needs, before anything of its body is read."""
 
     service: ServiceName
     resource: str | None
@@ -40,8 +40,8 @@ class Authorization(Protocol):
         """What `WWW-Authenticate` says to a request without a token: where to get one."""
         ...
 
-    async def check(self, authorization: str, attempt: Attempt) -> None:
-        """Refuse a request with the header *authorization* that may not make *attempt*.
+    async def check(self, authorization: str, access: Access) -> None:
+        """Refuse a request with the header *authorization* that may not have *access*.
 
         Raises:
             Unauthenticated: the token proves nothing.
@@ -59,11 +59,11 @@ class RoleAuthorization:
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
 
-    async def check(self, authorization: str, attempt: Attempt) -> None:
+    async def check(self, authorization: str, access: Access) -> None:
         caller = await self._callers.caller(authorization)
-        scope = _SCOPES[attempt.service]
-        if attempt.resource is None and attempt.writes and attempt.service == "table":
+        scope = _SCOPES[access.service]
+        if access.resource is None and access.writes and access.service == "table":
             return  # what it names is judged when it was read
-        resource = scope if attempt.resource is None else f"{scope}/{attempt.resource}"
-        allowed = _WRITES if attempt.writes else _READS
-        self._callers.check(caller, resource, allowed[attempt.service])
+        resource = scope if access.resource is None else f"{scope}/{access.resource}"
+        allowed = _WRITES if access.writes else _READS
+        self._callers.check(caller, resource, allowed[access.service])

@@ -27,7 +27,7 @@ from local_cloud.storage_endpoint.blob_files import (
 from local_cloud.storage_endpoint.errors import StorageRefused, invalid, not_implemented
 from local_cloud.storage_endpoint.operations import BLOB_SERVED, BLOB_SHAPES, operation
 from local_cloud.storage_endpoint.requests import Call, ServiceName
-from local_cloud.storage_endpoint.server import Permit
+from local_cloud.storage_endpoint.server import CheckWrite
 from shared.kernel.clock import Clock
 
 CONTENT_MAX_BYTES: Final = 256 * 1024 * 1024
@@ -59,7 +59,7 @@ class BlobService:
         self._clock = clock
         self._containers: dict[str, BlobFiles] = {}
 
-    async def answer(self, call: Call, _permit: Permit) -> web.StreamResponse:
+    async def answer(self, call: Call, _check_write: CheckWrite) -> web.StreamResponse:
         container, _, blob = call.path.partition("/")
         is_container = call.query.get("restype", "").lower() == "container" and not blob
         addressed = "blob" if blob else "container" if is_container else "service"

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from local_cloud.storage_endpoint.authorization import Attempt, Authorization
+from local_cloud.storage_endpoint.authorization import Access, Authorization
 from local_cloud.storage_endpoint.errors import StorageRefused, not_implemented, refusal_for
 from local_cloud.storage_endpoint.requests import PIECE_WITHIN_S, Call, ServiceName
 from local_cloud.storage_endpoint.shared_key import Scheme, SharedKey
@@ -21,7 +21,7 @@ from shared.kernel.errors import Refused, Unavailable
 
 VERSION: Final = "2025-11-05"
 """Of the protocol; the one that a client names is not checked."""
-Permit = Callable[[str], Awaitable[None]]
+CheckWrite = Callable[[str], Awaitable[None]]
 """Refuses a caller who may not write to the container or table of that name."""
 
 
@@ -30,7 +30,7 @@ class StorageService(Protocol):
 
     name: ServiceName
 
-    async def answer(self, call: Call, permit: Permit) -> web.StreamResponse:
+    async def answer(self, call: Call, check_write: CheckWrite) -> web.StreamResponse:
         """Do what *call* asks. Raises StorageRefused, Refused or Unavailable."""
         ...
 
@@ -96,8 +96,8 @@ class StorageEndpoint:
         try:
             name, account = self._service.name, self._key.account
             call = Call.of(name, account, request, self._piece_within_s)
-            permit = await self._permitted(call)
-            return await self._service.answer(call, permit)
+            check_write = await self._write_check(call)
+            return await self._service.answer(call, check_write)
         except StorageRefused as refused:
             return self._service.error(refused)
         except (Refused, Unavailable) as error:
@@ -110,7 +110,7 @@ class StorageEndpoint:
             own = request.headers["x-ms-client-request-id"]
             response.headers["x-ms-client-request-id"] = own
 
-    async def _permitted(self, call: Call) -> Permit:
+    async def _write_check(self, call: Call) -> CheckWrite:
         """Check who sent *call* and return what checks the tables of a transaction.
 
         Raises:
@@ -143,8 +143,8 @@ class StorageEndpoint:
     async def _check_token(self, call: Call, resource: str | None, *, writes: bool) -> None:
         assert self._authorization is not None
         try:
-            attempt = Attempt(call.service, resource, writes)
-            await self._authorization.check(call.header("Authorization"), attempt)
+            access = Access(call.service, resource, writes)
+            await self._authorization.check(call.header("Authorization"), access)
         except Refused as refused:
             answer = refusal_for(refused)
             if answer.status == 401:  # noqa: PLR2004

@@ -26,7 +26,7 @@ from local_cloud.storage_endpoint.entities import (
 from local_cloud.storage_endpoint.errors import StorageRefused, invalid
 from local_cloud.storage_endpoint.operations import TABLE_SERVED, TABLE_SHAPES, operation
 from local_cloud.storage_endpoint.requests import Call, ServiceName
-from local_cloud.storage_endpoint.server import Permit
+from local_cloud.storage_endpoint.server import CheckWrite
 from local_cloud.storage_endpoint.transactions import answer_to, refusal, transaction_of
 from shared.kernel.entropy import Entropy
 from shared.persistence.query_rules import PAGE_MAX
@@ -47,20 +47,20 @@ class TableService:
         self._storage = storage
         self._entropy = entropy
 
-    async def answer(self, call: Call, permit: Permit) -> web.StreamResponse:
+    async def answer(self, call: Call, check_write: CheckWrite) -> web.StreamResponse:
         handlers: Mapping[str, Handler] = {
             "Create Table": self._create,
             "Query Entities": self._query,
             "Entity Group Transaction": self._change,
         }
         name = operation(call, _addressed(call.path), TABLE_SHAPES, TABLE_SERVED)
-        return await handlers[name](call, permit)
+        return await handlers[name](call, check_write)
 
     def error(self, refused: StorageRefused) -> web.Response:
         headers = {"Content-Type": _JSON, "x-ms-error-code": refused.code, **refused.headers}
         return web.Response(body=error_body(refused), status=refused.status, headers=headers)
 
-    async def _create(self, call: Call, permit: Permit) -> web.StreamResponse:
+    async def _create(self, call: Call, check_write: CheckWrite) -> web.StreamResponse:
         try:
             body = from_json(await call.body(BODY_MAX_BYTES))
         except ValueError:
@@ -69,13 +69,13 @@ class TableService:
         if not isinstance(name, str):
             raise invalid("a table is made of a JSON object with TableName")
         checked_table(name)
-        await permit(name)
+        await check_write(name)
         if self._storage.has_table(name):
             raise StorageRefused(409, "TableAlreadyExists", "The table specified already exists.")
         self._storage.table(name)
         return _json(call, "Tables/@Element", {"TableName": name}, 201)
 
-    async def _query(self, call: Call, _permit: Permit) -> web.StreamResponse:
+    async def _query(self, call: Call, _check_write: CheckWrite) -> web.StreamResponse:
         name = address_of(call.path).table
         table, asked = self._table(name), filter_of(call.query.get("$filter", ""))
         bounds = list(asked.bounds)
@@ -94,10 +94,10 @@ class TableService:
             response.headers[f"{prefix}RowKey"] = token_of(page.next_key)
         return response
 
-    async def _change(self, call: Call, permit: Permit) -> web.StreamResponse:
+    async def _change(self, call: Call, check_write: CheckWrite) -> web.StreamResponse:
         body = await call.body(BODY_MAX_BYTES)
         name, changes = transaction_of(call.header("Content-Type"), body, call.account)
-        await permit(name)
+        await check_write(name)
         boundary = str(self._entropy.uuid())
         try:
             await self._table(name).change(changes)
@@ -117,7 +117,7 @@ class TableService:
         return self._storage.table(name)
 
 
-Handler = Callable[[Call, Permit], Awaitable[web.StreamResponse]]
+Handler = Callable[[Call, CheckWrite], Awaitable[web.StreamResponse]]
 
 
 def _addressed(path: str) -> str:

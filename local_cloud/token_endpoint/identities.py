@@ -45,7 +45,7 @@ class LocalIdentities:
     def signing_key(self) -> SigningKey:
         return SigningKey(self.folder, self.entropy)
 
-    def identity(self, name: str) -> Identity:
+    def get(self, name: str) -> Identity:
         """Return the identity *name*, the same at each call and after a restart.
 
         Raises Unavailable where the key of the headers is damaged.

@@ -29,9 +29,7 @@ class TokenEndpoint:
     ) -> None:
         """*port* 0 takes a free one."""
         self._identities = identities
-        self._by_header = {
-            identity.header: identity for identity in map(identities.identity, served)
-        }
+        self._by_header = {identity.header: identity for identity in map(identities.get, served)}
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -43,7 +41,7 @@ class TokenEndpoint:
 
     def environ_of(self, name: str) -> Mapping[str, str]:
         """Return the variables that make a process the identity *name*."""
-        header = self._identities.identity(name).header
+        header = self._identities.get(name).header
         return {"IDENTITY_ENDPOINT": self.url, "IDENTITY_HEADER": header}
 
     async def start(self) -> None:

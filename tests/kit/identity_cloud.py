@@ -12,11 +12,11 @@ from local_cloud.__main__ import declare
 from local_cloud.account_keys import kept_keys
 from local_cloud.cloud import CloudSettings, LocalCloud
 from local_cloud.identity_services import IdentityServices
+from local_cloud.listeners import StoragePorts
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
 from local_cloud.token_endpoint.identities import LocalIdentities
-from local_cloud.wire_endpoints import StoragePorts
 from shared.composition.settings import Settings, read_settings
 from shared.contracts.events import BUILT
 from shared.kernel.clock import Clock, SystemClock
@@ -103,7 +103,7 @@ class IdentityCloud(IdentityClients):
     identities: LocalIdentities
 
     def token(self, identity: str, resource: str) -> str:
-        return self.identities.token(self.identities.identity(identity), resource)[0]
+        return self.identities.token(self.identities.get(identity), resource)[0]
 
 
 @asynccontextmanager

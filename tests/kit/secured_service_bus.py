@@ -39,7 +39,7 @@ class TokensOf:
         from azure.core.credentials import AccessToken
 
         self.asked += 1
-        identity = self._identities.identity(self._name)
+        identity = self._identities.get(self._name)
         return AccessToken(*self._identities.token(identity, BUS))
 
     async def close(self) -> None:

@@ -21,10 +21,16 @@ from function_apps.deployments import function_app as deployments
 from function_apps.environments import function_app as environments
 from function_apps.health import function_app as health
 from local_cloud.broker.broker import Broker
+from local_cloud.listeners import (
+    CosmosListener,
+    Listener,
+    ServiceBusListener,
+    StorageListener,
+    StoragePorts,
+)
 from local_cloud.runtime_topology import runtime_topology
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import CosmosWire, ServiceBusWire, StoragePorts, StorageWire, Wire
 from shared.composition.azure import AzureParts
 from shared.composition.settings import (
     DATABASE,
@@ -268,9 +274,9 @@ async def wired(service: str, folder: Path, *, is_proxied: bool = True) -> Async
     documents = LocalStorage(folder, clock, in_memory=True)
     files = LocalStorage(folder / "storage", machine, in_memory=False)
     broker = AcceptingBroker(Database(MEMORY), runtime_topology(), clock=machine, entropy=entropy)
-    cosmos = CosmosWire(documents, 0, KEY)
-    bus = ServiceBusWire(broker, 0, KEY, clock=machine, entropy=entropy)
-    storage = StorageWire(files, StoragePorts(), KEY, clock=machine, entropy=entropy)
+    cosmos = CosmosListener(documents, 0, KEY)
+    bus = ServiceBusListener(broker, 0, KEY, clock=machine, entropy=entropy)
+    storage = StorageListener(files, StoragePorts(), KEY, clock=machine, entropy=entropy)
     extension, gateway = DurableExtension(), Gateway()
     async with AsyncExitStack() as opened:
         for each in (broker, cosmos, bus, storage):
@@ -328,10 +334,10 @@ def _port(url: str) -> int:
     return port
 
 
-def _through(wire: Wire, proxies: Mapping[str, CutProxy]) -> str:
-    """Return what an app is given that reaches *wire* by the proxies before it."""
-    connection = wire.connection
-    for name, url in wire.addresses.items():
+def _through(listener: Listener, proxies: Mapping[str, CutProxy]) -> str:
+    """Return what an app is given that reaches *listener* by the proxies before it."""
+    connection = listener.connection
+    for name, url in listener.addresses.items():
         if name in proxies:
             connection = connection.replace(f":{_port(url)}", f":{proxies[name].port}")
     return connection

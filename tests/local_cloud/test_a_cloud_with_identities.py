@@ -11,9 +11,9 @@ import pytest
 from cli.cloud_services import answers
 from local_cloud.cloud import CloudSettings, IdentityPorts, LocalCloud
 from local_cloud.identity_services import IdentityServices
+from local_cloud.listeners import PortTaken, StoragePorts
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import PortTaken, StoragePorts
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
 from tests.kit.identity_cloud import identity_cloud

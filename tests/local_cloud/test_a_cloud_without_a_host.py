@@ -8,9 +8,9 @@ import pytest
 from local_cloud.broker.topology import Queue, Topology
 from local_cloud.cloud import CloudSettings, LocalCloud
 from local_cloud.cosmos_endpoint.account import Account
+from local_cloud.listeners import PortTaken, StoragePorts
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
-from local_cloud.wire_endpoints import PortTaken, StoragePorts
 from shared.kernel.errors import Invalid, NotFound, Unavailable
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.service_bus import message

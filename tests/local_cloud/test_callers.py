@@ -47,7 +47,7 @@ def callers(identities: LocalIdentities, clock: SetClock) -> Callers:
 
 
 def bearer(identities: LocalIdentities, resource: str = BUS) -> str:
-    return f"Bearer {identities.token(identities.identity('catalog'), resource)[0]}"
+    return f"Bearer {identities.token(identities.get('catalog'), resource)[0]}"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ async def test_a_token_outlives_a_small_step_of_the_clock(
     except Unauthenticated as error:
         refused = error.code
     else:
-        assert caller.client_id == identities.identity("catalog").client_id
+        assert caller.client_id == identities.get("catalog").client_id
 
     assert refused == code
 
@@ -141,7 +141,7 @@ async def test_what_is_no_token_is_refused(callers: Callers, authorization: str 
 def test_a_role_holds_at_its_scope_and_below(
     identities: LocalIdentities, callers: Callers, resource: str, *, is_allowed: bool
 ) -> None:
-    caller = Caller(identities.identity("catalog").client_id, 0)
+    caller = Caller(identities.get("catalog").client_id, 0)
 
     try:
         callers.check(caller, resource, {Role.BUS_SENDER})

@@ -91,11 +91,11 @@ def test_keys_are_kept_for_their_owner_only(tmp_path: Path) -> None:
 def test_a_damaged_secret_is_named_and_not_used(tmp_path: Path, content: bytes) -> None:
     kept_keys(tmp_path)
     identities = LocalIdentities(tmp_path, SystemClock(), SystemEntropy())
-    identities.identity("catalog")
+    identities.get("catalog")
     for name in ("accounts.key", "headers.key"):
         (tmp_path / name).write_bytes(content)
 
     with pytest.raises(Unavailable, match=r"accounts.key is damaged: restore it"):
         kept_keys(tmp_path)
     with pytest.raises(Unavailable, match=r"headers.key is damaged: restore it"):
-        identities.identity("catalog")
+        identities.get("catalog")

@@ -58,7 +58,7 @@ async def test_a_credential_gets_a_token_for_what_it_asks(
         token = await credential.get_token(f"{resource}/.default")
 
     claims = verified(identities, token.token, resource)
-    own = identities.identity("deployments").client_id
+    own = identities.get("deployments").client_id
     assert (claims["appid"], claims["oid"], claims["sub"]) == (own, own, own)
     assert (claims["tid"], claims["exp"]) == (TENANT, token.expires_on)
 
@@ -71,7 +71,7 @@ async def test_a_user_assigned_identity_is_asked_for_by_its_client_id(
 
     for variable, value in tokens.environ_of("deployments").items():
         monkeypatch.setenv(variable, value)
-    own, other = (identities.identity(name).client_id for name in ("deployments", "health"))
+    own, other = (identities.get(name).client_id for name in ("deployments", "health"))
 
     async with ManagedIdentityCredential(client_id=own) as credential:
         assert (await credential.get_token(f"{VAULTS}/.default")).token
@@ -93,7 +93,7 @@ async def test_a_user_assigned_identity_is_asked_for_by_its_client_id(
 async def test_a_bad_question_is_refused(
     tokens: TokenEndpoint, identities: LocalIdentities, changed: dict[str, str], status: int
 ) -> None:
-    headers = {"X-IDENTITY-HEADER": identities.identity("health").header}
+    headers = {"X-IDENTITY-HEADER": identities.get("health").header}
 
     async with (
         ClientSession(headers=headers) as http,
@@ -106,7 +106,7 @@ async def test_a_bad_question_is_refused(
 async def test_only_a_process_with_a_header_gets_a_token(
     tokens: TokenEndpoint, identities: LocalIdentities, shown: str
 ) -> None:
-    header = identities.identity("tenants").header if shown == "not-served" else "wrong"
+    header = identities.get("tenants").header if shown == "not-served" else "wrong"
     headers = {} if shown == "absent" else {"X-IDENTITY-HEADER": header}
 
     async with (
@@ -122,9 +122,9 @@ def test_an_identity_is_the_same_after_a_restart(
 ) -> None:
     again = LocalIdentities(identities.folder, SystemClock(), SystemEntropy())
     elsewhere = LocalIdentities(tmp_path / "elsewhere", SystemClock(), SystemEntropy())
-    first = identities.identity("health")
+    first = identities.get("health")
 
-    assert again.identity("health") == first
-    assert elsewhere.identity("health").header != first.header
-    assert identities.identity("deployments").header != first.header
+    assert again.get("health") == first
+    assert elsewhere.get("health").header != first.header
+    assert identities.get("deployments").header != first.header
     assert first.header not in repr(first)

@@ -24,7 +24,7 @@ BAD = "BadParameter"
 @pytest.fixture
 async def http(wire: VaultWire) -> AsyncIterator[ClientSession]:
     """A client with a good token."""
-    token, _ = wire.identities.token(wire.identities.identity(OFFICER), RESOURCE)
+    token, _ = wire.identities.token(wire.identities.get(OFFICER), RESOURCE)
     headers = {"Authorization": f"Bearer {token}"}
     connector = TCPConnector(ssl=trusting(wire.certificates))
     async with ClientSession(wire.endpoint.url, headers=headers, connector=connector) as session:

@@ -48,7 +48,7 @@ def claims_of(token: str) -> dict[str, Any]:
 
 @pytest.fixture
 def good(wire: VaultWire) -> str:
-    return wire.identities.token(wire.identities.identity(OFFICER), RESOURCE)[0]
+    return wire.identities.token(wire.identities.get(OFFICER), RESOURCE)[0]
 
 
 async def test_a_good_token_is_answered(wire: VaultWire, good: str) -> None:

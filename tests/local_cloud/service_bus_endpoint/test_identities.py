@@ -177,7 +177,7 @@ async def test_a_token_that_proves_nothing_here_is_refused(tmp_path: Path, damag
         identities = secure.identities
         if damage == "another-machine":
             identities = LocalIdentities(tmp_path / "other", secure.clock, SystemEntropy())
-        identity = identities.identity("stranger" if damage == "a-stranger" else "owner")
+        identity = identities.get("stranger" if damage == "a-stranger" else "owner")
         resource = "https://vault.azure.net" if damage == "another-resource" else BUS
         token, _ = identities.token(identity, resource)
         if damage == "no-signature":

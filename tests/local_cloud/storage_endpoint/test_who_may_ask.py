@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from local_cloud.storage_endpoint.authorization import Attempt
+from local_cloud.storage_endpoint.authorization import Access
 from shared.kernel.errors import Denied, Unauthenticated
 from tests.kit.storage_accounts import Emulator
 from tests.kit.storage_requests import Answer, Requests
@@ -77,18 +77,18 @@ async def test_who_may_not_ask_is_not_told_what_there_is(requests: Requests) -> 
 
 
 class Refusing:
-    """Implements `Authorization`: notes what is attempted, and lets nobody write."""
+    """Implements `Authorization`: notes which access is asked for, and lets nobody write."""
 
     challenge = "Bearer authorization_uri=https://login.local resource_id=https://storage.azure.com"
 
     def __init__(self) -> None:
-        self.attempts: list[tuple[str, str | None, bool]] = []
+        self.accesses: list[tuple[str, str | None, bool]] = []
 
-    async def check(self, authorization: str, attempt: Attempt) -> None:
-        self.attempts.append((attempt.service, attempt.resource, attempt.writes))
+    async def check(self, authorization: str, access: Access) -> None:
+        self.accesses.append((access.service, access.resource, access.writes))
         if authorization != "Bearer good":
             raise Unauthenticated("the token proves nothing")
-        if attempt.writes and attempt.resource is not None:
+        if access.writes and access.resource is not None:
             raise Denied("no role")
 
 
@@ -119,8 +119,8 @@ async def test_a_token_is_judged_before_anything_is_done(tmp_path: Path) -> None
         assert {each.headers["WWW-Authenticate"] for each in unknown} == {judge.challenge}
         assert (await owner.blob("GET", "/fresh/a")).code == "ContainerNotFound"
         assert (await owner.table("POST", "/Tables", body)).status == 201
-    assert judge.attempts[:5] == [
+    assert judge.accesses[:5] == [
         ("blob", "known", False), ("blob", "fresh", True), ("blob", "known", True),
         ("blob", "known", True), ("table", None, True),
     ]  # fmt: skip
-    assert ("table", "fresh", True) in judge.attempts
+    assert ("table", "fresh", True) in judge.accesses

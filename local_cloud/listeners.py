@@ -20,11 +20,11 @@ STORAGE_ACCOUNT: Final = "devstoreaccount1"
 
 
 class PortTaken(Exception):
-    """A wire endpoint cannot listen on its port; another program does."""
+    """A listener cannot listen on its port; another program does."""
 
 
 class NotInstalled(Exception):
-    """What a wire endpoint is made of is not installed."""
+    """What a listener is made of is not installed."""
 
 
 class _Endpoint(Protocol):
@@ -44,7 +44,7 @@ async def listen(endpoint: _Endpoint, service: str, port: int, option: str) -> N
         ) from problem
 
 
-class Wire(ABC):
+class Listener(ABC):
     """One endpoint on a port."""
 
     setting: ClassVar[str | None] = None
@@ -77,7 +77,7 @@ class Wire(ABC):
         await self._endpoint.stop()
 
 
-class ServiceBusWire(Wire):
+class ServiceBusListener(Listener):
     """The embedded broker on a port, for azure-servicebus clients."""
 
     setting = "ServiceBus"
@@ -111,7 +111,7 @@ class ServiceBusWire(Wire):
         return {self.service: f"amqp://127.0.0.1:{self._bus.port}"}
 
 
-class CosmosWire(Wire):
+class CosmosListener(Listener):
     """The embedded Cosmos account on a port, for azure-cosmos clients."""
 
     setting = "CosmosDB"
@@ -144,7 +144,7 @@ class StoragePorts(NamedTuple):
     tables: int = 0
 
 
-class StorageWire(Wire):
+class StorageListener(Listener):
     """The embedded tables and blobs on two ports, for the SDKs of Azure Storage."""
 
     setting = "Storage"

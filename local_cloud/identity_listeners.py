@@ -9,16 +9,16 @@ from local_cloud.cosmos_endpoint.server import CosmosEndpoint
 from local_cloud.identity_services import IdentityServices
 from local_cloud.key_vault_endpoint.authorization import RESOURCE, VaultAuthorization
 from local_cloud.key_vault_endpoint.server import KeyVaultEndpoint
+from local_cloud.listeners import Listener, StorageListener
 from local_cloud.storage_endpoint.authorization import RESOURCE as STORAGE
 from local_cloud.storage_endpoint.authorization import RoleAuthorization
 from local_cloud.storage_endpoint.server import StorageEndpoint
 from local_cloud.token_endpoint.server import TokenEndpoint
-from local_cloud.wire_endpoints import StorageWire, Wire
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 
 
-class TokenWire(Wire):
+class TokenListener(Listener):
     """What gives the apps tokens, as App Service does."""
 
     service = "tokens"
@@ -37,7 +37,7 @@ class TokenWire(Wire):
         return self._tokens.environ_of(name)
 
 
-class VaultWire(Wire):
+class VaultListener(Listener):
     """The vault on a port, for clients of Key Vault."""
 
     setting = "KeyVault__vaultUri"
@@ -54,7 +54,7 @@ class VaultWire(Wire):
         return self._vault.url
 
 
-class CosmosTlsWire(Wire):
+class CosmosTlsListener(Listener):
     """The Cosmos account once more, by https: for tokens, and for the key as in Azure."""
 
     setting = "CosmosDB__accountEndpoint"
@@ -62,15 +62,15 @@ class CosmosTlsWire(Wire):
     option = "--cosmos-https-port"
 
     def __init__(self, account: CosmosEndpoint, port: int, tls: ssl.SSLContext) -> None:
-        self._second = _SecondPort(account, port, tls)
-        super().__init__(self._second, port)
+        self._https = _HttpsPort(account, port, tls)
+        super().__init__(self._https, port)
 
     @property
     def connection(self) -> str:
-        return f"https://localhost:{self._second.port}/"
+        return f"https://localhost:{self._https.port}/"
 
 
-class ServiceBusTlsWire(Wire):
+class ServiceBusTlsListener(Listener):
     """The broker by TLS, for identities. Raises ImportError where this Python has no AMQP."""
 
     setting = "ServiceBus__fullyQualifiedNamespace"
@@ -100,7 +100,7 @@ class ServiceBusTlsWire(Wire):
         return {self.service: f"amqps://localhost:{self._bus.port}"}
 
 
-class _StorageTlsWire(Wire):
+class _StorageTlsListener(Listener):
     """One service of the storage account by https."""
 
     def __init__(self, endpoint: StorageEndpoint, port: int) -> None:
@@ -112,32 +112,36 @@ class _StorageTlsWire(Wire):
         return self._storage.url
 
 
-class TablesTlsWire(_StorageTlsWire):
+class TablesTlsListener(_StorageTlsListener):
     setting = "Storage__tableServiceUri"
     service = "Table storage by identity"
     option = "--table-https-port"
 
 
-class BlobsTlsWire(_StorageTlsWire):
+class BlobsTlsListener(_StorageTlsListener):
     setting = "Storage__blobServiceUri"
     service = "Blob storage by identity"
     option = "--blob-https-port"
 
 
-def storage_wires(
-    wire: StorageWire, services: IdentityServices, tables: int, blobs: int, tls: ssl.SSLContext
-) -> Sequence[Wire]:
-    """Return the account of *wire* on two more ports, for identities."""
+def storage_listeners(
+    listener: StorageListener,
+    services: IdentityServices,
+    tables: int,
+    blobs: int,
+    tls: ssl.SSLContext,
+) -> Sequence[Listener]:
+    """Return the account of *listener* on two more ports, for identities."""
     authorization = RoleAuthorization(services.callers([STORAGE]))
     table_service, blob_service = (
-        StorageEndpoint(service, wire.key, port, authorization=authorization, tls=tls)
-        for service, port in ((wire.tables, tables), (wire.blobs, blobs))
+        StorageEndpoint(service, listener.key, port, authorization=authorization, tls=tls)
+        for service, port in ((listener.tables, tables), (listener.blobs, blobs))
     )
-    return TablesTlsWire(table_service, tables), BlobsTlsWire(blob_service, blobs)
+    return TablesTlsListener(table_service, tables), BlobsTlsListener(blob_service, blobs)
 
 
 @dataclass
-class _SecondPort:
+class _HttpsPort:
     account: CosmosEndpoint
     port: int
     tls: ssl.SSLContext
