@@ -22,7 +22,7 @@ NOT_COUNTED: Final = tuple(
     f"shared/{name}/"
     for name in (
         "kernel", "contracts", "persistence", "surfaces", "infrastructure", "probing", "vault",
-        "telemetry",
+        "telemetry", "connections",
     )
 )  # fmt: skip
 LAYERS: Final = (

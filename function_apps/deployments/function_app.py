@@ -36,7 +36,7 @@ def build(settings: Settings, parts: Parts) -> DeploymentsApp:
         service,
         {ComputeTargetKind.LOCAL_PROCESS: parts.surface(ComputeTargetKind.LOCAL_PROCESS)},
         parts.blobs(ARTIFACTS),
-        HealthOverHttp(HttpReader(parts.gateway())),
+        HealthOverHttp(HttpReader(parts.gateway(), settings.ca_file)),
         LOCAL_RULES if settings.is_local else DeploymentsRules(),
     )
 

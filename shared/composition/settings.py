@@ -20,13 +20,15 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 
+from shared.composition.connection_strings import expected_instead
 from shared.contracts.patterns import GIVEN_VARIABLES
 from shared.contracts.validation import invalid
-from shared.kernel.errors import Invalid, Violation
-from shared.persistence.cosmos_account import string_parts
+from shared.kernel.errors import Invalid, Unavailable, Violation
+from shared.kernel.trust import trusting
 from shared.telemetry.exporters import APPLICATION_INSIGHTS, OTLP, Exporters, headers
 from shared.web.discovery import check_issuer
 from shared.web.issuer import AUDIENCE, DEV_ISSUER
@@ -117,8 +119,7 @@ class Settings(BaseModel):
     issuer_networks: Networks = Field((), alias="RUNTIME_ISSUER_NETWORKS")
     """Private ranges in which issuers may be, such as `10.1.0.0/16`."""
     ca_file: Path | None = Field(None, alias=CA_FILE)
-    """Certificate authorities to trust: for issuers in place of the machine's, for connections
-    besides them."""
+    """A file of certificate authorities to trust besides the machine's."""
     tenant_issuers: Words = Field((), alias=TENANT_ISSUERS)
     """Of the issuers, those that say the tenant themselves, by the claim `tenantId`."""
     tenants: str = Field("", alias=TENANTS)
@@ -193,14 +194,23 @@ class Settings(BaseModel):
     vault_client_id: ClientId = Field(None, alias="KeyVault__clientId")
     """As of Cosmos DB."""
 
-    @field_validator("cosmos")
+    @field_validator("cosmos", "service_bus", "storage")
     @classmethod
-    def _has_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+    def _can_connect(cls, value: SecretStr | None, of: ValidationInfo) -> SecretStr | None:
         if value is not None:
-            try:
-                string_parts(value.get_secret_value())
-            except Invalid:
-                raise ValueError("AccountEndpoint=<URL>;AccountKey=<key>") from None
+            name = str(cls.model_fields[str(of.field_name)].alias)
+            form = expected_instead(name, value.get_secret_value())
+            if form is not None:
+                raise ValueError(form)
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _has_certificates(cls, value: Path | None) -> Path | None:
+        try:
+            trusting(value)
+        except Unavailable:
+            raise ValueError("the path of a file with certificates (PEM)") from None
         return value
 
     @field_validator("otlp_headers")
@@ -240,7 +250,7 @@ class Settings(BaseModel):
     def has_connections(self) -> bool:
         """Whether the app is to use connections of its own, rather than what a host brings."""
         found = (self.cosmos_endpoint, self.cosmos, self.service_bus_namespace, self.service_bus)
-        return any((*found, self.storage_tables, self.storage_blobs, self.storage))
+        return any((*found, self.storage_tables, self.storage_blobs, self.storage, self.vault))
 
     @property
     def client_id(self) -> str | None:
@@ -282,7 +292,7 @@ def read_settings(environ: Mapping[str, str], needs: Collection[Need] = ()) -> S
     if settings.is_local and not settings.issuers:
         own = {"issuers": (DEV_ISSUER,), "tenant_issuers": (DEV_ISSUER,)}
         settings = settings.model_copy(update=own)
-    if wrong := [*wrong, *_wrong_issuers(settings)]:
+    if wrong := [*wrong, *_wrong_issuers(settings), *_plain_gateway(settings)]:
         raise _refusal(wrong)
     return settings
 
@@ -311,6 +321,14 @@ def _wrong_issuers(settings: Settings) -> Sequence[Violation]:
     except Invalid as problem:
         found += problem.details
     return found
+
+
+def _plain_gateway(settings: Settings) -> Sequence[Violation]:
+    """Return what is wrong with a gateway that would be told tokens of callers in the clear."""
+    if settings.is_local or not (settings.gateway_url or "").startswith("http:"):
+        return []
+    message = f"{GATEWAY}: expected https://…, received http ({PROFILE}={LOCAL} takes it)"
+    return [Violation("RuleBroken", GATEWAY, message, "https://…", "http")]
 
 
 def _named(detail: Violation) -> Violation:

@@ -38,11 +38,17 @@ class ServiceBusConnection:
     ca_file: Path | None = None
 
     def open(self, **options: Any) -> "ServiceBusClient":
-        """Return a client with *options* of the SDK, which connects when it is first used."""
+        """Return a client with *options* of the SDK, which connects when it is first used.
+
+        Raises Unavailable where a file or a connection string cannot be used.
+        """
         from azure.servicebus.aio import ServiceBusClient  # noqa: PLC0415  heavy: where used
 
         if self.connection_string is not None:
-            return ServiceBusClient.from_connection_string(self.connection_string, **options)
+            try:
+                return ServiceBusClient.from_connection_string(self.connection_string, **options)
+            except ValueError:  # which may quote it
+                raise Unavailable("no connection string of a Service Bus namespace") from None
         assert self.namespace is not None
         assert self.credential is not None
         options |= self._transport()

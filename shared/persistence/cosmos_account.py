@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.connections.trusted_transport import trusted_transport
 from shared.kernel.errors import Invalid
 from shared.persistence.cosmos_errors import WITHIN_S, translated_errors
 from shared.persistence.cosmos_form import PARTITION_FIELDS
-from shared.persistence.trusted_transport import trusted_transport
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -104,12 +104,11 @@ class CosmosAccount:
         credential: Any = (
             self._credential() if self._key is None and self._credential else self._key
         )
-        options = {} if self._ca_file is None else {"transport": trusted_transport(self._ca_file)}
         async with AsyncExitStack() as opened:
             client = CosmosClient(
                 self._endpoint,
                 credential,
-                **options,
+                transport=trusted_transport(self._ca_file),
                 connection_timeout=TIMEOUT_S,
                 read_timeout=TIMEOUT_S,
                 retry_throttle_total=THROTTLE_RETRIES,

@@ -60,7 +60,8 @@ async def translated_errors(
         cause = getattr(away, "inner_exception", None)
         if batch and not isinstance(cause, ClientConnectorError):
             raise AnswerLost("no answer came to a batch that was sent") from away
-        raise Unavailable(f"Cosmos DB cannot be reached: {away!r}") from away
+        reason = type(cause or away).__name__
+        raise Unavailable(f"Cosmos DB cannot be reached: {reason}") from away
     except CosmosBatchOperationError as failed:
         raise _refusal_of(failed, batch) from failed
     except ClientAuthenticationError as refused:

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.kernel.errors import Invalid
+from shared.connections.trusted_transport import trusted_transport
+from shared.kernel.errors import Invalid, Unavailable
 from shared.persistence.storage_errors import code_of, translated_errors
-from shared.persistence.trusted_transport import trusted_transport
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -113,17 +113,20 @@ class StorageAccount:
 
     async def _connect(self, kind: Any, service: str, **options: Any) -> Any:
         options |= self._options
-        if self._ca_file is not None:
-            options["transport"] = trusted_transport(self._ca_file, **self._options)
         url = self._urls[service]
+        if not self._connection_string and (url is None or self._credential is None):
+            raise Invalid(f"the {service} of the storage account have no URL or no credential")
+        transport = trusted_transport(self._ca_file, **self._options)
+        self._opened.push_async_callback(transport.close)
+        options["transport"] = transport
         if self._connection_string:
             try:
                 client = kind.from_connection_string(self._connection_string, **options)
             except ValueError:  # which may quote it
-                raise Invalid(f"no connection string of a storage account with {service}") from None
-        elif url is None or self._credential is None:
-            raise Invalid(f"the {service} of the storage account have no URL or no credential")
+                message = f"no connection string of a storage account with {service}"
+                raise Unavailable(message) from None
         else:
+            assert self._credential is not None
             client = kind(url, credential=self._credential(), **options)
         return await self._opened.enter_async_context(client)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+from shared.connections.trusted_transport import trusted_transport
 from shared.kernel.errors import TooLarge, Unavailable
-from shared.kernel.trust import trusting
 from shared.vault.key_vault_errors import translated_errors
 from shared.vault.port import (
     LISTED_MAX,
@@ -132,40 +132,18 @@ class KeyVault:
         """Give the client for one call of *times* the time of others, its errors translated."""
         if self._client is None:
             self._client = self._connect()
-        async with (
-            translated_errors(urlsplit(self._uri).netloc),
-            asyncio.timeout(times * self._timeout_s),
-        ):
+        async with translated_errors(), asyncio.timeout(times * self._timeout_s):
             yield self._client
 
     def _connect(self) -> "SecretClient":
-        from aiohttp import ClientSession, DummyCookieJar, TCPConnector  # noqa: PLC0415  heavy
-        from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415  heavy
         from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415  heavy: where used
 
-        credential = self._credential()
-        try:
-            context = trusting(self._ca_file)
-        except OSError as problem:
-            message = f"the certificates in {self._ca_file} cannot be read: {problem}"
-            raise Unavailable(message) from problem
-        session = ClientSession(
-            # A path given to the SDK would be read, and connected anew, for each request.
-            connector=TCPConnector(ssl=context),
-            cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=True,
-        )  # fmt: skip  # as the SDK makes its own
-        # aiohttp sends a PUT again by itself where the connection breaks: a secret that was set
-        # would get two versions. It has no public name for this.
-        session._retry_connection = False  # noqa: SLF001
-        transport = AioHttpTransport(
-            session=session,
-            connection_timeout=self._timeout_s,
-            read_timeout=self._timeout_s,
-        )
+        timeouts = {"connection_timeout": self._timeout_s, "read_timeout": self._timeout_s}
         return SecretClient(
             self._uri,
-            credential,
-            transport=transport,
+            self._credential(),
+            # A secret that is set twice would get two versions.
+            transport=trusted_transport(self._ca_file, sends_again=False, **timeouts),
             verify_challenge_resource=verifies_challenges(self._uri),
             **_RETRIES,
         )

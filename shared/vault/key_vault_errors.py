@@ -14,8 +14,10 @@ _RETRY_FORBIDDEN_S: Final = 15.0
 
 
 @asynccontextmanager
-async def translated_errors(vault: str) -> AsyncIterator[None]:
-    """Raise the errors of `shared.kernel.errors` for those of the SDK; *vault* is its host.
+async def translated_errors() -> AsyncIterator[None]:
+    """Raise the errors of `shared.kernel.errors` for those of the SDK.
+
+    No message names the vault's address: callers see it.
 
     Raises:
         NotFound: there is no such secret, version or deleted secret.
@@ -35,28 +37,28 @@ async def translated_errors(vault: str) -> AsyncIterator[None]:
         yield
     except ClientAuthenticationError as refused:
         raise Unavailable(
-            f"Key Vault {vault} gave no access: this app's identity got no token, or one that the"
+            "Key Vault gave no access: this app's identity got no token, or one that the"
             f" vault refuses ({type(refused).__name__}; azure.identity logs why)",
             retry_after_s=_RETRY_FORBIDDEN_S,
         ) from None
     except HttpResponseError as failed:
-        raise _error_for(failed, vault) from None
+        raise _error_for(failed) from None
     except (AzureError, TimeoutError) as away:
-        raise Unavailable(f"Key Vault {vault} cannot be reached ({type(away).__name__})") from away
+        raise Unavailable(f"Key Vault cannot be reached ({type(away).__name__})") from away
     except ValueError as foreign:  # the SDK, of a challenge that names another resource
         raise Unavailable(
-            f"{vault} asks for a token that is not for a Key Vault of its name: check the address",
+            "Key Vault asks for a token that is not for its name: check the vault's address",
             retry_after_s=_RETRY_FORBIDDEN_S,
         ) from foreign
 
 
-def _error_for(failed: Any, vault: str) -> Exception:
-    """Return our error for an answer of *vault*."""
+def _error_for(failed: Any) -> Exception:
+    """Return our error for an answer of a vault."""
     status, reason = failed.status_code, _inner_code(failed)
     if reason == "SecretDisabled":
         return SecretDisabled("the version is disabled: enable it, or read another")
     if status == HTTPStatus.OK:
-        return Unavailable(f"Key Vault {vault} gave an answer that cannot be read")
+        return Unavailable("Key Vault gave an answer that cannot be read")
     if status == HTTPStatus.NOT_FOUND:
         return NotFound("the vault has no such secret or version")
     if status == HTTPStatus.CONFLICT and reason == "ObjectIsDeletedButRecoverable":
@@ -69,7 +71,7 @@ def _error_for(failed: Any, vault: str) -> Exception:
         return Invalid(f"Key Vault refuses it ({getattr(failed.error, 'code', None)})")
     retry_after_s = _RETRY_FORBIDDEN_S if status == HTTPStatus.FORBIDDEN else 1.0
     return Unavailable(
-        f"Key Vault {vault} answered {status} {reason}".rstrip(),
+        f"Key Vault answered {status} {reason}".rstrip(),
         retry_after_s=_retry_after_s(failed, retry_after_s),
         throttled=status == HTTPStatus.TOO_MANY_REQUESTS,
     )

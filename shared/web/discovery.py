@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from pydantic_core import from_json
 
 from shared.kernel.errors import Invalid, Unavailable
+from shared.kernel.trust import trusting
 from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.probing.guard import (
     Destination,
@@ -85,7 +86,7 @@ class DiscoveredKeys:
 
     `key_hosts` may have a `jwks_uri`, besides the issuer's own host. `networks` are private ranges
     that an issuer may be in. `plain_loopback` takes http from this machine, as the local profile
-    does. `ca_file` has the certificate authorities to trust in place of the system's.
+    does. `ca_file` has the certificate authorities to trust besides the machine's.
     """
 
     key_hosts: frozenset[str] = frozenset()
@@ -157,8 +158,7 @@ class DiscoveredKeys:
             return None
         if not self._trust:
             # Reads files: beside the loop.
-            made = await asyncio.to_thread(ssl.create_default_context, cafile=self.ca_file)
-            self._trust.append(made)
+            self._trust.append(await asyncio.to_thread(trusting, self.ca_file))
         return self._trust[0]
 
 

@@ -3,10 +3,13 @@
 What comes back is an error of our own families, so that a use case need not know of HTTP.
 """
 
+import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from shared.kernel.errors import Denied, Invalid, NotFound, Refused, Unauthenticated, Unavailable
+from shared.kernel.trust import trusting
 from shared.probing.bounded_body import PLAIN, BodyTooLong, read_bounded
 from shared.telemetry.names import CALL, OUTSIDE_CALL, PORT
 from shared.telemetry.work import current
@@ -25,8 +28,10 @@ _REFUSALS: Final[Mapping[int, type[Refused]]] = {
 class HttpReader:
     """GETs below *base* (`http://127.0.0.1:7071`); for questions that are asked now and then."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, ca_file: Path | None = None) -> None:
+        """*ca_file* has certificate authorities to trust besides the machine's."""
         self._base = base.rstrip("/")
+        self._ca_file = ca_file
 
     async def get(self, path: str, token: str) -> bytes:
         """Return the body of a 200.
@@ -45,13 +50,14 @@ class HttpReader:
         if parent:
             headers["traceparent"] = parent
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        trust = await asyncio.to_thread(trusting, self._ca_file)  # reads files
         try:
             # A session a question: one that is kept would outlive the host that asks.
             async with (
                 aiohttp.ClientSession(
                     timeout=timeout, headers=headers, auto_decompress=False
                 ) as session,
-                session.get(self._base + path, allow_redirects=False) as answer,
+                session.get(self._base + path, allow_redirects=False, ssl=trust) as answer,
             ):
                 body = await read_bounded(answer, at_most=ANSWER_MAX)
                 status = answer.status

@@ -98,6 +98,64 @@ def test_settings_of_others_are_left_alone(name: str) -> None:
     read_settings({**AZURE, name: "x"}, EVERY_APP)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("CosmosDB", "AccountEndpoint=nowhere;AccountKey=hunter2"),
+        ("ServiceBus", "hunter2"),
+        ("ServiceBus", "Endpoint=sb://127.0.0.1"),
+        ("ServiceBus", "Endpoint=127.0.0.1;SharedAccessKeyName=a;SharedAccessKey=hunter2"),
+        ("Storage", "hunter2"),
+        ("Storage", "AccountName=a;BlobEndpoint=http://127.0.0.1:1/a"),
+        ("Storage", "AccountName=a;AccountKey=hunter2;TableEndpoint=nowhere"),
+    ],
+)
+def test_a_connection_string_by_which_nothing_connects_is_refused_and_not_shown(
+    name: str, text: str
+) -> None:
+    with pytest.raises(Wrong, match=f"{name}: expected .*=") as caught:
+        read_settings({**EMULATORS, name: text}, EVERY_APP)
+
+    assert "hunter2" not in f"{caught.value.message} {caught.value.details}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ServiceBus", "Endpoint=sb://a.test/;SharedAccessKeyName=a;SharedAccessKey=a2V5;"),
+        ("ServiceBus", "Endpoint=sb://a.test;SharedAccessSignature=SharedAccessSignature sr=a"),
+        ("Storage", "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5"),
+        ("Storage", "TableEndpoint=https://a.test;SharedAccessSignature=sv=1&sig=a"),
+    ],
+)
+def test_the_forms_of_connection_strings_that_the_sdks_take_are_taken(name: str, text: str) -> None:
+    assert read_settings({**EMULATORS, name: text}, EVERY_APP).has_connections
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificate_authorities_that_cannot_be_read_are_refused(
+    content: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+
+    assert refused({**AZURE, "RUNTIME_CA_FILE": str(file)}) == [("RuleBroken", "RUNTIME_CA_FILE")]
+
+
+def test_tokens_of_callers_go_to_a_gateway_in_the_clear_on_one_machine_only() -> None:
+    plain = {"RUNTIME_GATEWAY_URL": "http://10.0.0.4:7071"}
+
+    assert refused({**AZURE, **plain}) == [("RuleBroken", "RUNTIME_GATEWAY_URL")]
+    assert read_settings({**EMULATORS, **plain}, EVERY_APP).gateway_url == "http://10.0.0.4:7071"
+
+
+def test_a_vault_alone_is_a_connection() -> None:
+    assert read_settings(
+        {"RUNTIME_PROFILE": "local", "KeyVault__vaultUri": "https://v.test"}
+    ).has_connections
+
+
 def test_an_address_and_a_connection_string_contradict_each_other() -> None:
     assert refused({**AZURE, "Storage": "UseDevelopmentStorage=true"}) == [
         ("Contradiction", "Storage")

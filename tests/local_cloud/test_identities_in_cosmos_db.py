@@ -179,11 +179,27 @@ async def test_a_token_that_ends_is_replaced_in_the_middle(
     assert entropy.ids > before
 
 
+async def test_an_account_that_nobody_vouches_for_gets_no_token_at_this_machine_either(
+    served: IdentityCloud,
+) -> None:
+    endpoint = served.settings("catalog").cosmos_endpoint
+    assert endpoint is not None
+    async with served.credential("catalog") as credential:
+        account = CosmosAccount(endpoint, credential=credential)
+        with pytest.raises(Unavailable, match="cannot be reached") as away:
+            await CosmosStore(account, DATABASE, "catalog").read(PARTITION, "one")
+        await account.close()
+
+    assert "localhost" not in away.value.message
+
+
 async def test_an_account_whose_authority_is_lost_is_unavailable(tmp_path: Path) -> None:
     account = CosmosAccount("https://localhost:1/", key="a2V5", ca_file=tmp_path / "ca.pem")
 
-    with pytest.raises(Unavailable, match="cannot be read"):
+    with pytest.raises(Unavailable, match="cannot be read") as lost:
         await account.container(DATABASE, "catalog")
+
+    assert str(tmp_path) not in lost.value.message
 
 
 async def test_without_its_identity_an_app_is_unavailable(served: IdentityCloud) -> None:

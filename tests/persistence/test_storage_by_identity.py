@@ -14,7 +14,7 @@ from azure.core.credentials import AccessToken
 from local_cloud.certificates import LocalCertificates
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
-from shared.kernel.errors import Invalid, Unavailable
+from shared.kernel.errors import Unavailable
 from shared.persistence.storage_account import StorageAccount
 from shared.persistence.tables import TableRow
 from shared.web.issuer import SigningKey
@@ -163,9 +163,10 @@ async def test_what_is_no_connection_string_is_refused_without_being_shown(text:
         lambda: opened(account, "absent").table.get("p", "1"),
         lambda: opened(account, "absent").blobs.size("a"),
     ):
-        with pytest.raises(Invalid) as caught:
+        with pytest.raises(Unavailable) as caught:
             await call()
         assert text not in str(caught.value)
+    await account.close()
 
 
 async def test_the_development_account_is_named_as_azure_names_it() -> None:

@@ -456,6 +456,18 @@ async def test_an_issuer_whose_certificate_is_not_its_own_is_not_believed(
     assert host in NAMES or not served.asked
 
 
+async def test_authorities_of_the_settings_are_trusted_besides_the_machines(
+    served: Issuers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer = served.url(ENTRA_V2)
+    served.add(issuer, [jwk(EC_KEY, "ec", "ES256")])
+    monkeypatch.setenv("SSL_CERT_FILE", str(served.authority.file))  # the machine's
+
+    found = await served.source(ca_file=Authority(tmp_path / "other").file).keys(issuer)
+
+    assert found.jwks == {"keys": [jwk(EC_KEY, "ec", "ES256")]}
+
+
 async def test_without_tls_only_this_machine_is_asked_and_only_where_the_profile_allows(
     tmp_path: Path,
 ) -> None:

@@ -1,20 +1,22 @@
-"""The connections of Azure's SDKs to servers whose certificate authority is in a file."""
+"""The HTTP connections of Azure's SDKs: whom they trust, verified everywhere."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.kernel.errors import Unavailable
 from shared.kernel.trust import trusting
 
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import AioHttpTransport
 
 
-def trusted_transport(ca_file: Path, **timeouts: float) -> "AioHttpTransport":
+def trusted_transport(
+    ca_file: Path | None, *, sends_again: bool = True, **timeouts: float
+) -> "AioHttpTransport":
     """Return a transport that trusts *ca_file* besides the machine's authorities.
 
     It verifies at loopback addresses too: there azure-cosmos verifies nothing, and hands its token
-    to whoever listens. Raises Unavailable where the file cannot be read.
+    to whoever listens. aiohttp sends a PUT or DELETE again by itself where the connection breaks,
+    unless *sends_again* is false. Raises Unavailable where the file cannot be read.
     """
     from aiohttp import ClientSession, DummyCookieJar, TCPConnector  # noqa: PLC0415  heavy
     from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415  heavy: where used
@@ -24,12 +26,9 @@ def trusted_transport(ca_file: Path, **timeouts: float) -> "AioHttpTransport":
             # True is the connector's context; a path would be read, and connected anew, each time.
             return await super().send(request, **{**options, "connection_verify": True})
 
-    try:
-        context = trusting(ca_file)
-    except OSError as problem:
-        raise Unavailable(f"the certificates in {ca_file} cannot be read: {problem}") from problem
     session = ClientSession(
-        connector=TCPConnector(ssl=context),
+        connector=TCPConnector(ssl=trusting(ca_file)),
         cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=True,
     )  # fmt: skip  # as the SDKs make their own
+    session._retry_connection = sends_again  # noqa: SLF001  it has no public name
     return Verifying(session=session, **timeouts)

@@ -1,0 +1,1 @@
+"""How clients of services reach them over HTTP."""
