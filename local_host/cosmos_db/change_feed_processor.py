@@ -51,14 +51,13 @@ class ChangeFeedProcessor:
         self._end_announcements: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
+        from_beginning = self._settings.from_beginning
         try:
-            source = await self._find()
-            if source is not None:
-                await self._follow_all(source, from_beginning=self._settings.from_beginning)
+            if await self._follow_all(from_beginning=from_beginning):
                 return
-        except Unavailable as problem:
-            _log.warning("%s waits: %s", self._function.name, problem)
-            self._begin(self._await_container(from_beginning=self._settings.from_beginning))
+        except Exception as problem:  # noqa: BLE001  the account may be as it should be later
+            self._wait_after(problem)
+            self._begin(self._await_container(from_beginning=from_beginning))
             return
         _log.warning(
             "%s waits for the container %s/%s, which does not exist",
@@ -71,24 +70,43 @@ class ChangeFeedProcessor:
 
     async def _await_container(self, *, from_beginning: bool) -> None:
         """Look again after each poll delay."""
+        least_s = 0.0
         while not self._stopping:
-            await self._pause(self._changed.count)
+            await self._pause(self._changed.count, least_s)
             try:
-                source = await self._find()
-                if source is not None:
-                    await self._follow_all(source, from_beginning=from_beginning)
+                if await self._follow_all(from_beginning=from_beginning):
                     return
-            except Unavailable as problem:
-                _log.warning("%s waits: %s", self._function.name, problem)
+                least_s = 0.0
+            except Exception as problem:  # noqa: BLE001  a feed that is not followed is worse
+                least_s = self._wait_after(problem)
 
-    async def _follow_all(self, source: ChangeFeed, *, from_beginning: bool) -> None:
+    async def _follow_all(self, *, from_beginning: bool) -> bool:
+        """Begin to follow each feed range; return whether there is a container.
+
+        Nothing was begun where it raises.
+        """
+        source = await self._find()
+        if source is None:
+            return False
+        feed_ranges = await source.feed_ranges()
         self._end_announcements = source.on_change(self._changed.notify)
-        for feed_range in await source.feed_ranges():
+        for feed_range in feed_ranges:
             try:
                 lease = await self._take(source, feed_range, from_beginning=from_beginning)
-            except Unavailable:  # the follower tries again, and says so
+            except Exception:  # noqa: BLE001  the follower tries again, and says so
                 lease = None
             self._begin(self._follow(source, feed_range, lease, from_beginning=from_beginning))
+        return True
+
+    def _wait_after(self, problem: Exception) -> float:
+        """Log why nothing is followed; return the seconds to wait at least."""
+        if isinstance(problem, Unavailable):
+            _log.warning("%s waits: %s", self._function.name, problem)
+            return problem.retry_after_s
+        _log.error(
+            "following the changes for %s failed, goes on", self._function.name, exc_info=problem
+        )
+        return 0.0
 
     async def _take(
         self, source: ChangeFeed, feed_range: str, *, from_beginning: bool
@@ -96,7 +114,11 @@ class ChangeFeedProcessor:
         """Return the lease, where there is nobody before us; it has come to where we begin."""
         lease = await self._leases.take(self._settings, feed_range)
         if lease is not None and lease.continuation is None and not from_beginning:
-            await self._skip_to_end(source, feed_range, lease)
+            try:
+                await self._skip_to_end(source, feed_range, lease)
+            except BaseException:
+                await lease.release()
+                raise
         return lease
 
     def _begin(self, follower: Coroutine[object, object, None]) -> None:
@@ -139,9 +161,8 @@ class ChangeFeedProcessor:
                         await self._pause(seen)
                 except LeaseLost:
                     _log.warning("%s: another host follows its changes", self._function.name)
-                except Exception:  # noqa: BLE001  a feed that is not followed is worse than any
-                    _log.exception("following the changes for %s failed", self._function.name)
-                    await self._pause(seen)
+                except Exception as problem:  # noqa: BLE001  a feed that is not followed is worse
+                    await self._pause(seen, self._wait_after(problem))
         finally:
             if lease is not None:
                 await lease.release()
@@ -171,10 +192,10 @@ class ChangeFeedProcessor:
                 exc_info=failed.cause,
             )
 
-    async def _pause(self, seen: int) -> None:
-        """Return after the poll delay, or at once when the store was written to."""
+    async def _pause(self, seen: int, least_s: float = 0.0) -> None:
+        """Return after the poll delay or *least_s*, or at once when the store was written to."""
         changed = asyncio.ensure_future(self._changed.since(seen))
-        delay = asyncio.ensure_future(self._clock.sleep(self._settings.poll_s))
+        delay = asyncio.ensure_future(self._clock.sleep(max(self._settings.poll_s, least_s)))
         try:
             await asyncio.wait((changed, delay), return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -1,5 +1,6 @@
 """What a Cosmos DB trigger shows. Sources: the protocol page, section 2 "Cosmos DB", and named."""
 
+from collections import deque
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +11,12 @@ from local_cloud.cosmos_containers import CosmosContainers
 from local_cloud.sqlite.database import MEMORY, Database
 from local_cloud.storage import LocalStorage
 from local_host.apps.configuration import Configuration
+from local_host.cosmos_db.host_leases import HostLease, HostLeases
+from local_host.cosmos_db.leases import LeaseLost
+from local_host.cosmos_db.settings import FeedSettings
 from local_host.cosmos_db.trigger import cosmos_db
 from local_host.model import RetryPolicy
+from shared.kernel.errors import Unavailable
 from shared.persistence.cosmos_form import document_of
 from shared.persistence.store import Delete, Upsert
 from tests.kit.change_feeds import PARTITION, Handler, World, follows
@@ -56,6 +61,46 @@ def test_a_new_trigger_begins_now_and_start_from_beginning_at_the_start() -> Non
         assert early.ids == ["before", "after"]
 
     run_virtual(main())
+
+
+class ShakyLeases(HostLeases):
+    """Leases whose first takes fail as a test says."""
+
+    def __init__(self, database: Database, *failures: Exception) -> None:
+        super().__init__(database)
+        self._failures = deque(failures)
+
+    async def take(self, feed: FeedSettings, feed_range: str) -> HostLease:
+        if self._failures:
+            raise self._failures.popleft()
+        return await super().take(feed, feed_range)
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        pytest.param([RuntimeError("a status that nobody knows")], id="defect-at-the-start"),
+        pytest.param(
+            [Unavailable("away", retry_after_s=60), RuntimeError("a defect")],
+            id="outage-and-defect",
+        ),
+    ],
+)
+def test_a_feed_is_followed_whatever_failed_before(
+    failures: list[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        world, handler = World(failures=deque(failures)), Handler()
+        leases = ShakyLeases(world.host, LeaseLost("taken"), RuntimeError("another defect"))
+
+        async with world.following(follows(handler, startFromBeginning=True), leases=leases):
+            await LoopClock().sleep(120)
+            await world.write("after")
+            await until(lambda: handler.ids == ["after"])
+
+    run_virtual(main())
+    for failure in failures:
+        assert str(failure) in caplog.text
 
 
 def test_a_failed_batch_is_not_shown_again() -> None:

@@ -1,5 +1,6 @@
 """A container in memory, and functions that follow its changes, without a host around them."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from local_cloud.sqlite.store import SqliteStore
 from local_host.cosmos_db.change_feed_processor import ChangeFeedProcessor
 from local_host.cosmos_db.connections import CosmosSource
 from local_host.cosmos_db.host_leases import HostLeases
+from local_host.cosmos_db.leases import Leases
 from local_host.cosmos_db.settings import feed_settings_of
 from local_host.cosmos_db.trigger import CosmosDbListener
 from local_host.model import Binding, IndexedFunction, RetryPolicy
@@ -60,11 +62,15 @@ class World:
 
     host: Database = field(default_factory=lambda: Database(MEMORY))
     things: Database = field(default_factory=lambda: Database(MEMORY))
+    failures: deque[Exception] = field(default_factory=deque)
+    """What looking for the container raises, one after the other."""
 
     def __post_init__(self) -> None:
         self.store = SqliteStore(self.things, "things", LoopClock())
 
     async def _find(self, *_: str) -> StoreChangeFeed:
+        if self.failures:
+            raise self.failures.popleft()
         return StoreChangeFeed(self.store)
 
     async def write(self, *ids: str, **body: Any) -> None:
@@ -73,9 +79,9 @@ class World:
 
     @asynccontextmanager
     async def following(
-        self, function: IndexedFunction, *, grace_s: float = 10
+        self, function: IndexedFunction, *, grace_s: float = 10, leases: Leases | None = None
     ) -> AsyncIterator[CosmosDbListener]:
-        clock, leases = LoopClock(), HostLeases(self.host)
+        clock, leases = LoopClock(), leases or HostLeases(self.host)
         source = CosmosSource(self._find, leases)
         processor = ChangeFeedProcessor(
             function,
