@@ -31,6 +31,9 @@ HELD_BESIDE_OTHERS_S: Final = 10.0
 """In a host that joins others. Each renewal is a write, so no shorter."""
 _RENEWALS: Final = 3.5
 """In the time that a lease is held; 17 s in 60."""
+_HELD_MAX_S: Final = HELD_FOR_S + 1.0
+"""After the last renewal by the account's clock, which tells whole seconds: the clock of a host may
+have been ahead by hours when it was killed."""
 _NOBODY: Final = ""
 _TAKEN: Final = frozenset({409, 412})
 
@@ -63,10 +66,7 @@ class AccountLeases:
         document_id = _document_id(feed, feed_range)
         container = await self._account.container(feed.lease_database, feed.lease_container)
         stored = await _read(container, document_id)
-        now_s = self._clock.now().timestamp()
-        is_others = stored is not None and stored["owner"] not in (_NOBODY, self._owner)
-        # One of a host of before this version has no end.
-        if stored is not None and is_others and now_s < stored.get("heldUntil", 0.0):
+        if stored is not None and self._is_others(stored):
             return None
         known = stored or {"id": document_id, "continuation": None}
         lease = AccountLease(
@@ -78,6 +78,13 @@ class AccountLeases:
             return None
         lease.begin_renewal()
         return lease
+
+    def _is_others(self, document: dict[str, Any]) -> bool:
+        if document["owner"] in (_NOBODY, self._owner):
+            return False
+        # One of a host of before this version has no end.
+        until_s: float = min(document.get("heldUntil", 0.0), document["_ts"] + _HELD_MAX_S)
+        return self._clock.now().timestamp() < until_s
 
 
 class AccountLease:

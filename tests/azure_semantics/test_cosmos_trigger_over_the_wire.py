@@ -145,6 +145,23 @@ async def test_a_lease_that_is_renewed_no_more_is_taken_with_its_continuation(
         await taken.release()
 
 
+async def test_a_host_whose_clock_was_ahead_keeps_others_away_for_a_minute_at_most() -> None:
+    clock, ahead = HungClock(), HungClock()
+    ahead.pass_by(3600)
+    async with wired(clock) as wire:
+        await wire.account.create_leases("runtime", "deployments-leases")
+        assert await AccountLeases(wire.account, ahead, SeededEntropy(1)).take(FEED, "0")
+        others = AccountLeases(wire.account, clock, SeededEntropy(2))
+
+        clock.pass_by(HELD_FOR_S - 1)
+        assert await others.take(FEED, "0") is None
+        clock.pass_by(2)
+        taken = await others.take(FEED, "0")
+
+        assert taken is not None
+        await taken.release()
+
+
 async def test_a_released_lease_is_taken_at_once() -> None:
     async with an_account() as wire:
         first = await AccountLeases(wire.account, HungClock(), SeededEntropy(1)).take(FEED, "0")
