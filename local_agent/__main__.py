@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("azure").setLevel(logging.WARNING)  # at INFO, each request with its headers
     # Specs hold the environ of workloads: for the eyes of who started the agent.
     os.umask(0o077)
     # A descriptor for each probe and each pipe: the usual soft limit is that of a shell.

@@ -109,9 +109,13 @@ async def _serve(asked: argparse.Namespace, settings: Mapping[str, Mapping[str, 
         print(f"cannot listen on port {asked.port}: {problem.strerror}", file=sys.stderr)  # noqa: T201
         return EXIT_PORT_TAKEN
     async with forwarding_session() as session:
+        starts = asyncio.Semaphore(os.cpu_count() or 1)
         instances = {
             app.name: [
-                Instance(app, number, state / "logs" / f"{app.name}-{number}.log", session, clock)
+                Instance(
+                    *(app, number, state / "logs" / f"{app.name}-{number}.log"),
+                    *(session, clock, starts),
+                )
                 for number in range(1, asked.instances + 1)
             ]
             for app in (
@@ -119,7 +123,10 @@ async def _serve(asked: argparse.Namespace, settings: Mapping[str, Mapping[str, 
                 for folder in asked.folders
             )
         }
-        all_instances = [each for of_app in instances.values() for each in of_app]
+        # One of each app before a second one of any.
+        all_instances = [
+            each for of_number in zip(*instances.values(), strict=True) for each in of_number
+        ]
         agent = AgentProcess(state, clock, asked.archives.resolve())
         work = [
             asyncio.create_task(_keep_agent(agent, clock)),

@@ -24,13 +24,13 @@ RESTART_AFTER_S: Final = 0.2
 RESTART_AFTER_MAX_S: Final = 10.0
 _LIVED_S: Final = 10.0
 """An instance that ran for so long is started again at once."""
+STARTS_WITHIN_S: Final = 60.0
 PING_EVERY_S: Final = 2.0
 PING_WITHIN_S: Final = 10.0
 """A host that is busy, on a machine that is, answers in time; one that is stopped does not."""
 HUNG_AFTER_S: Final = 60.0
 _BEHIND_WORKLOADS: Final = ("nice", "-n", "5")
-"""A start costs 3 s of a core, and many may start at once: the workloads of this machine go first.
-POSIX.1-2017, nice(1)."""
+"""A start costs 3 s of a core: the workloads of this machine go first. POSIX.1-2017, nice(1)."""
 _OK: Final = 200
 
 
@@ -50,13 +50,21 @@ class Instance:
     """One host process of *app*, the *number*th. `run` keeps it running until canceled."""
 
     def __init__(
-        self, app: AppProcess, number: int, log: Path, session: aiohttp.ClientSession, clock: Clock
+        self,
+        app: AppProcess,
+        number: int,
+        log: Path,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        starts: asyncio.Semaphore,
     ) -> None:
+        """*starts* is taken while the process starts: others wait for their turn."""
         self.app = app
         self.number = number
         self._log = log
         self._session = session
         self._clock = clock
+        self._starts = starts
         self._process: asyncio.subprocess.Process | None = None
         self._url = ""
         self._is_ready = False
@@ -95,6 +103,17 @@ class Instance:
             delay_s = min(2 * delay_s, RESTART_AFTER_MAX_S)
 
     async def _run_once(self) -> int:
+        async with self._starts:
+            process, self._url = await self._start_announced()
+        watch = asyncio.ensure_future(self._watch(process))
+        try:
+            return await process.wait()
+        finally:
+            self._is_ready, self._url = False, ""
+            watch.cancel()
+
+    async def _start_announced(self) -> tuple[asyncio.subprocess.Process, str]:
+        """Start the process; return it with where it listens, empty where it ends before that."""
         announced, announces = os.pipe()
         try:
             process = self._process = await self._start(announces)
@@ -103,12 +122,13 @@ class Instance:
             raise
         finally:
             os.close(announces)
-        watch = asyncio.ensure_future(self._watch(announced, process))
         try:
-            return await process.wait()
-        finally:
-            self._is_ready, self._url = False, ""
-            watch.cancel()
+            async with asyncio.timeout(STARTS_WITHIN_S):
+                return process, await _line_of(announced)
+        except TimeoutError:
+            _log.warning("%s was not ready after %.0f s: it ends", self.name, STARTS_WITHIN_S)
+            process.kill()
+            return process, ""
 
     async def _start(self, announces: int) -> asyncio.subprocess.Process:
         log = append_to(self._log)
@@ -129,16 +149,8 @@ class Instance:
         finally:
             os.close(log)
 
-    async def _watch(self, announced: int, process: asyncio.subprocess.Process) -> None:
-        """Note where *process* listens, and whether it answers; end it where it hangs."""
-        with os.fdopen(announced, "rb") as file:
-            reader = asyncio.StreamReader()
-            protocol = asyncio.StreamReaderProtocol(reader)
-            pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, file)
-            try:
-                self._url = (await reader.readline()).decode().strip()
-            finally:
-                pipe.close()
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """Note whether *process* answers; end it where it hangs."""
         answered_s = self._clock.monotonic_s()
         while self._url:
             if await self._answers():
@@ -173,3 +185,15 @@ class Instance:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+async def _line_of(descriptor: int) -> str:
+    """Return the first line that comes from the pipe *descriptor*, which is closed then."""
+    reader = asyncio.StreamReader()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
+    )
+    try:
+        return (await reader.readline()).decode().strip()
+    finally:
+        pipe.close()

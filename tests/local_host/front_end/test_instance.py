@@ -24,7 +24,8 @@ async def an_instance(folder: Path) -> AsyncIterator[Instance]:
     """Run an instance whose log is in *folder*/logs, which the test makes."""
     app = AppProcess("shop", APP, folder / "state", dict(os.environ))
     async with forwarding_session() as session:
-        instance = Instance(app, 1, folder / "logs" / "shop-1.log", session, SystemClock())
+        log, starts = folder / "logs" / "shop-1.log", asyncio.Semaphore(1)
+        instance = Instance(app, 1, log, session, SystemClock(), starts)
         running = asyncio.create_task(instance.run())
         try:
             yield instance
