@@ -16,6 +16,7 @@ from shared.contracts.entities import RUNTIME_EVENTS, command_queue
 from shared.contracts.events import BUILT, EVENTS, subscription
 from shared.contracts.storage import ARTIFACTS, AUDIT, HEALTH_SAMPLES
 from shared.contracts.values import Service
+from shared.messaging.entity_path import subscription_path
 
 OPERATOR: Final = "operator"
 """The identity of a person who looks, replays dead letters and sets secrets."""
@@ -75,8 +76,8 @@ def _of_app(service: Service) -> Iterator[Assignment]:
         yield Assignment(name, Role.BUS_SENDER, f"{SERVICE_BUS}/{entity}")
     yield Assignment(name, Role.BUS_RECEIVER, f"{SERVICE_BUS}/{command_queue(service)}")
     if subscription(RUNTIME_EVENTS, service):
-        scope = f"{SERVICE_BUS}/{RUNTIME_EVENTS}/subscriptions/{name}"
-        yield Assignment(name, Role.BUS_RECEIVER, scope)
+        path = subscription_path(RUNTIME_EVENTS, name)
+        yield Assignment(name, Role.BUS_RECEIVER, f"{SERVICE_BUS}/{path}")
     yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{AUDIT}")
     if service is Service.HEALTH:
         yield Assignment(name, Role.TABLE_CONTRIBUTOR, f"{TABLES}/{HEALTH_SAMPLES}")

@@ -213,7 +213,7 @@ class Broker:
     async def lock(self, path: str, limit: int) -> Sequence[ReceivedMessage]:
         """Lock and return up to *limit* messages that are ready; empty when there are none.
 
-        *path* is a queue, `<topic>/Subscriptions/<name>`, or either with `/$DeadLetterQueue`. Each
+        *path* is a queue, `<topic>/subscriptions/<name>`, or either with `/$DeadLetterQueue`. Each
         lock lasts as long as the entity says, unless it is renewed.
 
         Raises:

@@ -10,16 +10,15 @@ from local_cloud.broker import message_store, rules
 from local_cloud.broker.rules import CorrelationFilter, Rule
 from local_cloud.broker.topology import (
     DEAD_LETTER_SUFFIX,
-    SUBSCRIPTIONS,
     Queue,
     QueueSettings,
     Subscription,
     Topology,
     entity_path,
-    subscription_path,
 )
 from shared.kernel.errors import Invalid, NotFound
 from shared.messaging.broker import OutgoingMessage
+from shared.messaging.entity_path import split_path, subscription_path
 
 QUEUE: Final = "queue"
 TOPIC: Final = "topic"
@@ -121,7 +120,7 @@ class Entities:
         else:
             rules = _rules(stored)
             held = StoredQueue(number, path, settings, rules)
-            topic = path.rpartition(SUBSCRIPTIONS)[0]
+            topic, _ = split_path(path)
             self.topics.setdefault(topic, {})[path] = held
         self.queues[path] = held
         self.by_id[number] = held
@@ -158,7 +157,7 @@ def define_topic(name: str, duplicate_window_s: float | None = None) -> Definiti
 
 def define_subscription(topic: str, subscription: Subscription) -> Definition:
     return (
-        subscription_path(topic, subscription.name),
+        entity_path(subscription_path(topic, subscription.name)),
         SUBSCRIPTION,
         _json(
             settings=asdict(subscription.settings),

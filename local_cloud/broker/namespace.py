@@ -19,12 +19,12 @@ from local_cloud.broker.message import (
 )
 from local_cloud.broker.message_store import Copy, DeliveryRow, Settlement
 from local_cloud.broker.receivers import Receivers
-from local_cloud.broker.topology import SUBSCRIPTIONS
 from local_cloud.notifications import EarliestTimer
 from local_cloud.sqlite.database import Database
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
 from shared.messaging.broker import OutgoingMessage
+from shared.messaging.entity_path import split_path
 
 
 @dataclass
@@ -153,7 +153,7 @@ def _of_session(copy: Copy, target: StoredQueue, session: str) -> Copy:
         return copy
     if session:
         return replace(copy, session=session)
-    if SUBSCRIPTIONS in target.path:
+    if split_path(target.path)[1] is not None:
         return Copy(-target.id, None, dead_letter_reason="Session id is null.")
     raise SessionRequired(
         "The SessionId was not set on a message, and it cannot be sent to the entity."

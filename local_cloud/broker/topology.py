@@ -13,6 +13,7 @@ from typing import Final
 
 from local_cloud.broker.rules import DEFAULT_RULE, CorrelationFilter, Filter, Rule
 from shared.kernel.errors import Invalid
+from shared.messaging.entity_path import subscription_path
 
 LOCK_MAX_S: Final = 300.0
 NAME_MAX: Final = 260
@@ -20,7 +21,6 @@ DELIVERY_COUNT_MAX: Final = 2000
 _WINDOW_MIN_S: Final = 20.0
 _WINDOW_MAX_S: Final = 7 * 24 * 3600.0
 DEAD_LETTER_SUFFIX: Final = "/$deadletterqueue"
-SUBSCRIPTIONS: Final = "/subscriptions/"
 _SEGMENTS: Final = re.compile(r"[a-z0-9._-]+(/[a-z0-9._-]+)*", re.IGNORECASE)
 
 
@@ -108,7 +108,10 @@ class Topology:
         names = [entity_path(topic.name) for topic in self.topics]
         names += [entity_path(queue.name) for queue in self.queues]
         for topic in self.topics:
-            names += [subscription_path(topic.name, each.name) for each in topic.subscriptions]
+            names += [
+                entity_path(subscription_path(topic.name, each.name))
+                for each in topic.subscriptions
+            ]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise Invalid(f"entities declared twice: {', '.join(twice)}; expected each name once")
@@ -128,7 +131,3 @@ def check_name(name: str) -> None:
 def entity_path(name: str) -> str:
     """Return the form under which an entity is kept: Service Bus ignores the case of names."""
     return name.lower()
-
-
-def subscription_path(topic: str, subscription: str) -> str:
-    return f"{entity_path(topic)}{SUBSCRIPTIONS}{entity_path(subscription)}"

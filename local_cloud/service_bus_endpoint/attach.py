@@ -24,7 +24,7 @@ from local_cloud.service_bus_endpoint.session_link import (
     session_asked,
     tell_session,
 )
-from local_cloud.service_bus_endpoint.tokens import Permits, path_of
+from local_cloud.service_bus_endpoint.tokens import Grants, path_of
 from shared.kernel.errors import NotFound
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def accept(
     node = node_of(link)
     if link.remote_target.type == Terminus.COORDINATOR:
         raise AmqpRefused(NOT_IMPLEMENTED, "transactions are not served here")
-    check(connection.permits, link)
+    check(connection.grants, link)
     if isinstance(link, Receiver):
         return _incoming(connection, link, node)
     if node == _TOKENS or node.endswith(PATH_SUFFIX):
@@ -88,13 +88,13 @@ async def accept_session(
     return SessionLink(connection, link, broker, node, session)
 
 
-def check(permits: Permits, link: Link) -> None:
+def check(grants: Grants, link: Link) -> None:
     """Raise Unauthenticated unless the tokens that are in force allow *link*."""
     node = node_of(link)
     if node.endswith(PATH_SUFFIX):
-        permits.check(node, *Right)
+        grants.check(node, *Right)
     elif node != _TOKENS:
-        permits.check(node, Right.SEND if isinstance(link, Receiver) else Right.LISTEN)
+        grants.check(node, Right.SEND if isinstance(link, Receiver) else Right.LISTEN)
 
 
 def _incoming(connection: "AmqpConnection", link: Receiver, node: str) -> IncomingLink:
@@ -104,7 +104,7 @@ def _incoming(connection: "AmqpConnection", link: Receiver, node: str) -> Incomi
     if node.endswith(PATH_SUFFIX):
         broker, entropy = connection.namespace.broker, connection.namespace.entropy
         management = Management(broker, node.removesuffix(PATH_SUFFIX), entropy)
-        check_right = partial(connection.permits.check, node)
+        check_right = partial(connection.grants.check, node)
         return IncomingLink(connection, link, management_requests(management, check_right, reply))
     return _sending(connection, link, node)
 

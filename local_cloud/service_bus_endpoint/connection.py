@@ -30,7 +30,7 @@ from local_cloud.service_bus_endpoint.frames import FRAME_MAX_BYTES, Frames, mes
 from local_cloud.service_bus_endpoint.link_table import LINKS_MAX, LinkTable
 from local_cloud.service_bus_endpoint.outgoing_link import OutgoingLink
 from local_cloud.service_bus_endpoint.served_namespace import ServedNamespace
-from local_cloud.service_bus_endpoint.tokens import Permits
+from local_cloud.service_bus_endpoint.tokens import Grants
 from shared.kernel.errors import Refused
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class AmqpConnection(asyncio.Protocol):
 
     def __init__(self, namespace: ServedNamespace) -> None:
         self.namespace = namespace
-        self.permits = Permits(namespace.key, namespace.authorization, namespace.clock)
+        self.grants = Grants(namespace.key, namespace.authorization, namespace.clock)
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when nothing of this connection runs any more."""
         self.links = LinkTable(self)
@@ -203,7 +203,7 @@ class AmqpConnection(asyncio.Protocol):
 
     async def put_token(self, token: str, name: str) -> None:
         """Take note of a token. Raises Unauthenticated, Unavailable."""
-        self.namespace.expect_end(await self.permits.put(token, name))
+        self.namespace.expect_end(await self.grants.put(token, name))
 
     def flush_soon(self) -> None:
         """Write what there is once the loop's present round is over: many links share it."""

@@ -89,7 +89,7 @@ class LinkTable:
 
     def check(self, link: Link) -> None:
         """Raise Unauthenticated unless the tokens that are in force allow *link*."""
-        attach.check(self._connection.permits, link)
+        attach.check(self._connection.grants, link)
 
     # Answering
 

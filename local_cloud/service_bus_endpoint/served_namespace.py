@@ -36,4 +36,4 @@ class ServedNamespace:
     async def _end_links(self) -> None:
         for connection in list(self.connections):
             connection.links.end_expired()
-            self.expect_end(connection.permits.next_end())
+            self.expect_end(connection.grants.next_end())

@@ -55,7 +55,7 @@ class _Grant:
     """None: of the namespace's key, which has every right."""
 
 
-class Permits:
+class Grants:
     """What one connection may reach, by the tokens that it has put."""
 
     def __init__(

@@ -15,6 +15,7 @@ from local_host.model import Binding, HostContext, IndexedFunction
 from local_host.service_bus.namespace_queue import NamespaceQueue
 from shared.composition.identity import Identity
 from shared.composition.settings import CA_FILE
+from shared.messaging.entity_path import split_path, subscription_path
 from shared.messaging.service_bus_connection import ServiceBusConnection
 
 if TYPE_CHECKING:
@@ -48,11 +49,14 @@ class Namespaces:
                 f" {connection.name}__fullyQualifiedNamespace"
             )
         trigger = function.trigger
-        names = [trigger.text(each) for each in ("topicName", "subscriptionName")]
-        if not names[0]:
-            names = [trigger.text("queueName")]
+        topic = trigger.text("topicName")
+        path = (
+            subscription_path(topic, trigger.text("subscriptionName"))
+            if topic
+            else trigger.text("queueName")
+        )
         client = partial(self._client, function.app, connection)
-        return NamespaceQueue("/".join(names), client, partial(_receiver, names))
+        return NamespaceQueue(path, client, partial(_receiver, path))
 
     def _client(self, app: str, connection: Connection) -> "ServiceBusClient":
         key = (app, connection.name)
@@ -72,12 +76,12 @@ class Namespaces:
             await client.close()
 
 
-def _receiver(names: list[str], client: "ServiceBusClient") -> "ServiceBusReceiver":
+def _receiver(path: str, client: "ServiceBusClient") -> "ServiceBusReceiver":
     """Return a receiver of a queue, of a subscription, or of the dead letters of either."""
-    *topic, name = names
     options: dict[str, Any] = {}
-    if name.lower().endswith(DEAD_LETTER_SUFFIX):
-        name, options["sub_queue"] = name[: -len(DEAD_LETTER_SUFFIX)], "deadletter"
-    if topic:
-        return client.get_subscription_receiver(topic[0], name, **options)
-    return client.get_queue_receiver(name, **options)
+    if path.lower().endswith(DEAD_LETTER_SUFFIX):
+        path, options["sub_queue"] = path[: -len(DEAD_LETTER_SUFFIX)], "deadletter"
+    entity, subscription = split_path(path)
+    if subscription is not None:
+        return client.get_subscription_receiver(entity, subscription, **options)
+    return client.get_queue_receiver(entity, **options)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.message import ReceivedMessage
 from local_cloud.broker.receiver_link import ReceiverLink
-from local_cloud.broker.topology import DEAD_LETTER_SUFFIX, Queue, Subscription, subscription_path
+from local_cloud.broker.topology import DEAD_LETTER_SUFFIX, Queue, Subscription
 from local_host.model import IndexedFunction, Invoker
 from local_host.service_bus import messages
 from local_host.service_bus.invocations import Invocations
 from local_host.service_bus.pump import Pump
 from local_host.service_bus.settings import ServiceBusSettings
 from shared.kernel.clock import Clock
+from shared.messaging.entity_path import subscription_path
 
 _log = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ Replay = Callable[[DeadLetter], Awaitable[object]]
 
 
 class DeadLetters(Protocol):
-    """The dead letters of one namespace; *entity* is a queue or `<topic>/Subscriptions/<name>`."""
+    """The dead letters of one namespace; *entity* is a queue or `<topic>/subscriptions/<name>`."""
 
     async def page(self, entity: str, *, after: int = 0, limit: int = 100) -> Sequence[DeadLetter]:
         """Return up to *limit* dead letters from the first sequence number above *after*.

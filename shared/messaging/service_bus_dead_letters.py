@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.kernel.errors import Unavailable
 from shared.messaging.dead_letters import HELD_MAX, RENEWED_FOR_S, DeadLetter, Replay
+from shared.messaging.entity_path import split_path
 from shared.messaging.received_messages import body_of, properties_of, text_of
 from shared.messaging.service_bus_connection import ServiceBusConnection, translated_errors
 
@@ -61,12 +62,12 @@ class ServiceBusDeadLetters:
 
         client = self._connection.open(**_OPTIONS)
         of: dict[str, Any] = {"sub_queue": ServiceBusSubQueue.DEAD_LETTER}
-        topic, _, subscription = entity.partition("/Subscriptions/")
+        name, subscription = split_path(entity)
         try:
-            if subscription:
-                receiver = client.get_subscription_receiver(topic, subscription, **of)
+            if subscription is not None:
+                receiver = client.get_subscription_receiver(name, subscription, **of)
             else:
-                receiver = client.get_queue_receiver(entity, **of)
+                receiver = client.get_queue_receiver(name, **of)
             async with translated_errors(entity):
                 await receiver.__aenter__()
             yield receiver

@@ -29,7 +29,7 @@ from tests.kit.virtual_time import LoopClock
 T = TypeVar("T")
 ORDERS = Topology(queues=(Queue("orders"),))
 EVENTS = Topology(topics=(Topic("events", (Subscription("all"),)),))
-ALL = "events/Subscriptions/all"
+ALL = "events/subscriptions/all"
 
 
 class Handler:

@@ -21,6 +21,7 @@ from shared.composition.azure import AzureParts
 from shared.composition.settings import DATABASE, Need, Settings, read_settings
 from shared.contracts.events import BUILT
 from shared.contracts.values import Service
+from shared.messaging.entity_path import subscription_path
 from shared.persistence.blobs import Blobs
 from shared.persistence.store import Store
 from shared.persistence.tables import Table
@@ -74,8 +75,8 @@ def listened_to(blueprint: df.Blueprint) -> Iterable[str]:
         trigger = function.get_trigger().get_dict_repr()
         match trigger["type"]:
             case "serviceBusTrigger" if "topicName" in trigger:
-                name = trigger["subscriptionName"]
-                yield f"service-bus/{trigger['topicName']}/subscriptions/{name}"
+                path = subscription_path(trigger["topicName"], trigger["subscriptionName"])
+                yield f"service-bus/{path}"
             case "serviceBusTrigger":
                 yield f"service-bus/{trigger['queueName']}"
             case "cosmosDBTrigger":

@@ -18,7 +18,7 @@ from tests.kit.service_bus_wire import ServedBroker, served
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("collected_connections")]
 BOTH = Topology(topics=(Topic("events", (Subscription("all"), Subscription("other"))),))
-ALL, OTHER = "events/Subscriptions/all", "events/Subscriptions/other"
+ALL, OTHER = "events/subscriptions/all", "events/Subscriptions/other"
 KINDS = pytest.mark.parametrize("kind", ["embedded", "service-bus"])
 
 
@@ -146,6 +146,6 @@ async def test_a_number_that_is_not_there_is_not_replayed(kind: str) -> None:
 async def test_an_entity_that_was_not_declared_is_not_found(kind: str) -> None:
     async with given_up(kind) as (_, letters):
         with pytest.raises(NotFound, match="nothing"):
-            await letters.page("events/Subscriptions/nothing")
+            await letters.page("events/subscriptions/nothing")
         with pytest.raises(NotFound, match="nothing"):
             await letters.replay("nothing", 1, Service())

@@ -5,7 +5,7 @@ from tests.kit.service_bus import ALL, bodies, deliveries, message, open_broker,
 from tests.kit.virtual_time import run_virtual
 
 TWO = Topology(topics=(Topic("events", (Subscription("all"), Subscription("other"))),))
-OTHER = "events/Subscriptions/other"
+OTHER = "events/subscriptions/other"
 
 
 def test_a_dead_letter_says_why_and_can_be_received_like_any_message() -> None:

@@ -103,7 +103,7 @@ def test_every_message_is_handled_or_a_dead_letter_whatever_fails(seed: int) -> 
         await until(lambda: world.left() == 0, within_s=20_000, look_every_s=1)
 
         for name in NAMES:
-            dead = world.broker.peek(f"events/Subscriptions/{name}/$DeadLetterQueue", limit=1000)
+            dead = world.broker.peek(f"events/subscriptions/{name}/$DeadLetterQueue", limit=1000)
             accounted = world.handled[name] | {each.message_id for each in dead}
             assert accounted == world.sent
         for pump in world.pumps:

@@ -51,16 +51,16 @@ def token(path: str, ends_at: int, key: str = "key") -> str:
 async def test_a_token_allows_what_lies_in_its_resource(of: str, node: str) -> None:
     pytest.importorskip("proton")
     from local_cloud.service_bus_endpoint.authorization import Right
-    from local_cloud.service_bus_endpoint.tokens import AccessKey, Permits
+    from local_cloud.service_bus_endpoint.tokens import AccessKey, Grants
 
     clock = ShiftedClock()
-    permits = Permits(AccessKey("root", "key"), None, clock)
-    await permits.put(token(of, int(clock.now().timestamp()) + 60), of)
+    grants = Grants(AccessKey("root", "key"), None, clock)
+    await grants.put(token(of, int(clock.now().timestamp()) + 60), of)
 
-    permits.check(node, Right.LISTEN)
+    grants.check(node, Right.LISTEN)
     clock.ahead_s = 61
     with pytest.raises(Unauthenticated):
-        permits.check(node, Right.LISTEN)
+        grants.check(node, Right.LISTEN)
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ async def test_a_token_allows_what_lies_in_its_resource(of: str, node: str) -> N
 )
 async def test_a_token_that_is_no_signature_of_the_key_is_refused(text: str) -> None:
     pytest.importorskip("proton")
-    from local_cloud.service_bus_endpoint.tokens import AccessKey, Permits
+    from local_cloud.service_bus_endpoint.tokens import AccessKey, Grants
 
     with pytest.raises(Unauthenticated) as caught:
-        await Permits(AccessKey("root", "key"), None, ShiftedClock()).put(text, "orders")
+        await Grants(AccessKey("root", "key"), None, ShiftedClock()).put(text, "orders")
 
     assert "key" not in str(caught.value)
 
@@ -89,13 +89,13 @@ async def test_a_token_that_is_no_signature_of_the_key_is_refused(text: str) -> 
 async def test_a_token_for_one_queue_does_not_open_another_of_a_like_name() -> None:
     pytest.importorskip("proton")
     from local_cloud.service_bus_endpoint.authorization import Right
-    from local_cloud.service_bus_endpoint.tokens import AccessKey, Permits
+    from local_cloud.service_bus_endpoint.tokens import AccessKey, Grants
 
-    permits = Permits(AccessKey("root", "key"), None, ShiftedClock())
-    await permits.put(token("orders", 2**40), "orders")
+    grants = Grants(AccessKey("root", "key"), None, ShiftedClock())
+    await grants.put(token("orders", 2**40), "orders")
 
     with pytest.raises(Unauthenticated, match="orders-archive"):
-        permits.check("orders-archive", Right.SEND)
+        grants.check("orders-archive", Right.SEND)
 
 
 async def test_a_client_goes_on_after_its_connection_was_cut() -> None:
