@@ -71,7 +71,7 @@ class LocalCertificates:
                 _log.warning("the server's certificate stays as it is: %s", reason_of(problem))
 
     def _server_file(self, now: datetime) -> Path:
-        """Return the file of a key and a certificate that is not about to end."""
+        """Return the file of a key and a certificate that is valid, and not about to end."""
         authority = self._authority(now)
         path = self.folder / "server.pem"
         server = _read(path)
@@ -92,7 +92,9 @@ class LocalCertificates:
 
 
 def _is_due(pair: _Pair, now: datetime, before: timedelta = RENEWED_BEFORE) -> bool:
-    return now + before >= pair.certificate.not_valid_after_utc
+    """Return whether it ends in less than *before*, or was made by a clock that was ahead."""
+    made = pair.certificate
+    return now + before >= made.not_valid_after_utc or now < made.not_valid_before_utc
 
 
 def _new_authority(now: datetime) -> _Pair:

@@ -142,16 +142,18 @@ class LocalCloud:
         ports, tls = self._settings.identity_ports, await identities.tls()
         clock, entropy = self._clock, self._entropy
         self._tokens = TokenListener(identities, ports.tokens)
-        listeners: list[Listener] = [self._tokens, VaultListener(identities, ports.key_vault)]
+        listeners: list[Listener] = [self._tokens, VaultListener(identities, ports.key_vault, tls)]
         for listener in self._listeners:
             match listener:
                 case CosmosListener():
                     listeners.append(CosmosTlsListener(listener.account, ports.cosmos, tls))
                 case ServiceBusListener():
-                    port = ports.service_bus
                     listeners.append(
-                        ServiceBusTlsListener(self.broker, identities, port, clock, entropy)
-                    )
+                        ServiceBusTlsListener(
+                            self.broker, identities, ports.service_bus, tls,
+                            clock=clock, entropy=entropy,
+                        )
+                    )  # fmt: skip
                 case StorageListener():
                     listeners += storage_listeners(
                         listener, identities, ports.tables, ports.blobs, tls

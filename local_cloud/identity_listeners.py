@@ -44,9 +44,9 @@ class VaultListener(Listener):
     service = "Key Vault"
     option = "--key-vault-port"
 
-    def __init__(self, services: IdentityServices, port: int) -> None:
+    def __init__(self, services: IdentityServices, port: int, tls: ssl.SSLContext) -> None:
         authorization = VaultAuthorization(services.callers([RESOURCE]))
-        self._vault = KeyVaultEndpoint(services.vault, authorization, services.certificates, port)
+        self._vault = KeyVaultEndpoint(services.vault, authorization, port, tls)
         super().__init__(self._vault, port)
 
     @property
@@ -78,7 +78,14 @@ class ServiceBusTlsListener(Listener):
     option = "--service-bus-tls-port"
 
     def __init__(
-        self, broker: Broker, services: IdentityServices, port: int, clock: Clock, entropy: Entropy
+        self,
+        broker: Broker,
+        services: IdentityServices,
+        port: int,
+        tls: ssl.SSLContext,
+        *,
+        clock: Clock,
+        entropy: Entropy,
     ) -> None:
         from local_cloud.service_bus_endpoint import authorization  # noqa: PLC0415  proton
         from local_cloud.service_bus_endpoint.server import ServiceBusEndpoint  # noqa: PLC0415
@@ -86,8 +93,7 @@ class ServiceBusTlsListener(Listener):
         callers = services.callers([authorization.RESOURCE])
         self._bus = ServiceBusEndpoint(
             broker, port, None, clock=clock, entropy=entropy,
-            authorization=authorization.RoleAuthorization(callers),
-            certificates=services.certificates,
+            authorization=authorization.RoleAuthorization(callers), tls=tls,
         )  # fmt: skip
         super().__init__(self._bus, port)
 

@@ -8,14 +8,13 @@ not served.
 
 import asyncio
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
 
-from local_cloud.certificates import LocalCertificates
 from local_cloud.key_vault_endpoint.authorization import VaultAuthorization
 from local_cloud.key_vault_endpoint.bodies import (
     BODY_MAX_BYTES,
@@ -51,17 +50,16 @@ class KeyVaultEndpoint:
         self,
         vault: LocalVault,
         authorization: VaultAuthorization,
-        certificates: LocalCertificates,
         port: int,
+        tls: ssl.SSLContext,
     ) -> None:
         """*port* 0 takes a free one. *vault* stays its owner's to close."""
         self.faults = Faults()
         self._vault = vault
         self._authorization = authorization
-        self._certificates = certificates
         self._port = port
+        self._tls = tls
         self._runner: web.AppRunner | None = None
-        self._renewal: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -72,20 +70,14 @@ class KeyVaultEndpoint:
         """Begin to listen; returns when ready. Raises OSError when the port is taken."""
         app = web.Application(client_max_size=BODY_MAX_BYTES)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        context = await asyncio.to_thread(self._certificates.server_context)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=context)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
         await site.start()
         self._port = int(self._runner.addresses[0][1])
-        self._renewal = asyncio.create_task(self._certificates.keep_fresh(context))
 
     async def stop(self) -> None:
         """Stop listening and let what runs finish for a second."""
-        if self._renewal is not None:
-            self._renewal.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._renewal
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -6,10 +6,10 @@ of rules and transactions are not served.
 """
 
 import asyncio
+import ssl
 from typing import Final
 
 from local_cloud.broker.broker import Broker
-from local_cloud.certificates import LocalCertificates
 from local_cloud.service_bus_endpoint.authorization import Authorization
 from local_cloud.service_bus_endpoint.connection import AmqpConnection
 from local_cloud.service_bus_endpoint.served_namespace import ServedNamespace
@@ -35,15 +35,14 @@ class ServiceBusEndpoint:
         entropy: Entropy,
         host: str = "127.0.0.1",
         authorization: Authorization | None = None,
-        certificates: LocalCertificates | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """*port* 0 takes a free one. With *certificates* clients come by TLS only.
+        """*port* 0 takes a free one. With *tls* clients come by TLS only.
 
         Without *key* no signature is taken, and without *authorization* no token of an identity.
         """
         self._namespace = ServedNamespace(broker, key, authorization, clock, entropy)
-        self._certificates = certificates
-        self._renewal: asyncio.Task[None] | None = None
+        self._tls = tls
         self._host = host
         self.port = port
         self._server: asyncio.Server | None = None
@@ -73,20 +72,15 @@ class ServiceBusEndpoint:
 
     async def start(self) -> None:
         """Begin to listen; returns when ready. Raises OSError when the port is taken."""
-        context = None
-        if self._certificates is not None:
-            context = await asyncio.to_thread(self._certificates.server_context)
         self._server = await asyncio.get_running_loop().create_server(
             lambda: AmqpConnection(self._namespace),
             self._host,
             self.port,
-            ssl=context,
-            ssl_handshake_timeout=None if context is None else _HANDSHAKE_WITHIN_S,
+            ssl=self._tls,
+            ssl_handshake_timeout=None if self._tls is None else _HANDSHAKE_WITHIN_S,
         )
         self.port = int(self._server.sockets[0].getsockname()[1])
         self._namespace.expiry.start()
-        if self._certificates is not None and context is not None:
-            self._renewal = asyncio.create_task(self._certificates.keep_fresh(context))
 
     async def stop(self) -> None:
         """Stop listening, cut every connection, and wait for what they had begun."""
@@ -95,9 +89,6 @@ class ServiceBusEndpoint:
         self._server.close()
         self._server = None
         await self._namespace.expiry.stop()
-        if self._renewal is not None:
-            self._renewal.cancel()
-            await asyncio.wait([self._renewal])
         self.cut_connections()
         ended = [connection.ended for connection in self._namespace.connections]
         if ended:

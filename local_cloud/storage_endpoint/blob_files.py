@@ -81,11 +81,15 @@ class BlobFiles:
         # Beside the blob first: nobody waits while a client sends.
         part = f"{_PUTS}/{next(self._puts)}"
         await self._blocks.put(part, content)
-        async with self._locked(name):
-            check(self.version(name))
-            await self._blobs.adopt(name, self._blocks.path(part))
-            await self._drop_blocks(name)
-            return self.version(name)
+        try:
+            async with self._locked(name):
+                check(self.version(name))
+                await self._blobs.adopt(name, self._blocks.path(part))
+                await self._drop_blocks(name)
+                return self.version(name)
+        except BaseException:  # what was refused leaves no bytes
+            await self._blocks.delete(part)
+            raise
 
     async def stage(self, name: str, block: str, content: AsyncIterator[bytes]) -> None:
         """Keep *content* as the block with the hexadecimal id *block*, until it is committed."""

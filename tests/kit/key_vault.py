@@ -56,7 +56,7 @@ async def wired_vault(
     assigned = [Assignment(name, role, KEY_VAULT) for name, role in ROLES.items()]
     authorization = VaultAuthorization(Callers(identities, assigned, [RESOURCE], machine))
     certificates = LocalCertificates(folder / "certificates", machine)
-    endpoint = KeyVaultEndpoint(vault, authorization, certificates, 0)
+    endpoint = KeyVaultEndpoint(vault, authorization, 0, certificates.server_context())
     tokens = TokenEndpoint(identities, [*ROLES, STRANGER], 0)
     await endpoint.start()
     await tokens.start()

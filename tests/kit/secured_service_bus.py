@@ -93,6 +93,10 @@ async def secured(folder: Path) -> AsyncIterator[SecuredBus]:
     ]
     authorization = RoleAuthorization(Callers(identities, assigned, [BUS], clock))
     async with served(
-        TOPOLOGY, clock=clock, key=None, authorization=authorization, certificates=certificates
+        TOPOLOGY,
+        clock=clock,
+        key=None,
+        authorization=authorization,
+        tls=certificates.server_context(),
     ) as bus:
         yield SecuredBus(bus, identities, certificates, clock)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import sqlite3
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ import pytest
 
 from local_cloud.broker.broker import Broker
 from local_cloud.broker.topology import Topology
-from local_cloud.certificates import LocalCertificates
 from local_cloud.sqlite.database import MEMORY, Database
 from shared.kernel.clock import SystemClock
 from shared.kernel.entropy import SystemEntropy
@@ -117,7 +117,7 @@ async def served(
     clock: ShiftedClock | None = None,
     key: str | None = "a key of the test",
     authorization: "Authorization | None" = None,
-    certificates: LocalCertificates | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[ServedBroker]:
     pytest.importorskip("proton", reason="python-qpid-proton is not installed: no C compiler")
     from local_cloud.service_bus_endpoint.server import ServiceBusEndpoint
@@ -133,7 +133,7 @@ async def served(
         clock=clock,
         entropy=entropy,
         authorization=authorization,
-        certificates=certificates,
+        tls=tls,
     )
     await endpoint.start()
     try:

@@ -125,6 +125,20 @@ def test_the_authority_is_renewed_before_it_ends(
     verify(certificates, x509.DNSName("localhost"))
 
 
+def test_what_a_clock_that_was_ahead_made_is_made_anew(
+    certificates: LocalCertificates, clock: HandClock
+) -> None:
+    clock.pass_by(5 * 3600)
+    certificates.server_context()
+
+    clock.pass_by(-5 * 3600)
+    certificates.server_context()
+
+    for name in ("authority", "server"):
+        assert pair(certificates, name).certificate.not_valid_before_utc <= clock.now()
+    verify(certificates, x509.DNSName("localhost"))
+
+
 @pytest.mark.parametrize("damage", [b"", b"no certificate", None])
 @pytest.mark.parametrize("name", ["authority.pem", "server.pem", "ca.pem"])
 def test_a_damaged_or_lost_file_is_made_anew(

@@ -34,6 +34,10 @@ def age(folder: Path, by: timedelta) -> None:
         os.utime(path, (at, at))
 
 
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 def content_of(folder: Path, name: str) -> bytes:
     return (folder / name).read_bytes()
 
@@ -110,3 +114,14 @@ async def test_nothing_of_the_blocks_is_a_blob(tmp_path: Path) -> None:
     assert [blob.name for blob in shown] == ["b"]
     assert not is_more
     assert [blob.name for blob in await FolderBlobs(tmp_path).list_stored("")] == ["b"]
+
+
+async def test_a_put_that_is_refused_leaves_no_bytes(tmp_path: Path) -> None:
+    def refuse(_: object) -> None:
+        raise StorageRefused(409, "BlobAlreadyExists", "The specified blob already exists.")
+
+    files = opened(tmp_path)
+    with pytest.raises(StorageRefused):
+        await files.put("a/b", content(b"one"), refuse)
+
+    assert files_in(tmp_path) == []
