@@ -125,9 +125,20 @@ class AccountLease:
         async with self._writing:
             held_until = self._clock.now().timestamp() + self._held_for_s
             changed = {**self._document, **changes, "heldUntil": held_until}
-            self._document = await self._replace(changed)
+            self._document = await self._replace(changed) or await self._replace_own(changed)
 
-    async def _replace(self, changed: dict[str, Any]) -> dict[str, Any]:
+    async def _replace_own(self, changed: dict[str, Any]) -> dict[str, Any]:
+        """Write over a document that is this host's still: a write of ours lost its answer."""
+        stored = await _read(self._container, changed["id"])
+        if stored is not None and stored["owner"] == self._document["owner"]:
+            written = await self._replace({**changed, "_etag": stored["_etag"]})
+            if written is not None:
+                return written
+        self.is_lost = True
+        raise LeaseLost(changed["id"])
+
+    async def _replace(self, changed: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the document as it is stored; None where another write came before."""
         from azure.core import MatchConditions  # noqa: PLC0415  heavy: where used
         from azure.cosmos.exceptions import CosmosHttpResponseError  # noqa: PLC0415  heavy
 
@@ -145,8 +156,7 @@ class AccountLease:
             except CosmosHttpResponseError as failed:
                 if failed.status_code not in _TAKEN:
                     raise
-                self.is_lost = True
-                raise LeaseLost(changed["id"]) from failed
+                return None
 
     def begin_renewal(self) -> None:
         self._renewal = asyncio.create_task(self._renew())

@@ -1,4 +1,4 @@
-"""The HTTP connections of Azure's SDKs: whom they trust, verified everywhere."""
+"""The HTTP connections of Azure's SDKs: whom they trust, and what they make of a broken one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,26 +9,48 @@ if TYPE_CHECKING:
     from azure.core.pipeline.transport import AioHttpTransport
 
 
-def trusted_transport(
-    ca_file: Path | None, *, sends_again: bool = True, **timeouts: float
-) -> "AioHttpTransport":
+def trusted_transport(ca_file: Path | None, **timeouts: float) -> "AioHttpTransport":
     """Return a transport that trusts *ca_file* besides the machine's authorities.
 
     It verifies at loopback addresses too: there azure-cosmos verifies nothing, and hands its token
-    to whoever listens. aiohttp sends a PUT or DELETE again by itself where the connection breaks,
-    unless *sends_again* is false. Raises Unavailable where the file cannot be read.
+    to whoever listens. A request whose connection breaks is a lost answer, and sent again by no
+    one but an SDK that knows that it may be. Raises Unavailable where the file cannot be read.
     """
-    from aiohttp import ClientSession, DummyCookieJar, TCPConnector  # noqa: PLC0415  heavy
+    from aiohttp import (  # noqa: PLC0415  heavy: where used
+        ClientConnectorError,
+        ClientOSError,
+        ClientSession,
+        DummyCookieJar,
+        ServerDisconnectedError,
+        TCPConnector,
+    )
+    from azure.core.exceptions import (  # noqa: PLC0415  heavy: where used
+        ServiceRequestError,
+        ServiceResponseError,
+    )
     from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415  heavy: where used
 
-    class Verifying(AioHttpTransport):  # type: ignore[misc]  # azure.core loads it late
+    class Transport(AioHttpTransport):  # type: ignore[misc]  # azure.core loads it late
         async def send(self, request: Any, **options: Any) -> Any:
             # True is the connector's context; a path would be read, and connected anew, each time.
-            return await super().send(request, **{**options, "connection_verify": True})
+            options["connection_verify"] = True
+            try:
+                return await super().send(request, **options)
+            except ServiceRequestError as broken:
+                cause = broken.inner_exception
+                if isinstance(cause, ClientConnectorError) or not isinstance(
+                    cause, ClientOSError | ServerDisconnectedError
+                ):
+                    raise
+                # The SDKs take it for a request that was never sent, and repeat any; azure-cosmos
+                # looks at the cause too, so that is not handed on.
+                raise ServiceResponseError(broken.message) from broken
 
     session = ClientSession(
         connector=TCPConnector(ssl=trusting(ca_file)),
         cookie_jar=DummyCookieJar(), auto_decompress=False, trust_env=True,
     )  # fmt: skip  # as the SDKs make their own
-    session._retry_connection = sends_again  # noqa: SLF001  it has no public name
-    return Verifying(session=session, **timeouts)
+    # aiohttp sends GET, PUT and DELETE again by itself: a secret that was set would get two
+    # versions, and a lease that was replaced would be another's. It has no public name for this.
+    session._retry_connection = False  # noqa: SLF001
+    return Transport(session=session, **timeouts)

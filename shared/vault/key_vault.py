@@ -143,7 +143,7 @@ class KeyVault:
             self._uri,
             self._credential(),
             # A secret that is set twice would get two versions.
-            transport=trusted_transport(self._ca_file, sends_again=False, **timeouts),
+            transport=trusted_transport(self._ca_file, **timeouts),
             verify_challenge_resource=verifies_challenges(self._uri),
             **_RETRIES,
         )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import azure.functions as func
 import pytest
@@ -17,8 +18,10 @@ from local_host.cosmos_db.leases import LeaseLost
 from local_host.cosmos_db.settings import FeedSettings
 from local_host.host import Host
 from shared.kernel.errors import Unavailable
+from shared.persistence.cosmos_account import CosmosAccount
 from shared.persistence.store import Partition, Upsert
 from tests.kit.cosmos import KEY, Wire, wired
+from tests.kit.cut_proxy import CutAfter, CutProxy
 from tests.kit.hosting import embedded, hosting, new_app, refusals
 from tests.kit.seeded_entropy import SeededEntropy
 from tests.kit.stores import HandClock
@@ -160,6 +163,23 @@ async def test_a_host_whose_clock_was_ahead_keeps_others_away_for_a_minute_at_mo
 
         assert taken is not None
         await taken.release()
+
+
+async def test_a_lease_whose_renewal_lost_its_answer_is_not_taken_for_another_host_s() -> None:
+    async with an_account() as wire, CutProxy(urlsplit(wire.endpoint.url).port or 0) as proxy:
+        account = CosmosAccount(f"http://127.0.0.1:{proxy.port}/", key=KEY)
+        lease = await AccountLeases(account, HungClock(), SeededEntropy(1)).take(FEED, "0")
+        assert lease is not None
+        proxy.will(CutAfter(b"PUT "))
+        with pytest.raises(Unavailable):
+            await lease.move("somewhere")
+
+        await lease.move("elsewhere")
+
+        assert (lease.is_lost, lease.continuation) == (False, "elsewhere")
+        assert sum(head.startswith(b"PUT ") for head in proxy.heads) == 3
+        await lease.release()
+        await account.close()
 
 
 async def test_a_released_lease_is_taken_at_once() -> None:

@@ -48,6 +48,16 @@ async def test_a_batch_whose_answer_breaks_off_may_have_taken_effect(wire: Wire)
     assert await wire.direct.read(HERE, "a") is not None
 
 
+async def test_a_batch_whose_answer_is_lost_is_not_sent_again_by_the_sdk(wire: Wire) -> None:
+    wire.proxy.will(CutAfter(BATCH))
+
+    with pytest.raises(AnswerLost):
+        await wire.through.batch(HERE, [Create("a", {})])
+
+    assert await wire.direct.read(HERE, "a") is not None
+    assert sum(BATCH in head for head in wire.proxy.heads) == 1
+
+
 async def test_of_a_query_whose_answer_breaks_off_nothing_is_believed(wire: Wire) -> None:
     await wire.direct.batch(HERE, [Create("a", {"text": "x" * 1000})])
     wire.proxy.will(*[CutAfter(QUERY, 600)] * 4)

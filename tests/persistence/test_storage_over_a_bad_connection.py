@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from azure.core.exceptions import ServiceResponseError
+from azure.core.pipeline.transport import HttpRequest
 
+from shared.connections.trusted_transport import trusted_transport
 from shared.kernel.errors import Unavailable
 from shared.messaging.audit import AuditTrail
 from shared.messaging.outbox import Record
@@ -204,6 +207,22 @@ async def test_a_blob_is_read_whole_over_connections_that_break(wire: Wire, faul
 
     assert b"".join([chunk async for chunk in chunk_at]) == LONG
     assert wire.blobs.is_done
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_what_lost_its_answer_is_not_sent_again_by_the_transport(
+    wire: Wire, method: str
+) -> None:
+    url = f"http://127.0.0.1:{wire.blobs.port}/tests"
+    wire.blobs.forget()
+    wire.blobs.will(CutAfter(method.encode()))
+
+    async with trusted_transport(None) as transport:
+        with pytest.raises(ServiceResponseError):
+            await transport.send(HttpRequest(method, url))
+
+    assert wire.blobs.is_done
+    assert wire.blobs.requests == 1
 
 
 async def test_a_blob_deleted_by_a_lost_answer_is_deleted(wire: Wire) -> None:
