@@ -146,7 +146,7 @@ async def _serve(asked: argparse.Namespace, settings: Mapping[str, Mapping[str, 
 
 def _app_process(folder: Path, state: Path, settings: Mapping[str, str], port: int) -> AppProcess:
     name = _name(folder)
-    # A host has its own name and task hub: those that its caller has are of another.
+    # A host names itself: the name that its caller has is another host's.
     inherited = {n: v for n, v in os.environ.items() if n != "WEBSITE_HOSTNAME"}
     environ = {
         **inherited,

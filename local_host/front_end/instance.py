@@ -105,12 +105,12 @@ class Instance:
     async def _run_once(self) -> int:
         async with self._starts:
             process, self._url = await self._start_announced()
-        watch = asyncio.ensure_future(self._watch(process))
+        probe = asyncio.ensure_future(self._probe(process))
         try:
             return await process.wait()
         finally:
             self._is_ready, self._url = False, ""
-            watch.cancel()
+            probe.cancel()
 
     async def _start_announced(self) -> tuple[asyncio.subprocess.Process, str]:
         """Start the process; return it with where it listens, empty where it ends before that."""
@@ -149,7 +149,7 @@ class Instance:
         finally:
             os.close(log)
 
-    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+    async def _probe(self, process: asyncio.subprocess.Process) -> None:
         """Note whether *process* answers; end it where it hangs."""
         answered_s = self._clock.monotonic_s()
         while self._url:
