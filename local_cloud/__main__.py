@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name.replace('_', '-')}",
             type=int,
             default=None if is_bus else 0,
-            help=f"of {service}; 0: that of the last start, or any free one"
+            help=f"of {service}; 0: that of the last start, at the first any free one"
             + ("; Service Bus is served only if it is given" if is_bus else ""),
         )
     parser.add_argument(

@@ -1,9 +1,11 @@
-"""The ports of the last start: what was printed for apps still holds after the next."""
+"""The ports of the last start: what was printed for apps still holds after the next.
+
+Apps that run look for the cloud there and nowhere else, so a port that another program has taken
+meanwhile ends the start, and is not exchanged silently.
+"""
 
 import json
-import socket
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,12 +13,11 @@ from shared.persistence.plain_files import read_plain
 
 
 def kept_port(addresses: Mapping[str, object], service: str) -> int:
-    """Return the port at which *service* listened last; 0, any, where it has none that is free."""
+    """Return the port at which *service* listened last; 0, any, where it has none."""
     try:
-        port = urlsplit(str(addresses.get(service, ""))).port or 0
+        return urlsplit(str(addresses.get(service, ""))).port or 0
     except ValueError:
         return 0
-    return port if port and _is_free(port) else 0
 
 
 def last_addresses(file: Path) -> Mapping[str, object]:
@@ -26,13 +27,3 @@ def last_addresses(file: Path) -> Mapping[str, object]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _is_free(port: int) -> bool:
-    with closing(socket.socket()) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -9,6 +9,7 @@ from local_cloud.broker.broker import Broker
 from local_cloud.storage import LocalStorage
 from shared.kernel.clock import Clock
 from shared.kernel.entropy import Entropy
+from shared.persistence.disk_errors import reason_of
 
 if TYPE_CHECKING:
     from local_cloud.callers import Callers
@@ -39,8 +40,8 @@ async def listen(endpoint: _Endpoint, service: str, port: int, option: str) -> N
         await endpoint.start()
     except OSError as problem:
         raise PortTaken(
-            f"cannot serve {service} on port {port}: {problem.strerror};"
-            f" choose another with {option}"
+            f"cannot serve {service} on port {port}: {reason_of(problem)};"
+            f" choose another with {option}, and start apps that use it anew"
         ) from problem
 
 

@@ -28,7 +28,7 @@ app = Commands(help="The local cloud, for apps that reach it as they reach Azure
 
 
 def _port(what: str) -> Any:
-    return typer.Option(help=f"Port of {what}, 0: the last, or any.", min=0, max=65_535)
+    return typer.Option(help=f"Port of {what}, 0: the last, at first any.", min=0, max=65_535)
 
 
 _APP: Final = typer.Option(

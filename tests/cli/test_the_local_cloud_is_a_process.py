@@ -3,16 +3,18 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.cloud_process import find_cloud, stop_cloud
+from cli.cloud_process import addresses, find_cloud, stop_cloud
 from cli.state_folder import REPOSITORY, StateFolder, state_folder_at
 from shared.composition.settings import read_settings
 from shared.contracts.storage import ARTIFACTS, AUDIT
@@ -118,6 +120,25 @@ def test_the_settings_of_an_app_and_whom_it_trusts_outlive_the_process(folder: S
 
     assert after == before  # the ports too
     assert Path(after["RUNTIME_CA_FILE"]).read_bytes() == authority
+
+
+def test_a_port_where_running_apps_look_is_not_exchanged_silently(folder: StateFolder) -> None:
+    run(folder, "cloud up")
+    run(folder, "cloud down")
+    last = addresses(folder)["Key Vault"]
+    port = int(last.rpartition(":")[2])
+
+    with closing(socket.create_server(("127.0.0.1", port))):
+        code, said = run(folder, "cloud up")
+        other, moved = run(folder, f"cloud up --key-vault-port {free_port()}")
+
+    assert code == 6
+    assert (
+        f"cannot serve Key Vault on port {port}: Address already in use"
+        in (said["error"]["message"])
+    )
+    assert "choose another with --key-vault-port" in said["error"]["message"]
+    assert (other, moved["status"]) == (0, "ready")
 
 
 def test_the_settings_of_an_app_have_no_key(folder: StateFolder) -> None:

@@ -1,30 +1,10 @@
-"""A service listens where it did before, unless something else does now."""
+"""A service listens where it did before, where apps that run look for it."""
 
-import socket
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from local_cloud.kept_ports import kept_port, last_addresses
-
-
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
-    with closing(socket.create_server(("127.0.0.1", 0))) as opened:
-        yield opened
-
-
-def test_a_port_that_is_free_is_kept_and_a_taken_one_is_not(listener: socket.socket) -> None:
-    port = listener.getsockname()[1]
-    addresses = {"Key Vault": f"https://localhost:{port}"}
-
-    while_taken = kept_port(addresses, "Key Vault")
-    listener.close()
-
-    assert while_taken == 0
-    assert kept_port(addresses, "Key Vault") == port
 
 
 @pytest.mark.parametrize(
